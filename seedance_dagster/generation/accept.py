@@ -1,0 +1,186 @@
+"""Accepting orders: everything that must hold before money may move is checked here, once, up front."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seedance_dagster.api.errors import AuthenticationError, SeedanceError
+from seedance_dagster.api.prices import Estimate, UnknownPriceError, points_to_usd
+from seedance_dagster.generation.events import Accepted, Outcome
+from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger.acceptance import Asking
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.order import NewOrder
+from seedance_dagster.prompts.models import PromptPartition
+from seedance_dagster.store.s3 import StoreError
+
+
+class AcceptError(Exception):
+    """Nothing was accepted; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptOptions:
+    """What the run's config asks for.
+
+    Attributes:
+        regenerate: Generate again what is already stored.
+        resubmit_rejected: Send again what was refused by moderation.
+        max_cost_points: The new orders of this asking may not cost more, in points.
+    """
+
+    regenerate: bool = False
+    resubmit_rejected: bool = False
+    max_cost_points: int | None = None
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What one partition would cost and what asking for it would lead to."""
+
+    partition: PromptPartition
+    estimate: Estimate
+    outcome: Outcome
+
+
+def quote(
+    services: Services,
+    wanted: Sequence[PromptPartition],
+    *,
+    prompt_set: str,
+    options: AcceptOptions | None = None,
+    cause: str = "",
+) -> list[Quote]:
+    """What accepting would do and cost, without doing it or sending anything.
+
+    Raises:
+        AcceptError: A price is unknown or the ledger cannot be read.
+    """
+    options = options or AcceptOptions()
+    estimates = _estimates(services, wanted)
+    try:
+        answers = services.ledger.standing(
+            _new_orders(services, wanted, estimates, prompt_set), _asking(options, cause, "")
+        )
+    except LedgerError as error:
+        raise AcceptError(str(error)) from None
+    return [
+        Quote(partition, estimate, answer[1] if answer else Outcome.ACCEPTED)
+        for partition, estimate, answer in zip(wanted, estimates, answers, strict=True)
+    ]
+
+
+def accept(
+    services: Services,
+    wanted: Sequence[PromptPartition],
+    *,
+    prompt_set: str,
+    options: AcceptOptions,
+    cause: str,
+    run_id: str,
+) -> list[Accepted]:
+    """Queue an order for every wanted video that no earlier order answers.
+
+    Args:
+        services: The engine's surroundings.
+        wanted: Validated partitions of one prompt set.
+        prompt_set: The set's name.
+        options: What the run's config asks for.
+        cause: What asks: a backfill's id or a root run's. Asking again for the same cause, as a
+            retried run does, never makes a further order.
+        run_id: The run that accepts.
+
+    Returns:
+        One answer per wanted partition, in their order.
+
+    Raises:
+        AcceptError: Something is missing or a limit would be crossed; nothing was accepted.
+    """
+    quotes = quote(services, wanted, prompt_set=prompt_set, options=options, cause=cause)
+    new = [each for each in quotes if each.outcome is Outcome.ACCEPTED]
+    if new:
+        _check_cost(new, options)
+        _check_ready(services)
+    orders = _new_orders(services, wanted, [each.estimate for each in quotes], prompt_set)
+    try:
+        answers = services.ledger.accept(orders, _asking(options, cause, run_id))
+    except LedgerError as error:
+        raise AcceptError(str(error)) from None
+    return [Accepted(order, outcome) for order, outcome in answers]
+
+
+def _asking(options: AcceptOptions, cause: str, run_id: str) -> Asking:
+    return Asking(
+        cause=cause,
+        run_id=run_id,
+        regenerate=options.regenerate,
+        resubmit_rejected=options.resubmit_rejected,
+    )
+
+
+def _estimates(services: Services, wanted: Sequence[PromptPartition]) -> list[Estimate]:
+    estimates, unknown = [], []
+    for partition in wanted:
+        try:
+            estimates.append(services.prices.estimate(partition.request))
+        except UnknownPriceError as error:
+            unknown.append(f"{partition.key}: {error}")
+    if unknown:
+        raise AcceptError("nothing was accepted, a price is unknown:\n" + "\n".join(unknown))
+    return estimates
+
+
+def _new_orders(
+    services: Services, wanted: Sequence[PromptPartition], estimates: Sequence[Estimate], prompt_set: str
+) -> list[NewOrder]:
+    return [
+        NewOrder(
+            prompt_set=prompt_set,
+            partition=partition.key,
+            fingerprint=partition.fingerprint,
+            request=partition.request.model_dump(mode="json"),
+            estimated_points=estimate.points,
+            price_table=estimate.table,
+            price_formula=estimate.formula,
+            tags=dict(partition.tags),
+            retries=services.policy.attempts - 1,
+        )
+        for partition, estimate in zip(wanted, estimates, strict=True)
+    ]
+
+
+def _check_cost(new: Sequence[Quote], options: AcceptOptions) -> None:
+    if options.max_cost_points is None:
+        return
+    total, fitting = 0, 0
+    for each in new:
+        total += each.estimate.points
+        fitting += total <= options.max_cost_points
+    if total > options.max_cost_points:
+        raise AcceptError(
+            f"nothing was accepted: {len(new)} new videos are estimated at {points_to_usd(total)} USD, "
+            f"max_cost_usd is {points_to_usd(options.max_cost_points)} USD; "
+            f"the first {fitting} would fit. Raise max_cost_usd or select fewer partitions."
+        )
+
+
+def _check_ready(services: Services) -> None:
+    """A video that could not be stored, or a key that is refused, must not cost an order."""
+    try:
+        services.store.check_writable()
+        asyncio.run(_check_key(services))
+    except (StoreError, AuthenticationError) as error:
+        raise AcceptError(f"nothing was accepted: {error}") from None
+
+
+async def _check_key(services: Services) -> None:
+    async with services.open_client() as client:
+        try:
+            await client.account()
+        except AuthenticationError:
+            raise
+        except SeedanceError:
+            # The account page being down says nothing about the key; orders wait in the queue.
+            return

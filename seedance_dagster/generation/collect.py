@@ -1,0 +1,112 @@
+"""Collecting: from a finished task to a video, a poster and a manifest in S3, and only then the ledger."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.generation.download import Downloaded, DownloadError, DownloadLimits, download_video
+from seedance_dagster.generation.events import Delayed, Event, Stored
+from seedance_dagster.generation.lifecycle import transfer_delay
+from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.generation.worker import Worker
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.media import MediaError, cut_poster, probe, thumbnail
+from seedance_dagster.store.keys import ObjectKeys, object_keys
+from seedance_dagster.store.manifest import Manifest
+from seedance_dagster.store.s3 import StoreError, VideoStore
+
+
+def stored_event(store: VideoStore, order: Order) -> Stored:
+    """The event of a video stored earlier, its thumbnail cut from the poster in S3."""
+    try:
+        return Stored(order, thumbnail(store.get_bytes(str(order.poster_key))))
+    except (StoreError, MediaError):
+        return Stored(order, None)
+
+
+class Collector:
+    """Brings finished videos home."""
+
+    def __init__(self, worker: Worker, emit: Callable[[Event], Awaitable[None]]) -> None:
+        self._worker = worker
+        self._ledger = worker.services.ledger
+        self._store = worker.services.store
+        self._emit = emit
+
+    async def take(self, limit: int, only: list[int] | None) -> list[Order]:
+        """Take finished, uncollected orders."""
+        return await in_thread(
+            self._ledger.lease_due, self._worker.name, State.SUCCEEDED, limit=limit, only=only
+        )
+
+    async def handle(self, order: Order) -> None:
+        """Bring one video home; a broken transfer is put off, the order stays paid and outstanding."""
+        try:
+            artifacts, poster = await self._collect(order)
+        except (DownloadError, MediaError, StoreError, SeedanceError, OSError) as error:
+            wait = timedelta(seconds=transfer_delay(order.transfer_failures))
+            await in_thread(
+                self._ledger.transfer_failed,
+                order,
+                actor=self._worker.name,
+                due_at=self._worker.services.clock() + wait,
+                reason=str(error),
+            )
+            await self._emit(Delayed(order, f"{order.partition}: transfer put off: {error}"))
+            return
+        stored = await in_thread(self._ledger.stored, order, actor=self._worker.name, artifacts=artifacts)
+        await self._emit(Stored(stored, await in_thread(thumbnail, poster)))
+
+    async def _collect(self, order: Order) -> tuple[dict[str, Any], bytes]:
+        keys = object_keys(
+            self._store.prefix, order.prompt_set, order.partition, order.fingerprint, order.attempt
+        )
+        with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
+            downloaded = await self._download(order, Path(folder) / "video.mp4")
+            return await in_thread(self._put, order, keys, downloaded)
+
+    async def _download(self, order: Order, path: Path) -> Downloaded:
+        limits = DownloadLimits(allow_private_hosts=self._worker.services.policy.allow_private_hosts)
+        if order.video_url and not order.transfer_failures:
+            try:
+                return await download_video(order.video_url, path, limits=limits)
+            except DownloadError as error:
+                if not error.expired:
+                    raise
+        # The link is gone or broke before: a new look at the task can give a fresh one.
+        task = await self._worker.client.get_task(str(order.task_id))
+        if not task.video_url:
+            msg = f"task {order.task_id} has no video URL any more"
+            raise DownloadError(msg)
+        return await download_video(task.video_url, path, limits=limits)
+
+    def _put(self, order: Order, keys: ObjectKeys, downloaded: Downloaded) -> tuple[dict[str, Any], bytes]:
+        found = probe(downloaded.path)
+        poster = cut_poster(downloaded.path)
+        about = {"seedance-task-id": str(order.task_id), "seedance-fingerprint": order.fingerprint}
+        self._store.put_file(
+            keys.video, downloaded.path, content_type="video/mp4", sha256=downloaded.sha256, metadata=about
+        )
+        self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", metadata=about)
+        manifest = Manifest.of(order, keys=keys, probe=found, sha256=downloaded.sha256)
+        # Last, so that its presence means that the rest is complete.
+        self._store.put_bytes(
+            keys.manifest, manifest.to_json(), content_type="application/json", metadata=about
+        )
+        artifacts = {
+            "video_key": keys.video,
+            "poster_key": keys.poster,
+            "manifest_key": keys.manifest,
+            "size_bytes": downloaded.size_bytes,
+            "sha256": downloaded.sha256,
+            "duration_s": found.duration_s,
+            "width": found.width,
+            "height": found.height,
+            "codec": found.codec,
+        }
+        return artifacts, poster

@@ -1,0 +1,32 @@
+"""How the engine works: limits, numbers of workers, times. Decided by whoever builds the `Services`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The engine's settings.
+
+    Attributes:
+        max_in_flight: Tasks at the vendor at once, over all processes of a ledger; None: the account's own limit.
+        off_peak_only: Submit only outside the vendor's peak hours (09:00-15:00 UTC).
+        attempts: How often vendor trouble may start an order anew, the first time included.
+        allow_private_hosts: Download from loopback and private addresses (for the emulator).
+        submit_workers: POSTs at once.
+        poll_workers: Polls at once.
+        collect_workers: Transfers at once; each needs one temporary file of a video's size.
+        lease_s: Seconds after which a worker that was killed no longer holds its orders.
+        linger_s: Seconds a run stays when nothing is due, since starting another costs about as much.
+    """
+
+    max_in_flight: int | None = None
+    off_peak_only: bool = False
+    attempts: int = 2
+    allow_private_hosts: bool = False
+    submit_workers: int = 4
+    poll_workers: int = 8
+    collect_workers: int = 4
+    lease_s: float = 60.0
+    linger_s: float = 5.0

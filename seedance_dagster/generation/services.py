@@ -1,0 +1,35 @@
+"""Everything the engine works with, handed in from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.generation.policy import Policy
+from seedance_dagster.ledger.base import utc_now
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.store.s3 import VideoStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The engine's surroundings.
+
+    Attributes:
+        ledger: What was ordered and paid.
+        open_client: Makes an API client, to be used as `async with`; raises `AuthenticationError` without a key.
+        store: Where videos go.
+        prices: What a request will cost.
+        policy: Limits and numbers of workers.
+        clock: The wall clock, aware and in UTC.
+    """
+
+    ledger: Ledger
+    open_client: Callable[[], SeedanceClient]
+    store: VideoStore
+    prices: PriceBook = field(default_factory=PriceBook.load)
+    policy: Policy = field(default_factory=Policy)
+    clock: Callable[[], datetime] = utc_now

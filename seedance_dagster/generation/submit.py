@@ -1,0 +1,135 @@
+"""Submitting: one claimed order, one POST, and a record of whatever came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import stamina
+
+from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.api.wire import GenerationRequest, Task
+from seedance_dagster.generation.events import Delayed, Ended, Event, Submitted
+from seedance_dagster.generation.lifecycle import (
+    End,
+    QueueAgain,
+    Settle,
+    after_refused_post,
+    poll_delay,
+    task_columns,
+)
+from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.generation.worker import Worker
+from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError
+from seedance_dagster.ledger.order import Order
+
+_log = logging.getLogger(__name__)
+_ANSWER_GRACE_S = 10.0  # how long a cancelled worker listens for the answer to a POST under way
+
+
+class Submitter:
+    """Sends claimed orders to the vendor."""
+
+    def __init__(self, worker: Worker, emit: Callable[[Event], Awaitable[None]]) -> None:
+        self._worker = worker
+        self._ledger = worker.services.ledger
+        self._emit = emit
+        self._render_s: dict[str, float | None] = {}
+
+    async def take(self, limit: int, only: list[int] | None) -> list[Order]:
+        """Claim what may be sent now."""
+        if await in_thread(self._ledger.paused):
+            return []
+        self._claimed_at = time.monotonic()
+        return await in_thread(
+            self._ledger.claim,
+            self._worker.name,
+            limit=limit,
+            max_in_flight=self._worker.services.policy.max_in_flight,
+            only=only,
+        )
+
+    async def handle(self, order: Order) -> None:
+        """Send one order; when cancelled meanwhile, listen a little for the answer."""
+        sending = asyncio.create_task(self._send(order, self._claimed_at))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.wait({sending}, timeout=_ANSWER_GRACE_S)
+            sending.cancel()
+            raise
+
+    async def _send(self, order: Order, claimed_at: float) -> None:
+        name, policy = self._worker.name, self._worker.services.policy
+        if time.monotonic() - claimed_at > policy.lease_s / 2:
+            # Too close to the lease's end: somebody else might soon settle this claim.
+            await in_thread(
+                self._ledger.requeue, order, actor=name, due_at=self._now(), reason="claim grew old"
+            )
+            return
+        self._worker.may_have_left.add(order.order_id)
+        try:
+            task = await self._worker.client.create_task(
+                GenerationRequest.model_validate(order.request, strict=False)
+            )
+        except SeedanceError as error:
+            await self._refused(order, error)
+        else:
+            await self._record(order, task)
+        self._worker.may_have_left.discard(order.order_id)
+
+    async def _record(self, order: Order, task: Task) -> None:
+        if task.task_type not in self._render_s:
+            self._render_s[order.task_type] = await in_thread(self._ledger.render_seconds, order.task_type)
+        delay = poll_delay(0, self._render_s.get(order.task_type), 0)
+        try:
+            # The task is paid for: its id is worth more than one try.
+            async for attempt in stamina.retry_context(on=LedgerUnavailableError, attempts=6, timeout=40):
+                with attempt:
+                    submitted = await in_thread(
+                        self._ledger.submitted,
+                        order,
+                        actor=self._worker.name,
+                        due_at=self._now() + timedelta(seconds=delay),
+                        task=task_columns(task),
+                    )
+        except (LedgerUnavailableError, StaleOrderError) as error:
+            _log.error(
+                "task %s was made for order %s but not recorded: %s", task.task_id, order.order_id, error
+            )
+            await self._emit(Delayed(order, f"task {task.task_id} was made but not recorded: {error}"))
+        else:
+            await self._emit(Submitted(submitted))
+
+    async def _refused(self, order: Order, error: SeedanceError) -> None:
+        name = self._worker.name
+        step = after_refused_post(error, now=self._now())
+        match step:
+            case QueueAgain():
+                await in_thread(
+                    self._ledger.pause, step.pause, until=step.due_at, message=f"{step.pause}: {step.reason}"
+                )
+                await in_thread(
+                    self._ledger.requeue, order, actor=name, due_at=step.due_at, reason=step.reason
+                )
+                await self._emit(Delayed(order, step.reason))
+            case Settle():
+                await in_thread(self._ledger.uncertain, order, actor=name, reason=step.reason)
+                await self._emit(Delayed(order, f"outcome unknown: {step.reason}"))
+            case End():
+                over, _ = await in_thread(
+                    self._ledger.ended,
+                    order,
+                    step.state,
+                    actor=name,
+                    error_class=step.error_class,
+                    reason=step.reason,
+                    task=step.seen,
+                )
+                await self._emit(Ended(over))
+
+    def _now(self) -> datetime:
+        return self._worker.services.clock()

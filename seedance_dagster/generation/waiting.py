@@ -1,0 +1,60 @@
+"""What a waiting run waits for: its orders, whoever brings them to their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from seedance_dagster.generation.collect import stored_event
+from seedance_dagster.generation.events import Ended, Event, Stored
+from seedance_dagster.generation.services import Services
+from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.ledger.order import OPEN, State
+
+_CHUNK = 5000  # ids in one query
+
+
+class Waiting:
+    """The orders of one run that have not ended yet, next attempts included."""
+
+    def __init__(self, services: Services, order_ids: Iterable[int]) -> None:
+        self._services = services
+        self._pending = dict.fromkeys(order_ids)
+
+    @property
+    def over(self) -> bool:
+        """True when nothing is left to wait for."""
+        return not self._pending
+
+    def pending(self) -> list[int]:
+        """Ids to work on next."""
+        return list(self._pending)[:_CHUNK]
+
+    def ends(self, event: Event) -> bool:
+        """Note an event of our own work; False when it was already told."""
+        if isinstance(event, Stored | Ended):
+            known = event.order.order_id in self._pending
+            self._pending.pop(event.order.order_id, None)
+            return known
+        return True
+
+    def give_up(self, order_id: int) -> None:
+        """Wait no longer for an order whose handling broke here."""
+        self._pending.pop(order_id, None)
+
+    async def look(self) -> list[Event]:
+        """What ended by somebody else's work since the last look."""
+        ledger = self._services.ledger
+        events: list[Event] = []
+        for order in await in_thread(ledger.orders, list(self._pending)):
+            if order.state in OPEN or order.order_id not in self._pending:
+                continue
+            del self._pending[order.order_id]
+            if order.state is State.STORED:
+                events.append(await in_thread(stored_event, self._services.store, order))
+                continue
+            again = await in_thread(ledger.next_attempt, order) if order.state is State.FAILED else None
+            if again is None:
+                events.append(Ended(order))
+            else:
+                self._pending[again.order_id] = None
+        return events

@@ -1,0 +1,54 @@
+"""A worker's life: its name, its lease, its client, and giving everything back at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.generation.services import Services
+from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One process's hand in the work.
+
+    Attributes:
+        name: Unique; leases and journal rows carry it.
+        services: The engine's surroundings.
+        client: The open API client.
+        may_have_left: Orders whose POST is under way.
+    """
+
+    name: str
+    services: Services
+    client: SeedanceClient
+    may_have_left: set[int] = field(default_factory=set)
+
+
+@asynccontextmanager
+async def working(services: Services, name: str) -> AsyncIterator[Worker]:
+    """Hold a worker's lease while the block runs; then release what it holds, also on cancellation."""
+    await in_thread(services.ledger.hold, name, name, seconds=services.policy.lease_s)
+    async with services.open_client() as client:
+        worker = Worker(name, services, client)
+        renewal = asyncio.create_task(_renew(services, name))
+        try:
+            yield worker
+        finally:
+            renewal.cancel()
+            with contextlib.suppress(LedgerUnavailableError):
+                # An unreachable ledger frees the leases by itself when their time is up.
+                services.ledger.release(name, may_have_left=worker.may_have_left)
+
+
+async def _renew(services: Services, name: str) -> None:
+    while True:
+        await asyncio.sleep(services.policy.lease_s / 4)
+        with contextlib.suppress(LedgerUnavailableError):
+            await in_thread(services.ledger.hold, name, name, seconds=services.policy.lease_s)

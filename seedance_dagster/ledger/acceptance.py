@@ -1,0 +1,124 @@
+"""Accepting orders: what is asked for meets what was already ordered, in one transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.base import LedgerBase
+from seedance_dagster.ledger.order import OPEN, NewOrder, Order, State
+from seedance_dagster.ledger.rows import insert_order, to_order
+from seedance_dagster.ledger.schema import orders
+
+_CHUNK = 500  # rows asked for at once, well under SQLite's limit of bound parameters
+
+
+class Outcome(StrEnum):
+    """What asking for a partition led to."""
+
+    ACCEPTED = "accepted"
+    JOINED = "joined"
+    REUSED = "reused"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How the asking is meant.
+
+    Attributes:
+        cause: What asked (a backfill or a root run). The same cause never starts a further attempt,
+            so retrying a run that regenerates does not pay again.
+        run_id: The Dagster run that accepts.
+        regenerate: Generate again what is already stored.
+        resubmit_rejected: Send again what was refused by moderation.
+    """
+
+    cause: str
+    run_id: str
+    regenerate: bool = False
+    resubmit_rejected: bool = False
+
+
+def standing_order(history: Iterable[Order], asking: Asking) -> tuple[Order, Outcome] | None:
+    """The earlier order of the same partition and fingerprint that answers the asking, if any does.
+
+    A failed order answers nothing: its points came back, so it may be ordered again.
+    """
+    newest_first = sorted(history, key=lambda order: order.attempt, reverse=True)
+    for order in newest_first:
+        if order.state in OPEN:
+            return order, Outcome.JOINED
+    for order in newest_first:
+        if order.state is State.STORED and (not asking.regenerate or order.cause == asking.cause):
+            return order, Outcome.REUSED
+    for order in newest_first:
+        if order.state is State.REJECTED and (not asking.resubmit_rejected or order.cause == asking.cause):
+            return order, Outcome.DECLINED
+    return None
+
+
+class Acceptance(LedgerBase):
+    """The part of the ledger that takes orders in."""
+
+    def standing(self, wanted: Sequence[NewOrder], asking: Asking) -> list[tuple[Order, Outcome] | None]:
+        """What `accept` would answer without a new order; None where it would make one."""
+        with self._database.reading() as connection:
+            histories = _histories(connection, wanted)
+        return [standing_order(histories[_identity(new)], asking) for new in wanted]
+
+    def accept(self, wanted: Sequence[NewOrder], asking: Asking) -> list[tuple[Order, Outcome]]:
+        """Queue an order for each wanted video that no earlier order answers; all or nothing.
+
+        Args:
+            wanted: One per partition.
+            asking: Who asks, and how.
+
+        Returns:
+            The order that now stands for each wanted video, in the same order.
+        """
+        now = self._clock()
+        answers: list[tuple[Order, Outcome]] = []
+        with self._database.writing() as connection:
+            histories = _histories(connection, wanted)
+            for new in wanted:
+                history = histories[_identity(new)]
+                answer = standing_order(history, asking)
+                if answer is None:
+                    values = asdict(new) | {
+                        "attempt": 1 + max((order.attempt for order in history), default=0),
+                        "cause": asking.cause,
+                        "run_id": asking.run_id,
+                    }
+                    order = insert_order(connection, values, actor=asking.run_id, at=now)
+                    history.append(order)
+                    answer = (order, Outcome.ACCEPTED)
+                answers.append(answer)
+        return answers
+
+
+def _identity(order: NewOrder | Order) -> tuple[str, str, str]:
+    return order.prompt_set, order.partition, order.fingerprint
+
+
+def _histories(
+    connection: sa.Connection, wanted: Sequence[NewOrder]
+) -> defaultdict[tuple[str, str, str], list[Order]]:
+    histories: defaultdict[tuple[str, str, str], list[Order]] = defaultdict(list)
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        rows = connection.execute(
+            sa.select(orders).where(
+                orders.c.prompt_set.in_({new.prompt_set for new in chunk}),
+                orders.c.partition.in_({new.partition for new in chunk}),
+                orders.c.fingerprint.in_({new.fingerprint for new in chunk}),
+            )
+        )
+        for row in rows:
+            order = to_order(row)
+            histories[_identity(order)].append(order)
+    return histories

@@ -1,0 +1,136 @@
+"""Opening the ledger's database and the two kinds of transaction on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
+from seedance_dagster.ledger.schema import SCHEMA_VERSION, metadata, schema_version
+
+_BUSY_TIMEOUT_MS = 30_000
+_WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
+
+
+class Database:
+    """A SQLAlchemy engine whose writers come one at a time.
+
+    One writer at a time makes every check-then-write of the ledger (claims, budgets, in-flight
+    limits) as simple as it reads; the work is a few small rows a second, so nothing is lost.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _create_engine(url)
+        self.label = self._engine.url.render_as_string(hide_password=True)
+        self._prepare()
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A read transaction.
+
+        Raises:
+            LedgerUnavailableError: The database cannot be read.
+        """
+        with self._people_errors(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that no other writer overlaps, in any process.
+
+        Raises:
+            LedgerUnavailableError: The database is locked, full, read-only or gone; nothing was changed.
+        """
+        with (
+            self._people_errors(),
+            self._engine.execution_options(seedance_writes=True).begin() as connection,
+        ):
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        with self.writing() as connection:
+            # Asked first: tables of a newer version must not be added to.
+            found = (
+                connection.scalar(sa.select(sa.func.max(schema_version.c.version)))
+                if sa.inspect(connection).has_table(schema_version.name)
+                else None
+            )
+            if found is not None and found > SCHEMA_VERSION:
+                msg = (
+                    f"the ledger at {self.label} has schema version {found}, this seedance-dagster "
+                    f"knows {SCHEMA_VERSION}: upgrade seedance-dagster; nothing was changed or submitted"
+                )
+                raise LedgerVersionError(msg)
+            if found is None:
+                metadata.create_all(connection)
+                connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+
+    @contextmanager
+    def _people_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            # The driver's words, without SQLAlchemy's SQL and parameters.
+            msg = f"the ledger at {self.label} did not answer: {_driver_words(error)}"
+            raise LedgerUnavailableError(msg) from None
+        except SQLAlchemyError as error:
+            msg = f"the ledger at {self.label} did not answer: {type(error).__name__}"
+            raise LedgerUnavailableError(msg) from None
+
+
+def _driver_words(error: DBAPIError) -> str:
+    words = str(error.orig).strip()
+    return words.splitlines()[0] if words else type(error.orig).__name__
+
+
+def _create_engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            msg = "SEEDANCE_LEDGER_URL takes sqlite:///... or postgresql+psycopg://..."
+            raise LedgerError(msg)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        sqlite = parsed.get_backend_name() == "sqlite"
+        if sqlite and parsed.database not in (None, "", ":memory:"):
+            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+        options: dict[str, Any] = {} if sqlite else {"pool_pre_ping": True}
+        engine = sa.create_engine(parsed, **options)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        msg = f"no driver for the ledger's URL: {error}; pip install 'seedance-dagster[postgres]'"
+        raise LedgerError(msg) from None
+    except OSError as error:
+        msg = f"the ledger's folder cannot be made: {error}"
+        raise LedgerUnavailableError(msg) from None
+    except SQLAlchemyError:
+        msg = "the ledger's URL cannot be read; it takes sqlite:///path/to/file or postgresql://user@host/database"
+        raise LedgerError(msg) from None
+    if sqlite:
+        sa.event.listen(engine, "connect", _on_sqlite_connect)
+        sa.event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+def _on_sqlite_connect(connection: Any, _record: Any) -> None:
+    # The driver's own transaction handling would commit before some statements.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    # FULL: a claim must survive a power cut, or its POST could be paid for twice.
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _on_sqlite_begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("seedance_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

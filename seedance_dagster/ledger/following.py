@@ -1,0 +1,184 @@
+"""From a task at the vendor to a video in S3: leases on due work, polls, ends and transfers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.base import LedgerBase
+from seedance_dagster.ledger.leasing import unleased
+from seedance_dagster.ledger.order import NewOrder, Order, State
+from seedance_dagster.ledger.rows import insert_order, move, to_order
+from seedance_dagster.ledger.schema import leases, orders
+
+
+class Following(LedgerBase):
+    """The part of the ledger that follows tasks to their videos."""
+
+    def lease_due(
+        self, owner: str, state: State, *, limit: int, only: Collection[int] | None = None
+    ) -> list[Order]:
+        """Take due orders of a state that nobody holds, the longest-waiting first."""
+        now = self._clock()
+        due = sa.select(orders.c.order_id).where(
+            orders.c.state == state, orders.c.due_at <= now, unleased(now)
+        )
+        if only is not None:
+            due = due.where(orders.c.order_id.in_(only))
+        with self._database.reading() as connection:
+            # Looked first without the writer's lock: idle workers ask often.
+            if connection.scalar(due.limit(1)) is None:
+                return []
+        with self._database.writing() as connection:
+            rows = connection.execute(
+                orders.update()
+                .where(orders.c.order_id.in_(due.order_by(orders.c.due_at).limit(limit)))
+                .values(lease_owner=owner)
+                .returning(orders)
+            )
+            return sorted(map(to_order, rows.all()), key=lambda order: (order.due_at, order.order_id))
+
+    def polled(self, order: Order, *, due_at: datetime, seen: Mapping[str, Any]) -> None:
+        """Note a poll that found the task still at work, and give the order back."""
+        with self._database.writing() as connection:
+            connection.execute(
+                orders.update()
+                .where(orders.c.order_id == order.order_id, orders.c.lease_owner == order.lease_owner)
+                .values(due_at=due_at, polls=orders.c.polls + 1, lease_owner=None, **seen)
+            )
+
+    def succeeded(self, order: Order, *, actor: str, task: Mapping[str, Any]) -> Order:
+        """The vendor finished and charged: the video is to be collected."""
+        now = self._clock()
+        with self._database.writing() as connection:
+            return move(
+                connection,
+                order,
+                State.SUCCEEDED,
+                actor=actor,
+                at=now,
+                changes={**task, "due_at": now},
+                detail={"points_charged": task.get("points_charged")},
+            )
+
+    def ended(
+        self,
+        order: Order,
+        state: State,
+        *,
+        actor: str,
+        error_class: str,
+        reason: str,
+        task: Mapping[str, Any],
+        retry_at: datetime | None = None,
+    ) -> tuple[Order, Order | None]:
+        """The order ends without a video; where `retry_at` is given its next attempt is queued with it.
+
+        Args:
+            order: The order as leased or claimed.
+            state: REJECTED or FAILED.
+            actor: Who found out.
+            error_class: The failure class, such as "moderation".
+            reason: The vendor's words.
+            task: Columns known of the task, its charge among them.
+            retry_at: When the next attempt may be sent; None for no further attempt.
+
+        Returns:
+            The ended order and the next attempt, if there is one.
+        """
+        now = self._clock()
+        with self._database.writing() as connection:
+            over = move(
+                connection,
+                order,
+                state,
+                actor=actor,
+                at=now,
+                changes={**task, "error_class": error_class, "error_message": reason, "due_at": None},
+                detail={"error_class": error_class, "reason": reason},
+            )
+            if retry_at is None:
+                return over, None
+            copied = {name: getattr(order, name) for name in NewOrder.__dataclass_fields__}
+            again = insert_order(
+                connection,
+                {
+                    **copied,
+                    "attempt": order.attempt + 1,
+                    "retries": order.retries - 1,
+                    "cause": order.cause,
+                    "run_id": order.run_id,
+                },
+                actor=actor,
+                at=now,
+                due_at=retry_at,
+            )
+            return over, again
+
+    def stored(self, order: Order, *, actor: str, artifacts: Mapping[str, Any]) -> Order:
+        """Bytes, poster and manifest are in S3."""
+        now = self._clock()
+        with self._database.writing() as connection:
+            return move(
+                connection,
+                order,
+                State.STORED,
+                actor=actor,
+                at=now,
+                changes={**artifacts, "stored_at": now, "due_at": None, "error_message": None},
+                detail={"sha256": artifacts.get("sha256"), "video_key": artifacts.get("video_key")},
+            )
+
+    def transfer_failed(self, order: Order, *, actor: str, due_at: datetime, reason: str) -> Order:
+        """A download or upload broke: paid and outstanding, tried again from `due_at`."""
+        with self._database.writing() as connection:
+            return move(
+                connection,
+                order,
+                State.SUCCEEDED,
+                actor=actor,
+                at=self._clock(),
+                changes={
+                    "due_at": due_at,
+                    "error_message": reason,
+                    "transfer_failures": order.transfer_failures + 1,
+                },
+                detail={"reason": reason},
+            )
+
+    def release(self, owner: str, *, may_have_left: Collection[int] = ()) -> None:
+        """A worker ends: what it held goes back.
+
+        Args:
+            owner: The worker.
+            may_have_left: Claimed orders whose POST may have left; they are left to become uncertain,
+                the other claims return to the queue.
+        """
+        now = self._clock()
+        with self._database.writing() as connection:
+            claimed = connection.execute(
+                sa.select(orders).where(
+                    orders.c.lease_owner == owner,
+                    orders.c.state == State.CLAIMED,
+                    orders.c.order_id.not_in(may_have_left),
+                )
+            )
+            for order in map(to_order, claimed.all()):
+                move(
+                    connection,
+                    order,
+                    State.QUEUED,
+                    actor=owner,
+                    at=now,
+                    changes={"due_at": now},
+                    detail={"reason": "the worker ended before the POST"},
+                )
+            connection.execute(
+                orders.update()
+                .where(orders.c.lease_owner == owner, orders.c.state != State.CLAIMED)
+                .values(lease_owner=None)
+            )
+            connection.execute(leases.delete().where(leases.c.name == owner, leases.c.owner == owner))

@@ -1,0 +1,101 @@
+"""An order as the ledger knows it: what was asked, where it stands, what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """Where an order stands; docs/architecture.md draws the transitions."""
+
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    UNCERTAIN = "uncertain"
+    SUBMITTED = "submitted"
+    SUCCEEDED = "succeeded"
+    STORED = "stored"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+AT_VENDOR = frozenset({State.CLAIMED, State.UNCERTAIN, State.SUBMITTED})
+"""States in which a task may be running (or billed) at the vendor."""
+
+OPEN = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED, State.SUCCEEDED})
+"""States that still lead somewhere without anybody's doing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewOrder:
+    """A validated request that is to be ordered for one partition.
+
+    Attributes:
+        request: The request as JSON (`GenerationRequest.model_dump(mode="json")`).
+        estimated_points: Upper estimate of the charge, in points.
+        retries: How many further attempts vendor trouble may start by itself.
+    """
+
+    prompt_set: str
+    partition: str
+    fingerprint: str
+    request: dict[str, Any]
+    estimated_points: int
+    price_table: str
+    price_formula: str
+    tags: dict[str, str] = field(default_factory=dict)
+    retries: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One row of the ledger: one attempt at one video. Times are UTC, money is points."""
+
+    order_id: int
+    prompt_set: str
+    partition: str
+    fingerprint: str
+    attempt: int
+    state: State
+    request: dict[str, Any]
+    estimated_points: int
+    price_table: str
+    price_formula: str
+    tags: dict[str, str]
+    retries: int
+    cause: str
+    run_id: str
+    accepted_at: datetime
+    claimed_at: datetime | None = None
+    submitted_at: datetime | None = None
+    due_at: datetime | None = None
+    polls: int = 0
+    lease_owner: str | None = None
+    task_id: str | None = None
+    points_held: int | None = None
+    points_charged: int | None = None
+    vendor_created_at: datetime | None = None
+    vendor_started_at: datetime | None = None
+    vendor_ended_at: datetime | None = None
+    video_url: str | None = None
+    error_class: str | None = None
+    error_message: str | None = None
+    transfer_failures: int = 0
+    video_key: str | None = None
+    poster_key: str | None = None
+    manifest_key: str | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    codec: str | None = None
+    stored_at: datetime | None = None
+    reported: str | None = None
+
+    @property
+    def task_type(self) -> str:
+        """The vendor's task type of the request."""
+        return str(self.request["task_type"])

@@ -1,0 +1,107 @@
+"""From rows to orders, and the one way in which an order changes state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.errors import StaleOrderError
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.schema import journal, orders
+from seedance_dagster.ledger.transitions import TRANSITIONS
+
+
+def to_order(row: sa.Row[Any]) -> Order:
+    """One row of `orders` as an `Order`."""
+    values = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
+    return Order(**values | {"state": State(values["state"])})
+
+
+def insert_order(
+    connection: sa.Connection,
+    values: Mapping[str, Any],
+    *,
+    actor: str,
+    at: datetime,
+    due_at: datetime | None = None,
+) -> Order:
+    """Insert a queued order, to be sent from `due_at` or at once, and its first journal row."""
+    row = connection.execute(
+        orders.insert()
+        .values(state=State.QUEUED, accepted_at=at, due_at=due_at or at, **values)
+        .returning(orders)
+    ).one()
+    order = to_order(row)
+    write_journal(connection, order, None, actor=actor, at=at, detail={"attempt": order.attempt})
+    return order
+
+
+def move(
+    connection: sa.Connection,
+    order: Order,
+    to: State,
+    *,
+    actor: str,
+    at: datetime,
+    changes: Mapping[str, Any],
+    detail: Mapping[str, Any] | None = None,
+) -> Order:
+    """Bring an order into its next state, with its journal row, if it still is as the caller saw it.
+
+    Args:
+        connection: A writing transaction.
+        order: The order as last read; its state and lease must not have changed since.
+        to: The next state.
+        actor: Who does it, for the journal.
+        at: When, UTC.
+        changes: Further columns to set.
+        detail: What the journal should say.
+
+    Raises:
+        StaleOrderError: The order moved on or its lease is somebody else's; nothing was written.
+        ValueError: The lifecycle has no such step.
+    """
+    if to not in TRANSITIONS[order.state]:
+        msg = f"an order cannot go from {order.state} to {to}"
+        raise ValueError(msg)
+    row = connection.execute(
+        orders.update()
+        .where(
+            orders.c.order_id == order.order_id,
+            orders.c.state == order.state,
+            orders.c.lease_owner.is_not_distinct_from(order.lease_owner),
+        )
+        .values(state=to, **{"lease_owner": None, **changes})
+        .returning(orders)
+    ).one_or_none()
+    if row is None:
+        msg = f"order {order.order_id} is no longer {order.state} in the hands of {order.lease_owner}"
+        raise StaleOrderError(msg)
+    moved = to_order(row)
+    write_journal(connection, moved, order.state, actor=actor, at=at, detail=detail or {})
+    return moved
+
+
+def write_journal(
+    connection: sa.Connection,
+    order: Order,
+    from_state: State | None,
+    *,
+    actor: str,
+    at: datetime,
+    detail: Mapping[str, Any],
+) -> None:
+    """Append what just happened to an order."""
+    connection.execute(
+        journal.insert().values(
+            order_id=order.order_id,
+            at=at,
+            actor=actor,
+            from_state=from_state,
+            to_state=order.state,
+            detail=dict(detail),
+        )
+    )

@@ -1,0 +1,156 @@
+"""From the queue to the vendor: claims before the POST, and what follows its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from seedance_dagster.ledger.base import LedgerBase
+from seedance_dagster.ledger.errors import TaskOwnedError
+from seedance_dagster.ledger.leasing import unleased
+from seedance_dagster.ledger.order import AT_VENDOR, Order, State
+from seedance_dagster.ledger.rows import move, to_order
+from seedance_dagster.ledger.schema import orders
+
+
+class Submitting(LedgerBase):
+    """The part of the ledger around the POST."""
+
+    def claim(
+        self,
+        owner: str,
+        *,
+        limit: int,
+        max_in_flight: int | None,
+        only: Collection[int] | None = None,
+    ) -> list[Order]:
+        """Claim queued orders for submission, fairly over prompt sets, the oldest of each first.
+
+        The claims are committed when this returns, so each POST that follows is on record before it leaves.
+
+        Args:
+            owner: The worker whose lease the claims are under.
+            limit: At most so many.
+            max_in_flight: Tasks at the vendor at once, over all processes; None for no limit.
+            only: Restrict to these order ids.
+        """
+        now = self._clock()
+        waiting = sa.select(orders.c.order_id).where(orders.c.state == State.QUEUED, orders.c.due_at <= now)
+        if only is not None:
+            waiting = waiting.where(orders.c.order_id.in_(only))
+        with self._database.reading() as connection:
+            # Looked first without the writer's lock: idle workers ask often.
+            if connection.scalar(waiting.limit(1)) is None:
+                return []
+        with self._database.writing() as connection:
+            if max_in_flight is not None:
+                at_vendor = connection.scalar(sa.select(sa.func.count()).where(orders.c.state.in_(AT_VENDOR)))
+                limit = min(limit, max_in_flight - int(at_vendor or 0))
+            if limit <= 0:
+                return []
+            turn = sa.func.row_number().over(partition_by=orders.c.prompt_set, order_by=orders.c.order_id)
+            queue = waiting.add_columns(turn.label("turn")).subquery()
+            rows = connection.execute(
+                sa.select(orders)
+                .join(queue, queue.c.order_id == orders.c.order_id)
+                .order_by(queue.c.turn, orders.c.order_id)
+                .limit(limit)
+            )
+            return [
+                move(
+                    connection,
+                    order,
+                    State.CLAIMED,
+                    actor=owner,
+                    at=now,
+                    changes={"lease_owner": owner, "claimed_at": now},
+                )
+                for order in map(to_order, rows.all())
+            ]
+
+    def submitted(
+        self, order: Order, *, actor: str, due_at: datetime, task: Mapping[str, Any], how: str = "answer"
+    ) -> Order:
+        """Record the vendor's task for a claimed or uncertain order.
+
+        Args:
+            order: As claimed, or as found uncertain.
+            actor: Who says so.
+            due_at: When to poll first.
+            task: Columns known of the task: `task_id`, `points_held`, `vendor_created_at`, ...
+            how: "answer" to our POST or "adopted" from the vendor's history.
+
+        Raises:
+            TaskOwnedError: Another order has that task.
+            StaleOrderError: The order moved on.
+        """
+        now = self._clock()
+        try:
+            with self._database.writing() as connection:
+                owner = connection.scalar(
+                    sa.select(orders.c.order_id).where(orders.c.task_id == task["task_id"])
+                )
+                if owner is not None:
+                    msg = f"task {task['task_id']} belongs to order {owner} already"
+                    raise TaskOwnedError(msg)
+                return move(
+                    connection,
+                    order,
+                    State.SUBMITTED,
+                    actor=actor,
+                    at=now,
+                    changes={**task, "submitted_at": now, "due_at": due_at},
+                    detail={"task_id": task["task_id"], "how": how},
+                )
+        except IntegrityError:  # pragma: no cover  the writer lock makes it impossible; the constraint stays
+            msg = f"task {task['task_id']} belongs to another order already"
+            raise TaskOwnedError(msg) from None
+
+    def requeue(self, order: Order, *, actor: str, due_at: datetime, reason: str) -> Order:
+        """Put a claimed order back: no task was made. It may be claimed again from `due_at`."""
+        with self._database.writing() as connection:
+            return move(
+                connection,
+                order,
+                State.QUEUED,
+                actor=actor,
+                at=self._clock(),
+                changes={"due_at": due_at, "error_message": reason},
+                detail={"reason": reason},
+            )
+
+    def uncertain(self, order: Order, *, actor: str, reason: str) -> Order:
+        """A POST may have left and its answer is unknown: the order waits for reconciliation."""
+        now = self._clock()
+        with self._database.writing() as connection:
+            return move(
+                connection,
+                order,
+                State.UNCERTAIN,
+                actor=actor,
+                at=now,
+                changes={"due_at": now, "error_message": reason},
+                detail={"reason": reason},
+            )
+
+    def expire_claims(self, *, actor: str) -> list[Order]:
+        """Claims of workers that are gone become uncertain: their POST may have left."""
+        now = self._clock()
+        with self._database.writing() as connection:
+            rows = connection.execute(sa.select(orders).where(orders.c.state == State.CLAIMED, unleased(now)))
+            return [
+                move(
+                    connection,
+                    order,
+                    State.UNCERTAIN,
+                    actor=actor,
+                    at=now,
+                    changes={"due_at": now, "error_message": "the worker ended between claim and answer"},
+                    detail={"lost_worker": order.lease_owner},
+                )
+                for order in map(to_order, rows.all())
+            ]
