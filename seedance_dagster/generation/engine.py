@@ -13,6 +13,7 @@ from seedance_dagster.generation.collect import Collector
 from seedance_dagster.generation.events import Delayed, Event
 from seedance_dagster.generation.line import Line, Station
 from seedance_dagster.generation.poll import Poller
+from seedance_dagster.generation.reconcile import reconcile
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.submit import Submitter
 from seedance_dagster.generation.threads import in_thread
@@ -104,6 +105,8 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> Poll
         floor = _Floor(time_box_s)
         floor.add(poller, services.policy.poll_workers)
         await floor.run(_at_once)
+        settled = await reconcile(worker)
+        troubles |= {order.error_message or "": None for order in settled.uncertain}
     return PollReport(poller.polled, poller.finished, tuple(troubles))
 
 
@@ -182,6 +185,7 @@ async def _upkeep(worker: Worker, waiting: Waiting | None, emit: Emit) -> None:
     while True:
         with contextlib.suppress(LedgerUnavailableError):
             await in_thread(ledger.expire_claims, actor=worker.name)
+            await reconcile(worker)
             for event in await waiting.look() if waiting is not None else ():
                 await emit(event)
         await asyncio.sleep(_UPKEEP_S)

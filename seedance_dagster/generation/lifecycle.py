@@ -153,17 +153,18 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
         case InvalidRequestError():
             return End(State.FAILED, FailureClass.INVALID.value, reason, {}, None)
         case InsufficientCreditsError():
-            return QueueAgain(now + timedelta(seconds=60), "credits", reason)
+            pause, seconds = "credits", 60.0
         case PlanLimitError():
-            return QueueAgain(now + timedelta(seconds=5), "plan limit", reason)
+            pause, seconds = "plan limit", 5.0
         case RateLimitError():
-            return QueueAgain(now + timedelta(seconds=error.retry_after_s or 10), "rate limit", reason)
+            pause, seconds = "rate limit", error.retry_after_s or 10.0
         case AuthenticationError():
-            return QueueAgain(now + timedelta(seconds=60), "credentials", reason)
+            pause, seconds = "credentials", 60.0
         case NotSentError():
-            return QueueAgain(now + timedelta(seconds=15), "network", reason)
+            pause, seconds = "network", 15.0
         case _:
             return Settle(reason)
+    return QueueAgain(now + timedelta(seconds=seconds), pause, reason)
 
 
 def transfer_delay(failures: int) -> float:

@@ -10,7 +10,8 @@ class Policy:
     """The engine's settings.
 
     Attributes:
-        max_in_flight: Tasks at the vendor at once, over all processes of a ledger; None: the account's own limit.
+        max_in_flight: Tasks at the vendor at once, over all processes of a ledger; None: the
+            account's own limit.
         off_peak_only: Submit only outside the vendor's peak hours (09:00-15:00 UTC).
         attempts: How often vendor trouble may start an order anew, the first time included.
         allow_private_hosts: Download from loopback and private addresses (for the emulator).
@@ -18,6 +19,7 @@ class Policy:
         poll_workers: Polls at once.
         collect_workers: Transfers at once; each needs one temporary file of a video's size.
         lease_s: Seconds after which a worker that was killed no longer holds its orders.
+        grace_s: Seconds between the two readings of the vendor's history that free an uncertain order.
         linger_s: Seconds a run stays when nothing is due, since starting another costs about as much.
     """
 
@@ -30,3 +32,4 @@ class Policy:
     collect_workers: int = 4
     lease_s: float = 60.0
     linger_s: float = 5.0
+    grace_s: float = 600.0

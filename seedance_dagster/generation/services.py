@@ -20,7 +20,8 @@ class Services:
 
     Attributes:
         ledger: What was ordered and paid.
-        open_client: Makes an API client, to be used as `async with`; raises `AuthenticationError` without a key.
+        open_client: Makes an API client, to be used as `async with`; raises
+            `AuthenticationError` without a key.
         store: Where videos go.
         prices: What a request will cost.
         policy: Limits and numbers of workers.

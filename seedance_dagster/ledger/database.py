@@ -27,7 +27,11 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _create_engine(url)
         self.label = self._engine.url.render_as_string(hide_password=True)
-        self._prepare()
+        try:
+            self._prepare()
+        except LedgerError:
+            self._engine.dispose()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

@@ -93,6 +93,7 @@ class Order:
     height: int | None = None
     codec: str | None = None
     stored_at: datetime | None = None
+    absent_since: datetime | None = None
     reported: str | None = None
 
     @property

@@ -81,6 +81,7 @@ orders = sa.Table(
     sa.Column("height", sa.Integer),
     sa.Column("codec", sa.Text),
     sa.Column("stored_at", UtcDateTime),
+    sa.Column("absent_since", UtcDateTime),
     sa.Column("reported", sa.Text),
     sa.UniqueConstraint("prompt_set", "partition", "fingerprint", "attempt"),
     sa.Index("seedance_orders_by_state", "state", "due_at"),

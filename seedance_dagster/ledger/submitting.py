@@ -119,7 +119,7 @@ class Submitting(LedgerBase):
                 State.QUEUED,
                 actor=actor,
                 at=self._clock(),
-                changes={"due_at": due_at, "error_message": reason},
+                changes={"due_at": due_at, "error_message": reason, "absent_since": None},
                 detail={"reason": reason},
             )
 

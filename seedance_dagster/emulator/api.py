@@ -1,0 +1,149 @@
+"""The vendor's API: what a client with a key can call."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from seedance_dagster.emulator.account import account_info
+from seedance_dagster.emulator.emulator import Emulator
+from seedance_dagster.emulator.faults import Stage, UnknownFaultError, markers_of
+from seedance_dagster.emulator.history import history_page
+from seedance_dagster.emulator.order import prompt_of
+from seedance_dagster.emulator.refusal import Refusal, invalid
+from seedance_dagster.emulator.replies import Cut, DroppedReply, SilentReply, envelope, html_page, refused
+
+Handler = Callable[[Request, Emulator], Awaitable[Response]]
+
+
+def vendor_call(name: str) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
+    """Make a handler a call of the API: counted, subject to outages, behind the key, refusals enveloped."""
+
+    def decorate(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        @functools.wraps(handler)
+        async def call(request: Request) -> Response:
+            emulator: Emulator = request.app.state.emulator
+            now = emulator.vendor.now()
+            emulator.traffic.count(name, now)
+            outage = emulator.traffic.outage_hits(name, now)
+            if outage is not None:
+                return broken(outage, emulator)
+            try:
+                _check_key(request, emulator)
+                return await handler(request, emulator)
+            except UnknownFaultError as error:
+                return refused(invalid(str(error)), in_200=False)
+            except Refusal as refusal:
+                emulator.traffic.refusals[refusal.kind] += 1
+                return refused(refusal, in_200=emulator.settings.errors_in_200)
+
+        return call
+
+    return decorate
+
+
+def broken(kind: str, emulator: Emulator) -> Response:
+    """The reply of an outage or a fault that has nothing to do with the task."""
+    if kind == "html-502":
+        return html_page(502)
+    if kind == "drop":
+        return DroppedReply(emulator.connections)
+    if kind == "hang":
+        return SilentReply(emulator.connections, emulator.settings.hang_seconds)
+    if kind == "429":
+        return refused(Refusal(429, "too many requests", kind="429", retry_after_s=1), in_200=False)
+    return envelope(None, code=500, message="internal server error", status=500)
+
+
+@vendor_call("post")
+async def create_task(request: Request, emulator: Emulator) -> Response:
+    """POST /api/v1/task."""
+    body = read_json(await request.body())
+    prompt = prompt_of(body)
+    markers = markers_of(prompt)
+    earlier = emulator.vendor.count_post(prompt)
+    before = emulator.faults.first(Stage.BEFORE, markers, earlier=earlier)
+    if before is not None:
+        kinds = {"500-before": "500", "429": "429", "reset-before": "drop", "hang-before": "hang"}
+        return broken(kinds[before], emulator)
+    record = emulator.vendor.accept(body)
+    data = emulator.show(record, request)
+    after = emulator.faults.first(Stage.AFTER, markers, earlier=earlier)
+    return envelope(data) if after is None else _after_reply(after, data, emulator)
+
+
+@vendor_call("get")
+async def get_task(request: Request, emulator: Emulator) -> Response:
+    """GET /api/v1/task/{task_id}."""
+    record = emulator.vendor.find(request.path_params["task_id"])
+    fault = emulator.faults.first(Stage.GET, record.markers, earlier=record.gets)
+    if fault is not None:
+        record.gets += 1
+        return broken(fault.removeprefix("get-"), emulator)
+    return envelope(emulator.show(record, request, polled=True))
+
+
+@vendor_call("account")
+async def get_account(request: Request, emulator: Emulator) -> Response:  # noqa: ARG001  # a handler's signature
+    """GET /account/info."""
+    emulator.vendor.now()
+    return envelope(account_info(emulator.vendor.account, emulator.settings))
+
+
+@vendor_call("history")
+async def get_history(request: Request, emulator: Emulator) -> Response:
+    """GET /api/open/tasks/histories."""
+    if emulator.faults.first(Stage.HISTORY, {}, earlier=0) is not None:
+        return broken("500", emulator)
+    return envelope(history_page(emulator.vendor, request.query_params))
+
+
+ROUTES = [
+    Route("/api/v1/task", create_task, methods=["POST"]),
+    Route("/api/v1/task/{task_id}", get_task, methods=["GET"]),
+    Route("/account/info", get_account, methods=["GET"]),
+    Route("/api/open/tasks/histories", get_history, methods=["GET"]),
+]
+
+
+def read_json(raw: bytes) -> Any:
+    """The JSON of a body.
+
+    Raises:
+        Refusal: when it is none, or holds what cannot be written down again (NaN, half a surrogate pair).
+    """
+
+    def not_json(name: str) -> NoReturn:
+        raise ValueError(name)
+
+    try:
+        body = json.loads(raw, parse_constant=not_json)
+        json.dumps(body, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise invalid("the body is not valid JSON") from None
+    return body
+
+
+def _check_key(request: Request, emulator: Emulator) -> None:
+    given = request.headers.get("x-api-key", "").encode()
+    if not hmac.compare_digest(given, emulator.settings.api_key.get_secret_value().encode()):
+        raise Refusal(emulator.settings.bad_key_status, "invalid API key", kind="bad-key")
+
+
+def _after_reply(fault: str, data: Any, emulator: Emulator) -> Response:
+    match fault:
+        case "cut-reply":
+            return DroppedReply(emulator.connections, Cut("application/json", 5000, b'{"code": 200, "da'))
+        case "500-with-task":
+            return envelope(data, code=500, message="internal server error", status=500)
+        case "garbage-reply":
+            return html_page()
+        case _:
+            return broken({"lost-reply": "drop", "hang": "hang", "500-after": "500"}[fault], emulator)

@@ -1,0 +1,57 @@
+"""The ASGI application: the vendor's API, its file host, and the emulator's own calls."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from seedance_dagster.emulator import api, control, files
+from seedance_dagster.emulator.emulator import Emulator
+from seedance_dagster.emulator.replies import envelope
+from seedance_dagster.emulator.settings import EmulatorSettings
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: EmulatorSettings | None = None, *, clock: Callable[[], datetime] = utc_now
+) -> Starlette:
+    """Build one emulator; it lives on `app.state.emulator` and closes when the application shuts down.
+
+    Args:
+        settings: How the vendor behaves at the start.
+        clock: Gives the time, UTC-aware; tests move it by hand.
+
+    Raises:
+        StateError: when the state folder cannot be used.
+    """
+    emulator = Emulator(settings or EmulatorSettings(), clock)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            emulator.close()
+
+    app = Starlette(
+        routes=[*api.ROUTES, *files.ROUTES, *control.ROUTES],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _unknown_path},
+    )
+    app.state.emulator = emulator
+    return app
+
+
+async def _unknown_path(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return envelope(None, code=status, message="no such path or method", status=status)

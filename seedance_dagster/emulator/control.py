@@ -1,0 +1,107 @@
+"""The emulator's own calls, under /emulator: settings, faults, outages and the books. They need no key."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from seedance_dagster.emulator.api import read_json
+from seedance_dagster.emulator.books import books, summary
+from seedance_dagster.emulator.emulator import Emulator
+from seedance_dagster.emulator.faults import FAULTS, UnknownFaultError
+from seedance_dagster.emulator.refusal import Refusal, invalid
+from seedance_dagster.emulator.settings import SettingsError
+from seedance_dagster.emulator.traffic import OutageError, read_outage
+
+Command = Callable[[Emulator, dict[str, Any]], Any]
+
+
+def command(perform: Command) -> Callable[[Request], Awaitable[Response]]:
+    """Make a function of the emulator and a JSON object a call; what is wrong is answered as `error`."""
+
+    @functools.wraps(perform)
+    async def call(request: Request) -> Response:
+        try:
+            body = read_json(await request.body() or b"{}")
+            if not isinstance(body, dict):
+                raise invalid("the body must be a JSON object")
+            return JSONResponse(perform(request.app.state.emulator, body))
+        except Refusal as refusal:
+            return JSONResponse({"error": refusal.message}, status_code=refusal.status)
+        except (SettingsError, UnknownFaultError, OutageError) as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
+
+    return call
+
+
+def read(look: Callable[[Emulator], Any]) -> Callable[[Request], Awaitable[Response]]:
+    """Make a function of the emulator a GET."""
+
+    @functools.wraps(look)
+    async def call(request: Request) -> Response:
+        return JSONResponse(look(request.app.state.emulator))
+
+    return call
+
+
+def show_faults(emulator: Emulator) -> dict[str, Any]:
+    """The rates in force, and every fault there is."""
+    known = {fault.name: {"stage": fault.stage.value, "summary": fault.summary} for fault in FAULTS.values()}
+    return {"rates": emulator.faults.rates, "known": known}
+
+
+def set_faults(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
+    """Replace the rates in force; `{}` ends them all."""
+    emulator.faults.set_rates(body)
+    return {"rates": emulator.faults.rates}
+
+
+def set_outage(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
+    """Begin an outage, or end it with 0 seconds."""
+    outage = read_outage(body, emulator.vendor.now())
+    emulator.traffic.outage = outage
+    return {"kind": outage.kind, "scope": outage.scope, "until": outage.until.isoformat()}
+
+
+def set_settings(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
+    """Change settings while running."""
+    return emulator.change(body).shown()
+
+
+def set_charge(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
+    """Charge a task something else: `{"task_id": ..., "points": ...}`."""
+    points = body.get("points")
+    if isinstance(points, bool) or not isinstance(points, int) or points < 0:
+        raise invalid("points must be a whole number, 0 or more")
+    record = emulator.vendor.find(str(body.get("task_id")))
+    emulator.vendor.alter_charge(record, points)
+    return {"task_id": record.task_id, "points_charged": record.charged, "settled": record.settled}
+
+
+def create_behind(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
+    """Make a task as another program with the same account would; the body is that of POST /api/v1/task."""
+    return {"task_id": emulator.vendor.accept(body, source="behind-the-back").task_id}
+
+
+def health(emulator: Emulator) -> dict[str, Any]:
+    """That it runs."""
+    return {"ok": True, "active": emulator.vendor.active()}
+
+
+ROUTES = [
+    Route("/emulator/health", read(health)),
+    Route("/emulator/books", read(books)),
+    Route("/emulator/books/summary", read(summary)),
+    Route("/emulator/settings", read(lambda emulator: emulator.settings.shown())),
+    Route("/emulator/settings", command(set_settings), methods=["POST"]),
+    Route("/emulator/faults", read(show_faults)),
+    Route("/emulator/faults", command(set_faults), methods=["POST"]),
+    Route("/emulator/outage", command(set_outage), methods=["POST"]),
+    Route("/emulator/charge", command(set_charge), methods=["POST"]),
+    Route("/emulator/tasks", command(create_behind), methods=["POST"]),
+]

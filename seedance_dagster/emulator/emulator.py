@@ -1,0 +1,88 @@
+"""The parts of one running emulator, put together."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+
+from seedance_dagster.emulator.clips import ClipShelf
+from seedance_dagster.emulator.connections import Connections
+from seedance_dagster.emulator.faults import FaultDesk
+from seedance_dagster.emulator.journal import Journal
+from seedance_dagster.emulator.record import Link, TaskRecord
+from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.traffic import Traffic
+from seedance_dagster.emulator.vendor import Vendor
+from seedance_dagster.emulator.view import link_is_alive, task_json
+
+LINK_PATH = "/ephemeral"
+
+
+class Emulator:
+    """One vendor with its faults, files and counters; lives on `app.state.emulator`.
+
+    Raises:
+        StateError: when the state folder cannot be used.
+    """
+
+    def __init__(self, settings: EmulatorSettings, clock: Callable[[], datetime]) -> None:
+        rng = random.Random(settings.seed)
+        self.faults = FaultDesk(rng)
+        self.journal = Journal(settings.state_dir)
+        self.vendor = Vendor(
+            settings.model_copy(), clock=clock, journal=self.journal, faults=self.faults, rng=rng
+        )
+        self.traffic = Traffic(leaks=self.journal.recall("leaks", []))
+        self.clips = ClipShelf(settings.cache_bytes)
+        self.connections = Connections()
+
+    @property
+    def settings(self) -> EmulatorSettings:
+        """How the vendor behaves now."""
+        return self.vendor.settings
+
+    def change(self, changes: dict[str, Any]) -> EmulatorSettings:
+        """Change settings while running; `points` sets what is left on the account.
+
+        Raises:
+            SettingsError: for a setting that is wrong or fixed; then nothing is changed.
+        """
+        self.vendor.settings = self.settings.changed(changes)
+        if "points" in changes:
+            self.vendor.grant(self.settings.points)
+        return self.settings
+
+    def show(self, record: TaskRecord, request: Request, *, polled: bool = False) -> dict[str, Any]:
+        """The task JSON, with links under the address that is set or asked at."""
+        root = (self.settings.files_url or str(request.base_url)).rstrip("/")
+        now = self.vendor.now()
+
+        def link_of(task: TaskRecord) -> str:
+            return f"{root}{LINK_PATH}/{self._link(task, now).token}.mp4"
+
+        return task_json(record, now=now, settings=self.settings, link_of=link_of, polled=polled)
+
+    def leak(self, path: str) -> None:
+        """Write down that the API key was sent to the file host."""
+        self.traffic.leaked(path, self.vendor.now())
+        self.journal.save(notes={"leaks": self.traffic.leaks})
+
+    def close(self) -> None:
+        """Stop rendering and close the state file."""
+        self.clips.close()
+        self.journal.close()
+
+    def _link(self, record: TaskRecord, now: datetime) -> Link:
+        newest = record.links[-1] if record.links else None
+        if newest is not None and link_is_alive(newest, now, self.settings):
+            return newest
+        link = Link(token=str(uuid.uuid4()), issued_at=now)
+        record.links.append(link)
+        self.vendor.links[link.token] = record
+        self.vendor.keep(record)
+        return link

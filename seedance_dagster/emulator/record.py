@@ -1,0 +1,74 @@
+"""One task as the vendor keeps it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class Phase(StrEnum):
+    """Where a task stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Outcome(StrEnum):
+    """How a task will end; decided when it is made."""
+
+    COMPLETED = "completed"
+    MODERATION = "moderation"
+    MODERATION_EARLY = "moderation-early"
+    REAL_PERSON = "real-person"
+    VENDOR_TROUBLE = "vendor-trouble"
+    AUDIO_TIMEOUT = "audio-timeout"
+
+
+class Link(BaseModel):
+    """One address under which the output could be fetched."""
+
+    token: str
+    issued_at: datetime
+    dead: bool = False
+
+
+class TaskRecord(BaseModel):
+    """A task with its money; points throughout, `held` is what is frozen now."""
+
+    task_id: str
+    number: int
+    source: str
+    request: dict[str, Any]
+    as_rendered: dict[str, Any]
+    task_type: str
+    mode: str
+    prompt: str
+    duration: int
+    aspect_ratio: str
+    created_at: datetime
+    starts_at: datetime
+    ends_at: datetime
+    outcome: Outcome
+    settled: bool = False
+    price: int
+    held: int
+    charged: int = 0
+    penalty: int = 0
+    ordered_charge: int | None = None
+    markers: dict[str, int | None] = Field(default_factory=dict)
+    quirks: dict[str, int | None] = Field(default_factory=dict)
+    links: list[Link] = Field(default_factory=list)
+    gets: int = 0
+    gets_after_end: int = 0
+    downloads: int = 0
+
+    def phase(self, now: datetime) -> Phase:
+        """Where the task stands at a moment."""
+        if self.settled:
+            return Phase.COMPLETED if self.outcome is Outcome.COMPLETED else Phase.FAILED
+        return Phase.PENDING if now < self.starts_at else Phase.PROCESSING

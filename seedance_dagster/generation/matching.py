@@ -1,0 +1,58 @@
+"""Which of the vendor's tasks is the answer to which lost POST: a pure comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from seedance_dagster.api.wire import GenerationRequest, Task
+from seedance_dagster.ledger.order import Order
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What a comparison came to.
+
+    Attributes:
+        adopted: Task by order id, one to one.
+        doubtful: Order ids for which a task asks for the same text but not for the same video.
+    """
+
+    adopted: dict[int, Task]
+    doubtful: frozenset[int]
+
+
+def renders(task: Task, order: Order) -> bool:
+    """True when the task echoes everything that the order's request said."""
+    request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
+    same_type = task.task_type in ("", request["task_type"])
+    return same_type and all(task.input.get(name) == value for name, value in request["input"].items())
+
+
+def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
+    """Pair uncertain orders with tasks that no order owns.
+
+    Identical orders take identical tasks in the order of their times, one each. An order left over
+    while a task with its text is left over too is doubtful: neither adopted nor to be freed.
+
+    Args:
+        orders: Uncertain orders.
+        tasks: Unowned tasks, as read one by one.
+    """
+    adopted: dict[int, Task] = {}
+    free = sorted(tasks, key=lambda task: task.created_at or _LONG_AGO)
+    for order in sorted(orders, key=lambda each: (each.claimed_at or _LONG_AGO, each.order_id)):
+        found = next((task for task in free if renders(task, order)), None)
+        if found is not None:
+            adopted[order.order_id] = found
+            free.remove(found)
+    left_texts = {task.input.get("prompt") for task in free}
+    doubtful = {
+        order.order_id
+        for order in orders
+        if order.order_id not in adopted and order.request["prompt"] in left_texts
+    }
+    return Matches(adopted, frozenset(doubtful))

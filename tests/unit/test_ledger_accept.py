@@ -1,0 +1,132 @@
+"""Accepting orders in the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from seedance_dagster.ledger import Asking, Ledger, Outcome, State
+from seedance_dagster.ledger.acceptance import standing_order
+
+ASKING = Asking(cause="backfill-1", run_id="run-1")
+
+
+def finish(ledger: Ledger, order, state: State) -> None:
+    """Bring a queued order to an end by the shortest way."""
+    [claimed] = ledger.claim("w", limit=1, max_in_flight=None, only=[order.order_id])
+    task = {"task_id": f"task-{order.order_id}"}
+    submitted = ledger.submitted(claimed, actor="w", due_at=order.accepted_at, task=task)
+    if state is State.STORED:
+        succeeded = ledger.succeeded(submitted, actor="w", task=task)
+        ledger.stored(succeeded, actor="w", artifacts={"sha256": "00"})
+    else:
+        ledger.ended(submitted, state, actor="w", error_class="x", reason="because", task=task)
+
+
+def test_a_new_order_is_queued_and_journalled(ledger, new_order):
+    """Accepting makes a queued first attempt with one journal row."""
+    [(order, outcome)] = ledger.accept([new_order()], ASKING)
+    assert outcome is Outcome.ACCEPTED
+    assert (order.state, order.attempt, order.cause, order.run_id) == (
+        State.QUEUED,
+        1,
+        "backfill-1",
+        "run-1",
+    )
+    [entry] = ledger.journal(order.order_id)
+    assert (entry.from_state, entry.to_state, entry.actor) == (None, "queued", "run-1")
+
+
+def test_an_order_in_flight_is_joined(ledger, new_order):
+    """The same fingerprint in flight is never ordered twice, whoever asks."""
+    [(first, _)] = ledger.accept([new_order()], ASKING)
+    [(second, outcome)] = ledger.accept(
+        [new_order()], Asking(cause="other", run_id="r", regenerate=True, resubmit_rejected=True)
+    )
+    assert (second.order_id, outcome) == (first.order_id, Outcome.JOINED)
+
+
+def test_a_partition_asked_twice_at_once_is_ordered_once(ledger, new_order):
+    """A list that names a partition twice makes one order."""
+    answers = ledger.accept([new_order(), new_order()], ASKING)
+    assert [outcome for _, outcome in answers] == [Outcome.ACCEPTED, Outcome.JOINED]
+
+
+@pytest.mark.parametrize(
+    ("state", "options", "cause", "expected"),
+    [
+        (State.STORED, {}, "other", Outcome.REUSED),
+        (State.STORED, {"resubmit_rejected": True}, "other", Outcome.REUSED),
+        (State.STORED, {"regenerate": True}, "other", Outcome.ACCEPTED),
+        (State.STORED, {"regenerate": True}, "backfill-1", Outcome.REUSED),
+        (State.REJECTED, {}, "other", Outcome.DECLINED),
+        (State.REJECTED, {"regenerate": True}, "other", Outcome.DECLINED),
+        (State.REJECTED, {"resubmit_rejected": True}, "other", Outcome.ACCEPTED),
+        (State.REJECTED, {"resubmit_rejected": True}, "backfill-1", Outcome.DECLINED),
+        (State.FAILED, {}, "other", Outcome.ACCEPTED),
+        (State.FAILED, {}, "backfill-1", Outcome.ACCEPTED),
+    ],
+)
+def test_an_ended_order_answers_as_its_end_says(ledger, new_order, state, options, cause, expected):
+    """Stored is reused, refused is not sent again, unless asked explicitly and by another cause."""
+    [(first, _)] = ledger.accept([new_order()], ASKING)
+    finish(ledger, first, state)
+    asking = Asking(cause=cause, run_id="run-2", **options)
+    standing = ledger.standing([new_order()], asking)
+    assert (standing[0][1] if standing[0] else Outcome.ACCEPTED) is expected
+    [(order, outcome)] = ledger.accept([new_order()], asking)
+    assert outcome is expected
+    assert order.attempt == (2 if expected is Outcome.ACCEPTED else 1)
+
+
+def test_a_failed_regeneration_leaves_the_stored_video_standing(ledger, new_order):
+    """Without asking to regenerate, an older stored video answers even after a newer failure."""
+    [(first, _)] = ledger.accept([new_order()], ASKING)
+    finish(ledger, first, State.STORED)
+    [(second, _)] = ledger.accept([new_order()], Asking(cause="again", run_id="r", regenerate=True))
+    finish(ledger, second, State.FAILED)
+    [(order, outcome)] = ledger.accept([new_order()], Asking(cause="third", run_id="r"))
+    assert (order.order_id, outcome) == (first.order_id, Outcome.REUSED)
+
+
+def test_another_fingerprint_or_partition_or_set_is_another_order(ledger, new_order):
+    """Only the same set, partition and fingerprint share an order."""
+    wanted = [
+        new_order(),
+        new_order(fingerprint="edited"),
+        new_order(prompt_set="other"),
+        new_order("dog", fingerprint="f-cat"),
+    ]
+    assert {outcome for _, outcome in ledger.accept(wanted, ASKING)} == {Outcome.ACCEPTED}
+
+
+def test_many_partitions_are_accepted_in_their_order(ledger, new_order):
+    """Acceptance works in chunks and answers in the order asked."""
+    wanted = [new_order(f"p{number}") for number in range(1201)]
+    answers = ledger.accept(wanted, ASKING)
+    assert [order.partition for order, _ in answers] == [new.partition for new in wanted]
+    assert {outcome for _, outcome in ledger.accept(wanted, ASKING)} == {Outcome.JOINED}
+
+
+def test_concurrent_askings_make_one_order_each(ledger, new_order):
+    """Eight askers at once for the same twenty prompts make twenty orders."""
+    wanted = [new_order(f"p{number}") for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        rounds = list(
+            pool.map(
+                lambda n: ledger.accept(wanted, Asking(cause=f"c{n}", run_id="r", regenerate=True)), range(8)
+            )
+        )
+    accepted = [outcome for answers in rounds for _, outcome in answers if outcome is Outcome.ACCEPTED]
+    assert len(accepted) == 20
+    assert sum(count.orders for count in ledger.counts().values()) == 20
+
+
+def test_the_newest_open_order_is_joined_first(ledger, new_order):
+    """With several attempts the open one answers, not the stored one."""
+    [(first, _)] = ledger.accept([new_order()], ASKING)
+    newer = dataclasses.replace(first, order_id=2, attempt=2)
+    stored = dataclasses.replace(first, state=State.STORED)
+    assert standing_order([stored, newer], ASKING) == (newer, Outcome.JOINED)

@@ -1,0 +1,129 @@
+"""What the ledger tells: counts, what there is to do, what Dagster was told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from seedance_dagster.ledger import Asking, Count, State
+from tests_support import store_one
+
+
+def test_counts_give_orders_and_money_by_set_and_state(ledger, new_order, clock):
+    """Counts add up orders, estimates, holds and charges in points."""
+    store_one(ledger, new_order("a"), charged=3_000_000)
+    ledger.accept([new_order("b"), new_order("c")], Asking(cause="c", run_id="r"))
+    assert ledger.counts() == {
+        ("spots", State.STORED): Count(1, 4_000_000, 0, 3_000_000),
+        ("spots", State.QUEUED): Count(2, 8_000_000, 0, 0),
+    }
+
+
+def test_actionable_says_what_is_due_and_when_the_next_is(ledger, new_order, clock):
+    """What could be done now is counted by kind, and the next due time is told."""
+    work = ledger.actionable()
+    assert (work.to_submit, work.to_collect, work.to_report, work.to_poll, work.next_due_at) == (
+        *(0,) * 4,
+        None,
+    )
+    ledger.accept([new_order(name) for name in "abcd"], Asking(cause="c", run_id="r"))
+    later = clock() + timedelta(seconds=9)
+    for order, due in zip(
+        ledger.claim("w", limit=3, max_in_flight=None), (clock(), clock(), later), strict=True
+    ):
+        ledger.submitted(order, actor="w", due_at=due, task={"task_id": order.partition})
+    [a] = ledger.lease_due("w", State.SUBMITTED, limit=1)
+    ledger.succeeded(a, actor="w", task={})
+    work = ledger.actionable()
+    assert (work.to_submit, work.to_collect, work.to_report, work.to_poll) == (1, 1, 0, 1)
+    assert work.next_due_at == later
+    clock.forward(seconds=61)
+    assert ledger.actionable().to_report == 3
+
+
+def test_dagster_is_told_of_each_state_once(ledger, new_order, clock):
+    """An order stays unreported until Dagster was told how it stands; living runs get time to tell."""
+    order = store_one(ledger, new_order())
+    assert ledger.unreported(9) == []
+    clock.forward(seconds=61)
+    assert [each.order_id for each in ledger.unreported(9)] == [order.order_id]
+    ledger.mark_reported({order.order_id: "submitted"})
+    assert len(ledger.unreported(9)) == 1
+    ledger.mark_reported({order.order_id: "stored"})
+    assert ledger.unreported(9) == []
+
+
+def test_the_latest_order_of_each_partition_is_the_newest(ledger, new_order):
+    """An edited prompt's newer order stands for its partition, and supersedes the older."""
+    older = store_one(ledger, new_order())
+    newer = store_one(ledger, new_order(fingerprint="edited"))
+    store_one(ledger, new_order(prompt_set="other"))
+    assert {name: order.order_id for name, order in ledger.latest("spots").items()} == {
+        "cat": newer.order_id
+    }
+    assert ledger.superseded(older)
+    assert not ledger.superseded(newer)
+
+
+def test_orders_are_found_by_what_is_known_of_them(ledger, new_order):
+    """Set, state, task id and limit narrow a search."""
+    first = store_one(ledger, new_order("a"))
+    store_one(ledger, new_order("b"))
+    store_one(ledger, new_order("a", prompt_set="other"))
+    assert [order.partition for order in ledger.find(prompt_set="spots")] == ["a", "b"]
+    assert len(ledger.find(states={State.STORED}, limit=2)) == 2
+    assert [order.order_id for order in ledger.find(task_id=str(first.task_id))] == [first.order_id]
+    assert [order.order_id for order in ledger.orders([first.order_id, 999])] == [first.order_id]
+    with pytest.raises(KeyError):
+        ledger.order(999)
+
+
+def test_render_seconds_is_the_median_of_late_tasks_of_the_type(ledger, new_order):
+    """The expected time is learned per task type."""
+    assert ledger.render_seconds("seedance-2-fast") is None
+    start = datetime(2026, 4, 6, tzinfo=UTC)
+    for number, seconds in enumerate((10, 90, 20)):
+        store_one(
+            ledger,
+            new_order(f"p{number}"),
+            vendor_created_at=start,
+            vendor_ended_at=start + timedelta(seconds=seconds),
+        )
+    assert ledger.render_seconds("seedance-2-fast") == 20
+    assert ledger.render_seconds("seedance-2") is None
+
+
+def test_named_leases_are_one_owner_s_at_a_time(ledger, clock):
+    """A named lease is renewed by its owner, refused to others, free after its time or when dropped."""
+    assert ledger.hold("advance", "a", seconds=60)
+    assert ledger.hold("advance", "a", seconds=60)
+    assert not ledger.hold("advance", "b", seconds=60)
+    assert ledger.holder("advance") == "a"
+    ledger.drop("advance", "b")
+    assert ledger.holder("advance") == "a"
+    clock.forward(seconds=60)
+    assert ledger.holder("advance") is None
+    assert ledger.hold("advance", "b", seconds=60)
+    ledger.drop("advance", "b")
+    assert ledger.holder("advance") is None
+
+
+def test_pauses_say_why_and_end_by_themselves(ledger, clock):
+    """A pause holds until its time or until it is ended, and a later one of its kind replaces it."""
+    ledger.pause("credits", until=clock() + timedelta(seconds=5), message="no credits")
+    ledger.pause("credits", until=clock() + timedelta(seconds=9), message="still no credits")
+    ledger.pause("rate limit", until=clock() + timedelta(seconds=2), message="429")
+    assert ledger.paused() == ["still no credits", "429"]
+    clock.forward(seconds=3)
+    assert ledger.paused() == ["still no credits"]
+    ledger.resume("credits")
+    assert ledger.paused() == []
+
+
+def test_reported_prompts_are_remembered_by_set_and_partition(ledger):
+    """What Dagster was told of a prompt is replaced by what it is told later."""
+    ledger.note_prompts_reported("spots", {"a": "1", "b": "2"})
+    ledger.note_prompts_reported("spots", {"b": "3"})
+    ledger.note_prompts_reported("other", {"a": "9"})
+    assert ledger.prompts_reported("spots") == {"a": "1", "b": "3"}

@@ -1,0 +1,228 @@
+"""Claims, leases and transitions in the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from seedance_dagster.ledger import Asking, StaleOrderError, State, TaskOwnedError
+
+ASKING = Asking(cause="c", run_id="r")
+
+
+@pytest.fixture
+def accept(ledger, new_order):
+    """Accepts orders for some partitions and gives them back."""
+
+    def make(*partitions: str, **fields: object):
+        answers = ledger.accept([new_order(name, **fields) for name in partitions], ASKING)
+        return [order for order, _ in answers]
+
+    return make
+
+
+@pytest.fixture
+def submit(ledger, accept, clock):
+    """Accepts, claims and submits orders for some partitions."""
+
+    def make(*partitions: str, **fields: object):
+        accept(*partitions, **fields)
+        claimed = ledger.claim("w", limit=len(partitions), max_in_flight=None)
+        return [
+            ledger.submitted(
+                order, actor="w", due_at=clock(), task={"task_id": f"t-{order.partition}", "points_held": 4}
+            )
+            for order in claimed
+        ]
+
+    return make
+
+
+def test_claims_are_fair_over_sets_and_oldest_first(ledger, accept):
+    """A large set does not starve a small one that came later."""
+    accept("a1", "a2", "a3", prompt_set="a")
+    accept("b1", "b2", prompt_set="b")
+    claimed = ledger.claim("w", limit=4, max_in_flight=None)
+    assert [order.partition for order in claimed] == ["a1", "b1", "a2", "b2"]
+    assert {order.lease_owner for order in claimed} == {"w"}
+
+
+def test_claims_respect_what_is_in_flight_anywhere(ledger, submit, accept):
+    """Tasks at the vendor and open claims count against the limit, over all workers."""
+    submit("a", "b")
+    accept("c", "d", "e", "f")
+    assert len(ledger.claim("v", limit=10, max_in_flight=4)) == 2
+    assert ledger.claim("u", limit=10, max_in_flight=4) == []
+
+
+def test_concurrent_claims_never_cross_the_limit_or_share_an_order(ledger, accept):
+    """Eight claiming workers together take exactly the limit, each order once."""
+    accept(*(f"p{n}" for n in range(40)))
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda n: ledger.claim(f"w{n}", limit=10, max_in_flight=25), range(8)))
+    ids = [order.order_id for orders in taken for order in orders]
+    assert len(ids) == len(set(ids)) == 25
+
+
+def test_a_queued_order_waits_for_its_time(ledger, accept, clock):
+    """An order put back is not claimed before it is due."""
+    accept("a")
+    [order] = ledger.claim("w", limit=1, max_in_flight=None)
+    ledger.requeue(order, actor="w", due_at=clock() + timedelta(seconds=30), reason="429")
+    assert ledger.claim("w", limit=1, max_in_flight=None) == []
+    clock.forward(seconds=30)
+    [again] = ledger.claim("w", limit=1, max_in_flight=None)
+    assert (again.attempt, again.error_message) == (1, "429")
+
+
+def test_only_restricts_claims_and_leases(ledger, submit, accept):
+    """A waiting run touches its own orders only."""
+    [a, b] = submit("a", "b")
+    [c] = accept("c")
+    accept("d")
+    claimed = ledger.claim("w", limit=9, max_in_flight=None, only=[c.order_id])
+    assert [order.partition for order in claimed] == ["c"]
+    leased = ledger.lease_due("w", State.SUBMITTED, limit=9, only=[b.order_id])
+    assert [order.partition for order in leased] == ["b"]
+
+
+def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, accept, clock):
+    """A process killed between claim and answer may have sent its POST."""
+    accept("a", "b")
+    ledger.hold("alive", "alive", seconds=60)
+    ledger.hold("dead", "dead", seconds=60)
+    ledger.claim("alive", limit=1, max_in_flight=None)
+    ledger.claim("dead", limit=1, max_in_flight=None)
+    assert ledger.expire_claims(actor="s") == []
+    clock.forward(seconds=50)
+    ledger.hold("alive", "alive", seconds=60)
+    clock.forward(seconds=11)
+    [lost] = ledger.expire_claims(actor="s")
+    assert (lost.partition, lost.state, lost.lease_owner) == ("b", State.UNCERTAIN, None)
+    assert ledger.journal(lost.order_id)[-1].detail == {"lost_worker": "dead"}
+    assert ledger.claim("alive", limit=9, max_in_flight=None) == []
+
+
+def test_the_task_of_one_order_cannot_be_another_s(ledger, submit, accept, clock):
+    """A task id is owned once."""
+    submit("a")
+    accept("b")
+    [order] = ledger.claim("w", limit=1, max_in_flight=None)
+    with pytest.raises(TaskOwnedError, match="belongs to order"):
+        ledger.submitted(order, actor="w", due_at=clock(), task={"task_id": "t-a"})
+    assert ledger.order(order.order_id).state is State.CLAIMED
+
+
+def test_an_uncertain_order_can_be_adopted_or_freed(ledger, accept, clock):
+    """Uncertain leads to submitted or back to the queue, nowhere else."""
+    accept("a", "b")
+    first, second = (
+        ledger.uncertain(order, actor="w", reason="lost")
+        for order in ledger.claim("w", limit=2, max_in_flight=None)
+    )
+    adopted = ledger.submitted(first, actor="s", due_at=clock(), task={"task_id": "t"}, how="adopted")
+    assert (adopted.state, adopted.task_id) == (State.SUBMITTED, "t")
+    freed = ledger.requeue(second, actor="s", due_at=clock(), reason="no task was made")
+    assert (freed.state, freed.attempt) == (State.QUEUED, 1)
+
+
+def test_leased_work_is_nobody_else_s_until_the_lease_ends(ledger, submit, clock):
+    """A due task is polled by one worker at a time; a dead worker's comes back."""
+    submit("a")
+    ledger.hold("x", "x", seconds=60)
+    assert len(ledger.lease_due("x", State.SUBMITTED, limit=5)) == 1
+    assert ledger.lease_due("y", State.SUBMITTED, limit=5) == []
+    clock.forward(seconds=61)
+    assert len(ledger.lease_due("y", State.SUBMITTED, limit=5)) == 1
+
+
+def test_work_is_leased_longest_waiting_first(ledger, submit, clock):
+    """The task that has waited longest is polled first, so that none starves."""
+    orders = submit("a", "b", "c")
+    leased = ledger.lease_due("x", State.SUBMITTED, limit=3)
+    for order, seconds in zip(leased, (30, 10, 20), strict=True):
+        ledger.polled(order, due_at=clock() + timedelta(seconds=seconds), seen={})
+    assert ledger.lease_due("x", State.SUBMITTED, limit=3) == []
+    clock.forward(seconds=60)
+    again = ledger.lease_due("x", State.SUBMITTED, limit=2)
+    assert [order.partition for order in again] == ["b", "c"]
+    assert {order.polls for order in again} == {1}
+    assert len(orders) == 3
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(ledger, submit, clock):
+    """What a paused worker brings after another took over is dropped."""
+    submit("a")
+    [mine] = ledger.lease_due("x", State.SUBMITTED, limit=1)
+    clock.forward(seconds=999)
+    [theirs] = ledger.lease_due("y", State.SUBMITTED, limit=1)
+    with pytest.raises(StaleOrderError, match="no longer"):
+        ledger.succeeded(mine, actor="x", task={})
+    ledger.polled(mine, due_at=clock() + timedelta(hours=1), seen={"points_held": 99})
+    assert ledger.order(mine.order_id).points_held == 4
+    assert ledger.succeeded(theirs, actor="y", task={"points_charged": 4}).state is State.SUCCEEDED
+
+
+def test_a_failed_attempt_queues_the_next_with_one_retry_less(ledger, submit, clock):
+    """Vendor trouble starts the next attempt in the same transaction."""
+    [order] = submit("a")
+    later = clock() + timedelta(seconds=30)
+    over, again = ledger.ended(
+        order, State.FAILED, actor="w", error_class="vendor", reason="oops", task={}, retry_at=later
+    )
+    assert (over.state, over.error_class) == (State.FAILED, "vendor")
+    assert (again.state, again.attempt, again.retries, again.due_at) == (State.QUEUED, 2, 0, later)
+    assert (again.cause, again.request) == (order.cause, order.request)
+    assert ledger.next_attempt(over) == again
+    assert ledger.next_attempt(again) is None
+
+
+def test_a_broken_transfer_stays_succeeded_and_outstanding(ledger, submit, clock):
+    """A video that could not be stored is tried again later and never ordered again."""
+    [order] = submit("a")
+    order = ledger.succeeded(order, actor="w", task={"points_charged": 4})
+    [order] = ledger.lease_due("w", State.SUCCEEDED, limit=1)
+    put_off = ledger.transfer_failed(order, actor="w", due_at=clock() + timedelta(seconds=5), reason="S3")
+    assert (put_off.state, put_off.transfer_failures, put_off.error_message) == (State.SUCCEEDED, 1, "S3")
+    assert ledger.lease_due("w", State.SUCCEEDED, limit=1) == []
+    clock.forward(seconds=5)
+    [order] = ledger.lease_due("w", State.SUCCEEDED, limit=1)
+    stored = ledger.stored(order, actor="w", artifacts={"sha256": "ab"})
+    assert (stored.state, stored.error_message, stored.lease_owner) == (State.STORED, None, None)
+    assert [entry.to_state for entry in ledger.journal(order.order_id)] == [
+        "queued",
+        "claimed",
+        "submitted",
+        "succeeded",
+        "succeeded",
+        "stored",
+    ]
+
+
+def test_the_lifecycle_has_no_other_steps(ledger, submit):
+    """An impossible step is a programming error, and nothing is written."""
+    [order] = submit("a")
+    with pytest.raises(ValueError, match="cannot go from submitted to queued"):
+        ledger.requeue(order, actor="w", due_at=order.accepted_at, reason="x")
+    with pytest.raises(StaleOrderError):
+        ledger.stored(
+            dataclasses.replace(order, state=State.SUCCEEDED), actor="w", artifacts={"sha256": "ab"}
+        )
+    assert ledger.order(order.order_id).state is State.SUBMITTED
+
+
+def test_releasing_frees_work_and_requeues_unsent_claims(ledger, submit, accept):
+    """A worker that ends leaves only those claims open whose POST may have left."""
+    submit("a")
+    accept("b", "c")
+    ledger.hold("x", "x", seconds=60)
+    ledger.lease_due("x", State.SUBMITTED, limit=1)
+    b, c = ledger.claim("x", limit=2, max_in_flight=None)
+    ledger.release("x", may_have_left={c.order_id})
+    assert ledger.order(b.order_id).state is State.QUEUED
+    assert ledger.order(c.order_id).state is State.CLAIMED
+    assert len(ledger.lease_due("y", State.SUBMITTED, limit=1)) == 1
+    assert [order.order_id for order in ledger.expire_claims(actor="y")] == [c.order_id]
