@@ -1,7 +1,14 @@
-"""What goes over the wire: strict in what we send, tolerant in what we receive."""
+"""What goes over the wire: strict in what we send, tolerant in what we receive.
+
+Field names and shapes are the vendor's (Seedance 2 page, 2026-04-06); words outside of it are
+clients' observations and only ever make the reading more tolerant.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +27,18 @@ class GenerationRequest(BaseModel):
     """One validated order for a video, exactly what the vendor will render.
 
     Built by `seedance_dagster.prompts`, which checks every rule of the vendor's page first.
+
+    Attributes:
+        task_type: Model, such as "seedance-2-fast".
+        prompt: The text, up to 4,000 characters.
+        mode: How references are used.
+        duration: Seconds of output, an integer.
+        aspect_ratio: Such as "16:9"; None leaves it out (the vendor's default, or the image's).
+        image_urls: Image references, in the order in which the text numbers them.
+        video_urls: Video references.
+        audio_urls: Audio references.
+        resolution: Such as "480p"; None leaves it out.
+        audio: Whether the video has sound; None leaves it out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -40,3 +59,201 @@ class GenerationRequest(BaseModel):
         fields = self.model_dump(mode="json", exclude={"task_type"}, exclude_none=True)
         given = {name: value for name, value in fields.items() if value not in ([], ())}
         return {"model": "seedance", "task_type": self.task_type, "input": given}
+
+
+class TaskStatus(StrEnum):
+    """A task's status, one word per meaning."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    STAGED = "staged"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+_WORDS = {
+    "success": TaskStatus.COMPLETED,
+    "succeeded": TaskStatus.COMPLETED,
+    "finished": TaskStatus.COMPLETED,
+    "starting": TaskStatus.PROCESSING,
+    "running": TaskStatus.PROCESSING,
+    "retry": TaskStatus.PROCESSING,
+    "cancelled": TaskStatus.FAILED,
+} | {status.value: status for status in TaskStatus}
+
+
+class Task(BaseModel):
+    """A task as the vendor tells it.
+
+    Attributes:
+        status: The meaning of the vendor's word; an unknown word is not terminal.
+        raw_status: The word itself.
+        input: What the vendor understood of the request.
+        video_url: The finished video; None before.
+        points_held: `usage.frozen`, in points.
+        points_charged: `usage.consume`, in points; at completion `frozen` may still repeat it.
+        logs: On a failure these hold the real reason.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    task_id: str
+    task_type: str
+    status: TaskStatus
+    raw_status: str
+    input: dict[str, Any]
+    video_url: str | None
+    points_held: int
+    points_charged: int
+    created_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    logs: tuple[str, ...]
+    error_code: int
+    error_message: str
+
+    @classmethod
+    def parse(cls, data: object) -> Task | None:
+        """Read the `data` of an envelope; None when it holds no task id."""
+        fields = _mapping(data)
+        task_id = fields.get("task_id")
+        if not isinstance(task_id, str) or not task_id.strip():
+            return None
+        meta, output, error = (_mapping(fields.get(name)) for name in ("meta", "output", "error"))
+        usage = _mapping(meta.get("usage"))
+        raw_status = str(fields.get("status") or "")
+        logs = fields.get("logs")
+        url = output.get("video")
+        return cls(
+            task_id=task_id.strip(),
+            task_type=str(fields.get("task_type") or ""),
+            status=_WORDS.get(raw_status.strip().lower(), TaskStatus.UNKNOWN),
+            raw_status=raw_status,
+            input=_mapping(fields.get("input")),
+            video_url=url if isinstance(url, str) and url else None,
+            points_held=_points(usage.get("frozen")) or 0,
+            points_charged=_points(usage.get("consume")) or 0,
+            created_at=parse_time(meta.get("created_at")),
+            started_at=parse_time(meta.get("started_at")),
+            ended_at=parse_time(meta.get("ended_at")),
+            logs=tuple(str(line) for line in logs) if isinstance(logs, list) else (),
+            error_code=_points(error.get("code")) or 0,
+            error_message=" ".join(
+                dict.fromkeys(str(error[name]) for name in ("message", "raw_message") if error.get(name))
+            ),
+        )
+
+
+class AccountInfo(BaseModel):
+    """What is known of the account; two shapes exist, so anything may be missing.
+
+    Attributes:
+        plan: The plan's name.
+        equivalent_usd: Balance in USD, as the vendor prints it.
+        points_remaining: Balance in points.
+        max_concurrent_tasks: How many tasks may be active at once.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: str | None
+    equivalent_usd: str | None
+    points_remaining: int | None
+    max_concurrent_tasks: int | None
+
+    @classmethod
+    def parse(cls, data: object) -> AccountInfo:
+        """Read the `data` of an account's envelope."""
+        fields = _mapping(data)
+        wallet, credit_pack = _mapping(fields.get("wallet")), _mapping(fields.get("credit_pack_info"))
+        points = _points(wallet.get("point_remain"))
+        if points is None:
+            points = _points(credit_pack.get("available_credits"))
+        usd, plan = fields.get("equivalent_in_usd"), fields.get("plan")
+        limit = _points(fields.get("max_concurrent_task_count"))
+        return cls(
+            plan=None if plan is None else str(plan),
+            equivalent_usd=None if usd is None else str(usd),
+            points_remaining=points,
+            max_concurrent_tasks=limit if limit and limit > 0 else None,
+        )
+
+
+class HistoryRow(BaseModel):
+    """One task in the history, which holds no prompt and has status words of its own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task_id: str
+    task_type: str
+    status: str
+    points: int | None
+    created_at: datetime | None
+
+
+class HistoryPage(BaseModel):
+    """One page of the task history, newest first.
+
+    Attributes:
+        rows: The tasks.
+        total: How many tasks the whole query has; None when the vendor does not say.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: tuple[HistoryRow, ...]
+    total: int | None
+
+    @classmethod
+    def parse(cls, data: object) -> HistoryPage | None:
+        """Read the `data` of a history's envelope; None when it holds no list of tasks."""
+        fields = _mapping(data)
+        rows = fields.get("data")
+        if not isinstance(rows, list):
+            return None
+        found = []
+        for row in map(_mapping, rows):
+            if not row.get("task_id"):
+                return None  # a row that cannot be read is no proof of absence
+            found.append(
+                HistoryRow(
+                    task_id=str(row["task_id"]),
+                    task_type=str(row.get("action") or ""),
+                    status=str(row.get("status") or ""),
+                    points=_points(row.get("usage")),
+                    created_at=parse_time(row.get("created_at")),
+                )
+            )
+        return cls(rows=tuple(found), total=_points(fields.get("total")))
+
+
+def parse_time(value: object) -> datetime | None:
+    """A vendor's time (RFC 3339 or unix seconds) in UTC; None for "not yet" and garbage."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value, UTC) if value > 0 else None
+        except (ValueError, OverflowError, OSError):
+            return None
+    if not isinstance(value, str) or value.startswith("0001-"):
+        return None
+    try:
+        # Python keeps microseconds only.
+        time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.strip()))
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _points(value: object) -> int | None:
+    """A whole number in whatever dress JSON gave it; None when it is none."""
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        return int(value) if isinstance(value, int | float) else int(str(value).strip())
+    except (ValueError, OverflowError):
+        return None

@@ -125,7 +125,7 @@ def read_json(raw: bytes) -> Any:
 
     try:
         body = json.loads(raw, parse_constant=not_json)
-        json.dumps(body, ensure_ascii=False).encode()
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         raise invalid("the body is not valid JSON") from None
     return body

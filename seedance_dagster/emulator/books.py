@@ -59,6 +59,7 @@ def books(emulator: Emulator) -> dict[str, Any]:
             prompt: {"posts": vendor.posts[prompt], "accepted": vendor.accepted[prompt]}
             for prompt in {**vendor.posts, **vendor.accepted}
         },
+        "wallet": vendor.account.model_dump(),
         "key_leaks": emulator.traffic.leaks,
     }
 

@@ -31,7 +31,7 @@ SIZES = {
 _GROUP = 2 * FPS
 _TICK = Fraction(1, FPS)
 # A fixed quantiser and no scene cuts: a group is one key frame and skips, with equal headers in every clip.
-_ENCODER = {"preset": "ultrafast", "qp": "26", "forced-idr": "1", "x264-params": "scenecut=0:keyint=infinite"}
+_ENCODER = {"preset": "superfast", "qp": "32", "forced-idr": "1", "x264-params": "scenecut=0:keyint=infinite"}
 _LONGEST_COMMENT = 4000
 
 

@@ -58,14 +58,22 @@ class Emulator:
         return self.settings
 
     def show(self, record: TaskRecord, request: Request, *, polled: bool = False) -> dict[str, Any]:
-        """The task JSON, with links under the address that is set or asked at."""
+        """The task JSON, with links under the address that is set or asked at.
+
+        Args:
+            record: The task.
+            request: The call that asks.
+            polled: Whether it is a GET; the answer to the POST shows the task as it was made.
+        """
         root = (self.settings.files_url or str(request.base_url)).rstrip("/")
-        now = self.vendor.now()
+        now = self.vendor.now() if polled else record.created_at
+        record.gets += polled
+        record.gets_after_end += polled and record.settled
 
         def link_of(task: TaskRecord) -> str:
             return f"{root}{LINK_PATH}/{self._link(task, now).token}.mp4"
 
-        return task_json(record, now=now, settings=self.settings, link_of=link_of, polled=polled)
+        return task_json(record, now=now, settings=self.settings, link_of=link_of)
 
     def leak(self, path: str) -> None:
         """Write down that the API key was sent to the file host."""

@@ -86,11 +86,9 @@ class Journal:
 
     def recall_all(self, prefix: str) -> dict[str, Any]:
         """All notes whose name starts so, by the rest of their name."""
-        rows = self._db.execute(
-            "SELECT substr(name, ?), doc FROM note WHERE substr(name, 1, ?) = ?",
-            (len(prefix) + 1, len(prefix), prefix),
-        )
-        return {name: json.loads(doc) for name, doc in rows}
+        # Compared here and not in SQL, where a prompt would end at its first NUL.
+        rows = self._db.execute("SELECT name, doc FROM note")
+        return {name.removeprefix(prefix): json.loads(doc) for name, doc in rows if name.startswith(prefix)}
 
     def close(self) -> None:
         """Close the file; what was saved is there whether this is called or not."""

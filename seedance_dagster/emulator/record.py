@@ -71,4 +71,5 @@ class TaskRecord(BaseModel):
         """Where the task stands at a moment."""
         if self.settled:
             return Phase.COMPLETED if self.outcome is Outcome.COMPLETED else Phase.FAILED
-        return Phase.PENDING if now < self.starts_at else Phase.PROCESSING
+        waits = now < self.starts_at or now == self.created_at
+        return Phase.PENDING if waits else Phase.PROCESSING

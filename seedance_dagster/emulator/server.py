@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import click
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from seedance_dagster.emulator.app import create_app
-from seedance_dagster.emulator.connections import Connections
+from seedance_dagster.emulator.connections import Connections, Ends
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.settings import EmulatorSettings
 
@@ -41,7 +42,7 @@ def serve(
     port: int = 0,
     *,
     files_port: int = 0,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], object] = click.echo,
 ) -> None:
     """Serve until a signal ends it; says one line, `emulator ready at http://HOST:PORT`, when it listens.
 
@@ -125,6 +126,8 @@ def _listening(
             log_config=None,
             log_level="critical",
             access_log=False,
+            # As long as a proxy in front of the real service keeps idle connections.
+            timeout_keep_alive=75,
             # Calls that hang on purpose must not keep the service from ending.
             timeout_graceful_shutdown=1,
         )
@@ -157,16 +160,15 @@ def _protocol(connections: Connections) -> type[asyncio.Protocol]:
     class NotingProtocol(H11Protocol):
         """Notes its transport, so that a fault can close the connection."""
 
-        noted: asyncio.Transport | None = None
+        ends: Ends | None = None
 
         def connection_made(self, transport: Any) -> None:
-            self.noted = transport
-            connections.opened(transport)
+            self.ends = connections.opened(transport)
             super().connection_made(transport)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            if self.noted is not None:
-                connections.closed(self.noted)
+            if self.ends is not None:
+                connections.closed(self.ends)
             super().connection_lost(exc)
 
     return NotingProtocol

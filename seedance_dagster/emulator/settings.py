@@ -48,7 +48,7 @@ class EmulatorSettings(BaseModel):
     link_seconds: float = Field(86_400, gt=0, description="lifetime of an output link")
     dead_link: Literal["html", "empty", "404"] = Field("html", description="what a dead link answers")
     video_bytes_at_least: int = Field(0, ge=0, description="pad every video to this size in bytes")
-    files_url: str | None = Field(None, description="root of output links; unset: this service's own address")
+    files_url: str | None = Field(None, description="root of output links; unset: the file host's port")
 
     hang_seconds: float = Field(600, ge=0, description="how long a hanging call stays silent")
     slow_seconds: float = Field(10, ge=0, description="how long a slow download takes")

@@ -54,21 +54,16 @@ def task_json(
     now: datetime,
     settings: EmulatorSettings,
     link_of: Callable[[TaskRecord], str],
-    polled: bool = False,
 ) -> dict[str, Any]:
-    """The whole task as POST and GET answer it; `link_of` gives the address of its output.
+    """The whole task as POST and GET answer it.
 
     Args:
         record: The task.
         now: The present moment.
         settings: How the vendor behaves.
         link_of: Gives the output's present address, making one if it must.
-        polled: Whether this is a GET of the task, which some quirks count.
     """
     phase = record.phase(now)
-    if polled:
-        record.gets += 1
-        record.gets_after_end += record.settled
     failed = phase is Phase.FAILED
     logs: list[str] | None = _LOGS[record.outcome] if failed else []
     if "odd-status" in record.quirks and not failed:
@@ -127,7 +122,7 @@ def _status(record: TaskRecord, phase: Phase) -> str:
     if phase is Phase.COMPLETED:
         return "success" if record.gets_after_end == 1 else "Completed\t"
     words = {
-        Phase.PENDING: ("starting", "retry"),
+        Phase.PENDING: ("starting", "retry", "staged"),
         Phase.PROCESSING: ("running", "Processing"),
         Phase.FAILED: ("Failed",),
     }

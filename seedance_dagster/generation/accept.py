@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seedance_dagster.api.errors import AuthenticationError, SeedanceError
-from seedance_dagster.api.prices import Estimate, UnknownPriceError, points_to_usd
+from seedance_dagster.api.errors import AuthenticationError, SeedanceError, UnknownPriceError
+from seedance_dagster.api.prices import Estimate, points_to_usd
 from seedance_dagster.generation.events import Accepted, Outcome
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.acceptance import Asking

@@ -72,7 +72,7 @@ class _Runner(threading.Thread):
         stream = self._make()
         try:
             async for event in stream:
-                while not self._offer(event):
+                while not self._offer(event):  # noqa: ASYNC110  a thread's queue cannot be awaited
                     await asyncio.sleep(0.02)
         finally:
             await stream.aclose()  # type: ignore[attr-defined]  # always an async generator here

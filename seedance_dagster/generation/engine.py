@@ -132,10 +132,13 @@ class _Floor:
     async def run(self, over: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(line.run(self._stopping)) for line in self._lines]
-            while not (all(line.idle for line in self._lines) and (self._stopping() or await over())):
+            while not await self._is_over(over):  # noqa: ASYNC110  the ledger says when, not an event
                 await asyncio.sleep(_CHECK_S)
             for line in running:
                 line.cancel()
+
+    async def _is_over(self, over: Callable[[], Awaitable[bool]]) -> bool:
+        return all(line.idle for line in self._lines) and (self._stopping() or await over())
 
     def _stopping(self) -> bool:
         return self._deadline is not None and time.monotonic() > self._deadline

@@ -1,0 +1,1 @@
+"""Where videos live: S3 keys, uploads, manifests."""

@@ -1,0 +1,60 @@
+# Everything here works on a machine with Python 3.11 or later and make.
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+RUN := $(BIN)/python -m
+PRECISE := api prompts ledger generation
+# For demo and dev, for example: make demo ARGS=--exit
+ARGS ?=
+
+empty :=
+comma := ,
+space := $(empty) $(empty)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test lint bench constraints clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Make .venv with everything in it
+
+demo: $(INSTALLED) ## Render a dozen prompts on this machine, no account needed (ARGS=--exit: end by itself)
+	@$(BIN)/seedance-dagster demo $(ARGS)
+
+dev: $(INSTALLED) ## Run Dagster on your own prompt sets, everything kept in .seedance/
+	@$(BIN)/seedance-dagster dev $(ARGS)
+
+test: $(INSTALLED) ## Run all tests and check the branch coverage of what handles money
+	$(RUN) pytest -n 2 --cov --cov-report=
+	$(RUN) coverage report --fail-under=95 \
+		--include='$(subst $(space),$(comma),$(PRECISE:%=seedance_dagster/%/*))'
+
+lint: $(INSTALLED) ## Check format, style and types
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+
+bench: $(INSTALLED) ## Run the benchmarks
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+constraints: $(INSTALLED) ## Write constraints.txt anew from what is in .venv
+	@{ echo '# The versions this project is tested with: pip install -c constraints.txt ...'; \
+	$(RUN) pip freeze --all --exclude-editable --exclude setuptools | grep '^[A-Za-z0-9._-]*==[^ ]*$$'; } > constraints.new
+	@mv constraints.new constraints.txt && touch $(INSTALLED)
+
+clean: ## Remove caches and builds; keeps .venv and .seedance with its ledger
+	rm -rf build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed; name one with make PYTHON=...'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo 'On Debian and Ubuntu, venv is in the package python3-venv.'; exit 1; }
+	@echo 'Installing into $(VENV) ...'
+	@$(RUN) pip install -q --disable-pip-version-check -c constraints.txt pip
+	@$(RUN) pip install -q --no-compile -c constraints.txt --group dev -e '.[demo,parquet,postgres]'
+	@$(RUN) compileall -qq -j 0 $(VENV)/lib seedance_dagster || true  # some packages ship files for other Pythons
+	@touch $@

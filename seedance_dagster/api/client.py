@@ -1,0 +1,249 @@
+"""The client of the vendor's API: create a task, read a task, the account, the history."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+import aiohttp
+import httpx
+import stamina
+from pydantic import SecretStr
+
+from seedance_dagster.api.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
+    NotSentError,
+    RateLimitError,
+    TransportError,
+    UnknownOutcomeError,
+    VendorError,
+)
+from seedance_dagster.api.pacing import shared_pacer
+from seedance_dagster.api.replies import Reply, read_reply, refusal
+from seedance_dagster.api.transport import default_transport, never_left
+from seedance_dagster.api.wire import AccountInfo, GenerationRequest, HistoryPage, Task
+
+DEFAULT_BASE_URL = "https://api.goapi.ai"
+_TASKS = "/api/v1/task"
+_ACCOUNT = "/account/info"
+_HISTORY = "/api/open/tasks/histories"
+_MAX_BODY_BYTES = 16 * 1024 * 1024
+_GET_ATTEMPTS = 4
+# The aiohttp transport lets some of aiohttp's errors through as they are.
+_NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
+
+T = TypeVar("T")
+
+
+class SeedanceClient:
+    """An asynchronous client, to be used as `async with`.
+
+    A POST is sent once and never again by the client; GETs are tried up to four times.
+
+    Args:
+        api_key: The vendor's API key; it is sent to `base_url`'s host only.
+        base_url: The API's root; https, or http on this machine.
+        requests_per_second: For all clients of the process together.
+        timeout_s: Seconds a single request may take.
+        transport: How requests leave the process; for tests.
+
+    Raises:
+        AuthenticationError: The key is missing or cannot be a key.
+        InvalidRequestError: The base URL is not to be trusted with a key.
+
+    Example:
+        >>> async def balance(key: SecretStr) -> int | None:
+        ...     async with SeedanceClient(api_key=key) as client:
+        ...         return (await client.account()).points_remaining
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: SecretStr,
+        base_url: str = DEFAULT_BASE_URL,
+        requests_per_second: float = 10.0,
+        timeout_s: float = 30.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._key = _checked_key(api_key)
+        self._base_url = _checked_base_url(base_url)
+        self._pacer = shared_pacer(self._base_url, requests_per_second)
+        self._timeout_s = timeout_s
+        self._transport = transport
+        self._http: httpx.AsyncClient | None = None
+
+    def __repr__(self) -> str:
+        return f"SeedanceClient({self._base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        self._http = httpx.AsyncClient(
+            base_url=self._base_url,
+            headers={"X-API-Key": self._key.get_secret_value(), "Accept": "application/json"},
+            transport=self._transport or default_transport(timeout_s=self._timeout_s),
+            timeout=self._timeout_s,
+            follow_redirects=False,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def create_task(self, request: GenerationRequest) -> Task:
+        """Send one paid order.
+
+        Args:
+            request: A validated request.
+
+        Returns:
+            The task that was made; also when it came inside an error reply.
+
+        Raises:
+            NoTaskMadeError: Nothing was made; which subclass says why.
+            UnknownOutcomeError: Whether a task was made is unknown; reconcile before sending again.
+        """
+        await self._pacer.wait()
+        try:
+            reply = await self._send("POST", _TASKS, json_body=request.to_wire())
+        except _NETWORK_ERRORS as error:
+            if never_left(error):
+                raise NotSentError(f"no connection to {self._base_url}: {type(error).__name__}") from None
+            raise UnknownOutcomeError(
+                f"the answer to a POST was lost ({type(error).__name__}); a task may have been made"
+            ) from None
+        task = Task.parse(reply.data)
+        if task is not None:
+            return task
+        refused = refusal(reply)
+        if isinstance(refused, NotFoundError):
+            raise InvalidRequestError(str(refused)) from None
+        if refused is not None:
+            raise refused
+        raise UnknownOutcomeError(
+            f"a POST was answered by HTTP {reply.status}, code {reply.code} without a task: {reply.message}"
+        )
+
+    async def get_task(self, task_id: str) -> Task:
+        """Read one task.
+
+        Raises:
+            NotFoundError: The vendor knows no such task.
+            AuthenticationError: The key is refused.
+            VendorError: Server errors or unreadable replies, retries included.
+            TransportError: No answer, retries included.
+        """
+        task = Task.parse(await self._get(f"{_TASKS}/{httpx.URL('/' + task_id).path[1:]}"))
+        if task is None or task.task_id != task_id:
+            raise VendorError(f"the reply for task {task_id} holds no such task")
+        return task
+
+    async def account(self) -> AccountInfo:
+        """Read plan, limits and balance; raises as `get_task` does."""
+        return AccountInfo.parse(await self._get(_ACCOUNT))
+
+    async def history(
+        self, *, start: datetime, end: datetime, page: int = 1, page_size: int = 100
+    ) -> HistoryPage:
+        """Read one page of the task history, newest first; raises as `get_task` does.
+
+        Args:
+            start: Earliest creation time.
+            end: Latest creation time.
+            page: From 1.
+            page_size: At most 100, the vendor's limit.
+        """
+        found = HistoryPage.parse(
+            await self._get(
+                _HISTORY,
+                page=page,
+                page_size=page_size,
+                model="seedance",
+                start_time=int(start.timestamp()),
+                end_time=int(end.timestamp()) + 1,
+            )
+        )
+        if found is None:
+            raise VendorError("the reply for the task history cannot be read")
+        return found
+
+    async def _get(self, path: str, **query: str | int) -> Any:
+        async for attempt in stamina.retry_context(
+            on=_retry_delay, attempts=_GET_ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=10.0
+        ):
+            with attempt:
+                return await self._get_once(path, query)
+        raise AssertionError  # pragma: no cover  the loop returns or raises
+
+    async def _get_once(self, path: str, query: dict[str, str | int]) -> Any:
+        await self._pacer.wait()
+        try:
+            reply = await self._send("GET", path, query=query)
+        except _NETWORK_ERRORS as error:
+            raise TransportError(f"no answer from {self._base_url}{path}: {type(error).__name__}") from None
+        if reply.ok:
+            return reply.data
+        refused = refusal(reply)
+        if refused is not None:
+            raise refused
+        raise VendorError(f"{self._base_url}{path} answered HTTP {reply.status}: {reply.message}")
+
+    async def _send(
+        self, method: str, path: str, *, query: dict[str, str | int] | None = None, json_body: Any = None
+    ) -> Reply:
+        if self._http is None:
+            msg = "use the client as `async with SeedanceClient(...) as client`"
+            raise RuntimeError(msg)
+        content = None if json_body is None else json.dumps(json_body, ensure_ascii=False).encode()
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        async with (
+            asyncio.timeout(self._timeout_s),
+            self._http.stream(method, path, params=query, content=content, headers=headers) as response,
+        ):
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _MAX_BODY_BYTES:
+                    raise httpx.ReadError("the reply has no end")
+            return read_reply(response.status_code, response.headers, bytes(body))
+
+
+def _retry_delay(error: Exception) -> bool | float:
+    """Whether a GET is tried again, and after how many seconds if the vendor said so."""
+    if isinstance(error, RateLimitError):
+        return error.retry_after_s if error.retry_after_s is not None else True
+    return isinstance(error, TransportError | VendorError)
+
+
+def _checked_key(api_key: SecretStr) -> SecretStr:
+    key = api_key.get_secret_value().strip()
+    if not key:
+        raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise AuthenticationError("GOAPI_API_KEY holds characters that no key has; copy it again")
+    return SecretStr(key)
+
+
+def _checked_base_url(base_url: str) -> str:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.userinfo or url.query or not url.host or url.scheme not in ("http", "https"):
+        raise InvalidRequestError("GOAPI_BASE_URL must look like https://api.goapi.ai")
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise InvalidRequestError(f"GOAPI_BASE_URL must be https: the key would go to {url.host} unencrypted")
+    return str(url).rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

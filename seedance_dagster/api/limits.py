@@ -1,0 +1,54 @@
+"""What the vendor accepts, from a dated data file."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+_PACKAGED = "limits-2026-04.yaml"
+
+
+class Limits(BaseModel):
+    """The vendor's rules in numbers; `data/limits-2026-04.yaml` names their source.
+
+    Attributes:
+        min_duration_s: Shortest output, in seconds.
+        max_duration_s: Longest output, in seconds.
+        aspect_ratios: Accepted words.
+        default_aspect_ratio: What the vendor takes when none is given.
+        resolutions: Accepted words.
+        max_prompt_characters: Longest text.
+        max_references: Images, videos and audios together.
+        max_frames: Images in first_last_frames.
+        image_formats: File extensions.
+        video_formats: File extensions.
+        audio_formats: File extensions.
+        max_input_video_s: All input videos together, in seconds.
+        max_audio_s: One audio reference, in seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_duration_s: int
+    max_duration_s: int
+    aspect_ratios: tuple[str, ...]
+    default_aspect_ratio: str
+    resolutions: tuple[str, ...]
+    max_prompt_characters: int
+    max_references: int
+    max_frames: int
+    image_formats: tuple[str, ...]
+    video_formats: tuple[str, ...]
+    audio_formats: tuple[str, ...]
+    max_input_video_s: float
+    max_audio_s: float
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """The packaged limits, or a file's of the same form."""
+        source = path or files("seedance_dagster.api").joinpath("data", _PACKAGED)
+        return cls.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))

@@ -1,0 +1,146 @@
+"""What a request will cost, in integer points, from dated price tables. An unknown price is an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from seedance_dagster.api.errors import UnknownPriceError
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.wire import GenerationRequest
+
+POINTS_PER_USD = 10_000_000
+"""The vendor's unit: 5 s of seedance-2-fast at 0.08 USD hold 4,000,000 points (its page, 2026-04)."""
+
+DEFAULT_TABLE = "goapi-2026-04"
+
+
+def points_to_usd(points: int) -> Decimal:
+    """Points as exact USD.
+
+    Example:
+        >>> points_to_usd(4_000_000)
+        Decimal('0.4')
+    """
+    return Decimal(points) / POINTS_PER_USD
+
+
+def usd_to_points(usd: Decimal | float | str) -> int:
+    """USD as points; fractions of a point are cut off, so that a limit never grows.
+
+    Raises:
+        ValueError: The amount is no finite number.
+    """
+    try:
+        return int(Decimal(str(usd)) * POINTS_PER_USD)
+    except (InvalidOperation, OverflowError, ValueError):
+        msg = f"{usd!r} is no amount in USD"
+        raise ValueError(msg) from None
+
+
+class Formula(StrEnum):
+    """How seconds of input video count: as the page says, or as later bills fit."""
+
+    OUTPUT_PLUS_INPUT = "output_plus_input"
+    OUTPUT_PLUS_HALF_INPUT = "output_plus_half_input"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a request should cost.
+
+    Attributes:
+        points: The estimate, rounded up to a whole point.
+        table: The price table's name.
+        formula: The formula in numbers, for people.
+        exact: False when the length of input videos is not known and the vendor's maximum was taken.
+    """
+
+    points: int
+    table: str
+    formula: str
+    exact: bool
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    table: str
+    formula: Formula
+    default_resolution: str
+    usd_per_second: dict[str, dict[str, Decimal]]
+
+
+class PriceBook:
+    """One dated price table.
+
+    Example:
+        >>> PriceBook.load().task_types
+        ('seedance-2', 'seedance-2-fast')
+    """
+
+    def __init__(self, table: _Table, *, max_input_video_s: float) -> None:
+        self._table = table
+        self._max_input_video_s = Decimal(str(max_input_video_s))
+
+    @classmethod
+    def load(cls, path: Path | None = None, *, table: str = DEFAULT_TABLE) -> Self:
+        """A packaged table by its name, or a file's of the same form.
+
+        Raises:
+            UnknownPriceError: There is no such table, or it cannot be read.
+        """
+        source = path or files("seedance_dagster.api").joinpath("data", f"{table}.yaml")
+        try:
+            parsed = _Table.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+            raise UnknownPriceError(f"the price table {path or table} cannot be read: {error}") from None
+        return cls(parsed, max_input_video_s=Limits.load().max_input_video_s)
+
+    @property
+    def task_types(self) -> tuple[str, ...]:
+        """The task types that have a price."""
+        return tuple(self._table.usd_per_second)
+
+    def estimate(self, request: GenerationRequest, *, input_video_s: float | None = None) -> Estimate:
+        """What a request should cost.
+
+        Args:
+            request: A validated request.
+            input_video_s: Seconds of all its input videos; None when unknown: then the vendor's
+                maximum is taken, so that the estimate is an upper bound.
+
+        Raises:
+            UnknownPriceError: The table has no price for its task type and resolution.
+        """
+        by_resolution = self._table.usd_per_second.get(request.task_type)
+        if by_resolution is None:
+            raise UnknownPriceError(
+                f"no price for task type {request.task_type!r} in {self._table.table}; "
+                f"known: {', '.join(self.task_types)}"
+            )
+        resolution = request.resolution or self._table.default_resolution
+        unit = by_resolution.get(resolution)
+        if unit is None:
+            raise UnknownPriceError(
+                f"no price for {request.task_type} at {resolution} in {self._table.table}; "
+                f"known: {', '.join(by_resolution)}"
+            )
+        exact = not request.video_urls or input_video_s is not None
+        seconds = Decimal(0)
+        if request.video_urls:
+            seconds = self._max_input_video_s if input_video_s is None else Decimal(str(input_video_s))
+        counted = seconds / 2 if self._table.formula is Formula.OUTPUT_PLUS_HALF_INPUT else seconds
+        points = unit * POINTS_PER_USD * (request.duration + counted)
+        formula = f"{unit} USD/s x ({request.duration} s output"
+        formula += f" + {counted.normalize():f} s input)" if request.video_urls else ")"
+        return Estimate(
+            int(points.to_integral_value(rounding=ROUND_CEILING)), self._table.table, formula, exact
+        )

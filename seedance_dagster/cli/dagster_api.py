@@ -1,0 +1,138 @@
+"""What the command line asks a running Dagster, over the same GraphQL as its UI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+import httpx
+
+_LOADED = """
+query { workspaceOrError { __typename
+  ... on PythonError { message }
+  ... on Workspace { locationEntries { name loadStatus locationOrLoadError { __typename
+    ... on PythonError { message } } } } } }
+"""
+_PARTITIONS = """
+query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { __typename
+  ... on AssetNode { partitionKeys } } }
+"""
+_LAUNCH = """
+mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename
+  ... on LaunchBackfillSuccess { backfillId }
+  ... on PythonError { message } ... on UnauthorizedError { message } } }
+"""
+_BACKFILL = """
+query ($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename
+  ... on PartitionBackfill { status error { message } }
+  ... on BackfillNotFoundError { message } ... on PythonError { message } } }
+"""
+_MATERIALIZATIONS = """
+query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { __typename
+  ... on AssetNode { latestMaterializationByPartition { partition metadataEntries { label
+    ... on TextMetadataEntry { text } ... on PathMetadataEntry { path } ... on UrlMetadataEntry { url }
+    ... on FloatMetadataEntry { floatValue } ... on IntMetadataEntry { intRepr } } } } } }
+"""
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """Where a backfill stands."""
+
+    status: str
+    error: str | None
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing more will come of it."""
+        return self.status not in {"REQUESTED", "CANCELING", "FAILING"}
+
+
+class DagsterApi:
+    """A client of one Dagster webserver."""
+
+    def __init__(self, url: str) -> None:
+        # Loopback only: a proxy from the environment must not come between.
+        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def code_location_loaded(self) -> bool:
+        """True when every code location has loaded, False while the webserver or they are starting.
+
+        Raises:
+            click.ClickException: One does not load; the message says why.
+        """
+        try:
+            workspace = self._ask(_LOADED, {})["workspaceOrError"]
+        except httpx.HTTPError:
+            return False
+        entries = workspace.get("locationEntries", [workspace])
+        for entry in entries:
+            outcome = entry.get("locationOrLoadError") or entry
+            if outcome["__typename"] == "PythonError":
+                raise click.ClickException(f"the definitions do not load: {outcome['message']}")
+        return bool(entries) and all(
+            entry.get("loadStatus") == "LOADED" and entry["locationOrLoadError"] for entry in entries
+        )
+
+    def partition_keys(self, asset: Sequence[str]) -> list[str]:
+        """The partitions of an asset, none while it is unknown."""
+        node = self._ask(_PARTITIONS, {"key": {"path": list(asset)}})["assetNodeOrError"]
+        return list(node.get("partitionKeys", []))
+
+    def launch_backfill(self, assets: Sequence[Sequence[str]], partitions: Sequence[str], title: str) -> str:
+        """Launch what the UI's "Materialize" launches for these assets and partitions; returns its id.
+
+        Raises:
+            click.ClickException: Dagster refused it.
+        """
+        params = {
+            "assetSelection": [{"path": list(asset)} for asset in assets],
+            "partitionNames": list(partitions),
+            "title": title,
+        }
+        answer = self._ask(_LAUNCH, {"params": params})["launchPartitionBackfill"]
+        if "backfillId" not in answer:
+            raise click.ClickException(
+                f"Dagster refused the backfill: {answer.get('message', answer['__typename'])}"
+            )
+        return str(answer["backfillId"])
+
+    def backfill(self, backfill_id: str) -> Backfill:
+        """Where a backfill stands."""
+        answer = self._ask(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]
+        if "status" not in answer:
+            raise click.ClickException(
+                f"Dagster does not know backfill {backfill_id}: {answer.get('message')}"
+            )
+        error = answer["error"]
+        return Backfill(answer["status"], error["message"] if error else None)
+
+    def materializations(self, asset: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The metadata of each partition's latest materialization: text, numbers and addresses."""
+        node = self._ask(_MATERIALIZATIONS, {"key": {"path": list(asset)}})["assetNodeOrError"]
+        found = filter(None, node.get("latestMaterializationByPartition", []))
+        return {each["partition"]: _plain(each["metadataEntries"]) for each in found}
+
+    def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        reply = self._client.post("/graphql", json={"query": query, "variables": variables})
+        reply.raise_for_status()
+        body = reply.json()
+        if body.get("errors"):
+            raise click.ClickException(f"Dagster refused a question: {body['errors'][0].get('message')}")
+        answer: dict[str, Any] = body["data"]
+        return answer
+
+
+def _plain(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    values = {}
+    for entry in entries:
+        for field in ("text", "path", "url", "floatValue", "intRepr"):
+            if entry.get(field) is not None:
+                values[entry["label"]] = int(entry[field]) if field == "intRepr" else entry[field]
+    return values

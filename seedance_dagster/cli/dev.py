@@ -1,0 +1,44 @@
+"""`seedance-dagster dev`: Dagster on the user's own prompt sets, everything kept in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import click
+
+from seedance_dagster.cli.stack import interrupted_by_signals, running_stack
+from seedance_dagster.cli.surroundings import project_environ, reference_definitions
+from seedance_dagster.cli.workplace import Workplace
+
+FOLDER = Path(".seedance")
+
+
+@click.command("dev")
+def command() -> None:
+    """Run Dagster on your prompt sets (SEEDANCE_PROMPTS, else prompt_sets/).
+
+    With GOAPI_API_KEY the real service is used, without it the emulator; with SEEDANCE_S3_BUCKET your bucket,
+    without it a local folder. Ledger, Dagster's history and local videos are kept in .seedance/, apart for
+    the emulator and the real service. Stop it with Ctrl-C; the next start goes on where it was.
+    """
+    found = project_environ()
+    place = Workplace.for_environ(FOLDER, found)
+    definitions = reference_definitions()
+    with interrupted_by_signals(), place.locked():
+        click.echo(place.summary())
+        place.settle_interrupted_runs()
+        with running_stack(
+            place.folder,
+            place.environ,
+            definitions=definitions,
+            emulated=place.emulated,
+            embedded_s3=place.embedded_s3,
+            first_ports={"ui": 3000},
+        ) as stack:
+            place.note_environ(found, stack.environ)
+            click.echo(f"Dagster's UI is at {stack.dagster.url} until you press Ctrl-C.")
+            click.echo(f"For other commands, in another terminal:  . {place.env_file}")
+            with contextlib.suppress(KeyboardInterrupt):
+                stack.wait()
+            click.echo("Stopping; tasks at the vendor go on and are picked up at the next start.")

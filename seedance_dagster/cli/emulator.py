@@ -1,0 +1,14 @@
+"""`seedance-dagster emulator`: the local service that behaves as the vendor does."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+try:
+    command: click.Command = import_module("seedance_dagster.emulator.command").main
+except ModuleNotFoundError as error:
+    raise click.ClickException(
+        f"the emulator needs {error.name}; pip install 'seedance-dagster[demo]'"
+    ) from None

@@ -1,0 +1,144 @@
+"""How things stand in a ledger: what is open, what it costs, how long it may take, what needs somebody."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import AT_VENDOR, OPEN, Order, State
+
+_LATE = timedelta(hours=12)  # peak queues alone last up to six
+_BROKEN_TRANSFERS = 3
+_NEEDS_SOMEBODY = ("credits", "credentials")
+
+
+@dataclass(frozen=True)
+class SetCount:
+    """One prompt set's orders in one state; `usd` is charged, or estimated while nothing is."""
+
+    prompt_set: str
+    state: State
+    orders: int
+    usd: Decimal
+
+
+@dataclass(frozen=True)
+class OpenOrder:
+    """One order that still leads somewhere.
+
+    Attributes:
+        age: Since it was accepted.
+        usd: What the vendor holds for it, or its estimate.
+    """
+
+    order: Order
+    age: timedelta
+    usd: Decimal
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A ledger at one moment.
+
+    Attributes:
+        counts: By prompt set and state.
+        open: Outstanding orders, the oldest first.
+        spent_usd: Charged so far.
+        outstanding_usd: Held or estimated for what is open.
+        time_left: None while nothing is known of how long such tasks take.
+        paused: Why nothing is submitted just now, in words.
+        problems: What will not get better by itself.
+    """
+
+    counts: tuple[SetCount, ...]
+    open: tuple[OpenOrder, ...]
+    spent_usd: Decimal
+    outstanding_usd: Decimal
+    time_left: timedelta | None
+    paused: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def read_standing(
+    ledger: Ledger, *, now: datetime, prompt_set: str | None = None, at_once: int | None = None
+) -> Standing:
+    """Read how things stand.
+
+    Args:
+        ledger: The ledger.
+        now: The present, in UTC.
+        prompt_set: Look at this set only.
+        at_once: Tasks that the vendor may work on at once; None: as many as there are now.
+    """
+    counts = {
+        key: count for key, count in ledger.counts().items() if prompt_set is None or key[0] == prompt_set
+    }
+    found = ledger.find(prompt_set=prompt_set, states=OPEN)
+    still_open = tuple(
+        OpenOrder(order, now - order.accepted_at, points_to_usd(order.points_held or order.estimated_points))
+        for order in sorted(found, key=lambda order: (order.accepted_at, order.order_id))
+    )
+    paused = tuple(ledger.paused())
+    latest = [
+        order for name in sorted({name for name, _ in counts}) for order in ledger.latest(name).values()
+    ]
+    return Standing(
+        counts=tuple(
+            SetCount(
+                name,
+                state,
+                count.orders,
+                points_to_usd(count.estimated_points if state in OPEN else count.points_charged),
+            )
+            for (name, state), count in sorted(counts.items(), key=_by_set_and_state)
+        ),
+        open=still_open,
+        spent_usd=points_to_usd(sum(count.points_charged for count in counts.values())),
+        outstanding_usd=sum((each.usd for each in still_open), Decimal(0)),
+        time_left=_time_left(ledger, found, at_once),
+        paused=paused,
+        problems=(
+            *(reason for reason in paused if reason.startswith(_NEEDS_SOMEBODY)),
+            *_problems(latest, now),
+        ),
+    )
+
+
+def _by_set_and_state(item: tuple[tuple[str, State], object]) -> tuple[str, int]:
+    (name, state), _ = item
+    return name, list(State).index(state)
+
+
+def _time_left(ledger: Ledger, found: Iterable[Order], at_once: int | None) -> timedelta | None:
+    rendering = [order for order in found if order.state is not State.SUCCEEDED]
+    if not rendering:
+        return timedelta(0)
+    work = 0.0
+    for task_type, number in Counter(order.task_type for order in rendering).items():
+        seconds = ledger.render_seconds(task_type)
+        if seconds is None:
+            return None
+        work += number * seconds
+    side_by_side = at_once or sum(order.state in AT_VENDOR for order in rendering) or 1
+    return timedelta(seconds=work / min(side_by_side, len(rendering)))
+
+
+def _problems(latest: Iterable[Order], now: datetime) -> Iterable[str]:
+    for order in latest:
+        where = f"{order.prompt_set}/{order.partition}"
+        if order.state in (State.REJECTED, State.FAILED):
+            yield f"{where} has no video, it was {order.state}: {order.error_message or 'no reason given'}"
+        elif order.state is State.UNCERTAIN:
+            yield f"{where}: whether it was ordered is unknown, {order.error_message or 'the reply was lost'}"
+        elif order.state is State.SUBMITTED and order.submitted_at and now - order.submitted_at > _LATE:
+            yield f"{where}: task {order.task_id} is at work since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
+        elif order.state is State.SUCCEEDED and order.transfer_failures >= _BROKEN_TRANSFERS:
+            yield (
+                f"{where}: its video is paid for and could not be stored, "
+                f"tried {order.transfer_failures} times: {order.error_message or 'no reason given'}"
+            )

@@ -1,0 +1,95 @@
+"""`seedance-dagster status`: what is ordered, stored, outstanding and spent."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from seedance_dagster.cli.output import console, say_json, span, table, usd
+from seedance_dagster.cli.standing import Standing, read_standing
+from seedance_dagster.cli.surroundings import project_environ
+from seedance_dagster.defs.environment import SeedanceEnvironment
+from seedance_dagster.ledger.ledger import Ledger
+
+_SHOWN = 20
+
+
+@click.command("status")
+@click.option("--set", "prompt_set", metavar="NAME", help="Look at this prompt set only.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def command(*, prompt_set: str | None, as_json: bool) -> None:
+    """Show counts, money, what is outstanding and how long it may take, as the ledger knows it.
+
+    Ends with status 1 when something needs somebody: a prompt without a video, a paid video that cannot be
+    stored, a task that is very late, an order whose reply was lost, missing credits.
+    """
+    environment = SeedanceEnvironment.from_environ(project_environ())
+    with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
+        standing = read_standing(
+            ledger, now=datetime.now(UTC), prompt_set=prompt_set, at_once=environment.max_in_flight
+        )
+        label = ledger.label
+    if as_json:
+        say_json(_as_json(standing, label))
+    else:
+        _show(standing, label)
+    click.get_current_context().exit(1 if standing.problems else 0)
+
+
+def _show(standing: Standing, label: str) -> None:
+
+    told = console()
+    if not standing.counts:
+        told.print(f"Nothing was ordered yet, says the ledger {label}", markup=False)
+        return
+    counts = table("Orders", ("Prompt set", "State", "Orders", "USD"), numbers=("Orders", "USD"))
+    for count in standing.counts:
+        counts.add_row(count.prompt_set, count.state, str(count.orders), usd(count.usd))
+    told.print(counts)
+    if standing.open:
+        oldest = table(
+            f"Outstanding, the oldest of {len(standing.open)}",
+            ("Prompt", "State", "Task", "Age", "USD"),
+            numbers=("Age", "USD"),
+        )
+        for each in standing.open[:_SHOWN]:
+            name = f"{each.order.prompt_set}/{each.order.partition}"
+            oldest.add_row(name, each.order.state, each.order.task_id or "", span(each.age), usd(each.usd))
+        told.print(oldest)
+    left = "unknown until one such video is there" if standing.time_left is None else span(standing.time_left)
+    told.print(f"Spent        {usd(standing.spent_usd)} USD")
+    told.print(f"Outstanding  {usd(standing.outstanding_usd)} USD for {len(standing.open)} orders")
+    told.print(f"Time left    {left}")
+    for reason in standing.paused:
+        told.print(f"Paused       {reason}", markup=False)
+    for problem in standing.problems:
+        told.print(f"Problem      {problem}", markup=False, style="red")
+
+
+def _as_json(standing: Standing, label: str) -> dict[str, Any]:
+    return {
+        "ledger": label,
+        "orders": [
+            {"prompt_set": each.prompt_set, "state": each.state, "orders": each.orders, "usd": each.usd}
+            for each in standing.counts
+        ],
+        "outstanding": [
+            {
+                "prompt_set": each.order.prompt_set,
+                "partition": each.order.partition,
+                "state": each.order.state,
+                "task_id": each.order.task_id,
+                "age_s": round(each.age.total_seconds()),
+                "usd": each.usd,
+            }
+            for each in standing.open
+        ],
+        "spent_usd": standing.spent_usd,
+        "outstanding_usd": standing.outstanding_usd,
+        "time_left_s": None if standing.time_left is None else round(standing.time_left.total_seconds()),
+        "paused": standing.paused,
+        "problems": standing.problems,
+    }

@@ -1,0 +1,71 @@
+"""The environment that commands and their child processes see."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from seedance_dagster.cli.ports import LOOPBACK
+
+
+def project_environ() -> dict[str, str]:
+    """This process's environment, and from the current folder's `.env` what it does not set."""
+    values: dict[str, str] = {}
+    if Path(".env").is_file():
+        from dotenv import dotenv_values  # noqa: PLC0415  only where there is such a file
+
+        values = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**values, **os.environ}
+
+
+def without(environ: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    """The environment without the names that begin so."""
+    return {name: value for name, value in environ.items() if not name.startswith(prefixes)}
+
+
+def unconfigured(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without anything that points to an account, a bucket or another Dagster."""
+    return without(environ, "SEEDANCE_", "GOAPI_", "AWS_", "DAGSTER_", "RCLONE_")
+
+
+def for_children(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for programs on this machine that talk to each other."""
+    direct = f"{LOOPBACK},localhost"
+    past_proxy = {
+        name: ",".join(filter(None, (environ.get(name), direct))) for name in ("NO_PROXY", "no_proxy")
+    }
+    return {**environ, **past_proxy, "PYTHONUNBUFFERED": "1"}
+
+
+def reference_definitions() -> Path:
+    """`definitions.py` of the current folder, or of the checkout that this package runs from.
+
+    Raises:
+        click.ClickException: There is none.
+    """
+    return _of_project("definitions.py")
+
+
+def sample_set() -> Path:
+    """The prompt set that the demo renders.
+
+    Raises:
+        click.ClickException: This package does not run from a checkout.
+    """
+    return _of_project("prompt_sets/showcase.yaml", folders=(_checkout(),))
+
+
+def _of_project(name: str, folders: tuple[Path, ...] | None = None) -> Path:
+    for folder in folders or (Path.cwd(), _checkout()):
+        if (folder / name).is_file():
+            return folder / name
+    raise click.ClickException(
+        f"{name} is not here: run this in a checkout of the project, after `make install`"
+    )
+
+
+def _checkout() -> Path:
+    return Path(__file__).parents[2]

@@ -1,0 +1,191 @@
+"""Downloading a finished video from the vendor's file host, which is not trusted with anything.
+
+The host gets no API key, may send us only to http(s) and public addresses, and its bytes must be an
+mp4 of a bounded size that arrives in bounded time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+from yarl import URL
+
+from seedance_dagster.generation.threads import in_thread
+
+_CHUNK_BYTES = 1024 * 1024
+_MAX_REDIRECTS = 5
+_FTYP = slice(4, 8)
+_PAGE_TYPES = ("text/", "application/json", "application/xml", "application/xhtml")
+
+
+class DownloadError(Exception):
+    """The video could not be fetched; the message says why.
+
+    Attributes:
+        expired: True when the link seems to be gone and a fresh one may help.
+    """
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadLimits:
+    """Bounds of one download.
+
+    Attributes:
+        max_bytes: Largest file.
+        total_timeout_s: Seconds for all of it.
+        idle_timeout_s: Seconds without a byte.
+        allow_private_hosts: Loopback and private addresses are fine (for the emulator).
+    """
+
+    max_bytes: int = 2 * 1024**3
+    total_timeout_s: float = 1800.0
+    idle_timeout_s: float = 60.0
+    allow_private_hosts: bool = False
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A file that arrived whole; `sha256` in hex."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+async def download_video(url: str, path: Path, *, limits: DownloadLimits) -> Downloaded:
+    """Fetch a video into a file, hashing on the way.
+
+    Args:
+        url: The vendor's link; it never stands in a message whole, since it may be signed.
+        path: Where to write; overwritten.
+        limits: Bounds.
+
+    Raises:
+        DownloadError: The link is gone or refused, what came is no whole mp4, or it cannot be written.
+    """
+    timeout = aiohttp.ClientTimeout(
+        total=limits.total_timeout_s, sock_connect=30, sock_read=limits.idle_timeout_s
+    )
+    connector = aiohttp.TCPConnector(resolver=_Resolver(allow_private=limits.allow_private_hosts))
+    try:
+        async with (
+            aiohttp.ClientSession(
+                connector=connector,
+                timeout=timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                read_bufsize=_CHUNK_BYTES,
+                trust_env=False,
+            ) as session,
+            _opened(session, url, limits) as response,
+        ):
+            return await _save(response, path, limits)
+    except TimeoutError:
+        raise DownloadError("the download took too long or stood still") from None
+    except aiohttp.ClientError as error:
+        raise DownloadError(f"the download broke: {_words(error)}") from None
+    except OSError as error:
+        raise DownloadError(f"the download cannot be written or read: {error.strerror or error}") from None
+
+
+@asynccontextmanager
+async def _opened(
+    session: aiohttp.ClientSession, url: str, limits: DownloadLimits
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    target = _checked(url, limits)
+    for _ in range(_MAX_REDIRECTS + 1):
+        async with session.get(
+            target, allow_redirects=False, headers={"Accept-Encoding": "identity"}
+        ) as response:
+            location = response.headers.get("Location")
+            if response.status in range(300, 400) and location:
+                target = _checked(str(target.join(URL(location))), limits)
+                continue
+            yield response
+            return
+    raise DownloadError(f"the link redirects more than {_MAX_REDIRECTS} times")
+
+
+async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLimits) -> Downloaded:
+    if response.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
+    if response.status != HTTPStatus.OK:
+        raise DownloadError(f"the file host answered HTTP {response.status}")
+    if response.content_type.startswith(_PAGE_TYPES):
+        raise DownloadError(f"the link gives a page ({response.content_type}), not a video", expired=True)
+    if (response.content_length or 0) > limits.max_bytes:
+        raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
+    digest, size, head = hashlib.sha256(), 0, b""
+    with path.open("wb") as file:
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            if len(head) < _FTYP.stop:
+                head += chunk[: _FTYP.stop]
+                if len(head) >= _FTYP.stop and head[_FTYP] != b"ftyp":
+                    raise DownloadError("what came is no mp4", expired=True)
+            size += len(chunk)
+            if size > limits.max_bytes:
+                raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
+            await in_thread(_keep, chunk, file, digest)
+    if size == 0:
+        raise DownloadError("the link gives an empty file", expired=True)
+    if response.content_length not in (None, size):
+        raise DownloadError(f"{size} of {response.content_length} bytes came")
+    if head[_FTYP] != b"ftyp":
+        raise DownloadError("what came is no mp4", expired=True)
+    return Downloaded(path, size, digest.hexdigest())
+
+
+def _keep(chunk: bytes, file: BinaryIO, digest: hashlib._Hash) -> None:
+    digest.update(chunk)
+    file.write(chunk)
+
+
+def _checked(url: str, limits: DownloadLimits) -> URL:
+    try:
+        target = URL(url)
+    except ValueError:
+        raise DownloadError("the link is no URL") from None
+    if target.scheme not in ("http", "https") or not target.host:
+        raise DownloadError(f"the link leads to {target.scheme or 'nothing'}:, only http(s) is followed")
+    try:
+        address = ipaddress.ip_address(target.host)
+    except ValueError:
+        return target
+    if not limits.allow_private_hosts and not address.is_global:
+        raise DownloadError(f"the link leads to the private address {address}")
+    return target
+
+
+class _Resolver(aiohttp.DefaultResolver):  # type: ignore[misc, valid-type]  # chosen by aiohttp at run time
+    """Refuses names that lead to private addresses, at the moment of connecting."""
+
+    def __init__(self, *, allow_private: bool) -> None:
+        super().__init__()
+        self._allow_private = allow_private
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[aiohttp.abc.ResolveResult]:
+        found: list[aiohttp.abc.ResolveResult] = await super().resolve(host, port, family)
+        for each in found:
+            if not self._allow_private and not ipaddress.ip_address(each["host"]).is_global:
+                raise DownloadError(f"the link's host {host} leads to the private address {each['host']}")
+        return found
+
+
+def _words(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection ended early"
+    return type(error).__name__

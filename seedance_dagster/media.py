@@ -1,0 +1,139 @@
+"""Looking into an mp4: what it is, whether it is whole, and a picture of it. Imports PyAV late: it is heavy."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_POSTER_WIDTH = 1280
+_THUMBNAIL_WIDTH = 320
+_THUMBNAIL_BYTES = 12_000
+
+
+class MediaError(Exception):
+    """The file is no complete, playable video; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a video file is.
+
+    Attributes:
+        duration_s: Seconds of its video stream.
+        width: Pixels.
+        height: Pixels.
+        codec: Such as "h264".
+        size_bytes: Of the file.
+    """
+
+    duration_s: float
+    width: int
+    height: int
+    codec: str
+    size_bytes: int
+
+
+def probe(path: Path) -> Probe:
+    """Look at a video: its first frame is decoded and all its packets are read.
+
+    Raises:
+        MediaError: It is no video, or its end is missing.
+    """
+    import av  # noqa: PLC0415  heavy
+
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError("the file holds no video stream")
+            stream = container.streams.video[0]
+            if next(container.decode(stream), None) is None:
+                raise MediaError("the file holds no frame")
+            duration = _duration(stream, container)
+            context = stream.codec_context
+            width, height, codec = context.width, context.height, context.name
+        with av.open(str(path)) as container:
+            end, packets = 0.0, 0
+            for packet in container.demux(container.streams.video[0]):
+                if packet.pts is not None and packet.time_base is not None:
+                    packets += 1
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                    if packet.is_corrupt:
+                        raise MediaError("the file holds damaged data")
+    except (av.FFmpegError, ValueError, OverflowError) as error:
+        raise MediaError(f"the file is no playable video: {type(error).__name__}") from None
+    # A truncated file announces more than it holds.
+    if not packets or end < 0.9 * duration - 0.1:
+        raise MediaError(f"the file announces {duration:.1f} s and holds {end:.1f} s")
+    return Probe(round(duration, 3), width, height, codec, path.stat().st_size)
+
+
+def cut_poster(path: Path) -> bytes:
+    """A JPEG of the frame in the middle of a video, at most 1280 pixels wide.
+
+    Raises:
+        MediaError: No frame can be decoded.
+    """
+    import av  # noqa: PLC0415  heavy
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            middle = int(_duration(stream, container) / 2 * av.time_base)
+            container.seek(middle, backward=True)
+            frame = next(container.decode(stream), None)
+            if frame is None:
+                raise MediaError("the file holds no frame")
+            return _jpeg(frame, _POSTER_WIDTH, quality=4)
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        raise MediaError(f"no poster can be cut: {type(error).__name__}") from None
+
+
+def thumbnail(jpeg: bytes) -> bytes:
+    """A JPEG at most 320 pixels wide and about 12 kB at most, small enough to stand in an event.
+
+    Raises:
+        MediaError: The bytes are no picture.
+    """
+    import av  # noqa: PLC0415  heavy
+
+    try:
+        with av.open(io.BytesIO(jpeg), format="mjpeg") as container:
+            frame = next(container.decode(video=0))
+        for quality in (6, 12, 20, 31):
+            small = _jpeg(frame, _THUMBNAIL_WIDTH, quality=quality)
+            if len(small) <= _THUMBNAIL_BYTES:
+                break
+    except (av.FFmpegError, ValueError, StopIteration) as error:
+        raise MediaError(f"no thumbnail can be made: {type(error).__name__}") from None
+    return small
+
+
+def _duration(stream: VideoStream, container: InputContainer) -> float:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration is not None:
+        return container.duration / 1_000_000  # FFmpeg's unit for whole files
+    raise MediaError("the file does not say how long it is")
+
+
+def _jpeg(frame: VideoFrame, max_width: int, *, quality: int) -> bytes:
+    """One frame as JPEG; `quality` is FFmpeg's scale, 2 the best and 31 the smallest."""
+    import av  # noqa: PLC0415  heavy
+
+    width = min(frame.width, max_width) // 2 * 2
+    height = max(2, round(frame.height * width / frame.width) // 2 * 2)
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height = width, height
+    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 1)
+    encoder.qmin = encoder.qmax = quality
+    picture = frame.reformat(width=width, height=height, format="yuvj420p")
+    picture.pts, picture.time_base = 0, Fraction(1, 1)
+    return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])

@@ -1,0 +1,159 @@
+"""From a file's rows to a prompt set: fields, defaults, ids, and all problems at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.prompts.models import Prompt, PromptSet
+from seedance_dagster.prompts.problems import Problem
+from seedance_dagster.prompts.rules import REQUEST_FIELDS, check_request
+from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE, slug_id
+
+DEFAULTS: Mapping[str, Any] = {
+    "task_type": "seedance-2-fast",
+    "mode": "text_to_video",
+    "duration": 5,
+    "aspect_ratio": "16:9",
+}
+PROMPT_FIELDS = (*REQUEST_FIELDS, "id", "takes", "tags")
+_MAX_TAKES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One prompt as a file gave it.
+
+    Attributes:
+        place: Its line or position, for people.
+        fields: Values of known fields.
+        tags: Tags and further columns.
+        unknown: Names that are no fields, where a file may not have further columns.
+    """
+
+    place: str
+    fields: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawSet:
+    """A file's content before any rule was looked at."""
+
+    name: str
+    source: str
+    rows: Sequence[Row]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+def assemble(raw: RawSet, *, limits: Limits, prices: PriceBook) -> tuple[PromptSet | None, list[Problem]]:
+    """Make a prompt set, or say everything that is wrong with it.
+
+    Returns:
+        The set, None when there is an error, and all problems, warnings included.
+    """
+    problems: list[Problem] = []
+    if not NAME_PATTERN.fullmatch(raw.name):
+        problems.append(
+            Problem(source=raw.source, field="name", message=f"{raw.name!r} cannot be used: {NAME_RULE}")
+        )
+    if not raw.rows:
+        problems.append(Problem(source=raw.source, message="holds no prompts"))
+    for name in sorted(set(raw.defaults) - set(PROMPT_FIELDS) | set(raw.defaults) & {"id", "prompt"}):
+        problems.append(
+            Problem(
+                source=raw.source, field=f"defaults.{name}", message=f"no default may be set for {name!r}"
+            )
+        )
+    ids = _ids(raw.rows)
+    twice = {each for each, count in Counter(ids).items() if count > 1}
+    prompts = []
+    for row, prompt_id in zip(raw.rows, ids, strict=True):
+        prompt = _prompt(raw, row, prompt_id, twice, problems, limits, prices)
+        if prompt is not None:
+            prompts.append(prompt)
+    if any(problem.severity == "error" for problem in problems):
+        return None, problems
+    return PromptSet(raw.name, tuple(prompts), raw.source), problems
+
+
+def _ids(rows: Sequence[Row]) -> list[str]:
+    """Given ids as they are; the others from their texts, a repeated text numbered."""
+    seen: Counter[str] = Counter()
+    ids = []
+    for row in rows:
+        given = row.fields.get("id")
+        if given is not None:
+            ids.append(str(given))
+            continue
+        text = str(row.fields.get("prompt"))
+        seen[text] += 1
+        ids.append(slug_id(text, seen[text]))
+    return ids
+
+
+def _prompt(
+    raw: RawSet,
+    row: Row,
+    prompt_id: str,
+    twice: set[str],
+    problems: list[Problem],
+    limits: Limits,
+    prices: PriceBook,
+) -> Prompt | None:
+    given = row.fields.get("id")
+    place = row.place if given is None else f"{row.place} ({given})"
+    before = len(problems)
+
+    def report(name: str | None, message: str, severity: Any = "error") -> None:
+        problems.append(
+            Problem(source=raw.source, prompt=place, field=name, message=message, severity=severity)
+        )
+
+    for name in row.unknown:
+        report(name, f"is no field; fields are {', '.join(PROMPT_FIELDS)}")
+    if given is not None and (not isinstance(given, str) or not ID_PATTERN.fullmatch(given)):
+        report("id", f"{given!r} cannot be used: {ID_RULE}")
+    elif prompt_id in twice:
+        report("id", f"{prompt_id!r} stands more than once in this set")
+    fields = {**dict.fromkeys(PROMPT_FIELDS), **DEFAULTS, **raw.defaults, **row.fields}
+    takes = 1 if fields["takes"] is None else fields["takes"]
+    if isinstance(takes, bool) or not isinstance(takes, int) or not 1 <= takes <= _MAX_TAKES:
+        report("takes", f"{takes!r} is no whole number from 1 to {_MAX_TAKES}")
+    tags = _tags(raw.defaults.get("tags"), report) | _tags(row.fields.get("tags"), report) | dict(row.tags)
+    request = check_request(
+        fields,
+        ratio_given=row.fields.get("aspect_ratio") is not None,
+        limits=limits,
+        prices=prices,
+        report=report,
+    )
+    failed = any(problem.severity == "error" for problem in problems[before:])
+    if failed or request is None:
+        return None
+    return Prompt(id=prompt_id, request=request, takes=takes, tags=tags)
+
+
+def _tags(value: Any, report: Any) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or any(
+        isinstance(item, Mapping | list) or not isinstance(name, str) for name, item in value.items()
+    ):
+        report("tags", "must be names with plain values, such as {campaign: spring}")
+        return {}
+    return {name: tag_text(item) for name, item in value.items()}
+
+
+def tag_text(value: Any) -> str:
+    """A tag's value as text; a list's items are joined by commas."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(map(tag_text, value))
+    return str(value)

@@ -1,0 +1,142 @@
+"""Loading prompt sets from a file, a folder or S3: what is sound is loaded, all problems are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.prompts.assembly import RawSet, Row, assemble
+from seedance_dagster.prompts.documents import UnreadableError, read_json, read_yaml
+from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.problems import Problem
+from seedance_dagster.prompts.slugs import slug_name
+from seedance_dagster.prompts.tables import read_csv, read_jsonl, read_parquet
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".csv", ".parquet")
+_MAX_FILE_BYTES = 100 * 1024 * 1024
+_MAX_PROMPTS = 100_000
+_TABLES: dict[str, Callable[[str, str], tuple[list[Row], list[Problem]]]] = {
+    ".jsonl": read_jsonl,
+    ".csv": read_csv,
+}
+
+
+@dataclass(frozen=True)
+class LoadedPromptSets:
+    """What a location gave.
+
+    Attributes:
+        sets: The sound sets, by name.
+        problems: Everything that is wrong (the files with errors were not loaded) or worth knowing.
+    """
+
+    sets: tuple[PromptSet, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that kept a file from being loaded."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def load_prompt_sets(
+    location: str | Path,
+    *,
+    limits: Limits | None = None,
+    prices: PriceBook | None = None,
+    s3_client: S3Client | None = None,
+) -> LoadedPromptSets:
+    """Load every prompt set of a location. Bad content never raises: it is told as problems.
+
+    Args:
+        location: A file, a folder (its files, not its subfolders'), or `s3://bucket/prefix`.
+        limits: What the vendor accepts; the packaged limits by default.
+        prices: What has a price; the packaged table by default.
+        s3_client: For `s3://`; by default boto3's own, from its environment.
+
+    Example:
+        >>> load_prompt_sets("nowhere/").problems[0].message
+        'there is no such file or folder'
+    """
+    limits, prices = limits or Limits.load(), prices or PriceBook.load()
+    sets: dict[str, PromptSet] = {}
+    problems: list[Problem] = []
+    try:
+        for source, suffix, content in _files(str(location), s3_client):
+            found, wrong = _load(source, suffix, content, limits, prices)
+            problems += wrong
+            if found is None:
+                continue
+            if found.name in sets:
+                message = f"the set {found.name!r} stands in {sets[found.name].source} already"
+                problems.append(Problem(source=source, field="name", message=message))
+                continue
+            sets[found.name] = found
+    except UnreadableError as error:
+        problems.append(Problem(source=str(location), message=str(error)))
+    return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems))
+
+
+def _load(
+    source: str, suffix: str, content: bytes | UnreadableError, limits: Limits, prices: PriceBook
+) -> tuple[PromptSet | None, list[Problem]]:
+    try:
+        if isinstance(content, UnreadableError):
+            raise content
+        raw, problems = _read(source, suffix, content)
+        if raw is not None and len(raw.rows) > _MAX_PROMPTS:
+            raise UnreadableError(f"holds {len(raw.rows)} prompts; at most {_MAX_PROMPTS} make a set")
+    except UnreadableError as error:
+        return None, [Problem(source=source, message=str(error))]
+    if raw is None:
+        return None, problems
+    found, wrong = assemble(raw, limits=limits, prices=prices)
+    return (None if problems else found), [*problems, *wrong]
+
+
+def _read(source: str, suffix: str, content: bytes) -> tuple[RawSet | None, list[Problem]]:
+    if suffix == ".parquet":
+        rows, problems = read_parquet(content, source)
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UnreadableError(f"is no UTF-8 text (byte {error.start})") from None
+        if suffix not in _TABLES:
+            return (read_json if suffix == ".json" else read_yaml)(text, source)
+        rows, problems = _TABLES[suffix](text, source)
+    name = slug_name(PurePosixPath(source).stem)
+    return RawSet(name=name, source=source, rows=rows), problems
+
+
+def _files(location: str, s3_client: S3Client | None) -> Iterator[tuple[str, str, bytes | UnreadableError]]:
+    if location.startswith("s3://"):
+        from seedance_dagster.prompts.s3 import s3_files  # noqa: PLC0415  boto3 is heavy
+
+        yield from s3_files(location, SUFFIXES, _MAX_FILE_BYTES, s3_client)
+        return
+    path = Path(location)
+    if not path.exists():
+        raise UnreadableError("there is no such file or folder")
+    paths = sorted(path.iterdir()) if path.is_dir() else [path]
+    chosen = [each for each in paths if each.suffix.lower() in SUFFIXES and not each.name.startswith(".")]
+    if not chosen:
+        raise UnreadableError(f"no prompt set here; files end in {', '.join(SUFFIXES)}")
+    for each in chosen:
+        yield str(each), each.suffix.lower(), _content(each)
+
+
+def _content(path: Path) -> bytes | UnreadableError:
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            return UnreadableError(f"is larger than {_MAX_FILE_BYTES} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        return UnreadableError(f"cannot be read: {error.strerror}")

@@ -1,0 +1,169 @@
+"""The video store: objects in a bucket, through any S3 client and at any endpoint."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MIB = 1024 * 1024
+# One thread a transfer: the collector's workers already run side by side, and memory stays flat.
+_TRANSFER = TransferConfig(multipart_threshold=16 * _MIB, multipart_chunksize=8 * _MIB, use_threads=False)
+_NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class StoreError(Exception):
+    """The store refused or did not answer; the message says what to set or mend and holds no secret."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What the store knows of an object; metadata names are lower-case, whatever the server made of them."""
+
+    size_bytes: int
+    content_type: str
+    metadata: Mapping[str, str]
+
+
+def _people_errors(
+    method: Callable[Concatenate[VideoStore, P], T],
+) -> Callable[Concatenate[VideoStore, P], T]:
+    @functools.wraps(method)
+    def wrapped(self: VideoStore, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except ClientError as error:
+            raise StoreError(self._words(error)) from None
+        except (BotoCoreError, Boto3Error) as error:
+            # Boto's own texts name endpoints and settings, never keys; the first line is enough.
+            raise StoreError(f"S3 did not answer: {str(error).splitlines()[0]}") from None
+
+    return wrapped
+
+
+class VideoStore:
+    """Puts and gets objects under one bucket; thread-safe, as boto3's clients are.
+
+    Args:
+        client: A boto3 S3 client.
+        bucket: The bucket's name; empty when none is set, which the first use says.
+        prefix: Before every key.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, prefix: str = "seedance") -> None:
+        self._client = client
+        self.bucket = bucket
+        self.prefix = prefix
+
+    def uri(self, key: str) -> str:
+        """The key as an s3:// URI."""
+        return f"s3://{self.bucket}/{key}"
+
+    @_people_errors
+    def check_writable(self) -> None:
+        """Write and delete a small object.
+
+        Raises:
+            StoreError: No bucket is set, it is missing, or it cannot be written.
+        """
+        if not self.bucket:
+            raise StoreError("no bucket: set SEEDANCE_S3_BUCKET to the bucket that videos should go to")
+        key = "/".join(part for part in (self.prefix, f".writable-{uuid.uuid4().hex}") if part)
+        self._client.put_object(Bucket=self.bucket, Key=key, Body=b"ok", ContentType="text/plain")
+        self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    @_people_errors
+    def put_file(
+        self, key: str, path: Path, *, content_type: str, sha256: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Upload a file in parts with flat memory, and check that all of it arrived.
+
+        Args:
+            key: The object's key.
+            path: The file.
+            content_type: Such as "video/mp4".
+            sha256: Of the file, in hex; kept as metadata.
+            metadata: Further metadata, lower-case ASCII names.
+
+        Raises:
+            StoreError: The store refused, or holds another size than the file's.
+        """
+        extra = {"ContentType": content_type, "Metadata": {**metadata, "sha256": sha256}}
+        self._client.upload_file(str(path), self.bucket, key, ExtraArgs=extra, Config=_TRANSFER)
+        size = path.stat().st_size
+        stored = self.head(key)
+        if stored is None or stored.size_bytes != size:
+            found = "nothing" if stored is None else f"{stored.size_bytes} bytes"
+            raise StoreError(f"{self.uri(key)} should hold {size} bytes after its upload, it holds {found}")
+
+    @_people_errors
+    def put_bytes(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str]) -> None:
+        """Write a small object in one request; the server checks it against its MD5.
+
+        Raises:
+            StoreError: The store refused.
+        """
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        self._client.put_object(
+            Bucket=self.bucket,
+            Key=key,
+            Body=body,
+            ContentType=content_type,
+            ContentMD5=digest,
+            Metadata=dict(metadata),
+        )
+
+    @_people_errors
+    def get_bytes(self, key: str) -> bytes:
+        """Read a small object whole.
+
+        Raises:
+            StoreError: It is not there or cannot be read.
+        """
+        return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    @_people_errors
+    def head(self, key: str) -> ObjectInfo | None:
+        """What the store knows of an object; None where there is none."""
+        try:
+            found = self._client.head_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if _code(error) in _NOT_FOUND:
+                return None
+            raise
+        metadata = {name.lower(): value for name, value in found.get("Metadata", {}).items()}
+        return ObjectInfo(found["ContentLength"], found.get("ContentType", ""), metadata)
+
+    def _words(self, error: ClientError) -> str:
+        code = _code(error)
+        said = f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}"
+        match code:
+            case "NoSuchBucket" | "404":
+                return (
+                    f"the bucket {self.bucket!r} does not exist: create it or set SEEDANCE_S3_BUCKET ({said})"
+                )
+            case "AccessDenied" | "403":
+                return f"the bucket {self.bucket!r} cannot be written with these AWS credentials ({said})"
+            case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "401":
+                return f"the AWS credentials are refused: check AWS_ACCESS_KEY_ID and its secret ({code})"
+            case _:
+                return f"S3 refused a request on bucket {self.bucket!r} ({said})"
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", "unknown"))

@@ -1,0 +1,42 @@
+"""How the command line words things."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from seedance_dagster.cli.output import say_json, span, usd
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        ("0", "0.00"),
+        ("0.4", "0.40"),
+        ("12", "12.00"),
+        ("0.0125", "0.0125"),
+        ("1200.5", "1200.50"),
+        ("1E+3", "1000.00"),
+    ],
+)
+def test_money_keeps_every_part(amount: str, words: str) -> None:
+    """Money is shown to the cent, and finer only where a cent would hide something."""
+    assert usd(Decimal(amount)) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59.6, "1 min 0 s"), (75, "1 min 15 s"), (12_000, "3 h 20 min"), (180_000, "2 d 2 h")],
+)
+def test_spans_are_worded_by_size(seconds: float, words: str) -> None:
+    """A length of time names its two largest units."""
+    assert span(timedelta(seconds=seconds)) == words
+
+
+def test_json_keeps_money_exact(capsys: pytest.CaptureFixture[str]) -> None:
+    """Money is written as a string, not as a rounded number."""
+    say_json({"usd": Decimal("0.10"), "name": "猫"})
+    assert json.loads(capsys.readouterr().out) == {"usd": "0.10", "name": "猫"}

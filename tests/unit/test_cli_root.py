@@ -1,0 +1,66 @@
+"""The overview of commands and the wording of errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from seedance_dagster.cli.root import COMMANDS, Commands, root
+from seedance_dagster.ledger.errors import LedgerError
+
+
+def test_overview_names_every_command_without_loading_them() -> None:
+    """`--help` answers without importing Dagster, SQLAlchemy, httpx or rich."""
+    script = (
+        "import sys\n"
+        "from seedance_dagster.cli.root import root\n"
+        "root(['--help'], standalone_mode=False)\n"
+        "print(sorted({'dagster', 'sqlalchemy', 'httpx', 'rich', 'boto3', 'av'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    """Each listed command exists, has its own name and a help text."""
+    command = import_module(f"seedance_dagster.cli.{name}").command
+    assert command.name == name
+    assert CliRunner().invoke(root, [name, "--help"]).exit_code == 0
+
+
+def test_unknown_command_is_a_usage_error() -> None:
+    """A typo is answered by a message and status 2."""
+    done = CliRunner().invoke(root, ["stauts"])
+    assert done.exit_code == 2
+    assert "No such command 'stauts'" in done.output
+
+
+def failing(error: Exception) -> click.Group:
+    group = Commands("test")
+
+    @group.command("fail")
+    def fail() -> None:
+        raise error
+
+    return group
+
+
+def test_own_errors_are_messages() -> None:
+    """An error of this package is shown as its message, without a traceback, with status 1."""
+    error = LedgerError("the ledger is on another planet")
+    group = failing(error)
+    done = CliRunner().invoke(group, ["fail"])
+    assert (done.exit_code, done.output) == (1, "Error: the ledger is on another planet\n")
+
+
+def test_bugs_are_not_hidden() -> None:
+    """Any other exception is a bug and keeps its traceback."""
+    done = CliRunner().invoke(failing(ZeroDivisionError()), ["fail"])
+    assert isinstance(done.exception, ZeroDivisionError)

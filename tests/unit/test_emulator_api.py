@@ -1,0 +1,317 @@
+"""The emulated vendor's answers, called in process with a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from seedance_dagster.emulator.app import create_app
+from seedance_dagster.emulator.settings import EmulatorSettings
+
+KEY = {"X-API-Key": "emulator-key"}
+START = datetime(2026, 4, 5, 13, 33, 26, 103466, tzinfo=UTC)
+
+
+class Service:
+    """An emulator without a network, plus its clock."""
+
+    def __init__(self, **settings):
+        self.time = START
+        plain = {"jitter": 0, "queue_seconds": 1, "render_seconds": 10}
+        self.app = create_app(EmulatorSettings(**{**plain, **settings}), clock=lambda: self.time)
+        transport = httpx.ASGITransport(self.app, client=("127.0.0.1", 1))
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://api.test", headers=KEY)
+
+    def wait(self, seconds):
+        self.time += timedelta(seconds=seconds)
+
+    async def post(self, prompt="A cat", **given):
+        request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9", **given}
+        body = {"model": "seedance", "task_type": "seedance-2-fast", "input": request}
+        return await self.client.post("/api/v1/task", json=body)
+
+    async def make(self, prompt="A cat", **given):
+        return (await self.post(prompt, **given)).json()["data"]["task_id"]
+
+    async def get(self, task_id):
+        return (await self.client.get(f"/api/v1/task/{task_id}")).json()["data"]
+
+    async def set(self, **settings):
+        assert (await self.client.post("/emulator/settings", json=settings)).status_code == 200
+
+
+@pytest.fixture
+async def service(request):
+    made = Service(**getattr(request, "param", {}))
+    yield made
+    await made.client.aclose()
+    made.app.state.emulator.close()
+
+
+async def test_reply_is_that_of_the_page(service):
+    """The answer to a POST has every field of the vendor's example, with the same kinds of values."""
+    body = {
+        "model": "seedance",
+        "task_type": "seedance-2-fast",
+        "input": {"prompt": "A cat", "mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9"},
+        "config": {"webhook_config": {"endpoint": "https://hook.example", "secret": "s"}},
+    }
+    reply = await service.client.post("/api/v1/task", json=body)
+    assert reply.status_code == 200
+    told = reply.json()
+    task_id = told["data"].pop("task_id")
+    created = told["data"]["meta"].pop("created_at")
+    assert re.fullmatch(r"[0-9a-f-]{36}", task_id)
+    assert re.fullmatch(r"2026-04-05T13:33:26\.103466\d{0,3}Z", created)
+    assert told == {
+        "code": 200,
+        "message": "success",
+        "data": {
+            "model": "seedance",
+            "task_type": "seedance-2-fast",
+            "status": "pending",
+            "config": {"service_mode": "", "webhook_config": {"endpoint": "", "secret": ""}},
+            "input": body["input"],
+            "output": None,
+            "meta": {
+                "started_at": "0001-01-01T00:00:00Z",
+                "ended_at": "0001-01-01T00:00:00Z",
+                "usage": {"type": "point", "frozen": 4_000_000, "consume": 0},
+                "is_using_private_pool": False,
+            },
+            "detail": None,
+            "logs": [],
+            "error": {"code": 0, "raw_message": "", "message": "", "detail": None},
+        },
+    }
+
+
+@pytest.mark.parametrize("service", [{"queue_seconds": 0, "render_seconds": 0}], indirect=True)
+async def test_instant_task_is_pending_once(service):
+    """The answer to the POST says pending and held even when the task ends at once."""
+    task = (await service.post()).json()["data"]
+    assert (task["status"], task["output"], task["meta"]["usage"]["frozen"]) == ("pending", None, 4_000_000)
+    done = await service.get(task["task_id"])
+    assert (done["status"], done["output"] is None, done["meta"]["usage"]["consume"]) == (
+        "completed",
+        False,
+        4_000_000,
+    )
+
+
+async def test_task_grows_old(service):
+    """A task is pending, then processing, then completed with a link, its times and its charge."""
+    task_id = await service.make()
+    assert (await service.get(task_id))["status"] == "pending"
+    service.wait(1)
+    task = await service.get(task_id)
+    assert (task["status"], task["output"]) == ("processing", None)
+    assert task["meta"]["started_at"].startswith("2026-04-05T13:33:27.103466")
+    service.wait(10)
+    task = await service.get(task_id)
+    assert task["status"] == "completed"
+    assert re.fullmatch(r"http://api\.test/ephemeral/[0-9a-f-]{36}\.mp4", task["output"]["video"])
+    assert task["meta"]["ended_at"].startswith("2026-04-05T13:33:37.103466")
+    assert task["meta"]["usage"] == {"type": "point", "frozen": 0, "consume": 4_000_000}
+    await service.set(frozen_after_completion="consume")
+    assert (await service.get(task_id))["meta"]["usage"]["frozen"] == 4_000_000
+
+
+@pytest.mark.parametrize("key", ["", "wrong", "emulator-key2"])
+async def test_only_the_key_opens(service, key):
+    """Every call of the API answers 401 without the right key."""
+    for path in ("/api/v1/task/x", "/account/info", "/api/open/tasks/histories"):
+        reply = await service.client.get(path, headers={"X-API-Key": key})
+        assert (reply.status_code, reply.json()["code"], reply.json()["data"]) == (401, 401, None)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"[" * 100_000, b'{"x": NaN}', b'{"x": 1e999}', b'{"x": "\\ud800"}', b"\xff"]
+)
+async def test_bodies_that_are_no_json(service, raw):
+    """What is not JSON is answered with 400 and an envelope."""
+    reply = await service.client.post("/api/v1/task", content=raw)
+    assert (reply.status_code, reply.json()["code"]) == (400, 400)
+
+
+async def test_unknown_things_are_not_found(service):
+    """An unknown task or path answers an envelope with 404."""
+    for path in ("/api/v1/task/nope", "/nowhere", "/ephemeral/nope.mp4"):
+        assert (await service.client.get(path)).status_code == 404
+    assert (await service.client.get("/api/v1/task/nope")).json()["message"] == "task not found"
+    assert (await service.client.delete("/api/v1/task/nope")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("service", "prompt", "code", "logged", "told"),
+    [
+        ({}, "moderation", 10003, "content policy", "moderation"),
+        ({}, "moderation-early", 10003, "flagged before submission", "moderation"),
+        ({}, "real-person", 10000, "real person", "failed to generate"),
+        ({}, "vendor-trouble", 10000, "503 service unavailable", "failed to generate"),
+    ],
+    indirect=["service"],
+)
+async def test_failures_say_why_in_the_logs(service, prompt, code, logged, told):
+    """A failed task has the vendor's code and text, and the real reason in its logs."""
+    task_id = await service.make(f"A cat [fault:{prompt}]")
+    service.wait(60)
+    task = await service.get(task_id)
+    assert (task["status"], task["error"]["code"], task["output"]) == ("failed", code, None)
+    assert told in task["error"]["message"]
+    assert any(logged in line for line in task["logs"])
+    assert task["meta"]["usage"]["frozen"] == 0
+
+
+async def test_penalty_shows_where_it_is_set_to(service):
+    """The share kept of refused content is in `consume`, or in the wallet only."""
+    task_id = await service.make("A cat [fault:moderation]")
+    service.wait(60)
+    assert (await service.get(task_id))["meta"]["usage"]["consume"] == 40_000
+    await service.set(penalty_in_usage=False)
+    assert (await service.get(task_id))["meta"]["usage"]["consume"] == 0
+
+
+async def test_refusals_are_told_by_text(service):
+    """Too many tasks and too few points are known by the message, whatever the status, also inside a 200."""
+    await service.set(plan_limit=0)
+    full = await service.post()
+    assert (full.status_code, full.json()["code"]) == (429, 429)
+    assert full.json()["message"] == "active task count 0 has reached the plan limit"
+    await service.set(plan_limit=5, points=0, errors_in_200=True)
+    poor = await service.post()
+    assert (poor.status_code, poor.json()["code"]) == (200, 402)
+    assert poor.json()["message"] == "insufficient credits"
+
+
+async def test_both_account_shapes(service):
+    """The account is shown in either of the two shapes that exist."""
+    await service.make()
+    first = (await service.client.get("/account/info")).json()["data"]
+    assert first == {
+        "plan": "creator",
+        "equivalent_in_usd": 999.6,
+        "max_concurrent_task_count": 20,
+        "wallet": {"point_remain": 9_996_000_000},
+    }
+    await service.set(account_shape="credit_pack")
+    second = (await service.client.get("/account/info")).json()["data"]
+    assert second["credit_pack_info"] == {"available_credits": 9_996_000_000}
+    assert "wallet" not in second
+
+
+async def test_echo_can_be_what_is_rendered(service):
+    """`input` is what was sent, or what is rendered, as set."""
+    task_id = await service.make(duration=99, aspect_ratio="x")
+    assert (await service.get(task_id))["input"]["duration"] == 99
+    await service.set(echo_input="as_rendered")
+    assert (await service.get(task_id))["input"] == {
+        "prompt": "A cat",
+        "mode": "text_to_video",
+        "duration": 5,
+        "aspect_ratio": "16:9",
+    }
+
+
+async def history(service, **query):
+    reply = await service.client.get("/api/open/tasks/histories", params=query)
+    assert reply.status_code == 200, reply.text
+    return reply.json()["data"]
+
+
+async def test_history_is_newest_first_and_paged(service):
+    """The history lists tasks newest first, by pages of 10, in other words and without a prompt."""
+    made = []
+    for _ in range(12):
+        made.append(await service.make())
+        service.wait(1)
+    service.wait(60)
+    page = await history(service, model="seedance")
+    assert (page["page"], page["size"], page["total"]) == (1, 10, 12)
+    assert [row["task_id"] for row in page["data"]] == made[:1:-1]
+    assert [row["task_id"] for row in (await history(service, page=2))["data"]] == made[1::-1]
+    row = page["data"][0]
+    assert (row["task_model"], row["action"], row["status"]) == ("seedance", "seedance-2-fast", "finished")
+    assert row["usage"] == 4_000_000
+    assert "A cat" not in str(page)
+    since = int(START.timestamp()) + 5
+    assert (await history(service, start_time=since, end_time=since + 1))["total"] == 2
+    assert (await history(service, model="kling"))["total"] == 0
+
+
+async def test_history_may_lag_and_hide_unfinished(service):
+    """A task shows up in the history only after the lag, and unfinished only if so set."""
+    await service.set(history_lag_seconds=30, render_seconds=100)
+    await service.make()
+    assert (await history(service))["total"] == 0
+    service.wait(30)
+    assert (await history(service))["data"][0]["status"] == "running"
+    await service.set(history_lists_unfinished=False)
+    assert (await history(service))["total"] == 0
+
+
+@pytest.mark.parametrize("query", [{"page_size": 101}, {"page": 0}, {"start_time": "x"}, {"end_time": -1}])
+async def test_history_refuses_bad_parameters(service, query):
+    """A parameter out of range is refused, naming it."""
+    reply = await service.client.get("/api/open/tasks/histories", params=query)
+    assert reply.status_code == 400
+    assert next(iter(query)) in reply.json()["message"]
+
+
+async def test_books_tell_everything(service):
+    """The books have each task with its request and money, each prompt's counts, and totals that add up."""
+    task_id = await service.make("One")
+    await service.make("One [fault:moderation]")
+    body = {
+        "model": "seedance",
+        "task_type": "seedance-2",
+        "input": {"prompt": "One", "mode": "text_to_video"},
+    }
+    behind = (await service.client.post("/emulator/tasks", json=body)).json()["task_id"]
+    await service.client.post("/emulator/charge", json={"task_id": task_id, "points": 5})
+    service.wait(60)
+    books = (await service.client.get("/emulator/books")).json()
+    tasks = {entry["task_id"]: entry for entry in books["tasks"]}
+    assert tasks[task_id]["points_charged"] == 5
+    assert tasks[task_id]["request"]["input"]["prompt"] == "One"
+    assert (tasks[behind]["source"], tasks[behind]["points_charged"]) == ("behind-the-back", 5_000_000)
+    assert books["prompts"]["One"] == {"posts": 1, "accepted": 2}
+    totals = (await service.client.get("/emulator/books/summary")).json()
+    assert totals == books["summary"]
+    assert totals["balanced"]
+    assert (totals["tasks"], totals["states"]) == (3, {"completed": 2, "failed": 1})
+    assert totals["points_charged"] + totals["points_penalty"] == 5 + 5_000_000 + 40_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("settings", {"colour": 1}, "cannot set colour"),
+        ("settings", {"api_key": "x"}, "these can be set: account_shape"),
+        ("settings", {"jitter": 2}, "jitter"),
+        ("settings", [], "JSON object"),
+        ("faults", {"nope": 0.1}, "there is no fault 'nope'; known are 500-before"),
+        ("faults", {"hang": 2}, "from 0 to 1"),
+        ("outage", {"seconds": "x"}, "seconds"),
+        ("outage", {"seconds": 5, "kind": "fire"}, "500, html-502"),
+        ("outage", {"seconds": 5, "scope": "moon"}, "api, post"),
+        ("outage", {"minutes": 5}, "unknown field minutes"),
+        ("charge", {"task_id": "x", "points": 1}, "task not found"),
+        ("charge", {"points": -1}, "points must be"),
+        ("tasks", {}, "model"),
+    ],
+)
+async def test_bad_commands_are_told(service, path, body, told):
+    """A command that cannot be done says what is wrong and what is allowed."""
+    reply = await service.client.post(f"/emulator/{path}", json=body)
+    assert reply.status_code in {400, 404}
+    assert told in reply.json()["error"]
+
+
+async def test_settings_never_show_the_key(service):
+    """The key is not in the settings that are shown."""
+    assert "emulator-key" not in (await service.client.get("/emulator/settings")).text
+    assert "emulator-key" not in repr(EmulatorSettings())

@@ -1,0 +1,128 @@
+"""The emulated videos: real, exact, small, and readable."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import uuid
+
+import av
+import pytest
+
+from seedance_dagster.emulator import card, clips
+from seedance_dagster.emulator.clip import SIZES, render_clip
+from seedance_dagster.emulator.clips import ClipShelf
+
+TASK = "07ed43de-465d-43b1-b62c-44249b14d818"
+
+
+def render(prompt="A woman sings and strums her guitar", duration=5, ratio="16:9", task_id=TASK):
+    return render_clip(
+        task_id=task_id, prompt=prompt, title="emulated", duration=duration, aspect_ratio=ratio
+    )
+
+
+@pytest.mark.parametrize(
+    ("duration", "ratio"), [(4, "21:9"), (5, "16:9"), (7, "4:3"), (8, "1:1"), (9, "3:4"), (15, "9:16")]
+)
+def test_clip_is_a_whole_video_of_the_asked_shape(duration, ratio):
+    """Every frame decodes, the duration is exact, and the size has the ratio."""
+    with av.open(io.BytesIO(render(duration=duration, ratio=ratio))) as container:
+        stream = container.streams.video[0]
+        assert container.duration == duration * 1_000_000
+        assert stream.average_rate == 24
+        assert stream.codec_context.name == "h264"
+        assert (stream.width, stream.height) == SIZES[ratio]
+        assert stream.width % 2 == stream.height % 2 == 0
+        frames = list(container.decode(video=0))
+    assert len(frames) == duration * 24
+    pictures = [bytes(frame.planes[0]) for frame in frames]
+    assert len(set(pictures)) == -(-duration // 2), "one picture every two seconds, held without drift"
+
+
+def test_clip_is_small_and_starts_with_its_index():
+    """Five seconds are under 50 kB, and the index comes before the pictures."""
+    data = render()
+    assert len(data) < 50_000
+    assert data[4:8] == b"ftyp"
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_clip_is_the_same_every_time_and_another_for_another_task():
+    """The same task gives the same bytes, so a restart changes no checksum."""
+    assert render() == render()
+    assert render() != render(task_id=str(uuid.UUID(int=7)))
+
+
+def test_prompt_is_kept_in_the_file():
+    """The prompt is in the picture and in the file's comment, whatever its letters."""
+    text = "小猫 and a cat"
+    with av.open(io.BytesIO(render(text))) as container:
+        assert container.metadata["comment"] == text
+
+
+@pytest.mark.parametrize(
+    "prompt", ["x" * 4000, "word " * 800, "猫" * 4000, "a\nb\r\nc\t\0\x07", "👍🏽 emoji"]
+)
+def test_any_prompt_can_be_drawn(prompt):
+    """Long, wide, strange prompts give a video too, with its index in front."""
+    data = render(prompt, duration=15)
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_lacking_letters_are_shown_by_their_code(monkeypatch):
+    """A letter that no font has is shown by its code point."""
+    monkeypatch.setattr(card, "_WIDER_FONTS", ("no such font.ttf",))
+    assert card.font_for("猫") is None
+    assert card.readable("a 猫", None) == "a <732B>"
+
+
+def test_text_is_seen_in_the_picture():
+    """The text makes the picture differ where it stands."""
+    size = SIZES["16:9"]
+    full, blank = (
+        card.draw_card(size, text=text, title="t", footer="f", hue=0.5) for text in ("A woman sings", "")
+    )
+    assert full.crop((0, 40, *size)).getcolors() != blank.crop((0, 40, *size)).getcolors()
+
+
+class Record:
+    def __init__(self, number):
+        self.task_id = str(uuid.UUID(int=number))
+
+
+async def test_shelf_draws_once_for_many_askers(monkeypatch):
+    """Askers at the same time share one rendering, and one who leaves does not spoil it."""
+    monkeypatch.setattr(clips, "_render", lambda record: b"x" * 10)
+    shelf = ClipShelf(100)
+    one = Record(1)
+    leaver = asyncio.ensure_future(shelf.get(one))
+    await asyncio.sleep(0)
+    leaver.cancel()
+    assert set(await asyncio.gather(*(shelf.get(one) for _ in range(20)))) == {b"x" * 10}
+    await shelf.get(one)
+    assert shelf.renders == 1
+    shelf.close()
+
+
+async def test_shelf_stays_within_its_bound(monkeypatch):
+    """Only as many bytes are kept as allowed; what was dropped is drawn again."""
+    monkeypatch.setattr(clips, "_render", lambda record: b"x" * 10)
+    shelf = ClipShelf(25)
+    for number in (1, 2, 3, 1):
+        await shelf.get(Record(number))
+    assert shelf.renders == 4
+    await shelf.get(Record(3))
+    assert shelf.renders == 4
+    shelf.close()
+
+
+async def test_failed_rendering_is_told_and_tried_again(monkeypatch):
+    """A rendering that fails is not kept."""
+    shelf = ClipShelf(25)
+    monkeypatch.setattr(clips, "_render", lambda record: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        await shelf.get(Record(1))
+    monkeypatch.setattr(clips, "_render", lambda record: b"x")
+    assert await shelf.get(Record(1)) == b"x"
+    shelf.close()

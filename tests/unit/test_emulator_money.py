@@ -1,0 +1,201 @@
+"""The emulated vendor's money: holds, charges, refunds, penalties, and that a restart forgets none of it."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from seedance_dagster.emulator.faults import FaultDesk
+from seedance_dagster.emulator.journal import Journal, StateError
+from seedance_dagster.emulator.record import Phase
+from seedance_dagster.emulator.refusal import Refusal
+from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor import Vendor
+
+PRICE = 4_000_000
+
+
+class Bench:
+    """A vendor with a clock that is moved by hand."""
+
+    def __init__(self, folder=None, **settings):
+        self.time = datetime(2026, 4, 5, 13, 33, 26, 103466, tzinfo=UTC)
+        rng = random.Random(1)
+        self.journal = Journal(folder)
+        self.vendor = Vendor(
+            EmulatorSettings(**{"jitter": 0, "queue_seconds": 1, "render_seconds": 10, **settings}),
+            clock=lambda: self.time,
+            journal=self.journal,
+            faults=FaultDesk(rng),
+            rng=rng,
+        )
+
+    def order(self, prompt="A cat", **given):
+        request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, **given}
+        return self.vendor.accept({"model": "seedance", "task_type": "seedance-2-fast", "input": request})
+
+    def wait(self, seconds):
+        self.time += timedelta(seconds=seconds)
+        return self.vendor.now()
+
+
+@pytest.fixture
+def bench():
+    made = Bench(points=10 * PRICE)
+    yield made
+    made.journal.close()
+
+
+def money(bench, record):
+    return record.held, record.charged, record.penalty, bench.vendor.account.points
+
+
+def test_hold_then_charge(bench):
+    """The price is held when the task is made and charged when it completes."""
+    record = bench.order()
+    assert money(bench, record) == (PRICE, 0, 0, 9 * PRICE)
+    bench.wait(1)
+    assert bench.vendor.phase(record) is Phase.PROCESSING
+    bench.wait(10)
+    assert bench.vendor.phase(record) is Phase.COMPLETED
+    assert money(bench, record) == (0, PRICE, 0, 9 * PRICE)
+
+
+@pytest.mark.parametrize("fault", ["vendor-trouble", "real-person", "moderation-early"])
+def test_failure_gives_all_back(bench, fault):
+    """A task that fails without a violation costs nothing."""
+    record = bench.order(f"A cat [fault:{fault}]")
+    bench.wait(60)
+    assert bench.vendor.phase(record) is Phase.FAILED
+    assert money(bench, record) == (0, 0, 0, 10 * PRICE)
+
+
+def test_refused_content_costs_by_the_violations_of_the_day():
+    """A refusal by the model's owner keeps a share that grows over the UTC day and starts anew the next."""
+    bench = Bench(plan_limit=1000, points=1000 * PRICE)
+    for _ in range(101):
+        bench.order("Bad [fault:moderation]")
+    bench.wait(60)
+    shares = [record.penalty * 100 // PRICE for record in bench.vendor.tasks.values()]
+    assert shares == [1] * 19 + [5] * 81 + [10]
+    bench.wait(86_400)
+    late = bench.order("Bad [fault:moderation]")
+    bench.wait(60)
+    assert late.penalty * 100 == PRICE
+    bench.journal.close()
+
+
+def test_penalties_can_be_off():
+    """Without penalties refused content costs nothing."""
+    bench = Bench(penalties=False, points=PRICE)
+    record = bench.order("Bad [fault:moderation]")
+    bench.wait(60)
+    assert money(bench, record) == (0, 0, 0, PRICE)
+    bench.journal.close()
+
+
+def test_too_few_points_make_no_task():
+    """An order the wallet cannot cover is refused and leaves nothing behind."""
+    bench = Bench(points=PRICE - 1)
+    with pytest.raises(Refusal, match="insufficient credits"):
+        bench.order()
+    assert not bench.vendor.tasks
+    assert bench.vendor.account.points == PRICE - 1
+    bench.journal.close()
+
+
+def test_full_plan_makes_no_task(bench):
+    """At the plan limit an order is refused until a task ends."""
+    bench.vendor.settings = bench.vendor.settings.changed({"plan_limit": 2})
+    bench.order()
+    bench.order()
+    with pytest.raises(Refusal, match="active task count 2 has reached the plan limit"):
+        bench.order()
+    assert len(bench.vendor.tasks) == 2
+    bench.wait(60)
+    assert bench.order().number == 3
+
+
+def test_silent_default_is_billed(bench):
+    """A replaced duration is billed as rendered."""
+    assert bench.order(duration=99).price == PRICE
+    assert bench.order(duration=15).price == 3 * PRICE
+
+
+def test_charge_can_be_altered_before_and_after_the_end(bench):
+    """An altered charge is what the wallet pays, whenever it was altered."""
+    record = bench.order()
+    bench.vendor.alter_charge(record, 5 * PRICE)
+    bench.wait(60)
+    assert money(bench, record) == (0, 5 * PRICE, 0, 5 * PRICE)
+    bench.vendor.alter_charge(record, 7)
+    assert money(bench, record) == (0, 7, 0, 10 * PRICE - 7)
+
+
+def test_audio_that_is_too_long_fails_late(bench):
+    """Audio over 15 s is let in and fails without a clear error, as upstream does."""
+    urls = {"image_urls": ["https://x.example/a.png"], "audio_urls": ["https://x.example/a.mp3?seconds=16"]}
+    record = bench.order(mode="omni_reference", **urls)
+    bench.wait(12)
+    assert bench.vendor.phase(record) is Phase.PROCESSING
+    bench.wait(10)
+    assert bench.vendor.phase(record) is Phase.FAILED
+
+
+def test_first_attempts_can_fail(bench):
+    """A counted outcome strikes the first tasks of that prompt only."""
+    ends = [bench.order("A cat [fault:vendor-trouble*2]").outcome.value for _ in range(3)]
+    assert ends == ["vendor-trouble", "vendor-trouble", "completed"]
+
+
+def test_restart_forgets_nothing(tmp_path):
+    """A new emulator on the same folder has the tasks, the money and the counters, and goes on."""
+    first = Bench(tmp_path, points=10 * PRICE)
+    done, running = first.order("One"), None
+    first.wait(60)
+    running = first.order("Two")
+    first.vendor.count_post("Two")
+    first.vendor.count_post("Two\0zero")
+    first.journal.close()
+
+    second = Bench(tmp_path, points=1)
+    second.time = first.time
+    assert second.vendor.tasks[done.task_id].charged == PRICE
+    assert second.vendor.posts == {"Two": 1, "Two\0zero": 1}
+    assert second.vendor.accepted["One"] == 1
+    assert second.vendor.account.points == 8 * PRICE
+    assert second.vendor.phase(second.vendor.tasks[running.task_id]) is Phase.PENDING
+    second.wait(60)
+    assert second.vendor.phase(second.vendor.tasks[running.task_id]) is Phase.COMPLETED
+    second.journal.close()
+
+
+def test_state_of_another_emulator_is_refused(tmp_path):
+    """Two emulators on one folder would lie about the money: the second is told so."""
+    first = Journal(tmp_path)
+    with pytest.raises(StateError, match="another emulator"):
+        Journal(tmp_path)
+    first.close()
+
+
+@pytest.mark.parametrize("damage", ["junk", "format", "row", "no folder"])
+def test_state_that_cannot_be_read_is_told(tmp_path, damage):
+    """A damaged or foreign state file is answered with what to do, not with a traceback."""
+    target = tmp_path / "state"
+    if damage == "no folder":
+        target.write_text("x")
+    elif damage == "junk":
+        target.mkdir()
+        (target / "emulator.sqlite").write_text("no database" * 1000)
+    else:
+        journal = Journal(target)
+        if damage == "format":
+            journal.save(notes={"format": 0})
+        else:
+            journal._db.execute("INSERT INTO task VALUES ('x', 1, '{}')")
+        journal.close()
+    with pytest.raises(StateError, match=r"cannot|another version") as told:
+        Bench(target)
+    assert str(target) in str(told.value)

@@ -1,0 +1,130 @@
+"""What the emulated vendor lets in, refuses and silently replaces."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from seedance_dagster.emulator.order import prompt_of, read_order
+from seedance_dagster.emulator.prices import penalty, price
+from seedance_dagster.emulator.refusal import Refusal
+
+IMAGE, VIDEO, AUDIO = "https://x.example/a.png", "https://x.example/a.mp4", "https://x.example/a.mp3"
+
+
+def body(**given):
+    return {
+        "model": "seedance",
+        "task_type": "seedance-2-fast",
+        "input": {"prompt": "A cat", "mode": "text_to_video", **given},
+    }
+
+
+def omni(**given):
+    return body(mode="omni_reference", **given)
+
+
+@pytest.mark.parametrize("duration", [3, 16, 0, -1, "6", 6.5, None, True, [5]])
+def test_bad_duration_becomes_five(duration):
+    """A duration outside 4 to 15 whole seconds is replaced by 5, not refused."""
+    assert read_order(body(duration=duration)).duration == 5
+
+
+@pytest.mark.parametrize("duration", [4, 9, 15])
+def test_good_duration_is_kept(duration):
+    """A whole duration from 4 to 15 is rendered as asked."""
+    assert read_order(body(duration=duration)).duration == duration
+
+
+@pytest.mark.parametrize("ratio", ["2:1", "", 5, None, "16 : 9"])
+def test_bad_ratio_becomes_wide(ratio):
+    """A ratio that does not exist is replaced by 16:9, not refused."""
+    order = read_order(body(aspect_ratio=ratio))
+    assert order.aspect_ratio == "16:9"
+    assert order.as_rendered["aspect_ratio"] == "16:9"
+
+
+def test_frames_take_the_ratio_of_the_image():
+    """With first and last frames the asked ratio is ignored."""
+    frames = body(mode="first_last_frames", aspect_ratio="21:9", image_urls=[f"{IMAGE}?ratio=9:16", IMAGE])
+    assert read_order(frames).aspect_ratio == "9:16"
+    unknown = body(mode="first_last_frames", aspect_ratio="21:9", image_urls=[IMAGE])
+    assert read_order(unknown).aspect_ratio == "4:3"
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ([], "JSON object"),
+        ({**body(), "model": "kling"}, "model"),
+        ({**body(), "task_type": "seedance-9"}, "task_type must be one of seedance-2, "),
+        ({**body(), "task_type": ["seedance-2"]}, "task_type"),
+        ({**body(), "input": "x"}, "input must be an object"),
+        (body(prompt=" "), "input.prompt"),
+        (body(prompt=5), "input.prompt"),
+        (body(prompt="x" * 4001), "4001 characters"),
+        (body(mode=None), "input.mode is required"),
+        (body(mode="magic"), "input.mode"),
+        (body(image_urls=[IMAGE]), "no references"),
+        (body(mode="first_last_frames"), "got 0"),
+        (body(mode="first_last_frames", image_urls=[IMAGE] * 3), "got 3"),
+        (body(mode="first_last_frames", image_urls=[IMAGE], video_urls=[VIDEO]), "images only"),
+        (omni(), "got 0"),
+        (omni(image_urls=[IMAGE] * 13), "got 13"),
+        (omni(audio_urls=[AUDIO]), "audio alone"),
+        (omni(image_urls=IMAGE), "must be a list"),
+        (omni(image_urls=[7]), "must be a list"),
+        (omni(image_urls=["ftp://x.example/a.png"]), "image_urls[1]"),
+        (omni(image_urls=[IMAGE, "http://[x/a.png"]), "image_urls[2] is not a URL"),
+        (omni(image_urls=["https://x.example/a.gif"]), "allowed are jpg"),
+        (omni(image_urls=[IMAGE], audio_urls=["https://x.example/a.ogg"]), "allowed are mp3"),
+        (omni(image_urls=[IMAGE, IMAGE], prompt="@image3 dances"), "@image3 but 2 image"),
+        (omni(image_urls=[IMAGE], prompt="@image0 dances"), "@image0"),
+        (omni(image_urls=[IMAGE], prompt="【@视频1】 dances"), "@video1 but 0 video"),
+        (omni(image_urls=[IMAGE], prompt="@audio1 plays"), "@audio1"),
+        (body(prompt="@image1 dances"), "@image1 but 0 image"),
+        (omni(video_urls=[f"{VIDEO}?seconds=8", f"{VIDEO}?seconds=7.5"]), "15.5 s"),
+    ],
+)
+def test_broken_rules_are_refused(bad, told):
+    """Each rule of the vendor's page is checked, with a message that says which."""
+    with pytest.raises(Refusal) as refusal:
+        read_order(bad)
+    assert refusal.value.status == 400
+    assert told in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("urls", "seconds"),
+    [
+        ([], "0"),
+        ([VIDEO], "5"),
+        ([f"{VIDEO}?seconds=3.5", VIDEO], "8.5"),
+        ([VIDEO] * 4, "15.4"),
+        ([f"{VIDEO}?seconds=x"], "5"),
+        ([f"{VIDEO}?seconds=-3"], "5"),
+    ],
+)
+def test_input_video_counts_into_the_price(urls, seconds):
+    """Input video is billed by its stated length, 5 s each when unknown, never above the vendor's most."""
+    order = read_order(omni(image_urls=[IMAGE], video_urls=urls, prompt="【@图片1】 moves"))
+    assert order.input_video_s == Decimal(seconds)
+
+
+def test_prices_are_those_of_the_page():
+    """Five seconds of the fast model are 4,000,000 points, as on the vendor's page."""
+    assert price("seedance-2-fast", output_s=5) == 4_000_000
+    assert price("seedance-2", output_s=5, input_s=Decimal("3.5")) == 8_500_000
+
+
+@pytest.mark.parametrize(("violation", "points"), [(1, 1), (19, 1), (20, 5), (100, 5), (101, 10)])
+def test_penalty_grows_by_tier(violation, points):
+    """A refusal keeps 1, 5 or 10 per cent of the price by the day's violations."""
+    assert penalty(100, violation) == points
+
+
+@pytest.mark.parametrize("odd", [None, [], {"input": 3}, {"input": {"prompt": 4}}])
+def test_prompt_of_anything(odd):
+    """A body without a prompt has an empty one."""
+    assert prompt_of(odd) == ""
