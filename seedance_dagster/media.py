@@ -1,4 +1,4 @@
-"""Looking into an mp4: what it is, whether it is whole, and a picture of it. Imports PyAV late: it is heavy."""
+"""Looking into an mp4: what it is, whether it is whole, and a picture of it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def thumbnail(jpeg: bytes) -> bytes:
     import av  # noqa: PLC0415  heavy
 
     try:
-        with av.open(io.BytesIO(jpeg), format="mjpeg") as container:
+        with av.open(io.BytesIO(jpeg), "r", format="mjpeg") as container:
             frame = next(container.decode(video=0))
         for quality in (6, 12, 20, 31):
             small = _jpeg(frame, _THUMBNAIL_WIDTH, quality=quality)

@@ -48,12 +48,14 @@ class Child:
             if time.monotonic() > deadline:
                 raise self.trouble(f"{self.name} was not ready within {within_s:.0f} s")
             time.sleep(_PROBE_EVERY_S)
-        # What answered may be somebody else's program on the same port.
-        self.check()
+
+    def said(self) -> str:
+        """All of its output so far."""
+        return self.log.read_text(errors="replace")
 
     def trouble(self, message: str) -> click.ClickException:
         """An error that shows the end of the log."""
-        lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        lines = self.said().splitlines()[-_TAIL_LINES:]
         tail = "\n".join(f"  {line}" for line in lines) or "  (nothing)"
         return click.ClickException(f"{message}; the end of {self.log}:\n{tail}")
 

@@ -68,7 +68,7 @@ class DagsterApi:
             click.ClickException: One does not load; the message says why.
         """
         try:
-            workspace = self._ask(_LOADED, {})["workspaceOrError"]
+            workspace = self._answer(_LOADED, {})["workspaceOrError"]
         except httpx.HTTPError:
             return False
         entries = workspace.get("locationEntries", [workspace])
@@ -120,6 +120,14 @@ class DagsterApi:
         return {each["partition"]: _plain(each["metadataEntries"]) for each in found}
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self._answer(query, variables)
+        except httpx.HTTPError as error:
+            raise click.ClickException(
+                f"Dagster does not answer at {self._client.base_url}: {error}"
+            ) from None
+
+    def _answer(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         reply = self._client.post("/graphql", json={"query": query, "variables": variables})
         reply.raise_for_status()
         body = reply.json()

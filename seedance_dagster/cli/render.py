@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import boto3
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -17,7 +19,8 @@ from seedance_dagster.cli.stack import Stack
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
-from seedance_dagster.prompts import load_prompt_sets
+from seedance_dagster.prompts import format_problems, load_prompt_sets
+from seedance_dagster.store.s3 import VideoStore
 
 _LOOK_EVERY_S = 0.5
 _PARTITIONS_S = 120.0
@@ -30,11 +33,13 @@ class Rendering:
     def __init__(self, stack: Stack, prompts: Path) -> None:
         loaded = load_prompt_sets(prompts)
         if not loaded.sets:
-            raise click.ClickException(f"no prompt set in {prompts}: {loaded.problems}")
+            raise click.ClickException(format_problems(loaded.problems))
         self._stack = stack
         self._set = loaded.sets[0]
         self._videos = (self._set.name, "videos")
         self._wanted = list(self._set.partitions)
+        self._found: dict[str, dict[str, Any]] = {}
+        self._store = _store(stack.environ)
         self._environment = SeedanceEnvironment.from_environ(stack.environ)
         self._console = console()
 
@@ -68,22 +73,25 @@ class Rendering:
             contextlib.closing(Ledger.open(self._environment.ledger_url)) as ledger,
             Progress(*columns, TextColumn("{task.description}"), console=self._console) as progress,
         ):
-            bar = progress.add_task("", total=len(self._wanted))
-            ended = False
-            while not ended:
+            bar = progress.add_task("Dagster looks for new backfills every 30 s", total=len(self._wanted))
+            while len(self._found) < len(self._wanted):
                 self._stack.check()
                 if time.monotonic() > deadline:
                     raise self._stack.dagster.child.trouble(f"no end after {_RENDER_S:.0f} s")
                 time.sleep(_LOOK_EVERY_S)
+                # Asked before looking, so that nothing can come after the last look.
                 backfill = self._stack.dagster.api.backfill(backfill_id)
-                ended = backfill.ended
+                self._found = self._stack.dagster.api.materializations(self._videos)
                 states = Counter(order.state for order in ledger.latest(self._set.name).values())
-                progress.update(bar, completed=states[State.STORED], description=_in_words(states))
+                progress.update(bar, completed=len(self._found))
+                if states:
+                    progress.update(bar, description=_in_words(states))
+                if backfill.ended:
+                    break
         if backfill.error:
             raise click.ClickException(f"the backfill failed: {backfill.error}")
 
     def _show(self) -> list[str]:
-        found = self._stack.dagster.api.materializations(self._videos)
         rows = table(
             f"Prompt set {self._set.name}",
             ("Prompt", "Task", "Seconds", "USD", "Video"),
@@ -91,24 +99,38 @@ class Rendering:
         )
         total, missing = Decimal(0), []
         for key in self._wanted:
-            facts = found.get(key)
-            if facts is None:
+            facts = self._found.get(key)
+            if facts is None or not self._is_stored(facts):
                 rows.add_row(key, "", "", "", "[red]missing[/red]")
                 missing.append(key)
                 continue
             cost = Decimal(str(facts["seedance/cost_usd"]))
             total += cost
-            rows.add_row(
-                key,
-                facts["seedance/task_id"],
-                f"{facts['seedance/duration_s']:.1f}",
-                usd(cost),
-                facts["dagster/uri"],
-            )
+            seconds = f"{facts['seedance/duration_s']:.1f}"
+            rows.add_row(key, facts["seedance/task_id"], seconds, usd(cost), facts["dagster/uri"])
         self._console.print(rows)
         there = len(self._wanted) - len(missing)
-        self._console.print(f"{there} of {len(self._wanted)} videos, {usd(total)} USD of the emulator's money")
+        self._console.print(
+            f"{there} of {len(self._wanted)} videos, {usd(total)} USD of the emulator's money"
+        )
         return missing
+
+    def _is_stored(self, facts: Mapping[str, Any]) -> bool:
+        key = str(facts["dagster/uri"]).removeprefix(self._store.uri(""))
+        found = self._store.head(key)
+        return found is not None and found.size_bytes == facts["seedance/size_bytes"]
+
+
+def _store(environ: Mapping[str, str]) -> VideoStore:
+    # Named one by one: boto3 would look into this process's own environment.
+    client = boto3.client(
+        "s3",
+        endpoint_url=environ["AWS_ENDPOINT_URL_S3"],
+        region_name=environ["AWS_REGION"],
+        aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
+    )
+    return VideoStore(client, environ["SEEDANCE_S3_BUCKET"])
 
 
 def _in_words(states: Mapping[State, int]) -> str:

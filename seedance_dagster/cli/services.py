@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -106,8 +105,8 @@ def emulator(folder: Path, log: Path, environ: Mapping[str, str], *options: str)
         key,
     ]
     with running("the emulator", [*command, *options], log=log, environ=environ, folder=folder) as child:
-        child.wait_until(lambda: _emulator_url(log) is not None, within_s=_START_S)
-        yield EmulatorService(child, str(_emulator_url(log)), key)
+        child.wait_until(lambda: _emulator_url(child) is not None, within_s=_START_S)
+        yield EmulatorService(child, str(_emulator_url(child)), key)
 
 
 @contextlib.contextmanager
@@ -132,7 +131,8 @@ def s3(folder: Path, log: Path, environ: Mapping[str, str], *, port: int) -> Ite
     # By environment: other users of this machine can read command lines.
     keys = {"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"', "RCLONE_CONFIG": ""}
     with running("the S3 server", command, log=log, environ={**environ, **keys}, folder=folder) as child:
-        child.wait_until(lambda: _listens(port), within_s=_START_S)
+        # Its own words: on the port itself another program might answer.
+        child.wait_until(lambda: "Starting s3 server" in child.said(), within_s=_START_S)
         yield S3Service(child, f"http://{LOOPBACK}:{port}", access_key, secret_key)
 
 
@@ -173,15 +173,9 @@ def dagster(
         yield DagsterService(child, url, api, own)
 
 
-def _emulator_url(log: Path) -> str | None:
-    ready = re.search(r"emulator ready at (\S+)", log.read_text(errors="replace"))
+def _emulator_url(child: Child) -> str | None:
+    ready = re.search(r"emulator ready at (\S+)", child.said())
     return ready[1] if ready else None
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
-        return True
-    return False
 
 
 def _rclone() -> str:

@@ -48,6 +48,11 @@ class Workplace:
         embedded_s3 = not environ.get("SEEDANCE_S3_BUCKET")
         folder = (root / ("emulator" if emulated else "live")).resolve()
         prompts = environ.get("SEEDANCE_PROMPTS") or "prompt_sets"
+        if embedded_s3 and prompts.startswith("s3://"):
+            raise click.ClickException(
+                "SEEDANCE_PROMPTS is on S3 and SEEDANCE_S3_BUCKET is not set, so a local folder would stand "
+                "in for all of S3: set SEEDANCE_S3_BUCKET, or use prompt sets from a folder"
+            )
         settings = without(environ, "DAGSTER_HOME") | {"SEEDANCE_PROMPTS": _absolute(prompts)}
         if emulated:
             # Orders and videos of the emulator stay out of a ledger and a prefix that hold bought ones.

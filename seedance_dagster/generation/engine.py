@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from seedance_dagster.generation.account import learn_account
 from seedance_dagster.generation.collect import Collector
 from seedance_dagster.generation.events import Delayed, Event
 from seedance_dagster.generation.line import Line, Station
@@ -101,6 +102,7 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> Poll
 
     await in_thread(services.ledger.expire_claims, actor=owner)
     async with working(services, owner) as worker:
+        await learn_account(worker)
         poller = Poller(worker, emit)
         floor = _Floor(time_box_s)
         floor.add(poller, services.policy.poll_workers)
@@ -170,6 +172,7 @@ async def _run(
         return waiting is not None and waiting.over
 
     async with working(services, owner) as worker:
+        await learn_account(worker)
         floor = _Floor(time_box_s, waiting, told_once)
         policy = services.policy
         floor.add(Submitter(worker, told_once), policy.submit_workers)

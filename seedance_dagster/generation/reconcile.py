@@ -89,7 +89,7 @@ async def _history(worker: Worker, start: datetime, end: datetime) -> list[Histo
     for page in range(1, _MAX_PAGES + 1):
         read = await worker.client.history(start=start, end=end, page=page, page_size=_PAGE_SIZE)
         rows.extend(read.rows)
-        if not read.rows or len(rows) >= read.total:
+        if not read.rows or (read.total is not None and len(rows) >= read.total):
             break
     return rows
 

@@ -12,6 +12,7 @@ import stamina
 
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.api.wire import GenerationRequest, Task
+from seedance_dagster.generation.account import in_flight_limit
 from seedance_dagster.generation.events import Delayed, Ended, Event, Submitted
 from seedance_dagster.generation.lifecycle import (
     End,
@@ -48,7 +49,7 @@ class Submitter:
             self._ledger.claim,
             self._worker.name,
             limit=limit,
-            max_in_flight=self._worker.services.policy.max_in_flight,
+            max_in_flight=await in_flight_limit(self._worker),
             only=only,
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
-from seedance_dagster.ledger.schema import leases, orders, pauses
+from seedance_dagster.ledger.schema import facts, leases, orders, pauses
 
 
 def unleased(now: datetime) -> sa.ColumnElement[bool]:
@@ -62,6 +62,19 @@ class Leasing(LedgerBase):
         """End a pause early."""
         with self._database.writing() as connection:
             connection.execute(pauses.delete().where(pauses.c.kind == kind))
+
+    def learn(self, name: str, value: int) -> None:
+        """Remember a number that the vendor told, such as the plan's limit, for all processes."""
+        values = {"value": value, "learned_at": self._clock()}
+        with self._database.writing() as connection:
+            changed = connection.execute(facts.update().where(facts.c.name == name).values(values))
+            if not changed.rowcount:
+                connection.execute(facts.insert().values(name=name, **values))
+
+    def learned(self, name: str) -> int | None:
+        """A number that the vendor told; None when it never did."""
+        with self._database.reading() as connection:
+            return connection.scalar(sa.select(facts.c.value).where(facts.c.name == name))
 
     def paused(self) -> list[str]:
         """Why nobody may submit now, in words; empty when submitting may go on."""

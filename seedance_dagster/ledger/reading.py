@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.leasing import unleased
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import AT_VENDOR, Order, State
 from seedance_dagster.ledger.rows import to_order
 from seedance_dagster.ledger.schema import journal, orders
 
@@ -31,12 +31,26 @@ class Count:
 
 @dataclass(frozen=True)
 class Actionable:
-    """What there is to do now, and when the next poll is due (UTC)."""
+    """What there is to do now.
+
+    Attributes:
+        to_submit: Queued orders whose time has come.
+        to_collect: Finished tasks whose video nobody fetches yet.
+        to_report: Orders of which Dagster was not told how they stand.
+        to_poll: Tasks to look at.
+        at_vendor: Tasks that are, or may be, at the vendor.
+        uncertain: Orders whose POST had no clear answer.
+        waiting_since: Since when the longest-waiting of what could be done waits (UTC).
+        next_due_at: When the next thing becomes due (UTC).
+    """
 
     to_submit: int
     to_collect: int
     to_report: int
     to_poll: int
+    at_vendor: int
+    uncertain: int
+    waiting_since: datetime | None
     next_due_at: datetime | None
 
 
@@ -167,6 +181,11 @@ class Reading(LedgerBase):
             count(orders.c.state == State.SUCCEEDED, due, free),
             count(_untold(now)),
             count(orders.c.state == State.SUBMITTED, due, free),
+            count(orders.c.state.in_(AT_VENDOR)),
+            count(orders.c.state == State.UNCERTAIN),
+            sa.select(sa.func.min(orders.c.due_at))
+            .where(orders.c.state.in_({State.QUEUED, State.SUCCEEDED}), due, free)
+            .scalar_subquery(),
             sa.select(sa.func.min(orders.c.due_at)).where(orders.c.due_at > now).scalar_subquery(),
         )
         with self._database.reading() as connection:

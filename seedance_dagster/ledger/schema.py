@@ -116,6 +116,14 @@ pauses = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
 )
 
+facts = sa.Table(
+    "seedance_facts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+    sa.Column("learned_at", UtcDateTime, nullable=False),
+)
+
 reported_prompts = sa.Table(
     "seedance_reported_prompts",
     metadata,

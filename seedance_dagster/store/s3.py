@@ -44,7 +44,7 @@ def _people_errors(
     method: Callable[Concatenate[VideoStore, P], T],
 ) -> Callable[Concatenate[VideoStore, P], T]:
     @functools.wraps(method)
-    def wrapped(self: VideoStore, *args: P.args, **kwargs: P.kwargs) -> T:
+    def wrapped(self: VideoStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(self, *args, **kwargs)
         except ClientError as error:

@@ -1,0 +1,126 @@
+"""The environment variables of the contract, read in one place, for `definitions.py` and the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from seedance_dagster.api.client import SeedanceClient
+    from seedance_dagster.generation.policy import Policy
+    from seedance_dagster.generation.services import Services
+    from seedance_dagster.store.s3 import VideoStore
+
+DEFAULT_BASE_URL = "https://api.goapi.ai"
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+
+
+class SettingError(ValueError):
+    """An environment variable cannot be used; the message names it and what is allowed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedanceEnvironment:
+    """What the environment says.
+
+    Attributes:
+        api_key: `GOAPI_API_KEY`; empty when unset.
+        base_url: `GOAPI_BASE_URL`.
+        prompts: `SEEDANCE_PROMPTS`, a file, folder or s3:// location of prompt sets.
+        s3_bucket: `SEEDANCE_S3_BUCKET`; empty when unset.
+        s3_prefix: `SEEDANCE_S3_PREFIX`.
+        ledger_url: `SEEDANCE_LEDGER_URL`; by default SQLite under `$DAGSTER_HOME`.
+        max_in_flight: `SEEDANCE_MAX_IN_FLIGHT`; None for the account's own limit.
+        off_peak_only: `SEEDANCE_OFF_PEAK_ONLY`.
+    """
+
+    api_key: SecretStr
+    base_url: str
+    prompts: str
+    s3_bucket: str
+    s3_prefix: str
+    ledger_url: str
+    max_in_flight: int | None
+    off_peak_only: bool
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read the variables.
+
+        Raises:
+            SettingError: One of them cannot be used.
+        """
+        home = Path(environ.get("DAGSTER_HOME") or Path.cwd())
+        return cls(
+            api_key=SecretStr(environ.get("GOAPI_API_KEY", "").strip()),
+            base_url=environ.get("GOAPI_BASE_URL") or DEFAULT_BASE_URL,
+            prompts=environ.get("SEEDANCE_PROMPTS") or "prompt_sets",
+            s3_bucket=environ.get("SEEDANCE_S3_BUCKET", "").strip(),
+            s3_prefix=environ.get("SEEDANCE_S3_PREFIX") or "seedance",
+            ledger_url=environ.get("SEEDANCE_LEDGER_URL") or default_ledger_url(home),
+            max_in_flight=_whole_number(environ, "SEEDANCE_MAX_IN_FLIGHT"),
+            off_peak_only=_boolean(environ, "SEEDANCE_OFF_PEAK_ONLY"),
+        )
+
+    def policy(self) -> Policy:
+        """The engine's settings."""
+        from seedance_dagster.defs.resources import policy_for  # noqa: PLC0415  heavy
+
+        return policy_for(
+            self.base_url, max_in_flight=self.max_in_flight, off_peak_only=self.off_peak_only
+        )
+
+    def open_client(self) -> SeedanceClient:
+        """A new API client; raises `AuthenticationError` without a key."""
+        from seedance_dagster.api.client import SeedanceClient  # noqa: PLC0415  heavy
+
+        return SeedanceClient(api_key=self.api_key, base_url=self.base_url)
+
+    def open_store(self) -> VideoStore:
+        """The video store, through boto3's own environment."""
+        import boto3  # noqa: PLC0415  heavy
+
+        from seedance_dagster.store.s3 import VideoStore  # noqa: PLC0415  heavy
+
+        return VideoStore(boto3.client("s3"), self.s3_bucket, self.s3_prefix)
+
+    @contextmanager
+    def services(self) -> Iterator[Services]:
+        """The engine's surroundings, the ledger closed at the end; raises `LedgerError`."""
+        from seedance_dagster.generation.services import Services  # noqa: PLC0415  heavy
+        from seedance_dagster.ledger.ledger import Ledger  # noqa: PLC0415  heavy
+
+        ledger = Ledger.open(self.ledger_url)
+        try:
+            yield Services(
+                ledger=ledger, open_client=self.open_client, store=self.open_store(), policy=self.policy()
+            )
+        finally:
+            ledger.close()
+
+
+def default_ledger_url(home: str | os.PathLike[str]) -> str:
+    """SQLite under a folder, `$DAGSTER_HOME` as a rule."""
+    return f"sqlite:///{Path(home).absolute() / 'seedance' / 'ledger.db'}"
+
+
+def _whole_number(environ: Mapping[str, str], name: str) -> int | None:
+    value = environ.get(name, "").strip()
+    if not value:
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise SettingError(f"{name} must be a whole number from 1, not {value!r}")
+    return int(value)
+
+
+def _boolean(environ: Mapping[str, str], name: str) -> bool:
+    value = environ.get(name, "").strip().lower()
+    if value not in _BOOLEANS:
+        raise SettingError(f"{name} must be true or false, not {value!r}")
+    return _BOOLEANS[value]

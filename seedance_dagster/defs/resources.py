@@ -1,0 +1,127 @@
+"""The three resources: the vendor's API, the bucket, the ledger."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+from pydantic import Field, SecretStr
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.defs.environment import DEFAULT_BASE_URL, default_ledger_url
+from seedance_dagster.generation.policy import Policy
+from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.store.s3 import VideoStore
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
+    """The vendor's API and how much of it is used.
+
+    Example:
+        >>> SeedanceResource(api_key=dg.EnvVar("GOAPI_API_KEY"), max_in_flight=20)
+        SeedanceResource('https://api.goapi.ai')
+    """
+
+    api_key: str = Field(default="", repr=False, description="The API key; give it as an EnvVar.")
+    base_url: str = Field(default=DEFAULT_BASE_URL, description="The API's root.")
+    requests_per_second: float = Field(default=10.0, gt=0, description="For a whole process.")
+    max_in_flight: int | None = Field(
+        default=None, gt=0, description="Tasks at once; by default as many as the account allows."
+    )
+    off_peak_only: bool = Field(default=False, description="Submit only outside 09:00-15:00 UTC.")
+
+    def __repr__(self) -> str:
+        return f"SeedanceResource({self.base_url!r})"
+
+    def open_client(self) -> SeedanceClient:
+        """A new client; raises `AuthenticationError` without a key."""
+        return SeedanceClient(
+            api_key=SecretStr(self.api_key),
+            base_url=self.base_url,
+            requests_per_second=self.requests_per_second,
+        )
+
+    def policy(self) -> Policy:
+        """The engine's settings."""
+        return policy_for(
+            self.base_url, max_in_flight=self.max_in_flight, off_peak_only=self.off_peak_only
+        )
+
+
+class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
+    """The bucket for videos, reached through dagster-aws's `S3Resource` or boto3's own environment.
+
+    Example:
+        >>> VideoStoreResource(bucket="videos", s3=S3Resource(endpoint_url="https://minio.example.com"))
+        VideoStoreResource('videos/seedance')
+    """
+
+    bucket: str = Field(default="", description="The bucket's name.")
+    prefix: str = Field(default="seedance", description="Before every key.")
+    s3: S3Resource = Field(default_factory=S3Resource, repr=False, description="How S3 is reached.")
+
+    def __repr__(self) -> str:
+        return f"VideoStoreResource('{self.bucket}/{self.prefix}')"
+
+    def open_store(self) -> VideoStore:
+        """The store on a new S3 client."""
+        return VideoStore(self.s3.get_client(), self.bucket, self.prefix)
+
+
+class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
+    """What was ordered and paid, in SQL.
+
+    Example:
+        >>> LedgerResource(url="sqlite:////data/ledger.db")
+        LedgerResource()
+    """
+
+    url: str = Field(
+        default="",
+        repr=False,
+        description="A SQLAlchemy URL, SQLite or PostgreSQL; by default SQLite under $DAGSTER_HOME.",
+    )
+
+    def __repr__(self) -> str:
+        return "LedgerResource()"
+
+    @contextmanager
+    def open_ledger(self, instance: dg.DagsterInstance) -> Iterator[Ledger]:
+        """The ledger, closed at the end; raises `LedgerError` when it cannot be opened."""
+        ledger = Ledger.open(self.url or default_ledger_url(instance.root_directory))
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+def policy_for(base_url: str, *, max_in_flight: int | None, off_peak_only: bool) -> Policy:
+    """The engine's settings; an API on this machine may give links to this machine."""
+    return Policy(
+        max_in_flight=max_in_flight,
+        off_peak_only=off_peak_only,
+        allow_private_hosts=urlsplit(base_url).hostname in _LOOPBACK,
+    )
+
+
+@contextmanager
+def open_services(
+    instance: dg.DagsterInstance,
+    seedance: SeedanceResource,
+    video_store: VideoStoreResource,
+    ledger: LedgerResource,
+) -> Iterator[Services]:
+    """The engine's surroundings from the resources; raises `LedgerError`."""
+    with ledger.open_ledger(instance) as opened:
+        yield Services(
+            ledger=opened,
+            open_client=seedance.open_client,
+            store=video_store.open_store(),
+            policy=seedance.policy(),
+        )
