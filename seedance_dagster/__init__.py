@@ -1,0 +1,41 @@
+"""Seedance 2 video generation as Dagster assets.
+
+The names below are imported when they are first used: Dagster loads many code locations, and most
+of them need this package's heavy parts only in a run.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seedance_dagster.defs.build import build_seedance_definitions
+    from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+    from seedance_dagster.prompts.loading import load_prompt_sets
+    from seedance_dagster.prompts.models import PromptSet
+
+__all__ = [
+    "LedgerResource",
+    "PromptSet",
+    "SeedanceResource",
+    "VideoStoreResource",
+    "build_seedance_definitions",
+    "load_prompt_sets",
+]
+
+_HOMES = {
+    "LedgerResource": "seedance_dagster.defs.resources",
+    "PromptSet": "seedance_dagster.prompts.models",
+    "SeedanceResource": "seedance_dagster.defs.resources",
+    "VideoStoreResource": "seedance_dagster.defs.resources",
+    "build_seedance_definitions": "seedance_dagster.defs.build",
+    "load_prompt_sets": "seedance_dagster.prompts.loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_HOMES[name]), name)

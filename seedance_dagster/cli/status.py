@@ -12,6 +12,7 @@ from seedance_dagster.cli.output import console, say_json, span, table, usd
 from seedance_dagster.cli.standing import Standing, read_standing
 from seedance_dagster.cli.surroundings import project_environ
 from seedance_dagster.defs.environment import SeedanceEnvironment
+from seedance_dagster.generation.account import PLAN_LIMIT
 from seedance_dagster.ledger.ledger import Ledger
 
 _SHOWN = 20
@@ -28,9 +29,9 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
     """
     environment = SeedanceEnvironment.from_environ(project_environ())
     with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
-        standing = read_standing(
-            ledger, now=datetime.now(UTC), prompt_set=prompt_set, at_once=environment.max_in_flight
-        )
+        limits = (environment.max_in_flight, ledger.learned(PLAN_LIMIT))
+        at_once = min((limit for limit in limits if limit is not None), default=None)
+        standing = read_standing(ledger, now=datetime.now(UTC), prompt_set=prompt_set, at_once=at_once)
         label = ledger.label
     if as_json:
         say_json(_as_json(standing, label))

@@ -12,13 +12,15 @@ from seedance_dagster.cli.ports import LOOPBACK
 
 
 def project_environ() -> dict[str, str]:
-    """This process's environment, and from the current folder's `.env` what it does not set."""
-    values: dict[str, str] = {}
+    """This process's environment, after filling in from the current folder's `.env` what it does not set."""
     if Path(".env").is_file():
         from dotenv import dotenv_values  # noqa: PLC0415  only where there is such a file
 
-        values = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-    return {**values, **os.environ}
+        for name, value in dotenv_values(".env").items():
+            if value is not None:
+                # In place, since boto3 looks there.
+                os.environ.setdefault(name, value)
+    return dict(os.environ)
 
 
 def without(environ: Mapping[str, str], *prefixes: str) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Dagster's side: resources, assets, the job, the sensor, metadata."""

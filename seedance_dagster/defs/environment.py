@@ -72,9 +72,7 @@ class SeedanceEnvironment:
         """The engine's settings."""
         from seedance_dagster.defs.resources import policy_for  # noqa: PLC0415  heavy
 
-        return policy_for(
-            self.base_url, max_in_flight=self.max_in_flight, off_peak_only=self.off_peak_only
-        )
+        return policy_for(self.base_url, max_in_flight=self.max_in_flight, off_peak_only=self.off_peak_only)
 
     def open_client(self) -> SeedanceClient:
         """A new API client; raises `AuthenticationError` without a key."""

@@ -48,9 +48,7 @@ def task_event(
             "seedance/fingerprint": order.fingerprint,
             "seedance/attempt": order.attempt,
         },
-        tags=version_tags(
-            task_version(order), (asset_key(order.prompt_set, PROMPTS), order.fingerprint)
-        ),
+        tags=version_tags(task_version(order), (asset_key(order.prompt_set, PROMPTS), order.fingerprint)),
     )
 
 
@@ -86,9 +84,7 @@ def video_event(
         asset_key=asset_key(order.prompt_set, VIDEOS),
         partition=order.partition,
         metadata={name: value for name, value in metadata.items() if value is not None},
-        tags=version_tags(
-            str(order.sha256), (asset_key(order.prompt_set, TASKS), task_version(order))
-        ),
+        tags=version_tags(str(order.sha256), (asset_key(order.prompt_set, TASKS), task_version(order))),
     )
 
 

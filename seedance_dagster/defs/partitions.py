@@ -32,9 +32,7 @@ class SyncReport:
     edited: dict[str, int] = field(default_factory=dict)
 
 
-def sync_partitions(
-    instance: dg.DagsterInstance, ledger: Ledger, sets: Sequence[PromptSet]
-) -> SyncReport:
+def sync_partitions(instance: dg.DagsterInstance, ledger: Ledger, sets: Sequence[PromptSet]) -> SyncReport:
     """Make Dagster's partitions match the prompt sets; raises `LedgerError`."""
     report = SyncReport()
     for prompt_set in sets:
@@ -64,26 +62,35 @@ def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPart
 
 
 def tell_edits(
-    ledger: Ledger, sets: Sequence[PromptSet], prices: PriceBook, *, limit: int
-) -> list[tuple[str, PromptPartition, dg.AssetMaterialization]]:
-    """New `prompts` materializations for edited prompts, so that what hangs on them shows as Unsynced."""
-    events = []
-    for prompt_set in sets:
-        for partition in islice(edited_prompts(ledger, prompt_set), limit - len(events)):
-            event = prompt_materialization(
-                prompt_set.name, partition, prices.estimate(partition.request).points
-            )
-            events.append((prompt_set.name, partition, event))
-    return events
+    instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, prices: PriceBook, limit: int | None
+) -> int:
+    """Materialize `prompts` anew where a prompt was edited, so that what hangs on it shows as Unsynced."""
+    told = 0
+    for partition in islice(edited_prompts(ledger, prompt_set), limit):
+        points = prices.estimate(partition.request).points
+        instance.report_runless_asset_event(prompt_materialization(prompt_set.name, partition, points))
+        ledger.note_prompts_reported(prompt_set.name, {partition.key: partition.fingerprint})
+        told += 1
+    return told
 
 
 def sync_all(
-    instance: dg.DagsterInstance, ledger: Ledger, sets: Sequence[PromptSet], prices: PriceBook
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    sets: Sequence[PromptSet],
+    prices: PriceBook,
+    *,
+    limit: int | None = None,
 ) -> SyncReport:
-    """Partitions and edits at once, for the command line; raises `LedgerError`."""
+    """Bring partitions and edited prompts in step; raises `LedgerError`.
+
+    Args:
+        instance: Dagster's.
+        ledger: Remembers what Dagster was told.
+        sets: The prompt sets as they are now.
+        prices: For the estimates.
+        limit: Tell of at most so many edits of a set now; None for all.
+    """
     report = sync_partitions(instance, ledger, sets)
-    for name, partition, event in tell_edits(ledger, sets, prices, limit=1_000_000):
-        instance.report_runless_asset_event(event)
-        ledger.note_prompts_reported(name, {partition.key: partition.fingerprint})
-        report.edited[name] = report.edited.get(name, 0) + 1
+    report.edited = {each.name: tell_edits(instance, ledger, each, prices, limit) for each in sets}
     return report

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -49,9 +49,7 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
 
     def policy(self) -> Policy:
         """The engine's settings."""
-        return policy_for(
-            self.base_url, max_in_flight=self.max_in_flight, off_peak_only=self.off_peak_only
-        )
+        return policy_for(self.base_url, max_in_flight=self.max_in_flight, off_peak_only=self.off_peak_only)
 
 
 class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources

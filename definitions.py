@@ -1,0 +1,7 @@
+"""The reference code location: prompt sets, bucket, key and ledger come from the environment."""
+
+from __future__ import annotations
+
+from seedance_dagster.defs.build import definitions_from_environ
+
+defs = definitions_from_environ()

@@ -1,0 +1,72 @@
+"""The three assets of a prompt set, in one step."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from seedance_dagster.defs.generation_run import GenerationConfig, GenerationRun
+from seedance_dagster.defs.naming import CODE_VERSION, PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
+from seedance_dagster.defs.reporting import AssetEvent
+from seedance_dagster.defs.resources import (
+    LedgerResource,
+    SeedanceResource,
+    VideoStoreResource,
+    open_services,
+)
+from seedance_dagster.defs.sources import PromptSource
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.prompts.problems import PromptSetError
+
+_DESCRIPTIONS = {
+    PROMPTS: "Validated requests, each with its estimated cost. Costs nothing to materialize.",
+    TASKS: "Accepted orders at the vendor. **Materializing costs money**; what exists is reused.",
+    VIDEOS: "Finished videos in S3, each with its manifest, poster and cost. A run that selects this waits.",
+}
+_KINDS = {PROMPTS: {"yaml"}, TASKS: {"api"}, VIDEOS: {"s3", "mp4"}}
+_UPSTREAM = {TASKS: PROMPTS, VIDEOS: TASKS}
+
+
+def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
+    """The step that materializes a prompt set's assets.
+
+    Args:
+        name: The set's name.
+        source: Where its prompts are read anew at each run.
+    """
+
+    @dg.multi_asset(
+        name=f"{name}_generation",
+        specs=[
+            dg.AssetSpec(
+                asset_key(name, asset),
+                deps=[asset_key(name, _UPSTREAM[asset])] if asset in _UPSTREAM else [],
+                description=description,
+                group_name=name,
+                kinds=_KINDS[asset],
+                code_version=CODE_VERSION,
+                skippable=True,
+            )
+            for asset, description in _DESCRIPTIONS.items()
+        ],
+        can_subset=True,
+        partitions_def=partitions_def(name),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def generation(
+        context: dg.AssetExecutionContext,
+        config: GenerationConfig,
+        seedance: SeedanceResource,
+        video_store: VideoStoreResource,
+        ledger: LedgerResource,
+    ) -> Iterator[AssetEvent]:
+        try:
+            prompt_set = source.load_set(name)
+        except (PromptSetError, ValueError) as error:
+            raise dg.Failure(f"nothing was accepted:\n{error}", allow_retries=False) from None
+        try:
+            with open_services(context.instance, seedance, video_store, ledger) as services:
+                yield from GenerationRun(context, config, services, prompt_set).events()
+        except LedgerError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+
+    return generation

@@ -1,0 +1,87 @@
+"""Definitions for a code location, the reference one's and a team's own alike."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from seedance_dagster.defs.assets import build_set_assets
+from seedance_dagster.defs.environment import SeedanceEnvironment
+from seedance_dagster.defs.jobs import advance_generations
+from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+from seedance_dagster.defs.sensor import build_sensor
+from seedance_dagster.defs.sources import PromptSource
+from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.problems import format_problems
+
+_log = logging.getLogger("seedance_dagster")
+
+
+def build_seedance_definitions(
+    prompt_sets: str | Path | Sequence[PromptSet],
+    *,
+    seedance: SeedanceResource,
+    video_store: VideoStoreResource,
+    ledger: LedgerResource | None = None,
+    sensor_running: bool = True,
+) -> dg.Definitions:
+    """Assets, job, sensor and resources for some prompt sets.
+
+    Args:
+        prompt_sets: A file, a folder or an s3:// location, read anew at each run and tick; or sets
+            made in Python. Files with errors are left out and reported; the others load.
+        seedance: The vendor's API.
+        video_store: Where videos go.
+        ledger: What was ordered and paid; by default SQLite under `$DAGSTER_HOME`.
+        sensor_running: False leaves `seedance_sensor` to be switched on in the UI.
+
+    Example:
+        >>> defs = build_seedance_definitions(
+        ...     "prompt_sets/",
+        ...     seedance=SeedanceResource(api_key=dg.EnvVar("GOAPI_API_KEY")),
+        ...     video_store=VideoStoreResource(bucket="videos"),
+        ... )
+    """
+    source = PromptSource(prompt_sets)
+    loaded = source.load()
+    if loaded.problems:
+        _log.warning("prompt sets:\n%s", format_problems(loaded.problems))
+    status = dg.DefaultSensorStatus.RUNNING if sensor_running else dg.DefaultSensorStatus.STOPPED
+    return dg.Definitions(
+        assets=[build_set_assets(prompt_set.name, source) for prompt_set in loaded.sets],
+        jobs=[advance_generations],
+        sensors=[build_sensor(source, status)],
+        resources={
+            "seedance": seedance,
+            "video_store": video_store,
+            "ledger": ledger or LedgerResource(),
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Definitions:
+    """The reference code location: everything from the environment variables of the contract.
+
+    Raises:
+        SettingError: A variable cannot be used.
+    """
+    found = SeedanceEnvironment.from_environ(environ)
+    # By reference where it is set, so that Dagster keeps the name and never the secret.
+    key = dg.EnvVar("GOAPI_API_KEY") if environ.get("GOAPI_API_KEY") else ""
+    url = dg.EnvVar("SEEDANCE_LEDGER_URL") if environ.get("SEEDANCE_LEDGER_URL") else ""
+    return build_seedance_definitions(
+        found.prompts,
+        seedance=SeedanceResource(
+            api_key=key,
+            base_url=found.base_url,
+            max_in_flight=found.max_in_flight,
+            off_peak_only=found.off_peak_only,
+        ),
+        video_store=VideoStoreResource(bucket=found.s3_bucket, prefix=found.s3_prefix),
+        ledger=LedgerResource(url=url),
+    )

@@ -1,0 +1,228 @@
+"""One run of a prompt set's step: check, accept, wait, tell, and name at the end what has no video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from seedance_dagster.api.prices import points_to_usd, usd_to_points
+from seedance_dagster.defs.metadata import prompt_materialization, reasons_table, task_event
+from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key
+from seedance_dagster.defs.reporting import AssetEvent, tell
+from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accept, quote
+from seedance_dagster.generation.bridge import in_background
+from seedance_dagster.generation.collect import stored_event
+from seedance_dagster.generation.engine import advance
+from seedance_dagster.generation.events import Accepted, Delayed, Ended, Outcome, Stored, Submitted
+from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.prompts.models import PromptPartition, PromptSet
+
+_NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all
+_BACKFILL_TAG = "dagster/backfill"
+
+
+class GenerationConfig(dg.Config):
+    """What a run may be asked for beyond its partitions.
+
+    Attributes:
+        regenerate: Generate again what is already stored. It is paid for again.
+        resubmit_rejected: Send again what moderation refused.
+        max_cost_usd: Accept nothing if the new orders are estimated above this.
+        dry_run: Only tell what it would cost.
+    """
+
+    regenerate: bool = False
+    resubmit_rejected: bool = False
+    max_cost_usd: float | None = None
+    dry_run: bool = False
+
+    def options(self) -> AcceptOptions:
+        """The same for the engine; raises `dg.Failure` for an amount that is none."""
+        points = None
+        if self.max_cost_usd is not None:
+            if not self.max_cost_usd > 0:
+                raise dg.Failure(
+                    f"max_cost_usd must be a positive number of USD, not {self.max_cost_usd}",
+                    allow_retries=False,
+                )
+            points = usd_to_points(self.max_cost_usd)
+        return AcceptOptions(
+            regenerate=self.regenerate,
+            resubmit_rejected=self.resubmit_rejected,
+            max_cost_points=points,
+        )
+
+
+@dataclass
+class GenerationRun:
+    """The work of one step; `events()` does it.
+
+    Attributes:
+        missing: Why a partition has no video, by partition.
+    """
+
+    context: dg.AssetExecutionContext
+    config: GenerationConfig
+    services: Services
+    prompt_set: PromptSet
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def events(self) -> Iterator[AssetEvent]:
+        """Do what is selected, and yield Dagster's events as it happens.
+
+        Raises:
+            dg.Failure: Nothing was accepted, or some partitions have no video; each is named.
+        """
+        keys = list(self.context.partition_keys)
+        wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
+        if self._selected(PROMPTS):
+            yield from self._tell_prompts(wanted)
+        if self.config.dry_run:
+            self._tell_costs(wanted)
+            return
+        if self._selected(TASKS) or self._selected(VIDEOS):
+            orders = self._removed(keys)
+            orders += self._accept(wanted) if self._selected(TASKS) else self._standing(wanted)
+            yield from self._follow(orders)
+        self._fail_if_missing(len(keys))
+
+    def _selected(self, asset: str) -> bool:
+        return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
+
+    def _tell_prompts(self, wanted: list[PromptPartition]) -> Iterator[AssetEvent]:
+        for partition in wanted:
+            points = self.services.prices.estimate(partition.request).points
+            yield prompt_materialization(self.prompt_set.name, partition, points)
+        self.services.ledger.note_prompts_reported(
+            self.prompt_set.name, {partition.key: partition.fingerprint for partition in wanted}
+        )
+
+    def _tell_costs(self, wanted: list[PromptPartition]) -> None:
+        try:
+            quotes = quote(
+                self.services,
+                wanted,
+                prompt_set=self.prompt_set.name,
+                options=self.config.options(),
+                cause=self._cause,
+            )
+        except AcceptError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        new = [each for each in quotes if each.outcome is Outcome.ACCEPTED]
+        total = points_to_usd(sum(each.estimate.points for each in new))
+        self.context.log.info(
+            f"dry run: {len(new)} of {len(quotes)} prompts would be ordered, estimated {total} USD; "
+            "nothing was accepted"
+        )
+
+    def _accept(self, wanted: list[PromptPartition]) -> list[Accepted]:
+        try:
+            answers = accept(
+                self.services,
+                wanted,
+                prompt_set=self.prompt_set.name,
+                options=self.config.options(),
+                cause=self._cause,
+                run_id=self.context.run_id,
+            )
+        except AcceptError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        counts = {outcome.value: sum(each.outcome is outcome for each in answers) for outcome in Outcome}
+        said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        self.context.log.info(f"{len(answers)} prompts: {said or 'nothing to do'}")
+        return answers
+
+    def _standing(self, wanted: list[PromptPartition]) -> list[Accepted]:
+        """Orders made earlier; without `tasks` in the selection nothing is ordered."""
+        latest = self.services.ledger.latest(self.prompt_set.name)
+        found = []
+        for partition in wanted:
+            order = latest.get(partition.key)
+            if order is None or order.fingerprint != partition.fingerprint:
+                self.missing[partition.key] = "not ordered yet: select tasks as well as videos"
+            else:
+                found.append(_as_standing(order))
+        return found
+
+    def _removed(self, keys: list[str]) -> list[Accepted]:
+        """Prompts that left their file: what was ordered is still brought home, nothing is ordered."""
+        gone = [key for key in keys if key not in self.prompt_set.partitions]
+        latest = self.services.ledger.latest(self.prompt_set.name) if gone else {}
+        self.missing |= {key: "this prompt is no longer in its file" for key in gone if key not in latest}
+        return [_as_standing(latest[key]) for key in gone if key in latest]
+
+    def _follow(self, answers: list[Accepted]) -> Iterator[AssetEvent]:
+        waiting: list[Order] = []
+        for answer in answers:
+            order = answer.order
+            if answer.outcome is Outcome.DECLINED:
+                self.missing[order.partition] = _reason(order)
+                continue
+            if self._selected(TASKS):
+                yield task_event(order)
+            if order.state is State.STORED and self._selected(VIDEOS):
+                yield from tell(self.services, stored_event(self.services.store, order))
+            elif order.state in OPEN:
+                waiting.append(order)
+        if waiting and self._selected(VIDEOS):
+            yield from self._wait(waiting)
+
+    def _wait(self, waiting: list[Order]) -> Iterator[AssetEvent]:
+        self.missing |= {order.partition: "the run ended before its video was there" for order in waiting}
+        self.context.log.info(f"waiting for {len(waiting)} videos")
+        ids = [order.order_id for order in waiting]
+        owner = f"run {self.context.run_id}"
+        try:
+            with in_background(lambda: advance(self.services, owner=owner, only=ids)) as events:
+                for event in events:
+                    match event:
+                        case Submitted():
+                            yield from tell(self.services, event)
+                        case Stored():
+                            self.missing.pop(event.order.partition, None)
+                            yield from tell(self.services, event)
+                        case Ended():
+                            self.missing[event.order.partition] = _reason(event.order)
+                        case Delayed():
+                            self.context.log.warning(event.reason)
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+            self.context.log.warning(
+                "the run was told to stop: it waits no longer. Submitted tasks go on at the vendor and "
+                "are paid for; the sensor will collect their videos"
+            )
+            raise
+
+    def _fail_if_missing(self, asked: int) -> None:
+        if not self.missing:
+            return
+        named = list(self.missing.items())[:_NAMED_IN_TEXT]
+        text = "\n".join(f"{partition}: {reason}" for partition, reason in named)
+        more = len(self.missing) - len(named)
+        text += f"\n... and {more} more, see the table" if more else ""
+        raise dg.Failure(
+            f"{len(self.missing)} of {asked} prompts have no video; the others are not affected:\n{text}",
+            metadata={"missing": reasons_table(self.missing)},
+            allow_retries=False,
+        )
+
+    @property
+    def _cause(self) -> str:
+        """What asked: the backfill, or the run that this one retries, or this run."""
+        run = self.context.run
+        return run.tags.get(_BACKFILL_TAG) or run.root_run_id or run.run_id
+
+
+def _as_standing(order: Order) -> Accepted:
+    if order.state is State.STORED:
+        return Accepted(order, Outcome.REUSED)
+    return Accepted(order, Outcome.JOINED if order.state in OPEN else Outcome.DECLINED)
+
+
+def _reason(order: Order) -> str:
+    why = order.error_message or "no reason given"
+    if order.state is State.REJECTED:
+        return f"refused ({order.error_class}): {why}; edit the prompt, or set resubmit_rejected"
+    return f"failed ({order.error_class}): {why}"

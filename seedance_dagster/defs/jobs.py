@@ -1,0 +1,108 @@
+"""The job `advance_generations`: whatever is due, for all sets, in one run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event as ThreadEvent
+from threading import Thread
+
+import dagster as dg
+
+from seedance_dagster.defs.reporting import AssetEvent, tell, tell_again
+from seedance_dagster.defs.resources import (
+    LedgerResource,
+    SeedanceResource,
+    VideoStoreResource,
+    open_services,
+)
+from seedance_dagster.generation.bridge import in_background
+from seedance_dagster.generation.engine import advance
+from seedance_dagster.generation.events import Delayed, Ended, Stored, Submitted
+from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError
+from seedance_dagster.ledger.ledger import Ledger
+
+ADVANCE_JOB = "advance_generations"
+ADVANCE_LEASE = "advance"
+_LEASE_S = 60.0
+_TIME_BOX_S = 1800.0  # then the sensor starts the next run, with fresh memory and logs
+_RETELL = 1000  # orders told anew in one run
+
+
+@dg.op(
+    name="advance",
+    out={},
+    description="Submits queued orders, follows tasks, brings finished videos to S3, for all prompt sets.",
+)
+def advance_op(
+    context: dg.OpExecutionContext,
+    seedance: SeedanceResource,
+    video_store: VideoStoreResource,
+    ledger: LedgerResource,
+) -> Iterator[AssetEvent]:
+    """Advance everything that is due; another such run makes this one end at once."""
+    try:
+        with open_services(context.instance, seedance, video_store, ledger) as services:
+            owner = f"run {context.run_id}"
+            with _holding(services.ledger, owner) as held:
+                if not held:
+                    context.log.info("another run advances the generations already; nothing to do")
+                    return
+                yield from _advance(context, services, owner)
+    except LedgerError as error:
+        raise dg.Failure(str(error)) from None
+
+
+def _advance(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[AssetEvent]:
+    for order in services.ledger.unreported(_RETELL):
+        yield from tell_again(services, order)
+    counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "put off": 0}
+    with in_background(lambda: advance(services, owner=owner, time_box_s=_TIME_BOX_S)) as events:
+        for event in events:
+            match event:
+                case Submitted():
+                    counts["submitted"] += 1
+                    yield from tell(services, event)
+                case Stored():
+                    counts["stored"] += 1
+                    yield from tell(services, event)
+                case Ended():
+                    counts["ended without a video"] += 1
+                    order = event.order
+                    context.log.warning(
+                        f"{order.prompt_set}/{order.partition} {order.state}: {order.error_message}"
+                    )
+                case Delayed():
+                    counts["put off"] += 1
+                    context.log.warning(event.reason)
+    context.log.info(", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+@contextmanager
+def _holding(ledger: Ledger, owner: str) -> Iterator[bool]:
+    """Hold the lease of this job, renewed by a thread while the block runs."""
+    if not ledger.hold(ADVANCE_LEASE, owner, seconds=_LEASE_S):
+        yield False
+        return
+    done = ThreadEvent()
+
+    def renew() -> None:
+        while not done.wait(_LEASE_S / 4):
+            try:
+                ledger.hold(ADVANCE_LEASE, owner, seconds=_LEASE_S)
+            except LedgerUnavailableError:
+                continue  # three more tries before the lease is over
+
+    renewal = Thread(target=renew, name="seedance-advance-lease", daemon=True)
+    renewal.start()
+    try:
+        yield True
+    finally:
+        done.set()
+        renewal.join()
+        ledger.drop(ADVANCE_LEASE, owner)
+
+
+@dg.job(name=ADVANCE_JOB, executor_def=dg.in_process_executor)
+def advance_generations() -> None:
+    """Submit, follow and collect whatever is due. The sensor starts it when there is something to do."""
+    advance_op()

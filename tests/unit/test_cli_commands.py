@@ -1,0 +1,175 @@
+"""`plan` and `status` from the outside: what they say, and with which status they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from seedance_dagster.cli.root import root
+from seedance_dagster.ledger import Asking, Ledger, NewOrder
+
+CATS = """
+name: cats
+prompts:
+  - {id: one, prompt: a cat}
+  - {id: two, prompt: "two cats like @video1", mode: omni_reference, duration: 4,
+     video_urls: ["https://cdn.example.com/cats.mp4"]}
+"""
+DOGS = "name: dogs\nprompts: [{id: one, prompt: a dog, duration: 99}]\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project without any settings of the machine's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path / "home")})
+    (tmp_path / "prompt_sets").mkdir()
+    (tmp_path / "prompt_sets" / "cats.yaml").write_text(CATS)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(root, arguments)
+
+
+def ledger_of(folder: Path) -> Ledger:
+    return Ledger.open(f"sqlite:///{folder}/home/seedance/ledger.db")
+
+
+def order(partition: str, fingerprint: str) -> NewOrder:
+    return NewOrder(
+        prompt_set="cats",
+        partition=partition,
+        fingerprint=fingerprint,
+        request={"task_type": "seedance-2-fast"},
+        estimated_points=4_000_000,
+        price_table="t",
+        price_formula="f",
+    )
+
+
+def planned_fingerprint(partition: str) -> str:
+    from seedance_dagster.prompts import load_prompt_sets
+
+    return load_prompt_sets("prompt_sets").sets[0].partitions[partition].fingerprint
+
+
+def test_plan_prices_each_prompt_and_orders_nothing(folder: Path) -> None:
+    """Each prompt has a price, an unknown input length an upper bound, and nothing becomes an order."""
+    done = run("plan", "--json")
+    assert done.exit_code == 0
+    plan = json.loads(done.stdout)
+    assert plan["problems"] == []
+    [cats] = plan["prompt_sets"]
+    assert [(each["partition"], each["usd"], each["exact"], each["outcome"]) for each in cats["prompts"]] == [
+        ("one", "0.4", True, "new"),
+        ("two", "1.552", False, "new"),
+    ]
+    assert cats["new_usd"] == "1.952"
+    ledger = ledger_of(folder)
+    assert ledger.counts() == {}
+    ledger.close()
+
+
+def test_plan_knows_what_is_under_way(folder: Path) -> None:
+    """A prompt that is ordered already is joined and costs nothing."""
+    ledger = ledger_of(folder)
+    ledger.accept([order("one", planned_fingerprint("one"))], Asking(cause="c", run_id="r"))
+    ledger.close()
+    [cats] = json.loads(run("plan", "--json").stdout)["prompt_sets"]
+    assert [each["outcome"] for each in cats["prompts"]] == ["joined", "new"]
+    assert cats["new_usd"] == "1.552"
+    assert "1 joined, 1 new; the new ones cost up to 1.552 USD" in run("plan").stdout
+
+
+def test_plan_names_every_problem_and_still_plans_the_rest(folder: Path) -> None:
+    """A broken file is told with prompt and field, and the status says that something is wrong."""
+    (folder / "prompt_sets" / "dogs.yaml").write_text(DOGS)
+    done = run("plan", "--json")
+    assert done.exit_code == 1
+    plan = json.loads(done.stdout)
+    assert [each["name"] for each in plan["prompt_sets"]] == ["cats"]
+    [problem] = plan["problems"]
+    assert "dogs.yaml" in problem
+    assert "duration" in problem
+    told = run("plan")
+    assert told.exit_code == 1
+    assert "duration" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("plan", "nowhere"), "there is no such file or folder"),
+        (("plan", "--set", "mice"), "no prompt set mice here; known: cats"),
+        (("plan", "--set"), "requires an argument"),
+    ],
+)
+def test_bad_input_of_plan_is_answered_in_words(
+    folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    """No traceback: a message and a status other than 0."""
+    done = run(*arguments)
+    assert done.exit_code > 0
+    assert isinstance(done.exception, SystemExit)
+    assert message in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SEEDANCE_LEDGER_URL", "nonsense", "sqlite:///"),
+        ("SEEDANCE_LEDGER_URL", "sqlite:////proc/none/x.db", "the ledger"),
+        ("SEEDANCE_MAX_IN_FLIGHT", "many", "SEEDANCE_MAX_IN_FLIGHT"),
+        ("SEEDANCE_OFF_PEAK_ONLY", "perhaps", "SEEDANCE_OFF_PEAK_ONLY"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_bad_settings_are_answered_in_words(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str, value: str, message: str
+) -> None:
+    """The message names what is wrong."""
+    monkeypatch.setenv(name, value)
+    done = run(command)
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit)
+    assert message in done.output
+
+
+def test_status_of_nothing(folder: Path) -> None:
+    """A new ledger is no error."""
+    done = run("status")
+    assert done.exit_code == 0
+    assert "Nothing was ordered yet" in done.output
+
+
+def test_status_counts_and_adds(folder: Path) -> None:
+    """Orders and money are there for people and for machines."""
+    ledger = ledger_of(folder)
+    ledger.accept([order("one", "f"), order("two", "f")], Asking(cause="c", run_id="r"))
+    ledger.close()
+    status = json.loads(run("status", "--json").stdout)
+    assert status["orders"] == [{"prompt_set": "cats", "state": "queued", "orders": 2, "usd": "0.8"}]
+    assert [each["partition"] for each in status["outstanding"]] == ["one", "two"]
+    assert (status["spent_usd"], status["outstanding_usd"]) == ("0", "0.8")
+    assert status["time_left_s"] is None
+    assert status["problems"] == []
+    told = run("status").output
+    assert "Outstanding  0.80 USD for 2 orders" in told
+    assert "Time left    unknown until one such video is there" in told
+
+
+def test_status_ends_with_1_when_somebody_is_needed(folder: Path) -> None:
+    """A lost reply is shown, and scripts can tell by the status."""
+    ledger = ledger_of(folder)
+    ledger.accept([order("one", "f")], Asking(cause="c", run_id="r"))
+    ledger.hold("w", "w", seconds=60)
+    [claimed] = ledger.claim("w", limit=1, max_in_flight=None)
+    ledger.uncertain(claimed, actor="w", reason="the reply was lost")
+    ledger.close()
+    done = run("status")
+    assert done.exit_code == 1
+    assert "Problem      cats/one: whether it was ordered is unknown" in done.output
