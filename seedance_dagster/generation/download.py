@@ -119,21 +119,13 @@ async def _opened(
 
 
 async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLimits) -> Downloaded:
-    if response.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
-    if response.status != HTTPStatus.OK:
-        raise DownloadError(f"the file host answered HTTP {response.status}")
-    if response.content_type.startswith(_PAGE_TYPES):
-        raise DownloadError(f"the link gives a page ({response.content_type}), not a video", expired=True)
-    if (response.content_length or 0) > limits.max_bytes:
-        raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
+    _check_head(response, limits)
     digest, size, head = hashlib.sha256(), 0, b""
     with path.open("wb") as file:
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             if len(head) < _FTYP.stop:
                 head += chunk[: _FTYP.stop]
-                if len(head) >= _FTYP.stop and head[_FTYP] != b"ftyp":
-                    raise DownloadError("what came is no mp4", expired=True)
+                _check_start(head)
             size += len(chunk)
             if size > limits.max_bytes:
                 raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
@@ -142,9 +134,23 @@ async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLi
         raise DownloadError("the link gives an empty file", expired=True)
     if response.content_length not in (None, size):
         raise DownloadError(f"{size} of {response.content_length} bytes came")
-    if head[_FTYP] != b"ftyp":
-        raise DownloadError("what came is no mp4", expired=True)
     return Downloaded(path, size, digest.hexdigest())
+
+
+def _check_head(response: aiohttp.ClientResponse, limits: DownloadLimits) -> None:
+    if response.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
+    if response.status != HTTPStatus.OK:
+        raise DownloadError(f"the file host answered HTTP {response.status}")
+    if response.content_type.startswith(_PAGE_TYPES):
+        raise DownloadError(f"the link gives a page ({response.content_type}), not a video", expired=True)
+    if (response.content_length or 0) > limits.max_bytes:
+        raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
+
+
+def _check_start(head: bytes) -> None:
+    if head[_FTYP] != b"ftyp"[: len(head[_FTYP])]:
+        raise DownloadError("what came is no mp4", expired=True)
 
 
 def _keep(chunk: bytes, file: BinaryIO, digest: hashlib._Hash) -> None:

@@ -64,17 +64,16 @@ def assemble(raw: RawSet, *, limits: Limits, prices: PriceBook) -> tuple[PromptS
         )
     if not raw.rows:
         problems.append(Problem(source=raw.source, message="holds no prompts"))
-    for name in sorted(set(raw.defaults) - set(PROMPT_FIELDS) | set(raw.defaults) & {"id", "prompt"}):
-        problems.append(
-            Problem(
-                source=raw.source, field=f"defaults.{name}", message=f"no default may be set for {name!r}"
-            )
-        )
+    not_defaults = set(raw.defaults) - set(PROMPT_FIELDS) | set(raw.defaults) & {"id", "prompt"}
+    problems += [
+        Problem(source=raw.source, field=f"defaults.{name}", message=f"no default may be set for {name!r}")
+        for name in sorted(not_defaults)
+    ]
     ids = _ids(raw.rows)
     twice = {each for each, count in Counter(ids).items() if count > 1}
     prompts = []
     for row, prompt_id in zip(raw.rows, ids, strict=True):
-        prompt = _prompt(raw, row, prompt_id, twice, problems, limits, prices)
+        prompt = _prompt(raw, row, prompt_id, twice=twice, problems=problems, limits=limits, prices=prices)
         if prompt is not None:
             prompts.append(prompt)
     if any(problem.severity == "error" for problem in problems):
@@ -101,6 +100,7 @@ def _prompt(
     raw: RawSet,
     row: Row,
     prompt_id: str,
+    *,
     twice: set[str],
     problems: list[Problem],
     limits: Limits,

@@ -92,7 +92,7 @@ def _load(
             raise content
         raw, problems = _read(source, suffix, content)
         if raw is not None and len(raw.rows) > _MAX_PROMPTS:
-            raise UnreadableError(f"holds {len(raw.rows)} prompts; at most {_MAX_PROMPTS} make a set")
+            raise UnreadableError(f"holds {len(raw.rows)} prompts; at most {_MAX_PROMPTS} make a set")  # noqa: TRY301
     except UnreadableError as error:
         return None, [Problem(source=source, message=str(error))]
     if raw is None:
@@ -102,8 +102,9 @@ def _load(
 
 
 def _read(source: str, suffix: str, content: bytes) -> tuple[RawSet | None, list[Problem]]:
+    problems: list[Problem]
     if suffix == ".parquet":
-        rows, problems = read_parquet(content, source)
+        rows, problems = read_parquet(content), []
     else:
         try:
             text = content.decode("utf-8-sig")

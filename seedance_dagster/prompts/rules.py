@@ -117,7 +117,7 @@ def _duration(value: Any, limits: Limits, sound: _Sound) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         sound.error(
             "duration",
-            f"{value!r} is no whole number of seconds from {low} to {high} (the vendor would bill 5 s instead)",
+            f"{value!r} is no whole number of seconds from {low} to {high} (the vendor would bill 5 s)",
         )
         return low
     return value

@@ -67,7 +67,7 @@ def read_csv(text: str, source: str) -> tuple[list[Row], list[Problem]]:
     return rows, problems
 
 
-def read_parquet(content: bytes, source: str) -> tuple[list[Row], list[Problem]]:
+def read_parquet(content: bytes) -> list[Row]:
     """One prompt a row; needs the extra `parquet`."""
     try:
         import pyarrow as pa  # noqa: PLC0415  heavy, and an extra
@@ -80,7 +80,7 @@ def read_parquet(content: bytes, source: str) -> tuple[list[Row], list[Problem]]
         raise UnreadableError(f"is no valid Parquet: {str(error).splitlines()[0][:200]}") from None
     if entries and "prompt" not in entries[0]:
         raise UnreadableError(f"needs a column named prompt; it has {', '.join(entries[0])}")
-    return [_row(f"row {number}", entry) for number, entry in enumerate(entries, 1)], []
+    return [_row(f"row {number}", entry) for number, entry in enumerate(entries, 1)]
 
 
 def _row(place: str, entry: Mapping[str, Any]) -> Row:

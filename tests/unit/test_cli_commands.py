@@ -119,20 +119,20 @@ def test_bad_input_of_plan_is_answered_in_words(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("setting", "message"),
     [
-        ("SEEDANCE_LEDGER_URL", "nonsense", "sqlite:///"),
-        ("SEEDANCE_LEDGER_URL", "sqlite:////proc/none/x.db", "the ledger"),
-        ("SEEDANCE_MAX_IN_FLIGHT", "many", "SEEDANCE_MAX_IN_FLIGHT"),
-        ("SEEDANCE_OFF_PEAK_ONLY", "perhaps", "SEEDANCE_OFF_PEAK_ONLY"),
+        ("SEEDANCE_LEDGER_URL=nonsense", "sqlite:///"),
+        ("SEEDANCE_LEDGER_URL=sqlite:////proc/none/x.db", "the ledger"),
+        ("SEEDANCE_MAX_IN_FLIGHT=many", "SEEDANCE_MAX_IN_FLIGHT"),
+        ("SEEDANCE_OFF_PEAK_ONLY=perhaps", "SEEDANCE_OFF_PEAK_ONLY"),
     ],
 )
 @pytest.mark.parametrize("command", ["plan", "status"])
 def test_bad_settings_are_answered_in_words(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str, value: str, message: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, setting: str, message: str
 ) -> None:
     """The message names what is wrong."""
-    monkeypatch.setenv(name, value)
+    monkeypatch.setenv(*setting.split("=", 1))
     done = run(command)
     assert done.exit_code == 1
     assert isinstance(done.exception, SystemExit)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests_support import store_one
 
 from seedance_dagster.ledger import Asking, Count, State
-from tests_support import store_one
 
 
 def test_counts_give_orders_and_money_by_set_and_state(ledger, new_order, clock):
@@ -59,9 +59,7 @@ def test_the_latest_order_of_each_partition_is_the_newest(ledger, new_order):
     older = store_one(ledger, new_order())
     newer = store_one(ledger, new_order(fingerprint="edited"))
     store_one(ledger, new_order(prompt_set="other"))
-    assert {name: order.order_id for name, order in ledger.latest("spots").items()} == {
-        "cat": newer.order_id
-    }
+    assert {name: order.order_id for name, order in ledger.latest("spots").items()} == {"cat": newer.order_id}
     assert ledger.superseded(older)
     assert not ledger.superseded(newer)
 

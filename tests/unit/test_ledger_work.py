@@ -80,7 +80,7 @@ def test_a_queued_order_waits_for_its_time(ledger, accept, clock):
 
 def test_only_restricts_claims_and_leases(ledger, submit, accept):
     """A waiting run touches its own orders only."""
-    [a, b] = submit("a", "b")
+    [_, b] = submit("a", "b")
     [c] = accept("c")
     accept("d")
     claimed = ledger.claim("w", limit=9, max_in_flight=None, only=[c.order_id])
