@@ -38,6 +38,9 @@ def command(*, leave: bool) -> None:
             embedded_s3=True,
             first_ports={"ui": 3000},
         ) as stack:
+            # In this process too: boto3 looks nowhere else.
+            os.environ.clear()
+            os.environ.update(stack.environ)
             missing = Rendering(stack, prompts).run()
             if leave and missing:
                 raise click.ClickException(

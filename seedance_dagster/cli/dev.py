@@ -10,6 +10,7 @@ import click
 from seedance_dagster.cli.stack import interrupted_by_signals, running_stack
 from seedance_dagster.cli.surroundings import project_environ, reference_definitions
 from seedance_dagster.cli.workplace import Workplace
+from seedance_dagster.prompts import format_problems, load_prompt_sets
 
 FOLDER = Path(".seedance")
 
@@ -27,6 +28,7 @@ def command() -> None:
     definitions = reference_definitions()
     with interrupted_by_signals(), place.locked():
         click.echo(place.summary())
+        _tell_problems(place.environ["SEEDANCE_PROMPTS"])
         place.settle_interrupted_runs()
         with running_stack(
             place.folder,
@@ -42,3 +44,13 @@ def command() -> None:
             with contextlib.suppress(KeyboardInterrupt):
                 stack.wait()
             click.echo("Stopping; tasks at the vendor go on and are picked up at the next start.")
+
+
+def _tell_problems(prompts: str) -> None:
+    loaded = load_prompt_sets(prompts)
+    if loaded.problems:
+        click.echo(format_problems(loaded.problems), err=True)
+    if not loaded.sets:
+        raise click.ClickException(
+            "there is no prompt set to work on: write one into prompt_sets/, or set SEEDANCE_PROMPTS"
+        )

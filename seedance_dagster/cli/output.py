@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +30,9 @@ def say_json(value: Any) -> None:
 
 def table(title: str, columns: Sequence[str], *, numbers: Sequence[str] = ()) -> Table:
     """An empty table; columns named in `numbers` are set to the right."""
-    made = Table(title=title, title_justify="left", header_style="bold")
+    made = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD
+    )
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return made

@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import boto3
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -20,11 +19,11 @@ from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.prompts import format_problems, load_prompt_sets
-from seedance_dagster.store.s3 import VideoStore
 
 _LOOK_EVERY_S = 0.5
 _PARTITIONS_S = 120.0
 _RENDER_S = 900.0
+_WIDE, _SHORT_ID = 150, 8  # on a narrower terminal the first part of a task's id leaves room for the address
 
 
 class Rendering:
@@ -39,8 +38,8 @@ class Rendering:
         self._videos = (self._set.name, "videos")
         self._wanted = list(self._set.partitions)
         self._found: dict[str, dict[str, Any]] = {}
-        self._store = _store(stack.environ)
         self._environment = SeedanceEnvironment.from_environ(stack.environ)
+        self._store = self._environment.open_store()
         self._console = console()
 
     def run(self) -> list[str]:
@@ -107,7 +106,8 @@ class Rendering:
             cost = Decimal(str(facts["seedance/cost_usd"]))
             total += cost
             seconds = f"{facts['seedance/duration_s']:.1f}"
-            rows.add_row(key, facts["seedance/task_id"], seconds, usd(cost), facts["dagster/uri"])
+            task_id = str(facts["seedance/task_id"])[: None if self._console.width > _WIDE else _SHORT_ID]
+            rows.add_row(key, task_id, seconds, usd(cost), facts["dagster/uri"])
         self._console.print(rows)
         there = len(self._wanted) - len(missing)
         self._console.print(
@@ -119,18 +119,6 @@ class Rendering:
         key = str(facts["dagster/uri"]).removeprefix(self._store.uri(""))
         found = self._store.head(key)
         return found is not None and found.size_bytes == facts["seedance/size_bytes"]
-
-
-def _store(environ: Mapping[str, str]) -> VideoStore:
-    # Named one by one: boto3 would look into this process's own environment.
-    client = boto3.client(
-        "s3",
-        endpoint_url=environ["AWS_ENDPOINT_URL_S3"],
-        region_name=environ["AWS_REGION"],
-        aws_access_key_id=environ["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environ["AWS_SECRET_ACCESS_KEY"],
-    )
-    return VideoStore(client, environ["SEEDANCE_S3_BUCKET"])
 
 
 def _in_words(states: Mapping[State, int]) -> str:

@@ -45,8 +45,12 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            if type(error).__module__.startswith("seedance_dagster."):
+            room = type(error).__module__.partition(".")[0]
+            if room == "seedance_dagster":
                 raise click.ClickException(str(error)) from None
+            if room == "botocore":
+                # Such as a profile that does not exist; boto's texts name settings, never keys.
+                raise click.ClickException(f"S3 cannot be used: {error}") from None
             raise
 
 

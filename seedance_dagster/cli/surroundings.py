@@ -10,10 +10,16 @@ import click
 
 from seedance_dagster.cli.ports import LOOPBACK
 
+DEV_FOLDER = "SEEDANCE_DEV_FOLDER"
+"""Set only in a terminal that was set up for commands beside a running `dev`."""
+
 
 def project_environ() -> dict[str, str]:
-    """This process's environment, after filling in from the current folder's `.env` what it does not set."""
-    if Path(".env").is_file():
+    """This process's environment, after filling in from the current folder's `.env` what it does not set.
+
+    In a terminal that is set up for commands beside `dev`, what is not set is meant to be so.
+    """
+    if DEV_FOLDER not in os.environ and Path(".env").is_file():
         from dotenv import dotenv_values  # noqa: PLC0415  only where there is such a file
 
         for name, value in dotenv_values(".env").items():

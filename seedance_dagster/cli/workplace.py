@@ -13,10 +13,9 @@ from typing import Self
 
 import click
 
-from seedance_dagster.cli.surroundings import without
+from seedance_dagster.cli.surroundings import DEV_FOLDER, without
 
 _OURS = ("SEEDANCE_", "GOAPI_", "AWS_", "DAGSTER_")
-_MARK = "SEEDANCE_DEV_FOLDER"  # only ever set by `env_file`
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ class Workplace:
         Raises:
             click.ClickException: There are no prompt sets, or the folder cannot be made.
         """
-        if environ.get(_MARK):
+        if environ.get(DEV_FOLDER):
             raise click.ClickException(
-                f"this terminal is set up for commands beside the work in {environ[_MARK]}; "
+                f"this terminal is set up for commands beside the work in {environ[DEV_FOLDER]}; "
                 "start `seedance-dagster dev` in a fresh one"
             )
         emulated = not environ.get("GOAPI_API_KEY")
@@ -109,10 +108,13 @@ class Workplace:
             used: The environment under which everything runs.
         """
         names = sorted(name for name in {*found, *used} if name.startswith(_OURS))
-        changed = {name: used.get(name, "") for name in names if used.get(name) != found.get(name)}
-        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in changed.items()]
+        changed = [name for name in names if used.get(name) != found.get(name)]
+        lines = [
+            f"export {name}={shlex.quote(used[name])}\n" if name in used else f"unset {name}\n"
+            for name in changed
+        ]
         with open(self.env_file, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.writelines([*lines, f"export {_MARK}={shlex.quote(str(self.folder))}\n"])
+            file.writelines([*lines, f"export {DEV_FOLDER}={shlex.quote(str(self.folder))}\n"])
 
     def settle_interrupted_runs(self) -> None:
         """Mark runs that died with an earlier Dagster as failed, so that Dagster starts them again.

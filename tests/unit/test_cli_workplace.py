@@ -57,7 +57,7 @@ def test_env_file_sets_what_was_decided_and_no_secret_of_the_user(tmp_path: Path
     """A shell that reads the file sees the work; the user's own values are not written down."""
     found = {"GOAPI_API_KEY": "secret", "SEEDANCE_LEDGER_URL": "sqlite:///x.db"}
     place = Workplace.for_environ(tmp_path / "it's here", found)
-    place.note_environ(found, {**found, "DAGSTER_HOME": "/a b", "SEEDANCE_LEDGER_URL": ""})
+    place.note_environ(found, {"GOAPI_API_KEY": "secret", "DAGSTER_HOME": "/a b"})
     assert "secret" not in place.env_file.read_text()
     assert stat.S_IMODE(place.env_file.stat().st_mode) == 0o600
     said = subprocess.run(
@@ -89,6 +89,8 @@ def test_env_file_of_the_project_fills_gaps(tmp_path: Path, monkeypatch: pytest.
     environ = project_environ()
     assert environ["GOAPI_API_KEY"] == "from-file"
     assert environ["SEEDANCE_S3_BUCKET"] == "from-environment"
+    monkeypatch.setattr("os.environ", {"SEEDANCE_DEV_FOLDER": "/somewhere"})
+    assert "GOAPI_API_KEY" not in project_environ()
 
 
 def test_the_demo_sees_no_account(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""946 real prompts through the UI's backfill and the sensor alone."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from seedance_dagster.media import probe
+
+PROMPTS = Path(os.environ.get("SEEDANCE_VBENCH", "../shared/data/vbench_prompts.jsonl")).absolute()
+NAME = "vbench_prompts"
+COUNT = 946
+
+
+@pytest.mark.skipif(not PROMPTS.exists(), reason="the VBench prompts are not part of this repository")
+def test_a_backfill_of_tasks_brings_every_video_home(world, tmp_path):
+    """One backfill of tasks, nothing else touched: 946 videos, in few runs, each paid for once."""
+    with world(PROMPTS, "--render-seconds", "2", "--plan-limit", "200") as it:
+        keys = it.partitions(NAME, COUNT)
+        it.backfill(["tasks"], keys, NAME)
+        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == COUNT, 900)
+        videos = it.stack.dagster.api.materializations([NAME, "videos"])
+        books = it.books()
+        print({"runs": len(it.runs()), "books": books})
+        assert len(it.runs()) <= 15
+        assert (books["tasks"], books["most_accepts_of_one_prompt"], books["key_leaks"]) == (COUNT + 0, 2, 0)
+        cost = sum(Decimal(str(video["seedance/cost_usd"])) for video in videos.values())
+        assert cost * 10_000_000 == books["points_charged"]
+        s3 = it.s3()
+        for number, (key, video) in enumerate(videos.items()):
+            bucket, _, path = video["dagster/uri"].removeprefix("s3://").partition("/")
+            file = tmp_path / "video.mp4"
+            s3.download_file(bucket, path, str(file))
+            found = probe(file)
+            assert abs(found.duration_s - 5) < 0.1, key
+            assert abs(found.width / found.height - 16 / 9) < 0.02, (number, key)
