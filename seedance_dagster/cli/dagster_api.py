@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 import httpx
 
 _LOADED = """
-query { workspaceOrError { __typename
+query { instance { info } workspaceOrError { __typename
   ... on PythonError { message }
   ... on Workspace { locationEntries { name loadStatus locationOrLoadError { __typename
     ... on PythonError { message } } } } } }
@@ -61,16 +62,22 @@ class DagsterApi:
         """Close the connections."""
         self._client.close()
 
-    def code_location_loaded(self) -> bool:
+    def code_location_loaded(self, home: Path) -> bool:
         """True when every code location has loaded, False while the webserver or they are starting.
+
+        Args:
+            home: DAGSTER_HOME of the Dagster that is meant; another one on the same port is not ready ever.
 
         Raises:
             click.ClickException: One does not load; the message says why.
         """
         try:
-            workspace = self._answer(_LOADED, {})["workspaceOrError"]
-        except httpx.HTTPError:
+            answer = self._answer(_LOADED, {})
+        except (httpx.HTTPError, ValueError):
             return False
+        if f" {home}\n" not in answer["instance"]["info"]:
+            return False
+        workspace = answer["workspaceOrError"]
         entries = workspace.get("locationEntries", [workspace])
         for entry in entries:
             outcome = entry.get("locationOrLoadError") or entry
@@ -122,7 +129,7 @@ class DagsterApi:
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         try:
             return self._answer(query, variables)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ValueError) as error:
             raise click.ClickException(
                 f"Dagster does not answer at {self._client.base_url}: {error}"
             ) from None

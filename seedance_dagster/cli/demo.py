@@ -36,7 +36,6 @@ def command(*, leave: bool) -> None:
             definitions=definitions,
             emulated=True,
             embedded_s3=True,
-            first_ports={"ui": 3000},
         ) as stack:
             # In this process too: boto3 looks nowhere else.
             os.environ.clear()

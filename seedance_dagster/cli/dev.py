@@ -36,7 +36,6 @@ def command() -> None:
             definitions=definitions,
             emulated=place.emulated,
             embedded_s3=place.embedded_s3,
-            first_ports={"ui": 3000},
         ) as stack:
             place.note_environ(found, stack.environ)
             click.echo(f"Dagster's UI is at {stack.dagster.url} until you press Ctrl-C.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -17,21 +18,21 @@ def free_port(preferred: int = 0) -> int:
     return _bind(0)
 
 
-def remembered_ports(file: Path, preferred: dict[str, int]) -> dict[str, int]:
+def remembered_ports(file: Path, names: Sequence[str]) -> dict[str, int]:
     """Ports by name, the ones noted in the file if they are free; what is returned is noted there.
 
     Args:
         file: Where the ports are kept between starts; unreadable content counts as nothing.
-        preferred: The names, each with the port to try at the first start; 0 for any.
+        names: What a port is needed for.
     """
     noted: dict[str, object] = {}
     with contextlib.suppress(OSError, ValueError):
         loaded = json.loads(file.read_text())
         noted = loaded if isinstance(loaded, dict) else {}
     ports: dict[str, int] = {}
-    for name, first in preferred.items():
+    for name in names:
         last = noted.get(name)
-        ports[name] = free_port(last if isinstance(last, int) and 0 < last < 2**16 else first)
+        ports[name] = free_port(last if isinstance(last, int) and 0 < last < 2**16 else 0)
     file.write_text(json.dumps(ports))
     return ports
 

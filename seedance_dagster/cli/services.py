@@ -24,7 +24,7 @@ _DAGSTER_START_S = 120.0
 _DAGSTER_GRACE_S = 20.0
 _BUCKET = "videos"
 _DAGSTER_YAML = """\
-# Written at the first start; yours to change.
+# Written at the first start; all but where things are stored is yours to change.
 telemetry:
   enabled: false
 # A run whose process was stopped is started again and joins the orders it left; one that failed is not.
@@ -169,7 +169,7 @@ def dagster(
         ) as child,
         contextlib.closing(DagsterApi(url)) as api,
     ):
-        child.wait_until(api.code_location_loaded, within_s=_DAGSTER_START_S)
+        child.wait_until(lambda: api.code_location_loaded(home), within_s=_DAGSTER_START_S)
         yield DagsterService(child, url, api, own)
 
 

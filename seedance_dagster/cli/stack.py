@@ -51,7 +51,6 @@ def running_stack(
     emulated: bool,
     embedded_s3: bool,
     emulator_options: tuple[str, ...] = (),
-    first_ports: Mapping[str, int] | None = None,
 ) -> Iterator[Stack]:
     """Run everything until the block ends; data, logs and ports stay in the folder.
 
@@ -62,14 +61,13 @@ def running_stack(
         emulated: Use the emulator instead of the real API.
         embedded_s3: Use a local folder behind S3 instead of a bucket.
         emulator_options: For the emulator's command line.
-        first_ports: Ports to try at the first start, for "ui" and "s3".
 
     Raises:
         click.ClickException: Something did not start.
     """
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
-    ports = remembered_ports(folder / "ports.json", {"ui": 0, "s3": 0, **(first_ports or {})})
+    ports = remembered_ports(folder / "ports.json", ("ui", "s3"))
     settings = for_children(environ)
     children = []
     with contextlib.ExitStack() as running:

@@ -24,7 +24,6 @@ def test_a_backfill_of_tasks_brings_every_video_home(world, tmp_path):
         it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == COUNT, 900)
         videos = it.stack.dagster.api.materializations([NAME, "videos"])
         books = it.books()
-        print({"runs": len(it.runs()), "books": books})
         assert len(it.runs()) <= 15
         assert (books["tasks"], books["most_accepts_of_one_prompt"], books["key_leaks"]) == (COUNT + 0, 2, 0)
         cost = sum(Decimal(str(video["seedance/cost_usd"])) for video in videos.values())

@@ -11,19 +11,19 @@ from seedance_dagster.cli.ports import LOOPBACK, free_port, remembered_ports
 def test_ports_are_the_same_at_the_next_start(tmp_path: Path) -> None:
     """What was chosen once is chosen again while it is free."""
     file = tmp_path / "ports.json"
-    first = remembered_ports(file, {"ui": 0, "s3": 0})
-    assert remembered_ports(file, {"ui": 0, "s3": 0}) == first
+    first = remembered_ports(file, ("ui", "s3"))
+    assert remembered_ports(file, ("ui", "s3")) == first
 
 
 def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
     """A port on which somebody listens is not chosen."""
     file = tmp_path / "ports.json"
-    taken = remembered_ports(file, {"ui": 0})["ui"]
+    taken = remembered_ports(file, ("ui",))["ui"]
     with socket.socket() as other:
         other.bind((LOOPBACK, taken))
         other.listen()
         assert free_port(taken) != taken
-        assert remembered_ports(file, {"ui": taken})["ui"] != taken
+        assert remembered_ports(file, ("ui",))["ui"] != taken
 
 
 def test_unreadable_notes_count_as_nothing(tmp_path: Path) -> None:
@@ -31,4 +31,4 @@ def test_unreadable_notes_count_as_nothing(tmp_path: Path) -> None:
     file = tmp_path / "ports.json"
     for garbage in ("", "[]", '{"ui": "x"}', '{"ui": 99999999}'):
         file.write_text(garbage)
-        assert remembered_ports(file, {"ui": 0})["ui"] > 0
+        assert remembered_ports(file, ("ui",))["ui"] > 0

@@ -1,0 +1,100 @@
+"""Backfills of all three assets: refusals, repeats, edits, kills and restarts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+NAME = "spots"
+
+
+def write_prompts(path: Path, texts: dict[str, str]) -> Path:
+    rows = [{"id": key, "prompt": text} for key, text in texts.items()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def hundred() -> dict[str, str]:
+    return {f"p{number:03d}": f"prompt number {number}" for number in range(100)}
+
+
+def accepted_per_prompt(it) -> dict[str, int]:
+    return it.books("")["accepts_per_prompt"]
+
+
+def test_refusals_repeats_and_edits(world, tmp_path):
+    """Three refused of 100: one run, 97 videos, three named; again: free; one edited: one generated."""
+    texts = hundred()
+    refused = {"p010", "p050", "p099"}
+    texts |= {key: f"{texts[key]} [fault:moderation]" for key in refused}
+    prompts = write_prompts(tmp_path / f"{NAME}.jsonl", texts)
+    with world(prompts, "--render-seconds", "2", "--plan-limit", "50") as it:
+        keys = it.partitions(NAME, 100)
+        first = it.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        videos = it.statuses(NAME, "videos")
+        assert set(videos["failedPartitions"]) == refused
+        assert len(videos["materializedPartitions"]) == 97
+        runs = [run for run in it.runs() if run["jobName"] != "advance_generations"]
+        assert len(runs) == 1
+        before = it.books()
+        assert (before["tasks"], before["balanced"]) == (100, True)
+
+        again = it.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        it.ended(again, 240)
+        after = it.books()
+        assert after["tasks"] == 100
+        assert after["points_charged"] == before["points_charged"]
+        assert len(it.statuses(NAME, "videos")["materializedPartitions"]) == 97
+        assert {it.stale(key, NAME, "videos") for key in ("p000", "p001", "p098")} == {"FRESH"}
+
+        write_prompts(prompts, texts | {"p001": "prompt number 1, in the rain"})
+        it.until(lambda: it.stale("p001", NAME, "tasks") == "STALE", 60)
+        assert it.stale("p001", NAME, "videos") == "STALE"
+        fresh = {
+            it.stale(key, NAME, asset)
+            for key in keys
+            if key not in {"p001", *refused}
+            for asset in ("tasks", "videos")
+        }
+        assert fresh == {"FRESH"}
+        it.ended(it.backfill(["tasks", "videos"], ["p001"], NAME), 120)
+        assert it.books()["tasks"] == 101
+        assert {it.stale("p001", NAME, asset) for asset in ("prompts", "tasks", "videos")} == {"FRESH"}
+
+
+def test_a_killed_waiting_run_is_finished_by_the_sensor(world, tmp_path):
+    """kill -9 of a waiting run half-way: the sensor finishes, every prompt was accepted exactly once."""
+    prompts = write_prompts(tmp_path / f"{NAME}.jsonl", hundred())
+    with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as it:
+        keys = it.partitions(NAME, 100)
+        it.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) >= 30, 240)
+        killed = [
+            process
+            for process in psutil.Process(it.stack.dagster.child.pid).children(recursive=True)
+            if "execute_run" in " ".join(process.cmdline())
+        ]
+        assert killed
+        for process in killed:
+            os.kill(process.pid, signal.SIGKILL)
+        it.until(lambda: it.books()["videos_downloaded"] >= 100, 900)
+        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == 100, 120)
+        books = it.books()
+        assert (books["tasks"], books["most_accepts_of_one_prompt"], books["balanced"]) == (100, 1, True)
+
+
+def test_everything_stopped_and_started_again_goes_on(world, tmp_path):
+    """Stopped in the middle of a backfill and started again, it goes on where it was."""
+    prompts = write_prompts(tmp_path / f"{NAME}.jsonl", hundred())
+    with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as it:
+        keys = it.partitions(NAME, 100)
+        it.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) >= 30, 240)
+    with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as it:
+        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == 100, 600)
+        books = it.books()
+        assert (books["tasks"], books["most_accepts_of_one_prompt"], books["balanced"]) == (100, 1, True)
