@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from seedance_dagster.defs.generation_run import GenerationConfig, GenerationRun
+from seedance_dagster.defs.metadata import AssetEvent
 from seedance_dagster.defs.naming import CODE_VERSION, PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
-from seedance_dagster.defs.reporting import AssetEvent
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
@@ -23,7 +23,8 @@ _DESCRIPTIONS = {
     VIDEOS: "Finished videos in S3, each with its manifest, poster and cost. A run that selects this waits.",
 }
 _KINDS = {PROMPTS: {"yaml"}, TASKS: {"api"}, VIDEOS: {"s3", "mp4"}}
-_UPSTREAM = {TASKS: PROMPTS, VIDEOS: TASKS}
+# A video hangs on its prompt too, so that an edit marks it Unsynced before a new task is there.
+_UPSTREAM = {TASKS: (PROMPTS,), VIDEOS: (PROMPTS, TASKS)}
 
 
 def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
@@ -39,7 +40,7 @@ def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 asset_key(name, asset),
-                deps=[asset_key(name, _UPSTREAM[asset])] if asset in _UPSTREAM else [],
+                deps=[asset_key(name, upstream) for upstream in _UPSTREAM.get(asset, ())],
                 description=description,
                 group_name=name,
                 kinds=_KINDS[asset],

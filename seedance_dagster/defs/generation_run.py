@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from seedance_dagster.api.prices import points_to_usd, usd_to_points
-from seedance_dagster.defs.metadata import prompt_materialization, reasons_table, task_event
+from seedance_dagster.defs.metadata import AssetEvent, reasons_table
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key
-from seedance_dagster.defs.reporting import AssetEvent, tell
+from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accept, quote
 from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.collect import stored_event
@@ -79,7 +79,9 @@ class GenerationRun:
         keys = list(self.context.partition_keys)
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         if self._selected(PROMPTS):
-            yield from self._tell_prompts(wanted)
+            yield from self._reporter.prompts(self.prompt_set.name, wanted)
+        elif not self.config.dry_run:
+            yield from self._reporter.changed_prompts(self.prompt_set.name, wanted)
         if self.config.dry_run:
             self._tell_costs(wanted)
             return
@@ -91,14 +93,6 @@ class GenerationRun:
 
     def _selected(self, asset: str) -> bool:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
-
-    def _tell_prompts(self, wanted: list[PromptPartition]) -> Iterator[AssetEvent]:
-        for partition in wanted:
-            points = self.services.prices.estimate(partition.request).points
-            yield prompt_materialization(self.prompt_set.name, partition, points)
-        self.services.ledger.note_prompts_reported(
-            self.prompt_set.name, {partition.key: partition.fingerprint for partition in wanted}
-        )
 
     def _tell_costs(self, wanted: list[PromptPartition]) -> None:
         try:
@@ -162,9 +156,9 @@ class GenerationRun:
                 self.missing[order.partition] = _reason(order)
                 continue
             if self._selected(TASKS):
-                yield task_event(order)
+                yield from self._reporter.task(order)
             if order.state is State.STORED and self._selected(VIDEOS):
-                yield from tell(self.services, stored_event(self.services.store, order))
+                yield from self._reporter.event(stored_event(self.services.store, order))
             elif order.state in OPEN:
                 waiting.append(order)
         if waiting and self._selected(VIDEOS):
@@ -180,10 +174,10 @@ class GenerationRun:
                 for event in events:
                     match event:
                         case Submitted():
-                            yield from tell(self.services, event)
+                            yield from self._reporter.event(event)
                         case Stored():
                             self.missing.pop(event.order.partition, None)
-                            yield from tell(self.services, event)
+                            yield from self._reporter.event(event)
                         case Ended():
                             self.missing[event.order.partition] = _reason(event.order)
                         case Delayed():
@@ -207,6 +201,10 @@ class GenerationRun:
             metadata={"missing": reasons_table(self.missing)},
             allow_retries=False,
         )
+
+    @property
+    def _reporter(self) -> Reporter:
+        return Reporter(self.context.instance, self.services)
 
     @property
     def _cause(self) -> str:

@@ -7,7 +7,8 @@ from threading import Thread
 
 import dagster as dg
 
-from seedance_dagster.defs.reporting import AssetEvent, tell, tell_again
+from seedance_dagster.defs.metadata import AssetEvent
+from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
@@ -53,18 +54,19 @@ def advance_op(
 
 
 def _advance(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[AssetEvent]:
+    reporter = Reporter(context.instance, services)
     for order in services.ledger.unreported(_RETELL):
-        yield from tell_again(services, order)
+        yield from reporter.again(order)
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "put off": 0}
     with in_background(lambda: advance(services, owner=owner, time_box_s=_TIME_BOX_S)) as events:
         for event in events:
             match event:
                 case Submitted():
                     counts["submitted"] += 1
-                    yield from tell(services, event)
+                    yield from reporter.event(event)
                 case Stored():
                     counts["stored"] += 1
-                    yield from tell(services, event)
+                    yield from reporter.event(event)
                 case Ended():
                     counts["ended without a video"] += 1
                     order = event.order

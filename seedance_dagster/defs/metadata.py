@@ -14,6 +14,8 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.prompts.models import PromptPartition
 from seedance_dagster.store.s3 import VideoStore
 
+AssetEvent = dg.AssetMaterialization | dg.AssetObservation
+
 
 def prompt_materialization(
     prompt_set: str, partition: PromptPartition, estimated_points: int
@@ -34,9 +36,9 @@ def prompt_materialization(
 
 
 def task_event(
-    order: Order, kind: type[dg.AssetMaterialization | dg.AssetObservation] = dg.AssetMaterialization
-) -> dg.AssetMaterialization | dg.AssetObservation:
-    """An accepted order, or a submitted task."""
+    order: Order, made_from: dict[str, str], kind: type[AssetEvent] = dg.AssetMaterialization
+) -> AssetEvent:
+    """An accepted order, or a submitted task; `made_from` are the tags of its inputs."""
     return kind(
         asset_key=asset_key(order.prompt_set, TASKS),
         partition=order.partition,
@@ -48,7 +50,7 @@ def task_event(
             "seedance/fingerprint": order.fingerprint,
             "seedance/attempt": order.attempt,
         },
-        tags=version_tags(task_version(order), (asset_key(order.prompt_set, PROMPTS), order.fingerprint)),
+        tags=version_tags(task_version(order)) | made_from,
     )
 
 
@@ -56,9 +58,10 @@ def video_event(
     order: Order,
     store: VideoStore,
     thumbnail_jpeg: bytes | None,
-    kind: type[dg.AssetMaterialization | dg.AssetObservation] = dg.AssetMaterialization,
-) -> dg.AssetMaterialization | dg.AssetObservation:
-    """A finished video in S3."""
+    made_from: dict[str, str],
+    kind: type[AssetEvent] = dg.AssetMaterialization,
+) -> AssetEvent:
+    """A finished video in S3; `made_from` are the tags of its inputs."""
     metadata: dict[str, Any] = {
         "dagster/uri": dg.MetadataValue.path(store.uri(str(order.video_key))),
         "seedance/task_id": order.task_id,
@@ -84,7 +87,7 @@ def video_event(
         asset_key=asset_key(order.prompt_set, VIDEOS),
         partition=order.partition,
         metadata={name: value for name, value in metadata.items() if value is not None},
-        tags=version_tags(str(order.sha256), (asset_key(order.prompt_set, TASKS), task_version(order))),
+        tags=version_tags(str(order.sha256)) | made_from,
     )
 
 

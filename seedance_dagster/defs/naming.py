@@ -10,7 +10,6 @@ CODE_VERSION = "1"
 
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
-INPUT_VERSION_TAG = "dagster/input_data_version"
 
 
 def asset_key(prompt_set: str, asset: str) -> dg.AssetKey:
@@ -23,7 +22,6 @@ def partitions_def(prompt_set: str) -> dg.DynamicPartitionsDefinition:
     return dg.DynamicPartitionsDefinition(name=f"{prompt_set}_prompts")
 
 
-def version_tags(data_version: str, *inputs: tuple[dg.AssetKey, str]) -> dict[str, str]:
-    """The tags by which Dagster knows which version of its inputs an event was made from."""
-    tags = {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: CODE_VERSION}
-    return tags | {f"{INPUT_VERSION_TAG}/{key.to_user_string()}": version for key, version in inputs}
+def version_tags(data_version: str) -> dict[str, str]:
+    """The tags by which Dagster knows which version an event stands for."""
+    return {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: CODE_VERSION}

@@ -2,41 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import dagster as dg
 
-from seedance_dagster.defs.metadata import task_event, video_event
+from seedance_dagster.defs.metadata import (
+    AssetEvent,
+    prompt_materialization,
+    task_event,
+    task_version,
+    video_event,
+)
+from seedance_dagster.defs.naming import PROMPTS, TASKS, asset_key
+from seedance_dagster.defs.provenance import input_tags, newest_version
 from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.events import Stored, Submitted
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.prompts.models import PromptPartition
 
-AssetEvent = dg.AssetMaterialization | dg.AssetObservation
 
+@dataclass(frozen=True)
+class Reporter:
+    """Makes Dagster's events for one of its steps.
 
-def tell(services: Services, event: Submitted | Stored) -> Iterator[AssetEvent]:
-    """Dagster's events for one of the engine's, noted in the ledger once Dagster took them.
-
-    An order that a newer one of its partition has superseded is observed, not materialized: the
-    partition goes on showing the newest.
+    Its iterators must be yielded from one event at a time: Dagster has stored an event when it asks
+    for the next, and only then is the ledger told so, and the next event can point to it.
     """
-    order = event.order
-    superseded = services.ledger.superseded(order)
-    kind = dg.AssetObservation if superseded else dg.AssetMaterialization
-    if isinstance(event, Submitted):
-        yield task_event(order, kind)
-        services.ledger.mark_reported({order.order_id: "submitted"})
-        return
-    if order.reported is None:
-        yield task_event(order, kind)
-    yield video_event(order, services.store, event.thumbnail_jpeg, kind)
-    services.ledger.mark_reported({order.order_id: "stored"})
 
+    instance: dg.DagsterInstance
+    services: Services
 
-def tell_again(services: Services, order: Order) -> Iterator[AssetEvent]:
-    """What Dagster should have been told of an order by a run that is gone."""
-    if order.state is State.STORED:
-        yield from tell(services, stored_event(services.store, order))
-    else:
-        yield from tell(services, Submitted(order))
+    def prompts(self, prompt_set: str, partitions: Iterable[PromptPartition]) -> Iterator[AssetEvent]:
+        """Tell of requests."""
+        told: dict[str, str] = {}
+        for partition in partitions:
+            points = self.services.prices.estimate(partition.request).points
+            yield prompt_materialization(prompt_set, partition, points)
+            told[partition.key] = partition.fingerprint
+        self.services.ledger.note_prompts_reported(prompt_set, told)
+
+    def changed_prompts(self, prompt_set: str, partitions: Iterable[PromptPartition]) -> Iterator[AssetEvent]:
+        """Tell of requests that Dagster does not know as they are now; what is made of them points there."""
+        asset = asset_key(prompt_set, PROMPTS)
+        yield from self.prompts(
+            prompt_set,
+            (
+                partition
+                for partition in partitions
+                if newest_version(self.instance, asset, partition.key) != partition.fingerprint
+            ),
+        )
+
+    def task(self, order: Order) -> Iterator[AssetEvent]:
+        """Tell of an order as it stands."""
+        yield self._task(order, dg.AssetMaterialization)
+
+    def event(self, event: Submitted | Stored) -> Iterator[AssetEvent]:
+        """Tell of a task that was submitted or a video that was stored.
+
+        When another order answers the same partition better, this one is observed, not materialized:
+        the partition goes on showing the newest.
+        """
+        order = event.order
+        superseded = self.services.ledger.superseded(order)
+        kind = dg.AssetObservation if superseded else dg.AssetMaterialization
+        if isinstance(event, Submitted):
+            yield self._task(order, kind)
+            self.services.ledger.mark_reported({order.order_id: "submitted"})
+            return
+        if order.reported is None:
+            yield self._task(order, kind)
+        made_from = self._input(order, PROMPTS, order.fingerprint)
+        made_from |= self._input(order, TASKS, task_version(order))
+        yield video_event(order, self.services.store, event.thumbnail_jpeg, made_from, kind)
+        self.services.ledger.mark_reported({order.order_id: "stored"})
+
+    def again(self, order: Order) -> Iterator[AssetEvent]:
+        """Tell what a run that is gone should have told."""
+        if order.state is State.STORED:
+            yield from self.event(stored_event(self.services.store, order))
+        else:
+            yield from self.event(Submitted(order))
+
+    def _task(self, order: Order, kind: type[AssetEvent]) -> AssetEvent:
+        return task_event(order, self._input(order, PROMPTS, order.fingerprint), kind)
+
+    def _input(self, order: Order, upstream: str, version: str) -> dict[str, str]:
+        return input_tags(self.instance, asset_key(order.prompt_set, upstream), order.partition, version)

@@ -13,7 +13,7 @@ from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.leasing import unleased
 from seedance_dagster.ledger.order import AT_VENDOR, Order, State
 from seedance_dagster.ledger.rows import to_order
-from seedance_dagster.ledger.schema import journal, orders
+from seedance_dagster.ledger.schema import journal, orders, reported_prompts
 
 _CHUNK = 500  # rows asked for at once, well under SQLite's limit of bound parameters
 _REPORT_GRACE = timedelta(seconds=60)  # a living run tells Dagster itself within this time
@@ -132,16 +132,27 @@ class Reading(LedgerBase):
         return None if row is None else to_order(row)
 
     def superseded(self, order: Order) -> bool:
-        """True when a newer order of the same partition exists that was not a mere failure."""
+        """True when another order answers the partition better.
+
+        What Dagster was last told that the file asks for comes first, then the newest order; failed
+        and refused ones do not count.
+        """
+        asked = sa.select(reported_prompts.c.fingerprint).where(
+            reported_prompts.c.prompt_set == order.prompt_set,
+            reported_prompts.c.partition == order.partition,
+        )
+        newer = orders.c.order_id > order.order_id
         with self._database.reading() as connection:
+            now_asked = orders.c.fingerprint == (fingerprint := connection.scalar(asked))
+            better = sa.and_(now_asked, newer) if order.fingerprint == fingerprint else now_asked | newer
             return bool(
                 connection.scalar(
                     sa.select(
                         sa.exists().where(
                             orders.c.prompt_set == order.prompt_set,
                             orders.c.partition == order.partition,
-                            orders.c.order_id > order.order_id,
                             orders.c.state.not_in({State.FAILED, State.REJECTED}),
+                            better,
                         )
                     )
                 )

@@ -35,6 +35,7 @@ def test_refusals_repeats_and_edits(world, tmp_path):
     with world(prompts, "--render-seconds", "2", "--plan-limit", "50") as it:
         keys = it.partitions(NAME, 100)
         first = it.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        it.ended(first, 240)
         videos = it.statuses(NAME, "videos")
         assert set(videos["failedPartitions"]) == refused
         assert len(videos["materializedPartitions"]) == 97

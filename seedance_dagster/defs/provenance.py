@@ -1,0 +1,61 @@
+"""Which upstream event a materialization was made from, by Dagster's own tags.
+
+For partitions Dagster decides "Unsynced" by a pointer to the upstream event, not by its data version
+alone: an event without the pointer counts as made from nothing it knows.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from seedance_dagster.defs.naming import DATA_VERSION_TAG
+
+_INPUT_VERSION_TAG = "dagster/input_data_version"
+_INPUT_POINTER_TAG = "dagster/input_event_pointer"
+_NO_EVENT = "NULL"
+_RECENT = 20  # versions of one partition looked through; an order is rarely more than one behind
+
+
+def input_tags(
+    instance: dg.DagsterInstance, upstream: dg.AssetKey, partition: str, data_version: str
+) -> dict[str, str]:
+    """The tags that say: made from this data version of that upstream partition.
+
+    Args:
+        instance: Dagster's, which has the upstream events.
+        upstream: The asset that it was made from.
+        partition: Its partition.
+        data_version: The version that was used, the newest there or an older one.
+    """
+    name = upstream.to_user_string()
+    return {
+        f"{_INPUT_VERSION_TAG}/{name}": data_version,
+        f"{_INPUT_POINTER_TAG}/{name}": _pointer(instance, upstream, partition, data_version),
+    }
+
+
+def newest_version(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str) -> str | None:
+    """The data version of a partition's newest materialization; None where there is none."""
+    records = _recent(instance, asset, partition, 1)
+    return _version(records[0]) if records else None
+
+
+def _pointer(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str, data_version: str) -> str:
+    records = _recent(instance, asset, partition, _RECENT)
+    for record in records:
+        if _version(record) == data_version:
+            return str(record.storage_id)
+    # Just before the oldest one seen: whatever came since is another version.
+    return str(records[-1].storage_id - 1) if records else _NO_EVENT
+
+
+def _recent(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str, limit: int
+) -> list[dg.EventLogRecord]:
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[partition])
+    return list(instance.fetch_materializations(wanted, limit=limit).records)
+
+
+def _version(record: dg.EventLogRecord) -> str | None:
+    event = record.asset_materialization
+    return None if event is None else (event.tags or {}).get(DATA_VERSION_TAG)
