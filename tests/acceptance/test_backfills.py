@@ -68,7 +68,7 @@ def test_refusals_repeats_and_edits(world, tmp_path):
 
 
 def test_a_killed_waiting_run_is_finished_by_the_sensor(world, tmp_path):
-    """kill -9 of a waiting run half-way: the sensor finishes, every prompt was accepted exactly once."""
+    """Kill -9 of a waiting run half-way: the sensor finishes, every prompt was accepted exactly once."""
     prompts = write_prompts(tmp_path / f"{NAME}.jsonl", hundred())
     with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as it:
         keys = it.partitions(NAME, 100)
@@ -76,7 +76,7 @@ def test_a_killed_waiting_run_is_finished_by_the_sensor(world, tmp_path):
         it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) >= 30, 240)
         killed = [
             process
-            for process in psutil.Process(it.stack.dagster.child.pid).children(recursive=True)
+            for process in psutil.Process(it.stack.dagster.child.process.pid).children(recursive=True)
             if "execute_run" in " ".join(process.cmdline())
         ]
         assert killed
