@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from seedance_dagster.ledger.acceptance import Asking, Outcome
+from seedance_dagster.ledger.budgets import Budget, BudgetStanding
 from seedance_dagster.ledger.errors import (
+    BudgetExceededError,
     LedgerError,
     LedgerUnavailableError,
     LedgerVersionError,
@@ -19,6 +21,9 @@ __all__ = [
     "OPEN",
     "Actionable",
     "Asking",
+    "Budget",
+    "BudgetExceededError",
+    "BudgetStanding",
     "Count",
     "JournalEntry",
     "Ledger",

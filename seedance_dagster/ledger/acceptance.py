@@ -10,6 +10,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
+from seedance_dagster.ledger.budgets import Budget, check_fit, read_standing
 from seedance_dagster.ledger.order import OPEN, NewOrder, Order, State
 from seedance_dagster.ledger.rows import insert_order, to_order
 from seedance_dagster.ledger.schema import orders
@@ -71,19 +72,26 @@ class Acceptance(LedgerBase):
             histories = _histories(connection, wanted)
         return [standing_order(histories[_identity(new)], asking) for new in wanted]
 
-    def accept(self, wanted: Sequence[NewOrder], asking: Asking) -> list[tuple[Order, Outcome]]:
+    def accept(
+        self, wanted: Sequence[NewOrder], asking: Asking, budgets: Sequence[Budget] = ()
+    ) -> list[tuple[Order, Outcome]]:
         """Queue an order for each wanted video that no earlier order answers; all or nothing.
 
         Args:
             wanted: One per partition.
             asking: Who asks, and how.
+            budgets: Limits that the new orders are reserved in.
 
         Returns:
             The order that now stands for each wanted video, in the same order.
+
+        Raises:
+            BudgetExceededError: The new orders do not fit into every budget; nothing was accepted.
         """
         now = self._clock()
         answers: list[tuple[Order, Outcome]] = []
         with self._database.writing() as connection:
+            standings = [read_standing(connection, budget, now=now) for budget in budgets]
             histories = _histories(connection, wanted)
             for new in wanted:
                 history = histories[_identity(new)]
@@ -94,10 +102,12 @@ class Acceptance(LedgerBase):
                         "cause": asking.cause,
                         "run_id": asking.run_id,
                     }
-                    order = insert_order(connection, values, actor=asking.run_id, at=now)
+                    order = insert_order(connection, values, actor=asking.run_id, at=now, booked_at=now)
                     history.append(order)
                     answer = (order, Outcome.ACCEPTED)
                 answers.append(answer)
+            new_points = [order.estimated_points for order, what in answers if what is Outcome.ACCEPTED]
+            check_fit(standings, new_points)
         return answers
 
 

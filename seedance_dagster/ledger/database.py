@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
+from seedance_dagster.ledger.migrations import migrate
 from seedance_dagster.ledger.schema import SCHEMA_VERSION, metadata, schema_version
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -79,6 +80,11 @@ class Database:
             if found is None:
                 metadata.create_all(connection)
                 connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
+            elif found < SCHEMA_VERSION:
+                migrate(connection, found=found, wanted=SCHEMA_VERSION)
+                # Tables that came since are made; those that are there stay as they are.
+                metadata.create_all(connection)
+                connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
 
     @contextmanager
     def _people_errors(self) -> Iterator[None]:

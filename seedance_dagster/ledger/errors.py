@@ -3,11 +3,20 @@
 LedgerError
 ├── LedgerUnavailableError   cannot be opened, is locked, its disk is full
 ├── LedgerVersionError       written by a newer version of this package
+├── BudgetExceededError      new orders would cross a budget
 ├── StaleOrderError          the order moved on, or its lease passed to somebody else
 └── TaskOwnedError           the task id belongs to another order already
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from seedance_dagster.api.prices import points_to_usd
+
+if TYPE_CHECKING:
+    from seedance_dagster.ledger.budgets import BudgetStanding
 
 
 class LedgerError(Exception):
@@ -20,6 +29,27 @@ class LedgerUnavailableError(LedgerError):
 
 class LedgerVersionError(LedgerError):
     """The ledger's schema is newer than this version of the package."""
+
+
+class BudgetExceededError(LedgerError):
+    """New orders would cross a budget; nothing was accepted.
+
+    Args:
+        crossed: The budgets that would be crossed, as they stand.
+        estimated_points: What the new orders are estimated at together.
+        asked: How many new orders were asked for.
+        fitting: How many of them, from the first on, would fit.
+    """
+
+    def __init__(
+        self, crossed: Sequence[BudgetStanding], *, estimated_points: int, asked: int, fitting: int
+    ) -> None:
+        self.fitting = fitting
+        fits = f"the first {fitting} of them would fit" if fitting else "none of them would fit"
+        super().__init__(
+            f"{asked} new videos are estimated at {points_to_usd(estimated_points)} USD and do not fit the "
+            f"{'; nor the '.join(map(str, crossed))}; {fits}"
+        )
 
 
 class StaleOrderError(LedgerError):

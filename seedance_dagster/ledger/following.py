@@ -114,6 +114,8 @@ class Following(LedgerBase):
                 },
                 actor=actor,
                 at=now,
+                # The points of the ended attempt came back: the next one takes their place in its budgets.
+                booked_at=order.booked_at,
                 due_at=retry_at,
             )
             return over, again

@@ -27,6 +27,9 @@ AT_VENDOR = frozenset({State.CLAIMED, State.UNCERTAIN, State.SUBMITTED})
 OPEN = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED, State.SUCCEEDED})
 """States that still lead somewhere without anybody's doing."""
 
+PROMISED = OPEN - {State.SUCCEEDED}
+"""States whose money is reserved: nothing is charged yet, and it may be."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewOrder:
@@ -68,6 +71,7 @@ class Order:
     cause: str
     run_id: str
     accepted_at: datetime
+    booked_at: datetime | None = None
     claimed_at: datetime | None = None
     submitted_at: datetime | None = None
     due_at: datetime | None = None
@@ -79,6 +83,7 @@ class Order:
     vendor_created_at: datetime | None = None
     vendor_started_at: datetime | None = None
     vendor_ended_at: datetime | None = None
+    vendor_logs: list[str] | None = None
     video_url: str | None = None
     error_class: str | None = None
     error_message: str | None = None

@@ -26,12 +26,13 @@ def insert_order(
     *,
     actor: str,
     at: datetime,
+    booked_at: datetime | None,
     due_at: datetime | None = None,
 ) -> Order:
     """Insert a queued order, to be sent from `due_at` or at once, and its first journal row."""
     row = connection.execute(
         orders.insert()
-        .values(state=State.QUEUED, accepted_at=at, due_at=due_at or at, **values)
+        .values(state=State.QUEUED, accepted_at=at, booked_at=booked_at, due_at=due_at or at, **values)
         .returning(orders)
     ).one()
     order = to_order(row)

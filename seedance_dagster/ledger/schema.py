@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
-"""Raised with every change of a table; a ledger from a newer version is refused."""
+SCHEMA_VERSION = 2
+"""Raised with every change of a table, with a step in `migrations`; a newer ledger is refused."""
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -56,6 +56,8 @@ orders = sa.Table(
     sa.Column("cause", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
+    # When the first attempt was accepted: the day and month whose budgets the money belongs to.
+    sa.Column("booked_at", UtcDateTime),
     sa.Column("claimed_at", UtcDateTime),
     sa.Column("submitted_at", UtcDateTime),
     sa.Column("due_at", UtcDateTime),
@@ -67,6 +69,7 @@ orders = sa.Table(
     sa.Column("vendor_created_at", UtcDateTime),
     sa.Column("vendor_started_at", UtcDateTime),
     sa.Column("vendor_ended_at", UtcDateTime),
+    sa.Column("vendor_logs", sa.JSON),
     sa.Column("video_url", sa.Text),
     sa.Column("error_class", sa.Text),
     sa.Column("error_message", sa.Text),
@@ -86,6 +89,7 @@ orders = sa.Table(
     sa.UniqueConstraint("prompt_set", "partition", "fingerprint", "attempt"),
     sa.Index("seedance_orders_by_state", "state", "due_at"),
     sa.Index("seedance_orders_by_sha256", "sha256"),
+    sa.Index("seedance_orders_by_booking", "booked_at"),
 )
 
 journal = sa.Table(

@@ -1,0 +1,121 @@
+"""Budgets: hard limits over windows of time, checked in the transaction that makes an order.
+
+An order counts for the day and month in which its first attempt was accepted: reserved with its estimate
+(or what the vendor holds, if that is more) until the vendor is done with it, then with what was charged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.ledger.base import LedgerBase
+from seedance_dagster.ledger.errors import BudgetExceededError
+from seedance_dagster.ledger.order import PROMISED, State
+from seedance_dagster.ledger.schema import orders
+from seedance_dagster.prompts.budgets import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A limit that orders may not cross.
+
+    Attributes:
+        window: The time that it is for, in UTC.
+        points: The limit, in points.
+        prompt_set: The set that it is for; None for all sets together.
+    """
+
+    window: Window
+    points: int
+    prompt_set: str | None = None
+
+    def __str__(self) -> str:
+        whose = f" of prompt set {self.prompt_set}" if self.prompt_set else ""
+        span = "in all" if self.window is Window.TOTAL else f"a {self.window}"
+        return f"budget{whose} of {points_to_usd(self.points)} USD {span}"
+
+
+@dataclass(frozen=True)
+class BudgetStanding:
+    """How much of a budget is used; all in points.
+
+    Attributes:
+        budget: The limit.
+        reserved: Estimated or held for orders that the vendor may still charge.
+        spent: Charged.
+    """
+
+    budget: Budget
+    reserved: int
+    spent: int
+
+    @property
+    def left(self) -> int:
+        """What may still be ordered; 0 when a charge turned out higher than its estimate."""
+        return max(0, self.budget.points - self.reserved - self.spent)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.budget}: {points_to_usd(self.reserved)} USD reserved, "
+            f"{points_to_usd(self.spent)} USD spent, {points_to_usd(self.left)} USD left"
+        )
+
+
+def window_start(window: Window, now: datetime) -> datetime | None:
+    """Since when money counts in a window; None for all time."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return {Window.DAY: midnight, Window.MONTH: midnight.replace(day=1), Window.TOTAL: None}[window]
+
+
+def read_standing(connection: sa.Connection, budget: Budget, *, now: datetime) -> BudgetStanding:
+    """How a budget stands in the caller's transaction."""
+    greater = sa.func.max if connection.dialect.name == "sqlite" else sa.func.greatest
+    promised = orders.c.state.in_(PROMISED)
+    held = greater(orders.c.estimated_points, sa.func.coalesce(orders.c.points_held, 0))
+    # A finished task whose charge the vendor did not tell is never booked as free.
+    delivered = orders.c.state.in_({State.SUCCEEDED, State.STORED})
+    charged = sa.func.coalesce(orders.c.points_charged, sa.case((delivered, held), else_=0))
+    query = sa.select(
+        sa.func.coalesce(sa.func.sum(sa.case((promised, held), else_=0)), 0),
+        sa.func.coalesce(sa.func.sum(sa.case((promised, 0), else_=charged)), 0),
+    )
+    start = window_start(budget.window, now)
+    if start is not None:
+        query = query.where(orders.c.booked_at >= start)
+    if budget.prompt_set is not None:
+        query = query.where(orders.c.prompt_set == budget.prompt_set)
+    return BudgetStanding(budget, *map(int, connection.execute(query).one()))
+
+
+def check_fit(standings: Sequence[BudgetStanding], new_points: Sequence[int]) -> None:
+    """Raise `BudgetExceededError` when new orders do not fit into every budget."""
+    total = sum(new_points)
+    crossed = [standing for standing in standings if total > standing.left]
+    if total and crossed:
+        fitting = how_many_fit(new_points, min(standing.left for standing in standings))
+        raise BudgetExceededError(crossed, estimated_points=total, asked=len(new_points), fitting=fitting)
+
+
+def how_many_fit(points: Sequence[int], limit: int) -> int:
+    """How many of some orders, from the first on, stay within a limit."""
+    total = 0
+    for number, each in enumerate(points):
+        total += each
+        if total > limit:
+            return number
+    return len(points)
+
+
+class Budgeting(LedgerBase):
+    """The part of the ledger that tells how budgets stand."""
+
+    def budget_standings(self, budgets: Sequence[Budget]) -> list[BudgetStanding]:
+        """How each budget stands now."""
+        now = self._clock()
+        with self._database.reading() as connection:
+            return [read_standing(connection, budget, now=now) for budget in budgets]

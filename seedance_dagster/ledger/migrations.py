@@ -1,0 +1,26 @@
+"""From an older schema to today's, one step a version, in the transaction that opens the ledger."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.schema import orders
+
+_STEPS: dict[int, tuple[str, ...]] = {
+    2: (
+        "ALTER TABLE seedance_orders ADD COLUMN booked_at TIMESTAMP",
+        "ALTER TABLE seedance_orders ADD COLUMN vendor_logs JSON",
+        "UPDATE seedance_orders SET booked_at = accepted_at",
+    ),
+}
+_NEW_INDEXES = {2: ("seedance_orders_by_booking",)}
+
+
+def migrate(connection: sa.Connection, *, found: int, wanted: int) -> None:
+    """Bring the tables from version `found` to `wanted`; all or nothing with the caller's transaction."""
+    for version in range(found + 1, wanted + 1):
+        for statement in _STEPS[version]:
+            connection.exec_driver_sql(statement)
+        for index in orders.indexes:
+            if index.name in _NEW_INDEXES.get(version, ()):
+                index.create(connection)

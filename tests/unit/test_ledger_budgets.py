@@ -1,0 +1,172 @@
+"""Budgets: reserved when an order is accepted, settled when the vendor is done, never crossed."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+import sqlalchemy as sa
+
+from seedance_dagster.ledger import Asking, Budget, BudgetExceededError, Ledger, NewOrder, Outcome, State
+from seedance_dagster.ledger.schema import orders, schema_version
+from seedance_dagster.prompts.budgets import Window
+
+ASKING = Asking(cause="c", run_id="r")
+DAY = Budget(window=Window.DAY, points=10_000_000)
+
+
+@pytest.fixture
+def submitted(ledger, new_order, clock):
+    """Accepts one order within a budget and brings it to the vendor."""
+
+    def make(partition: str = "cat", *, held: int = 4_000_000, retries: int = 1):
+        [(order, _)] = ledger.accept([new_order(partition, retries=retries)], ASKING)
+        [claimed] = ledger.claim("w", limit=1, max_in_flight=None, only=[order.order_id])
+        task = {"task_id": f"t-{partition}", "points_held": held}
+        return ledger.submitted(claimed, actor="w", due_at=clock(), task=task)
+
+    return make
+
+
+def used(ledger: Ledger, budget: Budget = DAY) -> tuple[int, int]:
+    [standing] = ledger.budget_standings([budget])
+    return standing.reserved, standing.spent
+
+
+def test_a_run_that_would_cross_a_budget_accepts_nothing(ledger, new_order):
+    """All or nothing, and the refusal names estimate, limit, reserved, spent and how many would fit."""
+    ledger.accept([new_order("first")], ASKING, [DAY])
+    with pytest.raises(BudgetExceededError) as caught:
+        ledger.accept([new_order(f"p{n}") for n in range(3)], ASKING, [DAY])
+    assert str(caught.value) == (
+        "3 new videos are estimated at 1.2 USD and do not fit the budget of 1 USD a day: "
+        "0.4 USD reserved, 0 USD spent, 0.6 USD left; the first 1 of them would fit"
+    )
+    assert caught.value.fitting == 1
+    assert len(ledger.find()) == 1
+    assert used(ledger) == (4_000_000, 0)
+
+
+def test_what_fits_to_the_point_is_accepted(ledger, new_order):
+    """The limit itself may be reached, and joined or reused orders need no money."""
+    exact = dataclasses.replace(DAY, points=8_000_000)
+    ledger.accept([new_order("a"), new_order("b")], ASKING, [exact])
+    [(_, outcome)] = ledger.accept([new_order("a")], ASKING, [exact])
+    assert outcome is Outcome.JOINED
+    with pytest.raises(BudgetExceededError):
+        ledger.accept([new_order("c", estimated_points=1)], ASKING, [exact])
+
+
+def test_a_hold_above_the_estimate_counts(ledger, submitted):
+    """What the vendor holds is reserved when it is more than was estimated."""
+    submitted(held=6_000_000)
+    assert used(ledger) == (6_000_000, 0)
+
+
+def test_the_terminal_state_settles(ledger, submitted):
+    """A finished task counts with its charge, a failed one with nothing, a refused one with its penalty."""
+    done, refused, failed = submitted("done"), submitted("refused"), submitted("failed", retries=0)
+    ledger.succeeded(done, actor="w", task={"points_charged": 3_000_000, "points_held": 0})
+    task = {"points_charged": 40_000, "points_held": 0}
+    ledger.ended(refused, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
+    task = {"points_charged": 0, "points_held": 0}
+    ledger.ended(failed, State.FAILED, actor="w", error_class="vendor", reason="oops", task=task)
+    assert used(ledger) == (0, 3_040_000)
+
+
+def test_an_untold_charge_is_not_booked_as_free(ledger, submitted):
+    """A finished task whose charge is unknown counts with its estimate."""
+    ledger.succeeded(submitted(), actor="w", task={"points_charged": None, "points_held": 0})
+    assert used(ledger) == (0, 4_000_000)
+
+
+def test_the_next_attempt_takes_the_place_of_the_first(ledger, submitted, clock):
+    """A retry is reserved on the day its first attempt was accepted on, so that no later day is crossed."""
+    first = submitted()
+    clock.forward(days=1)
+    _, again = ledger.ended(
+        first,
+        State.FAILED,
+        actor="w",
+        error_class="vendor",
+        reason="oops",
+        task={"points_charged": 0, "points_held": 0},
+        retry_at=clock(),
+    )
+    assert again.booked_at == first.booked_at
+    assert used(ledger) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("window", "span", "left"),
+    [
+        (Window.DAY, {"days": 1}, 0),
+        (Window.MONTH, {"days": 20}, 4_000_000),
+        (Window.MONTH, {"days": 25}, 0),
+        (Window.TOTAL, {"days": 4000}, 4_000_000),
+    ],
+)
+def test_a_window_ends_in_utc(ledger, new_order, clock, window, span, left):
+    """The clock stands at 6 April, 18:00 UTC: days end at midnight, months on the first, all time never."""
+    ledger.accept([new_order()], ASKING)
+    clock.forward(**span)
+    assert used(ledger, Budget(window=window, points=10**9)) == (left, 0)
+
+
+def test_a_set_has_a_budget_of_its_own(ledger, new_order):
+    """Another set's money does not count in it, all sets' money counts in the common one."""
+    own = Budget(window=Window.TOTAL, points=5_000_000, prompt_set="spots")
+    ledger.accept([new_order("x", prompt_set="other")], ASKING, [DAY])
+    ledger.accept([new_order("y")], ASKING, [DAY, own])
+    assert (used(ledger, own), used(ledger)) == ((4_000_000, 0), (8_000_000, 0))
+    with pytest.raises(BudgetExceededError, match=r"budget of prompt set spots of 0\.5 USD in all"):
+        ledger.accept([new_order("z", estimated_points=2_000_000)], ASKING, [DAY, own])
+
+
+def test_sixteen_processes_cannot_cross_a_budget(ledger_url, new_order):
+    """Sixteen processes that accept at once stop at the limit to the point, on each database."""
+    Ledger.open(ledger_url).close()
+    jobs = [(ledger_url, new_order(f"p{n}", estimated_points=3_000_000)) for n in range(16)]
+    with ProcessPoolExecutor(16, mp_context=get_context("forkserver")) as pool:
+        accepted = list(pool.map(_accept, jobs))
+    assert sum(accepted) == 10 * 3
+    ledger = Ledger.open(ledger_url)
+    assert used(ledger, dataclasses.replace(DAY, points=100_000_000)) == (90_000_000, 0)
+    ledger.close()
+
+
+def _accept(job: tuple[str, NewOrder]) -> int:
+    url, new = job
+    ledger = Ledger.open(url)
+    count = 0
+    for number in range(5):
+        wanted = dataclasses.replace(new, partition=f"{new.partition}-{number}")
+        try:
+            ledger.accept([wanted], ASKING, [Budget(window=Window.DAY, points=92_000_000)])
+        except BudgetExceededError:
+            continue
+        count += 1
+    ledger.close()
+    return count
+
+
+def test_a_ledger_of_version_1_is_brought_up_to_date(ledger_url, new_order):
+    """Its orders stay, and count for the day on which they were accepted."""
+    ledger = Ledger.open(ledger_url)
+    ledger.accept([new_order()], ASKING)
+    ledger.close()
+    engine = sa.create_engine(ledger_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP INDEX seedance_orders_by_booking"))
+        for column in ("booked_at", "vendor_logs"):
+            connection.execute(sa.text(f"ALTER TABLE seedance_orders DROP COLUMN {column}"))
+        connection.execute(schema_version.update().values(version=1))
+    engine.dispose()
+    again = Ledger.open(ledger_url)
+    [order] = again.find()
+    assert order.booked_at == order.accepted_at
+    assert used(again) == (4_000_000, 0)
+    again.close()
+    assert {index.name for index in orders.indexes} >= {"seedance_orders_by_booking"}
