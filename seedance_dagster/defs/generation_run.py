@@ -120,7 +120,7 @@ class GenerationRun:
                 prompt_set=self.prompt_set.name,
                 options=self.config.options(),
                 cause=self._cause,
-                run_id=self.context.run_id,
+                run_id=self.context.run.run_id,
             )
         except AcceptError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
@@ -168,7 +168,7 @@ class GenerationRun:
         self.missing |= {order.partition: "the run ended before its video was there" for order in waiting}
         self.context.log.info(f"waiting for {len(waiting)} videos")
         ids = [order.order_id for order in waiting]
-        owner = f"run {self.context.run_id}"
+        owner = f"run {self.context.run.run_id}"
         try:
             with in_background(lambda: advance(self.services, owner=owner, only=ids)) as events:
                 for event in events:

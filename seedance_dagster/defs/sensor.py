@@ -6,7 +6,7 @@ import time
 import dagster as dg
 
 from seedance_dagster.api.errors import AuthenticationError, SeedanceError
-from seedance_dagster.defs.jobs import ADVANCE_JOB, ADVANCE_LEASE, advance_generations
+from seedance_dagster.defs.jobs import ADVANCE_JOB, ADVANCE_LEASE
 from seedance_dagster.defs.partitions import sync_all
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -34,7 +34,7 @@ def build_sensor(source: PromptSource, status: dg.DefaultSensorStatus) -> dg.Sen
 
     @dg.sensor(
         name="seedance_sensor",
-        job=advance_generations,
+        job_name=ADVANCE_JOB,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=status,
         description="Keeps partitions in step with the prompt sets, polls tasks, starts runs that collect.",
