@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from seedance_dagster.defs.failures import in_words
 from seedance_dagster.defs.generation_run import GenerationConfig, GenerationRun
 from seedance_dagster.defs.metadata import AssetEvent
 from seedance_dagster.defs.naming import CODE_VERSION, PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
@@ -14,8 +15,6 @@ from seedance_dagster.defs.resources import (
     open_services,
 )
 from seedance_dagster.defs.sources import PromptSource
-from seedance_dagster.ledger.errors import LedgerError
-from seedance_dagster.prompts.problems import PromptSetError
 
 _DESCRIPTIONS = {
     PROMPTS: "Validated requests, each with its estimated cost. Costs nothing to materialize.",
@@ -60,14 +59,9 @@ def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
         video_store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[AssetEvent]:
-        try:
+        with in_words():
             prompt_set = source.load_set(name)
-        except (PromptSetError, ValueError) as error:
-            raise dg.Failure(f"nothing was accepted:\n{error}", allow_retries=False) from None
-        try:
             with open_services(context.instance, seedance, video_store, ledger) as services:
                 yield from GenerationRun(context, config, services, prompt_set).events()
-        except LedgerError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
 
     return generation

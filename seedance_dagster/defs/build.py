@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -14,15 +13,14 @@ from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.defs.jobs import advance_generations
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.sensor import build_sensor
-from seedance_dagster.defs.sources import PromptSource
-from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.defs.sources import PromptSets, PromptSource
 from seedance_dagster.prompts.problems import format_problems
 
 _log = logging.getLogger("seedance_dagster")
 
 
 def build_seedance_definitions(
-    prompt_sets: str | Path | Sequence[PromptSet],
+    prompt_sets: PromptSets,
     *,
     seedance: SeedanceResource,
     video_store: VideoStoreResource,
@@ -33,7 +31,8 @@ def build_seedance_definitions(
 
     Args:
         prompt_sets: A file, a folder or an s3:// location, read anew at each run and tick; or sets
-            made in Python. Files with errors are left out and reported; the others load.
+            that stay as they are, loaded before or made in Python. What has errors is left out and
+            reported; the others load.
         seedance: The vendor's API.
         video_store: Where videos go.
         ledger: What was ordered and paid; by default SQLite under `$DAGSTER_HOME`.

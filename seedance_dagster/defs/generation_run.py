@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -11,12 +13,13 @@ from seedance_dagster.api.prices import points_to_usd, usd_to_points
 from seedance_dagster.defs.metadata import AssetEvent, reasons_table
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key
 from seedance_dagster.defs.reporting import Reporter
-from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accept, quote
+from seedance_dagster.generation.accept import AcceptOptions, accept, quote
 from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.engine import advance
 from seedance_dagster.generation.events import Accepted, Delayed, Ended, Outcome, Stored, Submitted
 from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger.acceptance import Asking, standing_order
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
@@ -43,7 +46,7 @@ class GenerationConfig(dg.Config):
         """The same for the engine; raises `dg.Failure` for an amount that is none."""
         points = None
         if self.max_cost_usd is not None:
-            if not self.max_cost_usd > 0:
+            if not 0 < self.max_cost_usd < math.inf:
                 raise dg.Failure(
                     f"max_cost_usd must be a positive number of USD, not {self.max_cost_usd}",
                     allow_retries=False,
@@ -76,6 +79,7 @@ class GenerationRun:
         Raises:
             dg.Failure: Nothing was accepted, or some partitions have no video; each is named.
         """
+        self.config.options()  # before anything is told
         keys = list(self.context.partition_keys)
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         if self._selected(PROMPTS):
@@ -86,25 +90,25 @@ class GenerationRun:
             self._tell_costs(wanted)
             return
         if self._selected(TASKS) or self._selected(VIDEOS):
-            orders = self._removed(keys)
-            orders += self._accept(wanted) if self._selected(TASKS) else self._standing(wanted)
-            yield from self._follow(orders)
+            answers = self._removed(keys)
+            if self._selected(TASKS):
+                answers += self._accept(wanted)
+            else:
+                answers += self._standing({each.key: each.fingerprint for each in wanted})
+            yield from self._follow(answers)
         self._fail_if_missing(len(keys))
 
     def _selected(self, asset: str) -> bool:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
 
     def _tell_costs(self, wanted: list[PromptPartition]) -> None:
-        try:
-            quotes = quote(
-                self.services,
-                wanted,
-                prompt_set=self.prompt_set.name,
-                options=self.config.options(),
-                cause=self._cause,
-            )
-        except AcceptError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
+        quotes = quote(
+            self.services,
+            wanted,
+            prompt_set=self.prompt_set.name,
+            options=self.config.options(),
+            cause=self._cause,
+        )
         new = [each for each in quotes if each.outcome is Outcome.ACCEPTED]
         total = points_to_usd(sum(each.estimate.points for each in new))
         self.context.log.info(
@@ -113,40 +117,43 @@ class GenerationRun:
         )
 
     def _accept(self, wanted: list[PromptPartition]) -> list[Accepted]:
-        try:
-            answers = accept(
-                self.services,
-                wanted,
-                prompt_set=self.prompt_set.name,
-                options=self.config.options(),
-                cause=self._cause,
-                run_id=self.context.run.run_id,
-            )
-        except AcceptError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
+        answers = accept(
+            self.services,
+            wanted,
+            prompt_set=self.prompt_set.name,
+            options=self.config.options(),
+            cause=self._cause,
+            run_id=self.context.run.run_id,
+        )
         counts = {outcome.value: sum(each.outcome is outcome for each in answers) for outcome in Outcome}
         said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
         self.context.log.info(f"{len(answers)} prompts: {said or 'nothing to do'}")
         return answers
-
-    def _standing(self, wanted: list[PromptPartition]) -> list[Accepted]:
-        """Orders made earlier; without `tasks` in the selection nothing is ordered."""
-        latest = self.services.ledger.latest(self.prompt_set.name)
-        found = []
-        for partition in wanted:
-            order = latest.get(partition.key)
-            if order is None or order.fingerprint != partition.fingerprint:
-                self.missing[partition.key] = "not ordered yet: select tasks as well as videos"
-            else:
-                found.append(_as_standing(order))
-        return found
 
     def _removed(self, keys: list[str]) -> list[Accepted]:
         """Prompts that left their file: what was ordered is still brought home, nothing is ordered."""
         gone = [key for key in keys if key not in self.prompt_set.partitions]
         latest = self.services.ledger.latest(self.prompt_set.name) if gone else {}
         self.missing |= {key: "this prompt is no longer in its file" for key in gone if key not in latest}
-        return [_as_standing(latest[key]) for key in gone if key in latest]
+        return self._standing({key: latest[key].fingerprint for key in gone if key in latest})
+
+    def _standing(self, fingerprints: Mapping[str, str]) -> list[Accepted]:
+        """What earlier orders answer for partitions with these fingerprints; nothing is ordered."""
+        if not fingerprints:
+            return []
+        made: defaultdict[str, list[Order]] = defaultdict(list)
+        for order in self.services.ledger.find(prompt_set=self.prompt_set.name):
+            if fingerprints.get(order.partition) == order.fingerprint:
+                made[order.partition].append(order)
+        nobody = Asking(cause="", run_id=self.context.run.run_id)
+        found = []
+        for key in fingerprints:
+            if key not in made:
+                self.missing[key] = "not ordered yet: select tasks as well as videos"
+                continue
+            order, outcome = standing_order(made[key], nobody) or (made[key][-1], Outcome.DECLINED)
+            found.append(Accepted(order, outcome))
+        return found
 
     def _follow(self, answers: list[Accepted]) -> Iterator[AssetEvent]:
         waiting: list[Order] = []
@@ -196,8 +203,9 @@ class GenerationRun:
         text = "\n".join(f"{partition}: {reason}" for partition, reason in named)
         more = len(self.missing) - len(named)
         text += f"\n... and {more} more, see the table" if more else ""
+        lack = "have no video" if self._selected(VIDEOS) else "were not accepted"
         raise dg.Failure(
-            f"{len(self.missing)} of {asked} prompts have no video; the others are not affected:\n{text}",
+            f"{len(self.missing)} of {asked} prompts {lack}; the others are not affected:\n{text}",
             metadata={"missing": reasons_table(self.missing)},
             allow_retries=False,
         )
@@ -211,12 +219,6 @@ class GenerationRun:
         """What asked: the backfill, or the run that this one retries, or this run."""
         run = self.context.run
         return run.tags.get(_BACKFILL_TAG) or run.root_run_id or run.run_id
-
-
-def _as_standing(order: Order) -> Accepted:
-    if order.state is State.STORED:
-        return Accepted(order, Outcome.REUSED)
-    return Accepted(order, Outcome.JOINED if order.state in OPEN else Outcome.DECLINED)
 
 
 def _reason(order: Order) -> str:

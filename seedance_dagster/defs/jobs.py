@@ -7,6 +7,7 @@ from threading import Thread
 
 import dagster as dg
 
+from seedance_dagster.defs.failures import in_words
 from seedance_dagster.defs.metadata import AssetEvent
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.defs.resources import (
@@ -19,7 +20,7 @@ from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.engine import advance
 from seedance_dagster.generation.events import Delayed, Ended, Stored, Submitted
 from seedance_dagster.generation.services import Services
-from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError
+from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
 
 ADVANCE_JOB = "advance_generations"
@@ -41,16 +42,13 @@ def advance_op(
     ledger: LedgerResource,
 ) -> Iterator[AssetEvent]:
     """Advance everything that is due; another such run makes this one end at once."""
-    try:
-        with open_services(context.instance, seedance, video_store, ledger) as services:
-            owner = f"run {context.run_id}"
-            with _holding(services.ledger, owner) as held:
-                if not held:
-                    context.log.info("another run advances the generations already; nothing to do")
-                    return
-                yield from _advance(context, services, owner)
-    except LedgerError as error:
-        raise dg.Failure(str(error)) from None
+    with in_words(), open_services(context.instance, seedance, video_store, ledger) as services:
+        owner = f"run {context.run_id}"
+        with _holding(services.ledger, owner) as held:
+            if not held:
+                context.log.info("another run advances the generations already; nothing to do")
+                return
+            yield from _advance(context, services, owner)
 
 
 def _advance(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[AssetEvent]:

@@ -12,6 +12,7 @@ from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, version_tags
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.prompts.models import PromptPartition
+from seedance_dagster.store.manifest import bare_url
 from seedance_dagster.store.s3 import VideoStore
 
 AssetEvent = dg.AssetMaterialization | dg.AssetObservation
@@ -21,7 +22,11 @@ def prompt_materialization(
     prompt_set: str, partition: PromptPartition, estimated_points: int
 ) -> dg.AssetMaterialization:
     """A validated request and its estimated cost."""
-    request = partition.request.model_dump(mode="json", exclude_none=True)
+    request = {
+        # Reference URLs without their query, as in the manifest: it may hold a signature.
+        name: [bare_url(url) for url in value] if isinstance(value, list) else value
+        for name, value in partition.request.model_dump(mode="json", exclude_none=True).items()
+    }
     return dg.AssetMaterialization(
         asset_key=asset_key(prompt_set, PROMPTS),
         partition=partition.key,
@@ -71,9 +76,10 @@ def video_event(
         "seedance/fingerprint": order.fingerprint,
         "seedance/attempt": order.attempt,
         "seedance/cost_usd": _usd(order.points_charged or 0),
-        "seedance/points_consumed": order.points_charged,
+        "seedance/points_consumed": order.points_charged or 0,
         "seedance/estimated_cost_usd": _usd(order.estimated_points),
-        "seedance/duration_s": order.duration_s,
+        # SQLite hands a whole number back as an int; one name keeps one type.
+        "seedance/duration_s": None if order.duration_s is None else float(order.duration_s),
         "seedance/width": order.width,
         "seedance/height": order.height,
         "seedance/queue_s": _seconds(order, "vendor_created_at", "vendor_started_at"),

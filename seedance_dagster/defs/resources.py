@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import dagster as dg
+from botocore.exceptions import BotoCoreError
 from dagster_aws.s3 import S3Resource
 from pydantic import Field, SecretStr
 
@@ -15,7 +16,7 @@ from seedance_dagster.defs.environment import DEFAULT_BASE_URL, default_ledger_u
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.store.s3 import StoreError, VideoStore
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -68,8 +69,12 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         return f"VideoStoreResource('{self.bucket}/{self.prefix}')"
 
     def open_store(self) -> VideoStore:
-        """The store on a new S3 client."""
-        return VideoStore(self.s3.get_client(), self.bucket, self.prefix)
+        """The store on a new S3 client; raises `StoreError` for settings that boto3 cannot use."""
+        try:
+            client = self.s3.get_client()
+        except (BotoCoreError, ValueError) as error:
+            raise StoreError(f"S3 cannot be reached with these settings: {error}") from None
+        return VideoStore(client, self.bucket, self.prefix)
 
 
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
@@ -104,8 +109,15 @@ def policy_for(base_url: str, *, max_in_flight: int | None, off_peak_only: bool)
     return Policy(
         max_in_flight=max_in_flight,
         off_peak_only=off_peak_only,
-        allow_private_hosts=urlsplit(base_url).hostname in _LOOPBACK,
+        allow_private_hosts=_is_on_this_machine(base_url),
     )
+
+
+def _is_on_this_machine(base_url: str) -> bool:
+    try:
+        return urlsplit(base_url).hostname in _LOOPBACK
+    except ValueError:
+        return False  # the client says what is wrong with it
 
 
 @contextmanager
@@ -115,7 +127,7 @@ def open_services(
     video_store: VideoStoreResource,
     ledger: LedgerResource,
 ) -> Iterator[Services]:
-    """The engine's surroundings from the resources; raises `LedgerError`."""
+    """The engine's surroundings from the resources; raises `LedgerError` and `StoreError`."""
     with ledger.open_ledger(instance) as opened:
         yield Services(
             ledger=opened,
