@@ -43,12 +43,13 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class RawSet:
-    """A file's content before any rule was looked at."""
+    """A file's content before any rule for prompts was looked at."""
 
     name: str
     source: str
     rows: Sequence[Row]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    budgets: Mapping[str, int] = field(default_factory=dict)
 
 
 def assemble(raw: RawSet, *, limits: Limits, prices: PriceBook) -> tuple[PromptSet | None, list[Problem]]:
@@ -78,7 +79,7 @@ def assemble(raw: RawSet, *, limits: Limits, prices: PriceBook) -> tuple[PromptS
             prompts.append(prompt)
     if any(problem.severity == "error" for problem in problems):
         return None, problems
-    return PromptSet(raw.name, tuple(prompts), raw.source), problems
+    return PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets), problems
 
 
 def _ids(rows: Sequence[Row]) -> list[str]:

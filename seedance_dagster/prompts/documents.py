@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, RawSet, Row
+from seedance_dagster.prompts.budgets import read_budgets
 from seedance_dagster.prompts.problems import Problem
 
-_SET_FIELDS = ("name", "defaults", "prompts")
+_SET_FIELDS = ("name", "budget_usd", "defaults", "prompts")
 
 
 class UnreadableError(Exception):
@@ -61,10 +62,15 @@ def read_document(document: Any, source: str) -> tuple[RawSet | None, list[Probl
         for name in document
         if name not in _SET_FIELDS
     ]
-    name, defaults, prompts = (document.get(each) for each in _SET_FIELDS)
+    name, defaults, prompts = (document.get(each) for each in ("name", "defaults", "prompts"))
     defaults = {} if defaults is None else defaults
     if not isinstance(name, str):
         problems.append(problem("name", "a prompt set needs a name"))
+    budgets: Mapping[str, int] = {}
+    if "budget_usd" in document:
+        budgets = read_budgets(
+            document["budget_usd"], lambda field, message: problems.append(problem(field, message))
+        )
     if not isinstance(defaults, Mapping):
         problems.append(problem("defaults", f"must be names with values, not {_kind(defaults)}"))
         defaults = {}
@@ -84,7 +90,7 @@ def read_document(document: Any, source: str) -> tuple[RawSet | None, list[Probl
     if not isinstance(name, str) or not isinstance(prompts, list) or (not rows and prompts):
         return None, problems
     clean = {str(key): value for key, value in defaults.items() if value is not None}
-    return RawSet(name=name, source=source, rows=rows, defaults=clean), problems
+    return RawSet(name=name, source=source, rows=rows, defaults=clean, budgets=budgets), problems
 
 
 def _kind(value: Any) -> str:

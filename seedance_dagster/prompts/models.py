@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.prompts.budgets import check_budgets
 from seedance_dagster.prompts.fingerprint import fingerprint
 from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE
 
@@ -56,9 +58,10 @@ class PromptSet:
         name: Lower-case letters, digits and `_`; the first part of its asset keys.
         prompts: The prompts.
         source: Where they come from, for people.
+        budgets: Points that its orders may cost, by window: "day" or "month" in UTC, "total" for all time.
 
     Raises:
-        ValueError: The name or an id is not allowed, or an id stands twice.
+        ValueError: The name, an id or a budget is not allowed, or an id stands twice.
 
     Example:
         >>> from seedance_dagster.api.wire import Mode
@@ -70,6 +73,7 @@ class PromptSet:
     name: str
     prompts: tuple[Prompt, ...]
     source: str = "Python"
+    budgets: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check what partition keys and asset keys need."""
@@ -84,6 +88,7 @@ class PromptSet:
             twice = next(each for each in ids if ids.count(each) > 1)
             msg = f"the id {twice!r} stands twice in {self.name}"
             raise ValueError(msg)
+        check_budgets(self.budgets)
 
     @cached_property
     def partitions(self) -> dict[str, PromptPartition]:
