@@ -29,6 +29,9 @@ class Limits(BaseModel):
         audio_formats: File extensions.
         max_input_video_s: All input videos together, in seconds.
         max_audio_s: One audio reference, in seconds.
+        peak_start_hour_utc: Hour of the day at which peak traffic begins.
+        peak_end_hour_utc: Hour at which it is over.
+        refusal_tiers: Violations of a UTC day from which on the penalty is higher.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +49,9 @@ class Limits(BaseModel):
     audio_formats: tuple[str, ...]
     max_input_video_s: float
     max_audio_s: float
+    peak_start_hour_utc: int
+    peak_end_hour_utc: int
+    refusal_tiers: tuple[int, ...]
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:

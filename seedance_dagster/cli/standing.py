@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.generation.gate import Gate
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import AT_VENDOR, OPEN, Order, State
 
-_LATE = timedelta(hours=12)  # peak queues alone last up to six
 _BROKEN_TRANSFERS = 3
-_NEEDS_SOMEBODY = ("credits", "credentials")
 
 
 @dataclass(frozen=True)
@@ -51,29 +50,32 @@ class Standing:
         spent_usd: Charged so far.
         outstanding_usd: Held or estimated for what is open.
         time_left: None while nothing is known of how long such tasks take.
-        paused: Why nothing is submitted just now, in words.
+        penalties_usd: The part of what was spent that was charged for refused prompts.
+        waits: Why nothing, or less than the plan allows, is submitted just now, in words.
         problems: What will not get better by itself.
     """
 
     counts: tuple[SetCount, ...]
     open: tuple[OpenOrder, ...]
     spent_usd: Decimal
+    penalties_usd: Decimal
     outstanding_usd: Decimal
     time_left: timedelta | None
-    paused: tuple[str, ...]
+    waits: tuple[str, ...]
     problems: tuple[str, ...]
 
 
 def read_standing(
-    ledger: Ledger, *, now: datetime, prompt_set: str | None = None, at_once: int | None = None
+    ledger: Ledger, *, now: datetime, gate: Gate, stale_after: timedelta, prompt_set: str | None = None
 ) -> Standing:
     """Read how things stand.
 
     Args:
         ledger: The ledger.
         now: The present, in UTC.
+        gate: What may be sent, and why not more.
+        stale_after: How long a task may be at work before that is a problem.
         prompt_set: Look at this set only.
-        at_once: Tasks that the vendor may work on at once; None: as many as there are now.
     """
     counts = {
         key: count for key, count in ledger.counts().items() if prompt_set is None or key[0] == prompt_set
@@ -83,7 +85,6 @@ def read_standing(
         OpenOrder(order, now - order.accepted_at, points_to_usd(order.points_held or order.estimated_points))
         for order in sorted(found, key=lambda order: (order.accepted_at, order.order_id))
     )
-    paused = tuple(ledger.paused())
     latest = [
         order for name in sorted({name for name, _ in counts}) for order in ledger.latest(name).values()
     ]
@@ -99,13 +100,13 @@ def read_standing(
         ),
         open=still_open,
         spent_usd=points_to_usd(sum(count.points_charged for count in counts.values())),
-        outstanding_usd=sum((each.usd for each in still_open), Decimal(0)),
-        time_left=_time_left(ledger, found, at_once),
-        paused=paused,
-        problems=(
-            *(reason for reason in paused if reason.startswith(_NEEDS_SOMEBODY)),
-            *_problems(latest, now),
+        penalties_usd=points_to_usd(
+            sum(count.points_charged for (_, state), count in counts.items() if state is State.REJECTED)
         ),
+        outstanding_usd=sum((each.usd for each in still_open), Decimal(0)),
+        time_left=_time_left(ledger, found, gate.places),
+        waits=gate.reasons,
+        problems=(*gate.problems, *_problems(latest, now - stale_after)),
     )
 
 
@@ -128,14 +129,18 @@ def _time_left(ledger: Ledger, found: Iterable[Order], at_once: int | None) -> t
     return timedelta(seconds=work / min(side_by_side, len(rendering)))
 
 
-def _problems(latest: Iterable[Order], now: datetime) -> Iterable[str]:
+def _problems(latest: Iterable[Order], stale_before: datetime) -> Iterable[str]:
     for order in latest:
         where = f"{order.prompt_set}/{order.partition}"
         if order.state in (State.REJECTED, State.FAILED):
             yield f"{where} has no video, it was {order.state}: {order.error_message or 'no reason given'}"
         elif order.state is State.UNCERTAIN:
-            yield f"{where}: whether it was ordered is unknown, {order.error_message or 'the reply was lost'}"
-        elif order.state is State.SUBMITTED and order.submitted_at and now - order.submitted_at > _LATE:
+            why = order.error_message or "the reply was lost"
+            yield (
+                f"{where}: whether it was ordered is unknown (order {order.order_id}), {why}; it is not sent "
+                "again before that is settled, see docs/operations.md"
+            )
+        elif order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < stale_before:
             yield f"{where}: task {order.task_id} is at work since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
         elif order.state is State.SUCCEEDED and order.transfer_failures >= _BROKEN_TRANSFERS:
             yield (

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.cli.budgets import budgets_as_json
 from seedance_dagster.cli.output import console, say_json, span, table, usd
 from seedance_dagster.cli.standing import Standing, read_standing
 from seedance_dagster.cli.surroundings import project_environ
 from seedance_dagster.defs.environment import SeedanceEnvironment
-from seedance_dagster.generation.account import PLAN_LIMIT
+from seedance_dagster.generation.gate import read_gate
+from seedance_dagster.ledger.budgets import BudgetStanding
 from seedance_dagster.ledger.ledger import Ledger
 
 _SHOWN = 20
@@ -29,19 +33,24 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
     """
     environment = SeedanceEnvironment.from_environ(project_environ())
     with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
-        limits = (environment.max_in_flight, ledger.learned(PLAN_LIMIT))
-        at_once = min((limit for limit in limits if limit is not None), default=None)
-        standing = read_standing(ledger, now=datetime.now(UTC), prompt_set=prompt_set, at_once=at_once)
+        now, policy = datetime.now(UTC), environment.policy()
+        standing = read_standing(
+            ledger,
+            now=now,
+            gate=read_gate(ledger, policy, Limits.load(), now=now),
+            stale_after=timedelta(seconds=policy.stale_after_s),
+            prompt_set=prompt_set,
+        )
+        budgets = ledger.budget_standings(policy.budgets)
         label = ledger.label
     if as_json:
-        say_json(_as_json(standing, label))
+        say_json(_as_json(standing, label) | {"budgets": budgets_as_json(budgets)})
     else:
-        _show(standing, label)
+        _show(standing, budgets, label)
     click.get_current_context().exit(1 if standing.problems else 0)
 
 
-def _show(standing: Standing, label: str) -> None:
-
+def _show(standing: Standing, budgets: Sequence[BudgetStanding], label: str) -> None:
     told = console()
     if not standing.counts:
         told.print(f"Nothing was ordered yet, says the ledger {label}", markup=False)
@@ -61,11 +70,15 @@ def _show(standing: Standing, label: str) -> None:
             oldest.add_row(name, each.order.state, each.order.task_id or "", span(each.age), usd(each.usd))
         told.print(oldest)
     left = "unknown until one such video is there" if standing.time_left is None else span(standing.time_left)
-    told.print(f"Spent        {usd(standing.spent_usd)} USD")
+    penalties = standing.penalties_usd
+    part = f", {usd(penalties)} USD of it as penalties for refused prompts" if penalties else ""
+    told.print(f"Spent        {usd(standing.spent_usd)} USD{part}")
     told.print(f"Outstanding  {usd(standing.outstanding_usd)} USD for {len(standing.open)} orders")
     told.print(f"Time left    {left}")
-    for reason in standing.paused:
-        told.print(f"Paused       {reason}", markup=False)
+    for budget in budgets:
+        told.print(f"Budget       {budget}", markup=False)
+    for reason in standing.waits:
+        told.print(f"Waits        {reason}", markup=False)
     for problem in standing.problems:
         told.print(f"Problem      {problem}", markup=False, style="red")
 
@@ -89,8 +102,9 @@ def _as_json(standing: Standing, label: str) -> dict[str, Any]:
             for each in standing.open
         ],
         "spent_usd": standing.spent_usd,
+        "penalties_usd": standing.penalties_usd,
         "outstanding_usd": standing.outstanding_usd,
         "time_left_s": None if standing.time_left is None else round(standing.time_left.total_seconds()),
-        "paused": standing.paused,
+        "waits": standing.waits,
         "problems": standing.problems,
     }

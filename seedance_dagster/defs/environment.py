@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from seedance_dagster.store.s3 import VideoStore
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
+DEFAULT_MAX_REFUSALS_PER_DAY = 100
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 
 
@@ -38,6 +40,9 @@ class SeedanceEnvironment:
         ledger_url: `SEEDANCE_LEDGER_URL`; by default SQLite under `$DAGSTER_HOME`.
         max_in_flight: `SEEDANCE_MAX_IN_FLIGHT`; None for the account's own limit.
         off_peak_only: `SEEDANCE_OFF_PEAK_ONLY`.
+        max_refusals_per_day: `SEEDANCE_MAX_REFUSALS_PER_DAY`.
+        budget_usd_per_day: `SEEDANCE_BUDGET_USD_PER_DAY`; None for no limit.
+        budget_usd_per_month: `SEEDANCE_BUDGET_USD_PER_MONTH`; None for no limit.
     """
 
     api_key: SecretStr
@@ -48,6 +53,9 @@ class SeedanceEnvironment:
     ledger_url: str
     max_in_flight: int | None
     off_peak_only: bool
+    max_refusals_per_day: int
+    budget_usd_per_day: float | None
+    budget_usd_per_month: float | None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -66,13 +74,17 @@ class SeedanceEnvironment:
             ledger_url=environ.get("SEEDANCE_LEDGER_URL") or default_ledger_url(home),
             max_in_flight=_whole_number(environ, "SEEDANCE_MAX_IN_FLIGHT"),
             off_peak_only=_boolean(environ, "SEEDANCE_OFF_PEAK_ONLY"),
+            max_refusals_per_day=_whole_number(environ, "SEEDANCE_MAX_REFUSALS_PER_DAY")
+            or DEFAULT_MAX_REFUSALS_PER_DAY,
+            budget_usd_per_day=_usd(environ, "SEEDANCE_BUDGET_USD_PER_DAY"),
+            budget_usd_per_month=_usd(environ, "SEEDANCE_BUDGET_USD_PER_MONTH"),
         )
 
     def policy(self) -> Policy:
         """The engine's settings."""
         from seedance_dagster.defs.resources import policy_for  # noqa: PLC0415  heavy
 
-        return policy_for(self.base_url, max_in_flight=self.max_in_flight, off_peak_only=self.off_peak_only)
+        return policy_for(self)
 
     def open_client(self) -> SeedanceClient:
         """A new API client; raises `AuthenticationError` without a key."""
@@ -115,6 +127,19 @@ def _whole_number(environ: Mapping[str, str], name: str) -> int | None:
     if not value.isdecimal() or int(value) < 1:
         raise SettingError(f"{name} must be a whole number from 1, not {value!r}")
     return int(value)
+
+
+def _usd(environ: Mapping[str, str], name: str) -> float | None:
+    value = environ.get(name, "").strip()
+    if not value:
+        return None
+    try:
+        amount = float(value)
+    except ValueError:
+        amount = math.nan
+    if not (math.isfinite(amount) and amount > 0):
+        raise SettingError(f"{name} must be a positive number of USD, such as 25 or 12.50, not {value!r}")
+    return amount
 
 
 def _boolean(environ: Mapping[str, str], name: str) -> bool:

@@ -12,10 +12,18 @@ from dagster_aws.s3 import S3Resource
 from pydantic import Field, SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.defs.environment import DEFAULT_BASE_URL, default_ledger_url
+from seedance_dagster.api.prices import usd_to_points
+from seedance_dagster.defs.environment import (
+    DEFAULT_BASE_URL,
+    DEFAULT_MAX_REFUSALS_PER_DAY,
+    SeedanceEnvironment,
+    default_ledger_url,
+)
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.prompts.budgets import Window
 from seedance_dagster.store.s3 import StoreError, VideoStore
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -36,6 +44,17 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
         default=None, gt=0, description="Tasks at once; by default as many as the account allows."
     )
     off_peak_only: bool = Field(default=False, description="Submit only outside 09:00-15:00 UTC.")
+    max_refusals_per_day: int = Field(
+        default=DEFAULT_MAX_REFUSALS_PER_DAY,
+        gt=0,
+        description="Prompts refused in a UTC day after which submitting stops; the vendor's penalty grows.",
+    )
+    budget_usd_per_day: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Hard limit by UTC day."
+    )
+    budget_usd_per_month: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Hard limit by UTC month."
+    )
 
     def __repr__(self) -> str:
         return f"SeedanceResource({self.base_url!r})"
@@ -50,7 +69,7 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
 
     def policy(self) -> Policy:
         """The engine's settings."""
-        return policy_for(self.base_url, max_in_flight=self.max_in_flight, off_peak_only=self.off_peak_only)
+        return policy_for(self)
 
 
 class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
@@ -104,12 +123,19 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
             ledger.close()
 
 
-def policy_for(base_url: str, *, max_in_flight: int | None, off_peak_only: bool) -> Policy:
+def policy_for(settings: SeedanceResource | SeedanceEnvironment) -> Policy:
     """The engine's settings; an API on this machine may give links to this machine."""
+    limits = {Window.DAY: settings.budget_usd_per_day, Window.MONTH: settings.budget_usd_per_month}
     return Policy(
-        max_in_flight=max_in_flight,
-        off_peak_only=off_peak_only,
-        allow_private_hosts=_is_on_this_machine(base_url),
+        max_in_flight=settings.max_in_flight,
+        off_peak_only=settings.off_peak_only,
+        max_refusals_per_day=settings.max_refusals_per_day,
+        budgets=tuple(
+            Budget(window=window, points=usd_to_points(usd))
+            for window, usd in limits.items()
+            if usd is not None
+        ),
+        allow_private_hosts=_is_on_this_machine(settings.base_url),
     )
 
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from seedance_dagster.api.errors import AuthenticationError, SeedanceError
+from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.defs.failures import MENDABLE
 from seedance_dagster.defs.jobs import ADVANCE_JOB, ADVANCE_LEASE
 from seedance_dagster.defs.partitions import sync_all
 from seedance_dagster.defs.resources import (
@@ -15,18 +18,19 @@ from seedance_dagster.defs.resources import (
     open_services,
 )
 from seedance_dagster.defs.sources import PromptSource
-from seedance_dagster.generation.account import PLAN_LIMIT
 from seedance_dagster.generation.demand import demand
 from seedance_dagster.generation.engine import poll_due
+from seedance_dagster.generation.gate import Gate
 from seedance_dagster.generation.services import Services
-from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.reading import Actionable
-from seedance_dagster.prompts.problems import format_problems
+from seedance_dagster.prompts.problems import Problem, format_problems
 
 _INTERVAL_S = 10
-_POLL_BOX_S = 20.0  # a tick must end well within Dagster's 60 s
+_POLL_BOX_S = 20.0  # nothing new is looked at after it
+_POLL_END_S = 35.0  # what hangs is given up: a tick must end well within Dagster's 60 s
 _STARTING_S = 60.0  # a run requested this recently may not hold its lease yet
 _EDITS_A_TICK = 300  # each is an event of about 10 ms
+_PROBLEMS_SAID = 10  # each tick's reason is kept by Dagster
 
 
 def build_sensor(source: PromptSource, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
@@ -48,7 +52,7 @@ def build_sensor(source: PromptSource, status: dg.DefaultSensorStatus) -> dg.Sen
         try:
             with open_services(context.instance, seedance, video_store, ledger) as services:
                 return _tick(context, source, services)
-        except LedgerError as error:
+        except MENDABLE as error:
             return dg.SkipReason(str(error))
 
     return seedance_sensor
@@ -60,59 +64,67 @@ def _tick(
     said: list[str] = []
     loaded = source.load()
     if loaded.errors:
-        said.append("prompt files with errors were left out:\n" + format_problems(loaded.errors))
+        said.append(_left_out(loaded.errors))
+        context.log.warning(said[-1])
     sync_all(context.instance, services.ledger, loaded.sets, services.prices, limit=_EDITS_A_TICK)
-    said += _poll(services)
+    can_work = True
+    try:
+        said += asyncio.run(_poll(services))
+    except SeedanceError as error:  # no usable key or address
+        said.append(str(error))
+        can_work = False
     work = services.ledger.actionable()
-    paused = services.ledger.paused()
-    wanted = demand(work, limit=_limit(services), may_submit=not paused, now=services.clock())
-    if wanted.worth_a_run:
-        if services.ledger.holder(ADVANCE_LEASE) is not None or _just_started(context):
+    gate = services.gate()
+    wanted = demand(work, gate=gate, now=services.clock())
+    if wanted.worth_a_run and can_work:
+        if services.ledger.holder(ADVANCE_LEASE) is not None or _on_its_way(context):
             said.append("a run advances the generations already")
         else:
             request = dg.RunRequest(
                 tags={"seedance/submit": str(wanted.submit), "seedance/collect": str(wanted.collect)}
             )
             return dg.SensorResult(run_requests=[request])
-    said += _waiting_for(work, paused)
+    said += _waiting_for(work, gate)
     return dg.SkipReason("; ".join(said))
 
 
-def _poll(services: Services) -> list[str]:
+async def _poll(services: Services) -> list[str]:
+    """Look at what is due; what went wrong, in words. Raises `SeedanceError` where nobody can be asked."""
     owner = f"sensor {time.time_ns()}"
     try:
-        report = asyncio.run(poll_due(services, owner=owner, time_box_s=_POLL_BOX_S))
-    except AuthenticationError as error:
-        return [str(error)]
-    except SeedanceError as error:
-        return [f"the vendor cannot be asked: {error}"]
+        async with asyncio.timeout(_POLL_END_S):
+            report = await poll_due(services, owner=owner, time_box_s=_POLL_BOX_S)
+    except TimeoutError:
+        return [f"the vendor did not answer within {_POLL_END_S:.0f} s; the next tick asks again"]
     return list(report.troubles[:5])
 
 
-def _limit(services: Services) -> int | None:
-    limits = (services.policy.max_in_flight, services.ledger.learned(PLAN_LIMIT))
-    return min((limit for limit in limits if limit is not None), default=None)
+def _on_its_way(context: dg.SensorEvaluationContext) -> bool:
+    """Whether a run was asked for that does not hold its lease yet.
 
-
-def _just_started(context: dg.SensorEvaluationContext) -> bool:
-    """Whether a run was asked for a moment ago; a killed one, started forever to Dagster, is no obstacle."""
-    records = context.instance.get_run_records(
-        dg.RunsFilter(
-            job_name=ADVANCE_JOB,
-            statuses=[
-                dg.DagsterRunStatus.QUEUED,
-                dg.DagsterRunStatus.NOT_STARTED,
-                dg.DagsterRunStatus.STARTING,
-                dg.DagsterRunStatus.STARTED,
-            ],
-        ),
-        limit=1,
+    A queued run will start; one that was killed, started forever to Dagster, is no obstacle for long.
+    """
+    starting = [
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+    ]
+    lately = datetime.now(UTC) - timedelta(seconds=_STARTING_S)
+    filters = (
+        dg.RunsFilter(job_name=ADVANCE_JOB, statuses=[dg.DagsterRunStatus.QUEUED]),
+        dg.RunsFilter(job_name=ADVANCE_JOB, statuses=starting, created_after=lately),
     )
-    return any(time.time() - record.create_timestamp.timestamp() < _STARTING_S for record in records)
+    return any(context.instance.get_run_records(each, limit=1) for each in filters)
 
 
-def _waiting_for(work: Actionable, paused: list[str]) -> list[str]:
-    said = [f"submitting pauses: {message}" for message in paused]
+def _left_out(errors: Sequence[Problem]) -> str:
+    text = "prompt files with errors were left out:\n" + format_problems(errors[:_PROBLEMS_SAID])
+    more = len(errors) - _PROBLEMS_SAID
+    return f"{text}\n... and {more} more, see `seedance-dagster plan`" if more > 0 else text
+
+
+def _waiting_for(work: Actionable, gate: Gate) -> list[str]:
+    said = list(gate.reasons)
     if work.to_submit:
         said.append(f"{work.to_submit} orders are queued")
     if work.at_vendor:

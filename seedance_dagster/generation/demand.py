@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from seedance_dagster.generation.gate import Gate
 from seedance_dagster.ledger.reading import Actionable
 
 _A_BATCH = 25  # as many are worth a run at once
@@ -28,17 +29,16 @@ class Demand:
     worth_a_run: bool
 
 
-def demand(work: Actionable, *, limit: int | None, may_submit: bool, now: datetime) -> Demand:
+def demand(work: Actionable, *, gate: Gate, now: datetime) -> Demand:
     """Decide.
 
     Args:
         work: What the ledger says.
-        limit: Tasks at once at the vendor; None for no limit.
-        may_submit: False while submitting pauses.
+        gate: What may be sent.
         now: UTC.
     """
-    places = work.to_submit if limit is None else max(0, limit - work.at_vendor)
-    submit = min(work.to_submit, places) if may_submit else 0
+    places = work.to_submit if gate.places is None else max(0, gate.places - work.at_vendor)
+    submit = min(work.to_submit, places)
     ready = submit + work.to_collect + work.to_report
     waited = work.waiting_since is not None and now - work.waiting_since >= _PATIENCE
     alone = work.at_vendor == 0

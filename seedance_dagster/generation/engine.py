@@ -25,6 +25,7 @@ from seedance_dagster.ledger.order import Order
 
 _CHECK_S = 0.1  # how often the end is looked for
 _UPKEEP_S = 2.0  # how often others' work is looked at
+_ASK_ACCOUNT_S = 30.0  # how often a long run asks for limit and balance
 _UNREAD_EVENTS = 100  # workers wait while the reader is further behind
 
 Emit = Callable[[Event], Awaitable[None]]
@@ -186,12 +187,21 @@ async def _run(
 
 
 async def _upkeep(worker: Worker, waiting: Waiting | None, emit: Emit) -> None:
-    """Look after what others left or finished."""
+    """Look after what others left or finished, and say why orders wait."""
     ledger = worker.services.ledger
+    asked, told = time.monotonic(), frozenset[str]()
     while True:
         with contextlib.suppress(LedgerUnavailableError):
             await in_thread(ledger.expire_claims, actor=worker.name)
             await reconcile(worker)
+            if time.monotonic() - asked > _ASK_ACCOUNT_S:
+                asked = time.monotonic()
+                await learn_account(worker)
+            gate = await in_thread(worker.services.gate)
+            if (await in_thread(ledger.actionable)).to_submit:
+                for reason in sorted(set(gate.reasons) - told):
+                    await emit(Delayed(None, reason))
+                told = frozenset(gate.reasons)
             for event in await waiting.look() if waiting is not None else ():
                 await emit(event)
         await asyncio.sleep(_UPKEEP_S)

@@ -28,6 +28,7 @@ from seedance_dagster.api.errors import (
 )
 from seedance_dagster.api.failures import FailureClass, classify_failure
 from seedance_dagster.api.wire import Task, TaskStatus
+from seedance_dagster.generation.gate import CREDENTIALS, CREDITS
 from seedance_dagster.ledger.order import Order, State
 
 _MIN_POLL_S, _MAX_POLL_S = 2.0, 120.0
@@ -87,6 +88,7 @@ def task_columns(task: Task) -> dict[str, Any]:
         "vendor_started_at": task.started_at,
         "vendor_ended_at": task.ended_at,
         "video_url": task.video_url,
+        "vendor_logs": list(task.logs),
     }
 
 
@@ -108,7 +110,8 @@ def after_poll(
     if task.status is TaskStatus.FAILED:
         failure, reason = classify_failure(task)
         refused = failure in (FailureClass.MODERATION, FailureClass.REAL_PERSON)
-        again = failure is FailureClass.VENDOR and order.retries > 0
+        # Only where the points came back: the next attempt takes their place in the budgets.
+        again = failure is FailureClass.VENDOR and order.retries > 0 and not task.points_charged
         return End(
             State.REJECTED if refused else State.FAILED,
             failure.value,
@@ -153,13 +156,13 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
         case InvalidRequestError():
             return End(State.FAILED, FailureClass.INVALID.value, reason, {}, None)
         case InsufficientCreditsError():
-            pause, seconds = "credits", 60.0
+            pause, seconds = CREDITS, 60.0  # longer while the account tells too low a balance
         case PlanLimitError():
             pause, seconds = "plan limit", 5.0
         case RateLimitError():
             pause, seconds = "rate limit", error.retry_after_s or 10.0
         case AuthenticationError():
-            pause, seconds = "credentials", 60.0
+            pause, seconds = CREDENTIALS, 60.0
         case NotSentError():
             pause, seconds = "network", 15.0
         case _:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from seedance_dagster.api.wire import GenerationRequest, Task
 from seedance_dagster.ledger.order import Order
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far our clock and the vendor's may be apart."""
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -25,11 +28,17 @@ class Matches:
     doubtful: frozenset[int]
 
 
-def renders(task: Task, order: Order) -> bool:
-    """True when the task echoes everything that the order's request said."""
+def differences(task: Task, order: Order) -> list[str]:
+    """What a task does not echo as the order's request said it; empty when it renders the order."""
     request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
-    same_type = task.task_type in ("", request["task_type"])
-    return same_type and all(task.input.get(name) == value for name, value in request["input"].items())
+    other_type = ["task_type"] if task.task_type not in ("", request["task_type"]) else []
+    return other_type + [name for name, value in request["input"].items() if task.input.get(name) != value]
+
+
+def may_answer(task: Task, order: Order) -> bool:
+    """True when a task renders an order and is not older than it."""
+    young = task.created_at is None or task.created_at >= order.accepted_at - CLOCK_SKEW
+    return young and not differences(task, order)
 
 
 def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
@@ -45,7 +54,7 @@ def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
     adopted: dict[int, Task] = {}
     free = sorted(tasks, key=lambda task: task.created_at or _LONG_AGO)
     for order in sorted(orders, key=lambda each: (each.claimed_at or _LONG_AGO, each.order_id)):
-        found = next((task for task in free if renders(task, order)), None)
+        found = next((task for task in free if may_answer(task, order)), None)
         if found is not None:
             adopted[order.order_id] = found
             free.remove(found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seedance_dagster.ledger.budgets import Budget
+
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
@@ -12,7 +14,10 @@ class Policy:
     Attributes:
         max_in_flight: Tasks at the vendor at once, over all processes of a ledger; None: the
             account's own limit.
+        budgets: Hard limits for all prompt sets together.
         off_peak_only: Submit only outside the vendor's peak hours (09:00-15:00 UTC).
+        max_refusals_per_day: Refused prompts of a UTC day after which submitting stops.
+        stale_after_s: Seconds after which a task that is still at work is reported.
         attempts: How often vendor trouble may start an order anew, the first time included.
         allow_private_hosts: Download from loopback and private addresses (for the emulator).
         submit_workers: POSTs at once.
@@ -24,7 +29,10 @@ class Policy:
     """
 
     max_in_flight: int | None = None
+    budgets: tuple[Budget, ...] = ()
     off_peak_only: bool = False
+    max_refusals_per_day: int = 100
+    stale_after_s: float = 12 * 3600.0
     attempts: int = 2
     allow_private_hosts: bool = False
     submit_workers: int = 4

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.generation.gate import Gate, read_gate
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.ledger import Ledger
@@ -24,6 +26,7 @@ class Services:
             `AuthenticationError` without a key.
         store: Where videos go.
         prices: What a request will cost.
+        limits: The vendor's rules, its peak hours and penalty steps among them.
         policy: Limits and numbers of workers.
         clock: The wall clock, aware and in UTC.
     """
@@ -32,5 +35,10 @@ class Services:
     open_client: Callable[[], SeedanceClient]
     store: VideoStore
     prices: PriceBook = field(default_factory=PriceBook.load)
+    limits: Limits = field(default_factory=Limits.load)
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = utc_now
+
+    def gate(self) -> Gate:
+        """Whether orders may be sent now, and how many at once; raises `LedgerError`."""
+        return read_gate(self.ledger, self.policy, self.limits, now=self.clock())

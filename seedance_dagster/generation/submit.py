@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import stamina
 
-from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.api.errors import PlanLimitError, SeedanceError
 from seedance_dagster.api.wire import GenerationRequest, Task
-from seedance_dagster.generation.account import in_flight_limit
 from seedance_dagster.generation.events import Delayed, Ended, Event, Submitted
+from seedance_dagster.generation.gate import PLAN_LIMIT
 from seedance_dagster.generation.lifecycle import (
     End,
     QueueAgain,
@@ -24,7 +23,7 @@ from seedance_dagster.generation.lifecycle import (
 )
 from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker
-from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError
+from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import Order
 
 _log = logging.getLogger(__name__)
@@ -42,20 +41,20 @@ class Submitter:
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
         """Claim what may be sent now."""
-        if await in_thread(self._ledger.paused):
+        gate = await in_thread(self._worker.services.gate)
+        if gate.places == 0:
             return []
-        self._claimed_at = time.monotonic()
         return await in_thread(
             self._ledger.claim,
             self._worker.name,
             limit=limit,
-            max_in_flight=await in_flight_limit(self._worker),
+            max_in_flight=gate.places,
             only=only,
         )
 
     async def handle(self, order: Order) -> None:
         """Send one order; when cancelled meanwhile, listen a little for the answer."""
-        sending = asyncio.create_task(self._send(order, self._claimed_at))
+        sending = asyncio.create_task(self._send(order))
         try:
             await asyncio.shield(sending)
         except asyncio.CancelledError:
@@ -63,12 +62,13 @@ class Submitter:
             sending.cancel()
             raise
 
-    async def _send(self, order: Order, claimed_at: float) -> None:
-        name, policy = self._worker.name, self._worker.services.policy
-        if time.monotonic() - claimed_at > policy.lease_s / 2:
-            # Too close to the lease's end: somebody else might soon settle this claim.
+    async def _send(self, order: Order) -> None:
+        margin_s = self._worker.services.policy.lease_s / 2
+        if not await in_thread(self._ledger.surely_claimed, order, margin_s=margin_s):
+            # Somebody else may be settling this claim, or will soon: what is not sent cannot be paid twice.
+            reason = "the worker's lease ran low before the POST"
             await in_thread(
-                self._ledger.requeue, order, actor=name, due_at=self._now(), reason="claim grew old"
+                self._ledger.requeue, order, actor=self._worker.name, due_at=self._now(), reason=reason
             )
             return
         self._worker.may_have_left.add(order.order_id)
@@ -97,7 +97,12 @@ class Submitter:
                         due_at=self._now() + timedelta(seconds=delay),
                         task=task_columns(task),
                     )
+        except TaskOwnedError as error:
+            # Adopted meanwhile for an equal order that had lost its own: this one takes its place.
+            await in_thread(self._ledger.uncertain, order, actor=self._worker.name, reason=str(error))
+            await self._emit(Delayed(order, f"outcome unknown: {error}"))
         except (LedgerUnavailableError, StaleOrderError) as error:
+            # Reconciliation finds the task once this claim has run out.
             _log.error(
                 "task %s was made for order %s but not recorded: %s", task.task_id, order.order_id, error
             )
@@ -108,6 +113,8 @@ class Submitter:
     async def _refused(self, order: Order, error: SeedanceError) -> None:
         name = self._worker.name
         step = after_refused_post(error, now=self._now())
+        if isinstance(error, PlanLimitError) and error.active:
+            await in_thread(self._ledger.learn, {PLAN_LIMIT: error.active})
         match step:
             case QueueAgain():
                 await in_thread(

@@ -7,6 +7,8 @@ renewing thousands of orders is one small write.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +22,14 @@ def unleased(now: datetime) -> sa.ColumnElement[bool]:
     """True for orders that are in no living worker's hands."""
     alive = sa.exists().where(leases.c.name == orders.c.lease_owner, leases.c.until > now)
     return sa.or_(orders.c.lease_owner.is_(None), ~alive)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number that the vendor told, and when."""
+
+    value: int
+    at: datetime
 
 
 class Leasing(LedgerBase):
@@ -60,27 +70,29 @@ class Leasing(LedgerBase):
 
     def resume(self, kind: str) -> None:
         """End a pause early."""
+        with self._database.reading() as connection:
+            # Looked first without the writer's lock: this is asked at every tick.
+            if connection.scalar(sa.select(pauses.c.kind).where(pauses.c.kind == kind)) is None:
+                return
         with self._database.writing() as connection:
             connection.execute(pauses.delete().where(pauses.c.kind == kind))
 
-    def learn(self, name: str, value: int) -> None:
-        """Remember a number that the vendor told, such as the plan's limit, for all processes."""
-        values = {"value": value, "learned_at": self._clock()}
+    def learn(self, told: Mapping[str, int]) -> None:
+        """Remember numbers that the vendor told together, such as the plan's limit, for all processes."""
+        now = self._clock()
         with self._database.writing() as connection:
-            changed = connection.execute(facts.update().where(facts.c.name == name).values(values))
-            if not changed.rowcount:
-                connection.execute(facts.insert().values(name=name, **values))
+            connection.execute(facts.delete().where(facts.c.name.in_(told)))
+            for name, value in told.items():
+                connection.execute(facts.insert().values(name=name, value=value, learned_at=now))
 
-    def learned(self, name: str) -> int | None:
-        """A number that the vendor told; None when it never did."""
+    def learned(self, *names: str) -> dict[str, Fact]:
+        """What the vendor told, by name; without what it never did."""
+        query = sa.select(facts.c.name, facts.c.value, facts.c.learned_at).where(facts.c.name.in_(names))
         with self._database.reading() as connection:
-            return connection.scalar(sa.select(facts.c.value).where(facts.c.name == name))
+            return {name: Fact(value, at) for name, value, at in connection.execute(query)}
 
-    def paused(self) -> list[str]:
-        """Why nobody may submit now, in words; empty when submitting may go on."""
+    def paused(self) -> dict[str, str]:
+        """Why nobody may submit now: a message by kind; empty when submitting may go on."""
+        query = sa.select(pauses.c.kind, pauses.c.message).where(pauses.c.until > self._clock())
         with self._database.reading() as connection:
-            return list(
-                connection.scalars(
-                    sa.select(pauses.c.message).where(pauses.c.until > self._clock()).order_by(pauses.c.kind)
-                )
-            )
+            return {row.kind: row.message for row in connection.execute(query.order_by(pauses.c.kind))}

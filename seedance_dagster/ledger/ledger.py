@@ -10,6 +10,7 @@ from seedance_dagster.ledger.acceptance import Acceptance
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.budgets import Budgeting
 from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.flows import Flows
 from seedance_dagster.ledger.following import Following
 from seedance_dagster.ledger.leasing import Leasing
 from seedance_dagster.ledger.prompts_told import PromptsTold
@@ -18,7 +19,7 @@ from seedance_dagster.ledger.settling import Settling
 from seedance_dagster.ledger.submitting import Submitting
 
 
-class Ledger(Acceptance, Submitting, Settling, Following, Leasing, Reading, Budgeting, PromptsTold):
+class Ledger(Acceptance, Submitting, Settling, Following, Leasing, Reading, Budgeting, Flows, PromptsTold):
     """All orders with their states, leases and money, and an append-only journal of every transition.
 
     Each public method is one transaction, safe to call from any thread and any process at once.

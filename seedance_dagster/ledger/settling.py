@@ -36,9 +36,9 @@ class Settling(LedgerBase):
         with self._database.reading() as connection:
             return {str(task_id): State(state) for task_id, state in connection.execute(query)}
 
-    def still_absent(self, order: Order, *, due_at: datetime) -> Order:
+    def still_absent(self, order: Order, *, due_at: datetime, read_at: datetime) -> Order:
         """Note that the vendor's history was read cleanly without a task for an uncertain order."""
-        return self._note(order, due_at, order.absent_since or self._clock(), order.error_message)
+        return self._note(order, due_at, order.absent_since or read_at, order.error_message)
 
     def still_unknown(self, order: Order, *, due_at: datetime, reason: str) -> Order:
         """Note that the history could not be read or is ambiguous: the clean readings start anew."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from seedance_dagster.ledger.errors import TaskOwnedError
 from seedance_dagster.ledger.leasing import unleased
 from seedance_dagster.ledger.order import AT_VENDOR, Order, State
 from seedance_dagster.ledger.rows import move, to_order
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.schema import leases, orders
 
 
 class Submitting(LedgerBase):
@@ -71,6 +71,22 @@ class Submitting(LedgerBase):
                 )
                 for order in map(to_order, rows.all())
             ]
+
+    def surely_claimed(self, order: Order, *, margin_s: float) -> bool:
+        """True while a claim is still its owner's and will be for some seconds: its POST may leave."""
+        until = self._clock() + timedelta(seconds=margin_s)
+        query = (
+            sa.select(sa.literal(1))
+            .select_from(orders.join(leases, leases.c.name == orders.c.lease_owner))
+            .where(
+                orders.c.order_id == order.order_id,
+                orders.c.state == State.CLAIMED,
+                orders.c.lease_owner == order.lease_owner,
+                leases.c.until > until,
+            )
+        )
+        with self._database.reading() as connection:
+            return connection.scalar(query) is not None
 
     def submitted(
         self, order: Order, *, actor: str, due_at: datetime, task: Mapping[str, Any], how: str = "answer"

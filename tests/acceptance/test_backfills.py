@@ -77,7 +77,7 @@ def test_a_killed_waiting_run_is_finished_by_the_sensor(world, tmp_path):
         killed = [
             process
             for process in psutil.Process(it.stack.dagster.child.process.pid).children(recursive=True)
-            if "execute_run" in " ".join(process.cmdline())
+            if "spawn_main" in " ".join(process.cmdline())
         ]
         assert killed
         for process in killed:

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from seedance_dagster.cli.standing import read_standing
+from seedance_dagster.api import Limits
+from seedance_dagster.cli import standing
+from seedance_dagster.cli.standing import Standing
+from seedance_dagster.generation.gate import Gate, read_gate
+from seedance_dagster.generation.policy import Policy
 from seedance_dagster.ledger import Asking, Ledger, NewOrder, Order, State
 
 NOON = datetime(2026, 4, 6, 12, 0, tzinfo=UTC)
@@ -36,6 +40,18 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
     opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
     yield opened
     opened.close()
+
+
+def read_standing(
+    ledger: Ledger, *, now: datetime, gate: Gate | None = None, prompt_set: str | None = None
+) -> Standing:
+    return standing.read_standing(
+        ledger,
+        now=now,
+        gate=gate or read_gate(ledger, Policy(), Limits.load(), now=now),
+        stale_after=timedelta(hours=12),
+        prompt_set=prompt_set,
+    )
 
 
 def accept(ledger: Ledger, *partitions: str, prompt_set: str = "cats") -> list[Order]:
@@ -104,7 +120,7 @@ def test_money_and_time_add_up(ledger: Ledger, clock: Clock) -> None:
     first, *_ = submit(ledger, clock, 2)
     clock.now += timedelta(seconds=100)
     finish(ledger, clock, first)
-    standing = read_standing(ledger, now=clock.now, at_once=2)
+    standing = read_standing(ledger, now=clock.now, gate=Gate(2))
     assert [(each.state, each.orders, each.usd) for each in standing.counts] == [
         (State.QUEUED, 3, Decimal("1.2")),
         (State.SUBMITTED, 1, Decimal("0.4")),
@@ -159,7 +175,10 @@ def test_a_lost_reply_is_a_problem(ledger: Ledger, clock: Clock) -> None:
     [claimed] = ledger.claim("w", limit=1, max_in_flight=None)
     ledger.uncertain(claimed, actor="w", reason="the reply was lost")
     [problem] = read_standing(ledger, now=NOON).problems
-    assert problem == "cats/a: whether it was ordered is unknown, the reply was lost"
+    assert problem == (
+        "cats/a: whether it was ordered is unknown (order 1), the reply was lost; it is not sent "
+        "again before that is settled, see docs/operations.md"
+    )
 
 
 def test_missing_credits_are_a_problem_and_a_full_plan_is_not(ledger: Ledger, clock: Clock) -> None:
@@ -168,7 +187,10 @@ def test_missing_credits_are_a_problem_and_a_full_plan_is_not(ledger: Ledger, cl
     ledger.pause("plan limit", until=later, message="plan limit: 2 active")
     ledger.pause("credits", until=later, message="credits: insufficient credits")
     standing = read_standing(ledger, now=NOON)
-    assert standing.paused == ("credits: insufficient credits", "plan limit: 2 active")
+    assert standing.waits == (
+        "submitting pauses: credits: insufficient credits",
+        "submitting pauses: plan limit: 2 active",
+    )
     assert standing.problems == ("credits: insufficient credits",)
 
 

@@ -96,7 +96,7 @@ def test_naive_times_are_refused(ledger, new_order):
     """A time without a zone is a programming error that writes nothing."""
     with pytest.raises(LedgerError):
         ledger.pause("x", until=datetime(2026, 1, 1), message="x")  # noqa: DTZ001  the point of the test
-    assert ledger.paused() == []
+    assert ledger.paused() == {}
 
 
 def test_the_label_hides_the_password(tmp_path):

@@ -112,11 +112,11 @@ def test_pauses_say_why_and_end_by_themselves(ledger, clock):
     ledger.pause("credits", until=clock() + timedelta(seconds=5), message="no credits")
     ledger.pause("credits", until=clock() + timedelta(seconds=9), message="still no credits")
     ledger.pause("rate limit", until=clock() + timedelta(seconds=2), message="429")
-    assert ledger.paused() == ["still no credits", "429"]
+    assert ledger.paused() == {"credits": "still no credits", "rate limit": "429"}
     clock.forward(seconds=3)
-    assert ledger.paused() == ["still no credits"]
+    assert ledger.paused() == {"credits": "still no credits"}
     ledger.resume("credits")
-    assert ledger.paused() == []
+    assert ledger.paused() == {}
 
 
 def test_reported_prompts_are_remembered_by_set_and_partition(ledger):

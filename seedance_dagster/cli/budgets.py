@@ -1,0 +1,24 @@
+"""How commands show budgets to machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.ledger.budgets import BudgetStanding
+
+
+def budgets_as_json(standings: Sequence[BudgetStanding]) -> list[dict[str, Any]]:
+    """Budgets with what is reserved, spent and left, in USD."""
+    return [
+        {
+            "window": each.budget.window,
+            "prompt_set": each.budget.prompt_set,
+            "limit_usd": points_to_usd(each.budget.points),
+            "reserved_usd": points_to_usd(each.reserved),
+            "spent_usd": points_to_usd(each.spent),
+            "left_usd": points_to_usd(each.left),
+        }
+        for each in standings
+    ]

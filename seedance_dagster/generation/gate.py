@@ -1,0 +1,87 @@
+"""Whether orders may be sent now, how many at once, and why not: one answer for engine, sensor and people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.generation.policy import Policy
+from seedance_dagster.ledger.ledger import Ledger
+
+PLAN_LIMIT = "plan_limit"
+"""The fact in the ledger: tasks that the account's plan allows at once."""
+
+CREDITS, CREDENTIALS = "credits", "credentials"
+"""Kinds of pause that end only when somebody acts."""
+
+_NEEDS_SOMEBODY = (CREDITS, CREDENTIALS)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is open for submitting.
+
+    Attributes:
+        places: Tasks at the vendor at once; 0 when nothing may be sent, None for no known limit.
+        reasons: Why fewer than the plan allows, or nothing, may be sent; for people.
+        problems: Those of the reasons that go away only when somebody acts.
+    """
+
+    places: int | None
+    reasons: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def read_gate(ledger: Ledger, policy: Policy, limits: Limits, *, now: datetime) -> Gate:
+    """How the gate stands at a time (UTC); raises `LedgerError`."""
+    paused = ledger.paused()
+    closed = [f"submitting pauses: {message}" for message in paused.values()]
+    problems = [message for kind, message in paused.items() if kind in _NEEDS_SOMEBODY]
+    if policy.off_peak_only:
+        over = peak_ends(now, limits.peak_start_hour_utc, limits.peak_end_hour_utc)
+        if over is not None:
+            closed.append(f"off-peak only: queued orders wait until {over:%H:%M} UTC")
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    brake = refusal_brake(
+        ledger.refusals_since(midnight), tiers=limits.refusal_tiers, stop_at=policy.max_refusals_per_day
+    )
+    if closed or brake.places == 0:
+        return Gate(0, (*closed, *brake.reasons), (*problems, *brake.problems))
+    plan = ledger.learned(PLAN_LIMIT).get(PLAN_LIMIT)
+    known = (policy.max_in_flight, None if plan is None else plan.value, brake.places)
+    return Gate(min((each for each in known if each is not None), default=None), brake.reasons)
+
+
+def peak_ends(now: datetime, start_hour: int, end_hour: int) -> datetime | None:
+    """When the peak that `now` (UTC) lies in is over; None outside of it."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    end = midnight + timedelta(hours=end_hour)
+    return end if midnight + timedelta(hours=start_hour) <= now < end else None
+
+
+def refusal_brake(refused: int, *, tiers: Sequence[int], stop_at: int) -> Gate:
+    """Fewer tasks at once as refusals near the vendor's next penalty step, none at the team's own limit.
+
+    In the last half of the way to a step no more tasks are at the vendor than refusals are left to it,
+    so that the step cannot be crossed by what was already on its way.
+
+    Args:
+        refused: Prompts refused this UTC day.
+        tiers: Numbers of refusals from which on the vendor charges more for each.
+        stop_at: Refusals after which nothing is sent until the day ends.
+    """
+    if refused >= stop_at:
+        reason = (
+            f"{refused} prompts were refused today, the limit is {stop_at}: nothing is sent until 00:00 UTC, "
+            "since the vendor's penalty grows with refusals. See what was refused with `seedance-dagster "
+            "status`; raise SEEDANCE_MAX_REFUSALS_PER_DAY to go on"
+        )
+        return Gate(0, (reason,), (reason,))
+    step = min(each for each in (*tiers, stop_at) if each > refused)
+    if 2 * refused < step:
+        return Gate(None)
+    left = step - refused
+    reason = f"{refused} prompts were refused today: at most {left} at once, since {step} would cost more"
+    return Gate(left, (reason,))
