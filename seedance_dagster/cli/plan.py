@@ -13,12 +13,15 @@ import click
 from rich.console import Console
 
 from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.cli.budgets import budgets_as_json
 from seedance_dagster.cli.output import console, say_json, table, usd
 from seedance_dagster.cli.surroundings import project_environ
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.generation.accept import AcceptOptions, Quote, quote
 from seedance_dagster.generation.events import Outcome
-from seedance_dagster.prompts import format_problems, load_prompt_sets
+from seedance_dagster.generation.fitting import Fit, budgets_for, fit
+from seedance_dagster.generation.services import Services
+from seedance_dagster.prompts import PromptSet, format_problems, load_prompt_sets
 
 _WORDS = {
     Outcome.ACCEPTED: "new",
@@ -34,12 +37,12 @@ class Plan:
 
     prompt_set: str
     quotes: tuple[Quote, ...]
+    fit: Fit
 
     @property
     def new_usd(self) -> Decimal:
         """What the new orders would cost at most; the rest costs nothing."""
-        new = (each.estimate.points for each in self.quotes if each.outcome is Outcome.ACCEPTED)
-        return points_to_usd(sum(new))
+        return points_to_usd(self.fit.points)
 
     @property
     def in_words(self) -> str:
@@ -61,7 +64,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
     LOCATION is a file, a folder or an s3:// URL; without it SEEDANCE_PROMPTS counts. New prompts would be
     ordered; joined ones are under way, reused ones stored, declined ones were refused before: these cost
     nothing.
-    Ends with status 1 when a prompt set has an error.
+    Ends with status 1 when a prompt set has an error or does not fit its budgets.
     """
     environment = SeedanceEnvironment.from_environ(project_environ())
     loaded = load_prompt_sets(location or environment.prompts)
@@ -72,17 +75,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
     with contextlib.ExitStack() as stack:
         services = stack.enter_context(environment.services())
         plans = [
-            Plan(
-                each.name,
-                tuple(
-                    quote(
-                        services,
-                        list(each.partitions.values()),
-                        prompt_set=each.name,
-                        options=AcceptOptions(regenerate=regenerate),
-                    )
-                ),
-            )
+            _plan(services, each, regenerate=regenerate)
             for each in loaded.sets
             if not names or each.name in names
         ]
@@ -97,7 +90,19 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
             told.print(f"Together {usd(sum((plan.new_usd for plan in plans), Decimal(0)))} USD")
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
-    click.get_current_context().exit(1 if loaded.errors else 0)
+    crossed = any(plan.fit.fitting < plan.fit.new for plan in plans)
+    click.get_current_context().exit(1 if loaded.errors or crossed else 0)
+
+
+def _plan(services: Services, prompt_set: PromptSet, *, regenerate: bool) -> Plan:
+    quotes = quote(
+        services,
+        list(prompt_set.partitions.values()),
+        prompt_set=prompt_set.name,
+        options=AcceptOptions(regenerate=regenerate),
+    )
+    budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
+    return Plan(prompt_set.name, tuple(quotes), fit(services, quotes, budgets))
 
 
 def _show(told: Console, plan: Plan) -> None:
@@ -118,7 +123,12 @@ def _show(told: Console, plan: Plan) -> None:
             _WORDS[each.outcome],
         )
     told.print(rows)
-    told.print(f"{plan.in_words}; the new ones cost {_at_most(plan)}{usd(plan.new_usd)} USD\n")
+    told.print(f"{plan.in_words}; the new ones cost {_at_most(plan)}{usd(plan.new_usd)} USD")
+    for standing in plan.fit.standings:
+        told.print(f"Budget  {standing}", markup=False)
+    if plan.fit.fitting < plan.fit.new:
+        told.print(f"They do not fit: only the first {plan.fit.fitting} of {plan.fit.new} would", style="red")
+    told.print()
 
 
 def _at_most(plan: Plan) -> str:
@@ -130,6 +140,9 @@ def _as_json(plan: Plan) -> dict[str, Any]:
     return {
         "name": plan.prompt_set,
         "new_usd": plan.new_usd,
+        "new": plan.fit.new,
+        "fitting": plan.fit.fitting,
+        "budgets": budgets_as_json(plan.fit.standings),
         "prompts": [
             {
                 "partition": each.partition.key,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from seedance_dagster.api.prices import points_to_usd, usd_to_points
+from seedance_dagster.api.prices import usd_to_points
 from seedance_dagster.defs.metadata import AssetEvent, reasons_table
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key
 from seedance_dagster.defs.reporting import Reporter
@@ -18,8 +18,10 @@ from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.engine import advance
 from seedance_dagster.generation.events import Accepted, Delayed, Ended, Outcome, Stored, Submitted
+from seedance_dagster.generation.fitting import budgets_for, fit
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.acceptance import Asking, standing_order
+from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
@@ -109,12 +111,12 @@ class GenerationRun:
             options=self.config.options(),
             cause=self._cause,
         )
-        new = [each for each in quotes if each.outcome is Outcome.ACCEPTED]
-        total = points_to_usd(sum(each.estimate.points for each in new))
-        self.context.log.info(
-            f"dry run: {len(new)} of {len(quotes)} prompts would be ordered, estimated {total} USD; "
-            "nothing was accepted"
-        )
+        told = fit(self.services, quotes, self._budgets)
+        self.context.log.info(f"dry run, nothing was accepted: {len(quotes)} prompts, {told}")
+
+    @property
+    def _budgets(self) -> list[Budget]:
+        return budgets_for(self.services, self.prompt_set.name, self.prompt_set.budgets)
 
     def _accept(self, wanted: list[PromptPartition]) -> list[Accepted]:
         answers = accept(
@@ -124,6 +126,7 @@ class GenerationRun:
             options=self.config.options(),
             cause=self._cause,
             run_id=self.context.run.run_id,
+            budgets=self._budgets,
         )
         counts = {outcome.value: sum(each.outcome is outcome for each in answers) for outcome in Outcome}
         said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)

@@ -11,7 +11,8 @@ from seedance_dagster.api.prices import Estimate, points_to_usd
 from seedance_dagster.generation.events import Accepted, Outcome
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.acceptance import Asking
-from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.budgets import Budget, how_many_fit
+from seedance_dagster.ledger.errors import BudgetExceededError, LedgerError
 from seedance_dagster.ledger.order import NewOrder
 from seedance_dagster.prompts.models import PromptPartition
 from seedance_dagster.store.s3 import StoreError
@@ -80,6 +81,7 @@ def accept(
     options: AcceptOptions,
     cause: str,
     run_id: str,
+    budgets: Sequence[Budget] = (),
 ) -> list[Accepted]:
     """Queue an order for every wanted video that no earlier order answers.
 
@@ -91,6 +93,7 @@ def accept(
         cause: What asks: a backfill's id or a root run's. Asking again for the same cause, as a
             retried run does, never makes a further order.
         run_id: The run that accepts.
+        budgets: Limits that the new orders must fit in (`fitting.budgets_for`).
 
     Returns:
         One answer per wanted partition, in their order.
@@ -105,7 +108,9 @@ def accept(
         _check_ready(services)
     orders = _new_orders(services, wanted, [each.estimate for each in quotes], prompt_set)
     try:
-        answers = services.ledger.accept(orders, _asking(options, cause, run_id))
+        answers = services.ledger.accept(orders, _asking(options, cause, run_id), budgets)
+    except BudgetExceededError as error:
+        raise AcceptError(f"nothing was accepted: {error}") from None
     except LedgerError as error:
         raise AcceptError(str(error)) from None
     return [Accepted(order, outcome) for order, outcome in answers]
@@ -154,10 +159,8 @@ def _new_orders(
 def _check_cost(new: Sequence[Quote], options: AcceptOptions) -> None:
     if options.max_cost_points is None:
         return
-    total, fitting = 0, 0
-    for each in new:
-        total += each.estimate.points
-        fitting += total <= options.max_cost_points
+    points = [each.estimate.points for each in new]
+    total, fitting = sum(points), how_many_fit(points, options.max_cost_points)
     if total > options.max_cost_points:
         raise AcceptError(
             f"nothing was accepted: {len(new)} new videos are estimated at {points_to_usd(total)} USD, "

@@ -1,0 +1,80 @@
+"""Settling an uncertain order by hand: a person looked at the vendor's site and knows."""
+
+from __future__ import annotations
+
+from seedance_dagster.api.errors import NotFoundError, SeedanceError
+from seedance_dagster.generation.matching import differences
+from seedance_dagster.generation.reconcile import adopt
+from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.generation.worker import Worker
+from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
+from seedance_dagster.ledger.order import Order, State
+
+
+class SettleError(Exception):
+    """Nothing was changed; the message says why and what is allowed."""
+
+
+async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
+    """Give an uncertain order a task, after checking that it can be its own.
+
+    Args:
+        worker: Its name goes into the journal.
+        order: The order.
+        task_id: The vendor's task.
+
+    Raises:
+        SettleError: The order is not uncertain, the task is unknown, another order's, or renders another
+            request.
+    """
+    _check_uncertain(order)
+    owners = await in_thread(worker.services.ledger.find, task_id=task_id)
+    if owners:
+        owner = owners[0]
+        raise SettleError(
+            f"task {task_id} belongs to order {owner.order_id} ({owner.prompt_set}/{owner.partition}) already"
+        )
+    try:
+        task = await worker.client.get_task(task_id)
+    except NotFoundError:
+        raise SettleError(f"the vendor knows no task {task_id}") from None
+    except SeedanceError as error:
+        raise SettleError(f"task {task_id} cannot be read: {error}") from None
+    different = differences(task, order)
+    if different:
+        raise SettleError(
+            f"task {task_id} renders another request than order {order.order_id} "
+            f"({order.prompt_set}/{order.partition}): it differs in {', '.join(different)}"
+        )
+    try:
+        return await adopt(worker, order, task, how="adopted by hand")
+    except (StaleOrderError, TaskOwnedError) as error:
+        raise SettleError(str(error)) from None
+
+
+async def release_by_hand(worker: Worker, order: Order) -> Order:
+    """Put an uncertain order back into the queue: a person vouches that no task was made for it.
+
+    Raises:
+        SettleError: The order is not uncertain.
+    """
+    _check_uncertain(order)
+    services = worker.services
+    try:
+        return await in_thread(
+            services.ledger.requeue,
+            order,
+            actor=worker.name,
+            due_at=services.clock(),
+            reason="released by hand: no task was made",
+        )
+    except StaleOrderError as error:
+        raise SettleError(str(error)) from None
+
+
+def _check_uncertain(order: Order) -> None:
+    if order.state is not State.UNCERTAIN:
+        raise SettleError(
+            f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}; "
+            "only uncertain orders are settled"
+        )
