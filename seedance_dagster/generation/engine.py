@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from seedance_dagster.generation.account import learn_account
 from seedance_dagster.generation.collect import Collector
+from seedance_dagster.generation.demand import demand
 from seedance_dagster.generation.events import Delayed, Event
 from seedance_dagster.generation.line import Line, Station
 from seedance_dagster.generation.poll import Poller
@@ -166,7 +167,11 @@ async def _run(
 
     async def nothing_due() -> bool:
         work = await in_thread(services.ledger.actionable)
-        soon = services.clock() + timedelta(seconds=services.policy.linger_s)
+        now = services.clock()
+        wanted = demand(work, gate=await in_thread(services.gate), now=now)
+        if wanted.submit or wanted.collect or work.to_poll:
+            return False  # due since the lines last looked
+        soon = now + timedelta(seconds=services.policy.linger_s)
         return work.next_due_at is None or work.next_due_at > soon
 
     async def all_ended() -> bool:
