@@ -72,7 +72,8 @@ class Reporter:
             yield self._task(order, kind)
             self.services.ledger.mark_reported({order.order_id: "submitted"})
             return
-        if order.reported is None:
+        # Asked now: the event's order may be older than what was told of it since.
+        if self.services.ledger.order(order.order_id).reported is None:
             yield self._task(order, kind)
         made_from = self._input(order, PROMPTS, order.fingerprint)
         made_from |= self._input(order, TASKS, task_version(order))
