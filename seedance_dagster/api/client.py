@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Self, TypeVar
+from typing import Any, Self
+from urllib.parse import quote
 
 import aiohttp
 import httpx
@@ -34,10 +36,9 @@ _ACCOUNT = "/account/info"
 _HISTORY = "/api/open/tasks/histories"
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 _GET_ATTEMPTS = 4
+_MAX_WAIT_S = 60.0  # a worker has other tasks to look at
 # The aiohttp transport lets some of aiohttp's errors through as they are.
 _NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
-
-T = TypeVar("T")
 
 
 class SeedanceClient:
@@ -136,10 +137,12 @@ class SeedanceClient:
         Raises:
             NotFoundError: The vendor knows no such task.
             AuthenticationError: The key is refused.
+            RateLimitError: Too many requests, retries included.
+            InvalidRequestError: The request is refused.
             VendorError: Server errors or unreadable replies, retries included.
             TransportError: No answer, retries included.
         """
-        task = Task.parse(await self._get(f"{_TASKS}/{httpx.URL('/' + task_id).path[1:]}"))
+        task = Task.parse(await self._get(f"{_TASKS}/{quote(task_id, safe='', errors='replace')}"))
         if task is None or task.task_id != task_id:
             raise VendorError(f"the reply for task {task_id} holds no such task")
         return task
@@ -192,7 +195,10 @@ class SeedanceClient:
         refused = refusal(reply)
         if refused is not None:
             raise refused
-        raise VendorError(f"{self._base_url}{path} answered HTTP {reply.status}: {reply.message}")
+        raise VendorError(
+            f"{self._base_url}{path} answered HTTP {reply.status}, code {reply.code}: {reply.message}",
+            retry_after_s=reply.retry_after_s,
+        )
 
     async def _send(
         self, method: str, path: str, *, query: dict[str, str | int] | None = None, json_body: Any = None
@@ -211,14 +217,16 @@ class SeedanceClient:
                 body += chunk
                 if len(body) > _MAX_BODY_BYTES:
                     raise httpx.ReadError("the reply has no end")
-            return read_reply(response.status_code, response.headers, bytes(body))
+            reply = read_reply(response.status_code, response.headers, bytes(body))
+        # A vendor may quote the key that it refuses.
+        return replace(reply, message=reply.message.replace(self._key.get_secret_value(), "***"))
 
 
 def _retry_delay(error: Exception) -> bool | float:
     """Whether a GET is tried again, and after how many seconds if the vendor said so."""
-    if isinstance(error, RateLimitError):
-        return error.retry_after_s if error.retry_after_s is not None else True
-    return isinstance(error, TransportError | VendorError)
+    if isinstance(error, RateLimitError | VendorError) and error.retry_after_s is not None:
+        return error.retry_after_s if error.retry_after_s <= _MAX_WAIT_S else False
+    return isinstance(error, RateLimitError | TransportError | VendorError)
 
 
 def _checked_key(api_key: SecretStr) -> SecretStr:
@@ -235,7 +243,8 @@ def _checked_base_url(base_url: str) -> str:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:
         url = httpx.URL("")
-    if url.userinfo or url.query or not url.host or url.scheme not in ("http", "https"):
+    plain = not url.userinfo and not set("?#") & set(base_url)
+    if not plain or not url.host or url.scheme not in ("http", "https"):
         raise InvalidRequestError("GOAPI_BASE_URL must look like https://api.goapi.ai")
     if url.scheme == "http" and not _is_loopback(url.host):
         raise InvalidRequestError(f"GOAPI_BASE_URL must be https: the key would go to {url.host} unencrypted")

@@ -77,7 +77,15 @@ class NotFoundError(SeedanceError):
 
 
 class VendorError(SeedanceError):
-    """A GET was answered by a server error or by something that cannot be read."""
+    """A GET was answered by a server error or by something that cannot be read.
+
+    Attributes:
+        retry_after_s: Seconds the vendor asks to wait; None when it does not say.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class TransportError(SeedanceError):

@@ -47,7 +47,7 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
     Returns:
         The class, and the reason as one line of text.
     """
-    reason = "; ".join(line.strip() for line in task.logs if line.strip()) or task.error_message.strip()
+    reason = "; ".join(filter(None, map(_one_line, task.logs))) or _one_line(task.error_message)
     reason = reason or f"failed with code {task.error_code} and no explanation"
     found = _named("\n".join(task.logs))
     if found is None and task.error_code == _CODE_REFUSED:
@@ -57,6 +57,10 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
     if found is None and task.error_code == _CODE_GENERIC and task.logs:
         found = FailureClass.VENDOR
     return found or FailureClass.UNKNOWN, reason[:2000]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _named(text: str) -> FailureClass | None:

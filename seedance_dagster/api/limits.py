@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
-_PACKAGED = "limits-2026-04.yaml"
+from seedance_dagster.api.datafiles import load_data_file
+
+_PACKAGED = "limits-2026-04"
 
 
 class Limits(BaseModel):
@@ -55,6 +55,9 @@ class Limits(BaseModel):
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """The packaged limits, or a file's of the same form."""
-        source = path or files("seedance_dagster.api").joinpath("data", _PACKAGED)
-        return cls.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
+        """The packaged limits, or a file's of the same form.
+
+        Raises:
+            ValueError: The file cannot be used; the message says why.
+        """
+        return load_data_file(cls, _PACKAGED, path)

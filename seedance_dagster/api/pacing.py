@@ -17,8 +17,11 @@ class Pacer:
     """Hands out evenly spaced slots to any thread and any event loop.
 
     Args:
-        per_second: Requests a second; up to a tenth of a second's worth may go at once.
+        per_second: Requests a second.
         monotonic: A monotonic clock in seconds.
+
+    Raises:
+        ValueError: The rate is not positive.
     """
 
     def __init__(self, per_second: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from enum import StrEnum
-from importlib.resources import files
+from fractions import Fraction
+from math import floor
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from seedance_dagster.api.datafiles import load_data_file
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest
@@ -20,6 +21,7 @@ POINTS_PER_USD = 10_000_000
 """The vendor's unit: 5 s of seedance-2-fast at 0.08 USD hold 4,000,000 points (its page, 2026-04)."""
 
 DEFAULT_TABLE = "goapi-2026-04"
+_MAX_USD = 10**11  # its points still fit into 64 bits
 
 
 def points_to_usd(points: int) -> Decimal:
@@ -33,16 +35,20 @@ def points_to_usd(points: int) -> Decimal:
 
 
 def usd_to_points(usd: Decimal | float | str) -> int:
-    """USD as points; fractions of a point are cut off, so that a limit never grows.
+    """USD as points; fractions of a point are rounded down, so that a limit never grows.
 
     Raises:
-        ValueError: The amount is no finite number.
+        ValueError: The amount is no number, or larger than any account.
     """
     try:
-        return int(Decimal(str(usd)) * POINTS_PER_USD)
-    except (InvalidOperation, OverflowError, ValueError):
-        msg = f"{usd!r} is no amount in USD"
-        raise ValueError(msg) from None
+        amount = Decimal(str(usd))
+    except (InvalidOperation, ValueError):
+        amount = Decimal("NaN")
+    if not amount.is_finite() or abs(amount) > _MAX_USD:
+        msg = f"{str(usd)[:40]!r} is no amount in USD"
+        raise ValueError(msg)
+    # Exact: Decimal's own product is rounded to 28 digits.
+    return floor(Fraction(amount) * POINTS_PER_USD)
 
 
 class Formula(StrEnum):
@@ -75,7 +81,7 @@ class _Table(BaseModel):
     table: str
     formula: Formula
     default_resolution: str
-    usd_per_second: dict[str, dict[str, Decimal]]
+    usd_per_second: dict[str, dict[str, Annotated[Decimal, Field(gt=0)]]]
 
 
 class PriceBook:
@@ -97,11 +103,10 @@ class PriceBook:
         Raises:
             UnknownPriceError: There is no such table, or it cannot be read.
         """
-        source = path or files("seedance_dagster.api").joinpath("data", f"{table}.yaml")
         try:
-            parsed = _Table.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-            raise UnknownPriceError(f"the price table {path or table} cannot be read: {error}") from None
+            parsed = load_data_file(_Table, table, path)
+        except ValueError as error:
+            raise UnknownPriceError(f"the price table {error}") from None
         return cls(parsed, max_input_video_s=Limits.load().max_input_video_s)
 
     @property
@@ -118,7 +123,8 @@ class PriceBook:
                 maximum is taken, so that the estimate is an upper bound.
 
         Raises:
-            UnknownPriceError: The table has no price for its task type and resolution.
+            UnknownPriceError: The table has no price for its task type and resolution, or the length of the
+                input videos is no length.
         """
         by_resolution = self._table.usd_per_second.get(request.task_type)
         if by_resolution is None:
@@ -133,6 +139,8 @@ class PriceBook:
                 f"no price for {request.task_type} at {resolution} in {self._table.table}; "
                 f"known: {', '.join(by_resolution)}"
             )
+        if input_video_s is not None and not 0 <= input_video_s < float("inf"):
+            raise UnknownPriceError(f"{input_video_s} is no number of seconds of input videos")
         exact = not request.video_urls or input_video_s is not None
         seconds = Decimal(0)
         if request.video_urls:

@@ -20,10 +20,12 @@ from seedance_dagster.api.errors import (
     RateLimitError,
     SeedanceError,
 )
+from seedance_dagster.api.wire import whole_number
 
 _OK = 200
 _MAX_RETRY_AFTER_S = 3600.0
-_ACTIVE_TASKS = re.compile(r"active task count (\d+)", re.IGNORECASE)
+_UNREADABLE = -1
+_ACTIVE_TASKS = re.compile(r"active task count ([0-9]{1,6})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Reply:
 
     Attributes:
         status: The HTTP status.
-        code: The envelope's code, or the HTTP status when the body is no envelope.
+        code: The envelope's code, -1 when it is no number; the HTTP status when there is none.
         message: What the vendor says, for people.
         data: The envelope's data.
         readable: True when the body was an envelope.
@@ -56,19 +58,19 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     """Make a reply of what came back, whatever it is."""
     retry_after = _retry_after(headers.get("retry-after"))
     try:
-        envelope = json.loads(body)
+        envelope = _storable(json.loads(body.decode("utf-8-sig", "replace")))
     except (ValueError, RecursionError):
         envelope = None
     if not isinstance(envelope, dict):
         return Reply(status, status, f"HTTP {status} without an envelope", None, False, retry_after)
-    code = envelope.get("code", status)
+    code = whole_number(envelope.get("code", status))
     data = envelope.get("data")
     error = data.get("error") if isinstance(data, dict) else None
     words = [envelope.get("message"), error.get("message") if isinstance(error, dict) else None]
     message = "; ".join(dict.fromkeys(str(word).strip() for word in words if word))[:1000]
     return Reply(
         status,
-        code if isinstance(code, int) and not isinstance(code, bool) else status,
+        _UNREADABLE if code is None else code,
         message or f"HTTP {status}",
         data,
         True,
@@ -91,7 +93,7 @@ def refusal(reply: Reply) -> SeedanceError | None:  # noqa: PLR0911  a table of 
     if "plan limit" in words or "active task count" in words:
         active = _ACTIVE_TASKS.search(reply.message)
         return PlanLimitError(said, active=int(active.group(1)) if active else None)
-    if max(codes) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.REQUEST_TIMEOUT:
         return None
     if codes & {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return AuthenticationError(f"{said}; check GOAPI_API_KEY")
@@ -101,7 +103,7 @@ def refusal(reply: Reply) -> SeedanceError | None:  # noqa: PLR0911  a table of 
         return RateLimitError(said, retry_after_s=reply.retry_after_s)
     if HTTPStatus.NOT_FOUND in codes:
         return NotFoundError(said)
-    if max(codes) >= HTTPStatus.BAD_REQUEST:
+    if HTTPStatus.BAD_REQUEST <= max(codes) < HTTPStatus.INTERNAL_SERVER_ERROR:
         return InvalidRequestError(said)
     return None
 
@@ -109,12 +111,23 @@ def refusal(reply: Reply) -> SeedanceError | None:  # noqa: PLR0911  a table of 
 def _retry_after(value: str | None) -> float | None:
     if value is None:
         return None
-    try:
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value.strip()):
         seconds = float(value)
-    except ValueError:
+    else:
         try:
             at = parsedate_to_datetime(value)
-            seconds = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, OverflowError):
             return None
+        seconds = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S)
+
+
+def _storable(value: Any) -> Any:
+    """The same without what JSON can write and no database or file can hold: half characters and NUL."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "?")
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, dict):
+        return {_storable(name): _storable(item) for name, item in value.items()}
+    return value

@@ -92,7 +92,8 @@ class Task(BaseModel):
         input: What the vendor understood of the request.
         video_url: The finished video; None before.
         points_held: `usage.frozen`, in points.
-        points_charged: `usage.consume`, in points; at completion `frozen` may still repeat it.
+        points_charged: `usage.consume`, in points; None when the vendor does not tell it. At completion
+            `frozen` may still repeat it.
         logs: On a failure these hold the real reason.
     """
 
@@ -105,7 +106,7 @@ class Task(BaseModel):
     input: dict[str, Any]
     video_url: str | None
     points_held: int
-    points_charged: int
+    points_charged: int | None
     created_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -117,30 +118,30 @@ class Task(BaseModel):
     def parse(cls, data: object) -> Task | None:
         """Read the `data` of an envelope; None when it holds no task id."""
         fields = _mapping(data)
-        task_id = fields.get("task_id")
-        if not isinstance(task_id, str) or not task_id.strip():
+        task_id = _text(fields.get("task_id")).strip()
+        if not task_id:
             return None
         meta, output, error = (_mapping(fields.get(name)) for name in ("meta", "output", "error"))
         usage = _mapping(meta.get("usage"))
-        raw_status = str(fields.get("status") or "")
+        raw_status = _text(fields.get("status"))
         logs = fields.get("logs")
         url = output.get("video")
         return cls(
-            task_id=task_id.strip(),
-            task_type=str(fields.get("task_type") or ""),
+            task_id=task_id,
+            task_type=_text(fields.get("task_type")),
             status=_WORDS.get(raw_status.strip().lower(), TaskStatus.UNKNOWN),
             raw_status=raw_status,
             input=_mapping(fields.get("input")),
-            video_url=url if isinstance(url, str) and url else None,
+            video_url=(url.strip() or None) if isinstance(url, str) else None,
             points_held=_points(usage.get("frozen")) or 0,
-            points_charged=_points(usage.get("consume")) or 0,
+            points_charged=_points(usage.get("consume")),
             created_at=parse_time(meta.get("created_at")),
             started_at=parse_time(meta.get("started_at")),
             ended_at=parse_time(meta.get("ended_at")),
-            logs=tuple(str(line) for line in logs) if isinstance(logs, list) else (),
-            error_code=_points(error.get("code")) or 0,
+            logs=tuple(map(_text, logs)) if isinstance(logs, list) else (),
+            error_code=whole_number(error.get("code")) or 0,
             error_message=" ".join(
-                dict.fromkeys(str(error[name]) for name in ("message", "raw_message") if error.get(name))
+                dict.fromkeys(_text(error[name]) for name in ("message", "raw_message") if error.get(name))
             ),
         )
 
@@ -170,11 +171,10 @@ class AccountInfo(BaseModel):
         points = _points(wallet.get("point_remain"))
         if points is None:
             points = _points(credit_pack.get("available_credits"))
-        usd, plan = fields.get("equivalent_in_usd"), fields.get("plan")
         limit = _points(fields.get("max_concurrent_task_count"))
         return cls(
-            plan=None if plan is None else str(plan),
-            equivalent_usd=None if usd is None else str(usd),
+            plan=_text(fields.get("plan")) or None,
+            equivalent_usd=_text(fields.get("equivalent_in_usd")) or None,
             points_remaining=points,
             max_concurrent_tasks=limit if limit and limit > 0 else None,
         )
@@ -214,13 +214,14 @@ class HistoryPage(BaseModel):
             return None
         found = []
         for row in map(_mapping, rows):
-            if not row.get("task_id"):
+            task_id = _text(row.get("task_id")).strip()
+            if not task_id:
                 return None  # a row that cannot be read is no proof of absence
             found.append(
                 HistoryRow(
-                    task_id=str(row["task_id"]),
-                    task_type=str(row.get("action") or ""),
-                    status=str(row.get("status") or ""),
+                    task_id=task_id,
+                    task_type=_text(row.get("action")),
+                    status=_text(row.get("status")),
                     points=_points(row.get("usage")),
                     created_at=parse_time(row.get("created_at")),
                 )
@@ -230,30 +231,38 @@ class HistoryPage(BaseModel):
 
 def parse_time(value: object) -> datetime | None:
     """A vendor's time (RFC 3339 or unix seconds) in UTC; None for "not yet" and garbage."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return datetime.fromtimestamp(value, UTC) if value > 0 else None
-        except (ValueError, OverflowError, OSError):
-            return None
-    if not isinstance(value, str) or value.startswith("0001-"):
-        return None
     try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC) if value > 0 else None
+        if not isinstance(value, str) or value.strip().startswith("0001-"):
+            return None
         # Python keeps microseconds only.
         time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.strip()))
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def whole_number(value: object) -> int | None:
+    """A whole number of at most 64 bits in whatever dress JSON gave it; None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = int(value)
     except (ValueError, OverflowError):
         return None
+    return number if abs(number) < 2**63 else None
+
+
+def _points(value: object) -> int | None:
+    number = whole_number(value)
+    return number if number is not None and number >= 0 else None
 
 
 def _mapping(value: object) -> dict[str, Any]:
     return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
 
 
-def _points(value: object) -> int | None:
-    """A whole number in whatever dress JSON gave it; None when it is none."""
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        return int(value) if isinstance(value, int | float) else int(str(value).strip())
-    except (ValueError, OverflowError):
-        return None
+def _text(value: object) -> str:
+    """Words as they are, anything else as Python writes it; empty for nothing."""
+    return value if isinstance(value, str) else "" if value is None else str(value)

@@ -55,7 +55,7 @@ async def unexplained_points(worker: Worker, strangers: Sequence[Task]) -> int |
     # Read after the balance: what was recorded meanwhile explains more, never less.
     explained = (await in_thread(ledger.flow)).outflow - outflow.value
     explained += sum(
-        max(task.points_held, task.points_charged)
+        max(task.points_held, task.points_charged or 0)
         for task in strangers
         if task.created_at is not None and task.created_at >= balance.at
     )
