@@ -1,0 +1,244 @@
+"""A code location on a real emulator and a real S3 server, run in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import pytest
+from dagster_aws.s3 import S3Resource
+
+from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource, build_seedance_definitions
+from seedance_dagster.cli.services import S3Service
+from seedance_dagster.emulator.server import RunningEmulator, running_emulator
+from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.generation import lifecycle, line
+from seedance_dagster.ledger import Ledger, Order
+from seedance_dagster.store.s3 import VideoStore
+
+KEY = "emulator-key"
+KEY_VARIABLE = "SEEDANCE_TEST_KEY"
+S3_SECRET_VARIABLE = "SEEDANCE_TEST_S3_SECRET"
+ALL = ("prompts", "tasks", "videos")
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+# Dagster's own, when it resolves a resource inside a resource.
+QUIET = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run:DeprecationWarning")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run left."""
+
+    result: dg.ExecuteInProcessResult
+    instance: dg.DagsterInstance
+
+    @property
+    def ok(self) -> bool:
+        return self.result.success
+
+    @property
+    def failure(self) -> dg.Failure:
+        """Why it failed: in words, never by an unexpected error."""
+        [event] = [event for event in self.result.all_events if event.is_step_failure]
+        data = event.step_failure_data
+        assert data.user_failure_data is not None, data.error
+        return dg.Failure(data.user_failure_data.description, data.user_failure_data.metadata)
+
+    @property
+    def said(self) -> str:
+        """The words of its failure."""
+        return str(self.failure.description)
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """The table of its failure: reason by partition."""
+        records = self.failure.metadata["missing"].records
+        return {str(record.data["partition"]): str(record.data["reason"]) for record in records}
+
+    @property
+    def log(self) -> str:
+        """What its steps logged."""
+        return "\n".join(
+            entry.user_message
+            for entry in self.instance.all_logs(self.result.run_id)
+            if not entry.is_dagster_event
+        )
+
+    def told(self, asset: str) -> list[tuple[str, str]]:
+        """Partition and kind of each event of an asset, in order."""
+        return [
+            (str(event.partition), event.event_type_value.removeprefix("ASSET_").lower())
+            for event in self.result.all_events
+            if event.event_type_value in ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION")
+            and event.asset_key.path[-1] == asset
+        ]
+
+
+@dataclass
+class Location:
+    """A code location, its instance, and the vendor's side of the story."""
+
+    folder: Path
+    instance: dg.DagsterInstance
+    emulator: RunningEmulator
+    resources: dict[str, Any]
+    direct_store: VideoStoreResource
+    defs: dg.Definitions = field(init=False)
+
+    @property
+    def store(self) -> VideoStore:
+        """The bucket."""
+        return self.direct_store.open_store()
+
+    def reload(self, **resources: Any) -> None:
+        """Load the definitions anew, with other resources where they are given."""
+        self.defs = build_seedance_definitions(self.folder / "prompts", **self.resources | resources)
+
+    @contextmanager
+    def using(self, **resources: Any) -> Iterator[None]:
+        """The definitions with other resources while the block runs."""
+        self.reload(**resources)
+        try:
+            yield
+        finally:
+            self.reload()
+
+    def write(self, prompts: Mapping[str, str | Mapping[str, Any]], name: str = "spots") -> None:
+        """Make a file hold these prompts: a text or fields by id."""
+        rows = [
+            {"id": key, "duration": 4} | ({"prompt": value} if isinstance(value, str) else dict(value))
+            for key, value in prompts.items()
+        ]
+        (self.folder / "prompts" / f"{name}.json").write_text(json.dumps({"name": name, "prompts": rows}))
+
+    def tick(self) -> dg.SensorResult | dg.SkipReason:
+        """One tick of the sensor."""
+        [sensor] = self.defs.sensors
+        with dg.build_sensor_context(
+            instance=self.instance, definitions=self.defs, resources=dict(self.defs.resources)
+        ) as context:
+            return sensor(context)
+
+    def skipped(self) -> str:
+        """The reason of a tick that asks for no run."""
+        answer = self.tick()
+        assert isinstance(answer, dg.SkipReason), answer
+        return str(answer.skip_message)
+
+    def run(
+        self,
+        first: str,
+        last: str | None = None,
+        *,
+        assets: tuple[str, ...] = ALL,
+        name: str = "spots",
+        config: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Done:
+        """Materialize a range of partitions."""
+        job = self.defs.resolve_implicit_global_asset_job_def()
+        return Done(
+            job.execute_in_process(
+                instance=self.instance,
+                asset_selection=[dg.AssetKey([name, asset]) for asset in assets],
+                tags={RANGE_START: first, RANGE_END: last or first, **(tags or {})},
+                run_config={"ops": {f"{name}_generation": {"config": dict(config)}}} if config else None,
+                raise_on_error=False,
+            ),
+            self.instance,
+        )
+
+    def advance(self) -> Done:
+        """One run of `advance_generations`."""
+        job = self.defs.resolve_job_def("advance_generations")
+        return Done(job.execute_in_process(instance=self.instance, raise_on_error=False), self.instance)
+
+    def newest(self, asset: str, key: str, name: str = "spots") -> dg.AssetMaterialization:
+        """The newest materialization of a partition."""
+        return self.history(asset, key, name)[0][1]
+
+    def history(self, asset: str, key: str, name: str = "spots") -> list[tuple[int, dg.AssetMaterialization]]:
+        """Storage ids and materializations of a partition, the newest first."""
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey([name, asset]), asset_partitions=[key])
+        records = self.instance.fetch_materializations(wanted, limit=100).records
+        return [(record.storage_id, record.asset_materialization) for record in records]
+
+    def partitions(self, name: str = "spots") -> list[str]:
+        """Dagster's partitions of a set."""
+        return list(self.instance.get_dynamic_partitions(f"{name}_prompts"))
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """The ledger that the resources open."""
+        with self.resources["ledger"].open_ledger(self.instance) as opened:
+            yield opened
+
+    def orders(self, key: str, name: str = "spots") -> list[Order]:
+        """All orders of a partition, the oldest first."""
+        with self.ledger() as ledger:
+            return [order for order in ledger.find(prompt_set=name) if order.partition == key]
+
+    def books(self) -> dict[str, Any]:
+        """The vendor's own totals."""
+        return httpx.get(f"{self.emulator.url}/emulator/books/summary", trust_env=False).json()
+
+    def tell(self, path: str, **body: Any) -> None:
+        """Change how the vendor behaves."""
+        reply = httpx.post(f"{self.emulator.url}/emulator/{path}", json=body, trust_env=False)
+        assert reply.is_success, reply.text
+
+
+def video_store(server: S3Service, prefix: str, secret: str, bucket: str = "videos") -> VideoStoreResource:
+    """The resource for a bucket on the server."""
+    reached = S3Resource(
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=secret,
+    )
+    return VideoStoreResource(bucket=bucket, prefix=prefix, s3=reached)
+
+
+@contextmanager
+def code_location(
+    folder: Path, s3_server: S3Service, prompts: Mapping[str, Any], **settings: Any
+) -> Iterator[Location]:
+    """A code location with a vendor and an instance of its own, where nothing waits longer than it must."""
+    for name in ("prompts", "home"):
+        (folder / name).mkdir()
+    rules = {"queue_seconds": 0, "render_seconds": 0, "plan_limit": 100} | settings
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        running_emulator(EmulatorSettings(**rules)) as emulator,
+        dg.DagsterInstance.local_temp(
+            str(folder / "home"), overrides={"telemetry": {"enabled": False}}
+        ) as instance,
+    ):
+        patch.setattr(lifecycle, "_MIN_POLL_S", 0.05)
+        patch.setattr(line, "_LOOK_AGAIN_S", 0.05)
+        patch.setenv(KEY_VARIABLE, KEY)
+        patch.setenv(S3_SECRET_VARIABLE, s3_server.secret_key)
+        it = Location(
+            folder,
+            instance,
+            emulator,
+            {
+                "seedance": SeedanceResource(
+                    api_key=dg.EnvVar(KEY_VARIABLE), base_url=emulator.url, requests_per_second=1000
+                ),
+                "video_store": video_store(s3_server, folder.name, dg.EnvVar(S3_SECRET_VARIABLE)),
+                "ledger": LedgerResource(url=f"sqlite:///{folder}/ledger.db"),
+            },
+            video_store(s3_server, folder.name, s3_server.secret_key),
+        )
+        it.write(prompts)
+        it.reload()
+        it.skipped()
+        yield it

@@ -1,0 +1,201 @@
+"""Orders that outlive their runs: tasks alone, edits and removals while in flight, runs that were killed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import dagster as dg
+import pytest
+from defs_support import QUIET, code_location
+
+from seedance_dagster.defs import jobs
+from seedance_dagster.defs.resources import open_services
+from seedance_dagster.generation.engine import advance
+from seedance_dagster.ledger import State, reading
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+PROMPTS = {"first": "one", "edited": "two", "removed": "three", "never": "four"}
+
+
+@pytest.fixture(scope="module")
+def location(s3_server, tmp_path_factory):
+    """A code location of four prompts."""
+    with code_location(tmp_path_factory.mktemp("orders"), s3_server, PROMPTS) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def accepted(location):
+    """A run of `tasks` alone over three of them, and what the vendor had heard by its end."""
+    return location.run("first", "removed", assets=("tasks",)), location.books()
+
+
+def test_a_run_of_tasks_alone_returns_when_all_is_accepted(location, accepted):
+    """Orders are queued and shown as such; nothing was sent yet, and no video is waited for."""
+    done, books = accepted
+    assert done.ok
+    assert done.told("tasks") == [(key, "materialization") for key in ("first", "edited", "removed")]
+    assert done.told("videos") == []
+    assert books["posts"] == 0
+    shown = location.newest("tasks", "first").metadata
+    assert shown["seedance/state"].value == "queued"
+    assert shown["seedance/task_id"].value == "not yet submitted"
+    assert shown["seedance/points_held"].value == 0
+    # The lineage needs a prompt to point to, selected or not.
+    assert done.told("prompts") == [(key, "materialization") for key in ("first", "edited", "removed")]
+
+
+@pytest.fixture(scope="module")
+def changed(location, accepted):
+    """One prompt edited, two removed while in flight; the sensor's tick; then one run of the job."""
+    location.write({"first": "one", "edited": "two, at night"})
+    tick = location.tick()
+    joined = location.run("first", "edited", assets=("tasks",))
+    return tick, joined, location.advance()
+
+
+def test_a_removed_prompt_keeps_its_partition_only_if_it_was_ordered(location, changed):
+    """What was ordered stays in sight; what never was goes."""
+    assert location.partitions() == ["first", "edited", "removed"]
+
+
+def test_an_edit_is_told_so_that_what_hangs_on_it_is_unsynced(location, accepted, changed):
+    """The tick tells the edited prompt anew: the first order points to an older event than the newest."""
+    (edited_id, newest), (_, older) = location.history("prompts", "edited")
+    assert newest.metadata["seedance/prompt"].value == "two, at night"
+    assert newest.tags["dagster/data_version"] != older.tags["dagster/data_version"]
+    first_task = location.history("tasks", "edited")[-1][1]
+    assert int(first_task.tags["dagster/input_event_pointer/spots/prompts"]) < edited_id
+
+
+def test_the_tick_asks_for_a_run_that_submits(changed):
+    """Three queued orders are worth a run."""
+    [request] = changed[0].run_requests
+    assert request.tags == {"seedance/submit": "3", "seedance/collect": "0"}
+
+
+def test_what_is_in_flight_is_joined(location, changed):
+    """Asking again for the same makes no second order; the edited prompt gets one of its own."""
+    assert "1 accepted, 1 joined" in changed[1].log
+    assert len(location.orders("first")) == 1
+    assert len(location.orders("edited")) == 2
+
+
+def test_the_video_of_a_removed_prompt_is_collected(location, changed):
+    """Removing a prompt loses no video that is paid for; a later run shows it again."""
+    [order] = location.orders("removed")
+    assert order.state is State.STORED
+    assert location.newest("videos", "removed").metadata["seedance/sha256"].value == order.sha256
+    again = location.run("removed")
+    assert again.ok
+    assert again.told("videos") == [("removed", "materialization")]
+    assert again.told("prompts") == []
+
+
+def test_both_videos_of_an_edited_prompt_are_kept_and_the_newest_is_shown(location, changed):
+    """Old and new are in S3; the partition shows the fingerprint that the file has now."""
+    old, new = location.orders("edited")
+    assert old.state is new.state is State.STORED
+    for order in (old, new):
+        assert location.store.head(order.video_key) is not None
+    assert location.newest("videos", "edited").metadata["seedance/fingerprint"].value == new.fingerprint
+    assert location.newest("tasks", "edited").metadata["seedance/fingerprint"].value == new.fingerprint
+    assert ("edited", "observation") in changed[2].told("videos")
+    assert [key for key, kind in changed[2].told("videos") if kind == "materialization"].count("edited") == 1
+    video = location.newest("videos", "edited")
+    assert (
+        int(video.tags["dagster/input_event_pointer/spots/prompts"])
+        == location.history("prompts", "edited")[0][0]
+    )
+
+
+def test_an_edit_taken_back_shows_the_first_video_again(location, changed):
+    """Back to the first text: its video is reused at no cost, also by a run of `videos` alone."""
+    tasks = location.books()["tasks"]
+    old = location.orders("edited")[0]
+    location.write({"first": "one", "edited": "two"})
+    done = location.run("edited", assets=("videos",))
+    assert done.ok, done.said
+    shown = location.newest("videos", "edited")
+    assert shown.metadata["seedance/fingerprint"].value == old.fingerprint
+    prompt_id, prompt = location.history("prompts", "edited")[0]
+    assert prompt.tags["dagster/data_version"] == old.fingerprint
+    assert shown.tags["dagster/input_event_pointer/spots/prompts"] == str(prompt_id)
+    assert location.books()["tasks"] == tasks
+
+
+def test_videos_alone_order_nothing(location, changed):
+    """A run without `tasks` names what was never ordered instead of paying for it."""
+    location.write({"first": "one, in the rain", "edited": "two"})
+    done = location.run("first", "edited", assets=("videos",))
+    assert done.missing == {"first": "not ordered yet: select tasks as well as videos"}
+    assert done.told("videos") == [("edited", "materialization")]
+    assert len(location.orders("first")) == 1
+
+
+def test_a_prompt_set_whose_file_is_gone_or_broken_is_refused_in_words(location, changed):
+    """A run then accepts nothing and says what is wrong with which file."""
+    path = location.folder / "prompts" / "spots.json"
+    before = path.read_text()
+    path.write_text(before.replace('"duration": 4', '"duration": 40', 1))
+    broken = location.run("first", assets=("tasks",))
+    path.unlink()
+    gone = location.run("first", assets=("tasks",))
+    path.write_text(before)
+    assert broken.said.startswith("nothing was accepted:\n")
+    assert "spots.json" in broken.said
+    assert "duration: 40 is no whole number of seconds from 4 to 15" in broken.said
+    assert "no prompt set here" in gone.said
+
+
+def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypatch):
+    """A video that was stored and not told is materialized by the next run, with its lineage."""
+    location.write({"first": "one", "edited": "two", "late": "five"})
+    location.skipped()
+    location.run("late", assets=("tasks",))
+
+    async def engine_alone(services) -> None:
+        async for _ in advance(services, owner="killed"):
+            pass
+
+    with open_services(location.instance, **opened(location)) as services:
+        asyncio.run(engine_alone(services))
+    [order] = location.orders("late")
+    assert (order.state, order.reported) == (State.STORED, None)
+    assert "nothing is ordered" in location.skipped()  # whoever stored it may still be about to tell
+    monkeypatch.setattr(reading, "_REPORT_GRACE", reading._REPORT_GRACE * 0)
+    assert isinstance(location.tick(), dg.SensorResult)
+    done = location.advance()
+    assert done.told("tasks") == done.told("videos") == [("late", "materialization")]
+    assert location.newest("videos", "late").metadata["seedance/sha256"].value == order.sha256
+    assert location.advance().told("videos") == []
+    task_id, _ = location.history("tasks", "late")[0]
+    video = location.newest("videos", "late")
+    assert video.tags["dagster/input_event_pointer/spots/tasks"] == str(task_id)
+
+
+def test_a_second_run_of_the_job_ends_at_once(location, changed):
+    """While one run advances the generations another does nothing."""
+    location.write({"first": "one", "edited": "two", "more": "six"})
+    location.tick()
+    location.run("more", assets=("tasks",))
+    with location.ledger() as ledger:
+        assert ledger.hold(jobs.ADVANCE_LEASE, "another run", seconds=60)
+        done = location.advance()
+        assert done.ok
+        assert "another run advances the generations already" in done.log
+        assert "a run advances the generations already" in location.skipped()
+        ledger.drop(jobs.ADVANCE_LEASE, "another run")
+    assert location.orders("more")[0].state is State.QUEUED
+    assert location.advance().told("videos") == [("more", "materialization")]
+
+
+def opened(location) -> dict[str, object]:
+    """The resources as a process gets them, for the engine alone."""
+    resources = location.resources
+    return {
+        "seedance": resources["seedance"].process_config_and_initialize(),
+        "video_store": location.direct_store,
+        "ledger": resources["ledger"],
+    }

@@ -1,0 +1,275 @@
+"""Runs of a prompt set's three assets, in this process, on a real emulator and a real S3 server."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import dagster as dg
+import pytest
+from defs_support import QUIET, code_location
+
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.ledger import State
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+KEYS = ["cat", "dog.t1", "dog.t2", "bad", "frog"]
+PROMPTS = {
+    "cat": "a cat",
+    "dog": {"prompt": "a dog", "takes": 2, "tags": {"campaign": "spring"}},
+    "bad": "bad [fault:moderation*1]",
+    "frog": {
+        "prompt": "a frog like @image1",
+        "mode": "omni_reference",
+        "image_urls": ["https://cdn.example.com/frog.png?X-Amz-Signature=s3cret"],
+    },
+}
+TEXT, WHOLE, NUMBER = dg.TextMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue
+PATH, MARKDOWN = dg.PathMetadataValue, dg.MarkdownMetadataValue
+CONTRACT = {
+    "prompts": {
+        "request": dg.JsonMetadataValue,
+        "seedance/prompt": TEXT,
+        "seedance/estimated_cost_usd": NUMBER,
+        "seedance/fingerprint": TEXT,
+    },
+    "tasks": {
+        "seedance/state": TEXT,
+        "seedance/task_id": TEXT,
+        "seedance/points_held": WHOLE,
+        "seedance/estimated_cost_usd": NUMBER,
+        "seedance/fingerprint": TEXT,
+        "seedance/attempt": WHOLE,
+    },
+    "videos": {
+        "dagster/uri": PATH,
+        "seedance/task_id": TEXT,
+        "seedance/task_type": TEXT,
+        "seedance/mode": TEXT,
+        "seedance/prompt": TEXT,
+        "seedance/fingerprint": TEXT,
+        "seedance/attempt": WHOLE,
+        "seedance/cost_usd": NUMBER,
+        "seedance/points_consumed": WHOLE,
+        "seedance/estimated_cost_usd": NUMBER,
+        "seedance/duration_s": NUMBER,
+        "seedance/width": WHOLE,
+        "seedance/height": WHOLE,
+        "seedance/queue_s": NUMBER,
+        "seedance/render_s": NUMBER,
+        "seedance/size_bytes": WHOLE,
+        "seedance/sha256": TEXT,
+        "seedance/manifest_uri": PATH,
+        "poster": MARKDOWN,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def location(s3_server, tmp_path_factory):
+    """A code location of five partitions, one of which moderation refuses the first time."""
+    with code_location(tmp_path_factory.mktemp("runs"), s3_server, PROMPTS) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def first(location):
+    """The first run of everything."""
+    return location.run("cat", "frog")
+
+
+def plain(materialization: dg.AssetMaterialization) -> dict[str, object]:
+    return {name: value.value for name, value in materialization.metadata.items()}
+
+
+def test_a_run_fails_at_its_end_and_names_what_has_no_video(location, first):
+    """The refused prompt is named with its reason; every other one has its video."""
+    assert not first.ok
+    assert first.said.startswith("1 of 5 prompts have no video; the others are not affected:\nbad: refused")
+    assert list(first.missing) == ["bad"]
+    assert "content policy" in first.missing["bad"]
+    assert sorted(first.told("videos")) == [
+        (key, "materialization") for key in ("cat", "dog.t1", "dog.t2", "frog")
+    ]
+    assert first.told("prompts") == [(key, "materialization") for key in KEYS]
+    assert location.history("videos", "bad") == []
+
+
+@pytest.mark.parametrize("asset", CONTRACT)
+@pytest.mark.parametrize("key", ["cat", "dog.t1", "dog.t2", "frog"])
+def test_every_partition_has_its_own_metadata_of_the_contract(location, first, asset, key):
+    """Exactly the names and types of the contract stand on each partition of each asset."""
+    found = location.newest(asset, key).metadata
+    assert {name: type(value) for name, value in found.items()} == CONTRACT[asset]
+
+
+@pytest.mark.parametrize("key", ["cat", "dog.t1", "dog.t2", "frog"])
+def test_ledger_manifest_and_materialization_agree(location, first, key):
+    """What Dagster shows of a video, field by field, is what the ledger and the manifest hold."""
+    [order] = location.orders(key)
+    shown = plain(location.newest("videos", key))
+    manifest = json.loads(location.store.get_bytes(order.manifest_key))
+    assert (order.state, order.reported) == (State.STORED, "stored")
+    assert shown.pop("poster").startswith("![poster](data:image/jpeg;base64,")
+    usd = float(points_to_usd(order.points_charged))
+    assert shown == {
+        "dagster/uri": f"s3://videos/{order.video_key}",
+        "seedance/task_id": order.task_id,
+        "seedance/task_type": "seedance-2-fast",
+        "seedance/mode": order.request["mode"],
+        "seedance/prompt": order.request["prompt"],
+        "seedance/fingerprint": order.fingerprint,
+        "seedance/attempt": 1,
+        "seedance/cost_usd": usd,
+        "seedance/points_consumed": order.points_charged,
+        "seedance/estimated_cost_usd": float(points_to_usd(order.estimated_points)),
+        "seedance/duration_s": order.duration_s,
+        "seedance/width": order.width,
+        "seedance/height": order.height,
+        "seedance/queue_s": (order.vendor_started_at - order.vendor_created_at).total_seconds(),
+        "seedance/render_s": (order.vendor_ended_at - order.vendor_started_at).total_seconds(),
+        "seedance/size_bytes": order.size_bytes,
+        "seedance/sha256": order.sha256,
+        "seedance/manifest_uri": f"s3://videos/{order.manifest_key}",
+    }
+    for name in (
+        *("task_id", "fingerprint", "attempt", "points_charged", "points_held", "estimated_points", "sha256"),
+        *("size_bytes", "duration_s", "width", "height", "codec", "video_key", "poster_key", "partition"),
+        *("prompt_set", "tags", "run_id", "cause", "price_table", "price_formula"),
+    ):
+        assert manifest[name] == getattr(order, name), name
+    assert location.store.head(order.video_key).size_bytes == order.size_bytes
+    assert usd == 0.32
+    task = plain(location.newest("tasks", key))
+    assert task == {
+        "seedance/state": "submitted",
+        "seedance/task_id": order.task_id,
+        "seedance/points_held": order.points_charged,  # held when it was submitted, charged since
+        "seedance/estimated_cost_usd": usd,
+        "seedance/fingerprint": order.fingerprint,
+        "seedance/attempt": 1,
+    }
+
+
+def test_the_poster_is_a_small_picture(location, first):
+    """The poster in the event is a JPEG of a few kilobytes."""
+    poster = location.newest("videos", "cat").metadata["poster"].value
+    jpeg = base64.b64decode(poster.removeprefix("![poster](data:image/jpeg;base64,").removesuffix(")"))
+    assert jpeg.startswith(b"\xff\xd8")
+    assert len(jpeg) <= 12_000
+
+
+def test_signatures_of_references_stay_out_of_events(location, first):
+    """A signed reference URL stands in the request without its query, which the vendor alone gets."""
+    request = location.newest("prompts", "frog").metadata["request"].value
+    assert request["image_urls"] == ["https://cdn.example.com/frog.png"]
+    assert request["mode"] == "omni_reference"
+    told = [repr(event) for event in first.result.all_events]
+    assert not any("s3cret" in text for text in told)
+
+
+def test_versions_and_lineage_stand_in_the_tags(location, first):
+    """Data versions are fingerprint, fingerprint and attempt, sha256; inputs point to the events used."""
+    [order] = location.orders("dog.t2")
+    ((prompt_id, prompt), *_) = location.history("prompts", "dog.t2")
+    ((task_id, task), *_) = location.history("tasks", "dog.t2")
+    video = location.newest("videos", "dog.t2")
+    code = {"dagster/code_version": "1"}
+    from_prompt = {
+        "dagster/input_data_version/spots/prompts": order.fingerprint,
+        "dagster/input_event_pointer/spots/prompts": str(prompt_id),
+    }
+    version = f"{order.fingerprint}-a1"
+    assert prompt.tags == {"dagster/data_version": order.fingerprint, **code}
+    assert task.tags == {"dagster/data_version": version, **code, **from_prompt}
+    assert video.tags == {
+        "dagster/data_version": order.sha256,
+        **code,
+        **from_prompt,
+        "dagster/input_data_version/spots/tasks": version,
+        "dagster/input_event_pointer/spots/tasks": str(task_id),
+    }
+
+
+@pytest.fixture(scope="module")
+def second(location, first):
+    """The same run again."""
+    return location.books(), location.run("cat", "frog"), location.books()
+
+
+def test_again_is_free_and_the_refused_is_not_sent_again(location, second):
+    """What is stored is shown again at no cost; what was refused is declined with the same reason."""
+    before, again, after = second
+    assert (before["tasks"], before["points_charged"]) == (after["tasks"], after["points_charged"])
+    assert after["posts"] == 5
+    assert list(again.missing) == ["bad"]
+    assert again.missing["bad"].endswith("edit the prompt, or set resubmit_rejected")
+    assert again.told("videos") == [(key, "materialization") for key in KEYS if key != "bad"]
+    for key in ("cat", "frog"):
+        (_, newer), (_, older) = location.history("videos", key)
+        assert plain(newer) == plain(older)
+        assert newer.tags["dagster/data_version"] == older.tags["dagster/data_version"]
+
+
+def test_a_dry_run_tells_the_costs_and_orders_nothing(location, second):
+    """With regenerate a dry run counts what would be paid; nothing is accepted and no task shows."""
+    before = location.books()
+    tasks = len(location.history("tasks", "cat"))
+    done = location.run("cat", "dog.t2", config={"dry_run": True, "regenerate": True})
+    assert done.ok
+    assert done.told("tasks") == done.told("videos") == []
+    assert "dry run, nothing was accepted: 3 prompts, 3 new orders, estimated at 0.96 USD" in done.log
+    assert location.books() == before | {"calls": location.books()["calls"]}
+    assert len(location.history("tasks", "cat")) == tasks
+
+
+def test_a_maximum_cost_accepts_all_or_nothing(location, second):
+    """Above max_cost_usd nothing is accepted, and the message says how many would fit."""
+    posts = location.books()["posts"]
+    done = location.run("cat", "dog.t2", config={"max_cost_usd": 0.7, "regenerate": True})
+    assert "3 new videos are estimated at 0.96 USD, max_cost_usd is 0.7 USD" in done.said
+    assert "the first 2 would fit" in done.said
+    assert location.books()["posts"] == posts
+    # What is reused costs nothing, so it fits below any maximum.
+    assert location.run("cat", config={"max_cost_usd": 0.001}).ok
+
+
+def test_a_maximum_cost_that_is_no_amount_is_refused_in_words(location, second):
+    """Not a number is refused before anything is told."""
+    done = location.run("cat", config={"max_cost_usd": float("nan")})
+    assert done.said == "max_cost_usd must be a positive number of USD, not nan"
+    assert done.told("prompts") == []
+
+
+def test_generating_again_and_sending_the_refused_again_are_paid(location, second):
+    """regenerate makes another attempt, resubmit_rejected sends the refused; the tags say which attempt."""
+    [old] = location.orders("cat")
+    tasks = location.books()["tasks"]
+    done = location.run("cat", config={"regenerate": True}, tags={"dagster/backfill": "backfill-1"})
+    assert done.ok
+    assert location.books()["tasks"] == tasks + 1
+    new = location.orders("cat")[-1]
+    assert (new.attempt, new.cause) == (2, "backfill-1")
+    assert new.video_key != old.video_key
+    assert location.store.head(old.video_key) is not None
+    video = location.newest("videos", "cat")
+    assert video.metadata["seedance/attempt"].value == 2
+    task_id, task = location.history("tasks", "cat")[0]
+    assert task.tags["dagster/data_version"] == f"{new.fingerprint}-a2"
+    assert video.tags["dagster/input_event_pointer/spots/tasks"] == str(task_id)
+
+    again = location.run("cat", config={"regenerate": True}, tags={"dagster/backfill": "backfill-1"})
+    assert again.ok
+    assert location.books()["tasks"] == tasks + 1  # the same cause never pays twice
+
+    done = location.run("bad", config={"resubmit_rejected": True})
+    assert done.ok, done.said
+    assert [order.state for order in location.orders("bad")] == [State.REJECTED, State.STORED]
+    assert location.newest("videos", "bad").metadata["seedance/attempt"].value == 2
+
+
+def test_an_unknown_config_value_is_dagsters_to_refuse(location, second):
+    """A misspelt name does not start a run."""
+    with pytest.raises(dg.DagsterInvalidConfigError, match="regenerat"):
+        location.run("cat", config={"regenerat": True})
