@@ -11,6 +11,7 @@ import dagster as dg
 from seedance_dagster.defs.assets import build_set_assets
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.defs.jobs import advance_generations
+from seedance_dagster.defs.pending import build_pending_job, build_pending_schedule
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.sensor import build_sensor
 from seedance_dagster.defs.sources import PromptSets, PromptSource
@@ -26,6 +27,7 @@ def build_seedance_definitions(
     video_store: VideoStoreResource,
     ledger: LedgerResource | None = None,
     sensor_running: bool = True,
+    pending_usd_per_run: float | None = None,
 ) -> dg.Definitions:
     """Assets, job, sensor and resources for some prompt sets.
 
@@ -37,6 +39,8 @@ def build_seedance_definitions(
         video_store: Where videos go.
         ledger: What was ordered and paid; by default SQLite under `$DAGSTER_HOME`.
         sensor_running: False leaves `seedance_sensor` to be switched on in the UI.
+        pending_usd_per_run: What each run of the schedule `generate_pending` may spend, in USD; the
+            schedule is off until it is switched on in the UI.
 
     Example:
         >>> defs = build_seedance_definitions(
@@ -50,9 +54,11 @@ def build_seedance_definitions(
     if loaded.problems:
         _log.warning("prompt sets:\n%s", format_problems(loaded.problems))
     status = dg.DefaultSensorStatus.RUNNING if sensor_running else dg.DefaultSensorStatus.STOPPED
+    pending = build_pending_job(source)
     return dg.Definitions(
         assets=[build_set_assets(prompt_set.name, source) for prompt_set in loaded.sets],
-        jobs=[advance_generations],
+        jobs=[advance_generations, pending],
+        schedules=[build_pending_schedule(pending, source, pending_usd_per_run)],
         sensors=[build_sensor(source, status)],
         resources={
             "seedance": seedance,
@@ -86,4 +92,5 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
         ),
         video_store=VideoStoreResource(bucket=found.s3_bucket, prefix=found.s3_prefix),
         ledger=LedgerResource(url=url),
+        pending_usd_per_run=found.pending_usd_per_run,
     )

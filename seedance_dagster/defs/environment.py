@@ -43,6 +43,7 @@ class SeedanceEnvironment:
         max_refusals_per_day: `SEEDANCE_MAX_REFUSALS_PER_DAY`.
         budget_usd_per_day: `SEEDANCE_BUDGET_USD_PER_DAY`; None for no limit.
         budget_usd_per_month: `SEEDANCE_BUDGET_USD_PER_MONTH`; None for no limit.
+        pending_usd_per_run: `SEEDANCE_PENDING_USD_PER_RUN`; None where budgets alone limit the schedule.
     """
 
     api_key: SecretStr
@@ -56,6 +57,7 @@ class SeedanceEnvironment:
     max_refusals_per_day: int
     budget_usd_per_day: float | None
     budget_usd_per_month: float | None
+    pending_usd_per_run: float | None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -78,6 +80,7 @@ class SeedanceEnvironment:
             or DEFAULT_MAX_REFUSALS_PER_DAY,
             budget_usd_per_day=_usd(environ, "SEEDANCE_BUDGET_USD_PER_DAY"),
             budget_usd_per_month=_usd(environ, "SEEDANCE_BUDGET_USD_PER_MONTH"),
+            pending_usd_per_run=_usd(environ, "SEEDANCE_PENDING_USD_PER_RUN"),
         )
 
     def policy(self) -> Policy:

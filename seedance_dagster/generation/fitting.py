@@ -33,7 +33,7 @@ class Fit:
         said = [f"{self.new} new orders, estimated at {points_to_usd(self.points)} USD"]
         said += map(str, self.standings)
         if self.fitting < self.new:
-            said.append(f"they do not fit: the first {self.fitting} would")
+            said.append(f"they do not fit: {f'the first {self.fitting}' if self.fitting else 'none'} would")
         return "; ".join(said)
 
 
