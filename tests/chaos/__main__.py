@@ -1,0 +1,114 @@
+"""`python -m chaos`: runs rounds, two side by side, and prints the tally."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import boto3
+import click
+import sqlalchemy as sa
+from chaos.places import postgres_server
+from chaos.plan import Plan, draw
+from chaos.round import Result, read_result, run_round
+from chaos.tally import line, summary
+
+from seedance_dagster.cli.ports import free_port
+from seedance_dagster.cli.services import s3
+from seedance_dagster.cli.surroundings import for_children, unconfigured
+from seedance_dagster.defs import build  # noqa: F401  imported here once, not by every worker
+
+# No round cuts the power, so what waits for a disk proves nothing more.
+_IN_MEMORY = "/dev/shm"
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--seed", type=int, help="Of the first round; the next have the next numbers.")
+@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), help="For all rounds.")
+@click.option("--side-by-side", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--keep", is_flag=True, help="Keep the folders of good rounds too.")
+def main(rounds: int, seed: int | None, database: str | None, side_by_side: int, keep: bool) -> None:
+    """Run rounds; status 1 if one of them failed."""
+    first = random.randrange(1_000_000) if seed is None else seed
+    plans = [draw(first + number, database) for number in range(rounds)]
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None))
+    click.echo(f"SEED={first} ROUNDS={rounds}, in {folder}")
+    results = []
+    with contextlib.ExitStack() as stack:
+        environ = unconfigured(os.environ)
+        os.environ.clear()
+        os.environ.update(environ)
+        server = None
+        if any(plan.database == "postgresql" for plan in plans):
+            server = stack.enter_context(postgres_server(folder / "postgresql"))
+        service = stack.enter_context(
+            s3(folder / "s3", folder / "s3.log", for_children(environ), port=free_port())
+        )
+        boto3.client("s3", region_name="us-east-1")  # its service model is read once, not by every worker
+        assert threading.active_count() == 1, "workers are forked: no thread may be there"
+        for result in _results(plans, folder, service.environ, server, side_by_side):
+            results.append(result)
+            click.echo(line(result))
+            if not result.violations and not keep:
+                shutil.rmtree(folder / f"seed-{result.seed}")
+    click.echo(summary(results))
+    if any(result.violations for result in results):
+        click.echo(f"the failed rounds' folders are in {folder}")
+        sys.exit(1)
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _results(
+    plans: list[Plan], folder: Path, s3_environ: dict[str, str], server: sa.URL | None, at_once: int
+):
+    """Run each round in a process group of its own."""
+    waiting, running = list(plans), dict[int, Plan]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                plan = waiting.pop(0)
+                running[_start(plan, folder / f"seed-{plan.seed}", s3_environ, server)] = plan
+            time.sleep(0.02)
+            for pid, plan in list(running.items()):
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    del running[pid]
+                    _end_group(pid)
+                    yield read_result(folder / f"seed-{plan.seed}") or Result(
+                        plan.seed, str(plan), violations=["the round left no result"]
+                    )
+    finally:
+        for pid in running:
+            _end_group(pid)
+
+
+def _start(plan: Plan, folder: Path, s3_environ: dict[str, str], server: sa.URL | None) -> int:
+    folder.mkdir()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setpgid(0, 0)
+            run_round(plan, folder, s3_environ, server)
+        finally:
+            os._exit(0)
+    with contextlib.suppress(OSError):
+        os.setpgid(pid, pid)
+    return pid
+
+
+def _end_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

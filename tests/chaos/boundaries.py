@@ -1,0 +1,192 @@
+"""Where a worker can be killed: exact points of its work, counted as they are passed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import random
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.defs.reporting import Reporter
+from seedance_dagster.generation import collect, download
+from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.store.s3 import VideoStore
+
+
+
+def _around(*writes: str) -> tuple[str, ...]:
+    return tuple(f"{name}: {when} commit" for name in writes for when in ("before", "after"))
+
+
+SETTLING = (*_around("expire_claims", "submitted", "requeue", "release"), "history: read", "poll: answered")
+"""What a command line that reconciles passes."""
+
+WORKING = (
+    *_around("claim", "submitted", "requeue", "uncertain", "expire_claims"),
+    *_around("polled", "succeeded", "ended", "transfer_failed", "stored", "release"),
+    *("post: before it leaves", "post: on its way", "post: answered"),
+    *("poll: before", "poll: answered", "history: read"),
+    *("download: before", "download: on its way", "download: done"),
+    *("upload: before", "upload: video there", "upload: poster there", "upload: manifest there"),
+)
+"""What a tick and a run pass."""
+
+ACCEPTING = _around("accept")
+TELLING = ("event: before", "event: told", *_around("mark_reported"))
+"""What a run passes where Dagster is told."""
+
+_WRITES = sorted(
+    {
+        name.partition(":")[0]
+        for name in (*SETTLING, *WORKING, *ACCEPTING, *TELLING)
+        if name.endswith("commit")
+    }
+)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """SIGKILL at the n-th pass of a boundary in one process's life."""
+
+    boundary: str
+    nth: int
+
+
+class Trap:
+    """Counts passes, and kills its own process at the first chosen one, after a word to `record`."""
+
+    def __init__(self, kills: Collection[Kill], record: Callable[[str], None]) -> None:
+        self._kills = kills
+        self._record = record
+        self._passed: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def passing(self, boundary: str) -> None:
+        if self.springs(boundary):
+            self.spring(boundary)
+
+    def springs(self, boundary: str) -> bool:
+        with self._lock:
+            self._passed[boundary] += 1
+            return Kill(boundary, self._passed[boundary]) in self._kills
+
+    def spring(self, boundary: str) -> None:
+        self._record(boundary)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def set_trap(trap: Trap) -> None:
+    """Wrap the product's methods in this process so that they pass the boundaries."""
+    _around_commits(trap)
+    _around_calls(trap)
+    _around_transfers(trap)
+    _around_events(trap)
+
+
+def _around_commits(trap: Trap) -> None:
+    doing = threading.local()
+
+    def naming(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            doing.name = name
+            try:
+                return method(*args, **kwargs)
+            finally:
+                doing.name = None
+
+        return wrapped
+
+    for name in _WRITES:
+        setattr(Ledger, name, naming(name, getattr(Ledger, name)))
+    writing = Database.writing
+
+    @contextlib.contextmanager
+    def trapped(self: Database) -> Iterator[Any]:
+        name = getattr(doing, "name", None)
+        with writing(self) as connection:
+            yield connection
+            trap.passing(f"{name}: before commit")
+        trap.passing(f"{name}: after commit")
+
+    Database.writing = trapped
+
+
+def _around_calls(trap: Trap) -> None:
+    create_task, get_task, history = (
+        SeedanceClient.create_task,
+        SeedanceClient.get_task,
+        SeedanceClient.history,
+    )
+
+    async def creating(self: SeedanceClient, request: Any) -> Any:
+        trap.passing("post: before it leaves")
+        if trap.springs("post: on its way"):
+            # Somewhere between the first byte out and the last byte in.
+            asyncio.get_running_loop().call_later(
+                random.uniform(0, 0.006), trap.spring, "post: on its way"
+            )
+        task = await create_task(self, request)
+        trap.passing("post: answered")
+        return task
+
+    async def getting(self: SeedanceClient, task_id: str) -> Any:
+        trap.passing("poll: before")
+        task = await get_task(self, task_id)
+        trap.passing("poll: answered")
+        return task
+
+    async def reading(self: SeedanceClient, **query: Any) -> Any:
+        page = await history(self, **query)
+        trap.passing("history: read")
+        return page
+
+    SeedanceClient.create_task, SeedanceClient.get_task, SeedanceClient.history = creating, getting, reading
+
+
+def _around_transfers(trap: Trap) -> None:
+    download_video, keep = collect.download_video, download._keep
+    put_file, put_bytes = VideoStore.put_file, VideoStore.put_bytes
+
+    async def downloading(*args: Any, **kwargs: Any) -> Any:
+        trap.passing("download: before")
+        found = await download_video(*args, **kwargs)
+        trap.passing("download: done")
+        return found
+
+    def keeping(*args: Any) -> None:
+        keep(*args)
+        trap.passing("download: on its way")
+
+    def putting_file(self: VideoStore, *args: Any, **kwargs: Any) -> None:
+        trap.passing("upload: before")
+        put_file(self, *args, **kwargs)
+        trap.passing("upload: video there")
+
+    def putting_bytes(self: VideoStore, key: str, *args: Any, **kwargs: Any) -> None:
+        put_bytes(self, key, *args, **kwargs)
+        trap.passing(f"upload: {'poster' if key.endswith('.jpg') else 'manifest'} there")
+
+    collect.download_video, download._keep = downloading, keeping
+    VideoStore.put_file, VideoStore.put_bytes = putting_file, putting_bytes
+
+
+def _around_events(trap: Trap) -> None:
+    event = Reporter.event
+
+    def telling(self: Reporter, what: Any) -> Iterator[Any]:
+        trap.passing("event: before")
+        for each in event(self, what):
+            yield each
+            trap.passing("event: told")  # Dagster has it, the ledger does not know yet
+
+    Reporter.event = telling

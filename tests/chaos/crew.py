@@ -1,0 +1,134 @@
+"""Processes forked from one that has everything imported and no threads, so that each starts in milliseconds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.boundaries import Kill
+
+CRASHED = 70
+told_to_stop = False
+_LIFE_S = 120  # a forgotten process ends by itself
+
+
+def fork(log: Path, work: Callable[[], None]) -> int:
+    """Run some work in a child with its output in a file; SIGTERM interrupts it. Returns its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = CRASHED
+    try:
+        signal.alarm(_LIFE_S)
+        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        work()
+        status = 0
+    except KeyboardInterrupt:
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _interrupt(*_: object) -> None:
+    # Raised in a callback it would be lost: loops look at the flag too.
+    global told_to_stop  # noqa: PLW0603  one per process, and a signal handler has nowhere else
+    told_to_stop = True
+    raise KeyboardInterrupt
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One life of a role."""
+
+    role: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class End:
+    """How a life ended: by a signal's number, or with a status."""
+
+    role: str
+    signal: int
+    status: int
+
+
+class Crew:
+    """The living workers of a round.
+
+    Args:
+        log_folder: Where each role's output goes.
+        work: Does a role's work in its own process, with the kills that wait for it.
+    """
+
+    def __init__(self, log_folder: Path, work: Callable[[str, tuple[Kill, ...]], None]) -> None:
+        self._folder = log_folder
+        self._work = work
+        self.living: dict[str, Worker] = {}
+
+    def start(self, role: str, kills: tuple[Kill, ...] = ()) -> None:
+        pid = fork(self._folder / f"{role}.log", lambda: self._work(role, kills))
+        self.living[role] = Worker(role, pid)
+
+    def signal(self, role: str, number: int) -> bool:
+        """Send a signal to a role; False when it is not alive."""
+        worker = self.living.get(role)
+        if worker is None:
+            return False
+        os.kill(worker.pid, number)
+        return True
+
+    def reap(self) -> list[End]:
+        """The lives that ended since the last look."""
+        ended = []
+        for role, worker in list(self.living.items()):
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            if pid:
+                del self.living[role]
+                killed = os.WIFSIGNALED(status)
+                ended.append(
+                    End(
+                        role,
+                        os.WTERMSIG(status) if killed else 0,
+                        0 if killed else os.WEXITSTATUS(status),
+                    )
+                )
+        return ended
+
+    def stop(self, within_s: float) -> tuple[list[End], list[str]]:
+        """Tell all to stop; how they ended, and the roles that had to be killed."""
+        for role in self.living:
+            self.signal(role, signal.SIGCONT)
+            self.signal(role, signal.SIGTERM)
+        began = time.monotonic()
+        again_s = 2.0
+        ended: list[End] = []
+        while self.living and time.monotonic() - began < within_s:
+            ended += self.reap()
+            time.sleep(0.01)
+            if time.monotonic() - began > again_s:
+                again_s += 1
+                for role in self.living:
+                    self.signal(role, signal.SIGTERM)
+        stubborn = sorted(self.living)
+        for role in stubborn:
+            self.signal(role, signal.SIGKILL)
+        while self.living:
+            ended += self.reap()
+            time.sleep(0.01)
+        return ended, stubborn

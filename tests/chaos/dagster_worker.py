@@ -1,0 +1,88 @@
+"""The same work as Dagster does it: the sensor's tick, the job, the step of a set, and their events."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import dagster as dg
+from chaos import crew
+from chaos.worker import Surroundings
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.defs.build import build_seedance_definitions
+from seedance_dagster.defs.jobs import ADVANCE_JOB
+from seedance_dagster.defs.naming import partitions_def
+from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+from seedance_dagster.generation.policy import Policy
+
+_REST_S = 0.2
+
+
+def prepare(around: Surroundings) -> None:
+    """Make the instance's tables and the partitions before anybody hurries."""
+    with _instance(around) as instance:
+        for each in around.plan.sets:
+            instance.add_dynamic_partitions(str(partitions_def(each.name).name), list(each.partitions))
+
+
+def work(around: Surroundings, role: str) -> None:
+    """A daemon or a waiting run, as Dagster has them."""
+    logging.getLogger("dagster").setLevel(logging.WARNING)
+    SeedanceResource.open_client = lambda self: around.open_client()
+    SeedanceResource.policy = lambda self: around.plan.policy
+    definitions = build_seedance_definitions(
+        list(around.plan.sets),
+        seedance=SeedanceResource(
+            api_key=dg.EnvVar("GOAPI_API_KEY"), base_url=around.environ["GOAPI_BASE_URL"]
+        ),
+        video_store=VideoStoreResource(
+            bucket=around.environ["SEEDANCE_S3_BUCKET"], prefix=around.environ["SEEDANCE_S3_PREFIX"]
+        ),
+        ledger=LedgerResource(url=dg.EnvVar("SEEDANCE_LEDGER_URL")),
+    )
+    with _instance(around) as instance:
+        if role.startswith("run-"):
+            _run_until_done(around, definitions, instance, role.removeprefix("run-"))
+            return
+        while not crew.told_to_stop:
+            _tick(definitions, instance)
+            time.sleep(_REST_S)
+
+
+def _instance(around: Surroundings) -> dg.DagsterInstance:
+    return dg.DagsterInstance.local_temp(str(around.folder / "dagster"))
+
+
+def _tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    sensor = definitions.get_sensor_def("seedance_sensor")
+    with dg.build_sensor_context(
+        instance=instance, definitions=definitions, sensor_name=sensor.name
+    ) as context:
+        result = sensor(context)
+    if isinstance(result, dg.SensorResult) and result.run_requests:
+        definitions.get_job_def(ADVANCE_JOB).execute_in_process(instance=instance, raise_on_error=False)
+
+
+def _run_until_done(
+    around: Surroundings, definitions: dg.Definitions, instance: dg.DagsterInstance, name: str
+) -> None:
+    """Launch the step of a set until it ends by itself; what fails for its surroundings is retried."""
+    prompt_set = next(each for each in around.plan.sets if each.name == name)
+    keys = list(prompt_set.partitions)
+    job = definitions.get_implicit_global_asset_job_def()
+    while not crew.told_to_stop:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey([name, asset]) for asset in ("prompts", "tasks", "videos")],
+            raise_on_error=False,
+            tags={
+                "dagster/asset_partition_range_start": keys[0],
+                "dagster/asset_partition_range_end": keys[-1],
+                "dagster/backfill": f"backfill-{name}",
+            },
+        )
+        if result.success:
+            return
+        failure = next(iter(result.get_step_failure_events() if False else []), None)
+        logging.getLogger("chaos").info("again: %s", failure)

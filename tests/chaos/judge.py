@@ -1,0 +1,276 @@
+"""The judgement: the ledger, the journal and the bucket against the emulator's books."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+from chaos.plan import BROKEN_FOR_EVER
+
+from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.ledger import OPEN, JournalEntry, Ledger, Order, State
+from seedance_dagster.ledger.transitions import TRANSITIONS
+from seedance_dagster.media import probe
+from seedance_dagster.store.s3 import VideoStore
+
+if TYPE_CHECKING:
+    from chaos.round import Result
+    from chaos.worker import Surroundings
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything there is to judge by, read once.
+
+    Attributes:
+        tasks: The vendor's tasks that we made, by id.
+        objects: The bucket's objects under the round's prefix, by key.
+    """
+
+    around: Surroundings
+    books: dict[str, Any]
+    orders: list[Order]
+    journals: dict[int, list[JournalEntry]]
+    living_leases: list[str]
+    objects: dict[str, bytes]
+    store: VideoStore
+
+    @property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        return {task["task_id"]: task for task in self.books["tasks"] if task["source"] == "api"}
+
+    def write(self, folder: Path) -> None:
+        """Leave what a person needs to understand a failed round."""
+        (folder / "books.json").write_text(json.dumps(self.books, indent=1))
+        entries = sorted(
+            (entry for journal in self.journals.values() for entry in journal), key=lambda entry: entry.at
+        )
+        (folder / "journal.txt").write_text(
+            "".join(
+                f"{entry.at:%H:%M:%S.%f} order {entry.order_id}: {entry.from_state} -> {entry.to_state} "
+                f"by {entry.actor} {entry.detail}\n"
+                for entry in entries
+            )
+        )
+
+    @classmethod
+    def gather(cls, around: Surroundings, books: dict[str, Any]) -> Evidence:
+        store = around.found.open_store()
+        ledger = Ledger.open(around.found.ledger_url)
+        try:
+            orders = ledger.find()
+            journals = {order.order_id: ledger.journal(order.order_id) for order in orders}
+            owners = {order.lease_owner for order in orders} - {None}
+        finally:
+            ledger.close()
+        return cls(around, books, orders, journals, sorted(map(str, owners)), _objects(store), store)
+
+
+def outstanding(around: Surroundings, books: dict[str, Any]) -> list[str]:
+    """What has not come to its end yet and could, in words."""
+    ledger = Ledger.open(around.found.ledger_url)
+    try:
+        orders = ledger.find()
+    finally:
+        ledger.close()
+    asked = {(each.name, key) for each in around.plan.sets for key in each.partitions}
+    missing = asked - {(order.prompt_set, order.partition) for order in orders}
+    left = [f"{name}/{key} was never ordered" for name, key in sorted(missing)]
+    left += [
+        f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}: "
+        f"{order.error_message}, due {order.due_at}, in the hands of {order.lease_owner}"
+        for order in orders
+        if order.state in OPEN and not excused(order, books)
+    ]
+    if around.plan.dagster:
+        left += [
+            f"Dagster was not told that order {order.order_id} is stored"
+            for order in orders
+            if order.state is State.STORED and order.reported != "stored"
+        ]
+    return left
+
+
+def excused(order: Order, books: dict[str, Any]) -> bool:
+    """True for a paid order whose file the vendor never gives: it must stay outstanding, and say so."""
+    task = next((each for each in books["tasks"] if each["task_id"] == order.task_id), None)
+    if task is None or task["state"] != "completed" or not order.error_message:
+        return False
+    if order.state is State.SUBMITTED:
+        return "missing-url" in task["quirks"]
+    broken = any(marker in order.request["prompt"] for marker in BROKEN_FOR_EVER)
+    return order.state is State.SUCCEEDED and broken
+
+
+def waits_for_ever(around: Surroundings, role: str, books: dict[str, Any]) -> bool:
+    """True for a waiting run with an order that is excused."""
+    ledger = Ledger.open(around.found.ledger_url)
+    try:
+        orders = ledger.find(prompt_set=role.removeprefix("run-"), states=OPEN)
+    finally:
+        ledger.close()
+    return any(excused(order, books) for order in orders)
+
+
+def judge(evidence: Evidence, result: Result) -> None:
+    """Add to the result what was counted and what was broken."""
+    result.tally.update(_counts(evidence))
+    for check in (_owned_one_to_one, _ordered_once, _money, _journals, _leases, _stored, _bucket):
+        result.violations += check(evidence)
+
+
+def _counts(evidence: Evidence) -> Counter[str]:
+    entries = [entry for journal in evidence.journals.values() for entry in journal]
+    steps = Counter((entry.from_state, entry.to_state) for entry in entries)
+    return Counter(
+        {
+            "orders": len(evidence.orders),
+            "tasks": len(evidence.tasks),
+            "partitions": len({(order.prompt_set, order.partition) for order in evidence.orders}),
+            "stored": sum(order.state is State.STORED for order in evidence.orders),
+            "rejected": sum(order.state is State.REJECTED for order in evidence.orders),
+            "failed": sum(order.state is State.FAILED for order in evidence.orders),
+            "outstanding by the vendor's doing": sum(order.state in OPEN for order in evidence.orders),
+            "further attempts": sum(order.attempt > 1 for order in evidence.orders),
+            "uncertain": steps["claimed", "uncertain"],
+            "adopted": steps["uncertain", "submitted"],
+            "freed": steps["uncertain", "queued"],
+            "transfers again": steps["succeeded", "succeeded"],
+        }
+    )
+
+
+def _owned_one_to_one(evidence: Evidence) -> Iterator[str]:
+    owners = {order.task_id: order for order in evidence.orders if order.task_id}
+    for task_id in evidence.tasks.keys() - owners.keys():
+        yield f"task {task_id} is billed and belongs to no order"
+    for task_id, order in owners.items():
+        task = evidence.tasks.get(task_id)
+        if task is None:
+            yield f"order {order.order_id} owns task {task_id}, which the vendor never made for us"
+        elif task["request"] != GenerationRequest.model_validate(order.request, strict=False).to_wire():
+            yield f"order {order.order_id} owns task {task_id}, which renders something else"
+
+
+def _ordered_once(evidence: Evidence) -> Iterator[str]:
+    groups: defaultdict[tuple[str, str, str], list[Order]] = defaultdict(list)
+    for order in evidence.orders:
+        groups[order.prompt_set, order.partition, order.fingerprint].append(order)
+    wanted = {
+        (each.name, key, partition.fingerprint)
+        for each in evidence.around.plan.sets
+        for key, partition in each.partitions.items()
+    }
+    if groups.keys() != wanted:
+        yield f"ordered was {sorted(groups.keys() ^ wanted)} that was not asked for, or the other way round"
+    for name, orders in groups.items():
+        attempts = sorted(order.attempt for order in orders)
+        if attempts != list(range(1, len(orders) + 1)):
+            yield f"{name} has the attempts {attempts}"
+        paid = [order.attempt for order in orders if order.state is not State.FAILED]
+        if len(paid) > 1:
+            yield f"{name} was ordered again although attempt {paid[0]} did not fail"
+        reasons = {order.error_class for order in orders if order.state is State.FAILED}
+        if reasons - {"vendor"}:
+            yield f"{name} failed for {reasons}"
+
+
+def _money(evidence: Evidence) -> Iterator[str]:
+    summary = evidence.books["summary"]
+    if not summary["balanced"]:
+        yield "the vendor's own books are not balanced"
+    if summary["key_leaks"]:
+        yield f"the API key reached the file host: {evidence.books['key_leaks']}"
+    for order in evidence.orders:
+        task = evidence.tasks.get(str(order.task_id))
+        if task is None:
+            continue
+        if order.estimated_points != task["points_price"]:
+            yield f"order {order.order_id} was estimated at {order.estimated_points}, {task['points_price']}"
+        charged = task["points_charged"] + task["points_penalty"]
+        if (order.points_charged or 0) != charged:
+            yield f"order {order.order_id} is booked with {order.points_charged}, charged were {charged}"
+    booked = sum(order.points_charged or 0 for order in evidence.orders)
+    ours = sum(task["points_charged"] + task["points_penalty"] for task in evidence.tasks.values())
+    if booked != ours:
+        yield f"booked are {booked} points in all, charged were {ours}"
+
+
+def _journals(evidence: Evidence) -> Iterator[str]:
+    for order in evidence.orders:
+        state: str | None = None
+        for entry in evidence.journals[order.order_id]:
+            legal = {"queued"} if state is None else {each.value for each in TRANSITIONS[State(state)]}
+            if entry.from_state != state or entry.to_state not in legal:
+                yield f"order {order.order_id}: journal goes from {state} to {entry}"
+            state = entry.to_state
+        if state != order.state:
+            yield f"order {order.order_id} is {order.state}, its journal ends with {state}"
+
+
+def _leases(evidence: Evidence) -> Iterator[str]:
+    if evidence.living_leases:
+        yield f"orders are still in the hands of {evidence.living_leases}, who were told to stop"
+
+
+def _stored(evidence: Evidence) -> Iterator[str]:
+    for order in evidence.orders:
+        if order.state is not State.STORED:
+            continue
+        video = evidence.objects.get(str(order.video_key))
+        manifest = evidence.objects.get(str(order.manifest_key))
+        poster = evidence.objects.get(str(order.poster_key))
+        if video is None or manifest is None or poster is None:
+            yield f"order {order.order_id} is stored, but not all of its objects are there"
+            continue
+        told = json.loads(manifest)
+        if not hashlib.sha256(video).hexdigest() == order.sha256 == told["sha256"]:
+            yield f"order {order.order_id}: bytes, ledger and manifest have different hashes"
+        if not len(video) == order.size_bytes == told["size_bytes"]:
+            yield f"order {order.order_id}: bytes, ledger and manifest have different sizes"
+        if not poster.startswith(b"\xff\xd8"):
+            yield f"order {order.order_id}: the poster is no JPEG"
+        for name in ("task_id", "prompt_set", "partition", "fingerprint", "attempt", "points_charged"):
+            if told[name] != getattr(order, name):
+                yield f"order {order.order_id}: {name} is {told[name]} in the manifest"
+        yield from _renders(order, video)
+
+
+def _renders(order: Order, video: bytes) -> Iterator[str]:
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        file.write(video)
+        file.flush()
+        seconds = probe(Path(file.name)).duration_s
+        if abs(seconds - order.request["duration"]) > 0.1:
+            yield f"order {order.order_id}: the video lasts {seconds} s"
+        with av.open(file.name) as container:
+            comment = container.metadata.get("comment", "")
+        if order.request["prompt"] not in comment:
+            yield f"order {order.order_id}: the video shows another prompt: {comment}"
+
+
+def _bucket(evidence: Evidence) -> Iterator[str]:
+    folders = {
+        str(order.video_key).rpartition("/")[0]: order
+        for order in evidence.orders
+        if order.state is State.STORED
+    }
+    for key in evidence.objects:
+        # A broken order's earlier parts and a killed check's leftover are nobody's video.
+        if key.endswith("manifest.json") and key.rpartition("/")[0] not in folders:
+            yield f"there is a manifest at {key} of which the ledger knows nothing"
+
+
+def _objects(store: VideoStore) -> dict[str, bytes]:
+    pages = store._client.get_paginator("list_objects_v2").paginate(
+        Bucket=store.bucket, Prefix=f"{store.prefix}/"
+    )
+    keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
+    return {key: store.get_bytes(key) for key in keys}

@@ -1,0 +1,252 @@
+"""What one round is: everything random about it, drawn from its seed alone."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.boundaries import ACCEPTING, SETTLING, TELLING, WORKING, Kill
+
+from seedance_dagster.api.wire import GenerationRequest, Mode
+from seedance_dagster.generation.policy import Policy
+from seedance_dagster.prompts.models import Prompt, PromptSet
+
+ROLES = ("daemon-1", "daemon-2", "command")
+"""What works beside the waiting runs, of which each prompt set has one."""
+
+# Probability per event, so that most work ends well within the storm's few seconds.
+_RATES = {
+    **dict.fromkeys(("500-before", "429", "reset-before", "hang-before"), 0.15),
+    **dict.fromkeys(
+        ("lost-reply", "cut-reply", "hang", "500-after", "500-with-task", "garbage-reply"), 0.15
+    ),
+    **dict.fromkeys(("moderation", "moderation-early", "real-person"), 0.06),
+    "vendor-trouble": 0.15,
+    **dict.fromkeys(("odd-status", "late-url", "url-while-pending"), 0.3),
+    "missing-url": 0.04,
+    **dict.fromkeys(("get-500", "get-429", "get-drop", "get-hang"), 0.15),
+    "history-500": 0.4,
+    "expired": 0.3,
+    **dict.fromkeys(("truncated", "garbage", "html", "empty", "wrong-length"), 0.2),
+    **dict.fromkeys(("redirect", "redirect-loop", "redirect-file", "download-500", "slow"), 0.2),
+    **dict.fromkeys(("endless", "redirect-private"), 0.1),
+}
+_LIVES = 5  # of a role that are cut short
+_MARKERS = (
+    *("lost-reply*1", "cut-reply*2", "hang*1", "500-after*1", "500-with-task*1", "garbage-reply*1"),
+    *("500-before*1", "reset-before*2", "hang-before*1", "429*1"),
+    *("vendor-trouble*1", "vendor-trouble", "moderation", "moderation-early", "real-person"),
+    *("odd-status", "late-url*3", "url-while-pending", "missing-url"),
+    *("get-500*2", "get-429*1", "get-drop*3", "get-hang*1"),
+    *("expired*2", "truncated*1", "garbage*2", "html*1", "empty*1", "wrong-length*2", "endless*1"),
+    *("redirect", "redirect-loop*1", "redirect-file*1", "redirect-private*1", "download-500*2", "slow"),
+    "garbage",
+)
+BROKEN_FOR_EVER = ("[fault:garbage]",)
+"""In the text of a prompt whose file the vendor never gives whole."""
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """Something that happens at a time of the storm, in seconds from its start."""
+
+    at_s: float
+    kind: str
+    what: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One round.
+
+    Attributes:
+        settings: The emulator's settings.
+        rates: Its fault rates during the storm.
+        s3_trouble: Share of S3 requests that fail during the storm.
+        timeout_s: Seconds that the client waits for a reply.
+        kills: For each role and each of its lives, where it is killed, whichever comes first.
+        lasting: The emulator keeps its state on disk, so that it can be killed too.
+    """
+
+    seed: int
+    database: str
+    dagster: bool
+    api_key: str
+    settings: dict[str, Any]
+    lasting: bool
+    rates: dict[str, float]
+    s3_trouble: float
+    sets: tuple[PromptSet, ...]
+    policy: Policy
+    timeout_s: float
+    storm_s: float
+    kills: dict[str, tuple[tuple[Kill, ...], ...]]
+    disturbances: tuple[Disturbance, ...]
+
+    def __str__(self) -> str:
+        partitions = sum(len(each.partitions) for each in self.sets)
+        told = "Dagster, " if self.dagster else ""
+        return f"{self.database}, {told}{partitions} partitions in {len(self.sets)} sets"
+
+
+def draw(seed: int, database: str | None = None) -> Plan:
+    """The round of a seed; every third is on PostgreSQL unless told, every fourth tells Dagster."""
+    rng = random.Random(seed)
+    settings = _settings(rng, seed)
+    freeze_s = rng.uniform(0.3, 0.8)
+    lease_s = rng.uniform(1.5, 2.5)
+    work_s = 1.2 * (settings["queue_seconds"] + settings["render_seconds"])
+    hidden_s = settings["history_lag_seconds"] + (0 if settings["history_lists_unfinished"] else work_s)
+    # As in real life the grace is longer than the vendor may be late with anything.
+    policy = Policy(
+        attempts=2,
+        allow_private_hosts=True,
+        submit_workers=rng.choice((1, 4)),
+        poll_workers=rng.choice((2, 8)),
+        collect_workers=rng.choice((1, 4)),
+        max_in_flight=rng.choice((None, None, 3, 10)),
+        lease_s=lease_s,
+        linger_s=rng.uniform(0, 0.4),
+        grace_s=hidden_s + freeze_s + 0.5,
+    )
+    sets = _sets(rng)
+    storm_s = rng.uniform(2.5, 3.5)
+    dagster = seed % 4 == 1
+    lasting = rng.random() < 0.3
+    roles = (*ROLES, *(f"run-{each.name}" for each in sets))
+    return Plan(
+        seed=seed,
+        database=database or ("postgresql" if seed % 3 == 0 else "sqlite"),
+        dagster=dagster,
+        api_key="".join(rng.choices(string.ascii_letters + string.digits, k=40)),
+        settings=settings,
+        lasting=lasting,
+        rates={
+            name: round(_RATES[name] * rng.uniform(0.3, 1), 3)
+            for name in rng.sample(sorted(_RATES), rng.randint(0, 12))
+        },
+        s3_trouble=rng.choice((0, 0, 0.1, 0.3)),
+        sets=sets,
+        policy=policy,
+        timeout_s=rng.uniform(0.5, 1.0),
+        storm_s=storm_s,
+        kills={role: _kills(rng, role, dagster=dagster) for role in roles},
+        disturbances=_disturbances(
+            rng, storm_s, roles, freeze_s=freeze_s, stall_s=0.7 * (lease_s + policy.grace_s), lasting=lasting
+        ),
+    )
+
+
+def _settings(rng: random.Random, seed: int) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "plan_limit": rng.choice((2, 4, 8, 20, 100)),
+        "queue_seconds": rng.uniform(0, 0.3),
+        "render_seconds": rng.uniform(0, 0.5),
+        "account_shape": rng.choice(("wallet", "credit_pack")),
+        "penalties": rng.random() < 0.8,
+        "frozen_after_completion": rng.choice(("zero", "consume")),
+        "echo_input": rng.choice(("as_sent", "as_rendered")),
+        "credits_status": rng.choice((402, 400, 403, 429)),
+        "plan_limit_status": rng.choice((429, 400, 402)),
+        "errors_in_200": rng.random() < 0.3,
+        "history_lag_seconds": rng.choice((0, rng.uniform(0, 1))),
+        "history_lists_unfinished": rng.random() < 0.8,
+        "link_seconds": rng.choice((86_400, 0.5)),
+        "dead_link": rng.choice(("html", "empty", "404")),
+        "slow_seconds": 0.4,
+    }
+
+
+def _sets(rng: random.Random) -> tuple[PromptSet, ...]:
+    count = rng.randint(1, 3)
+    total = rng.randint(5, 30)
+    ordinary = [f"prompt {number}" for number in range(total)]
+    texts = [
+        f"{text} [fault:{rng.choice(_MARKERS)}]" if rng.random() < 0.3 else text for text in ordinary
+    ]
+    for _ in range(rng.randint(0, 3)):
+        texts[rng.randrange(total)] = rng.choice(texts)
+    return tuple(
+        PromptSet(
+            name=f"set{number}",
+            prompts=tuple(
+                Prompt(
+                    id=f"p{place}", request=_request(rng, text), takes=2 if rng.random() < 0.08 else 1
+                )
+                for place, text in enumerate(texts[number::count])
+            ),
+        )
+        for number in range(count)
+    )
+
+
+def _request(rng: random.Random, text: str) -> GenerationRequest:
+    # Few different requests, so that identical ones are common.
+    common = {
+        "task_type": rng.choice(("seedance-2", "seedance-2-fast")),
+        "prompt": text,
+        "duration": rng.choice((4, 4, 5)),
+    }
+    if rng.random() < 0.15:
+        return GenerationRequest(
+            **common,
+            mode=Mode.OMNI_REFERENCE,
+            aspect_ratio="1:1",
+            image_urls=("https://cdn.example.com/cat.png?ratio=1:1&signature=not-for-manifests",),
+        )
+    return GenerationRequest(**common, mode=Mode.TEXT_TO_VIDEO, aspect_ratio=rng.choice(("16:9", "9:16")))
+
+
+def _kills(rng: random.Random, role: str, *, dagster: bool) -> tuple[tuple[Kill, ...], ...]:
+    passed = SETTLING if role == "command" else WORKING
+    if role != "command" and dagster:
+        passed += TELLING * 3
+    if role.startswith("run"):
+        passed += ACCEPTING
+    return tuple(
+        tuple(Kill(rng.choice(passed), rng.choice((1, 1, 2, 3))) for _ in range(3)) for _ in range(_LIVES)
+    )
+
+
+def _disturbances(
+    rng: random.Random,
+    storm_s: float,
+    roles: Sequence[str],
+    *,
+    freeze_s: float,
+    stall_s: float,
+    lasting: bool,
+) -> tuple[Disturbance, ...]:
+    kinds = Counter(
+        {"kill": 3, "stop": 1, "stall": 1, "outage": 2, "freeze": 1, "lock": 1, "credits": 1, "limit": 1}
+    )
+    kinds["stranger"] = 1
+    kinds["restart"] = 1 if lasting else 0
+    drawn = rng.choices(list(kinds), weights=list(kinds.values()), k=rng.randint(4, 9))
+    details = {
+        "kill": lambda: {"role": rng.choice(roles)},
+        "stop": lambda: {"role": rng.choice(roles)},
+        "stall": lambda: {"role": rng.choice(roles), "seconds": rng.uniform(0.3, stall_s)},
+        "outage": lambda: {
+            "kind": rng.choice(("500", "html-502", "429", "hang", "drop")),
+            "scope": rng.choice(("api", "post", "get", "history", "account", "files", "all")),
+            "seconds": rng.uniform(0.3, 1.5),
+        },
+        "freeze": lambda: {"seconds": freeze_s},
+        "lock": lambda: {"seconds": rng.uniform(0.3, 2.0)},
+        "credits": lambda: {"seconds": rng.uniform(0.2, 0.8)},
+        "limit": lambda: {"seconds": rng.uniform(0.2, 0.8), "limit": rng.choice((1, 2))},
+        "stranger": lambda: {"count": rng.randint(1, 3)},
+        "restart": lambda: {"seconds": rng.uniform(0.1, 0.6)},
+    }
+    return tuple(
+        sorted(
+            (Disturbance(rng.uniform(0.1, storm_s), kind, details[kind]()) for kind in drawn),
+            key=lambda each: each.at_s,
+        )
+    )

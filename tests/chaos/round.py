@@ -1,0 +1,150 @@
+"""One round: a storm, a calm in which everything must settle, and the judgement."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import traceback
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+from chaos import worker
+from chaos.canaries import leaks
+from chaos.crew import CRASHED, Crew
+from chaos.judge import Evidence, judge, outstanding, waits_for_ever
+from chaos.places import EmulatorProcess, database
+from chaos.plan import ROLES, Plan
+from chaos.storm import Storm
+
+from seedance_dagster.ledger import Ledger
+
+_CALM_S = 25.0
+_STOP_S = 5.0
+
+
+@dataclass
+class Result:
+    """What a round came to.
+
+    Attributes:
+        kills: By boundary; "at random" for those from outside.
+        tally: Further counts by name.
+        violations: What was broken, in words; empty for a good round.
+    """
+
+    seed: int
+    about: str
+    seconds: float = 0.0
+    kills: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    disturbed: Counter[str] = field(default_factory=Counter)
+    tally: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+
+def run_round(plan: Plan, folder: Path, s3_environ: Mapping[str, str], server: sa.URL | None) -> None:
+    """Run a round in this process, which must have no threads; the result goes to `result.json`.
+
+    Args:
+        plan: The round.
+        folder: Its empty folder.
+        s3_environ: How the S3 server is reached.
+        server: The PostgreSQL server.
+    """
+    began = time.monotonic()
+    result = Result(plan.seed, str(plan))
+    try:
+        _run(plan, folder, s3_environ, server, result)
+    except Exception:
+        result.violations.append(f"the round itself broke:\n{traceback.format_exc()}")
+    result.seconds = round(time.monotonic() - began, 1)
+    (folder / "result.json").write_text(json.dumps(vars(result)))
+
+
+def read_result(folder: Path) -> Result | None:
+    """The result that a round left; None when it left none."""
+    with contextlib.suppress(OSError):
+        fields = json.loads((folder / "result.json").read_text())
+        counters = {
+            name: Counter(value) if isinstance(value, dict) else value for name, value in fields.items()
+        }
+        return Result(**counters)
+    return None
+
+
+def _run(
+    plan: Plan, folder: Path, s3_environ: Mapping[str, str], server: sa.URL | None, result: Result
+) -> None:
+    logs = folder / "logs"
+    logs.mkdir()
+    kills = folder / "kills"
+    kills.touch()
+    with database(plan, folder, server) as url:
+        emulator = EmulatorProcess(plan, folder)
+        environ = {
+            **s3_environ,
+            "GOAPI_BASE_URL": emulator.url,
+            "GOAPI_API_KEY": plan.api_key,
+            "SEEDANCE_LEDGER_URL": url,
+            "SEEDANCE_S3_PREFIX": f"round-{plan.seed}-{os.getpid()}",
+            "AWS_MAX_ATTEMPTS": "1",
+            "DAGSTER_HOME": str(folder),
+        }
+        around = worker.Surroundings(plan, environ, folder, kills)
+        prepare(around)
+        armed = Crew(logs, lambda role, kills: worker.work(around, role, kills, calm=False))
+        unarmed = Crew(logs, lambda role, kills: worker.work(around, role, kills, calm=True))
+        try:
+            storm = Storm(plan, armed, emulator, url, logs / "lock.log")
+            storm.run()
+            ended, stubborn = armed.stop(_STOP_S)
+            storm.crashes += [end.role for end in ended if end.status == CRASHED]
+            result.violations += [f"{role} did not stop when it was told to" for role in stubborn]
+            result.violations += [f"{role} crashed, see its log" for role in storm.crashes]
+            _calm(around, unarmed, emulator, result)
+            result.kills.update(kills.read_text().splitlines())
+            result.disturbed = storm.disturbed
+            result.faults = emulator.faults_fired()
+            os.environ.update(environ)
+            evidence = Evidence.gather(around, emulator.books())
+            evidence.write(folder)
+            judge(evidence, result)
+            result.violations += leaks(around, evidence)
+        finally:
+            armed.stop(0)
+            unarmed.stop(0)
+            emulator.end()
+
+
+def prepare(around: worker.Surroundings) -> None:
+    """Make the ledger's tables before anybody hurries."""
+    Ledger.open(around.found.ledger_url).close()
+    if around.plan.dagster:
+        from chaos import dagster_worker
+
+        dagster_worker.prepare(around)
+
+
+def _calm(around: worker.Surroundings, crew: Crew, emulator: EmulatorProcess, result: Result) -> None:
+    """No more faults: everything must come to its end, and whoever waits must see it."""
+    runs = [f"run-{each.name}" for each in around.plan.sets]
+    for role in (*ROLES, *runs):
+        crew.start(role)
+    began = time.monotonic()
+    left = ["nothing was looked at"]
+    while left and time.monotonic() - began < _CALM_S:
+        time.sleep(0.1)
+        for end in crew.reap():
+            if end.role not in runs or end.status or end.signal:
+                result.violations.append(f"{end.role} ended in the calm with {end}")
+        left = outstanding(around, emulator.books())
+        left += [role for role in crew.living if role in runs and not waits_for_ever(around, role, emulator.books())]
+    result.tally["calm s"] = round(time.monotonic() - began)
+    result.violations += [f"not settled after {_CALM_S:.0f} s of calm: {each}" for each in left]
+    _, stubborn = crew.stop(_STOP_S)
+    result.violations += [f"{role} did not stop when it was told to" for role in stubborn]

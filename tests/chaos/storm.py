@@ -1,0 +1,165 @@
+"""The storm: armed workers that are started again whenever they end, and what befalls them meanwhile."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chaos.crew import CRASHED, Crew, fork
+from chaos.places import EmulatorProcess, hold_the_ledger
+from chaos.plan import ROLES, Disturbance, Plan
+
+_STRANGE = {"prompt": "a stranger's prompt", "mode": "text_to_video", "duration": 4, "aspect_ratio": "1:1"}
+_POINTS = 10_000_000_000
+
+
+class Storm:
+    """One round's disturbances.
+
+    Attributes:
+        disturbed: What happened, by kind.
+        crashes: Roles whose process ended by an exception.
+    """
+
+    def __init__(self, plan: Plan, crew: Crew, emulator: EmulatorProcess, ledger_url: str, log: Path) -> None:
+        self._plan = plan
+        self._crew = crew
+        self._emulator = emulator
+        self._ledger_url = ledger_url
+        self._log = log
+        self._rng = random.Random(plan.seed)
+        self._lives: Counter[str] = Counter()
+        self._later: list[tuple[float, Callable[[], object]]] = []
+        self._resting: dict[str, float] = {}
+        self.disturbed: Counter[str] = Counter()
+        self.crashes: list[str] = []
+        self.down = False
+
+    def run(self) -> None:
+        """Let it blow, then put everything outside the workers right again."""
+        self._emulator.tell("faults", **self._plan.rates)
+        for role in (*ROLES, *(f"run-{each.name}" for each in self._plan.sets)):
+            self._start(role)
+        began = time.monotonic()
+        coming = list(self._plan.disturbances)
+        while (now := time.monotonic() - began) < self._plan.storm_s or self._later:
+            while coming and coming[0].at_s <= now:
+                self._disturb(coming.pop(0), now)
+            for at_s, act in [each for each in self._later if each[0] <= now]:
+                self._later.remove((at_s, act))
+                act()
+            self._restart(now)
+            time.sleep(0.01)
+        self._emulator.tell("faults")
+        self._emulator.tell("outage", seconds=0)
+
+    def _start(self, role: str) -> None:
+        kills = self._plan.kills[role]
+        life = self._lives[role]
+        self._lives[role] += 1
+        self._crew.start(role, kills[life] if life < len(kills) else ())
+
+    def _restart(self, now: float) -> None:
+        for end in self._crew.reap():
+            if end.status == CRASHED:
+                self.crashes.append(end.role)
+            # A waiting run that ended well is launched again too: Dagster does things at least once.
+            self._resting[end.role] = now + self._rng.uniform(0, 0.3)
+        for role, at_s in list(self._resting.items()):
+            if at_s <= now:
+                del self._resting[role]
+                self._start(role)
+
+    def _disturb(self, disturbance: Disturbance, now: float) -> None:
+        what = disturbance.what
+        act: dict[str, Callable[[], bool]] = {
+            "kill": lambda: self._crew.signal(what["role"], signal.SIGKILL),
+            "stop": lambda: self._crew.signal(what["role"], signal.SIGTERM),
+            "stall": lambda: self._stall(what["role"], now + what["seconds"]),
+            "outage": lambda: self._tell("outage", **what),
+            "freeze": lambda: self._freeze(now + what["seconds"]),
+            "restart": lambda: self._take_down(now + what["seconds"]),
+            "lock": lambda: self._lock(what["seconds"]),
+            "credits": lambda: self._set(now + what["seconds"], {"points": 0}, {"points": _POINTS}),
+            "limit": lambda: self._set(
+                now + what["seconds"],
+                {"plan_limit": what["limit"]},
+                {"plan_limit": self._plan.settings["plan_limit"]},
+            ),
+            "stranger": lambda: self._strangers(what["count"]),
+        }
+        self.disturbed[disturbance.kind] += act[disturbance.kind]()
+
+    def _tell(self, path: str, **body: Any) -> bool:
+        if self.down:
+            return False
+        self._emulator.tell(path, **body)
+        return True
+
+    def _stall(self, role: str, until: float) -> bool:
+        worker = self._crew.living.get(role)
+        if worker is None:
+            return False
+        self._crew.signal(role, signal.SIGSTOP)
+
+        def go_on() -> None:
+            if self._crew.living.get(role) == worker:
+                self._crew.signal(role, signal.SIGCONT)
+
+        self._later.append((until, go_on))
+        return True
+
+    def _freeze(self, until: float) -> bool:
+        if self.down:
+            return False
+        self.down = True
+        self._emulator.freeze()
+
+        def thaw() -> None:
+            self._emulator.thaw()
+            self.down = False
+
+        self._later.append((until, thaw))
+        return True
+
+    def _take_down(self, until: float) -> bool:
+        if self.down:
+            return False
+        self.down = True
+        self._emulator.kill()
+
+        def bring_back() -> None:
+            self._emulator.start()
+            self._emulator.tell("faults", **self._plan.rates)
+            self.down = False
+
+        self._later.append((until, bring_back))
+        return True
+
+    def _lock(self, seconds: float) -> bool:
+        fork(self._log, lambda: hold_the_ledger(self._ledger_url, seconds))
+        return True
+
+    def _set(self, until: float, now: dict[str, Any], later: dict[str, Any]) -> bool:
+        if not self._tell("settings", **now):
+            return False
+
+        def undo() -> None:
+            if not self._tell("settings", **later):
+                self._later.append((until + 1, undo))
+
+        self._later.append((until, undo))
+        return True
+
+    def _strangers(self, count: int) -> bool:
+        if self.down:
+            return False
+        for _ in range(count):
+            # May be refused for the plan limit or for want of credits, as anybody's.
+            self._emulator.try_stranger(_STRANGE)
+        return True

@@ -1,0 +1,183 @@
+"""What the workers do: the product's own entries, in loops, on one ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos import crew
+from chaos.boundaries import Kill, Trap, set_trap
+from chaos.pace import quicken
+from chaos.plan import Plan
+from chaos.s3_faults import trouble_s3
+from pydantic import SecretStr
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.defs.environment import SeedanceEnvironment
+from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accept
+from seedance_dagster.generation.bridge import in_background
+from seedance_dagster.generation.engine import advance, poll_due
+from seedance_dagster.generation.events import Event
+from seedance_dagster.generation.reconcile import reconcile
+from seedance_dagster.generation.services import Services
+from seedance_dagster.generation.worker import working
+from seedance_dagster.ledger import Ledger, LedgerError
+from seedance_dagster.prompts.models import PromptSet
+
+_REST_S = {"daemon": 0.2, "command": 0.4}
+UNEXPECTED = "UNEXPECTED"
+"""Begins a line of a worker's output that no fault excuses."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where the workers of a round find everything.
+
+    Attributes:
+        environ: The contract's variables and boto3's own.
+        folder: The round's folder.
+        killed: The file that names the boundary of each kill.
+    """
+
+    plan: Plan
+    environ: dict[str, str]
+    folder: Path
+    killed: Path
+
+    @property
+    def found(self) -> SeedanceEnvironment:
+        return SeedanceEnvironment.from_environ(self.environ)
+
+    def open_client(self) -> SeedanceClient:
+        return SeedanceClient(
+            api_key=SecretStr(self.plan.api_key),
+            base_url=self.found.base_url,
+            requests_per_second=200,
+            timeout_s=self.plan.timeout_s,
+        )
+
+
+def work(around: Surroundings, role: str, kills: tuple[Kill, ...], *, calm: bool) -> None:
+    """A worker's whole life.
+
+    Args:
+        around: The round's surroundings.
+        role: One of the plan's roles, or "run-<set>" for a waiting run.
+        kills: Where it is to be killed, whichever comes first.
+        calm: The storm is over: no fault of its own making any more.
+    """
+    os.environ.update(around.environ)
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s.%(msecs)03d %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
+    )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_mark_unexpected)
+    quicken(history_lag_s=around.plan.settings["history_lag_seconds"])
+    set_trap(Trap(kills, lambda boundary: _record(around.killed, boundary)))
+    if around.plan.s3_trouble and not calm:
+        trouble_s3(around.plan.s3_trouble)
+    if around.plan.dagster and role != "command":
+        from chaos import dagster_worker
+
+        dagster_worker.work(around, role)
+        return
+    steps: dict[str, Callable[[Services, str], None]] = {"daemon": _tick, "command": _settle}
+    name, _, rest = role.partition("-")
+    if name == "run":
+        wanted = next(each for each in around.plan.sets if each.name == rest)
+        _persist(around, lambda services: _wait_for(services, wanted))
+        return
+    while not crew.told_to_stop:
+        _persist(around, lambda services: steps[name](services, role))
+        time.sleep(_REST_S[name])
+
+
+def _persist(around: Surroundings, step: Callable[[Services], None]) -> None:
+    """Do a step as a tick or a run would: what the product says it cannot do now is tried again."""
+    store = around.found.open_store()
+    while not crew.told_to_stop:
+        try:
+            ledger = Ledger.open(around.found.ledger_url)
+            try:
+                step(
+                    Services(
+                        ledger=ledger,
+                        open_client=around.open_client,
+                        store=store,
+                        policy=around.plan.policy,
+                    )
+                )
+            finally:
+                ledger.close()
+        except (LedgerError, AcceptError) as error:
+            logging.getLogger("chaos").info("again soon: %s", error)
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _tick(services: Services, role: str) -> None:
+    """A sensor's tick and, if it is worth one, a run of the job."""
+    name = f"{role} {time.time_ns()}"
+    asyncio.run(poll_due(services, owner=f"sensor {name}", time_box_s=5))
+    work = services.ledger.actionable()
+    if work.to_submit or work.to_collect or work.to_poll:
+        _listen(services, lambda: advance(services, owner=f"run {name}"))
+
+
+def _wait_for(services: Services, wanted: PromptSet) -> None:
+    """A waiting run: accepts its partitions and waits for their videos."""
+    answers = accept(
+        services,
+        list(wanted.partitions.values()),
+        prompt_set=wanted.name,
+        options=AcceptOptions(),
+        cause=f"backfill-{wanted.name}",
+        run_id=f"run-{time.time_ns()}",
+    )
+    ids = [answer.order.order_id for answer in answers]
+    _listen(services, lambda: advance(services, owner=f"waiting {time.time_ns()}", only=ids))
+
+
+def _settle(services: Services, role: str) -> None:
+    """`seedance-dagster reconcile`, by somebody impatient."""
+
+    async def now() -> None:
+        async with working(services, f"{role} {time.time_ns()}") as worker:
+            await reconcile(worker, now=True)
+
+    asyncio.run(now())
+
+
+def _listen(services: Services, make: Callable[[], object]) -> None:
+    with in_background(make) as events:
+        for event in events:
+            _say(event)
+
+
+def _say(event: Event) -> None:
+    number = event.order.order_id if event.order else "none"
+    logging.getLogger("chaos").info("%s, order %s %s", type(event).__name__, number, getattr(event, "reason", ""))
+
+
+def _record(path: Path, boundary: str) -> None:
+    with path.open("a") as file:
+        file.write(boundary + "\n")
+
+
+def _mark_unexpected(record: logging.LogRecord) -> logging.LogRecord:
+    if record.exc_info and record.levelno >= logging.ERROR:
+        marked = logging.makeLogRecord(record.__dict__)
+        marked.msg = f"{UNEXPECTED} {record.msg}"
+        return marked
+    return record
