@@ -7,8 +7,6 @@ mp4 of a bounded size that arrives in bounded time.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,14 +15,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 import aiohttp
-from yarl import URL
 
+from seedance_dagster.generation.links import LinkError, Resolver, checked
 from seedance_dagster.generation.threads import in_thread
 
 _CHUNK_BYTES = 1024 * 1024
 _MAX_REDIRECTS = 5
 _FTYP = slice(4, 8)
-_PAGE_TYPES = ("text/", "application/json", "application/xml", "application/xhtml")
+_NO_VIDEO = ("text/", "image/", "audio/", "application/json", "application/xml", "application/xhtml")
 
 
 class DownloadError(Exception):
@@ -79,7 +77,7 @@ async def download_video(url: str, path: Path, *, limits: DownloadLimits) -> Dow
     timeout = aiohttp.ClientTimeout(
         total=limits.total_timeout_s, sock_connect=30, sock_read=limits.idle_timeout_s
     )
-    connector = aiohttp.TCPConnector(resolver=_Resolver(allow_private=limits.allow_private_hosts))
+    connector = aiohttp.TCPConnector(resolver=Resolver(allow_private=limits.allow_private_hosts))
     try:
         async with (
             aiohttp.ClientSession(
@@ -87,31 +85,37 @@ async def download_video(url: str, path: Path, *, limits: DownloadLimits) -> Dow
                 timeout=timeout,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 read_bufsize=_CHUNK_BYTES,
+                auto_decompress=False,
                 trust_env=False,
             ) as session,
             _opened(session, url, limits) as response,
         ):
             return await _save(response, path, limits)
+    except LinkError as error:
+        raise DownloadError(str(error)) from None
     except TimeoutError:
         raise DownloadError("the download took too long or stood still") from None
     except aiohttp.ClientError as error:
         raise DownloadError(f"the download broke: {_words(error)}") from None
     except OSError as error:
         raise DownloadError(f"the download cannot be written or read: {error.strerror or error}") from None
+    except ValueError:
+        # A host that no resolver takes, such as one with an overlong label.
+        raise DownloadError("the link is no URL that can be followed") from None
 
 
 @asynccontextmanager
 async def _opened(
     session: aiohttp.ClientSession, url: str, limits: DownloadLimits
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    target = _checked(url, limits)
+    target = checked(url, allow_private=limits.allow_private_hosts)
     for _ in range(_MAX_REDIRECTS + 1):
         async with session.get(
             target, allow_redirects=False, headers={"Accept-Encoding": "identity"}
         ) as response:
             location = response.headers.get("Location")
             if response.status in range(300, 400) and location:
-                target = _checked(str(target.join(URL(location))), limits)
+                target = checked(location, base=target, allow_private=limits.allow_private_hosts)
                 continue
             yield response
             return
@@ -130,8 +134,8 @@ async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLi
             if size > limits.max_bytes:
                 raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
             await in_thread(_keep, chunk, file, digest)
-    if size == 0:
-        raise DownloadError("the link gives an empty file", expired=True)
+    if size < _FTYP.stop:
+        raise DownloadError(f"the link gives an empty file ({size} bytes)", expired=True)
     if response.content_length not in (None, size):
         raise DownloadError(f"{size} of {response.content_length} bytes came")
     return Downloaded(path, size, digest.hexdigest())
@@ -142,8 +146,8 @@ def _check_head(response: aiohttp.ClientResponse, limits: DownloadLimits) -> Non
         raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
     if response.status != HTTPStatus.OK:
         raise DownloadError(f"the file host answered HTTP {response.status}")
-    if response.content_type.startswith(_PAGE_TYPES):
-        raise DownloadError(f"the link gives a page ({response.content_type}), not a video", expired=True)
+    if response.content_type.startswith(_NO_VIDEO):
+        raise DownloadError(f"the link gives {response.content_type[:100]}, not a video", expired=True)
     if (response.content_length or 0) > limits.max_bytes:
         raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
 
@@ -156,39 +160,6 @@ def _check_start(head: bytes) -> None:
 def _keep(chunk: bytes, file: BinaryIO, digest: hashlib._Hash) -> None:
     digest.update(chunk)
     file.write(chunk)
-
-
-def _checked(url: str, limits: DownloadLimits) -> URL:
-    try:
-        target = URL(url)
-    except ValueError:
-        raise DownloadError("the link is no URL") from None
-    if target.scheme not in ("http", "https") or not target.host:
-        raise DownloadError(f"the link leads to {target.scheme or 'nothing'}:, only http(s) is followed")
-    try:
-        address = ipaddress.ip_address(target.host)
-    except ValueError:
-        return target
-    if not limits.allow_private_hosts and not address.is_global:
-        raise DownloadError(f"the link leads to the private address {address}")
-    return target
-
-
-class _Resolver(aiohttp.DefaultResolver):  # type: ignore[misc, valid-type]  # chosen by aiohttp at run time
-    """Refuses names that lead to private addresses, at the moment of connecting."""
-
-    def __init__(self, *, allow_private: bool) -> None:
-        super().__init__()
-        self._allow_private = allow_private
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[aiohttp.abc.ResolveResult]:
-        found: list[aiohttp.abc.ResolveResult] = await super().resolve(host, port, family)
-        for each in found:
-            if not self._allow_private and not ipaddress.ip_address(each["host"]).is_global:
-                raise DownloadError(f"the link's host {host} leads to the private address {each['host']}")
-        return found
 
 
 def _words(error: aiohttp.ClientError) -> str:

@@ -1,0 +1,226 @@
+"""Downloads from a file host that may do anything."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from seedance_dagster.generation import links
+from seedance_dagster.generation.download import Downloaded, DownloadError, DownloadLimits, download_video
+
+pytestmark = pytest.mark.integration
+
+MP4 = b"\x00\x00\x00\x18ftypisom" + b"\0" * 1000
+VIDEO = {"Content-Type": "video/mp4"}
+ANSWERS = {
+    "/good": (200, VIDEO, MP4),
+    "/octets": (200, {"Content-Type": "binary/octet-stream"}, MP4),
+    "/big": (200, VIDEO, MP4 * 50),
+    "/page": (200, {"Content-Type": "text/html"}, b"<html>"),
+    "/picture": (200, {"Content-Type": "image/heic"}, MP4),
+    "/json": (200, {"Content-Type": "application/json; charset=utf-8"}, b"{}"),
+    "/nothing": (200, VIDEO, b""),
+    "/tiny": (200, VIDEO, b"ab"),
+    "/no-mp4": (200, VIDEO, b"PNG" * 100),
+    "/packed": (200, VIDEO | {"Content-Encoding": "gzip"}, gzip.compress(MP4)),
+    "/gone": (404, {}, b""),
+    "/forbidden": (403, {}, b""),
+    "/over": (410, {}, b""),
+    "/broken": (500, {}, b""),
+    "/part": (206, VIDEO, MP4),
+    "/to-good": (302, {"Location": "/good"}, b""),
+    "/to-gone": (307, {"Location": "/gone"}, b""),
+    "/to-nowhere": (302, {}, b""),
+    "/to-garbage": (302, {"Location": "http://[::1"}, b""),
+    "/loop": (302, {"Location": "/loop"}, b""),
+    "/to-file": (302, {"Location": "file:///etc/passwd"}, b""),
+    "/to-ftp": (301, {"Location": "ftp://127.0.0.1/x"}, b""),
+    "/to-metadata": (302, {"Location": "http://169.254.169.254/latest/meta-data/"}, b""),
+    "/to-decimal": (302, {"Location": "//2130706433/good"}, b""),
+    "/to-name": (302, {"Location": "http://inside.example/good"}, b""),
+    "/to-user": (302, {"Location": "http://user:secret@example.com/good"}, b""),
+    "/cut": (200, VIDEO | {"Content-Length": "100000"}, MP4),
+    "/still": (200, VIDEO | {"Content-Length": "100000"}, MP4),
+    "/endless": (200, VIDEO | {"Content-Length": ""}, MP4),
+    "/drip": (200, VIDEO | {"Content-Length": ""}, MP4),
+}
+
+
+class FileHost(http.server.ThreadingHTTPServer):
+    """A file host that answers as told, and what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.over = threading.Event()
+        self.asked: list[dict[str, str]] = []
+
+    async def get(self, link: str, path, *, allow_private_hosts: bool = True, **limits) -> Downloaded:
+        limits = {"total_timeout_s": 10.0, "allow_private_hosts": allow_private_hosts} | limits
+        link = f"http://127.0.0.1:{self.server_port}{link}" if link.startswith("/") else link
+        return await download_video(link, path, limits=DownloadLimits(**limits))
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    server: FileHost
+
+    def do_GET(self):
+        self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
+        status, headers, body = ANSWERS[self.path]
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body)
+            self.go_on()
+
+    def go_on(self):
+        over = self.server.over
+        if self.path == "/still":
+            over.wait(5)
+        while self.path == "/endless" and not over.is_set():
+            self.wfile.write(bytes(65536))
+        while self.path == "/drip" and not over.wait(0.02):
+            self.wfile.write(MP4[:1] * 20)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[FileHost]:
+    """The file host, for all tests of this file."""
+    with FileHost() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("link", ["/good", "/to-good", "/octets"])
+async def test_a_download_is_hashed_on_its_way(host, tmp_path, link):
+    """Bytes, size and sha256 of what was delivered agree, also over a redirect and with a vague type."""
+    got = await host.get(link, tmp_path / "v.mp4")
+    assert got.path.read_bytes() == MP4
+    assert (got.size_bytes, got.sha256) == (len(MP4), hashlib.sha256(MP4).hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("link", "words", "limits"),
+    [
+        ("/big", "larger than 10000 bytes", {"max_bytes": 10_000}),
+        ("/endless", "larger than 5000000 bytes", {"max_bytes": 5_000_000}),
+        ("/part", "HTTP 206", {}),
+        ("/broken", "HTTP 500", {}),
+        ("/to-nowhere", "HTTP 302", {}),
+        ("/to-garbage", "no URL", {}),
+        ("/to-file", "leads to file:, only http", {}),
+        ("/to-ftp", "leads to ftp:, only http", {}),
+        ("/to-user", "user name or a password", {}),
+        ("/loop", "redirects more than 5 times", {}),
+        ("/cut", "the connection ended early", {}),
+        ("/still", "took too long or stood still", {"idle_timeout_s": 0.2}),
+        ("/drip", "took too long or stood still", {"total_timeout_s": 0.3}),
+    ],
+)
+async def test_broken_answers_are_refused_in_words(host, tmp_path, link, words, limits):
+    """Too big, too slow, cut, an error or a redirect elsewhere is named."""
+    with pytest.raises(DownloadError, match=words) as caught:
+        await host.get(link, tmp_path / "v.mp4", **limits)
+    assert not caught.value.expired
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("/gone", "HTTP 404"),
+        ("/to-gone", "HTTP 404"),
+        ("/forbidden", "HTTP 403"),
+        ("/over", "HTTP 410"),
+        ("/page", "text/html, not a video"),
+        ("/picture", "image/heic, not a video"),
+        ("/json", "application/json, not a video"),
+        ("/nothing", "an empty file"),
+        ("/tiny", "an empty file"),
+        ("/no-mp4", "no mp4"),
+        ("/packed", "no mp4"),
+    ],
+)
+async def test_what_is_no_video_may_be_a_link_that_is_gone(host, tmp_path, link, words):
+    """Dead links come as errors, pages, empty files or something else: a fresh one is worth asking for."""
+    with pytest.raises(DownloadError, match=words) as caught:
+        await host.get(link, tmp_path / "v.mp4")
+    assert caught.value.expired
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "127.0.0.1",
+        "localhost",
+        "LOCALHOST.",
+        "2130706433",
+        "0177.0.0.1",
+        "127.1",
+        "0x7f000001",
+        "[::ffff:127.0.0.1]",
+    ],
+)
+async def test_this_machine_is_never_asked_for_a_public_link(host, tmp_path, name):
+    """However this machine is written, no request reaches it when the API is public."""
+    before = len(host.asked)
+    with pytest.raises(DownloadError):
+        await host.get(
+            f"http://{name}:{host.server_port}/good", tmp_path / "v.mp4", allow_private_hosts=False
+        )
+    assert len(host.asked) == before
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("/to-metadata", "the private address 169.254.169.254"),
+        ("/to-decimal", "neither a name nor a plain address"),
+        ("/to-name", "inside.example leads to the private address 10.0.0.7"),
+        ("/to-file", "only http"),
+    ],
+)
+async def test_redirects_into_this_network_are_refused(host, tmp_path, monkeypatch, link, words):
+    """A public host that sends us on to a private address, by number or by name, is not followed."""
+    is_public = links.is_public
+
+    async def resolve(self, host, port=0, family=0):
+        return [{"host": "10.0.0.7"}]
+
+    monkeypatch.setattr(links.Resolver.__base__, "resolve", resolve)
+    # The file host of this test stands for a public one.
+    monkeypatch.setattr(links, "is_public", lambda each: str(each) == "127.0.0.1" or is_public(each))
+    with pytest.raises(DownloadError, match=words):
+        await host.get(link, tmp_path / "v.mp4", allow_private_hosts=False)
+
+
+async def test_a_host_that_nobody_serves_is_named_as_broken(tmp_path, host):
+    """No connection is an answer in words, and so is a disk that cannot be written."""
+    with pytest.raises(DownloadError, match="broke: ClientConnectorError"):
+        await host.get("http://127.0.0.1:9/v.mp4", tmp_path / "v.mp4")
+    with pytest.raises(DownloadError, match="cannot be written or read: No such file"):
+        await host.get("/good", tmp_path / "no-folder" / "v.mp4")
+
+
+async def test_the_file_host_gets_no_secret(host, tmp_path):
+    """What the file host is sent holds neither key nor cookie, and asks for plain bytes."""
+    await host.get("/good", tmp_path / "v.mp4")
+    assert set(host.asked[-1]) <= {"host", "accept", "accept-encoding", "user-agent"}
+    assert host.asked[-1]["accept-encoding"] == "identity"
