@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 from seedance_dagster.generation.events import Event
 
-_UNREAD_EVENTS = 100
+_UNREAD_EVENTS = 100  # the stream waits while the caller is further behind
 _LOOK_S = 0.5  # how often a waiting caller can be interrupted
+_END = None  # stands after the last event
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def in_background(make: Callable[[], AsyncIterator[Event]]) -> Iterator[Iterator
         ...     for event in events:
         ...         print(event)
     """
-    events: queue.Queue[Event] = queue.Queue(_UNREAD_EVENTS)
+    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
     stop = threading.Event()
     runner = _Runner(make, events, stop)
     runner.start()
@@ -45,7 +46,10 @@ def in_background(make: Callable[[], AsyncIterator[Event]]) -> Iterator[Iterator
 
 class _Runner(threading.Thread):
     def __init__(
-        self, make: Callable[[], AsyncIterator[Event]], events: queue.Queue[Event], stop: threading.Event
+        self,
+        make: Callable[[], AsyncIterator[Event]],
+        events: queue.SimpleQueue[Event | None],
+        stop: threading.Event,
     ) -> None:
         super().__init__(name="seedance-engine", daemon=True)
         self._make = make
@@ -58,6 +62,8 @@ class _Runner(threading.Thread):
             asyncio.run(self._main())
         except BaseException as error:  # noqa: BLE001  handed to the caller's thread
             self.error = error
+        finally:
+            self._events.put(_END)
 
     async def _main(self) -> None:
         pumping = asyncio.create_task(self._pump())
@@ -72,26 +78,21 @@ class _Runner(threading.Thread):
         stream = self._make()
         try:
             async for event in stream:
-                while not self._offer(event):  # noqa: ASYNC110  a thread's queue cannot be awaited
+                while self._events.qsize() >= _UNREAD_EVENTS:  # noqa: ASYNC110  a thread's queue cannot be awaited
                     await asyncio.sleep(0.02)
+                self._events.put(event)
         finally:
             await stream.aclose()  # type: ignore[attr-defined]  # always an async generator here
 
-    def _offer(self, event: Event) -> bool:
-        try:
-            self._events.put_nowait(event)
-        except queue.Full:
-            return False
-        return True
 
-
-def _drain(events: queue.Queue[Event], runner: _Runner) -> Iterator[Event]:
+def _drain(events: queue.SimpleQueue[Event | None], runner: _Runner) -> Iterator[Event]:
     while True:
         try:
-            yield events.get(timeout=_LOOK_S)
+            event = events.get(timeout=_LOOK_S)
         except queue.Empty:
-            if runner.is_alive() or not events.empty():
-                continue
-            if runner.error is not None:
-                raise runner.error from None
-            return
+            continue
+        if event is _END:
+            break
+        yield event
+    if runner.error is not None:
+        raise runner.error from None
