@@ -126,6 +126,7 @@ class GenerationRun:
             options=self.config.options(),
             cause=self._cause,
             run_id=self.context.run.run_id,
+            job_name=self.context.run.job_name,
             budgets=self._budgets,
         )
         counts = {outcome.value: sum(each.outcome is outcome for each in answers) for outcome in Outcome}

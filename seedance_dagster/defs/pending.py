@@ -153,6 +153,7 @@ def _accept_all(
                 options=AcceptOptions(max_cost_points=left),
                 cause=context.run.root_run_id or context.run_id,
                 run_id=context.run_id,
+                job_name=PENDING_JOB,
                 budgets=pending.budgets,
             )
         except AcceptError as error:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seedance_dagster.api.errors import AuthenticationError, SeedanceError, UnknownPriceError
-from seedance_dagster.api.prices import Estimate, points_to_usd
+from seedance_dagster.api.prices import Estimate
 from seedance_dagster.generation.events import Accepted, Outcome
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.acceptance import Asking
-from seedance_dagster.ledger.budgets import Budget, how_many_fit
+from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import BudgetExceededError, LedgerError
 from seedance_dagster.ledger.order import NewOrder
 from seedance_dagster.prompts.models import PromptPartition
@@ -63,7 +63,7 @@ def quote(
     estimates = _estimates(services, wanted)
     try:
         answers = services.ledger.standing(
-            _new_orders(services, wanted, estimates, prompt_set), _asking(options, cause, "")
+            _new_orders(services, wanted, estimates, prompt_set), _asking(options, cause)
         )
     except LedgerError as error:
         raise AcceptError(str(error)) from None
@@ -81,6 +81,7 @@ def accept(
     options: AcceptOptions,
     cause: str,
     run_id: str,
+    job_name: str | None = None,
     budgets: Sequence[Budget] = (),
 ) -> list[Accepted]:
     """Queue an order for every wanted video that no earlier order answers.
@@ -93,6 +94,7 @@ def accept(
         cause: What asks: a backfill's id or a root run's. Asking again for the same cause, as a
             retried run does, never makes a further order.
         run_id: The run that accepts.
+        job_name: Its job.
         budgets: Limits that the new orders must fit in (`fitting.budgets_for`).
 
     Returns:
@@ -102,13 +104,12 @@ def accept(
         AcceptError: Something is missing or a limit would be crossed; nothing was accepted.
     """
     quotes = quote(services, wanted, prompt_set=prompt_set, options=options, cause=cause)
-    new = [each for each in quotes if each.outcome is Outcome.ACCEPTED]
-    if new:
-        _check_cost(new, options)
+    if any(each.outcome is Outcome.ACCEPTED for each in quotes):
         _check_ready(services)
     orders = _new_orders(services, wanted, [each.estimate for each in quotes], prompt_set)
     try:
-        answers = services.ledger.accept(orders, _asking(options, cause, run_id), budgets)
+        asking = _asking(options, cause, run_id, job_name)
+        answers = services.ledger.accept(orders, asking, budgets)
     except BudgetExceededError as error:
         raise AcceptError(f"nothing was accepted: {error}") from None
     except LedgerError as error:
@@ -116,10 +117,12 @@ def accept(
     return [Accepted(order, outcome) for order, outcome in answers]
 
 
-def _asking(options: AcceptOptions, cause: str, run_id: str) -> Asking:
+def _asking(options: AcceptOptions, cause: str, run_id: str = "", job_name: str | None = None) -> Asking:
     return Asking(
         cause=cause,
         run_id=run_id,
+        job_name=job_name,
+        max_points=options.max_cost_points,
         regenerate=options.regenerate,
         resubmit_rejected=options.resubmit_rejected,
     )
@@ -154,19 +157,6 @@ def _new_orders(
         )
         for partition, estimate in zip(wanted, estimates, strict=True)
     ]
-
-
-def _check_cost(new: Sequence[Quote], options: AcceptOptions) -> None:
-    if options.max_cost_points is None:
-        return
-    points = [each.estimate.points for each in new]
-    total, fitting = sum(points), how_many_fit(points, options.max_cost_points)
-    if total > options.max_cost_points:
-        raise AcceptError(
-            f"nothing was accepted: {len(new)} new videos are estimated at {points_to_usd(total)} USD, "
-            f"max_cost_usd is {points_to_usd(options.max_cost_points)} USD; "
-            f"the first {fitting} would fit. Raise max_cost_usd or select fewer partitions."
-        )
 
 
 def _check_ready(services: Services) -> None:

@@ -35,12 +35,16 @@ class Asking:
         cause: What asked (a backfill or a root run). The same cause never starts a further attempt,
             so retrying a run that regenerates does not pay again.
         run_id: The Dagster run that accepts.
+        job_name: Its job.
+        max_points: The new orders together may not cost more, in points; None for no limit.
         regenerate: Generate again what is already stored.
         resubmit_rejected: Send again what was refused by moderation.
     """
 
     cause: str
     run_id: str
+    job_name: str | None = None
+    max_points: int | None = None
     regenerate: bool = False
     resubmit_rejected: bool = False
 
@@ -101,13 +105,14 @@ class Acceptance(LedgerBase):
                         "attempt": 1 + max((order.attempt for order in history), default=0),
                         "cause": asking.cause,
                         "run_id": asking.run_id,
+                        "job_name": asking.job_name,
                     }
                     order = insert_order(connection, values, actor=asking.run_id, at=now, booked_at=now)
                     history.append(order)
                     answer = (order, Outcome.ACCEPTED)
                 answers.append(answer)
             new_points = [order.estimated_points for order, what in answers if what is Outcome.ACCEPTED]
-            check_fit(standings, new_points)
+            check_fit(standings, new_points, run_limit=asking.max_points)
         return answers
 
 

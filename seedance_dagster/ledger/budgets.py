@@ -92,12 +92,17 @@ def read_standing(connection: sa.Connection, budget: Budget, *, now: datetime) -
     return BudgetStanding(budget, *map(int, connection.execute(query).one()))
 
 
-def check_fit(standings: Sequence[BudgetStanding], new_points: Sequence[int]) -> None:
-    """Raise `BudgetExceededError` when new orders do not fit into every budget."""
+def check_fit(
+    standings: Sequence[BudgetStanding], new_points: Sequence[int], *, run_limit: int | None = None
+) -> None:
+    """Raise `BudgetExceededError` when new orders do not fit into every budget and the run's own limit."""
     total = sum(new_points)
-    crossed = [standing for standing in standings if total > standing.left]
+    rooms = {str(standing): standing.left for standing in standings}
+    if run_limit is not None:
+        rooms[f"limit of this run of {points_to_usd(run_limit)} USD"] = run_limit
+    crossed = [name for name, room in rooms.items() if total > room]
     if total and crossed:
-        fitting = how_many_fit(new_points, min(standing.left for standing in standings))
+        fitting = how_many_fit(new_points, min(rooms.values()))
         raise BudgetExceededError(crossed, estimated_points=total, asked=len(new_points), fitting=fitting)
 
 

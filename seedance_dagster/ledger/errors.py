@@ -11,12 +11,8 @@ LedgerError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from seedance_dagster.api.prices import points_to_usd
-
-if TYPE_CHECKING:
-    from seedance_dagster.ledger.budgets import BudgetStanding
 
 
 class LedgerError(Exception):
@@ -35,20 +31,18 @@ class BudgetExceededError(LedgerError):
     """New orders would cross a budget; nothing was accepted.
 
     Args:
-        crossed: The budgets that would be crossed, as they stand.
+        crossed: The limits that would be crossed, in words.
         estimated_points: What the new orders are estimated at together.
         asked: How many new orders were asked for.
         fitting: How many of them, from the first on, would fit.
     """
 
-    def __init__(
-        self, crossed: Sequence[BudgetStanding], *, estimated_points: int, asked: int, fitting: int
-    ) -> None:
+    def __init__(self, crossed: Sequence[str], *, estimated_points: int, asked: int, fitting: int) -> None:
         self.fitting = fitting
-        fits = f"the first {fitting} of them would fit" if fitting else "none of them would fit"
+        fits = f"the first {fitting} would fit" if fitting else "none would fit"
         super().__init__(
             f"{asked} new videos are estimated at {points_to_usd(estimated_points)} USD and do not fit the "
-            f"{'; nor the '.join(map(str, crossed))}; {fits}"
+            f"{'; nor the '.join(crossed)}; {fits}"
         )
 
 

@@ -111,6 +111,7 @@ class Following(LedgerBase):
                     "retries": order.retries - 1,
                     "cause": order.cause,
                     "run_id": order.run_id,
+                    "job_name": order.job_name,
                 },
                 actor=actor,
                 at=now,

@@ -9,11 +9,15 @@ from seedance_dagster.ledger.schema import orders
 _STEPS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE seedance_orders ADD COLUMN booked_at TIMESTAMP",
+        "ALTER TABLE seedance_orders ADD COLUMN job_name TEXT",
+        "ALTER TABLE seedance_orders ADD COLUMN reference_facts JSON",
         "ALTER TABLE seedance_orders ADD COLUMN vendor_logs JSON",
-        "UPDATE seedance_orders SET booked_at = accepted_at",
+        "ALTER TABLE seedance_orders ADD COLUMN delivered_sha256 TEXT",
+        "ALTER TABLE seedance_orders ADD COLUMN credential JSON",
+        "UPDATE seedance_orders SET booked_at = accepted_at, delivered_sha256 = sha256",
     ),
 }
-_NEW_INDEXES = {2: ("seedance_orders_by_booking",)}
+_NEW_INDEXES = {2: ("seedance_orders_by_booking", "seedance_orders_by_delivered_sha256")}
 
 
 def migrate(connection: sa.Connection, *, found: int, wanted: int) -> None:

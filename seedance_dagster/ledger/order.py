@@ -39,6 +39,7 @@ class NewOrder:
         request: The request as JSON (`GenerationRequest.model_dump(mode="json")`).
         estimated_points: Upper estimate of the charge, in points.
         retries: How many further attempts vendor trouble may start by itself.
+        reference_facts: What is known of the references, one entry each; None when nobody looked.
     """
 
     prompt_set: str
@@ -50,6 +51,7 @@ class NewOrder:
     price_formula: str
     tags: dict[str, str] = field(default_factory=dict)
     retries: int = 1
+    reference_facts: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,8 @@ class Order:
     cause: str
     run_id: str
     accepted_at: datetime
+    job_name: str | None = None
+    reference_facts: list[dict[str, Any]] | None = None
     booked_at: datetime | None = None
     claimed_at: datetime | None = None
     submitted_at: datetime | None = None
@@ -93,6 +97,8 @@ class Order:
     manifest_key: str | None = None
     size_bytes: int | None = None
     sha256: str | None = None
+    delivered_sha256: str | None = None
+    credential: dict[str, Any] | None = None
     duration_s: float | None = None
     width: int | None = None
     height: int | None = None

@@ -55,6 +55,8 @@ orders = sa.Table(
     sa.Column("retries", sa.Integer, nullable=False),
     sa.Column("cause", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("job_name", sa.Text),
+    sa.Column("reference_facts", sa.JSON),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
     # When the first attempt was accepted: the day and month whose budgets the money belongs to.
     sa.Column("booked_at", UtcDateTime),
@@ -79,6 +81,9 @@ orders = sa.Table(
     sa.Column("manifest_key", sa.Text),
     sa.Column("size_bytes", sa.BigInteger),
     sa.Column("sha256", sa.Text),
+    # Of the bytes as the vendor delivered them; another than `sha256` when a credential was put in.
+    sa.Column("delivered_sha256", sa.Text),
+    sa.Column("credential", sa.JSON),
     sa.Column("duration_s", sa.Float),
     sa.Column("width", sa.Integer),
     sa.Column("height", sa.Integer),
@@ -89,6 +94,7 @@ orders = sa.Table(
     sa.UniqueConstraint("prompt_set", "partition", "fingerprint", "attempt"),
     sa.Index("seedance_orders_by_state", "state", "due_at"),
     sa.Index("seedance_orders_by_sha256", "sha256"),
+    sa.Index("seedance_orders_by_delivered_sha256", "delivered_sha256"),
     sa.Index("seedance_orders_by_booking", "booked_at"),
 )
 
@@ -134,4 +140,13 @@ reported_prompts = sa.Table(
     sa.Column("prompt_set", sa.Text, primary_key=True),
     sa.Column("partition", sa.Text, primary_key=True),
     sa.Column("fingerprint", sa.Text, nullable=False),
+)
+
+references = sa.Table(
+    "seedance_references",
+    metadata,
+    sa.Column("url_sha256", sa.Text, primary_key=True),
+    sa.Column("validator", sa.Text),
+    sa.Column("facts", sa.JSON, nullable=False),
+    sa.Column("checked_at", UtcDateTime, nullable=False),
 )

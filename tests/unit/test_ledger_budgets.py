@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from seedance_dagster.ledger import Asking, Budget, BudgetExceededError, Ledger, NewOrder, Outcome, State
-from seedance_dagster.ledger.schema import orders, schema_version
+from seedance_dagster.ledger.schema import schema_version
 from seedance_dagster.prompts.budgets import Window
 
 ASKING = Asking(cause="c", run_id="r")
@@ -42,7 +42,7 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing(ledger, new_order):
         ledger.accept([new_order(f"p{n}") for n in range(3)], ASKING, [DAY])
     assert str(caught.value) == (
         "3 new videos are estimated at 1.2 USD and do not fit the budget of 1 USD a day: "
-        "0.4 USD reserved, 0 USD spent, 0.6 USD left; the first 1 of them would fit"
+        "0.4 USD reserved, 0 USD spent, 0.6 USD left; the first 1 would fit"
     )
     assert caught.value.fitting == 1
     assert len(ledger.find()) == 1
@@ -57,6 +57,15 @@ def test_what_fits_to_the_point_is_accepted(ledger, new_order):
     assert outcome is Outcome.JOINED
     with pytest.raises(BudgetExceededError):
         ledger.accept([new_order("c", estimated_points=1)], ASKING, [exact])
+
+
+def test_a_run_has_a_limit_of_its_own(ledger, new_order):
+    """What a run may spend counts its new orders only, and is checked where they are made."""
+    limited = dataclasses.replace(ASKING, max_points=4_000_000)
+    ledger.accept([new_order("a")], limited)
+    ledger.accept([new_order("a"), new_order("b")], limited)
+    with pytest.raises(BudgetExceededError, match=r"limit of this run of 0\.4 USD; the first 1 would fit"):
+        ledger.accept([new_order("c"), new_order("d")], limited)
 
 
 def test_a_hold_above_the_estimate_counts(ledger, submitted):
@@ -159,8 +168,11 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(ledger_url, new_order):
     ledger.close()
     engine = sa.create_engine(ledger_url)
     with engine.begin() as connection:
-        connection.execute(sa.text("DROP INDEX seedance_orders_by_booking"))
-        for column in ("booked_at", "vendor_logs"):
+        for index in ("booking", "delivered_sha256"):
+            connection.execute(sa.text(f"DROP INDEX seedance_orders_by_{index}"))
+        connection.execute(sa.text("DROP TABLE seedance_references"))
+        added = ("booked_at", "job_name", "reference_facts", "vendor_logs", "delivered_sha256", "credential")
+        for column in added:
             connection.execute(sa.text(f"ALTER TABLE seedance_orders DROP COLUMN {column}"))
         connection.execute(schema_version.update().values(version=1))
     engine.dispose()
@@ -169,4 +181,3 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(ledger_url, new_order):
     assert order.booked_at == order.accepted_at
     assert used(again) == (4_000_000, 0)
     again.close()
-    assert {index.name for index in orders.indexes} >= {"seedance_orders_by_booking"}
