@@ -32,7 +32,7 @@ class OpenOrder:
 
     Attributes:
         age: Since it was accepted.
-        usd: What the vendor holds for it, or its estimate.
+        usd: What the vendor charged or holds for it, or its estimate.
     """
 
     order: Order
@@ -82,7 +82,7 @@ def read_standing(
     }
     found = ledger.find(prompt_set=prompt_set, states=OPEN)
     still_open = tuple(
-        OpenOrder(order, now - order.accepted_at, points_to_usd(order.points_held or order.estimated_points))
+        OpenOrder(order, now - order.accepted_at, _at_stake(order))
         for order in sorted(found, key=lambda order: (order.accepted_at, order.order_id))
     )
     latest = [
@@ -108,6 +108,10 @@ def read_standing(
         waits=gate.reasons,
         problems=(*gate.problems, *_problems(latest, now - stale_after)),
     )
+
+
+def _at_stake(order: Order) -> Decimal:
+    return points_to_usd(order.points_charged or order.points_held or order.estimated_points)
 
 
 def _by_set_and_state(item: tuple[tuple[str, State], object]) -> tuple[str, int]:

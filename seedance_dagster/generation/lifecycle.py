@@ -79,10 +79,10 @@ class Settle:
 
 
 def task_columns(task: Task) -> dict[str, Any]:
-    """What the ledger keeps of a task."""
-    return {
+    """What the ledger keeps of a task; a hold is kept when it is over, as what was held."""
+    held = {"points_held": task.points_held} if task.points_held else {}
+    return held | {
         "task_id": task.task_id,
-        "points_held": task.points_held,
         "points_charged": task.points_charged,
         "vendor_created_at": task.created_at,
         "vendor_started_at": task.started_at,
