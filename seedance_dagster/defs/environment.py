@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -51,7 +51,7 @@ class SeedanceEnvironment:
     prompts: str
     s3_bucket: str
     s3_prefix: str
-    ledger_url: str
+    ledger_url: str = field(repr=False)  # may hold a password
     max_in_flight: int | None
     off_peak_only: bool
     max_refusals_per_day: int
@@ -69,7 +69,7 @@ class SeedanceEnvironment:
         home = Path(environ.get("DAGSTER_HOME") or Path.cwd())
         return cls(
             api_key=SecretStr(environ.get("GOAPI_API_KEY", "").strip()),
-            base_url=environ.get("GOAPI_BASE_URL") or DEFAULT_BASE_URL,
+            base_url=_address(environ, "GOAPI_BASE_URL") or DEFAULT_BASE_URL,
             prompts=environ.get("SEEDANCE_PROMPTS") or "prompt_sets",
             s3_bucket=environ.get("SEEDANCE_S3_BUCKET", "").strip(),
             s3_prefix=environ.get("SEEDANCE_S3_PREFIX") or "seedance",
@@ -121,6 +121,14 @@ class SeedanceEnvironment:
 def default_ledger_url(home: str | os.PathLike[str]) -> str:
     """SQLite under a folder, `$DAGSTER_HOME` as a rule."""
     return f"sqlite:///{Path(home).absolute() / 'seedance' / 'ledger.db'}"
+
+
+def _address(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip()
+    if "@" in value:
+        # It is shown in the UI.
+        raise SettingError(f"{name} must hold no user and no password; the key goes into GOAPI_API_KEY")
+    return value
 
 
 def _whole_number(environ: Mapping[str, str], name: str) -> int | None:
