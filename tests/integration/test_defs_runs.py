@@ -243,7 +243,7 @@ def test_a_maximum_cost_that_is_no_amount_is_refused_in_words(location, second):
 
 
 def test_generating_again_and_sending_the_refused_again_are_paid(location, second):
-    """regenerate makes another attempt, resubmit_rejected sends the refused; the tags say which attempt."""
+    """To regenerate or to send the refused again makes another attempt; the tags say which."""
     [old] = location.orders("cat")
     tasks = location.books()["tasks"]
     done = location.run("cat", config={"regenerate": True}, tags={"dagster/backfill": "backfill-1"})

@@ -1,0 +1,203 @@
+"""The sensor's ticks, and what every place says when a setting is missing, wrong or out of order."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+import sqlalchemy as sa
+from defs_support import KEY, QUIET, code_location, video_store
+
+from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource
+from seedance_dagster.defs import sensor
+from seedance_dagster.defs.jobs import ADVANCE_JOB, ADVANCE_LEASE
+from seedance_dagster.ledger import State
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+
+@pytest.fixture(scope="module")
+def location(s3_server, tmp_path_factory):
+    """A code location with one queued order, which no test here submits."""
+    with code_location(tmp_path_factory.mktemp("sensor"), s3_server, {"one": "one", "two": "two"}) as it:
+        assert it.run("one", assets=("tasks",)).ok
+        yield it
+        assert [order.state for order in it.orders("one")] == [State.QUEUED]
+        assert it.books()["posts"] == 0
+
+
+@pytest.fixture
+def busy(location):
+    """Another run advances the generations, so that no tick asks for one."""
+    with location.ledger() as ledger:
+        ledger.hold(ADVANCE_LEASE, "another run", seconds=60)
+        yield
+        ledger.drop(ADVANCE_LEASE, "another run")
+
+
+def test_queued_orders_are_worth_a_run_and_no_cursor_is_kept(location):
+    """The tick asks for one run, by what the ledger says alone."""
+    answer = location.tick()
+    assert len(answer.run_requests) == 1
+    assert answer.cursor is None
+
+
+def test_one_run_at_a_time(location, monkeypatch):
+    """While a run that was asked for starts up none is asked for; a killed one is no obstacle for long."""
+    job = location.defs.resolve_job_def(ADVANCE_JOB)
+    run = location.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    try:
+        assert "a run advances the generations already; 1 orders are queued" in location.skipped()
+        monkeypatch.setattr(sensor, "_STARTING_S", 0.0)  # as if it had been asked for long ago
+        assert isinstance(location.tick(), dg.SensorResult)
+    finally:
+        location.instance.delete_run(run.run_id)
+
+
+def test_a_run_in_dagsters_queue_is_waited_for(location, monkeypatch):
+    """However long a run waits in Dagster's own queue, no other is put behind it."""
+
+    def records(filters, limit):
+        return ["a run"][:limit] if dg.DagsterRunStatus.QUEUED in filters.statuses else []
+
+    monkeypatch.setattr(location.instance, "get_run_records", records)
+    assert "a run advances the generations already" in location.skipped()
+
+
+def test_a_broken_prompt_file_is_named_while_others_go_on(location, busy):
+    """The reason names file, prompt and field; the sound sets are kept in step."""
+    broken = location.folder / "prompts" / "broken.json"
+    try:
+        location.write({f"p{n}": {"prompt": "x", "duration": 40} for n in range(12)}, name="broken")
+        location.write({"one": "one", "two": "two", "three": "three"})
+        said = location.skipped()
+    finally:
+        broken.unlink()
+    assert "prompt files with errors were left out" in said
+    assert f"{broken}: prompt 1 (p0): duration: 40 is no whole number" in said
+    assert "... and 2 more, see `seedance-dagster plan`" in said
+    assert location.partitions() == ["one", "two", "three"]
+    assert location.partitions("broken") == []
+
+
+def test_many_edits_are_told_over_several_ticks(location, monkeypatch):
+    """A tick tells a bounded number of edits, the next ones the rest."""
+    location.write({"one": "one", "two": "two", "three": "three"})
+    location.tick()
+    location.run("two", "three", assets=("prompts",))
+    location.write({"one": "one", "two": "two, edited", "three": "three, edited"})
+    monkeypatch.setattr(sensor, "_EDITS_A_TICK", 1)
+    for told in (3, 4, 4):
+        location.tick()
+        assert sum(len(location.history("prompts", key)) for key in ("two", "three")) == told
+
+
+def test_a_vendor_that_hangs_does_not_hold_the_tick(location, busy, monkeypatch):
+    """A tick ends before Dagster gives it up, and says why nothing was looked at."""
+    monkeypatch.setattr(sensor, "_POLL_END_S", 0.2)
+    location.tell("settings", hang_seconds=1)
+    location.tell("outage", kind="hang", scope="api", seconds=60)
+    try:
+        assert "the vendor did not answer within 0 s; the next tick asks again" in location.skipped()
+    finally:
+        location.tell("outage", kind="hang", scope="api", seconds=0)
+
+
+def newer_ledger(location) -> str:
+    url = f"sqlite:///{location.folder}/newer.db"
+    with LedgerResource(url=url).open_ledger(location.instance):
+        pass
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE seedance_schema SET version = 999"))
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="module")
+def settings(location, s3_server):
+    """What is set wrong, and the words that must be said, by name."""
+    url = location.emulator.url
+    return {
+        "no key": ({"seedance": SeedanceResource(base_url=url)}, "no API key: set GOAPI_API_KEY"),
+        "a wrong key": (
+            {"seedance": SeedanceResource(base_url=url, api_key="sk-wrong-secret")},
+            "GOAPI_API_KEY",
+        ),
+        "an address that is none": (
+            {"seedance": SeedanceResource(base_url="http://[", api_key=KEY)},
+            "GOAPI_BASE_URL must be https",
+        ),
+        "no bucket": ({"video_store": VideoStoreResource()}, "no bucket: set SEEDANCE_S3_BUCKET"),
+        "a missing bucket": (
+            {"video_store": video_store(s3_server, "x", s3_server.secret_key, bucket="nowhere")},
+            "the bucket 'nowhere' does not exist",
+        ),
+        "wrong AWS credentials": (
+            {"video_store": video_store(s3_server, "x", "aws-wrong-secret")},
+            "AWS",
+        ),
+        "a ledger that cannot be opened": (
+            {"ledger": LedgerResource(url="sqlite:////proc/none/ledger.db")},
+            "the ledger's folder cannot be made",
+        ),
+        "a ledger of another kind": (
+            {"ledger": LedgerResource(url="mysql://me:db-secret@host/x")},
+            "SEEDANCE_LEDGER_URL takes",
+        ),
+        "a newer ledger": (
+            {"ledger": LedgerResource(url=newer_ledger(location))},
+            "upgrade seedance-dagster; nothing was changed or submitted",
+        ),
+    }
+
+
+WRONG = [
+    "no key",
+    "a wrong key",
+    "an address that is none",
+    "no bucket",
+    "a missing bucket",
+    "wrong AWS credentials",
+    "a ledger that cannot be opened",
+    "a ledger of another kind",
+    "a newer ledger",
+]
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_setting_is_told_at_its_first_use(location, settings, capfd, case):
+    """The definitions load; a run fails in words, and the ledger gets no order; no secret is told."""
+    resources, words = settings[case]
+    with location.using(**resources):
+        done = location.run("two", assets=("tasks",))
+        assert words in done.said
+    assert location.orders("two") == []
+    everything = done.said + done.log + "".join(capfd.readouterr())
+    assert "secret" not in everything.replace("AWS_SECRET", "").replace("and its secret", "")
+
+
+@pytest.mark.parametrize("case", ["no key", "an address that is none", "a newer ledger"])
+def test_a_wrong_setting_is_told_by_the_sensor_and_no_run_is_asked_for(location, settings, case):
+    """Where a run could do nothing the tick says what to set instead of asking for one."""
+    resources, words = settings[case]
+    with location.using(**resources):
+        assert words in location.skipped()
+
+
+@pytest.mark.parametrize("case", ["no key", "a newer ledger"])
+def test_a_wrong_setting_is_told_by_the_job_and_by_a_waiting_run(location, settings, case):
+    """The job, and a run that only waits for what was accepted earlier, fail in words as well."""
+    resources, words = settings[case]
+    with location.using(**resources):
+        assert words in location.advance().said
+        assert words in location.run("one").said
+
+
+def test_a_set_that_has_a_problem_with_boto_is_told(location):
+    """An endpoint that boto3 refuses is a setting too."""
+    from dagster_aws.s3 import S3Resource
+
+    wrong = VideoStoreResource(bucket="videos", s3=S3Resource(endpoint_url="no url", region_name="x"))
+    with location.using(video_store=wrong):
+        assert "S3 cannot be reached with these settings" in location.run("two", assets=("tasks",)).said
+        assert "S3 cannot be reached with these settings" in location.skipped()

@@ -1,0 +1,144 @@
+"""Partitions in step with prompt sets, edits told, and the tags behind Dagster's Unsynced badge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.api.wire import GenerationRequest, Mode
+from seedance_dagster.defs.metadata import prompt_materialization
+from seedance_dagster.defs.partitions import sync_all
+from seedance_dagster.defs.provenance import input_tags, newest_version
+from seedance_dagster.ledger import Asking, Ledger
+from seedance_dagster.prompts.models import Prompt, PromptSet
+
+PRICES = PriceBook.load()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    yield opened
+    opened.close()
+
+
+def spots(**texts: str) -> PromptSet:
+    return PromptSet(
+        name="spots",
+        prompts=tuple(
+            Prompt(
+                id=key,
+                request=GenerationRequest(
+                    task_type="seedance-2-fast", prompt=text, mode=Mode.TEXT_TO_VIDEO, duration=4
+                ),
+            )
+            for key, text in texts.items()
+        ),
+    )
+
+
+def tell(instance: dg.DagsterInstance, prompt_set: PromptSet, key: str) -> int:
+    """Materialize a prompt, and say under which number Dagster keeps it."""
+    partition = prompt_set.partitions[key]
+    instance.report_runless_asset_event(prompt_materialization("spots", partition, 100))
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(["spots", "prompts"]), asset_partitions=[key])
+    return instance.fetch_materializations(wanted, limit=1).records[0].storage_id
+
+
+def test_partitions_are_added_and_removed_but_never_what_was_ordered(instance, ledger, new_order):
+    """New prompts become partitions; a prompt that is gone loses its own unless something was ordered."""
+    report = sync_all(instance, ledger, [spots(a="x", b="x", c="x")], PRICES)
+    assert (report.added, report.removed, report.edited) == ({"spots": 3}, {"spots": 0}, {"spots": 0})
+    ledger.accept([new_order("b")], Asking(cause="c", run_id="r"))
+    report = sync_all(instance, ledger, [spots(d="x", a="x")], PRICES)
+    assert (report.added, report.removed) == ({"spots": 1}, {"spots": 1})
+    assert instance.get_dynamic_partitions("spots_prompts") == ["a", "b", "d"]
+    report = sync_all(instance, ledger, [spots(d="x", a="x")], PRICES)
+    assert (report.added, report.removed) == ({"spots": 0}, {"spots": 0})
+
+
+def test_sets_do_not_touch_each_other(instance, ledger):
+    """A set that is not given, its file being broken, keeps its partitions."""
+    other = PromptSet(name="other", prompts=spots(a="x").prompts)
+    sync_all(instance, ledger, [spots(a="x"), other], PRICES)
+    sync_all(instance, ledger, [spots(b="x")], PRICES)
+    assert instance.get_dynamic_partitions("other_prompts") == ["a"]
+
+
+def test_many_partitions_go_in_as_dagster_takes_them(instance, ledger):
+    """More partitions than Dagster takes in one call are all there, in the order of the file."""
+    keys = [f"p{number}" for number in range(5001)]
+    sync_all(instance, ledger, [spots(**dict.fromkeys(keys, "x"))], PRICES)
+    assert instance.get_dynamic_partitions("spots_prompts") == keys
+
+
+def test_an_edit_is_told_once_and_only_where_dagster_knew_the_prompt(instance, ledger):
+    """Prompts told before are told again when they change; ones never told are not."""
+    before = spots(a="x", b="x", c="x")
+    ledger.note_prompts_reported("spots", {key: before.partitions[key].fingerprint for key in "ab"})
+    after = spots(a="x", b="y", c="y")
+    assert sync_all(instance, ledger, [after], PRICES).edited == {"spots": 1}
+    asset = dg.AssetKey(["spots", "prompts"])
+    assert newest_version(instance, asset, "b") == after.partitions["b"].fingerprint
+    assert newest_version(instance, asset, "c") is None
+    assert sync_all(instance, ledger, [after], PRICES).edited == {"spots": 0}
+
+
+def test_edits_may_be_told_in_portions(instance, ledger):
+    """A limit leaves the rest for the next time."""
+    before, after = spots(a="x", b="x", c="x"), spots(a="y", b="y", c="y")
+    ledger.note_prompts_reported("spots", {key: each.fingerprint for key, each in before.partitions.items()})
+    edited = [sync_all(instance, ledger, [after], PRICES, limit=2).edited["spots"] for _ in range(3)]
+    assert edited == [2, 1, 0]
+
+
+ASSET = dg.AssetKey(["spots", "prompts"])
+POINTER = "dagster/input_event_pointer/spots/prompts"
+VERSION = "dagster/input_data_version/spots/prompts"
+
+
+def test_an_input_that_dagster_never_saw_points_nowhere(instance):
+    """Without an upstream event the tags say so, and Dagster shows it as such."""
+    assert input_tags(instance, ASSET, "a", "v") == {POINTER: "NULL", VERSION: "v"}
+
+
+def test_an_input_points_to_the_newest_event_of_its_version(instance):
+    """Told twice, the later event counts: what is made from it is in step."""
+    prompt_set = spots(a="x")
+    tell(instance, prompt_set, "a")
+    again = tell(instance, prompt_set, "a")
+    version = prompt_set.partitions["a"].fingerprint
+    assert input_tags(instance, ASSET, "a", version) == {POINTER: str(again), VERSION: version}
+
+
+def test_what_was_made_from_an_older_version_points_to_it(instance):
+    """After an edit, a late result of the old request points before the edit: it shows as Unsynced."""
+    old, new = spots(a="x"), spots(a="y")
+    first = tell(instance, old, "a")
+    tell(instance, new, "a")
+    version = old.partitions["a"].fingerprint
+    assert input_tags(instance, ASSET, "a", version)[POINTER] == str(first)
+
+
+def test_a_version_that_dagster_never_saw_points_before_all_it_saw(instance):
+    """Everything that Dagster knows of the upstream partition then counts as newer."""
+    only = tell(instance, spots(a="y"), "a")
+    assert int(input_tags(instance, ASSET, "a", "another")[POINTER]) < only
+
+
+def test_partitions_do_not_mix(instance):
+    """Each partition points to its own upstream partition."""
+    prompt_set = spots(a="x", b="x")
+    first = tell(instance, prompt_set, "a")
+    tell(instance, prompt_set, "b")
+    version = prompt_set.partitions["a"].fingerprint
+    assert input_tags(instance, ASSET, "a", version)[POINTER] == str(first)

@@ -1,0 +1,73 @@
+"""What a team imports: six names, light until they are used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+import seedance_dagster
+
+NAMES = {
+    "LedgerResource",
+    "PromptSet",
+    "SeedanceResource",
+    "VideoStoreResource",
+    "build_seedance_definitions",
+    "load_prompt_sets",
+}
+HEAVY = ("dagster", "boto3", "sqlalchemy", "httpx", "aiohttp", "av", "pydantic", "yaml")
+
+
+def test_the_six_names_are_there_and_nothing_else():
+    """Each name of the contract can be imported; any other is an ordinary error."""
+    assert set(seedance_dagster.__all__) == NAMES
+    for name in NAMES:
+        assert getattr(seedance_dagster, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = seedance_dagster.Nothing
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    """A code location pays for the package when it uses it, not when it names it."""
+    code = f"import sys, seedance_dagster; print([each for each in {HEAVY} if each in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_teams_own_code_location_takes_five_lines(tmp_path, monkeypatch):
+    """A folder, a key by name and a bucket make the assets, the job, the sensor and the resources."""
+    (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
+    monkeypatch.delenv("GOAPI_API_KEY", raising=False)
+    from seedance_dagster import SeedanceResource, VideoStoreResource, build_seedance_definitions
+
+    defs = build_seedance_definitions(
+        tmp_path,
+        seedance=SeedanceResource(api_key=dg.EnvVar("GOAPI_API_KEY")),
+        video_store=VideoStoreResource(bucket="videos"),
+    )
+    assert {key.to_user_string() for key in defs.resolve_all_asset_keys()} == {
+        "spots/prompts",
+        "spots/tasks",
+        "spots/videos",
+    }
+    assert defs.executor is dg.in_process_executor
+    assert set(defs.resources) == {"seedance", "video_store", "ledger"}
+    assert [job.name for job in defs.jobs].count("advance_generations") == 1
+    assert [sensor.name for sensor in defs.sensors] == ["seedance_sensor"]
+    # A team's own definitions stand beside them.
+    merged = dg.Definitions.merge(defs, dg.Definitions(assets=[dg.AssetSpec("theirs")]))
+    assert len(merged.resolve_all_asset_keys()) == 4
+
+
+def test_the_sensor_can_be_left_off(tmp_path):
+    """With sensor_running=False the sensor waits to be switched on."""
+    from seedance_dagster import SeedanceResource, VideoStoreResource, build_seedance_definitions
+
+    defs = build_seedance_definitions(
+        [], seedance=SeedanceResource(), video_store=VideoStoreResource(), sensor_running=False
+    )
+    [sensor] = defs.sensors
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
