@@ -84,7 +84,6 @@ class SeedanceClient:
 
     async def __aenter__(self) -> Self:
         self._http = httpx.AsyncClient(
-            base_url=self._base_url,
             headers={"X-API-Key": self._key.get_secret_value(), "Accept": "application/json"},
             transport=self._transport or default_transport(timeout_s=self._timeout_s),
             timeout=self._timeout_s,
@@ -210,7 +209,10 @@ class SeedanceClient:
         headers = {} if content is None else {"Content-Type": "application/json"}
         async with (
             asyncio.timeout(self._timeout_s),
-            self._http.stream(method, path, params=query, content=content, headers=headers) as response,
+            # A whole URL: httpx would parse a base, a path and their sum for each request.
+            self._http.stream(
+                method, self._base_url + path, params=query or None, content=content, headers=headers
+            ) as response,
         ):
             body = bytearray()
             async for chunk in response.aiter_bytes():
