@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,10 @@ from typing import Any
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.api.wire import Mode
 from seedance_dagster.prompts.models import Prompt, PromptSet
-from seedance_dagster.prompts.problems import Problem
-from seedance_dagster.prompts.rules import REQUEST_FIELDS, check_request
+from seedance_dagster.prompts.problems import Problem, shown
+from seedance_dagster.prompts.rules import REQUEST_FIELDS, UNSTORABLE, check_request
 from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE, slug_id
 
 DEFAULTS: Mapping[str, Any] = {
@@ -70,6 +72,11 @@ def assemble(raw: RawSet, *, limits: Limits, prices: PriceBook) -> tuple[PromptS
         Problem(source=raw.source, field=f"defaults.{name}", message=f"no default may be set for {name!r}")
         for name in sorted(not_defaults)
     ]
+    if raw.defaults.get("mode") == Mode.FIRST_LAST_FRAMES and "aspect_ratio" in raw.defaults:
+        message = "ignored in first_last_frames: the first image decides it"
+        problems.append(
+            Problem(source=raw.source, field="defaults.aspect_ratio", message=message, severity="warning")
+        )
     ids = _ids(raw.rows)
     twice = {each for each, count in Counter(ids).items() if count > 1}
     prompts = []
@@ -87,14 +94,25 @@ def _ids(rows: Sequence[Row]) -> list[str]:
     seen: Counter[str] = Counter()
     ids = []
     for row in rows:
-        given = row.fields.get("id")
+        given = _given_id(row)
         if given is not None:
-            ids.append(str(given))
+            ids.append(given)
             continue
-        text = str(row.fields.get("prompt"))
+        text = row.fields.get("prompt")
+        text = text if isinstance(text, str) else ""
         seen[text] += 1
         ids.append(slug_id(text, seen[text]))
     return ids
+
+
+def _given_id(row: Row) -> str | None:
+    """The id that a row gives, a number as its digits; empty when it cannot be used, None when not given."""
+    given = row.fields.get("id")
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given)
+    if given is None or (isinstance(given, str) and ID_PATTERN.fullmatch(given)):
+        return given
+    return ""
 
 
 def _prompt(
@@ -107,8 +125,8 @@ def _prompt(
     limits: Limits,
     prices: PriceBook,
 ) -> Prompt | None:
-    given = row.fields.get("id")
-    place = row.place if given is None else f"{row.place} ({given})"
+    given = _given_id(row)
+    place = f"{row.place} ({given})" if given else row.place
     before = len(problems)
 
     def report(name: str | None, message: str, severity: Any = "error") -> None:
@@ -118,15 +136,17 @@ def _prompt(
 
     for name in row.unknown:
         report(name, f"is no field; fields are {', '.join(PROMPT_FIELDS)}")
-    if given is not None and (not isinstance(given, str) or not ID_PATTERN.fullmatch(given)):
-        report("id", f"{given!r} cannot be used: {ID_RULE}")
+    if given == "":
+        report("id", f"{shown(row.fields['id'])} cannot be used: {ID_RULE}")
     elif prompt_id in twice:
         report("id", f"{prompt_id!r} stands more than once in this set")
     fields = {**dict.fromkeys(PROMPT_FIELDS), **DEFAULTS, **raw.defaults, **row.fields}
     takes = 1 if fields["takes"] is None else fields["takes"]
     if isinstance(takes, bool) or not isinstance(takes, int) or not 1 <= takes <= _MAX_TAKES:
-        report("takes", f"{takes!r} is no whole number from 1 to {_MAX_TAKES}")
+        report("takes", f"{shown(takes)} is no whole number from 1 to {_MAX_TAKES}")
     tags = _tags(raw.defaults.get("tags"), report) | _tags(row.fields.get("tags"), report) | dict(row.tags)
+    for name in (each for each, value in tags.items() if UNSTORABLE.search(each + value)):
+        report(f"tags.{name}", "holds characters that cannot be stored")
     request = check_request(
         fields,
         ratio_given=row.fields.get("aspect_ratio") is not None,
@@ -148,13 +168,15 @@ def _tags(value: Any, report: Any) -> dict[str, str]:
     ):
         report("tags", "must be names with plain values, such as {campaign: spring}")
         return {}
-    return {name: tag_text(item) for name, item in value.items()}
+    return {name: tag_text(item) for name, item in value.items() if item is not None}
 
 
 def tag_text(value: Any) -> str:
-    """A tag's value as text; a list's items are joined by commas."""
+    """A tag's value as text; a list's items are joined by commas, names with values are JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
         return ",".join(map(tag_text, value))
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from seedance_dagster.api.prices import usd_to_points
+from seedance_dagster.prompts.problems import shown
 
 
 class Window(StrEnum):
@@ -35,7 +36,8 @@ def read_budgets(value: Any, report: Callable[[str, str], object]) -> dict[str, 
         points = _points(value)
         if points is None:
             report(
-                "budget_usd", f"{value!r} cannot be used: {_AMOUNT_RULE}, or names ({_named()}) with amounts"
+                "budget_usd",
+                f"{shown(value)} cannot be used: {_AMOUNT_RULE}, or names ({_named()}) with amounts",
             )
             return {}
         return {Window.TOTAL.value: points}
@@ -47,7 +49,7 @@ def read_budgets(value: Any, report: Callable[[str, str], object]) -> dict[str, 
         if window not in WINDOWS:
             report(f"budget_usd.{window}", f"is no window of time; allowed: {_named()}")
         elif points is None:
-            report(f"budget_usd.{window}", f"{amount!r} cannot be used: {_AMOUNT_RULE}")
+            report(f"budget_usd.{window}", f"{shown(amount)} cannot be used: {_AMOUNT_RULE}")
         else:
             budgets[str(window)] = points
     return budgets

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
-
-import yaml
 
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, RawSet, Row
 from seedance_dagster.prompts.budgets import read_budgets
-from seedance_dagster.prompts.problems import Problem
+from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line, shown
+from seedance_dagster.prompts.safe_yaml import load_yaml
 
 _SET_FIELDS = ("name", "budget_usd", "defaults", "prompts")
 
 
-class UnreadableError(Exception):
-    """The file's content cannot be read as what its name says; the message says where and why."""
-
-
 def read_yaml(text: str, source: str) -> tuple[RawSet | None, list[Problem]]:
     """A set from YAML; see `read_document`."""
-    try:
-        return read_document(yaml.load(text, _Loader), source)  # noqa: S506  a SafeLoader below
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise UnreadableError(f"is no valid YAML: {error.problem or error.context}{where}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UnreadableError(f"is no valid YAML: {str(error).splitlines()[0][:200]}") from None
+    return read_document(load_yaml(text), source)
 
 
 def read_json(text: str, source: str) -> tuple[RawSet | None, list[Problem]]:
@@ -37,16 +25,18 @@ def read_json(text: str, source: str) -> tuple[RawSet | None, list[Problem]]:
     return read_document(parse_json(text), source)
 
 
-def parse_json(text: str) -> Any:
-    """JSON in which no name stands twice; raises `UnreadableError`."""
+def parse_json(text: str, line: int = 1) -> Any:
+    """JSON in which no name stands twice; raises `UnreadableError`, counting lines from `line` on."""
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise UnreadableError(
-            f"is no valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+            f"is no valid JSON: {error.msg} (line {line + error.lineno - 1}, column {error.colno})"
         ) from None
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"is no valid JSON: {str(error)[:200]}") from None
+    except RecursionError:
+        raise UnreadableError("is nested too deeply") from None
+    except ValueError as error:
+        raise UnreadableError(f"is no valid JSON: {first_line(error)}") from None
 
 
 def read_document(document: Any, source: str) -> tuple[RawSet | None, list[Problem]]:
@@ -66,6 +56,7 @@ def read_document(document: Any, source: str) -> tuple[RawSet | None, list[Probl
     defaults = {} if defaults is None else defaults
     if not isinstance(name, str):
         problems.append(problem("name", "a prompt set needs a name"))
+        name = "unnamed"  # goes on to tell what else is wrong
     budgets: Mapping[str, int] = {}
     if "budget_usd" in document:
         budgets = read_budgets(
@@ -87,7 +78,7 @@ def read_document(document: Any, source: str) -> tuple[RawSet | None, list[Probl
         unknown = tuple(key for key in fields if key not in PROMPT_FIELDS)
         known = {key: value for key, value in fields.items() if key in PROMPT_FIELDS and value is not None}
         rows.append(Row(place=place, fields=known, unknown=unknown))
-    if not isinstance(name, str) or not isinstance(prompts, list) or (not rows and prompts):
+    if problems and not rows:
         return None, problems
     clean = {str(key): value for key, value in defaults.items() if value is not None}
     return RawSet(name=name, source=source, rows=rows, defaults=clean, budgets=budgets), problems
@@ -102,41 +93,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        msg = f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        msg = f"{shown(twice)} stands twice in one object"
         raise ValueError(msg)
     return found
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without its traps: `16:9` is a text, `no` is a text, a key stands once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        self.flatten_mapping(node)
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                continue
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_PLAIN = {
-    "tag:yaml.org,2002:bool": r"^(?:true|True|TRUE|false|False|FALSE)$",
-    "tag:yaml.org,2002:int": r"^[-+]?[0-9]+$",
-    "tag:yaml.org,2002:float": r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$",
-    "tag:yaml.org,2002:null": r"^(?:~|null|Null|NULL|)$",
-}
-_FIRST = {
-    "tag:yaml.org,2002:bool": "tTfF",
-    "tag:yaml.org,2002:int": "-+0123456789",
-    "tag:yaml.org,2002:float": "-+0123456789.",
-    "tag:yaml.org,2002:null": ["~", "n", "N", ""],
-}
-_Loader.yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}
-for _tag, _pattern in _PLAIN.items():
-    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), list(_FIRST[_tag]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import PriceBook
 from seedance_dagster.prompts.assembly import RawSet, Row, assemble
-from seedance_dagster.prompts.documents import UnreadableError, read_json, read_yaml
+from seedance_dagster.prompts.documents import read_json, read_yaml
 from seedance_dagster.prompts.models import PromptSet
-from seedance_dagster.prompts.problems import Problem
+from seedance_dagster.prompts.problems import Problem, UnreadableError
 from seedance_dagster.prompts.slugs import slug_name
 from seedance_dagster.prompts.tables import read_csv, read_jsonl, read_parquet
 
@@ -93,11 +94,13 @@ def _load(
         raw, problems = _read(source, suffix, content)
         if raw is not None and len(raw.rows) > _MAX_PROMPTS:
             raise UnreadableError(f"holds {len(raw.rows)} prompts; at most {_MAX_PROMPTS} make a set")  # noqa: TRY301
+        if raw is None:
+            return None, problems
+        found, wrong = assemble(raw, limits=limits, prices=prices)
     except UnreadableError as error:
         return None, [Problem(source=source, message=str(error))]
-    if raw is None:
-        return None, problems
-    found, wrong = assemble(raw, limits=limits, prices=prices)
+    except RecursionError:
+        return None, [Problem(source=source, message="is nested too deeply")]
     return (None if problems else found), [*problems, *wrong]
 
 
@@ -124,18 +127,23 @@ def _files(location: str, s3_client: S3Client | None) -> Iterator[tuple[str, str
         yield from s3_files(location, SUFFIXES, _MAX_FILE_BYTES, s3_client)
         return
     path = Path(location)
-    if not path.exists():
-        raise UnreadableError("there is no such file or folder")
-    paths = sorted(path.iterdir()) if path.is_dir() else [path]
+    try:
+        if not path.exists():
+            raise UnreadableError("there is no such file or folder")
+        paths = sorted(path.iterdir()) if path.is_dir() else [path]
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {error.strerror}") from None
     chosen = [each for each in paths if each.suffix.lower() in SUFFIXES and not each.name.startswith(".")]
     if not chosen:
         raise UnreadableError(f"no prompt set here; files end in {', '.join(SUFFIXES)}")
     for each in chosen:
-        yield str(each), each.suffix.lower(), _content(each)
+        yield os.fsencode(each).decode(errors="replace"), each.suffix.lower(), _content(each)
 
 
 def _content(path: Path) -> bytes | UnreadableError:
     try:
+        if not path.is_file():
+            return UnreadableError("is no file")
         if path.stat().st_size > _MAX_FILE_BYTES:
             return UnreadableError(f"is larger than {_MAX_FILE_BYTES} bytes")
         return path.read_bytes()

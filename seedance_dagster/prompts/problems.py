@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxlist, _short.maxdict = 1, 3, 3
+_short.maxstring = _short.maxother = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,9 @@ class Problem:
         if self.field is not None:
             place.append(self.field)
         label = "" if self.severity == "error" else "warning: "
-        return f"{': '.join(place)}: {label}{self.message}"
+        text = f"{': '.join(place)}: {label}{self.message}"
+        # Names come from files: none may break the line or steer the terminal.
+        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 class PromptSetError(ValueError):
@@ -41,6 +48,20 @@ class PromptSetError(ValueError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__(format_problems(self.problems))
+
+
+class UnreadableError(Exception):
+    """A file's content cannot be read as what its name says; the message says where and why."""
+
+
+def shown(value: Any) -> str:
+    """A value of a file as people may read it: short, however large or deep it is."""
+    return _short.repr(value)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the pages that some add."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def format_problems(problems: Iterable[Problem]) -> str:

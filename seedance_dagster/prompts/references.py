@@ -11,8 +11,10 @@ from collections.abc import Iterator
 KINDS = ("image", "video", "audio")
 _CHINESE = {"图片": "image", "视频": "video", "音频": "audio"}
 _REFERENCE = re.compile(
-    r"(?<![\w.])@(image|video|audio)(\d+)|【@(图片|视频|音频)(\d+)】|(?<!【)@(图片|视频|音频)(\d+)"
+    r"(?<![\w.])@(image|video|audio)(\d+)|【@(图片|视频|音频)(\d+)】|(?<!【)@(图片|视频|音频)(\d+)",
+    re.ASCII,  # Chinese is written without spaces: no reason to take its letters for a word before the @
 )
+_MAX_DIGITS = 9
 
 
 def named_references(text: str) -> Iterator[tuple[str, str, int]]:
@@ -26,4 +28,4 @@ def named_references(text: str) -> Iterator[tuple[str, str, int]]:
         word, number = next(
             (found.group(group), found.group(group + 1)) for group in (1, 3, 5) if found.group(group)
         )
-        yield found.group(), _CHINESE.get(word, word), int(number)
+        yield found.group(), _CHINESE.get(word, word), int(number[:_MAX_DIGITS])

@@ -6,6 +6,7 @@ ignore (the ratio in first_last_frames) is an error or a stated warning here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,9 +15,12 @@ from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import PriceBook
 from seedance_dagster.api.wire import GenerationRequest, Mode
+from seedance_dagster.prompts.problems import shown
 from seedance_dagster.prompts.references import KINDS, named_references
 
 REQUEST_FIELDS = tuple(GenerationRequest.model_fields)
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""Characters that JSON files can write but nothing can send or store: NUL and halves of characters."""
 Report = Callable[..., None]
 """`report(field, message, severity="error")`."""
 
@@ -58,7 +62,7 @@ def check_request(
     resolution = _word(fields, "resolution", limits.resolutions, sound)
     audio = fields.get("audio")
     if audio is not None and not isinstance(audio, bool):
-        sound.error("audio", f"{audio!r} is neither true nor false")
+        sound.error("audio", f"{shown(audio)} is neither true nor false")
     if sound.errors or mode is None:
         return None
     request = GenerationRequest(
@@ -94,11 +98,11 @@ class _Sound:
 
 
 def _mode(value: Any, sound: _Sound) -> Mode | None:
-    try:
-        return Mode(value)
-    except ValueError:
-        sound.error("mode", f"{value!r} is none of {', '.join(Mode)}")
-        return None
+    # Not Mode(value): its error writes the value out, which YAML's aliases can make endless.
+    found = next((mode for mode in Mode if mode == value), None)
+    if found is None:
+        sound.error("mode", f"{shown(value)} is none of {', '.join(Mode)}")
+    return found
 
 
 def _text(value: Any, limits: Limits, sound: _Sound) -> str:
@@ -107,7 +111,7 @@ def _text(value: Any, limits: Limits, sound: _Sound) -> str:
         return ""
     if len(value) > limits.max_prompt_characters:
         sound.error("prompt", f"{len(value)} characters; at most {limits.max_prompt_characters}")
-    if any("\ud800" <= character <= "\udfff" or character == "\0" for character in value):
+    if UNSTORABLE.search(value):
         sound.error("prompt", "holds characters that cannot be sent")
     return value
 
@@ -117,7 +121,7 @@ def _duration(value: Any, limits: Limits, sound: _Sound) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         sound.error(
             "duration",
-            f"{value!r} is no whole number of seconds from {low} to {high} (the vendor would bill 5 s)",
+            f"{shown(value)} is no whole number of seconds from {low} to {high} (the vendor would bill 5 s)",
         )
         return low
     return value
@@ -125,20 +129,22 @@ def _duration(value: Any, limits: Limits, sound: _Sound) -> int:
 
 def _word(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...], sound: _Sound) -> str | None:
     value = fields.get(name)
-    if value is not None and value not in allowed:
-        sound.error(name, f"{value!r} is none of {', '.join(allowed)}")
-    return None if value is None else str(value)
+    found = next((word for word in allowed if word == value), None)
+    if value is not None and found is None:
+        sound.error(name, f"{shown(value)} is none of {', '.join(allowed)}")
+    return found
 
 
 def _task_type(value: Any, prices: PriceBook, sound: _Sound) -> str:
     if value not in prices.task_types:
-        sound.error("task_type", f"{value!r} has no known price; known: {', '.join(prices.task_types)}")
+        sound.error("task_type", f"{shown(value)} has no known price; known: {', '.join(prices.task_types)}")
+        return ""
     return str(value)
 
 
 def _urls(fields: Mapping[str, Any], kind: str, limits: Limits, sound: _Sound) -> tuple[str, ...]:
     name = f"{kind}_urls"
-    value = fields.get(name) or []
+    value = [] if fields.get(name) is None else fields[name]
     if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
         sound.error(name, "must be a list of URLs")
         return ()
@@ -153,10 +159,10 @@ def _urls(fields: Mapping[str, Any], kind: str, limits: Limits, sound: _Sound) -
 def _wrong_url(url: str, allowed: tuple[str, ...]) -> str | None:
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host = parts.hostname if parts.port != 0 else None
     except ValueError:
         parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host or any(map(str.isspace, url)):
+    if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
         return "is no http(s) URL"
     if parts.username or parts.password:
         return "holds a user or password, which would be sent to the vendor"

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from seedance_dagster.prompts.documents import UnreadableError
+from seedance_dagster.prompts.problems import UnreadableError, first_line
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_S3_ERRORS = (ClientError, BotoCoreError, Boto3Error)
 
 
 def s3_files(
@@ -28,8 +29,7 @@ def s3_files(
     Raises:
         UnreadableError: The location cannot be listed or holds no prompt set.
     """
-    parts = urlsplit(location)
-    bucket, prefix = parts.netloc, parts.path.lstrip("/")
+    bucket, _, prefix = location.removeprefix("s3://").partition("/")
     single = PurePosixPath(prefix).suffix.lower() in suffixes
     folder = prefix if single or not prefix or prefix.endswith("/") else f"{prefix}/"
     try:
@@ -45,7 +45,18 @@ def s3_files(
             suffix = PurePosixPath(key).suffix.lower()
             content: bytes | UnreadableError = UnreadableError(f"is larger than {max_bytes} bytes")
             if size <= max_bytes:
-                content = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+                content = _content(client, bucket, key)
             yield f"s3://{bucket}/{key}", suffix, content
-    except (ClientError, BotoCoreError, Boto3Error) as error:
-        raise UnreadableError(f"cannot be read from S3: {str(error).splitlines()[0]}") from None
+    except _S3_ERRORS as error:
+        raise _unreadable(error) from None
+
+
+def _content(client: S3Client, bucket: str, key: str) -> bytes | UnreadableError:
+    try:
+        return client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except _S3_ERRORS as error:
+        return _unreadable(error)
+
+
+def _unreadable(error: Exception) -> UnreadableError:
+    return UnreadableError(f"cannot be read from S3: {first_line(error)}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row, tag_text
-from seedance_dagster.prompts.documents import UnreadableError, parse_json
-from seedance_dagster.prompts.problems import Problem
+from seedance_dagster.prompts.documents import parse_json
+from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line
 
 _URL_FIELDS = ("image_urls", "video_urls", "audio_urls")
 _NUMBER_FIELDS = ("duration", "takes")
@@ -28,7 +27,7 @@ def read_jsonl(text: str, source: str) -> tuple[list[Row], list[Problem]]:
             continue
         place = f"line {number}"
         try:
-            entry = parse_json(line)
+            entry = parse_json(line, number)
         except UnreadableError as error:
             problems.append(Problem(source=source, prompt=place, message=str(error)))
             continue
@@ -48,10 +47,7 @@ def read_csv(text: str, source: str) -> tuple[list[Row], list[Problem]]:
     problems: list[Problem] = []
     try:
         header = [name.strip() for name in next(reader, [])]
-        if "prompt" not in header:
-            raise UnreadableError(f"needs a column named prompt; it has {', '.join(header) or 'none'}")
-        if len(set(header)) != len(header):
-            raise UnreadableError("has two columns of one name")
+        _check_columns(header)
         for cells in reader:
             place = f"line {reader.line_num}"
             if not any(cells):
@@ -75,12 +71,19 @@ def read_parquet(content: bytes) -> list[Row]:
     except ModuleNotFoundError:
         raise UnreadableError("needs pyarrow: pip install 'seedance-dagster[parquet]'") from None
     try:
-        entries = pq.read_table(io.BytesIO(content)).to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UnreadableError(f"is no valid Parquet: {str(error).splitlines()[0][:200]}") from None
-    if entries and "prompt" not in entries[0]:
-        raise UnreadableError(f"needs a column named prompt; it has {', '.join(entries[0])}")
+        table = pq.read_table(io.BytesIO(content))
+        _check_columns(table.column_names)
+        entries = table.to_pylist(maps_as_pydicts="strict")
+    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
+        raise UnreadableError(f"is no valid Parquet: {first_line(error)}") from None
     return [_row(f"row {number}", entry) for number, entry in enumerate(entries, 1)]
+
+
+def _check_columns(names: list[str]) -> None:
+    if "prompt" not in names:
+        raise UnreadableError(f"needs a column named prompt; it has {', '.join(names) or 'none'}")
+    if len(set(names)) != len(names) or "" in names:
+        raise UnreadableError("has two columns of one name, or one without a name")
 
 
 def _row(place: str, entry: Mapping[str, Any]) -> Row:
@@ -100,18 +103,17 @@ def _typed(name: str, cell: str) -> Any:
         return _url_list(cell)
     if name == "audio":
         return _BOOLEANS.get(cell.strip().lower(), cell)
-    if name == "tags":
-        try:
-            return json.loads(cell)
-        except ValueError:
-            return cell
-    return cell
+    return _json(cell) if name == "tags" else cell
 
 
 def _url_list(cell: str) -> Any:
     if cell.lstrip().startswith("["):
-        try:
-            return json.loads(cell)
-        except ValueError:
-            return cell
+        return _json(cell)
     return [url for url in re.split(r"[\s|]+", cell) if url]
+
+
+def _json(cell: str) -> Any:
+    try:
+        return parse_json(cell)
+    except UnreadableError:
+        return cell
