@@ -1,0 +1,183 @@
+"""Looking into video files: whole ones, broken ones, and what is none."""
+
+from __future__ import annotations
+
+import io
+import random
+from types import SimpleNamespace
+
+import av
+import pytest
+from media_support import make_clip, picture
+
+from seedance_dagster import media
+from seedance_dagster.media import MediaError, Probe, cut_poster, probe, thumbnail
+
+FRONT = {"movflags": "+faststart"}
+GARBAGE = random.Random(3).randbytes(200_000)
+
+
+@pytest.fixture(scope="module")
+def clip() -> bytes:
+    """Two seconds with sound, the index in front."""
+    return make_clip(frames=48, sound=True, **FRONT)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes bytes to a file and gives its path."""
+
+    def write(data: bytes):
+        path = tmp_path / "video.mp4"
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def size_of(jpeg: bytes) -> tuple[int, int]:
+    with av.open(io.BytesIO(jpeg), format="mjpeg") as container:
+        context = container.streams.video[0].codec_context
+        return context.width, context.height
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {},
+        FRONT,
+        {"sound": True},
+        {"size": (48, 64), "codec": "mpeg4"},
+        {"movflags": "+frag_keyframe+empty_moov"},
+        {"metadata": {"comment": "小猫"}},
+    ],
+)
+def test_a_whole_video_says_what_it_is(file, made):
+    """Duration, size and codec of whole files are read, wherever their index stands."""
+    path = file(make_clip(frames=30, **made))
+    codec = {"libx264": "h264"}.get(made.get("codec", "libx264"), "mpeg4")
+    width, height = made.get("size", (64, 48))
+    found = probe(path)
+    assert found == Probe(found.duration_s, width, height, codec, path.stat().st_size)
+    assert found.duration_s == pytest.approx(1.25, abs=0.05)
+
+
+def test_names_in_another_encoding_do_not_lose_a_video(file):
+    """A file whose title is no UTF-8 is a video all the same."""
+    data = make_clip(metadata={"title": "caf\u00e9\u00e9"})
+    assert probe(file(data.replace("\u00e9".encode(), b"\xe9\xff"))).width == 64
+
+
+@pytest.mark.parametrize("cut", [1, 100, 2_000, 0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_file_that_ends_early_is_refused(file, clip, cut):
+    """Wherever a file is cut, in bytes from its end or as a share of it, it is no whole video."""
+    keep = len(clip) - cut if cut >= 1 else int(len(clip) * cut)
+    with pytest.raises(MediaError):
+        probe(file(clip[:keep]))
+
+
+def test_a_file_cut_between_two_packets_is_refused(file, monkeypatch):
+    """A file that announces more seconds than it holds is named so, even if each packet is whole."""
+    monkeypatch.setattr(media, "_duration", lambda stream, container: 2.0)
+    with pytest.raises(MediaError, match=r"announces 2.0 s and holds 1.0 s"):
+        probe(file(make_clip()))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("filling", [GARBAGE, bytes(len(GARBAGE))], ids=["noise", "zeros"])
+def test_a_header_with_something_else_behind_is_refused(file, clip, share, filling):
+    """A true index whose pictures are something else, from anywhere on, is no video."""
+    start = clip.index(b"mdat") + 4
+    start += int((len(clip) - start) * share)
+    with pytest.raises(MediaError, match=r"no playable video|damaged data"):
+        probe(file(clip[:start] + filling[: len(clip) - start]))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "no playable video"),
+        (b"<html>not here</html>", "no playable video"),
+        (GARBAGE, "no playable video|no video stream"),
+        (b"\0\0\0\x18ftypisom" + GARBAGE, "no playable video|no video stream"),
+        (b"#EXTM3U\n#EXTINF:1\nfile:///etc/hostname\n", "no playable video"),
+    ],
+    ids=["empty", "page", "noise", "a header and noise", "a playlist"],
+)
+def test_what_is_no_mp4_is_refused(file, data, words):
+    """Other files are refused in words, and none of them is taken for another format."""
+    with pytest.raises(MediaError, match=words):
+        probe(file(data))
+    with pytest.raises(MediaError):
+        cut_poster(file(data))
+
+
+def test_sound_alone_is_no_video(file):
+    """A file without pictures is named so."""
+    path = file(make_clip(size=None, sound=True))
+    with pytest.raises(MediaError, match="no video stream"):
+        probe(path)
+    with pytest.raises(MediaError, match="no video stream"):
+        cut_poster(path)
+
+
+def test_a_track_without_pictures_is_no_video(file):
+    """A file that announces pictures and holds none is refused, and has no poster."""
+    path = file(make_clip(sound=True, empty=True))
+    with pytest.raises(MediaError):
+        probe(path)
+    with pytest.raises(MediaError):
+        cut_poster(path)
+
+
+def test_the_length_stands_in_the_track_or_in_the_file(monkeypatch):
+    """A track without a length has the file's; a file with none at all is refused."""
+    track, whole = SimpleNamespace(duration=None, time_base=None), SimpleNamespace(duration=1_500_000)
+    assert media._duration(track, whole) == 1.5
+    with pytest.raises(MediaError, match="how long"):
+        media._duration(track, SimpleNamespace(duration=None))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """A file that is not there is an answer in words."""
+    with pytest.raises(MediaError, match="FileNotFoundError"):
+        probe(tmp_path / "none.mp4")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((64, 48), (64, 48)), ((1600, 900), (1280, 720)), ((900, 1600), (900, 1600))]
+)
+def test_a_poster_is_a_frame_no_wider_than_1280_pixels(file, size, expected):
+    """The poster keeps the video's shape and is never enlarged."""
+    poster = cut_poster(file(make_clip(frames=2, size=size)))
+    assert poster.startswith(b"\xff\xd8")
+    assert size_of(poster) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "widths"),
+    [
+        ((1280, 720), {320}),
+        ((720, 1280), {320}),
+        ((320, 180), {320, 200, 120}),
+        ((480, 2000), {320, 200, 120}),
+        ((2000, 300), {320}),
+        ((2, 2), {2}),
+        ((1, 1), {2}),
+    ],
+)
+def test_a_thumbnail_is_small_whatever_the_picture(size, widths):
+    """At most 12 kB and 320 pixels wide, also of noise, which does not compress."""
+    small = thumbnail(media._jpeg(picture(*size), 4000, quality=4))
+    assert len(small) <= 12_000
+    width, height = size_of(small)
+    assert width in widths
+    assert height == pytest.approx(size[1] * width / size[0], abs=2)
+
+
+def test_what_is_no_picture_has_no_thumbnail():
+    """Bytes without a picture, or with one that stays large, are refused in words."""
+    with pytest.raises(MediaError, match="no thumbnail can be made"):
+        thumbnail(b"no picture")
+    with pytest.raises(MediaError, match="no small thumbnail"):
+        thumbnail(media._jpeg(picture(130, 4000), 4000, quality=4))
