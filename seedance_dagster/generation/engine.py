@@ -19,6 +19,7 @@ from seedance_dagster.generation.reconcile import reconcile
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.submit import Submitter
 from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.generation.upkeep import Upkeep
 from seedance_dagster.generation.waiting import Waiting
 from seedance_dagster.generation.worker import Worker, working
 from seedance_dagster.ledger.errors import LedgerUnavailableError
@@ -26,7 +27,6 @@ from seedance_dagster.ledger.order import Order
 
 _CHECK_S = 0.1  # how often the end is looked for
 _UPKEEP_S = 2.0  # how often others' work is looked at
-_ASK_ACCOUNT_S = 30.0  # how often a long run asks for limit and balance
 _UNREAD_EVENTS = 100  # workers wait while the reader is further behind
 
 Emit = Callable[[Event], Awaitable[None]]
@@ -106,7 +106,7 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> Poll
     async with working(services, owner) as worker:
         await learn_account(worker)
         poller = Poller(worker, emit)
-        floor = _Floor(time_box_s)
+        floor = _Floor(worker, time_box_s)
         floor.add(poller, services.policy.poll_workers)
         await floor.run(_at_once)
         settled = await reconcile(worker)
@@ -122,8 +122,13 @@ class _Floor:
     """Lines that wake each other, until nothing is left to do."""
 
     def __init__(
-        self, time_box_s: float | None, waiting: Waiting | None = None, emit: Emit | None = None
+        self,
+        worker: Worker,
+        time_box_s: float | None,
+        waiting: Waiting | None = None,
+        emit: Emit | None = None,
     ) -> None:
+        self._worker = worker
         self._lines: list[Line] = []
         self._deadline = None if time_box_s is None else time.monotonic() + time_box_s
         self._waiting = waiting
@@ -142,13 +147,19 @@ class _Floor:
                 line.cancel()
 
     async def _is_over(self, over: Callable[[], Awaitable[bool]]) -> bool:
-        return all(line.idle for line in self._lines) and (self._stopping() or await over())
+        # Idle afterwards too: what a line took meanwhile, the ledger no longer showed as free.
+        return self._idle() and (self._stopping() or await over()) and self._idle()
+
+    def _idle(self) -> bool:
+        return all(line.idle for line in self._lines)
 
     def _stopping(self) -> bool:
         return self._deadline is not None and time.monotonic() > self._deadline
 
     async def _handled(self, order: Order, fault: Exception | None) -> None:
-        if fault is not None and self._emit is not None:
+        if isinstance(fault, LedgerUnavailableError):
+            self._worker.dropped.add(order.order_id)
+        elif fault is not None and self._emit is not None:
             await self._emit(Delayed(order, f"{order.partition}: internal error: {type(fault).__name__}"))
             if self._waiting is not None:
                 self._waiting.give_up(order.order_id)
@@ -166,9 +177,13 @@ async def _run(
             await emit(event)
 
     async def nothing_due() -> bool:
-        work = await in_thread(services.ledger.actionable)
+        try:
+            work = await in_thread(services.ledger.actionable)
+            gate = await in_thread(services.gate)
+        except LedgerUnavailableError:
+            return False  # upkeep says so
         now = services.clock()
-        wanted = demand(work, gate=await in_thread(services.gate), now=now)
+        wanted = demand(work, gate=gate, now=now)
         if wanted.submit or wanted.collect or work.to_poll:
             return False  # due since the lines last looked
         soon = now + timedelta(seconds=services.policy.linger_s)
@@ -179,34 +194,19 @@ async def _run(
 
     async with working(services, owner) as worker:
         await learn_account(worker)
-        floor = _Floor(time_box_s, waiting, told_once)
+        floor = _Floor(worker, time_box_s, waiting, told_once)
         policy = services.policy
         floor.add(Submitter(worker, told_once), policy.submit_workers)
         floor.add(Poller(worker, told_once), policy.poll_workers)
         floor.add(Collector(worker, told_once), policy.collect_workers)
-        upkeep = asyncio.create_task(_upkeep(worker, waiting, emit))
+        upkeep = asyncio.create_task(_upkeep(Upkeep(worker, waiting, emit)))
         try:
             await floor.run(nothing_due if waiting is None else all_ended)
         finally:
             upkeep.cancel()
 
 
-async def _upkeep(worker: Worker, waiting: Waiting | None, emit: Emit) -> None:
-    """Look after what others left or finished, and say why orders wait."""
-    ledger = worker.services.ledger
-    asked, told = time.monotonic(), frozenset[str]()
+async def _upkeep(upkeep: Upkeep) -> None:
     while True:
-        with contextlib.suppress(LedgerUnavailableError):
-            await in_thread(ledger.expire_claims, actor=worker.name)
-            await reconcile(worker)
-            if time.monotonic() - asked > _ASK_ACCOUNT_S:
-                asked = time.monotonic()
-                await learn_account(worker)
-            gate = await in_thread(worker.services.gate)
-            if (await in_thread(ledger.actionable)).to_submit:
-                for reason in sorted(set(gate.reasons) - told):
-                    await emit(Delayed(None, reason))
-                told = frozenset(gate.reasons)
-            for event in await waiting.look() if waiting is not None else ():
-                await emit(event)
+        await upkeep.once()
         await asyncio.sleep(_UPKEEP_S)

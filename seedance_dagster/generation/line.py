@@ -28,7 +28,7 @@ class Line:
     """One station with a fixed number of workers on one queue.
 
     Attributes:
-        idle: True while the last look found nothing to take and no worker is busy.
+        idle: True from a look that found nothing, with no worker busy, to the next look.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Line:
                 group.create_task(self._work())
             while True:
                 self._wake.clear()
+                self.idle = False  # what a look takes is in our hands before it returns
                 taken = [] if stopping() else await self._take()
                 for order in taken:
                     self._queue.put_nowait(order)
@@ -95,8 +96,8 @@ class Line:
                 # Somebody else went on with the order; nothing of ours was written.
                 _log.info("order %s went on in other hands", order.order_id)
             except LedgerUnavailableError as error:
-                # The lease runs out by itself, then the order is taken up again.
                 _log.warning("order %s: %s", order.order_id, error)
+                fault = error
             except Exception as error:  # noqa: BLE001  one order's surprise must not stop the others
                 _log.exception("order %s: unexpected error", order.order_id)
                 fault = error
