@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.leasing import unleased
-from seedance_dagster.ledger.order import AT_VENDOR, Order, State
-from seedance_dagster.ledger.rows import to_order
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.rows import takes_a_place, to_order
 from seedance_dagster.ledger.schema import journal, orders, reported_prompts
 
 _CHUNK = 500  # rows asked for at once, well under SQLite's limit of bound parameters
@@ -192,7 +192,7 @@ class Reading(LedgerBase):
             count(orders.c.state == State.SUCCEEDED, due, free),
             count(_untold(now)),
             count(orders.c.state == State.SUBMITTED, due, free),
-            count(orders.c.state.in_(AT_VENDOR)),
+            count(takes_a_place()),
             count(orders.c.state == State.UNCERTAIN),
             sa.select(sa.func.min(orders.c.due_at))
             .where(orders.c.state.in_({State.QUEUED, State.SUCCEEDED}), due, free)

@@ -9,9 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.errors import StaleOrderError
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import AT_VENDOR, Order, State
 from seedance_dagster.ledger.schema import journal, orders
 from seedance_dagster.ledger.transitions import TRANSITIONS
+
+
+def takes_a_place() -> sa.ColumnElement[bool]:
+    """True for orders that may keep a task active at the vendor; one that only lacks its link does not."""
+    return sa.and_(orders.c.state.in_(AT_VENDOR), orders.c.vendor_ended_at.is_(None))
 
 
 def to_order(row: sa.Row[Any]) -> Order:

@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.errors import TaskOwnedError
 from seedance_dagster.ledger.leasing import unleased
-from seedance_dagster.ledger.order import AT_VENDOR, Order, State
-from seedance_dagster.ledger.rows import move, to_order
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.rows import move, takes_a_place, to_order
 from seedance_dagster.ledger.schema import leases, orders
 
 
@@ -48,7 +48,7 @@ class Submitting(LedgerBase):
                 return []
         with self._database.writing() as connection:
             if max_in_flight is not None:
-                at_vendor = connection.scalar(sa.select(sa.func.count()).where(orders.c.state.in_(AT_VENDOR)))
+                at_vendor = connection.scalar(sa.select(sa.func.count()).where(takes_a_place()))
                 limit = min(limit, max_in_flight - int(at_vendor or 0))
             if limit <= 0:
                 return []
