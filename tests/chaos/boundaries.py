@@ -27,29 +27,22 @@ def _around(*writes: str) -> tuple[str, ...]:
     return tuple(f"{name}: {when} commit" for name in writes for when in ("before", "after"))
 
 
-SETTLING = (*_around("expire_claims", "submitted", "requeue", "release"), "history: read", "poll: answered")
-"""What a command line that reconciles passes."""
-
-WORKING = (
-    *_around("claim", "submitted", "requeue", "uncertain", "expire_claims"),
-    *_around("polled", "succeeded", "ended", "transfer_failed", "stored", "release"),
-    *("post: before it leaves", "post: on its way", "post: answered"),
-    *("poll: before", "poll: answered", "history: read"),
-    *("download: before", "download: on its way", "download: done"),
-    *("upload: before", "upload: video there", "upload: poster there", "upload: manifest there"),
-)
-"""What a tick and a run pass."""
-
-ACCEPTING = _around("accept")
-TELLING = ("event: before", "event: told", *_around("mark_reported"))
-"""What a run passes where Dagster is told."""
-
+# One life of a worker is cut short at a boundary of one group, so that late ones get their turn too.
+GROUPS = {
+    "accept": _around("accept"),
+    "claim": _around("claim"),
+    "post": ("post: before it leaves", "post: on its way", "post: answered"),
+    "answer": _around("submitted", "requeue", "uncertain"),
+    "poll": ("poll: before", "poll: answered", *_around("polled")),
+    "end": _around("succeeded", "ended"),
+    "download": ("download: before", "download: on its way", "download: done", *_around("transfer_failed")),
+    "upload": ("upload: before", "upload: video there", "upload: poster there", "upload: manifest there"),
+    "stored": _around("stored"),
+    "event": ("event: before", "event: told", *_around("mark_reported")),
+    "settle": ("history: read", *_around("expire_claims", "submitted", "requeue", "release")),
+}
 _WRITES = sorted(
-    {
-        name.partition(":")[0]
-        for name in (*SETTLING, *WORKING, *ACCEPTING, *TELLING)
-        if name.endswith("commit")
-    }
+    {name.partition(":")[0] for group in GROUPS.values() for name in group if name.endswith("commit")}
 )
 
 

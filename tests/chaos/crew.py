@@ -16,7 +16,7 @@ from chaos.boundaries import Kill
 
 CRASHED = 70
 told_to_stop = False
-_LIFE_S = 120  # a forgotten process ends by itself
+_LIFE_S = 180  # a forgotten process ends by itself
 
 
 def fork(log: Path, work: Callable[[], None]) -> int:
@@ -28,7 +28,7 @@ def fork(log: Path, work: Callable[[], None]) -> int:
     try:
         signal.alarm(_LIFE_S)
         signal.signal(signal.SIGTERM, _interrupt)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -48,7 +48,8 @@ def _interrupt(*_: object) -> None:
     # Raised in a callback it would be lost: loops look at the flag too.
     global told_to_stop  # noqa: PLW0603  one per process, and a signal handler has nowhere else
     told_to_stop = True
-    raise KeyboardInterrupt
+    # Dagster and asyncio have their own ways to be interrupted.
+    signal.raise_signal(signal.SIGINT)
 
 
 @dataclass(frozen=True)

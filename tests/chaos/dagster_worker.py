@@ -7,20 +7,23 @@ import time
 
 import dagster as dg
 from chaos import crew
-from chaos.worker import Surroundings
+from chaos.worker import UNEXPECTED, Surroundings
 
-from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.defs.build import build_seedance_definitions
 from seedance_dagster.defs.jobs import ADVANCE_JOB
-from seedance_dagster.defs.naming import partitions_def
+from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, partitions_def
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
-from seedance_dagster.generation.policy import Policy
+from seedance_dagster.ledger import OPEN, Ledger
+from seedance_dagster.prompts.models import PromptSet
 
+_log = logging.getLogger("chaos")
 _REST_S = 0.2
+_EXPECTED = {dg.Failure.__name__, dg.DagsterExecutionInterruptedError.__name__}
 
 
 def prepare(around: Surroundings) -> None:
     """Make the instance's tables and the partitions before anybody hurries."""
+    (around.folder / "dagster").mkdir()
     with _instance(around) as instance:
         for each in around.plan.sets:
             instance.add_dynamic_partitions(str(partitions_def(each.name).name), list(each.partitions))
@@ -43,7 +46,7 @@ def work(around: Surroundings, role: str) -> None:
     )
     with _instance(around) as instance:
         if role.startswith("run-"):
-            _run_until_done(around, definitions, instance, role.removeprefix("run-"))
+            _run_until_ended(around, definitions, instance, role.removeprefix("run-"))
             return
         while not crew.told_to_stop:
             _tick(definitions, instance)
@@ -55,26 +58,27 @@ def _instance(around: Surroundings) -> dg.DagsterInstance:
 
 
 def _tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    sensor = definitions.get_sensor_def("seedance_sensor")
+    sensor = definitions.resolve_sensor_def("seedance_sensor")
     with dg.build_sensor_context(
-        instance=instance, definitions=definitions, sensor_name=sensor.name
+        instance=instance, resources=definitions.resources, sensor_name=sensor.name
     ) as context:
         result = sensor(context)
     if isinstance(result, dg.SensorResult) and result.run_requests:
-        definitions.get_job_def(ADVANCE_JOB).execute_in_process(instance=instance, raise_on_error=False)
+        job = definitions.resolve_job_def(ADVANCE_JOB)
+        _look_at(job.execute_in_process(instance=instance, raise_on_error=False))
 
 
-def _run_until_done(
+def _run_until_ended(
     around: Surroundings, definitions: dg.Definitions, instance: dg.DagsterInstance, name: str
 ) -> None:
-    """Launch the step of a set until it ends by itself; what fails for its surroundings is retried."""
+    """A run of a set's step, launched again for the same backfill while an order of the set is open."""
     prompt_set = next(each for each in around.plan.sets if each.name == name)
     keys = list(prompt_set.partitions)
-    job = definitions.get_implicit_global_asset_job_def()
+    job = definitions.resolve_implicit_global_asset_job_def()
     while not crew.told_to_stop:
         result = job.execute_in_process(
             instance=instance,
-            asset_selection=[dg.AssetKey([name, asset]) for asset in ("prompts", "tasks", "videos")],
+            asset_selection=[dg.AssetKey([name, asset]) for asset in (PROMPTS, TASKS, VIDEOS)],
             raise_on_error=False,
             tags={
                 "dagster/asset_partition_range_start": keys[0],
@@ -82,7 +86,27 @@ def _run_until_done(
                 "dagster/backfill": f"backfill-{name}",
             },
         )
-        if result.success:
+        _look_at(result)
+        if _ended(around, prompt_set):
             return
-        failure = next(iter(result.get_step_failure_events() if False else []), None)
-        logging.getLogger("chaos").info("again: %s", failure)
+        time.sleep(_REST_S)
+
+
+def _ended(around: Surroundings, prompt_set: PromptSet) -> bool:
+    ledger = Ledger.open(around.found.ledger_url)
+    try:
+        latest = ledger.latest(prompt_set.name)
+    finally:
+        ledger.close()
+    return latest.keys() == prompt_set.partitions.keys() and not any(
+        order.state in OPEN for order in latest.values()
+    )
+
+
+def _look_at(result: dg.ExecuteInProcessResult) -> None:
+    """A step may fail in words; any other exception is one that nobody thought of."""
+    for event in () if result.success else result.filter_events(lambda each: each.is_step_failure):
+        error = event.step_failure_data.error
+        words = error.to_string() if error else "no error"
+        expected = error is not None and error.cls_name in _EXPECTED
+        _log.info("%s%s", "" if expected else f"{UNEXPECTED} ", words)

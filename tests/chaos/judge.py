@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 from chaos.plan import BROKEN_FOR_EVER
+from chaos.worker import UNEXPECTED
 
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.ledger import OPEN, JournalEntry, Ledger, Order, State
@@ -124,6 +125,19 @@ def judge(evidence: Evidence, result: Result) -> None:
     result.tally.update(_counts(evidence))
     for check in (_owned_one_to_one, _ordered_once, _money, _journals, _leases, _stored, _bucket):
         result.violations += check(evidence)
+    if evidence.around.plan.dagster:
+        from chaos.judge_events import judge_events
+
+        result.violations += judge_events(evidence, evidence.around.folder / "dagster")
+    result.violations += _unexpected(evidence.around.folder / "logs")
+
+
+def _unexpected(logs: Path) -> Iterator[str]:
+    """What the workers wrote of errors that nobody thought of."""
+    for path in sorted(logs.iterdir()):
+        lines = [line for line in path.read_text(errors="replace").splitlines() if UNEXPECTED in line]
+        if lines:
+            yield f"{path.name}: {lines[0]} ({len(lines)} in all)"
 
 
 def _counts(evidence: Evidence) -> Counter[str]:

@@ -14,14 +14,8 @@ from seedance_dagster.generation import collect, demand, engine, lifecycle, line
 from seedance_dagster.ledger import database, reading
 
 _MAX_PAUSE = timedelta(seconds=0.3)
-_CONSTANTS: dict[Any, dict[str, Any]] = {
+_SHORT: dict[Any, dict[str, Any]] = {
     client: {"_GET_ATTEMPTS": 2},
-    collect: {
-        "DownloadLimits": functools.partial(
-            collect.DownloadLimits, max_bytes=4_000_000, total_timeout_s=4.0, idle_timeout_s=1.5
-        )
-    },
-    database: {"_BUSY_TIMEOUT_MS": 1_500},
     demand: {"_PATIENCE": timedelta(seconds=0.3)},
     engine: {"_UPKEEP_S": 0.3, "_CHECK_S": 0.05},
     jobs: {"_LEASE_S": 2.0},
@@ -38,21 +32,34 @@ _CONSTANTS: dict[Any, dict[str, Any]] = {
     sensor: {"_STARTING_S": 1.0, "_POLL_BOX_S": 5.0},
     submit: {"_ANSWER_GRACE_S": 1.5},
 }
+_BUSY_S = {"storm": 1.5, "calm": 20.0}
+_DOWNLOAD_S = {"storm": (3.0, 1.0), "calm": (20.0, 10.0)}
 
 
-def quicken(*, history_lag_s: float) -> None:
+def quicken(*, history_lag_s: float, phase: str) -> None:
     """Shorten every delay; a name that is gone raises, since then a round would prove less than it says.
 
     Args:
         history_lag_s: How late this round's history lists a task.
+        phase: "storm", or "calm" where a slow machine gets the time it needs.
     """
-    for module, values in _CONSTANTS.items():
+    for module, values in _SHORT.items():
         for name, value in values.items():
-            getattr(module, name)
-            setattr(module, name, value)
-    reconcile._LAG = timedelta(seconds=history_lag_s + 0.3)
-    submit.after_refused_post = _soon(submit.after_refused_post)
-    client.stamina.retry_context = functools.partial(_impatient, client.stamina.retry_context)
+            _replace(module, name, value)
+    total_s, idle_s = _DOWNLOAD_S[phase]
+    limits = functools.partial(
+        collect.DownloadLimits, max_bytes=4_000_000, total_timeout_s=total_s, idle_timeout_s=idle_s
+    )
+    _replace(collect, "DownloadLimits", limits)
+    _replace(database, "_BUSY_TIMEOUT_MS", int(1000 * _BUSY_S[phase]))
+    _replace(reconcile, "_LAG", timedelta(seconds=history_lag_s + 0.3))
+    _replace(submit, "after_refused_post", _soon(submit.after_refused_post))
+    _replace(client.stamina, "retry_context", functools.partial(_impatient, client.stamina.retry_context))
+
+
+def _replace(module: Any, name: str, value: Any) -> None:
+    getattr(module, name)
+    setattr(module, name, value)
 
 
 def _soon(decide: Callable[..., Any]) -> Callable[..., Any]:

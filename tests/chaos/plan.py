@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.boundaries import ACCEPTING, SETTLING, TELLING, WORKING, Kill
+from chaos.boundaries import GROUPS, Kill
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.generation.policy import Policy
@@ -68,6 +68,8 @@ class Plan:
         rates: Its fault rates during the storm.
         s3_trouble: Share of S3 requests that fail during the storm.
         timeout_s: Seconds that the client waits for a reply.
+        storm_s: How long the storm lasts at least, in seconds.
+        storm_tasks: It lasts until so many tasks were made, though not for ever.
         kills: For each role and each of its lives, where it is killed, whichever comes first.
         lasting: The emulator keeps its state on disk, so that it can be killed too.
     """
@@ -84,6 +86,7 @@ class Plan:
     policy: Policy
     timeout_s: float
     storm_s: float
+    storm_tasks: int
     kills: dict[str, tuple[tuple[Kill, ...], ...]]
     disturbances: tuple[Disturbance, ...]
 
@@ -114,8 +117,8 @@ def draw(seed: int, database: str | None = None) -> Plan:
         grace_s=hidden_s + freeze_s + 0.5,
     )
     sets = _sets(rng)
-    storm_s = rng.uniform(2.5, 3.5)
     dagster = seed % 4 == 1
+    storm_s = rng.uniform(2.5, 3.5) + (2 if dagster else 0)
     lasting = rng.random() < 0.3
     roles = (*ROLES, *(f"run-{each.name}" for each in sets))
     return Plan(
@@ -134,6 +137,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
         policy=policy,
         timeout_s=rng.uniform(0.5, 1.0),
         storm_s=storm_s,
+        storm_tasks=int(rng.uniform(0.5, 1) * sum(len(each.partitions) for each in sets)),
         kills={role: _kills(rng, role, dagster=dagster) for role in roles},
         disturbances=_disturbances(
             rng, storm_s, roles, freeze_s=freeze_s, stall_s=0.7 * (lease_s + policy.grace_s), lasting=lasting
@@ -203,14 +207,14 @@ def _request(rng: random.Random, text: str) -> GenerationRequest:
 
 
 def _kills(rng: random.Random, role: str, *, dagster: bool) -> tuple[tuple[Kill, ...], ...]:
-    passed = SETTLING if role == "command" else WORKING
-    if role != "command" and dagster:
-        passed += TELLING * 3
-    if role.startswith("run"):
-        passed += ACCEPTING
-    return tuple(
-        tuple(Kill(rng.choice(passed), rng.choice((1, 1, 2, 3))) for _ in range(3)) for _ in range(_LIVES)
-    )
+    groups = set(GROUPS) if role != "command" else {"settle"}
+    groups -= set() if role.startswith("run") else {"accept"}
+    groups -= set() if dagster else {"event"}
+    return tuple(_life(rng, GROUPS[rng.choice(sorted(groups))]) for _ in range(_LIVES))
+
+
+def _life(rng: random.Random, group: Sequence[str]) -> tuple[Kill, ...]:
+    return tuple(Kill(rng.choice(group), rng.choice((1, 1, 2, 3))) for _ in range(3))
 
 
 def _disturbances(

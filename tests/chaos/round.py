@@ -9,13 +9,13 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import sqlalchemy as sa
 from chaos import worker
 from chaos.canaries import leaks
-from chaos.crew import CRASHED, Crew
+from chaos.crew import CRASHED, Crew, fork
 from chaos.judge import Evidence, judge, outstanding, waits_for_ever
 from chaos.places import EmulatorProcess, database
 from chaos.plan import ROLES, Plan
@@ -23,8 +23,8 @@ from chaos.storm import Storm
 
 from seedance_dagster.ledger import Ledger
 
-_CALM_S = 25.0
-_STOP_S = 5.0
+_CALM_S = 90.0
+_STOP_S = 15.0
 
 
 @dataclass
@@ -94,11 +94,13 @@ def _run(
             "SEEDANCE_S3_PREFIX": f"round-{plan.seed}-{os.getpid()}",
             "AWS_MAX_ATTEMPTS": "1",
             "DAGSTER_HOME": str(folder),
+            "DAGSTER_DISABLE_TELEMETRY": "yes",
         }
         around = worker.Surroundings(plan, environ, folder, kills)
-        prepare(around)
-        armed = Crew(logs, lambda role, kills: worker.work(around, role, kills, calm=False))
-        unarmed = Crew(logs, lambda role, kills: worker.work(around, role, kills, calm=True))
+        _prepare(around, logs / "prepare.log")
+        later = replace(around, calm=True)
+        armed = Crew(logs, lambda role, kills: worker.work(around, role, kills))
+        unarmed = Crew(logs, lambda role, kills: worker.work(later, role, kills))
         try:
             storm = Storm(plan, armed, emulator, url, logs / "lock.log")
             storm.run()
@@ -121,13 +123,19 @@ def _run(
             emulator.end()
 
 
-def prepare(around: worker.Surroundings) -> None:
-    """Make the ledger's tables before anybody hurries."""
-    Ledger.open(around.found.ledger_url).close()
-    if around.plan.dagster:
-        from chaos import dagster_worker
+def _prepare(around: worker.Surroundings, log: Path) -> None:
+    """Make all tables before anybody hurries; in a child, since this process may get no threads."""
 
-        dagster_worker.prepare(around)
+    def work() -> None:
+        Ledger.open(around.found.ledger_url).close()
+        if around.plan.dagster:
+            from chaos import dagster_worker
+
+            dagster_worker.prepare(around)
+
+    _, status = os.waitpid(fork(log, work), 0)
+    if status:
+        raise RuntimeError(log.read_text())
 
 
 def _calm(around: worker.Surroundings, crew: Crew, emulator: EmulatorProcess, result: Result) -> None:

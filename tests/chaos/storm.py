@@ -15,6 +15,7 @@ from chaos.places import EmulatorProcess, hold_the_ledger
 from chaos.plan import ROLES, Disturbance, Plan
 
 _STRANGE = {"prompt": "a stranger's prompt", "mode": "text_to_video", "duration": 4, "aspect_ratio": "1:1"}
+_LONGEST = 4  # times as long as planned
 _POINTS = 10_000_000_000
 
 
@@ -47,7 +48,7 @@ class Storm:
             self._start(role)
         began = time.monotonic()
         coming = list(self._plan.disturbances)
-        while (now := time.monotonic() - began) < self._plan.storm_s or self._later:
+        while (now := time.monotonic() - began) < self._plan.storm_s or self._later or self._young(now):
             while coming and coming[0].at_s <= now:
                 self._disturb(coming.pop(0), now)
             for at_s, act in [each for each in self._later if each[0] <= now]:
@@ -57,6 +58,12 @@ class Storm:
             time.sleep(0.01)
         self._emulator.tell("faults")
         self._emulator.tell("outage", seconds=0)
+
+    def _young(self, now: float) -> bool:
+        """True while too little happened yet; a slow machine gets more time."""
+        if now > _LONGEST * self._plan.storm_s or self.down:
+            return False
+        return self._emulator.books()["summary"]["tasks"] < self._plan.storm_tasks
 
     def _start(self, role: str) -> None:
         kills = self._plan.kills[role]

@@ -30,6 +30,7 @@ from seedance_dagster.generation.worker import working
 from seedance_dagster.ledger import Ledger, LedgerError
 from seedance_dagster.prompts.models import PromptSet
 
+CALM_TIMEOUT_S = 10.0
 _REST_S = {"daemon": 0.2, "command": 0.4}
 UNEXPECTED = "UNEXPECTED"
 """Begins a line of a worker's output that no fault excuses."""
@@ -43,12 +44,14 @@ class Surroundings:
         environ: The contract's variables and boto3's own.
         folder: The round's folder.
         killed: The file that names the boundary of each kill.
+        calm: The storm is over: no fault of the worker's own making any more, and more patience.
     """
 
     plan: Plan
     environ: dict[str, str]
     folder: Path
     killed: Path
+    calm: bool = False
 
     @property
     def found(self) -> SeedanceEnvironment:
@@ -59,18 +62,17 @@ class Surroundings:
             api_key=SecretStr(self.plan.api_key),
             base_url=self.found.base_url,
             requests_per_second=200,
-            timeout_s=self.plan.timeout_s,
+            timeout_s=CALM_TIMEOUT_S if self.calm else self.plan.timeout_s,
         )
 
 
-def work(around: Surroundings, role: str, kills: tuple[Kill, ...], *, calm: bool) -> None:
+def work(around: Surroundings, role: str, kills: tuple[Kill, ...]) -> None:
     """A worker's whole life.
 
     Args:
         around: The round's surroundings.
         role: One of the plan's roles, or "run-<set>" for a waiting run.
         kills: Where it is to be killed, whichever comes first.
-        calm: The storm is over: no fault of its own making any more.
     """
     os.environ.update(around.environ)
     logging.basicConfig(
@@ -82,9 +84,11 @@ def work(around: Surroundings, role: str, kills: tuple[Kill, ...], *, calm: bool
     )
     for handler in logging.getLogger().handlers:
         handler.addFilter(_mark_unexpected)
-    quicken(history_lag_s=around.plan.settings["history_lag_seconds"])
+    quicken(
+        history_lag_s=around.plan.settings["history_lag_seconds"], phase="calm" if around.calm else "storm"
+    )
     set_trap(Trap(kills, lambda boundary: _record(around.killed, boundary)))
-    if around.plan.s3_trouble and not calm:
+    if around.plan.s3_trouble and not around.calm:
         trouble_s3(around.plan.s3_trouble)
     if around.plan.dagster and role != "command":
         from chaos import dagster_worker

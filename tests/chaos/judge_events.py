@@ -1,0 +1,81 @@
+"""The judgement on what Dagster was told: each stored video has an event that agrees with ledger and manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.defs.naming import TASKS, VIDEOS, asset_key
+from seedance_dagster.ledger import Order, State
+
+if TYPE_CHECKING:
+    from chaos.judge import Evidence
+
+
+def judge_events(evidence: Evidence, folder: Path) -> Iterator[str]:
+    """What is wrong with Dagster's events, in words.
+
+    Args:
+        evidence: The round's.
+        folder: Dagster's own.
+    """
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        for order in evidence.orders:
+            if order.state is State.STORED:
+                yield from _of_video(instance, evidence, order)
+                yield from _of_task(instance, order)
+
+
+def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order) -> Iterator[str]:
+    told = _newest(instance, VIDEOS, order)
+    manifest = json.loads(evidence.objects[str(order.manifest_key)])
+    uri = f"s3://{evidence.store.bucket}/"
+    wanted = {
+        "dagster/uri": uri + manifest["video_key"],
+        "seedance/manifest_uri": uri + str(order.manifest_key),
+        "seedance/task_id": manifest["task_id"],
+        "seedance/fingerprint": manifest["fingerprint"],
+        "seedance/attempt": manifest["attempt"],
+        "seedance/points_consumed": manifest["points_charged"],
+        "seedance/cost_usd": float(points_to_usd(order.points_charged or 0)),
+        "seedance/size_bytes": manifest["size_bytes"],
+        "seedance/sha256": manifest["sha256"],
+        "seedance/duration_s": manifest["duration_s"],
+    }
+    yield from _differences(order, VIDEOS, told, wanted)
+
+
+def _of_task(instance: dg.DagsterInstance, order: Order) -> Iterator[str]:
+    told = _newest(instance, TASKS, order)
+    wanted = {
+        "seedance/task_id": order.task_id,
+        "seedance/fingerprint": order.fingerprint,
+        "seedance/attempt": order.attempt,
+    }
+    yield from _differences(order, TASKS, told, wanted)
+
+
+def _newest(instance: dg.DagsterInstance, asset: str, order: Order) -> dict[str, Any] | None:
+    wanted = dg.AssetRecordsFilter(
+        asset_key=asset_key(order.prompt_set, asset), asset_partitions=[order.partition]
+    )
+    records = instance.fetch_materializations(wanted, limit=1).records
+    event = records[0].asset_materialization if records else None
+    return None if event is None else {name: each.value for name, each in event.metadata.items()}
+
+
+def _differences(
+    order: Order, asset: str, told: dict[str, Any] | None, wanted: dict[str, Any]
+) -> Iterator[str]:
+    name = f"{order.prompt_set}/{asset} {order.partition}"
+    if told is None:
+        yield f"{name}: order {order.order_id} is stored, Dagster was told nothing"
+        return
+    for key, value in wanted.items():
+        if told.get(key) != value:
+            yield f"{name}: {key} is {told.get(key)} in Dagster and {value} in truth"
