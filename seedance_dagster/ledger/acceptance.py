@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -36,6 +36,7 @@ class Asking:
             so retrying a run that regenerates does not pay again.
         run_id: The Dagster run that accepts.
         job_name: Its job.
+        run_tags: Tags that people gave it.
         max_points: The new orders together may not cost more, in points; None for no limit.
         regenerate: Generate again what is already stored.
         resubmit_rejected: Send again what was refused by moderation.
@@ -44,6 +45,7 @@ class Asking:
     cause: str
     run_id: str
     job_name: str | None = None
+    run_tags: Mapping[str, str] = field(default_factory=dict)
     max_points: int | None = None
     regenerate: bool = False
     resubmit_rejected: bool = False
@@ -106,6 +108,7 @@ class Acceptance(LedgerBase):
                         "cause": asking.cause,
                         "run_id": asking.run_id,
                         "job_name": asking.job_name,
+                        "run_tags": dict(asking.run_tags),
                     }
                     order = insert_order(connection, values, actor=asking.run_id, at=now, booked_at=now)
                     history.append(order)

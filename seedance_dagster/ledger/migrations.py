@@ -10,10 +10,16 @@ _STEPS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE seedance_orders ADD COLUMN booked_at TIMESTAMP",
         "ALTER TABLE seedance_orders ADD COLUMN job_name TEXT",
+        "ALTER TABLE seedance_orders ADD COLUMN run_tags JSON",
         "ALTER TABLE seedance_orders ADD COLUMN reference_facts JSON",
         "ALTER TABLE seedance_orders ADD COLUMN vendor_logs JSON",
         "ALTER TABLE seedance_orders ADD COLUMN delivered_sha256 TEXT",
         "ALTER TABLE seedance_orders ADD COLUMN credential JSON",
+        "ALTER TABLE seedance_orders ADD COLUMN poster_size_bytes BIGINT",
+        "ALTER TABLE seedance_orders ADD COLUMN poster_sha256 TEXT",
+        "ALTER TABLE seedance_orders ADD COLUMN fps FLOAT",
+        "ALTER TABLE seedance_orders ADD COLUMN package_version TEXT",
+        "ALTER TABLE seedance_orders ADD COLUMN code_version TEXT",
         "UPDATE seedance_orders SET booked_at = accepted_at, delivered_sha256 = sha256",
     ),
 }

@@ -39,7 +39,9 @@ class NewOrder:
         request: The request as JSON (`GenerationRequest.model_dump(mode="json")`).
         estimated_points: Upper estimate of the charge, in points.
         retries: How many further attempts vendor trouble may start by itself.
-        reference_facts: What is known of the references, one entry each; None when nobody looked.
+        reference_facts: What is known of the references, one entry each; None when nobody looked. An
+            entry names its `kind` ("image", "video", "audio") and `position` (from 1, as in the text);
+            whatever else it holds goes into the manifest, URLs in it without their query.
     """
 
     prompt_set: str
@@ -74,6 +76,7 @@ class Order:
     run_id: str
     accepted_at: datetime
     job_name: str | None = None
+    run_tags: dict[str, str] | None = None
     reference_facts: list[dict[str, Any]] | None = None
     booked_at: datetime | None = None
     claimed_at: datetime | None = None
@@ -96,13 +99,18 @@ class Order:
     poster_key: str | None = None
     manifest_key: str | None = None
     size_bytes: int | None = None
+    poster_size_bytes: int | None = None
     sha256: str | None = None
+    poster_sha256: str | None = None
     delivered_sha256: str | None = None
     credential: dict[str, Any] | None = None
     duration_s: float | None = None
     width: int | None = None
     height: int | None = None
     codec: str | None = None
+    fps: float | None = None
+    package_version: str | None = None
+    code_version: str | None = None
     stored_at: datetime | None = None
     absent_since: datetime | None = None
     reported: str | None = None

@@ -56,6 +56,7 @@ orders = sa.Table(
     sa.Column("cause", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("job_name", sa.Text),
+    sa.Column("run_tags", sa.JSON),
     sa.Column("reference_facts", sa.JSON),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
     # When the first attempt was accepted: the day and month whose budgets the money belongs to.
@@ -80,7 +81,9 @@ orders = sa.Table(
     sa.Column("poster_key", sa.Text),
     sa.Column("manifest_key", sa.Text),
     sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("poster_size_bytes", sa.BigInteger),
     sa.Column("sha256", sa.Text),
+    sa.Column("poster_sha256", sa.Text),
     # Of the bytes as the vendor delivered them; another than `sha256` when a credential was put in.
     sa.Column("delivered_sha256", sa.Text),
     sa.Column("credential", sa.JSON),
@@ -88,6 +91,10 @@ orders = sa.Table(
     sa.Column("width", sa.Integer),
     sa.Column("height", sa.Integer),
     sa.Column("codec", sa.Text),
+    sa.Column("fps", sa.Float),
+    # Of the program that stored the video.
+    sa.Column("package_version", sa.Text),
+    sa.Column("code_version", sa.Text),
     sa.Column("stored_at", UtcDateTime),
     sa.Column("absent_since", UtcDateTime),
     sa.Column("reported", sa.Text),

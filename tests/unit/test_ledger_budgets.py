@@ -15,6 +15,10 @@ from seedance_dagster.prompts.budgets import Window
 
 ASKING = Asking(cause="c", run_id="r")
 DAY = Budget(window=Window.DAY, points=10_000_000)
+ADDED_IN_2 = (
+    *("booked_at", "job_name", "run_tags", "reference_facts", "vendor_logs", "delivered_sha256", "credential"),
+    *("poster_size_bytes", "poster_sha256", "fps", "package_version", "code_version"),
+)
 
 
 @pytest.fixture
@@ -171,8 +175,7 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(ledger_url, new_order):
         for index in ("booking", "delivered_sha256"):
             connection.execute(sa.text(f"DROP INDEX seedance_orders_by_{index}"))
         connection.execute(sa.text("DROP TABLE seedance_references"))
-        added = ("booked_at", "job_name", "reference_facts", "vendor_logs", "delivered_sha256", "credential")
-        for column in added:
+        for column in ADDED_IN_2:
             connection.execute(sa.text(f"ALTER TABLE seedance_orders DROP COLUMN {column}"))
         connection.execute(schema_version.update().values(version=1))
     engine.dispose()
