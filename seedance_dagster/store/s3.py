@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
-import uuid
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,6 +22,9 @@ _MIB = 1024 * 1024
 # One thread a transfer: the collector's workers already run side by side, and memory stays flat.
 _TRANSFER = TransferConfig(multipart_threshold=16 * _MIB, multipart_chunksize=8 * _MIB, use_threads=False)
 _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
+_THERE_ALREADY = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+_NO_CONDITIONS = {"501", "NotImplemented"}
+_USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,9 +52,13 @@ def _people_errors(
             return method(self, *args, **kwargs)
         except ClientError as error:
             raise StoreError(self._words(error)) from None
-        except (BotoCoreError, Boto3Error) as error:
-            # Boto's own texts name endpoints and settings, never keys; the first line is enough.
-            raise StoreError(f"S3 did not answer: {str(error).splitlines()[0]}") from None
+        except (NoCredentialsError, PartialCredentialsError):
+            raise StoreError(
+                "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            ) from None
+        except BotoCoreError as error:
+            # Boto's own texts name endpoints and settings, never keys.
+            raise StoreError(f"S3 did not answer: {_one_line(str(error))}") from None
 
     return wrapped
 
@@ -76,22 +83,26 @@ class VideoStore:
 
     @_people_errors
     def check_writable(self) -> None:
-        """Write and delete a small object.
+        """Write a small object, and delete it where that is allowed.
 
         Raises:
             StoreError: No bucket is set, it is missing, or it cannot be written.
         """
         if not self.bucket:
             raise StoreError("no bucket: set SEEDANCE_S3_BUCKET to the bucket that videos should go to")
-        key = "/".join(part for part in (self.prefix, f".writable-{uuid.uuid4().hex}") if part)
+        key = "/".join(part for part in (self.prefix, ".writable") if part)
         self._client.put_object(Bucket=self.bucket, Key=key, Body=b"ok", ContentType="text/plain")
-        self._client.delete_object(Bucket=self.bucket, Key=key)
+        with contextlib.suppress(ClientError):
+            # A bucket may forbid deleting; then this one object stays.
+            self._client.delete_object(Bucket=self.bucket, Key=key)
 
     @_people_errors
     def put_file(
         self, key: str, path: Path, *, content_type: str, sha256: str, metadata: Mapping[str, str]
     ) -> None:
         """Upload a file in parts with flat memory, and check that all of it arrived.
+
+        What an interrupted worker has uploaded already is not uploaded again.
 
         Args:
             key: The object's key.
@@ -103,10 +114,16 @@ class VideoStore:
         Raises:
             StoreError: The store refused, or holds another size than the file's.
         """
-        extra = {"ContentType": content_type, "Metadata": {**metadata, "sha256": sha256}}
-        self._client.upload_file(str(path), self.bucket, key, ExtraArgs=extra, Config=_TRANSFER)
         size = path.stat().st_size
-        stored = self.head(key)
+        with contextlib.suppress(ClientError):
+            # Without the right to list, S3 will not say that there is nothing.
+            there = self._look(key)
+            if there is not None and (there.size_bytes, there.metadata.get("sha256")) == (size, sha256):
+                return
+        extra = {"ContentType": content_type, "Metadata": {**metadata, "sha256": sha256}}
+        with path.open("rb") as file:
+            self._client.upload_fileobj(file, self.bucket, key, ExtraArgs=extra, Config=_TRANSFER)
+        stored = self._look(key)
         if stored is None or stored.size_bytes != size:
             found = "nothing" if stored is None else f"{stored.size_bytes} bytes"
             raise StoreError(f"{self.uri(key)} should hold {size} bytes after its upload, it holds {found}")
@@ -115,11 +132,14 @@ class VideoStore:
     def put_bytes(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str]) -> None:
         """Write a small object in one request; the server checks it against its MD5.
 
+        Where the server honours conditions, an equal object that is there already is left alone.
+
         Raises:
             StoreError: The store refused.
         """
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        self._client.put_object(
+        write = functools.partial(
+            self._client.put_object,
             Bucket=self.bucket,
             Key=key,
             Body=body,
@@ -127,6 +147,14 @@ class VideoStore:
             ContentMD5=digest,
             Metadata=dict(metadata),
         )
+        try:
+            write(IfNoneMatch="*")
+        except ClientError as error:
+            there_already = _code(error) in _THERE_ALREADY
+            if not there_already and _code(error) not in _NO_CONDITIONS:
+                raise
+            if not there_already or self.get_bytes(key) != body:
+                write()
 
     @_people_errors
     def get_bytes(self, key: str) -> bytes:
@@ -140,6 +168,9 @@ class VideoStore:
     @_people_errors
     def head(self, key: str) -> ObjectInfo | None:
         """What the store knows of an object; None where there is none."""
+        return self._look(key)
+
+    def _look(self, key: str) -> ObjectInfo | None:
         try:
             found = self._client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
@@ -151,19 +182,26 @@ class VideoStore:
 
     def _words(self, error: ClientError) -> str:
         code = _code(error)
-        said = f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}"
+        said = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}")
         match code:
             case "NoSuchBucket" | "404":
                 return (
                     f"the bucket {self.bucket!r} does not exist: create it or set SEEDANCE_S3_BUCKET ({said})"
                 )
             case "AccessDenied" | "403":
-                return f"the bucket {self.bucket!r} cannot be written with these AWS credentials ({said})"
+                return f"the bucket {self.bucket!r} cannot be used with these AWS credentials ({said})"
             case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "401":
+                # Without the server's words, which may hold parts of what was signed.
                 return f"the AWS credentials are refused: check AWS_ACCESS_KEY_ID and its secret ({code})"
+            case "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired":
+                return f"the AWS credentials have run out: renew them ({code})"
             case _:
                 return f"S3 refused a request on bucket {self.bucket!r} ({said})"
 
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+def _one_line(text: str) -> str:
+    return _USER_IN_URL.sub("", " ".join(text.split()))
