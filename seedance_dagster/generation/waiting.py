@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.events import Ended, Event, Stored
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.threads import in_thread
-from seedance_dagster.ledger.order import OPEN, State
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.order import OPEN, Order, State
 
 _CHUNK = 5000  # ids in one query
 
@@ -19,11 +20,12 @@ class Waiting:
     def __init__(self, services: Services, order_ids: Iterable[int]) -> None:
         self._services = services
         self._pending = dict.fromkeys(order_ids)
+        self._telling: set[int] = set()
 
     @property
     def over(self) -> bool:
-        """True when nothing is left to wait for."""
-        return not self._pending
+        """True when nothing is left to wait for or to tell."""
+        return not self._pending and not self._telling
 
     def pending(self) -> list[int]:
         """Ids to work on next."""
@@ -41,20 +43,30 @@ class Waiting:
         """Wait no longer for an order whose handling broke here."""
         self._pending.pop(order_id, None)
 
-    async def look(self) -> list[Event]:
-        """What ended by somebody else's work since the last look."""
-        ledger = self._services.ledger
-        events: list[Event] = []
-        for order in await in_thread(ledger.orders, list(self._pending)):
+    async def look(self) -> AsyncIterator[Event]:
+        """What ended by somebody else's work since the last look; each is over when the next is asked for."""
+        for order in await in_thread(self._services.ledger.orders, list(self._pending)):
             if order.state in OPEN or order.order_id not in self._pending:
                 continue
             del self._pending[order.order_id]
-            if order.state is State.STORED:
-                events.append(await in_thread(stored_event, self._services.store, order))
-                continue
-            again = await in_thread(ledger.next_attempt, order) if order.state is State.FAILED else None
-            if again is None:
-                events.append(Ended(order))
-            else:
+            self._telling.add(order.order_id)
+            try:
+                event = await self._ended(order)
+                if event is not None:
+                    yield event
+            except LedgerUnavailableError:
+                self._pending[order.order_id] = None
+                raise
+            finally:
+                self._telling.discard(order.order_id)
+
+    async def _ended(self, order: Order) -> Event | None:
+        """The event of an order's end; None where its next attempt is waited for instead."""
+        if order.state is State.STORED:
+            return await in_thread(stored_event, self._services.store, order)
+        if order.state is State.FAILED:
+            again = await in_thread(self._services.ledger.next_attempt, order)
+            if again is not None:
                 self._pending[again.order_id] = None
-        return events
+                return None
+        return Ended(order)

@@ -22,13 +22,24 @@ class Worker:
         name: Unique; leases and journal rows carry it.
         services: The engine's surroundings.
         client: The open API client.
-        may_have_left: Orders whose POST is under way.
+        may_have_left: Orders whose POST is under way, or left and has no answer on record.
+        dropped: Orders in its hands that it could write nothing about, since the ledger was not there.
     """
 
     name: str
     services: Services
     client: SeedanceClient
     may_have_left: set[int] = field(default_factory=set)
+    dropped: set[int] = field(default_factory=set)
+
+    async def give_back(self) -> None:
+        """Let go of what was dropped, so that anybody takes it up again; raises `LedgerUnavailableError`."""
+        dropped = frozenset(self.dropped)
+        if dropped:
+            ledger = self.services.ledger
+            await in_thread(ledger.give_back, self.name, dropped, may_have_left=self.may_have_left & dropped)
+            self.dropped.difference_update(dropped)
+            self.may_have_left.difference_update(dropped)
 
 
 @asynccontextmanager

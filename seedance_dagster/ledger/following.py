@@ -112,6 +112,7 @@ class Following(LedgerBase):
                     "cause": order.cause,
                     "run_id": order.run_id,
                     "job_name": order.job_name,
+                    "run_tags": order.run_tags,
                 },
                 actor=actor,
                 at=now,
@@ -152,36 +153,46 @@ class Following(LedgerBase):
                 detail={"reason": reason},
             )
 
-    def release(self, owner: str, *, may_have_left: Collection[int] = ()) -> None:
-        """A worker ends: what it held goes back.
+    def give_back(
+        self, owner: str, order_ids: Collection[int], *, may_have_left: Collection[int] = ()
+    ) -> None:
+        """A worker lets go of some orders.
 
         Args:
             owner: The worker.
-            may_have_left: Claimed orders whose POST may have left; they are left to become uncertain,
-                the other claims return to the queue.
+            order_ids: The orders; those that are no longer its own are left alone.
+            may_have_left: Claimed orders whose POST may have left; they become uncertain, the other
+                claims return to the queue.
         """
-        now = self._clock()
         with self._database.writing() as connection:
-            claimed = connection.execute(
-                sa.select(orders).where(
-                    orders.c.lease_owner == owner,
-                    orders.c.state == State.CLAIMED,
-                    orders.c.order_id.not_in(may_have_left),
-                )
-            )
-            for order in map(to_order, claimed.all()):
-                move(
-                    connection,
-                    order,
-                    State.QUEUED,
-                    actor=owner,
-                    at=now,
-                    changes={"due_at": now},
-                    detail={"reason": "the worker ended before the POST"},
-                )
-            connection.execute(
-                orders.update()
-                .where(orders.c.lease_owner == owner, orders.c.state != State.CLAIMED)
-                .values(lease_owner=None)
-            )
+            self._let_go(connection, owner, may_have_left, orders.c.order_id.in_(order_ids))
+
+    def release(self, owner: str, *, may_have_left: Collection[int] = ()) -> None:
+        """A worker ends: it lets go of all that it held, as with `give_back`, and of its lease."""
+        with self._database.writing() as connection:
+            self._let_go(connection, owner, may_have_left, sa.true())
             connection.execute(leases.delete().where(leases.c.name == owner, leases.c.owner == owner))
+
+    def _let_go(
+        self,
+        connection: sa.Connection,
+        owner: str,
+        may_have_left: Collection[int],
+        which: sa.ColumnElement[bool],
+    ) -> None:
+        now = self._clock()
+        held = sa.and_(orders.c.lease_owner == owner, which)
+        claims = sa.select(orders).where(held, orders.c.state == State.CLAIMED)
+        for order in map(to_order, connection.execute(claims).all()):
+            sent = order.order_id in may_have_left
+            reason = "the worker let go of it " + ("without the POST's answer" if sent else "before the POST")
+            move(
+                connection,
+                order,
+                State.UNCERTAIN if sent else State.QUEUED,
+                actor=owner,
+                at=now,
+                changes={"due_at": now, "error_message": reason},
+                detail={"reason": reason},
+            )
+        connection.execute(orders.update().where(held).values(lease_owner=None))

@@ -215,7 +215,7 @@ def test_the_lifecycle_has_no_other_steps(ledger, submit):
 
 
 def test_releasing_frees_work_and_requeues_unsent_claims(ledger, submit, accept):
-    """A worker that ends leaves only those claims open whose POST may have left."""
+    """A worker that ends gives its claims back; only those whose POST may have left are uncertain."""
     submit("a")
     accept("b", "c")
     ledger.hold("x", "x", seconds=60)
@@ -223,6 +223,30 @@ def test_releasing_frees_work_and_requeues_unsent_claims(ledger, submit, accept)
     b, c = ledger.claim("x", limit=2, max_in_flight=None)
     ledger.release("x", may_have_left={c.order_id})
     assert ledger.order(b.order_id).state is State.QUEUED
-    assert ledger.order(c.order_id).state is State.CLAIMED
+    assert ledger.order(c.order_id).state is State.UNCERTAIN
     assert len(ledger.lease_due("y", State.SUBMITTED, limit=1)) == 1
-    assert [order.order_id for order in ledger.expire_claims(actor="y")] == [c.order_id]
+    assert ledger.holder("x") is None
+
+
+def test_a_worker_can_let_go_of_some_orders_and_go_on(ledger, submit, accept):
+    """What it gives back is anybody's; the rest and other workers' orders stay where they are."""
+    submit("a", "b")
+    accept("c", "d", "e")
+    ledger.hold("x", "x", seconds=60)
+    a, b = ledger.lease_due("x", State.SUBMITTED, limit=2)
+    c, d = ledger.claim("x", limit=2, max_in_flight=None)
+    [e] = ledger.claim("z", limit=1, max_in_flight=None)
+    ledger.give_back("x", {a.order_id, c.order_id, d.order_id, e.order_id}, may_have_left={d.order_id})
+    assert [ledger.order(each.order_id).state for each in (c, d, e)] == [
+        State.QUEUED,
+        State.UNCERTAIN,
+        State.CLAIMED,
+    ]
+    assert [ledger.order(each.order_id).lease_owner for each in (a, b, c, d, e)] == [
+        None,
+        "x",
+        None,
+        None,
+        "z",
+    ]
+    assert ledger.holder("x") == "x"
