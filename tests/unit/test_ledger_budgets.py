@@ -16,8 +16,8 @@ from seedance_dagster.prompts.budgets import Window
 ASKING = Asking(cause="c", run_id="r")
 DAY = Budget(window=Window.DAY, points=10_000_000)
 ADDED_IN_2 = (
-    *("booked_at", "job_name", "run_tags", "reference_facts", "vendor_logs", "delivered_sha256", "credential"),
-    *("poster_size_bytes", "poster_sha256", "fps", "package_version", "code_version"),
+    *("booked_at", "job_name", "run_tags", "reference_facts", "vendor_logs", "delivered_sha256"),
+    *("credential", "poster_size_bytes", "poster_sha256", "fps", "package_version", "code_version"),
 )
 
 
