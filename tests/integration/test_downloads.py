@@ -6,6 +6,9 @@ import contextlib
 import gzip
 import hashlib
 import http.server
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -52,6 +55,31 @@ ANSWERS = {
 }
 
 
+# Brings a small file from the host to the store, then a large one; says the most memory used after each.
+BRING = """
+import asyncio, os, resource, sys
+from pathlib import Path
+import boto3
+from seedance_dagster.generation.download import DownloadLimits, download_video
+from seedance_dagster.store.s3 import VideoStore
+
+url, path = sys.argv[1], Path(sys.argv[2])
+client = boto3.client("s3")
+store = VideoStore(client, os.environ["SEEDANCE_S3_BUCKET"])
+
+def bring(size):
+    limits = DownloadLimits(allow_private_hosts=True)
+    got = asyncio.run(download_video(url + str(size), path, limits=limits))
+    store.put_file("flat/video.mp4", path, content_type="video/mp4", sha256=got.sha256, metadata={})
+    path.unlink()
+    client.delete_object(Bucket=store.bucket, Key="flat/video.mp4")
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+bring(20_000_000)
+bring(200_000_000)
+"""
+
+
 class FileHost(http.server.ThreadingHTTPServer):
     """A file host that answers as told, and what it was asked."""
 
@@ -73,7 +101,8 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
-        status, headers, body = ANSWERS[self.path]
+        size = int(self.path.partition("/sized/")[2] or 0)
+        status, headers, body = ANSWERS.get(self.path, (200, VIDEO | {"Content-Length": str(size)}, MP4))
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(body))} | headers).items():
             if value:
@@ -81,10 +110,12 @@ class Answering(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(ConnectionError):
             self.wfile.write(body)
-            self.go_on()
+            self.go_on(size)
 
-    def go_on(self):
-        over = self.server.over
+    def go_on(self, size: int):
+        over, left = self.server.over, size - len(MP4)
+        while left > 0:
+            left -= self.wfile.write(bytes(min(left, 1 << 20)))
         if self.path == "/still":
             over.wait(5)
         while self.path == "/endless" and not over.is_set():
@@ -224,3 +255,15 @@ async def test_the_file_host_gets_no_secret(host, tmp_path):
     await host.get("/good", tmp_path / "v.mp4")
     assert set(host.asked[-1]) <= {"host", "accept", "accept-encoding", "user-agent"}
     assert host.asked[-1]["accept-encoding"] == "identity"
+
+
+def test_memory_does_not_grow_with_the_file(host, s3_server, tmp_path):
+    """A file of 200 MB takes no more memory than one of 20 MB, down from the host and up to the store."""
+    script = tmp_path / "bring.py"
+    script.write_text(BRING)
+    environ = os.environ | s3_server.environ | {"PYTHONWARNINGS": "error"}
+    command = [sys.executable, script, f"http://127.0.0.1:{host.server_port}/sized/", tmp_path / "video.mp4"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    small, large = map(int, done.stdout.split())
+    assert large - small < 10_000_000
