@@ -31,6 +31,6 @@ def load_data_file(model: type[M], packaged: str, path: Path | None) -> M:
             f"{'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}" for each in error.errors()
         )
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        wrong = str(error)
+        wrong = " ".join(str(error).split())
     msg = f"{path or packaged} cannot be used: {wrong}"
     raise ValueError(msg)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
 from enum import StrEnum
-from fractions import Fraction
 from math import floor
 from pathlib import Path
 from typing import Annotated, Self
@@ -22,6 +21,7 @@ POINTS_PER_USD = 10_000_000
 
 DEFAULT_TABLE = "goapi-2026-04"
 _MAX_USD = 10**11  # its points still fit into 64 bits
+_DOWN = Context(prec=60, rounding=ROUND_FLOOR)  # Decimal's usual 28 digits would round up
 
 
 def points_to_usd(points: int) -> Decimal:
@@ -47,8 +47,7 @@ def usd_to_points(usd: Decimal | float | str) -> int:
     if not amount.is_finite() or abs(amount) > _MAX_USD:
         msg = f"{str(usd)[:40]!r} is no amount in USD"
         raise ValueError(msg)
-    # Exact: Decimal's own product is rounded to 28 digits.
-    return floor(Fraction(amount) * POINTS_PER_USD)
+    return floor(_DOWN.multiply(amount, Decimal(POINTS_PER_USD)))
 
 
 class Formula(StrEnum):

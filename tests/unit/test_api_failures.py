@@ -1,0 +1,63 @@
+"""Why a task failed: the logs decide, then the code, then the text."""
+
+from __future__ import annotations
+
+import pytest
+from api_support import task_data
+
+from seedance_dagster.api import Task, classify_failure
+
+
+def failed(*, logs=(), code=0, text="", raw="") -> Task:
+    error = {"code": code, "message": text, "raw_message": raw}
+    return Task.parse(task_data(status="failed", logs=list(logs), error=error))
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        # The logs, whatever code and text say.
+        (failed(logs=["real person detected in image 1"], code=10000, text="task failed"), "real_person"),
+        (failed(logs=["Content restriction: real-human face"], code=10003), "real_person"),
+        (failed(logs=["prompt rejected by content moderation"], code=10000), "moderation"),
+        (failed(logs=["ok", "output is NSFW"], code=10000, text="timeout"), "moderation"),
+        (failed(logs=["copyright material"], code=0), "moderation"),
+        (failed(logs=["upstream timeout"], code=10000, text="task failed"), "vendor"),
+        (failed(logs=["upstream returned 503"], code=10003), "vendor"),
+        (failed(logs=["Internal Server Error"], code=10000), "vendor"),
+        (failed(logs=["invalid image: cannot decode"], code=10000), "invalid"),
+        (failed(logs=["codec not supported"], code=10000), "invalid"),
+        # The code, where the logs say nothing that is known.
+        (failed(code=10003), "moderation"),
+        (failed(logs=["see details"], code=10003, text="upstream timeout"), "moderation"),
+        (failed(logs=["step 3 failed"], code=10000, text="task failed"), "vendor"),
+        # The text, where neither does.
+        (failed(code=10000, text="upstream unavailable"), "vendor"),
+        (failed(code=10000, text="sensitive content"), "moderation"),
+        (failed(code=7, raw="invalid parameter: duration"), "invalid"),
+        (failed(text="request timed out"), "vendor"),
+        # Nothing known.
+        (failed(code=10000), "unknown"),
+        (failed(code=10000, text="task failed"), "unknown"),
+        (failed(), "unknown"),
+        (failed(logs=["1500 frames"], code=1), "unknown"),
+        (Task.parse({"task_id": "t", "status": "failed"}), "unknown"),
+    ],
+)
+def test_classes(task, expected):
+    """Each known way of failing has its class."""
+    assert classify_failure(task)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        (failed(logs=[" first\n line ", "", "second"], text="generic"), "first line; second"),
+        (failed(logs=[], text=" task\r\nfailed "), "task failed"),
+        (failed(logs=["  "], code=42), "failed with code 42 and no explanation"),
+        (failed(logs=["x" * 5000]), "x" * 2000),
+    ],
+)
+def test_reasons(task, reason):
+    """The vendor's own words reach people as one line of bounded length, the logs before the generic text."""
+    assert classify_failure(task)[1] == reason

@@ -1,0 +1,116 @@
+"""The API key: what is refused as one, where it goes, and where it never shows."""
+
+from __future__ import annotations
+
+import traceback
+
+import httpx
+import pytest
+import stamina
+from api_support import KEY, REQUEST, Vendor, envelope, task_data
+from pydantic import SecretStr
+
+from seedance_dagster.api import AuthenticationError, InvalidRequestError, SeedanceError
+
+
+@pytest.mark.parametrize("key", ["", "  ", "two words", "tab\tkey", "line\nkey", "schlüssel", "\x7f"])
+def test_what_cannot_be_a_key_is_refused(key):
+    """A missing or garbled key is told by the name of its variable, without the key."""
+    with pytest.raises(AuthenticationError, match="GOAPI_API_KEY") as caught:
+        Vendor().client(api_key=SecretStr(key))
+    assert not key.strip() or key not in str(caught.value)
+
+
+async def test_blanks_around_a_key_do_not_matter():
+    """A key copied with a line end works."""
+    vendor = Vendor(envelope(task_data()))
+    async with vendor.client(api_key=SecretStr(f" {KEY}\n")) as client:
+        await client.get_task("t-1")
+    assert vendor.requests[0].headers["X-API-Key"] == KEY
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.goapi.ai",
+        "ftp://api.goapi.ai",
+        "https://",
+        "https:///path",
+        f"https://{KEY}@api.goapi.ai",
+        f"https://user:{KEY}@api.goapi.ai",
+        f"https://api.goapi.ai/?key={KEY}",
+        f"https://api.goapi.ai/#{KEY}",
+        "https://api.goapi.ai:port",
+        "https://[::1",
+        "http://api.goapi.ai",
+        "http://10.0.0.7:8080",
+        "http://localhost.example",
+    ],
+)
+def test_a_base_url_that_is_not_safe_is_refused(url):
+    """The key goes to an https host, or to this machine, and the refusal does not repeat secrets."""
+    with pytest.raises(InvalidRequestError, match="GOAPI_BASE_URL") as caught:
+        Vendor().client(base_url=url)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("https://api.piapi.ai", "https://api.piapi.ai/account/info"),
+        ("https://api.goapi.ai/", "https://api.goapi.ai/account/info"),
+        ("https://proxy.example/goapi/", "https://proxy.example/goapi/account/info"),
+        ("http://localhost:8188", "http://localhost:8188/account/info"),
+        ("http://127.0.0.1:8188", "http://127.0.0.1:8188/account/info"),
+        ("http://[::1]:8188", "http://[::1]:8188/account/info"),
+    ],
+)
+async def test_a_base_url_may_be_another_host_path_or_port(url, asked):
+    """Every path of the API is joined to the base."""
+    vendor = Vendor(envelope({}))
+    async with vendor.client(base_url=url) as client:
+        await client.account()
+    assert str(vendor.requests[0].url) == asked
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_not_followed(status):
+    """The key stays with the API's host: not one request goes where a redirect points."""
+    vendor = Vendor(httpx.Response(status, headers={"Location": "https://elsewhere.example/steal"}))
+    async with vendor.client() as client:
+        with stamina.set_testing(True, attempts=2), pytest.raises(SeedanceError):
+            await client.get_task("t-1")
+        with pytest.raises(SeedanceError):
+            await client.create_task(REQUEST)
+    assert {request.url.host for request in vendor.requests} == {"api.goapi.ai"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        envelope(status=401, message=f"invalid key {KEY}"),
+        envelope({"error": {"message": f"{KEY} is unknown"}}, status=400),
+        envelope(status=500, message=KEY),
+        envelope(message=f"welcome {KEY}"),
+        httpx.Response(500, text=KEY),
+        httpx.ReadError("reset"),
+        httpx.ConnectError("refused"),
+    ],
+)
+async def test_no_error_shows_the_key(reply):
+    """Neither the text nor the traceback of an error holds the key, also when the vendor repeats it."""
+    vendor = Vendor(reply)
+    async with vendor.client() as client:
+        for call in (lambda: client.create_task(REQUEST), lambda: client.get_task("t-1")):
+            with stamina.set_testing(True), pytest.raises(SeedanceError) as caught:
+                await call()
+            shown = "".join(traceback.format_exception(caught.value))
+            assert KEY not in f"{shown} {caught.value!r} {caught.value.args}"
+
+
+def test_the_client_does_not_show_the_key():
+    """Its repr names the API's root alone."""
+    client = Vendor().client()
+    assert repr(client) == "SeedanceClient('https://api.goapi.ai')"
+    assert KEY not in f"{client} {vars(client)}"

@@ -1,0 +1,203 @@
+"""Sending paid orders: what the client says about every way in which a POST can end."""
+
+from __future__ import annotations
+
+import json
+
+import aiohttp
+import httpx
+import pytest
+from api_support import KEY, REQUEST, Vendor, envelope, hang, task_data
+
+from seedance_dagster.api import (
+    AuthenticationError,
+    GenerationRequest,
+    InsufficientCreditsError,
+    InvalidRequestError,
+    Mode,
+    NoTaskMadeError,
+    NotSentError,
+    PlanLimitError,
+    RateLimitError,
+    SeedanceError,
+    UnknownOutcomeError,
+)
+
+
+async def outcome(*replies, **options) -> tuple[BaseException, Vendor]:
+    vendor = Vendor(*replies)
+    async with vendor.client(**options) as client:
+        with pytest.raises(SeedanceError) as caught:
+            await client.create_task(REQUEST)
+    return caught.value, vendor
+
+
+async def test_an_order_is_sent_as_the_page_says():
+    """The body and the headers are those of the vendor's example."""
+    vendor = Vendor(envelope(task_data()))
+    async with vendor.client() as client:
+        task = await client.create_task(REQUEST)
+    [sent] = vendor.requests
+    assert (sent.method, str(sent.url)) == ("POST", "https://api.goapi.ai/api/v1/task")
+    assert (sent.headers["X-API-Key"], sent.headers["Content-Type"]) == (KEY, "application/json")
+    assert json.loads(sent.content) == {
+        "model": "seedance",
+        "task_type": "seedance-2-fast",
+        "input": {"prompt": "A cat", "mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9"},
+    }
+    assert (task.task_id, task.points_held) == ("t-1", 4_000_000)
+
+
+async def test_only_what_was_set_is_sent():
+    """Fields without a value stay out of the body, references stay in their order, the text as it is."""
+    vendor = Vendor(envelope(task_data()))
+    request = GenerationRequest(
+        task_type="seedance-2",
+        prompt="猫 \N{CAT} “quoted”",
+        mode=Mode.OMNI_REFERENCE,
+        image_urls=("https://x.example/2.png", "https://x.example/1.png"),
+        audio=False,
+    )
+    async with vendor.client() as client:
+        await client.create_task(request)
+    assert json.loads(vendor.requests[0].content)["input"] == {
+        "prompt": "猫 \N{CAT} “quoted”",
+        "mode": "omni_reference",
+        "duration": 5,
+        "image_urls": ["https://x.example/2.png", "https://x.example/1.png"],
+        "audio": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (envelope(status=401, message="invalid key"), AuthenticationError),
+        (envelope(status=403), AuthenticationError),
+        (envelope(status=401, code=10002, message="no such token"), AuthenticationError),
+        (envelope(code=401, message="invalid key"), AuthenticationError),
+        (envelope(status=402), InsufficientCreditsError),
+        (envelope(status=400, message="insufficient credits"), InsufficientCreditsError),
+        (envelope(status=500, message="Insufficient Credits for this task"), InsufficientCreditsError),
+        (envelope(code=500, message="insufficient balance"), InsufficientCreditsError),
+        (envelope(status=400, message="active task count 2 has reached the plan limit"), PlanLimitError),
+        (envelope(status=500, message="Plan Limit reached"), PlanLimitError),
+        (envelope(status=429), RateLimitError),
+        (envelope(code=429), RateLimitError),
+        (envelope(status=429, code=10429), RateLimitError),
+        (envelope(status=400, message="prompt is too long"), InvalidRequestError),
+        (envelope(code=400, message="mode is required"), InvalidRequestError),
+        (envelope(status=422), InvalidRequestError),
+        (envelope(status=404, message="no such model"), InvalidRequestError),
+        (httpx.Response(404, text="<html>"), InvalidRequestError),
+        (httpx.Response(413, text="too large"), InvalidRequestError),
+        (httpx.ConnectError("refused"), NotSentError),
+        (httpx.PoolTimeout("no connection"), NotSentError),
+        (httpx.UnsupportedProtocol("ftp"), NotSentError),
+        (aiohttp.ConnectionTimeoutError(), NotSentError),
+    ],
+)
+async def test_refusals_say_that_no_task_was_made(reply, error):
+    """Each refusal has its class, which says that sending again is safe, and the POST left once."""
+    refused, vendor = await outcome(reply)
+    assert type(refused) is error
+    assert isinstance(refused, NoTaskMadeError)
+    assert len(vendor.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        envelope(status=500),
+        envelope(status=503, code=429, Retry_After="1"),
+        envelope(status=502, code=200),
+        envelope(code=500),
+        envelope(status=400, code=500, message="upstream"),
+        envelope(code=10000),
+        envelope(status=408),
+        envelope(None),
+        envelope({"status": "pending"}),
+        envelope({"task_id": "  "}),
+        envelope(code="oops"),
+        envelope(code=True),
+        httpx.Response(200, text="<html>welcome</html>"),
+        httpx.Response(200, content=b""),
+        httpx.Response(200, json=[1, 2]),
+        httpx.Response(504, text="gateway timeout"),
+        httpx.Response(302, headers={"Location": "https://elsewhere.example/"}),
+        httpx.Response(200, content=b'{"code":200,"data":' + b"[" * 100_000),
+        httpx.ReadError("connection reset"),
+        httpx.ReadTimeout("slow"),
+        httpx.WriteError("broken pipe"),
+        httpx.ConnectTimeout("what the aiohttp transport says of a lost connection"),
+        httpx.RemoteProtocolError("server disconnected"),
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ClientOSError(104, "reset"),
+        aiohttp.ClientPayloadError("cut"),
+        TimeoutError(),
+        OSError("no route"),
+    ],
+)
+async def test_anything_else_may_have_made_a_task(reply):
+    """A lost, late or garbled answer or a server error leaves the outcome open; the POST is not repeated."""
+    error, vendor = await outcome(reply)
+    assert type(error) is UnknownOutcomeError
+    assert len(vendor.requests) == 1
+
+
+async def test_an_answer_that_never_comes_leaves_the_outcome_open():
+    """The client's own timeout ends the wait for an answer."""
+    error, vendor = await outcome(hang, timeout_s=0.02)
+    assert type(error) is UnknownOutcomeError
+    assert len(vendor.requests) == 1
+
+
+async def test_an_endless_answer_leaves_the_outcome_open():
+    """A reply beyond 16 MiB is cut off, not collected."""
+
+    async def endless():
+        async def body():
+            while True:
+                yield b" " * (4 << 20)
+
+        return httpx.Response(200, content=body())
+
+    error, _ = await outcome(endless)
+    assert type(error) is UnknownOutcomeError
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        envelope(task_data(), status=500, message="internal error"),
+        envelope(task_data(), status=429),
+        envelope(task_data(), status=400, message="insufficient credits"),
+        envelope(task_data(), code=500),
+        envelope(task_data(), status=401),
+    ],
+)
+async def test_a_task_inside_an_error_is_a_task(reply):
+    """A reply that holds a task id is an accepted order, whatever its status says."""
+    vendor = Vendor(reply)
+    async with vendor.client() as client:
+        assert (await client.create_task(REQUEST)).task_id == "t-1"
+
+
+async def test_the_vendors_words_and_the_plan_are_kept():
+    """A refusal says what the vendor said, and how many tasks were active."""
+    message = "active task count 12 has reached the plan limit"
+    data = {"error": {"message": "please wait"}}
+    error, _ = await outcome(envelope(data, status=400, message=message))
+    assert isinstance(error, PlanLimitError)
+    assert error.active == 12
+    assert str(error) == f"the vendor refused: {message}; please wait (HTTP 400, code 400)"
+    unsaid, _ = await outcome(envelope(status=400, message="plan limit, active task count 99999999999"))
+    assert isinstance(unsaid, PlanLimitError)
+    assert unsaid.active is None
+
+
+async def test_the_wait_that_the_vendor_asks_for_is_kept():
+    """A refusal for too many requests says how long to wait, if the vendor said so."""
+    told, _ = await outcome(envelope(status=429, Retry_After="7"))
+    untold, _ = await outcome(envelope(status=429))
+    assert (told.retry_after_s, untold.retry_after_s) == (7.0, None)

@@ -1,0 +1,160 @@
+"""Replies as they come off the wire: envelopes, codes, waits, and bytes that are none of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedance_dagster.api import AccountInfo, HistoryPage, SeedanceError, Task
+from seedance_dagster.api.replies import read_reply, refusal
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+task_like = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        (
+            "task_id",
+            "task_type",
+            "status",
+            "input",
+            "output",
+            "meta",
+            "logs",
+            "error",
+            "data",
+            "wallet",
+            "plan",
+        ),
+        json_values,
+    ),
+)
+envelopes = st.fixed_dictionaries(
+    {}, optional={"code": json_values, "message": json_values, "data": task_like | json_values}
+)
+
+
+def storable(value) -> bool:
+    return "\0" not in value and value.encode().decode() == value
+
+
+@given(envelopes | json_values, st.integers(100, 599))
+def test_no_json_breaks_the_reading(envelope, status):
+    """Whatever JSON comes, it is read, classified and parsed, and its words can be stored."""
+    reply = read_reply(status, {}, json.dumps(envelope).encode())
+    assert isinstance(refusal(reply), SeedanceError | None)
+    assert storable(reply.message)
+    task = Task.parse(reply.data)
+    if task is not None:
+        assert storable("".join((task.task_id, task.raw_status, task.error_message, *task.logs)))
+        assert task.points_held >= 0
+    AccountInfo.parse(reply.data)
+    HistoryPage.parse(reply.data)
+
+
+@given(st.binary(max_size=40), st.integers(100, 599))
+def test_no_bytes_break_the_reading(body, status):
+    """Bytes that are no JSON are an unreadable reply with the HTTP status as code."""
+    reply = read_reply(status, {}, body)
+    assert not reply.readable or isinstance(json.loads(body), dict)
+
+
+def test_a_code_counts_as_much_as_the_status():
+    """A reply is a success only when both say 200."""
+    assert read_reply(200, {}, b'{"code":200}').ok
+    assert read_reply(200, {}, b'{"data":{}}').ok
+    assert not read_reply(200, {}, b'{"code":500}').ok
+    assert not read_reply(500, {}, b'{"code":200}').ok
+    assert not read_reply(200, {}, b"{}]").ok
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [
+        ("200", 200),
+        ('"200"', 200),
+        ("200.0", 200),
+        ('"401"', 401),
+        ("null", -1),
+        ('"x"', -1),
+        ("true", -1),
+        ("1e999", -1),
+        ("NaN", -1),
+    ],
+)
+def test_codes_in_odd_dress(code, read):
+    """A code written as text counts; one that is no number is never taken for a success."""
+    reply = read_reply(200, {}, f'{{"code":{code}}}'.encode())
+    assert (reply.code, reply.ok) == (read, read == 200)
+
+
+def test_words_of_envelope_and_error_are_joined():
+    """A message says each thing once, in the vendor's order, and does not grow without bound."""
+    body = {"message": " failed ", "data": {"error": {"message": "too long"}}}
+    assert read_reply(400, {}, json.dumps(body).encode()).message == "failed; too long"
+    body["data"]["error"]["message"] = "failed"
+    assert read_reply(400, {}, json.dumps(body).encode()).message == "failed"
+    assert read_reply(400, {}, b'{"data":{"error":"odd"}}').message == "HTTP 400"
+    assert len(read_reply(400, {}, json.dumps({"message": "x" * 5000}).encode()).message) == 1000
+    assert read_reply(502, {}, b"<html>").message == "HTTP 502 without an envelope"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{"code":200,"message":"m"}',
+        b'{"code":200,"message":"\\ud83d\\u0000"}',
+        b'{"code":200,"message":"\xed\xa0\xbd"}',
+        b'{"code":200,"message":"\xff"}',
+    ],
+)
+def test_half_characters_and_nul_are_replaced(body):
+    """What JSON can write and a database cannot hold does not get past the reading."""
+    reply = read_reply(200, {}, body)
+    assert reply.ok
+    assert storable(reply.message)
+
+
+def test_endless_nesting_is_unreadable():
+    """A reply that is nested deeper than anything the vendor sends is no envelope."""
+    assert not read_reply(200, {}, b'{"data":' + b"[" * 900 + b"]" * 900 + b"}").readable
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("0", 0.0),
+        (" 12 ", 12.0),
+        ("1.5", 1.5),
+        ("999999999", 3600.0),
+        ("-5", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e3", None),
+        ("soon", None),
+        ("", None),
+        ("Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0),
+        ("Wed, 21 Oct 2115 07:28:00 GMT", 3600.0),
+    ],
+)
+def test_retry_after(header, seconds):
+    """Seconds or a date, never negative, never over an hour; garbage is as good as nothing."""
+    headers = {} if header is None else {"retry-after": header}
+    assert read_reply(429, headers, b"").retry_after_s == seconds
+
+
+def test_retry_after_as_a_date():
+    """A date in the future is the time until then."""
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert 90 < read_reply(429, {"retry-after": at}, b"").retry_after_s <= 100

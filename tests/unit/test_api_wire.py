@@ -1,0 +1,259 @@
+"""The vendor's answers in all the shapes in which they were seen."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from api_support import REQUEST, task_data
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from seedance_dagster.api import AccountInfo, GenerationRequest, HistoryPage, Mode, Task, TaskStatus
+from seedance_dagster.api.wire import parse_time, whole_number
+
+
+def test_the_pages_example_is_read():
+    """The vendor's own example gives every field, and 0001 is no time."""
+    task = Task.parse(task_data())
+    assert task == Task(
+        task_id="t-1",
+        task_type="seedance-2-fast",
+        status=TaskStatus.PENDING,
+        raw_status="pending",
+        input={"prompt": "A cat", "mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9"},
+        video_url=None,
+        points_held=4_000_000,
+        points_charged=0,
+        created_at=datetime(2026, 4, 5, 13, 33, 26, 103466, UTC),
+        started_at=None,
+        ended_at=None,
+        logs=(),
+        error_code=0,
+        error_message="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("Pending", "pending"),
+        ("processing\t", "processing"),
+        (" STAGED ", "staged"),
+        ("completed", "completed"),
+        ("Success", "completed"),
+        ("succeeded", "completed"),
+        ("finished", "completed"),
+        ("starting", "processing"),
+        ("retry", "processing"),
+        ("running", "processing"),
+        ("Failed\t", "failed"),
+        ("cancelled", "failed"),
+        ("archived", "unknown"),
+        ("", "unknown"),
+        (None, "unknown"),
+        (3, "unknown"),
+        (["completed"], "unknown"),
+    ],
+)
+def test_status_words(word, status):
+    """Words are trimmed and lower-cased; one that nobody knows is not terminal."""
+    task = Task.parse(task_data(status=word))
+    assert task.status == status
+    assert isinstance(task.raw_status, str)
+
+
+@pytest.mark.parametrize("field", sorted(task_data().keys() - {"task_id"}))
+@pytest.mark.parametrize("value", [None, [], {}, "odd", 7, [[1]], {"x": {}}])
+def test_any_field_may_be_odd(field, value):
+    """A field of another kind than expected leaves the others readable."""
+    assert Task.parse(task_data(**{field: value})).task_id == "t-1"
+
+
+@pytest.mark.parametrize("data", [None, [], "t-1", {}, {"task_id": None}, {"task_id": " \t"}])
+def test_without_an_id_there_is_no_task(data):
+    """Nothing counts as a task that could not be asked for again."""
+    assert Task.parse(data) is None
+
+
+def test_fields_may_be_missing():
+    """An id alone is a task; what the vendor does not tell as charged is unknown, not free."""
+    task = Task.parse({"task_id": " t-9\n"})
+    assert (task.task_id, task.status) == ("t-9", "unknown")
+    assert (task.points_held, task.points_charged, task.created_at) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("usage", "held", "charged"),
+    [
+        ({"frozen": 4_000_000, "consume": 0}, 4_000_000, 0),
+        ({"frozen": 5, "consume": 5}, 5, 5),
+        ({"frozen": "12", "consume": "3"}, 12, 3),
+        ({"frozen": 12.0, "consume": 3.0}, 12, 3),
+        ({"consume": -3}, 0, None),
+        ({"frozen": -1, "consume": float("nan")}, 0, None),
+        ({"frozen": 2**63, "consume": 10**40}, 0, None),
+        ({"frozen": True, "consume": "many"}, 0, None),
+        (None, 0, None),
+        ([], 0, None),
+    ],
+)
+def test_points(usage, held, charged):
+    """Points are whole, not negative and fit the ledger; a charge that is none of it is not told."""
+    task = Task.parse(task_data(meta={"usage": usage}))
+    assert (task.points_held, task.points_charged) == (held, charged)
+
+
+def test_logs_and_errors():
+    """Logs are lines whatever they are made of, and the error says each thing once."""
+    task = Task.parse(
+        task_data(
+            logs=["one", {"level": "error"}, None, 3],
+            error={"code": "10003", "message": "refused", "raw_message": "refused"},
+        )
+    )
+    assert task.logs == ("one", "{'level': 'error'}", "", "3")
+    assert (task.error_code, task.error_message) == (10003, "refused")
+    both = Task.parse(task_data(logs=None, error={"code": -1, "message": "a", "raw_message": "b"}))
+    assert (both.logs, both.error_code, both.error_message) == ((), -1, "a b")
+
+
+@pytest.mark.parametrize(
+    ("output", "url"),
+    [
+        ({"video": "https://f.example/v.mp4"}, "https://f.example/v.mp4"),
+        ({"video": " https://f.example/v.mp4\t"}, "https://f.example/v.mp4"),
+        ({"video": ""}, None),
+        ({"video": ["https://f.example/v.mp4"]}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_output(output, url):
+    """A finished video is one URL."""
+    assert Task.parse(task_data(output=output)).video_url == url
+
+
+@pytest.mark.parametrize(
+    ("written", "time"),
+    [
+        ("2026-04-05T13:33:26.10346684Z", datetime(2026, 4, 5, 13, 33, 26, 103466, UTC)),
+        ("2026-04-05T13:33:26.123456789Z", datetime(2026, 4, 5, 13, 33, 26, 123456, UTC)),
+        ("2026-04-05T13:33:26.1Z", datetime(2026, 4, 5, 13, 33, 26, 100000, UTC)),
+        ("2026-04-05T13:33:26Z", datetime(2026, 4, 5, 13, 33, 26, 0, UTC)),
+        (" 2026-04-05T21:33:26+08:00 ", datetime(2026, 4, 5, 13, 33, 26, 0, UTC)),
+        ("2026-04-05 13:33:26", datetime(2026, 4, 5, 13, 33, 26, 0, UTC)),
+        (1775396006, datetime(2026, 4, 5, 13, 33, 26, 0, UTC)),
+        (1775396006.5, datetime(2026, 4, 5, 13, 33, 26, 500000, UTC)),
+        ("0001-01-01T00:00:00Z", None),
+        ("\t0001-01-01T00:00:00Z", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        ("2026-02-30T00:00:00Z", None),
+        ("yesterday", None),
+        ("", None),
+        (0, None),
+        (-5, None),
+        (1775396006000, None),
+        (10**30, None),
+        (float("inf"), None),
+        (float("nan"), None),
+        (True, None),
+        (None, None),
+        ({}, None),
+    ],
+)
+def test_times(written, time):
+    """RFC 3339 with nanoseconds or unix seconds give UTC; "not yet" and garbage give nothing."""
+    assert parse_time(written) == time
+
+
+@given(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()))
+def test_numbers_and_times_never_raise(value):
+    """Whatever stands where a number or a time should, it is read or left out."""
+    number, time = whole_number(value), parse_time(value)
+    assert number is None or abs(number) < 2**63
+    assert time is None or time.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            {
+                "plan": "pro",
+                "equivalent_in_usd": 12.5,
+                "max_concurrent_task_count": 20,
+                "wallet": {"point_remain": 9},
+            },
+            ("pro", "12.5", 9, 20),
+        ),
+        ({"credit_pack_info": {"available_credits": "77"}}, (None, None, 77, None)),
+        ({"wallet": {}, "credit_pack_info": {"available_credits": 0}}, (None, None, 0, None)),
+        (
+            {"wallet": {"point_remain": 3}, "credit_pack_info": {"available_credits": 4}},
+            (None, None, 3, None),
+        ),
+        ({"plan": 4, "equivalent_in_usd": 0, "max_concurrent_task_count": 0}, ("4", "0", None, None)),
+        ({"max_concurrent_task_count": -2, "wallet": [], "plan": ""}, (None, None, None, None)),
+        (None, (None, None, None, None)),
+    ],
+)
+def test_both_shapes_of_an_account(data, expected):
+    """The wallet or the credit pack tells the balance, and anything may be missing."""
+    account = AccountInfo.parse(data)
+    assert (
+        account.plan,
+        account.equivalent_usd,
+        account.points_remaining,
+        account.max_concurrent_tasks,
+    ) == expected
+
+
+def test_the_history_is_read():
+    """Rows keep the vendor's own words; numbers for ids are ids."""
+    page = HistoryPage.parse(
+        {
+            "data": [
+                {
+                    "task_id": "a",
+                    "action": "seedance-2",
+                    "status": "finished",
+                    "usage": 7,
+                    "created_at": 1775396006,
+                },
+                {"task_id": 12, "created_at": "2026-04-05T13:33:26Z"},
+            ],
+            "total": "2",
+        }
+    )
+    first, second = page.rows
+    assert (first.task_id, first.task_type, first.status, first.points) == ("a", "seedance-2", "finished", 7)
+    assert (second.task_id, second.task_type, second.status, second.points) == ("12", "", "", None)
+    assert first.created_at == second.created_at == datetime(2026, 4, 5, 13, 33, 26, tzinfo=UTC)
+    assert page.total == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"duration": "5"},
+        {"duration": 5.0},
+        {"duration": True},
+        {"mode": "text_to_video"},
+        {"image_urls": "https://x.example/a.png"},
+        {"audio": 1},
+        {"negative_prompt": "dogs"},
+    ],
+)
+def test_what_is_sent_is_strict(fields):
+    """A request takes no other kinds and no fields of its own making."""
+    plain = {"task_type": "seedance-2", "prompt": "a cat", "mode": Mode.TEXT_TO_VIDEO}
+    with pytest.raises(ValidationError):
+        GenerationRequest(**(plain | fields))
+
+
+def test_a_request_comes_back_from_json():
+    """What the ledger keeps of a request is that request again."""
+    kept = REQUEST.model_dump(mode="json")
+    assert GenerationRequest.model_validate(kept, strict=False) == REQUEST
