@@ -15,11 +15,14 @@ from seedance_dagster.ledger.following import Following
 from seedance_dagster.ledger.leasing import Leasing
 from seedance_dagster.ledger.prompts_told import PromptsTold
 from seedance_dagster.ledger.reading import Reading
+from seedance_dagster.ledger.references import References
 from seedance_dagster.ledger.settling import Settling
 from seedance_dagster.ledger.submitting import Submitting
 
 
-class Ledger(Acceptance, Submitting, Settling, Following, Leasing, Reading, Budgeting, Flows, PromptsTold):
+class Ledger(
+    Acceptance, Submitting, Settling, Following, Leasing, Reading, Budgeting, Flows, PromptsTold, References
+):
     """All orders with their states, leases and money, and an append-only journal of every transition.
 
     Each public method is one transaction, safe to call from any thread and any process at once.
