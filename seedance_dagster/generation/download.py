@@ -7,8 +7,6 @@ mp4 of a bounded size that arrives in bounded time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -16,11 +14,11 @@ from typing import BinaryIO
 
 import aiohttp
 
-from seedance_dagster.generation.links import LinkError, Resolver, checked
+from seedance_dagster.generation.hosts import asked, open_session
+from seedance_dagster.generation.links import LinkError
 from seedance_dagster.generation.threads import in_thread
 
 _CHUNK_BYTES = 1024 * 1024
-_MAX_REDIRECTS = 5
 _FTYP = slice(4, 8)
 _NO_VIDEO = ("text/", "image/", "audio/", "application/json", "application/xml", "application/xhtml")
 
@@ -77,19 +75,9 @@ async def download_video(url: str, path: Path, *, limits: DownloadLimits) -> Dow
     timeout = aiohttp.ClientTimeout(
         total=limits.total_timeout_s, sock_connect=30, sock_read=limits.idle_timeout_s
     )
-    connector = aiohttp.TCPConnector(resolver=Resolver(allow_private=limits.allow_private_hosts))
+    session = open_session(timeout=timeout, read_bytes=_CHUNK_BYTES, allow_private=limits.allow_private_hosts)
     try:
-        async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                timeout=timeout,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=_CHUNK_BYTES,
-                auto_decompress=False,
-                trust_env=False,
-            ) as session,
-            _opened(session, url, limits) as response,
-        ):
+        async with session, asked(session, "GET", url, allow_private=limits.allow_private_hosts) as response:
             return await _save(response, path, limits)
     except LinkError as error:
         raise DownloadError(str(error)) from None
@@ -102,24 +90,6 @@ async def download_video(url: str, path: Path, *, limits: DownloadLimits) -> Dow
     except ValueError:
         # A host that no resolver takes, such as one with an overlong label.
         raise DownloadError("the link is no URL that can be followed") from None
-
-
-@asynccontextmanager
-async def _opened(
-    session: aiohttp.ClientSession, url: str, limits: DownloadLimits
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    target = checked(url, allow_private=limits.allow_private_hosts)
-    for _ in range(_MAX_REDIRECTS + 1):
-        async with session.get(
-            target, allow_redirects=False, headers={"Accept-Encoding": "identity"}
-        ) as response:
-            location = response.headers.get("Location")
-            if response.status in range(300, 400) and location:
-                target = checked(location, base=target, allow_private=limits.allow_private_hosts)
-                continue
-            yield response
-            return
-    raise DownloadError(f"the link redirects more than {_MAX_REDIRECTS} times")
 
 
 async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLimits) -> Downloaded:
