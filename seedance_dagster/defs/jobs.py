@@ -1,7 +1,7 @@
 """The job `advance_generations`: whatever is due, for all sets, in one run."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event as ThreadEvent
 from threading import Thread
 
@@ -99,7 +99,8 @@ def _holding(ledger: Ledger, owner: str) -> Iterator[bool]:
     finally:
         done.set()
         renewal.join()
-        ledger.drop(ADVANCE_LEASE, owner)
+        with suppress(LedgerUnavailableError):
+            ledger.drop(ADVANCE_LEASE, owner)  # else it runs out by itself
 
 
 @dg.job(name=ADVANCE_JOB, executor_def=dg.in_process_executor)

@@ -32,48 +32,6 @@ class SyncReport:
     edited: dict[str, int] = field(default_factory=dict)
 
 
-def sync_partitions(instance: dg.DagsterInstance, ledger: Ledger, sets: Sequence[PromptSet]) -> SyncReport:
-    """Make Dagster's partitions match the prompt sets; raises `LedgerError`."""
-    report = SyncReport()
-    for prompt_set in sets:
-        name = str(partitions_def(prompt_set.name).name)
-        wanted = prompt_set.partitions
-        known = set(instance.get_dynamic_partitions(name))
-        new = [key for key in wanted if key not in known]
-        for start in range(0, len(new), _CHUNK):
-            instance.add_dynamic_partitions(name, new[start : start + _CHUNK])
-        gone = known - set(wanted)
-        if gone:
-            # What was ordered keeps its partition: its video and its cost stay in sight.
-            gone -= set(ledger.latest(prompt_set.name))
-        for key in sorted(gone):
-            instance.delete_dynamic_partition(name, key)
-        report.added[prompt_set.name] = len(new)
-        report.removed[prompt_set.name] = len(gone)
-    return report
-
-
-def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPartition]:
-    """Partitions that Dagster was told of with another fingerprint than the files have now."""
-    told = ledger.prompts_reported(prompt_set.name)
-    for key, partition in prompt_set.partitions.items():
-        if key in told and told[key] != partition.fingerprint:
-            yield partition
-
-
-def tell_edits(
-    instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, prices: PriceBook, limit: int | None
-) -> int:
-    """Materialize `prompts` anew where a prompt was edited, so that what hangs on it shows as Unsynced."""
-    told = 0
-    for partition in islice(edited_prompts(ledger, prompt_set), limit):
-        points = prices.estimate(partition.request).points
-        instance.report_runless_asset_event(prompt_materialization(prompt_set.name, partition, points))
-        ledger.note_prompts_reported(prompt_set.name, {partition.key: partition.fingerprint})
-        told += 1
-    return told
-
-
 def sync_all(
     instance: dg.DagsterInstance,
     ledger: Ledger,
@@ -86,11 +44,60 @@ def sync_all(
 
     Args:
         instance: Dagster's.
-        ledger: Remembers what Dagster was told.
+        ledger: Remembers what was ordered and what Dagster was told.
         sets: The prompt sets as they are now.
         prices: For the estimates.
-        limit: Tell of at most so many edits of a set now; None for all.
+        limit: Remove and tell at most so many now, each a write of Dagster's; None for all.
     """
-    report = sync_partitions(instance, ledger, sets)
-    report.edited = {each.name: tell_edits(instance, ledger, each, prices, limit) for each in sets}
+    report = SyncReport()
+    for prompt_set in sets:
+        report.added[prompt_set.name] = _add(instance, prompt_set)
+    for prompt_set in sets:
+        removed = _remove(instance, ledger, prompt_set, limit)
+        limit = None if limit is None else limit - removed
+        edited = _tell_edits(instance, ledger, prompt_set, prices, limit)
+        limit = None if limit is None else limit - edited
+        report.removed[prompt_set.name], report.edited[prompt_set.name] = removed, edited
     return report
+
+
+def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
+    name = str(partitions_def(prompt_set.name).name)
+    known = set(instance.get_dynamic_partitions(name))
+    new = [key for key in prompt_set.partitions if key not in known]
+    for start in range(0, len(new), _CHUNK):
+        instance.add_dynamic_partitions(name, new[start : start + _CHUNK])
+    return len(new)
+
+
+def _remove(instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, limit: int | None) -> int:
+    name = str(partitions_def(prompt_set.name).name)
+    gone = set(instance.get_dynamic_partitions(name)) - set(prompt_set.partitions)
+    if gone:
+        # What was ordered keeps its partition: its video and its cost stay in sight.
+        gone -= set(ledger.latest(prompt_set.name))
+    going = sorted(gone)[:limit]
+    for key in going:
+        instance.delete_dynamic_partition(name, key)
+    return len(going)
+
+
+def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPartition]:
+    """Partitions that Dagster was told of with another fingerprint than the files have now."""
+    told = ledger.prompts_reported(prompt_set.name)
+    for key, partition in prompt_set.partitions.items():
+        if key in told and told[key] != partition.fingerprint:
+            yield partition
+
+
+def _tell_edits(
+    instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, prices: PriceBook, limit: int | None
+) -> int:
+    """Materialize `prompts` anew where a prompt was edited, so that what hangs on it shows as Unsynced."""
+    told = 0
+    for partition in islice(edited_prompts(ledger, prompt_set), limit):
+        points = prices.estimate(partition.request).points
+        instance.report_runless_asset_event(prompt_materialization(prompt_set.name, partition, points))
+        ledger.note_prompts_reported(prompt_set.name, {partition.key: partition.fingerprint})
+        told += 1
+    return told

@@ -29,7 +29,7 @@ _INTERVAL_S = 10
 _POLL_BOX_S = 20.0  # nothing new is looked at after it
 _POLL_END_S = 35.0  # what hangs is given up: a tick must end well within Dagster's 60 s
 _STARTING_S = 60.0  # a run requested this recently may not hold its lease yet
-_EDITS_A_TICK = 300  # each is an event of about 10 ms
+_CHANGES_A_TICK = 300  # each is a write of Dagster's of about 10 ms
 _PROBLEMS_SAID = 10  # each tick's reason is kept by Dagster
 
 
@@ -66,7 +66,7 @@ def _tick(
     if loaded.errors:
         said.append(_left_out(loaded.errors))
         context.log.warning(said[-1])
-    sync_all(context.instance, services.ledger, loaded.sets, services.prices, limit=_EDITS_A_TICK)
+    sync_all(context.instance, services.ledger, loaded.sets, services.prices, limit=_CHANGES_A_TICK)
     can_work = True
     try:
         said += asyncio.run(_poll(services))

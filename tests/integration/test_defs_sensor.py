@@ -85,7 +85,7 @@ def test_many_edits_are_told_over_several_ticks(location, monkeypatch):
     location.tick()
     location.run("two", "three", assets=("prompts",))
     location.write({"one": "one", "two": "two, edited", "three": "three, edited"})
-    monkeypatch.setattr(sensor, "_EDITS_A_TICK", 1)
+    monkeypatch.setattr(sensor, "_CHANGES_A_TICK", 1)
     for told in (3, 4, 4):
         location.tick()
         assert sum(len(location.history("prompts", key)) for key in ("two", "three")) == told

@@ -93,12 +93,21 @@ def test_an_edit_is_told_once_and_only_where_dagster_knew_the_prompt(instance, l
     assert sync_all(instance, ledger, [after], PRICES).edited == {"spots": 0}
 
 
-def test_edits_may_be_told_in_portions(instance, ledger):
-    """A limit leaves the rest for the next time."""
-    before, after = spots(a="x", b="x", c="x"), spots(a="y", b="y", c="y")
-    ledger.note_prompts_reported("spots", {key: each.fingerprint for key, each in before.partitions.items()})
-    edited = [sync_all(instance, ledger, [after], PRICES, limit=2).edited["spots"] for _ in range(3)]
-    assert edited == [2, 1, 0]
+def test_removals_and_edits_may_be_made_in_portions(instance, ledger):
+    """A limit over all sets leaves the rest for the next times, so that a tick of the sensor stays short."""
+    before, after = spots(a="x", b="x", c="x", d="x", e="x"), spots(a="y", b="y", c="y")
+    other = PromptSet(name="other", prompts=before.prompts)
+    sync_all(instance, ledger, [before, other], PRICES)
+    for name in ("spots", "other"):
+        ledger.note_prompts_reported(name, {key: each.fingerprint for key, each in before.partitions.items()})
+    other = PromptSet(name="other", prompts=after.prompts)
+    reports = [sync_all(instance, ledger, [after, other], PRICES, limit=4) for _ in range(4)]
+    assert [(each.removed, each.edited) for each in reports] == [
+        ({"spots": 2, "other": 0}, {"spots": 2, "other": 0}),
+        ({"spots": 0, "other": 2}, {"spots": 1, "other": 1}),
+        ({"spots": 0, "other": 0}, {"spots": 0, "other": 2}),
+        ({"spots": 0, "other": 0}, {"spots": 0, "other": 0}),
+    ]
 
 
 ASSET = dg.AssetKey(["spots", "prompts"])
