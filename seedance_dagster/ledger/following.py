@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
-from seedance_dagster.ledger.leasing import unleased
+from seedance_dagster.ledger.leasing import is_due, unleased
 from seedance_dagster.ledger.order import NewOrder, Order, State
 from seedance_dagster.ledger.rows import insert_order, move, to_order
 from seedance_dagster.ledger.schema import leases, orders
@@ -23,9 +23,7 @@ class Following(LedgerBase):
     ) -> list[Order]:
         """Take due orders of a state that nobody holds, the longest-waiting first."""
         now = self._clock()
-        due = sa.select(orders.c.order_id).where(
-            orders.c.state == state, orders.c.due_at <= now, unleased(now)
-        )
+        due = sa.select(orders.c.order_id).where(orders.c.state == state, is_due(now), unleased(now))
         if only is not None:
             due = due.where(orders.c.order_id.in_(only))
         with self._database.reading() as connection:

@@ -17,11 +17,25 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.schema import facts, leases, orders, pauses
 
+LONGEST_DELAY = timedelta(minutes=20)
+"""Nothing is put off for longer: a later due time was written by a clock that ran ahead, and is over."""
+
+_LONGEST_HOLD = timedelta(minutes=65)  # likewise for leases and pauses; a vendor may ask for an hour
+
+
+def is_due(now: datetime) -> sa.ColumnElement[bool]:
+    """True for orders whose time has come."""
+    return sa.or_(orders.c.due_at <= now, orders.c.due_at > now + LONGEST_DELAY)
+
 
 def unleased(now: datetime) -> sa.ColumnElement[bool]:
     """True for orders that are in no living worker's hands."""
-    alive = sa.exists().where(leases.c.name == orders.c.lease_owner, leases.c.until > now)
+    alive = sa.exists().where(leases.c.name == orders.c.lease_owner, _holds(leases.c.until, now))
     return sa.or_(orders.c.lease_owner.is_(None), ~alive)
+
+
+def _holds(until: sa.Column[datetime], now: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(until > now, until <= now + _LONGEST_HOLD)
 
 
 @dataclass(frozen=True)
@@ -40,13 +54,13 @@ class Leasing(LedgerBase):
         now = self._clock()
         until = now + timedelta(seconds=seconds)
         with self._database.writing() as connection:
-            held = connection.execute(sa.select(leases).where(leases.c.name == name)).one_or_none()
-            if held is None:
-                connection.execute(leases.insert().values(name=name, owner=owner, until=until))
-                return True
-            if held.owner != owner and held.until > now:
+            holder = connection.scalar(
+                sa.select(leases.c.owner).where(leases.c.name == name, _holds(leases.c.until, now))
+            )
+            if holder not in (None, owner):
                 return False
-            connection.execute(leases.update().where(leases.c.name == name).values(owner=owner, until=until))
+            connection.execute(leases.delete().where(leases.c.name == name))
+            connection.execute(leases.insert().values(name=name, owner=owner, until=until))
             return True
 
     def drop(self, name: str, owner: str) -> None:
@@ -58,13 +72,16 @@ class Leasing(LedgerBase):
         """Who holds a named lease now."""
         with self._database.reading() as connection:
             return connection.scalar(
-                sa.select(leases.c.owner).where(leases.c.name == name, leases.c.until > self._clock())
+                sa.select(leases.c.owner).where(leases.c.name == name, _holds(leases.c.until, self._clock()))
             )
 
     def pause(self, kind: str, *, until: datetime, message: str) -> None:
-        """Let nobody submit before a time, and say why; a later pause of the same kind replaces it."""
+        """Let nobody submit before a time, and say why; of two pauses of a kind the longer one counts."""
         values: dict[str, Any] = {"kind": kind, "until": until, "message": message}
+        same = sa.and_(pauses.c.kind == kind, _holds(pauses.c.until, self._clock()))
         with self._database.writing() as connection:
+            if connection.scalar(sa.select(pauses.c.kind).where(same, pauses.c.until > until)) is not None:
+                return
             connection.execute(pauses.delete().where(pauses.c.kind == kind))
             connection.execute(pauses.insert().values(values))
 
@@ -93,6 +110,6 @@ class Leasing(LedgerBase):
 
     def paused(self) -> dict[str, str]:
         """Why nobody may submit now: a message by kind; empty when submitting may go on."""
-        query = sa.select(pauses.c.kind, pauses.c.message).where(pauses.c.until > self._clock())
+        query = sa.select(pauses.c.kind, pauses.c.message).where(_holds(pauses.c.until, self._clock()))
         with self._database.reading() as connection:
             return {row.kind: row.message for row in connection.execute(query.order_by(pauses.c.kind))}

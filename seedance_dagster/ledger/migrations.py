@@ -23,7 +23,9 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "UPDATE seedance_orders SET booked_at = accepted_at, delivered_sha256 = sha256",
     ),
 }
-_NEW_INDEXES = {2: ("seedance_orders_by_booking", "seedance_orders_by_delivered_sha256")}
+_NEW_INDEXES = {
+    2: ("seedance_orders_by_booking", "seedance_orders_by_claim", "seedance_orders_by_delivered_sha256")
+}
 
 
 def migrate(connection: sa.Connection, *, found: int, wanted: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
-from seedance_dagster.ledger.leasing import unleased
+from seedance_dagster.ledger.leasing import LONGEST_DELAY, is_due, unleased
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.rows import takes_a_place, to_order
 from seedance_dagster.ledger.schema import journal, orders, reported_prompts
@@ -186,7 +186,11 @@ class Reading(LedgerBase):
         def count(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
             return sa.select(sa.func.count()).select_from(orders).where(*conditions).scalar_subquery()
 
-        due = orders.c.due_at <= now
+        due = is_due(now)
+        since = sa.case(
+            (orders.c.due_at <= now, orders.c.due_at),
+            else_=sa.literal(now - LONGEST_DELAY, orders.c.due_at.type),
+        )
         query = sa.select(
             count(orders.c.state == State.QUEUED, due),
             count(orders.c.state == State.SUCCEEDED, due, free),
@@ -194,10 +198,10 @@ class Reading(LedgerBase):
             count(orders.c.state == State.SUBMITTED, due, free),
             count(takes_a_place()),
             count(orders.c.state == State.UNCERTAIN),
-            sa.select(sa.func.min(orders.c.due_at))
+            sa.select(sa.func.min(since))
             .where(orders.c.state.in_({State.QUEUED, State.SUCCEEDED}), due, free)
             .scalar_subquery(),
-            sa.select(sa.func.min(orders.c.due_at)).where(orders.c.due_at > now).scalar_subquery(),
+            sa.select(sa.func.min(orders.c.due_at)).where(orders.c.due_at > now, ~due).scalar_subquery(),
         )
         with self._database.reading() as connection:
             return Actionable(*connection.execute(query).one())

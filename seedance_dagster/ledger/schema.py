@@ -103,6 +103,7 @@ orders = sa.Table(
     sa.Index("seedance_orders_by_sha256", "sha256"),
     sa.Index("seedance_orders_by_delivered_sha256", "delivered_sha256"),
     sa.Index("seedance_orders_by_booking", "booked_at"),
+    sa.Index("seedance_orders_by_claim", "prompt_set", "claimed_at"),
 )
 
 journal = sa.Table(

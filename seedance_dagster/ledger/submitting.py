@@ -11,10 +11,34 @@ from sqlalchemy.exc import IntegrityError
 
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.errors import TaskOwnedError
-from seedance_dagster.ledger.leasing import unleased
+from seedance_dagster.ledger.leasing import is_due, unleased
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.rows import move, takes_a_place, to_order
 from seedance_dagster.ledger.schema import leases, orders
+
+
+def _by_turns(waiting: sa.Select[tuple[int]]) -> sa.Select[Any]:
+    """Waiting orders in the order of their turns.
+
+    The set with the fewest orders at the vendor comes first, then the one that waits longest since its
+    last claim: places that come free one by one are shared as fairly as many at once.
+    """
+    turn = sa.func.row_number().over(partition_by=orders.c.prompt_set, order_by=orders.c.order_id)
+    queue = waiting.add_columns(orders.c.prompt_set, turn.label("turn")).subquery()
+    of_set = orders.c.prompt_set == queue.c.prompt_set
+    at_vendor = sa.select(sa.func.count()).where(of_set, takes_a_place()).scalar_subquery()
+    served = sa.select(sa.func.max(orders.c.claimed_at)).where(of_set).scalar_subquery()
+    share = (
+        sa.select(queue.c.prompt_set, at_vendor.label("at_vendor"), served.label("served"))
+        .group_by(queue.c.prompt_set)
+        .subquery()
+    )
+    return (
+        sa.select(orders)
+        .join(queue, queue.c.order_id == orders.c.order_id)
+        .join(share, share.c.prompt_set == orders.c.prompt_set)
+        .order_by(share.c.at_vendor + queue.c.turn, share.c.served.nulls_first(), orders.c.order_id)
+    )
 
 
 class Submitting(LedgerBase):
@@ -28,7 +52,7 @@ class Submitting(LedgerBase):
         max_in_flight: int | None,
         only: Collection[int] | None = None,
     ) -> list[Order]:
-        """Claim queued orders for submission, fairly over prompt sets, the oldest of each first.
+        """Claim queued orders for submission, by turns of the prompt sets, the oldest of each first.
 
         The claims are committed when this returns, so each POST that follows is on record before it leaves.
 
@@ -39,7 +63,7 @@ class Submitting(LedgerBase):
             only: Restrict to these order ids.
         """
         now = self._clock()
-        waiting = sa.select(orders.c.order_id).where(orders.c.state == State.QUEUED, orders.c.due_at <= now)
+        waiting = sa.select(orders.c.order_id).where(orders.c.state == State.QUEUED, is_due(now))
         if only is not None:
             waiting = waiting.where(orders.c.order_id.in_(only))
         with self._database.reading() as connection:
@@ -52,14 +76,7 @@ class Submitting(LedgerBase):
                 limit = min(limit, max_in_flight - int(at_vendor or 0))
             if limit <= 0:
                 return []
-            turn = sa.func.row_number().over(partition_by=orders.c.prompt_set, order_by=orders.c.order_id)
-            queue = waiting.add_columns(turn.label("turn")).subquery()
-            rows = connection.execute(
-                sa.select(orders)
-                .join(queue, queue.c.order_id == orders.c.order_id)
-                .order_by(queue.c.turn, orders.c.order_id)
-                .limit(limit)
-            )
+            rows = connection.execute(_by_turns(waiting).limit(limit))
             return [
                 move(
                     connection,

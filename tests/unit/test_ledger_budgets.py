@@ -172,7 +172,7 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(ledger_url, new_order):
     ledger.close()
     engine = sa.create_engine(ledger_url)
     with engine.begin() as connection:
-        for index in ("booking", "delivered_sha256"):
+        for index in ("booking", "claim", "delivered_sha256"):
             connection.execute(sa.text(f"DROP INDEX seedance_orders_by_{index}"))
         connection.execute(sa.text("DROP TABLE seedance_references"))
         for column in ADDED_IN_2:

@@ -50,6 +50,30 @@ def test_claims_are_fair_over_sets_and_oldest_first(ledger, accept):
     assert {order.lease_owner for order in claimed} == {"w"}
 
 
+def test_places_that_come_free_one_by_one_are_shared(ledger, accept, clock):
+    """One place at a time goes to the sets by turns, however many orders one of them has."""
+    accept("a1", "a2", "a3", "a4", prompt_set="a")
+    accept("b1", "b2", prompt_set="b")
+    taken = []
+    for _ in range(6):
+        clock.forward(seconds=1)
+        [order] = ledger.claim("w", limit=1, max_in_flight=1)
+        order = ledger.submitted(order, actor="w", due_at=clock(), task={"task_id": order.partition})
+        ledger.succeeded(order, actor="w", task={})
+        taken.append(order.partition)
+    assert taken == ["a1", "b1", "a2", "b2", "a3", "a4"]
+
+
+def test_a_set_with_many_tasks_at_the_vendor_gives_way(ledger, accept, clock):
+    """Free places go first to the set that has fewest tasks at the vendor."""
+    accept("a1", "a2", "a3", "a4", prompt_set="a")
+    ledger.claim("w", limit=3, max_in_flight=None)
+    clock.forward(seconds=1)
+    accept("b1", "b2", "b3", prompt_set="b")
+    claimed = ledger.claim("w", limit=4, max_in_flight=None)
+    assert [order.partition for order in claimed] == ["b1", "b2", "b3", "a4"]
+
+
 def test_claims_respect_what_is_in_flight_anywhere(ledger, submit, accept):
     """Tasks at the vendor and open claims count against the limit, over all workers."""
     submit("a", "b")
@@ -151,6 +175,29 @@ def test_work_is_leased_longest_waiting_first(ledger, submit, clock):
     assert [order.partition for order in again] == ["b", "c"]
     assert {order.polls for order in again} == {1}
     assert len(orders) == 3
+
+
+def test_a_clock_that_ran_ahead_holds_nothing_up(ledger, submit, accept, clock):
+    """Due times, leases and pauses that it left hours ahead count as over once the clock is right again."""
+    accept("late")
+    [late] = ledger.claim("w", limit=1, max_in_flight=None)
+    submit("a", "b")
+    clock.forward(hours=3)
+    ledger.hold("advance", "dead", seconds=60)
+    ledger.hold("dead", "dead", seconds=60)
+    [_] = ledger.lease_due("dead", State.SUBMITTED, limit=1)
+    [b] = ledger.lease_due("w", State.SUBMITTED, limit=1)
+    ledger.polled(b, due_at=clock() + timedelta(seconds=120), seen={})
+    ledger.requeue(late, actor="w", due_at=clock() + timedelta(seconds=60), reason="429")
+    ledger.pause("rate limit", until=clock() + timedelta(seconds=60), message="429")
+    clock.forward(hours=-3)
+    assert (ledger.paused(), ledger.holder("advance")) == ({}, None)
+    work = ledger.actionable()
+    assert (work.to_submit, work.to_poll, work.next_due_at) == (1, 2, None)
+    assert work.waiting_since < clock()
+    assert ledger.hold("advance", "living", seconds=60)
+    assert len(ledger.lease_due("living", State.SUBMITTED, limit=9)) == 2
+    assert len(ledger.claim("living", limit=9, max_in_flight=None)) == 1
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(ledger, submit, clock):
