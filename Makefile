@@ -15,7 +15,7 @@ comma := ,
 space := $(empty) $(empty)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test lint bench constraints clean
+.PHONY: help install demo dev test lint bench schemas constraints clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ lint: $(INSTALLED) ## Check format, style and types
 
 bench: $(INSTALLED) ## Run the benchmarks
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+schemas: $(INSTALLED) ## Write docs/schemas anew from the models
+	@$(RUN) seedance_dagster.store.manifest > docs/schemas/manifest-v1.json
 
 constraints: $(INSTALLED) ## Write constraints.txt anew from what is in .venv
 	@{ echo '# The versions this project is tested with: pip install -c constraints.txt ...'; \

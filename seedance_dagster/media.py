@@ -33,6 +33,7 @@ class Probe:
         height: Pixels.
         codec: Such as "h264".
         size_bytes: Of the file.
+        fps: Frames a second on average; None when the file does not tell.
     """
 
     duration_s: float
@@ -40,6 +41,7 @@ class Probe:
     height: int
     codec: str
     size_bytes: int
+    fps: float | None = None
 
 
 def probe(path: Path) -> Probe:
@@ -67,6 +69,7 @@ def probe(path: Path) -> Probe:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 frames += len(packet.decode())
             width, height, codec = context.width, context.height, context.name
+            rate = stream.average_rate
     except (av.FFmpegError, ValueError, OverflowError) as error:
         raise MediaError(f"the file is no playable video: {type(error).__name__}") from None
     if not frames:
@@ -74,7 +77,8 @@ def probe(path: Path) -> Probe:
     # A file that was cut between two packets announces more than it holds.
     if end < 0.9 * duration - 0.1:
         raise MediaError(f"the file announces {duration:.1f} s and holds {end:.1f} s")
-    return Probe(round(duration, 3), width, height, codec, path.stat().st_size)
+    fps = None if not rate else round(float(rate), 3)
+    return Probe(round(duration, 3), width, height, codec, path.stat().st_size, fps)
 
 
 def cut_poster(path: Path) -> bytes:

@@ -7,7 +7,7 @@ import dagster as dg
 from seedance_dagster.defs.failures import in_words
 from seedance_dagster.defs.generation_run import GenerationConfig, GenerationRun
 from seedance_dagster.defs.metadata import AssetEvent
-from seedance_dagster.defs.naming import CODE_VERSION, PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
+from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
@@ -15,6 +15,7 @@ from seedance_dagster.defs.resources import (
     open_services,
 )
 from seedance_dagster.defs.sources import PromptSource
+from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTIONS = {
     PROMPTS: "Validated requests, each with its estimated cost. Costs nothing to materialize.",

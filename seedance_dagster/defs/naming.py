@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import dagster as dg
 
-PROMPTS, TASKS, VIDEOS = "prompts", "tasks", "videos"
-CODE_VERSION = "1"
-"""Raised when the same request would be ordered or stored differently."""
+from seedance_dagster.versions import CODE_VERSION
+
+PROMPTS, TASKS, VIDEOS, INDEX = "prompts", "tasks", "videos", "index"
 
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 
 
 def asset_key(prompt_set: str, asset: str) -> dg.AssetKey:
-    """`<set>/prompts`, `<set>/tasks` or `<set>/videos`."""
+    """`<set>/prompts`, `<set>/tasks`, `<set>/videos` or `<set>/index`."""
     return dg.AssetKey([prompt_set, asset])
 
 
 def partitions_def(prompt_set: str) -> dg.DynamicPartitionsDefinition:
-    """The partitions that a set's three assets share."""
+    """The partitions that prompts, tasks and videos of a set share."""
     return dg.DynamicPartitionsDefinition(name=f"{prompt_set}_prompts")
 
 

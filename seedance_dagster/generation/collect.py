@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from seedance_dagster.media import MediaError, cut_poster, probe, thumbnail
 from seedance_dagster.store.keys import ObjectKeys, object_keys
 from seedance_dagster.store.manifest import Manifest
 from seedance_dagster.store.s3 import StoreError, VideoStore
+from seedance_dagster.versions import CODE_VERSION, package_version
 
 
 def stored_event(store: VideoStore, order: Order) -> Stored:
@@ -93,20 +96,26 @@ class Collector:
             keys.video, downloaded.path, content_type="video/mp4", sha256=downloaded.sha256, metadata=about
         )
         self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", metadata=about)
-        manifest = Manifest.of(order, keys=keys, probe=found, sha256=downloaded.sha256)
-        # Last, so that its presence means that the rest is complete.
-        self._store.put_bytes(
-            keys.manifest, manifest.to_json(), content_type="application/json", metadata=about
-        )
-        artifacts = {
+        artifacts: dict[str, Any] = {
             "video_key": keys.video,
             "poster_key": keys.poster,
             "manifest_key": keys.manifest,
             "size_bytes": downloaded.size_bytes,
+            "poster_size_bytes": len(poster),
             "sha256": downloaded.sha256,
+            "delivered_sha256": downloaded.sha256,
+            "poster_sha256": hashlib.sha256(poster).hexdigest(),
             "duration_s": found.duration_s,
             "width": found.width,
             "height": found.height,
             "codec": found.codec,
+            "fps": found.fps,
+            "package_version": package_version(),
+            "code_version": CODE_VERSION,
         }
+        manifest = Manifest.of(replace(order, **artifacts))
+        # Last, so that its presence means that the rest is complete.
+        self._store.put_bytes(
+            keys.manifest, manifest.to_json(), content_type="application/json", metadata=about
+        )
         return artifacts, poster

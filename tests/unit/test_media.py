@@ -53,12 +53,12 @@ def size_of(jpeg: bytes) -> tuple[int, int]:
     ],
 )
 def test_a_whole_video_says_what_it_is(file, made):
-    """Duration, size and codec of whole files are read, wherever their index stands."""
+    """Duration, size, codec and frame rate of whole files are read, wherever their index stands."""
     path = file(make_clip(frames=30, **made))
     codec = {"libx264": "h264"}.get(made.get("codec", "libx264"), "mpeg4")
     width, height = made.get("size", (64, 48))
     found = probe(path)
-    assert found == Probe(found.duration_s, width, height, codec, path.stat().st_size)
+    assert found == Probe(found.duration_s, width, height, codec, path.stat().st_size, 24.0)
     assert found.duration_s == pytest.approx(1.25, abs=0.05)
 
 

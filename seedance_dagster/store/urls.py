@@ -1,0 +1,56 @@
+"""URLs that may be written down: without user, query and fragment, where secrets and signatures stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+_AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
+_SECRETS = re.compile("sig|token|secret|passw|credential|auth|key|policy|session|hmac|expire", re.IGNORECASE)
+
+
+def bare_url(url: str) -> str:
+    """A URL without user, query and fragment.
+
+    Example:
+        >>> bare_url("https://me:pw@cdn.example.com/cat.png?X-Amz-Signature=abc#top")
+        'https://cdn.example.com/cat.png'
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # No host can be read out of it, so nothing before the path is sure to be no password.
+        return _AFTER_PATH.sub("", url).rpartition("@")[2]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def unsigned_url(url: str) -> str:
+    """A URL as it is where neither user nor query can hold a secret; else bare.
+
+    Example:
+        >>> unsigned_url("https://video.example.com/watch?v=abc")
+        'https://video.example.com/watch?v=abc'
+    """
+    plain = "@" not in url and not any(map(_SECRETS.search, _AFTER_PATH.findall(url)))
+    return url if plain else bare_url(url)
+
+
+def scrubbed(value: Any, clean: Callable[[str], str] = bare_url) -> Any:
+    """JSON with every URL in its texts cleaned; all else as it is.
+
+    Example:
+        >>> scrubbed({"log": ["GET https://cdn.example.com/a.png?sig=abc failed"]})
+        {'log': ['GET https://cdn.example.com/a.png failed']}
+    """
+    match value:
+        case str():
+            return _URL.sub(lambda found: clean(found.group()), value)
+        case list() | tuple():
+            return [scrubbed(item, clean) for item in value]
+        case dict():
+            return {name: scrubbed(item, clean) for name, item in value.items()}
+        case _:
+            return value
