@@ -89,6 +89,7 @@ def task_columns(task: Task) -> dict[str, Any]:
         "vendor_ended_at": task.ended_at,
         "video_url": task.video_url,
         "vendor_logs": list(task.logs),
+        "error_message": None,  # what was wrong before is over: the task was read
     }
 
 

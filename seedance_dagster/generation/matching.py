@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from seedance_dagster.api.wire import GenerationRequest, Task
 from seedance_dagster.ledger.order import Order
@@ -13,6 +14,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 """How far our clock and the vendor's may be apart."""
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_NO_REFERENCES = dict.fromkeys(("image_urls", "video_urls", "audio_urls"))
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,14 @@ class Matches:
 
 
 def differences(task: Task, order: Order) -> list[str]:
-    """What a task does not echo as the order's request said it; empty when it renders the order."""
+    """What a task does not echo as the order's request said it; empty when it renders the order.
+
+    What the request left out may be echoed as the vendor's default, references that it does not have may not.
+    """
     request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
     other_type = ["task_type"] if task.task_type not in ("", request["task_type"]) else []
-    return other_type + [name for name, value in request["input"].items() if task.input.get(name) != value]
+    wanted, echoed = _NO_REFERENCES | request["input"], _given(task)
+    return other_type + [name for name, value in wanted.items() if echoed.get(name) != value]
 
 
 def may_answer(task: Task, order: Order) -> bool:
@@ -44,8 +50,10 @@ def may_answer(task: Task, order: Order) -> bool:
 def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
     """Pair uncertain orders with tasks that no order owns.
 
-    Identical orders take identical tasks in the order of their times, one each. An order left over
-    while a task with its text is left over too is doubtful: neither adopted nor to be freed.
+    Orders that say more choose first, and each takes the task that says least beyond the order: what one
+    order left open, another may have asked for. Identical orders take identical tasks in the order of
+    their times, one each. An order left over while a task with its text is left over too is doubtful:
+    neither adopted nor to be freed.
 
     Args:
         orders: Uncertain orders.
@@ -53,8 +61,9 @@ def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
     """
     adopted: dict[int, Task] = {}
     free = sorted(tasks, key=lambda task: task.created_at or _LONG_AGO)
-    for order in sorted(orders, key=lambda each: (each.claimed_at or _LONG_AGO, each.order_id)):
-        found = next((task for task in free if may_answer(task, order)), None)
+    for order in sorted(orders, key=_turn):
+        # The first of equals is the oldest.
+        found = min((task for task in free if may_answer(task, order)), key=_says, default=None)
         if found is not None:
             adopted[order.order_id] = found
             free.remove(found)
@@ -65,3 +74,16 @@ def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
         if order.order_id not in adopted and order.request["prompt"] in left_texts
     }
     return Matches(adopted, frozenset(doubtful))
+
+
+def _given(task: Task) -> dict[str, Any]:
+    return {name: value for name, value in task.input.items() if value not in (None, [])}
+
+
+def _says(task: Task) -> int:
+    return len(_given(task))
+
+
+def _turn(order: Order) -> tuple[int, datetime, int]:
+    said = sum(value not in (None, []) for value in order.request.values())
+    return -said, order.claimed_at or _LONG_AGO, order.order_id
