@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.api.prices import points_to_usd
-from seedance_dagster.api.wire import Task
+from seedance_dagster.api.wire import HistoryRow, Task
 from seedance_dagster.generation.gate import CREDITS, PLAN_LIMIT
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.threads import in_thread
@@ -33,12 +33,15 @@ async def learn_account(worker: Worker) -> None:
         await in_thread(_note_balance, services, account.points_remaining, before)
 
 
-async def unexplained_points(worker: Worker, strangers: Sequence[Task]) -> int | None:
+async def unexplained_points(
+    worker: Worker, strangers: Sequence[Task], other_rows: Sequence[HistoryRow] = ()
+) -> int | None:
     """Points that left the account for no task that is known: what a task nobody found may hold.
 
     Args:
         worker: The worker that asks.
         strangers: Tasks in the vendor's history that no order owns; what they took is explained.
+        other_rows: The same of tasks that were not read one by one.
 
     Returns:
         The points, negative after a payment into the account; None when the account does not tell.
@@ -54,11 +57,9 @@ async def unexplained_points(worker: Worker, strangers: Sequence[Task]) -> int |
     balance, outflow = noted[_BALANCE], noted[_BALANCE_OUTFLOW]
     # Read after the balance: what was recorded meanwhile explains more, never less.
     explained = (await in_thread(ledger.flow)).outflow - outflow.value
-    explained += sum(
-        max(task.points_held, task.points_charged or 0)
-        for task in strangers
-        if task.created_at is not None and task.created_at >= balance.at
-    )
+    taken = [(task.created_at, max(task.points_held, task.points_charged or 0)) for task in strangers]
+    taken += [(row.created_at, row.points or 0) for row in other_rows]
+    explained += sum(points for made_at, points in taken if made_at is not None and made_at >= balance.at)
     return balance.value - left - explained
 
 

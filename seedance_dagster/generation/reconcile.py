@@ -71,13 +71,15 @@ class _Reading:
 
     Attributes:
         at: When it began.
-        tasks: Tasks that no order owns.
+        tasks: Tasks of the orders' types that no order owns.
+        other_rows: Rows of other types that no order owns.
         doubt: Why nothing may be concluded from a task's absence; None for a clean reading.
     """
 
     at: datetime
     tasks: list[Task]
     doubt: str | None
+    other_rows: tuple[HistoryRow, ...] = ()
 
 
 async def _read(worker: Worker, start: datetime, at: datetime, types: set[str]) -> _Reading:
@@ -90,14 +92,16 @@ async def _read(worker: Worker, start: datetime, at: datetime, types: set[str]) 
     unlisted = sorted(set(known) - {row.task_id for row in rows})
     if unlisted:
         doubt = f"the history does not list task {unlisted[0]}, which exists"
-    candidates = {row.task_id for row in rows if row.task_type in types or not row.task_type}
+    owned = await in_thread(ledger.owned, {row.task_id for row in rows})
+    strangers = {row.task_id: row for row in rows if row.task_id not in owned}
+    others = tuple(row for row in strangers.values() if row.task_type and row.task_type not in types)
     tasks = []
-    for task_id in sorted(candidates - await in_thread(ledger.owned, candidates)):
+    for task_id in sorted(strangers.keys() - {row.task_id for row in others}):
         try:
             tasks.append(await worker.client.get_task(task_id))
         except NotFoundError:
             doubt = f"task {task_id} is in the history but cannot be read"
-    return _Reading(at, tasks, doubt)
+    return _Reading(at, tasks, doubt, others)
 
 
 async def _history(worker: Worker, start: datetime, end: datetime) -> tuple[list[HistoryRow], str | None]:
@@ -167,7 +171,7 @@ async def _absent(worker: Worker, order: Order, reading: _Reading) -> tuple[bool
 
 async def _contradiction(worker: Worker, order: Order, reading: _Reading) -> str | None:
     """What speaks against the absence of a task."""
-    points = await unexplained_points(worker, reading.tasks)
+    points = await unexplained_points(worker, reading.tasks, reading.other_rows)
     if points is None:
         if await in_thread(worker.services.ledger.learned, _LISTS_UNFINISHED):
             return None
