@@ -27,8 +27,16 @@ from seedance_dagster.versions import CODE_VERSION, package_version
 def stored_event(store: VideoStore, order: Order) -> Stored:
     """The event of a video stored earlier, its thumbnail cut from the poster in S3."""
     try:
-        return Stored(order, thumbnail(store.get_bytes(str(order.poster_key))))
-    except (StoreError, MediaError):
+        return _stored(order, store.get_bytes(str(order.poster_key)))
+    except StoreError:
+        return Stored(order, None)
+
+
+def _stored(order: Order, poster: bytes) -> Stored:
+    try:
+        return Stored(order, thumbnail(poster))
+    except MediaError:
+        # The video is there: nothing may keep Dagster from being told.
         return Stored(order, None)
 
 
@@ -63,7 +71,7 @@ class Collector:
             await self._emit(Delayed(order, f"{order.partition}: transfer put off: {error}"))
             return
         stored = await in_thread(self._ledger.stored, order, actor=self._worker.name, artifacts=artifacts)
-        await self._emit(Stored(stored, await in_thread(thumbnail, poster)))
+        await self._emit(await in_thread(_stored, stored, poster))
 
     async def _collect(self, order: Order) -> tuple[dict[str, Any], bytes]:
         keys = object_keys(

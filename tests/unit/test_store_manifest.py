@@ -9,17 +9,27 @@ from generation_support import NOW, make_order
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedance_dagster.media import Probe
 from seedance_dagster.store.keys import object_keys
-from seedance_dagster.store.manifest import Manifest, bare_url
+from seedance_dagster.store.manifest import Manifest
+from seedance_dagster.store.urls import bare_url
 
-FOUND = Probe(duration_s=4.0, width=854, height=480, codec="h264", size_bytes=12_345)
+KEYS = object_keys("seedance", "spots", "p1", "0" * 64, 1)
+ARTIFACTS = {
+    "video_key": KEYS.video,
+    "poster_key": KEYS.poster,
+    "manifest_key": KEYS.manifest,
+    "size_bytes": 12_345,
+    "sha256": "ab" * 32,
+    "delivered_sha256": "ab" * 32,
+    "duration_s": 4.0,
+    "width": 854,
+    "height": 480,
+    "codec": "h264",
+}
 
 
 def manifest_of(**fields) -> Manifest:
-    order = make_order(**fields)
-    keys = object_keys("seedance", order.prompt_set, order.partition, order.fingerprint, order.attempt)
-    return Manifest.of(order, keys=keys, probe=FOUND, sha256="ab" * 32)
+    return Manifest.of(make_order(**ARTIFACTS | fields))
 
 
 @pytest.mark.parametrize("prefix", ["seedance", "/seedance/", "a/b", ""])
@@ -53,7 +63,7 @@ def test_no_two_attempts_share_a_key(attempts):
 
 
 def test_a_manifest_agrees_with_order_file_and_keys():
-    """Everything that a materialization says stands in the manifest too."""
+    """What the ledger knows of the order, its money and its bytes stands in the manifest."""
     made = manifest_of(points_held=1, points_charged=2, vendor_created_at=NOW, tags={"campaign": "spring"})
     told = json.loads(made.to_json())
     assert told["task_id"] == "task-1"
@@ -61,9 +71,15 @@ def test_a_manifest_agrees_with_order_file_and_keys():
     assert (told["size_bytes"], told["sha256"], told["codec"]) == (12_345, "ab" * 32, "h264")
     assert (told["duration_s"], told["width"], told["height"]) == (4.0, 854, 480)
     assert told["video_key"].startswith("seedance/spots/p1/000000000000-a1/")
-    assert told["created_at"] == "2026-04-06T18:00:00Z"
+    assert told["vendor_created_at"] == "2026-04-06T18:00:00Z"
     assert told["tags"] == {"campaign": "spring"}
     assert told["schema_version"] == 1
+
+
+def test_an_order_without_a_video_has_no_manifest():
+    """A manifest says which bytes came, so there must be some."""
+    with pytest.raises(ValueError, match="video_key"):
+        Manifest.of(make_order())
 
 
 def test_the_same_order_has_the_same_manifest():
