@@ -11,7 +11,7 @@ import dagster as dg
 
 from seedance_dagster.api.prices import usd_to_points
 from seedance_dagster.defs.metadata import AssetEvent, reasons_table
-from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key
+from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, people_tags
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.generation.accept import AcceptOptions, accept, quote
 from seedance_dagster.generation.bridge import in_background
@@ -82,7 +82,7 @@ class GenerationRun:
             dg.Failure: Nothing was accepted, or some partitions have no video; each is named.
         """
         self.config.options()  # before anything is told
-        keys = list(self.context.partition_keys)
+        keys = self._asked_for()
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         if self._selected(PROMPTS):
             yield from self._reporter.prompts(self.prompt_set.name, wanted)
@@ -99,6 +99,11 @@ class GenerationRun:
                 answers += self._standing({each.key: each.fingerprint for each in wanted})
             yield from self._follow(answers)
         self._fail_if_missing(len(keys))
+
+    def _asked_for(self) -> list[str]:
+        if not (self.context.has_partition_key or self.context.has_partition_key_range):
+            raise dg.Failure("no prompts were chosen: launch the run with partitions", allow_retries=False)
+        return list(self.context.partition_keys)
 
     def _selected(self, asset: str) -> bool:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
@@ -127,6 +132,7 @@ class GenerationRun:
             cause=self._cause,
             run_id=self.context.run.run_id,
             job_name=self.context.run.job_name,
+            run_tags=people_tags(self.context.run.tags),
             budgets=self._budgets,
         )
         counts = {outcome.value: sum(each.outcome is outcome for each in answers) for outcome in Outcome}

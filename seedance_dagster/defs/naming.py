@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from seedance_dagster.versions import CODE_VERSION
@@ -25,3 +27,8 @@ def partitions_def(prompt_set: str) -> dg.DynamicPartitionsDefinition:
 def version_tags(data_version: str) -> dict[str, str]:
     """The tags by which Dagster knows which version an event stands for."""
     return {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: CODE_VERSION}
+
+
+def people_tags(run_tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that people gave a run: Dagster's own, and its launchers' settings, are left out."""
+    return {name: value for name, value in run_tags.items() if not name.lstrip(".").startswith("dagster")}

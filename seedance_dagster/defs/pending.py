@@ -8,6 +8,7 @@ from pydantic import Field
 from seedance_dagster.api.prices import usd_to_points
 from seedance_dagster.defs.failures import MENDABLE, in_words
 from seedance_dagster.defs.metadata import AssetEvent
+from seedance_dagster.defs.naming import people_tags
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -154,6 +155,7 @@ def _accept_all(
                 cause=context.run.root_run_id or context.run_id,
                 run_id=context.run_id,
                 job_name=PENDING_JOB,
+                run_tags=people_tags(context.run.tags),
                 budgets=pending.budgets,
             )
         except AcceptError as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from seedance_dagster.api.errors import AuthenticationError, SeedanceError, UnknownPriceError
 from seedance_dagster.api.prices import Estimate
@@ -82,6 +82,7 @@ def accept(
     cause: str,
     run_id: str,
     job_name: str | None = None,
+    run_tags: Mapping[str, str] | None = None,
     budgets: Sequence[Budget] = (),
 ) -> list[Accepted]:
     """Queue an order for every wanted video that no earlier order answers.
@@ -95,6 +96,7 @@ def accept(
             retried run does, never makes a further order.
         run_id: The run that accepts.
         job_name: Its job.
+        run_tags: Tags that people gave it.
         budgets: Limits that the new orders must fit in (`fitting.budgets_for`).
 
     Returns:
@@ -108,7 +110,7 @@ def accept(
         _check_ready(services)
     orders = _new_orders(services, wanted, [each.estimate for each in quotes], prompt_set)
     try:
-        asking = _asking(options, cause, run_id, job_name)
+        asking = replace(_asking(options, cause), run_id=run_id, job_name=job_name, run_tags=run_tags or {})
         answers = services.ledger.accept(orders, asking, budgets)
     except BudgetExceededError as error:
         raise AcceptError(f"nothing was accepted: {error}") from None
@@ -117,11 +119,10 @@ def accept(
     return [Accepted(order, outcome) for order, outcome in answers]
 
 
-def _asking(options: AcceptOptions, cause: str, run_id: str = "", job_name: str | None = None) -> Asking:
+def _asking(options: AcceptOptions, cause: str) -> Asking:
     return Asking(
         cause=cause,
-        run_id=run_id,
-        job_name=job_name,
+        run_id="",
         max_points=options.max_cost_points,
         regenerate=options.regenerate,
         resubmit_rejected=options.resubmit_rejected,
