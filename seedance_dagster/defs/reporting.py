@@ -56,8 +56,15 @@ class Reporter:
         )
 
     def task(self, order: Order) -> Iterator[AssetEvent]:
-        """Tell of an order as it stands."""
-        yield self._task(order, dg.AssetMaterialization)
+        """Tell of an order as it stands.
+
+        Others work on it meanwhile, and what they tell must not be followed by what was before.
+        """
+        now = self.services.ledger.order(order.order_id)
+        yield self._task(now, dg.AssetMaterialization)
+        later = self.services.ledger.order(order.order_id)
+        if later.task_id != now.task_id:
+            yield self._task(later, dg.AssetMaterialization)
 
     def event(self, event: Submitted | Stored) -> Iterator[AssetEvent]:
         """Tell of a task that was submitted or a video that was stored.
