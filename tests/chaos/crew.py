@@ -34,10 +34,11 @@ def fork(log: Path, work: Callable[[], None]) -> int:
         os.dup2(output, 2)
         work()
         status = 0
-    except KeyboardInterrupt:
-        status = 0
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        if told_to_stop and not isinstance(error, Exception):
+            status = 0  # KeyboardInterrupt, or Dagster's own word for it
+        else:
+            traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
             sys.stderr.flush()
