@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,7 +136,7 @@ class Location:
 
     def run(
         self,
-        first: str,
+        first: str | None,
         last: str | None = None,
         *,
         assets: tuple[str, ...] = ALL,
@@ -142,13 +144,14 @@ class Location:
         config: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Done:
-        """Materialize a range of partitions."""
+        """Materialize a range of partitions; none are named with None."""
+        chosen = {RANGE_START: first, RANGE_END: last or first} if first else {}
         job = self.defs.resolve_implicit_global_asset_job_def()
         return Done(
             job.execute_in_process(
                 instance=self.instance,
                 asset_selection=[dg.AssetKey([name, asset]) for asset in assets],
-                tags={RANGE_START: first, RANGE_END: last or first, **(tags or {})},
+                tags={**chosen, **(tags or {})},
                 run_config={"ops": {f"{name}_generation": {"config": dict(config)}}} if config else None,
                 raise_on_error=False,
             ),
@@ -159,6 +162,18 @@ class Location:
         """One run of `advance_generations`."""
         job = self.defs.resolve_job_def("advance_generations")
         return Done(job.execute_in_process(instance=self.instance, raise_on_error=False), self.instance)
+
+    def stored_by_dagster(self) -> str:
+        """Everything that the instance keeps, as text."""
+        found = []
+        for path in (self.folder / "home").rglob("*.db"):
+            with closing(sqlite3.connect(path)) as connection:
+                tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+                for (table,) in tables:
+                    found += [value for row in connection.execute(f"SELECT * FROM {table}") for value in row]
+        return "\n".join(
+            zlib.decompress(value).decode() if isinstance(value, bytes) else str(value) for value in found
+        )
 
     def newest(self, asset: str, key: str, name: str = "spots") -> dg.AssetMaterialization:
         """The newest materialization of a partition."""

@@ -9,6 +9,7 @@ import pytest
 from defs_support import QUIET, code_location
 
 from seedance_dagster.defs import jobs
+from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.defs.resources import open_services
 from seedance_dagster.generation.engine import advance
 from seedance_dagster.ledger import State, reading
@@ -173,6 +174,28 @@ def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypat
     task_id, _ = location.history("tasks", "late")[0]
     video = location.newest("videos", "late")
     assert video.tags["dagster/input_event_pointer/spots/tasks"] == str(task_id)
+
+
+def test_a_run_that_is_told_to_stop_gives_its_orders_back(location, changed, monkeypatch):
+    """A terminated run releases what it holds and says that the tasks go on; the job brings the video."""
+    location.write({"first": "one", "edited": "two", "stopped": "seven"})
+    location.tick()
+    location.tell("settings", render_seconds=0.5)
+
+    def interrupted(self, event):
+        raise dg.DagsterExecutionInterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reporter, "event", interrupted)
+        stopped = location.run("stopped")
+    assert not stopped.ok
+    [order] = location.orders("stopped")
+    assert (order.state, order.lease_owner) == (State.SUBMITTED, None)
+    [run] = location.instance.get_runs(limit=1)
+    said = [entry.user_message for entry in location.instance.all_logs(run.run_id)]
+    assert any("the sensor will collect their videos" in each for each in said)
+    location.tell("settings", render_seconds=0)
+    assert location.advance().told("videos") == [("stopped", "materialization")]
 
 
 def test_a_second_run_of_the_job_ends_at_once(location, changed):
