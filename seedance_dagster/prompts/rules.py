@@ -18,6 +18,7 @@ from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.prompts.problems import shown
 from seedance_dagster.prompts.references import KINDS, named_references
 
+_WRITTEN = 20  # characters of a reference that are enough to find it
 REQUEST_FIELDS = tuple(GenerationRequest.model_fields)
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """Characters that JSON files can write but nothing can send or store: NUL and halves of characters."""
@@ -200,4 +201,4 @@ def _mode_rules(mode: Mode, lists: Mapping[str, tuple[str, ...]], limits: Limits
 def _named(text: str, lists: Mapping[str, tuple[str, ...]], sound: _Sound) -> None:
     for written, kind, position in named_references(text):
         if not 1 <= position <= len(lists[kind]):
-            sound.error("prompt", f"names {written}, but {kind}_urls holds {len(lists[kind])}")
+            sound.error("prompt", f"names {written[:_WRITTEN]}, but {kind}_urls holds {len(lists[kind])}")

@@ -9,6 +9,9 @@ import yaml
 
 from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
 
+_TAG = "tag:yaml.org,2002:"
+_MERGE = f"{_TAG}merge"
+
 
 def load_yaml(text: str) -> Any:
     """One document of texts, numbers, true, false, null, lists and names with values.
@@ -40,16 +43,30 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge `<<` into a mapping, each key once: merges of merges would multiply with every level."""
-        super().flatten_mapping(node)
-        node.value = list({_identity(key): (key, value) for key, value in node.value}.values())
+        """Put what `<<` names before a mapping's own keys, each key once: merges of merges stay small."""
+        bases = [value for key, value in node.value if key.tag == _MERGE]
+        own = {_identity(key): (key, value) for key, value in node.value if key.tag != _MERGE}
+        node.value = list(own.values())  # first, for mappings that merge themselves
+        merged: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
+        for base in bases:
+            # The first of a list wins.
+            for each in reversed(base.value) if isinstance(base, yaml.SequenceNode) else [base]:
+                if not isinstance(each, yaml.MappingNode):
+                    problem = "<< takes a mapping or a list of them"
+                    raise yaml.constructor.ConstructorError(None, None, problem, base.start_mark)
+                self.flatten_mapping(each)
+                merged |= {_identity(key): (key, value) for key, value in each.value}
+        node.value = list((merged | own).values())
 
 
 def _identity(key: yaml.Node) -> Any:
     return key.value if isinstance(key, yaml.ScalarNode) else id(key)
 
 
-_TAG = "tag:yaml.org,2002:"
+def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
 _PLAIN = {
     "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
     "int": (r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
@@ -63,4 +80,4 @@ _known = {None, *(_TAG + name for name in (*_PLAIN, "str", "seq", "map"))}
 _Loader.yaml_constructors = {
     tag: constructor for tag, constructor in yaml.SafeLoader.yaml_constructors.items() if tag in _known
 }
-_Loader.add_constructor(f"{_TAG}int", lambda _, node: int(node.value))
+_Loader.add_constructor(f"{_TAG}int", _whole_number)

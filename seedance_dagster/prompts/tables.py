@@ -71,12 +71,15 @@ def read_parquet(content: bytes) -> list[Row]:
     except ModuleNotFoundError:
         raise UnreadableError("needs pyarrow: pip install 'seedance-dagster[parquet]'") from None
     try:
-        table = pq.read_table(io.BytesIO(content))
-        _check_columns(table.column_names)
-        entries = table.to_pylist(maps_as_pydicts="strict")
+        file = pq.ParquetFile(io.BytesIO(content))
+        _check_columns(file.schema_arrow.names)
+        entries = file.read().to_pylist(maps_as_pydicts="strict")
     except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
         raise UnreadableError(f"is no valid Parquet: {first_line(error)}") from None
-    return [_row(f"row {number}", entry) for number, entry in enumerate(entries, 1)]
+    return [
+        _row(f"row {number}", {name: _whole(name, value) for name, value in entry.items()})
+        for number, entry in enumerate(entries, 1)
+    ]
 
 
 def _check_columns(names: list[str]) -> None:
@@ -104,6 +107,12 @@ def _typed(name: str, cell: str) -> Any:
     if name == "audio":
         return _BOOLEANS.get(cell.strip().lower(), cell)
     return _json(cell) if name == "tags" else cell
+
+
+def _whole(name: str, value: Any) -> Any:
+    """Whole numbers again, where pandas made floats of them because some rows have none."""
+    whole = name in _NUMBER_FIELDS and isinstance(value, float) and value.is_integer()
+    return int(value) if whole else value
 
 
 def _url_list(cell: str) -> Any:

@@ -1,0 +1,39 @@
+"""Prompt files made and loaded in one step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from seedance_dagster.api import Limits, PriceBook
+from seedance_dagster.prompts import LoadedPromptSets, Prompt, load_prompt_sets
+
+PNG, MP4, MP3 = "https://x.example/a.png", "https://x.example/a.mp4", "https://x.example/a.mp3"
+
+LIMITS, PRICES = Limits.load(), PriceBook.load()
+
+
+def load(folder: Path, name: str, content: str | bytes, **options: Any) -> LoadedPromptSets:
+    """Load one file of some content."""
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return load_prompt_sets(path, **{"limits": LIMITS, "prices": PRICES, **options})
+
+
+def load_prompts(folder: Path, *prompts: dict[str, Any], **options: Any) -> LoadedPromptSets:
+    """Load a set of some prompts from a JSON file."""
+    return load(folder, "spots.json", json.dumps({"name": "spots", "prompts": prompts}), **options)
+
+
+def only_prompt(loaded: LoadedPromptSets) -> Prompt:
+    """The one prompt of a sound location."""
+    assert [str(each) for each in loaded.errors] == []
+    [prompt_set] = loaded.sets
+    [prompt] = prompt_set.prompts
+    return prompt
+
+
+def told(loaded: LoadedPromptSets) -> list[tuple[str | None, str | None, str]]:
+    """All problems as (prompt, field, message)."""
+    return [(each.prompt, each.field, each.message) for each in loaded.problems]

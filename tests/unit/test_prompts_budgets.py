@@ -1,0 +1,141 @@
+"""Budgets of prompt sets: what a file may say, and what a set made in Python may hold."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prompts_support import load, told
+
+from seedance_dagster.prompts import PromptSet
+from seedance_dagster.prompts.budgets import Window, read_budgets
+
+
+def load_budget(tmp_path, written: str, suffix: str = "yaml"):
+    return load(
+        tmp_path, f"a.{suffix}", f'{{"name": "a", "budget_usd": {written}, "prompts": [{{"prompt": "x"}}]}}'
+    )
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+@pytest.mark.parametrize(
+    ("written", "budgets"),
+    [
+        ("150", {"total": 1_500_000_000}),
+        ("0.1", {"total": 1_000_000}),
+        ('"12.3456789"', {"total": 123_456_789}),
+        ("0.0000001", {"total": 1}),
+        ("0.00000019", {"total": 1}),
+        ('{"day": 20}', {"day": 200_000_000}),
+        (
+            '{"total": 150, "month": 100, "day": 5.5}',
+            {"total": 1_500_000_000, "month": 10**9, "day": 55_000_000},
+        ),
+    ],
+)
+def test_budgets_of_a_file(tmp_path, suffix, written, budgets):
+    """A number is for all time, names are windows, and amounts are kept in exact points."""
+    loaded = load_budget(tmp_path, written, suffix)
+    assert told(loaded) == []
+    assert loaded.sets[0].budgets == budgets
+
+
+def test_a_set_without_a_budget_has_none(tmp_path):
+    """No field, no limit; tables have no place for one."""
+    assert load(tmp_path, "a.yaml", "{name: a, prompts: [{prompt: x}]}").sets[0].budgets == {}
+    assert load(tmp_path, "a.jsonl", '{"prompt": "x"}').sets[0].budgets == {}
+
+
+NO_AMOUNT = [
+    "0",
+    "-5",
+    "true",
+    "null",
+    '"five"',
+    '""',
+    '"nan"',
+    '"Infinity"',
+    "0.00000001",
+    "1000000000000",
+    "[5]",
+]
+
+
+@pytest.mark.parametrize("written", [*NO_AMOUNT, '"-1"', '"1e999999"'])
+def test_an_amount_that_is_none_is_refused(tmp_path, written):
+    """Only positive amounts limit anything; all else is told, also a field without a value."""
+    loaded = load_budget(tmp_path, written)
+    assert loaded.sets == ()
+    [(prompt, field, message)] = told(loaded)
+    assert (prompt, field) == (None, "budget_usd")
+    assert "an amount is a positive number of USD, or names (day, month, total) with amounts" in message
+
+
+@pytest.mark.parametrize("written", [*NO_AMOUNT, '{"x": 5}'])
+def test_an_amount_of_a_window_that_is_none_is_refused(tmp_path, written):
+    """The window stands in the name of the field."""
+    [(_, field, message)] = told(load_budget(tmp_path, f'{{"day": 5, "month": {written}}}'))
+    assert field == "budget_usd.month"
+    assert message.endswith("cannot be used: an amount is a positive number of USD")
+
+
+@pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity"])
+def test_json_numbers_that_are_none_are_refused(tmp_path, written):
+    """What only Python's JSON knows is no amount."""
+    assert [field for _, field, _ in told(load_budget(tmp_path, written, "json"))] == ["budget_usd"]
+
+
+def test_all_that_is_wrong_with_a_budget_is_told_at_once(tmp_path):
+    """Each unknown window and each bad amount is a problem of its own, with what is allowed."""
+    loaded = load_budget(tmp_path, '{"week": 5, "day": -1, "Month": 5, "1": 2}')
+    assert loaded.sets == ()
+    assert [(field, message) for _, field, message in told(loaded)] == [
+        ("budget_usd.week", "is no window of time; allowed: day, month, total"),
+        ("budget_usd.day", "-1 cannot be used: an amount is a positive number of USD"),
+        ("budget_usd.Month", "is no window of time; allowed: day, month, total"),
+        ("budget_usd.1", "is no window of time; allowed: day, month, total"),
+    ]
+    assert told(load_budget(tmp_path, "{}")) == [
+        (None, "budget_usd", "names no window of time; allowed: day, month, total")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("budgets", "message"),
+    [
+        ({"week": 5}, "'week' is no window of a budget; allowed: day, month, total"),
+        ({"day": 0}, "the budget for day must be a positive whole number of points, not 0"),
+        ({"day": -5}, "must be a positive whole number of points, not -5"),
+        ({"day": 5.0}, "must be a positive whole number of points, not 5.0"),
+        ({"day": True}, "must be a positive whole number of points, not True"),
+        ({"day": None}, "must be a positive whole number of points, not None"),
+        ({3: 5}, "3 is no window of a budget"),
+    ],
+)
+def test_a_set_made_in_python_is_checked_too(budgets, message):
+    """Windows and amounts are checked where a set is made."""
+    with pytest.raises(ValueError, match=message):
+        PromptSet("a", (), budgets=budgets)
+
+
+def test_windows_are_words():
+    """A window may be given as its word or as the enumeration's member."""
+    assert PromptSet("a", (), budgets={Window.DAY: 5, "total": 7}).budgets == {"day": 5, "total": 7}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.decimals().map(str),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from([*Window, "week"]), inner),
+    max_leaves=4,
+)
+
+
+@given(json_values)
+def test_a_budget_is_read_or_told(value):
+    """Whatever a file says, the outcome is a valid budget or a problem, never neither."""
+    problems = []
+    budgets = read_budgets(json.loads(json.dumps(value)), lambda *problem: problems.append(problem))
+    assert budgets or problems
+    PromptSet("a", (), budgets=budgets)

@@ -1,0 +1,293 @@
+"""Prompt sets in YAML and JSON: their outer form, defaults, and YAML's traps."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from prompts_support import PNG, load, only_prompt, told
+
+FIELDS = "fields are name, budget_usd, defaults, prompts"
+
+
+def test_a_set_as_the_documentation_shows_it(tmp_path):
+    """Defaults, ids, takes and tags of a YAML file arrive in the set, JSON gives the same set."""
+    text = """
+name: launch_spots
+defaults: {task_type: seedance-2, mode: text_to_video, duration: 6, aspect_ratio: 9:16, tags: {team: film}}
+prompts:
+  - id: cat-garden
+    prompt: The cat in @image1 walks through a garden
+    mode: omni_reference
+    image_urls: [https://x.example/a.png]
+    takes: 2
+    tags: {campaign: spring, team: web}
+  - prompt: A dog
+    duration: null
+"""
+    [yaml_set] = load(tmp_path, "a.yaml", text).sets
+    cat, dog = yaml_set.prompts
+    assert (yaml_set.name, cat.id, cat.takes, cat.tags) == (
+        "launch_spots",
+        "cat-garden",
+        2,
+        {"team": "web", "campaign": "spring"},
+    )
+    assert (cat.request.task_type, cat.request.duration, cat.request.aspect_ratio) == (
+        "seedance-2",
+        6,
+        "9:16",
+    )
+    assert (dog.request.duration, dog.tags, dog.request.mode) == (6, {"team": "film"}, "text_to_video")
+    document = {
+        "name": "launch_spots",
+        "defaults": {
+            "task_type": "seedance-2",
+            "duration": 6,
+            "aspect_ratio": "9:16",
+            "tags": {"team": "film"},
+            "takes": None,
+        },
+        "prompts": [
+            {
+                "id": "cat-garden",
+                "prompt": "The cat in @image1 walks through a garden",
+                "mode": "omni_reference",
+                "image_urls": [PNG],
+                "takes": 2,
+                "tags": {"campaign": "spring", "team": "web"},
+            },
+            {"prompt": "A dog"},
+        ],
+    }
+    [json_set] = load(tmp_path, "b.json", json.dumps(document)).sets
+    assert json_set.prompts == yaml_set.prompts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", (None, None, "must hold name, budget_usd, defaults, prompts, not nothing")),
+        ("[1]", (None, None, "must hold name, budget_usd, defaults, prompts, not a list")),
+        ("just text", (None, None, "must hold name, budget_usd, defaults, prompts, not a text")),
+        (
+            "{name: a, prompts: [{prompt: x}], colour: red}",
+            (None, "colour", f"is no field of a prompt set; {FIELDS}"),
+        ),
+        ("{name: a, prompts: [{prompt: x}], 1: red}", (None, "1", f"is no field of a prompt set; {FIELDS}")),
+        ("{prompts: [{prompt: x}]}", (None, "name", "a prompt set needs a name")),
+        ("{name: 5, prompts: [{prompt: x}]}", (None, "name", "a prompt set needs a name")),
+        (
+            "{name: A b, prompts: [{prompt: x}]}",
+            (None, "name", "'A b' cannot be used: a name has up to 63 lower-c"),
+        ),
+        (
+            f"{{name: {'a' * 64}, prompts: [{{prompt: x}}]}}",
+            (None, "name", "a name has up to 63 lower-case letter"),
+        ),
+        ("{name: a}", (None, "prompts", "must be a list of prompts, not nothing")),
+        (
+            "{name: a, prompts: {prompt: x}}",
+            (None, "prompts", "must be a list of prompts, not names with values"),
+        ),
+        ("{name: a, prompts: []}", (None, None, "holds no prompts")),
+        ("{name: a, prompts: [x]}", ("prompt 1", None, "must be names with values, not a text")),
+        (
+            "{name: a, prompts: [{prompt: x}, null]}",
+            ("prompt 2", None, "must be names with values, not nothing"),
+        ),
+        (
+            "{name: a, defaults: [1], prompts: [{prompt: x}]}",
+            (None, "defaults", "must be names with values, not a l"),
+        ),
+        (
+            "{name: a, defaults: {prompt: y}, prompts: [{prompt: x}]}",
+            (None, "defaults.prompt", "no default may be"),
+        ),
+        (
+            "{name: a, defaults: {id: y}, prompts: [{prompt: x}]}",
+            (None, "defaults.id", "no default may be set for"),
+        ),
+        (
+            "{name: a, defaults: {x: 1}, prompts: [{prompt: x}]}",
+            (None, "defaults.x", "no default may be set for 'x'"),
+        ),
+        (
+            "{name: a, defaults: {duration: 3}, prompts: [{prompt: x}]}",
+            ("prompt 1", "duration", "3 is no whole numb"),
+        ),
+        (
+            "{name: a, prompts: [{prompt: x, x y: 1}]}",
+            ("prompt 1", "x y", "is no field; fields are task_type, pro"),
+        ),
+        (
+            "{name: a",
+            (None, None, "is no valid YAML: expected ',' or '}', but got '<stream end>' (line 1, column 9)"),
+        ),
+        ("name: a\nname: b\n", (None, None, "is no valid YAML: 'name' stands twice (line 2, column 1)")),
+        ("name: a\n'name': b\n", (None, None, "is no valid YAML: 'name' stands twice (line 2, column 1)")),
+        (
+            "---\nname: a\n---\nname: b\n",
+            (None, None, "is no valid YAML: but found another document (line 3, column"),
+        ),
+        (
+            "name: *nobody",
+            (None, None, "is no valid YAML: found undefined alias 'nobody' (line 1, column 7)"),
+        ),
+        (
+            "name: \x07",
+            (None, None, "is no valid YAML: unacceptable character #x0007: special characters are not al"),
+        ),
+        ("? [a]\n: b", (None, None, "is no valid YAML: found unhashable key (line 1, column 3)")),
+        (
+            "name: &n {<<: 5}",
+            (None, None, "is no valid YAML: << takes a mapping or a list of them (line 1, column"),
+        ),
+        (
+            "name: &n {<<: [5]}",
+            (None, None, "is no valid YAML: << takes a mapping or a list of them (line 1, colum"),
+        ),
+        ("name: !!python/name:os.system x", (None, None, "could not determine a constructor for the tag")),
+        ("name: !!timestamp soon", (None, None, "could not determine a constructor for the tag")),
+        ("name: !!bool maybe", (None, None, "is no valid YAML: 'maybe'")),
+        ("name: !!int ''", (None, None, "is no valid YAML: invalid literal for int()")),
+        (
+            "name: !!int [5]",
+            (None, None, "is no valid YAML: expected a scalar node, but found sequence (line 1, col"),
+        ),
+        (
+            "name: !!map x",
+            (None, None, "is no valid YAML: expected a mapping node, but found scalar (line 1, column"),
+        ),
+        ("name: !!float ''", (None, None, "is no valid YAML: string index out of range")),
+        (f"name: {'9' * 5000}", (None, None, "is no valid YAML: Exceeds the limit")),
+        ("[" * 700, (None, None, "is nested too deeply")),
+    ],
+)
+def test_what_is_wrong_with_a_yaml_file(tmp_path, text, expected):
+    """The outer form is told as plainly as the prompts, with line and column where there is one."""
+    loaded = load(tmp_path, "a.yaml", text)
+    assert loaded.sets == ()
+    assert any(
+        (prompt, field) == expected[:2] and expected[2] in message for prompt, field, message in told(loaded)
+    ), told(loaded)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"name": "a",}',
+            "is no valid JSON: Expecting property name enclosed in double quotes (line 1, column 14)",
+        ),
+        ("", "is no valid JSON: Expecting value (line 1, column 1)"),
+        ('{"name": "a", "name": "b"}', "is no valid JSON: 'name' stands twice in one object"),
+        ("9" * 5000, "is no valid JSON: Exceeds the limit"),
+        ("[" * 100_000, "is nested too deeply"),
+        ('{"name": "a", "prompts": ' + "[" * 900 + "]" * 900 + "}", "must be names with values, not a list"),
+        ("NaN", "must hold name, budget_usd, defaults, prompts, not a float"),
+    ],
+)
+def test_what_is_wrong_with_a_json_file(tmp_path, text, message):
+    """JSON that cannot be used is told, with line and column where there is one."""
+    [(_, _, said)] = told(load(tmp_path, "a.json", text))
+    assert said.startswith(message)
+
+
+def test_the_prompts_are_checked_also_when_the_file_has_faults(tmp_path):
+    """A file without a name still tells what is wrong with its prompts."""
+    loaded = load(tmp_path, "a.yaml", "{colour: red, prompts: [{duration: 3}]}")
+    assert [field for _, field, _ in told(loaded)] == ["colour", "name", "prompt", "duration"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("16:9", "16:9"),
+        ("no", "no"),
+        ("on", "on"),
+        ("007", "007"),
+        ("1e3", "1e3"),
+        ("2026-04-05", "2026-04-05"),
+    ],
+)
+def test_yaml_does_not_turn_texts_into_something_else(tmp_path, written, value):
+    """What YAML 1.1 takes for times, booleans, octal numbers or dates is the text that stands there."""
+    text = f"{{name: a, prompts: [{{prompt: {written}, tags: {{t: {written}}}}}]}}"
+    prompt = only_prompt(load(tmp_path, "a.yaml", text))
+    assert (prompt.request.prompt, prompt.tags) == (value, {"t": value})
+
+
+def test_plain_values_of_tags(tmp_path):
+    """A tag is kept as text; one without a value is left out."""
+    text = "{name: a, prompts: [{prompt: x, tags: {a: true, b: 5, c: 1.5, d: null, e: no, f: ''}}]}"
+    assert only_prompt(load(tmp_path, "a.yml", text)).tags == {
+        "a": "true",
+        "b": "5",
+        "c": "1.5",
+        "e": "no",
+        "f": "",
+    }
+
+
+def test_yaml_merges_and_anchors_work(tmp_path):
+    """A prompt may take over another's fields by `<<` and replace some of them, over several levels."""
+    text = """
+name: a
+prompts:
+  - &base {id: one, prompt: A cat, duration: 5, tags: &tags {team: film}}
+  - &more {<<: *base, id: two, duration: 6}
+  - {<<: [*more, *base], id: three, tags: {<<: *tags, wave: 2}}
+"""
+    [found] = load(tmp_path, "a.yaml", text).sets
+    assert [(each.id, each.request.duration, each.tags) for each in found.prompts] == [
+        ("one", 5, {"team": "film"}),
+        ("two", 6, {"team": "film"}),
+        ("three", 6, {"team": "film", "wave": "2"}),
+    ]
+
+
+LEVELS = list(zip("abcdefghijk", "bcdefghijkl", strict=True))
+LISTS = "a: &a [x]\n" + "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in LEVELS)
+MERGES = "a: &a {x: y}\n" + "".join(
+    f"{new}: &{new} {{x{new}: y, <<: [{', '.join([f'*{old}'] * 9)}]}}\n" for old, new in LEVELS
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"name: a\n{LISTS}prompts: [{{prompt: *l, id: *l, mode: *l, duration: *l, takes: *l, tags: *l}}]",
+        f"{LISTS}name: *l\nprompts: [{{audio: *l, task_type: *l, image_urls: *l, aspect_ratio: *l}}]",
+        f"name: a\n{LISTS}prompts: [{{prompt: x, tags: {{a: *l}}}}]",
+        f"name: a\n{LISTS}prompts: *l\nbudget_usd: *l\ndefaults: *l",
+        f"name: a\n{MERGES}prompts: [{{<<: *l, prompt: x}}]",
+        "name: a\nprompts: &p [*p, &q {<<: *q, prompt: *q, tags: *q, id: *p}]\nbudget_usd: &b {day: *b}",
+    ],
+)
+def test_aliases_cannot_explode(tmp_path, text):
+    """A small file whose aliases stand for billions of values is told as quickly as any other."""
+    began = time.process_time()
+    loaded = load(tmp_path, "a.yaml", text)
+    assert loaded.sets == ()
+    assert all(len(message) < 500 for _, _, message in told(loaded))
+    assert time.process_time() - began < 5
+
+
+def test_a_ratio_in_defaults_that_images_overrule_is_told_once(tmp_path):
+    """Defaults that ask for a ratio and for a mode which ignores it bring one warning for the file."""
+    entry = f"{{prompt: x, image_urls: ['{PNG}']}}"
+    defaults = "{mode: first_last_frames, aspect_ratio: 9:16}"
+    loaded = load(tmp_path, "a.yaml", f"{{name: a, defaults: {defaults}, prompts: [{entry}, {entry}]}}")
+    [warning] = loaded.problems
+    assert (warning.severity, warning.field, warning.prompt) == ("warning", "defaults.aspect_ratio", None)
+    assert len(loaded.sets[0].prompts) == 2
+
+
+def test_a_name_in_a_file_cannot_break_a_line_of_the_report(tmp_path):
+    """Control characters of files are written out, so that a report is one line a problem."""
+    [problem] = load(
+        tmp_path, "a.json", '{"name":"a","prompts":[{"prompt":"x","a\\n\\u001b[31m\\ud800":1}]}'
+    ).problems
+    assert "prompt 1: a\\n\\x1b[31m\\ud800: is no field" in str(problem)

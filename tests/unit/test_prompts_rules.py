@@ -1,0 +1,291 @@
+"""The rules of the vendor's page, mode by mode, each checked before anything is sent."""
+
+from __future__ import annotations
+
+import pytest
+from prompts_support import MP3, MP4, PNG, load_prompts, only_prompt, told
+
+from seedance_dagster.api import PriceBook
+
+TEXT = {"prompt": "A cat"}
+FRAMES = {"prompt": "A cat", "mode": "first_last_frames", "image_urls": [PNG]}
+OMNI = {"prompt": "A cat", "mode": "omni_reference", "image_urls": [PNG]}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        TEXT,
+        *({**TEXT, "duration": seconds} for seconds in range(4, 16)),
+        *({**TEXT, "aspect_ratio": r} for r in ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16")),
+        *({**TEXT, "task_type": name} for name in ("seedance-2", "seedance-2-fast")),
+        {"prompt": "x" * 4000},
+        {"prompt": "猫" * 4000},
+        {**TEXT, "image_urls": [], "video_urls": [], "audio_urls": []},
+        {**TEXT, "resolution": "480p", "audio": False},
+        FRAMES,
+        {**FRAMES, "image_urls": [PNG, PNG]},
+        *(
+            {**FRAMES, "image_urls": [f"https://x.example/a.{e}"]}
+            for e in ("jpg", "JPEG", "png", "webp", "bmp")
+        ),
+        OMNI,
+        {**OMNI, "image_urls": [PNG] * 12},
+        {**OMNI, "image_urls": [PNG] * 4, "video_urls": [MP4] * 4, "audio_urls": [MP3] * 4},
+        {**OMNI, "image_urls": None, "video_urls": [MP4], "audio_urls": [MP3]},
+        {**OMNI, "video_urls": ["https://x.example/a.mov"], "audio_urls": ["https://x.example/a.WAV"]},
+        {**OMNI, "image_urls": ["https://x.example/image?sig=1.gif", "http://x.example:8080/v1.2/file"]},
+        {**OMNI, "image_urls": ["https://x.example/löwe.png"]},
+        {**OMNI, "prompt": "@image1 transforms"},
+        {**OMNI, "prompt": "把@image1变成【@图片1】和@图片1"},
+        {
+            **OMNI,
+            "video_urls": [MP4],
+            "audio_urls": [MP3],
+            "prompt": "@image1 @video1 @audio1【@视频1】【@音频1】",
+        },
+        {**TEXT, "prompt": "write to me@video1.example, or @imagery, @video and 图片1"},
+    ],
+)
+def test_what_the_page_allows_is_sent_unchanged(tmp_path, prompt):
+    """A prompt within the rules is loaded without a word, its fields as they were given."""
+    loaded = load_prompts(tmp_path, prompt)
+    assert loaded.problems == ()
+    request = only_prompt(loaded).request
+    for name, value in prompt.items():
+        kept = getattr(request, name)
+        assert kept == (tuple(value or ()) if name.endswith("_urls") else value)
+
+
+RULES = [
+    # The text.
+    ({}, "prompt", "a prompt needs a text"),
+    ({"prompt": " \n"}, "prompt", "a prompt needs a text"),
+    ({"prompt": ["A cat"]}, "prompt", "a prompt needs a text"),
+    ({"prompt": "x" * 4001}, "prompt", "4001 characters; at most 4000"),
+    ({"prompt": "cat \ud83d"}, "prompt", "holds characters that cannot be sent"),
+    ({"prompt": "cat \0"}, "prompt", "holds characters that cannot be sent"),
+    # References named in the text.
+    ({"prompt": "@image1"}, "prompt", "names @image1, but image_urls holds 0"),
+    ({**OMNI, "prompt": "@image2"}, "prompt", "names @image2, but image_urls holds 1"),
+    ({**OMNI, "prompt": "把@image3变成"}, "prompt", "names @image3, but image_urls holds 1"),
+    ({**OMNI, "prompt": "@image0"}, "prompt", "names @image0, but image_urls holds 1"),
+    ({**OMNI, "prompt": "@video1"}, "prompt", "names @video1, but video_urls holds 0"),
+    ({**OMNI, "prompt": "(@audio1)"}, "prompt", "names @audio1, but audio_urls holds 0"),
+    ({**OMNI, "prompt": "【@图片2】"}, "prompt", "names 【@图片2】, but image_urls holds 1"),
+    ({**OMNI, "prompt": "和【@视频1】"}, "prompt", "names 【@视频1】, but video_urls holds 0"),
+    ({**OMNI, "prompt": "【@音频1】"}, "prompt", "names 【@音频1】, but audio_urls holds 0"),
+    ({**OMNI, "prompt": "像@图片2一样"}, "prompt", "names @图片2, but image_urls holds 1"),
+    (
+        {**OMNI, "prompt": "@image" + "9" * 3000},
+        "prompt",
+        f"names @image{'9' * 14}, but image_urls holds 1",
+    ),
+    # Numbers and words, which the vendor would silently replace.
+    *(
+        (
+            {**TEXT, "duration": value},
+            "duration",
+            f"{value!r} is no whole number of seconds from 4 to 15 (the vend",
+        )
+        for value in (3, 16, 0, -5, 5.5, 5.0, "5", True, [5], float("nan"), float("inf"), 10**30)
+    ),
+    *(
+        (
+            {**TEXT, "aspect_ratio": value},
+            "aspect_ratio",
+            f"{value!r} is none of 21:9, 16:9, 4:3, 1:1, 3:4, 9:16",
+        )
+        for value in ("16x9", "2:3", "", 1.7, ["16:9"], True)
+    ),
+    *(
+        (
+            {**TEXT, "mode": value},
+            "mode",
+            f"{value!r} is none of text_to_video, first_last_frames, omni_reference",
+        )
+        for value in ("Text_to_video", "image_to_video", 1, ["text_to_video"], {})
+    ),
+    *(
+        (
+            {**TEXT, "task_type": value},
+            "task_type",
+            f"{value!r} has no known price; known: seedance-2, seedance-2-f",
+        )
+        for value in ("seedance-2-mini", "Seedance-2", "", 2, ["seedance-2"])
+    ),
+    ({**TEXT, "resolution": "4k"}, "resolution", "'4k' is none of 480p, 720p, 1080p"),
+    ({**TEXT, "resolution": "720p"}, "resolution", "no price for seedance-2-fast at 720p"),
+    ({**TEXT, "audio": "yes"}, "audio", "'yes' is neither true nor false"),
+    ({**TEXT, "audio": 0}, "audio", "0 is neither true nor false"),
+    # text_to_video: no references.
+    ({**TEXT, "image_urls": [PNG]}, "image_urls", "not allowed in text_to_video; set mode to omni_reference"),
+    ({**TEXT, "video_urls": [MP4]}, "video_urls", "not allowed in text_to_video; set mode to omni_reference"),
+    ({**TEXT, "audio_urls": [MP3]}, "audio_urls", "not allowed in text_to_video; set mode to omni_reference"),
+    # first_last_frames: one or two images, nothing else.
+    ({**FRAMES, "image_urls": []}, "image_urls", "first_last_frames needs 1 to 2 images, not 0"),
+    ({**FRAMES, "image_urls": [PNG] * 3}, "image_urls", "first_last_frames needs 1 to 2 images, not 3"),
+    ({**FRAMES, "video_urls": [MP4]}, "video_urls", "not allowed in first_last_frames"),
+    ({**FRAMES, "audio_urls": [MP3]}, "audio_urls", "not allowed in first_last_frames"),
+    ({**FRAMES, "aspect_ratio": "2:1"}, "aspect_ratio", "'2:1' is none of"),
+    # omni_reference: one to twelve in all, audio not alone.
+    ({**OMNI, "image_urls": []}, "image_urls", "omni_reference needs 1 to 12 references in all, not 0"),
+    (
+        {**OMNI, "image_urls": [PNG] * 13},
+        "image_urls",
+        "omni_reference needs 1 to 12 references in all, not 13",
+    ),
+    (
+        {**OMNI, "image_urls": [PNG] * 5, "video_urls": [MP4] * 4, "audio_urls": [MP3] * 4},
+        "image_urls",
+        "omni_reference needs 1 to 12 references in all, not 13",
+    ),
+    (
+        {**OMNI, "image_urls": [], "audio_urls": [MP3]},
+        "audio_urls",
+        "audio alone is refused: add an image or a vi",
+    ),
+    # Lists and URLs.
+    *(
+        ({**OMNI, "image_urls": value}, "image_urls", "must be a list of URLs")
+        for value in (PNG, [PNG, 3], {"1": PNG}, 0, "", False)
+    ),
+    *(
+        ({**OMNI, "image_urls": [PNG, url]}, "image_urls", "number 2 is no http(s) URL")
+        for url in (
+            *(
+                "",
+                "a.png",
+                "ftp://x.example/a.png",
+                "file:///a.png",
+                "https://",
+                "https:///a.png",
+                "https://[::1/a.png",
+            ),
+            *(
+                "https://x.example/a b.png",
+                "https://x.example/a\n.png",
+                "https://x.example/\ud800.png",
+                "data:,x",
+            ),
+            *("https://x.example:99999/a.png", "https://x.example:port/a.png"),
+        )
+    ),
+    (
+        {**OMNI, "image_urls": ["https://me:secret@x.example/a.png"]},
+        "image_urls",
+        "number 1 holds a user or password, which would be sent to the vendor",
+    ),
+    *(
+        (
+            {**OMNI, "image_urls": [f"https://x.example/a.{e}"]},
+            "image_urls",
+            f"number 1 is .{e}; allowed: jpg, jpeg",
+        )
+        for e in ("gif", "mp4", "svg", "TIFF")
+    ),
+    (
+        {**OMNI, "video_urls": ["https://x.example/a.avi?x=.mp4"]},
+        "video_urls",
+        "number 1 is .avi; allowed: mp4, mov",
+    ),
+    (
+        {**OMNI, "audio_urls": ["https://x.example/a.ogg"]},
+        "audio_urls",
+        "number 1 is .ogg; allowed: mp3, wav",
+    ),
+    # Fields of this package.
+    *(
+        ({**TEXT, "takes": value}, "takes", f"{value!r} is no whole number from 1 to 100")
+        for value in (0, -1, 101, 1.5, "2", True, [1])
+    ),
+    *(
+        ({**TEXT, "tags": value}, "tags", "must be names with plain values, such as {campaign: spring}")
+        for value in ("spring", ["spring"], {"a": {}}, {"a": ["b"]}, 3)
+    ),
+    ({**TEXT, "tags": {"a": "\ud800"}}, "tags.a", "holds characters that cannot be stored"),
+    ({**TEXT, "tags": {"a": "\0"}}, "tags.a", "holds characters that cannot be stored"),
+    *(
+        (
+            {**TEXT, "id": value},
+            "id",
+            f"{value!r} cannot be used: an id has 1 to 120 letters, digits, '-' or '_'",
+        )
+        for value in ("", "a cat", "a,b", "-a", "_a", "a.t1", "ä", "a/b", -5, 1.5, True, ["a"])
+    ),
+    ({**TEXT, "id": "x" * 121}, "id", "cannot be used: an id has 1 to 120"),
+    ({**TEXT, "seed": 5}, "seed", "is no field; fields are task_type, prompt, mode, duration"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "field", "message"), RULES)
+def test_what_the_page_refuses_or_replaces_is_an_error(tmp_path, prompt, field, message):
+    """Each fault is told with its prompt, field and what is allowed, and keeps the set from being used."""
+    loaded = load_prompts(tmp_path, prompt)
+    assert loaded.sets == ()
+    found = [(each.field, each.message) for each in loaded.errors]
+    assert any(name == field and message in said for name, said in found), found
+    assert all(each.prompt.startswith("prompt 1") for each in loaded.errors)
+    assert "secret" not in str(loaded.problems)
+
+
+def test_the_ratio_that_an_image_overrules_is_a_warning(tmp_path):
+    """A ratio given beside first and last frames is told as ignored, and not sent."""
+    loaded = load_prompts(tmp_path, {**FRAMES, "aspect_ratio": "9:16"})
+    [warning] = loaded.problems
+    assert (warning.severity, warning.field, warning.prompt) == ("warning", "aspect_ratio", "prompt 1")
+    assert str(warning).endswith(
+        "aspect_ratio: warning: ignored in first_last_frames: the first image decides it"
+    )
+    assert only_prompt(loaded).request.aspect_ratio is None
+
+
+def test_defaults_are_those_of_the_page(tmp_path):
+    """A text alone is the fast model, text_to_video, 5 s, 16:9, one take."""
+    prompt = only_prompt(load_prompts(tmp_path, TEXT))
+    request = prompt.request
+    assert (request.task_type, request.mode, request.duration) == ("seedance-2-fast", "text_to_video", 5)
+    assert (request.aspect_ratio, request.resolution, request.audio) == ("16:9", None, None)
+    assert (prompt.takes, prompt.tags) == (1, {})
+
+
+def test_another_price_table_allows_other_task_types(tmp_path):
+    """What has a price may be asked for."""
+    prompt = {**TEXT, "task_type": "seedance-2-mini", "resolution": "720p"}
+    assert load_prompts(tmp_path, prompt).sets == ()
+    assert only_prompt(load_prompts(tmp_path, prompt, prices=PriceBook.load(table="piapi-2026-10")))
+
+
+def test_all_problems_of_a_file_are_told_at_once(tmp_path):
+    """One load names every fault of every prompt, and the faults of the file."""
+    loaded = load_prompts(
+        tmp_path,
+        {
+            "id": "cat",
+            "prompt": "@image1",
+            "duration": 20,
+            "aspect_ratio": "2:1",
+            "takes": 0,
+            "colour": "red",
+        },
+        "just a text",
+        {"prompt": "fine"},
+        {
+            "id": "cat",
+            "mode": "omni_reference",
+            "image_urls": [PNG.replace("png", "gif")],
+            "prompt": "x" * 5000,
+        },
+    )
+    assert [(prompt, field) for prompt, field, _ in told(loaded)] == [
+        ("prompt 2", None),
+        ("prompt 1 (cat)", "colour"),
+        ("prompt 1 (cat)", "id"),
+        ("prompt 1 (cat)", "takes"),
+        ("prompt 1 (cat)", "duration"),
+        ("prompt 1 (cat)", "aspect_ratio"),
+        ("prompt 1 (cat)", "prompt"),
+        ("prompt 4 (cat)", "id"),
+        ("prompt 4 (cat)", "prompt"),
+        ("prompt 4 (cat)", "image_urls"),
+    ]

@@ -1,0 +1,231 @@
+"""Prompt files with a prompt a row: JSONL, CSV and Parquet."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from prompts_support import MP4, PNG, load, only_prompt, told
+
+VBENCH = [
+    {"prompt": "In a still frame, a stop sign", "dimension": ["temporal_flickering"]},
+    {
+        "prompt": "a bicycle gliding through a snowy field",
+        "dimension": ["subject_consistency", "motion_smoothness"],
+    },
+    {
+        "prompt": "a bird",
+        "dimension": ["object_class"],
+        "auxiliary_info": {"object_class": {"object": "bird"}},
+    },
+    {"prompt": "a bicycle gliding through a snowy field", "dimension": ["dynamic_degree"]},
+]
+
+
+def test_a_real_set_of_prompts(tmp_path):
+    """Rows without ids and with further columns are used as they are, equal texts under ids of their own."""
+    text = "\n".join(map(json.dumps, VBENCH))
+    loaded = load(tmp_path, "vbench_prompts.jsonl", text)
+    [found] = loaded.sets
+    assert (found.name, loaded.problems) == ("vbench_prompts", ())
+    assert [prompt.id for prompt in found.prompts] == [
+        "in-a-still-frame-a-stop-sign-8d521e45",
+        "a-bicycle-gliding-through-a-snowy-field-0296bdfb",
+        "a-bird-9e5b3d53",
+        "a-bicycle-gliding-through-a-snowy-field-0296bdfb-2",
+    ]
+    assert [prompt.tags for prompt in found.prompts] == [
+        {"dimension": "temporal_flickering"},
+        {"dimension": "subject_consistency,motion_smoothness"},
+        {"dimension": "object_class", "auxiliary_info": '{"object_class": {"object": "bird"}}'},
+        {"dimension": "dynamic_degree"},
+    ]
+    prints = [partition.fingerprint for partition in found.partitions.values()]
+    assert prints[1] == prints[3]
+    assert len(set(prints)) == 3
+
+
+def test_jsonl_lines(tmp_path):
+    """Empty lines count but hold nothing, a text may hold any line end, nulls are as good as nothing."""
+    text = '\n  \r\n{"prompt": "one\u2028two", "id": 12, "mood": null, "tags": {"a": 1}, "wave": 3}\r\n\n'
+    prompt = only_prompt(load(tmp_path, "2 Späte Spots.jsonl", text))
+    assert (prompt.id, prompt.request.prompt) == ("12", "one\u2028two")
+    assert prompt.tags == {"a": "1", "wave": "3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Launch Spots.jsonl", "launch_spots"), ("2024-spots.jsonl", "set_2024_spots"), ("été.jsonl", "ete")],
+)
+def test_a_table_is_named_after_its_file(tmp_path, name, expected):
+    """A set takes its file's name as far as it can be one."""
+    assert load(tmp_path, name, '{"prompt": "x"}').sets[0].name == expected
+
+
+def test_a_file_name_that_cannot_name_a_set_is_told(tmp_path):
+    """A name without a single usable letter is a problem, not an empty name."""
+    [(_, field, message)] = told(load(tmp_path, "猫.jsonl", '{"prompt": "x"}'))
+    assert (field, message.split(":")[0]) == ("name", "'' cannot be used")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", (None, None, "holds no prompts")),
+        (
+            '{"prompt": "x"}\n\n{"prompt": ',
+            ("line 3", None, "is no valid JSON: Expecting value (line 3, column 12)"),
+        ),
+        ("[1]", ("line 1", None, 'must be an object, such as {"prompt": "..."}')),
+        ('{"a": 1, "a": 2}', ("line 1", None, "is no valid JSON: 'a' stands twice in one object")),
+        ('{"x": ' + "[" * 100_000, ("line 1", None, "is nested too deeply")),
+        ('{"prompt": "x", "a": ' + "[" * 600 + "]" * 600 + "}", (None, None, "is nested too deeply")),
+        ('{"dimension": "x"}', ("line 1", "prompt", "a prompt needs a text")),
+        (
+            '{"prompt": "x", "duration": "5"}',
+            ("line 1", "duration", "'5' is no whole number of seconds from 4 to"),
+        ),
+        (
+            '{"prompt": "x", "id": "a"}\n{"prompt": "y", "id": "a"}',
+            ("line 2 (a)", "id", "'a' stands more than once"),
+        ),
+        (
+            '{"prompt": "x", "mood": "\\ud800"}',
+            ("line 1", "tags.mood", "holds characters that cannot be stored"),
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_jsonl_file(tmp_path, text, expected):
+    """A fault is told with its line."""
+    loaded = load(tmp_path, "a.jsonl", text)
+    assert loaded.sets == ()
+    assert any(
+        (prompt, field) == expected[:2] and message.startswith(expected[2])
+        for prompt, field, message in told(loaded)
+    )
+
+
+def test_csv_cells_become_what_their_column_is(tmp_path):
+    """Numbers, booleans, lists and tags are read from text; empty cells are not given; a BOM is no harm."""
+    text = (
+        "\ufeff prompt ,id,duration,takes,audio,mode,image_urls,video_urls,tags,wave\r\n"
+        f'"A cat, ""quoted""\nand a dog",cat, 6 ,2,TRUE,omni_reference,{PNG} | {PNG},'
+        f'"[""{MP4}""]","{{""a"": 1}}",3\r\n'
+        ",,,,,,,,,\r\n"
+        "A dog\r\n"
+    )
+    [found] = load(tmp_path, "a.csv", text).sets
+    cat, dog = found.prompts
+    assert (cat.id, cat.takes, cat.tags) == ("cat", 2, {"a": "1", "wave": "3"})
+    assert cat.request.prompt == 'A cat, "quoted"\nand a dog'
+    assert (cat.request.duration, cat.request.audio) == (6, True)
+    assert (cat.request.image_urls, cat.request.video_urls) == ((PNG, PNG), (MP4,))
+    assert (dog.request.prompt, dog.request.duration, dog.tags) == ("A dog", 5, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", (None, None, "needs a column named prompt; it has none")),
+        ("text\nA cat\n", (None, None, "needs a column named prompt; it has text")),
+        ("prompt;id\nA cat;b\n", (None, None, "needs a column named prompt; it has prompt;id")),
+        ("prompt,id,id\n", (None, None, "has two columns of one name, or one without a name")),
+        ("prompt,\nx,y\n", (None, None, "has two columns of one name, or one without a name")),
+        ("prompt\n", (None, None, "holds no prompts")),
+        ("prompt\nA cat, a dog\n", ("line 2", None, "has 2 cells for 1 columns; quote texts with commas")),
+        ('prompt\n"A cat\n', (None, None, "is no valid CSV: unexpected end of data (line 2)")),
+        ('prompt\n"A" cat\n', (None, None, "is no valid CSV: ',' expected after '\"' (line 2)")),
+        (
+            "prompt\n" + "x" * 200_000,
+            (None, None, "is no valid CSV: field larger than field limit (131072) (line 2)"),
+        ),
+        ("prompt\nA\0cat\n", ("line 2", "prompt", "holds characters that cannot be sent")),
+        (
+            "prompt,duration\nx,5.5\n",
+            ("line 2", "duration", "'5.5' is no whole number of seconds from 4 to 15"),
+        ),
+        ("prompt,duration\nx,\uff19\n", ("line 2", "duration", "'\uff19' is no whole number of seconds")),
+        (f"prompt,duration\nx,{'9' * 5000}\n", ("line 2", "duration", "'999")),
+        ("prompt,audio\nx,yes\n", ("line 2", "audio", "'yes' is neither true nor false")),
+        ("prompt,tags\nx,spring\n", ("line 2", "tags", "must be names with plain values")),
+        (f"prompt,tags\nx,{'[' * 100_000}\n", ("line 2", "tags", "must be names with plain values")),
+        ("prompt,image_urls\nx,[oops\n", ("line 2", "image_urls", "must be a list of URLs")),
+        ("prompt,image_urls\nx,a.png b.png\n", ("line 2", "image_urls", "number 2 is no http(s) URL")),
+        ("prompt,id\nx,a b\n", ("line 2", "id", "'a b' cannot be used")),
+        ('prompt,mode\n"two\nlines",x\n', ("line 3", "mode", "'x' is none of text_to_video")),
+    ],
+)
+def test_what_is_wrong_with_a_csv_file(tmp_path, text, expected):
+    """A fault is told with the line on which its row ends."""
+    loaded = load(tmp_path, "a.csv", text)
+    assert loaded.sets == ()
+    assert any(
+        (prompt, field) == expected[:2] and message.startswith(expected[2])
+        for prompt, field, message in told(loaded)
+    ), told(loaded)
+
+
+def parquet(**columns) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out)
+    return out.getvalue()
+
+
+def test_parquet_columns_are_fields_and_tags(tmp_path):
+    """Typed columns are used as they are, nulls are not given, structs and maps may hold tags."""
+    content = parquet(
+        prompt=["A cat", "A dog"],
+        id=pa.array([7, None], pa.int64()),
+        duration=pa.array([6.0, None]),
+        takes=pa.array([1, 2], pa.int32()),
+        image_urls=pa.array([[PNG], None]),
+        mode=["omni_reference", None],
+        tags=pa.array([{"a": "x", "b": None}, None]),
+        when=pa.array([datetime(2026, 4, 5, tzinfo=UTC), None]),
+        score=[0.5, None],
+        words=[["x", "y"], None],
+    )
+    [found] = load(tmp_path, "a.parquet", content).sets
+    cat, dog = found.prompts
+    assert (cat.id, cat.request.duration, cat.request.image_urls) == ("7", 6, (PNG,))
+    assert cat.tags == {"a": "x", "when": "2026-04-05 00:00:00+00:00", "score": "0.5", "words": "x,y"}
+    assert (dog.request.duration, dog.request.mode, dog.tags) == (5, "text_to_video", {})
+    tags = pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64()))
+    assert only_prompt(load(tmp_path, "b.parquet", parquet(prompt=["x"], tags=tags))).tags == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no valid Parquet: Parquet file size is 0 bytes"),
+        (b"PAR1 nonsense PAR1", "is no valid Parquet: "),
+        (parquet(text=["x"]), "needs a column named prompt; it has text"),
+        (parquet(prompt=pa.array([], pa.string())), "holds no prompts"),
+        (parquet(prompt=[1]), "a prompt needs a text"),
+        (parquet(prompt=["x"], duration=[5.5]), "5.5 is no whole number of seconds from 4 to 15"),
+    ],
+)
+def test_what_is_wrong_with_a_parquet_file(tmp_path, content, message):
+    """Bytes that are no Parquet, and columns that are no prompts, are told."""
+    [(_, _, said)] = told(load(tmp_path, "a.parquet", content))
+    assert said.startswith(message)
+
+
+def test_two_parquet_columns_of_one_name_are_told(tmp_path):
+    """No column is silently lost."""
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], ["prompt", "prompt"]), out)
+    [(_, _, message)] = told(load(tmp_path, "a.parquet", out.getvalue()))
+    assert message == "has two columns of one name, or one without a name"
+
+
+def test_parquet_without_its_extra_says_what_to_install(tmp_path, monkeypatch):
+    """Where pyarrow is missing the answer is the command that brings it; other files load."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    [(_, _, message)] = told(load(tmp_path, "a.parquet", b""))
+    assert message == "needs pyarrow: pip install 'seedance-dagster[parquet]'"
