@@ -45,8 +45,8 @@ class Worker:
 @asynccontextmanager
 async def working(services: Services, name: str) -> AsyncIterator[Worker]:
     """Hold a worker's lease while the block runs; then release what it holds, also on cancellation."""
-    await in_thread(services.ledger.hold, name, name, seconds=services.policy.lease_s)
     async with services.open_client() as client:
+        await in_thread(services.ledger.hold, name, name, seconds=services.policy.lease_s)
         worker = Worker(name, services, client)
         renewal = asyncio.create_task(_renew(services, name))
         try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 
 import pytest
 
+from seedance_dagster.generation import bridge
 from seedance_dagster.generation.bridge import in_background
 
 
@@ -81,3 +83,71 @@ def test_a_reader_that_stops_reading_does_not_hang():
 
     with in_background(stream) as events:
         assert next(events) == 0
+
+
+def test_events_before_an_error_are_read_before_it():
+    """What happened before a fault is told, then the fault is raised."""
+
+    async def stream():
+        for number in range(200):
+            yield number
+        raise ValueError("broken")
+
+    seen = []
+    with in_background(stream) as events, pytest.raises(ValueError, match="broken"):
+        seen.extend(events)
+    assert seen == list(range(200))
+
+
+def test_a_stream_that_cannot_be_made_is_an_error_to_the_reader():
+    """A fault before the first event reaches the reader as well."""
+
+    def make():
+        raise LookupError("no ledger")
+
+    with in_background(make) as events, pytest.raises(LookupError, match="no ledger"):
+        next(events)
+
+
+def test_a_stream_waits_for_a_reader_that_is_far_behind(monkeypatch):
+    """Not more than so many events are kept unread."""
+    monkeypatch.setattr(bridge, "_UNREAD_EVENTS", 3)
+    made = []
+
+    async def stream():
+        for number in range(50):
+            made.append(number)
+            yield number
+
+    with in_background(stream) as events:
+        for number in events:
+            assert len(made) - number <= 3 + 3  # unread, in hand at both ends, and the next
+    assert made == list(range(50))
+
+
+def test_a_waiting_reader_can_be_interrupted(monkeypatch):
+    """A signal reaches a run that waits for an event, and the engine still cleans up."""
+    monkeypatch.setattr(bridge, "_LOOK_S", 0.01)
+    cleaned = []
+
+    async def stream():
+        try:
+            asyncio.get_running_loop().call_soon(
+                signal.pthread_kill, threading.main_thread().ident, signal.SIGINT
+            )
+            await asyncio.sleep(3600)
+            yield 1
+        finally:
+            cleaned.append("clean")
+
+    def interrupted():
+        with in_background(stream) as events:
+            next(events)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert cleaned == ["clean"]

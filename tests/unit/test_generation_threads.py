@@ -1,10 +1,12 @@
-"""Blocking work from asynchronous code, cancelled while it fails."""
+"""Blocking work from asynchronous code, done, failed or cancelled."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import threading
+
+import pytest
 
 from seedance_dagster.generation.threads import in_thread
 
@@ -30,3 +32,46 @@ async def test_work_that_fails_after_its_cancellation_leaves_nothing_unsaid():
     del waiting
     gc.collect()
     assert said == []
+
+
+async def test_blocking_work_gives_its_result_or_its_error():
+    """What the work returns or raises comes back, and the loop goes on meanwhile."""
+    went_on = threading.Event()
+
+    def work(number: int, *, more: int) -> int:
+        assert went_on.wait(5)
+        return number + more
+
+    doing = asyncio.create_task(in_thread(work, 1, more=2))
+    await asyncio.sleep(0)
+    went_on.set()
+    assert await doing == 3
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(lambda: 1 // 0)
+
+
+async def test_work_that_was_begun_is_finished_before_its_cancellation_is_seen():
+    """A ledger write under way is over when the worker's leases are released."""
+    steps: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def write() -> None:
+        begun.set()
+        go_on.wait()
+        steps.append("written")
+
+    async def worker() -> None:
+        try:
+            await in_thread(write)
+        finally:
+            steps.append("released")
+
+    working = asyncio.create_task(worker())
+    await asyncio.to_thread(begun.wait)
+    working.cancel()
+    await asyncio.sleep(0)
+    assert steps == []
+    go_on.set()
+    await asyncio.wait({working})
+    assert working.cancelled()
+    assert steps == ["written", "released"]
