@@ -36,12 +36,13 @@ def in_background(make: Callable[[], AsyncIterator[Event]]) -> Iterator[Iterator
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
     stop = threading.Event()
     runner = _Runner(make, events, stop)
-    runner.start()
     try:
+        runner.start()
         yield _drain(events, runner)
     finally:
         stop.set()
-        runner.join()
+        if runner.ident is not None:  # an interrupt may come before it was started
+            runner.join()
 
 
 class _Runner(threading.Thread):
