@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from seedance_dagster.api.errors import AuthenticationError, SeedanceError, UnknownPriceError
 from seedance_dagster.api.prices import Estimate
 from seedance_dagster.generation.events import Accepted, Outcome
+from seedance_dagster.generation.reference_facts import KnownFiles
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.acceptance import Asking
 from seedance_dagster.ledger.budgets import Budget
@@ -39,11 +40,12 @@ class AcceptOptions:
 
 @dataclass(frozen=True)
 class Quote:
-    """What one partition would cost and what asking for it would lead to."""
+    """What one partition would cost, what asking for it would lead to, and the order that it may make."""
 
     partition: PromptPartition
     estimate: Estimate
     outcome: Outcome
+    order: NewOrder
 
 
 def quote(
@@ -60,16 +62,19 @@ def quote(
         AcceptError: A price is unknown or the ledger cannot be read.
     """
     options = options or AcceptOptions()
-    estimates = _estimates(services, wanted)
     try:
-        answers = services.ledger.standing(
-            _new_orders(services, wanted, estimates, prompt_set), _asking(options, cause)
-        )
+        known = _known_files(services, wanted)
+        estimates = _estimates(services, wanted, known)
+        orders = [
+            _new_order(services, partition, estimate, prompt_set, known)
+            for partition, estimate in zip(wanted, estimates, strict=True)
+        ]
+        answers = services.ledger.standing(orders, _asking(options, cause))
     except LedgerError as error:
         raise AcceptError(str(error)) from None
     return [
-        Quote(partition, estimate, answer[1] if answer else Outcome.ACCEPTED)
-        for partition, estimate, answer in zip(wanted, estimates, answers, strict=True)
+        Quote(partition, estimate, answer[1] if answer else Outcome.ACCEPTED, order)
+        for partition, estimate, answer, order in zip(wanted, estimates, answers, orders, strict=True)
     ]
 
 
@@ -108,7 +113,7 @@ def accept(
     quotes = quote(services, wanted, prompt_set=prompt_set, options=options, cause=cause)
     if any(each.outcome is Outcome.ACCEPTED for each in quotes):
         _check_ready(services)
-    orders = _new_orders(services, wanted, [each.estimate for each in quotes], prompt_set)
+    orders = [each.order for each in quotes]
     try:
         asking = replace(_asking(options, cause), run_id=run_id, job_name=job_name, run_tags=run_tags or {})
         answers = services.ledger.accept(orders, asking, budgets)
@@ -129,11 +134,18 @@ def _asking(options: AcceptOptions, cause: str) -> Asking:
     )
 
 
-def _estimates(services: Services, wanted: Sequence[PromptPartition]) -> list[Estimate]:
+def _known_files(services: Services, wanted: Sequence[PromptPartition]) -> KnownFiles:
+    # With the preflight switched off nobody has looked lately: what was seen once may have changed.
+    requests = [partition.request for partition in wanted] if services.policy.preflight else []
+    return KnownFiles.of(services.ledger, requests)
+
+
+def _estimates(services: Services, wanted: Sequence[PromptPartition], known: KnownFiles) -> list[Estimate]:
     estimates, unknown = [], []
     for partition in wanted:
+        input_video_s = known.input_video_s(partition.request)
         try:
-            estimates.append(services.prices.estimate(partition.request))
+            estimates.append(services.prices.estimate(partition.request, input_video_s=input_video_s))
         except UnknownPriceError as error:
             unknown.append(f"{partition.key}: {error}")
     if unknown:
@@ -141,23 +153,21 @@ def _estimates(services: Services, wanted: Sequence[PromptPartition]) -> list[Es
     return estimates
 
 
-def _new_orders(
-    services: Services, wanted: Sequence[PromptPartition], estimates: Sequence[Estimate], prompt_set: str
-) -> list[NewOrder]:
-    return [
-        NewOrder(
-            prompt_set=prompt_set,
-            partition=partition.key,
-            fingerprint=partition.fingerprint,
-            request=partition.request.model_dump(mode="json"),
-            estimated_points=estimate.points,
-            price_table=estimate.table,
-            price_formula=estimate.formula,
-            tags=dict(partition.tags),
-            retries=services.policy.attempts - 1,
-        )
-        for partition, estimate in zip(wanted, estimates, strict=True)
-    ]
+def _new_order(
+    services: Services, partition: PromptPartition, estimate: Estimate, prompt_set: str, known: KnownFiles
+) -> NewOrder:
+    return NewOrder(
+        prompt_set=prompt_set,
+        partition=partition.key,
+        fingerprint=partition.fingerprint,
+        request=partition.request.model_dump(mode="json"),
+        estimated_points=estimate.points,
+        price_table=estimate.table,
+        price_formula=estimate.formula,
+        tags=dict(partition.tags),
+        retries=services.policy.attempts - 1,
+        reference_facts=known.told(partition.request),
+    )
 
 
 def _check_ready(services: Services) -> None:

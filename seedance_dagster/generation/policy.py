@@ -20,6 +20,7 @@ class Policy:
         stale_after_s: Seconds after which a task that is still at work is reported.
         attempts: How often vendor trouble may start an order anew, the first time included.
         allow_private_hosts: Download from loopback and private addresses (for the emulator).
+        preflight: Look at reference files before an order is accepted, and believe what is known of them.
         submit_workers: POSTs at once.
         poll_workers: Polls at once.
         collect_workers: Transfers at once; each needs one temporary file of a video's size.
@@ -35,6 +36,7 @@ class Policy:
     stale_after_s: float = 12 * 3600.0
     attempts: int = 2
     allow_private_hosts: bool = False
+    preflight: bool = True
     submit_workers: int = 4
     poll_workers: int = 8
     collect_workers: int = 4
