@@ -1,8 +1,9 @@
 """The sensor: keeps partitions in step, looks at due tasks, and asks for a run when one is worth it."""
 
 import asyncio
+import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -30,6 +31,7 @@ _POLL_BOX_S = 20.0  # nothing new is looked at after it
 _POLL_END_S = 35.0  # what hangs is given up: a tick must end well within Dagster's 60 s
 _STARTING_S = 60.0  # a run requested this recently may not hold its lease yet
 _CHANGES_A_TICK = 300  # each is a write of Dagster's of about 10 ms
+_LEDGER_TAG = "seedance/ledger"
 _PROBLEMS_SAID = 10  # each tick's reason is kept by Dagster
 
 
@@ -77,13 +79,13 @@ def _tick(
     gate = services.gate()
     wanted = demand(work, gate=gate, now=services.clock())
     if wanted.worth_a_run and can_work:
-        if services.ledger.holder(ADVANCE_LEASE) is not None or _on_its_way(context):
+        # One at a time for a ledger; another code location may have one of its own.
+        tags = {_LEDGER_TAG: hashlib.sha256(services.ledger.label.encode()).hexdigest()[:12]}
+        if services.ledger.holder(ADVANCE_LEASE) is not None or _on_its_way(context, tags):
             said.append("a run advances the generations already")
         else:
-            request = dg.RunRequest(
-                tags={"seedance/submit": str(wanted.submit), "seedance/collect": str(wanted.collect)}
-            )
-            return dg.SensorResult(run_requests=[request])
+            tags |= {"seedance/submit": str(wanted.submit), "seedance/collect": str(wanted.collect)}
+            return dg.SensorResult(run_requests=[dg.RunRequest(tags=tags)])
     said += _waiting_for(work, gate)
     return dg.SkipReason("; ".join(said))
 
@@ -99,8 +101,8 @@ async def _poll(services: Services) -> list[str]:
     return list(report.troubles[:5])
 
 
-def _on_its_way(context: dg.SensorEvaluationContext) -> bool:
-    """Whether a run was asked for that does not hold its lease yet.
+def _on_its_way(context: dg.SensorEvaluationContext, tags: Mapping[str, str]) -> bool:
+    """Whether a run with these tags was asked for that does not hold its lease yet.
 
     A queued run will start; one that was killed, started forever to Dagster, is no obstacle for long.
     """
@@ -111,8 +113,8 @@ def _on_its_way(context: dg.SensorEvaluationContext) -> bool:
     ]
     lately = datetime.now(UTC) - timedelta(seconds=_STARTING_S)
     filters = (
-        dg.RunsFilter(job_name=ADVANCE_JOB, statuses=[dg.DagsterRunStatus.QUEUED]),
-        dg.RunsFilter(job_name=ADVANCE_JOB, statuses=starting, created_after=lately),
+        dg.RunsFilter(job_name=ADVANCE_JOB, tags=tags, statuses=[dg.DagsterRunStatus.QUEUED]),
+        dg.RunsFilter(job_name=ADVANCE_JOB, tags=tags, statuses=starting, created_after=lately),
     )
     return any(context.instance.get_run_records(each, limit=1) for each in filters)
 
@@ -125,14 +127,18 @@ def _left_out(errors: Sequence[Problem]) -> str:
 
 def _waiting_for(work: Actionable, gate: Gate) -> list[str]:
     said = list(gate.reasons)
-    if work.to_submit:
-        said.append(f"{work.to_submit} orders are queued")
-    if work.at_vendor:
-        said.append(f"{work.at_vendor} tasks are at the vendor")
-    if work.uncertain:
-        said.append(f"{work.uncertain} of them are uncertain: their POST had no clear answer")
-    if work.to_collect:
-        said.append(f"{work.to_collect} videos wait to be collected")
+    for count, one, many in (
+        (work.to_submit, "order is queued", "orders are queued"),
+        (work.at_vendor, "task is at the vendor", "tasks are at the vendor"),
+        (
+            work.uncertain,
+            "of them is uncertain: its POST had no clear answer",
+            "of them are uncertain: their POSTs had no clear answer",
+        ),
+        (work.to_collect, "video waits to be collected", "videos wait to be collected"),
+    ):
+        if count:
+            said.append(f"{count} {one if count == 1 else many}")
     if work.next_due_at is not None and work.at_vendor:
         said.append(f"next look at {work.next_due_at:%H:%M:%S} UTC")
     return said or ["nothing is ordered"]

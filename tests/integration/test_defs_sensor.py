@@ -43,14 +43,23 @@ def test_queued_orders_are_worth_a_run_and_no_cursor_is_kept(location):
 
 def test_one_run_at_a_time(location, monkeypatch):
     """While a run that was asked for starts up none is asked for; a killed one is no obstacle for long."""
+    [request] = location.tick().run_requests
     job = location.defs.resolve_job_def(ADVANCE_JOB)
-    run = location.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    elsewhere = request.tags | {"seedance/ledger": "another team's"}
+    runs = [
+        location.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        for tags in (elsewhere, request.tags)
+    ]
     try:
-        assert "a run advances the generations already; 1 orders are queued" in location.skipped()
-        monkeypatch.setattr(sensor, "_STARTING_S", 0.0)  # as if it had been asked for long ago
+        assert "a run advances the generations already; 1 order is queued" in location.skipped()
+        with monkeypatch.context() as patch:
+            patch.setattr(sensor, "_STARTING_S", 0.0)  # as if it had been asked for long ago
+            assert isinstance(location.tick(), dg.SensorResult)
+        location.instance.delete_run(runs.pop().run_id)
         assert isinstance(location.tick(), dg.SensorResult)
     finally:
-        location.instance.delete_run(run.run_id)
+        for run in runs:
+            location.instance.delete_run(run.run_id)
 
 
 def test_a_run_in_dagsters_queue_is_waited_for(location, monkeypatch):
