@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.api.prices import points_to_usd
-from seedance_dagster.api.wire import HistoryRow, Task
+from seedance_dagster.api.wire import AccountInfo, HistoryRow
 from seedance_dagster.generation.gate import CREDITS, PLAN_LIMIT
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.threads import in_thread
@@ -16,15 +17,19 @@ from seedance_dagster.ledger.flows import Flow
 
 _BALANCE, _BALANCE_OUTFLOW = "balance", "balance_outflow"
 _CREDITS_PAUSE = timedelta(minutes=2)  # renewed by every look that still finds too little
+_PATIENCE_S = 10.0  # there is work to be done beside asking
+
+
+class OrdersMovedError(Exception):
+    """Orders moved while the balance was read, so it proves nothing this time."""
 
 
 async def learn_account(worker: Worker) -> None:
     """Ask for limit and balance, for all processes; an account page that is down changes nothing."""
     services = worker.services
     before = await in_thread(services.ledger.flow)
-    try:
-        account = await worker.client.account()
-    except SeedanceError:
+    account = await _ask(worker)
+    if account is None:
         return
     if account.max_concurrent_tasks is not None:
         await in_thread(services.ledger.learn, {PLAN_LIMIT: account.max_concurrent_tasks})
@@ -33,34 +38,43 @@ async def learn_account(worker: Worker) -> None:
         await in_thread(_note_balance, services, account.points_remaining, before)
 
 
-async def unexplained_points(
-    worker: Worker, strangers: Sequence[Task], other_rows: Sequence[HistoryRow] = ()
-) -> int | None:
+async def unexplained_points(worker: Worker, strangers: Sequence[HistoryRow]) -> int | None:
     """Points that left the account for no task that is known: what a task nobody found may hold.
 
     Args:
         worker: The worker that asks.
         strangers: Tasks in the vendor's history that no order owns; what they took is explained.
-        other_rows: The same of tasks that were not read one by one.
 
     Returns:
-        The points, negative after a payment into the account; None when the account does not tell.
+        The points; None when the numbers prove nothing: the account does not tell, or there is more than
+        there should be, such as after a payment into it.
+
+    Raises:
+        OrdersMovedError: The numbers must be looked at again.
     """
     ledger = worker.services.ledger
     noted = await in_thread(ledger.learned, _BALANCE, _BALANCE_OUTFLOW)
-    try:
-        left = (await worker.client.account()).points_remaining
-    except SeedanceError:
+    before = await in_thread(ledger.flow)
+    account = await _ask(worker)
+    if account is None or account.points_remaining is None or len(noted) < 2:  # noqa: PLR2004  noted together
         return None
-    if left is None or len(noted) < 2:  # noqa: PLR2004  both numbers are noted together
-        return None
+    if before.claimed or await in_thread(ledger.flow) != before:
+        raise OrdersMovedError
     balance, outflow = noted[_BALANCE], noted[_BALANCE_OUTFLOW]
-    # Read after the balance: what was recorded meanwhile explains more, never less.
-    explained = (await in_thread(ledger.flow)).outflow - outflow.value
-    taken = [(task.created_at, max(task.points_held, task.points_charged or 0)) for task in strangers]
-    taken += [(row.created_at, row.points or 0) for row in other_rows]
-    explained += sum(points for made_at, points in taken if made_at is not None and made_at >= balance.at)
-    return balance.value - left - explained
+    explained = before.outflow - outflow.value
+    explained += sum(
+        row.points or 0 for row in strangers if row.created_at is not None and row.created_at >= balance.at
+    )
+    unexplained = balance.value - account.points_remaining - explained
+    return unexplained if unexplained >= 0 else None
+
+
+async def _ask(worker: Worker) -> AccountInfo | None:
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await worker.client.account()
+    except (SeedanceError, TimeoutError):
+        return None
 
 
 def _heed_balance(services: Services, points: int) -> None:
@@ -77,5 +91,5 @@ def _heed_balance(services: Services, points: int) -> None:
 
 def _note_balance(services: Services, points: int, before: Flow) -> None:
     """Remember the balance, if no task can have been made unseen while it was read."""
-    if before.in_doubt == 0 and services.ledger.flow() == before:
+    if not before.claimed + before.uncertain and services.ledger.flow() == before:
         services.ledger.learn({_BALANCE: points, _BALANCE_OUTFLOW: before.outflow})

@@ -11,8 +11,6 @@ from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.schema import orders
 
-_IN_DOUBT = (State.CLAIMED, State.UNCERTAIN)
-
 
 @dataclass(frozen=True)
 class Flow:
@@ -20,12 +18,14 @@ class Flow:
 
     Attributes:
         outflow: Points held and charged for all known tasks.
-        in_doubt: Orders that may have a task nobody knows yet.
+        claimed: Orders whose POST is on its way; the vendor may hold points for them already.
+        uncertain: Orders whose POST had no clear answer; likewise.
         last_claim: When an order was last claimed (UTC).
     """
 
     outflow: int
-    in_doubt: int
+    claimed: int
+    uncertain: int
     last_claim: datetime | None
 
 
@@ -34,16 +34,19 @@ class Flows(LedgerBase):
 
     def flow(self) -> Flow:
         """Money on its way."""
-        held = sa.case((orders.c.state == State.SUBMITTED, orders.c.points_held), else_=0)
+        # Once the vendor has charged for a task it holds nothing for it any more.
+        charged = sa.func.coalesce(orders.c.points_charged, 0)
+        held = sa.and_(orders.c.state == State.SUBMITTED, charged == 0)
+        taken = sa.case((held, sa.func.coalesce(orders.c.points_held, 0)), else_=charged)
         query = sa.select(
-            sa.func.coalesce(sa.func.sum(held), 0)
-            + sa.func.coalesce(sa.func.sum(sa.func.coalesce(orders.c.points_charged, 0)), 0),
-            sa.func.coalesce(sa.func.sum(sa.case((orders.c.state.in_(_IN_DOUBT), 1), else_=0)), 0),
+            sa.func.coalesce(sa.func.sum(taken), 0),
+            sa.func.count().filter(orders.c.state == State.CLAIMED),
+            sa.func.count().filter(orders.c.state == State.UNCERTAIN),
             sa.func.max(orders.c.claimed_at),
         )
         with self._database.reading() as connection:
-            outflow, in_doubt, last_claim = connection.execute(query).one()
-        return Flow(int(outflow), int(in_doubt), last_claim)
+            outflow, claimed, uncertain, last_claim = connection.execute(query).one()
+        return Flow(int(outflow), int(claimed), int(uncertain), last_claim)
 
     def refusals_since(self, start: datetime) -> int:
         """How many orders were refused for their content since a time."""

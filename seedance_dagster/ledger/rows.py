@@ -59,7 +59,7 @@ def move(
 
     Args:
         connection: A writing transaction.
-        order: The order as last read; its state and lease must not have changed since.
+        order: The order as last read; its state, claim and lease must not have changed since.
         to: The next state.
         actor: Who does it, for the journal.
         at: When, UTC.
@@ -79,6 +79,7 @@ def move(
             orders.c.order_id == order.order_id,
             orders.c.state == order.state,
             orders.c.lease_owner.is_not_distinct_from(order.lease_owner),
+            orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
         )
         .values(state=to, **{"lease_owner": None, **changes})
         .returning(orders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -13,6 +14,21 @@ from seedance_dagster.ledger.rows import to_order
 from seedance_dagster.ledger.schema import orders
 
 _CHUNK = 500  # ids asked for at once, well under SQLite's limit of bound parameters
+
+
+@dataclass(frozen=True)
+class KnownTask:
+    """A task that an order owns.
+
+    Attributes:
+        task_id: The vendor's id.
+        made_at: When the vendor made it (UTC).
+        followed: True while nobody saw its end.
+    """
+
+    task_id: str
+    made_at: datetime
+    followed: bool
 
 
 class Settling(LedgerBase):
@@ -28,17 +44,20 @@ class Settling(LedgerBase):
                 found.update(str(task_id) for task_id in connection.scalars(query))
         return found
 
-    def tasks_made(self, start: datetime, end: datetime) -> dict[str, State]:
-        """Tasks known to have been made in a span of time, with their orders' states."""
-        query = sa.select(orders.c.task_id, orders.c.state).where(
-            orders.c.task_id.is_not(None), orders.c.vendor_created_at.between(start, end)
-        )
+    def tasks_since(self, start: datetime) -> list[KnownTask]:
+        """Tasks of orders that the vendor made since a time."""
+        query = sa.select(
+            orders.c.task_id, orders.c.vendor_created_at, orders.c.state, orders.c.vendor_ended_at
+        ).where(orders.c.task_id.is_not(None), orders.c.vendor_created_at >= start)
         with self._database.reading() as connection:
-            return {str(task_id): State(state) for task_id, state in connection.execute(query)}
+            return [
+                KnownTask(task_id, made_at, state == State.SUBMITTED and ended_at is None)
+                for task_id, made_at, state, ended_at in connection.execute(query)
+            ]
 
-    def still_absent(self, order: Order, *, due_at: datetime, read_at: datetime) -> Order:
+    def still_absent(self, order: Order, *, due_at: datetime, since: datetime) -> Order:
         """Note that the vendor's history was read cleanly without a task for an uncertain order."""
-        return self._note(order, due_at, order.absent_since or read_at, order.error_message)
+        return self._note(order, due_at, since, order.error_message)
 
     def still_unknown(self, order: Order, *, due_at: datetime, reason: str) -> Order:
         """Note that the history could not be read or is ambiguous: the clean readings start anew."""
@@ -50,7 +69,12 @@ class Settling(LedgerBase):
         with self._database.writing() as connection:
             connection.execute(
                 orders.update()
-                .where(orders.c.order_id == order.order_id, orders.c.state == State.UNCERTAIN)
+                .where(
+                    orders.c.order_id == order.order_id,
+                    orders.c.state == State.UNCERTAIN,
+                    # Of this claim: what was read before a later one says nothing about it.
+                    orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
+                )
                 .values(due_at=due_at, absent_since=absent_since, error_message=reason)
             )
             row = connection.execute(sa.select(orders).where(orders.c.order_id == order.order_id)).one()
