@@ -25,6 +25,7 @@ from seedance_dagster.ledger.order import Order, State
 _LAG = timedelta(minutes=2)  # until the history should list a task
 _LOOK_AGAIN = timedelta(seconds=60)
 _WRONG_CLOCK = timedelta(days=1)  # a task that a clock wrong by hours puts elsewhere must not seem absent
+_DOUBTFUL = "a task without an order has the same text but other parameters, or was made before the order"
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,7 @@ async def _settle(worker: Worker, orders: Sequence[Order], reading: Reading) -> 
             elif reading.doubt is not None:
                 settled["uncertain"].append(await _unknown(worker, order, reading.doubt))
             elif order.order_id in matches.doubtful:
-                why = "a task without an order has the same text but other parameters, or was made before the order"
-                settled["uncertain"].append(await _unknown(worker, order, why))
+                settled["uncertain"].append(await _unknown(worker, order, _DOUBTFUL))
             else:
                 absent.append(order)
         except (StaleOrderError, TaskOwnedError):
