@@ -15,6 +15,7 @@ import boto3
 import httpx
 import pytest
 import stamina
+from file_host import FileHost, running_file_host
 from pydantic import SecretStr
 
 from seedance_dagster.api import SeedanceClient
@@ -128,6 +129,13 @@ def open_store(server: S3Service, bucket: str, prefix: str) -> VideoStore:
         region_name=environ["AWS_REGION"],
     )
     return VideoStore(client, bucket, prefix)
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[FileHost]:
+    """A file host that may do anything, for all tests of a process."""
+    with running_file_host() as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
 import hashlib
-import http.server
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 
 import pytest
+from file_host import MP4
 
 from seedance_dagster.generation import links
-from seedance_dagster.generation.download import Downloaded, DownloadError, DownloadLimits, download_video
+from seedance_dagster.generation.download import DownloadError
 
 pytestmark = pytest.mark.integration
-
-MP4 = b"\x00\x00\x00\x18ftypisom" + b"\0" * 1000
-VIDEO = {"Content-Type": "video/mp4"}
-ANSWERS = {
-    "/good": (200, VIDEO, MP4),
-    "/octets": (200, {"Content-Type": "binary/octet-stream"}, MP4),
-    "/big": (200, VIDEO, MP4 * 50),
-    "/page": (200, {"Content-Type": "text/html"}, b"<html>"),
-    "/picture": (200, {"Content-Type": "image/heic"}, MP4),
-    "/json": (200, {"Content-Type": "application/json; charset=utf-8"}, b"{}"),
-    "/nothing": (200, VIDEO, b""),
-    "/tiny": (200, VIDEO, b"ab"),
-    "/no-mp4": (200, VIDEO, b"PNG" * 100),
-    "/packed": (200, VIDEO | {"Content-Encoding": "gzip"}, gzip.compress(MP4)),
-    "/gone": (404, {}, b""),
-    "/forbidden": (403, {}, b""),
-    "/over": (410, {}, b""),
-    "/broken": (500, {}, b""),
-    "/part": (206, VIDEO, MP4),
-    "/to-good": (302, {"Location": "/good"}, b""),
-    "/to-gone": (307, {"Location": "/gone"}, b""),
-    "/to-nowhere": (302, {}, b""),
-    "/to-garbage": (302, {"Location": "http://[::1"}, b""),
-    "/loop": (302, {"Location": "/loop"}, b""),
-    "/to-file": (302, {"Location": "file:///etc/passwd"}, b""),
-    "/to-ftp": (301, {"Location": "ftp://127.0.0.1/x"}, b""),
-    "/to-metadata": (302, {"Location": "http://169.254.169.254/latest/meta-data/"}, b""),
-    "/to-decimal": (302, {"Location": "//2130706433/good"}, b""),
-    "/to-name": (302, {"Location": "http://inside.example/good"}, b""),
-    "/to-user": (302, {"Location": "http://user:secret@example.com/good"}, b""),
-    "/cut": (200, VIDEO | {"Content-Length": "100000"}, MP4),
-    "/still": (200, VIDEO | {"Content-Length": "100000"}, MP4),
-    "/endless": (200, VIDEO | {"Content-Length": ""}, MP4),
-    "/drip": (200, VIDEO | {"Content-Length": ""}, MP4),
-}
-
 
 # Brings a small file from the host to the store, then a large one; says the most memory used after each.
 BRING = """
@@ -78,65 +38,6 @@ def bring(size):
 bring(20_000_000)
 bring(200_000_000)
 """
-
-
-class FileHost(http.server.ThreadingHTTPServer):
-    """A file host that answers as told, and what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answering)
-        self.over = threading.Event()
-        self.asked: list[dict[str, str]] = []
-
-    async def get(self, link: str, path, *, allow_private_hosts: bool = True, **limits) -> Downloaded:
-        limits = {"total_timeout_s": 10.0, "allow_private_hosts": allow_private_hosts} | limits
-        link = f"http://127.0.0.1:{self.server_port}{link}" if link.startswith("/") else link
-        return await download_video(link, path, limits=DownloadLimits(**limits))
-
-
-class Answering(http.server.BaseHTTPRequestHandler):
-    server: FileHost
-
-    def do_GET(self):
-        self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
-        size = int(self.path.partition("/sized/")[2] or 0)
-        status, headers, body = ANSWERS.get(self.path, (200, VIDEO | {"Content-Length": str(size)}, MP4))
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
-            if value:
-                self.send_header(name, value)
-        self.end_headers()
-        with contextlib.suppress(ConnectionError):
-            self.wfile.write(body)
-            self.go_on(size)
-
-    def go_on(self, size: int):
-        over, left = self.server.over, size - len(MP4)
-        while left > 0:
-            left -= self.wfile.write(bytes(min(left, 1 << 20)))
-        if self.path == "/still":
-            over.wait(5)
-        while self.path == "/endless" and not over.is_set():
-            self.wfile.write(bytes(65536))
-        while self.path == "/drip" and not over.wait(0.02):
-            self.wfile.write(MP4[:1] * 20)
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[FileHost]:
-    """The file host, for all tests of this file."""
-    with FileHost() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server
-        server.over.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("link", ["/good", "/to-good", "/octets"])
@@ -262,7 +163,7 @@ def test_memory_does_not_grow_with_the_file(host, s3_server, tmp_path):
     script = tmp_path / "bring.py"
     script.write_text(BRING)
     environ = os.environ | s3_server.environ | {"PYTHONWARNINGS": "error"}
-    command = [sys.executable, script, f"http://127.0.0.1:{host.server_port}/sized/", tmp_path / "video.mp4"]
+    command = [sys.executable, script, f"{host.url}/sized/", tmp_path / "video.mp4"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     small, large = map(int, done.stdout.split())
