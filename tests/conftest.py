@@ -10,8 +10,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 from seedance_dagster.ledger import Ledger, NewOrder
+
+# The same examples in every run, however slow the machine is at the moment.
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 
 class Clock:

@@ -1,0 +1,94 @@
+"""Files of anything at all: loading gives sets or problems, and never raises."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from prompts_support import LIMITS, PRICES
+
+from seedance_dagster.prompts import format_problems
+from seedance_dagster.prompts.assembly import PROMPT_FIELDS
+from seedance_dagster.prompts.loading import _load
+
+SET_FIELDS = ("name", "prompts", "defaults", "budget_usd")
+SUFFIXES = st.sampled_from([".yaml", ".json", ".jsonl", ".csv", ".parquet"])
+any_text = st.text(st.characters(exclude_categories=()), max_size=20)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | any_text
+    | st.sampled_from(
+        ["A cat in @image1", "omni_reference", "first_last_frames", "https://x.example/a.png", "16:9"]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=2),
+    max_leaves=5,
+)
+nearly = st.fixed_dictionaries(
+    {"prompt": any_text},
+    optional={
+        "id": any_text | st.integers(),
+        "takes": st.integers(1, 3),
+        "tags": st.dictionaries(any_text, any_text | st.floats(), max_size=2),
+        "duration": st.integers(4, 15) | values,
+        "aspect_ratio": st.sampled_from(LIMITS.aspect_ratios) | values,
+    },
+)
+prompts = nearly | st.dictionaries(st.sampled_from(PROMPT_FIELDS) | any_text, values, max_size=6)
+documents = (
+    st.fixed_dictionaries(
+        {
+            "name": st.just("a") | values,
+            "prompts": st.lists(nearly, max_size=1) | st.lists(prompts, max_size=3) | values,
+        },
+        optional={"defaults": prompts | values, "budget_usd": values, "x": values},
+    )
+    | values
+)
+syntax = st.text("ab1:- \n{}[]&*!|>'\"#%@,?~.<0xe=\\\t", max_size=60).map(str.encode)
+
+
+def check(suffix: str, content: bytes) -> None:
+    found, problems = _load(f"a{suffix}", suffix, content, LIMITS, PRICES)
+    errors = [each for each in problems if each.severity == "error"]
+    assert (found is None) == bool(errors)
+    report = format_problems(problems)
+    assert len(report.split("\n")) == max(1, len(problems))
+    report.encode()
+    if found is not None:
+        for partition in found.partitions.values():
+            json.dumps([partition.request.to_wire(), partition.tags], ensure_ascii=False).encode()
+
+
+@given(SUFFIXES, st.binary(max_size=80) | syntax)
+def test_any_bytes(suffix, content):
+    """Bytes that nobody wrote as prompts are told as such."""
+    check(suffix, content)
+
+
+@given(documents)
+def test_any_document(document):
+    """Whatever JSON says, each prompt of a set that loads can be sent and stored."""
+    check(".json", json.dumps(document).encode())
+
+
+@given(st.lists(nearly | st.builds(dict, nearly, x=values), max_size=2) | st.lists(prompts, max_size=3))
+def test_any_rows(rows):
+    """Whatever rows say, each prompt of a set that loads can be sent and stored."""
+    check(".jsonl", "\n".join(map(json.dumps, rows)).encode())
+
+
+@given(documents)
+def test_any_yaml(document):
+    """Whatever YAML says, each prompt of a set that loads can be sent and stored."""
+    check(".yaml", yaml.dump(document, allow_unicode=False).encode("utf-8", "replace"))
+
+
+@given(st.lists(st.lists(st.sampled_from(PROMPT_FIELDS) | any_text, max_size=5), max_size=4))
+def test_any_cells(rows):
+    """Whatever cells say, each prompt of a set that loads can be sent and stored."""
+    check(".csv", "\n".join(["prompt,id", *(",".join(row) for row in rows)]).encode("utf-8", "replace"))

@@ -1,0 +1,220 @@
+"""Where prompt sets come from: files, folders and S3."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import botocore.exceptions
+import pytest
+from prompts_support import load, told
+
+from seedance_dagster.prompts import load_prompt_sets, loading
+
+GOOD = "{name: %s, prompts: [{prompt: x}]}"
+ENDINGS = "files end in .yaml, .yml, .json, .jsonl, .csv, .parquet"
+
+
+def names(loaded) -> list[str]:
+    return [each.name for each in loaded.sets]
+
+
+def test_a_folder_gives_all_its_sound_sets(tmp_path):
+    """Sets are found by their files' endings, not in subfolders, not hidden; a broken file stops no other."""
+    (tmp_path / "b.yaml").write_text(GOOD % "b")
+    (tmp_path / "a.YML").write_text(GOOD % "a")
+    (tmp_path / "c.csv").write_text("prompt\nx\n")
+    (tmp_path / "broken.yaml").write_text("{name: z")
+    (tmp_path / "faulty.yaml").write_text("{name: y, prompts: [{prompt: x, duration: 3}]}")
+    (tmp_path / ".hidden.yaml").write_text("{name: z")
+    (tmp_path / "README.md").write_text("# Sets")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "d.yaml").write_text(GOOD % "d")
+    loaded = load_prompt_sets(tmp_path)
+    assert names(loaded) == ["a", "b", "c"]
+    assert {Path(each.source).name for each in loaded.errors} == {"broken.yaml", "faulty.yaml"}
+    assert loaded.sets[1].source == str(tmp_path / "b.yaml")
+
+
+def test_a_name_belongs_to_one_file(tmp_path):
+    """The second file of a name is told with the first, which is used."""
+    (tmp_path / "1.yaml").write_text(GOOD % "spots")
+    (tmp_path / "spots.jsonl").write_text('{"prompt": "y"}')
+    loaded = load_prompt_sets(tmp_path)
+    assert loaded.sets[0].source.endswith("1.yaml")
+    [problem] = loaded.problems
+    assert (problem.field, problem.message) == (
+        "name",
+        f"the set 'spots' stands in {tmp_path}/1.yaml already",
+    )
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("nowhere", "there is no such file or folder"),
+        ("a\0b", "there is no such file or folder"),
+        ("x" * 300, "cannot be read: File name too long"),
+        ("empty", f"no prompt set here; {ENDINGS}"),
+        ("note.txt", f"no prompt set here; {ENDINGS}"),
+        ("folder.yaml/", "is no file"),
+        ("pipe.csv", "is no file"),
+        ("gone.yaml", "there is no such file or folder"),
+        ("latin.yaml", "is no UTF-8 text (byte 6)"),
+    ],
+)
+def test_a_place_without_prompt_sets_is_told(tmp_path, location, message):
+    """What cannot be found or read is a problem, never an error and never a wait."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "note.txt").write_text("x")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "folder.yaml" / "inner.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "gone.yaml").symlink_to("nowhere.yaml")
+    (tmp_path / "latin.yaml").write_bytes("name: ä".encode("latin-1"))
+    loaded = load_prompt_sets(f"{tmp_path}/{location}")
+    assert (loaded.sets, [each[2] for each in told(loaded)]) == ((), [message])
+
+
+def test_what_cannot_be_opened_is_told(tmp_path, monkeypatch):
+    """Missing permissions are told for the folder or the file, in the system's words."""
+    (tmp_path / "a.yaml").write_text(GOOD % "a")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.iterdir", refuse)
+        assert told(load_prompt_sets(tmp_path)) == [(None, None, "cannot be read: Permission denied")]
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    assert told(load_prompt_sets(tmp_path)) == [(None, None, "cannot be read: Permission denied")]
+
+
+def test_sizes_are_bounded(tmp_path, monkeypatch):
+    """A file or a set beyond all reason is told instead of being read."""
+    monkeypatch.setattr(loading, "_MAX_PROMPTS", 2)
+    rows = '{"prompt": "x"}\n' * 3
+    assert told(load(tmp_path, "a.jsonl", rows)) == [(None, None, "holds 3 prompts; at most 2 make a set")]
+    monkeypatch.setattr(loading, "_MAX_FILE_BYTES", 10)
+    assert told(load(tmp_path, "a.jsonl", rows)) == [(None, None, "is larger than 10 bytes")]
+
+
+def test_a_file_name_that_is_no_text_can_be_told(tmp_path):
+    """A name in another encoding is shown as far as it can be."""
+    (tmp_path / os.fsdecode(b"\xff.yaml")).write_text(GOOD % "a")
+    [found] = load_prompt_sets(tmp_path).sets
+    assert found.source == f"{tmp_path}/\ufffd.yaml"
+
+
+class Bucket:
+    """S3 as far as loading uses it: pages of keys, and objects that may fail."""
+
+    def __init__(self, objects, *, fails=None, page=2):
+        self._objects, self._fails, self._page = objects, fails, page
+        self.asked = []
+
+    def get_paginator(self, name):
+        assert name == "list_objects_v2"
+        return self
+
+    def paginate(self, *, Bucket, Prefix, Delimiter):  # noqa: N803  boto3's names
+        self.asked.append((Bucket, Prefix))
+        if self._fails:
+            raise self._fails
+        found = sorted(key for key in self._objects if key.startswith(Prefix))
+        direct = [key for key in found if Delimiter not in key.removeprefix(Prefix)]
+        yield {}
+        for start in range(0, len(direct), self._page):
+            part = direct[start : start + self._page]
+            yield {"Contents": [{"Key": key, "Size": len(self._objects[key])} for key in part]}
+
+    def get_object(self, *, Bucket, Key):  # noqa: N803  boto3's names
+        content = self._objects[Key]
+        if content == b"secret":
+            raise client_error("AccessDenied", "GetObject")
+        return {"Body": io.BytesIO(content)}
+
+
+def client_error(code, operation):
+    error = {"Error": {"Code": code, "Message": "refused"}}
+    return botocore.exceptions.ClientError(error, operation)
+
+
+OBJECTS = {
+    "sets/a.yaml": (GOOD % "a").encode(),
+    "sets/b.json": b'{"name": "b", "prompts": [{"prompt": "x"}]}',
+    "sets/c.csv": b"prompt\nx\n",
+    "sets/note.txt": b"x",
+    "sets/more/d.yaml": (GOOD % "d").encode(),
+    "sets/a.yaml.yaml": (GOOD % "aa").encode(),
+    "odd/#1 sets?/e.yaml": (GOOD % "e").encode(),
+    "f.yaml": (GOOD % "f").encode(),
+}
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("s3://bucket/sets", ["a", "aa", "b", "c"]),
+        ("s3://bucket/sets/", ["a", "aa", "b", "c"]),
+        ("s3://bucket/sets/a.yaml", ["a"]),
+        ("s3://bucket/odd/#1 sets?", ["e"]),
+        ("s3://bucket", ["f"]),
+        ("s3://bucket/", ["f"]),
+    ],
+)
+def test_sets_in_s3(location, expected):
+    """An object or all objects directly under a prefix, over all pages of the listing."""
+    bucket = Bucket(OBJECTS)
+    loaded = load_prompt_sets(location, s3_client=bucket)
+    assert (names(loaded), loaded.problems) == (expected, ())
+    assert bucket.asked[0][0] == "bucket"
+    assert loaded.sets[0].source.startswith("s3://bucket/")
+
+
+def test_an_object_that_cannot_be_read_stops_no_other(monkeypatch):
+    """A refused or too large object is told with its URI, the other sets still load."""
+    monkeypatch.setattr(loading, "_MAX_FILE_BYTES", 1000)
+    objects = {"a.yaml": b"secret", "b.yaml": b"x" * 1001, "c.yaml": (GOOD % "c").encode()}
+    loaded = load_prompt_sets("s3://bucket", s3_client=Bucket(objects))
+    assert names(loaded) == ["c"]
+    assert [str(each) for each in loaded.problems] == [
+        f"s3://bucket/a.yaml: cannot be read from S3: {client_error('AccessDenied', 'GetObject')}",
+        "s3://bucket/b.yaml: is larger than 1000 bytes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "message"),
+    [
+        (Bucket({}), f"no prompt set here; {ENDINGS}"),
+        (Bucket({"a.yaml.yaml": b""}), f"no prompt set here; {ENDINGS}"),
+        (
+            Bucket({}, fails=client_error("NoSuchBucket", "ListObjectsV2")),
+            f"cannot be read from S3: {client_error('NoSuchBucket', 'ListObjectsV2')}",
+        ),
+        (
+            Bucket({}, fails=botocore.exceptions.NoCredentialsError()),
+            "cannot be read from S3: Unable to locate credentials",
+        ),
+        (
+            Bucket({}, fails=botocore.exceptions.EndpointConnectionError(endpoint_url="http://x.example")),
+            'cannot be read from S3: Could not connect to the endpoint URL: "http://x.example"',
+        ),
+    ],
+)
+def test_a_bucket_without_prompt_sets_is_told(bucket, message):
+    """A missing bucket, missing credentials or an empty prefix is one problem."""
+    assert told(load_prompt_sets("s3://bucket/a.yaml", s3_client=bucket)) == [(None, None, message)]
+
+
+@pytest.mark.parametrize("location", ["s3://", "s3:///sets", "s3://[bad", "s3://not a bucket/x"])
+def test_a_location_that_is_none_is_told(location, monkeypatch):
+    """What names no bucket is refused by boto3's own check, before any request."""
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
+    [(_, _, message)] = told(load_prompt_sets(location))
+    assert message.startswith("cannot be read from S3: ")
