@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from seedance_dagster.emulator import api, control, files
+from seedance_dagster.emulator import api, control, files, reference_files
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.replies import envelope
 from seedance_dagster.emulator.settings import EmulatorSettings
@@ -44,7 +44,7 @@ def create_app(
             emulator.close()
 
     app = Starlette(
-        routes=[*api.ROUTES, *files.ROUTES, *control.ROUTES],
+        routes=[*api.ROUTES, *files.ROUTES, *reference_files.ROUTES, *control.ROUTES],
         lifespan=lifespan,
         exception_handlers={HTTPException: _unknown_path},
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -33,16 +34,28 @@ _WITHOUT_FILE: dict[str | None, Callable[[str], Response]] = {
 }
 
 
-async def get_file(request: Request) -> Response:
+Handler = Callable[[Request, Emulator], Awaitable[Response]]
+
+
+def file_call(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Make a handler a call of the file host: counted, watched for the API key, subject to outages."""
+
+    @functools.wraps(handler)
+    async def call(request: Request) -> Response:
+        emulator: Emulator = request.app.state.emulator
+        now = emulator.vendor.now()
+        emulator.traffic.count("files", now)
+        if carries_key(request, emulator.settings.api_key.get_secret_value()):
+            emulator.leak(request.url.path)
+        outage = emulator.traffic.outage_hits("files", now)
+        return broken(outage, emulator) if outage is not None else await handler(request, emulator)
+
+    return call
+
+
+@file_call
+async def get_file(request: Request, emulator: Emulator) -> Response:
     """GET /ephemeral/<token>.mp4."""
-    emulator: Emulator = request.app.state.emulator
-    now = emulator.vendor.now()
-    emulator.traffic.count("files", now)
-    if carries_key(request, emulator.settings.api_key.get_secret_value()):
-        emulator.leak(request.url.path)
-    outage = emulator.traffic.outage_hits("files", now)
-    if outage is not None:
-        return broken(outage, emulator)
     token = request.path_params["token"]
     record = emulator.vendor.links.get(token)
     if record is None:
