@@ -10,6 +10,7 @@ import dagster as dg
 
 from seedance_dagster.defs.assets import build_set_assets
 from seedance_dagster.defs.environment import SeedanceEnvironment
+from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import advance_generations
 from seedance_dagster.defs.pending import build_pending_job, build_pending_schedule
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
@@ -56,7 +57,10 @@ def build_seedance_definitions(
     status = dg.DefaultSensorStatus.RUNNING if sensor_running else dg.DefaultSensorStatus.STOPPED
     pending = build_pending_job(source)
     return dg.Definitions(
-        assets=[build_set_assets(prompt_set.name, source) for prompt_set in loaded.sets],
+        assets=[
+            *(build_set_assets(prompt_set.name, source) for prompt_set in loaded.sets),
+            *(build_index_asset(prompt_set.name) for prompt_set in loaded.sets),
+        ],
         jobs=[advance_generations, pending],
         schedules=[build_pending_schedule(pending, source, pending_usd_per_run)],
         sensors=[build_sensor(source, status)],

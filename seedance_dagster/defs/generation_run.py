@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from seedance_dagster.api.prices import usd_to_points
+from seedance_dagster.defs.index import refreshed_indexes
 from seedance_dagster.defs.metadata import AssetEvent, reasons_table
-from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, people_tags
+from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, asset_key, people_tags
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.generation.accept import AcceptOptions, accept, quote
 from seedance_dagster.generation.bridge import in_background
@@ -67,6 +68,7 @@ class GenerationRun:
 
     Attributes:
         missing: Why a partition has no video, by partition.
+        stored: How many videos came home while it waited.
     """
 
     context: dg.AssetExecutionContext
@@ -74,6 +76,7 @@ class GenerationRun:
     services: Services
     prompt_set: PromptSet
     missing: dict[str, str] = field(default_factory=dict)
+    stored: int = 0
 
     def events(self) -> Iterator[AssetEvent]:
         """Do what is selected, and yield Dagster's events as it happens.
@@ -98,6 +101,8 @@ class GenerationRun:
             else:
                 answers += self._standing({each.key: each.fingerprint for each in wanted})
             yield from self._follow(answers)
+        if self._selected(VIDEOS):
+            yield from self._index()
         self._fail_if_missing(len(keys))
 
     def _asked_for(self) -> list[str]:
@@ -194,6 +199,7 @@ class GenerationRun:
                             yield from self._reporter.event(event)
                         case Stored():
                             self.missing.pop(event.order.partition, None)
+                            self.stored += 1
                             yield from self._reporter.event(event)
                         case Ended():
                             self.missing[event.order.partition] = _reason(event.order)
@@ -205,6 +211,14 @@ class GenerationRun:
                 "are paid for; the sensor will collect their videos"
             )
             raise
+
+    def _index(self) -> Iterator[AssetEvent]:
+        """Bring the index in step; Dagster skips its own step behind this one, which gives no outputs."""
+        name = self.prompt_set.name
+        asked = asset_key(name, INDEX) in (self.context.run.asset_selection or ())
+        yield from refreshed_indexes(
+            self.context, self.services, [name], changed=[name] if asked or self.stored else ()
+        )
 
     def _fail_if_missing(self, asked: int) -> None:
         if not self.missing:

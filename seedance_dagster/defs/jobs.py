@@ -8,6 +8,7 @@ from threading import Thread
 import dagster as dg
 
 from seedance_dagster.defs.failures import in_words
+from seedance_dagster.defs.index import refreshed_indexes
 from seedance_dagster.defs.metadata import AssetEvent
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.defs.resources import (
@@ -19,9 +20,11 @@ from seedance_dagster.defs.resources import (
 from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.engine import advance
 from seedance_dagster.generation.events import Delayed, Ended, Stored, Submitted
+from seedance_dagster.generation.indexing import sets_with_videos
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 
 ADVANCE_JOB = "advance_generations"
 ADVANCE_LEASE = "advance"
@@ -53,7 +56,10 @@ def advance_op(
 
 def _advance(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[AssetEvent]:
     reporter = Reporter(context.instance, services)
+    told = set[str]()
     for order in services.ledger.unreported(_RETELL):
+        if order.state is State.STORED:
+            told.add(order.prompt_set)
         yield from reporter.again(order)
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "put off": 0}
     with in_background(lambda: advance(services, owner=owner, time_box_s=_TIME_BOX_S)) as events:
@@ -64,6 +70,7 @@ def _advance(context: dg.OpExecutionContext, services: Services, owner: str) -> 
                     yield from reporter.event(event)
                 case Stored():
                     counts["stored"] += 1
+                    told.add(event.order.prompt_set)
                     yield from reporter.event(event)
                 case Ended():
                     counts["ended without a video"] += 1
@@ -74,6 +81,7 @@ def _advance(context: dg.OpExecutionContext, services: Services, owner: str) -> 
                 case Delayed():
                     counts["put off"] += 1
                     context.log.warning(event.reason)
+    yield from refreshed_indexes(context, services, sets_with_videos(services), changed=told)
     context.log.info(", ".join(f"{count} {what}" for what, count in counts.items()))
 
 

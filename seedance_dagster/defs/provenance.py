@@ -34,6 +34,16 @@ def input_tags(
     }
 
 
+def whole_input_tags(instance: dg.DagsterInstance, upstream: dg.AssetKey) -> dict[str, str]:
+    """The same for something made from all partitions of an asset, as they were told until now."""
+    records = instance.fetch_materializations(upstream, limit=1).records
+    name = upstream.to_user_string()
+    return {
+        f"{_INPUT_VERSION_TAG}/{name}": (_version(records[0]) if records else None) or _NO_EVENT,
+        f"{_INPUT_POINTER_TAG}/{name}": str(records[0].storage_id) if records else _NO_EVENT,
+    }
+
+
 def newest_version(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str) -> str | None:
     """The data version of a partition's newest materialization; None where there is none."""
     records = _recent(instance, asset, partition, 1)

@@ -10,6 +10,7 @@ from seedance_dagster.ledger.acceptance import Acceptance
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.budgets import Budgeting
 from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.dataset import Dataset
 from seedance_dagster.ledger.flows import Flows
 from seedance_dagster.ledger.following import Following
 from seedance_dagster.ledger.leasing import Leasing
@@ -21,7 +22,17 @@ from seedance_dagster.ledger.submitting import Submitting
 
 
 class Ledger(
-    Acceptance, Submitting, Settling, Following, Leasing, Reading, Budgeting, Flows, PromptsTold, References
+    Acceptance,
+    Submitting,
+    Settling,
+    Following,
+    Leasing,
+    Reading,
+    Dataset,
+    Budgeting,
+    Flows,
+    PromptsTold,
+    References,
 ):
     """All orders with their states, leases and money, and an append-only journal of every transition.
 

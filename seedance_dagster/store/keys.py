@@ -8,6 +8,14 @@ _FINGERPRINT_CHARACTERS = 12
 
 
 @dataclass(frozen=True)
+class IndexKeys:
+    """The S3 keys of a set's index."""
+
+    jsonl: str
+    parquet: str
+
+
+@dataclass(frozen=True)
 class ObjectKeys:
     """The S3 keys of one finished order."""
 
@@ -23,11 +31,21 @@ def object_keys(prefix: str, prompt_set: str, partition: str, fingerprint: str, 
         >>> object_keys("seedance", "spots", "cat", "0123456789abcdef", 1).video
         'seedance/spots/cat/0123456789ab-a1/video.mp4'
     """
-    parts = (
-        prefix.strip("/"),
-        prompt_set,
-        partition,
-        f"{fingerprint[:_FINGERPRINT_CHARACTERS]}-a{attempt}",
-    )
-    folder = "/".join(part for part in parts if part)
+    order = f"{fingerprint[:_FINGERPRINT_CHARACTERS]}-a{attempt}"
+    folder = _folder(prefix, prompt_set, partition, order)
     return ObjectKeys(f"{folder}/video.mp4", f"{folder}/poster.jpg", f"{folder}/manifest.json")
+
+
+def index_keys(prefix: str, prompt_set: str) -> IndexKeys:
+    """The keys of a set's index.
+
+    Example:
+        >>> index_keys("seedance", "spots").jsonl
+        'seedance/spots/index.jsonl'
+    """
+    folder = _folder(prefix, prompt_set)
+    return IndexKeys(f"{folder}/index.jsonl", f"{folder}/index.parquet")
+
+
+def _folder(prefix: str, *parts: str) -> str:
+    return "/".join(part for part in (prefix.strip("/"), *parts) if part)

@@ -129,10 +129,19 @@ class VideoStore:
             raise StoreError(f"{self.uri(key)} should hold {size} bytes after its upload, it holds {found}")
 
     @_people_errors
-    def put_bytes(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str]) -> None:
+    def put_bytes(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        overwrite: bool = False,
+    ) -> None:
         """Write a small object in one request; the server checks it against its MD5.
 
-        Where the server honours conditions, an equal object that is there already is left alone.
+        Where the server honours conditions, an equal object that is there already is left alone; with
+        `overwrite` nobody looks first.
 
         Raises:
             StoreError: The store refused.
@@ -147,6 +156,9 @@ class VideoStore:
             ContentMD5=digest,
             Metadata=dict(metadata),
         )
+        if overwrite:
+            write()
+            return
         try:
             write(IfNoneMatch="*")
         except ClientError as error:

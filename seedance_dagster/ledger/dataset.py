@@ -1,0 +1,110 @@
+"""What a prompt set has to show: the videos of its partitions, and what was spent on it by day."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.base import LedgerBase
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.rows import to_order
+from seedance_dagster.ledger.schema import orders, reported_prompts
+
+
+@dataclass(frozen=True)
+class DaySpend:
+    """What the orders of one day cost.
+
+    Attributes:
+        day: In UTC, on which the first attempt was accepted, as for budgets.
+        orders: How many were charged.
+        points: Their charges.
+    """
+
+    day: date
+    orders: int
+    points: int
+
+
+class Dataset(LedgerBase):
+    """The part of the ledger that a set's index is made of."""
+
+    def shown(self, prompt_set: str) -> list[Order]:
+        """The stored order that each partition of a set shows, in the order of their first orders.
+
+        That is the newest one of what Dagster was last told that the file asks for, else the newest.
+        """
+        found = _shown(prompt_set)
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(orders)
+                .join(found, found.c.order_id == orders.c.order_id)
+                .order_by(found.c.first_order_id)
+            )
+            return [to_order(row) for row in rows]
+
+    def spend_by_day(self, prompt_set: str) -> list[DaySpend]:
+        """What a set was charged by day, penalties and earlier attempts included."""
+        day = sa.func.date(sa.func.coalesce(orders.c.booked_at, orders.c.accepted_at), type_=sa.Text)
+        query = (
+            sa.select(day, sa.func.count(), sa.func.sum(orders.c.points_charged))
+            .where(orders.c.prompt_set == prompt_set, orders.c.points_charged > 0)
+            .group_by(day)
+            .order_by(day)
+        )
+        with self._database.reading() as connection:
+            return [
+                DaySpend(date.fromisoformat(str(when)), int(count), int(points))
+                for when, count, points in connection.execute(query)
+            ]
+
+    def dataset_stamp(self, prompt_set: str) -> str:
+        """A hash that changes when `shown` or `spend_by_day` would answer otherwise, and is cheaper."""
+        found = _shown(prompt_set)
+        columns = (orders.c.order_id, orders.c.sha256, orders.c.points_charged, orders.c.stored_at)
+        videos = (
+            sa.select(*columns).join(found, found.c.order_id == orders.c.order_id).order_by(orders.c.order_id)
+        )
+        spend = sa.select(sa.func.count(orders.c.points_charged), sa.func.sum(orders.c.points_charged)).where(
+            orders.c.prompt_set == prompt_set
+        )
+        digest = hashlib.sha256()
+        with self._database.reading() as connection:
+            for row in (*connection.execute(videos), *connection.execute(spend)):
+                digest.update(repr(tuple(map(str, row))).encode())
+        return digest.hexdigest()
+
+
+def _shown(prompt_set: str) -> sa.Subquery:
+    """Columns `order_id` and `first_order_id`, a row for each partition that has a video."""
+    asked = reported_prompts.c
+    is_asked = sa.case((asked.fingerprint == orders.c.fingerprint, 0), else_=1)
+    within: dict[str, Any] = {"partition_by": orders.c.partition}
+    every = (
+        sa.select(
+            orders.c.order_id,
+            orders.c.state,
+            sa.func.min(orders.c.order_id).over(**within).label("first_order_id"),
+            sa.func.row_number()
+            .over(
+                **within,
+                order_by=(orders.c.state != State.STORED, is_asked, orders.c.order_id.desc()),
+            )
+            .label("rank"),
+        )
+        .outerjoin(
+            reported_prompts,
+            sa.and_(asked.prompt_set == orders.c.prompt_set, asked.partition == orders.c.partition),
+        )
+        .where(orders.c.prompt_set == prompt_set)
+        .subquery()
+    )
+    return (
+        sa.select(every.c.order_id, every.c.first_order_id)
+        .where(every.c.rank == 1, every.c.state == State.STORED)
+        .subquery()
+    )
