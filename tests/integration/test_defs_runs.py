@@ -212,6 +212,15 @@ def test_again_is_free_and_the_refused_is_not_sent_again(location, second):
         assert newer.tags["dagster/data_version"] == older.tags["dagster/data_version"]
 
 
+def test_a_run_of_tasks_alone_names_what_it_did_not_accept(location, second):
+    """What was refused before is no accepted order: its partition of `tasks` is not shown anew."""
+    done = location.run("bad", assets=("tasks",))
+    assert done.said.startswith(
+        "1 of 1 prompts were not accepted; the others are not affected:\nbad: refused"
+    )
+    assert done.told("tasks") == []
+
+
 def test_a_dry_run_tells_the_costs_and_orders_nothing(location, second):
     """With regenerate a dry run counts what would be paid; nothing is accepted and no task shows."""
     before = location.books()

@@ -111,6 +111,13 @@ def test_a_vendor_that_hangs_does_not_hold_the_tick(location, busy, monkeypatch)
         location.tell("outage", kind="hang", scope="api", seconds=0)
 
 
+def test_without_a_url_the_ledger_is_under_dagster_home(location):
+    """By default the ledger lies beside Dagster's own storage, made at its first use."""
+    with location.using(ledger=None):
+        assert "nothing is ordered" in location.skipped()
+    assert (location.folder / "home" / "seedance" / "ledger.db").is_file()
+
+
 def newer_ledger(location) -> str:
     url = f"sqlite:///{location.folder}/newer.db"
     with LedgerResource(url=url).open_ledger(location.instance):
