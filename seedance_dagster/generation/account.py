@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from seedance_dagster.api.errors import SeedanceError
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.api.wire import AccountInfo, HistoryRow
-from seedance_dagster.generation.gate import CREDITS, PLAN_LIMIT
+from seedance_dagster.generation.gate import CREDITS, PLAN_LIMIT, low_balance_message
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker
@@ -82,10 +81,7 @@ def _heed_balance(services: Services, points: int) -> None:
     if needed is None or points >= needed:
         services.ledger.resume(CREDITS)
         return
-    message = (
-        f"out of credits: {points_to_usd(points)} USD are left, the cheapest queued order is estimated at "
-        f"{points_to_usd(needed)} USD. Buy credits; it goes on by itself when they are there"
-    )
+    message = low_balance_message(points, needed)
     services.ledger.pause(CREDITS, until=services.clock() + _CREDITS_PAUSE, message=message)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.ledger.ledger import Ledger
 
@@ -17,6 +18,8 @@ CREDITS, CREDENTIALS = "credits", "credentials"
 """Kinds of pause that end only when somebody acts."""
 
 _NEEDS_SOMEBODY = (CREDITS, CREDENTIALS)
+_GOES_ON = "buy credits, it goes on by itself when they are there"
+_LIMIT_LASTS = timedelta(days=1)  # then a limit that nobody tells any more is tried again
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,27 @@ def read_gate(ledger: Ledger, policy: Policy, limits: Limits, *, now: datetime) 
     if closed or brake.places == 0:
         return Gate(0, (*closed, *brake.reasons), (*problems, *brake.problems))
     plan = ledger.learned(PLAN_LIMIT).get(PLAN_LIMIT)
-    known = (policy.max_in_flight, None if plan is None else plan.value, brake.places)
+    allowed = plan.value if plan is not None and now - plan.at < _LIMIT_LASTS else None
+    known = (policy.max_in_flight, allowed, brake.places)
     return Gate(min((each for each in known if each is not None), default=None), brake.reasons)
+
+
+def pause_message(kind: str, reason: str) -> str:
+    """What a refused POST's pause says to people.
+
+    Args:
+        kind: The kind of pause.
+        reason: The vendor's words.
+    """
+    return f"out of credits: {reason}; {_GOES_ON}" if kind == CREDITS else f"{kind}: {reason}"
+
+
+def low_balance_message(points: int, needed: int) -> str:
+    """What the pause says while the balance is below the cheapest queued order; both in points."""
+    return (
+        f"out of credits: {points_to_usd(points)} USD are left, the cheapest queued order is estimated at "
+        f"{points_to_usd(needed)} USD; {_GOES_ON}"
+    )
 
 
 def peak_ends(now: datetime, start_hour: int, end_hour: int) -> datetime | None:
@@ -64,8 +86,8 @@ def peak_ends(now: datetime, start_hour: int, end_hour: int) -> datetime | None:
 def refusal_brake(refused: int, *, tiers: Sequence[int], stop_at: int) -> Gate:
     """Fewer tasks at once as refusals near the vendor's next penalty step, none at the team's own limit.
 
-    In the last half of the way to a step no more tasks are at the vendor than refusals are left to it,
-    so that the step cannot be crossed by what was already on its way.
+    In the last half of the way to a step no more tasks are let to the vendor than refusals are left to it,
+    so that what is on its way does not cross it.
 
     Args:
         refused: Prompts refused this UTC day.
@@ -83,5 +105,6 @@ def refusal_brake(refused: int, *, tiers: Sequence[int], stop_at: int) -> Gate:
     if 2 * refused < step:
         return Gate(None)
     left = step - refused
-    reason = f"{refused} prompts were refused today: at most {left} at once, since {step} would cost more"
+    what = "the limit is" if step == stop_at else "the vendor charges more for each from"
+    reason = f"{refused} prompts were refused today: at most {left} tasks at once, since {what} {step}"
     return Gate(left, (reason,))

@@ -12,7 +12,7 @@ import stamina
 from seedance_dagster.api.errors import PlanLimitError, SeedanceError
 from seedance_dagster.api.wire import GenerationRequest, Task
 from seedance_dagster.generation.events import Delayed, Ended, Event, Submitted
-from seedance_dagster.generation.gate import PLAN_LIMIT
+from seedance_dagster.generation.gate import PLAN_LIMIT, pause_message
 from seedance_dagster.generation.lifecycle import (
     End,
     QueueAgain,
@@ -118,7 +118,10 @@ class Submitter:
         match step:
             case QueueAgain():
                 await in_thread(
-                    self._ledger.pause, step.pause, until=step.due_at, message=f"{step.pause}: {step.reason}"
+                    self._ledger.pause,
+                    step.pause,
+                    until=step.due_at,
+                    message=pause_message(step.pause, step.reason),
                 )
                 await in_thread(
                     self._ledger.requeue, order, actor=name, due_at=step.due_at, reason=step.reason
