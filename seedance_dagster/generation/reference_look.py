@@ -65,7 +65,8 @@ class Looker:
                 raise UnusableReferenceError(str(error)) from None
             except TimeoutError:
                 raise UnusableReferenceError(
-                    f"cannot be read: that takes longer than {self._limits.total_s:g} s"
+                    f"cannot be read: its host takes longer than {self._limits.idle_s:g} s for a byte "
+                    f"or {self._limits.total_s:g} s in all"
                 ) from None
             except aiohttp.ClientError as error:
                 raise UnusableReferenceError(f"cannot be read: {_words(error)}") from None

@@ -1,0 +1,133 @@
+"""A host of reference files that behaves as told, and what it was asked."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from seedance_dagster.emulator.samples import sample_file
+
+
+@dataclass
+class Hosted:
+    """One file and how it is served; `then` says what follows the body: nothing, silence, drops, or zeros."""
+
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    status: int = 200
+    ranges: bool = True
+    head: int = 200
+    sized: bool = True
+    then: str = "end"
+
+
+class ReferenceFiles(http.server.ThreadingHTTPServer):
+    """Files by path; `asked` holds method, path and Range of every request, `headers` its headers."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answering)
+        self.over = threading.Event()
+        self.files: dict[str, Hosted] = {}
+        self.asked: list[tuple[str, str, str | None]] = []
+        self.headers: list[dict[str, str]] = []
+
+    def put(self, path: str, body: bytes = b"", **how) -> str:
+        """Serve a file; gives its URL."""
+        self.files[path] = Hosted(body, **how)
+        return f"http://127.0.0.1:{self.server_port}{path}"
+
+    def sample(self, name: str, *, seconds: float = 5, **how) -> str:
+        """Serve a real file of the kind that its name says; gives its URL."""
+        return self.put(f"/{name}", sample(name, seconds=seconds), **how)
+
+    def gets(self) -> list[str | None]:
+        """The ranges that were asked for since the last call."""
+        ranges = [asked for method, _, asked in self.asked if method == "GET"]
+        self.asked.clear()
+        return ranges
+
+
+class _Answering(http.server.BaseHTTPRequestHandler):
+    server: ReferenceFiles
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self):
+        self.answer()
+
+    def do_GET(self):
+        self.answer()
+
+    def answer(self):
+        file = self.server.files[self.path.partition("?")[0]]
+        asked = self.headers.get("Range")
+        self.server.asked.append((self.command, self.path, asked))
+        self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
+        status, body, headers = file.status, file.body, dict(file.headers)
+        if self.command == "HEAD" and file.head != 200:
+            status, headers = file.head, {}
+        found = re.fullmatch(r"bytes=(\d+)-(\d+)", asked or "")
+        if found and file.ranges and status == 200:
+            start, stop = int(found[1]), min(int(found[2]) + 1, len(file.body))
+            status = 206 if start < stop else 416
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(file.body)}"
+            body = file.body[start:stop]
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if file.sized:
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command == "GET":
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(body)
+                self.go_on(file.then)
+
+    def go_on(self, then: str):
+        over = self.server.over
+        if then == "silence":
+            over.wait(5)
+        while then == "drops" and not over.wait(0.02):
+            self.wfile.write(b"\0")
+        while then == "zeros" and not over.is_set():
+            self.wfile.write(bytes(65536))
+
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def running_reference_files() -> Iterator[ReferenceFiles]:
+    """A host on a free port, for as long as the block runs."""
+    with ReferenceFiles() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.over.set()
+            server.shutdown()
+            thread.join()
+
+
+def sample(name: str, *, seconds: float = 5) -> bytes:
+    """A real small file of the kind that its name says."""
+    stem, _, extension = name.rpartition(".")
+    return sample_file(stem, extension, duration_ms=round(seconds * 1000), ratio="16:9")
+
+
+def inflated(video: bytes, by: int, *, index_in_front: bool = False) -> bytes:
+    """A sample video with so many unused bytes in it, before its index at the end, or behind it."""
+    start = video.index(b"moov") - 4
+    filling = by.to_bytes(4) + b"free" + bytes(by - 8)
+    if not index_in_front:
+        return video[:start] + filling + video[start:]
+    # What was written at the end is moved to the front; nothing decodes it, so its offsets may be wrong.
+    first = int.from_bytes(video[:4])
+    return video[:first] + video[start:] + video[first:start] + filling
