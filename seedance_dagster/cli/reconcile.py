@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.generation.reconcile import Settled, reconcile
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.settle import adopt_by_hand, release_by_hand
+from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker, working
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
@@ -35,6 +37,8 @@ def command(*, order: str | None, task_id: str | None, release: bool, as_json: b
     by_hand = task_id is not None or release
     if by_hand and (order is None or (task_id is not None and release)):
         raise click.UsageError("name one ORDER with either --adopt TASK_ID or --release")
+    if task_id is not None and not task_id.strip():
+        raise click.UsageError("--adopt needs the vendor's task id")
     if order is not None and not by_hand:
         raise click.UsageError("say what is to become of the order: --adopt TASK_ID or --release")
     with SeedanceEnvironment.from_environ(project_environ()).services() as services:
@@ -43,13 +47,16 @@ def command(*, order: str | None, task_id: str | None, release: bool, as_json: b
         else:
             chosen = _chosen(services.ledger, order)
             settled = asyncio.run(_by_hand(services, chosen, task_id))
+        uncertain = tuple(services.ledger.find(states={State.UNCERTAIN}))
+    settled = replace(settled, uncertain=uncertain)
     if as_json:
         say_json({name: [_as_json(each) for each in getattr(settled, name)] for name in _OUTCOMES})
     else:
         _show(settled)
-    click.get_current_context().exit(1 if settled.uncertain else 0)
+    click.get_current_context().exit(1 if uncertain else 0)
 
 
+_NO_ID = 2**63  # more than a database numbers
 _OUTCOMES = {
     "adopted": "its task was found, its video will be collected",
     "freed": "no task was made, it may be sent again",
@@ -59,6 +66,7 @@ _OUTCOMES = {
 
 async def _look(services: Services) -> Settled:
     async with working(services, f"reconcile {uuid.uuid4().hex[:8]}") as worker:
+        await in_thread(services.ledger.expire_claims, actor=worker.name)
         return await reconcile(worker, now=True)
 
 
@@ -70,7 +78,7 @@ async def _by_hand(services: Services, order: Order, task_id: str | None) -> Set
 async def _settle(worker: Worker, order: Order, task_id: str | None) -> Settled:
     if task_id is None:
         return Settled(freed=(await release_by_hand(worker, order),))
-    return Settled(adopted=(await adopt_by_hand(worker, order, task_id),))
+    return Settled(adopted=(await adopt_by_hand(worker, order, task_id.strip()),))
 
 
 def _person() -> str:
@@ -83,7 +91,7 @@ def _person() -> str:
 def _chosen(ledger: Ledger, name: str) -> Order:
     """The order of that number, or the newest uncertain one of a partition."""
     if name.isdecimal():
-        found = ledger.orders([int(name)])
+        found = ledger.orders([int(name)]) if int(name) < _NO_ID else []
     else:
         prompt_set, _, partition = name.partition("/")
         orders = ledger.find(prompt_set=prompt_set, states={State.UNCERTAIN})

@@ -106,7 +106,11 @@ def read_standing(
         outstanding_usd=sum((each.usd for each in still_open), Decimal(0)),
         time_left=_time_left(ledger, found, gate.places),
         waits=gate.reasons,
-        problems=(*gate.problems, *_problems(latest, now - stale_after)),
+        problems=(
+            *gate.problems,
+            *_without_video(latest),
+            *_stuck((each.order for each in still_open), now - stale_after),
+        ),
     )
 
 
@@ -133,12 +137,17 @@ def _time_left(ledger: Ledger, found: Iterable[Order], at_once: int | None) -> t
     return timedelta(seconds=work / min(side_by_side, len(rendering)))
 
 
-def _problems(latest: Iterable[Order], stale_before: datetime) -> Iterable[str]:
+def _without_video(latest: Iterable[Order]) -> Iterable[str]:
     for order in latest:
-        where = f"{order.prompt_set}/{order.partition}"
         if order.state in (State.REJECTED, State.FAILED):
-            yield f"{where} has no video, it was {order.state}: {order.error_message or 'no reason given'}"
-        elif order.state is State.UNCERTAIN:
+            where, why = f"{order.prompt_set}/{order.partition}", order.error_message or "no reason given"
+            yield f"{where} has no video, it was {order.state}: {why}"
+
+
+def _stuck(still_open: Iterable[Order], stale_before: datetime) -> Iterable[str]:
+    for order in still_open:
+        where = f"{order.prompt_set}/{order.partition}"
+        if order.state is State.UNCERTAIN:
             why = order.error_message or "the reply was lost"
             yield (
                 f"{where}: whether it was ordered is unknown (order {order.order_id}), {why}; it is not sent "
