@@ -43,6 +43,14 @@ class ObjectInfo:
     metadata: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class ListedObject:
+    """What a listing tells of an object; the ETag is the MD5 in hex of what was put in one part."""
+
+    size_bytes: int
+    etag: str
+
+
 def _people_errors(
     method: Callable[Concatenate[VideoStore, P], T],
 ) -> Callable[Concatenate[VideoStore, P], T]:
@@ -181,6 +189,26 @@ class VideoStore:
     def head(self, key: str) -> ObjectInfo | None:
         """What the store knows of an object; None where there is none."""
         return self._look(key)
+
+    @_people_errors
+    def listing(self, folder: str) -> dict[str, ListedObject]:
+        """All objects under a folder of the store, by key.
+
+        Args:
+            folder: Below the prefix, such as a prompt set's name; empty for everything.
+
+        Raises:
+            StoreError: It cannot be listed.
+        """
+        start = "/".join(part for part in (self.prefix.strip("/"), folder) if part)
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=f"{start}/" if start else ""
+        )
+        return {
+            item["Key"]: ListedObject(item["Size"], item.get("ETag", "").strip('"'))
+            for page in pages
+            for item in page.get("Contents", [])
+        }
 
     def _look(self, key: str) -> ObjectInfo | None:
         try:
