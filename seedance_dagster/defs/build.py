@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from seedance_dagster.defs.assets import build_set_assets
+from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import advance_generations
@@ -61,8 +62,9 @@ def build_seedance_definitions(
             *(build_set_assets(prompt_set.name, source) for prompt_set in loaded.sets),
             *(build_index_asset(prompt_set.name) for prompt_set in loaded.sets),
         ],
+        asset_checks=[build_set_checks(prompt_set.name, source) for prompt_set in loaded.sets],
         jobs=[advance_generations, pending],
-        schedules=[build_pending_schedule(pending, source, pending_usd_per_run)],
+        schedules=[build_pending_schedule(pending, source, pending_usd_per_run), build_checks_schedule()],
         sensors=[build_sensor(source, status)],
         resources={
             "seedance": seedance,
@@ -91,6 +93,7 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
             max_in_flight=found.max_in_flight,
             off_peak_only=found.off_peak_only,
             max_refusals_per_day=found.max_refusals_per_day,
+            preflight=found.preflight,
             budget_usd_per_day=found.budget_usd_per_day,
             budget_usd_per_month=found.budget_usd_per_month,
         ),

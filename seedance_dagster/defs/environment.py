@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_BASE_URL = "https://api.goapi.ai"
 DEFAULT_MAX_REFUSALS_PER_DAY = 100
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
+_SWITCH = {"on": True, "off": False, "": None}
 
 
 class SettingError(ValueError):
@@ -41,6 +42,7 @@ class SeedanceEnvironment:
         max_in_flight: `SEEDANCE_MAX_IN_FLIGHT`; None for the account's own limit.
         off_peak_only: `SEEDANCE_OFF_PEAK_ONLY`.
         max_refusals_per_day: `SEEDANCE_MAX_REFUSALS_PER_DAY`.
+        preflight: `SEEDANCE_PREFLIGHT`; None: on, unless the API is on this machine.
         budget_usd_per_day: `SEEDANCE_BUDGET_USD_PER_DAY`; None for no limit.
         budget_usd_per_month: `SEEDANCE_BUDGET_USD_PER_MONTH`; None for no limit.
         pending_usd_per_run: `SEEDANCE_PENDING_USD_PER_RUN`; None where budgets alone limit the schedule.
@@ -55,6 +57,7 @@ class SeedanceEnvironment:
     max_in_flight: int | None
     off_peak_only: bool
     max_refusals_per_day: int
+    preflight: bool | None
     budget_usd_per_day: float | None
     budget_usd_per_month: float | None
     pending_usd_per_run: float | None
@@ -78,6 +81,7 @@ class SeedanceEnvironment:
             off_peak_only=_boolean(environ, "SEEDANCE_OFF_PEAK_ONLY"),
             max_refusals_per_day=_whole_number(environ, "SEEDANCE_MAX_REFUSALS_PER_DAY")
             or DEFAULT_MAX_REFUSALS_PER_DAY,
+            preflight=_switch(environ, "SEEDANCE_PREFLIGHT"),
             budget_usd_per_day=_usd(environ, "SEEDANCE_BUDGET_USD_PER_DAY"),
             budget_usd_per_month=_usd(environ, "SEEDANCE_BUDGET_USD_PER_MONTH"),
             pending_usd_per_run=_usd(environ, "SEEDANCE_PENDING_USD_PER_RUN"),
@@ -151,6 +155,13 @@ def _usd(environ: Mapping[str, str], name: str) -> float | None:
     if not (math.isfinite(amount) and amount > 0):
         raise SettingError(f"{name} must be a positive number of USD, such as 25 or 12.50, not {value!r}")
     return amount
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool | None:
+    value = environ.get(name, "").strip().lower()
+    if value not in _SWITCH:
+        raise SettingError(f"{name} must be on or off, not {value!r}")
+    return _SWITCH[value]
 
 
 def _boolean(environ: Mapping[str, str], name: str) -> bool:

@@ -20,6 +20,7 @@ from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.engine import advance
 from seedance_dagster.generation.events import Accepted, Delayed, Ended, Outcome, Stored, Submitted
 from seedance_dagster.generation.fitting import budgets_for, fit
+from seedance_dagster.generation.preflight import preflight
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.acceptance import Asking, standing_order
 from seedance_dagster.ledger.budgets import Budget
@@ -87,6 +88,9 @@ class GenerationRun:
         self.config.options()  # before anything is told
         keys = self._asked_for()
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
+        orders = self._selected(TASKS) and not self.config.dry_run
+        # Before the prompts are told: their costs are exact then.
+        sound = self._sound(wanted) if orders else wanted
         if self._selected(PROMPTS):
             yield from self._reporter.prompts(self.prompt_set.name, wanted)
         elif not self.config.dry_run:
@@ -97,7 +101,7 @@ class GenerationRun:
         if self._selected(TASKS) or self._selected(VIDEOS):
             answers = self._removed(keys)
             if self._selected(TASKS):
-                answers += self._accept(wanted)
+                answers += self._accept(sound)
             else:
                 answers += self._standing({each.key: each.fingerprint for each in wanted})
             yield from self._follow(answers)
@@ -127,6 +131,18 @@ class GenerationRun:
     @property
     def _budgets(self) -> list[Budget]:
         return budgets_for(self.services, self.prompt_set.name, self.prompt_set.budgets)
+
+    def _sound(self, wanted: list[PromptPartition]) -> list[PromptPartition]:
+        """Those whose references may be sent to the vendor; the others are missing, with the reason."""
+        looked = preflight(
+            self.services,
+            wanted,
+            prompt_set=self.prompt_set.name,
+            options=self.config.options(),
+            cause=self._cause,
+        )
+        self.missing |= looked.refused
+        return list(looked.sound)
 
     def _accept(self, wanted: list[PromptPartition]) -> list[Accepted]:
         answers = accept(

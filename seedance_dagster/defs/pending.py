@@ -18,7 +18,8 @@ from seedance_dagster.defs.resources import (
 )
 from seedance_dagster.defs.sources import PromptSource
 from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accept
-from seedance_dagster.generation.pending import read_pending
+from seedance_dagster.generation.fitting import budgets_for
+from seedance_dagster.generation.pending import read_pending, sound_pending
 from seedance_dagster.generation.services import Services
 
 PENDING_JOB = "accept_pending"
@@ -140,9 +141,11 @@ def _accept_all(
     for prompt_set in loaded.sets:
         if config.prompt_sets and prompt_set.name not in config.prompt_sets:
             continue
-        pending = read_pending(services, prompt_set, max_points=left)
-        if left is None and not pending.budgets:
+        if left is None and not budgets_for(services, prompt_set.name, prompt_set.budgets):
             raise dg.Failure(f"nothing was accepted: {_NO_LIMIT}", allow_retries=False)
+        pending, refused = sound_pending(services, prompt_set, max_points=left)
+        for key, reason in refused.items():
+            context.log.warning(f"{prompt_set.name}: left out {key}: {reason}")
         context.log.info(f"{prompt_set.name}: {pending.fit}; accepting {len(pending.affordable)}")
         if not pending.affordable:
             continue

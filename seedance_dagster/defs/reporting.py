@@ -16,6 +16,7 @@ from seedance_dagster.defs.metadata import (
 )
 from seedance_dagster.defs.naming import PROMPTS, TASKS, asset_key
 from seedance_dagster.defs.provenance import input_tags, newest_version
+from seedance_dagster.generation.accept import estimated
 from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.events import Stored, Submitted
 from seedance_dagster.generation.services import Services
@@ -37,9 +38,9 @@ class Reporter:
     def prompts(self, prompt_set: str, partitions: Iterable[PromptPartition]) -> Iterator[AssetEvent]:
         """Tell of requests."""
         told: dict[str, str] = {}
-        for partition in partitions:
-            points = self.services.prices.estimate(partition.request).points
-            yield prompt_materialization(prompt_set, partition, points)
+        requests = list(partitions)
+        for partition, estimate in zip(requests, estimated(self.services, requests), strict=True):
+            yield prompt_materialization(prompt_set, partition, estimate.points)
             told[partition.key] = partition.fingerprint
         self.services.ledger.note_prompts_reported(prompt_set, told)
 

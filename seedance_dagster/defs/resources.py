@@ -49,6 +49,11 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
         gt=0,
         description="Prompts refused in a UTC day after which submitting stops; the vendor's penalty grows.",
     )
+    preflight: bool | None = Field(
+        default=None,
+        description="on or off: look at reference files before an order is accepted; by default on, unless "
+        "the API is on this machine.",
+    )
     budget_usd_per_day: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="Hard limit by UTC day."
     )
@@ -124,7 +129,8 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
 
 
 def policy_for(settings: SeedanceResource | SeedanceEnvironment) -> Policy:
-    """The engine's settings; an API on this machine may give links to this machine."""
+    """The engine's settings; an API on this machine may link to this machine and fetches no reference."""
+    local = _is_on_this_machine(settings.base_url)
     limits = {Window.DAY: settings.budget_usd_per_day, Window.MONTH: settings.budget_usd_per_month}
     return Policy(
         max_in_flight=settings.max_in_flight,
@@ -135,7 +141,8 @@ def policy_for(settings: SeedanceResource | SeedanceEnvironment) -> Policy:
             for window, usd in limits.items()
             if usd is not None
         ),
-        allow_private_hosts=_is_on_this_machine(settings.base_url),
+        allow_private_hosts=local,
+        preflight=not local if settings.preflight is None else settings.preflight,
     )
 
 

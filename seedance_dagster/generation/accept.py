@@ -124,6 +124,16 @@ def accept(
     return [Accepted(order, outcome) for order, outcome in answers]
 
 
+def estimated(services: Services, wanted: Sequence[PromptPartition]) -> list[Estimate]:
+    """What partitions should cost, exact where the lengths of their input videos are known.
+
+    Raises:
+        AcceptError: A price is unknown.
+        LedgerError: The ledger cannot be read.
+    """
+    return _estimates(services, wanted, _known_files(services, wanted))
+
+
 def _asking(options: AcceptOptions, cause: str) -> Asking:
     return Asking(
         cause=cause,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from seedance_dagster.generation.accept import quote
 from seedance_dagster.generation.events import Outcome
 from seedance_dagster.generation.fitting import Fit, budgets_for, fit
+from seedance_dagster.generation.preflight import preflight
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.budgets import Budget, how_many_fit
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
@@ -31,18 +33,22 @@ class Pending:
     budgets: tuple[Budget, ...]
 
 
-def read_pending(services: Services, prompt_set: PromptSet, *, max_points: int | None) -> Pending:
+def read_pending(
+    services: Services, prompt_set: PromptSet, *, max_points: int | None, without: Collection[str] = ()
+) -> Pending:
     """What of a set has neither a video nor an order under way, and how much of it may be ordered.
 
     Args:
         services: The engine's surroundings.
         prompt_set: The set.
         max_points: Spend no more than this, whatever the budgets would allow; in points.
+        without: Keys of partitions that are left out.
 
     Raises:
         AcceptError: A price is unknown or the ledger cannot be read.
     """
-    quotes = quote(services, list(prompt_set.partitions.values()), prompt_set=prompt_set.name)
+    wanted = [partition for key, partition in prompt_set.partitions.items() if key not in without]
+    quotes = quote(services, wanted, prompt_set=prompt_set.name)
     new = [each for each in quotes if each.outcome is Outcome.ACCEPTED]
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
     found = fit(services, quotes, budgets)
@@ -51,3 +57,24 @@ def read_pending(services: Services, prompt_set: PromptSet, *, max_points: int |
     count = min(found.fitting, how_many_fit(points, room))
     affordable = tuple(each.partition for each in new[:count])
     return Pending(prompt_set, affordable, sum(points[:count]), found, tuple(budgets))
+
+
+def sound_pending(
+    services: Services, prompt_set: PromptSet, *, max_points: int | None
+) -> tuple[Pending, dict[str, str]]:
+    """As `read_pending`, of those only whose references may be sent; and why the others may not, by key.
+
+    What is refused, or turns out to be cheaper, makes room for what comes after it.
+
+    Raises:
+        AcceptError: A price is unknown, or the ledger cannot be read or written.
+    """
+    looked_at: set[str] = set()
+    refused: dict[str, str] = {}
+    while True:
+        pending = read_pending(services, prompt_set, max_points=max_points, without=refused)
+        new = [each for each in pending.affordable if each.key not in looked_at]
+        if not new:
+            return pending, refused
+        looked_at |= {each.key for each in new}
+        refused |= preflight(services, new, prompt_set=prompt_set.name).refused
