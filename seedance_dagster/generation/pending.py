@@ -24,6 +24,7 @@ class Pending:
         points: Their estimates together, in points.
         fit: All of them against the budgets.
         budgets: The budgets that orders of the set count in.
+        next_up: The first that there is no room for; None when all are affordable.
     """
 
     prompt_set: PromptSet
@@ -31,6 +32,7 @@ class Pending:
     points: int
     fit: Fit
     budgets: tuple[Budget, ...]
+    next_up: PromptPartition | None = None
 
 
 def read_pending(
@@ -56,7 +58,8 @@ def read_pending(
     room = sum(points) if max_points is None else max_points
     count = min(found.fitting, how_many_fit(points, room))
     affordable = tuple(each.partition for each in new[:count])
-    return Pending(prompt_set, affordable, sum(points[:count]), found, tuple(budgets))
+    next_up = new[count].partition if count < len(new) else None
+    return Pending(prompt_set, affordable, sum(points[:count]), found, tuple(budgets), next_up)
 
 
 def sound_pending(
@@ -73,7 +76,9 @@ def sound_pending(
     refused: dict[str, str] = {}
     while True:
         pending = read_pending(services, prompt_set, max_points=max_points, without=refused)
-        new = [each for each in pending.affordable if each.key not in looked_at]
+        # The next one may cost less than its upper bound, and fit after all.
+        candidates = (*pending.affordable, *filter(None, [pending.next_up]))
+        new = [each for each in candidates if each.key not in looked_at]
         if not new:
             return pending, refused
         looked_at |= {each.key for each in new}

@@ -166,13 +166,17 @@ REFUSALS = {
     ),
     "no parts": (
         {"video_urls": ["unranged.mp4"]},
-        "video_urls number 1 is an mp4 video whose first 0.3 MB do not tell its length, and its host sends "
-        + "no parts: put its index in front (ffmpeg -movflags +faststart)",
+        (
+            "video_urls number 1 is an mp4 video whose first 0.3 MB do not tell its length, and its host "
+            "sends no parts: put its index in front (ffmpeg -movflags +faststart)"
+        ),
     ),
     "two at once": (
         {"image_urls": ["gone.png"], "audio_urls": ["long.wav"]},
-        "image_urls number 1 is not there: its host answers HTTP 404; "
-        + "audio_urls number 1 lasts 17.2 s; at most 15.0 s (the vendor drops longer audio silently)",
+        (
+            "image_urls number 1 is not there: its host answers HTTP 404; "
+            "audio_urls number 1 lasts 17.2 s; at most 15.0 s (the vendor drops longer audio silently)"
+        ),
     ),
 }
 

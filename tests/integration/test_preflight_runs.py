@@ -1,0 +1,104 @@
+"""The preflight in Dagster's runs: what is refused is named at the end, everything else goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from defs_support import QUIET, Done, Location, code_location
+
+from seedance_dagster import SeedanceResource
+from seedance_dagster.defs.pending import PENDING_JOB
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+EXACT_USD = 0.08 * (4 + 7.5)
+
+
+@pytest.fixture(scope="module")
+def location(s3_server, tmp_path_factory) -> Iterator[Location]:
+    """A code location whose API is on this machine, with the preflight on all the same."""
+    with code_location(tmp_path_factory.mktemp("looked"), s3_server, {"cat": "a cat"}) as it:
+        it.resources["seedance"] = SeedanceResource(
+            api_key=it.resources["seedance"].api_key,
+            base_url=it.emulator.url,
+            requests_per_second=1000,
+            preflight=True,
+        )
+        for name in ("by_hand", "by_schedule", "unseen"):
+            it.write(prompts(it), name=name)
+        it.reload()
+        it.skipped()
+        yield it
+
+
+def prompts(it: Location) -> dict[str, Any]:
+    """One prompt whose references are sound between two whose audio is too long or not there."""
+    root = f"{it.emulator.files_url}/references"
+
+    def asking(audio: str) -> dict[str, Any]:
+        video = f"{root}/clip.mp4?seconds=7.5"
+        return {
+            "prompt": f"dance to {audio[:4]}",
+            "mode": "omni_reference",
+            "video_urls": [video],
+            "audio_urls": [f"{root}/{audio}"],
+        }
+
+    return {
+        "long": asking("long.wav?seconds=17.2"),
+        "fine": asking("fine.wav?seconds=15"),
+        "gone": asking("gone.mp3?seconds=900"),
+    }
+
+
+def pending(it: Location, name: str, usd: float) -> Done:
+    """A run of the job behind the schedule."""
+    job = it.defs.resolve_job_def(PENDING_JOB)
+    config = {"ops": {"accept": {"config": {"max_cost_usd": usd, "prompt_sets": [name]}}}}
+    return Done(
+        job.execute_in_process(instance=it.instance, run_config=config, raise_on_error=False), it.instance
+    )
+
+
+def test_a_run_names_what_was_refused_and_makes_the_rest(location):
+    """Refused prompts are missing with their reason, the other is stored, and all show its exact cost."""
+    done = location.run("long", "gone", name="by_hand")
+    assert done.missing == {
+        "long": ("audio_urls number 1 lasts 17.2 s; at most 15.0 s (the vendor drops longer audio silently)"),
+        "gone": "audio_urls number 1 cannot be read: its host answers HTTP 400",
+    }
+    assert "2 of 3 prompts have no video; the others are not affected" in done.said
+    [video] = done.told("videos")
+    assert video == ("fine", "materialization")
+    for asset in ("prompts", "tasks", "videos"):
+        told = location.newest(asset, "fine", "by_hand").metadata["seedance/estimated_cost_usd"].value
+        assert told == pytest.approx(EXACT_USD)
+    [order] = location.orders("fine", "by_hand")
+    assert order.points_charged == order.estimated_points == 9_200_000
+    manifest = json.loads(location.store.get_bytes(order.manifest_key))
+    assert [(each["kind"], each["facts"]["duration_s"]) for each in manifest["references"]] == [
+        ("video", 7.5),
+        ("audio", 15.0),
+    ]
+    assert location.books()["tasks"] == 1
+
+
+def test_the_schedule_orders_what_is_sound_within_its_budget(location):
+    """What is refused takes no room from what comes after it, and is logged with its reason."""
+    done = pending(location, "by_schedule", EXACT_USD * 1.001)
+    assert done.ok
+    assert "left out long: audio_urls number 1 lasts 17.2 s" in done.log
+    assert [partition for partition, _ in done.told("tasks")] == ["fine"]
+
+
+def test_an_api_on_this_machine_needs_no_preflight(location):
+    """Without the option a local API, which fetches no reference, has its prompts accepted unseen."""
+    local = SeedanceResource(api_key=location.resources["seedance"].api_key, base_url=location.emulator.url)
+    calls = location.emulator.emulator.traffic.calls
+    before = calls["files"]
+    with location.using(seedance=local):
+        assert location.run("long", "gone", assets=("prompts", "tasks"), name="unseen").ok
+    assert calls["files"] == before

@@ -1,0 +1,44 @@
+"""Who switches the preflight on and off."""
+
+from __future__ import annotations
+
+import pytest
+
+from seedance_dagster import SeedanceResource
+from seedance_dagster.defs.build import definitions_from_environ
+from seedance_dagster.defs.environment import SeedanceEnvironment, SettingError
+
+PUBLIC, LOCAL = "https://api.example.com", "http://127.0.0.1:8010"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "option", "on"),
+    [
+        (PUBLIC, None, True),
+        (LOCAL, None, False),
+        (PUBLIC, False, False),
+        (LOCAL, True, True),
+        (PUBLIC, "off", False),
+        (LOCAL, "on", True),
+    ],
+)
+def test_it_is_on_unless_the_api_is_on_this_machine(base_url, option, on):
+    """The option decides; without it a public API has it and a local one has not."""
+    assert SeedanceResource(base_url=base_url, preflight=option).policy().preflight is on
+
+
+@pytest.mark.parametrize(
+    ("base_url", "value", "on"),
+    [(PUBLIC, "", True), (LOCAL, "", False), (PUBLIC, "off", False), (LOCAL, " ON ", True)],
+)
+def test_the_environment_switches_it(base_url, value, on):
+    """SEEDANCE_PREFLIGHT counts for the command line and for the reference definitions alike."""
+    environ = {"GOAPI_BASE_URL": base_url, "SEEDANCE_PREFLIGHT": value, "SEEDANCE_PROMPTS": "prompt_sets"}
+    assert SeedanceEnvironment.from_environ(environ).policy().preflight is on
+    assert definitions_from_environ(environ).resources["seedance"].policy().preflight is on
+
+
+def test_another_word_is_refused():
+    """A word that is neither is named with what is allowed."""
+    with pytest.raises(SettingError, match="SEEDANCE_PREFLIGHT must be on or off, not 'maybe'"):
+        SeedanceEnvironment.from_environ({"SEEDANCE_PREFLIGHT": "maybe"})
