@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from seedance_dagster.api.prices import usd_to_points
+from seedance_dagster.defs.checks import report_checks
 from seedance_dagster.defs.index import refreshed_indexes
 from seedance_dagster.defs.metadata import AssetEvent, reasons_table
 from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, asset_key, people_tags
@@ -105,6 +106,8 @@ class GenerationRun:
             else:
                 answers += self._standing({each.key: each.fingerprint for each in wanted})
             yield from self._follow(answers)
+        if self.stored:
+            report_checks(self.context, self.services, [self.prompt_set.name])
         if self._selected(VIDEOS):
             yield from self._index()
         self._fail_if_missing(len(keys))

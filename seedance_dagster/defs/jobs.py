@@ -7,6 +7,7 @@ from threading import Thread
 
 import dagster as dg
 
+from seedance_dagster.defs.checks import report_checks
 from seedance_dagster.defs.failures import in_words
 from seedance_dagster.defs.index import refreshed_indexes
 from seedance_dagster.defs.metadata import AssetEvent
@@ -81,6 +82,7 @@ def _advance(context: dg.OpExecutionContext, services: Services, owner: str) -> 
                 case Delayed():
                     counts["put off"] += 1
                     context.log.warning(event.reason)
+    report_checks(context, services, told)
     yield from refreshed_indexes(context, services, sets_with_videos(services), changed=told)
     context.log.info(", ".join(f"{count} {what}" for what, count in counts.items()))
 

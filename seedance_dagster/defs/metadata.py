@@ -75,8 +75,9 @@ def video_event(
         "seedance/prompt": dg.MetadataValue.text(order.request["prompt"]),
         "seedance/fingerprint": order.fingerprint,
         "seedance/attempt": order.attempt,
-        "seedance/cost_usd": _usd(order.points_charged or 0),
-        "seedance/points_consumed": order.points_charged or 0,
+        # Left out where the vendor did not tell it: unknown is not free.
+        "seedance/cost_usd": None if order.points_charged is None else _usd(order.points_charged),
+        "seedance/points_consumed": order.points_charged,
         "seedance/estimated_cost_usd": _usd(order.estimated_points),
         # SQLite hands a whole number back as an int; one name keeps one type.
         "seedance/duration_s": None if order.duration_s is None else float(order.duration_s),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -22,10 +23,12 @@ from seedance_dagster.defs.environment import (
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts.budgets import Window
 from seedance_dagster.store.s3 import StoreError, VideoStore
 
+_TEMPORARY_HOME = ".tmp_dagster_home_"  # what `dagster dev` calls the home that it makes and deletes
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -121,6 +124,11 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
     @contextmanager
     def open_ledger(self, instance: dg.DagsterInstance) -> Iterator[Ledger]:
         """The ledger, closed at the end; raises `LedgerError` when it cannot be opened."""
+        if not self.url and Path(instance.root_directory).name.startswith(_TEMPORARY_HOME):
+            raise LedgerUnavailableError(
+                "DAGSTER_HOME is not set, so Dagster deletes everything when it ends, the ledger of what was "
+                "paid for with it: set DAGSTER_HOME, or SEEDANCE_LEDGER_URL"
+            )
         ledger = Ledger.open(self.url or default_ledger_url(instance.root_directory))
         try:
             yield ledger

@@ -1,0 +1,214 @@
+"""What the checks of a prompt set look at: pure judgements over the ledger's orders and a listing of S3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.ledger.budgets import BudgetStanding
+from seedance_dagster.ledger.order import Order, State
+
+_DURATION_TOLERANCE_S = 0.5
+_RATIO_TOLERANCE = 0.03
+_DRIFT_TOLERANCE = 0.02
+_MOST_REFUSED = 0.1
+_LEAST_BUDGET_LEFT = 0.1
+
+
+@dataclass(frozen=True)
+class Offender:
+    """One partition that a check found wanting."""
+
+    partition: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a check found.
+
+    Attributes:
+        offenders: Partitions that do not hold; none when the check passed.
+        summary: The finding in one sentence.
+        figures: Numbers that Dagster plots over time, by metadata name.
+    """
+
+    offenders: tuple[Offender, ...]
+    summary: str
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What there is to judge of one prompt set.
+
+    Attributes:
+        shown: The stored order that each partition shows.
+        latest: The newest order of each partition.
+        sizes: Bytes of the set's objects in S3, by key; None when S3 could not be listed.
+        budgets: The budgets that its orders count in.
+        now: UTC.
+        stale_after: How long a task may be at work.
+    """
+
+    shown: Sequence[Order]
+    latest: Mapping[str, Order]
+    sizes: Mapping[str, int] | None
+    budgets: Sequence[BudgetStanding]
+    now: datetime
+    stale_after: timedelta
+
+
+def playable(found: Situation) -> Health:
+    """Every video had a video stream, a size in pixels and a length when it was probed."""
+    return _judged(
+        found.shown,
+        lambda order: (
+            None
+            if order.codec and order.duration_s and order.width and order.height
+            else "its probe found no playable video"
+        ),
+        "videos are playable",
+    )
+
+
+def as_asked(found: Situation) -> Health:
+    """Length and aspect ratio are what the request asked for; the first image decides it for frames."""
+
+    def wrong(order: Order) -> str | None:
+        asked_s = int(order.request["duration"])
+        if order.duration_s is None or abs(order.duration_s - asked_s) > _DURATION_TOLERANCE_S:
+            return f"lasts {order.duration_s} s, {asked_s} s were asked for"
+        ratio = order.request.get("aspect_ratio")
+        if not ratio or not order.width or not order.height:
+            return None
+        across, _, down = str(ratio).partition(":")
+        if abs(order.width / order.height / (int(across) / int(down)) - 1) > _RATIO_TOLERANCE:
+            return f"is {order.width} x {order.height}, {ratio} was asked for"
+        return None
+
+    return _judged(found.shown, wrong, "videos are as long and as wide as asked")
+
+
+def objects_intact(found: Situation) -> Health:
+    """Video, poster and manifest are in S3, the video with as many bytes as the ledger says."""
+    sizes = found.sizes
+    if sizes is None:
+        return Health((Offender("(all)", "S3 could not be listed"),), "S3 could not be listed", {})
+
+    def wrong(order: Order) -> str | None:
+        keys = {"video": order.video_key, "poster": order.poster_key, "manifest": order.manifest_key}
+        missing = [name for name, key in keys.items() if key not in sizes]
+        if missing:
+            return f"its {' and '.join(missing)} is not in S3"
+        size = sizes[str(order.video_key)]
+        return None if size == order.size_bytes else f"has {size} bytes in S3, not {order.size_bytes}"
+
+    return _judged(found.shown, wrong, "videos are in S3 with poster and manifest")
+
+
+def charged_as_held(found: Situation) -> Health:
+    """The vendor charged what it had held, and told the charge."""
+
+    def wrong(order: Order) -> str | None:
+        if order.points_charged is None:
+            return "its charge was not told"
+        if order.points_held and order.points_charged != order.points_held:
+            held, charged = points_to_usd(order.points_held), points_to_usd(order.points_charged)
+            return f"{held} USD were held and {charged} USD charged"
+        return None
+
+    return _judged(found.shown, wrong, "videos cost what was held for them")
+
+
+def estimates_hold(found: Situation) -> Health:
+    """Charges of what was estimated exactly agree with the price table."""
+    exact = [order for order in found.shown if order.points_charged is not None and _was_exact(order)]
+    charged = sum(order.points_charged or 0 for order in exact)
+    estimated = sum(order.estimated_points for order in exact)
+    drift = charged / estimated - 1 if estimated else 0.0
+    figures = {"seedance/estimate_drift": round(drift, 4)}
+    if abs(drift) <= _DRIFT_TOLERANCE:
+        return Health((), f"charges differ from the estimates by {drift:+.1%}", figures)
+    offenders = tuple(
+        Offender(
+            order.partition,
+            f"estimated {points_to_usd(order.estimated_points)} USD by {order.price_table}, "
+            f"charged {points_to_usd(order.points_charged or 0)} USD",
+        )
+        for order in exact
+        if order.points_charged != order.estimated_points
+    )
+    return Health(
+        offenders, f"charges differ from the estimates by {drift:+.1%}: is the price table old?", figures
+    )
+
+
+def few_refused(found: Situation) -> Health:
+    """Not more than a tenth of the partitions' newest orders was refused for content."""
+    refused = [order for order in found.latest.values() if order.state is State.REJECTED]
+    share = len(refused) / len(found.latest) if found.latest else 0.0
+    offenders = (
+        tuple(Offender(order.partition, order.error_message or "no reason given") for order in refused)
+        if share > _MOST_REFUSED
+        else ()
+    )
+    return Health(
+        offenders,
+        f"{len(refused)} of {len(found.latest)} prompts were refused",
+        {"seedance/refused_share": round(share, 4)},
+    )
+
+
+def orders_move(found: Situation) -> Health:
+    """No order is uncertain, and no task is at work far beyond its time."""
+    before = found.now - found.stale_after
+
+    def wrong(order: Order) -> str | None:
+        if order.state is State.UNCERTAIN:
+            return f"whether it was ordered is unknown (order {order.order_id}): {order.error_message}"
+        if order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < before:
+            return f"task {order.task_id} is at work since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
+        return None
+
+    return _judged(list(found.latest.values()), wrong, "orders move")
+
+
+def budget_left(found: Situation) -> Health:
+    """At least a tenth of each budget is left."""
+    low = [
+        standing for standing in found.budgets if standing.left < _LEAST_BUDGET_LEFT * standing.budget.points
+    ]
+    offenders = tuple(Offender("(all)", str(standing)) for standing in low)
+    left = min((standing.left for standing in found.budgets), default=None)
+    figures = {} if left is None else {"seedance/budget_left_usd": float(points_to_usd(left))}
+    return Health(offenders, "; ".join(map(str, found.budgets)) or "no budget is set", figures)
+
+
+CHECKS: Mapping[str, Callable[[Situation], Health]] = {
+    "playable": playable,
+    "as_asked": as_asked,
+    "objects_intact": objects_intact,
+    "charged_as_held": charged_as_held,
+    "estimates_hold": estimates_hold,
+    "few_refused": few_refused,
+    "orders_move": orders_move,
+    "budget_left": budget_left,
+}
+"""Every check by its name in Dagster."""
+
+
+def _judged(orders: Iterable[Order], wrong: Callable[[Order], str | None], what: str) -> Health:
+    found = [(order.partition, wrong(order)) for order in orders]
+    offenders = tuple(Offender(partition, reason) for partition, reason in found if reason is not None)
+    return Health(offenders, f"{len(found) - len(offenders)} of {len(found)} {what}", {})
+
+
+def _was_exact(order: Order) -> bool:
+    """False where the length of input videos was not known and the vendor's maximum was estimated."""
+    lengths = [fact.get("duration_s") for fact in order.reference_facts or () if fact.get("kind") == "video"]
+    return not order.request.get("video_urls") or (
+        len(lengths) == len(order.request["video_urls"]) and None not in lengths
+    )
