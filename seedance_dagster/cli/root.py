@@ -59,3 +59,7 @@ class Commands(click.Group):
 @click.version_option(package_name="seedance-dagster")
 def root() -> None:
     """Seedance 2 video generation as Dagster assets."""
+    from stamina import instrumentation  # noqa: PLC0415  help needs no import
+
+    # Beside Dagster's structlog it would tell retries on standard output, where a command's JSON goes.
+    instrumentation.set_on_retry_hooks([instrumentation.LoggingOnRetryHook])
