@@ -1,0 +1,213 @@
+"""A set's index and the Unsynced badge, on real runs, a real S3 server and Dagster's own webserver."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import httpx
+import pyarrow.parquet as pq
+import pytest
+from defs_support import QUIET, Location, code_location
+
+from seedance_dagster.cli.children import running
+from seedance_dagster.cli.ports import LOOPBACK, free_port
+from seedance_dagster.cli.surroundings import for_children, reference_definitions, unconfigured
+from seedance_dagster.store.index import index_row
+from seedance_dagster.store.manifest import Manifest
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+PROMPTS = {"cat": "a cat", "dog": {"prompt": "a dog", "takes": 2}, "bad": "bad [fault:moderation]"}
+GROUP = ("prompts", "tasks", "videos", "index")
+PARTITIONED = ("prompts", "tasks", "videos")
+KEYS = ["cat", "dog.t1", "dog.t2"]
+FRESH, STALE = "FRESH", "STALE"
+
+
+@pytest.fixture(scope="module")
+def location(s3_server, tmp_path_factory):
+    """A code location of four partitions, one of which moderation always refuses."""
+    with code_location(tmp_path_factory.mktemp("indexing"), s3_server, PROMPTS) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def first(location):
+    """The first run of the three partitioned assets; its runs are Ann's."""
+    return location.run("cat", "bad", tags={"owner": "ann"})
+
+
+@pytest.fixture(scope="module")
+def badges(location, first):
+    """Asks the webserver for the stale status of everything, as the UI does."""
+    with webserver(location) as url:
+        yield lambda: stale(url)
+
+
+@contextmanager
+def webserver(location: Location) -> Iterator[str]:
+    home, port = location.folder / "home", free_port()
+    url = f"http://{LOOPBACK}:{port}"
+    environ = for_children(unconfigured(os.environ)) | {
+        "DAGSTER_HOME": str(home),
+        "SEEDANCE_PROMPTS": str(location.folder / "prompts"),
+    }
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    command = [sys.executable, "-m", "dagster_webserver", "--host", LOOPBACK, "--port", str(port)]
+    command += ["--python-file", str(reference_definitions()), "--log-level", "warning"]
+    with running(
+        "the webserver", command, log=location.folder / "web.log", environ=environ, folder=home
+    ) as child:
+        child.wait_until(lambda: answers(url), within_s=120)
+        yield url
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/server_info", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def stale(url: str) -> dict[str, str]:
+    """Stale status by `asset/partition`; the index has no partition."""
+    asked = [(asset, key) for asset in PARTITIONED for key in KEYS] + [("index", None)]
+    parts = [
+        f'a{number}: assetNodeOrError(assetKey: {{path: ["spots", "{asset}"]}}) {{ ... on AssetNode '
+        f"{{ staleStatus{f'(partition: {json.dumps(key)})' if key else ''} }} }}"
+        for number, (asset, key) in enumerate(asked)
+    ]
+    reply = httpx.post(
+        f"{url}/graphql", json={"query": f"query {{ {' '.join(parts)} }}"}, timeout=60, trust_env=False
+    ).json()
+    assert not reply.get("errors"), reply
+    return {
+        "/".join(filter(None, each)): reply["data"][f"a{number}"]["staleStatus"]
+        for number, each in enumerate(asked)
+    }
+
+
+def outdated(statuses: dict[str, str]) -> set[str]:
+    assert set(statuses.values()) <= {FRESH, STALE}, statuses
+    return {name for name, status in statuses.items() if status == STALE}
+
+
+def index_of(location: Location) -> list[dict]:
+    lines = location.store.get_bytes(f"{location.folder.name}/spots/index.jsonl").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def newest_index(location: Location) -> dg.AssetMaterialization:
+    entry = location.instance.get_latest_materialization_event(dg.AssetKey(["spots", "index"]))
+    return entry.asset_materialization
+
+
+def test_a_run_that_brings_videos_writes_the_index(location, first):
+    """One row a video, as the ledger has them; the event says where it is, what it cost and what it is."""
+    assert first.told("index") == [("None", "materialization")]
+    with location.ledger() as ledger:
+        wanted = [index_row(order, location.store.uri) for order in ledger.shown("spots")]
+        spent = sum(order.points_charged or 0 for order in ledger.find())
+    content = location.store.get_bytes(f"{location.folder.name}/spots/index.parquet")
+    assert pq.read_table(io.BytesIO(content)).to_pylist(maps_as_pydicts="strict") == wanted
+    assert [(row["partition"], row["sha256"]) for row in index_of(location)] == [
+        (row["partition"], row["sha256"]) for row in wanted
+    ]
+    assert [row["partition"] for row in wanted] == KEYS
+    event = newest_index(location)
+    shown = {name: value.value for name, value in event.metadata.items()}
+    assert shown["dagster/uri"] == f"s3://videos/{location.folder.name}/spots/index.jsonl"
+    assert shown["seedance/videos"] == shown["dagster/row_count"] == 3
+    assert shown["seedance/videos_cost_usd"] == pytest.approx(0.96)
+    books = location.books()
+    assert shown["seedance/total_points"] == spent == books["points_charged"] + books["points_penalty"]
+    [day] = event.metadata["seedance/spend_by_day"].records
+    assert day.data["usd"] == shown["seedance/total_cost_usd"] == spent / 10_000_000
+    assert event.tags["dagster/data_version"] == shown["seedance/sha256"]
+
+
+def test_the_manifest_in_the_bucket_is_what_the_row_gives(location, first):
+    """Byte by byte, so that a lost one can be written again; it says who tagged the run that ordered."""
+    for key in KEYS:
+        [order] = location.orders(key)
+        stored = location.store.get_bytes(order.manifest_key)
+        assert stored == Manifest.of(order).to_json()
+        assert json.loads(stored)["run_tags"] == {"owner": "ann"}
+        assert json.loads(stored)["fps"] == 24
+
+
+def test_everything_is_in_sync_after_a_run(badges):
+    """Each event points to what it was made from, the index to all videos."""
+    assert outdated(badges()) == set()
+
+
+def test_an_edit_marks_exactly_what_hangs_on_it(location, badges):
+    """The edited prompt's task and video are Unsynced until they are made anew; then nothing is."""
+    location.write(PROMPTS | {"cat": "a cat at night"})
+    location.tick()
+    assert outdated(badges()) == {"tasks/cat", "videos/cat"}
+    assert location.run("cat").told("index") == [("None", "materialization")]
+    assert outdated(badges()) == set()
+    [row] = [row for row in index_of(location) if row["partition"] == "cat"]
+    assert row["prompt"] == "a cat at night"
+    assert [row["partition"] for row in index_of(location)] == KEYS
+
+
+def test_an_edit_taken_back_is_in_sync_with_the_first_video(location, badges):
+    """The reused video is shown by asset and index alike, and nothing is Unsynced."""
+    location.write(PROMPTS)
+    location.tick()
+    assert outdated(badges()) == {"tasks/cat", "videos/cat"}
+    done = location.run("cat")
+    assert done.told("index") == [("None", "materialization")]
+    assert outdated(badges()) == set()
+    assert [row["prompt"] for row in index_of(location) if row["partition"] == "cat"] == ["a cat"]
+
+
+def test_a_second_attempt_at_one_take_marks_its_video_alone(location, badges):
+    """Ordered again, its old video is Unsynced until the new one is there; the other take never is."""
+    done = location.run("dog.t1", assets=("tasks",), config={"regenerate": True})
+    assert done.ok
+    assert outdated(badges()) == {"videos/dog.t1"}
+    done = location.advance()
+    assert done.told("videos") == [("dog.t1", "materialization")]
+    assert done.told("index") == [("None", "materialization")]
+    assert outdated(badges()) == set()
+    assert [row["attempt"] for row in index_of(location)] == [1, 2, 1]
+
+
+def test_telling_again_what_is_there_marks_nothing(location, badges):
+    """A reuse of tasks alone tells the same version: the video, which is not told, stays in sync."""
+    assert location.run("cat", assets=("tasks",)).told("index") == []
+    assert outdated(badges()) == set()
+
+
+def test_the_whole_group_in_one_run_tells_the_index(location, badges):
+    """Dagster skips the index's own step behind one without outputs: the set's step tells it instead."""
+    done = location.run("cat", assets=GROUP)
+    assert done.ok
+    assert done.told("index") == [("None", "materialization")]
+    assert "spots__index" in [event.step_key for event in done.result.all_events if event.is_step_skipped]
+    assert outdated(badges()) == set()
+
+
+def test_the_index_can_be_materialized_by_itself(location, badges):
+    """By a click, also when its object was lost: the same bytes, in sync."""
+    before = newest_index(location)
+    location.store._client.delete_object(Bucket="videos", Key=f"{location.folder.name}/spots/index.jsonl")
+    job = location.defs.resolve_implicit_global_asset_job_def()
+    done = job.execute_in_process(
+        instance=location.instance, asset_selection=[dg.AssetKey(["spots", "index"])]
+    )
+    assert done.success
+    after = newest_index(location)
+    assert after.tags["dagster/data_version"] == before.tags["dagster/data_version"]
+    assert {**after.metadata} == {**before.metadata}
+    assert len(index_of(location)) == 3
+    assert outdated(badges()) == set()
