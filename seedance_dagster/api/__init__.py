@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seedance_dagster.api.client import SeedanceClient
+from typing import TYPE_CHECKING, Any
+
 from seedance_dagster.api.errors import (
     AuthenticationError,
     InsufficientCreditsError,
@@ -30,6 +31,9 @@ from seedance_dagster.api.wire import (
     Task,
     TaskStatus,
 )
+
+if TYPE_CHECKING:
+    from seedance_dagster.api.client import SeedanceClient
 
 __all__ = [
     "POINTS_PER_USD",
@@ -62,3 +66,12 @@ __all__ = [
     "points_to_usd",
     "usd_to_points",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The client when it is first used: whoever only reads the ledger needs no HTTP libraries."""
+    if name != "SeedanceClient":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from seedance_dagster.api.client import SeedanceClient  # noqa: PLC0415  heavy
+
+    return SeedanceClient
