@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Location:
     direct_store: VideoStoreResource
     defs: dg.Definitions = field(init=False)
 
-    @property
+    @cached_property  # a client takes a quarter of a second to make
     def store(self) -> VideoStore:
         """The bucket."""
         return self.direct_store.open_store()
