@@ -92,7 +92,7 @@ async def _look_at_all(
 ) -> dict[str, SeenFile | str]:
     """What is known of each URL now, or in words why it cannot be used."""
     allow_private = services.policy.allow_private_hosts
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.idle_s, sock_read=limits.idle_s)
+    timeout = aiohttp.ClientTimeout(total=None, connect=limits.idle_s, sock_read=limits.idle_s)
     found: dict[str, SeenFile | str] = {}
 
     async def look(url: str) -> None:

@@ -189,4 +189,6 @@ def _told_size(response: aiohttp.ClientResponse) -> int | None:
 def _validator(headers: Mapping[str, str], size: int | None) -> str | None:
     etag, modified = headers.get("ETag"), headers.get("Last-Modified")
     found = etag or (f"{modified} {size}" if modified and size is not None else None)
-    return found if found and len(found) <= _LONGEST_VALIDATOR else None
+    # A word that a database may not take is none.
+    fit = found and found.isascii() and found.isprintable() and len(found) <= _LONGEST_VALIDATOR
+    return found if fit else None

@@ -103,30 +103,30 @@ def duration_of(file: PartialFile, kind: FileType) -> float | None:
     import av  # noqa: PLC0415  heavy
 
     file.rewind()
+    duration, problem = 0.0, "does not say how long it is"
     try:
         # The container is named: FFmpeg must not guess one that follows links in the file.
         with av.open(file, "r", format=kind.container, metadata_errors="ignore") as container:
-            duration = _duration(container, kind, whole=file.whole)
+            streams = container.streams.video if kind.value.startswith("video/") else container.streams.audio
+            if streams:
+                duration = round(_duration(container, streams[0], whole=file.whole), 3)
+            else:
+                problem = "has no picture" if kind.value.startswith("video/") else "has no sound"
     except (av.FFmpegError, ValueError, OverflowError):
-        if file.missing is not None:
-            return None
-        raise MediaError(f"cannot be played as {kind.words}: it is damaged or cut off") from None
+        problem = "cannot be played: it is damaged or cut off"
+    if duration > 0 and file.fragmented and not file.whole:
+        raise MediaError("is a fragmented mp4, whose length only the whole file tells; remux it")
     if duration > 0:
-        if file.fragmented and not file.whole:
-            raise MediaError("is a fragmented mp4, whose length only the whole file tells; remux it")
-        return round(duration, 3)
+        return duration
     if file.missing is not None:
         return None
-    raise MediaError(f"is {kind.words} that does not say how long it is")
+    raise MediaError(f"is {kind.words} that {problem}")
 
 
-def _duration(container: InputContainer, kind: FileType, *, whole: bool) -> float:
-    streams = container.streams.video if kind.value.startswith("video/") else container.streams.audio
-    if not streams:
-        raise MediaError(f"is {kind.words} without a picture or sound")
+def _duration(container: InputContainer, stream: VideoStream | AudioStream, *, whole: bool) -> float:
     # Read through before it is asked: what a fragmented file declares grows on the way.
-    span = _span(container, streams[0]) if whole else 0.0
-    declared = max(_seconds(streams[0].duration, streams[0].time_base), _seconds(container.duration))
+    span = _span(container, stream) if whole else 0.0
+    declared = max(_seconds(stream.duration, stream.time_base), _seconds(container.duration))
     return span if span > declared + _PADDING_S else declared
 
 

@@ -146,7 +146,7 @@ REFUSALS = {
     ),
     "damaged": (
         {"video_urls": ["cut.mp4"]},
-        "video_urls number 1 cannot be played as an mp4 video: it is damaged or cut off",
+        "video_urls number 1 is an mp4 video that cannot be played: it is damaged or cut off",
     ),
     "cut off": (
         {"image_urls": ["half.png"]},
@@ -320,7 +320,7 @@ def test_a_file_that_did_not_change_is_not_read_again(host, look, clock, headers
     assert host.gets() == []
 
 
-@pytest.mark.parametrize("how", [{}, {"head": 403}])
+@pytest.mark.parametrize("how", [{}, {"head": 403}, {"headers": {"ETag": "\xe9"}}])
 def test_without_a_validator_a_look_holds_for_ten_minutes(host, look, clock, how):
     """A host that gives no validator, or no HEAD, is asked for the file again after ten minutes."""
     lists = {"image_urls": [host.sample("plain.png", **how)]}
