@@ -17,6 +17,7 @@ from seedance_dagster.ledger.leasing import Leasing
 from seedance_dagster.ledger.prompts_told import PromptsTold
 from seedance_dagster.ledger.reading import Reading
 from seedance_dagster.ledger.references import References
+from seedance_dagster.ledger.repairing import Repairing
 from seedance_dagster.ledger.settling import Settling
 from seedance_dagster.ledger.submitting import Submitting
 
@@ -33,6 +34,7 @@ class Ledger(
     Flows,
     PromptsTold,
     References,
+    Repairing,
 ):
     """All orders with their states, leases and money, and an append-only journal of every transition.
 

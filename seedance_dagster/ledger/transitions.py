@@ -14,7 +14,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.SUBMITTED: frozenset({State.SUCCEEDED, State.REJECTED, State.FAILED}),
     # a broken transfer stays succeeded
     State.SUCCEEDED: frozenset({State.STORED, State.SUCCEEDED}),
-    State.STORED: frozenset(),
+    # lost or damaged in S3: fetched again; mended beside the video (manifest, event): stays stored
+    State.STORED: frozenset({State.SUCCEEDED, State.STORED}),
     State.REJECTED: frozenset(),
     State.FAILED: frozenset(),
 }

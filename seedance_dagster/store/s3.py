@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -49,6 +50,7 @@ class ListedObject:
 
     size_bytes: int
     etag: str
+    modified_at: datetime
 
 
 def _people_errors(
@@ -186,6 +188,18 @@ class VideoStore:
         return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     @_people_errors
+    def digest(self, key: str) -> str:
+        """SHA-256 of an object's bytes in hex, read with flat memory.
+
+        Raises:
+            StoreError: It is not there or cannot be read.
+        """
+        digest = hashlib.sha256()
+        for part in self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_MIB):
+            digest.update(part)
+        return digest.hexdigest()
+
+    @_people_errors
     def head(self, key: str) -> ObjectInfo | None:
         """What the store knows of an object; None where there is none."""
         return self._look(key)
@@ -205,7 +219,7 @@ class VideoStore:
             Bucket=self.bucket, Prefix=f"{start}/" if start else ""
         )
         return {
-            item["Key"]: ListedObject(item["Size"], item.get("ETag", "").strip('"'))
+            item["Key"]: ListedObject(item["Size"], item.get("ETag", "").strip('"'), item["LastModified"])
             for page in pages
             for item in page.get("Contents", [])
         }
