@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
 DEFAULT_MAX_REFUSALS_PER_DAY = 100
+LEAST_USD, MOST_USD = 1e-7, 1e11
+"""A point, and more than any account has: bounds of a budget."""
+
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 _SWITCH = {"on": True, "off": False, "": None}
 
@@ -152,7 +155,7 @@ def _usd(environ: Mapping[str, str], name: str) -> float | None:
         amount = float(value)
     except ValueError:
         amount = math.nan
-    if not (math.isfinite(amount) and amount > 0):
+    if not LEAST_USD <= amount <= MOST_USD:
         raise SettingError(f"{name} must be a positive number of USD, such as 25 or 12.50, not {value!r}")
     return amount
 

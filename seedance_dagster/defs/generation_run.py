@@ -121,14 +121,11 @@ class GenerationRun:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
 
     def _tell_costs(self, wanted: list[PromptPartition]) -> None:
+        options = self.config.options()
         quotes = quote(
-            self.services,
-            wanted,
-            prompt_set=self.prompt_set.name,
-            options=self.config.options(),
-            cause=self._cause,
+            self.services, wanted, prompt_set=self.prompt_set.name, options=options, cause=self._cause
         )
-        told = fit(self.services, quotes, self._budgets)
+        told = fit(self.services, quotes, self._budgets, run_limit=options.max_cost_points)
         self.context.log.info(f"dry run, nothing was accepted: {len(quotes)} prompts, {told}")
 
     @property

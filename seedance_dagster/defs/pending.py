@@ -1,6 +1,6 @@
 """The schedule `generate_pending`: orders what has no video yet, inside a given budget. Off by default."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from pydantic import Field
@@ -21,6 +21,7 @@ from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accep
 from seedance_dagster.generation.fitting import budgets_for
 from seedance_dagster.generation.pending import read_pending, sound_pending
 from seedance_dagster.generation.services import Services
+from seedance_dagster.prompts.models import PromptSet
 
 PENDING_JOB = "accept_pending"
 PENDING_SCHEDULE = "generate_pending"
@@ -81,7 +82,11 @@ def build_pending_schedule(
         job: The job that it starts.
         source: Where the prompt sets are read.
         max_cost_usd: What each run may spend, in USD.
+
+    Raises:
+        ValueError: It is no positive number.
     """
+    max_points = _points(max_cost_usd, "pending_usd_per_run")
 
     @dg.schedule(
         name=PENDING_SCHEDULE,
@@ -99,7 +104,7 @@ def build_pending_schedule(
     ) -> dg.RunRequest | dg.SkipReason:
         try:
             with open_services(context.instance, seedance, video_store, ledger) as services:
-                waits_for = _waits_for(services, source, max_cost_usd)
+                waits_for = _waits_for(services, source, max_points)
         except MENDABLE as error:
             return dg.SkipReason(str(error))
         if waits_for is not None:
@@ -110,15 +115,16 @@ def build_pending_schedule(
     return generate_pending
 
 
-def _waits_for(services: Services, source: PromptSource, max_cost_usd: float | None) -> str | None:
+def _waits_for(services: Services, source: PromptSource, max_points: int | None) -> str | None:
     """Why nothing can be ordered now; None when something can."""
     problems = services.gate().problems
     if problems:
         return "; ".join(problems)
-    points = _max_points(max_cost_usd)
-    found = [read_pending(services, each, max_points=points) for each in source.load().sets]
-    if points is None and not all(each.budgets for each in found):
-        return _NO_LIMIT
+    sets = source.load().sets
+    unlimited = _unlimited(services, sets, max_points)
+    if unlimited is not None:
+        return unlimited
+    found = [read_pending(services, each, max_points=max_points) for each in sets]
     if any(each.affordable for each in found):
         return None
     full = [f"{each.prompt_set.name}: {each.fit}" for each in found if each.fit.new]
@@ -131,18 +137,12 @@ def _accept_all(
     loaded = source.load()
     for problem in loaded.errors:
         context.log.warning(f"left out: {problem}")
-    names = [each.name for each in loaded.sets]
-    unknown = sorted(set(config.prompt_sets) - set(names))
-    if unknown:
-        raise dg.Failure(
-            f"no prompt set {', '.join(unknown)}; known: {', '.join(names)}", allow_retries=False
-        )
-    left = _max_points(config.max_cost_usd)
-    for prompt_set in loaded.sets:
-        if config.prompt_sets and prompt_set.name not in config.prompt_sets:
-            continue
-        if left is None and not budgets_for(services, prompt_set.name, prompt_set.budgets):
-            raise dg.Failure(f"nothing was accepted: {_NO_LIMIT}", allow_retries=False)
+    chosen, left = _checked(config, loaded.sets)
+    unlimited = _unlimited(services, chosen, left)
+    if unlimited is not None:
+        raise dg.Failure(f"nothing was accepted: {unlimited}", allow_retries=False)
+    failed: list[str] = []
+    for prompt_set in chosen:
         pending, refused = sound_pending(services, prompt_set, max_points=left)
         for key, reason in refused.items():
             context.log.warning(f"{prompt_set.name}: left out {key}: {reason}")
@@ -162,19 +162,52 @@ def _accept_all(
                 budgets=pending.budgets,
             )
         except AcceptError as error:
-            context.log.warning(f"{prompt_set.name}: {error}")
+            failed.append(f"{prompt_set.name}: {error}")
             continue
         left = None if left is None else left - pending.points
         reporter = Reporter(context.instance, services)
         yield from reporter.changed_prompts(prompt_set.name, pending.affordable)
         for answer in answers:
             yield from reporter.task(answer.order)
+    if failed:
+        raise dg.Failure("\n".join(failed), allow_retries=False)
 
 
-def _max_points(usd: float | None) -> int | None:
+def _checked(config: PendingConfig, sets: Sequence[PromptSet]) -> tuple[list[PromptSet], int | None]:
+    """The sets and the limit in points that a run's config asks for; raises `dg.Failure`."""
+    names = [each.name for each in sets]
+    unknown = sorted(set(config.prompt_sets) - set(names))
+    if unknown:
+        raise dg.Failure(
+            f"nothing was accepted: there is no prompt set {', '.join(unknown)}; "
+            f"known: {', '.join(names) or 'none'}",
+            allow_retries=False,
+        )
+    try:
+        points = _points(config.max_cost_usd, "max_cost_usd")
+    except ValueError as error:
+        raise dg.Failure(f"nothing was accepted: {error}", allow_retries=False) from None
+    return [each for each in sets if not config.prompt_sets or each.name in config.prompt_sets], points
+
+
+def _unlimited(services: Services, sets: Sequence[PromptSet], max_points: int | None) -> str | None:
+    """Why nothing may be spent on some sets; None when each has a limit."""
+    if max_points is not None:
+        return None
+    names = [each.name for each in sets if not budgets_for(services, each.name, each.budgets)]
+    if not names:
+        return None
+    return f"{', '.join(names)}: {_NO_LIMIT}"
+
+
+def _points(usd: float | None, name: str) -> int | None:
+    """A limit in points; raises `ValueError` where it is no positive amount."""
     if usd is None:
         return None
-    points = usd_to_points(usd)
+    try:
+        points = usd_to_points(usd)
+    except ValueError:
+        points = 0
     if points <= 0:
-        raise AcceptError(f"max_cost_usd must be a positive number of USD, not {usd}")
+        raise ValueError(f"{name} must be a positive number of USD, not {usd}")
     return points

@@ -17,6 +17,8 @@ from seedance_dagster.api.prices import usd_to_points
 from seedance_dagster.defs.environment import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_REFUSALS_PER_DAY,
+    LEAST_USD,
+    MOST_USD,
     SeedanceEnvironment,
     default_ledger_url,
 )
@@ -58,10 +60,10 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
         "the API is on this machine.",
     )
     budget_usd_per_day: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="Hard limit by UTC day."
+        default=None, ge=LEAST_USD, le=MOST_USD, description="Hard limit by UTC day."
     )
     budget_usd_per_month: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, description="Hard limit by UTC month."
+        default=None, ge=LEAST_USD, le=MOST_USD, description="Hard limit by UTC month."
     )
 
     def __repr__(self) -> str:

@@ -21,17 +21,21 @@ class Fit:
         new: How many orders would be made.
         points: Their estimates together, in points.
         standings: The budgets as they stand without them.
-        fitting: How many of the new orders, from the first on, fit into all budgets.
+        run_limit: What the run itself may spend, in points; None for no limit.
+        fitting: How many of the new orders, from the first on, fit into all budgets and the run's limit.
     """
 
     new: int
     points: int
     standings: tuple[BudgetStanding, ...]
+    run_limit: int | None
     fitting: int
 
     def __str__(self) -> str:
         said = [f"{self.new} new orders, estimated at {points_to_usd(self.points)} USD"]
         said += map(str, self.standings)
+        if self.run_limit is not None:
+            said.append(f"limit of this run: {points_to_usd(self.run_limit)} USD")
         if self.fitting < self.new:
             said.append(f"they do not fit: {f'the first {self.fitting}' if self.fitting else 'none'} would")
         return "; ".join(said)
@@ -51,9 +55,18 @@ def budgets_for(services: Services, prompt_set: str, own: Mapping[str, int]) -> 
     return [*services.policy.budgets, *of_set]
 
 
-def fit(services: Services, quotes: Sequence[Quote], budgets: Sequence[Budget]) -> Fit:
-    """How quotes fit into budgets now; raises `LedgerError`."""
+def fit(
+    services: Services,
+    quotes: Sequence[Quote],
+    budgets: Sequence[Budget],
+    *,
+    run_limit: int | None = None,
+) -> Fit:
+    """How quotes fit into budgets, and into a run's own limit in points, now; raises `LedgerError`."""
     points = [each.estimate.points for each in quotes if each.outcome is Outcome.ACCEPTED]
     standings = tuple(services.ledger.budget_standings(budgets))
-    room = min((standing.left for standing in standings), default=sum(points))
-    return Fit(len(points), sum(points), standings, how_many_fit(points, room))
+    rooms = [standing.left for standing in standings]
+    if run_limit is not None:
+        rooms.append(run_limit)
+    fitting = how_many_fit(points, min(rooms, default=sum(points)))
+    return Fit(len(points), sum(points), standings, run_limit, fitting)

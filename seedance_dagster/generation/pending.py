@@ -10,7 +10,7 @@ from seedance_dagster.generation.events import Outcome
 from seedance_dagster.generation.fitting import Fit, budgets_for, fit
 from seedance_dagster.generation.preflight import preflight
 from seedance_dagster.generation.services import Services
-from seedance_dagster.ledger.budgets import Budget, how_many_fit
+from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
 
@@ -53,13 +53,11 @@ def read_pending(
     quotes = quote(services, wanted, prompt_set=prompt_set.name)
     new = [each for each in quotes if each.outcome is Outcome.ACCEPTED]
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
-    found = fit(services, quotes, budgets)
-    points = [each.estimate.points for each in new]
-    room = sum(points) if max_points is None else max_points
-    count = min(found.fitting, how_many_fit(points, room))
-    affordable = tuple(each.partition for each in new[:count])
-    next_up = new[count].partition if count < len(new) else None
-    return Pending(prompt_set, affordable, sum(points[:count]), found, tuple(budgets), next_up)
+    found = fit(services, quotes, budgets, run_limit=max_points)
+    affordable = tuple(each.partition for each in new[: found.fitting])
+    points = sum(each.estimate.points for each in new[: found.fitting])
+    next_up = new[found.fitting].partition if found.fitting < len(new) else None
+    return Pending(prompt_set, affordable, points, found, tuple(budgets), next_up)
 
 
 def sound_pending(
