@@ -115,7 +115,7 @@ class Manifest(BaseModel):
             **own
             | {
                 "request": sent_request(order.request),
-                "references": list(_references(order)),
+                "references": list(references_of(order)),
                 "tags": scrubbed(order.tags, unsigned_url),
                 "run_tags": scrubbed(order.run_tags or {}, unsigned_url),
                 "vendor_logs": scrubbed(order.vendor_logs or []),
@@ -139,15 +139,8 @@ def sent_request(request: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of manifests, as published in docs/schemas."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_ID,
-    } | Manifest.model_json_schema(mode="serialization")
-
-
-def _references(order: Order) -> Iterator[Reference]:
+def references_of(order: Order) -> Iterator[Reference]:
+    """The references of an order's request with what is known of them, kind by kind."""
     facts = {(fact.get("kind"), fact.get("position")): fact for fact in order.reference_facts or ()}
     for kind in _KINDS:
         for position, url in enumerate(order.request.get(f"{kind}_urls") or (), 1):
@@ -158,6 +151,14 @@ def _references(order: Order) -> Iterator[Reference]:
                 url=bare_url(url),
                 facts=None if found is None else _without_identity(found),
             )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of manifests, as published in docs/schemas."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+    } | Manifest.model_json_schema(mode="serialization")
 
 
 def _without_identity(fact: dict[str, Any]) -> dict[str, Any]:
