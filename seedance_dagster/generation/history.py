@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
 from seedance_dagster.api.wire import HistoryRow, Task
 from seedance_dagster.generation.threads import in_thread
@@ -61,8 +62,8 @@ async def read_history(
     """
     ledger, at = worker.services.ledger, worker.services.clock()
     try:
-        rows, doubt = await _all_rows(worker, start, end)
-        if any(map(_unfinished, rows.values())) and not await in_thread(ledger.learned, LISTS_UNFINISHED):
+        rows, doubt = await all_rows(worker.client, start, end)
+        if any(map(unfinished, rows.values())) and not await in_thread(ledger.learned, LISTS_UNFINISHED):
             await in_thread(ledger.learn, {LISTS_UNFINISHED: 1})
         known = await in_thread(ledger.tasks_since, start)
         unlisted = [each.task_id for each in known if each.made_at <= at - lag and each.task_id not in rows]
@@ -78,20 +79,20 @@ async def read_history(
         at,
         tuple(tasks),
         tuple(strangers.values()),
-        any(task_id in followed and not _unfinished(row) for task_id, row in rows.items()),
+        any(task_id in followed and not unfinished(row) for task_id, row in rows.items()),
         f"task {missing} is in the history but cannot be read" if missing else doubt,
     )
 
 
-async def _all_rows(
-    worker: Worker, start: datetime, end: datetime
+async def all_rows(
+    client: SeedanceClient, start: datetime, end: datetime
 ) -> tuple[dict[str, HistoryRow], str | None]:
-    """Rows by task id, and why there may be more."""
+    """Rows of a window by task id, and why there may be more; raises `SeedanceError`."""
     rows: dict[str, HistoryRow] = {}
     total: int | None = None
     for _ in range(_PASSES):
         for page in range(1, _MAX_PAGES + 1):
-            read = await worker.client.history(start=start, end=end, page=page, page_size=_PAGE_SIZE)
+            read = await client.history(start=start, end=end, page=page, page_size=_PAGE_SIZE)
             new = {row.task_id: row for row in read.rows if row.task_id not in rows}
             rows |= new
             total = read.total
@@ -125,5 +126,6 @@ async def _requests(
     return tasks, missing
 
 
-def _unfinished(row: HistoryRow) -> bool:
+def unfinished(row: HistoryRow) -> bool:
+    """True while the vendor is at work on a task."""
     return row.status.strip().lower() in _UNFINISHED
