@@ -53,7 +53,7 @@ class Bench:
         self.services = Services(
             ledger=self.ledger,
             open_client=self.open_client,
-            store=SimpleNamespace(),
+            store=SimpleNamespace(check_writable=lambda: None),
             clock=clock,
         )
         self.events: list[Event] = []
