@@ -125,7 +125,7 @@ def charged_as_held(found: Situation) -> Health:
 
 def estimates_hold(found: Situation) -> Health:
     """Charges of what was estimated exactly agree with the price table."""
-    exact = [order for order in found.shown if order.points_charged is not None and _was_exact(order)]
+    exact = [order for order in found.shown if order.points_charged is not None and estimated_exactly(order)]
     charged = sum(order.points_charged or 0 for order in exact)
     estimated = sum(order.estimated_points for order in exact)
     drift = charged / estimated - 1 if estimated else 0.0
@@ -206,7 +206,7 @@ def _judged(orders: Iterable[Order], wrong: Callable[[Order], str | None], what:
     return Health(offenders, f"{len(found) - len(offenders)} of {len(found)} {what}", {})
 
 
-def _was_exact(order: Order) -> bool:
+def estimated_exactly(order: Order) -> bool:
     """False where the length of input videos was not known and the vendor's maximum was estimated."""
     lengths = [fact.get("duration_s") for fact in order.reference_facts or () if fact.get("kind") == "video"]
     return not order.request.get("video_urls") or (

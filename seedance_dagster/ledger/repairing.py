@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,6 @@ from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.rows import move, to_order, write_journal
 from seedance_dagster.ledger.schema import journal, orders
-
-_TOLD = ("task_id", "video_key")
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,15 @@ class Repairing(LedgerBase):
         """Orders that the journal knows and the ledger does not: somebody took their rows out."""
         kept = sa.exists().where(orders.c.order_id == journal.c.order_id)
         query = sa.select(journal).where(~kept).order_by(journal.c.entry_id)
-        found: dict[int, dict[str, Any]] = {}
+        found: dict[int, RemovedRow] = {}
         with self._database.reading() as connection:
             for entry in connection.execute(query):
-                known = found.setdefault(entry.order_id, {"order_id": entry.order_id, "at": entry.at})
-                known |= {name: entry.detail[name] for name in _TOLD if entry.detail.get(name)}
-        return [RemovedRow(**dict.fromkeys(_TOLD) | known) for known in found.values()]
+                known = found.get(entry.order_id, RemovedRow(entry.order_id, entry.at, None, None))
+                told = {
+                    name: entry.detail[name] for name in ("task_id", "video_key") if entry.detail.get(name)
+                }
+                found[entry.order_id] = replace(known, **told)
+        return list(found.values())
 
     def fetch_again(self, order: Order, *, actor: str, video_url: str, reason: str) -> Order:
         """What lies in S3 is lost or damaged: the next run fetches the video anew and tells Dagster of it.
