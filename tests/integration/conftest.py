@@ -41,7 +41,7 @@ AT_ONCE = {
     "queue_seconds": 0.0,
     "render_seconds": 0.0,
     "plan_limit": 100,
-    "hang_seconds": 0.3,
+    "hang_seconds": 1.2,
     "slow_seconds": 0.3,
 }
 
@@ -54,6 +54,10 @@ class FastClock:
 
     def __call__(self) -> datetime:
         return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._speed)
+
+    def forward(self, **span: float) -> None:
+        """Jump ahead."""
+        self._start += timedelta(**span)
 
 
 @dataclass
@@ -147,14 +151,14 @@ def plant(store: VideoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     @contextmanager
     def start(policy: dict[str, Any] | None = None, **settings: Any) -> Iterator[Plant]:
-        clock = FastClock()
-        rules = {"linger_s": 3.0, "grace_s": 1.0, "lease_s": 3600.0, "allow_private_hosts": True}
+        rules = {"linger_s": 3.0, "grace_s": 1.0, "lease_s": 36_000.0, "allow_private_hosts": True}
         with running_emulator(EmulatorSettings(**AT_ONCE | settings)) as emulator:
+            clock = FastClock()
             ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
             services = Services(
                 ledger=ledger,
                 open_client=lambda: SeedanceClient(
-                    api_key=SecretStr(KEY), base_url=emulator.url, requests_per_second=1000, timeout_s=0.2
+                    api_key=SecretStr(KEY), base_url=emulator.url, requests_per_second=1000, timeout_s=0.8
                 ),
                 store=store,
                 policy=Policy(**rules | (policy or {})),

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import json
+import tempfile
+
 import pytest
 
+from seedance_dagster.generation import collect, download
 from seedance_dagster.generation.events import Delayed, Stored
 from seedance_dagster.ledger.order import State
+from seedance_dagster.media import MediaError
+from seedance_dagster.store.keys import object_keys
+from seedance_dagster.store.s3 import StoreError, VideoStore
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +43,7 @@ def test_transfers_that_never_work_stay_outstanding(plant):
         "garbage": "no mp4",
         "empty": "empty file",
         "redirect-file": "only http",
-        "truncated": "no playable video",
+        "truncated": "ends early",
         "missing-url": "without a video URL",
     }
     with plant({"linger_s": 8.0}) as it:
@@ -46,27 +55,106 @@ def test_transfers_that_never_work_stay_outstanding(plant):
             order = orders[f"p{number}"]
             assert order.state is (State.SUBMITTED if fault == "missing-url" else State.SUCCEEDED)
             assert words in order.error_message, fault
-        told = {event.order.partition for event in events if isinstance(event, Delayed)}
-        assert told == {"p0", "p1", "p2", "p3", "p4"}
+        told = {event.order.partition for event in events if isinstance(event, Delayed) and event.order}
+        assert told >= {"p0", "p1", "p2", "p3", "p4"}
         summary = it.books()["summary"]
         assert (summary["tasks"], summary["balanced"]) == (7, True)
 
 
-def test_storage_that_fails_is_named_and_tried_again(plant, monkeypatch):
-    """An upload that is refused puts the transfer off with the reason; the next one stores."""
-    from seedance_dagster.store.s3 import StoreError, VideoStore
+@pytest.mark.parametrize(
+    ("where", "what", "fault", "words"),
+    [
+        (VideoStore, "put_file", StoreError("S3 refused a request (SlowDown)"), "SlowDown"),
+        (download, "_keep", OSError(errno.ENOSPC, "No space left on device"), "No space left"),
+        (collect, "probe", MediaError("the file is no playable video"), "no playable video"),
+        (tempfile, "TemporaryDirectory", OSError(errno.EROFS, "Read-only file system"), "Read-only"),
+    ],
+    ids=["store", "disk", "media", "temporary folder"],
+)
+def test_what_breaks_a_transfer_is_named_and_it_is_tried_again(plant, monkeypatch, where, what, fault, words):
+    """A refused upload, a full disk or a broken file puts a transfer off with its reason; the next stores."""
+    works, faults = getattr(where, what), [fault]
 
-    put_file, failures = VideoStore.put_file, iter([True])
+    def once_broken(*args, **kwargs):
+        if faults:
+            raise faults.pop()
+        return works(*args, **kwargs)
 
-    def flaky(self, *args, **kwargs):
-        if next(failures, False):
-            raise StoreError("S3 refused a request on bucket 'videos' (SlowDown)")
-        return put_file(self, *args, **kwargs)
-
-    monkeypatch.setattr(VideoStore, "put_file", flaky)
+    monkeypatch.setattr(where, what, once_broken)
     with plant() as it:
         events = it.run(it.accept("a cat"))
-        assert [event.reason for event in events if isinstance(event, Delayed)] == [
-            "p0: transfer put off: S3 refused a request on bucket 'videos' (SlowDown)"
-        ]
-        assert it.services.ledger.latest("spots")["p0"].state is State.STORED
+        [reason] = [event.reason for event in events if isinstance(event, Delayed)]
+        assert reason.startswith("p0: transfer put off: ")
+        assert words in reason
+        [order] = it.services.ledger.find()
+        assert (order.state, order.transfer_failures) == (State.STORED, 1)
+        assert order.error_message is None
+        assert it.books()["summary"]["tasks"] == 1
+
+
+class Killed(BaseException):
+    """A process is gone; nothing catches this."""
+
+
+@pytest.mark.parametrize(
+    "step", ["put_file", "poster", "manifest", "stored"], ids=lambda step: f"killed after {step}"
+)
+def test_a_worker_killed_after_any_step_of_a_transfer(plant, monkeypatch, step):
+    """Another worker collects again: the same objects, the same bytes, no second order, told once."""
+    with plant() as it:
+        ledger, store = it.services.ledger, it.services.store
+        accepted = it.accept("a cat")
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger, "release", lambda *_, **__: None)
+            kill_after(patch, ledger, store, step)
+            with pytest.raises(BaseException) as ended:  # noqa: PT011  a group around the kill
+                it.run(accepted, owner="killed")
+            assert "Killed" in repr(ended.value)
+        order = ledger.latest("spots")["p0"]
+        assert order.state is (State.STORED if step == "stored" else State.SUCCEEDED)
+        keys = object_keys(store.prefix, "spots", "p0", order.fingerprint, 1)
+        complete = step in {"manifest", "stored"}
+        assert (store.head(keys.manifest) is not None) == complete, "the manifest comes last"
+        before = store.head(keys.video).metadata
+
+        it.services.clock.forward(days=1)  # the dead worker's lease runs out
+        events = it.run(accepted, owner="next")
+        [stored] = [event for event in events if isinstance(event, Stored)]
+        assert stored.thumbnail_jpeg is not None
+        order = ledger.latest("spots")["p0"]
+        assert (order.state, order.attempt) == (State.STORED, 1)
+        assert store.head(keys.video).metadata == before
+        assert hashlib.sha256(store.get_bytes(keys.video)).hexdigest() == order.sha256
+        assert json.loads(store.get_bytes(keys.manifest))["sha256"] == order.sha256
+        assert it.books()["summary"]["tasks"] == 1
+
+
+def kill_after(patch, ledger, store, step: str) -> None:
+    """The process ends right after a step of a transfer."""
+
+    def killing(works, strikes=lambda *_: True):
+        def call(*args, **kwargs):
+            works(*args, **kwargs)
+            if strikes(*args):
+                raise Killed
+
+        return call
+
+    if step == "stored":
+        patch.setattr(ledger, "stored", killing(ledger.stored))
+    elif step == "put_file":
+        patch.setattr(store, "put_file", killing(store.put_file))
+    else:
+        patch.setattr(store, "put_bytes", killing(store.put_bytes, lambda key, *_: step in key))
+
+
+def test_a_fresh_link_is_asked_for_when_the_old_one_is_gone(plant):
+    """However a dead link looks, the video comes over a new one, in the same transfer if that works."""
+    with plant() as it:
+        for page in ("html", "empty", "404"):
+            it.tell("settings", dead_link=page)
+            it.run(it.accept(f"{page} [fault:expired]", f"{page} [fault:expired*2]", name=f"dead_{page}"))
+            orders = it.services.ledger.find(prompt_set=f"dead_{page}")
+            assert [order.state for order in orders] == [State.STORED] * 2
+            assert [order.transfer_failures for order in orders] == [0, 1]
+        assert it.books()["summary"]["key_leaks"] == 0

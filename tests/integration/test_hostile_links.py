@@ -1,0 +1,112 @@
+"""Output links that a vendor should never give, through the whole engine: refused, named, outstanding."""
+
+from __future__ import annotations
+
+import json
+import random
+from functools import partial
+
+import pytest
+from file_host import VIDEO
+from media_support import make_clip
+
+from seedance_dagster.emulator.emulator import Emulator
+from seedance_dagster.generation import collect, links
+from seedance_dagster.generation.download import DownloadLimits
+from seedance_dagster.generation.events import Delayed, Stored
+from seedance_dagster.ledger.order import State
+
+pytestmark = pytest.mark.integration
+
+CANARY = "canary-of-a-signature"
+TO_OURSELVES = {
+    "file:///etc/passwd": "leads to file:, only http",
+    "ftp://127.0.0.1/v.mp4": "leads to ftp:, only http",
+    "data:video/mp4;base64,AAAA": "leads to data:, only http",
+    "/ephemeral/v.mp4": "leads to nothing:, only http",
+    "http://169.254.169.254/latest/meta-data/": "the private address 169.254.169.254",
+    "http://10.0.0.7/v.mp4": "the private address 10.0.0.7",
+    "http://[::1]/v.mp4": "the private address ::1",
+    "http://[::ffff:10.0.0.7]/v.mp4": "the private address ::ffff:a00:7",
+    "http://[64:ff9b::10.0.0.7]/v.mp4": "the private address 64:ff9b::a00:7",
+    "http://2852039166/v.mp4": "neither a name nor a plain address",
+    "http://0251.0376.0251.0376/v.mp4": "neither a name nor a plain address",
+    "http://0xa9fea9fe/v.mp4": "the private address 169.254.169.254",
+    "http://cdn.example.com@127.0.0.1/v.mp4": "a user name or a password",
+    f"http://inside.example/v.mp4?sig={CANARY}": "inside.example leads to the private address 10.0.0.7",
+}
+FROM_THE_HOST = {
+    "/to-metadata": "the private address 169.254.169.254",
+    "/to-decimal": "neither a name nor a plain address",
+    "/to-file": "leads to file:, only http",
+    "/to-user": "a user name or a password",
+    f"/loop?sig={CANARY}": "redirects more than",
+    "/endless": "larger than 1000000 bytes",
+    "/cut": "ended early",
+    "/page": "text/html, not a video",
+    "/nothing": "an empty file",
+    "/no-mp4": "no mp4",
+    "/head-and-noise": "no playable video",
+}
+
+
+@pytest.fixture
+def public(monkeypatch, host):
+    """The emulator and the file host stand for public ones; what a prompt names is its video's link."""
+    show, is_public, resolve = Emulator.show, links.is_public, links.Resolver.__base__.resolve
+
+    def shown(self, record, *args, **more):
+        task = show(self, record, *args, **more)
+        if task["output"] and "a dog" not in record.prompt:
+            task["output"]["video"] = record.prompt
+        return task
+
+    async def resolved(self, name, *args, **more):
+        if name == "inside.example":
+            return [{"host": "10.0.0.7"}]
+        return await resolve(self, name, *args, **more)
+
+    monkeypatch.setattr(Emulator, "show", shown)
+    monkeypatch.setattr(links.Resolver.__base__, "resolve", resolved)
+    monkeypatch.setattr(links, "is_public", lambda each: str(each) == "127.0.0.1" or is_public(each))
+    narrow = partial(DownloadLimits, max_bytes=1_000_000)
+    monkeypatch.setattr(collect, "DownloadLimits", narrow)
+    clip = make_clip()
+    start = clip.index(b"mdat") + 4
+    noise = random.Random(1).randbytes(len(clip) - start)
+    monkeypatch.setitem(host.answers, "/head-and-noise", (200, VIDEO, clip[:start] + noise))
+    monkeypatch.setitem(host.answers, f"/loop?sig={CANARY}", host.answers["/loop"])
+
+
+def test_hostile_links_are_refused_named_and_outstanding(plant, host, public):
+    """Each order stays paid and outstanding with its reason; nothing is ordered anew, others are stored."""
+    hostile = TO_OURSELVES | {host.url + path: words for path, words in FROM_THE_HOST.items()}
+    with plant({"allow_private_hosts": False, "linger_s": 8.0, "attempts": 1}) as it:
+        it.accept(*hostile, "a dog")
+        events = it.run()
+        assert [event.order.request["prompt"] for event in events if isinstance(event, Stored)] == ["a dog"]
+        orders = {order.request["prompt"]: order for order in it.services.ledger.find()}
+        for link, words in hostile.items():
+            assert orders[link].state is State.SUCCEEDED
+            assert words in orders[link].error_message, link
+        named = {event.order.partition for event in events if isinstance(event, Delayed) and event.order}
+        assert named >= {orders[link].partition for link in hostile}
+        summary = it.books()["summary"]
+        assert (summary["tasks"], summary["balanced"], summary["key_leaks"]) == (len(orders), True, 0)
+        told = [event.reason for event in events if isinstance(event, Delayed)]
+        kept = [
+            json.dumps(entry.detail) + str(order.error_message)
+            for order in orders.values()
+            for entry in it.services.ledger.journal(order.order_id)
+        ]
+        assert CANARY not in "".join(told + kept)
+
+
+def test_a_public_api_s_link_to_this_machine_is_refused(plant):
+    """Without the emulator's exception, a link to this machine is never followed."""
+    with plant({"allow_private_hosts": False, "linger_s": 4.0}) as it:
+        it.accept("a cat")
+        it.run()
+        [order] = it.services.ledger.find()
+        assert order.state is State.SUCCEEDED
+        assert "the private address 127.0.0.1" in order.error_message
