@@ -9,13 +9,16 @@ RUN := $(BIN)/python -m
 PRECISE := api prompts ledger generation
 # For demo and dev, for example: make demo ARGS=--exit
 ARGS ?=
+# For chaos: how many rounds, and the first one's seed (random if empty).
+ROUNDS ?= 20
+SEED ?=
 
 empty :=
 comma := ,
 space := $(empty) $(empty)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test lint bench schemas constraints clean
+.PHONY: help install demo dev test chaos lint bench schemas constraints clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +35,9 @@ test: $(INSTALLED) ## Run all tests and check the branch coverage of what handle
 	$(RUN) pytest -n 2 --cov --cov-report=
 	$(RUN) coverage report --fail-under=50 \
 		--include='$(subst $(space),$(comma),$(PRECISE:%=seedance_dagster/%/*))'
+
+chaos: $(INSTALLED) ## Run random rounds of the fault suite (ROUNDS=200 SEED=1)
+	@PYTHONPATH=tests $(RUN) chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 lint: $(INSTALLED) ## Check format, style and types
 	$(RUN) ruff format --check .

@@ -16,11 +16,11 @@ from pathlib import Path
 import boto3
 import click
 import sqlalchemy as sa
+
 from chaos.places import postgres_server
 from chaos.plan import Plan, draw
 from chaos.round import Result, read_result, run_round
 from chaos.tally import line, summary
-
 from seedance_dagster.cli.ports import free_port
 from seedance_dagster.cli.services import s3
 from seedance_dagster.cli.surroundings import for_children, unconfigured
@@ -40,7 +40,9 @@ def main(rounds: int, seed: int | None, database: str | None, side_by_side: int,
     """Run rounds; status 1 if one of them failed."""
     first = random.randrange(1_000_000) if seed is None else seed
     plans = [draw(first + number, database) for number in range(rounds)]
-    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None))
+    folder = Path(
+        tempfile.mkdtemp(prefix="chaos-", dir=_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None)
+    )
     click.echo(f"SEED={first} ROUNDS={rounds}, in {folder}")
     results = []
     with contextlib.ExitStack() as stack:

@@ -22,7 +22,6 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.store.s3 import VideoStore
 
 
-
 def _around(*writes: str) -> tuple[str, ...]:
     return tuple(f"{name}: {when} commit" for name in writes for when in ("before", "after"))
 
@@ -125,9 +124,7 @@ def _around_calls(trap: Trap) -> None:
         trap.passing("post: before it leaves")
         if trap.springs("post: on its way"):
             # Somewhere between the first byte out and the last byte in.
-            asyncio.get_running_loop().call_later(
-                random.uniform(0, 0.006), trap.spring, "post: on its way"
-            )
+            asyncio.get_running_loop().call_later(random.uniform(0, 0.006), trap.spring, "post: on its way")
         task = await create_task(self, request)
         trap.passing("post: answered")
         return task

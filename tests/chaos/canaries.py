@@ -13,7 +13,7 @@ from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.schema import metadata
 
 if TYPE_CHECKING:
-    from chaos.judge import Evidence
+    from chaos.evidence import Evidence
     from chaos.worker import Surroundings
 
 
@@ -43,8 +43,7 @@ def _contents(around: Surroundings, evidence: Evidence) -> Iterator[tuple[str, b
         # The emulator keeps its own state there.
         if path.is_file() and around.folder / "emulator" not in path.parents:
             yield str(path.relative_to(around.folder)), path.read_bytes()
-    for key, body in evidence.objects.items():
-        yield key, body
+    yield from evidence.objects.items()
     if around.plan.database == "postgresql":
         database = Database(around.found.ledger_url)
         with database.reading() as connection:

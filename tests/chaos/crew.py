@@ -1,4 +1,4 @@
-"""Processes forked from one that has everything imported and no threads, so that each starts in milliseconds."""
+"""Processes forked from one that has everything imported and no threads: each starts in milliseconds."""
 
 from __future__ import annotations
 
@@ -24,25 +24,23 @@ def fork(log: Path, work: Callable[[], None]) -> int:
     pid = os.fork()
     if pid:
         return pid
-    status = CRASHED
+    crashed = False
     try:
         signal.alarm(_LIFE_S)
         signal.signal(signal.SIGTERM, _interrupt)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(output, 1)
         os.dup2(output, 2)
         work()
-        status = 0
-    except BaseException as error:
-        if told_to_stop and not isinstance(error, Exception):
-            status = 0  # KeyboardInterrupt, or Dagster's own word for it
-        else:
-            traceback.print_exc()
+    except Exception:  # noqa: BLE001  whatever it is, it is looked at
+        crashed = True
+        traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
+        # What is left are ways to be told to stop: KeyboardInterrupt, and Dagster's own word for it.
+        with contextlib.suppress(BaseException):
             sys.stderr.flush()
-        os._exit(status)
+        os._exit(CRASHED if crashed else 0)
 
 
 def _interrupt(*_: object) -> None:

@@ -6,9 +6,9 @@ import logging
 import time
 
 import dagster as dg
+
 from chaos import crew
 from chaos.worker import UNEXPECTED, Surroundings
-
 from seedance_dagster.defs.build import build_seedance_definitions
 from seedance_dagster.defs.jobs import ADVANCE_JOB
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, partitions_def

@@ -7,117 +7,20 @@ import json
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
-from chaos.plan import BROKEN_FOR_EVER
-from chaos.worker import UNEXPECTED
 
+from chaos.evidence import Evidence
+from chaos.worker import UNEXPECTED
 from seedance_dagster.api.wire import GenerationRequest
-from seedance_dagster.ledger import OPEN, JournalEntry, Ledger, Order, State
+from seedance_dagster.ledger import OPEN, Order, State
 from seedance_dagster.ledger.transitions import TRANSITIONS
 from seedance_dagster.media import probe
-from seedance_dagster.store.s3 import VideoStore
 
 if TYPE_CHECKING:
     from chaos.round import Result
-    from chaos.worker import Surroundings
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Everything there is to judge by, read once.
-
-    Attributes:
-        tasks: The vendor's tasks that we made, by id.
-        objects: The bucket's objects under the round's prefix, by key.
-    """
-
-    around: Surroundings
-    books: dict[str, Any]
-    orders: list[Order]
-    journals: dict[int, list[JournalEntry]]
-    living_leases: list[str]
-    objects: dict[str, bytes]
-    store: VideoStore
-
-    @property
-    def tasks(self) -> dict[str, dict[str, Any]]:
-        return {task["task_id"]: task for task in self.books["tasks"] if task["source"] == "api"}
-
-    def write(self, folder: Path) -> None:
-        """Leave what a person needs to understand a failed round."""
-        (folder / "books.json").write_text(json.dumps(self.books, indent=1))
-        entries = sorted(
-            (entry for journal in self.journals.values() for entry in journal), key=lambda entry: entry.at
-        )
-        (folder / "journal.txt").write_text(
-            "".join(
-                f"{entry.at:%H:%M:%S.%f} order {entry.order_id}: {entry.from_state} -> {entry.to_state} "
-                f"by {entry.actor} {entry.detail}\n"
-                for entry in entries
-            )
-        )
-
-    @classmethod
-    def gather(cls, around: Surroundings, books: dict[str, Any]) -> Evidence:
-        store = around.found.open_store()
-        ledger = Ledger.open(around.found.ledger_url)
-        try:
-            orders = ledger.find()
-            journals = {order.order_id: ledger.journal(order.order_id) for order in orders}
-            owners = {order.lease_owner for order in orders} - {None}
-        finally:
-            ledger.close()
-        return cls(around, books, orders, journals, sorted(map(str, owners)), _objects(store), store)
-
-
-def outstanding(around: Surroundings, books: dict[str, Any]) -> list[str]:
-    """What has not come to its end yet and could, in words."""
-    ledger = Ledger.open(around.found.ledger_url)
-    try:
-        orders = ledger.find()
-    finally:
-        ledger.close()
-    asked = {(each.name, key) for each in around.plan.sets for key in each.partitions}
-    missing = asked - {(order.prompt_set, order.partition) for order in orders}
-    left = [f"{name}/{key} was never ordered" for name, key in sorted(missing)]
-    left += [
-        f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}: "
-        f"{order.error_message}, due {order.due_at}, in the hands of {order.lease_owner}"
-        for order in orders
-        if order.state in OPEN and not excused(order, books)
-    ]
-    if around.plan.dagster:
-        left += [
-            f"Dagster was not told that order {order.order_id} is stored"
-            for order in orders
-            if order.state is State.STORED and order.reported != "stored"
-        ]
-    return left
-
-
-def excused(order: Order, books: dict[str, Any]) -> bool:
-    """True for a paid order whose file the vendor never gives: it must stay outstanding, and say so."""
-    task = next((each for each in books["tasks"] if each["task_id"] == order.task_id), None)
-    if task is None or task["state"] != "completed" or not order.error_message:
-        return False
-    if order.state is State.SUBMITTED:
-        return "missing-url" in task["quirks"]
-    broken = any(marker in order.request["prompt"] for marker in BROKEN_FOR_EVER)
-    return order.state is State.SUCCEEDED and broken
-
-
-def waits_for_ever(around: Surroundings, role: str, books: dict[str, Any]) -> bool:
-    """True for a waiting run with an order that is excused."""
-    ledger = Ledger.open(around.found.ledger_url)
-    try:
-        orders = ledger.find(prompt_set=role.removeprefix("run-"), states=OPEN)
-    finally:
-        ledger.close()
-    return any(excused(order, books) for order in orders)
 
 
 def judge(evidence: Evidence, result: Result) -> None:
@@ -154,6 +57,7 @@ def _counts(evidence: Evidence) -> Counter[str]:
             "outstanding by the vendor's doing": sum(order.state in OPEN for order in evidence.orders),
             "further attempts": sum(order.attempt > 1 for order in evidence.orders),
             "uncertain": steps["claimed", "uncertain"],
+            "settled by hand": sum("by hand" in str(entry.detail) for entry in entries),
             "adopted": steps["uncertain", "submitted"],
             "freed": steps["uncertain", "queued"],
             "transfers again": steps["succeeded", "succeeded"],
@@ -280,11 +184,3 @@ def _bucket(evidence: Evidence) -> Iterator[str]:
         # A broken order's earlier parts and a killed check's leftover are nobody's video.
         if key.endswith("manifest.json") and key.rpartition("/")[0] not in folders:
             yield f"there is a manifest at {key} of which the ledger knows nothing"
-
-
-def _objects(store: VideoStore) -> dict[str, bytes]:
-    pages = store._client.get_paginator("list_objects_v2").paginate(
-        Bucket=store.bucket, Prefix=f"{store.prefix}/"
-    )
-    keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
-    return {key: store.get_bytes(key) for key in keys}

@@ -1,4 +1,4 @@
-"""The judgement on what Dagster was told: each stored video has an event that agrees with ledger and manifest."""
+"""The judgement on Dagster's events: each stored video has one that agrees with ledger and manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seedance_dagster.defs.naming import TASKS, VIDEOS, asset_key
 from seedance_dagster.ledger import Order, State
 
 if TYPE_CHECKING:
-    from chaos.judge import Evidence
+    from chaos.evidence import Evidence
 
 
 def judge_events(evidence: Evidence, folder: Path) -> Iterator[str]:

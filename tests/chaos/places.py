@@ -16,10 +16,10 @@ from typing import Any
 
 import httpx
 import sqlalchemy as sa
-from chaos.crew import fork
-from chaos.plan import Plan
 from pydantic import SecretStr
 
+from chaos.crew import fork
+from chaos.plan import Plan
 from seedance_dagster.emulator.server import serve
 from seedance_dagster.emulator.settings import EmulatorSettings
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.boundaries import GROUPS, Kill
-
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.prompts.models import Prompt, PromptSet
@@ -18,12 +17,13 @@ from seedance_dagster.prompts.models import Prompt, PromptSet
 ROLES = ("daemon-1", "daemon-2", "command")
 """What works beside the waiting runs, of which each prompt set has one."""
 
+PERSON = "person"
+"""Who comes in the calm, for what only a person can settle."""
+
 # Probability per event, so that most work ends well within the storm's few seconds.
 _RATES = {
     **dict.fromkeys(("500-before", "429", "reset-before", "hang-before"), 0.15),
-    **dict.fromkeys(
-        ("lost-reply", "cut-reply", "hang", "500-after", "500-with-task", "garbage-reply"), 0.15
-    ),
+    **dict.fromkeys(("lost-reply", "cut-reply", "hang", "500-after", "500-with-task", "garbage-reply"), 0.15),
     **dict.fromkeys(("moderation", "moderation-early", "real-person"), 0.06),
     "vendor-trouble": 0.15,
     **dict.fromkeys(("odd-status", "late-url", "url-while-pending"), 0.3),
@@ -108,6 +108,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
     policy = Policy(
         attempts=2,
         allow_private_hosts=True,
+        preflight=False,  # its references lead nowhere
         submit_workers=rng.choice((1, 4)),
         poll_workers=rng.choice((2, 8)),
         collect_workers=rng.choice((1, 4)),
@@ -170,18 +171,14 @@ def _sets(rng: random.Random) -> tuple[PromptSet, ...]:
     count = rng.randint(1, 3)
     total = rng.randint(5, 30)
     ordinary = [f"prompt {number}" for number in range(total)]
-    texts = [
-        f"{text} [fault:{rng.choice(_MARKERS)}]" if rng.random() < 0.3 else text for text in ordinary
-    ]
+    texts = [f"{text} [fault:{rng.choice(_MARKERS)}]" if rng.random() < 0.3 else text for text in ordinary]
     for _ in range(rng.randint(0, 3)):
         texts[rng.randrange(total)] = rng.choice(texts)
     return tuple(
         PromptSet(
             name=f"set{number}",
             prompts=tuple(
-                Prompt(
-                    id=f"p{place}", request=_request(rng, text), takes=2 if rng.random() < 0.08 else 1
-                )
+                Prompt(id=f"p{place}", request=_request(rng, text), takes=2 if rng.random() < 0.08 else 1)
                 for place, text in enumerate(texts[number::count])
             ),
         )

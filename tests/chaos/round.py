@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import sqlalchemy as sa
+
 from chaos import worker
 from chaos.canaries import leaks
 from chaos.crew import CRASHED, Crew, fork
-from chaos.judge import Evidence, judge, outstanding, waits_for_ever
+from chaos.evidence import Evidence, outstanding, waits_for_ever
+from chaos.judge import judge
 from chaos.places import EmulatorProcess, database
-from chaos.plan import ROLES, Plan
+from chaos.plan import PERSON, ROLES, Plan
 from chaos.storm import Storm
-
 from seedance_dagster.ledger import Ledger
 
 _CALM_S = 90.0
@@ -60,7 +61,7 @@ def run_round(plan: Plan, folder: Path, s3_environ: Mapping[str, str], server: s
     result = Result(plan.seed, str(plan))
     try:
         _run(plan, folder, s3_environ, server, result)
-    except Exception:
+    except Exception:  # noqa: BLE001  told as the round's result
         result.violations.append(f"the round itself broke:\n{traceback.format_exc()}")
     result.seconds = round(time.monotonic() - began, 1)
     (folder / "result.json").write_text(json.dumps(vars(result)))
@@ -141,7 +142,7 @@ def _prepare(around: worker.Surroundings, log: Path) -> None:
 def _calm(around: worker.Surroundings, crew: Crew, emulator: EmulatorProcess, result: Result) -> None:
     """No more faults: everything must come to its end, and whoever waits must see it."""
     runs = [f"run-{each.name}" for each in around.plan.sets]
-    for role in (*ROLES, *runs):
+    for role in (*ROLES, *runs, PERSON):
         crew.start(role)
     began = time.monotonic()
     left = ["nothing was looked at"]
@@ -151,7 +152,11 @@ def _calm(around: worker.Surroundings, crew: Crew, emulator: EmulatorProcess, re
             if end.role not in runs or end.status or end.signal:
                 result.violations.append(f"{end.role} ended in the calm with {end}")
         left = outstanding(around, emulator.books())
-        left += [role for role in crew.living if role in runs and not waits_for_ever(around, role, emulator.books())]
+        left += [
+            role
+            for role in crew.living
+            if role in runs and not waits_for_ever(around, role, emulator.books())
+        ]
     result.tally["calm s"] = round(time.monotonic() - began)
     result.violations += [f"not settled after {_CALM_S:.0f} s of calm: {each}" for each in left]
     _, stubborn = crew.stop(_STOP_S)

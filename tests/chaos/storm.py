@@ -16,7 +16,6 @@ from chaos.plan import ROLES, Disturbance, Plan
 
 _STRANGE = {"prompt": "a stranger's prompt", "mode": "text_to_video", "duration": 4, "aspect_ratio": "1:1"}
 _LONGEST = 4  # times as long as planned
-_POINTS = 10_000_000_000
 
 
 class Storm:
@@ -92,7 +91,7 @@ class Storm:
             "freeze": lambda: self._freeze(now + what["seconds"]),
             "restart": lambda: self._take_down(now + what["seconds"]),
             "lock": lambda: self._lock(what["seconds"]),
-            "credits": lambda: self._set(now + what["seconds"], {"points": 0}, {"points": _POINTS}),
+            "credits": lambda: self._empty_the_account(now + what["seconds"]),
             "limit": lambda: self._set(
                 now + what["seconds"],
                 {"plan_limit": what["limit"]},
@@ -151,6 +150,24 @@ class Storm:
     def _lock(self, seconds: float) -> bool:
         fork(self._log, lambda: hold_the_ledger(self._ledger_url, seconds))
         return True
+
+    def _empty_the_account(self, until: float) -> bool:
+        if self.down:
+            return False
+        taken = self._points_left()
+        self._emulator.tell("settings", points=0)
+
+        def give_back() -> None:
+            if self.down:
+                self._later.append((until + 1, give_back))
+            else:
+                self._emulator.tell("settings", points=taken + self._points_left())
+
+        self._later.append((until, give_back))
+        return True
+
+    def _points_left(self) -> int:
+        return int(self._emulator.books()["summary"]["points_left"])
 
     def _set(self, until: float, now: dict[str, Any], later: dict[str, Any]) -> bool:
         if not self._tell("settings", **now):

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from chaos import crew
 from chaos.boundaries import Kill, Trap, set_trap
 from chaos.pace import quicken
-from chaos.plan import Plan
+from chaos.person import settle_by_hand
+from chaos.plan import PERSON, Plan
 from chaos.s3_faults import trouble_s3
-from pydantic import SecretStr
-
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accept
@@ -90,10 +91,13 @@ def work(around: Surroundings, role: str, kills: tuple[Kill, ...]) -> None:
     set_trap(Trap(kills, lambda boundary: _record(around.killed, boundary)))
     if around.plan.s3_trouble and not around.calm:
         trouble_s3(around.plan.s3_trouble)
-    if around.plan.dagster and role != "command":
+    if around.plan.dagster and role not in {"command", PERSON}:
         from chaos import dagster_worker
 
         dagster_worker.work(around, role)
+        return
+    if role == PERSON:
+        _persist(around, lambda services: settle_by_hand(services, around.environ["GOAPI_BASE_URL"]))
         return
     steps: dict[str, Callable[[Services, str], None]] = {"daemon": _tick, "command": _settle}
     name, _, rest = role.partition("-")
@@ -171,7 +175,9 @@ def _listen(services: Services, make: Callable[[], object]) -> None:
 
 def _say(event: Event) -> None:
     number = event.order.order_id if event.order else "none"
-    logging.getLogger("chaos").info("%s, order %s %s", type(event).__name__, number, getattr(event, "reason", ""))
+    logging.getLogger("chaos").info(
+        "%s, order %s %s", type(event).__name__, number, getattr(event, "reason", "")
+    )
 
 
 def _record(path: Path, boundary: str) -> None:

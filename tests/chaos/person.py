@@ -1,0 +1,50 @@
+"""The person who settles by hand what the vendor's numbers leave open, after a look at the vendor's site."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from datetime import timedelta
+
+import httpx
+
+from chaos import crew
+from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.generation.services import Services
+from seedance_dagster.generation.settle import SettleError, adopt_by_hand, release_by_hand
+from seedance_dagster.generation.worker import Worker, working
+from seedance_dagster.ledger import Order, State
+
+NEEDS_A_PERSON = "proves nothing"
+"""In the words of an order that stays uncertain by design: neither balance nor history can tell."""
+
+_SURELY_OVER = timedelta(seconds=5)  # no POST of the calm is under way so long
+
+
+def settle_by_hand(services: Services, vendor_url: str) -> None:
+    """Adopt or release each order that waits for a person; the emulator's books are the vendor's site."""
+
+    async def settle() -> None:
+        async with working(services, f"person {time.time_ns()}") as worker:
+            for order in services.ledger.find(states={State.UNCERTAIN}):
+                settled_for = services.clock() - (order.claimed_at or order.accepted_at)
+                if NEEDS_A_PERSON in (order.error_message or "") and settled_for > _SURELY_OVER:
+                    with contextlib.suppress(SettleError):  # it was settled meanwhile
+                        await _settle(worker, order, vendor_url)
+
+    while not crew.told_to_stop:
+        asyncio.run(settle())
+        time.sleep(1)
+
+
+async def _settle(worker: Worker, order: Order, vendor_url: str) -> None:
+    request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
+    async with httpx.AsyncClient(trust_env=False) as site:
+        tasks = (await site.get(f"{vendor_url}/emulator/books")).json()["tasks"]
+    same = {task["task_id"] for task in tasks if task["source"] == "api" and task["request"] == request}
+    free = sorted(same - worker.services.ledger.owned(same))
+    if free:
+        await adopt_by_hand(worker, order, free[0])
+    else:
+        await release_by_hand(worker, order)
