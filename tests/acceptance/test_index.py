@@ -1,0 +1,37 @@
+"""The whole group of a set in one backfill, as "Materialize all" in the UI launches it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+NAME = "spots"
+GROUP = ["prompts", "tasks", "videos", "index"]
+_INDEX = """query { assetNodeOrError(assetKey: {path: ["spots", "index"]}) { ... on AssetNode {
+    staleStatus assetMaterializations(limit: 10) { runId tags { key value } } } } }"""
+
+
+@pytest.mark.parametrize("refused", [(), ("p3",)])
+def test_a_group_with_its_index_is_one_backfill(world, tmp_path, refused):
+    """It ends by itself; the index lists what came, also where a prompt was refused, and is in sync."""
+    prompts = tmp_path / f"{NAME}.jsonl"
+    texts = {f"p{number}": f"prompt {number}" for number in range(6)}
+    texts |= {key: f"{texts[key]} [fault:moderation]" for key in refused}
+    rows = [{"id": key, "prompt": text} for key, text in texts.items()]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with world(prompts, "--render-seconds", "1") as it:
+        keys = it.partitions(NAME, 6)
+        status = it.ended(it.backfill(GROUP, keys, NAME), 240)
+        assert status == ("COMPLETED_FAILED" if refused else "COMPLETED_SUCCESS")
+        videos = it.statuses(NAME, "videos")
+        assert set(videos["failedPartitions"]) == set(refused)
+        assert len(videos["materializedPartitions"]) == 6 - len(refused)
+        index = it.ask(_INDEX)["assetNodeOrError"]
+        assert index["assetMaterializations"], it.runs()
+        assert index["staleStatus"] == "FRESH"
+        key = f"seedance/{NAME}/index.jsonl"
+        content = it.s3().get_object(Bucket="videos", Key=key)["Body"].read()
+        assert [json.loads(line)["partition"] for line in content.splitlines()] == [
+            key for key in texts if key not in refused
+        ]
