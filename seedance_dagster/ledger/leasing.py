@@ -20,7 +20,8 @@ from seedance_dagster.ledger.schema import facts, leases, orders, pauses
 LONGEST_DELAY = timedelta(minutes=20)
 """Nothing is put off for longer: a later due time was written by a clock that ran ahead, and is over."""
 
-_LONGEST_HOLD = timedelta(minutes=65)  # likewise for leases and pauses; a vendor may ask for an hour
+_LONGEST_PAUSE = timedelta(minutes=65)  # likewise; a vendor may ask for an hour
+_CLOCKS_APART = timedelta(minutes=5)  # between machines that share a ledger
 
 
 def is_due(now: datetime) -> sa.ColumnElement[bool]:
@@ -30,12 +31,14 @@ def is_due(now: datetime) -> sa.ColumnElement[bool]:
 
 def unleased(now: datetime) -> sa.ColumnElement[bool]:
     """True for orders that are in no living worker's hands."""
-    alive = sa.exists().where(leases.c.name == orders.c.lease_owner, _holds(leases.c.until, now))
+    alive = sa.exists().where(leases.c.name == orders.c.lease_owner, _in_force(now))
     return sa.or_(orders.c.lease_owner.is_(None), ~alive)
 
 
-def _holds(until: sa.Column[datetime], now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(until > now, until <= now + _LONGEST_HOLD)
+def _in_force(now: datetime) -> sa.ColumnElement[bool]:
+    """True for leases that hold; one that begins later was written by a clock that ran ahead."""
+    begun = sa.or_(leases.c.since.is_(None), leases.c.since <= now + _CLOCKS_APART)
+    return sa.and_(leases.c.until > now, begun)
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,11 @@ class Leasing(LedgerBase):
         now = self._clock()
         until = now + timedelta(seconds=seconds)
         with self._database.writing() as connection:
-            holder = connection.scalar(
-                sa.select(leases.c.owner).where(leases.c.name == name, _holds(leases.c.until, now))
-            )
+            holder = connection.scalar(sa.select(leases.c.owner).where(leases.c.name == name, _in_force(now)))
             if holder not in (None, owner):
                 return False
             connection.execute(leases.delete().where(leases.c.name == name))
-            connection.execute(leases.insert().values(name=name, owner=owner, until=until))
+            connection.execute(leases.insert().values(name=name, owner=owner, since=now, until=until))
             return True
 
     def drop(self, name: str, owner: str) -> None:
@@ -72,15 +73,17 @@ class Leasing(LedgerBase):
         """Who holds a named lease now."""
         with self._database.reading() as connection:
             return connection.scalar(
-                sa.select(leases.c.owner).where(leases.c.name == name, _holds(leases.c.until, self._clock()))
+                sa.select(leases.c.owner).where(leases.c.name == name, _in_force(self._clock()))
             )
 
     def pause(self, kind: str, *, until: datetime, message: str) -> None:
         """Let nobody submit before a time, and say why; of two pauses of a kind the longer one counts."""
         values: dict[str, Any] = {"kind": kind, "until": until, "message": message}
-        same = sa.and_(pauses.c.kind == kind, _holds(pauses.c.until, self._clock()))
+        longer = sa.select(pauses.c.kind).where(
+            pauses.c.kind == kind, pauses.c.until.between(until, self._clock() + _LONGEST_PAUSE)
+        )
         with self._database.writing() as connection:
-            if connection.scalar(sa.select(pauses.c.kind).where(same, pauses.c.until > until)) is not None:
+            if connection.scalar(longer) is not None:
                 return
             connection.execute(pauses.delete().where(pauses.c.kind == kind))
             connection.execute(pauses.insert().values(values))
@@ -110,6 +113,9 @@ class Leasing(LedgerBase):
 
     def paused(self) -> dict[str, str]:
         """Why nobody may submit now: a message by kind; empty when submitting may go on."""
-        query = sa.select(pauses.c.kind, pauses.c.message).where(_holds(pauses.c.until, self._clock()))
+        now = self._clock()
+        query = sa.select(pauses.c.kind, pauses.c.message).where(
+            pauses.c.until > now, pauses.c.until <= now + _LONGEST_PAUSE
+        )
         with self._database.reading() as connection:
             return {row.kind: row.message for row in connection.execute(query.order_by(pauses.c.kind))}

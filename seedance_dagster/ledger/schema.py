@@ -123,6 +123,7 @@ leases = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("since", UtcDateTime),
     sa.Column("until", UtcDateTime, nullable=False),
 )
 

@@ -175,6 +175,7 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(ledger_url, new_order):
         for index in ("booking", "claim", "delivered_sha256"):
             connection.execute(sa.text(f"DROP INDEX seedance_orders_by_{index}"))
         connection.execute(sa.text("DROP TABLE seedance_references"))
+        connection.execute(sa.text("ALTER TABLE seedance_leases DROP COLUMN since"))
         for column in ADDED_IN_2:
             connection.execute(sa.text(f"ALTER TABLE seedance_orders DROP COLUMN {column}"))
         connection.execute(schema_version.update().values(version=1))
