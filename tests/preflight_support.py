@@ -1,0 +1,61 @@
+"""Looking at references without anything that could send or store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seedance_dagster.api.wire import GenerationRequest, Mode
+from seedance_dagster.generation.policy import Policy
+from seedance_dagster.generation.preflight import Preflight, preflight
+from seedance_dagster.generation.reference_host import LookLimits
+from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger import Ledger
+from seedance_dagster.prompts.models import Prompt, PromptPartition, PromptSet
+
+QUICK = LookLimits(max_bytes=300_000, part_bytes=50_000, idle_s=0.3, total_s=0.8)
+
+
+@dataclasses.dataclass(frozen=True)
+class Looking:
+    """An engine that looks at references; calling it gives what a preflight of some prompts comes to."""
+
+    services: Services
+
+    def __call__(
+        self, *prompts: dict[str, list[str]], limits: LookLimits = QUICK, **policy: Any
+    ) -> Preflight:
+        """Look at the references of prompts, each given as its lists of URLs."""
+        changed = dataclasses.replace(
+            self.services, policy=dataclasses.replace(self.services.policy, **policy)
+        )
+        return preflight(changed, wanted(*prompts), prompt_set="spots", limits=limits)
+
+
+@contextmanager
+def looking(folder: Path, clock: Any) -> Iterator[Looking]:
+    """An engine on an empty ledger that cannot send or store anything: a preflight needs neither."""
+    ledger = Ledger.open(f"sqlite:///{folder}/ledger.db", clock=clock)
+    policy = Policy(allow_private_hosts=True)
+    yield Looking(Services(ledger=ledger, open_client=None, store=None, policy=policy, clock=clock))  # type: ignore[arg-type]
+    ledger.close()
+
+
+def wanted(*prompts: dict[str, list[str]]) -> list[PromptPartition]:
+    """Partitions p0, p1, ... with these references."""
+    made = tuple(
+        Prompt(
+            id=f"p{number}",
+            request=GenerationRequest(
+                task_type="seedance-2-fast",
+                prompt="a cat",
+                mode=Mode.OMNI_REFERENCE,
+                **{name: tuple(urls) for name, urls in lists.items()},
+            ),
+        )
+        for number, lists in enumerate(prompts)
+    )
+    return list(PromptSet("spots", made).partitions.values())
