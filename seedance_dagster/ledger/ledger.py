@@ -20,6 +20,7 @@ from seedance_dagster.ledger.references import References
 from seedance_dagster.ledger.repairing import Repairing
 from seedance_dagster.ledger.settling import Settling
 from seedance_dagster.ledger.submitting import Submitting
+from seedance_dagster.ledger.tracing import Tracing
 
 
 class Ledger(
@@ -34,6 +35,7 @@ class Ledger(
     Flows,
     PromptsTold,
     References,
+    Tracing,
     Repairing,
 ):
     """All orders with their states, leases and money, and an append-only journal of every transition.

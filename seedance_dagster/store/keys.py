@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 _FINGERPRINT_CHARACTERS = 12
+_FILES = {"video.mp4": "video", "poster.jpg": "poster", "manifest.json": "manifest"}
+_KEY = re.compile(r"((?:.*/)?([^/]+)/([^/]+)/([^/]+)-a([1-9][0-9]{0,8}))(?:/([^/]*))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,31 @@ class ObjectKeys:
     manifest: str
 
 
+@dataclass(frozen=True)
+class OrderFolder:
+    """The folder of one finished order, as a key tells it.
+
+    Attributes:
+        path: The folder's own key, without a slash at its end.
+        prompt_set: The set.
+        partition: The partition.
+        fingerprint: Its first characters.
+        attempt: From 1.
+        file: What of the order the key is: "video", "poster", "manifest" or "folder".
+    """
+
+    path: str
+    prompt_set: str
+    partition: str
+    fingerprint: str
+    attempt: int
+    file: str
+
+    def is_of(self, fingerprint: str, attempt: int) -> bool:
+        """True when an order of this partition has its files here."""
+        return fingerprint[:_FINGERPRINT_CHARACTERS] == self.fingerprint and attempt == self.attempt
+
+
 def object_keys(prefix: str, prompt_set: str, partition: str, fingerprint: str, attempt: int) -> ObjectKeys:
     """The keys of one attempt at one video.
 
@@ -34,6 +62,20 @@ def object_keys(prefix: str, prompt_set: str, partition: str, fingerprint: str, 
     order = f"{fingerprint[:_FINGERPRINT_CHARACTERS]}-a{attempt}"
     folder = _folder(prefix, prompt_set, partition, order)
     return ObjectKeys(f"{folder}/video.mp4", f"{folder}/poster.jpg", f"{folder}/manifest.json")
+
+
+def order_folder(key: str) -> OrderFolder | None:
+    """The folder that a key of `object_keys` is in, or is; None for any other key.
+
+    Example:
+        >>> order_folder("seedance/spots/cat/0123456789ab-a1/video.mp4").partition
+        'cat'
+    """
+    found = _KEY.fullmatch(key)
+    if found is None:
+        return None
+    path, prompt_set, partition, fingerprint, attempt, name = found.groups()
+    return OrderFolder(path, prompt_set, partition, fingerprint, int(attempt), _FILES.get(name, "folder"))
 
 
 def index_keys(prefix: str, prompt_set: str) -> IndexKeys:
