@@ -22,6 +22,17 @@ SCHEMA_ID: Final = "urn:seedance-dagster:manifest:1"
 _KINDS = ("image", "video", "audio")
 
 
+class ReferenceFacts(BaseModel):
+    """What a look at a reference found before the order."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    media_type: str | None = Field(default=None, description='By its first bytes, such as "video/mp4".')
+    size_bytes: int | None = None
+    sha256: str | None = Field(default=None, description="Null when it was too large to be read whole.")
+    duration_s: float | None = Field(default=None, description="Null for what has none.")
+
+
 class Reference(BaseModel):
     """One reference of the request."""
 
@@ -30,10 +41,7 @@ class Reference(BaseModel):
     kind: Literal["image", "video", "audio"]
     position: int = Field(description="From 1 among those of its kind, as the prompt names it.")
     url: str = Field(description="Without user, query and fragment.")
-    facts: dict[str, Any] | None = Field(
-        description="What a look at it found before the order, such as type, size and duration; "
-        "null when nobody looked."
-    )
+    facts: ReferenceFacts | None = Field(description="Null when nobody looked.")
 
 
 class Manifest(BaseModel):
@@ -149,7 +157,7 @@ def references_of(order: Order) -> Iterator[Reference]:
                 kind=kind,
                 position=position,
                 url=bare_url(url),
-                facts=None if found is None else _without_identity(found),
+                facts=None if found is None else _facts(found),
             )
 
 
@@ -161,10 +169,9 @@ def json_schema() -> dict[str, Any]:
     } | Manifest.model_json_schema(mode="serialization")
 
 
-def _without_identity(fact: dict[str, Any]) -> dict[str, Any]:
+def _facts(fact: dict[str, Any]) -> ReferenceFacts:
     kept = {name: value for name, value in fact.items() if name not in ("kind", "position", "url")}
-    bare: dict[str, Any] = scrubbed(kept)
-    return bare
+    return ReferenceFacts(**scrubbed(kept))
 
 
 if __name__ == "__main__":
