@@ -106,8 +106,6 @@ async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLi
             await in_thread(_keep, chunk, file, digest)
     if size < _FTYP.stop:
         raise DownloadError(f"the link gives an empty file ({size} bytes)", expired=True)
-    if response.content_length not in (None, size):
-        raise DownloadError(f"{size} of {response.content_length} bytes came")
     return Downloaded(path, size, digest.hexdigest())
 
 

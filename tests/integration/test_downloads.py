@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import subprocess
@@ -149,6 +150,21 @@ async def test_a_host_that_nobody_serves_is_named_as_broken(tmp_path, host):
         await host.get("http://127.0.0.1:9/v.mp4", tmp_path / "v.mp4")
     with pytest.raises(DownloadError, match="cannot be written or read: No such file"):
         await host.get("/good", tmp_path / "no-folder" / "v.mp4")
+
+
+async def test_a_host_that_speaks_no_http_is_named_as_broken(tmp_path, host):
+    """Noise instead of an answer, and a name that no resolver takes, are answers in words."""
+
+    async def noise(reader, writer):
+        writer.write(b"220 ready\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(noise, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(DownloadError, match="the download broke: "):
+            await host.get(f"http://127.0.0.1:{port}/v.mp4", tmp_path / "v.mp4")
+    with pytest.raises(DownloadError, match="no URL that can be followed"):
+        await host.get(f"http://{'a' * 70}.example/v.mp4", tmp_path / "v.mp4")
 
 
 async def test_the_file_host_gets_no_secret(host, tmp_path):
