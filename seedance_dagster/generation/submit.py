@@ -101,14 +101,19 @@ class Submitter:
             # Adopted meanwhile for an equal order that had lost its own: this one takes its place.
             await in_thread(self._ledger.uncertain, order, actor=self._worker.name, reason=str(error))
             await self._emit(Delayed(order, f"outcome unknown: {error}"))
-        except (LedgerUnavailableError, StaleOrderError) as error:
-            # Reconciliation finds the task once this claim has run out.
-            _log.error(
-                "task %s was made for order %s but not recorded: %s", task.task_id, order.order_id, error
-            )
-            await self._emit(Delayed(order, f"task {task.task_id} was made but not recorded: {error}"))
+        except StaleOrderError as error:
+            if not await in_thread(self._ledger.find, task_id=task.task_id):
+                await self._unrecorded(order, task, error)
+        except LedgerUnavailableError as error:
+            await self._unrecorded(order, task, error)
+            raise  # so that the claim is given back as soon as the ledger is there
         else:
             await self._emit(Submitted(submitted))
+
+    async def _unrecorded(self, order: Order, task: Task, error: Exception) -> None:
+        """Say so where it can be said; reconciliation finds the task."""
+        _log.error("task %s was made for order %s but not recorded: %s", task.task_id, order.order_id, error)
+        await self._emit(Delayed(order, f"task {task.task_id} was made but not recorded: {error}"))
 
     async def _refused(self, order: Order, error: SeedanceError) -> None:
         name = self._worker.name

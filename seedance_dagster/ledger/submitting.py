@@ -127,7 +127,7 @@ class Submitting(LedgerBase):
                 owner = connection.scalar(
                     sa.select(orders.c.order_id).where(orders.c.task_id == task["task_id"])
                 )
-                if owner is not None:
+                if owner not in (None, order.order_id):
                     msg = f"task {task['task_id']} belongs to order {owner} already"
                     raise TaskOwnedError(msg)
                 return move(
