@@ -18,7 +18,7 @@ from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.media import MediaError, cut_poster, probe, thumbnail
-from seedance_dagster.store.keys import ObjectKeys, object_keys
+from seedance_dagster.store.keys import ObjectKeys, object_keys, object_metadata
 from seedance_dagster.store.manifest import Manifest
 from seedance_dagster.store.s3 import StoreError, VideoStore
 from seedance_dagster.versions import CODE_VERSION, package_version
@@ -99,9 +99,14 @@ class Collector:
     def _put(self, order: Order, keys: ObjectKeys, downloaded: Downloaded) -> tuple[dict[str, Any], bytes]:
         found = probe(downloaded.path)
         poster = cut_poster(downloaded.path)
-        about = {"seedance-task-id": str(order.task_id), "seedance-fingerprint": order.fingerprint}
+        about = object_metadata(str(order.task_id), order.fingerprint)
         self._store.put_file(
-            keys.video, downloaded.path, content_type="video/mp4", sha256=downloaded.sha256, metadata=about
+            keys.video,
+            downloaded.path,
+            content_type="video/mp4",
+            sha256=downloaded.sha256,
+            metadata=about,
+            overwrite=order.sha256 is not None,  # it was stored before: what lies there is lost or damaged
         )
         self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", metadata=about)
         artifacts: dict[str, Any] = {

@@ -64,6 +64,11 @@ def object_keys(prefix: str, prompt_set: str, partition: str, fingerprint: str, 
     return ObjectKeys(f"{folder}/video.mp4", f"{folder}/poster.jpg", f"{folder}/manifest.json")
 
 
+def object_metadata(task_id: str, fingerprint: str) -> dict[str, str]:
+    """What stands on each object of an order."""
+    return {"seedance-task-id": task_id, "seedance-fingerprint": fingerprint}
+
+
 def order_folder(key: str) -> OrderFolder | None:
     """The folder that a key of `object_keys` is in, or is; None for any other key.
 

@@ -108,11 +108,18 @@ class VideoStore:
 
     @_people_errors
     def put_file(
-        self, key: str, path: Path, *, content_type: str, sha256: str, metadata: Mapping[str, str]
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str,
+        sha256: str,
+        metadata: Mapping[str, str],
+        overwrite: bool = False,
     ) -> None:
         """Upload a file in parts with flat memory, and check that all of it arrived.
 
-        What an interrupted worker has uploaded already is not uploaded again.
+        What an interrupted worker has uploaded already is not uploaded again; with `overwrite` nobody looks.
 
         Args:
             key: The object's key.
@@ -127,7 +134,7 @@ class VideoStore:
         size = path.stat().st_size
         with contextlib.suppress(ClientError):
             # Without the right to list, S3 will not say that there is nothing.
-            there = self._look(key)
+            there = None if overwrite else self._look(key)
             if there is not None and (there.size_bytes, there.metadata.get("sha256")) == (size, sha256):
                 return
         extra = {"ContentType": content_type, "Metadata": {**metadata, "sha256": sha256}}
