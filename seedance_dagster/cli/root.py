@@ -12,6 +12,7 @@ COMMANDS = {
     "dev": "Run it on your own prompt sets, everything kept in .seedance/.",
     "plan": "Show what a prompt set would cost, without sending anything.",
     "status": "Show what is ordered, stored, outstanding and spent.",
+    "spend": "Show where the money went: by day, month, set, model, tag or run.",
     "trace": "Show where a video comes from and what became of it: the whole chain.",
     "reconcile": "Settle orders whose reply was lost, by the vendor's history or by hand.",
     "sync": "Make Dagster's partitions match the prompt sets now.",

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +15,11 @@ from seedance_dagster.cli.surroundings import project_environ
 from seedance_dagster.cli.trace_tree import draw
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.store.s3 import StoreError, VideoStore
 from seedance_dagster.trace.chain import Rows, read_rows, trace_of
 from seedance_dagster.trace.origin import UnknownFormError, find_origin
+
+if TYPE_CHECKING:
+    from seedance_dagster.store.s3 import VideoStore
 
 _PATIENCE_S = 3  # a trace is worth more than a look at S3
 
@@ -59,6 +62,8 @@ def _look(environment: SeedanceEnvironment, rows: Sequence[Rows]) -> tuple[dict[
         return {}, None
     if not environment.s3_bucket:
         return {}, "nobody looked into S3: SEEDANCE_S3_BUCKET is not set"
+    from seedance_dagster.store.s3 import StoreError  # noqa: PLC0415  heavy, and only where there is a file
+
     try:
         return _sizes(_open_store(environment), rows), None
     except StoreError as error:
@@ -66,8 +71,10 @@ def _look(environment: SeedanceEnvironment, rows: Sequence[Rows]) -> tuple[dict[
 
 
 def _open_store(environment: SeedanceEnvironment) -> VideoStore:
-    import boto3  # noqa: PLC0415  heavy, and only where there is something to look at
-    from botocore.config import Config  # noqa: PLC0415
+    import boto3  # noqa: PLC0415  heavy
+    from botocore.config import Config  # noqa: PLC0415  heavy
+
+    from seedance_dagster.store.s3 import VideoStore  # noqa: PLC0415  heavy
 
     patience = Config(
         connect_timeout=_PATIENCE_S, read_timeout=_PATIENCE_S, retries={"total_max_attempts": 1}

@@ -72,18 +72,40 @@ def window_start(window: Window, now: datetime) -> datetime | None:
     return {Window.DAY: midnight, Window.MONTH: midnight.replace(day=1), Window.TOTAL: None}[window]
 
 
-def read_standing(connection: sa.Connection, budget: Budget, *, now: datetime) -> BudgetStanding:
-    """How a budget stands in the caller's transaction."""
+@dataclass(frozen=True)
+class OrderMoney:
+    """Columns of an order's money, in points.
+
+    Attributes:
+        reserved: What may still be charged; 0 once the vendor is done with it.
+        spent: What was charged, or held where the vendor never told the charge of a finished task.
+        charged: What the vendor told that it charged.
+    """
+
+    reserved: sa.ColumnElement[int]
+    spent: sa.ColumnElement[int]
+    charged: sa.ColumnElement[int]
+
+
+def order_money(connection: sa.Connection) -> OrderMoney:
+    """How an order's money counts."""
     greater = sa.func.max if connection.dialect.name == "sqlite" else sa.func.greatest
     promised = orders.c.state.in_(PROMISED)
     held = greater(orders.c.estimated_points, sa.func.coalesce(orders.c.points_held, 0))
     # A finished task whose charge the vendor did not tell is never booked as free.
     delivered = orders.c.state.in_({State.SUCCEEDED, State.STORED})
-    charged = sa.func.coalesce(orders.c.points_charged, sa.case((delivered, held), else_=0))
-    query = sa.select(
-        sa.func.coalesce(sa.func.sum(sa.case((promised, held), else_=0)), 0),
-        sa.func.coalesce(sa.func.sum(sa.case((promised, 0), else_=charged)), 0),
+    booked = sa.func.coalesce(orders.c.points_charged, sa.case((delivered, held), else_=0))
+    return OrderMoney(
+        reserved=sa.case((promised, held), else_=0),
+        spent=sa.case((promised, 0), else_=booked),
+        charged=sa.case((promised, 0), else_=sa.func.coalesce(orders.c.points_charged, 0)),
     )
+
+
+def read_standing(connection: sa.Connection, budget: Budget, *, now: datetime) -> BudgetStanding:
+    """How a budget stands in the caller's transaction."""
+    money = order_money(connection)
+    query = sa.select(*(sa.func.coalesce(sa.func.sum(each), 0) for each in (money.reserved, money.spent)))
     start = window_start(budget.window, now)
     if start is not None:
         query = query.where(orders.c.booked_at >= start)

@@ -19,6 +19,7 @@ from seedance_dagster.ledger.reading import Reading
 from seedance_dagster.ledger.references import References
 from seedance_dagster.ledger.repairing import Repairing
 from seedance_dagster.ledger.settling import Settling
+from seedance_dagster.ledger.spending import Spending
 from seedance_dagster.ledger.submitting import Submitting
 from seedance_dagster.ledger.tracing import Tracing
 
@@ -35,6 +36,7 @@ class Ledger(
     Flows,
     PromptsTold,
     References,
+    Spending,
     Tracing,
     Repairing,
 ):
