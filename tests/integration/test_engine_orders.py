@@ -9,9 +9,12 @@ import httpx
 import pytest
 from conftest import open_store, prompt_set
 
+from seedance_dagster.api import AuthenticationError
 from seedance_dagster.generation.accept import AcceptError, AcceptOptions, quote
+from seedance_dagster.generation.collect import Collector
 from seedance_dagster.generation.engine import advance, poll_due
 from seedance_dagster.generation.events import Delayed, Ended, Outcome, Stored, Submitted
+from seedance_dagster.ledger import LedgerUnavailableError
 from seedance_dagster.ledger.order import State
 from seedance_dagster.media import probe
 
@@ -318,3 +321,63 @@ def test_a_request_that_the_vendor_refuses_ends(plant):
         assert event.order.state is State.FAILED
         assert event.order.error_class == "invalid"
         assert httpx.get(f"{it.emulator.url}/emulator/books/summary", trust_env=False).json()["tasks"] == 0
+
+
+def test_a_ledger_that_is_gone_for_a_while_loses_nothing(plant, monkeypatch):
+    """Whichever write fails, the run goes on when the ledger is back: all is stored, paid once."""
+    failures = {"surely_claimed": 2, "submitted": 12, "polled": 1, "succeeded": 2, "stored": 2}
+    left = dict(failures)
+
+    def failing(write, works):
+        def call(*args, **kwargs):
+            if left[write]:
+                left[write] -= 1
+                raise LedgerUnavailableError("the ledger is locked")
+            return works(*args, **kwargs)
+
+        return call
+
+    with plant(render_seconds=0.2) as it:
+        accepted = it.accept("a cat", "a dog")
+        for write in failures:
+            monkeypatch.setattr(it.services.ledger, write, failing(write, getattr(it.services.ledger, write)))
+        events = it.run(accepted)
+        assert left == dict.fromkeys(failures, 0)
+        assert sum(isinstance(event, Stored) for event in events) == 2
+        assert_paid_once(it, 2)
+
+
+def test_a_surprise_with_one_order_does_not_stop_the_others(plant, monkeypatch):
+    """An unexpected error is told with its order, which a waiting run gives up; the next goes on with it."""
+    handle = Collector.handle
+
+    async def surprised(self, order):
+        if order.partition == "p0":
+            raise RuntimeError("canary of a signed link")
+        await handle(self, order)
+
+    with plant() as it:
+        accepted = it.accept("a cat", "a dog")
+        with monkeypatch.context() as patch:
+            patch.setattr(Collector, "handle", surprised)
+            events = it.run(accepted)
+        assert [event.order.partition for event in events if isinstance(event, Stored)] == ["p1"]
+        assert "p0: internal error: RuntimeError" in [e.reason for e in events if isinstance(e, Delayed)]
+        assert it.services.ledger.latest("spots")["p0"].lease_owner is None
+        it.run(accepted, owner="next")
+        assert set(states(it).values()) == {State.STORED}
+        assert_paid_once(it, 2)
+
+
+def test_a_run_s_error_reaches_its_caller(plant):
+    """What ends the engine itself, such as a missing key, is raised where its events are read."""
+    with plant() as it:
+        accepted = it.accept("a cat")
+
+        def no_key():
+            raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
+
+        object.__setattr__(it.services, "open_client", no_key)
+        with pytest.raises(AuthenticationError, match="GOAPI_API_KEY"):
+            it.run(accepted)
+        assert set(states(it).values()) == {State.QUEUED}
