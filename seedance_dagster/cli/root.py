@@ -14,6 +14,7 @@ COMMANDS = {
     "status": "Show what is ordered, stored, outstanding and spent.",
     "spend": "Show where the money went: by day, month, set, model, tag or run.",
     "trace": "Show where a video comes from and what became of it: the whole chain.",
+    "audit": "Compare ledger, vendor, Dagster and S3, name every difference, and mend what can be.",
     "reconcile": "Settle orders whose reply was lost, by the vendor's history or by hand.",
     "sync": "Make Dagster's partitions match the prompt sets now.",
     "account": "Show the account at the vendor.",

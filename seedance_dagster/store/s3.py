@@ -119,7 +119,7 @@ class VideoStore:
     ) -> None:
         """Upload a file in parts with flat memory, and check that all of it arrived.
 
-        What an interrupted worker has uploaded already is not uploaded again; with `overwrite` nobody looks.
+        What an interrupted worker has uploaded already is not uploaded again.
 
         Args:
             key: The object's key.
@@ -127,6 +127,7 @@ class VideoStore:
             content_type: Such as "video/mp4".
             sha256: Of the file, in hex; kept as metadata.
             metadata: Further metadata, lower-case ASCII names.
+            overwrite: Upload it whatever is there.
 
         Raises:
             StoreError: The store refused, or holds another size than the file's.

@@ -1,0 +1,185 @@
+"""Mending what can be mended safely, each repair journalled; no money is moved and nothing is deleted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.audit import storage
+from seedance_dagster.audit.audit import Audit
+from seedance_dagster.audit.findings import Finding, Kind
+from seedance_dagster.audit.removed import RemovedOrder
+from seedance_dagster.audit.restoring import row_of
+from seedance_dagster.audit.storage import expected_manifest
+from seedance_dagster.audit.strangers import strangers
+from seedance_dagster.audit.telling import Orchestrator, differences
+from seedance_dagster.generation.services import Services
+from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.store.keys import object_metadata
+from seedance_dagster.store.s3 import StoreError
+
+_FETCHED = frozenset({Kind.MISSING_IN_S3, Kind.BYTES_CHANGED})
+_WRITTEN = frozenset({Kind.MANIFEST_LOST, Kind.MANIFEST_ALTERED})
+_TOLD = frozenset({Kind.NOT_MATERIALIZED, Kind.MATERIALIZATION_DIFFERS})
+_AGAINST_THE_LEDGER = frozenset({Kind.MANIFEST_ALTERED, Kind.MATERIALIZATION_DIFFERS, Kind.CHARGE_DIFFERS})
+
+
+class NotMendedError(Exception):
+    """Nothing was changed; the message says why."""
+
+
+@dataclass(frozen=True)
+class Mending:
+    """What a repair came to.
+
+    Attributes:
+        mended: True when the books agree now, or will with the next run.
+        what: What was done, or why nothing was.
+    """
+
+    mended: bool
+    what: str
+
+
+async def repair(
+    found: Audit, services: Services, orchestrator: Orchestrator, *, actor: str
+) -> dict[Finding, Mending]:
+    """Mend what an audit found, as far as that is safe.
+
+    Videos that are lost or changed are fetched again by the next run, if the vendor still has them; manifests
+    are written from the ledger, Dagster is told again, and rows that are gone are written from their
+    manifests. Where two other books speak against a row of the ledger, the row itself is in doubt and
+    nothing is made to agree with it.
+
+    Args:
+        found: The audit.
+        services: The engine's surroundings.
+        orchestrator: Dagster.
+        actor: Who does it, for the journal.
+    """
+    repairer = _Repairer(found, services, orchestrator, actor)
+    return {each: await repairer.mend(each) for each in found.findings}
+
+
+class _Repairer:
+    def __init__(self, found: Audit, services: Services, orchestrator: Orchestrator, actor: str) -> None:
+        self._services = services
+        self._ledger = services.ledger
+        self._orchestrator = orchestrator
+        self._actor = actor
+        self._books = found.books
+        self._orders = {order.order_id: order for order in found.books.ledger.orders}
+        self._removed = {
+            removed.finding(found.books.storage): removed
+            for removed in strangers(found.books, found.scope).removed
+        }
+        self._fetched = {each.order_id for each in found.findings if each.kind in _FETCHED}
+        self._doubtful = _contradicted(found.findings)
+
+    async def mend(self, each: Finding) -> Mending:
+        """Mend one finding."""
+        try:
+            return Mending(True, await self._mend(each))
+        except (NotMendedError, LedgerError, StoreError, SeedanceError) as error:
+            return Mending(False, str(error))
+
+    async def _mend(self, each: Finding) -> str:
+        if each.kind is Kind.ROW_REMOVED:
+            return await in_thread(self._restore, self._removed[each])
+        order = self._orders.get(each.order_id or 0)
+        if each.kind not in _FETCHED | _WRITTEN | _TOLD or order is None:
+            raise NotMendedError("an audit only names it")
+        if order.state is not State.STORED:
+            raise NotMendedError(f"the order is {order.state}, so there is nothing to make it agree with")
+        if each.kind in _FETCHED:
+            return await self._fetch(order, each)
+        if order.order_id in self._fetched:
+            raise NotMendedError("the run that fetches the video does it")
+        if order.order_id in self._doubtful:
+            raise NotMendedError("two other books speak against the ledger's row: look at it first")
+        return await in_thread(self._write if each.kind in _WRITTEN else self._tell, order)
+
+    async def _fetch(self, order: Order, each: Finding) -> str:
+        async with self._services.open_client() as client:
+            url = await _link(client, order)
+        await in_thread(
+            self._ledger.fetch_again,
+            order,
+            actor=self._actor,
+            video_url=url,
+            reason=f"{each.where}: {each.what}",
+        )
+        return "the next run fetches it again"
+
+    def _write(self, order: Order) -> str:
+        body = expected_manifest(order)
+        if body is None:
+            raise NotMendedError("the ledger's row is too broken to make a manifest of")
+        self._services.store.put_bytes(
+            str(order.manifest_key),
+            body,
+            content_type="application/json",
+            metadata=object_metadata(str(order.task_id), order.fingerprint),
+            overwrite=True,
+        )
+        self._ledger.mended(order, actor=self._actor, what="the manifest was written from the ledger")
+        return "written from the ledger"
+
+    def _tell(self, order: Order) -> str:
+        self._orchestrator.tell(order)
+        self._ledger.mended(order, actor=self._actor, what="Dagster was told of the video again")
+        return "Dagster was told again"
+
+    def _restore(self, removed: RemovedOrder) -> str:
+        if removed.manifest is None:
+            raise NotMendedError("there is no manifest to write its row from")
+        values = row_of(removed.manifest)
+        if values is None:
+            raise NotMendedError("its manifest is not as it was written")
+        self._check(removed, values)
+        values |= {
+            "stored_at": self._books.storage.objects[removed.manifest.manifest_key].modified_at,
+            # What Dagster was told stays told; else the next run tells of it.
+            "reported": None if removed.telling is None else "stored",
+        }
+        order = self._ledger.restore(
+            values,
+            order_id=None if removed.journal is None else removed.journal.order_id,
+            actor=self._actor,
+            source=removed.manifest.manifest_key,
+        )
+        return f"order {order.order_id} was written from its manifest"
+
+    def _check(self, removed: RemovedOrder, values: Mapping[str, Any]) -> None:
+        """Raise `NotMendedError` where another book speaks against the manifest."""
+        order = Order(order_id=0, state=State.STORED, **values)
+        against = [each.what for each in storage.compare(order, self._books.storage)]
+        if removed.telling is not None:
+            against += differences(removed.telling, order, self._orchestrator.expected(order))
+        if removed.row is not None and removed.row.points not in (None, order.points_charged or 0):
+            against.append("the vendor's charge")
+        if against:
+            raise NotMendedError(f"other books speak against its manifest: {', '.join(against)}")
+
+
+async def _link(client: SeedanceClient, order: Order) -> str:
+    """The vendor's present link to a video; raises `NotMendedError` or `SeedanceError`."""
+    task = await client.get_task(str(order.task_id))
+    if task.video_url is None:
+        raise NotMendedError("the vendor gives no link to it any more; generating it again is paid for")
+    return task.video_url
+
+
+def _contradicted(findings: Iterable[Finding]) -> set[int]:
+    """Orders whose row two other books speak against: the row may be what is wrong."""
+    against: defaultdict[int, set[Kind]] = defaultdict(set)
+    for each in findings:
+        if each.order_id is not None and each.kind in _AGAINST_THE_LEDGER:
+            against[each.order_id].add(each.kind)
+    return {order_id for order_id, kinds in against.items() if len(kinds) > 1}

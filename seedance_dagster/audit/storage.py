@@ -1,0 +1,194 @@
+"""The ledger against S3: objects that are missing, bytes that changed, manifests that are lost or altered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from seedance_dagster.audit.books import Seen, StorageBook
+from seedance_dagster.audit.findings import Finding, Kind, about_order
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.store.manifest import Manifest
+
+_SKEW = timedelta(minutes=5)  # the store's clock and ours may be apart by this much
+_MD5 = re.compile("[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of an order's objects that are no manifest.
+
+    Attributes:
+        name: "video" or "poster".
+        key: Where it should be.
+        size_bytes: How long it should be; None when the ledger does not say.
+        sha256: Of what it should be, in hex; None when the ledger does not say.
+    """
+
+    name: str
+    key: str
+    size_bytes: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloserLook:
+    """Objects of which a listing does not say enough.
+
+    Attributes:
+        check: Compare what the store knows of them; hash them where it does not know their hash.
+        hash: Hash their bytes.
+        read: Read them whole.
+    """
+
+    check: frozenset[str] = frozenset()
+    hash: frozenset[str] = frozenset()
+    read: frozenset[str] = frozenset()
+
+    @classmethod
+    def together(cls, looks: Iterable[CloserLook]) -> CloserLook:
+        """All of them as one."""
+        found = list(looks)
+        return cls(
+            check=frozenset().union(*(look.check for look in found)),
+            hash=frozenset().union(*(look.hash for look in found)),
+            read=frozenset().union(*(look.read for look in found)),
+        )
+
+
+def parts_of(order: Order) -> tuple[Part, ...]:
+    """Video and poster of a stored order."""
+    found = (
+        Part("video", str(order.video_key), order.size_bytes, order.sha256),
+        Part("poster", str(order.poster_key), order.poster_size_bytes, order.poster_sha256),
+    )
+    return tuple(found)
+
+
+def expected_manifest(order: Order) -> bytes | None:
+    """What an order's manifest should be; None when the ledger's row is too broken to tell."""
+    try:
+        return Manifest.of(order).to_json()
+    except (ValidationError, ValueError, KeyError, TypeError):
+        return None
+
+
+def unclear(order: Order, book: StorageBook, *, deep: bool) -> CloserLook:
+    """What of an order must be looked at closer than the listing does.
+
+    Args:
+        order: An audited order.
+        book: With the listing.
+        deep: Hash everything and read every manifest.
+    """
+    if order.state is not State.STORED:
+        return CloserLook()
+    check, hashed = set(), set()
+    for part in parts_of(order):
+        there = book.objects.get(part.key)
+        if there is None:
+            check.add(part.key)
+        elif deep or part.size_bytes not in (None, there.size_bytes):
+            hashed.add(part.key)
+        elif order.stored_at is not None and there.modified_at > order.stored_at + _SKEW:
+            # An object is never changed, only written anew, and that shows in its time.
+            check.add(part.key)
+    key, listed, wanted = str(order.manifest_key), book.objects.get(str(order.manifest_key)), None
+    if listed is not None and not deep:
+        wanted = expected_manifest(order)
+    same = (
+        listed is not None
+        and wanted is not None
+        and listed.size_bytes == len(wanted)
+        and _MD5.fullmatch(listed.etag) is not None
+        and listed.etag == hashlib.md5(wanted, usedforsecurity=False).hexdigest()
+    )
+    return CloserLook(
+        check=frozenset(check), hash=frozenset(hashed), read=frozenset() if same else frozenset({key})
+    )
+
+
+def compare(order: Order, book: StorageBook) -> Iterator[Finding]:
+    """What is wrong with an order's objects.
+
+    Args:
+        order: An audited order.
+        book: With a closer look at all that was unclear.
+    """
+    if order.state is not State.STORED:
+        return
+    missing = [part for part in parts_of(order) if _is_missing(part.key, book)]
+    manifest_key = str(order.manifest_key)
+    manifest_lost = _is_missing(manifest_key, book)
+    if missing:
+        names = [part.name for part in missing] + ["manifest"] * manifest_lost
+        yield about_order(
+            Kind.MISSING_IN_S3,
+            order,
+            where=book.uri(missing[0].key),
+            what=f"its {' and '.join(names)} {'are' if len(names) > 1 else 'is'} not there",
+        )
+    elif manifest_lost:
+        yield about_order(
+            Kind.MANIFEST_LOST, order, where=book.uri(manifest_key), what="its manifest is not there"
+        )
+    changed = [part for part in parts_of(order) if part not in missing and _is_changed(part, book)]
+    if changed:
+        told = " and ".join(_change(part, book) for part in changed)
+        yield about_order(Kind.BYTES_CHANGED, order, where=book.uri(changed[0].key), what=told)
+    seen = book.seen.get(manifest_key)
+    if seen is not None and seen.body is not None:
+        wanted = expected_manifest(order)
+        if seen.body != wanted:
+            yield about_order(
+                Kind.MANIFEST_ALTERED,
+                order,
+                where=book.uri(manifest_key),
+                what=_difference(seen.body, wanted),
+            )
+
+
+def _is_missing(key: str, book: StorageBook) -> bool:
+    # What was not listed was looked at by itself: it may have come since.
+    return book.seen.get(key) is None if key in book.seen else key not in book.objects
+
+
+def _seen(part: Part, book: StorageBook) -> Seen:
+    return book.seen.get(part.key) or Seen()
+
+
+def _is_changed(part: Part, book: StorageBook) -> bool:
+    found = _seen(part, book).sha256
+    if found is not None and part.sha256 is not None:
+        return found != part.sha256
+    there = book.objects.get(part.key)
+    return there is not None and part.size_bytes not in (None, there.size_bytes)
+
+
+def _change(part: Part, book: StorageBook) -> str:
+    there = book.objects.get(part.key)
+    if there is not None and part.size_bytes not in (None, there.size_bytes):
+        return f"the {part.name} has {there.size_bytes} bytes, not {part.size_bytes}"
+    return (
+        f"the {part.name} hashes to {str(_seen(part, book).sha256)[:12]}..., not {str(part.sha256)[:12]}..."
+    )
+
+
+def _difference(found: bytes, wanted: bytes | None) -> str:
+    if wanted is None:
+        return "the ledger's row is too broken to make a manifest of"
+    try:
+        told = json.loads(found)
+    except ValueError:
+        return "it is no JSON"
+    if not isinstance(told, dict):
+        return "it is no JSON object"
+    should = json.loads(wanted)
+    names = [name for name in {**should, **told} if told.get(name, ...) != should.get(name, ...)]
+    return f"it differs from the ledger in {', '.join(names)}" if names else "its bytes are not as written"
