@@ -78,7 +78,7 @@ def _add_request(tree: Tree, request: RequestTrace) -> None:
 
 def _add_references(tree: Tree, references: Sequence[Reference]) -> None:
     for each in references:
-        known = "nothing more is known" if each.facts is None else _pairs(each.facts)
+        known = "nothing more is known" if each.facts is None else _pairs(dict(each.facts))
         tree.add(_text(f"@{each.kind}{each.position} {each.url}: {known}"))
 
 
