@@ -53,6 +53,22 @@ class Kill:
     nth: int
 
 
+@dataclass(frozen=True)
+class Life:
+    """What is in store for one life of a worker.
+
+    Attributes:
+        kills: Where it is killed, whichever comes first.
+        disk_bytes: No file of its can grow beyond this, as on a full disk; None for no limit.
+    """
+
+    kills: tuple[Kill, ...] = ()
+    disk_bytes: int | None = None
+
+
+UNHARMED = Life()
+
+
 class Trap:
     """Counts passes, and kills its own process at the first chosen one, after a word to `record`."""
 

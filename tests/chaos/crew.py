@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.boundaries import Kill
+from chaos.boundaries import UNHARMED, Life
 
 CRASHED = 70
 told_to_stop = False
@@ -73,16 +73,16 @@ class Crew:
 
     Args:
         log_folder: Where each role's output goes.
-        work: Does a role's work in its own process, with the kills that wait for it.
+        work: Does a role's work in its own process, as its life is to go.
     """
 
-    def __init__(self, log_folder: Path, work: Callable[[str, tuple[Kill, ...]], None]) -> None:
+    def __init__(self, log_folder: Path, work: Callable[[str, Life], None]) -> None:
         self._folder = log_folder
         self._work = work
         self.living: dict[str, Worker] = {}
 
-    def start(self, role: str, kills: tuple[Kill, ...] = ()) -> None:
-        pid = fork(self._folder / f"{role}.log", lambda: self._work(role, kills))
+    def start(self, role: str, life: Life = UNHARMED) -> None:
+        pid = fork(self._folder / f"{role}.log", lambda: self._work(role, life))
         self.living[role] = Worker(role, pid)
 
     def signal(self, role: str, number: int) -> bool:

@@ -33,7 +33,7 @@ def work(around: Surroundings, role: str) -> None:
     """A daemon or a waiting run, as Dagster has them."""
     logging.getLogger("dagster").setLevel(logging.WARNING)
     SeedanceResource.open_client = lambda self: around.open_client()
-    SeedanceResource.policy = lambda self: around.plan.policy
+    SeedanceResource.policy = lambda self: around.policy
     definitions = build_seedance_definitions(
         list(around.plan.sets),
         seedance=SeedanceResource(
@@ -45,8 +45,8 @@ def work(around: Surroundings, role: str) -> None:
         ledger=LedgerResource(url=dg.EnvVar("SEEDANCE_LEDGER_URL")),
     )
     with _instance(around) as instance:
-        if role.startswith("run-"):
-            _run_until_ended(around, definitions, instance, role.removeprefix("run-"))
+        if role in around.plan.runs:
+            _run_until_ended(around, definitions, instance, role)
             return
         while not crew.told_to_stop:
             _tick(definitions, instance)
@@ -69,10 +69,11 @@ def _tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
 
 
 def _run_until_ended(
-    around: Surroundings, definitions: dg.Definitions, instance: dg.DagsterInstance, name: str
+    around: Surroundings, definitions: dg.Definitions, instance: dg.DagsterInstance, role: str
 ) -> None:
     """A run of a set's step, launched again for the same backfill while an order of the set is open."""
-    prompt_set = next(each for each in around.plan.sets if each.name == name)
+    prompt_set = around.plan.set_of(role)
+    name = prompt_set.name
     keys = list(prompt_set.partitions)
     job = definitions.resolve_implicit_global_asset_job_def()
     while not crew.told_to_stop:
@@ -83,8 +84,9 @@ def _run_until_ended(
             tags={
                 "dagster/asset_partition_range_start": keys[0],
                 "dagster/asset_partition_range_end": keys[-1],
-                "dagster/backfill": f"backfill-{name}",
+                "dagster/backfill": f"backfill-{role}",
             },
+            run_config={"ops": {f"{name}_generation": {"config": {"regenerate": around.plan.regenerate}}}},
         )
         _look_at(result)
         if _ended(around, prompt_set):

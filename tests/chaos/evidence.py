@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from chaos.plan import BROKEN_FOR_EVER
 from chaos.worker import Surroundings
 from seedance_dagster.ledger import OPEN, JournalEntry, Ledger, Order, State
+from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.schema import journal
 from seedance_dagster.store.s3 import VideoStore
 
 
@@ -25,7 +29,7 @@ class Evidence:
     around: Surroundings
     books: dict[str, Any]
     orders: list[Order]
-    journals: dict[int, list[JournalEntry]]
+    journal: list[JournalEntry]
     living_leases: list[str]
     objects: dict[str, bytes]
     store: VideoStore
@@ -37,14 +41,11 @@ class Evidence:
     def write(self, folder: Path) -> None:
         """Leave what a person needs to understand a failed round."""
         (folder / "books.json").write_text(json.dumps(self.books, indent=1))
-        entries = sorted(
-            (entry for journal in self.journals.values() for entry in journal), key=lambda entry: entry.at
-        )
         (folder / "journal.txt").write_text(
             "".join(
                 f"{entry.at:%H:%M:%S.%f} order {entry.order_id}: {entry.from_state} -> {entry.to_state} "
                 f"by {entry.actor} {entry.detail}\n"
-                for entry in entries
+                for entry in self.journal
             )
         )
 
@@ -54,11 +55,11 @@ class Evidence:
         ledger = Ledger.open(around.found.ledger_url)
         try:
             orders = ledger.find()
-            journals = {order.order_id: ledger.journal(order.order_id) for order in orders}
             owners = {order.lease_owner for order in orders} - {None}
         finally:
             ledger.close()
-        return cls(around, books, orders, journals, sorted(map(str, owners)), _objects(store), store)
+        entries = _journal(around.found.ledger_url)
+        return cls(around, books, orders, entries, sorted(map(str, owners)), _objects(store), store)
 
 
 def outstanding(around: Surroundings, books: dict[str, Any]) -> list[str]:
@@ -70,6 +71,8 @@ def outstanding(around: Surroundings, books: dict[str, Any]) -> list[str]:
         ledger.close()
     asked = {(each.name, key) for each in around.plan.sets for key in each.partitions}
     missing = asked - {(order.prompt_set, order.partition) for order in orders}
+    if around.plan.policy.budgets:
+        missing = set()  # what did not fit was refused
     left = [f"{name}/{key} was never ordered" for name, key in sorted(missing)]
     left += [
         f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}: "
@@ -101,10 +104,20 @@ def waits_for_ever(around: Surroundings, role: str, books: dict[str, Any]) -> bo
     """True for a waiting run with an order that is excused."""
     ledger = Ledger.open(around.found.ledger_url)
     try:
-        orders = ledger.find(prompt_set=role.removeprefix("run-"), states=OPEN)
+        orders = ledger.find(prompt_set=around.plan.set_of(role).name, states=OPEN)
     finally:
         ledger.close()
     return any(excused(order, books) for order in orders)
+
+
+def _journal(url: str) -> list[JournalEntry]:
+    """All entries in the order in which they were written."""
+    database = Database(url)
+    with database.reading() as connection:
+        rows = connection.execute(sa.select(journal).order_by(journal.c.entry_id)).all()
+    database.close()
+    names = JournalEntry.__dataclass_fields__
+    return [JournalEntry(**{name: getattr(row, name) for name in names}) for row in rows]
 
 
 def _objects(store: VideoStore) -> dict[str, bytes]:

@@ -15,9 +15,10 @@ import av
 from chaos.evidence import Evidence
 from chaos.worker import UNEXPECTED
 from seedance_dagster.api.wire import GenerationRequest
-from seedance_dagster.ledger import OPEN, Order, State
+from seedance_dagster.ledger import OPEN, JournalEntry, Order, State
 from seedance_dagster.ledger.transitions import TRANSITIONS
 from seedance_dagster.media import probe
+from seedance_dagster.store.keys import object_keys
 
 if TYPE_CHECKING:
     from chaos.round import Result
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def judge(evidence: Evidence, result: Result) -> None:
     """Add to the result what was counted and what was broken."""
     result.tally.update(_counts(evidence))
-    for check in (_owned_one_to_one, _ordered_once, _money, _journals, _leases, _stored, _bucket):
+    for check in (_owned_one_to_one, _ordered_once, _money, _budget, _journals, _leases, _stored, _bucket):
         result.violations += check(evidence)
     if evidence.around.plan.dagster:
         from chaos.judge_events import judge_events
@@ -44,7 +45,7 @@ def _unexpected(logs: Path) -> Iterator[str]:
 
 
 def _counts(evidence: Evidence) -> Counter[str]:
-    entries = [entry for journal in evidence.journals.values() for entry in journal]
+    entries = evidence.journal
     steps = Counter((entry.from_state, entry.to_state) for entry in entries)
     return Counter(
         {
@@ -86,7 +87,7 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
         for each in evidence.around.plan.sets
         for key, partition in each.partitions.items()
     }
-    if groups.keys() != wanted:
+    if not groups.keys() <= wanted or (groups.keys() != wanted and not evidence.around.plan.policy.budgets):
         yield f"ordered was {sorted(groups.keys() ^ wanted)} that was not asked for, or the other way round"
     for name, orders in groups.items():
         attempts = sorted(order.attempt for order in orders)
@@ -121,10 +122,29 @@ def _money(evidence: Evidence) -> Iterator[str]:
         yield f"booked are {booked} points in all, charged were {ours}"
 
 
+def _budget(evidence: Evidence) -> Iterator[str]:
+    """No moment may have more reserved and charged than the budget; the journal tells every moment."""
+    for budget in evidence.around.plan.policy.budgets:
+        orders = {order.order_id: order for order in evidence.orders}
+        used: dict[int, int] = {}
+        for entry in evidence.journal:
+            order = orders[entry.order_id]
+            over = entry.to_state not in OPEN or entry.to_state == State.SUCCEEDED
+            charged = order.points_charged or 0
+            # What is charged above its estimate is the vendor's doing.
+            used[entry.order_id] = min(charged, order.estimated_points) if over else order.estimated_points
+            if sum(used.values()) > budget.points:
+                yield f"{budget}: {sum(used.values())} points were in use after {entry}"
+                return
+
+
 def _journals(evidence: Evidence) -> Iterator[str]:
+    journals: defaultdict[int, list[JournalEntry]] = defaultdict(list)
+    for entry in evidence.journal:
+        journals[entry.order_id].append(entry)
     for order in evidence.orders:
         state: str | None = None
-        for entry in evidence.journals[order.order_id]:
+        for entry in journals[order.order_id]:
             legal = {"queued"} if state is None else {each.value for each in TRANSITIONS[State(state)]}
             if entry.from_state != state or entry.to_state not in legal:
                 yield f"order {order.order_id}: journal goes from {state} to {entry}"
@@ -175,12 +195,14 @@ def _renders(order: Order, video: bytes) -> Iterator[str]:
 
 
 def _bucket(evidence: Evidence) -> Iterator[str]:
-    folders = {
-        str(order.video_key).rpartition("/")[0]: order
+    known = {
+        object_keys(
+            evidence.store.prefix, order.prompt_set, order.partition, order.fingerprint, order.attempt
+        ).manifest
         for order in evidence.orders
-        if order.state is State.STORED
+        if order.state in {State.SUCCEEDED, State.STORED}
     }
     for key in evidence.objects:
-        # A broken order's earlier parts and a killed check's leftover are nobody's video.
-        if key.endswith("manifest.json") and key.rpartition("/")[0] not in folders:
+        # A killed check's leftover is nobody's video.
+        if key.endswith("/manifest.json") and key not in known:
             yield f"there is a manifest at {key} of which the ledger knows nothing"

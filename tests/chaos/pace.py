@@ -10,7 +10,17 @@ from typing import Any
 
 from seedance_dagster.api import client
 from seedance_dagster.defs import jobs, sensor
-from seedance_dagster.generation import collect, demand, engine, lifecycle, line, poll, reconcile, submit
+from seedance_dagster.generation import (
+    collect,
+    demand,
+    engine,
+    history,
+    lifecycle,
+    line,
+    poll,
+    reconcile,
+    submit,
+)
 from seedance_dagster.ledger import database, reading
 
 _MAX_PAUSE = timedelta(seconds=0.3)
@@ -36,11 +46,12 @@ _BUSY_S = {"storm": 1.5, "calm": 20.0}
 _DOWNLOAD_S = {"storm": (3.0, 1.0), "calm": (20.0, 10.0)}
 
 
-def quicken(*, history_lag_s: float, phase: str) -> None:
+def quicken(*, history_lag_s: float, page_size: int, phase: str) -> None:
     """Shorten every delay; a name that is gone raises, since then a round would prove less than it says.
 
     Args:
         history_lag_s: How late this round's history lists a task.
+        page_size: How many rows of the history are asked for at once.
         phase: "storm", or "calm" where a slow machine gets the time it needs.
     """
     for module, values in _SHORT.items():
@@ -52,6 +63,7 @@ def quicken(*, history_lag_s: float, phase: str) -> None:
     )
     _replace(collect, "DownloadLimits", limits)
     _replace(database, "_BUSY_TIMEOUT_MS", int(1000 * _BUSY_S[phase]))
+    _replace(history, "_PAGE_SIZE", page_size)
     _replace(reconcile, "_LAG", timedelta(seconds=history_lag_s + 0.3))
     _replace(submit, "after_refused_post", _soon(submit.after_refused_post))
     _replace(client.stamina, "retry_context", functools.partial(_impatient, client.stamina.retry_context))

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.boundaries import GROUPS, Kill
+from chaos.boundaries import GROUPS, Kill, Life
+from seedance_dagster.api.prices import PriceBook
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.generation.policy import Policy
+from seedance_dagster.ledger import Budget
+from seedance_dagster.prompts.budgets import Window
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
 ROLES = ("daemon-1", "daemon-2", "command")
@@ -35,7 +38,7 @@ _RATES = {
     **dict.fromkeys(("redirect", "redirect-loop", "redirect-file", "download-500", "slow"), 0.2),
     **dict.fromkeys(("endless", "redirect-private"), 0.1),
 }
-_LIVES = 5  # of a role that are cut short
+_CUT_SHORT = 5  # lives of a role
 _MARKERS = (
     *("lost-reply*1", "cut-reply*2", "hang*1", "500-after*1", "500-with-task*1", "garbage-reply*1"),
     *("500-before*1", "reset-before*2", "hang-before*1", "429*1"),
@@ -70,7 +73,10 @@ class Plan:
         timeout_s: Seconds that the client waits for a reply.
         storm_s: How long the storm lasts at least, in seconds.
         storm_tasks: It lasts until so many tasks were made, though not for ever.
-        kills: For each role and each of its lives, where it is killed, whichever comes first.
+        lives: What is in store for the first lives of each role.
+        runs: The waiting runs' roles: one for each set, and maybe another for the first one.
+        regenerate: The runs generate again what others stored; what they stored themselves stays.
+        page_size: Rows of the history that are asked for at once.
         lasting: The emulator keeps its state on disk, so that it can be killed too.
     """
 
@@ -87,19 +93,30 @@ class Plan:
     timeout_s: float
     storm_s: float
     storm_tasks: int
-    kills: dict[str, tuple[tuple[Kill, ...], ...]]
+    lives: dict[str, tuple[Life, ...]]
+    runs: tuple[str, ...]
+    regenerate: bool
+    page_size: int
     disturbances: tuple[Disturbance, ...]
+
+    def set_of(self, run: str) -> PromptSet:
+        """The prompt set that a waiting run is for."""
+        name = run.partition("-")[2]
+        return next(each for each in self.sets if each.name == name)
 
     def __str__(self) -> str:
         partitions = sum(len(each.partitions) for each in self.sets)
-        told = "Dagster, " if self.dagster else ""
-        return f"{self.database}, {told}{partitions} partitions in {len(self.sets)} sets"
+        more = "Dagster, " if self.dagster else "budget, " if self.policy.budgets else ""
+        return f"{self.database}, {more}{partitions} partitions in {len(self.sets)} sets"
 
 
 def draw(seed: int, database: str | None = None) -> Plan:
     """The round of a seed; every third is on PostgreSQL unless told, every fourth tells Dagster."""
     rng = random.Random(seed)
     settings = _settings(rng, seed)
+    sets = _sets(rng)
+    dagster = seed % 4 == 1
+    budget = None if dagster or rng.random() < 0.8 else int(rng.uniform(0.4, 0.95) * _estimate(sets))
     freeze_s = rng.uniform(0.3, 0.8)
     lease_s = rng.uniform(1.5, 2.5)
     work_s = 1.2 * (settings["queue_seconds"] + settings["render_seconds"])
@@ -107,6 +124,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
     # As in real life the grace is longer than the vendor may be late with anything.
     policy = Policy(
         attempts=2,
+        budgets=() if budget is None else (Budget(window=Window.TOTAL, points=budget),),
         allow_private_hosts=True,
         preflight=False,  # its references lead nowhere
         submit_workers=rng.choice((1, 4)),
@@ -117,11 +135,11 @@ def draw(seed: int, database: str | None = None) -> Plan:
         linger_s=rng.uniform(0, 0.4),
         grace_s=hidden_s + freeze_s + 0.5,
     )
-    sets = _sets(rng)
-    dagster = seed % 4 == 1
     storm_s = rng.uniform(2.5, 3.5) + (2 if dagster else 0)
     lasting = rng.random() < 0.3
-    roles = (*ROLES, *(f"run-{each.name}" for each in sets))
+    runs = tuple(f"run-{each.name}" for each in sets)
+    if rng.random() < 0.4:
+        runs += (f"again-{sets[0].name}",)
     return Plan(
         seed=seed,
         database=database or ("postgresql" if seed % 3 == 0 else "sqlite"),
@@ -139,9 +157,17 @@ def draw(seed: int, database: str | None = None) -> Plan:
         timeout_s=rng.uniform(0.5, 1.0),
         storm_s=storm_s,
         storm_tasks=int(rng.uniform(0.5, 1) * sum(len(each.partitions) for each in sets)),
-        kills={role: _kills(rng, role, dagster=dagster) for role in roles},
+        lives={role: _lives(rng, role, dagster=dagster) for role in (*ROLES, *runs)},
+        runs=runs,
+        regenerate=len(runs) == len(sets) and rng.random() < 0.3,
+        page_size=rng.choice((5, 100)),
         disturbances=_disturbances(
-            rng, storm_s, roles, freeze_s=freeze_s, stall_s=0.7 * (lease_s + policy.grace_s), lasting=lasting
+            rng,
+            storm_s,
+            (*ROLES, *runs),
+            freeze_s=freeze_s,
+            stall_s=0.7 * (lease_s + policy.grace_s),
+            lasting=lasting,
         ),
     )
 
@@ -164,6 +190,7 @@ def _settings(rng: random.Random, seed: int) -> dict[str, Any]:
         "link_seconds": rng.choice((86_400, 0.5)),
         "dead_link": rng.choice(("html", "empty", "404")),
         "slow_seconds": 0.4,
+        "video_bytes_at_least": rng.choice((0, 0, 0, 1_500_000)),
     }
 
 
@@ -186,6 +213,13 @@ def _sets(rng: random.Random) -> tuple[PromptSet, ...]:
     )
 
 
+def _estimate(sets: Sequence[PromptSet]) -> int:
+    prices = PriceBook.load()
+    return sum(
+        prices.estimate(partition.request).points for each in sets for partition in each.partitions.values()
+    )
+
+
 def _request(rng: random.Random, text: str) -> GenerationRequest:
     # Few different requests, so that identical ones are common.
     common = {
@@ -203,15 +237,17 @@ def _request(rng: random.Random, text: str) -> GenerationRequest:
     return GenerationRequest(**common, mode=Mode.TEXT_TO_VIDEO, aspect_ratio=rng.choice(("16:9", "9:16")))
 
 
-def _kills(rng: random.Random, role: str, *, dagster: bool) -> tuple[tuple[Kill, ...], ...]:
+def _lives(rng: random.Random, role: str, *, dagster: bool) -> tuple[Life, ...]:
     groups = set(GROUPS) if role != "command" else {"settle"}
-    groups -= set() if role.startswith("run") else {"accept"}
+    groups -= set() if role.startswith(("run", "again")) else {"accept"}
     groups -= set() if dagster else {"event"}
-    return tuple(_life(rng, GROUPS[rng.choice(sorted(groups))]) for _ in range(_LIVES))
+    return tuple(_life(rng, GROUPS[rng.choice(sorted(groups))], dagster=dagster) for _ in range(_CUT_SHORT))
 
 
-def _life(rng: random.Random, group: Sequence[str]) -> tuple[Kill, ...]:
-    return tuple(Kill(rng.choice(group), rng.choice((1, 1, 2, 3))) for _ in range(3))
+def _life(rng: random.Random, group: Sequence[str], *, dagster: bool) -> Life:
+    if not dagster and rng.random() < 0.07:
+        return Life(disk_bytes=rng.choice((20_000, 100_000)))
+    return Life(tuple(Kill(rng.choice(group), rng.choice((1, 1, 2, 3))) for _ in range(3)))
 
 
 def _disturbances(
@@ -226,7 +262,7 @@ def _disturbances(
     kinds = Counter(
         {"kill": 3, "stop": 1, "stall": 1, "outage": 2, "freeze": 1, "lock": 1, "credits": 1, "limit": 1}
     )
-    kinds["stranger"] = 1
+    kinds["stranger"] = kinds["charge"] = 1
     kinds["restart"] = 1 if lasting else 0
     drawn = rng.choices(list(kinds), weights=list(kinds.values()), k=rng.randint(4, 9))
     details = {
@@ -242,6 +278,7 @@ def _disturbances(
         "lock": lambda: {"seconds": rng.uniform(0.3, 2.0)},
         "credits": lambda: {"seconds": rng.uniform(0.2, 0.8)},
         "limit": lambda: {"seconds": rng.uniform(0.2, 0.8), "limit": rng.choice((1, 2))},
+        "charge": lambda: {"more": rng.choice((-1_000_000, -1, 500_000))},
         "stranger": lambda: {"count": rng.randint(1, 3)},
         "restart": lambda: {"seconds": rng.uniform(0.1, 0.6)},
     }

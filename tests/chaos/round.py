@@ -100,8 +100,8 @@ def _run(
         around = worker.Surroundings(plan, environ, folder, kills)
         _prepare(around, logs / "prepare.log")
         later = replace(around, calm=True)
-        armed = Crew(logs, lambda role, kills: worker.work(around, role, kills))
-        unarmed = Crew(logs, lambda role, kills: worker.work(later, role, kills))
+        armed = Crew(logs, lambda role, life: worker.work(around, role, life))
+        unarmed = Crew(logs, lambda role, life: worker.work(later, role, life))
         try:
             storm = Storm(plan, armed, emulator, url, logs / "lock.log")
             storm.run()
@@ -141,7 +141,7 @@ def _prepare(around: worker.Surroundings, log: Path) -> None:
 
 def _calm(around: worker.Surroundings, crew: Crew, emulator: EmulatorProcess, result: Result) -> None:
     """No more faults: everything must come to its end, and whoever waits must see it."""
-    runs = [f"run-{each.name}" for each in around.plan.sets]
+    runs = around.plan.runs
     for role in (*ROLES, *runs, PERSON):
         crew.start(role)
     began = time.monotonic()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chaos.boundaries import UNHARMED
 from chaos.crew import CRASHED, Crew, fork
 from chaos.places import EmulatorProcess, hold_the_ledger
 from chaos.plan import ROLES, Disturbance, Plan
@@ -43,7 +44,7 @@ class Storm:
     def run(self) -> None:
         """Let it blow, then put everything outside the workers right again."""
         self._emulator.tell("faults", **self._plan.rates)
-        for role in (*ROLES, *(f"run-{each.name}" for each in self._plan.sets)):
+        for role in (*ROLES, *self._plan.runs):
             self._start(role)
         began = time.monotonic()
         coming = list(self._plan.disturbances)
@@ -65,10 +66,10 @@ class Storm:
         return self._emulator.books()["summary"]["tasks"] < self._plan.storm_tasks
 
     def _start(self, role: str) -> None:
-        kills = self._plan.kills[role]
-        life = self._lives[role]
+        lives = self._plan.lives[role]
+        number = self._lives[role]
         self._lives[role] += 1
-        self._crew.start(role, kills[life] if life < len(kills) else ())
+        self._crew.start(role, lives[number] if number < len(lives) else UNHARMED)
 
     def _restart(self, now: float) -> None:
         for end in self._crew.reap():
@@ -97,6 +98,7 @@ class Storm:
                 {"plan_limit": what["limit"]},
                 {"plan_limit": self._plan.settings["plan_limit"]},
             ),
+            "charge": lambda: self._charge_otherwise(what["more"]),
             "stranger": lambda: self._strangers(what["count"]),
         }
         self.disturbed[disturbance.kind] += act[disturbance.kind]()
@@ -178,6 +180,18 @@ class Storm:
                 self._later.append((until + 1, undo))
 
         self._later.append((until, undo))
+        return True
+
+    def _charge_otherwise(self, more: int) -> bool:
+        """Let a task that has just been made cost something else at its end."""
+        if self.down:
+            return False
+        young = [task for task in self._emulator.books()["tasks"] if task["state"] == "pending"]
+        if not young:
+            return False
+        task = young[-1]
+        points = max(0, task["points_price"] + more)
+        self._emulator.tell("charge", task_id=task["task_id"], points=points)
         return True
 
     def _strangers(self, count: int) -> bool:

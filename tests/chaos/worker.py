@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from chaos import crew
-from chaos.boundaries import Kill, Trap, set_trap
+from chaos.boundaries import Life, Trap, set_trap
 from chaos.pace import quicken
 from chaos.person import settle_by_hand
 from chaos.plan import PERSON, Plan
@@ -25,14 +26,18 @@ from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accep
 from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.engine import advance, poll_due
 from seedance_dagster.generation.events import Event
+from seedance_dagster.generation.fitting import budgets_for
+from seedance_dagster.generation.policy import Policy
 from seedance_dagster.generation.reconcile import reconcile
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.worker import working
 from seedance_dagster.ledger import Ledger, LedgerError
-from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.models import PromptPartition
 
 CALM_TIMEOUT_S = 10.0
+CALM_LEASE_S = 15.0
 _REST_S = {"daemon": 0.2, "command": 0.4}
+_NO_BUDGET = "do not fit the budget"
 UNEXPECTED = "UNEXPECTED"
 """Begins a line of a worker's output that no fault excuses."""
 
@@ -58,6 +63,10 @@ class Surroundings:
     def found(self) -> SeedanceEnvironment:
         return SeedanceEnvironment.from_environ(self.environ)
 
+    @property
+    def policy(self) -> Policy:
+        return replace(self.plan.policy, lease_s=CALM_LEASE_S) if self.calm else self.plan.policy
+
     def open_client(self) -> SeedanceClient:
         return SeedanceClient(
             api_key=SecretStr(self.plan.api_key),
@@ -67,13 +76,13 @@ class Surroundings:
         )
 
 
-def work(around: Surroundings, role: str, kills: tuple[Kill, ...]) -> None:
+def work(around: Surroundings, role: str, life: Life) -> None:
     """A worker's whole life.
 
     Args:
         around: The round's surroundings.
-        role: One of the plan's roles, or "run-<set>" for a waiting run.
-        kills: Where it is to be killed, whichever comes first.
+        role: One of the plan's roles or runs.
+        life: Where it is to be killed, and what else is in store for it.
     """
     os.environ.update(around.environ)
     logging.basicConfig(
@@ -86,9 +95,13 @@ def work(around: Surroundings, role: str, kills: tuple[Kill, ...]) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(_mark_unexpected)
     quicken(
-        history_lag_s=around.plan.settings["history_lag_seconds"], phase="calm" if around.calm else "storm"
+        history_lag_s=around.plan.settings["history_lag_seconds"],
+        page_size=around.plan.page_size,
+        phase="calm" if around.calm else "storm",
     )
-    set_trap(Trap(kills, lambda boundary: _record(around.killed, boundary)))
+    set_trap(Trap(life.kills, lambda boundary: _record(around.killed, boundary)))
+    if life.disk_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (life.disk_bytes, life.disk_bytes))
     if around.plan.s3_trouble and not around.calm:
         trouble_s3(around.plan.s3_trouble)
     if around.plan.dagster and role not in {"command", PERSON}:
@@ -100,10 +113,12 @@ def work(around: Surroundings, role: str, kills: tuple[Kill, ...]) -> None:
         _persist(around, lambda services: settle_by_hand(services, around.environ["GOAPI_BASE_URL"]))
         return
     steps: dict[str, Callable[[Services, str], None]] = {"daemon": _tick, "command": _settle}
-    name, _, rest = role.partition("-")
-    if name == "run":
-        wanted = next(each for each in around.plan.sets if each.name == rest)
-        _persist(around, lambda services: _wait_for(services, wanted))
+    name, _, _ = role.partition("-")
+    if role in around.plan.runs:
+        prompt_set = around.plan.set_of(role)
+        wanted = list(prompt_set.partitions.values())
+        options = AcceptOptions(regenerate=around.plan.regenerate)
+        _persist(around, lambda services: _wait_for(services, role, options, prompt_set.name, wanted))
         return
     while not crew.told_to_stop:
         _persist(around, lambda services: steps[name](services, role))
@@ -122,7 +137,7 @@ def _persist(around: Surroundings, step: Callable[[Services], None]) -> None:
                         ledger=ledger,
                         open_client=around.open_client,
                         store=store,
-                        policy=around.plan.policy,
+                        policy=around.policy,
                     )
                 )
             finally:
@@ -143,16 +158,26 @@ def _tick(services: Services, role: str) -> None:
         _listen(services, lambda: advance(services, owner=f"run {name}"))
 
 
-def _wait_for(services: Services, wanted: PromptSet) -> None:
-    """A waiting run: accepts its partitions and waits for their videos."""
-    answers = accept(
-        services,
-        list(wanted.partitions.values()),
-        prompt_set=wanted.name,
-        options=AcceptOptions(),
-        cause=f"backfill-{wanted.name}",
-        run_id=f"run-{time.time_ns()}",
-    )
+def _wait_for(
+    services: Services, role: str, options: AcceptOptions, name: str, wanted: Sequence[PromptPartition]
+) -> None:
+    """A waiting run: accepts its partitions, fewer where the budget says so, and waits for their videos."""
+    try:
+        answers = accept(
+            services,
+            wanted,
+            prompt_set=name,
+            options=options,
+            cause=f"backfill of {role}",
+            run_id=f"run {time.time_ns()}",
+            budgets=budgets_for(services, name, {}),
+        )
+    except AcceptError as error:
+        if _NO_BUDGET not in str(error):
+            raise
+        if len(wanted) > 1:
+            _wait_for(services, role, options, name, wanted[: len(wanted) // 2])
+        return
     ids = [answer.order.order_id for answer in answers]
     _listen(services, lambda: advance(services, owner=f"waiting {time.time_ns()}", only=ids))
 
