@@ -122,7 +122,8 @@ def _show(found: Audit, mendings: Mapping[Finding, Mending] | None) -> None:
     verdict = f"{len(found.findings)} findings" if found.findings else "all four books agree"
     told.print(
         f"{found.audited} orders, {len(books.vendor.rows)} tasks in the vendor's history, "
-        f"{len(books.dagster.newest)} partitions in Dagster, {len(books.storage.objects)} objects in S3: {verdict}",
+        f"{len(books.dagster.newest)} partitions in Dagster, {len(books.storage.objects)} objects in S3: "
+        f"{verdict}",
         markup=False,
     )
 

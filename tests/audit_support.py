@@ -1,0 +1,150 @@
+"""A world with references and faults, and what somebody does to its books by hand."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from defs_support import KEY, Location
+
+from seedance_dagster.cli.root import root
+from seedance_dagster.cli.services import S3Service
+from seedance_dagster.ledger import Order, State
+
+# Each heals by itself within a run; the refused ones end without a video.
+FAULTS = (
+    "lost-reply",
+    "500-with-task",
+    "cut-reply",
+    "truncated*1",
+    "download-500*1",
+    "expired*1",
+    "late-url",
+    "odd-status",
+    "moderation*1",
+    "moderation-early*1",
+)
+
+
+def prompts(files_url: str, count: int) -> dict[str, dict[str, Any]]:
+    """So many prompts: a third with references of every kind, every fourth with a fault."""
+    found = {}
+    for number in range(count):
+        references = _references(files_url, number)
+        text = f"prompt {number}"
+        if references:
+            text += " like @image1" if "image_urls" in references else " like @video1"
+        if number % 4 == 0:
+            text += f" [fault:{FAULTS[number // 4 % len(FAULTS)]}]"
+        found[f"p{number:03d}"] = {"prompt": text} | references
+    return found
+
+
+def _references(files_url: str, number: int) -> dict[str, Any]:
+    if number % 3:
+        return {}
+    image = f"{files_url}/references/cat.png?ratio=16:9"
+    video = f"{files_url}/references/walk.mp4?seconds=2"
+    audio = f"{files_url}/references/song.wav?seconds=3"
+    lists = (
+        {"image_urls": [image]},
+        {"video_urls": [video]},
+        {"image_urls": [image], "audio_urls": [audio]},
+    )
+    return {"mode": "omni_reference", **lists[number // 3 % len(lists)]}
+
+
+class Vandal:
+    """Changes one book behind the others' backs."""
+
+    def __init__(self, location: Location) -> None:
+        self._at = location
+
+    def delete(self, key: str) -> None:
+        """Delete an object."""
+        self._s3.delete_object(Bucket=self._at.store.bucket, Key=key)
+
+    def flip(self, key: str) -> None:
+        """Change one byte of an object; its size and what is said of it stay."""
+        there = self._s3.get_object(Bucket=self._at.store.bucket, Key=key)
+        body = bytearray(there["Body"].read())
+        body[len(body) // 2] ^= 1
+        self._put(key, bytes(body), there["Metadata"])
+
+    def alter(self, key: str, **fields: Any) -> None:
+        """Change fields of a manifest."""
+        there = self._s3.get_object(Bucket=self._at.store.bucket, Key=key)
+        told = json.loads(there["Body"].read()) | fields
+        self._put(key, json.dumps(told, indent=2).encode(), there["Metadata"])
+
+    def remove_row(self, order: Order) -> None:
+        """Take an order's row out of the ledger."""
+        with closing(sqlite3.connect(self._at.folder / "ledger.db")) as ledger, ledger:
+            ledger.execute("DELETE FROM seedance_orders WHERE order_id = ?", (order.order_id,))
+
+    def wipe(self, partition: str, name: str = "spots") -> None:
+        """Wipe the materializations of one partition's video."""
+        database = self._at.folder / "home" / "history" / "runs" / "index.db"
+        with closing(sqlite3.connect(database)) as events, events:
+            found = events.execute(
+                "DELETE FROM event_logs WHERE asset_key = ? AND partition = ?",
+                (json.dumps([name, "videos"]), partition),
+            )
+            assert found.rowcount
+
+    def order_behind(self) -> str:
+        """Make a task as another program with the key would."""
+        body = {"model": "seedance", "task_type": "seedance-2-fast"}
+        given = {"prompt": "a stranger's", "mode": "text_to_video", "duration": 4}
+        reply = httpx.post(
+            f"{self._at.emulator.url}/emulator/tasks", json=body | {"input": given}, trust_env=False
+        )
+        return str(reply.json()["task_id"])
+
+    def charge(self, order: Order, points: int) -> None:
+        """Let the vendor charge something else."""
+        self._at.tell("charge", task_id=order.task_id, points=points)
+
+    def _put(self, key: str, body: bytes, metadata: dict[str, str]) -> None:
+        self._s3.put_object(Bucket=self._at.store.bucket, Key=key, Body=body, Metadata=metadata)
+
+    @property
+    def _s3(self) -> Any:
+        return self._at.store._client
+
+
+def audit(
+    location: Location, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> tuple[dict[str, Any], Result]:
+    """`seedance-dagster audit --json` on a code location."""
+    home = location.folder / "home"
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    environ = {
+        **s3.environ,
+        "DAGSTER_HOME": str(home),
+        "SEEDANCE_S3_PREFIX": location.folder.name,
+        "SEEDANCE_LEDGER_URL": f"sqlite:///{location.folder}/ledger.db",
+        "GOAPI_BASE_URL": location.emulator.url,
+        "GOAPI_API_KEY": KEY,
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(location.folder)
+    done = CliRunner().invoke(root, ["audit", "--json", *arguments], catch_exceptions=False)
+    return json.loads(done.stdout), done
+
+
+def kinds(told: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """Kind and partition of each finding."""
+    return [(each["kind"], each["partition"]) for each in told["findings"]]
+
+
+def stored(location: Location, name: str = "spots") -> list[Order]:
+    """Orders with a video, the oldest first."""
+    with location.ledger() as ledger:
+        return ledger.find(prompt_set=name, states={State.STORED})
