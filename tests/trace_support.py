@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seedance_dagster.ledger import Asking, Ledger, NewOrder, Order, State
+from seedance_dagster.ledger import Asking, Ledger, NewOrder, Order, Outcome, State
 from seedance_dagster.store.keys import object_keys
 
 POINTS = 4_000_000
@@ -63,7 +63,8 @@ class Desk:
             regenerate=True,
             resubmit_rejected=True,
         )
-        [(order, _)] = self.ledger.accept([new_order(partition, **fields)], asking)
+        [(order, outcome)] = self.ledger.accept([new_order(partition, **fields)], asking)
+        assert outcome is Outcome.ACCEPTED, "one in flight was joined"
         self.clock.forward(seconds=1)
         return order
 

@@ -1,0 +1,122 @@
+"""`spend` from the outside: what it says, and with which status it ends."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from trace_support import Desk
+
+from seedance_dagster.cli.root import root
+from seedance_dagster.ledger import Ledger
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock) -> Iterator[Desk]:
+    """A ledger where the command looks without any setting."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.environ", {})
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/seedance/ledger.db", clock=clock)
+    yield Desk(ledger, clock)
+    ledger.close()
+
+
+@pytest.fixture
+def busy(desk: Desk) -> Desk:
+    """A cheap day and a dear one, a penalty, and something under way."""
+    desk.stored(tags={"campaign": "spring"})
+    desk.ended(tags={"campaign": "[b]autumn[/b]"}, charged=50_000)
+    desk.clock.forward(days=1)
+    desk.stored("dog", run="run-2", charged=12_000_000, tags={})
+    desk.submitted("elk", prompt_set="other", tags={})
+    return desk
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(root, ["spend", *arguments])
+
+
+def cells(done: Result) -> list[list[str]]:
+    """The table's lines, without the bars."""
+    assert done.exit_code == 0, done.output
+    return [line.replace("█", "").split() for line in done.stdout.splitlines() if line.startswith("  ")]
+
+
+def test_days_are_a_table_with_bars_and_a_total(busy: Desk) -> None:
+    """In their order; the dearest has the longest bar."""
+    done = run()
+    assert [line for line in cells(done) if line] == [
+        ["Day", "Orders", "Videos", "Points", "USD", "Penalties", "Reserved"],
+        ["2026-04-06", "2", "1", "4,050,000", "0.405", "0.005", "0.00"],
+        ["2026-04-07", "2", "1", "12,000,000", "1.20", "0.00", "0.40"],
+        ["Total", "4", "2", "16,050,000", "1.605", "0.005", "0.40"],
+    ]
+    bars = [line.count("█") for line in done.stdout.splitlines() if "2026-04" in line]
+    assert bars == [8, 24]
+    assert "never told" not in done.stdout
+
+
+def test_other_keys_stand_with_the_dearest_first(busy: Desk) -> None:
+    """What has no tag is shown as such, and names are no markup."""
+    assert [line[0] for line in cells(run("--by", "run"))[2:4]] == ["run-2", "run-1"]
+    named = [line[0] for line in cells(run("--by", "tag", "--tag", "campaign")) if line]
+    assert named == ["Tag", "(none)", "spring", "[b]autumn[/b]", "Total"]
+
+
+def test_an_untold_charge_is_told_apart(desk: Desk) -> None:
+    """It is no charge, and not nothing either."""
+    desk.succeeded(charged=None)
+    assert "0.40 USD more are held for finished tasks whose charge the vendor never told" in run().stdout
+
+
+def test_json_has_every_sum_in_points_and_usd(busy: Desk) -> None:
+    """With what was asked for; the rows add up to the total."""
+    done = run("--by", "tag", "--tag", "campaign", "--since", "2026-04-06", "--set", "spots", "--json")
+    found = json.loads(done.stdout)
+    scope = {"by": "tag", "tag": "campaign", "since": "2026-04-06", "prompt_set": "spots"}
+    assert {name: found[name] for name in scope} == scope
+    assert [row["key"] for row in found["rows"]] == [None, "spring", "[b]autumn[/b]"]
+    for name in ("orders", "videos", "charged_points", "penalties_points", "reserved_points"):
+        assert sum(row[name] for row in found["rows"]) == found["total"][name]
+    assert (found["total"]["charged_usd"], found["total"]["penalties_usd"]) == ("1.605", "0.005")
+
+
+def test_csv_has_the_same_rows_without_a_total(busy: Desk) -> None:
+    """One header, one line a key, so that a spreadsheet can add them up."""
+    rows = list(csv.DictReader(io.StringIO(run("--by", "tag", "--tag", "campaign", "--csv").stdout)))
+    assert [row["tag"] for row in rows] == ["(none)", "spring", "[b]autumn[/b]"]
+    assert [row["charged_points"] for row in rows] == ["12000000", "4000000", "50000"]
+    assert [row["reserved_usd"] for row in rows] == ["0.4", "0", "0"]
+
+
+def test_a_time_without_orders_is_no_error(busy: Desk) -> None:
+    """Also where nothing was ever ordered."""
+    for form, said in ((), "Nothing was ordered in this time\n"), (("--csv",), "day,orders,videos,"):
+        done = run("--since", "2030-01-01", *form)
+        assert done.exit_code == 0
+        assert done.stdout.startswith(said)
+    assert json.loads(run("--since", "2030-01-01", "--json").stdout)["total"]["charged_points"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--by", "week"), "'week' is not one of 'day', 'month', 'set', 'model', 'tag', 'run'"),
+        (("--by", "tag"), "--by tag --tag campaign"),
+        (("--tag", "campaign"), "--by tag --tag campaign"),
+        (("--since", "yesterday"), "'yesterday' is no day; write it as 2026-04-06, it begins in UTC"),
+        (("--since", "2026-13-01"), "'2026-13-01' is no day"),
+        (("--set", "mice"), "nothing was ever ordered for a prompt set mice; known: other, spots"),
+        (("--json", "--csv"), "either --json or --csv"),
+    ],
+)
+def test_bad_input_is_answered_in_words(busy: Desk, arguments: tuple[str, ...], words: str) -> None:
+    """No traceback: what is wrong, what is allowed, and status 2."""
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr

@@ -1,0 +1,200 @@
+"""`trace` from the outside: what it says, and with which status it ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from trace_support import SECRET, Desk
+
+from seedance_dagster.cli.ports import LOOPBACK, free_port
+from seedance_dagster.cli.root import root
+from seedance_dagster.ledger import Ledger
+
+SETTINGS = {
+    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_SECRET_ACCESS_KEY": "nothing",
+    "AWS_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder without any settings of the machine's, a DAGSTER_HOME among them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.environ", dict(SETTINGS))
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it would keep credentials of other tests
+    return tmp_path
+
+
+@pytest.fixture
+def desk(folder: Path, clock) -> Iterator[Desk]:
+    """Where the ledger is without any setting."""
+    ledger = Ledger.open(f"sqlite:///{folder}/seedance/ledger.db", clock=clock)
+    yield Desk(ledger, clock)
+    ledger.close()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(root, ["trace", *arguments])
+
+
+def lines(done: Result) -> list[str]:
+    """Without the tree's branches."""
+    assert done.exit_code == 0, done.output
+    return [line.lstrip("│├└─ \u00a0") for line in done.stdout.splitlines()]
+
+
+def test_the_tree_tells_the_whole_chain(desk: Desk) -> None:
+    """From the prompt to what Dagster was told, for the order that was meant and for all others."""
+    desk.ended(charged=50_000)
+    desk.stored(fingerprint="b" * 64, delivered="e" * 64)
+    desk.submitted(fingerprint="b" * 64)
+    desk.ledger.note_prompts_reported("spots", {"cat": "b" * 64})
+    told = lines(run("t-2"))
+    task = (
+        "-> Task t-2: made 2026-04-06 18:01:04, ended 2026-04-06 18:02:04, "
+        "held 4,000,000 points (0.40 USD), charged 4,000,000 points (0.40 USD)"
+    )
+    wanted = [
+        "task id t-2 (all times are UTC)",
+        "Note: nobody looked into S3: SEEDANCE_S3_BUCKET is not set",
+        "Prompt spots/cat: 3 orders, 1 in flight, 0.405 USD charged",
+        "Request aaaaaaaaaaaa",
+        "The cat in @image1 walks",
+        "task_type seedance-2-fast, mode omni_reference, duration 5",
+        "@image1 https://cdn.example.com/cat.png: media_type image/png, size_bytes 1234, sha256 " + "ab" * 32,
+        "Order 1, attempt 1: rejected",
+        "Trouble (moderation): no such picture as https://cdn.example.com/cat.png",
+        "Request bbbbbbbbbbbb, which the prompt set asks for now",
+        "Order 2, attempt 1: stored, what the partition shows",
+        "Ordered by run run-1 of job advance_generations, for cause at 2026-04-06 18:01:02+00:00",
+        "Tags of the run: owner ann",
+        "Accepted 2026-04-06 18:01:02, submitted 2026-04-06 18:01:04, finished 2026-04-06 18:02:04",
+        "Estimated 0.40 USD by goapi-2026-04: 0.08 USD/s x (5 s output)",
+        task,
+        "fetching https://cdn.example.com/cat.png",
+        "Video seedance/spots/cat/bbbbbbbbbbbb-a1/video.mp4, 900 bytes, 5.04 s, 864x480, not looked at in S3",
+        f"sha256 {2:064x}",
+        "sha256 as delivered " + "e" * 64,
+        "Manifest seedance/spots/cat/bbbbbbbbbbbb-a1/manifest.json, not looked at in S3",
+        "Dagster was told of the task and the video",
+        "2026-04-06 18:01:04 submitted by w: task_id t-2, how answer",
+        "Order 3, attempt 2: submitted, in flight",
+        "Dagster was not told of a task",
+    ]
+    assert [line for line in wanted if line not in told] == []
+    assert [line for line in told if line.startswith("->")] == [task]
+    assert [told.index(line) for line in wanted[:5]] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("given", "marked"),
+    [
+        ("spots/cat", "-> Prompt spots/cat"),
+        ("e" * 64, "-> sha256 as delivered"),
+        (f"{1:064x}", "-> Video "),
+        (f"s3://b/seedance/spots/cat/{'a' * 12}-a1/poster.jpg", "-> Poster "),
+        (f"s3://b/seedance/spots/cat/{'a' * 12}-a1", "-> Order 1"),
+        (f"s3://b/seedance/spots/cat/{'a' * 12}-a2/video.mp4", "-> Order 2"),
+    ],
+)
+def test_the_thing_that_was_meant_is_marked(desk: Desk, given: str, marked: str) -> None:
+    """One line is marked; the order's own where its files are not there yet."""
+    desk.stored(delivered="e" * 64)
+    desk.submitted()
+    found = [line for line in lines(run(given)) if line.startswith("->")]
+    assert len(found) == 1
+    assert found[0].startswith(marked)
+
+
+def test_json_tells_the_same_to_machines(desk: Desk) -> None:
+    """Times with their zone, money in whole points, everything under the ledger's names."""
+    desk.stored()
+    done = run("spots/cat", "--json")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert (found["given"], found["form"]) == ("spots/cat", "partition")
+    [order] = found["partitions"][0]["requests"][0]["orders"]
+    assert (order["state"], order["accepted_at"]) == ("stored", "2026-04-06T18:00:00Z")
+    assert order["task"]["points_charged"] == 4_000_000
+    assert [file["kind"] for file in order["files"]] == ["video", "poster", "manifest"]
+    assert len(order["journal"]) == 5
+    assert SECRET not in done.stdout
+
+
+def test_an_unreachable_s3_is_said_and_the_rest_is_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger's part of the answer does not wait for a store that is away."""
+    desk.stored()
+    monkeypatch.setenv("SEEDANCE_S3_BUCKET", "videos")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://{LOOPBACK}:{free_port()}")
+    told = lines(run("t-1"))
+    assert told[1].startswith("Note: nobody could look into S3: S3 did not answer")
+    assert any(line.startswith("Video s3://videos/seedance/spots/cat/") for line in told)
+
+
+def test_nobody_asks_s3_where_nothing_can_be(desk: Desk) -> None:
+    """A prompt without any file needs no store, and no note about it."""
+    desk.queued()
+    assert not [line for line in lines(run("spots/cat")) if "Note" in line]
+
+
+def test_an_edited_prompt_that_waits_is_named(desk: Desk) -> None:
+    """What the prompt set asks for now may not be ordered yet."""
+    desk.stored()
+    desk.ledger.note_prompts_reported("spots", {"cat": "b" * 64})
+    assert "Request bbbbbbbbbbbb, which the prompt set asks for now: not ordered yet" in lines(run("t-1"))
+
+
+def test_texts_cannot_paint_the_terminal(desk: Desk) -> None:
+    """Markup is shown as it is, control characters are not sent."""
+    request = {"task_type": "seedance-2", "prompt": "a [red]cat[/red] \x1b[31m\x07猫"}
+    desk.queued(request=request)
+    done = run("spots/cat")
+    assert "a [red]cat[/red]  [31m 猫" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_long_journal_is_shortened(desk: Desk) -> None:
+    """A transfer that broke all night does not hide the rest; JSON has every step."""
+    order = desk.succeeded()
+    for _ in range(30):
+        desk.clock.forward(minutes=5)
+        order = desk.ledger.transfer_failed(order, actor="w", due_at=desk.clock(), reason="no answer")
+    assert "... 24 more, which --json shows" in lines(run("t-1"))
+    [order_told] = json.loads(run("t-1", "--json").stdout)["partitions"][0]["requests"][0]["orders"]
+    assert len(order_told["journal"]) == 34
+
+
+def test_a_file_without_an_origin_ends_with_1(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing can read credentials."""
+    monkeypatch.setitem(sys.modules, "seedance_dagster.credential", None)
+    (folder / "mine.mp4").write_bytes(b"holiday")
+    done = run("mine.mp4")
+    assert done.exit_code == 1
+    assert "knows no video with the bytes of mine.mp4, stored or delivered (sha256 " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "words"),
+    [
+        ("nosuch", 1, "no order in sqlite:///"),
+        ("spots/elk", 1, "knows no partition spots/elk"),
+        ("two words", 2, "<set>/<partition>"),
+        ("s3://videos", 2, "names no video"),
+        ("/proc/self/mem", 2, "/proc/self/mem cannot be read"),
+    ],
+)
+def test_bad_input_is_answered_in_words(folder: Path, given: str, status: int, words: str) -> None:
+    """No traceback: 1 for what the ledger does not know, 2 for what cannot be traced at all."""
+    done = run(given)
+    assert done.exit_code == status
+    assert isinstance(done.exception, SystemExit)
+    assert words in done.stderr
