@@ -69,6 +69,7 @@ def public(monkeypatch, host):
     monkeypatch.setattr(Emulator, "show", shown)
     monkeypatch.setattr(links.Resolver.__base__, "resolve", resolved)
     monkeypatch.setattr(links, "is_public", lambda each: str(each) == "127.0.0.1" or is_public(each))
+    monkeypatch.setattr(collect, "transfer_delay", lambda failures: 900.0)  # once is enough here
     narrow = partial(DownloadLimits, max_bytes=1_000_000)
     monkeypatch.setattr(collect, "DownloadLimits", narrow)
     clip = make_clip()
@@ -81,7 +82,7 @@ def public(monkeypatch, host):
 def test_hostile_links_are_refused_named_and_outstanding(plant, host, public):
     """Each order stays paid and outstanding with its reason; nothing is ordered anew, others are stored."""
     hostile = TO_OURSELVES | {host.url + path: words for path, words in FROM_THE_HOST.items()}
-    with plant({"allow_private_hosts": False, "linger_s": 8.0, "attempts": 1}) as it:
+    with plant({"allow_private_hosts": False, "attempts": 1}) as it:
         it.accept(*hostile, "a dog")
         events = it.run()
         assert [event.order.request["prompt"] for event in events if isinstance(event, Stored)] == ["a dog"]
