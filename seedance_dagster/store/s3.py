@@ -13,15 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _MIB = 1024 * 1024
-# One thread a transfer: the collector's workers already run side by side, and memory stays flat.
-_TRANSFER = TransferConfig(multipart_threshold=16 * _MIB, multipart_chunksize=8 * _MIB, use_threads=False)
 _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
 _THERE_ALREADY = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 _NO_CONDITIONS = {"501", "NotImplemented"}
@@ -117,13 +114,13 @@ class VideoStore:
         metadata: Mapping[str, str],
         overwrite: bool = False,
     ) -> None:
-        """Upload a file in parts with flat memory, and check that all of it arrived.
+        """Upload a file in one request with flat memory, and check that all of it arrived.
 
         What an interrupted worker has uploaded already is not uploaded again.
 
         Args:
             key: The object's key.
-            path: The file.
+            path: The file; S3 takes up to 5 GB in one request.
             content_type: Such as "video/mp4".
             sha256: Of the file, in hex; kept as metadata.
             metadata: Further metadata, lower-case ASCII names.
@@ -138,9 +135,15 @@ class VideoStore:
             there = None if overwrite else self._look(key)
             if there is not None and (there.size_bytes, there.metadata.get("sha256")) == (size, sha256):
                 return
-        extra = {"ContentType": content_type, "Metadata": {**metadata, "sha256": sha256}}
         with path.open("rb") as file:
-            self._client.upload_fileobj(file, self.bucket, key, ExtraArgs=extra, Config=_TRANSFER)
+            # Not in parts: those are held in memory, and an upload cut off leaves them behind to be paid for.
+            self._client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=file,
+                ContentType=content_type,
+                Metadata={**metadata, "sha256": sha256},
+            )
         stored = self._look(key)
         if stored is None or stored.size_bytes != size:
             found = "nothing" if stored is None else f"{stored.size_bytes} bytes"

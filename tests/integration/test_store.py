@@ -37,7 +37,7 @@ def put(store: VideoStore, key: str, written) -> None:
 
 @pytest.mark.parametrize("size", [1, 100_000, 17 * 1024 * 1024 + 1])
 def test_a_file_arrives_whole_with_type_and_metadata(store, file, size):
-    """Small files and those sent in parts arrive with their type, hash and metadata."""
+    """Small files and large ones arrive with their type, hash and metadata."""
     key = f"{store.prefix}/video.mp4"
     written = file(size)
     put(store, key, written)
@@ -51,10 +51,8 @@ def test_writing_twice_is_writing_once(store, file, monkeypatch):
     """The same bytes are not sent again, other bytes of the same size replace them."""
     key = f"{store.prefix}/video.mp4"
     sent = []
-    upload = store._client.upload_fileobj
-    monkeypatch.setattr(
-        store._client, "upload_fileobj", lambda *args, **more: (sent.append(1), upload(*args, **more))
-    )
+    upload = store._client.put_object
+    monkeypatch.setattr(store._client, "put_object", lambda **what: (sent.append(1), upload(**what)))
     for seed, uploads in ((1, 1), (1, 1), (2, 2)):
         written = file(5_000, seed)
         put(store, key, written)
