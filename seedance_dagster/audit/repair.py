@@ -12,9 +12,9 @@ from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.audit import storage
 from seedance_dagster.audit.audit import Audit
 from seedance_dagster.audit.findings import Finding, Kind
+from seedance_dagster.audit.manifests import expected_manifest
 from seedance_dagster.audit.removed import RemovedOrder
 from seedance_dagster.audit.restoring import row_of
-from seedance_dagster.audit.storage import expected_manifest
 from seedance_dagster.audit.strangers import strangers
 from seedance_dagster.audit.telling import Orchestrator, differences
 from seedance_dagster.generation.services import Services

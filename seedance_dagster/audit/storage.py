@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pydantic import ValidationError
-
+from seedance_dagster.audit import manifests
 from seedance_dagster.audit.books import Seen, StorageBook
 from seedance_dagster.audit.findings import Finding, Kind, about_order
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.store.manifest import Manifest
 
 _SKEW = timedelta(minutes=5)  # the store's clock and ours may be apart by this much
-_MD5 = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -64,19 +58,10 @@ class CloserLook:
 
 def parts_of(order: Order) -> tuple[Part, ...]:
     """Video and poster of a stored order."""
-    found = (
+    return (
         Part("video", str(order.video_key), order.size_bytes, order.sha256),
         Part("poster", str(order.poster_key), order.poster_size_bytes, order.poster_sha256),
     )
-    return tuple(found)
-
-
-def expected_manifest(order: Order) -> bytes | None:
-    """What an order's manifest should be; None when the ledger's row is too broken to tell."""
-    try:
-        return Manifest.of(order).to_json()
-    except (ValidationError, ValueError, KeyError, TypeError):
-        return None
 
 
 def unclear(order: Order, book: StorageBook, *, deep: bool) -> CloserLook:
@@ -87,7 +72,7 @@ def unclear(order: Order, book: StorageBook, *, deep: bool) -> CloserLook:
         book: With the listing.
         deep: Hash everything and read every manifest.
     """
-    if order.state is not State.STORED:
+    if order.state is not State.STORED or order.manifest_key is None:
         return CloserLook()
     check, hashed = set(), set()
     for part in parts_of(order):
@@ -99,18 +84,10 @@ def unclear(order: Order, book: StorageBook, *, deep: bool) -> CloserLook:
         elif order.stored_at is not None and there.modified_at > order.stored_at + _SKEW:
             # An object is never changed, only written anew, and that shows in its time.
             check.add(part.key)
-    key, listed, wanted = str(order.manifest_key), book.objects.get(str(order.manifest_key)), None
-    if listed is not None and not deep:
-        wanted = expected_manifest(order)
-    same = (
-        listed is not None
-        and wanted is not None
-        and listed.size_bytes == len(wanted)
-        and _MD5.fullmatch(listed.etag) is not None
-        and listed.etag == hashlib.md5(wanted, usedforsecurity=False).hexdigest()
-    )
+    listed = book.objects.get(order.manifest_key)
+    shown = not deep and listed is not None and manifests.is_as_listed(order, listed)
     return CloserLook(
-        check=frozenset(check), hash=frozenset(hashed), read=frozenset() if same else frozenset({key})
+        check=frozenset(check), hash=frozenset(hashed), read=frozenset([] if shown else [order.manifest_key])
     )
 
 
@@ -123,35 +100,26 @@ def compare(order: Order, book: StorageBook) -> Iterator[Finding]:
     """
     if order.state is not State.STORED:
         return
-    missing = [part for part in parts_of(order) if _is_missing(part.key, book)]
-    manifest_key = str(order.manifest_key)
-    manifest_lost = _is_missing(manifest_key, book)
-    if missing:
-        names = [part.name for part in missing] + ["manifest"] * manifest_lost
-        yield about_order(
-            Kind.MISSING_IN_S3,
-            order,
-            where=book.uri(missing[0].key),
-            what=f"its {' and '.join(names)} {'are' if len(names) > 1 else 'is'} not there",
-        )
-    elif manifest_lost:
-        yield about_order(
-            Kind.MANIFEST_LOST, order, where=book.uri(manifest_key), what="its manifest is not there"
-        )
-    changed = [part for part in parts_of(order) if part not in missing and _is_changed(part, book)]
+    if order.manifest_key is None:
+        what = "the ledger does not say where its objects are"
+        yield about_order(Kind.MISSING_IN_S3, order, where=f"order {order.order_id}", what=what)
+        return
+    yield from _missing(order, order.manifest_key, book)
+    changed = [part for part in parts_of(order) if _is_changed(part, book)]
     if changed:
         told = " and ".join(_change(part, book) for part in changed)
         yield about_order(Kind.BYTES_CHANGED, order, where=book.uri(changed[0].key), what=told)
-    seen = book.seen.get(manifest_key)
-    if seen is not None and seen.body is not None:
-        wanted = expected_manifest(order)
-        if seen.body != wanted:
-            yield about_order(
-                Kind.MANIFEST_ALTERED,
-                order,
-                where=book.uri(manifest_key),
-                what=_difference(seen.body, wanted),
-            )
+    yield from manifests.compare(order, order.manifest_key, book)
+
+
+def _missing(order: Order, manifest_key: str, book: StorageBook) -> Iterator[Finding]:
+    gone = {part.name: part.key for part in parts_of(order) if _is_missing(part.key, book)}
+    kind = Kind.MISSING_IN_S3 if gone else Kind.MANIFEST_LOST
+    if _is_missing(manifest_key, book):
+        gone["manifest"] = manifest_key
+    if gone:
+        what = f"its {' and '.join(gone)} {'are' if len(gone) > 1 else 'is'} not there"
+        yield about_order(kind, order, where=book.uri(next(iter(gone.values()))), what=what)
 
 
 def _is_missing(key: str, book: StorageBook) -> bool:
@@ -178,17 +146,3 @@ def _change(part: Part, book: StorageBook) -> str:
     return (
         f"the {part.name} hashes to {str(_seen(part, book).sha256)[:12]}..., not {str(part.sha256)[:12]}..."
     )
-
-
-def _difference(found: bytes, wanted: bytes | None) -> str:
-    if wanted is None:
-        return "the ledger's row is too broken to make a manifest of"
-    try:
-        told = json.loads(found)
-    except ValueError:
-        return "it is no JSON"
-    if not isinstance(told, dict):
-        return "it is no JSON object"
-    should = json.loads(wanted)
-    names = [name for name in {**should, **told} if told.get(name, ...) != should.get(name, ...)]
-    return f"it differs from the ledger in {', '.join(names)}" if names else "its bytes are not as written"

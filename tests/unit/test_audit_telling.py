@@ -1,0 +1,109 @@
+"""The ledger against what Dagster was told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from audit_books import POINTS, books, expected, found, kinds, stored_order, telling
+from generation_support import NOW
+
+from seedance_dagster.audit.books import DagsterBook, Scope
+from seedance_dagster.audit.telling import unclear, with_tellings
+from seedance_dagster.ledger.order import State
+
+ORDER = stored_order(1)
+NOTHING = DagsterBook()
+
+
+def told(*tellings, observed=()) -> DagsterBook:
+    return with_tellings(NOTHING, tellings, observed)
+
+
+@pytest.mark.parametrize(
+    ("reported", "ago", "named"),
+    [
+        ("stored", timedelta(seconds=1), True),
+        ("stored", timedelta(days=1), True),
+        ("submitted", timedelta(minutes=5), False),
+        (None, timedelta(minutes=5), False),
+        (None, timedelta(hours=1), True),
+    ],
+)
+def test_a_stored_video_that_dagster_does_not_show_is_named(reported, ago, named):
+    """What Dagster was told must be there; what it was not told yet has half an hour."""
+    order = stored_order(1, reported=reported, stored_at=NOW - ago)
+    given = found(books([order], dagster=NOTHING))
+    assert [each.kind.value for each in given] == ["not_materialized"] * named
+    assert all(each.where == "Dagster spots/videos p1" and each.cost_points == POINTS for each in given)
+
+
+def test_an_observation_is_enough_for_a_video_that_another_one_replaced():
+    """A superseded video is observed, not materialized, and that is no difference."""
+    old, new = stored_order(1), stored_order(2, partition="p1", attempt=2)
+    given = books([old, new], dagster=told(telling(new)))
+    assert kinds(given) == ["not_materialized"]
+    given = books([old, new], dagster=told(telling(new), observed=[telling(old)]))
+    assert found(given) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({}, None),
+        ({"metadata": {"seedance/task_id": "task-1"}}, None),
+        (
+            {"metadata": {"seedance/task_id": "task-1", "seedance/points_consumed": 1}},
+            "it differs from the ledger in seedance/points_consumed",
+        ),
+        ({"data_version": "0"}, "it differs from the ledger in data version"),
+        ({"data_version": None}, "it differs from the ledger in data version"),
+        ({"metadata": {}}, "the newest materialization names no task; somebody else made it"),
+    ],
+)
+def test_a_materialization_says_what_the_ledger_says(fields, what):
+    """Each value that was told is the ledger's; what an older version did not tell is no difference."""
+    given = found(books([ORDER], dagster=told(telling(ORDER, **fields), telling(ORDER))))
+    assert [each.what for each in given] == ([] if what is None else [what])
+    assert all(each.kind.value == "materialization_differs" for each in given)
+
+
+def test_a_materialization_of_an_order_without_a_video_is_named():
+    """Dagster shows no video of an order that the ledger calls refused; one fetched again was told before."""
+    refused = replace(ORDER, state=State.REJECTED)
+    [each] = found(books([refused], dagster=told(telling(refused))))
+    assert each.what == "it shows a video of order 1, which is rejected"
+    assert found(books([replace(ORDER, state=State.SUCCEEDED)], dagster=told(telling(ORDER)))) == []
+
+
+def test_a_materialization_at_another_partition_is_named():
+    """A video shown at somebody else's partition disagrees with the ledger."""
+    [each] = found(books([ORDER], dagster=told(telling(ORDER, partition="p9"))))
+    assert each.what == "it differs from the ledger in partition"
+
+
+def test_the_newest_materialization_of_a_partition_counts():
+    """Events come the newest first; a correction hides what was wrong before."""
+    wrong = telling(ORDER, data_version="0")
+    assert found(books([ORDER], dagster=told(telling(ORDER), wrong))) == []
+    assert kinds(books([ORDER], dagster=told(wrong, telling(ORDER)))) == ["materialization_differs"]
+
+
+def test_partitions_that_differ_are_read_again_first():
+    """An event that came while the others were read is found by a second look at its partition."""
+    wrong, silent = stored_order(1), stored_order(2)
+    given = books([wrong, silent, stored_order(3)])
+    newest = {("spots", "p1"): telling(wrong, data_version="0"), ("spots", "p3"): telling(stored_order(3))}
+    stale = DagsterBook(newest=newest, told={"task-1": telling(wrong), "task-3": telling(stored_order(3))})
+    given = replace(given, dagster=stale)
+    assert unclear(given, Scope(), expected) == {"spots": {"p1", "p2"}}
+    fresh = with_tellings(stale, [telling(wrong), telling(silent)])
+    assert found(replace(given, dagster=fresh)) == []
+
+
+def test_an_order_outside_of_the_scope_is_not_compared():
+    """`since` leaves Dagster's side of older orders alone, too."""
+    assert kinds(books([ORDER], dagster=NOTHING), since=NOW - timedelta(hours=1)) == []
+    foreign = told(telling(ORDER, metadata={}))
+    assert kinds(books([ORDER], dagster=foreign), since=NOW - timedelta(hours=1)) == []
