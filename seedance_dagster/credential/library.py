@@ -1,0 +1,46 @@
+"""The C2PA library, loaded when it is first needed, and how it is used here: offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, Final
+
+MIME: Final = "video/mp4"
+ASSERTION: Final = "org.seedance-dagster.generation"
+"""The label of what this package says in a credential."""
+
+_OFFLINE: Final[dict[str, Any]] = {
+    "version": 1,
+    # A file may name hosts, this machine's own network among them: nothing is fetched on its word.
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "builder": {"thumbnail": {"enabled": False}},
+}
+
+
+class CredentialError(Exception):
+    """A content credential cannot be made or read; the message says why and holds no secret."""
+
+
+def library() -> ModuleType:
+    """The C2PA library.
+
+    Raises:
+        CredentialError: The extra is not installed, or its native part does not load here.
+    """
+    try:
+        import c2pa  # noqa: PLC0415  an extra
+    except (ImportError, OSError, RuntimeError) as error:
+        raise CredentialError(
+            f"content credentials need the extra c2pa: pip install 'seedance-dagster[c2pa]' ({error})"
+        ) from None
+    return c2pa  # type: ignore[no-any-return]  # it ships no type hints
+
+
+@contextmanager
+def offline(trust_pem: str = "") -> Iterator[Any]:
+    """A context of the library that asks no other host; `trust_pem` are roots that are trusted."""
+    trust = {"trust": {"user_anchors": trust_pem}} if trust_pem else {}
+    with library().Context.from_dict(_OFFLINE | trust) as context:
+        yield context
