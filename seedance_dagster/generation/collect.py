@@ -14,7 +14,7 @@ from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.generation.download import Downloaded, DownloadError, DownloadLimits, download_video
 from seedance_dagster.generation.events import Delayed, Event, Stored
 from seedance_dagster.generation.lifecycle import transfer_delay
-from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.generation.threads import in_decoding_thread, in_thread
 from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.media import MediaError, cut_poster, probe, thumbnail
@@ -34,7 +34,7 @@ def stored_event(store: VideoStore, order: Order) -> Stored:
 
 def _stored(order: Order, poster: bytes) -> Stored:
     try:
-        return Stored(order, thumbnail(poster))
+        return Stored(order, in_decoding_thread(thumbnail, poster))
     except MediaError:
         # The video is there: nothing may keep Dagster from being told.
         return Stored(order, None)
@@ -97,8 +97,8 @@ class Collector:
         return await download_video(task.video_url, path, limits=limits)
 
     def _put(self, order: Order, keys: ObjectKeys, downloaded: Downloaded) -> tuple[dict[str, Any], bytes]:
-        found = probe(downloaded.path)
-        poster = cut_poster(downloaded.path)
+        found = in_decoding_thread(probe, downloaded.path)
+        poster = in_decoding_thread(cut_poster, downloaded.path)
         about = object_metadata(str(order.task_id), order.fingerprint)
         self._store.put_file(
             keys.video,

@@ -18,7 +18,7 @@ from seedance_dagster.generation.hosts import asked, open_session
 from seedance_dagster.generation.links import LinkError
 from seedance_dagster.generation.threads import in_thread
 
-_CHUNK_BYTES = 1024 * 1024
+_CHUNK_BYTES = 512 * 1024  # about four of them are held by each transfer
 _FTYP = slice(4, 8)
 _NO_VIDEO = ("text/", "image/", "audio/", "application/json", "application/xml", "application/xhtml")
 

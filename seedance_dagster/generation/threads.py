@@ -1,13 +1,16 @@
-"""Blocking work from asynchronous code."""
+"""Blocking work from asynchronous code, and work that wants a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_DECODING = ThreadPoolExecutor(1, thread_name_prefix="seedance-decoding")
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -23,3 +26,11 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         if not running.cancelled():
             running.exception()  # looked at, or asyncio would log it as never retrieved
         raise
+
+
+def in_decoding_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work in the one thread of this process that decodes pictures, and wait for it.
+
+    A thread keeps about 10 MB once it has decoded something: one does, not every one that transfers.
+    """
+    return _DECODING.submit(work, *args, **kwargs).result()

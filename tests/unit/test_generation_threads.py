@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.generation.threads import in_decoding_thread, in_thread
 
 
 async def test_work_that_fails_after_its_cancellation_leaves_nothing_unsaid():
@@ -75,3 +76,12 @@ async def test_work_that_was_begun_is_finished_before_its_cancellation_is_seen()
     await asyncio.wait({working})
     assert working.cancelled()
     assert steps == ["written", "released"]
+
+
+def test_pictures_are_decoded_in_one_thread_whoever_asks():
+    """Decoders leave their memory in the one thread, and what they return or raise comes back."""
+    with ThreadPoolExecutor(4) as askers:
+        asked = [askers.submit(in_decoding_thread, threading.get_ident) for _ in range(20)]
+        assert len({each.result() for each in asked}) == 1
+    with pytest.raises(ZeroDivisionError):
+        in_decoding_thread(lambda: 1 // 0)
