@@ -1,0 +1,181 @@
+"""A trace among 100,000 orders: the whole command as a shell starts it, and the work inside of it alone.
+
+The ledger is SQLite with 100,000 orders of ten sets, every hundredth partition ordered three times, each
+order with its journal. What is traced is a local mp4 of 5 MB under another name, a hash, an s3:// URI, a task
+id and a partition. The command also asks an S3 server on this machine whether the files are there; a bare
+`python -c "import sqlalchemy, boto3"` beside it is what starting costs at least.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from _support import report
+
+from seedance_dagster.cli.ports import free_port
+from seedance_dagster.cli.services import s3
+from seedance_dagster.cli.surroundings import for_children, unconfigured
+from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.schema import journal, orders
+from seedance_dagster.store.keys import object_keys
+from seedance_dagster.trace.chain import read_rows, trace_of
+from seedance_dagster.trace.origin import find_origin
+
+ORDERS, SETS, ROUNDS = 100_000, 10, 5
+VIDEO_BYTES = 5_000_000
+PREFIX, BUCKET = "seedance", "videos"
+AIM = "1 s"
+STEPS = (None, State.QUEUED, State.CLAIMED, State.SUBMITTED, State.SUCCEEDED, State.STORED)
+
+
+def digest(number: int) -> str:
+    """A hash, the same in every run."""
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def order_rows(video_sha256: str) -> Iterator[dict[str, Any]]:
+    """Stored orders; the one in the middle has the video that is looked for."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    for number in range(ORDERS):
+        partition, attempt = (number - number % 100, number % 100 + 1) if number % 100 < 3 else (number, 1)
+        prompt_set, name = f"set{partition // (ORDERS // SETS)}", f"prompt-{partition}"
+        keys = object_keys(PREFIX, prompt_set, name, digest(partition), attempt)
+        at = begin + timedelta(seconds=number)
+        sha256 = video_sha256 if number == ORDERS // 2 else digest(-number - 1)
+        yield {
+            "order_id": number + 1,
+            "prompt_set": prompt_set,
+            "partition": name,
+            "fingerprint": digest(partition),
+            "attempt": attempt,
+            "state": State.STORED,
+            "request": {"task_type": "seedance-2-fast", "prompt": f"Prompt {number} " + "word " * 60},
+            "estimated_points": 4_000_000,
+            "price_table": "t",
+            "price_formula": "f",
+            "tags": {"campaign": "bench"},
+            "retries": 1,
+            "cause": f"backfill {number // 500}",
+            "run_id": f"run {number // 500}",
+            "accepted_at": at,
+            "booked_at": at,
+            "task_id": f"task-{number}",
+            "points_charged": 4_000_000,
+            "video_key": keys.video,
+            "poster_key": keys.poster,
+            "manifest_key": keys.manifest,
+            "size_bytes": VIDEO_BYTES,
+            "sha256": sha256,
+            "delivered_sha256": sha256,
+            "stored_at": at,
+            "reported": "stored",
+        }
+
+
+def fill(url: str, video_sha256: str) -> dict[str, Any]:
+    """Write all orders and their journals; the order that is looked for."""
+    rows = list(order_rows(video_sha256))
+    steps = [
+        {
+            "order_id": row["order_id"],
+            "at": row["accepted_at"],
+            "actor": row["run_id"],
+            "from_state": before,
+            "to_state": after,
+            "detail": {"task_id": row["task_id"]},
+        }
+        for row in rows
+        for before, after in itertools.pairwise(STEPS)
+    ]
+    database = Database(url)
+    with database.writing() as connection:
+        connection.execute(orders.insert(), rows)
+        connection.execute(journal.insert(), steps)
+    database.close()
+    return rows[ORDERS // 2]
+
+
+def medians(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of wall time, and of CPU in child processes, after a first go that does not count."""
+    times = []
+    for _ in range(ROUNDS + 1):
+        began, cpu = time.perf_counter(), children_s()
+        work()
+        times.append((time.perf_counter() - began, children_s() - cpu))
+    wall, cpu = zip(*times[1:], strict=True)
+    return statistics.median(wall), statistics.median(cpu)
+
+
+def children_s() -> float:
+    """CPU time of all child processes that have ended, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def inside(url: str, given: str) -> None:
+    """The work alone, the ledger opened anew each time, without S3."""
+    ledger = Ledger.open(url)
+    origin = find_origin(ledger, given, bucket=BUCKET, credential_task=lambda _: None)
+    trace = trace_of(origin, read_rows(ledger, origin), uri=str, sizes={})
+    assert len(trace.partitions) == 1
+    assert trace.model_dump_json()
+    ledger.close()
+
+
+def main() -> None:
+    """Set up, measure each form, print medians."""
+    with tempfile.TemporaryDirectory(prefix="seedance-bench-") as temporary:
+        folder = Path(temporary)
+        video = folder / "renamed.mp4"
+        video.write_bytes(random.Random(0).randbytes(VIDEO_BYTES))
+        url = f"sqlite:///{folder}/ledger.db"
+        found = fill(url, hashlib.sha256(video.read_bytes()).hexdigest())
+        forms = {
+            "a local file": str(video),
+            "a hash": found["sha256"],
+            "an s3 uri": f"s3://{BUCKET}/{found['video_key']}",
+            "a task id": found["task_id"],
+            "a partition": f"{found['prompt_set']}/{found['partition']}",
+        }
+        rows = []
+        for name, given in forms.items():
+            wall, _ = medians(lambda given=given: inside(url, given))
+            rows.append((f"in process, {name}", f"{1000 * wall:.0f} ms", ""))
+        environ = for_children(unconfigured(os.environ))
+        with s3(folder / "s3", folder / "s3.log", environ, port=free_port()) as server:
+            settings = environ | server.environ | {"SEEDANCE_LEDGER_URL": url}
+
+            def start(*command: str) -> tuple[str, str]:
+                wall, cpu = medians(
+                    lambda: subprocess.run(
+                        command, env=settings, cwd=folder, stdout=subprocess.DEVNULL, check=True
+                    )
+                )
+                return f"{wall:.2f} s", f"CPU time {cpu:.2f} s"
+
+            program = str(Path(sys.executable).with_name("seedance-dagster"))
+            for name, given in forms.items():
+                wall, cpu = start(program, "trace", given)
+                rows += [(f"whole command, {name}", wall, AIM), (f"  {cpu}", "", "")]
+            wall, cpu = start(sys.executable, "-c", "import sqlalchemy, boto3")
+            rows += [("a bare start of Python with SQLAlchemy and boto3", wall, ""), (f"  {cpu}", "", "")]
+    report(rows, f"{ORDERS:,} orders with {len(STEPS) - 1} journal rows each, medians of {ROUNDS}")
+
+
+if __name__ == "__main__":
+    main()
