@@ -85,6 +85,7 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
     # By reference where it is set, so that Dagster keeps the name and never the secret.
     key = dg.EnvVar("GOAPI_API_KEY") if environ.get("GOAPI_API_KEY") else ""
     url = dg.EnvVar("SEEDANCE_LEDGER_URL") if environ.get("SEEDANCE_LEDGER_URL") else ""
+    signing_key = dg.EnvVar("SEEDANCE_C2PA_KEY") if environ.get("SEEDANCE_C2PA_KEY") else ""
     return build_seedance_definitions(
         found.prompts,
         seedance=SeedanceResource(
@@ -97,7 +98,13 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
             budget_usd_per_day=found.budget_usd_per_day,
             budget_usd_per_month=found.budget_usd_per_month,
         ),
-        video_store=VideoStoreResource(bucket=found.s3_bucket, prefix=found.s3_prefix),
+        video_store=VideoStoreResource(
+            bucket=found.s3_bucket,
+            prefix=found.s3_prefix,
+            c2pa_certificate=found.c2pa_certificate,
+            c2pa_key=signing_key,
+            c2pa_include_prompt=found.c2pa_include_prompt,
+        ),
         ledger=LedgerResource(url=url),
         pending_usd_per_run=found.pending_usd_per_run,
     )

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
+    from seedance_dagster.credential import Signer
     from seedance_dagster.generation.policy import Policy
     from seedance_dagster.generation.services import Services
     from seedance_dagster.store.s3 import VideoStore
@@ -49,6 +50,9 @@ class SeedanceEnvironment:
         budget_usd_per_day: `SEEDANCE_BUDGET_USD_PER_DAY`; None for no limit.
         budget_usd_per_month: `SEEDANCE_BUDGET_USD_PER_MONTH`; None for no limit.
         pending_usd_per_run: `SEEDANCE_PENDING_USD_PER_RUN`; None where budgets alone limit the schedule.
+        c2pa_certificate: `SEEDANCE_C2PA_CERTIFICATE`, a path or PEM; empty when unset.
+        c2pa_key: `SEEDANCE_C2PA_KEY`, a path or PEM; empty when unset.
+        c2pa_include_prompt: `SEEDANCE_C2PA_INCLUDE_PROMPT`.
     """
 
     api_key: SecretStr
@@ -64,6 +68,9 @@ class SeedanceEnvironment:
     budget_usd_per_day: float | None
     budget_usd_per_month: float | None
     pending_usd_per_run: float | None
+    c2pa_certificate: str = field(repr=False)
+    c2pa_key: SecretStr
+    c2pa_include_prompt: bool
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -88,6 +95,9 @@ class SeedanceEnvironment:
             budget_usd_per_day=_usd(environ, "SEEDANCE_BUDGET_USD_PER_DAY"),
             budget_usd_per_month=_usd(environ, "SEEDANCE_BUDGET_USD_PER_MONTH"),
             pending_usd_per_run=_usd(environ, "SEEDANCE_PENDING_USD_PER_RUN"),
+            c2pa_certificate=environ.get("SEEDANCE_C2PA_CERTIFICATE", "").strip(),
+            c2pa_key=SecretStr(environ.get("SEEDANCE_C2PA_KEY", "").strip()),
+            c2pa_include_prompt=_boolean(environ, "SEEDANCE_C2PA_INCLUDE_PROMPT"),
         )
 
     def policy(self) -> Policy:
@@ -119,7 +129,11 @@ class SeedanceEnvironment:
         ledger = Ledger.open(self.ledger_url)
         try:
             yield Services(
-                ledger=ledger, open_client=self.open_client, store=self.open_store(), policy=self.policy()
+                ledger=ledger,
+                open_client=self.open_client,
+                store=self.open_store(),
+                policy=self.policy(),
+                signer=signer_for(self.c2pa_certificate, self.c2pa_key, self.c2pa_include_prompt),
             )
         finally:
             ledger.close()
@@ -128,6 +142,15 @@ class SeedanceEnvironment:
 def default_ledger_url(home: str | os.PathLike[str]) -> str:
     """SQLite under a folder, `$DAGSTER_HOME` as a rule."""
     return f"sqlite:///{Path(home).absolute() / 'seedance' / 'ledger.db'}"
+
+
+def signer_for(certificate: str, key: SecretStr, include_prompt: bool) -> Signer | None:
+    """What signs videos; None where neither certificate nor key is set. Nothing is looked at yet."""
+    from seedance_dagster.credential import CredentialSettings, Signer  # noqa: PLC0415  only where it is used
+
+    if not certificate and not key.get_secret_value():
+        return None
+    return Signer(CredentialSettings(certificate=certificate, key=key, include_prompt=include_prompt))
 
 
 def _address(environ: Mapping[str, str], name: str) -> str:

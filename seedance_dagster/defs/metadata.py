@@ -87,6 +87,7 @@ def video_event(
         "seedance/render_s": _seconds(order, "vendor_started_at", "vendor_ended_at"),
         "seedance/size_bytes": order.size_bytes,
         "seedance/sha256": order.sha256,
+        "seedance/credential": None if order.credential is None else dg.MetadataValue.json(order.credential),
         "seedance/manifest_uri": dg.MetadataValue.path(store.uri(str(order.manifest_key))),
         "poster": _poster(thumbnail_jpeg, store.uri(str(order.poster_key))),
     }

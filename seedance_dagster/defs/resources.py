@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.prices import usd_to_points
+from seedance_dagster.credential import Signer
 from seedance_dagster.defs.environment import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_REFUSALS_PER_DAY,
@@ -21,6 +22,7 @@ from seedance_dagster.defs.environment import (
     MOST_USD,
     SeedanceEnvironment,
     default_ledger_url,
+    signer_for,
 )
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.generation.services import Services
@@ -93,6 +95,15 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
     bucket: str = Field(default="", description="The bucket's name.")
     prefix: str = Field(default="seedance", description="Before every key.")
     s3: S3Resource = Field(default_factory=S3Resource, repr=False, description="How S3 is reached.")
+    c2pa_certificate: str = Field(
+        default="",
+        repr=False,
+        description="With c2pa_key: sign each video. The certificate chain in PEM, or the path of its file.",
+    )
+    c2pa_key: str = Field(
+        default="", repr=False, description="Its private key in PEM, or the path; give it as an EnvVar."
+    )
+    c2pa_include_prompt: bool = Field(default=False, description="Put the prompt into the credential.")
 
     def __repr__(self) -> str:
         return f"VideoStoreResource('{self.bucket}/{self.prefix}')"
@@ -104,6 +115,10 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         except (BotoCoreError, ValueError) as error:
             raise StoreError(f"S3 cannot be reached with these settings: {error}") from None
         return VideoStore(client, self.bucket, self.prefix)
+
+    def signer(self) -> Signer | None:
+        """What signs videos; None where nothing is set."""
+        return signer_for(self.c2pa_certificate, SecretStr(self.c2pa_key), self.c2pa_include_prompt)
 
 
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
@@ -177,4 +192,5 @@ def open_services(
             open_client=seedance.open_client,
             store=video_store.open_store(),
             policy=seedance.policy(),
+            signer=video_store.signer(),
         )

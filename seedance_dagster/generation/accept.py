@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from seedance_dagster.api.errors import AuthenticationError, SeedanceError, UnknownPriceError
 from seedance_dagster.api.prices import Estimate
+from seedance_dagster.credential import CredentialError
 from seedance_dagster.generation.events import Accepted, Outcome
 from seedance_dagster.generation.reference_facts import KnownFiles
 from seedance_dagster.generation.services import Services
@@ -181,11 +182,13 @@ def _new_order(
 
 
 def _check_ready(services: Services) -> None:
-    """A video that could not be stored, or a key that is refused, must not cost an order."""
+    """A video that could not be stored or signed, or a key that is refused, must not cost an order."""
     try:
+        if services.signer is not None:
+            services.signer.check(services.clock())
         services.store.check_writable()
         asyncio.run(_check_key(services))
-    except (StoreError, AuthenticationError) as error:
+    except (CredentialError, StoreError, AuthenticationError) as error:
         raise AcceptError(f"nothing was accepted: {error}") from None
 
 

@@ -14,14 +14,18 @@ from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.generation.download import Downloaded, DownloadError, DownloadLimits, download_video
 from seedance_dagster.generation.events import Delayed, Event, Stored
 from seedance_dagster.generation.lifecycle import transfer_delay
+from seedance_dagster.generation.sealing import lies_there, sealed
 from seedance_dagster.generation.threads import in_decoding_thread, in_thread
 from seedance_dagster.generation.worker import Worker
+from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.media import MediaError, cut_poster, probe, thumbnail
 from seedance_dagster.store.keys import ObjectKeys, object_keys, object_metadata
 from seedance_dagster.store.manifest import Manifest
 from seedance_dagster.store.s3 import StoreError, VideoStore
 from seedance_dagster.versions import CODE_VERSION, package_version
+
+_OVERWRITTEN = "another worker's copy lies over the signed video"
 
 
 def stored_event(store: VideoStore, order: Order) -> Stored:
@@ -70,8 +74,44 @@ class Collector:
             )
             await self._emit(Delayed(order, f"{order.partition}: transfer put off: {error}"))
             return
-        stored = await in_thread(self._ledger.stored, order, actor=self._worker.name, artifacts=artifacts)
+        stored = await self._note(order, artifacts)
+        if stored is None:
+            await self._emit(Delayed(order, f"{order.partition}: {_OVERWRITTEN}; it is fetched again"))
+            return
+        if why := (stored.credential or {}).get("error"):
+            await self._emit(
+                Delayed(stored, f"{order.partition}: stored without a content credential: {why}")
+            )
         await self._emit(await in_thread(_stored, stored, poster))
+
+    async def _note(self, order: Order, artifacts: dict[str, Any]) -> Order | None:
+        """Tell the ledger; None where another worker's copy lies over what it was told.
+
+        Each signing makes other bytes, so where two workers have an order in hand, the first given up for
+        dead, the last upload may not be the one that the ledger knows. Whoever comes second sees it.
+        """
+        try:
+            stored = await in_thread(self._ledger.stored, order, actor=self._worker.name, artifacts=artifacts)
+        except StaleOrderError:
+            if artifacts["credential"] is not None:
+                now = await in_thread(self._ledger.order, order.order_id)
+                await in_thread(self._overwritten, now)
+            raise
+        return None if await in_thread(self._overwritten, stored) else stored
+
+    def _overwritten(self, order: Order) -> bool:
+        """Whether a signed video in S3 is another than the ledger tells of; if so it is fetched again."""
+        if order.credential is None or order.state is not State.STORED:
+            return False
+        try:
+            if lies_there(self._store, order):
+                return False
+        except StoreError:
+            return False  # an audit looks again
+        self._ledger.fetch_again(
+            order, actor=self._worker.name, video_url=order.video_url or "", reason=_OVERWRITTEN
+        )
+        return True
 
     async def _collect(self, order: Order) -> tuple[dict[str, Any], bytes]:
         keys = object_keys(
@@ -99,12 +139,19 @@ class Collector:
     def _put(self, order: Order, keys: ObjectKeys, downloaded: Downloaded) -> tuple[dict[str, Any], bytes]:
         found = in_decoding_thread(probe, downloaded.path)
         poster = in_decoding_thread(cut_poster, downloaded.path)
+        video = sealed(
+            order,
+            downloaded,
+            found,
+            signer=self._worker.services.signer,
+            now=self._worker.services.clock(),
+        )
         about = object_metadata(str(order.task_id), order.fingerprint)
         self._store.put_file(
             keys.video,
-            downloaded.path,
+            video.path,
             content_type="video/mp4",
-            sha256=downloaded.sha256,
+            sha256=video.sha256,
             metadata=about,
             overwrite=order.sha256 is not None,  # it was stored before: what lies there is lost or damaged
         )
@@ -113,10 +160,11 @@ class Collector:
             "video_key": keys.video,
             "poster_key": keys.poster,
             "manifest_key": keys.manifest,
-            "size_bytes": downloaded.size_bytes,
+            "size_bytes": video.size_bytes,
             "poster_size_bytes": len(poster),
-            "sha256": downloaded.sha256,
+            "sha256": video.sha256,
             "delivered_sha256": downloaded.sha256,
+            "credential": video.credential,
             "poster_sha256": hashlib.sha256(poster).hexdigest(),
             "duration_s": found.duration_s,
             "width": found.width,

@@ -9,6 +9,7 @@ from datetime import datetime
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.credential import Signer
 from seedance_dagster.generation.gate import Gate, read_gate
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.ledger.base import utc_now
@@ -29,6 +30,7 @@ class Services:
         limits: The vendor's rules, its peak hours and penalty steps among them.
         policy: Limits and numbers of workers.
         clock: The wall clock, aware and in UTC.
+        signer: Puts a content credential into each video; None where none is asked for.
     """
 
     ledger: Ledger
@@ -38,6 +40,7 @@ class Services:
     limits: Limits = field(default_factory=Limits.load)
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = utc_now
+    signer: Signer | None = None
 
     def gate(self) -> Gate:
         """Whether orders may be sent now, and how many at once; raises `LedgerError`."""
