@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.generation.policy import Policy
+from seedance_dagster.ledger.flows import Refusals
 from seedance_dagster.ledger.ledger import Ledger
 
 PLAN_LIMIT = "plan_limit"
@@ -30,11 +31,13 @@ class Gate:
         places: Tasks at the vendor at once; 0 when nothing may be sent, None for no known limit.
         reasons: Why fewer than the plan allows, or nothing, may be sent; for people.
         problems: Those of the reasons that go away only when somebody acts.
+        refusals: The refusals of the day that the answer rests on.
     """
 
     places: int | None
     reasons: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    refusals: Refusals | None = field(default=None, compare=False)
 
 
 def read_gate(ledger: Ledger, policy: Policy, limits: Limits, *, now: datetime) -> Gate:
@@ -47,15 +50,15 @@ def read_gate(ledger: Ledger, policy: Policy, limits: Limits, *, now: datetime) 
         if over is not None:
             closed.append(f"off-peak only: queued orders wait until {over:%H:%M} UTC")
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    brake = refusal_brake(
-        ledger.refusals_since(midnight), tiers=limits.refusal_tiers, stop_at=policy.max_refusals_per_day
-    )
+    refusals = ledger.refusals_since(midnight)
+    brake = refusal_brake(refusals.count, tiers=limits.refusal_tiers, stop_at=policy.max_refusals_per_day)
     if closed or brake.places == 0:
-        return Gate(0, (*closed, *brake.reasons), (*problems, *brake.problems))
+        return Gate(0, (*closed, *brake.reasons), (*problems, *brake.problems), refusals)
     plan = ledger.learned(PLAN_LIMIT).get(PLAN_LIMIT)
     allowed = plan.value if plan is not None and now - plan.at < _LIMIT_LASTS else None
     known = (policy.max_in_flight, allowed, brake.places)
-    return Gate(min((each for each in known if each is not None), default=None), brake.reasons)
+    places = min((each for each in known if each is not None), default=None)
+    return Gate(places, brake.reasons, refusals=refusals)
 
 
 def pause_message(kind: str, reason: str) -> str:

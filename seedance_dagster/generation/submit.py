@@ -50,6 +50,7 @@ class Submitter:
             limit=limit,
             max_in_flight=gate.places,
             only=only,
+            refusals=gate.refusals,
         )
 
     async def handle(self, order: Order) -> None:

@@ -29,6 +29,21 @@ class Flow:
     last_claim: datetime | None
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """How many orders were refused for their content since a time."""
+
+    since: datetime
+    count: int
+
+
+def count_refusals(connection: sa.Connection, start: datetime) -> int:
+    """The number of them in the caller's transaction."""
+    when = sa.func.coalesce(orders.c.vendor_ended_at, orders.c.accepted_at)
+    refused = sa.select(sa.func.count()).where(orders.c.state == State.REJECTED, when >= start)
+    return int(connection.scalar(refused) or 0)
+
+
 class Flows(LedgerBase):
     """The part of the ledger that sums up."""
 
@@ -48,16 +63,10 @@ class Flows(LedgerBase):
             outflow, claimed, uncertain, last_claim = connection.execute(query).one()
         return Flow(int(outflow), int(claimed), int(uncertain), last_claim)
 
-    def refusals_since(self, start: datetime) -> int:
+    def refusals_since(self, start: datetime) -> Refusals:
         """How many orders were refused for their content since a time."""
-        when = sa.func.coalesce(orders.c.vendor_ended_at, orders.c.accepted_at)
-        query = (
-            sa.select(sa.func.count())
-            .select_from(orders)
-            .where(orders.c.state == State.REJECTED, when >= start)
-        )
         with self._database.reading() as connection:
-            return int(connection.scalar(query) or 0)
+            return Refusals(start, count_refusals(connection, start))
 
     def cheapest_queued(self) -> int | None:
         """The smallest estimate of what is queued, in points; None when nothing is."""

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.errors import TaskOwnedError
+from seedance_dagster.ledger.flows import Refusals, count_refusals
 from seedance_dagster.ledger.leasing import is_due, unleased
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.rows import move, takes_a_place, to_order
@@ -51,6 +52,7 @@ class Submitting(LedgerBase):
         limit: int,
         max_in_flight: int | None,
         only: Collection[int] | None = None,
+        refusals: Refusals | None = None,
     ) -> list[Order]:
         """Claim queued orders for submission, by turns of the prompt sets, the oldest of each first.
 
@@ -61,6 +63,7 @@ class Submitting(LedgerBase):
             limit: At most so many.
             max_in_flight: Tasks at the vendor at once, over all processes; None for no limit.
             only: Restrict to these order ids.
+            refusals: Those that `max_in_flight` was decided by; after another one nothing is claimed.
         """
         now = self._clock()
         waiting = sa.select(orders.c.order_id).where(orders.c.state == State.QUEUED, is_due(now))
@@ -71,6 +74,8 @@ class Submitting(LedgerBase):
             if connection.scalar(waiting.limit(1)) is None:
                 return []
         with self._database.writing() as connection:
+            if refusals is not None and count_refusals(connection, refusals.since) > refusals.count:
+                return []
             if max_in_flight is not None:
                 at_vendor = connection.scalar(sa.select(sa.func.count()).where(takes_a_place()))
                 limit = min(limit, max_in_flight - int(at_vendor or 0))

@@ -91,6 +91,17 @@ def test_concurrent_claims_never_cross_the_limit_or_share_an_order(ledger, accep
     assert len(ids) == len(set(ids)) == 25
 
 
+def test_nothing_is_claimed_on_an_answer_from_before_a_refusal(ledger, submit, accept, clock):
+    """The brake on refusals is not outrun by a worker that asked just before the last one."""
+    [order] = submit("a")
+    accept("b")
+    before = ledger.refusals_since(clock())
+    task = {"vendor_ended_at": clock()}
+    ledger.ended(order, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
+    assert ledger.claim("w", limit=1, max_in_flight=1, refusals=before) == []
+    assert len(ledger.claim("w", limit=1, max_in_flight=1, refusals=ledger.refusals_since(clock()))) == 1
+
+
 def test_a_queued_order_waits_for_its_time(ledger, accept, clock):
     """An order put back is not claimed before it is due."""
     accept("a")

@@ -1,0 +1,302 @@
+"""Limits over real HTTP: orders wait for money, places, the hour or the day, say so, and go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import httpx
+import pytest
+from bench_support import bench
+from conftest import prompt_set
+from pydantic import SecretStr
+
+from seedance_dagster.api import SeedanceClient
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.generation import upkeep
+from seedance_dagster.generation.accept import AcceptOptions, accept
+from seedance_dagster.generation.bridge import in_background
+from seedance_dagster.generation.engine import advance
+from seedance_dagster.generation.events import Delayed, Ended, Event, Stored
+from seedance_dagster.generation.gate import PLAN_LIMIT
+from seedance_dagster.ledger import Budget, State
+from seedance_dagster.prompts.budgets import Window
+
+pytestmark = pytest.mark.integration
+A_VIDEO = 3_200_000  # points of four seconds
+
+
+@pytest.fixture
+def at(plant, monkeypatch):
+    """A plant whose vendor has our clock, so that minutes pass on both sides."""
+    monkeypatch.setattr(upkeep, "_ASK_ACCOUNT_S", 0.05)
+
+    @contextmanager
+    def start(policy=None, **settings):
+        with plant(policy, **settings) as it:
+            it.emulator.emulator.vendor.clock = it.services.clock
+            yield it
+
+    return start
+
+
+def at_hour(it, hour: int) -> None:
+    """Go on to the next time that it is this hour, UTC."""
+    now = it.services.clock()
+    then = now.replace(hour=hour, minute=0, second=0, microsecond=0)
+    it.services.clock.forward(seconds=((then - now) % timedelta(days=1)).total_seconds())
+
+
+def waiting_run(it, accepted, on_delay: Callable[[str], None]) -> list[Event]:
+    """A run that waits for its orders; what it is told to wait for goes to `on_delay`."""
+    ids = [each.order.order_id for each in accepted]
+    seen = []
+    with in_background(lambda: advance(it.services, owner="run", only=ids)) as events:
+        for event in events:
+            seen.append(event)
+            if isinstance(event, Delayed):
+                on_delay(event.reason)
+    return seen
+
+
+def two_workers(it, accepted) -> None:
+    """Two runs that wait for the same orders."""
+    ids = [each.order.order_id for each in accepted]
+
+    async def work(name: str) -> None:
+        async for _ in advance(it.services, owner=name, only=ids):
+            pass
+
+    async def both() -> None:
+        await asyncio.gather(work("one"), work("two"))
+
+    asyncio.run(both())
+
+
+def states(it, name: str = "spots") -> list[State]:
+    return [order.state for order in it.services.ledger.find(prompt_set=name)]
+
+
+def most_at_once(it) -> int:
+    """The most tasks that were active at the vendor at one moment."""
+    moments = []
+    for task in it.books()["tasks"]:
+        moments += [(datetime.fromisoformat(task["created_at"]), 1)]
+        moments += [(datetime.fromisoformat(task["ended_at"]), -1)]
+    active = peak = 0
+    for _, change in sorted(moments):
+        active += change
+        peak = max(peak, active)
+    return peak
+
+
+def test_off_peak_orders_wait_and_go_out_after(at):
+    """In peak hours a waiting run says what it waits for; at 15:00 UTC it goes on by itself."""
+    with at({"off_peak_only": True}) as it:
+        at_hour(it, 10)
+        accepted = it.accept("a cat")
+        told = []
+
+        def wait(reason: str) -> None:
+            told.append((reason, it.books()["summary"]["posts"]))
+            at_hour(it, 15)
+
+        events = waiting_run(it, accepted, wait)
+        assert told == [("off-peak only: queued orders wait until 15:00 UTC", 0)]
+        assert isinstance(events[-1], Stored)
+
+
+def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
+    """It is told what is missing; buying credits is all that is needed, nothing is posted before."""
+    with at(points=1_000_000) as it:
+        told = []
+
+        def buy(reason: str) -> None:
+            told.append(reason)
+            assert it.books()["summary"]["posts"] == 0
+            it.tell("settings", points=A_VIDEO)
+
+        events = waiting_run(it, it.accept("a cat"), buy)
+        [reason] = told
+        assert reason == (
+            "submitting pauses: out of credits: 0.1 USD are left, the cheapest queued order is estimated at "
+            "0.32 USD; buy credits, it goes on by itself when they are there"
+        )
+        assert isinstance(events[-1], Stored)
+        assert it.books()["summary"]["points_left"] == 0
+
+
+def test_where_the_account_tells_no_balance_a_refusal_pauses(at):
+    """The vendor's words are told, and the order is tried again after a minute until it goes through."""
+    with at(points=0) as it:
+        it.tell("outage", seconds=86_400, scope="account")
+        accepted = it.accept("a cat")
+        told = []
+
+        def buy(reason: str) -> None:
+            told.append(reason)
+            it.tell("settings", points=A_VIDEO)
+
+        events = waiting_run(it, accepted, buy)
+        assert "the vendor refused: insufficient credits (HTTP 402, code 402)" in told[0]
+        assert isinstance(events[-1], Stored)
+        [order] = it.services.ledger.find()
+        steps = [entry.to_state for entry in it.services.ledger.journal(order.order_id)]
+        assert steps[:3] == ["queued", "claimed", "queued"]
+        assert it.books()["summary"]["tasks"] == 1
+
+
+@pytest.mark.parametrize("points", [A_VIDEO, A_VIDEO + 1_000_000])
+def test_money_for_one_is_spent_on_one(at, points):
+    """The second order waits in the queue, and it is said why."""
+    with at(points=points) as it:
+        it.accept("a cat", "a dog")
+        it.run()
+        assert sorted(states(it)) == [State.QUEUED, State.STORED]
+        assert "out of credits" in it.services.gate().problems[0]
+        assert it.books()["summary"]["tasks"] == 1
+
+
+@pytest.mark.parametrize("shape", ["wallet", "credit_pack"])
+def test_the_plan_s_limit_is_learned_and_kept_by_all(at, shape):
+    """From the account or, where it tells none, from refusals: two workers together stay within it."""
+    with at(plan_limit=3, account_shape=shape, render_seconds=60) as it:
+        two_workers(it, it.accept(*(f"cat {number}" for number in range(9))))
+        assert set(states(it)) == {State.STORED}
+        assert most_at_once(it) == 3
+        assert it.services.ledger.learned(PLAN_LIMIT)[PLAN_LIMIT].value == 3
+        refused = it.books()["summary"]["refusals"].get("plan-limit", 0)
+        assert refused == 0 if shape == "wallet" else 1 <= refused <= 8
+
+
+def test_a_lower_limit_of_one_s_own_is_kept_by_two_workers(at):
+    """SEEDANCE_MAX_IN_FLIGHT counts over all processes of a ledger."""
+    with at({"max_in_flight": 2}, render_seconds=30) as it:
+        two_workers(it, it.accept(*(f"cat {number}" for number in range(6))))
+        assert set(states(it)) == {State.STORED}
+        assert most_at_once(it) == 2
+
+
+def test_prompt_sets_share_the_places(at):
+    """A small set that came later gets every other place."""
+    with at({"max_in_flight": 1}, render_seconds=1) as it:
+        it.accept(*(f"large {number}" for number in range(5)), name="large")
+        it.accept("small 0", "small 1", name="small")
+        it.run()
+        order = [task["request"]["input"]["prompt"].split()[0] for task in it.books()["tasks"]]
+        assert order == ["large", "small", "large", "small", "large", "large", "large"]
+
+
+def test_the_brake_stops_at_the_configured_number_until_the_next_day(at):
+    """Refusals are booked with their penalties; nothing is sent after, the next UTC day opens again."""
+    with at({"max_refusals_per_day": 3, "max_in_flight": 1}) as it:
+        at_hour(it, 1)
+        it.accept(*(f"cat {number} [fault:moderation]" for number in range(8)))
+        events = it.run()
+        assert sorted(states(it)) == [State.QUEUED] * 5 + [State.REJECTED] * 3
+        assert sum(isinstance(event, Ended) for event in events) == 3
+        [problem] = it.services.gate().problems
+        assert problem.startswith("3 prompts were refused today, the limit is 3: nothing is sent until 00:00")
+        summary = it.books()["summary"]
+        assert (summary["posts"], summary["points_penalty"]) == (3, 3 * A_VIDEO // 100)
+        charged = [order.points_charged for order in it.services.ledger.find(states={State.REJECTED})]
+        assert charged == [A_VIDEO // 100] * 3
+        it.services.clock.forward(days=1)
+        it.run()
+        assert sorted(states(it)) == [State.QUEUED] * 2 + [State.REJECTED] * 6
+
+
+def test_a_retry_after_vendor_trouble_crosses_no_budget(at):
+    """The points of the failed attempt came back, the next one takes its place, to the point."""
+    day = Budget(window=Window.DAY, points=2 * A_VIDEO)
+    with at() as it:
+        wanted = prompt_set("a cat [fault:vendor-trouble*1]", "a dog [fault:vendor-trouble*2]")
+        accepted = accept(
+            it.services,
+            list(wanted.partitions.values()),
+            prompt_set="spots",
+            options=AcceptOptions(),
+            cause="c",
+            run_id="r",
+            budgets=[day],
+        )
+        it.run(accepted)
+        ledger = it.services.ledger
+        assert {(order.partition, order.attempt): order.state for order in ledger.find()} == {
+            ("p0", 1): State.FAILED,
+            ("p1", 1): State.FAILED,
+            ("p0", 2): State.STORED,
+            ("p1", 2): State.FAILED,
+        }
+        [standing] = ledger.budget_standings([day])
+        assert (standing.reserved, standing.spent) == (0, A_VIDEO)
+        assert it.books()["summary"]["points_charged"] == A_VIDEO
+
+
+def test_a_key_that_is_refused_pauses_and_says_so(at):
+    """Nothing is lost: with the right key the order goes out after a minute."""
+    with at() as it:
+        accepted = it.accept("a cat")
+        good = it.services.open_client
+        wrong = SecretStr("wrong-key")
+        bad = replace(
+            it.services,
+            open_client=lambda: SeedanceClient(
+                api_key=wrong, base_url=it.emulator.url, requests_per_second=1000
+            ),
+        )
+        it.services = bad
+        it.run()
+        [problem] = it.services.gate().problems
+        assert problem.startswith("credentials: the vendor refused: invalid API key (HTTP 401, code 401)")
+        assert "check GOAPI_API_KEY" in problem
+        assert "wrong-key" not in problem
+        it.services = replace(bad, open_client=good)
+        assert isinstance(it.run(accepted)[-1], Stored)
+
+
+@pytest.fixture
+def refusing(tmp_path, clock) -> Iterator[Callable[..., object]]:
+    """A bench whose vendor refuses every POST in one way."""
+    with bench(tmp_path, clock) as it:
+
+        def make(status: int, message: str, headers: dict[str, str]):
+            def answer(request: httpx.Request) -> httpx.Response:
+                body = {"code": status, "message": message, "data": None}
+                return httpx.Response(status, json=body, headers=headers)
+
+            it.transport = httpx.MockTransport(answer)
+            return it
+
+        yield make
+
+
+@pytest.mark.parametrize(("told", "seconds"), [("37", 37), (None, 10), ("0", 10), ("3600", 3600)])
+def test_429_closes_the_gate_for_as_long_as_the_vendor_says(refusing, clock, told, seconds):
+    """For all processes, to the second; one POST is enough."""
+    it = refusing(429, "too many requests", {} if told is None else {"Retry-After": told})
+    it.accept("a cat", "a dog", "a fish")
+    it.submit()
+    assert {order.state for order in it.ledger.find()} == {State.QUEUED}
+    clock.forward(seconds=seconds - 1)
+    assert it.services.gate().places == 0
+    assert it.submit() == []
+    clock.forward(seconds=1)
+    assert it.services.gate().places is None
+    assert len(it.submit()) == 3
+
+
+def test_the_words_of_a_refusal_stay_on_the_order_and_in_the_journal(refusing):
+    """Why an order went back to the queue can be read afterwards."""
+    it = refusing(429, "active task count 4 has reached the plan limit", {})
+    it.accept("a cat")
+    [order] = it.submit()
+    words = "the vendor refused: active task count 4 has reached the plan limit (HTTP 429, code 429)"
+    assert order.error_message == words
+    assert it.ledger.journal(order.order_id)[-1].detail == {"reason": words}
+    assert it.services.gate().reasons == (f"submitting pauses: plan limit: {words}",)
+    assert it.ledger.learned(PLAN_LIMIT)[PLAN_LIMIT].value == 4
+    assert points_to_usd(order.estimated_points) > 0
