@@ -15,6 +15,7 @@ COMMANDS = {
     "spend": "Show where the money went: by day, month, set, model, tag or run.",
     "trace": "Show where a video comes from and what became of it: the whole chain.",
     "audit": "Compare ledger, vendor, Dagster and S3, name every difference, and mend what can be.",
+    "credential": "Read a video's content credential, or make a test certificate chain.",
     "reconcile": "Settle orders whose reply was lost, by the vendor's history or by hand.",
     "sync": "Make Dagster's partitions match the prompt sets now.",
     "account": "Show the account at the vendor.",

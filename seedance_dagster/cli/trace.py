@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -38,7 +37,7 @@ def command(*, given: str, as_json: bool) -> None:
     bucket = environment.s3_bucket
     with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
         try:
-            origin = find_origin(ledger, given, bucket=bucket, credential_task=_credential_task)
+            origin = find_origin(ledger, given, bucket=bucket)
         except UnknownFormError as error:
             raise click.UsageError(str(error)) from None
         except OSError as error:
@@ -93,13 +92,3 @@ def _sizes(store: VideoStore, rows: Iterable[Rows]) -> dict[str, int | None]:
             found = listed.get(key) or store.head(key)
             sizes[key] = None if found is None else found.size_bytes
     return sizes
-
-
-def _credential_task(path: Path) -> str | None:
-    """The task id in a file's content credential; None without one, or without the extra that reads it."""
-    try:
-        from seedance_dagster.credential import read_credential  # noqa: PLC0415  an extra
-    except ModuleNotFoundError:
-        return None
-    found = read_credential(path)
-    return None if found is None else found.task_id

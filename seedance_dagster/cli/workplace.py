@@ -16,6 +16,7 @@ import click
 from seedance_dagster.cli.surroundings import DEV_FOLDER, without
 
 _OURS = ("SEEDANCE_", "GOAPI_", "AWS_", "DAGSTER_")
+_FILES = ("SEEDANCE_C2PA_CERTIFICATE", "SEEDANCE_C2PA_KEY")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Workplace:
                 "in for all of S3: set SEEDANCE_S3_BUCKET, or use prompt sets from a folder"
             )
         settings = without(environ, "DAGSTER_HOME") | {"SEEDANCE_PROMPTS": _absolute(prompts)}
+        settings |= {name: _absolute_file(settings[name]) for name in _FILES if settings.get(name)}
         if emulated:
             # Orders and videos of the emulator stay out of a ledger and a prefix that hold bought ones.
             settings = without(settings, "SEEDANCE_LEDGER_URL")
@@ -134,6 +136,11 @@ class Workplace:
 
 def _absolute(location: str) -> str:
     return location if "://" in location else str(Path(location).resolve())
+
+
+def _absolute_file(value: str) -> str:
+    """A path from the root; a text in PEM as it is."""
+    return value if "-----BEGIN" in value else str(Path(value).expanduser().resolve())
 
 
 def _absolute_database(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from trace_support import SECRET, Desk
 
 from seedance_dagster.cli.ports import LOOPBACK, free_port
 from seedance_dagster.cli.root import root
+from seedance_dagster.credential import Credential, State
 from seedance_dagster.ledger import Ledger
 
 SETTINGS = {
@@ -171,15 +171,43 @@ def test_a_long_journal_is_shortened(desk: Desk) -> None:
     assert len(order_told["journal"]) == 34
 
 
-def test_a_file_without_an_origin_ends_with_1(
-    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where nothing can read credentials."""
-    monkeypatch.setitem(sys.modules, "seedance_dagster.credential", None)
+def test_a_file_without_an_origin_ends_with_1(desk: Desk, folder: Path) -> None:
+    """What was looked for is named."""
     (folder / "mine.mp4").write_bytes(b"holiday")
     done = run("mine.mp4")
     assert done.exit_code == 1
     assert "knows no video with the bytes of mine.mp4, stored or delivered (sha256 " in done.stderr
+
+
+def test_what_a_credential_says_is_shown(desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the tree, with how far it can be believed; the ledger's own record of it stands with the video."""
+    found = Credential(
+        label="urn:c2pa:1",
+        state=State.INVALID,
+        reasons=("assertion.dataHash.mismatch: changed",),
+        generator="seedance-dagster 0.1.0",
+        signed_by="Example, test signer",
+        serial="1",
+        source_type=None,
+        model="seedance-2",
+        task_id="t-1",
+        delivered_sha256="d" * 64,
+        prompt=None,
+        ingredients=(),
+    )
+    monkeypatch.setattr("seedance_dagster.credential.read_credential", lambda _: found)
+    desk.stored(credential={"label": "urn:c2pa:1", "certificate": {"subject": "CN=test signer"}})
+    (folder / "mine.mp4").write_bytes(b"cut")
+    told = lines(run("mine.mp4"))
+    for line in (
+        "Content credential: invalid, signed by Example, test signer",
+        "It says: task t-1, model seedance-2, sha256 as delivered " + "d" * 64,
+        "assertion.dataHash.mismatch: changed",
+        "-> Order 1, attempt 1: stored, what the partition shows",
+        "Content credential: label urn:c2pa:1, certificate subject CN=test signer",
+    ):
+        assert line in told
+    assert json.loads(run("mine.mp4", "--json").stdout)["credential"]["state"] == "invalid"
 
 
 @pytest.mark.parametrize(
