@@ -43,15 +43,22 @@ async def look_closer(
 
 def _objects(books: Books, store: VideoStore, scope: Scope, progress: Progress) -> StorageBook:
     book, orders = books.storage, books.ledger.orders
-    manifests = (f"{path}/manifest.json" for path in unexplained_folders(orders, book))
     look = storage.CloserLook.together(
         [
             *(storage.unclear(order, book, deep=scope.deep) for order in orders if scope.covers(order)),
-            storage.CloserLook(read=frozenset(manifests)),
+            _strange_objects(books, deep=scope.deep),
         ]
     )
     seen = dict(_looked_at(store, look, progress))
     return replace(book, seen=seen)
+
+
+def _strange_objects(books: Books, *, deep: bool) -> storage.CloserLook:
+    """What lies in folders that no order explains: a manifest tells whose it is."""
+    paths = unexplained_folders(books.ledger.orders, books.storage)
+    keys = frozenset(key for key in books.storage.objects if key.rpartition("/")[0] in paths)
+    manifests = frozenset(key for key in keys if key.endswith("/manifest.json"))
+    return storage.CloserLook(read=manifests, hash=keys - manifests if deep else frozenset())
 
 
 def _looked_at(

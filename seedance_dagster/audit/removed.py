@@ -91,6 +91,7 @@ class RemovedOrder:
         known = (
             self.manifest.points_charged if self.manifest is not None else None,
             told if isinstance(told, int) else None,
+            self.journal.points_charged if self.journal is not None else None,
             self.row.points if self.row is not None else None,
         )
         return next((points for points in known if points is not None), 0)

@@ -132,6 +132,8 @@ def _seen(part: Part, book: StorageBook) -> Seen:
 
 
 def _is_changed(part: Part, book: StorageBook) -> bool:
+    if _is_missing(part.key, book):
+        return False
     found = _seen(part, book).sha256
     if found is not None and part.sha256 is not None:
         return found != part.sha256

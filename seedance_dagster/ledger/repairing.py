@@ -15,6 +15,8 @@ from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.rows import move, to_order, write_journal
 from seedance_dagster.ledger.schema import journal, orders
 
+_TOLD = ("task_id", "video_key", "points_charged")  # of a transition, in the journal
+
 
 @dataclass(frozen=True)
 class RemovedRow:
@@ -25,12 +27,14 @@ class RemovedRow:
         at: When it was accepted (UTC).
         task_id: The vendor's task; None where none was made.
         video_key: Where its video went; None where it came to none.
+        points_charged: What it was charged, in points; None where the vendor did not tell.
     """
 
     order_id: int
     at: datetime
-    task_id: str | None
-    video_key: str | None
+    task_id: str | None = None
+    video_key: str | None = None
+    points_charged: int | None = None
 
 
 class Repairing(LedgerBase):
@@ -43,10 +47,8 @@ class Repairing(LedgerBase):
         found: dict[int, RemovedRow] = {}
         with self._database.reading() as connection:
             for entry in connection.execute(query):
-                known = found.get(entry.order_id, RemovedRow(entry.order_id, entry.at, None, None))
-                told = {
-                    name: entry.detail[name] for name in ("task_id", "video_key") if entry.detail.get(name)
-                }
+                known = found.get(entry.order_id, RemovedRow(entry.order_id, entry.at))
+                told = {name: entry.detail[name] for name in _TOLD if entry.detail.get(name)}
                 found[entry.order_id] = replace(known, **told)
         return list(found.values())
 
@@ -124,9 +126,8 @@ class Repairing(LedgerBase):
                 orders.insert().values(state=State.STORED, **values, **number).returning(orders)
             ).one()
             order = to_order(row)
-            write_journal(
-                connection, order, None, actor=actor, at=self._clock(), detail={"restored_from": source}
-            )
+            detail = {"restored_from": source} | {name: getattr(order, name) for name in _TOLD}
+            write_journal(connection, order, None, actor=actor, at=self._clock(), detail=detail)
         return order
 
 

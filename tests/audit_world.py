@@ -1,0 +1,195 @@
+"""A whole audit without servers: a real ledger, and a vendor, a store and a Dagster made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Self
+
+from audit_books import expected, row, stored_order, telling
+from generation_support import NOW, make_task
+
+from seedance_dagster.api.errors import NotFoundError
+from seedance_dagster.api.wire import HistoryPage, HistoryRow, Task, TaskStatus
+from seedance_dagster.audit.audit import Audit, audit
+from seedance_dagster.audit.books import Scope, Telling
+from seedance_dagster.audit.findings import Finding
+from seedance_dagster.audit.manifests import expected_manifest
+from seedance_dagster.audit.repair import Mending, repair
+from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger import Ledger, Order
+from seedance_dagster.store.s3 import ListedObject, ObjectInfo, StoreError
+
+VIDEO, POSTER = b"video", b"poster"
+
+
+@dataclass
+class FakeVendor:
+    """The vendor's history and tasks; used as the client, too."""
+
+    rows: dict[str, HistoryRow] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    fails: dict[str, Exception] = field(default_factory=dict)
+    windows: list[tuple[datetime, datetime]] = field(default_factory=list)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def history(self, *, start: datetime, end: datetime, page: int, page_size: int) -> HistoryPage:
+        self.windows.append((start, end))
+        if "history" in self.fails:
+            raise self.fails["history"]
+        rows = list(self.rows.values())
+        return HistoryPage(rows=tuple(rows[(page - 1) * page_size : page * page_size]), total=len(rows))
+
+    async def get_task(self, task_id: str) -> Task:
+        self.asked.append(task_id)
+        if "task" in self.fails:
+            raise self.fails["task"]
+        if task_id not in self.tasks:
+            raise NotFoundError("no such task")
+        return self.tasks[task_id]
+
+
+@dataclass
+class FakeStore:
+    """A bucket in memory."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    looked_at: list[str] = field(default_factory=list)
+    bucket: str = "videos"
+    prefix: str = "seedance"
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    def listing(self, folder: str) -> dict[str, ListedObject]:
+        return {
+            key: ListedObject(len(body), hashlib.md5(body).hexdigest(), NOW)
+            for key, body in self.objects.items()
+            if key.startswith(f"{self.prefix}/{folder}")
+        }
+
+    def head(self, key: str) -> ObjectInfo | None:
+        body = self.objects.get(key)
+        return None if body is None else ObjectInfo(len(body), "", {})
+
+    def digest(self, key: str) -> str:
+        return hashlib.sha256(self.get_bytes(key)).hexdigest()
+
+    def get_bytes(self, key: str) -> bytes:
+        self.looked_at.append(key)
+        if key not in self.objects:
+            raise StoreError(f"nothing at {key}")
+        return self.objects[key]
+
+    def put_bytes(self, key: str, body: bytes, **_: object) -> None:
+        self.objects[key] = body
+
+
+@dataclass
+class FakeDagster:
+    """An orchestrator that remembers what it was told."""
+
+    tellings: list[Telling] = field(default_factory=list)
+    told_again: list[int] = field(default_factory=list)
+
+    def told(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[Telling]:
+        for each in reversed(self.tellings):
+            if each.prompt_set == prompt_set and (partitions is None or each.partition in partitions):
+                yield each
+
+    def observed(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[Telling]:
+        return iter(())
+
+    def expected(self, order: Order) -> Mapping[str, Any]:
+        return expected(order)
+
+    def tell(self, order: Order) -> None:
+        self.told_again.append(order.order_id)
+        self.tellings.append(telling(order))
+
+
+@dataclass
+class World:
+    """Four books that agree about some stored orders, until a test changes one."""
+
+    ledger: Ledger
+    vendor: FakeVendor = field(default_factory=FakeVendor)
+    store: FakeStore = field(default_factory=FakeStore)
+    dagster: FakeDagster = field(default_factory=FakeDagster)
+
+    @property
+    def services(self) -> Services:
+        """As the audit gets them."""
+        return Services(
+            ledger=self.ledger,
+            open_client=lambda: self.vendor,  # type: ignore[arg-type, return-value]
+            store=self.store,  # type: ignore[arg-type]
+            clock=lambda: NOW,
+        )
+
+    def add(self, number: int, **fields: Any) -> Order:
+        """One stored order in all four books."""
+        sums = {
+            "size_bytes": len(VIDEO),
+            "poster_size_bytes": len(POSTER),
+            "sha256": hashlib.sha256(VIDEO).hexdigest(),
+            "poster_sha256": hashlib.sha256(POSTER).hexdigest(),
+            "stored_at": NOW,
+        }
+        made = stored_order(number, **sums | fields)
+        columns = {name: value for name, value in vars(made).items() if name not in ("order_id", "state")}
+        order = self.ledger.restore(columns, order_id=number, actor="test", source="test")
+        task = make_task(number, TaskStatus.COMPLETED, points_charged=order.points_charged)
+        self.vendor.rows[str(order.task_id)] = row(order)
+        self.vendor.tasks[str(order.task_id)] = task.model_copy(
+            update={"video_url": "https://v.example.com/a"}
+        )
+        self.store.objects |= {
+            str(order.video_key): VIDEO,
+            str(order.poster_key): POSTER,
+            str(order.manifest_key): expected_manifest(order) or b"",
+        }
+        self.dagster.tellings.append(telling(order))
+        return order
+
+    def change_task(self, order: Order, **fields: Any) -> None:
+        """Let a task, and its row in the history, say something else."""
+        task_id = str(order.task_id)
+        self.vendor.tasks[task_id] = self.vendor.tasks[task_id].model_copy(update=fields)
+        points = self.vendor.tasks[task_id].points_charged
+        self.vendor.rows[task_id] = self.vendor.rows[task_id].model_copy(update={"points": points})
+
+    def audit(self, before_compare: Callable[[], None] | None = None, **scope: Any) -> Audit:
+        """Audit it all."""
+
+        def progress(step: str, done: int, total: int) -> None:
+            if before_compare is not None and (step, done) == ("Reading the books", total - 1):
+                before_compare()
+
+        return asyncio.run(audit(self.services, self.dagster, Scope(**scope), progress=progress))
+
+    def kinds(self, **scope: Any) -> list[str]:
+        """The kinds of what an audit finds."""
+        return [each.kind.value for each in self.audit(**scope).findings]
+
+    def repair(self, **scope: Any) -> dict[str, Mending]:
+        """Audit and repair; what became of each finding, by its kind."""
+        found = self.audit(**scope)
+        mended: dict[Finding, Mending] = asyncio.run(
+            repair(found, self.services, self.dagster, actor="audit 1")
+        )
+        return {each.kind.value: mending for each, mending in mended.items()}
+
+
+def rewritten(order: Order, **fields: Any) -> bytes:
+    """The manifest that an order would have, had it been otherwise."""
+    return expected_manifest(replace(order, **fields)) or b""
