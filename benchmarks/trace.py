@@ -130,7 +130,7 @@ def children_s() -> float:
 def inside(url: str, given: str) -> None:
     """The work alone, the ledger opened anew each time, without S3."""
     ledger = Ledger.open(url)
-    origin = find_origin(ledger, given, bucket=BUCKET, credential_task=lambda _: None)
+    origin = find_origin(ledger, given, bucket=BUCKET)
     trace = trace_of(origin, read_rows(ledger, origin), uri=str, sizes={})
     assert len(trace.partitions) == 1
     assert trace.model_dump_json()

@@ -110,7 +110,13 @@ class Desk:
         return self.ledger.succeeded(order, actor="w", task=task)
 
     def stored(
-        self, partition: str = "cat", *, sha256: str = "", delivered: str = "", **fields: Any
+        self,
+        partition: str = "cat",
+        *,
+        sha256: str = "",
+        delivered: str = "",
+        credential: dict[str, Any] | None = None,
+        **fields: Any,
     ) -> Order:
         order = self.succeeded(partition, **fields)
         keys = object_keys(self.prefix, order.prompt_set, partition, order.fingerprint, order.attempt)
@@ -127,6 +133,7 @@ class Desk:
             "fps": 24.0,
             "sha256": digest,
             "delivered_sha256": delivered or digest,
+            "credential": credential,
         }
         done = self.ledger.stored(order, actor="w", artifacts=artifacts)
         self.ledger.mark_reported({done.order_id: "stored"})

@@ -13,6 +13,7 @@ from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.cli.output import usd
 from seedance_dagster.store.manifest import Reference
 from seedance_dagster.trace.models import (
+    CredentialTrace,
     FileTrace,
     OrderTrace,
     PartitionTrace,
@@ -45,9 +46,20 @@ def draw(trace: Trace) -> Tree:
     tree = Tree(_text(f"{trace.form} {trace.given} (all times are UTC)", "bold"))
     for note in trace.notes:
         tree.add(_text(f"Note: {note}", "yellow"))
+    if trace.credential is not None:
+        _add_credential(tree, trace.credential)
     for partition in trace.partitions:
         _add_partition(tree, partition, here=trace.form is Form.PARTITION)
     return tree
+
+
+def _add_credential(tree: Tree, found: CredentialTrace) -> None:
+    by = f"{found.state}, signed by {found.signed_by or 'nobody named'}"
+    says = {"task": found.task_id, "model": found.model, "sha256 as delivered": found.delivered_sha256}
+    branch = tree.add(_text(f"Content credential: {by}", "red" if found.state == "invalid" else ""))
+    branch.add(_text(f"It says: {_pairs(says)}"))
+    for reason in found.reasons:
+        branch.add(_text(reason))
 
 
 def _add_partition(tree: Tree, partition: PartitionTrace, *, here: bool) -> None:
@@ -173,7 +185,8 @@ def _text(words: str, style: str = "") -> Text:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+    told = {name: _pairs(each) if isinstance(each, Mapping) else each for name, each in values.items()}
+    return ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
 
 
 def _at(time: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, State
@@ -13,6 +13,7 @@ from seedance_dagster.ledger.reading import JournalEntry
 from seedance_dagster.store.manifest import references_of
 from seedance_dagster.store.urls import scrubbed, unsigned_url
 from seedance_dagster.trace.models import (
+    CredentialTrace,
     FileTrace,
     OrderTrace,
     PartitionTrace,
@@ -22,6 +23,9 @@ from seedance_dagster.trace.models import (
     Trace,
 )
 from seedance_dagster.trace.origin import Origin
+
+if TYPE_CHECKING:
+    from seedance_dagster.credential import Credential
 
 _KINDS = ("video", "poster", "manifest")
 
@@ -72,8 +76,14 @@ def trace_of(
         given=origin.given,
         form=origin.form,
         notes=list(origin.notes),
+        credential=None if origin.credential is None else _credential(origin.credential),
         partitions=[_partition(each, origin.marks, uri, sizes) for each in rows],
     )
+
+
+def _credential(found: Credential) -> CredentialTrace:
+    own = {name: getattr(found, name) for name in CredentialTrace.model_fields}
+    return CredentialTrace(**own | {"reasons": list(found.reasons)})
 
 
 def _partition(

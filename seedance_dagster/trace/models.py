@@ -140,6 +140,25 @@ class PartitionTrace(_Part):
     requests: list[RequestTrace]
 
 
+class CredentialTrace(_Part):
+    """What the content credential in a local file says; `state` tells how far it can be believed.
+
+    Attributes:
+        state: "invalid": something was changed since it was signed. "valid": nothing was.
+            "trusted": nothing was, and the signer is trusted.
+        reasons: What speaks against it.
+    """
+
+    state: str
+    reasons: list[str]
+    generator: str
+    signed_by: str
+    source_type: str | None
+    model: str | None
+    task_id: str | None
+    delivered_sha256: str | None
+
+
 class Trace(_Part):
     """Where a given thing comes from and what became of it.
 
@@ -147,10 +166,12 @@ class Trace(_Part):
         given: What was asked about.
         form: What kind of thing it is.
         notes: What else should be known, in words.
+        credential: That of a local file, where it was looked for and there is one.
         partitions: More than one only where several videos have the same bytes.
     """
 
     given: str
     form: Form
     notes: list[str]
+    credential: CredentialTrace | None
     partitions: list[PartitionTrace]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.store.keys import order_folder
+
+if TYPE_CHECKING:
+    from seedance_dagster.credential import Credential
 
 ALLOWED = (
     "an s3:// URI of a video, its poster or its manifest; a task id; <set>/<partition>; "
@@ -56,6 +60,7 @@ class Origin:
         partitions: Prompt set and partition of every order that it belongs to.
         marks: What of an order it is, such as "video", by order id.
         notes: What else should be known, in words.
+        credential: The content credential in a local file, where it was looked for and there is one.
     """
 
     given: str
@@ -63,11 +68,10 @@ class Origin:
     partitions: tuple[tuple[str, str], ...]
     marks: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    credential: Credential | None = None
 
 
-def find_origin(
-    ledger: Ledger, given: str, *, bucket: str, credential_task: Callable[[Path], str | None]
-) -> Origin:
+def find_origin(ledger: Ledger, given: str, *, bucket: str) -> Origin:
     """Find where a thing comes from.
 
     Args:
@@ -75,8 +79,6 @@ def find_origin(
         given: A local file, an s3:// URI, a SHA-256 in hex, `<set>/<partition>` or a task id; taken for the
             first of these that it can be.
         bucket: The bucket that the ledger's keys are in; empty when none is set.
-        credential_task: Reads the task id in a file's content credential; None where there is none. It is
-            asked only for a file whose bytes the ledger does not know.
 
     Raises:
         UnknownFormError: It can be none of them.
@@ -84,14 +86,14 @@ def find_origin(
         OSError: The local file cannot be read.
     """
     if _is_file(given):
-        return _of_file(ledger, given, credential_task)
+        return _of_file(ledger, given)
     if given.startswith("s3://") and given.isprintable():
         return _of_uri(ledger, given, bucket)
     if _SHA256.fullmatch(given):
-        found = _of_hash(ledger, given, Form.HASH, given.lower())
-        if found is None:
+        found = ledger.with_hash(given.lower(), limit=MOST + 1)
+        if not found:
             raise UntracedError(f"no video in {ledger.label} has, or was delivered with, the sha256 {given}")
-        return found
+        return _of_hash(given, Form.HASH, given.lower(), found)
     if match := _PARTITION.fullmatch(given):
         return _of_partition(ledger, given, *match.groups())
     if _TASK_ID.fullmatch(given):
@@ -126,36 +128,59 @@ def _is_file(given: str) -> bool:
         return False
 
 
-def _of_file(ledger: Ledger, given: str, credential_task: Callable[[Path], str | None]) -> Origin:
+def _of_file(ledger: Ledger, given: str) -> Origin:
     path = Path(given)
     given = given.encode("utf-8", "replace").decode()  # a file's name may be no text
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    found = _of_hash(ledger, given, Form.FILE, digest)
-    if found is not None:
-        return found
-    task_id = credential_task(path)
-    order = None if task_id is None else ledger.with_task(task_id)
+    known = ledger.with_hash(digest, limit=MOST + 1)
+    if known and not any(order.credential for order in known):
+        return _of_hash(given, Form.FILE, digest, known)
+    credential, trouble = _read_credential(path)
+    if known:
+        found = _of_hash(given, Form.FILE, digest, known)
+        return replace(found, credential=credential, notes=(*found.notes, *filter(None, [trouble])))
+    order = _claimed(ledger, credential)
     if order is None:
-        told = f"; its content credential names task {task_id}, which no order has" if task_id else ""
+        named = credential.task_id if credential else None
+        claim = f"in it names task {named!r}, which no order has" if named else "of ours is not in it"
         raise UntracedError(
             f"{ledger.label} knows no video with the bytes of {given}, stored or delivered "
-            f"(sha256 {digest}){told}"
+            f"(sha256 {digest}); {trouble or f'a content credential {claim}'}"
         )
     note = f"its bytes (sha256 {digest}) are not those that were stored; found by its content credential"
-    return _origin(given, Form.FILE, [order], "content credential", [note])
+    found = _origin(given, Form.FILE, [order], "content credential", [note])
+    return replace(found, credential=credential)
 
 
-def _of_hash(ledger: Ledger, given: str, form: Form, digest: str) -> Origin | None:
-    found = ledger.with_hash(digest, limit=MOST + 1)
-    if not found:
-        return None
-    more = len(found) > MOST
-    notes = (f"more than {MOST} orders have these bytes; the first {MOST} are shown",) if more else ()
-    marks = {
-        order.order_id: "video" if order.sha256 == digest else "video as delivered" for order in found[:MOST]
-    }
-    return Origin(given=given, form=form, partitions=_partitions(found[:MOST]), marks=marks, notes=notes)
+def _claimed(ledger: Ledger, credential: Credential | None) -> Order | None:
+    """The order that a credential names; anybody can write one, so what is no task id is not looked for."""
+    task_id = credential.task_id if credential else None
+    return ledger.with_task(task_id) if task_id and _TASK_ID.fullmatch(task_id) else None
+
+
+def _read_credential(path: Path) -> tuple[Credential | None, str | None]:
+    """What a file's content credential says; and why nobody could read one, if so."""
+    from seedance_dagster.credential import CredentialError, read_credential  # noqa: PLC0415  rarely needed
+
+    try:
+        return read_credential(path), None
+    except CredentialError as error:
+        return None, f"no content credential was read: {error}"
+
+
+def _of_hash(given: str, form: Form, digest: str, found: list[Order]) -> Origin:
+    notes = (f"more than {MOST} orders have these bytes; the first {MOST} are shown",)
+    shown = found[:MOST]
+    return Origin(
+        given=given,
+        form=form,
+        partitions=_partitions(shown),
+        marks={
+            order.order_id: "video" if order.sha256 == digest else "video as delivered" for order in shown
+        },
+        notes=notes if len(found) > MOST else (),
+    )
 
 
 def _of_partition(ledger: Ledger, given: str, prompt_set: str, partition: str) -> Origin:

@@ -180,7 +180,7 @@ def test_a_file_without_an_origin_ends_with_1(desk: Desk, folder: Path) -> None:
 
 
 def test_what_a_credential_says_is_shown(desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside the tree, with how far it can be believed; the ledger's own record of it stands with the video."""
+    """With how far it can be believed; the ledger's own record of it stands with the video."""
     found = Credential(
         label="urn:c2pa:1",
         state=State.INVALID,

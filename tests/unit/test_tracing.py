@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
+from media_support import make_clip
+from pydantic import SecretStr
 from trace_support import POINTS, SECRET, Desk
 
+from seedance_dagster.credential import CredentialError, CredentialSettings, Facts, Signer
+from seedance_dagster.credential.chain import make_test_chain
 from seedance_dagster.ledger import State
 from seedance_dagster.store.keys import object_keys, order_folder
 from seedance_dagster.trace import origin
@@ -24,14 +31,14 @@ def desk(ledger, clock) -> Desk:
     return Desk(ledger, clock)
 
 
-def no_credential(path):
-    return None
-
-
-def trace(ledger, given, *, bucket="videos", credential=no_credential, sizes=None) -> Trace:
-    found = find_origin(ledger, str(given), bucket=bucket, credential_task=credential)
+def trace(ledger, given, *, bucket="videos", sizes=None) -> Trace:
+    found = find_origin(ledger, str(given), bucket=bucket)
     rows = read_rows(ledger, found)
     return trace_of(found, rows, uri=lambda key: f"s3://{bucket}/{key}", sizes=sizes or {})
+
+
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def one(found: Trace) -> PartitionTrace:
@@ -71,32 +78,75 @@ def test_each_form_finds_the_chain_and_what_of_it_was_meant(desk, ledger):
 
 
 @SQLITE
-def test_a_file_is_found_by_its_bytes_under_any_name(desk, ledger, tmp_path):
-    """Stored or delivered bytes are enough; the credential is not asked for."""
-
-    def ask(path):
-        raise AssertionError("its bytes are known")
-
-    stored, delivered = tmp_path / "holiday (2).mp4", tmp_path / "raw"
-    stored.write_bytes(b"signed")
-    delivered.write_bytes(b"plain")
-    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (stored, delivered)]
-    desk.stored(sha256=hashes[0], delivered=hashes[1])
-    assert marks(trace(ledger, stored, credential=ask)) == {1: "video"}
-    assert marks(trace(ledger, delivered, credential=ask)) == {1: "video as delivered"}
+def test_a_file_is_found_by_its_bytes_under_any_name(desk, ledger, tmp_path, monkeypatch):
+    """Stored or delivered bytes are enough; no credential is looked for where none was put in."""
+    monkeypatch.setattr("seedance_dagster.credential.read_credential", None)
+    path = tmp_path / "holiday (2)"
+    path.write_bytes(b"bytes")
+    desk.stored(delivered=digest_of(path))
+    assert marks(trace(ledger, path)) == {1: "video as delivered"}
+    desk.stored(sha256=digest_of(path))
+    assert marks(trace(ledger, path)) == {1: "video as delivered", 2: "video"}
 
 
 @SQLITE
-def test_a_file_of_other_bytes_is_found_by_its_credential(desk, ledger, tmp_path):
-    """What was cut or converted is told to be so; a credential of somebody else's leads nowhere."""
-    desk.stored()
-    path = tmp_path / "cut.mp4"
-    path.write_bytes(b"cut")
-    found = trace(ledger, path, credential=lambda _: "t-1")
+def test_a_credential_is_read_back_and_finds_what_its_bytes_do_not(desk, ledger, tmp_path):
+    """A signed file says what it was signed with; a changed byte makes it invalid, and it is still found."""
+    clip, signed = tmp_path / "clip.mp4", tmp_path / "signed.mp4"
+    clip.write_bytes(make_clip())
+    now = datetime.now(UTC)
+    chain = make_test_chain(tmp_path / "chain", now=now)
+    signer = Signer(CredentialSettings(certificate=str(chain.certificate), key=SecretStr(str(chain.key))))
+    facts = Facts(task_id="t-1", model="seedance-2-fast", delivered_sha256=digest_of(clip), prompt="p")
+    put_in = signer.sign(clip, signed, facts, now=now)
+    desk.stored(sha256=digest_of(signed), delivered=digest_of(clip), credential=put_in)
+    found = trace(ledger, signed)
+    assert marks(found) == {1: "video"}
+    assert (found.credential.state, found.credential.task_id) == ("valid", "t-1")
+    assert found.credential.delivered_sha256 == digest_of(clip)
+    assert orders(found)[0].credential == put_in
+    body = bytearray(signed.read_bytes())
+    body[-1] ^= 1
+    signed.write_bytes(body)
+    found = trace(ledger, signed)
     assert marks(found) == {1: "content credential"}
-    assert "not those that were stored; found by its content credential" in found.notes[0]
-    with pytest.raises(UntracedError, match="names task t-9, which no order has"):
-        trace(ledger, path, credential=lambda _: "t-9")
+    assert "are not those that were stored; found by its content credential" in found.notes[0]
+    assert found.credential.state == "invalid"
+    assert found.credential.reasons
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("task_id", "words"),
+    [
+        ("t-9", "names task 't-9', which no order has"),
+        ("t\0\x1b[31m", r"names task 't\\x00\\x1b\[31m', which no order has"),
+        (None, "a content credential of ours is not in it"),
+    ],
+)
+def test_a_credential_of_somebody_elses_leads_nowhere(ledger, tmp_path, monkeypatch, task_id, words):
+    """Anybody can write one; what it claims is shown, and fit to be shown."""
+    found = SimpleNamespace(task_id=task_id)
+    monkeypatch.setattr("seedance_dagster.credential.read_credential", lambda _: found)
+    (tmp_path / "theirs.mp4").write_bytes(b"theirs")
+    with pytest.raises(UntracedError, match=words):
+        trace(ledger, tmp_path / "theirs.mp4")
+
+
+@SQLITE
+def test_a_credential_that_nobody_can_read_is_said_so(desk, ledger, tmp_path, monkeypatch):
+    """Without the extra, a file with known bytes is found all the same."""
+
+    def refuse(path):
+        raise CredentialError("the extra c2pa is missing")
+
+    monkeypatch.setattr("seedance_dagster.credential.read_credential", refuse)
+    path = tmp_path / "x.mp4"
+    path.write_bytes(b"bytes")
+    with pytest.raises(UntracedError, match="no content credential was read: the extra c2pa is missing"):
+        trace(ledger, path)
+    desk.stored(sha256=digest_of(path), credential={"label": "urn:x"})
+    assert trace(ledger, path).notes == ["no content credential was read: the extra c2pa is missing"]
 
 
 @SQLITE
