@@ -55,7 +55,7 @@ class World:
         assert margin_s == 30
         return self.sure
 
-    def claim(self, owner, *, limit, max_in_flight, only):
+    def claim(self, owner, *, limit, max_in_flight, only, **_):
         return [(owner, limit, max_in_flight, only)]
 
     def render_seconds(self, task_type):
