@@ -24,7 +24,7 @@ _DELIVERED = "delivered"  # names the vendor's credential among the parts of our
 _SAMPLE = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\0\x10mdat" + bytes(8)
 _NEEDED = (
     "the signing certificate must name emailProtection or documentSigning as its extended key usage, "
-    "digitalSignature as its key usage and its issuer's key, and must be no CA and not self-signed"
+    "digitalSignature as its key usage and the key of its issuer, and must be no CA"
 )
 
 
