@@ -46,6 +46,7 @@ class Line:
         self._queue: asyncio.Queue[Order] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._busy = 0
+        self._in_hand: set[int] = set()
         self.idle = False
 
     def wake(self) -> None:
@@ -63,6 +64,7 @@ class Line:
                 self.idle = False  # what a look takes is in our hands before it returns
                 taken = [] if stopping() else await self._take()
                 for order in taken:
+                    self._in_hand.add(order.order_id)
                     self._queue.put_nowait(order)
                 if not taken:
                     self.idle = not self._busy and self._queue.empty() and not self._wake.is_set()
@@ -73,10 +75,12 @@ class Line:
         if room <= 0:
             return []
         try:
-            return await self._station.take(room, self._only())
+            taken = await self._station.take(room, self._only())
         except LedgerUnavailableError as error:
             _log.warning("%s; looking again soon", error)
             return []
+        # A worker whose lease had run out may be given what it still works on.
+        return [order for order in taken if order.order_id not in self._in_hand]
 
     async def _nap(self) -> None:
         try:
@@ -103,4 +107,5 @@ class Line:
                 fault = error
             finally:
                 self._busy -= 1
+                self._in_hand.discard(order.order_id)
             await self._handled(order, fault)

@@ -196,3 +196,25 @@ async def test_a_line_wakes_at_once_when_it_is_told_of_work(at_work, monkeypatch
         assert not line.idle
         while 7 not in done:  # noqa: ASYNC110  as above
             await asyncio.sleep(0)
+
+
+async def test_an_order_is_never_at_work_twice(at_work):
+    """What a lapsed lease lets a worker take again while it still works on it is left to that work."""
+    going_on = asyncio.Event()
+    station = Orders(1, {0: going_on})
+    async with at_work(station) as (line, done):
+        async with asyncio.timeout(5):
+            while not station.busy:  # noqa: ASYNC110  as above
+                await asyncio.sleep(0)
+            looks = len(station.asked)
+            station.left = [SimpleNamespace(order_id=0)]
+            while len(station.asked) < looks + 2:  # noqa: ASYNC110  as above
+                await asyncio.sleep(0.001)
+        assert station.most == 1
+        going_on.set()
+        await settled(line, idle=True)
+        station.left = [SimpleNamespace(order_id=0)]
+        done.clear()
+        line.wake()
+        await settled(line, idle=True)
+    assert done == {0: None}
