@@ -86,9 +86,11 @@ def _sizes(store: VideoStore, rows: Iterable[Rows]) -> dict[str, int | None]:
     for each in rows:
         if not each.keys:
             continue
-        # One listing for all attempts; asked again by name, since the prefix may once have been another.
-        listed = store.listing(f"{each.orders[0].prompt_set}/{each.orders[0].partition}")
+        place = f"{each.orders[0].prompt_set}/{each.orders[0].partition}"
+        listed = store.listing(place)  # one call for all attempts
+        folder = "/".join(part for part in (store.prefix.strip("/"), place) if part) + "/"
         for key in each.keys:
-            found = listed.get(key) or store.head(key)
+            # Where the prefix was another once, each is asked for by its name.
+            found = listed.get(key) if key.startswith(folder) else store.head(key)
             sizes[key] = None if found is None else found.size_bytes
     return sizes

@@ -31,9 +31,9 @@ def command(
         "AWS_ENDPOINT_URL_S3": s3_server.url,
     }
 
-    def run(*arguments: str) -> Result:
+    def run(*arguments: str, **others: str) -> Result:
         with monkeypatch.context() as patched:
-            patched.setattr("os.environ", dict(settings))
+            patched.setattr("os.environ", settings | others)
             patched.chdir(tmp_path)
             return CliRunner().invoke(root, ["trace", *arguments])
 
@@ -61,6 +61,8 @@ def test_a_downloaded_and_renamed_video_finds_its_prompt(plant, store, command, 
             assert (order["order_id"], order["state"]) == (cat.order_id, "stored")
             assert order["mark"] == {cat.task_id: "task", "spots/p0": None}.get(given, "video")
             assert [file["in_s3"] for file in order["files"]] == ["there"] * 3
+        [order] = chain(command(cat.task_id, "--json", SEEDANCE_S3_PREFIX="another/now"))
+        assert [file["in_s3"] for file in order["files"]] == ["there"] * 3
         told = command(str(path)).stdout
         assert "a cat in the rain" in told
         assert f"-> Video {store.uri(cat.video_key)}" in told
