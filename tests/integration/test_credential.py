@@ -1,0 +1,216 @@
+"""Content credentials from the vendor to S3: signed, stored, downloaded, read, and no video lost over it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import Plant
+from credential_support import NOW, flipped, signer_of
+
+from seedance_dagster.cli.root import root
+from seedance_dagster.credential import State as Standing
+from seedance_dagster.credential import read_credential
+from seedance_dagster.credential.chain import Chain, make_test_chain
+from seedance_dagster.generation.accept import AcceptError
+from seedance_dagster.generation.events import Delayed, Stored
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.media import probe
+from seedance_dagster.store.manifest import Manifest
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    return make_test_chain(tmp_path_factory.mktemp("chain"), now=NOW)
+
+
+@pytest.fixture
+def signing(plant, chain: Chain) -> Callable[..., Any]:
+    """A plant whose videos are signed."""
+
+    @contextmanager
+    def start(by: Chain = chain, **settings: Any) -> Iterator[Plant]:
+        with plant() as it:
+            it.services = replace(it.services, signer=signer_of(by, **settings))
+            yield it
+
+    return start
+
+
+def consistent(it: Plant, order: Order) -> bytes:
+    """The stored video, after a look at whether ledger, object, manifest and poster are of one mind."""
+    store = it.services.store
+    video, manifest = store.get_bytes(order.video_key), store.get_bytes(order.manifest_key)
+    digest = hashlib.sha256(video).hexdigest()
+    assert (order.state, order.sha256, order.size_bytes) == (State.STORED, digest, len(video))
+    assert store.head(order.video_key).metadata["sha256"] == digest
+    assert manifest == Manifest.of(order).to_json()
+    assert hashlib.sha256(store.get_bytes(order.poster_key)).hexdigest() == order.poster_sha256
+    return video
+
+
+def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chain, tmp_path, monkeypatch):
+    """It plays, is trusted, names its task; both hashes are recorded and lead `trace` to its prompt."""
+    with signing(include_prompt=True) as it:
+        [event] = [each for each in it.run(it.accept("a cat in the rain")) if isinstance(each, Stored)]
+        order = it.services.ledger.order(event.order.order_id)
+        path = tmp_path / "Holiday (final) 2.mp4"
+        path.write_bytes(consistent(it, order))
+    assert probe(path).duration_s == order.duration_s
+    found = read_credential(path, trust=chain.root)
+    assert (found.state, found.task_id, found.model) == (Standing.TRUSTED, order.task_id, "seedance-2-fast")
+    assert found.prompt == "a cat in the rain"
+    assert (
+        found.delivered_sha256 == order.delivered_sha256 != order.sha256 == order.credential["signed_sha256"]
+    )
+    assert order.credential["certificate"]["serial"] == found.serial
+    assert order.credential["label"] == found.label
+
+    store = it.services.store
+    settings = s3_server.environ | {
+        "SEEDANCE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
+        "SEEDANCE_S3_PREFIX": store.prefix,
+    }
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it would keep settings of other tests
+    monkeypatch.setattr("os.environ", settings)
+    monkeypatch.chdir(tmp_path)
+    changed = tmp_path / "changed.mp4"
+    changed.write_bytes(flipped(path.read_bytes()))
+    for given, how in (
+        (path.name, "video"),
+        (order.delivered_sha256, "video as delivered"),
+        (changed.name, ""),
+    ):
+        done = CliRunner().invoke(root, ["trace", given, "--json"])
+        assert done.exit_code == 0, done.output
+        told = json.loads(done.stdout)
+        assert [(each["prompt_set"], each["partition"]) for each in told["partitions"]] == [("spots", "p0")]
+        if how:
+            assert told["partitions"][0]["requests"][0]["orders"][0]["mark"] == how
+    assert told["credential"]["state"] == "invalid", "found by its credential, which no longer holds"
+
+
+def test_nothing_is_accepted_that_could_not_be_signed(signing, tmp_path):
+    """A certificate that ran out, or a key that is gone: no order is made, and it is said what to do."""
+    past = make_test_chain(tmp_path / "past", now=NOW.replace(year=NOW.year - 1))
+    with signing(past) as it:
+        with pytest.raises(AcceptError, match=r"nothing was accepted: the signing certificate .* renew it"):
+            it.accept("a cat")
+        past.key.unlink()
+        with pytest.raises(AcceptError, match=r"SEEDANCE_C2PA_KEY\) is no text in PEM and no readable file"):
+            it.accept("a cat")
+        assert it.services.ledger.find() == []
+        assert it.books()["summary"]["tasks"] == 0
+
+
+def test_a_video_that_cannot_be_signed_is_stored_as_it_came(signing, tmp_path):
+    """Its key went away after the order: what was paid for is stored, and ledger, manifest and run say so."""
+    chain = make_test_chain(tmp_path / "chain", now=NOW)
+    with signing(chain) as it:
+        accepted = it.accept("a cat")
+        chain.key.unlink()
+        events = it.run(accepted)
+        order = it.services.ledger.latest("spots")["p0"]
+        assert order.sha256 == order.delivered_sha256
+        video = consistent(it, order)
+        assert "SEEDANCE_C2PA_KEY" in order.credential["error"]
+        [warning] = [event.reason for event in events if isinstance(event, Delayed)]
+        assert warning.startswith("p0: stored without a content credential: the signing key")
+        [stored] = [event for event in events if isinstance(event, Stored)]
+        assert stored.order.order_id == order.order_id
+    (tmp_path / "video.mp4").write_bytes(video)
+    assert read_credential(tmp_path / "video.mp4") is None
+
+
+class Killed(BaseException):
+    """A process is gone; nothing catches this."""
+
+
+@pytest.mark.parametrize("step", ["video.mp4", "manifest.json"])
+def test_a_worker_killed_on_the_way_leaves_nothing_half(signing, monkeypatch, step):
+    """The next worker's signature makes other bytes: video, poster, manifest and ledger are of one mind."""
+    with signing() as it:
+        store, ledger = it.services.store, it.services.ledger
+        accepted = it.accept("a cat")
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger, "release", lambda *_, **__: None)
+            for name in ("put_file", "put_bytes"):
+                patch.setattr(store, name, dying_after(getattr(store, name), step))
+            with pytest.raises(BaseException) as ended:  # noqa: PT011  a group around the kill
+                it.run(accepted, owner="killed")
+        assert "Killed" in repr(ended.value)
+        [first] = [each for each in store.listing("spots") if each.endswith("video.mp4")]
+        left = store.digest(first)
+        it.services.clock.forward(days=1)  # the dead worker's lease runs out
+        it.run(accepted, owner="next")
+        order = ledger.latest("spots")["p0"]
+        assert order.sha256 != left
+        consistent(it, order)
+        assert it.books()["summary"]["tasks"] == 1
+
+
+def dying_after(works: Callable[..., Any], step: str) -> Callable[..., Any]:
+    def call(key: str, *args: Any, **kwargs: Any) -> None:
+        works(key, *args, **kwargs)
+        if key.endswith(step):
+            raise Killed
+
+    return call
+
+
+def test_another_copy_over_the_signed_video_is_seen_and_mended(signing, monkeypatch):
+    """A worker given up for dead uploads just before the ledger is told: the video is fetched again."""
+    with signing() as it:
+        ledger, store = it.services.ledger, it.services.store
+        stored, copies = ledger.stored, [b"the copy of another worker"]
+
+        def told(order: Order, **kwargs: Any) -> Order:
+            if copies:
+                path = it.folder / "copy.mp4"
+                path.write_bytes(copies.pop())
+                about = {"content_type": "video/mp4", "sha256": "ab" * 32, "metadata": {}}
+                store.put_file(kwargs["artifacts"]["video_key"], path, **about)
+            return stored(order, **kwargs)
+
+        monkeypatch.setattr(ledger, "stored", told)
+        events = it.run(it.accept("a cat"))
+        [reason] = [event.reason for event in events if isinstance(event, Delayed)]
+        assert reason == "p0: another worker's copy lies over the signed video; it is fetched again"
+        assert sum(isinstance(event, Stored) for event in events) == 1, (
+            "nobody was told of what was not there"
+        )
+        consistent(it, ledger.latest("spots")["p0"])
+        assert it.books()["summary"]["tasks"] == 1
+
+
+def test_a_worker_that_was_given_up_for_dead_mends_what_it_did(signing, monkeypatch):
+    """It uploads over what another one stored and told of meanwhile, and then sees that it came too late."""
+    with signing() as it:
+        ledger, store = it.services.ledger, it.services.store
+        put_file, accepted = store.put_file, it.accept("a cat")
+        others: list[Order] = []
+
+        def late(*args: Any, **kwargs: Any) -> None:
+            if not others:
+                others.append(accepted[0].order)
+                it.services.clock.forward(days=1)  # its lease runs out
+                it.run(accepted, owner="next")
+                others.append(ledger.latest("spots")["p0"])
+            put_file(*args, **kwargs)
+
+        monkeypatch.setattr(store, "put_file", late)
+        it.run(accepted, owner="late")
+        it.run(accepted, owner="last")
+        order = ledger.latest("spots")["p0"]
+        assert others[1].state is State.STORED
+        assert order.sha256 != others[1].sha256
+        consistent(it, order)
+        assert it.books()["summary"]["tasks"] == 1
