@@ -16,6 +16,7 @@ from seedance_dagster.ledger.flows import Flow
 
 _BALANCE, _BALANCE_OUTFLOW = "balance", "balance_outflow"
 _CREDITS_PAUSE = timedelta(minutes=2)  # renewed by every look that still finds too little
+_ABOUT = timedelta(seconds=10)  # so near to each other two clocks cannot tell what came first
 _PATIENCE_S = 10.0  # there is work to be done beside asking
 
 
@@ -45,8 +46,9 @@ async def unexplained_points(worker: Worker, strangers: Sequence[HistoryRow]) ->
         strangers: Tasks in the vendor's history that no order owns; what they took is explained.
 
     Returns:
-        The points; None when the numbers prove nothing: the account does not tell, or there is more than
-        there should be, such as after a payment into it.
+        The points; None when the numbers prove nothing: the account does not tell, there is more than
+        there should be, such as after a payment into it, or what is missing may be a stranger's of about
+        the time at which the balance was noted.
 
     Raises:
         OrdersMovedError: The numbers must be looked at again.
@@ -60,12 +62,14 @@ async def unexplained_points(worker: Worker, strangers: Sequence[HistoryRow]) ->
     if before.claimed or await in_thread(ledger.flow) != before:
         raise OrdersMovedError
     balance, outflow = noted[_BALANCE], noted[_BALANCE_OUTFLOW]
-    explained = before.outflow - outflow.value
-    explained += sum(
-        row.points or 0 for row in strangers if row.created_at is not None and row.created_at >= balance.at
-    )
+    explained, unclear = before.outflow - outflow.value, 0
+    for row in strangers:
+        if row.created_at is None or abs(row.created_at - balance.at) < _ABOUT:
+            unclear += row.points or 0
+        elif row.created_at > balance.at:
+            explained += row.points or 0
     unexplained = balance.value - account.points_remaining - explained
-    return unexplained if unexplained >= 0 else None
+    return unexplained if unexplained >= 0 and not (unclear and unexplained) else None
 
 
 async def _ask(worker: Worker) -> AccountInfo | None:

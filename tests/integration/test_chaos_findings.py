@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from conftest import Plant
@@ -18,10 +19,14 @@ pytestmark = pytest.mark.integration
 
 
 @contextlib.contextmanager
-def on_the_vendors_clock(it: Plant) -> Iterator[None]:
-    """Let the engine's clock go as the emulator's does."""
-    ledger = Ledger.open(f"sqlite:///{it.folder}/ledger.db")
-    it.services = replace(it.services, ledger=ledger, clock=utc_now)
+def on_the_vendors_clock(it: Plant, *, ahead_s: float = 0) -> Iterator[None]:
+    """Let the engine's clock go as the emulator's does, or some seconds ahead of it."""
+
+    def clock() -> datetime:
+        return utc_now() + timedelta(seconds=ahead_s)
+
+    ledger = Ledger.open(f"sqlite:///{it.folder}/ledger.db", clock=clock)
+    it.services = replace(it.services, ledger=ledger, clock=clock)
     yield
     ledger.close()
 
@@ -32,9 +37,9 @@ def tick(it: Plant) -> None:
 
 def test_a_strangers_task_of_another_type_explains_its_own_price(plant):
     """Money that another program spent on another model holds no lost order back for ever."""
-    with plant({"grace_s": 0.0, "linger_s": 0.0}) as it, on_the_vendors_clock(it):
+    with plant({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as it, on_the_vendors_clock(it):
         it.tell("faults", **{"history-500": 1.0})
-        accepted = it.accept("a cat [fault:500-before*1]")
+        it.accept("a cat [fault:500-before*1]")
         it.run()
         it.tell(
             "tasks",
@@ -43,9 +48,30 @@ def test_a_strangers_task_of_another_type_explains_its_own_price(plant):
             input={"prompt": "a stranger", "mode": "text_to_video", "duration": 4, "aspect_ratio": "16:9"},
         )
         it.tell("faults")
-        tick(it)
-        tick(it)
+        for _ in range(3):
+            tick(it)
         [order] = it.services.ledger.find()
         assert order.state is not State.UNCERTAIN, order.error_message
-        it.run(accepted)
-        assert it.services.ledger.order(order.order_id).state is State.STORED
+
+
+def test_a_stranger_at_the_moment_of_the_balance_holds_no_order_back(plant):
+    """A task that another program made while the balance was noted, by whichever clock, proves nothing."""
+    with (
+        plant({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as it,
+        on_the_vendors_clock(it, ahead_s=3),
+    ):
+        tick(it)  # the balance is noted, three seconds after whatever the vendor does now
+        it.tell("faults", **{"history-500": 1.0})
+        it.accept("a cat [fault:500-before*1]")
+        it.run()
+        it.tell(
+            "tasks",
+            model="seedance",
+            task_type="seedance-2-fast",
+            input={"prompt": "a stranger", "mode": "text_to_video", "duration": 4, "aspect_ratio": "16:9"},
+        )
+        it.tell("faults")
+        for _ in range(3):
+            tick(it)
+        [order] = it.services.ledger.find()
+        assert order.state is not State.UNCERTAIN, order.error_message
