@@ -1,0 +1,98 @@
+"""`credential read` and `credential test-chain`: what they say, and the status they end with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from credential_support import FACTS, NOW, flipped, signer_of
+from media_support import make_clip
+
+from seedance_dagster.cli.root import root
+from seedance_dagster.cli.workplace import Workplace
+from seedance_dagster.credential.chain import Chain
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Chain, Path]:
+    """A chain made by the command, and a video that it signed."""
+    folder = tmp_path_factory.mktemp("made")
+    done = run("test-chain", str(folder / "chain"))
+    assert done.exit_code == 0, done.output
+    files = (folder / "chain" / f"{name}.pem" for name in ("root", "certificate", "key"))
+    chain, (plain, signed) = Chain(*files), (folder / "plain.mp4", folder / "signed.mp4")
+    assert done.stdout == (
+        f"export SEEDANCE_C2PA_CERTIFICATE={chain.certificate}\nexport SEEDANCE_C2PA_KEY={chain.key}\n"
+    )
+    plain.write_bytes(make_clip())
+    signer_of(chain, include_prompt=True).sign(plain, signed, FACTS, now=NOW)
+    return chain, signed
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(root, ["credential", *arguments])
+
+
+def test_a_signed_video_is_read(made):
+    """Without roots its signer is nobody's friend, which is no error; with the root it is trusted."""
+    chain, signed = made
+    alone, trusted = run("read", str(signed)), run("read", str(signed), "--trust", str(chain.root))
+    assert (alone.exit_code, trusted.exit_code) == (0, 0)
+    assert "State         valid: unchanged since it was signed" in alone.stdout
+    assert "State         trusted: " in trusted.stdout
+    for words in ("task-1", "seedance-2-fast", f"sha256 {'ab' * 32}", "a secret cat", "test signer"):
+        assert words in trusted.stdout
+    told = json.loads(run("read", str(signed), "--json").stdout)
+    assert (told["state"], told["task_id"], told["ingredients"]) == ("valid", "task-1", [])
+
+
+def test_a_credential_that_does_not_hold_ends_with_1(made, tmp_path):
+    """Changed bytes; a signer that the roots do not vouch for; no credential; no mp4."""
+    chain, signed = made
+    changed = tmp_path / "changed.mp4"
+    changed.write_bytes(flipped(signed.read_bytes()))
+    done = run("read", str(changed), "--trust", str(chain.root))
+    assert (done.exit_code, "State         invalid: " in done.stdout) == (1, True)
+    assert "assertion.bmffHash.mismatch" in done.stdout
+    assert run("test-chain", str(tmp_path / "other")).exit_code == 0
+    done = run("read", str(signed), "--trust", str(tmp_path / "other" / "root.pem"))
+    assert (done.exit_code, "State         valid: " in done.stdout) == (1, True)
+    done = run("read", str(signed.with_name("plain.mp4")))
+    assert (done.exit_code, "holds no content credential" in done.stderr) == (1, True)
+    done = run("read", str(chain.root))
+    assert (done.exit_code, "Traceback" in done.output) == (1, False)
+
+
+def test_what_a_stranger_wrote_does_not_steer_the_terminal(made, tmp_path):
+    """Control characters in a credential are not written out; what it keeps is shown with its standing."""
+    chain, signed = made
+    target = tmp_path / "again.mp4"
+    facts = FACTS.__class__(**vars(FACTS) | {"prompt": "\x1b[2Jgone [red]"})
+    signer_of(chain, include_prompt=True).sign(signed, target, facts, now=NOW)
+    done = run("read", str(target))
+    assert "\x1b" not in done.stdout
+    assert "Prompt         [2Jgone [red]" in done.stdout
+    assert "intact: signingCredential.untrusted" in done.stdout
+
+
+def test_a_chain_is_not_made_twice_nor_without_the_extra(made, tmp_path, monkeypatch):
+    """Each is told in words, with status 1."""
+    chain, _ = made
+    done = run("test-chain", str(chain.key.parent))
+    assert (done.exit_code, "File exists" in done.stderr) == (1, True)
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    done = run("test-chain", str(tmp_path / "new"))
+    assert (done.exit_code, "pip install 'seedance-dagster[c2pa]'" in done.stderr) == (1, True)
+
+
+def test_dev_finds_the_files_from_anywhere(tmp_path, monkeypatch):
+    """Paths are taken from where `dev` was started; text in PEM stays as it is."""
+    monkeypatch.chdir(tmp_path)
+    pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    environ = {"SEEDANCE_C2PA_CERTIFICATE": "chain/certificate.pem", "SEEDANCE_C2PA_KEY": pem}
+    found = Workplace.for_environ(tmp_path / ".seedance", environ).environ
+    assert found["SEEDANCE_C2PA_CERTIFICATE"] == f"{tmp_path}/chain/certificate.pem"
+    assert found["SEEDANCE_C2PA_KEY"] == pem

@@ -1,0 +1,124 @@
+"""Content credentials in the engine and in Dagster: options, fall-backs and what is told."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+from credential_support import NOW, signer_of
+from generation_support import make_order
+from media_support import make_clip
+from pydantic import SecretStr
+
+from seedance_dagster.credential import CredentialError, CredentialSettings
+from seedance_dagster.credential.chain import make_test_chain
+from seedance_dagster.defs.build import definitions_from_environ
+from seedance_dagster.defs.environment import SeedanceEnvironment, SettingError
+from seedance_dagster.defs.metadata import video_event
+from seedance_dagster.defs.resources import VideoStoreResource
+from seedance_dagster.generation.download import Downloaded
+from seedance_dagster.generation.sealing import lies_there, sealed
+from seedance_dagster.media import probe
+from seedance_dagster.store.s3 import ObjectInfo, VideoStore
+
+ENVIRON = {
+    "SEEDANCE_C2PA_CERTIFICATE": "/etc/certificate.pem",
+    "SEEDANCE_C2PA_KEY": " /etc/key.pem ",
+    "SEEDANCE_C2PA_INCLUDE_PROMPT": "true",
+}
+
+
+@pytest.fixture
+def delivered(tmp_path) -> Downloaded:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(make_clip())
+    return Downloaded(path, path.stat().st_size, "cd" * 32)
+
+
+def test_the_environment_says_who_signs(tmp_path):
+    """All three variables are read, and the key is shown nowhere."""
+    found = SeedanceEnvironment.from_environ(ENVIRON | {"DAGSTER_HOME": str(tmp_path)})
+    with found.services() as services:
+        assert services.signer.settings == CredentialSettings(
+            certificate="/etc/certificate.pem", key=SecretStr("/etc/key.pem"), include_prompt=True
+        )
+    assert "key.pem" not in repr(found)
+    with pytest.raises(
+        SettingError, match="SEEDANCE_C2PA_INCLUDE_PROMPT must be true or false, not 'perhaps'"
+    ):
+        SeedanceEnvironment.from_environ({"SEEDANCE_C2PA_INCLUDE_PROMPT": "perhaps"})
+
+
+def test_definitions_take_the_key_by_reference(monkeypatch):
+    """Dagster keeps the variable's name; without the variables nothing is signed."""
+    definitions = definitions_from_environ(ENVIRON | {"SEEDANCE_PROMPTS": "nowhere"})
+    resource = definitions.resources["video_store"]
+    assert isinstance(resource.c2pa_key, dg.EnvVar)
+    assert (resource.c2pa_certificate, resource.c2pa_include_prompt) == ("/etc/certificate.pem", True)
+    assert "pem" not in repr(resource)
+    assert VideoStoreResource().signer() is None
+    assert VideoStoreResource(c2pa_key="key.pem").signer() is not None, (
+        "it will say that the other is missing"
+    )
+
+
+def test_nothing_is_signed_that_was_not_asked_for(delivered):
+    """Without a signer the file stays as it was delivered, and no credential is recorded."""
+    video = sealed(make_order(), delivered, probe(delivered.path), signer=None, now=NOW)
+    assert (video.path, video.sha256, video.credential) == (delivered.path, "cd" * 32, None)
+
+
+def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, monkeypatch):
+    """Nor one that does not play: what was delivered is kept, with the reason."""
+    signer = signer_of(make_test_chain(tmp_path / "chain", now=NOW))
+    found, other = probe(delivered.path), make_clip(frames=48)
+    for content, words in ((other, "was not the same video"), (b"", "no playable video")):
+
+        def spoil(_self, _source, target, *_, content=content, **__):
+            target.write_bytes(content)
+            return {"signed_sha256": "ef" * 32}
+
+        monkeypatch.setattr(type(signer), "sign", spoil)
+        video = sealed(make_order(), delivered, found, signer=signer, now=NOW)
+        assert (video.path, video.sha256, video.size_bytes) == (
+            (delivered.path, "cd" * 32, delivered.size_bytes)
+        )
+        assert words in video.credential["error"]
+
+
+def test_no_signed_url_is_recorded(delivered, tmp_path, monkeypatch):
+    """What the library says of a foreign file may name one; the ledger gets it without its query."""
+    signer = signer_of(make_test_chain(tmp_path / "chain", now=NOW))
+
+    def fail(*_args, **_kwargs):
+        raise CredentialError("must fetch https://cdn.example.com/a.c2pa?X-Amz-Signature=secret first")
+
+    monkeypatch.setattr(type(signer), "sign", fail)
+    video = sealed(make_order(), delivered, probe(delivered.path), signer=signer, now=NOW)
+    assert video.credential == {"error": "must fetch https://cdn.example.com/a.c2pa first"}
+
+
+@pytest.mark.parametrize(
+    ("there", "answer"),
+    [
+        (None, False),
+        (ObjectInfo(9, "video/mp4", {"sha256": "ab" * 32}), False),
+        (ObjectInfo(7, "video/mp4", {"sha256": "cd" * 32}), False),
+        (ObjectInfo(7, "video/mp4", {"sha256": "ab" * 32}), True),
+        (ObjectInfo(7, "video/mp4", {}), True),
+    ],
+    ids=["nothing", "another size", "other bytes", "the same", "a server without metadata"],
+)
+def test_whether_what_lies_there_is_what_was_told(monkeypatch, there, answer):
+    """By size, and by hash where the server keeps it."""
+    store = VideoStore(None, "videos")
+    monkeypatch.setattr(store, "head", lambda key: there if key == "v.mp4" else None)
+    assert lies_there(store, make_order(video_key="v.mp4", sha256="ab" * 32, size_bytes=7)) is answer
+
+
+def test_the_materialization_shows_the_credential():
+    """What was put in stands on it, or why nothing was; nothing where nothing was asked for."""
+    store = VideoStore(None, "videos")
+    for credential in ({"label": "urn:c2pa:1", "vendor": None}, {"error": "no key"}, None):
+        order = make_order(request={"mode": "text_to_video"}, sha256="ab" * 32, credential=credential)
+        shown = video_event(order, store, None, {}).metadata.get("seedance/credential")
+        assert (shown and shown.value) == credential
