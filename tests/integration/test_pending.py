@@ -1,0 +1,257 @@
+"""What may be spent: budgets in runs, dry runs and plan, and the schedule that orders what is pending."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+from defs_support import KEY_VARIABLE, QUIET, Done, Location, code_location, video_store
+
+from seedance_dagster import SeedanceResource
+from seedance_dagster.cli.root import root
+from seedance_dagster.cli.services import S3Service
+from seedance_dagster.defs.pending import PENDING_JOB, PENDING_SCHEDULE
+from seedance_dagster.ledger import State
+from seedance_dagster.ledger.base import utc_now
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+A_VIDEO = 0.32  # USD, four seconds
+
+
+@contextmanager
+def two_sets(folder: Path, s3_server: S3Service) -> Iterator[Location]:
+    """A code location with two sets, of two and three prompts."""
+    with code_location(folder, s3_server, {"cat": "a cat", "dog": "a dog"}) as it:
+        it.write({"ant": "an ant", "bee": "a bee", "fly": "a fly"}, name="tiny")
+        it.reload()
+        it.tick()
+        yield it
+
+
+@pytest.fixture
+def location(s3_server, tmp_path):
+    """A code location of a test's own."""
+    with two_sets(tmp_path, s3_server) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def idle(s3_server, tmp_path_factory):
+    """One for all tests that order nothing, which is seen to at the end."""
+    with two_sets(tmp_path_factory.mktemp("idle"), s3_server) as it:
+        yield it
+        assert ordered(it) == []
+        assert it.books()["posts"] == 0
+
+
+def limited(location, **limits: float):
+    """The API's resource with budgets."""
+    return SeedanceResource(
+        api_key=dg.EnvVar(KEY_VARIABLE), base_url=location.emulator.url, requests_per_second=1000, **limits
+    )
+
+
+def the_schedule(location) -> dg.ScheduleDefinition:
+    [found] = [each for each in location.defs.schedules if each.name == PENDING_SCHEDULE]
+    return found
+
+
+def evaluate(location) -> dg.RunRequest | str:
+    """What the schedule says now: a run, or why there is none."""
+    with dg.build_schedule_context(
+        instance=location.instance, resources=dict(location.defs.resources)
+    ) as context:
+        answer = the_schedule(location)(context)
+    return str(answer.skip_message) if isinstance(answer, dg.SkipReason) else answer
+
+
+def pending_run(location, **config: object) -> Done:
+    """A run of the job, launched by hand."""
+    job = location.defs.resolve_job_def(PENDING_JOB)
+    run_config = {"ops": {"accept": {"config": config}}} if config else None
+    return Done(
+        job.execute_in_process(instance=location.instance, run_config=run_config, raise_on_error=False),
+        location.instance,
+    )
+
+
+def ordered(location) -> list[str]:
+    with location.ledger() as ledger:
+        return [f"{order.prompt_set}/{order.partition}" for order in ledger.find()]
+
+
+def test_the_schedule_is_off_until_somebody_switches_it_on(idle):
+    """It comes once a day, after the vendor's peak hours."""
+    schedule = the_schedule(idle)
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("5 15 * * *", "UTC")
+
+
+def test_it_refuses_to_spend_without_a_limit(idle):
+    """Neither the schedule nor a run by hand orders anything, and both say what to set."""
+    said = evaluate(idle)
+    assert said.startswith("spots, tiny: it would spend without a limit: set SEEDANCE_PENDING_USD_PER_RUN")
+    assert pending_run(idle).said == f"nothing was accepted: {said}"
+
+
+def test_one_set_without_a_limit_stops_the_whole_run(idle):
+    """A budget of another set is none of its own; it is named before anything is ordered."""
+    path = idle.folder / "prompts" / "spots.json"
+    before = path.read_text()
+    path.write_text(json.dumps(json.loads(before) | {"budget_usd": 5}))
+    assert pending_run(idle).said.startswith("nothing was accepted: tiny: it would spend without a limit")
+    path.write_text(before)
+
+
+def test_it_orders_over_several_sets_inside_the_given_budget(location):
+    """As many prompts as the money reaches for, set by set; the sensor's job brings their videos."""
+    location.reload(pending_usd_per_run=3.5 * A_VIDEO)
+    request = evaluate(location)
+    assert request.run_config["ops"]["accept"]["config"]["max_cost_usd"] == 3.5 * A_VIDEO
+    done = pending_run(location, **request.run_config["ops"]["accept"]["config"])
+    assert done.ok
+    assert ordered(location) == ["spots/cat", "spots/dog", "tiny/ant"]
+    assert done.told("tasks") == [(key, "materialization") for key in ("cat", "dog", "ant")]
+    assert "tiny: 3 new orders, estimated at 0.96 USD; limit of this run: 0.48 USD" in done.log
+    location.advance()
+    with location.ledger() as ledger:
+        assert Counter(order.state for order in ledger.find()) == {State.STORED: 3}
+    assert pending_run(location, max_cost_usd=1, prompt_sets=["tiny"]).ok
+    assert ordered(location)[3:] == ["tiny/bee", "tiny/fly"]
+    assert evaluate(location) == "every prompt has a video, is under way or was refused"
+
+
+def test_budgets_bound_it_as_they_bound_runs(location):
+    """A day's limit counts over both sets; when it is reached the schedule tells the figures."""
+    with location.using(seedance=limited(location, budget_usd_per_day=1.5 * A_VIDEO)):
+        assert isinstance(evaluate(location), dg.RunRequest)
+        assert pending_run(location).ok
+        assert ordered(location) == ["spots/cat"]
+        said = evaluate(location)
+        figures = "budget of 0.48 USD a day: 0.32 USD reserved, 0 USD spent, 0.16 USD left"
+        assert said == (
+            f"spots: 1 new orders, estimated at 0.32 USD; {figures}; they do not fit: none would; "
+            f"tiny: 3 new orders, estimated at 0.96 USD; {figures}; they do not fit: none would"
+        )
+        assert pending_run(location).ok
+        assert ordered(location) == ["spots/cat"]
+
+
+def test_it_waits_while_somebody_is_needed(idle):
+    """Out of credits, it says so instead of queueing more."""
+    with idle.using(pending_usd_per_run=1), idle.ledger() as ledger:
+        until = utc_now() + timedelta(minutes=1)
+        ledger.pause("credits", until=until, message="out of credits: buy some")
+        assert evaluate(idle) == "out of credits: buy some"
+        ledger.resume("credits")
+        assert isinstance(evaluate(idle), dg.RunRequest)
+
+
+def test_a_run_that_can_accept_nothing_fails_in_words(idle, s3_server):
+    """A bucket that cannot be written is told for each set, and nothing is ordered."""
+    with idle.using(video_store=video_store(s3_server, "p", "wrong")):
+        done = pending_run(idle, max_cost_usd=10)
+    lines = done.said.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["spots", "tiny"]
+    assert all("the AWS credentials are refused" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        *(
+            ({"max_cost_usd": amount}, f"max_cost_usd must be a positive number of USD, not {amount}")
+            for amount in (-1.0, float("nan"))
+        ),
+        (
+            {"prompt_sets": ["none", "spots"], "max_cost_usd": 1},
+            "there is no prompt set none; known: spots, tiny",
+        ),
+    ],
+)
+def test_bad_config_is_refused_in_words(idle, config, message):
+    """The message names the value and what is allowed; nothing is ordered."""
+    assert pending_run(idle, **config).said == f"nothing was accepted: {message}"
+
+
+@pytest.mark.parametrize("amount", [0, float("nan"), 1e300])
+def test_a_limit_that_is_none_does_not_load(idle, amount):
+    """Given in Python it is refused when the code location is built."""
+    with pytest.raises(ValueError, match="pending_usd_per_run must be a positive number of USD"):
+        idle.reload(pending_usd_per_run=amount)
+
+
+def test_a_run_that_would_cross_a_budget_accepts_nothing_and_tells_the_figures(location, monkeypatch):
+    """The refusal, the dry run and `plan` tell the same of estimate, reserved, spent, limit and what fits."""
+    path = location.folder / "prompts" / "tiny.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"budget_usd": {"total": 0.9}}))
+    budgeted = limited(location, budget_usd_per_day=1.3, budget_usd_per_month=30)
+    with location.using(seedance=budgeted):
+        assert location.run("cat").ok  # stored: spent
+        assert location.run("dog", assets=("tasks",)).ok  # queued: reserved
+        day = "budget of 1.3 USD a day: 0.32 USD reserved, 0.32 USD spent, 0.66 USD left"
+        month = "budget of 30 USD a month: 0.32 USD reserved, 0.32 USD spent, 29.36 USD left"
+        own = "budget of prompt set tiny of 0.9 USD in all: 0 USD reserved, 0 USD spent, 0.9 USD left"
+        dry = location.run("ant", "fly", name="tiny", config={"dry_run": True})
+        assert dry.ok
+        assert (
+            f"3 new orders, estimated at 0.96 USD; {day}; {month}; {own}; "
+            "they do not fit: the first 2 would" in dry.log
+        )
+        done = location.run("ant", "fly", name="tiny")
+        assert done.said == (
+            "nothing was accepted: 3 new videos are estimated at 0.96 USD and do not fit the "
+            f"{day}; nor the {own}; the first 2 would fit"
+        )
+        assert ordered(location) == ["spots/cat", "spots/dog"]
+        environ = {
+            "SEEDANCE_PROMPTS": str(location.folder / "prompts"),
+            "SEEDANCE_LEDGER_URL": location.resources["ledger"].url,
+            "SEEDANCE_BUDGET_USD_PER_DAY": "1.3",
+            "SEEDANCE_BUDGET_USD_PER_MONTH": "30",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        with monkeypatch.context() as patch:
+            patch.setattr("os.environ", environ)
+            told = CliRunner().invoke(root, ["plan", "--set", "tiny"])
+            as_json = CliRunner().invoke(root, ["plan", "--set", "tiny", "--json"])
+        assert told.exit_code == as_json.exit_code == 1
+        for line in (day, month, own):
+            assert f"Budget  {line}" in told.stdout
+        assert "They do not fit: only the first 2 of 3 would" in told.stdout
+        [tiny] = json.loads(as_json.stdout)["prompt_sets"]
+        assert (tiny["new"], tiny["fitting"], tiny["new_usd"]) == (3, 2, "0.96")
+        assert [each["left_usd"] for each in tiny["budgets"]] == ["0.66", "29.36", "0.9"]
+        assert location.run("ant", "bee", name="tiny", assets=("tasks",)).ok
+        assert len(ordered(location)) == 4
+
+
+def test_a_dry_run_counts_the_run_s_own_limit(idle):
+    """With max_cost_usd it tells how many would fit."""
+    done = idle.run("ant", "fly", name="tiny", config={"dry_run": True, "max_cost_usd": 0.7})
+    assert done.ok
+    assert "limit of this run: 0.7 USD; they do not fit: the first 2 would" in done.log
+
+
+def test_what_was_refused_is_not_ordered_again_and_its_penalty_is_shown(location, monkeypatch):
+    """The schedule never sends refused content unchanged; `status` tells what it cost, apart."""
+    location.write({"cat": "a cat [fault:moderation]", "dog": "a dog"})
+    location.reload()
+    assert pending_run(location, max_cost_usd=10, prompt_sets=["spots"]).ok
+    location.advance()
+    assert pending_run(location, max_cost_usd=10, prompt_sets=["spots"]).ok
+    assert ordered(location) == ["spots/cat", "spots/dog"]
+    environ = {"SEEDANCE_LEDGER_URL": location.resources["ledger"].url, "AWS_DEFAULT_REGION": "us-east-1"}
+    monkeypatch.setattr("os.environ", environ)
+    told = CliRunner().invoke(root, ["status"])
+    assert "Spent        0.3232 USD, 0.0032 USD of it as penalties for refused prompts" in told.stdout
+    status = json.loads(CliRunner().invoke(root, ["status", "--json"]).stdout)
+    assert (status["spent_usd"], status["penalties_usd"]) == ("0.3232", "0.0032")
