@@ -13,12 +13,6 @@ from seedance_dagster.cli.output import console, say_json
 from seedance_dagster.credential import Credential, State, read_credential
 from seedance_dagster.credential.library import library
 
-_STATES = {
-    State.INVALID: "invalid: the file or the credential was changed since it was signed",
-    State.VALID: "valid: unchanged since it was signed; whether the signer is who it says, nobody vouches",
-    State.TRUSTED: "trusted: unchanged since it was signed, by a certificate of a trusted root",
-}
-
 
 @click.group("credential")
 def command() -> None:
@@ -70,7 +64,7 @@ def test_chain(*, folder: Path) -> None:
 
 def _show(found: Credential) -> None:
     lines = {
-        "State": _STATES[found.state],
+        "State": f"{found.state}: {_meaning(found)}",
         "Against it": "; ".join(found.reasons),
         "Written by": found.generator,
         "Signed by": f"{found.signed_by} (serial {found.serial})",
@@ -89,6 +83,17 @@ def _show(found: Credential) -> None:
         said = "intact" if kept.intact else "not intact"
         against = f": {'; '.join(kept.reasons)}" if kept.reasons else ""
         told.print(_line("Keeps", f"{kept.label or 'a file'}, {said}{against}"), soft_wrap=True)
+
+
+def _meaning(found: Credential) -> str:
+    if not found.intact:
+        return "the file or the credential was changed since it was signed"
+    signer = {
+        State.INVALID: "the signer's certificate does not hold",
+        State.VALID: "nobody vouches for the signer",
+        State.TRUSTED: "the signer's certificate is of a trusted root",
+    }
+    return f"unchanged since it was signed; {signer[found.state]}"
 
 
 def _line(name: str, value: str) -> Text:

@@ -44,7 +44,7 @@ class Chain:
     key: Path
 
 
-def make_test_chain(folder: Path, *, now: datetime, days: int = 90) -> Chain:
+def make_test_chain(folder: Path, *, now: datetime, days: float = 365) -> Chain:
     """Make a root and a signing certificate below it; the root's own key is forgotten.
 
     Args:

@@ -11,11 +11,15 @@ from typing import Any
 
 from seedance_dagster.credential.library import ASSERTION, MIME, CredentialError, library, offline
 
-_UNTRUSTED = "signingCredential.untrusted"
+_STANDING = "signingCredential."  # codes that speak of the signer's certificate, not of what was signed
 
 
 class State(StrEnum):
-    """What reading found; from the second on the bytes are those that were signed."""
+    """What reading found, in the C2PA's terms.
+
+    INVALID: what was signed was changed, or the signer's certificate ran out. VALID: all holds, but nobody
+    vouches for the signer. TRUSTED: all holds, and the signer's certificate leads to a trusted root.
+    """
 
     INVALID = "invalid"
     VALID = "valid"
@@ -28,7 +32,7 @@ class Ingredient:
 
     Attributes:
         label: Of its manifest; None where only the file is named.
-        intact: Whether it was valid when it was kept, its signer's standing aside.
+        intact: Whether what it signs was unchanged when it was kept.
         reasons: What was found against it then.
     """
 
@@ -43,8 +47,7 @@ class Credential:
 
     Attributes:
         label: Of the manifest, a URN.
-        state: INVALID: the bytes or the statement were changed. VALID: unchanged since signing.
-            TRUSTED: and the signer's certificate leads to a trusted root.
+        state: What reading found.
         reasons: What speaks against it: the C2PA code, and in words.
         generator: The program that wrote it.
         signed_by: The signer's organization and common name.
@@ -73,8 +76,8 @@ class Credential:
 
     @property
     def intact(self) -> bool:
-        """False when something was changed since it was signed."""
-        return self.state is not State.INVALID
+        """Whether what was signed is unchanged, the signer's standing aside."""
+        return _intact(self.reasons)
 
 
 def read_credential(path: Path, *, trust: Path | None = None) -> Credential | None:
@@ -131,11 +134,12 @@ def _credential(store: Mapping[str, Any]) -> Credential:
 
 def _ingredient(found: Mapping[str, Any]) -> Ingredient:
     failures = (found.get("validation_results") or {}).get("activeManifest", {}).get("failure", ())
-    return Ingredient(
-        label=_text(found, "active_manifest"),
-        intact=all(failure.get("code") == _UNTRUSTED for failure in failures),
-        reasons=_reasons(failures),
-    )
+    reasons = _reasons(failures)
+    return Ingredient(label=_text(found, "active_manifest"), intact=_intact(reasons), reasons=reasons)
+
+
+def _intact(reasons: Iterable[str]) -> bool:
+    return all(reason.startswith(_STANDING) for reason in reasons)
 
 
 def _reasons(found: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

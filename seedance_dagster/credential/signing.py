@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from seedance_dagster.credential.library import ASSERTION, MIME, CredentialError, library, offline
-from seedance_dagster.credential.reading import read_credential
+from seedance_dagster.credential.reading import State, read_credential
 from seedance_dagster.credential.settings import CredentialSettings
 from seedance_dagster.versions import package_version
 
@@ -92,7 +92,7 @@ class Signer:
         except Exception as error:  # noqa: BLE001  whatever a foreign file makes the library stumble over
             raise CredentialError(f"it cannot be signed: {error}") from None
         found = read_credential(target)
-        if found is None or not found.intact or found.task_id != facts.task_id:
+        if found is None or found.state is State.INVALID or found.task_id != facts.task_id:
             reasons = "; ".join(found.reasons) if found else "no credential is in it"
             raise CredentialError(f"the signed copy does not hold what was signed: {reasons}")
         return {

@@ -93,6 +93,21 @@ def test_who_is_not_trusted_is_still_valid(signed):
     assert found.reasons == ("signingCredential.untrusted: signing certificate untrusted",)
 
 
+@pytest.mark.parametrize(
+    ("code", "intact"),
+    [("signingCredential.expired", True), ("claimSignature.mismatch", False)],
+)
+def test_a_certificate_that_ran_out_is_told_apart_from_changed_bytes(signed, monkeypatch, code, intact):
+    """Both read as invalid; only one says that what was signed is not what it was."""
+    against = {"code": code, "explanation": "so it is"}
+    store = {"validation_state": "Invalid", "validation_status": [against], "active_manifest": "urn:c2pa:1"}
+    monkeypatch.setattr(c2pa.Reader, "json", lambda _: json.dumps(store))
+    found = read_credential(signed)
+    assert found is not None
+    assert (found.state, found.intact, found.reasons) == (State.INVALID, intact, (f"{code}: so it is",))
+    assert (found.task_id, found.signed_by, found.source_type) == (None, "", None)
+
+
 @pytest.mark.parametrize("spot", ["pictures", "index", "statement"])
 def test_a_flipped_byte_reads_as_invalid(chain, signed, spot):
     """Whether in the video's data, in its index, or in what the credential says."""
