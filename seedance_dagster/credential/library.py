@@ -11,11 +11,18 @@ MIME: Final = "video/mp4"
 ASSERTION: Final = "org.seedance-dagster.generation"
 """The label of what this package says in a credential."""
 
+_USAGES: Final = (
+    "1.3.6.1.5.5.7.3.4",  # emailProtection, all that the library takes when it is not told
+    "1.3.6.1.5.5.7.3.36",  # documentSigning
+    "1.3.6.1.4.1.62558.2.1",  # the C2PA's claimSigning
+    "1.3.6.1.4.1.311.76.59.1.9",  # Microsoft's C2PA signing
+)
 _OFFLINE: Final[dict[str, Any]] = {
     "version": 1,
     # A file may name hosts, this machine's own network among them: nothing is fetched on its word.
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
+    "trust": {"trust_config": "\n".join(_USAGES)},
 }
 
 
@@ -41,6 +48,6 @@ def library() -> ModuleType:
 @contextmanager
 def offline(trust_pem: str = "") -> Iterator[Any]:
     """A context of the library that asks no other host; `trust_pem` are roots that are trusted."""
-    trust = {"trust": {"user_anchors": trust_pem}} if trust_pem else {}
-    with library().Context.from_dict(_OFFLINE | trust) as context:
+    trust = _OFFLINE["trust"] | ({"user_anchors": trust_pem} if trust_pem else {})
+    with library().Context.from_dict(_OFFLINE | {"trust": trust}) as context:
         yield context

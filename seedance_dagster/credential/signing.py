@@ -23,8 +23,8 @@ _DELIVERED = "delivered"  # names the vendor's credential among the parts of our
 # The smallest thing that can be signed as an mp4: a file type and eight bytes of data.
 _SAMPLE = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\0\x10mdat" + bytes(8)
 _NEEDED = (
-    "the signing certificate must name emailProtection or documentSigning as its extended key usage, "
-    "digitalSignature as its key usage and the key of its issuer, and must be no CA"
+    "the signing certificate must name emailProtection, documentSigning or the C2PA's claimSigning as its "
+    "extended key usage, digitalSignature as its key usage and the key of its issuer, and must be no CA"
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 from credential_support import NOW, key_in_pem, key_of, leaf_without, signer_of
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509 import load_pem_x509_certificate
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from pydantic import SecretStr
 
 from seedance_dagster.credential import CredentialError, CredentialSettings, Signer
@@ -93,12 +93,17 @@ def test_a_certificate_that_readers_would_refuse_is_refused_before(lack):
     """A sample is signed, so what the C2PA profile demands is asked of the library; the words say what is."""
     told = refusal(*leaf_without(**lack))
     assert told.startswith("nothing can be signed")
-    assert "emailProtection or documentSigning" in told
+    assert "emailProtection, documentSigning or the C2PA's claimSigning" in told
 
 
-def test_the_certificates_that_are_made_by_hand_would_do_but_for_that():
-    """The same certificate with nothing missing signs."""
-    check(*leaf_without())
+@pytest.mark.parametrize(
+    "usage",
+    ["1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.36", "1.3.6.1.4.1.62558.2.1"],
+    ids=["mail", "document", "claim"],
+)
+def test_a_certificate_for_mail_documents_or_claims_signs(usage):
+    """The same certificates with nothing missing; the last is what the C2PA's own program gives out."""
+    check(*leaf_without(usage=ObjectIdentifier(usage)))
 
 
 def test_no_secret_in_what_is_shown(chain):
