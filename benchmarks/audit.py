@@ -1,0 +1,274 @@
+"""An audit of 10,000 videos, the whole command as a shell starts it: ledger, vendor, Dagster and S3.
+
+The ledger is SQLite with its journal, S3 a folder behind rclone with three small objects a video, Dagster a
+SQLite instance with a materialization a video and posters as large as real ones, the vendor an emulator
+whose history has every task; its pages are read at the product's own rate of ten requests a second. The
+first audit must be clean; then one video is deleted, and the second must name that and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import dagster as dg
+from _support import report
+
+from seedance_dagster.cli import services
+from seedance_dagster.cli.ports import free_port
+from seedance_dagster.cli.surroundings import for_children, unconfigured
+from seedance_dagster.defs.metadata import video_event
+from seedance_dagster.emulator.journal import Journal
+from seedance_dagster.emulator.record import Outcome, TaskRecord
+from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.schema import journal, orders
+from seedance_dagster.store.keys import object_keys
+from seedance_dagster.store.manifest import Manifest
+from seedance_dagster.store.s3 import VideoStore
+
+VIDEOS, NAME, PREFIX, BUCKET = 10_000, "bench", "seedance", "videos"
+POINTS, VIDEO, POSTER = 3_200_000, b"a video", b"a poster"
+THUMBNAIL = bytes(9000)  # what a poster in an event takes
+NUMBER = "9{:07d}"  # stands in all that is an order's own, so that one event makes ten thousand
+BEGIN = datetime.now(UTC) - timedelta(days=1)
+STEPS = (None, State.QUEUED, State.CLAIMED, State.SUBMITTED, State.SUCCEEDED, State.STORED)
+
+
+def an_order(number: int) -> Order:
+    """A stored order."""
+    mark = NUMBER.format(number)
+    fingerprint, partition = f"{mark}{'a' * 56}", f"prompt-{mark}"
+    keys = object_keys(PREFIX, NAME, partition, fingerprint, 1)
+    at = BEGIN + timedelta(seconds=number / 10)
+    return Order(
+        order_id=number + 1,
+        prompt_set=NAME,
+        partition=partition,
+        fingerprint=fingerprint,
+        attempt=1,
+        state=State.STORED,
+        request={
+            "task_type": "seedance-2-fast",
+            "prompt": f"Prompt {mark}" + " word" * 60,
+            "mode": "text_to_video",
+            "duration": 4,
+        },
+        estimated_points=POINTS,
+        price_table="goapi-2026-04",
+        price_formula="0.08 USD/s x 4 s",
+        tags={"campaign": "bench"},
+        retries=1,
+        cause="backfill",
+        run_id="run",
+        accepted_at=at,
+        booked_at=at,
+        submitted_at=at,
+        task_id=str(uuid.UUID(f"{mark}{'b' * 24}")),
+        points_held=POINTS,
+        points_charged=POINTS,
+        vendor_created_at=at,
+        vendor_started_at=at + timedelta(seconds=5),
+        vendor_ended_at=at + timedelta(seconds=60),
+        vendor_logs=[],
+        video_key=keys.video,
+        poster_key=keys.poster,
+        manifest_key=keys.manifest,
+        size_bytes=len(VIDEO),
+        poster_size_bytes=len(POSTER),
+        sha256=f"{mark}{'c' * 56}",
+        delivered_sha256=f"{mark}{'c' * 56}",
+        poster_sha256=hashlib.sha256(POSTER).hexdigest(),
+        duration_s=4.0,
+        width=864,
+        height=480,
+        codec="h264",
+        fps=24.0,
+        package_version="1",
+        code_version="1",
+        stored_at=datetime.now(UTC) + timedelta(minutes=1),
+        reported="stored",
+    )
+
+
+def fill_ledger(url: str, every: list[Order]) -> None:
+    """All orders with their journals."""
+    database = Database(url)
+    with database.writing() as connection:
+        connection.execute(orders.insert(), [vars(order) for order in every])
+        connection.execute(journal.insert(), list(journal_rows(every)))
+    database.close()
+
+
+def journal_rows(every: list[Order]) -> Iterator[dict[str, Any]]:
+    """Five steps an order."""
+    for order in every:
+        for before, after in itertools.pairwise(STEPS):
+            yield {
+                "order_id": order.order_id,
+                "at": order.accepted_at,
+                "actor": "bench",
+                "from_state": before,
+                "to_state": after,
+                "detail": {"task_id": order.task_id},
+            }
+
+
+def fill_bucket(folder: Path, every: list[Order]) -> None:
+    """Three files a video, where the S3 server serves them from."""
+    for order in every:
+        place = folder / BUCKET / str(order.video_key)
+        place.parent.mkdir(parents=True)
+        place.write_bytes(VIDEO)
+        place.with_name("poster.jpg").write_bytes(POSTER)
+        place.with_name("manifest.json").write_bytes(Manifest.of(order).to_json())
+
+
+def fill_dagster(home: Path, first: Order) -> None:
+    """One materialization, told as the product does, and the others as copies of its row.
+
+    Told one by one they would take longer than everything else here together.
+    """
+    store = VideoStore(None, BUCKET, PREFIX)  # type: ignore[arg-type]  # it only makes URIs
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.report_runless_asset_event(video_event(first, store, THUMBNAIL, {}))
+    events = home / "history" / "runs" / "index.db"
+    with closing(sqlite3.connect(events)) as connection, connection:
+        found = connection.execute("SELECT * FROM event_logs WHERE partition = ?", (first.partition,))
+        columns = [column[0] for column in found.description]
+        values = dict(zip(columns, found.fetchone(), strict=True)) | {"id": None}
+        connection.executemany(
+            f"INSERT INTO event_logs VALUES ({', '.join('?' * len(columns))})",
+            ([marked(value, number) for value in values.values()] for number in range(1, VIDEOS)),
+        )
+
+
+def marked(value: object, number: int) -> object:
+    """A column of the first order's event as another order's."""
+    return value.replace(NUMBER.format(0), NUMBER.format(number)) if isinstance(value, str) else value
+
+
+def fill_vendor(folder: Path, every: list[Order]) -> None:
+    """All tasks, completed and charged."""
+    kept = Journal(folder)
+    kept.save(
+        TaskRecord(
+            task_id=str(order.task_id),
+            number=order.order_id,
+            source="api",
+            request={"input": order.request},
+            as_rendered=order.request,
+            task_type=order.task_type,
+            mode=order.request["mode"],
+            prompt=order.request["prompt"],
+            duration=4,
+            aspect_ratio="16:9",
+            created_at=order.accepted_at,
+            starts_at=BEGIN,
+            ends_at=BEGIN,
+            outcome=Outcome.COMPLETED,
+            settled=True,
+            price=POINTS,
+            held=0,
+            charged=POINTS,
+            markers={},
+            quirks={},
+        )
+        for order in every
+    )
+    kept.close()
+
+
+def audit(environ: dict[str, str], folder: Path) -> tuple[dict[str, Any], float, float]:
+    """One audit: what it told, its seconds of wall time and of CPU."""
+    program = str(Path(sys.executable).with_name("seedance-dagster"))
+    began, cpu = time.perf_counter(), children_s()
+    done = subprocess.run(
+        [program, "audit", "--json"], env=environ, cwd=folder, stdout=subprocess.PIPE, check=False
+    )
+    return json.loads(done.stdout), time.perf_counter() - began, children_s() - cpu
+
+
+def delete(s3: services.S3Service, key: str) -> None:
+    """Delete an object as anybody with the bucket's keys could."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3.url,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        region_name="us-east-1",
+    )
+    client.delete_object(Bucket=BUCKET, Key=key)
+
+
+def children_s() -> float:
+    """CPU time of all child processes that have ended, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Set up, audit twice, print both."""
+    environ = for_children(unconfigured(os.environ))
+    with tempfile.TemporaryDirectory(prefix="seedance-bench-") as temporary:
+        folder = Path(temporary)
+        every = [an_order(number) for number in range(VIDEOS)]
+        began = time.perf_counter()
+        fill_ledger(f"sqlite:///{folder}/ledger.db", every)
+        fill_bucket(folder / "s3", every)
+        fill_dagster(folder / "dagster", every[0])
+        fill_vendor(folder / "emulator", every)
+        set_up_s = time.perf_counter() - began
+        with (
+            services.emulator(folder / "emulator", folder / "emulator.log", environ) as emulator,
+            services.s3(folder / "s3", folder / "s3.log", environ, port=free_port()) as s3,
+        ):
+            settings = {
+                **environ,
+                **emulator.environ,
+                **s3.environ,
+                "SEEDANCE_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
+                "DAGSTER_HOME": str(folder / "dagster"),
+            }
+            clean, wall, cpu = audit(settings, folder)
+            assert clean["findings"] == [], clean["findings"][:3]
+            assert clean["books"] == {
+                "orders": VIDEOS,
+                "vendor_tasks": VIDEOS,
+                "materialized_partitions": VIDEOS,
+                "objects": 3 * VIDEOS,
+            }
+            delete(s3, str(every[-1].video_key))
+            found, again_wall, again_cpu = audit(settings, folder)
+            assert [each["kind"] for each in found["findings"]] == ["missing_in_s3"], found["findings"]
+    report(
+        [
+            ("a clean audit", f"{wall:.1f} s", "30 s"),
+            ("  CPU time of the command", f"{cpu:.1f} s", ""),
+            ("an audit that names a lost video", f"{again_wall:.1f} s", "30 s"),
+            ("  CPU time of the command", f"{again_cpu:.1f} s", ""),
+            ("set-up", f"{set_up_s:.1f} s", ""),
+        ],
+        f"{VIDEOS:,} videos: as many orders, tasks and materializations, {3 * VIDEOS:,} objects",
+    )
+
+
+if __name__ == "__main__":
+    main()
