@@ -9,15 +9,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 from conftest import Plant
 from credential_support import NOW, flipped, signer_of
+from dagster_aws.s3 import S3Resource
+from defs_support import QUIET, code_location
 
 from seedance_dagster.cli.root import root
 from seedance_dagster.credential import State as Standing
 from seedance_dagster.credential import read_credential
 from seedance_dagster.credential.chain import Chain, make_test_chain
+from seedance_dagster.defs.resources import VideoStoreResource
 from seedance_dagster.generation.accept import AcceptError
 from seedance_dagster.generation.events import Delayed, Stored
 from seedance_dagster.ledger.order import Order, State
@@ -214,3 +218,28 @@ def test_a_worker_that_was_given_up_for_dead_mends_what_it_did(signing, monkeypa
         assert order.sha256 != others[1].sha256
         consistent(it, order)
         assert it.books()["summary"]["tasks"] == 1
+
+
+@QUIET
+def test_a_run_of_dagster_signs_and_never_keeps_the_key(s3_server, chain, tmp_path, monkeypatch):
+    """The key comes as text in a variable: the event tells what was signed, and Dagster stores no key."""
+    monkeypatch.setenv("SEEDANCE_C2PA_KEY", chain.key.read_text())
+    (tmp_path / "location").mkdir()
+    reached = S3Resource(
+        endpoint_url=s3_server.url,
+        region_name="us-east-1",
+        aws_access_key_id=s3_server.access_key,
+        aws_secret_access_key=s3_server.secret_key,
+    )
+    signed = {"bucket": "videos", "s3": reached, "c2pa_key": dg.EnvVar("SEEDANCE_C2PA_KEY")}
+    with code_location(tmp_path / "location", s3_server, {"cat": "a cat"}) as it:
+        with it.using(video_store=VideoStoreResource(c2pa_certificate="gone.pem", **signed)):
+            refused = it.run("cat", assets=("tasks",)).said
+        with it.using(video_store=VideoStoreResource(c2pa_certificate=str(chain.certificate), **signed)):
+            it.run("cat")
+        [order] = it.orders("cat")
+        event = it.newest("videos", "cat")
+        assert "SEEDANCE_C2PA_CERTIFICATE) is no text in PEM and no readable file" in refused
+        assert event.metadata["seedance/credential"].value == order.credential
+        assert event.tags["dagster/data_version"] == order.sha256 == order.credential["signed_sha256"]
+        assert "PRIVATE KEY" not in it.stored_by_dagster()
