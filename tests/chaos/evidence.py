@@ -100,6 +100,16 @@ def excused(order: Order, books: dict[str, Any]) -> bool:
     return order.state is State.SUCCEEDED and broken
 
 
+def unordered(around: Surroundings, run: str) -> bool:
+    """True when a waiting run has a partition that was never ordered."""
+    prompt_set = around.plan.set_of(run)
+    ledger = Ledger.open(around.found.ledger_url)
+    try:
+        return not prompt_set.partitions.keys() <= ledger.latest(prompt_set.name).keys()
+    finally:
+        ledger.close()
+
+
 def waits_for_ever(around: Surroundings, role: str, books: dict[str, Any]) -> bool:
     """True for a waiting run with an order that is excused."""
     ledger = Ledger.open(around.found.ledger_url)

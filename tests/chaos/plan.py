@@ -75,6 +75,7 @@ class Plan:
         storm_tasks: It lasts until so many tasks were made, though not for ever.
         lives: What is in store for the first lives of each role.
         runs: The waiting runs' roles: one for each set, and maybe another for the first one.
+        runs_return: They are launched again in the calm; else the daemons finish what they left.
         regenerate: The runs generate again what others stored; what they stored themselves stays.
         page_size: Rows of the history that are asked for at once.
         lasting: The emulator keeps its state on disk, so that it can be killed too.
@@ -95,6 +96,7 @@ class Plan:
     storm_tasks: int
     lives: dict[str, tuple[Life, ...]]
     runs: tuple[str, ...]
+    runs_return: bool
     regenerate: bool
     page_size: int
     disturbances: tuple[Disturbance, ...]
@@ -159,6 +161,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
         storm_tasks=int(rng.uniform(0.5, 1) * sum(len(each.partitions) for each in sets)),
         lives={role: _lives(rng, role, dagster=dagster) for role in (*ROLES, *runs)},
         runs=runs,
+        runs_return=rng.random() < 0.5,
         regenerate=len(runs) == len(sets) and rng.random() < 0.3,
         page_size=rng.choice((5, 100)),
         disturbances=_disturbances(
@@ -238,10 +241,15 @@ def _request(rng: random.Random, text: str) -> GenerationRequest:
 
 
 def _lives(rng: random.Random, role: str, *, dagster: bool) -> tuple[Life, ...]:
-    groups = set(GROUPS) if role != "command" else {"settle"}
-    groups -= set() if role.startswith(("run", "again")) else {"accept"}
-    groups -= set() if dagster else {"event"}
-    return tuple(_life(rng, GROUPS[rng.choice(sorted(groups))], dagster=dagster) for _ in range(_CUT_SHORT))
+    weights = dict.fromkeys(GROUPS, 1) | {
+        "accept": int(role.startswith(("run", "again"))),
+        # A run of Dagster's takes its time: what only it passes must not come too rarely.
+        "event": 5 if dagster else 0,
+    }
+    if role == "command":
+        weights = {"settle": 1}
+    groups = rng.choices(list(weights), list(weights.values()), k=_CUT_SHORT)
+    return tuple(_life(rng, GROUPS[group], dagster=dagster) for group in groups)
 
 
 def _life(rng: random.Random, group: Sequence[str], *, dagster: bool) -> Life:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from chaos import worker
 from chaos.canaries import leaks
 from chaos.crew import CRASHED, Crew, fork
-from chaos.evidence import Evidence, outstanding, waits_for_ever
+from chaos.evidence import Evidence, outstanding, unordered, waits_for_ever
 from chaos.judge import judge
 from chaos.places import EmulatorProcess, database
 from chaos.plan import PERSON, ROLES, Plan
@@ -141,7 +141,7 @@ def _prepare(around: worker.Surroundings, log: Path) -> None:
 
 def _calm(around: worker.Surroundings, crew: Crew, emulator: EmulatorProcess, result: Result) -> None:
     """No more faults: everything must come to its end, and whoever waits must see it."""
-    runs = around.plan.runs
+    runs = [run for run in around.plan.runs if around.plan.runs_return or unordered(around, run)]
     for role in (*ROLES, *runs, PERSON):
         crew.start(role)
     began = time.monotonic()
