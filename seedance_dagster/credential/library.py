@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -11,6 +16,8 @@ MIME: Final = "video/mp4"
 ASSERTION: Final = "org.seedance-dagster.generation"
 """The label of what this package says in a credential."""
 
+_NAMED: Final = "C2PA_LIBRARY_NAME"  # the package's own way to be told which native library it takes
+_NATIVE: Final = {"darwin": "libc2pa_c.dylib", "win32": "c2pa_c.dll"}.get(sys.platform, "libc2pa_c.so")
 _USAGES: Final = (
     "1.3.6.1.5.5.7.3.4",  # emailProtection, all that the library takes when it is not told
     "1.3.6.1.5.5.7.3.36",  # documentSigning
@@ -37,12 +44,31 @@ def library() -> ModuleType:
         CredentialError: The extra is not installed, or its native part does not load here.
     """
     try:
+        if "c2pa" not in sys.modules:
+            _import_with_its_own_library()
         import c2pa  # noqa: PLC0415  an extra
     except (ImportError, OSError, RuntimeError) as error:
         raise CredentialError(
             f"content credentials need the extra c2pa: pip install 'seedance-dagster[c2pa]' ({error})"
         ) from None
     return c2pa  # type: ignore[no-any-return]  # it ships no type hints
+
+
+def _import_with_its_own_library() -> None:
+    """Import the package so that it takes the native library beside it.
+
+    By itself it looks in the current folder first, where a file of that name may be anybody's download.
+    """
+    spec = find_spec("c2pa")
+    beside = [Path(folder, "libs", _NATIVE) for folder in (spec and spec.submodule_search_locations) or ()]
+    found = next(filter(Path.is_file, beside), None)
+    if found is None or _NAMED in os.environ:
+        return
+    os.environ[_NAMED] = str(found)
+    try:
+        import_module("c2pa")
+    finally:
+        del os.environ[_NAMED]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -230,3 +231,20 @@ def test_without_the_extra_it_is_said_what_to_install(chain, signed, monkeypatch
         signer_of(chain).check(NOW)
     with pytest.raises(CredentialError, match="need the extra c2pa"):
         read_credential(signed)
+
+
+def test_a_library_that_lies_in_the_current_folder_is_not_loaded(signed, tmp_path):
+    """What somebody downloaded beside a video is no part of this program, whatever its name."""
+    import encypher_c2pa._native as another
+
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    (folder / "libc2pa_c.so").symlink_to(str(another.__file__))
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from seedance_dagster.credential import read_credential\n"
+        "print(read_credential(Path(sys.argv[1])).task_id, 'C2PA_LIBRARY_NAME' in os.environ)"
+    )
+    command = [sys.executable, "-c", code, str(signed)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("task-1 False\n", "")
