@@ -44,7 +44,12 @@ class Following(LedgerBase):
         with self._database.writing() as connection:
             connection.execute(
                 orders.update()
-                .where(orders.c.order_id == order.order_id, orders.c.lease_owner == order.lease_owner)
+                .where(
+                    orders.c.order_id == order.order_id,
+                    # A late look of the same worker must not write over what came after it.
+                    orders.c.state == State.SUBMITTED,
+                    orders.c.lease_owner == order.lease_owner,
+                )
                 .values(due_at=due_at, polls=orders.c.polls + 1, lease_owner=None, **seen)
             )
 

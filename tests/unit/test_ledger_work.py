@@ -308,3 +308,16 @@ def test_a_worker_can_let_go_of_some_orders_and_go_on(ledger, submit, accept):
         "z",
     ]
     assert ledger.holder("x") == "x"
+
+
+def test_a_late_look_writes_nothing_over_what_came_after_it(ledger, submit, clock):
+    """A poll that ends after its order succeeded, under the same worker's name, changes nothing."""
+    ledger.hold("w", "w", seconds=600)
+    [order] = submit("a")
+    [early] = ledger.lease_due("w", State.SUBMITTED, limit=1)
+    done = ledger.succeeded(early, actor="w", task={"points_charged": 4, "video_url": "https://v.example/a"})
+    [held] = ledger.lease_due("w", State.SUCCEEDED, limit=1)
+    ledger.polled(early, due_at=clock(), seen={"points_charged": 0, "video_url": None})
+    now = ledger.order(order.order_id)
+    assert (now.points_charged, now.video_url) == (4, done.video_url)
+    assert now.lease_owner == held.lease_owner == "w"
