@@ -12,6 +12,7 @@ from seedance_dagster.ledger.order import Order
 
 _log = logging.getLogger(__name__)
 _LOOK_AGAIN_S = 1.0  # another process may have made work meanwhile
+_GATHER_S = 0.05  # what ends shortly after one another is followed by one look
 
 
 class Station(Protocol):
@@ -86,6 +87,7 @@ class Line:
         try:
             async with asyncio.timeout(_LOOK_AGAIN_S):
                 await self._wake.wait()
+                await asyncio.sleep(_GATHER_S)
         except TimeoutError:
             return
 
