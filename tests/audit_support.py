@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -59,37 +62,49 @@ def _references(files_url: str, number: int) -> dict[str, Any]:
     return {"mode": "omni_reference", **lists[number // 3 % len(lists)]}
 
 
+@dataclass(frozen=True)
 class Vandal:
-    """Changes one book behind the others' backs."""
+    """Changes one book behind the others' backs.
 
-    def __init__(self, location: Location) -> None:
-        self._at = location
+    Attributes:
+        s3: A boto3 client.
+        bucket: Where the videos are.
+        ledger: The ledger's SQLite file.
+        home: Dagster's folder.
+        emulator_url: Where the vendor answers.
+    """
+
+    s3: Any
+    bucket: str
+    ledger: Path
+    home: Path
+    emulator_url: str
 
     def delete(self, key: str) -> None:
         """Delete an object."""
-        self._s3.delete_object(Bucket=self._at.store.bucket, Key=key)
+        self.s3.delete_object(Bucket=self.bucket, Key=key)
 
     def flip(self, key: str) -> None:
         """Change one byte of an object; its size and what is said of it stay."""
-        there = self._s3.get_object(Bucket=self._at.store.bucket, Key=key)
+        there = self.s3.get_object(Bucket=self.bucket, Key=key)
         body = bytearray(there["Body"].read())
         body[len(body) // 2] ^= 1
         self._put(key, bytes(body), there["Metadata"])
 
     def alter(self, key: str, **fields: Any) -> None:
         """Change fields of a manifest."""
-        there = self._s3.get_object(Bucket=self._at.store.bucket, Key=key)
+        there = self.s3.get_object(Bucket=self.bucket, Key=key)
         told = json.loads(there["Body"].read()) | fields
         self._put(key, json.dumps(told, indent=2).encode(), there["Metadata"])
 
     def remove_row(self, order: Order) -> None:
         """Take an order's row out of the ledger."""
-        with closing(sqlite3.connect(self._at.folder / "ledger.db")) as ledger, ledger:
+        with closing(sqlite3.connect(self.ledger)) as ledger, ledger:
             ledger.execute("DELETE FROM seedance_orders WHERE order_id = ?", (order.order_id,))
 
     def wipe(self, partition: str, name: str = "spots") -> None:
         """Wipe the materializations of one partition's video."""
-        database = self._at.folder / "home" / "history" / "runs" / "index.db"
+        database = self.home / "history" / "runs" / "index.db"
         with closing(sqlite3.connect(database)) as events, events:
             found = events.execute(
                 "DELETE FROM event_logs WHERE asset_key = ? AND partition = ?",
@@ -102,26 +117,54 @@ class Vandal:
         body = {"model": "seedance", "task_type": "seedance-2-fast"}
         given = {"prompt": "a stranger's", "mode": "text_to_video", "duration": 4}
         reply = httpx.post(
-            f"{self._at.emulator.url}/emulator/tasks", json=body | {"input": given}, trust_env=False
+            f"{self.emulator_url}/emulator/tasks", json=body | {"input": given}, trust_env=False
         )
         return str(reply.json()["task_id"])
 
     def charge(self, order: Order, points: int) -> None:
         """Let the vendor charge something else."""
-        self._at.tell("charge", task_id=order.task_id, points=points)
+        body = {"task_id": order.task_id, "points": points}
+        assert httpx.post(f"{self.emulator_url}/emulator/charge", json=body, trust_env=False).is_success
 
     def _put(self, key: str, body: bytes, metadata: dict[str, str]) -> None:
-        self._s3.put_object(Bucket=self._at.store.bucket, Key=key, Body=body, Metadata=metadata)
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, Metadata=metadata)
 
-    @property
-    def _s3(self) -> Any:
-        return self._at.store._client
+    def plant(self, orders: Sequence[Order]) -> dict[str, Order]:
+        """Seven things done by hand; the order of each kind of finding that has one."""
+        lost, changed, altered, removed, wiped, charged, *_ = orders
+        self.delete(str(lost.video_key))
+        self.flip(str(changed.video_key))
+        self.alter(str(altered.manifest_key), points_charged=1)
+        self.remove_row(removed)
+        self.wipe(wiped.partition)
+        self.order_behind()
+        self.charge(charged, 2 * int(charged.points_charged or 0))
+        return {
+            "missing_in_s3": lost,
+            "bytes_changed": changed,
+            "manifest_altered": altered,
+            "row_removed": removed,
+            "not_materialized": wiped,
+            "charge_differs": charged,
+        }
+
+
+def vandal_at(location: Location) -> Vandal:
+    """A vandal in a code location."""
+    store, folder = location.store, location.folder
+    return Vandal(store._client, store.bucket, folder / "ledger.db", folder / "home", location.emulator.url)
 
 
 def audit(
     location: Location, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str
 ) -> tuple[dict[str, Any], Result]:
-    """`seedance-dagster audit --json` on a code location."""
+    """`seedance-dagster audit --json` on a code location: what it told, and how it ended."""
+    done = run(location, s3, monkeypatch, "--json", *arguments)
+    return json.loads(done.stdout), done
+
+
+def run(location: Location, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    """`seedance-dagster audit` on a code location."""
     home = location.folder / "home"
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     environ = {
@@ -135,8 +178,7 @@ def audit(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(location.folder)
-    done = CliRunner().invoke(root, ["audit", "--json", *arguments], catch_exceptions=False)
-    return json.loads(done.stdout), done
+    return CliRunner().invoke(root, ["audit", *arguments], catch_exceptions=False)
 
 
 def kinds(told: dict[str, Any]) -> list[tuple[str, str | None]]:

@@ -17,6 +17,7 @@ from dagster import DagsterError, DagsterInstance
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
 
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.audit.audit import Audit, audit
@@ -59,6 +60,10 @@ def command(*, prompt_set: str | None, since: datetime | None, deep: bool, mend:
     ):
         side = DagsterSide(instance, services)
         found, mendings = asyncio.run(_run(services, side, scope, progress, mend=mend))
+        known = {name for name, _ in services.ledger.counts()}
+    if prompt_set is not None and prompt_set not in known and not found.findings:
+        names = ", ".join(sorted(known)) or "none"
+        raise click.ClickException(f"there is nothing of a prompt set {prompt_set}; the ledger knows {names}")
     if as_json:
         say_json(_as_json(found, mendings))
     else:
@@ -85,7 +90,8 @@ def _dagster_of(environ: Mapping[str, str]) -> Iterator[DagsterInstance]:
     try:
         with DagsterInstance.get() as instance:
             yield instance
-    except (DagsterError, yaml.YAMLError) as error:
+    except (DagsterError, SQLAlchemyError, yaml.YAMLError) as error:
+        # The ledger's own errors are worded already, so a database's are Dagster's.
         raise click.ClickException(f"the Dagster in {home} cannot be used: {error}") from None
 
 

@@ -100,6 +100,19 @@ def test_bad_input_is_answered_in_words(tmp_path, monkeypatch, arguments, home, 
     assert message in done.output
 
 
+def test_a_dagster_that_cannot_be_used_is_named(tmp_path, monkeypatch):
+    """A broken configuration of Dagster is answered in words, with the folder that it is in."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("storage: [")
+    monkeypatch.chdir(tmp_path)
+    settings = {"SEEDANCE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db", "AWS_DEFAULT_REGION": "us-east-1"}
+    monkeypatch.setattr("os.environ", settings | {"DAGSTER_HOME": str(home)})
+    done = CliRunner().invoke(root, ["audit"])
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (1, True)
+    assert f"the Dagster in {home} cannot be used" in done.output
+
+
 def test_comparing_knows_no_dagster():
     """The room of the audit imports neither Dagster nor the rooms above it."""
     code = (
