@@ -18,7 +18,6 @@ from seedance_dagster.prompts.models import PromptSet
 
 _log = logging.getLogger("chaos")
 _REST_S = 0.2
-_EXPECTED = {dg.Failure.__name__, dg.DagsterExecutionInterruptedError.__name__}
 
 
 def prepare(around: Surroundings) -> None:
@@ -106,9 +105,11 @@ def _ended(around: Surroundings, prompt_set: PromptSet) -> bool:
 
 
 def _look_at(result: dg.ExecuteInProcessResult) -> None:
-    """A step may fail in words; any other exception is one that nobody thought of."""
+    """A step may fail in words, or be interrupted; any other exception is one that nobody thought of."""
     for event in () if result.success else result.filter_events(lambda each: each.is_step_failure):
         error = event.step_failure_data.error
-        words = error.to_string() if error else "no error"
-        expected = error is not None and error.cls_name in _EXPECTED
-        _log.info("%s%s", "" if expected else f"{UNEXPECTED} ", words)
+        name = error.cls_name if error else None
+        if name == dg.DagsterExecutionInterruptedError.__name__:
+            raise KeyboardInterrupt  # Dagster has the signals in its own hands during a run
+        expected = name == dg.Failure.__name__
+        _log.info("%s%s", "" if expected else f"{UNEXPECTED} ", error.to_string() if error else "no error")

@@ -72,7 +72,7 @@ class Plan:
         s3_trouble: Share of S3 requests that fail during the storm.
         timeout_s: Seconds that the client waits for a reply.
         storm_s: How long the storm lasts at least, in seconds.
-        storm_tasks: It lasts until so many tasks were made, though not for ever.
+        storm_videos: It lasts until so many were downloaded, though not for ever.
         lives: What is in store for the first lives of each role.
         runs: The waiting runs' roles: one for each set, and maybe another for the first one.
         runs_return: They are launched again in the calm; else the daemons finish what they left.
@@ -93,7 +93,7 @@ class Plan:
     policy: Policy
     timeout_s: float
     storm_s: float
-    storm_tasks: int
+    storm_videos: int
     lives: dict[str, tuple[Life, ...]]
     runs: tuple[str, ...]
     runs_return: bool
@@ -158,7 +158,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
         policy=policy,
         timeout_s=rng.uniform(0.5, 1.0),
         storm_s=storm_s,
-        storm_tasks=int(rng.uniform(0.5, 1) * sum(len(each.partitions) for each in sets)),
+        storm_videos=int(rng.uniform(0.4, 0.9) * sum(len(each.partitions) for each in sets)),
         lives={role: _lives(rng, role, dagster=dagster) for role in (*ROLES, *runs)},
         runs=runs,
         runs_return=rng.random() < 0.5,

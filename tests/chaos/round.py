@@ -108,7 +108,10 @@ def _run(
             ended, stubborn = armed.stop(_STOP_S)
             storm.crashes += [end.role for end in ended if end.status == CRASHED]
             result.violations += [f"{role} did not stop when it was told to" for role in stubborn]
-            result.violations += [f"{role} crashed, see its log" for role in storm.crashes]
+            result.violations += [
+                f"{role} crashed, {times} times, see its log"
+                for role, times in Counter(storm.crashes).items()
+            ]
             _calm(around, unarmed, emulator, result)
             result.kills.update(kills.read_text().splitlines())
             result.disturbed = storm.disturbed

@@ -63,7 +63,7 @@ class Storm:
         """True while too little happened yet; a slow machine gets more time."""
         if now > _LONGEST * self._plan.storm_s or self.down:
             return False
-        return self._emulator.books()["summary"]["tasks"] < self._plan.storm_tasks
+        return self._emulator.books()["summary"]["videos_downloaded"] < self._plan.storm_videos
 
     def _start(self, role: str) -> None:
         lives = self._plan.lives[role]
