@@ -64,6 +64,7 @@ async def repair(
         actor: Who does it, for the journal.
     """
     repairer = _Repairer(found, services, orchestrator, actor)
+    # By kind: lost videos come first, and what is fetched again needs nothing else.
     return {each: await repairer.mend(each) for each in found.findings}
 
 
@@ -79,7 +80,7 @@ class _Repairer:
             removed.finding(found.books.storage): removed
             for removed in strangers(found.books, found.scope).removed
         }
-        self._fetched = {each.order_id for each in found.findings if each.kind in _FETCHED}
+        self._fetched: set[int] = set()
         self._doubtful = _contradicted(found.findings)
 
     async def mend(self, each: Finding) -> Mending:
@@ -97,12 +98,15 @@ class _Repairer:
             raise NotMendedError("an audit only names it")
         if order.state is not State.STORED:
             raise NotMendedError(f"the order is {order.state}, so there is nothing to make it agree with")
+        if order.order_id in self._fetched:
+            return "the run that fetches the video does it"
         if each.kind in _FETCHED:
             return await self._fetch(order, each)
-        if order.order_id in self._fetched:
-            raise NotMendedError("the run that fetches the video does it")
         if order.order_id in self._doubtful:
             raise NotMendedError("two other books speak against the ledger's row: look at it first")
+        now = await in_thread(self._ledger.order, order.order_id)
+        if (now.state, now.sha256) != (order.state, order.sha256):
+            raise NotMendedError("the order moved on meanwhile: audit again")
         return await in_thread(self._write if each.kind in _WRITTEN else self._tell, order)
 
     async def _fetch(self, order: Order, each: Finding) -> str:
@@ -115,6 +119,7 @@ class _Repairer:
             video_url=url,
             reason=f"{each.where}: {each.what}",
         )
+        self._fetched.add(order.order_id)
         return "the next run fetches it again"
 
     def _write(self, order: Order) -> str:

@@ -11,7 +11,9 @@ from audit_world import VIDEO, World, rewritten
 from test_ledger_repairing import remove
 
 from seedance_dagster.api.errors import VendorError
+from seedance_dagster.audit.repair import Mending
 from seedance_dagster.ledger import Ledger, State
+from seedance_dagster.ledger.schema import orders
 
 
 @pytest.fixture
@@ -122,7 +124,42 @@ def test_one_order_with_a_lost_video_is_left_to_the_run_that_fetches_it(world, o
     world.store.objects[order.manifest_key] = b"{}"
     mendings = world.repair()
     assert mendings["missing_in_s3"].mended
-    assert mendings["manifest_altered"].what == "the run that fetches the video does it"
+    assert mendings["manifest_altered"] == Mending(True, "the run that fetches the video does it")
+    assert world.store.objects[order.manifest_key] == b"{}"
+
+
+def test_what_can_be_mended_beside_a_video_that_is_gone_is_mended(world, order):
+    """Where the vendor does not give the video any more, its manifest is written all the same."""
+    del world.store.objects[order.video_key]
+    before = world.store.objects.pop(order.manifest_key)
+    world.store.objects[order.manifest_key] = b"{}"
+    world.change_task(order, video_url=None)
+    assert {kind: each.mended for kind, each in world.repair().items()} == {
+        "missing_in_s3": False,
+        "manifest_altered": True,
+    }
+    assert world.store.objects[order.manifest_key] == before
+
+
+def test_a_video_with_two_faults_is_fetched_once(world, order):
+    """A lost poster beside a changed video is one step back."""
+    world.store.objects[order.video_key] = VIDEO[::-1]
+    del world.store.objects[order.poster_key]
+    assert {kind: each.mended for kind, each in world.repair(deep=True).items()} == {
+        "missing_in_s3": True,
+        "bytes_changed": True,
+    }
+    assert actors(world) == ["test", "audit 1"]
+
+
+def test_nothing_is_written_over_an_order_that_moved_on(world, order):
+    """A manifest of the row as it was must not replace that of the row as it is."""
+    world.store.objects[order.manifest_key] = b"{}"
+    audit = world.audit()
+    world.ledger.fetch_again(order, actor="another", video_url="u", reason="r")
+    world.audit = lambda **_: replace(audit)
+    [mending] = world.repair().values()
+    assert mending == Mending(False, "the order moved on meanwhile: audit again")
     assert world.store.objects[order.manifest_key] == b"{}"
 
 
@@ -152,11 +189,18 @@ def test_money_and_strangers_are_only_named(world, order):
     assert world.ledger.order(1) == order
 
 
-def test_an_order_that_has_no_video_is_not_made_to_agree(world, order):
-    """A materialization of an order that is being fetched again anyway, or was refused, is left."""
-    moved = world.ledger.fetch_again(order, actor="x", video_url="u", reason="r")
-    found = world.audit()
-    assert (moved.state, found.findings) == (State.SUCCEEDED, ())
+def test_an_order_under_way_is_left_alone(world, order):
+    """What an earlier repair sent back is neither found nor mended again."""
+    world.ledger.fetch_again(order, actor="another", video_url="u", reason="r")
+    assert world.repair(deep=True) == {}
+
+
+def test_an_order_without_a_video_is_not_made_to_agree(world, order):
+    """A materialization of an order that the ledger calls refused is left to people."""
+    with world.ledger._database.writing() as connection:
+        connection.execute(orders.update().where(orders.c.order_id == 1).values(state=State.REJECTED))
+    [mending] = world.repair().values()
+    assert mending == Mending(False, "the order is rejected, so there is nothing to make it agree with")
 
 
 def test_a_removed_row_is_written_from_its_manifest(world, order):
