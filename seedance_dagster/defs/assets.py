@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from seedance_dagster.defs.failures import in_words
-from seedance_dagster.defs.generation_run import GenerationConfig, GenerationRun
 from seedance_dagster.defs.metadata import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
 from seedance_dagster.defs.resources import (
@@ -25,6 +23,22 @@ _DESCRIPTIONS = {
 _KINDS = {PROMPTS: {"yaml"}, TASKS: {"api"}, VIDEOS: {"s3", "mp4"}}
 # A video hangs on its prompt too, so that an edit marks it Unsynced before a new task is there.
 _UPSTREAM = {TASKS: (PROMPTS,), VIDEOS: (PROMPTS, TASKS)}
+
+
+class GenerationConfig(dg.Config):
+    """What a run may be asked for beyond its partitions.
+
+    Attributes:
+        regenerate: Generate again what is already stored. It is paid for again.
+        resubmit_rejected: Send again what moderation refused.
+        max_cost_usd: Accept nothing if the new orders are estimated above this.
+        dry_run: Only tell what it would cost.
+    """
+
+    regenerate: bool = False
+    resubmit_rejected: bool = False
+    max_cost_usd: float | None = None
+    dry_run: bool = False
 
 
 def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
@@ -60,6 +74,9 @@ def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
         video_store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[AssetEvent]:
+        from seedance_dagster.defs.failures import in_words
+        from seedance_dagster.defs.generation_run import GenerationRun
+
         with in_words():
             prompt_set = source.load_set(name)
             with open_services(context.instance, seedance, video_store, ledger) as services:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from seedance_dagster.api.prices import usd_to_points
-from seedance_dagster.defs.checks import report_checks
-from seedance_dagster.defs.index import refreshed_indexes
+from seedance_dagster.defs.assets import GenerationConfig
+from seedance_dagster.defs.checking import report_checks
+from seedance_dagster.defs.index_writing import refreshed_indexes
 from seedance_dagster.defs.metadata import AssetEvent, reasons_table
 from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, asset_key, people_tags
 from seedance_dagster.defs.reporting import Reporter
@@ -30,38 +31,6 @@ from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
 _NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all
 _BACKFILL_TAG = "dagster/backfill"
-
-
-class GenerationConfig(dg.Config):
-    """What a run may be asked for beyond its partitions.
-
-    Attributes:
-        regenerate: Generate again what is already stored. It is paid for again.
-        resubmit_rejected: Send again what moderation refused.
-        max_cost_usd: Accept nothing if the new orders are estimated above this.
-        dry_run: Only tell what it would cost.
-    """
-
-    regenerate: bool = False
-    resubmit_rejected: bool = False
-    max_cost_usd: float | None = None
-    dry_run: bool = False
-
-    def options(self) -> AcceptOptions:
-        """The same for the engine; raises `dg.Failure` for an amount that is none."""
-        points = None
-        if self.max_cost_usd is not None:
-            if not 0 < self.max_cost_usd < math.inf:
-                raise dg.Failure(
-                    f"max_cost_usd must be a positive number of USD, not {self.max_cost_usd}",
-                    allow_retries=False,
-                )
-            points = usd_to_points(self.max_cost_usd)
-        return AcceptOptions(
-            regenerate=self.regenerate,
-            resubmit_rejected=self.resubmit_rejected,
-            max_cost_points=points,
-        )
 
 
 @dataclass
@@ -86,7 +55,7 @@ class GenerationRun:
         Raises:
             dg.Failure: Nothing was accepted, or some partitions have no video; each is named.
         """
-        self.config.options()  # before anything is told
+        _options(self.config)  # before anything is told
         keys = self._asked_for()
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         orders = self._selected(TASKS) and not self.config.dry_run
@@ -121,7 +90,7 @@ class GenerationRun:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
 
     def _tell_costs(self, wanted: list[PromptPartition]) -> None:
-        options = self.config.options()
+        options = _options(self.config)
         quotes = quote(
             self.services, wanted, prompt_set=self.prompt_set.name, options=options, cause=self._cause
         )
@@ -138,7 +107,7 @@ class GenerationRun:
             self.services,
             wanted,
             prompt_set=self.prompt_set.name,
-            options=self.config.options(),
+            options=_options(self.config),
             cause=self._cause,
         )
         self.missing |= looked.refused
@@ -149,7 +118,7 @@ class GenerationRun:
             self.services,
             wanted,
             prompt_set=self.prompt_set.name,
-            options=self.config.options(),
+            options=_options(self.config),
             cause=self._cause,
             run_id=self.context.run.run_id,
             job_name=self.context.run.job_name,
@@ -266,3 +235,20 @@ def _reason(order: Order) -> str:
     if order.state is State.REJECTED:
         return f"refused ({order.error_class}): {why}; edit the prompt, or set resubmit_rejected"
     return f"failed ({order.error_class}): {why}"
+
+
+def _options(config: GenerationConfig) -> AcceptOptions:
+    """The config for the engine; raises `dg.Failure` for an amount that is none."""
+    points = None
+    if config.max_cost_usd is not None:
+        if not 0 < config.max_cost_usd < math.inf:
+            raise dg.Failure(
+                f"max_cost_usd must be a positive number of USD, not {config.max_cost_usd}",
+                allow_retries=False,
+            )
+        points = usd_to_points(config.max_cost_usd)
+    return AcceptOptions(
+        regenerate=config.regenerate,
+        resubmit_rejected=config.resubmit_rejected,
+        max_cost_points=points,
+    )

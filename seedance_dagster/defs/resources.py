@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import dagster as dg
-from botocore.exceptions import BotoCoreError
-from dagster_aws.s3 import S3Resource
 from pydantic import Field, SecretStr
 
-from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.prices import usd_to_points
-from seedance_dagster.credential import Signer
 from seedance_dagster.defs.environment import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_REFUSALS_PER_DAY,
@@ -24,13 +21,15 @@ from seedance_dagster.defs.environment import (
     default_ledger_url,
     signer_for,
 )
-from seedance_dagster.generation.policy import Policy
-from seedance_dagster.generation.services import Services
-from seedance_dagster.ledger.budgets import Budget
-from seedance_dagster.ledger.errors import LedgerUnavailableError
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts.budgets import Window
-from seedance_dagster.store.s3 import StoreError, VideoStore
+
+if TYPE_CHECKING:
+    from seedance_dagster.api.client import SeedanceClient
+    from seedance_dagster.credential import Signer
+    from seedance_dagster.generation.policy import Policy
+    from seedance_dagster.generation.services import Services
+    from seedance_dagster.ledger.ledger import Ledger
+    from seedance_dagster.store.s3 import VideoStore
 
 _TEMPORARY_HOME = ".tmp_dagster_home_"  # what `dagster dev` calls the home that it makes and deletes
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -73,6 +72,8 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
 
     def open_client(self) -> SeedanceClient:
         """A new client; raises `AuthenticationError` without a key."""
+        from seedance_dagster.api.client import SeedanceClient
+
         return SeedanceClient(
             api_key=SecretStr(self.api_key),
             base_url=self.base_url,
@@ -94,7 +95,10 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
 
     bucket: str = Field(default="", description="The bucket's name.")
     prefix: str = Field(default="seedance", description="Before every key.")
-    s3: S3Resource = Field(default_factory=S3Resource, repr=False, description="How S3 is reached.")
+    # Any resource here, since importing dagster-aws takes longer than all of this package.
+    s3: dg.ConfigurableResource | None = Field(  # type: ignore[type-arg]
+        default=None, repr=False, description="How S3 is reached: an S3Resource of dagster-aws."
+    )
     c2pa_certificate: str = Field(
         default="",
         repr=False,
@@ -110,8 +114,16 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
 
     def open_store(self) -> VideoStore:
         """The store on a new S3 client; raises `StoreError` for settings that boto3 cannot use."""
+        from botocore.exceptions import BotoCoreError
+        from dagster_aws.s3 import S3Resource
+
+        from seedance_dagster.store.s3 import StoreError, VideoStore
+
+        s3 = self.s3 or S3Resource()
+        if not isinstance(s3, S3Resource):
+            raise StoreError(f"s3 must be an S3Resource of dagster-aws, not {type(s3).__name__}")
         try:
-            client = self.s3.get_client()
+            client = s3.get_client()
         except (BotoCoreError, ValueError) as error:
             raise StoreError(f"S3 cannot be reached with these settings: {error}") from None
         return VideoStore(client, self.bucket, self.prefix)
@@ -141,6 +153,9 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
     @contextmanager
     def open_ledger(self, instance: dg.DagsterInstance) -> Iterator[Ledger]:
         """The ledger, closed at the end; raises `LedgerError` when it cannot be opened."""
+        from seedance_dagster.ledger.errors import LedgerUnavailableError
+        from seedance_dagster.ledger.ledger import Ledger
+
         if not self.url and Path(instance.root_directory).name.startswith(_TEMPORARY_HOME):
             raise LedgerUnavailableError(
                 "DAGSTER_HOME is not set, so Dagster deletes everything when it ends, the ledger of what was "
@@ -155,6 +170,9 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
 
 def policy_for(settings: SeedanceResource | SeedanceEnvironment) -> Policy:
     """The engine's settings; an API on this machine may link to this machine and fetches no reference."""
+    from seedance_dagster.generation.policy import Policy
+    from seedance_dagster.ledger.budgets import Budget
+
     local = _is_on_this_machine(settings.base_url)
     limits = {Window.DAY: settings.budget_usd_per_day, Window.MONTH: settings.budget_usd_per_month}
     return Policy(
@@ -186,6 +204,8 @@ def open_services(
     ledger: LedgerResource,
 ) -> Iterator[Services]:
     """The engine's surroundings from the resources; raises `LedgerError` and `StoreError`."""
+    from seedance_dagster.generation.services import Services
+
     with ledger.open_ledger(instance) as opened:
         yield Services(
             ledger=opened,

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from seedance_dagster.api.prices import points_to_usd
-from seedance_dagster.ledger.budgets import BudgetStanding
 from seedance_dagster.ledger.order import Order, State
+
+if TYPE_CHECKING:
+    from seedance_dagster.ledger.budgets import BudgetStanding
 
 _DURATION_TOLERANCE_S = 0.5
 _RATIO_TOLERANCE = 0.03

@@ -24,7 +24,7 @@ from chaos.tally import line, summary
 from seedance_dagster.cli.ports import free_port
 from seedance_dagster.cli.services import s3
 from seedance_dagster.cli.surroundings import for_children, unconfigured
-from seedance_dagster.defs import build  # noqa: F401  imported here once, not by every worker
+from seedance_dagster.defs import advancing, build, generation_run, tick  # noqa: F401  imported once, not by every worker
 
 # No round cuts the power, so what waits for a disk proves nothing more.
 _IN_MEMORY = "/dev/shm"

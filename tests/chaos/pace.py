@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from seedance_dagster.api import client
-from seedance_dagster.defs import jobs, sensor
+from seedance_dagster.defs import advancing, tick
 from seedance_dagster.generation import (
     collect,
     demand,
@@ -28,7 +28,7 @@ _SHORT: dict[Any, dict[str, Any]] = {
     client: {"_GET_ATTEMPTS": 2},
     demand: {"_PATIENCE": timedelta(seconds=0.3)},
     engine: {"_UPKEEP_S": 0.3, "_CHECK_S": 0.05},
-    jobs: {"_LEASE_S": 2.0},
+    advancing: {"_LEASE_S": 2.0},
     lifecycle: {
         "_MIN_POLL_S": 0.1,
         "_MAX_POLL_S": 0.5,
@@ -39,7 +39,7 @@ _SHORT: dict[Any, dict[str, Any]] = {
     poll: {"_TROUBLE_DELAY": timedelta(seconds=0.2)},
     reading: {"_REPORT_GRACE": timedelta(seconds=1)},
     reconcile: {"_LOOK_AGAIN": timedelta(seconds=0.3)},
-    sensor: {"_STARTING_S": 1.0, "_POLL_BOX_S": 5.0},
+    tick: {"_STARTING_S": 1.0, "_POLL_BOX_S": 5.0},
     submit: {"_ANSWER_GRACE_S": 1.5},
 }
 _BUSY_S = {"storm": 1.5, "calm": 20.0}

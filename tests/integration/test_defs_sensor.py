@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from defs_support import KEY, QUIET, code_location, video_store
 
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource
-from seedance_dagster.defs import sensor
+from seedance_dagster.defs import tick
 from seedance_dagster.defs.jobs import ADVANCE_JOB, ADVANCE_LEASE
 from seedance_dagster.ledger import State
 
@@ -53,7 +53,7 @@ def test_one_run_at_a_time(location, monkeypatch):
     try:
         assert "a run advances the generations already; 1 order is queued" in location.skipped()
         with monkeypatch.context() as patch:
-            patch.setattr(sensor, "_STARTING_S", 0.0)  # as if it had been asked for long ago
+            patch.setattr(tick, "_STARTING_S", 0.0)  # as if it had been asked for long ago
             assert isinstance(location.tick(), dg.SensorResult)
         location.instance.delete_run(runs.pop().run_id)
         assert isinstance(location.tick(), dg.SensorResult)
@@ -94,7 +94,7 @@ def test_many_edits_are_told_over_several_ticks(location, monkeypatch):
     location.tick()
     location.run("two", "three", assets=("prompts",))
     location.write({"one": "one", "two": "two, edited", "three": "three, edited"})
-    monkeypatch.setattr(sensor, "_CHANGES_A_TICK", 1)
+    monkeypatch.setattr(tick, "_CHANGES_A_TICK", 1)
     for told in (3, 4, 4):
         location.tick()
         assert sum(len(location.history("prompts", key)) for key in ("two", "three")) == told
@@ -102,7 +102,7 @@ def test_many_edits_are_told_over_several_ticks(location, monkeypatch):
 
 def test_a_vendor_that_hangs_does_not_hold_the_tick(location, busy, monkeypatch):
     """A tick ends before Dagster gives it up, and says why nothing was looked at."""
-    monkeypatch.setattr(sensor, "_POLL_END_S", 0.2)
+    monkeypatch.setattr(tick, "_POLL_END_S", 0.2)
     location.tell("settings", hang_seconds=1)
     location.tell("outage", kind="hang", scope="api", seconds=60)
     try:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-from seedance_dagster.defs.index import refreshed_indexes
+from seedance_dagster.defs.index_writing import refreshed_indexes
 from seedance_dagster.generation import indexing
 from seedance_dagster.generation.indexing import IndexingError, refresh_index, sets_with_videos
 from seedance_dagster.generation.services import Services

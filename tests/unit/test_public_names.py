@@ -37,6 +37,19 @@ def test_importing_the_package_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_loading_definitions_imports_nothing_that_only_runs_need(tmp_path):
+    """HTTP, SQL, S3 and video libraries come with the first step or tick, not with the code location."""
+    (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
+    late = ("aiohttp", "httpx", "sqlalchemy", "boto3", "dagster_aws", "av", "pyarrow")
+    code = (
+        "import sys; from seedance_dagster.defs.build import definitions_from_environ; "
+        f"definitions_from_environ({{'SEEDANCE_PROMPTS': {str(tmp_path)!r}}}); "
+        f"print([each for each in {late} if each in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_teams_own_code_location_takes_five_lines(tmp_path, monkeypatch):
     """A folder, a key by name and a bucket make the assets, the job, the sensor and the resources."""
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")

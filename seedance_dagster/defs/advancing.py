@@ -1,0 +1,87 @@
+"""The work of `advance_generations`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event as ThreadEvent
+from threading import Thread
+
+import dagster as dg
+
+from seedance_dagster.defs.checking import report_checks
+from seedance_dagster.defs.index_writing import refreshed_indexes
+from seedance_dagster.defs.jobs import ADVANCE_LEASE
+from seedance_dagster.defs.metadata import AssetEvent
+from seedance_dagster.defs.reporting import Reporter
+from seedance_dagster.generation.bridge import in_background
+from seedance_dagster.generation.engine import advance
+from seedance_dagster.generation.events import Delayed, Ended, Stored, Submitted
+from seedance_dagster.generation.indexing import sets_with_videos
+from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
+
+_LEASE_S = 60.0
+_TIME_BOX_S = 1800.0  # then the sensor starts the next run, with fresh memory and logs
+_RETELL = 1000  # orders told anew in one run
+
+
+def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[AssetEvent]:
+    """Tell what a run that is gone should have told, then submit, follow and collect, and check what came."""
+    reporter = Reporter(context.instance, services)
+    told = set[str]()
+    for order in services.ledger.unreported(_RETELL):
+        if order.state is State.STORED:
+            told.add(order.prompt_set)
+        yield from reporter.again(order)
+    counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "put off": 0}
+    with in_background(lambda: advance(services, owner=owner, time_box_s=_TIME_BOX_S)) as events:
+        for event in events:
+            match event:
+                case Submitted():
+                    counts["submitted"] += 1
+                    yield from reporter.event(event)
+                case Stored():
+                    counts["stored"] += 1
+                    told.add(event.order.prompt_set)
+                    yield from reporter.event(event)
+                case Ended():
+                    counts["ended without a video"] += 1
+                    order = event.order
+                    context.log.warning(
+                        f"{order.prompt_set}/{order.partition} {order.state}: {order.error_message}"
+                    )
+                case Delayed():
+                    counts["put off"] += 1
+                    context.log.warning(event.reason)
+    report_checks(context, services, told)
+    yield from refreshed_indexes(context, services, sets_with_videos(services), changed=told)
+    context.log.info(", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+@contextmanager
+def holding(ledger: Ledger, owner: str) -> Iterator[bool]:
+    """Hold the lease of this job, renewed by a thread while the block runs."""
+    if not ledger.hold(ADVANCE_LEASE, owner, seconds=_LEASE_S):
+        yield False
+        return
+    done = ThreadEvent()
+
+    def renew() -> None:
+        while not done.wait(_LEASE_S / 4):
+            try:
+                ledger.hold(ADVANCE_LEASE, owner, seconds=_LEASE_S)
+            except LedgerUnavailableError:
+                continue  # three more tries before the lease is over
+
+    renewal = Thread(target=renew, name="seedance-advance-lease", daemon=True)
+    renewal.start()
+    try:
+        yield True
+    finally:
+        done.set()
+        renewal.join()
+        with suppress(LedgerUnavailableError):
+            ledger.drop(ADVANCE_LEASE, owner)  # else it runs out by itself

@@ -1,0 +1,93 @@
+"""The work of the checks, and telling Dagster of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.defs.naming import VIDEOS, asset_key
+from seedance_dagster.generation.health import CHECKS, Health, Offender, Situation
+from seedance_dagster.generation.services import Services
+from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.store.s3 import StoreError, VideoStore
+
+_BUDGETS = "budget_left"
+_WARNINGS = {"charged_as_held", "estimates_hold", "few_refused", _BUDGETS}
+_TABLE_ROWS = 500  # an event is no place for more
+
+
+def check_results(
+    services: Services,
+    name: str,
+    checks: Mapping[str, Callable[[Situation], Health]],
+    budgets: Sequence[Budget],
+) -> Iterator[dg.AssetCheckResult]:
+    """Judge one prompt set; raises `LedgerError`."""
+    situation = Situation(
+        shown=services.ledger.shown(name),
+        latest=services.ledger.latest(name),
+        sizes=_sizes(services.store, name),
+        budgets=services.ledger.budget_standings(budgets),
+        now=services.clock(),
+        stale_after=timedelta(seconds=services.policy.stale_after_s),
+    )
+    for check, judge in checks.items():
+        health = judge(situation)
+        metadata: dict[str, Any] = dict(health.figures)
+        if health.offenders:
+            metadata["offenders"] = _table(health.offenders)
+        yield dg.AssetCheckResult(
+            asset_key=asset_key(name, VIDEOS),
+            check_name=check,
+            passed=not health.offenders,
+            severity=dg.AssetCheckSeverity.WARN if check in _WARNINGS else dg.AssetCheckSeverity.ERROR,
+            description=health.summary,
+            metadata=metadata,
+        )
+
+
+def report_checks(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    services: Services,
+    prompt_sets: Collection[str],
+) -> None:
+    """Check some sets and tell Dagster, from within a run that has just brought videos home."""
+    after_collecting = {check: judge for check, judge in CHECKS.items() if check != _BUDGETS}
+    for name in prompt_sets:
+        try:
+            results = list(check_results(services, name, after_collecting, []))
+        except LedgerError as error:
+            context.log.warning(f"{name}/{VIDEOS} was not checked: {error}")
+            continue
+        for result in results:
+            assert result.asset_key is not None
+            assert result.check_name is not None
+            context.instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=result.asset_key,
+                    check_name=result.check_name,
+                    passed=result.passed,
+                    metadata=result.metadata,
+                    severity=result.severity,
+                    description=result.description,
+                )
+            )
+
+
+def _sizes(store: VideoStore, name: str) -> dict[str, int] | None:
+    try:
+        return {key: found.size_bytes for key, found in store.listing(name).items()}
+    except StoreError:
+        return None
+
+
+def _table(offenders: Sequence[Offender]) -> dg.TableMetadataValue:
+    columns = [dg.TableColumn("partition"), dg.TableColumn("what")]
+    rows = [
+        dg.TableRecord({"partition": each.partition, "what": each.what}) for each in offenders[:_TABLE_ROWS]
+    ]
+    return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns))
