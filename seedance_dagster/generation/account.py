@@ -90,6 +90,6 @@ def _heed_balance(services: Services, points: int) -> None:
 
 
 def _note_balance(services: Services, points: int, before: Flow) -> None:
-    """Remember the balance, if no task can have been made unseen while it was read."""
-    if not before.claimed + before.uncertain and services.ledger.flow() == before:
+    """Remember the balance, if no task can have been made or have ended unseen when it was read."""
+    if not before.claimed + before.uncertain + before.at_work and services.ledger.flow() == before:
         services.ledger.learn({_BALANCE: points, _BALANCE_OUTFLOW: before.outflow})

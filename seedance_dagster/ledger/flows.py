@@ -20,12 +20,14 @@ class Flow:
         outflow: Points held and charged for all known tasks.
         claimed: Orders whose POST is on its way; the vendor may hold points for them already.
         uncertain: Orders whose POST had no clear answer; likewise.
+        at_work: Known tasks that were not seen to have ended; some may be over, and their points back.
         last_claim: When an order was last claimed (UTC).
     """
 
     outflow: int
     claimed: int
     uncertain: int
+    at_work: int
     last_claim: datetime | None
 
 
@@ -57,11 +59,12 @@ class Flows(LedgerBase):
             sa.func.coalesce(sa.func.sum(taken), 0),
             sa.func.count().filter(orders.c.state == State.CLAIMED),
             sa.func.count().filter(orders.c.state == State.UNCERTAIN),
+            sa.func.count().filter(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None)),
             sa.func.max(orders.c.claimed_at),
         )
         with self._database.reading() as connection:
-            outflow, claimed, uncertain, last_claim = connection.execute(query).one()
-        return Flow(int(outflow), int(claimed), int(uncertain), last_claim)
+            outflow, claimed, uncertain, at_work, last_claim = connection.execute(query).one()
+        return Flow(int(outflow), int(claimed), int(uncertain), int(at_work), last_claim)
 
     def refusals_since(self, start: datetime) -> Refusals:
         """How many orders were refused for their content since a time."""
