@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.engine import advance
 from seedance_dagster.generation.events import Accepted, Delayed, Event
+
+
+_TOO_LONG_S = 100.0  # a run that waits for ever is a failure, not a hang
 
 
 def one_clock(it: Any) -> None:
@@ -32,7 +37,13 @@ def waiting_run(
     """
     ids = [each.order.order_id for each in accepted]
     seen = []
-    with in_background(lambda: advance(it.services, owner="run", only=ids)) as events:
+
+    async def in_time() -> AsyncIterator[Event]:
+        async with asyncio.timeout(_TOO_LONG_S), aclosing(advance(it.services, owner="run", only=ids)) as run:
+            async for event in run:
+                yield event
+
+    with in_background(in_time) as events:
         for event in events:
             seen.append(event)
             if on_event is not None:

@@ -54,12 +54,13 @@ async def reconcile(worker: Worker, *, now: bool = False) -> Settled:
     if not orders:
         return Settled()
     # From the acceptance on: an earlier claim of the same order may have made a task as well.
-    first = min(order.accepted_at for order in orders)
+    accepted = [order.accepted_at for order in orders]
+    claimed = [order.claimed_at for order in orders if order.claimed_at is not None]
     reading = await read_history(
         worker,
-        start=min(first, clock) - _WRONG_CLOCK,
-        end=clock + _WRONG_CLOCK,
-        old=first - CLOCK_SKEW,
+        start=min(clock, *accepted) - _WRONG_CLOCK,
+        end=max(clock, *accepted, *claimed) + _WRONG_CLOCK,
+        old=min(accepted) - CLOCK_SKEW,
         lag=_LAG,
         types={order.task_type for order in orders},
     )
