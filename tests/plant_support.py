@@ -11,7 +11,6 @@ from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.engine import advance
 from seedance_dagster.generation.events import Accepted, Delayed, Event
 
-
 _TOO_LONG_S = 100.0  # a run that waits for ever is a failure, not a hang
 
 
