@@ -61,7 +61,7 @@ def main(rounds: int, seed: int | None, database: str | None, side_by_side: int,
             results.append(result)
             click.echo(line(result))
             if not result.violations and not keep:
-                shutil.rmtree(folder / f"seed-{result.seed}")
+                _forget(folder, result.seed)
     click.echo(summary(results))
     if any(result.violations for result in results):
         click.echo(f"the failed rounds' folders are in {folder}")
@@ -91,6 +91,12 @@ def _results(
     finally:
         for pid in running:
             _end_group(pid)
+
+
+def _forget(folder: Path, seed: int) -> None:
+    """Remove what a good round left; many rounds would fill the memory."""
+    for path in (folder / f"seed-{seed}", *(folder / "s3").glob(f"*/round-{seed}-*")):
+        shutil.rmtree(path)
 
 
 def _start(plan: Plan, folder: Path, s3_environ: dict[str, str], server: sa.URL | None) -> int:

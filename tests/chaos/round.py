@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from pprint import pformat
 
 import sqlalchemy as sa
 
@@ -63,6 +64,8 @@ def run_round(plan: Plan, folder: Path, s3_environ: Mapping[str, str], server: s
         _run(plan, folder, s3_environ, server, result)
     except Exception:  # noqa: BLE001  told as the round's result
         result.violations.append(f"the round itself broke:\n{traceback.format_exc()}")
+    # Without the key, which is a canary.
+    (folder / "plan.txt").write_text(pformat(vars(replace(plan, api_key=""))))
     result.seconds = round(time.monotonic() - began, 1)
     (folder / "result.json").write_text(json.dumps(vars(result)))
 

@@ -15,7 +15,11 @@ def line(result: Result) -> str:
         f"{result.about}: {result.tally['stored']} stored, {result.kills.total()} kills, "
         f"{result.faults.total()} faults, {result.tally['adopted']} adopted, {result.tally['freed']} freed"
     )
-    return "\n".join([said, *(f"     {violation}" for violation in result.violations)])
+    if not result.violations:
+        return said
+    more = {"disturbed": result.disturbed, "faults": result.faults, "killed": result.kills}
+    context = [f"{name}: {_counts(counter)}" for name, counter in more.items()]
+    return "\n     ".join([said, *result.violations, *context])
 
 
 def summary(results: Sequence[Result]) -> str:
