@@ -28,6 +28,7 @@ from seedance_dagster.defs import advancing, build, generation_run, tick  # noqa
 
 # No round cuts the power, so what waits for a disk proves nothing more.
 _IN_MEMORY = "/dev/shm"
+_LONGEST_S = 300
 
 
 @click.command()
@@ -57,7 +58,9 @@ def main(rounds: int, seed: int | None, database: str | None, side_by_side: int,
         )
         boto3.client("s3", region_name="us-east-1")  # its service model is read once, not by every worker
         assert threading.active_count() == 1, "workers are forked: no thread may be there"
-        for result in _results(plans, folder, service.environ, server, side_by_side):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # the blocks' ends stop the others
+        running = _results(plans, folder, service.environ, server, side_by_side)
+        for result in stack.enter_context(contextlib.closing(running)):
             results.append(result)
             click.echo(line(result))
             if not result.violations and not keep:
@@ -105,6 +108,8 @@ def _start(plan: Plan, folder: Path, s3_environ: dict[str, str], server: sa.URL 
     if pid == 0:
         try:
             os.setpgid(0, 0)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.alarm(_LONGEST_S)  # a forgotten one ends by itself
             run_round(plan, folder, s3_environ, server)
         finally:
             os._exit(0)
