@@ -10,6 +10,7 @@ from threading import Thread
 import dagster as dg
 
 from seedance_dagster.defs.checking import report_checks
+from seedance_dagster.defs.ending import told_to_stop
 from seedance_dagster.defs.index_writing import refreshed_indexes
 from seedance_dagster.defs.jobs import ADVANCE_LEASE
 from seedance_dagster.defs.metadata import AssetEvent
@@ -37,7 +38,10 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
             told.add(order.prompt_set)
         yield from reporter.again(order)
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "put off": 0}
-    with in_background(lambda: advance(services, owner=owner, time_box_s=_TIME_BOX_S)) as events:
+    with (
+        in_background(lambda: advance(services, owner=owner, time_box_s=_TIME_BOX_S)) as events,
+        told_to_stop(context.log),
+    ):
         for event in events:
             match event:
                 case Submitted():

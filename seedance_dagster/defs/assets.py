@@ -1,9 +1,10 @@
 """The three assets of a prompt set, in one step."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import dagster as dg
 
+from seedance_dagster.defs.ending import StepEnding
 from seedance_dagster.defs.metadata import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
 from seedance_dagster.defs.resources import (
@@ -67,19 +68,23 @@ def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
         partitions_def=partitions_def(name),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def generation(
+    def generation(  # noqa: PLR0917  Dagster hands resources in by name
         context: dg.AssetExecutionContext,
         config: GenerationConfig,
         seedance: SeedanceResource,
         video_store: VideoStoreResource,
         ledger: LedgerResource,
+        seedance_ending: dg.ResourceParam[StepEnding],
     ) -> Iterator[AssetEvent]:
-        from seedance_dagster.defs.failures import in_words
-        from seedance_dagster.defs.generation_run import GenerationRun
+        def events() -> Generator[AssetEvent, None, None]:
+            from seedance_dagster.defs.failures import in_words
+            from seedance_dagster.defs.generation_run import GenerationRun
 
-        with in_words():
-            prompt_set = source.load_set(name)
-            with open_services(context.instance, seedance, video_store, ledger) as services:
-                yield from GenerationRun(context, config, services, prompt_set).events()
+            with in_words():
+                prompt_set = source.load_set(name)
+                with open_services(context.instance, seedance, video_store, ledger) as services:
+                    yield from GenerationRun(context, config, services, prompt_set).events()
+
+        yield from seedance_ending.ended_with_run(events())
 
     return generation

@@ -10,6 +10,7 @@ import dagster as dg
 
 from seedance_dagster.defs.assets import build_set_assets
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
+from seedance_dagster.defs.ending import step_ending
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import advance_generations
@@ -70,6 +71,7 @@ def build_seedance_definitions(
             "seedance": seedance,
             "video_store": video_store,
             "ledger": ledger or LedgerResource(),
+            "seedance_ending": step_ending,
         },
         executor=dg.in_process_executor,
     )

@@ -12,6 +12,7 @@ import dagster as dg
 from seedance_dagster.api.prices import usd_to_points
 from seedance_dagster.defs.assets import GenerationConfig
 from seedance_dagster.defs.checking import report_checks
+from seedance_dagster.defs.ending import told_to_stop
 from seedance_dagster.defs.index_writing import refreshed_indexes
 from seedance_dagster.defs.metadata import AssetEvent, reasons_table
 from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, asset_key, people_tags
@@ -176,26 +177,22 @@ class GenerationRun:
         self.context.log.info(f"waiting for {len(waiting)} videos")
         ids = [order.order_id for order in waiting]
         owner = f"run {self.context.run.run_id}"
-        try:
-            with in_background(lambda: advance(self.services, owner=owner, only=ids)) as events:
-                for event in events:
-                    match event:
-                        case Submitted():
-                            yield from self._reporter.event(event)
-                        case Stored():
-                            self.missing.pop(event.order.partition, None)
-                            self.stored += 1
-                            yield from self._reporter.event(event)
-                        case Ended():
-                            self.missing[event.order.partition] = _reason(event.order)
-                        case Delayed():
-                            self.context.log.warning(event.reason)
-        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            self.context.log.warning(
-                "the run was told to stop: it waits no longer. Submitted tasks go on at the vendor and "
-                "are paid for; the sensor will collect their videos"
-            )
-            raise
+        with (
+            in_background(lambda: advance(self.services, owner=owner, only=ids)) as events,
+            told_to_stop(self.context.log),
+        ):
+            for event in events:
+                match event:
+                    case Submitted():
+                        yield from self._reporter.event(event)
+                    case Stored():
+                        self.missing.pop(event.order.partition, None)
+                        self.stored += 1
+                        yield from self._reporter.event(event)
+                    case Ended():
+                        self.missing[event.order.partition] = _reason(event.order)
+                    case Delayed():
+                        self.context.log.warning(event.reason)
 
     def _index(self) -> Iterator[AssetEvent]:
         """Bring the index in step; Dagster skips its own step behind this one, which gives no outputs."""

@@ -1,9 +1,10 @@
 """The job `advance_generations`: whatever is due, for all sets, in one run."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import dagster as dg
 
+from seedance_dagster.defs.ending import StepEnding
 from seedance_dagster.defs.metadata import AssetEvent
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -26,18 +27,23 @@ def advance_op(
     seedance: SeedanceResource,
     video_store: VideoStoreResource,
     ledger: LedgerResource,
+    seedance_ending: dg.ResourceParam[StepEnding],
 ) -> Iterator[AssetEvent]:
     """Advance everything that is due; another such run makes this one end at once."""
-    from seedance_dagster.defs.advancing import advance_events, holding
-    from seedance_dagster.defs.failures import in_words
 
-    with in_words(), open_services(context.instance, seedance, video_store, ledger) as services:
-        owner = f"run {context.run_id}"
-        with holding(services.ledger, owner) as held:
-            if not held:
-                context.log.info("another run advances the generations already; nothing to do")
-                return
-            yield from advance_events(context, services, owner)
+    def events() -> Generator[AssetEvent, None, None]:
+        from seedance_dagster.defs.advancing import advance_events, holding
+        from seedance_dagster.defs.failures import in_words
+
+        with in_words(), open_services(context.instance, seedance, video_store, ledger) as services:
+            owner = f"run {context.run_id}"
+            with holding(services.ledger, owner) as held:
+                if not held:
+                    context.log.info("another run advances the generations already; nothing to do")
+                    return
+                yield from advance_events(context, services, owner)
+
+    yield from seedance_ending.ended_with_run(events())
 
 
 @dg.job(name=ADVANCE_JOB, executor_def=dg.in_process_executor)

@@ -193,7 +193,7 @@ def test_a_run_that_is_told_to_stop_gives_its_orders_back(location, changed, mon
     assert (order.state, order.lease_owner) == (State.SUBMITTED, None)
     [run] = location.instance.get_runs(limit=1)
     said = [entry.user_message for entry in location.instance.all_logs(run.run_id)]
-    assert any("the sensor will collect their videos" in each for each in said)
+    assert any("the sensor brings their videos" in each for each in said)
     location.tell("settings", render_seconds=0)
     assert location.advance().told("videos") == [("stopped", "materialization")]
 

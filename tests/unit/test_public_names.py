@@ -64,7 +64,7 @@ def test_a_teams_own_code_location_takes_five_lines(tmp_path, monkeypatch):
     names = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
     assert names >= {"spots/prompts", "spots/tasks", "spots/videos"}
     assert defs.executor is dg.in_process_executor
-    assert set(defs.resources) == {"seedance", "video_store", "ledger"}
+    assert set(defs.resources) == {"seedance", "video_store", "ledger", "seedance_ending"}
     assert [job.name for job in defs.jobs].count("advance_generations") == 1
     assert [sensor.name for sensor in defs.sensors] == ["seedance_sensor"]
     # A team's own definitions stand beside them.

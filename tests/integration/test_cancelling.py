@@ -1,0 +1,133 @@
+"""Runs that are told to stop: they accept and wait no more, say what goes on, and leave it to the sensor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+import pytest
+from defs_support import QUIET, Location, code_location
+
+from seedance_dagster.ledger import State
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+SAID = (
+    "the run was told to stop: it accepts and waits for nothing more. Submitted tasks go on at the vendor "
+    "and are paid for, queued orders will be sent as well; the sensor brings their videos"
+)
+
+
+@pytest.fixture
+def location(s3_server, tmp_path):
+    """A code location of two prompts, of which the vendor takes one at once."""
+    prompts = {f"p{number}": f"cat {number}" for number in range(2)}
+    with code_location(tmp_path, s3_server, prompts, render_seconds=1.0, plan_limit=1) as it:
+        it.tick()
+        yield it
+
+
+def terminate(location: Location) -> None:
+    """What Dagster's launcher does: note the wish, then interrupt the run's process."""
+    [run] = location.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    location.instance.report_run_canceling(run)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@contextmanager
+def terminated_when(location: Location, ready: Callable[[], bool]) -> Iterator[None]:
+    """Terminate the run of the block as soon as something is so."""
+
+    def wait() -> None:
+        while not ready():
+            time.sleep(0.02)
+        terminate(location)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+@contextmanager
+def terminated_while_dagster_writes(location: Location, monkeypatch) -> Iterator[None]:
+    """Terminate the run of the block while Dagster writes that a task was submitted."""
+    write = dg.DagsterInstance.handle_new_event
+    terminated = []
+
+    def writing(self, event, **options):
+        told = event.dagster_event
+        if not terminated and told is not None and told.event_type_value == "ASSET_MATERIALIZATION":
+            state = told.step_materialization_data.materialization.metadata.get("seedance/state")
+            if state is not None and state.value == "submitted":
+                terminated.append(event)
+                terminate(location)
+        return write(self, event, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dg.DagsterInstance, "handle_new_event", writing)
+        yield
+    assert terminated
+
+
+def assert_nothing_is_held(location: Location) -> None:
+    with location.ledger() as ledger:
+        orders = ledger.find()
+        assert {order.lease_owner for order in orders} == {None}
+        assert State.CLAIMED not in {order.state for order in orders}
+        assert ledger.holder("advance") is None
+
+
+def assert_the_rest_is_brought(location: Location) -> None:
+    """The sensor asks for a run, and runs of its job bring every video, each paid for once."""
+    with location.ledger() as ledger:
+        for _ in range(20):
+            location.advance()
+            orders = ledger.find()
+            if {order.state for order in orders} == {State.STORED}:
+                break
+        assert [order.state for order in orders] == [State.STORED] * 2
+    books = location.books()
+    assert (books["tasks"], books["most_accepts_of_one_prompt"]) == (2, 1)
+    assert all(location.history("videos", f"p{number}") for number in range(2))
+
+
+def status(location: Location, done) -> dg.DagsterRunStatus:
+    return location.instance.get_run_by_id(done.result.run_id).status
+
+
+def test_a_waiting_run_that_is_told_to_stop(location):
+    """Interrupted while it waits: said, everything given back, and brought home by the sensor's job."""
+    with terminated_when(location, lambda: location.books()["tasks"] == 1):
+        done = location.run("p0", "p1")
+    assert status(location, done) is dg.DagsterRunStatus.CANCELED
+    assert SAID in done.log
+    assert location.books()["tasks"] == 1
+    assert_nothing_is_held(location)
+    assert_the_rest_is_brought(location)
+
+
+def test_a_run_that_is_told_to_stop_while_dagster_writes(location, monkeypatch):
+    """Dagster never comes back to the step; its work ends with the run all the same."""
+    with terminated_while_dagster_writes(location, monkeypatch):
+        done = location.run("p0", "p1")
+    assert status(location, done) is dg.DagsterRunStatus.CANCELED
+    assert SAID in done.log
+    assert_nothing_is_held(location)
+    assert_the_rest_is_brought(location)
+
+
+def test_the_sensor_s_job_that_is_told_to_stop(location, monkeypatch):
+    """It gives back its lease too, so that the next run can start at once."""
+    assert location.run("p0", "p1", assets=("tasks",)).ok
+    with terminated_while_dagster_writes(location, monkeypatch):
+        done = location.advance()
+    assert status(location, done) is dg.DagsterRunStatus.CANCELED
+    assert SAID in done.log
+    assert_nothing_is_held(location)
+    assert_the_rest_is_brought(location)
