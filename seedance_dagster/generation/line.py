@@ -48,6 +48,7 @@ class Line:
         self._wake = asyncio.Event()
         self._busy = 0
         self._in_hand: set[int] = set()
+        self._in_vain = False  # the ledger was not there at the last look
         self.idle = False
 
     def wake(self) -> None:
@@ -78,8 +79,11 @@ class Line:
         try:
             taken = await self._station.take(room, self._only())
         except LedgerUnavailableError as error:
-            _log.warning("%s; looking again soon", error)
+            if not self._in_vain:
+                _log.warning("%s; looking again soon", error)
+            self._in_vain = True
             return []
+        self._in_vain = False
         # A worker whose lease had run out may be given what it still works on.
         return [order for order in taken if order.order_id not in self._in_hand]
 

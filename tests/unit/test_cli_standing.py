@@ -181,6 +181,26 @@ def test_a_lost_reply_is_a_problem(ledger: Ledger, clock: Clock) -> None:
     )
 
 
+def test_an_older_order_of_an_edited_prompt_is_a_problem_while_it_is_stuck(ledger: Ledger) -> None:
+    """Its money may be spent, whatever was ordered since."""
+    accept(ledger, "a")
+    ledger.hold("w", "w", seconds=60)
+    [claimed] = ledger.claim("w", limit=1, max_in_flight=None)
+    ledger.uncertain(claimed, actor="w", reason="the reply was lost")
+    edited = NewOrder(
+        prompt_set="cats",
+        partition="a",
+        fingerprint="e" * 64,
+        request={"task_type": "seedance-2-fast"},
+        estimated_points=1,
+        price_table="t",
+        price_formula="f",
+    )
+    ledger.accept([edited], Asking(cause="again", run_id="r2"))
+    [problem] = read_standing(ledger, now=NOON).problems
+    assert "(order 1)" in problem
+
+
 def test_missing_credits_are_a_problem_and_a_full_plan_is_not(ledger: Ledger, clock: Clock) -> None:
     """Only a pause that somebody must end is a problem; each is told."""
     later = clock.now + timedelta(minutes=1)
