@@ -1,0 +1,32 @@
+"""Orders in a ledger, accepted and submitted by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from seedance_dagster.ledger import Asking
+
+ASKING = Asking(cause="c", run_id="r")
+SQLITE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+"""For what does not depend on the kind of database."""
+
+
+def accept_orders(ledger, new_order, *partitions: str, **fields: object):
+    """Accepts orders for some partitions and gives them back."""
+    answers = ledger.accept([new_order(name, **fields) for name in partitions], ASKING)
+    return [order for order, _ in answers]
+
+
+def submit_orders(ledger, new_order, clock, *partitions: str, **fields: object):
+    """Accepts, claims and submits orders for some partitions."""
+    accept_orders(ledger, new_order, *partitions, **fields)
+    claimed = ledger.claim("w", limit=len(partitions), max_in_flight=None)
+    return [
+        ledger.submitted(
+            order,
+            actor="w",
+            due_at=clock(),
+            task={"task_id": f"t-{order.partition}", "points_held": 4},
+        )
+        for order in claimed
+    ]
