@@ -1,4 +1,4 @@
-"""Orders brought to any state by hand, for what is read from a ledger."""
+"""Orders brought to any state by hand, and what is read of them from a ledger."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from typing import Any
 
 from seedance_dagster.ledger import Asking, Ledger, NewOrder, Order, Outcome, State
 from seedance_dagster.store.keys import object_keys
+from seedance_dagster.trace.chain import read_rows, trace_of
+from seedance_dagster.trace.models import OrderTrace, PartitionTrace, Trace
+from seedance_dagster.trace.origin import find_origin
 
 POINTS = 4_000_000
 SECRET = "X-Amz-Signature=5ec2e7"
 """Stands in every URL that a test's order holds; nothing may show it."""
+FOLDER = f"s3://videos/seedance/spots/cat/{'a' * 12}-a1"
+"""Where the files of the first stored order of a test are."""
 
 
 def new_order(partition: str = "cat", **fields: Any) -> NewOrder:
@@ -138,3 +143,18 @@ class Desk:
         done = self.ledger.stored(order, actor="w", artifacts=artifacts)
         self.ledger.mark_reported({done.order_id: "stored"})
         return done
+
+
+def trace(ledger, given, *, bucket="videos", sizes=None) -> Trace:
+    found = find_origin(ledger, str(given), bucket=bucket)
+    rows = read_rows(ledger, found)
+    return trace_of(found, rows, uri=lambda key: f"s3://{bucket}/{key}", sizes=sizes or {})
+
+
+def one(found: Trace) -> PartitionTrace:
+    [partition] = found.partitions
+    return partition
+
+
+def orders(found: Trace) -> list[OrderTrace]:
+    return [order for request in one(found).requests for order in request.orders]
