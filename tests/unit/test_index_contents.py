@@ -1,0 +1,118 @@
+"""A set's index: which videos it lists, and in which form."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import date
+from functools import partial
+
+import pyarrow.parquet as pq
+import pytest
+from index_support import Bucket, end_order
+from ledger_support import SQLITE
+
+from seedance_dagster.ledger import State
+from seedance_dagster.store.index import COLUMNS, index_row, to_jsonl, to_parquet
+
+
+@pytest.fixture
+def ordered(ledger, new_order, clock):
+    return partial(end_order, ledger, new_order, clock)
+
+
+def shown(ledger) -> list[tuple[str, int]]:
+    return [(order.partition, order.attempt) for order in ledger.shown("spots")]
+
+
+def io_of(content: bytes | None) -> io.BytesIO:
+    assert content is not None
+    return io.BytesIO(content)
+
+
+def test_each_partition_shows_its_newest_video(ledger, ordered):
+    """In the order of the first orders, whatever became of them; what has no video is left out."""
+    ordered("bad", State.REJECTED)
+    ordered("cat")
+    ordered("dog", None)
+    ordered("elk", prompt_set="other")
+    ordered("cat")
+    ordered("cat", State.FAILED)
+    ordered("bad")
+    assert shown(ledger) == [("bad", 2), ("cat", 2)]
+
+
+def test_what_the_file_asks_for_now_is_shown_before_what_is_newer(ledger, ordered):
+    """An edit that was taken back shows the first video again."""
+    ordered("cat", fingerprint="first")
+    ordered("cat", fingerprint="edited")
+    assert [order.fingerprint for order in ledger.shown("spots")] == ["edited"]
+    before = ledger.dataset_stamp("spots")
+    ledger.note_prompts_reported("spots", {"cat": "first"})
+    assert [order.fingerprint for order in ledger.shown("spots")] == ["first"]
+    assert ledger.dataset_stamp("spots") != before
+
+
+def test_spend_by_day_counts_everything_that_was_charged(ledger, ordered, clock):
+    """Penalties and earlier attempts too, on the UTC day of the order."""
+    ordered("cat", charged=4_000_000)
+    ordered("cat", charged=5_000_000)
+    clock.forward(hours=6)
+    ordered("bad", State.REJECTED, charged=40_000)
+    ordered("free", State.FAILED, charged=0)
+    ordered("untold", charged=None)
+    spend = [(each.day, each.orders, each.points) for each in ledger.spend_by_day("spots")]
+    assert spend == [(date(2026, 4, 6), 2, 9_000_000), (date(2026, 4, 7), 1, 40_000)]
+
+
+def test_the_stamp_changes_with_what_the_index_is_made_from(ledger, ordered):
+    """A new video and a penalty change it; queued orders and other sets do not."""
+    stamps = [ledger.dataset_stamp("spots")]
+    ordered("cat")
+    stamps.append(ledger.dataset_stamp("spots"))
+    ordered("bad", State.REJECTED)
+    stamps.append(ledger.dataset_stamp("spots"))
+    assert len(set(stamps)) == 3
+    ordered("dog", None)
+    ordered("elk", prompt_set="other")
+    assert ledger.dataset_stamp("spots") == stamps[-1]
+
+
+@SQLITE
+def test_a_row_says_all_that_a_dataset_needs(ordered):
+    """Parameters from the request, measures from the file, no signature; unknown is null."""
+    request = {
+        "task_type": "seedance-2",
+        "prompt": "ein Kätzchen",
+        "mode": "omni_reference",
+        "duration": 4,
+        "image_urls": ["https://me:s3cret@x.example.com/a.png?sig=s3cret"],
+    }
+    tags = {"campaign": "spring", "from": "https://x.example.com/v?token=s3cret"}
+    order = ordered(request=request, tags=tags, charged=3_200_000)
+    row = index_row(order, Bucket().uri)
+    assert list(row) == [column.name for column in COLUMNS]
+    assert row["duration"] == row["duration_s"] == 4
+    assert row["image_urls"] == ["https://x.example.com/a.png"]
+    assert row["video_urls"] == []
+    assert row["tags"] == {"campaign": "spring", "from": "https://x.example.com/v"}
+    assert (row["cost_usd"], row["points_charged"], row["audio"]) == (0.32, 3_200_000, None)
+    assert row["uri"] == f"s3://videos/{order.video_key}"
+    line = to_jsonl([row])
+    assert "ein Kätzchen".encode() in line
+    assert b"s3cret" not in line
+    assert json.loads(line)["stored_at"] == order.stored_at.isoformat().replace("+00:00", "Z")
+
+
+@SQLITE
+def test_jsonl_and_parquet_hold_the_same(ordered):
+    """Row by row and column by column, with types; the same rows give the same bytes."""
+    rows = [index_row(ordered("cat", tags={"a": "b"}), str), index_row(ordered("dog", charged=None), str)]
+    table = pq.read_table(io_of(to_parquet(rows)))
+    assert table.column_names == [column.name for column in COLUMNS]
+    assert table.to_pylist(maps_as_pydicts="strict") == rows
+    assert str(table.schema.field("stored_at").type) == "timestamp[us, tz=UTC]"
+    assert str(table.schema.field("points_charged").type) == "int64"
+    assert (to_jsonl(rows), to_parquet(rows)) == (to_jsonl(rows), to_parquet(rows))
+    assert to_jsonl([]) == b""
+    assert pq.read_table(io_of(to_parquet([]))).num_rows == 0

@@ -1,0 +1,169 @@
+"""Writing a set's index: only when something changed, and no older one overwrites a newer."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+from index_support import JSONL, PARQUET, Bucket, end_order
+from ledger_support import SQLITE
+
+from seedance_dagster.defs.index_writing import refreshed_indexes
+from seedance_dagster.generation import indexing
+from seedance_dagster.generation.indexing import IndexingError, refresh_index, sets_with_videos
+from seedance_dagster.generation.services import Services
+from seedance_dagster.store.index import index_row, to_jsonl
+from seedance_dagster.store.s3 import StoreError
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket()
+
+
+@pytest.fixture
+def services(ledger, bucket, clock) -> Services:
+    def nobody():
+        raise AssertionError("an index needs no vendor")
+
+    return Services(ledger=ledger, open_client=nobody, store=bucket, clock=clock)
+
+
+@pytest.fixture
+def ordered(ledger, new_order, clock):
+    return partial(end_order, ledger, new_order, clock)
+
+
+@SQLITE
+def test_an_index_is_written_only_when_something_changed(services, bucket, ordered):
+    """Unchanged, it costs no request; by force it is written all the same, with the same bytes."""
+    order = ordered("cat", charged=4_000_000)
+    written = refresh_index(services, "spots", owner="a")
+    assert (written.key, written.parquet_key, written.videos) == (JSONL, PARQUET, 1)
+    assert (written.videos_points, sum(day.points for day in written.spend)) == (4_000_000, 4_000_000)
+    assert bucket.objects[JSONL] == to_jsonl([index_row(order, bucket.uri)])
+    assert refresh_index(services, "spots", owner="a") is None
+    assert bucket.puts == 2
+    assert refresh_index(services, "spots", owner="a", force=True).sha256 == written.sha256
+    ordered("dog")
+    assert refresh_index(services, "spots", owner="a").videos == 2
+    assert bucket.listed() == ["cat", "dog"]
+    assert sets_with_videos(services) == ["spots"]
+
+
+@SQLITE
+def test_another_place_gets_an_index_of_its_own(services, bucket, ordered):
+    """When videos go to another bucket, the index is written there."""
+    ordered()
+    refresh_index(services, "spots", owner="a")
+    bucket.bucket = "elsewhere"
+    assert refresh_index(services, "spots", owner="a") is not None
+    assert b"s3://elsewhere/" in bucket.objects[JSONL]
+
+
+@SQLITE
+def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, bucket, ordered, monkeypatch):
+    """Without pyarrow none is written, and one that is there does not stay behind."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    ordered()
+    assert refresh_index(services, "spots", owner="a").parquet_key is None
+    assert list(bucket.objects) == [JSONL]
+    bucket.objects[PARQUET] = b"older"
+    refresh_index(services, "spots", owner="a", force=True)
+    assert bucket.objects[PARQUET] == b""
+
+
+def test_writers_that_finish_together_leave_all_their_videos(services, bucket, ordered, monkeypatch):
+    """Each of eight brings a video and refreshes; whoever comes last, the index lists all of them."""
+    monkeypatch.setattr(indexing, "_WAIT_S", 0.002)
+    monkeypatch.setattr(indexing, "_TRIES", 10_000)
+    names = [f"p{number}" for number in range(8)]
+    for name in names:
+        ordered(name, None)
+    orders = services.ledger.claim("w", limit=8, max_in_flight=None)
+
+    def work(order) -> None:
+        task = {"task_id": order.partition}
+        moved = services.ledger.submitted(order, actor="w", due_at=services.clock(), task=task)
+        moved = services.ledger.succeeded(moved, actor="w", task={})
+        services.ledger.stored(moved, actor="w", artifacts={"sha256": order.partition, "video_key": "v"})
+        refresh_index(services, "spots", owner=order.partition)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, orders))
+    assert bucket.listed() == names
+    assert refresh_index(services, "spots", owner="late") is None
+
+
+@SQLITE
+def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, bucket, ordered, clock):
+    """Its lease ran out, another wrote a newer index, then its own older bytes arrive: it writes again."""
+    ordered("cat")
+
+    def stand_still(key: str) -> None:
+        if key == JSONL:
+            bucket.before_put = lambda _: None
+            clock.forward(seconds=31)
+            ordered("dog")
+            assert refresh_index(services, "spots", owner="b").videos == 2
+
+    bucket.before_put = stand_still
+    assert refresh_index(services, "spots", owner="a").videos == 2
+    assert bucket.listed() == ["cat", "dog"]
+
+
+@SQLITE
+def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
+    services, bucket, ordered, clock, monkeypatch
+):
+    """The other had written and not yet noted it when the older bytes arrived."""
+    ordered("cat")
+    ledger = services.ledger
+
+    def stand_still(key: str) -> None:
+        if key == JSONL:
+            bucket.before_put = lambda _: None
+            clock.forward(seconds=31)
+            ordered("dog")
+            ledger.hold("index spots", "b", seconds=30)
+
+    def the_other_ends(_seconds: float) -> None:
+        assert bucket.listed() == ["cat"]
+        ledger.learn({"index spots": indexing._stamp(services, "spots")})
+        ledger.drop("index spots", "b")
+
+    monkeypatch.setattr(indexing.time, "sleep", the_other_ends)
+    bucket.before_put = stand_still
+    assert refresh_index(services, "spots", owner="a").videos == 2
+    assert bucket.listed() == ["cat", "dog"]
+
+
+@SQLITE
+def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, ordered, monkeypatch):
+    """Who holds it is named."""
+    monkeypatch.setattr(indexing, "_TRIES", 2)
+    monkeypatch.setattr(indexing, "_WAIT_S", 0)
+    ordered()
+    services.ledger.hold("index spots", "run 7", seconds=60)
+    with pytest.raises(IndexingError, match="the index of spots is being written by run 7"):
+        refresh_index(services, "spots", owner="a")
+
+
+@SQLITE
+def test_an_index_that_cannot_be_written_is_a_warning(services, bucket, ordered):
+    """The run that brought the video has done its work; the next one tries again."""
+    ordered()
+
+    def refuse(_key: str) -> None:
+        raise StoreError("no space")
+
+    bucket.before_put = refuse
+    said: list[str] = []
+    context = SimpleNamespace(run=SimpleNamespace(run_id="r"), log=SimpleNamespace(warning=said.append))
+    assert list(refreshed_indexes(context, services, ["spots"], changed=["spots"])) == []
+    assert said == ["spots/index was not brought up to date, the next run tries again: no space"]
+    bucket.before_put = lambda _: None
+    assert refresh_index(services, "spots", owner="next") is not None
