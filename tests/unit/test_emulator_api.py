@@ -3,52 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
-
-from seedance_dagster.emulator.app import create_app
-from seedance_dagster.emulator.settings import EmulatorSettings
-
-KEY = {"X-API-Key": "emulator-key"}
-START = datetime(2026, 4, 5, 13, 33, 26, 103466, tzinfo=UTC)
-
-
-class Service:
-    """An emulator without a network, plus its clock."""
-
-    def __init__(self, **settings):
-        self.time = START
-        plain = {"jitter": 0, "queue_seconds": 1, "render_seconds": 10}
-        self.app = create_app(EmulatorSettings(**{**plain, **settings}), clock=lambda: self.time)
-        transport = httpx.ASGITransport(self.app, client=("127.0.0.1", 1))
-        self.client = httpx.AsyncClient(transport=transport, base_url="http://api.test", headers=KEY)
-
-    def wait(self, seconds):
-        self.time += timedelta(seconds=seconds)
-
-    async def post(self, prompt="A cat", **given):
-        request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9", **given}
-        body = {"model": "seedance", "task_type": "seedance-2-fast", "input": request}
-        return await self.client.post("/api/v1/task", json=body)
-
-    async def make(self, prompt="A cat", **given):
-        return (await self.post(prompt, **given)).json()["data"]["task_id"]
-
-    async def get(self, task_id):
-        return (await self.client.get(f"/api/v1/task/{task_id}")).json()["data"]
-
-    async def set(self, **settings):
-        assert (await self.client.post("/emulator/settings", json=settings)).status_code == 200
+from emulator_support import START, running_service
 
 
 @pytest.fixture
 async def service(request):
-    made = Service(**getattr(request, "param", {}))
-    yield made
-    await made.client.aclose()
-    made.app.state.emulator.close()
+    async with running_service(**getattr(request, "param", {})) as made:
+        yield made
 
 
 async def test_reply_is_that_of_the_page(service):
@@ -259,59 +222,3 @@ async def test_history_refuses_bad_parameters(service, query):
     reply = await service.client.get("/api/open/tasks/histories", params=query)
     assert reply.status_code == 400
     assert next(iter(query)) in reply.json()["message"]
-
-
-async def test_books_tell_everything(service):
-    """The books have each task with its request and money, each prompt's counts, and totals that add up."""
-    task_id = await service.make("One")
-    await service.make("One [fault:moderation]")
-    body = {
-        "model": "seedance",
-        "task_type": "seedance-2",
-        "input": {"prompt": "One", "mode": "text_to_video"},
-    }
-    behind = (await service.client.post("/emulator/tasks", json=body)).json()["task_id"]
-    await service.client.post("/emulator/charge", json={"task_id": task_id, "points": 5})
-    service.wait(60)
-    books = (await service.client.get("/emulator/books")).json()
-    tasks = {entry["task_id"]: entry for entry in books["tasks"]}
-    assert tasks[task_id]["points_charged"] == 5
-    assert tasks[task_id]["request"]["input"]["prompt"] == "One"
-    assert (tasks[behind]["source"], tasks[behind]["points_charged"]) == ("behind-the-back", 5_000_000)
-    assert books["prompts"]["One"] == {"posts": 1, "accepted": 2}
-    totals = (await service.client.get("/emulator/books/summary")).json()
-    assert totals == books["summary"]
-    assert totals["balanced"]
-    assert (totals["tasks"], totals["states"]) == (3, {"completed": 2, "failed": 1})
-    assert totals["points_charged"] + totals["points_penalty"] == 5 + 5_000_000 + 40_000
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "told"),
-    [
-        ("settings", {"colour": 1}, "cannot set colour"),
-        ("settings", {"api_key": "x"}, "these can be set: account_shape"),
-        ("settings", {"jitter": 2}, "jitter"),
-        ("settings", [], "JSON object"),
-        ("faults", {"nope": 0.1}, "there is no fault 'nope'; known are 500-before"),
-        ("faults", {"hang": 2}, "from 0 to 1"),
-        ("outage", {"seconds": "x"}, "seconds"),
-        ("outage", {"seconds": 5, "kind": "fire"}, "500, html-502"),
-        ("outage", {"seconds": 5, "scope": "moon"}, "api, post"),
-        ("outage", {"minutes": 5}, "unknown field minutes"),
-        ("charge", {"task_id": "x", "points": 1}, "task not found"),
-        ("charge", {"points": -1}, "points must be"),
-        ("tasks", {}, "model"),
-    ],
-)
-async def test_bad_commands_are_told(service, path, body, told):
-    """A command that cannot be done says what is wrong and what is allowed."""
-    reply = await service.client.post(f"/emulator/{path}", json=body)
-    assert reply.status_code in {400, 404}
-    assert told in reply.json()["error"]
-
-
-async def test_settings_never_show_the_key(service):
-    """The key is not in the settings that are shown."""
-    assert "emulator-key" not in (await service.client.get("/emulator/settings")).text
-    assert "emulator-key" not in repr(EmulatorSettings())

@@ -1,0 +1,52 @@
+"""An emulated vendor, called in process with a clock that is moved by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from seedance_dagster.emulator.app import create_app
+from seedance_dagster.emulator.settings import EmulatorSettings
+
+KEY = {"X-API-Key": "emulator-key"}
+START = datetime(2026, 4, 5, 13, 33, 26, 103466, tzinfo=UTC)
+
+
+class Service:
+    """An emulator without a network, plus its clock."""
+
+    def __init__(self, **settings):
+        self.time = START
+        plain = {"jitter": 0, "queue_seconds": 1, "render_seconds": 10}
+        self.app = create_app(EmulatorSettings(**{**plain, **settings}), clock=lambda: self.time)
+        transport = httpx.ASGITransport(self.app, client=("127.0.0.1", 1))
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://api.test", headers=KEY)
+
+    def wait(self, seconds):
+        self.time += timedelta(seconds=seconds)
+
+    async def post(self, prompt="A cat", **given):
+        request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9", **given}
+        body = {"model": "seedance", "task_type": "seedance-2-fast", "input": request}
+        return await self.client.post("/api/v1/task", json=body)
+
+    async def make(self, prompt="A cat", **given):
+        return (await self.post(prompt, **given)).json()["data"]["task_id"]
+
+    async def get(self, task_id):
+        return (await self.client.get(f"/api/v1/task/{task_id}")).json()["data"]
+
+    async def set(self, **settings):
+        assert (await self.client.post("/emulator/settings", json=settings)).status_code == 200
+
+
+@asynccontextmanager
+async def running_service(**settings) -> AsyncIterator[Service]:
+    """A service for as long as the block runs."""
+    made = Service(**settings)
+    yield made
+    await made.client.aclose()
+    made.app.state.emulator.close()
