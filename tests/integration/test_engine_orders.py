@@ -7,34 +7,14 @@ import json
 
 import httpx
 import pytest
-from conftest import open_store, prompt_set
+from engine_support import assert_paid_once, states
 
-from seedance_dagster.api import AuthenticationError
-from seedance_dagster.generation.accept import AcceptError, AcceptOptions, quote
-from seedance_dagster.generation.collect import Collector
 from seedance_dagster.generation.engine import advance, poll_due
 from seedance_dagster.generation.events import Delayed, Ended, Outcome, Stored, Submitted
-from seedance_dagster.ledger import LedgerUnavailableError
 from seedance_dagster.ledger.order import State
 from seedance_dagster.media import probe
 
 pytestmark = pytest.mark.integration
-
-
-def states(it) -> dict[str, State]:
-    return {name: order.state for name, order in it.services.ledger.latest("spots").items()}
-
-
-def assert_paid_once(it, count: int) -> None:
-    books = it.books()
-    assert {prompt: entry["accepted"] for prompt, entry in books["prompts"].items()} == dict.fromkeys(
-        books["prompts"], 1
-    )
-    assert len(books["prompts"]) == count
-    assert books["summary"]["balanced"]
-    assert books["summary"]["key_leaks"] == 0
-    charged = sum(order.points_charged or 0 for order in it.services.ledger.find())
-    assert charged == books["summary"]["points_charged"]
 
 
 def with_faults(*faults: str) -> list[str]:
@@ -69,21 +49,6 @@ def test_orders_become_videos_and_the_books_agree(plant, tmp_path):
         assert head.content_type == "video/mp4"
         assert head.metadata["seedance-task-id"] == order.task_id
         assert store.get_bytes(order.poster_key).startswith(b"\xff\xd8")
-
-
-def test_asking_again_costs_nothing(plant):
-    """What is stored is reused, by the same cause even when told to regenerate; another cause pays again."""
-    with plant() as it:
-        it.run(it.accept("a cat", cause="one", regenerate=True))
-        assert [each.outcome for each in it.accept("a cat", cause="two")] == [Outcome.REUSED]
-        again = it.accept("a cat", cause="one", regenerate=True)
-        assert [each.outcome for each in again] == [Outcome.REUSED]
-        assert_paid_once(it, 1)
-        more = it.accept("a cat", cause="three", regenerate=True)
-        assert [each.outcome for each in more] == [Outcome.ACCEPTED]
-        it.run(more)
-        assert it.books()["prompts"]["a cat"]["accepted"] == 2
-        assert it.services.ledger.latest("spots")["p0"].attempt == 2
 
 
 def test_a_task_whose_reply_is_lost_is_found_and_not_paid_twice(plant):
@@ -230,85 +195,6 @@ def test_troubled_polls_end_well(plant):
         assert_paid_once(it, 7)
 
 
-def test_nothing_is_accepted_that_could_not_be_stored(plant, s3_server):
-    """A missing bucket, no bucket, a wrong key: refused in words before anything is queued."""
-    with plant() as it:
-        for bucket, words in (("", "SEEDANCE_S3_BUCKET"), ("no-such-bucket", "does not exist")):
-            object.__setattr__(it.services, "store", open_store(s3_server, bucket, "x"))
-            with pytest.raises(AcceptError, match=words):
-                it.accept("a cat")
-        assert it.services.ledger.find() == []
-        assert it.books()["summary"]["tasks"] == 0
-
-
-def test_a_wrong_key_is_refused_before_anything_is_queued(plant):
-    """A key that the vendor refuses costs no order."""
-    with plant(api_key="another") as it:
-        with pytest.raises(AcceptError, match="GOAPI_API_KEY"):
-            it.accept("a cat")
-        assert it.services.ledger.find() == []
-
-
-def test_a_quote_sends_nothing(plant):
-    """A quote names price and outcome and leaves no trace."""
-    with plant() as it:
-        partitions = list(prompt_set("a cat", "a dog").partitions.values())
-        [cat, dog] = quote(it.services, partitions, prompt_set="spots")
-        assert (cat.outcome, dog.outcome) == (Outcome.ACCEPTED, Outcome.ACCEPTED)
-        assert cat.estimate.points > 0
-        assert it.services.ledger.find() == []
-        with pytest.raises(AcceptError, match="the first 1 would fit"):
-            it.accept("a cat", "a dog", max_cost_points=cat.estimate.points)
-        assert AcceptOptions().max_cost_points is None
-
-
-def test_two_workers_on_one_ledger_order_once(plant):
-    """Two engines at the same work: every order is submitted and stored by one of them, and both end."""
-    with plant() as it:
-        accepted = it.accept(*(f"prompt {number}" for number in range(8)))
-        ids = [each.order.order_id for each in accepted]
-
-        async def work(owner: str) -> list[object]:
-            return [event async for event in advance(it.services, owner=owner, only=ids)]
-
-        async def both() -> list[list[object]]:
-            return list(await asyncio.gather(work("one"), work("two")))
-
-        told = asyncio.run(both())
-        assert [sum(isinstance(event, Stored) for event in events) for events in told] == [8, 8]
-        assert_paid_once(it, 8)
-
-
-def test_a_stopped_worker_gives_everything_back(plant):
-    """Closing the events in the middle releases the orders, and another worker finishes them."""
-    with plant(render_seconds=0.3) as it:
-        accepted = it.accept(*(f"prompt {number}" for number in range(6)))
-
-        async def begin() -> None:
-            events = advance(it.services, owner="one", only=[each.order.order_id for each in accepted])
-            async for _ in events:
-                break
-            await events.aclose()
-
-        asyncio.run(begin())
-        assert {order.lease_owner for order in it.services.ledger.find()} == {None}
-        it.run(accepted, owner="two")
-        assert set(states(it).values()) == {State.STORED}
-        assert_paid_once(it, 6)
-
-
-def test_a_time_box_ends_the_work(plant):
-    """An engine whose time is over takes nothing new and leaves the rest due."""
-    with plant() as it:
-        it.accept("a cat")
-
-        async def nothing() -> list[object]:
-            return [event async for event in advance(it.services, owner="w", time_box_s=-1)]
-
-        assert asyncio.run(nothing()) == []
-        assert set(states(it).values()) == {State.QUEUED}
-
-
 def test_a_request_that_the_vendor_refuses_ends(plant):
     """A request refused as invalid ends with the vendor's words and costs nothing."""
     with plant() as it:
@@ -318,64 +204,3 @@ def test_a_request_that_the_vendor_refuses_ends(plant):
         assert event.order.state is State.FAILED
         assert event.order.error_class == "invalid"
         assert httpx.get(f"{it.emulator.url}/emulator/books/summary", trust_env=False).json()["tasks"] == 0
-
-
-def test_a_ledger_that_is_gone_for_a_while_loses_nothing(plant, monkeypatch):
-    """Whichever write fails, the run goes on when the ledger is back: all is stored, paid once."""
-    failures = {"surely_claimed": 2, "submitted": 12, "polled": 1, "succeeded": 2, "stored": 2}
-    left = dict(failures)
-
-    def failing(write, works):
-        def call(*args, **kwargs):
-            if left[write]:
-                left[write] -= 1
-                raise LedgerUnavailableError("the ledger is locked")
-            return works(*args, **kwargs)
-
-        return call
-
-    with plant() as it:
-        # A link that comes late makes sure that a poll is noted.
-        accepted = it.accept("a cat [fault:late-url*3]", "a dog [fault:late-url*3]")
-        for write in failures:
-            monkeypatch.setattr(it.services.ledger, write, failing(write, getattr(it.services.ledger, write)))
-        events = it.run(accepted)
-        assert left == dict.fromkeys(failures, 0)
-        assert sum(isinstance(event, Stored) for event in events) == 2
-        assert_paid_once(it, 2)
-
-
-def test_a_surprise_with_one_order_does_not_stop_the_others(plant, monkeypatch):
-    """An unexpected error is told with its order, which a waiting run gives up; the next goes on with it."""
-    handle = Collector.handle
-
-    async def surprised(self, order):
-        if order.partition == "p0":
-            raise RuntimeError("canary of a signed link")
-        await handle(self, order)
-
-    with plant() as it:
-        accepted = it.accept("a cat", "a dog")
-        with monkeypatch.context() as patch:
-            patch.setattr(Collector, "handle", surprised)
-            events = it.run(accepted)
-        assert [event.order.partition for event in events if isinstance(event, Stored)] == ["p1"]
-        assert "p0: internal error: RuntimeError" in [e.reason for e in events if isinstance(e, Delayed)]
-        assert it.services.ledger.latest("spots")["p0"].lease_owner is None
-        it.run(accepted, owner="next")
-        assert set(states(it).values()) == {State.STORED}
-        assert_paid_once(it, 2)
-
-
-def test_a_run_s_error_reaches_its_caller(plant):
-    """What ends the engine itself, such as a missing key, is raised where its events are read."""
-    with plant() as it:
-        accepted = it.accept("a cat")
-
-        def no_key():
-            raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
-
-        object.__setattr__(it.services, "open_client", no_key)
-        with pytest.raises(AuthenticationError, match="GOAPI_API_KEY"):
-            it.run(accepted)
-        assert set(states(it).values()) == {State.QUEUED}

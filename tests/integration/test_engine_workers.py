@@ -1,0 +1,125 @@
+"""Workers of the engine over real HTTP: side by side, stopped, in trouble; each order is paid once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from engine_support import assert_paid_once, states
+
+from seedance_dagster.api import AuthenticationError
+from seedance_dagster.generation.collect import Collector
+from seedance_dagster.generation.engine import advance
+from seedance_dagster.generation.events import Delayed, Stored
+from seedance_dagster.ledger import LedgerUnavailableError
+from seedance_dagster.ledger.order import State
+
+pytestmark = pytest.mark.integration
+
+
+def test_two_workers_on_one_ledger_order_once(plant):
+    """Two engines at the same work: every order is submitted and stored by one of them, and both end."""
+    with plant() as it:
+        accepted = it.accept(*(f"prompt {number}" for number in range(8)))
+        ids = [each.order.order_id for each in accepted]
+
+        async def work(owner: str) -> list[object]:
+            return [event async for event in advance(it.services, owner=owner, only=ids)]
+
+        async def both() -> list[list[object]]:
+            return list(await asyncio.gather(work("one"), work("two")))
+
+        told = asyncio.run(both())
+        assert [sum(isinstance(event, Stored) for event in events) for events in told] == [8, 8]
+        assert_paid_once(it, 8)
+
+
+def test_a_stopped_worker_gives_everything_back(plant):
+    """Closing the events in the middle releases the orders, and another worker finishes them."""
+    with plant(render_seconds=0.3) as it:
+        accepted = it.accept(*(f"prompt {number}" for number in range(6)))
+
+        async def begin() -> None:
+            events = advance(it.services, owner="one", only=[each.order.order_id for each in accepted])
+            async for _ in events:
+                break
+            await events.aclose()
+
+        asyncio.run(begin())
+        assert {order.lease_owner for order in it.services.ledger.find()} == {None}
+        it.run(accepted, owner="two")
+        assert set(states(it).values()) == {State.STORED}
+        assert_paid_once(it, 6)
+
+
+def test_a_time_box_ends_the_work(plant):
+    """An engine whose time is over takes nothing new and leaves the rest due."""
+    with plant() as it:
+        it.accept("a cat")
+
+        async def nothing() -> list[object]:
+            return [event async for event in advance(it.services, owner="w", time_box_s=-1)]
+
+        assert asyncio.run(nothing()) == []
+        assert set(states(it).values()) == {State.QUEUED}
+
+
+def test_a_ledger_that_is_gone_for_a_while_loses_nothing(plant, monkeypatch):
+    """Whichever write fails, the run goes on when the ledger is back: all is stored, paid once."""
+    failures = {"surely_claimed": 2, "submitted": 12, "polled": 1, "succeeded": 2, "stored": 2}
+    left = dict(failures)
+
+    def failing(write, works):
+        def call(*args, **kwargs):
+            if left[write]:
+                left[write] -= 1
+                raise LedgerUnavailableError("the ledger is locked")
+            return works(*args, **kwargs)
+
+        return call
+
+    with plant() as it:
+        # A link that comes late makes sure that a poll is noted.
+        accepted = it.accept("a cat [fault:late-url*3]", "a dog [fault:late-url*3]")
+        for write in failures:
+            monkeypatch.setattr(it.services.ledger, write, failing(write, getattr(it.services.ledger, write)))
+        events = it.run(accepted)
+        assert left == dict.fromkeys(failures, 0)
+        assert sum(isinstance(event, Stored) for event in events) == 2
+        assert_paid_once(it, 2)
+
+
+def test_a_surprise_with_one_order_does_not_stop_the_others(plant, monkeypatch):
+    """An unexpected error is told with its order, which a waiting run gives up; the next goes on with it."""
+    handle = Collector.handle
+
+    async def surprised(self, order):
+        if order.partition == "p0":
+            raise RuntimeError("canary of a signed link")
+        await handle(self, order)
+
+    with plant() as it:
+        accepted = it.accept("a cat", "a dog")
+        with monkeypatch.context() as patch:
+            patch.setattr(Collector, "handle", surprised)
+            events = it.run(accepted)
+        assert [event.order.partition for event in events if isinstance(event, Stored)] == ["p1"]
+        assert "p0: internal error: RuntimeError" in [e.reason for e in events if isinstance(e, Delayed)]
+        assert it.services.ledger.latest("spots")["p0"].lease_owner is None
+        it.run(accepted, owner="next")
+        assert set(states(it).values()) == {State.STORED}
+        assert_paid_once(it, 2)
+
+
+def test_a_run_s_error_reaches_its_caller(plant):
+    """What ends the engine itself, such as a missing key, is raised where its events are read."""
+    with plant() as it:
+        accepted = it.accept("a cat")
+
+        def no_key():
+            raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
+
+        object.__setattr__(it.services, "open_client", no_key)
+        with pytest.raises(AuthenticationError, match="GOAPI_API_KEY"):
+            it.run(accepted)
+        assert set(states(it).values()) == {State.QUEUED}
