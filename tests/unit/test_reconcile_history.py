@@ -1,0 +1,153 @@
+"""Reconciliation: how the vendor's history is read, and when it proves nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from reconcile_support import benches, states, two_readings, why
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.api.errors import NotFoundError
+from seedance_dagster.generation import history
+from seedance_dagster.ledger import State
+
+
+@pytest.fixture
+def on(tmp_path: Path, clock):
+    with benches(tmp_path, clock) as make:
+        yield make
+
+
+@pytest.fixture
+def it(on):
+    return on()
+
+
+def test_a_task_that_the_history_lists_late_is_adopted(on, clock):
+    """Until then the account's balance speaks against its absence, longer than any grace period."""
+    it = on(history_lag_seconds=3000)
+    it.lose("a cat")
+    for _ in range(4):
+        clock.forward(seconds=700)
+        [order] = it.reconcile().uncertain
+        assert order.error_message == "0.4 USD left the account for no task that is known"
+    clock.forward(seconds=200)
+    assert len(it.reconcile().adopted) == 1
+
+
+def test_a_history_that_lacks_a_known_task_proves_nothing(on, clock):
+    """What is known to exist and is not listed shows that others may be missing as well."""
+    it = on(history_lag_seconds=1000, render_seconds=10_000)
+    it.accept("a dog")
+    [known] = it.submit()
+    it.lose("a cat", fault="500-before")
+    two_readings(it, clock)
+    assert why(it) == [f"the history does not list task {known.task_id}, which exists"]
+    clock.forward(seconds=400)
+    two_readings(it, clock)
+    assert states(it) == [State.SUBMITTED, State.QUEUED]
+
+
+def test_a_second_page_is_read(it, clock):
+    """A task behind a hundred newer ones is found."""
+    it.lose("a cat")
+    for number in range(105):
+        it.stranger(f"dog {number}")
+    assert len(it.reconcile().adopted) == 1
+    assert it.app.state.emulator.traffic.calls["history"] == 2
+
+
+def test_a_history_that_is_too_long_proves_nothing(it, clock, monkeypatch):
+    """The page limit is told, with the window's begin; what was found is adopted all the same."""
+    monkeypatch.setattr(history, "_MAX_PAGES", 1)
+    it.lose("a cat", fault="500-before")
+    for number in range(101):
+        it.stranger(f"dog {number}")
+    two_readings(it, clock)
+    assert why(it) == ["the history since 2026-04-05 18:00 UTC has more than 1 pages"]
+
+
+def test_a_history_that_grows_while_it_is_read_is_caught_up_with(it, clock, monkeypatch):
+    """What moved from one page to the next is read by another pass."""
+    [order] = it.lose("a cat")
+    for number in range(199):
+        it.stranger(f"dog {number}")
+    page_of = SeedanceClient.history
+    seen = []
+
+    async def growing(self, **query):
+        seen.append(query["page"])
+        read = await page_of(self, **query)
+        if len(seen) == 1:
+            # A task among those just read: what stood at the page's end stands at the next one's start.
+            late = read.rows[50]
+            return read.model_copy(update={"rows": tuple(row for row in read.rows if row != late)})
+        return read
+
+    monkeypatch.setattr(SeedanceClient, "history", growing)
+    assert [each.order_id for each in it.reconcile().adopted] == [order.order_id]
+    assert seen == [1, 2, 3, 1]
+
+
+def test_a_history_that_counts_more_than_it_lists_proves_nothing(it, clock, monkeypatch):
+    """Rows that are never shown may be the one that is looked for."""
+    it.lose("a cat", fault="500-before")
+    page_of = SeedanceClient.history
+
+    async def hiding(self, **query):
+        return (await page_of(self, **query)).model_copy(update={"total": 1})
+
+    monkeypatch.setattr(SeedanceClient, "history", hiding)
+    two_readings(it, clock)
+    assert why(it) == ["the history counts 1 tasks and lists 0"]
+
+
+def test_a_history_without_a_count_ends_with_an_empty_page(it, clock, monkeypatch):
+    """Where the vendor tells no total, a page that brings nothing new is the last."""
+    it.lose("a cat")
+    for number in range(120):
+        it.stranger(f"dog {number}")
+    page_of = SeedanceClient.history
+
+    async def uncounted(self, **query):
+        return (await page_of(self, **query)).model_copy(update={"total": None})
+
+    monkeypatch.setattr(SeedanceClient, "history", uncounted)
+    assert len(it.reconcile().adopted) == 1
+
+
+def test_a_listed_task_that_cannot_be_read_proves_nothing(it, clock, monkeypatch):
+    """It may be the one that is looked for."""
+    it.lose("a cat", fault="500-before")
+    task_id = it.stranger("somebody's dog")
+
+    async def gone(_self, _task_id):
+        raise NotFoundError("no such task")
+
+    monkeypatch.setattr(SeedanceClient, "get_task", gone)
+    two_readings(it, clock)
+    assert why(it) == [f"task {task_id} is in the history but cannot be read"]
+
+
+def test_a_stranger_s_old_task_is_read_once_by_a_process(it, clock):
+    """What was made long before the order is only compared, so one look is enough."""
+    it.stranger("somebody's dog")
+    clock.forward(hours=2)
+    it.lose("a cat", fault="500-before")
+    for _ in range(4):
+        clock.forward(seconds=60)
+        it.reconcile()
+    assert it.app.state.emulator.traffic.calls["get"] == 1
+
+
+def test_a_stranger_s_equal_task_from_before_the_order_is_not_taken(it, clock):
+    """It is neither adopted nor is the order freed: a person decides."""
+    it.stranger("a cat")
+    clock.forward(hours=2)
+    it.lose("a cat", fault="500-before")
+    two_readings(it, clock)
+    [reason] = why(it)
+    assert reason == (
+        "a task without an order has the same text but other parameters, or was made before the order"
+    )
