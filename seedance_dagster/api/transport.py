@@ -8,7 +8,7 @@ from httpx_aiohttp import AiohttpTransport
 
 
 def default_transport(*, timeout_s: float) -> httpx.AsyncBaseTransport:
-    """The aiohttp transport: about ten times plain httpx's polls a second once many are at work.
+    """The aiohttp transport: three times plain httpx's polls for the same CPU time, six with many at once.
 
     `benchmarks/transport.py` measures both. Redirects, retries, cookies and proxies from the
     environment stay off: the API key goes to the API's host and nowhere else.
