@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import dagster as dg
 
@@ -216,7 +217,7 @@ class GenerationRun:
             allow_retries=False,
         )
 
-    @property
+    @cached_property
     def _reporter(self) -> Reporter:
         return Reporter(self.context.instance, self.services)
 

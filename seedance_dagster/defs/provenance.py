@@ -15,9 +15,16 @@ _INPUT_POINTER_TAG = "dagster/input_event_pointer"
 _NO_EVENT = "NULL"
 _RECENT = 20  # versions of one partition looked through; an order is rarely more than one behind
 
+Pointers = dict[tuple[dg.AssetKey, str, str], str]
+"""Upstream events that were found, by asset, partition and data version."""
+
 
 def input_tags(
-    instance: dg.DagsterInstance, upstream: dg.AssetKey, partition: str, data_version: str
+    instance: dg.DagsterInstance,
+    upstream: dg.AssetKey,
+    partition: str,
+    data_version: str,
+    found: Pointers | None = None,
 ) -> dict[str, str]:
     """The tags that say: made from this data version of that upstream partition.
 
@@ -26,11 +33,13 @@ def input_tags(
         upstream: The asset that it was made from.
         partition: Its partition.
         data_version: The version that was used, the newest there or an older one.
+        found: Events found before, which are not looked up again; what is found is added.
     """
     name = upstream.to_user_string()
+    wanted = (upstream, partition, data_version)
     return {
         f"{_INPUT_VERSION_TAG}/{name}": data_version,
-        f"{_INPUT_POINTER_TAG}/{name}": _pointer(instance, upstream, partition, data_version),
+        f"{_INPUT_POINTER_TAG}/{name}": _pointer(instance, wanted, {} if found is None else found),
     }
 
 
@@ -50,11 +59,15 @@ def newest_version(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: 
     return _version(records[0]) if records else None
 
 
-def _pointer(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str, data_version: str) -> str:
+def _pointer(instance: dg.DagsterInstance, wanted: tuple[dg.AssetKey, str, str], found: Pointers) -> str:
+    if wanted in found:
+        return found[wanted]
+    asset, partition, data_version = wanted
     records = _recent(instance, asset, partition, _RECENT)
     for record in records:
         if _version(record) == data_version:
-            return str(record.storage_id)
+            found[wanted] = str(record.storage_id)
+            return found[wanted]
     # Just before the oldest one seen: whatever came since is another version.
     return str(records[-1].storage_id - 1) if records else _NO_EVENT
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 
@@ -15,7 +15,7 @@ from seedance_dagster.defs.metadata import (
     video_event,
 )
 from seedance_dagster.defs.naming import PROMPTS, TASKS, asset_key
-from seedance_dagster.defs.provenance import input_tags, newest_version
+from seedance_dagster.defs.provenance import Pointers, input_tags, newest_version
 from seedance_dagster.generation.accept import estimated
 from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.events import Stored, Submitted
@@ -34,6 +34,7 @@ class Reporter:
 
     instance: dg.DagsterInstance
     services: Services
+    _found: Pointers = field(default_factory=dict)
 
     def prompts(self, prompt_set: str, partitions: Iterable[PromptPartition]) -> Iterator[AssetEvent]:
         """Tell of requests."""
@@ -99,4 +100,5 @@ class Reporter:
         return task_event(order, self._input(order, PROMPTS, order.fingerprint), kind)
 
     def _input(self, order: Order, upstream: str, version: str) -> dict[str, str]:
-        return input_tags(self.instance, asset_key(order.prompt_set, upstream), order.partition, version)
+        asset = asset_key(order.prompt_set, upstream)
+        return input_tags(self.instance, asset, order.partition, version, self._found)

@@ -129,6 +129,21 @@ def test_an_input_points_to_the_newest_event_of_its_version(instance):
     assert input_tags(instance, ASSET, "a", version) == {POINTER: str(again), VERSION: version}
 
 
+def test_an_event_that_was_found_is_not_looked_up_again(instance):
+    """Its pointer serves all that is made from this version, and says nothing of other versions."""
+    old, new = spots(a="x"), spots(a="y")
+    first = tell(instance, old, "a")
+    version = old.partitions["a"].fingerprint
+    found = {}
+    assert input_tags(instance, ASSET, "a", "unknown", found)[POINTER] == str(first - 1)
+    assert found == {}, "it may be told yet"
+    assert input_tags(instance, ASSET, "a", version, found)[POINTER] == str(first)
+    assert found == {(ASSET, "a", version): str(first)}
+    second = tell(instance, new, "a")
+    assert input_tags(None, ASSET, "a", version, found)[POINTER] == str(first)
+    assert input_tags(instance, ASSET, "a", new.partitions["a"].fingerprint, found)[POINTER] == str(second)
+
+
 def test_what_was_made_from_an_older_version_points_to_it(instance):
     """After an edit, a late result of the old request points before the edit: it shows as Unsynced."""
     old, new = spots(a="x"), spots(a="y")
