@@ -160,6 +160,7 @@ def audit(
 ) -> tuple[dict[str, Any], Result]:
     """`seedance-dagster audit --json` on a code location: what it told, and how it ended."""
     done = run(location, s3, monkeypatch, "--json", *arguments)
+    assert done.stdout, done.output
     return json.loads(done.stdout), done
 
 
