@@ -152,7 +152,7 @@ def test_money_for_one_is_spent_on_one(at, points):
 def test_the_plan_s_limit_is_learned_and_kept_by_all(at, shape):
     """From the account or, where it tells none, from refusals: two workers together stay within it."""
     with at(plan_limit=3, account_shape=shape, render_seconds=60) as it:
-        two_workers(it, it.accept(*(f"cat {number}" for number in range(9))))
+        two_workers(it, it.accept(*(f"cat {number}" for number in range(7))))
         assert set(states(it)) == {State.STORED}
         assert most_at_once(it) == 3
         assert it.services.ledger.learned(PLAN_LIMIT)[PLAN_LIMIT].value == 3
