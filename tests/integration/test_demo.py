@@ -1,59 +1,24 @@
-"""`demo` and `dev` as a person runs them: real processes, real Dagster, killed and started again."""
+"""`demo` as a person runs it: real processes, real Dagster, ended and killed."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import click
-import httpx
 import pytest
-
-from seedance_dagster.cli.dagster_api import DagsterApi
-from seedance_dagster.ledger import Ledger, State
+from processes_support import COMMAND, awaited, left_empty, processes_of
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from seedance_dagster.cli import main; main()"]
-SLOW = """
-name: slow
-prompts:
-  - {id: first, prompt: a slow cat, takes: 3}
-  - {id: refused, prompt: "something forbidden [fault:moderation]"}
-"""
-
-
-def awaited(question: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
-
-
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of the processes that work in a folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if str(folder) in words or str(folder) in str((process / "cwd").readlink()):
-                found.append(words)
-    return found
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[Path]:
     """A folder in which nothing may be left running."""
-    yield tmp_path
-    awaited(lambda: not processes_of(tmp_path), 40)
+    yield from left_empty(tmp_path)
 
 
 def test_demo_renders_everything_and_leaves_nothing(elsewhere: Path) -> None:
@@ -88,85 +53,3 @@ def test_demo_that_is_killed_leaves_no_process(elsewhere: Path) -> None:
     with subprocess.Popen([*COMMAND, "demo"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL) as demo:
         awaited(lambda: any("dagster_webserver" in words for words in processes_of(elsewhere)))
         demo.kill()
-
-
-class Dev:
-    """`seedance-dagster dev` in a folder, and questions to what it runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.place = folder / ".seedance" / "emulator"
-        own = {
-            name: value for name, value in os.environ.items() if not name.startswith(("GOAPI", "SEEDANCE"))
-        }
-        self.log = (folder / "dev.log").open("w+")
-        self.process = subprocess.Popen(
-            [*COMMAND, "dev"], cwd=folder, env=own, stdout=self.log, stderr=subprocess.STDOUT
-        )
-        awaited(lambda: "UI is at" in self.said() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.said()
-        self.ports = json.loads((self.place / "ports.json").read_text())
-        self.api = DagsterApi(f"http://127.0.0.1:{self.ports['ui']}")
-
-    def said(self) -> str:
-        return (self.folder / "dev.log").read_text()
-
-    def setting(self, name: str) -> str:
-        [line] = [line for line in (self.place / "env").read_text().splitlines() if f" {name}=" in line]
-        return line.partition("=")[2]
-
-    def stop(self) -> None:
-        self.api.close()
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0, self.said()
-        self.log.close()
-
-    def states(self) -> dict[str, State]:
-        ledger = Ledger.open(f"sqlite:///{self.place}/dagster/seedance/ledger.db")
-        with contextlib.closing(ledger):
-            return {key: order.state for key, order in ledger.latest("slow").items()}
-
-
-def test_dev_goes_on_where_it_was(elsewhere: Path) -> None:
-    """Stopped in the midst of a backfill, the next start brings its videos home; nothing is ordered twice."""
-    (elsewhere / "prompt_sets").mkdir()
-    (elsewhere / "prompt_sets" / "slow.yaml").write_text(SLOW)
-    wanted = ["first.t1", "first.t2", "first.t3", "refused"]
-    dev = Dev(elsewhere)
-    try:
-        with pytest.raises(click.ClickException, match="could not be found"):
-            dev.api.backfill("no-such-backfill")
-        awaited(lambda: dev.api.partition_keys(("slow", "videos")) == wanted)
-        backfill = dev.api.launch_backfill(
-            [("slow", asset) for asset in ("prompts", "tasks", "videos")], wanted, "test"
-        )
-        awaited(lambda: State.SUBMITTED in dev.states().values())
-        dev.stop()
-        first_ports = dev.ports
-        dev = Dev(elsewhere)
-        assert dev.ports == first_ports
-        awaited(lambda: len(dev.api.materializations(("slow", "videos"))) == 3)
-        awaited(lambda: dev.api.backfill(backfill).ended)
-        assert dev.states() == {
-            "first.t1": State.STORED,
-            "first.t2": State.STORED,
-            "first.t3": State.STORED,
-            "refused": State.REJECTED,
-        }
-        tasks = {facts["seedance/task_id"] for facts in dev.api.materializations(("slow", "videos")).values()}
-        assert len(tasks) == 3
-        address = dev.setting("GOAPI_BASE_URL")
-        assert len(httpx.get(f"{address}/emulator/books").json()["tasks"]) == 4
-        other_terminal = subprocess.run(
-            ["sh", "-c", '. .seedance/emulator/env && "$@"', "sh", *COMMAND, "status", "--json"],
-            cwd=elsewhere,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert other_terminal.returncode == 1, other_terminal.stderr
-        status = json.loads(other_terminal.stdout)
-        assert status["spent_usd"] == "1.204"  # three videos, and the penalty for the refused one
-        assert len(status["problems"]) == 1
-    finally:
-        dev.stop()
