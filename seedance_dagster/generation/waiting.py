@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
 
 from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.events import Ended, Event, Stored
@@ -12,6 +13,7 @@ from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import OPEN, Order, State
 
 _CHUNK = 5000  # ids in one query
+_TAKEN_BACK_WITHIN = timedelta(seconds=20)
 
 
 class Waiting:
@@ -46,7 +48,7 @@ class Waiting:
     async def look(self) -> AsyncIterator[Event]:
         """What ended by somebody else's work since the last look; each is over when the next is asked for."""
         for order in await in_thread(self._services.ledger.orders, list(self._pending)):
-            if order.state in OPEN or order.order_id not in self._pending:
+            if order.state in OPEN or order.order_id not in self._pending or self._may_be_taken_back(order):
                 continue
             del self._pending[order.order_id]
             self._telling.add(order.order_id)
@@ -59,6 +61,12 @@ class Waiting:
                 raise
             finally:
                 self._telling.discard(order.order_id)
+
+    def _may_be_taken_back(self, order: Order) -> bool:
+        """Whether a signed video's worker may still be finding out that another copy lies over it."""
+        if order.credential is None or order.stored_at is None:
+            return False
+        return self._services.clock() - order.stored_at < _TAKEN_BACK_WITHIN
 
     async def _ended(self, order: Order) -> Event | None:
         """The event of an order's end; None where its next attempt is waited for instead."""
