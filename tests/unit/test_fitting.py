@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from bench_support import bench
 
 from seedance_dagster.api.prices import usd_to_points
 from seedance_dagster.api.wire import GenerationRequest, Mode
+from seedance_dagster.defs.environment import SeedanceEnvironment, SettingError
 from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accept, quote
 from seedance_dagster.generation.fitting import budgets_for, fit
 from seedance_dagster.generation.pending import read_pending
 from seedance_dagster.ledger import Budget, State
+from seedance_dagster.prompts import load_prompt_sets
 from seedance_dagster.prompts.budgets import Window
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
@@ -190,3 +193,38 @@ def test_a_charge_above_its_estimate_leaves_nothing_but_takes_nothing_back(it):
     assert str(found.standings[0]).endswith("0 USD reserved, 0.9 USD spent, 0 USD left")
     assert (found.new, found.fitting) == (1, 0)
     assert dataclasses.astuple(found.standings[0])[1:] == (0, 9_000_000)
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "none", "nan", "inf", "1e12", "1e-9"])
+@pytest.mark.parametrize(
+    "name", ["SEEDANCE_BUDGET_USD_PER_DAY", "SEEDANCE_BUDGET_USD_PER_MONTH", "SEEDANCE_PENDING_USD_PER_RUN"]
+)
+def test_a_budget_in_the_environment_that_is_none_is_refused(name, amount):
+    """The message names the variable, its value and what is allowed."""
+    with pytest.raises(SettingError) as caught:
+        SeedanceEnvironment.from_environ({name: amount})
+    assert str(caught.value) == (
+        f"{name} must be a positive number of USD, such as 25 or 12.50, not {amount!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (0, "budget_usd: 0 cannot be used: an amount is a positive number of USD"),
+        ("much", "budget_usd: 'much' cannot be used"),
+        (True, "budget_usd: True cannot be used"),
+        ({"week": 5}, "budget_usd.week: is no window of time; allowed: day, month, total"),
+        ({"day": -5}, "budget_usd.day: -5 cannot be used: an amount is a positive number of USD"),
+        ({}, "budget_usd: names no window of time; allowed: day, month, total"),
+    ],
+)
+def test_a_budget_in_a_file_that_is_none_is_refused(tmp_path, given, problem):
+    """The file is left out, and the message names it, the field and what is allowed."""
+    file = {"name": "spots", "budget_usd": given, "prompts": [{"prompt": "a cat"}]}
+    (tmp_path / "spots.json").write_text(json.dumps(file))
+    loaded = load_prompt_sets(tmp_path)
+    assert loaded.sets == ()
+    [told] = map(str, loaded.errors)
+    assert "spots.json" in told
+    assert problem in told
