@@ -83,7 +83,7 @@ async def adopt(worker: Worker, order: Order, task: Task, *, how: str) -> Order:
 async def _settle(worker: Worker, orders: Sequence[Order], reading: Reading) -> Settled:
     matches = match(orders, reading.tasks)
     settled: dict[str, list[Order]] = {"adopted": [], "freed": [], "uncertain": []}
-    absent = []
+    absent, raced = [], False
     for order in orders:
         task = matches.adopted.get(order.order_id)
         try:
@@ -96,11 +96,10 @@ async def _settle(worker: Worker, orders: Sequence[Order], reading: Reading) -> 
             else:
                 absent.append(order)
         except (StaleOrderError, TaskOwnedError):
-            # Another worker settled it meanwhile.
-            continue
+            raced = True  # another worker settles at the same time
     if absent:
         adopted = {task.task_id for task in matches.adopted.values()}
-        evidence = await _evidence(worker, reading, adopted)
+        evidence = _Evidence(moved=True) if raced else await _evidence(worker, reading, adopted)
         for order in absent:
             try:
                 freed, seen = await _absent(worker, order, reading, evidence)
