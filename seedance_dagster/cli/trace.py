@@ -78,7 +78,9 @@ def _open_store(environment: SeedanceEnvironment) -> VideoStore:
     patience = Config(
         connect_timeout=_PATIENCE_S, read_timeout=_PATIENCE_S, retries={"total_max_attempts": 1}
     )
-    return VideoStore(boto3.client("s3", config=patience), environment.s3_bucket, environment.s3_prefix)
+    return VideoStore(
+        boto3.Session().client("s3", config=patience), environment.s3_bucket, environment.s3_prefix
+    )
 
 
 def _sizes(store: VideoStore, rows: Iterable[Rows]) -> dict[str, int | None]:

@@ -113,12 +113,12 @@ class SeedanceEnvironment:
         return SeedanceClient(api_key=self.api_key, base_url=self.base_url)
 
     def open_store(self) -> VideoStore:
-        """The video store, through boto3's own environment."""
+        """The video store, through boto3's own environment; a session of its own sees it as it is now."""
         import boto3  # noqa: PLC0415  heavy
 
         from seedance_dagster.store.s3 import VideoStore  # noqa: PLC0415  heavy
 
-        return VideoStore(boto3.client("s3"), self.s3_bucket, self.s3_prefix)
+        return VideoStore(boto3.Session().client("s3"), self.s3_bucket, self.s3_prefix)
 
     @contextmanager
     def services(self) -> Iterator[Services]:

@@ -33,7 +33,7 @@ def s3_files(
     single = PurePosixPath(prefix).suffix.lower() in suffixes
     folder = prefix if single or not prefix or prefix.endswith("/") else f"{prefix}/"
     try:
-        client = client or boto3.client("s3")
+        client = client or boto3.Session().client("s3")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/")
         found = [(item["Key"], item["Size"]) for page in pages for item in page.get("Contents", [])]
         chosen = [(key, size) for key, size in sorted(found) if PurePosixPath(key).suffix.lower() in suffixes]

@@ -83,7 +83,6 @@ def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chai
         "SEEDANCE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
         "SEEDANCE_S3_PREFIX": store.prefix,
     }
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it would keep settings of other tests
     monkeypatch.setattr("os.environ", settings)
     monkeypatch.chdir(tmp_path)
     changed = tmp_path / "changed.mp4"

@@ -23,7 +23,6 @@ def command(
     plant, store: VideoStore, s3_server: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
     """Runs `trace` as a shell would that is set up for the plant's ledger and bucket."""
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it would keep settings of other tests
     settings = s3_server.environ | {
         "SEEDANCE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
         "SEEDANCE_S3_BUCKET": store.bucket,

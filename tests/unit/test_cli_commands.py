@@ -179,7 +179,6 @@ def test_an_aws_profile_that_does_not_exist_is_answered_in_words(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong setting of boto3's own is no traceback either."""
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # an earlier test's would be used
     monkeypatch.setenv("AWS_PROFILE", "none-such")
     done = run("plan")
     assert isinstance(done.exception, SystemExit)

@@ -28,7 +28,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current folder without any settings of the machine's, a DAGSTER_HOME among them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", dict(SETTINGS))
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it would keep credentials of other tests
     return tmp_path
 
 
