@@ -32,7 +32,7 @@ dev: $(INSTALLED) ## Run Dagster on your own prompt sets, everything kept in .se
 	@$(BIN)/seedance-dagster dev $(ARGS)
 
 test: $(INSTALLED) ## Run all tests and check the branch coverage of what handles money
-	$(RUN) pytest -n 3 --dist loadfile --cov --cov-report=
+	$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(RUN) coverage report --fail-under=95 \
 		--include='$(subst $(space),$(comma),$(PRECISE:%=seedance_dagster/%/*))'
 
