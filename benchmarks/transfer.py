@@ -174,6 +174,7 @@ def main() -> None:
             ("CPU seconds a GB: this process", f"{median(ours, 'own_cpu_s') / GB:.1f}", ""),
             ("CPU seconds a GB: this process, raw", f"{median(baseline, 'own_cpu_s') / GB:.1f}", ""),
             ("CPU seconds a GB: S3 server", f"{median(ours, 's3_cpu_s') / GB:.1f}", ""),
+            ("CPU seconds a GB: S3 server, raw", f"{median(baseline, 's3_cpu_s') / GB:.1f}", ""),
             ("CPU seconds a GB: emulator", f"{median(ours, 'emulator_cpu_s') / GB:.1f}", ""),
         ],
         f"{TRANSFERS} transfers of {VIDEO_BYTES // MB} MB at once, {ROUNDS} rounds in turns, medians",
