@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import dagster as dg
@@ -132,7 +133,7 @@ async def script(world: Servers, prefix: str) -> None:
         async with collecting:
             await collect(session, prompt, task)
 
-    async def collect(session: aiohttp.ClientSession, prompt: Prompt, task: dict) -> None:
+    async def collect(session: aiohttp.ClientSession, prompt: Prompt, task: dict[str, Any]) -> None:
         digest, folder = hashlib.sha256(), f"{prefix}/{prompt.id}"
         with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
             async with session.get(task["output"]["video"]) as reply:
@@ -143,7 +144,7 @@ async def script(world: Servers, prefix: str) -> None:
             manifest = {**task, "prompt": prompt.request.prompt, "sha256": digest.hexdigest()}
             await asyncio.to_thread(put, Path(file.name), folder, manifest)
 
-    def put(video: Path, folder: str, manifest: dict) -> None:
+    def put(video: Path, folder: str, manifest: dict[str, Any]) -> None:
         poster = cut_poster(video)
         store.put_file(
             f"{folder}/video.mp4", video, content_type="video/mp4", sha256=manifest["sha256"], metadata={}
