@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
+from index_support import end_order
+from ledger_support import submit_orders
 
 from seedance_dagster.defs.reporting import Reporter
+from seedance_dagster.generation.events import Stored, Submitted
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger import Asking, Ledger
+from seedance_dagster.store.s3 import VideoStore
 
 
 @pytest.fixture
@@ -42,3 +46,18 @@ def test_an_order_is_told_as_it_stands(sqlite_ledger, new_order, clock):
     with dg.DagsterInstance.ephemeral() as instance:
         told = list(Reporter(instance, services).task(order))
     assert [event.metadata["seedance/task_id"].value for event in told] == ["t-1"]
+
+
+@pytest.mark.parametrize("told", ["submitted", "stored"])
+def test_the_ledger_is_told_last(sqlite_ledger, new_order, clock, told):
+    """A process killed while Dagster keeps its event leaves an order that is told again, never one untold."""
+    ledger = sqlite_ledger
+    if told == "stored":
+        event: Submitted | Stored = Stored(end_order(ledger, new_order, clock), None)
+    else:
+        event = Submitted(*submit_orders(ledger, new_order, clock, "cat"))
+    services = Services(ledger=ledger, open_client=lambda: None, store=VideoStore(None, "videos"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        marks = [ledger.order(1).reported for _ in Reporter(instance, services).event(event)]
+    assert set(marks) == {None}
+    assert ledger.order(1).reported == told
