@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUN := $(BIN)/python -m
-PRECISE := api prompts ledger generation
+PRECISE := api prompts references web ledger generation
 # For demo and dev, for example: make demo ARGS=--exit
 ARGS ?=
 # For chaos: how many rounds, and the first one's seed (random if empty).

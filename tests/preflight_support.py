@@ -11,10 +11,10 @@ from typing import Any
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.generation.preflight import Preflight, preflight
-from seedance_dagster.generation.reference_host import LookLimits
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger import Ledger
 from seedance_dagster.prompts.models import Prompt, PromptPartition, PromptSet
+from seedance_dagster.references.host import LookLimits
 
 QUICK = LookLimits(max_bytes=300_000, part_bytes=50_000, idle_s=0.3, total_s=0.8)
 

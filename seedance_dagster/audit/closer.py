@@ -16,9 +16,9 @@ from seedance_dagster.audit.reading import Progress
 from seedance_dagster.audit.strangers import unexplained_folders, unexplained_tasks
 from seedance_dagster.audit.telling import Orchestrator, with_tellings
 from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.ledger.order import State
 from seedance_dagster.store.s3 import StoreError, VideoStore
+from seedance_dagster.threads import in_thread
 
 MOST_TASKS = 1000
 """So many tasks are read by themselves; where more differ, the reason is one, and a few tell it."""

@@ -16,9 +16,9 @@ from seedance_dagster.audit.telling import Orchestrator, with_tellings
 from seedance_dagster.generation.history import all_rows
 from seedance_dagster.generation.matching import CLOCK_SKEW
 from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.store.keys import order_folder
+from seedance_dagster.threads import in_thread
 
 _EMPTY_LEDGER = timedelta(days=30)  # how far to look back when there is no order to begin with
 

@@ -18,11 +18,11 @@ from seedance_dagster.audit.restoring import row_of
 from seedance_dagster.audit.strangers import strangers
 from seedance_dagster.audit.telling import Orchestrator, differences
 from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.store.keys import object_metadata
 from seedance_dagster.store.s3 import StoreError
+from seedance_dagster.threads import in_thread
 
 _FETCHED = frozenset({Kind.MISSING_IN_S3, Kind.BYTES_CHANGED})
 _WRITTEN = frozenset({Kind.MANIFEST_LOST, Kind.MANIFEST_ALTERED})

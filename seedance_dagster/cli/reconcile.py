@@ -16,10 +16,10 @@ from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.generation.reconcile import Settled, reconcile
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.settle import adopt_by_hand, release_by_hand
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker, working
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.threads import in_thread
 
 
 @click.command("reconcile")

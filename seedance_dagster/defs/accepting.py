@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from seedance_dagster.defs.configs import PendingConfig, limit_points
 from seedance_dagster.defs.metadata import AssetEvent
-from seedance_dagster.defs.naming import people_tags
-from seedance_dagster.defs.pending import PENDING_JOB, PendingConfig, limit_points
+from seedance_dagster.defs.naming import PENDING_JOB, people_tags
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.defs.sources import PromptSource
 from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accept

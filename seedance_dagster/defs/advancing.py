@@ -12,7 +12,6 @@ import dagster as dg
 from seedance_dagster.defs.checking import report_checks
 from seedance_dagster.defs.ending import told_to_stop
 from seedance_dagster.defs.index_writing import refreshed_indexes
-from seedance_dagster.defs.jobs import ADVANCE_LEASE
 from seedance_dagster.defs.metadata import AssetEvent
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.generation.bridge import in_background
@@ -24,6 +23,7 @@ from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 
+ADVANCE_LEASE = "advance"
 _LEASE_S = 60.0
 _TIME_BOX_S = 1800.0  # then the sensor starts the next run, with fresh memory and logs
 _RETELL = 1000  # orders told anew in one run

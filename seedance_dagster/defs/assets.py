@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator
 
 import dagster as dg
 
+from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.ending import StepEnding
 from seedance_dagster.defs.metadata import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
@@ -24,22 +25,6 @@ _DESCRIPTIONS = {
 _KINDS = {PROMPTS: {"yaml"}, TASKS: {"api"}, VIDEOS: {"s3", "mp4"}}
 # A video hangs on its prompt too, so that an edit marks it Unsynced before a new task is there.
 _UPSTREAM = {TASKS: (PROMPTS,), VIDEOS: (PROMPTS, TASKS)}
-
-
-class GenerationConfig(dg.Config):
-    """What a run may be asked for beyond its partitions.
-
-    Attributes:
-        regenerate: Generate again what is already stored. It is paid for again.
-        resubmit_rejected: Send again what moderation refused.
-        max_cost_usd: Accept nothing if the new orders are estimated above this.
-        dry_run: Only tell what it would cost.
-    """
-
-    regenerate: bool = False
-    resubmit_rejected: bool = False
-    max_cost_usd: float | None = None
-    dry_run: bool = False
 
 
 def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:

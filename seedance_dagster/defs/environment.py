@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,17 +11,21 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import SecretStr
 
+from seedance_dagster.defs.settings import (
+    DEFAULT_BASE_URL,
+    DEFAULT_MAX_REFUSALS_PER_DAY,
+    LEAST_USD,
+    MOST_USD,
+    default_ledger_url,
+    policy_for,
+    signer_for,
+)
+
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
-    from seedance_dagster.credential import Signer
     from seedance_dagster.generation.policy import Policy
     from seedance_dagster.generation.services import Services
     from seedance_dagster.store.s3 import VideoStore
-
-DEFAULT_BASE_URL = "https://api.goapi.ai"
-DEFAULT_MAX_REFUSALS_PER_DAY = 100
-LEAST_USD, MOST_USD = 1e-7, 1e11
-"""A point, and more than any account has: bounds of a budget."""
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 _SWITCH = {"on": True, "off": False, "": None}
@@ -102,8 +105,6 @@ class SeedanceEnvironment:
 
     def policy(self) -> Policy:
         """The engine's settings."""
-        from seedance_dagster.defs.resources import policy_for  # noqa: PLC0415  heavy
-
         return policy_for(self)
 
     def open_client(self) -> SeedanceClient:
@@ -137,20 +138,6 @@ class SeedanceEnvironment:
             )
         finally:
             ledger.close()
-
-
-def default_ledger_url(home: str | os.PathLike[str]) -> str:
-    """SQLite under a folder, `$DAGSTER_HOME` as a rule."""
-    return f"sqlite:///{Path(home).absolute() / 'seedance' / 'ledger.db'}"
-
-
-def signer_for(certificate: str, key: SecretStr, include_prompt: bool) -> Signer | None:
-    """What signs videos; None where neither certificate nor key is set. Nothing is looked at yet."""
-    from seedance_dagster.credential import CredentialSettings, Signer  # noqa: PLC0415  only where it is used
-
-    if not certificate and not key.get_secret_value():
-        return None
-    return Signer(CredentialSettings(certificate=certificate, key=key, include_prompt=include_prompt))
 
 
 def _address(environ: Mapping[str, str], name: str) -> str:

@@ -11,8 +11,8 @@ from functools import cached_property
 import dagster as dg
 
 from seedance_dagster.api.prices import usd_to_points
-from seedance_dagster.defs.assets import GenerationConfig
 from seedance_dagster.defs.checking import report_checks
+from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.ending import told_to_stop
 from seedance_dagster.defs.index_writing import refreshed_indexes
 from seedance_dagster.defs.metadata import AssetEvent, reasons_table

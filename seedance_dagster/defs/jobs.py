@@ -6,15 +6,13 @@ import dagster as dg
 
 from seedance_dagster.defs.ending import StepEnding
 from seedance_dagster.defs.metadata import AssetEvent
+from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
     VideoStoreResource,
     open_services,
 )
-
-ADVANCE_JOB = "advance_generations"
-ADVANCE_LEASE = "advance"
 
 
 @dg.op(

@@ -1,4 +1,4 @@
-"""Names that Dagster and people see: asset keys, partitions, data versions."""
+"""Names that Dagster and people see: asset keys, jobs, partitions, data versions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import dagster as dg
 from seedance_dagster.versions import CODE_VERSION
 
 PROMPTS, TASKS, VIDEOS, INDEX = "prompts", "tasks", "videos", "index"
+
+ADVANCE_JOB, PENDING_JOB = "advance_generations", "accept_pending"
 
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import dagster as dg
-from pydantic import Field
 
-from seedance_dagster.api.prices import usd_to_points
+from seedance_dagster.defs.configs import PendingConfig, limit_points
 from seedance_dagster.defs.metadata import AssetEvent
+from seedance_dagster.defs.naming import PENDING_JOB
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
@@ -15,21 +15,8 @@ from seedance_dagster.defs.resources import (
 )
 from seedance_dagster.defs.sources import PromptSource
 
-PENDING_JOB = "accept_pending"
 PENDING_SCHEDULE = "generate_pending"
 _AFTER_PEAK = "5 15 * * *"  # the vendor's peak hours end at 15:00 UTC
-
-
-class PendingConfig(dg.Config):
-    """What a run of `accept_pending` may spend, and on what.
-
-    Attributes:
-        max_cost_usd: The new orders of this run may not be estimated above this, in USD.
-        prompt_sets: Names of the sets to look at; empty for all.
-    """
-
-    max_cost_usd: float | None = None
-    prompt_sets: list[str] = Field(default_factory=list)
 
 
 def build_pending_job(source: PromptSource) -> dg.JobDefinition:
@@ -107,16 +94,3 @@ def build_pending_schedule(
         return dg.RunRequest(run_config=dg.RunConfig(ops={"accept": config}))
 
     return generate_pending
-
-
-def limit_points(usd: float | None, name: str) -> int | None:
-    """A limit in points; raises `ValueError` where it is no positive amount."""
-    if usd is None:
-        return None
-    try:
-        points = usd_to_points(usd)
-    except ValueError:
-        points = 0
-    if points <= 0:
-        raise ValueError(f"{name} must be a positive number of USD, not {usd}")
-    return points

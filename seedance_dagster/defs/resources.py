@@ -6,22 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import dagster as dg
 from pydantic import Field, SecretStr
 
-from seedance_dagster.api.prices import usd_to_points
-from seedance_dagster.defs.environment import (
+from seedance_dagster.defs.settings import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_REFUSALS_PER_DAY,
     LEAST_USD,
     MOST_USD,
-    SeedanceEnvironment,
     default_ledger_url,
+    policy_for,
     signer_for,
 )
-from seedance_dagster.prompts.budgets import Window
 
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     from seedance_dagster.store.s3 import VideoStore
 
 _TEMPORARY_HOME = ".tmp_dagster_home_"  # what `dagster dev` calls the home that it makes and deletes
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
@@ -166,34 +162,6 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
             yield ledger
         finally:
             ledger.close()
-
-
-def policy_for(settings: SeedanceResource | SeedanceEnvironment) -> Policy:
-    """The engine's settings; an API on this machine may link to this machine and fetches no reference."""
-    from seedance_dagster.generation.policy import Policy
-    from seedance_dagster.ledger.budgets import Budget
-
-    local = _is_on_this_machine(settings.base_url)
-    limits = {Window.DAY: settings.budget_usd_per_day, Window.MONTH: settings.budget_usd_per_month}
-    return Policy(
-        max_in_flight=settings.max_in_flight,
-        off_peak_only=settings.off_peak_only,
-        max_refusals_per_day=settings.max_refusals_per_day,
-        budgets=tuple(
-            Budget(window=window, points=usd_to_points(usd))
-            for window, usd in limits.items()
-            if usd is not None
-        ),
-        allow_private_hosts=local,
-        preflight=not local if settings.preflight is None else settings.preflight,
-    )
-
-
-def _is_on_this_machine(base_url: str) -> bool:
-    try:
-        return urlsplit(base_url).hostname in _LOOPBACK
-    except ValueError:
-        return False  # the client says what is wrong with it
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from seedance_dagster.defs.jobs import ADVANCE_JOB
+from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from seedance_dagster.api.errors import SeedanceError
-from seedance_dagster.defs.jobs import ADVANCE_JOB, ADVANCE_LEASE
+from seedance_dagster.defs.advancing import ADVANCE_LEASE
+from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.partitions import sync_all
 from seedance_dagster.defs.sources import PromptSource
 from seedance_dagster.generation.demand import demand

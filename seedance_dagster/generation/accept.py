@@ -10,13 +10,13 @@ from seedance_dagster.api.errors import AuthenticationError, SeedanceError, Unkn
 from seedance_dagster.api.prices import Estimate
 from seedance_dagster.credential import CredentialError
 from seedance_dagster.generation.events import Accepted, Outcome
-from seedance_dagster.generation.reference_facts import KnownFiles
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.acceptance import Asking
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import BudgetExceededError, LedgerError
 from seedance_dagster.ledger.order import NewOrder
 from seedance_dagster.prompts.models import PromptPartition
+from seedance_dagster.references.facts import KnownFiles
 from seedance_dagster.store.s3 import StoreError
 
 

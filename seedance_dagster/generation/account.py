@@ -10,9 +10,9 @@ from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.api.wire import AccountInfo, HistoryRow
 from seedance_dagster.generation.gate import CREDITS, PLAN_LIMIT, low_balance_message
 from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.flows import Flow
+from seedance_dagster.threads import in_thread
 
 _BALANCE, _BALANCE_OUTFLOW = "balance", "balance_outflow"
 _CREDITS_PAUSE = timedelta(minutes=2)  # renewed by every look that still finds too little

@@ -15,7 +15,6 @@ from seedance_dagster.generation.download import Downloaded, DownloadError, Down
 from seedance_dagster.generation.events import Delayed, Event, Stored
 from seedance_dagster.generation.lifecycle import transfer_delay
 from seedance_dagster.generation.sealing import lies_there, sealed
-from seedance_dagster.generation.threads import in_decoding_thread, in_thread
 from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
@@ -23,6 +22,7 @@ from seedance_dagster.media import MediaError, cut_poster, probe, thumbnail
 from seedance_dagster.store.keys import ObjectKeys, object_keys, object_metadata
 from seedance_dagster.store.manifest import Manifest
 from seedance_dagster.store.s3 import StoreError, VideoStore
+from seedance_dagster.threads import in_decoding_thread, in_thread
 from seedance_dagster.versions import CODE_VERSION, package_version
 
 _OVERWRITTEN = "another worker's copy lies over the signed video"

@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 import aiohttp
 
-from seedance_dagster.generation.hosts import asked, open_session
-from seedance_dagster.generation.links import LinkError
-from seedance_dagster.generation.threads import in_thread
+from seedance_dagster.threads import in_thread
+from seedance_dagster.web.hosts import asked, open_session
+from seedance_dagster.web.links import LinkError
 
 _CHUNK_BYTES = 512 * 1024  # about four of them are held by each transfer
 _FTYP = slice(4, 8)

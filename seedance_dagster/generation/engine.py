@@ -18,12 +18,12 @@ from seedance_dagster.generation.poll import Poller
 from seedance_dagster.generation.reconcile import reconcile
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.submit import Submitter
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.upkeep import Upkeep
 from seedance_dagster.generation.waiting import Waiting
 from seedance_dagster.generation.worker import Worker, working
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.threads import in_thread
 
 _CHECK_S = 0.1  # how often the end is looked for
 _UPKEEP_S = 2.0  # how often others' work is looked at

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
 from seedance_dagster.api.wire import HistoryRow, Task
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker
+from seedance_dagster.threads import in_thread
 
 LISTS_UNFINISHED = "history_lists_unfinished"
 """The fact in the ledger: the history was seen to list a task that was still at work."""

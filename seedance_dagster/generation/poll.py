@@ -9,9 +9,9 @@ from datetime import timedelta
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.generation.events import Delayed, Ended, Event
 from seedance_dagster.generation.lifecycle import Collect, End, KeepPolling, after_poll
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.threads import in_thread
 
 _TROUBLE_DELAY = timedelta(seconds=15)
 

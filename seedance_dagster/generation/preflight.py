@@ -16,15 +16,15 @@ from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.generation.accept import AcceptError, AcceptOptions, quote
 from seedance_dagster.generation.events import Outcome
-from seedance_dagster.generation.hosts import open_session
-from seedance_dagster.generation.reference_facts import FileFacts, KnownFiles, references_of, url_hash
-from seedance_dagster.generation.reference_host import LookLimits, ReferenceHost, UnusableReferenceError
-from seedance_dagster.generation.reference_look import Looker
-from seedance_dagster.generation.reference_types import FileType
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.references import SeenFile
 from seedance_dagster.prompts.models import PromptPartition
+from seedance_dagster.references.facts import FileFacts, KnownFiles, references_of, url_hash
+from seedance_dagster.references.host import LookLimits, ReferenceHost, UnusableReferenceError
+from seedance_dagster.references.look import Looker
+from seedance_dagster.references.types import FileType
+from seedance_dagster.web.hosts import open_session
 
 _READ_AHEAD_BYTES = 64 * 1024
 _DEFAULT_LIMITS = LookLimits()

@@ -16,11 +16,11 @@ from seedance_dagster.generation.account import OrdersMovedError, unexplained_po
 from seedance_dagster.generation.history import LISTS_UNFINISHED, Reading, read_history
 from seedance_dagster.generation.lifecycle import task_columns
 from seedance_dagster.generation.matching import CLOCK_SKEW, match
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.leasing import LONGEST_DELAY
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.threads import in_thread
 
 _LAG = timedelta(minutes=2)  # until the history should list a task
 _LOOK_AGAIN = timedelta(seconds=60)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
 from seedance_dagster.generation.matching import differences
 from seedance_dagster.generation.reconcile import adopt
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.threads import in_thread
 
 
 class SettleError(Exception):

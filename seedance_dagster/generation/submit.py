@@ -21,10 +21,10 @@ from seedance_dagster.generation.lifecycle import (
     poll_delay,
     task_columns,
 )
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.threads import in_thread
 
 _log = logging.getLogger(__name__)
 _ANSWER_GRACE_S = 10.0  # how long a cancelled worker listens for the answer to a POST under way

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Collection
 from seedance_dagster.generation.account import learn_account
 from seedance_dagster.generation.events import Delayed, Event
 from seedance_dagster.generation.reconcile import reconcile
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.generation.waiting import Waiting
 from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.threads import in_thread
 
 _log = logging.getLogger(__name__)
 _ASK_ACCOUNT_S = 30.0  # how often a long run asks for limit and balance

@@ -8,9 +8,9 @@ from datetime import timedelta
 from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.events import Ended, Event, Stored
 from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.threads import in_thread
 
 _CHUNK = 5000  # ids in one query
 _TAKEN_BACK_WITHIN = timedelta(seconds=20)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.threads import in_thread
 from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.threads import in_thread
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import dagster as dg
 from chaos import crew
 from chaos.worker import UNEXPECTED, Surroundings
 from seedance_dagster.defs.build import build_seedance_definitions
-from seedance_dagster.defs.jobs import ADVANCE_JOB
-from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, partitions_def
+from seedance_dagster.defs.naming import ADVANCE_JOB, PROMPTS, TASKS, VIDEOS, partitions_def
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.ledger import OPEN, Ledger
 from seedance_dagster.prompts.models import PromptSet

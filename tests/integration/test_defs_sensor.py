@@ -9,7 +9,8 @@ from defs_support import KEY, QUIET, code_location, video_store
 
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs import tick
-from seedance_dagster.defs.jobs import ADVANCE_JOB, ADVANCE_LEASE
+from seedance_dagster.defs.advancing import ADVANCE_LEASE
+from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.ledger import State
 
 pytestmark = [pytest.mark.integration, QUIET]

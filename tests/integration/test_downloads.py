@@ -11,8 +11,8 @@ import sys
 import pytest
 from file_host import MP4
 
-from seedance_dagster.generation import links
 from seedance_dagster.generation.download import DownloadError
+from seedance_dagster.web import links
 
 pytestmark = pytest.mark.integration
 

@@ -11,10 +11,11 @@ from file_host import VIDEO
 from media_support import make_clip
 
 from seedance_dagster.emulator.emulator import Emulator
-from seedance_dagster.generation import collect, links
+from seedance_dagster.generation import collect
 from seedance_dagster.generation.download import DownloadLimits
 from seedance_dagster.generation.events import Delayed, Stored
 from seedance_dagster.ledger.order import State
+from seedance_dagster.web import links
 
 pytestmark = pytest.mark.integration
 

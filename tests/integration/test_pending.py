@@ -17,7 +17,8 @@ from defs_support import KEY_VARIABLE, QUIET, Done, Location, code_location, vid
 from seedance_dagster import SeedanceResource
 from seedance_dagster.cli.root import root
 from seedance_dagster.cli.services import S3Service
-from seedance_dagster.defs.pending import PENDING_JOB, PENDING_SCHEDULE
+from seedance_dagster.defs.naming import PENDING_JOB
+from seedance_dagster.defs.pending import PENDING_SCHEDULE
 from seedance_dagster.ledger import State
 from seedance_dagster.ledger.base import utc_now
 

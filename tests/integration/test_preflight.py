@@ -16,7 +16,7 @@ from seedance_dagster.generation.accept import AcceptOptions, accept, quote
 from seedance_dagster.generation.events import Outcome
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.generation.preflight import preflight
-from seedance_dagster.generation.reference_host import LookLimits
+from seedance_dagster.references.host import LookLimits
 
 pytestmark = pytest.mark.integration
 

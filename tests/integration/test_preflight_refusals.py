@@ -12,7 +12,7 @@ import pytest
 from preflight_support import QUICK, Looking, looking
 from reference_host import ReferenceFiles, inflated, running_reference_files, sample
 
-from seedance_dagster.generation import links
+from seedance_dagster.web import links
 
 pytestmark = pytest.mark.integration
 

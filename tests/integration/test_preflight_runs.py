@@ -10,7 +10,7 @@ import pytest
 from defs_support import QUIET, Done, Location, code_location
 
 from seedance_dagster import SeedanceResource
-from seedance_dagster.defs.pending import PENDING_JOB
+from seedance_dagster.defs.naming import PENDING_JOB
 
 pytestmark = [pytest.mark.integration, QUIET]
 

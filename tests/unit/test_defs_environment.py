@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 
 from seedance_dagster.defs.build import definitions_from_environ
-from seedance_dagster.defs.environment import SeedanceEnvironment, SettingError, default_ledger_url
+from seedance_dagster.defs.environment import SeedanceEnvironment, SettingError
+from seedance_dagster.defs.settings import default_ledger_url
 
 ENVIRON = {
     "GOAPI_API_KEY": " sk-secret ",

@@ -10,11 +10,11 @@ import pytest
 from reference_host import inflated, sample
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.generation.reference_facts import KnownFiles, url_hash
-from seedance_dagster.generation.reference_probe import PartialFile, duration_of
-from seedance_dagster.generation.reference_types import FileType, type_of
 from seedance_dagster.ledger.references import SeenFile
 from seedance_dagster.media import MediaError
+from seedance_dagster.references.facts import KnownFiles, url_hash
+from seedance_dagster.references.probe import PartialFile, duration_of
+from seedance_dagster.references.types import FileType, type_of
 
 PART = 10_000
 

@@ -6,8 +6,8 @@ import hashlib
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from seedance_dagster.generation.reference_types import FileType
 from seedance_dagster.media import MediaError
+from seedance_dagster.references.types import FileType
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoStream

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from seedance_dagster.generation.threads import in_decoding_thread, in_thread
+from seedance_dagster.threads import in_decoding_thread, in_thread
 
 
 async def test_work_that_fails_after_its_cancellation_leaves_nothing_unsaid():

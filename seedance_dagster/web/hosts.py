@@ -9,7 +9,7 @@ from types import MappingProxyType
 import aiohttp
 from yarl import URL
 
-from seedance_dagster.generation.links import LinkError, Resolver, checked
+from seedance_dagster.web.links import LinkError, Resolver, checked
 
 _MAX_REDIRECTS = 5
 _NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -11,10 +11,10 @@ from http import HTTPStatus
 import aiohttp
 from yarl import URL
 
-from seedance_dagster.generation.hosts import SilentHostError
-from seedance_dagster.generation.links import LinkError
-from seedance_dagster.generation.reference_facts import FileFacts
-from seedance_dagster.generation.reference_host import (
+from seedance_dagster.ledger.references import SeenFile
+from seedance_dagster.media import MediaError
+from seedance_dagster.references.facts import FileFacts
+from seedance_dagster.references.host import (
     Begun,
     Head,
     LookLimits,
@@ -22,11 +22,11 @@ from seedance_dagster.generation.reference_host import (
     UnusableReferenceError,
     megabytes,
 )
-from seedance_dagster.generation.reference_probe import duration_of
-from seedance_dagster.generation.reference_types import FileType, type_of
-from seedance_dagster.generation.threads import in_thread
-from seedance_dagster.ledger.references import SeenFile
-from seedance_dagster.media import MediaError
+from seedance_dagster.references.probe import duration_of
+from seedance_dagster.references.types import FileType, type_of
+from seedance_dagster.threads import in_thread
+from seedance_dagster.web.hosts import SilentHostError
+from seedance_dagster.web.links import LinkError
 
 _TRUSTED_FOR = timedelta(minutes=10)  # without a validator
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)

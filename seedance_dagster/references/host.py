@@ -10,10 +10,10 @@ from http import HTTPStatus
 
 import aiohttp
 
-from seedance_dagster.generation.hosts import asked
-from seedance_dagster.generation.links import LinkError
-from seedance_dagster.generation.reference_probe import PartialFile
-from seedance_dagster.generation.reference_types import MAGIC_BYTES, type_of
+from seedance_dagster.references.probe import PartialFile
+from seedance_dagster.references.types import MAGIC_BYTES, type_of
+from seedance_dagster.web.hosts import asked
+from seedance_dagster.web.links import LinkError
 
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_VALIDATOR = 300

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from seedance_dagster.generation.links import LinkError, Resolver, checked, is_public
+from seedance_dagster.web.links import LinkError, Resolver, checked, is_public
 
 BASE = URL("https://files.example.com/a/b.mp4?sig=1")
 

@@ -1,0 +1,1 @@
+"""Hosts on the internet that are not the vendor: which links are followed, and how they are asked."""
