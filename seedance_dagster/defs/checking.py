@@ -13,6 +13,7 @@ from seedance_dagster.generation.health import CHECKS, Health, Offender, Situati
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.order import OPEN
 from seedance_dagster.store.s3 import StoreError, VideoStore
 
 _BUDGETS = "budget_left"
@@ -30,6 +31,7 @@ def check_results(
     situation = Situation(
         shown=services.ledger.shown(name),
         latest=services.ledger.latest(name),
+        open_orders=services.ledger.find(prompt_set=name, states=OPEN),
         sizes=_sizes(services.store, name),
         budgets=services.ledger.budget_standings(budgets),
         now=services.clock(),

@@ -50,6 +50,7 @@ class Situation:
     Attributes:
         shown: The stored order that each partition shows.
         latest: The newest order of each partition.
+        open_orders: All that are not over, an edited prompt's older ones too.
         sizes: Bytes of the set's objects in S3, by key; None when S3 could not be listed.
         budgets: The budgets that its orders count in.
         now: UTC.
@@ -58,6 +59,7 @@ class Situation:
 
     shown: Sequence[Order]
     latest: Mapping[str, Order]
+    open_orders: Sequence[Order]
     sizes: Mapping[str, int] | None
     budgets: Sequence[BudgetStanding]
     now: datetime
@@ -176,7 +178,7 @@ def orders_move(found: Situation) -> Health:
             return f"task {order.task_id} is at work since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
         return None
 
-    return _judged(list(found.latest.values()), wrong, "orders move")
+    return _judged(found.open_orders, wrong, "open orders move")
 
 
 def budget_left(found: Situation) -> Health:

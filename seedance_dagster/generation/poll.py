@@ -23,7 +23,6 @@ class Poller:
         self._worker = worker
         self._ledger = worker.services.ledger
         self._emit = emit
-        self._render_s: dict[str, float | None] = {}
         self.polled = 0
         self.finished = 0
 
@@ -52,7 +51,7 @@ class Poller:
             order,
             task,
             now=clock(),
-            render_s=await self._expected(order.task_type),
+            render_s=await self._worker.render_seconds(order.task_type),
             jitter=random.random(),  # noqa: S311  spreads polls, guards nothing
         )
         match step:
@@ -74,8 +73,3 @@ class Poller:
                 )
                 self.finished += 1
                 await self._emit(Delayed(over, step.reason) if again else Ended(over))
-
-    async def _expected(self, task_type: str) -> float | None:
-        if task_type not in self._render_s:
-            self._render_s[task_type] = await in_thread(self._ledger.render_seconds, task_type)
-        return self._render_s[task_type]

@@ -37,7 +37,6 @@ class Submitter:
         self._worker = worker
         self._ledger = worker.services.ledger
         self._emit = emit
-        self._render_s: dict[str, float | None] = {}
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
         """Claim what may be sent now."""
@@ -64,6 +63,8 @@ class Submitter:
             raise
 
     async def _send(self, order: Order) -> None:
+        # Looked up before: between the POST's answer and its record nothing else may fail.
+        first_poll_s = poll_delay(0, await self._worker.render_seconds(order.task_type), 0)
         margin_s = self._worker.services.policy.lease_s / 2
         if not await in_thread(self._ledger.surely_claimed, order, margin_s=margin_s):
             # Somebody else may be settling this claim, or will soon: what is not sent cannot be paid twice.
@@ -80,13 +81,10 @@ class Submitter:
         except SeedanceError as error:
             await self._refused(order, error)
         else:
-            await self._record(order, task)
+            await self._record(order, task, first_poll_s)
         self._worker.may_have_left.discard(order.order_id)
 
-    async def _record(self, order: Order, task: Task) -> None:
-        if task.task_type not in self._render_s:
-            self._render_s[order.task_type] = await in_thread(self._ledger.render_seconds, order.task_type)
-        delay = poll_delay(0, self._render_s.get(order.task_type), 0)
+    async def _record(self, order: Order, task: Task, first_poll_s: float) -> None:
         try:
             # The task is paid for: its id is worth more than one try.
             async for attempt in stamina.retry_context(on=LedgerUnavailableError, attempts=6, timeout=40):
@@ -95,7 +93,7 @@ class Submitter:
                         self._ledger.submitted,
                         order,
                         actor=self._worker.name,
-                        due_at=self._now() + timedelta(seconds=delay),
+                        due_at=self._now() + timedelta(seconds=first_poll_s),
                         task=task_columns(task),
                     )
         except TaskOwnedError as error:

@@ -31,6 +31,13 @@ class Worker:
     client: SeedanceClient
     may_have_left: set[int] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
+    _render_s: dict[str, float | None] = field(default_factory=dict)
+
+    async def render_seconds(self, task_type: str) -> float | None:
+        """How long such tasks took lately, in seconds, asked once; None when unknown."""
+        if task_type not in self._render_s:
+            self._render_s[task_type] = await in_thread(self.services.ledger.render_seconds, task_type)
+        return self._render_s[task_type]
 
     async def give_back(self) -> None:
         """Let go of what was dropped, so that anybody takes it up again; raises `LedgerUnavailableError`."""

@@ -66,7 +66,7 @@ class Order:
     fingerprint: str
     attempt: int
     state: State
-    request: dict[str, Any]
+    request: dict[str, Any] = field(repr=False)  # its links may be signed
     estimated_points: int
     price_table: str
     price_formula: str
@@ -91,7 +91,7 @@ class Order:
     vendor_started_at: datetime | None = None
     vendor_ended_at: datetime | None = None
     vendor_logs: list[str] | None = None
-    video_url: str | None = None
+    video_url: str | None = field(default=None, repr=False)  # may be signed
     error_class: str | None = None
     error_message: str | None = None
     transfer_failures: int = 0

@@ -12,6 +12,7 @@ from seedance_dagster.api.errors import NotFoundError, TransportError
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.generation.events import Delayed, Ended
 from seedance_dagster.generation.poll import Poller
+from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger.order import State
 
 URL = "https://files.example.com/v.mp4"
@@ -27,7 +28,7 @@ class World:
         self.events: list[object] = []
         self.looks = 0
         services = SimpleNamespace(ledger=self, clock=lambda: NOW)
-        self.poller = Poller(SimpleNamespace(name="w", services=services, client=self), self.emit)
+        self.poller = Poller(Worker("w", services, self), self.emit)
 
     async def get_task(self, task_id):
         answer = self.answers.pop(0)

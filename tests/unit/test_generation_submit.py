@@ -16,6 +16,7 @@ from seedance_dagster.generation.events import Delayed, Ended, Submitted
 from seedance_dagster.generation.gate import Gate
 from seedance_dagster.generation.policy import Policy
 from seedance_dagster.generation.submit import Submitter
+from seedance_dagster.generation.worker import Worker
 from seedance_dagster.ledger import LedgerUnavailableError, StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import State
 
@@ -29,6 +30,7 @@ class World:
         self.answer = answer or make_task(7)
         self.record = record
         self.sure = sure
+        self.locked: Exception | None = None
         self.gate = Gate(5)
         self.wrote: list[tuple[object, ...]] = []
         self.events: list[object] = []
@@ -38,7 +40,7 @@ class World:
         services = SimpleNamespace(
             ledger=self, policy=Policy(lease_s=60), clock=lambda: NOW, gate=lambda: self.gate
         )
-        self.worker = SimpleNamespace(name="w", services=services, client=self, may_have_left=set())
+        self.worker = Worker("w", services, self)
         self.submitter = Submitter(self.worker, self.emit)
 
     async def create_task(self, request):
@@ -59,6 +61,8 @@ class World:
         return [(owner, limit, max_in_flight, only)]
 
     def render_seconds(self, task_type):
+        if self.locked is not None:
+            raise self.locked
         return 100.0
 
     def find(self, *, task_id):
@@ -95,6 +99,14 @@ class World:
         with stamina.set_testing(True, attempts=2), contextlib.suppress(LedgerUnavailableError):
             await self.submitter.handle(CLAIMED)
         return [event.reason for event in self.events if isinstance(event, Delayed)]
+
+
+async def test_a_ledger_that_is_not_there_fails_before_anything_is_sent():
+    """What is looked up is looked up before the POST: its answer is only written down."""
+    world = World()
+    world.locked = LedgerUnavailableError("locked")
+    await world.handle()
+    assert (world.posts, world.wrote, world.worker.may_have_left) == (0, [], set())
 
 
 async def test_an_order_that_was_taken_is_recorded_with_its_task():

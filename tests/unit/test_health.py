@@ -8,6 +8,7 @@ import pytest
 
 from seedance_dagster.generation.health import CHECKS, Health, Situation
 from seedance_dagster.ledger import Budget, BudgetStanding, Order, State
+from seedance_dagster.ledger.order import OPEN
 from seedance_dagster.prompts.budgets import Window
 
 NOW = datetime(2026, 4, 6, 12, tzinfo=UTC)
@@ -55,7 +56,9 @@ def judged(check: str, *orders: Order, **situation: object) -> Health:
     shown = [each for each in orders if each.state is State.STORED]
     defaults = {"sizes": SIZES, "budgets": [], "now": NOW, "stale_after": timedelta(hours=12)}
     latest = {each.partition: each for each in orders}
-    return CHECKS[check](Situation(**{"shown": shown, "latest": latest, **defaults, **situation}))
+    still_open = [each for each in orders if each.state in OPEN]
+    found = {"shown": shown, "latest": latest, "open_orders": still_open, **defaults, **situation}
+    return CHECKS[check](Situation(**found))
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -98,6 +101,13 @@ def test_an_offender_is_named_with_its_reason(check, fields, what):
     """Each check names the partition and says what does not hold."""
     [offender] = judged(check, order(**fields)).offenders
     assert (offender.partition, offender.what) == ("cat", what)
+
+
+def test_an_older_order_of_an_edited_prompt_is_judged_too():
+    """An uncertain order does not hide behind a newer one of the same partition."""
+    lost = order(state=State.UNCERTAIN, error_message="reply lost")
+    [offender] = judged("orders_move", lost, order(order_id=2)).offenders
+    assert offender.what == "whether it was ordered is unknown (order 1): reply lost"
 
 
 def test_the_first_image_decides_the_ratio_of_frames():
