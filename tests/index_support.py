@@ -55,6 +55,8 @@ def end_order(
     [claimed] = ledger.claim("w", limit=1, max_in_flight=None, only=[order.order_id])
     task = {"task_id": f"t{order.order_id}", "points_charged": charged}
     order = ledger.submitted(claimed, actor="w", due_at=clock(), task=task)
+    if end is State.SUBMITTED:
+        return order
     if end is not State.STORED:
         over, _ = ledger.ended(order, end, actor="w", error_class="x", reason="x", task=task)
         return over

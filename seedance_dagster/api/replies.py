@@ -21,6 +21,7 @@ from seedance_dagster.api.errors import (
     SeedanceError,
 )
 from seedance_dagster.api.wire import whole_number
+from seedance_dagster.web.urls import scrubbed
 
 _OK = 200
 _MAX_RETRY_AFTER_S = 3600.0
@@ -67,7 +68,8 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     data = envelope.get("data")
     error = data.get("error") if isinstance(data, dict) else None
     words = [envelope.get("message"), error.get("message") if isinstance(error, dict) else None]
-    message = "; ".join(dict.fromkeys(str(word).strip() for word in words if word))[:1000]
+    said = "; ".join(dict.fromkeys(str(word).strip() for word in words if word))
+    message = scrubbed(said)[:1000]  # it may hold a reference's signed link
     return Reply(
         status,
         _UNREADABLE if code is None else code,

@@ -9,11 +9,10 @@ from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.books import GRACE, VendorBook
 from seedance_dagster.audit.findings import Finding, Kind, about_order
 from seedance_dagster.generation.history import unfinished
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
 
 _DELIVERED = frozenset({State.SUCCEEDED, State.STORED})
 _ENDED = _DELIVERED | {State.REJECTED, State.FAILED}
-_MANY_FAILURES = 5  # broken transfers in a row: about five minutes of trying
 
 
 def unclear(order: Order, book: VendorBook, *, listed_from: datetime | None, deep: bool = False) -> bool:
@@ -76,7 +75,7 @@ def _about(kind: Kind, order: Order, what: str, cost_points: int | None = None) 
 def _charged(task_id: str, book: VendorBook) -> int | None:
     """What the vendor charged, in points; None where it does not say."""
     task = book.tasks.get(task_id)
-    if task is not None:
+    if task is not None and task.points_charged is not None:
         return task.points_charged
     row = book.rows.get(task_id)
     return None if row is None else row.points
@@ -90,7 +89,7 @@ def _outstanding(order: Order, book: VendorBook, now: datetime) -> str | None:
     match order.state:
         case State.SUCCEEDED:
             late = order.due_at is not None and order.due_at < now - GRACE
-            broken = order.transfer_failures >= _MANY_FAILURES
+            broken = order.transfer_failures >= MANY_TRANSFER_FAILURES
             return f"paid, and nobody brought the video to S3 yet{why}" if late or broken else None
         case State.SUBMITTED if task is not None and completed:
             late = task.ended_at is not None and task.ended_at < now - GRACE

@@ -32,7 +32,7 @@ _RETELL = 1000  # orders told anew in one run
 def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[AssetEvent]:
     """Tell what a run that is gone should have told, then submit, follow and collect, and check what came."""
     reporter = Reporter(context.instance, services)
-    told = set[str]()
+    told, ended = set[str](), set[str]()
     for order in services.ledger.unreported(_RETELL):
         if order.state is State.STORED:
             told.add(order.prompt_set)
@@ -54,13 +54,14 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                 case Ended():
                     counts["ended without a video"] += 1
                     order = event.order
+                    ended.add(order.prompt_set)
                     context.log.warning(
                         f"{order.prompt_set}/{order.partition} {order.state}: {order.error_message}"
                     )
                 case Delayed():
                     counts["put off"] += 1
                     context.log.warning(event.reason)
-    report_checks(context, services, told)
+    report_checks(context, services, told | ended)
     yield from refreshed_indexes(context, services, sets_with_videos(services), changed=told)
     context.log.info(", ".join(f"{count} {what}" for what, count in counts.items()))
 

@@ -65,7 +65,10 @@ def build_seedance_definitions(
         ],
         asset_checks=[build_set_checks(prompt_set.name, source) for prompt_set in loaded.sets],
         jobs=[advance_generations, pending],
-        schedules=[build_pending_schedule(pending, source, pending_usd_per_run), build_checks_schedule()],
+        schedules=[
+            build_pending_schedule(pending, source, pending_usd_per_run),
+            build_checks_schedule(prompt_set.name for prompt_set in loaded.sets),
+        ],
         sensors=[build_sensor(source, status)],
         resources={
             "seedance": seedance,

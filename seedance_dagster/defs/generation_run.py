@@ -42,6 +42,7 @@ class GenerationRun:
     Attributes:
         missing: Why a partition has no video, by partition.
         stored: How many videos came home while it waited.
+        ended: How many orders ended without one.
     """
 
     context: dg.AssetExecutionContext
@@ -50,6 +51,7 @@ class GenerationRun:
     prompt_set: PromptSet
     missing: dict[str, str] = field(default_factory=dict)
     stored: int = 0
+    ended: int = 0
 
     def events(self) -> Iterator[AssetEvent]:
         """Do what is selected, and yield Dagster's events as it happens.
@@ -77,7 +79,7 @@ class GenerationRun:
             else:
                 answers += self._standing({each.key: each.fingerprint for each in wanted})
             yield from self._follow(answers)
-        if self.stored:
+        if self.stored or self.ended:
             report_checks(self.context, self.services, [self.prompt_set.name])
         if self._selected(VIDEOS):
             yield from self._index()
@@ -191,6 +193,7 @@ class GenerationRun:
                         self.stored += 1
                         yield from self._reporter.event(event)
                     case Ended():
+                        self.ended += 1
                         self.missing[event.order.partition] = _reason(event.order)
                     case Delayed():
                         self.context.log.warning(event.reason)

@@ -13,7 +13,7 @@ from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, vers
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.prompts.models import PromptPartition
 from seedance_dagster.store.s3 import VideoStore
-from seedance_dagster.store.urls import bare_url
+from seedance_dagster.web.urls import bare_url
 
 AssetEvent = dg.AssetMaterialization | dg.AssetObservation
 

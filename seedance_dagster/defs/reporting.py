@@ -87,7 +87,7 @@ class Reporter:
         made_from = self._input(order, PROMPTS, order.fingerprint)
         made_from |= self._input(order, TASKS, task_version(order))
         yield video_event(order, self.services.store, event.thumbnail_jpeg, made_from, kind)
-        self.services.ledger.mark_reported({order.order_id: "stored"})
+        self.services.ledger.mark_reported({order.order_id: "observed" if superseded else "stored"})
 
     def again(self, order: Order) -> Iterator[AssetEvent]:
         """Tell what a run that is gone should have told."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from seedance_dagster.api.prices import points_to_usd
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
 
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetStanding
@@ -18,6 +18,7 @@ _RATIO_TOLERANCE = 0.03
 _DRIFT_TOLERANCE = 0.02
 _MOST_REFUSED = 0.1
 _LEAST_BUDGET_LEFT = 0.1
+_NEWEST = 50  # prices change: what was charged long ago says nothing about today's table
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def as_asked(found: Situation) -> Health:
 
 
 def objects_intact(found: Situation) -> Health:
-    """Video, poster and manifest are in S3, the video with as many bytes as the ledger says."""
+    """Video, poster and manifest are in S3, video and poster with as many bytes as the ledger says."""
     sizes = found.sizes
     if sizes is None:
         return Health((Offender("(all)", "S3 could not be listed"),), "S3 could not be listed", {})
@@ -108,8 +109,11 @@ def objects_intact(found: Situation) -> Health:
         missing = [name for name, key in keys.items() if key not in sizes]
         if missing:
             return f"its {' and '.join(missing)} is not in S3"
-        size = sizes[str(order.video_key)]
-        return None if size == order.size_bytes else f"has {size} bytes in S3, not {order.size_bytes}"
+        for name, expected in (("video", order.size_bytes), ("poster", order.poster_size_bytes)):
+            size = sizes[str(keys[name])]
+            if expected is not None and size != expected:
+                return f"its {name} has {size} bytes in S3, not {expected}"
+        return None
 
     return _judged(found.shown, wrong, "videos are in S3 with poster and manifest")
 
@@ -129,8 +133,9 @@ def charged_as_held(found: Situation) -> Health:
 
 
 def estimates_hold(found: Situation) -> Health:
-    """Charges of what was estimated exactly agree with the price table."""
-    exact = [order for order in found.shown if order.points_charged is not None and estimated_exactly(order)]
+    """The newest charges of what was estimated exactly agree with the price table."""
+    known = [order for order in found.shown if order.points_charged is not None and estimated_exactly(order)]
+    exact = sorted(known, key=lambda order: order.order_id)[-_NEWEST:]
     charged = sum(order.points_charged or 0 for order in exact)
     estimated = sum(order.estimated_points for order in exact)
     drift = charged / estimated - 1 if estimated else 0.0
@@ -168,7 +173,7 @@ def few_refused(found: Situation) -> Health:
 
 
 def orders_move(found: Situation) -> Health:
-    """No order is uncertain, and no task is at work far beyond its time."""
+    """No order is uncertain, no task is at work far beyond its time, and no paid video is not to be had."""
     before = found.now - found.stale_after
 
     def wrong(order: Order) -> str | None:
@@ -176,6 +181,8 @@ def orders_move(found: Situation) -> Health:
             return f"whether it was ordered is unknown (order {order.order_id}): {order.error_message}"
         if order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < before:
             return f"task {order.task_id} is at work since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
+        if order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES:
+            return f"paid, and its video could not be stored: {order.error_message}"
         return None
 
     return _judged(found.open_orders, wrong, "open orders move")

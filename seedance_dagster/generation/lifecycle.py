@@ -80,7 +80,8 @@ class Settle:
 
 def task_columns(task: Task) -> dict[str, Any]:
     """What the ledger keeps of a task; a hold is kept when it is over, as what was held."""
-    held = {"points_held": task.points_held} if task.points_held else {}
+    # Once charged, the vendor may tell the charge as the hold: what was held before stays.
+    held = {"points_held": task.points_held} if task.points_held and not task.points_charged else {}
     return held | {
         "task_id": task.task_id,
         "points_charged": task.points_charged,

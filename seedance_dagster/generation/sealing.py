@@ -12,8 +12,8 @@ from seedance_dagster.generation.download import Downloaded
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.media import MediaError, Probe, probe
 from seedance_dagster.store.s3 import VideoStore
-from seedance_dagster.store.urls import scrubbed
 from seedance_dagster.threads import in_decoding_thread
+from seedance_dagster.web.urls import scrubbed
 
 
 @dataclass(frozen=True)

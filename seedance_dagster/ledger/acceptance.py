@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.budgets import Budget, check_fit, read_standing
-from seedance_dagster.ledger.order import OPEN, NewOrder, Order, State
+from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, OPEN, NewOrder, Order, State
 from seedance_dagster.ledger.rows import insert_order, to_order
 from seedance_dagster.ledger.schema import orders
 
@@ -54,11 +54,14 @@ class Asking:
 def standing_order(history: Iterable[Order], asking: Asking) -> tuple[Order, Outcome] | None:
     """The earlier order of the same partition and fingerprint that answers the asking, if any does.
 
-    A failed order answers nothing: its points came back, so it may be ordered again.
+    A failed order answers nothing: its points came back, so it may be ordered again. Nor does one whose
+    video was paid for and cannot be fetched, where the asking is to generate again.
     """
     newest_first = sorted(history, key=lambda order: order.attempt, reverse=True)
     for order in newest_first:
-        if order.state in OPEN:
+        lost = order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES
+        again = asking.regenerate and order.cause != asking.cause
+        if order.state in OPEN and not (lost and again):
             return order, Outcome.JOINED
     for order in newest_first:
         if order.state is State.STORED and (not asking.regenerate or order.cause == asking.cause):

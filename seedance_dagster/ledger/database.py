@@ -97,6 +97,11 @@ class Database:
         except SQLAlchemyError as error:
             msg = f"the ledger at {self.label} did not answer: {type(error).__name__}"
             raise LedgerUnavailableError(msg) from None
+        except AssertionError as error:
+            # SQLAlchemy's own, where Ctrl-C strikes within its commit: the interrupt is what happened.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            raise
 
 
 def _driver_words(error: DBAPIError) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
+from seedance_dagster.ledger.budgets import order_money
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.rows import to_order
 from seedance_dagster.ledger.schema import orders, reported_prompts
@@ -50,13 +51,14 @@ class Dataset(LedgerBase):
     def spend_by_day(self, prompt_set: str) -> list[DaySpend]:
         """What a set was charged by day, penalties and earlier attempts included."""
         day = sa.func.date(sa.func.coalesce(orders.c.booked_at, orders.c.accepted_at), type_=sa.Text)
-        query = (
-            sa.select(day, sa.func.count(), sa.func.sum(orders.c.points_charged))
-            .where(orders.c.prompt_set == prompt_set, orders.c.points_charged > 0)
-            .group_by(day)
-            .order_by(day)
-        )
         with self._database.reading() as connection:
+            charged = order_money(connection).charged
+            query = (
+                sa.select(day, sa.func.count(), sa.func.sum(charged))
+                .where(orders.c.prompt_set == prompt_set, charged > 0)
+                .group_by(day)
+                .order_by(day)
+            )
             return [
                 DaySpend(date.fromisoformat(str(when)), int(count), int(points))
                 for when, count, points in connection.execute(query)
@@ -69,11 +71,12 @@ class Dataset(LedgerBase):
         videos = (
             sa.select(*columns).join(found, found.c.order_id == orders.c.order_id).order_by(orders.c.order_id)
         )
-        spend = sa.select(sa.func.count(orders.c.points_charged), sa.func.sum(orders.c.points_charged)).where(
-            orders.c.prompt_set == prompt_set
-        )
         digest = hashlib.sha256()
         with self._database.reading() as connection:
+            charged = order_money(connection).charged
+            spend = sa.select(sa.func.count(), sa.func.sum(charged)).where(
+                orders.c.prompt_set == prompt_set, charged > 0
+            )
             for row in (*connection.execute(videos), *connection.execute(spend)):
                 digest.update(repr(tuple(map(str, row))).encode())
         return digest.hexdigest()

@@ -30,6 +30,9 @@ OPEN = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED,
 PROMISED = OPEN - {State.SUCCEEDED}
 """States whose money is reserved: nothing is charged yet, and it may be."""
 
+MANY_TRANSFER_FAILURES = 5
+"""Broken transfers in a row, about five minutes of trying, after which a person should know."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewOrder:

@@ -137,25 +137,9 @@ class Reading(LedgerBase):
         What Dagster was last told that the file asks for comes first, then the newest order; failed
         and refused ones do not count.
         """
-        asked = sa.select(reported_prompts.c.fingerprint).where(
-            reported_prompts.c.prompt_set == order.prompt_set,
-            reported_prompts.c.partition == order.partition,
-        )
-        newer = orders.c.order_id > order.order_id
         with self._database.reading() as connection:
-            now_asked = orders.c.fingerprint == (fingerprint := connection.scalar(asked))
-            better = sa.and_(now_asked, newer) if order.fingerprint == fingerprint else now_asked | newer
             return bool(
-                connection.scalar(
-                    sa.select(
-                        sa.exists().where(
-                            orders.c.prompt_set == order.prompt_set,
-                            orders.c.partition == order.partition,
-                            orders.c.state.not_in({State.FAILED, State.REJECTED}),
-                            better,
-                        )
-                    )
-                )
+                connection.scalar(sa.select(_superseded()).where(orders.c.order_id == order.order_id))
             )
 
     def counts(self) -> dict[tuple[str, State], Count]:
@@ -213,7 +197,7 @@ class Reading(LedgerBase):
             return [to_order(row) for row in connection.execute(query)]
 
     def mark_reported(self, told: Mapping[int, str]) -> None:
-        """Note what Dagster was told: order id to "submitted" or "stored"."""
+        """Note by order id what Dagster was told: "submitted", "stored", or "observed" behind a better order."""
         with self._database.writing() as connection:
             for order_id, state in told.items():
                 connection.execute(
@@ -247,17 +231,44 @@ class Reading(LedgerBase):
         return spans[len(spans) // 2] if spans else None
 
 
+def _superseded() -> sa.ColumnElement[bool]:
+    """True for orders whose partition another one answers better; for a query on `orders`."""
+    other = orders.alias()
+    asked = (
+        sa.select(reported_prompts.c.fingerprint)
+        .where(
+            reported_prompts.c.prompt_set == orders.c.prompt_set,
+            reported_prompts.c.partition == orders.c.partition,
+        )
+        .scalar_subquery()
+    )
+    now_asked, newer = other.c.fingerprint == asked, other.c.order_id > orders.c.order_id
+    return (
+        sa.exists()
+        .where(
+            other.c.prompt_set == orders.c.prompt_set,
+            other.c.partition == orders.c.partition,
+            other.c.state.not_in({State.FAILED, State.REJECTED}),
+            sa.case((orders.c.fingerprint == asked, now_asked & newer), else_=now_asked | newer),
+        )
+        .correlate(orders)
+    )
+
+
 def _untold(now: datetime) -> sa.ColumnElement[bool]:
     before = now - _REPORT_GRACE
+    told = orders.c.reported
     return sa.or_(
         sa.and_(
             orders.c.state.in_({State.SUBMITTED, State.SUCCEEDED}),
-            orders.c.reported.is_(None),
+            told.is_(None),
             orders.c.submitted_at <= before,
         ),
         sa.and_(
             orders.c.state == State.STORED,
-            orders.c.reported.is_distinct_from("stored"),
+            told.is_distinct_from("stored"),
             orders.c.stored_at <= before,
+            # One that was told behind a better order is told anew once that came to nothing.
+            sa.or_(told.is_distinct_from("observed"), ~_superseded()),
         ),
     )

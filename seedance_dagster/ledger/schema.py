@@ -104,6 +104,7 @@ orders = sa.Table(
     sa.Index("seedance_orders_by_delivered_sha256", "delivered_sha256"),
     sa.Index("seedance_orders_by_booking", "booked_at"),
     sa.Index("seedance_orders_by_claim", "prompt_set", "claimed_at"),
+    sqlite_autoincrement=True,  # the number of a row that was taken out never stands for another order
 )
 
 journal = sa.Table(

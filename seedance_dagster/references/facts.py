@@ -11,7 +11,7 @@ from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.references import SeenFile
 from seedance_dagster.prompts.references import KINDS
-from seedance_dagster.store.urls import bare_url
+from seedance_dagster.web.urls import bare_url
 
 
 @dataclass(frozen=True, kw_only=True)

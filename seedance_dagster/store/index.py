@@ -11,7 +11,7 @@ from typing import Any
 
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.store.urls import scrubbed, unsigned_url
+from seedance_dagster.web.urls import scrubbed, unsigned_url
 
 Row = dict[str, Any]
 _URL_LISTS = ("image_urls", "video_urls", "audio_urls")

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.store.urls import bare_url, scrubbed, unsigned_url
+from seedance_dagster.web.urls import bare_url, scrubbed, unsigned_url
 
 SCHEMA_ID: Final = "urn:seedance-dagster:manifest:1"
 _KINDS = ("image", "video", "audio")

@@ -11,7 +11,6 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.reading import JournalEntry
 from seedance_dagster.store.manifest import references_of
-from seedance_dagster.store.urls import scrubbed, unsigned_url
 from seedance_dagster.trace.models import (
     CredentialTrace,
     FileTrace,
@@ -23,6 +22,7 @@ from seedance_dagster.trace.models import (
     Trace,
 )
 from seedance_dagster.trace.origin import Origin
+from seedance_dagster.web.urls import scrubbed, unsigned_url
 
 if TYPE_CHECKING:
     from seedance_dagster.credential import Credential

@@ -67,7 +67,8 @@ class OrderTrace(_Part):
         shown: True for the video that its partition shows now.
         finished_at: When its video was stored or it ended without one.
         delivered_sha256: Of the video's bytes as the vendor delivered them.
-        told_dagster: "submitted" when Dagster was told of the task, "stored" of task and video.
+        told_dagster: "submitted" when Dagster was told of the task, "stored" of task and video, "observed" of
+            both while another order answers the partition better.
     """
 
     order_id: int

@@ -84,7 +84,7 @@ def outstanding(around: Surroundings, books: dict[str, Any]) -> list[str]:
         left += [
             f"Dagster was not told that order {order.order_id} is stored"
             for order in orders
-            if order.state is State.STORED and order.reported != "stored"
+            if order.state is State.STORED and order.reported not in ("stored", "observed")
         ]
     return left
 

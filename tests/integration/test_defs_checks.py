@@ -62,3 +62,16 @@ def test_the_schedule_is_on_and_costs_nothing(location):
     posts = location.books()["posts"]
     executed(location)
     assert location.books()["posts"] == posts
+
+
+def test_the_job_runs_no_checks_of_others(location):
+    """A team's own checks in the same code location are not run under the name of ours."""
+
+    @dg.asset_check(asset=VIDEOS)
+    def their_own() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False)
+
+    merged = dg.Definitions.merge(location.defs, dg.Definitions(asset_checks=[their_own]))
+    job = merged.resolve_job_def("check_videos")
+    done = job.execute_in_process(instance=location.instance)
+    assert {each.check_name for each in done.get_asset_check_evaluations()} == set(CHECKS)

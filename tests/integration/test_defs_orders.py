@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from defs_support import QUIET, code_location
 
-from seedance_dagster.defs import jobs
+from seedance_dagster.defs import advancing
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.defs.resources import open_services
 from seedance_dagster.generation.engine import advance
@@ -204,12 +204,12 @@ def test_a_second_run_of_the_job_ends_at_once(location, changed):
     location.tick()
     location.run("more", assets=("tasks",))
     with location.ledger() as ledger:
-        assert ledger.hold(jobs.ADVANCE_LEASE, "another run", seconds=60)
+        assert ledger.hold(advancing.ADVANCE_LEASE, "another run", seconds=60)
         done = location.advance()
         assert done.ok
         assert "another run advances the generations already" in done.log
         assert "a run advances the generations already" in location.skipped()
-        ledger.drop(jobs.ADVANCE_LEASE, "another run")
+        ledger.drop(advancing.ADVANCE_LEASE, "another run")
     assert location.orders("more")[0].state is State.QUEUED
     assert location.advance().told("videos") == [("more", "materialization")]
 

@@ -56,6 +56,7 @@ def test_classes(task, expected):
         (failed(logs=[], text=" task\r\nfailed "), "task failed"),
         (failed(logs=["  "], code=42), "failed with code 42 and no explanation"),
         (failed(logs=["x" * 5000]), "x" * 2000),
+        (failed(logs=["bad: https://x.example.com/a.png?sig=1"]), "bad: https://x.example.com/a.png"),
     ],
 )
 def test_reasons(task, reason):

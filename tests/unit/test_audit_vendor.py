@@ -33,7 +33,7 @@ def test_books_that_agree_have_no_findings():
         (State.STORED, None, POINTS, "charge_differs", POINTS),
         (State.STORED, POINTS, 0, "never_charged", 4_000_000),
         (State.STORED, 0, 0, "never_charged", 4_000_000),
-        (State.STORED, None, None, "never_charged", 4_000_000),
+        (State.STORED, None, None, "charge_differs", POINTS),
         (State.STORED, POINTS, None, None, 0),
         (State.SUCCEEDED, 0, 0, "never_charged", 4_000_000),
         (State.REJECTED, 0, 0, None, 0),
@@ -52,6 +52,15 @@ def test_charges_of_ended_orders_are_compared(state, booked, charged, kind, cost
     expected = [] if kind is None else [(kind, cost)]
     about_money = [each for each in found(given) if each.kind.value in ("charge_differs", "never_charged")]
     assert [(each.kind.value, each.cost_points) for each in about_money] == expected
+
+
+def test_the_history_tells_a_charge_that_the_task_does_not():
+    """A task without a charge leaves the history's word standing."""
+    order = stored_order(1, points_charged=None)
+    task = make_task(1, DONE, points_charged=None)
+    vendor = VendorBook(rows={"task-1": row(order, points=5_000_000)}, tasks={"task-1": task})
+    [wrong] = found(books([order], vendor=vendor))
+    assert (wrong.kind.value, wrong.cost_points) == ("charge_differs", 5_000_000)
 
 
 @pytest.mark.parametrize(

@@ -199,4 +199,5 @@ def test_what_the_ledger_keeps_of_a_task():
     held = task_columns(make_task(points_held=7, logs=("a", "b"), ended_at=NOW))
     assert (held["points_held"], held["vendor_logs"], held["vendor_ended_at"]) == (7, ["a", "b"], NOW)
     assert held["error_message"] is None
-    assert "points_held" not in task_columns(make_task(points_held=0, points_charged=7))
+    for after_charging in (0, 7):
+        assert "points_held" not in task_columns(make_task(points_held=after_charging, points_charged=7))

@@ -76,7 +76,7 @@ def test_a_sound_set_passes_every_check(check):
         ("as_asked", {"width": 496, "height": 864}, "is 496 x 864, 16:9 was asked for"),
         ("objects_intact", {"video_key": "p/other.mp4"}, "its video is not in S3"),
         ("objects_intact", {"poster_key": "x", "manifest_key": "y"}, "its poster and manifest is not in S3"),
-        ("objects_intact", {"size_bytes": 11}, "has 10 bytes in S3, not 11"),
+        ("objects_intact", {"size_bytes": 11}, "its video has 10 bytes in S3, not 11"),
         ("charged_as_held", {"points_charged": None}, "its charge was not told"),
         ("charged_as_held", {"points_charged": 5_000_000}, "0.4 USD were held and 0.5 USD charged"),
         (
@@ -95,6 +95,12 @@ def test_a_sound_set_passes_every_check(check):
             {"state": State.SUBMITTED, "task_id": "t", "submitted_at": NOW - timedelta(hours=13)},
             "task t is at work since 2026-04-05 23:00 UTC",
         ),
+        (
+            "orders_move",
+            {"state": State.SUCCEEDED, "transfer_failures": 5, "error_message": "the link is gone"},
+            "paid, and its video could not be stored: the link is gone",
+        ),
+        ("objects_intact", {"poster_size_bytes": 4}, "its poster has 3 bytes in S3, not 4"),
     ],
 )
 def test_an_offender_is_named_with_its_reason(check, fields, what):
@@ -113,6 +119,13 @@ def test_an_older_order_of_an_edited_prompt_is_judged_too():
 def test_the_first_image_decides_the_ratio_of_frames():
     """Without an asked ratio any shape is right."""
     assert judged("as_asked", order(width=100, height=900, request={"aspect_ratio": None})).offenders == ()
+
+
+def test_only_the_newest_charges_speak_of_the_price_table():
+    """What was charged long ago does not hide that prices have changed."""
+    old = [order(order_id=number) for number in range(1000)]
+    new = [order(order_id=1000 + number, points_charged=8_000_000) for number in range(30)]
+    assert len(judged("estimates_hold", *old, *new).offenders) == 30
 
 
 def test_an_upper_bound_is_no_drift():

@@ -61,6 +61,8 @@ def test_spend_by_day_counts_everything_that_was_charged(ledger, ordered, clock)
     ordered("bad", State.REJECTED, charged=40_000)
     ordered("free", State.FAILED, charged=0)
     ordered("untold", charged=None)
+    # Charged and without its link yet: reserved, as for budgets.
+    ordered("late", State.SUBMITTED, charged=4_000_000)
     spend = [(each.day, each.orders, each.points) for each in ledger.spend_by_day("spots")]
     assert spend == [(date(2026, 4, 6), 2, 9_000_000), (date(2026, 4, 7), 1, 40_000)]
 

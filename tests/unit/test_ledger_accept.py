@@ -91,6 +91,22 @@ def test_a_failed_regeneration_leaves_the_stored_video_standing(ledger, new_orde
     assert (order.order_id, outcome) == (first.order_id, Outcome.REUSED)
 
 
+def test_a_video_that_cannot_be_fetched_may_be_generated_again(ledger, new_order, clock):
+    """A paid order whose transfers keep breaking is joined, but for an asking that wants to pay again."""
+    [(first, _)] = ledger.accept([new_order()], ASKING)
+    [order] = ledger.claim("w", limit=1, max_in_flight=None)
+    order = ledger.submitted(order, actor="w", due_at=clock(), task={"task_id": "t"})
+    order = ledger.succeeded(order, actor="w", task={})
+    again = Asking(cause="again", run_id="r", regenerate=True)
+    for _ in range(5):
+        assert ledger.accept([new_order()], again) == [(order, Outcome.JOINED)]
+        order = ledger.transfer_failed(order, actor="w", due_at=clock(), reason="the link is gone")
+    assert ledger.accept([new_order()], ASKING)[0][1] is Outcome.JOINED
+    [(second, outcome)] = ledger.accept([new_order()], again)
+    assert (second.attempt, outcome) == (first.attempt + 1, Outcome.ACCEPTED)
+    assert ledger.accept([new_order()], again) == [(second, Outcome.JOINED)]
+
+
 def test_another_fingerprint_or_partition_or_set_is_another_order(ledger, new_order):
     """Only the same set, partition and fingerprint share an order."""
     wanted = [

@@ -104,3 +104,15 @@ def test_the_label_hides_the_password(tmp_path):
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     assert ledger.label.endswith("ledger.db")
     ledger.close()
+
+
+def test_an_interrupt_within_a_commit_is_an_interrupt(tmp_path, monkeypatch):
+    """Ctrl-C that strikes while SQLAlchemy ends a transaction is no crash of its own (chaos seed 1166)."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+
+    def struck(_transaction):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sa.engine.RootTransaction, "_deactivate_from_connection", struck)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.hold("w", "w", seconds=1)

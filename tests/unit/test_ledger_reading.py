@@ -54,6 +54,19 @@ def test_dagster_is_told_of_each_state_once(ledger, new_order, clock):
     assert ledger.unreported(9) == []
 
 
+def test_a_video_told_behind_a_better_order_is_told_anew_when_that_fails(ledger, new_order, clock):
+    """What Dagster only observed becomes the partition's materialization once nothing better is coming."""
+    older = store_one(ledger, new_order())
+    [(newer, _)] = ledger.accept([new_order(fingerprint="edited")], Asking(cause="c", run_id="r"))
+    ledger.mark_reported({older.order_id: "observed"})
+    clock.forward(seconds=61)
+    assert (ledger.superseded(older), ledger.unreported(9)) == (True, [])
+    [claimed] = ledger.claim("w", limit=1, max_in_flight=None, only=[newer.order_id])
+    ledger.ended(claimed, State.FAILED, actor="w", error_class="x", reason="because", task={})
+    assert not ledger.superseded(older)
+    assert [each.order_id for each in ledger.unreported(9)] == [older.order_id]
+
+
 def test_the_latest_order_of_each_partition_is_the_newest(ledger, new_order):
     """An edited prompt's newer order stands for its partition, and supersedes the older."""
     older = store_one(ledger, new_order())

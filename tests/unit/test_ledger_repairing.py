@@ -132,3 +132,11 @@ def _asking():
     from seedance_dagster.ledger import Asking
 
     return Asking(cause="c", run_id="r")
+
+
+def test_the_number_of_a_removed_row_is_never_given_again(ledger, new_order):
+    """Else the journal of another order would hide that a row was taken out."""
+    newest = store_one(ledger, new_order("cat"))
+    remove(ledger, newest.order_id)
+    assert store_one(ledger, new_order("dog")).order_id > newest.order_id
+    assert [each.order_id for each in ledger.removed_rows()] == [newest.order_id]

@@ -10,7 +10,7 @@ import pytest
 
 from seedance_dagster.ledger import Asking, State
 from seedance_dagster.store.manifest import Manifest, json_schema
-from seedance_dagster.store.urls import bare_url, scrubbed, unsigned_url
+from seedance_dagster.web.urls import bare_url, scrubbed, unsigned_url
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas" / "manifest-v1.json"
 REQUEST = {
@@ -165,5 +165,10 @@ def test_urls_are_found_in_texts():
         "a": [1, None, "see <https://x.example.com/>, or ftp://y.example.com/z"],
         "b": "c?d=e",
     }
+    assert (
+        scrubbed(r"GET https:\/\/x.example.com\/a.png?sig=1 failed")
+        == "GET https://x.example.com/a.png failed"
+    )
+    assert scrubbed("via https%3A%2F%2Fx.example.com%2Fa%3Fsig%3D1") == "via https://x.example.com/a"
     assert scrubbed("https://x.example.com/?q=1", unsigned_url) == "https://x.example.com/?q=1"
     assert scrubbed("https://x.example.com/?Signature=1", unsigned_url) == "https://x.example.com/"

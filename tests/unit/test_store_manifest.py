@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seedance_dagster.store.keys import object_keys
 from seedance_dagster.store.manifest import Manifest
-from seedance_dagster.store.urls import bare_url
+from seedance_dagster.web.urls import bare_url
 
 KEYS = object_keys("seedance", "spots", "p1", "0" * 64, 1)
 ARTIFACTS = {

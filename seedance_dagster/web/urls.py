@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
+# Also as JSON escapes it, and encoded as a part of another URL.
+_URL = re.compile(r"[a-z][a-z0-9+.-]*(?:://|:\\/\\/|%3A%2F%2F)[^\s\"'<>]+", re.IGNORECASE)
 _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 _SECRETS = re.compile("sig|token|secret|passw|credential|auth|key|policy|session|hmac|expire", re.IGNORECASE)
 
@@ -47,10 +48,15 @@ def scrubbed(value: Any, clean: Callable[[str], str] = bare_url) -> Any:
     """
     match value:
         case str():
-            return _URL.sub(lambda found: clean(found.group()), value)
+            return _URL.sub(lambda found: clean(_plain(found.group())), value)
         case list() | tuple():
             return [scrubbed(item, clean) for item in value]
         case dict():
             return {name: scrubbed(item, clean) for name, item in value.items()}
         case _:
             return value
+
+
+def _plain(url: str) -> str:
+    url = url.replace("\\/", "/")
+    return url if "://" in url else unquote(url)
