@@ -17,6 +17,7 @@ from seedance_dagster.audit.removed import RemovedOrder
 from seedance_dagster.audit.restoring import row_of
 from seedance_dagster.audit.strangers import strangers
 from seedance_dagster.audit.telling import Orchestrator, differences
+from seedance_dagster.generation.download import DownloadError, DownloadLimits, check_link
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.order import Order, State
@@ -28,6 +29,8 @@ _FETCHED = frozenset({Kind.MISSING_IN_S3, Kind.BYTES_CHANGED})
 _WRITTEN = frozenset({Kind.MANIFEST_LOST, Kind.MANIFEST_ALTERED})
 _TOLD = frozenset({Kind.NOT_MATERIALIZED, Kind.MATERIALIZATION_DIFFERS})
 _AGAINST_THE_LEDGER = frozenset({Kind.MANIFEST_ALTERED, Kind.MATERIALIZATION_DIFFERS, Kind.CHARGE_DIFFERS})
+
+_PAID_AGAIN = "generating it again is paid for"
 
 
 class NotMendedError(Exception):
@@ -111,7 +114,7 @@ class _Repairer:
 
     async def _fetch(self, order: Order, each: Finding) -> str:
         async with self._services.open_client() as client:
-            url = await _link(client, order)
+            url = await self._link(client, order)
         await in_thread(
             self._ledger.fetch_again,
             order,
@@ -121,6 +124,21 @@ class _Repairer:
         )
         self._fetched.add(order.order_id)
         return "the next run fetches it again"
+
+    async def _link(self, client: SeedanceClient, order: Order) -> str:
+        """A link that gives the video now; raises `NotMendedError` or `SeedanceError`."""
+        task = await client.get_task(str(order.task_id))
+        if task.video_url is None:
+            raise NotMendedError(f"the vendor gives no link to it any more; {_PAID_AGAIN}")
+        limits = DownloadLimits(allow_private_hosts=self._services.policy.allow_private_hosts)
+        try:
+            # Looked at first: what is stored by half is worth more than an order that nothing can end.
+            await check_link(task.video_url, limits=limits)
+        except DownloadError as error:
+            raise NotMendedError(
+                f"the vendor's link does not give it any more ({error}); {_PAID_AGAIN}"
+            ) from None
+        return task.video_url
 
     def _write(self, order: Order) -> str:
         body = expected_manifest(order)
@@ -171,14 +189,6 @@ class _Repairer:
             against.append("the vendor's charge")
         if against:
             raise NotMendedError(f"other books speak against its manifest: {', '.join(against)}")
-
-
-async def _link(client: SeedanceClient, order: Order) -> str:
-    """The vendor's present link to a video; raises `NotMendedError` or `SeedanceError`."""
-    task = await client.get_task(str(order.task_id))
-    if task.video_url is None:
-        raise NotMendedError("the vendor gives no link to it any more; generating it again is paid for")
-    return task.video_url
 
 
 def _contradicted(findings: Iterable[Finding]) -> set[int]:

@@ -100,6 +100,7 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
             off_peak_only=found.off_peak_only,
             max_refusals_per_day=found.max_refusals_per_day,
             preflight=found.preflight,
+            allow_private_hosts=found.allow_private_hosts,
             budget_usd_per_day=found.budget_usd_per_day,
             budget_usd_per_month=found.budget_usd_per_month,
         ),

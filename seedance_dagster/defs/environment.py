@@ -50,6 +50,7 @@ class SeedanceEnvironment:
         off_peak_only: `SEEDANCE_OFF_PEAK_ONLY`.
         max_refusals_per_day: `SEEDANCE_MAX_REFUSALS_PER_DAY`.
         preflight: `SEEDANCE_PREFLIGHT`; None: on, unless the API is on this machine.
+        allow_private_hosts: `SEEDANCE_ALLOW_PRIVATE_HOSTS`; None: off, unless the API is on this machine.
         budget_usd_per_day: `SEEDANCE_BUDGET_USD_PER_DAY`; None for no limit.
         budget_usd_per_month: `SEEDANCE_BUDGET_USD_PER_MONTH`; None for no limit.
         pending_usd_per_run: `SEEDANCE_PENDING_USD_PER_RUN`; None where budgets alone limit the schedule.
@@ -68,6 +69,7 @@ class SeedanceEnvironment:
     off_peak_only: bool
     max_refusals_per_day: int
     preflight: bool | None
+    allow_private_hosts: bool | None
     budget_usd_per_day: float | None
     budget_usd_per_month: float | None
     pending_usd_per_run: float | None
@@ -95,6 +97,7 @@ class SeedanceEnvironment:
             max_refusals_per_day=_whole_number(environ, "SEEDANCE_MAX_REFUSALS_PER_DAY")
             or DEFAULT_MAX_REFUSALS_PER_DAY,
             preflight=_switch(environ, "SEEDANCE_PREFLIGHT"),
+            allow_private_hosts=_switch(environ, "SEEDANCE_ALLOW_PRIVATE_HOSTS"),
             budget_usd_per_day=_usd(environ, "SEEDANCE_BUDGET_USD_PER_DAY"),
             budget_usd_per_month=_usd(environ, "SEEDANCE_BUDGET_USD_PER_MONTH"),
             pending_usd_per_run=_usd(environ, "SEEDANCE_PENDING_USD_PER_RUN"),

@@ -56,6 +56,11 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
         description="on or off: look at reference files before an order is accepted; by default on, unless "
         "the API is on this machine.",
     )
+    allow_private_hosts: bool | None = Field(
+        default=None,
+        description="on or off: videos and references may lie at private addresses; by default off, unless "
+        "the API is on this machine.",
+    )
     budget_usd_per_day: float | None = Field(
         default=None, ge=LEAST_USD, le=MOST_USD, description="Hard limit by UTC day."
     )

@@ -47,6 +47,10 @@ class PolicySettings(Protocol):
         """Look at references first; None: unless the API is on this machine."""
 
     @property
+    def allow_private_hosts(self) -> bool | None:
+        """Videos and references may lie at private addresses; None: if the API is on this machine."""
+
+    @property
     def budget_usd_per_day(self) -> float | None:
         """Hard limit by UTC day."""
 
@@ -56,7 +60,7 @@ class PolicySettings(Protocol):
 
 
 def policy_for(settings: PolicySettings) -> Policy:
-    """The engine's settings; an API on this machine may link to this machine and fetches no reference."""
+    """The engine's settings; by default an API on this machine may link to it and fetches no reference."""
     from seedance_dagster.generation.policy import Policy  # noqa: PLC0415  heavy
     from seedance_dagster.ledger.budgets import Budget  # noqa: PLC0415  heavy
 
@@ -71,7 +75,7 @@ def policy_for(settings: PolicySettings) -> Policy:
             for window, usd in limits.items()
             if usd is not None
         ),
-        allow_private_hosts=local,
+        allow_private_hosts=local if settings.allow_private_hosts is None else settings.allow_private_hosts,
         preflight=not local if settings.preflight is None else settings.preflight,
     )
 

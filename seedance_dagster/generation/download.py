@@ -7,6 +7,8 @@ mp4 of a bounded size that arrives in bounded time.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -43,7 +45,7 @@ class DownloadLimits:
         max_bytes: Largest file.
         total_timeout_s: Seconds for all of it.
         idle_timeout_s: Seconds without a byte.
-        allow_private_hosts: Loopback and private addresses are fine (for the emulator).
+        allow_private_hosts: Loopback and private addresses are fine.
     """
 
     max_bytes: int = 2 * 1024**3
@@ -72,13 +74,41 @@ async def download_video(url: str, path: Path, *, limits: DownloadLimits) -> Dow
     Raises:
         DownloadError: The link is gone or refused, what came is no whole mp4, or it cannot be written.
     """
+    async with _answer(url, limits) as response:
+        return await _save(response, path, limits)
+
+
+async def check_link(url: str, *, limits: DownloadLimits) -> None:
+    """Look whether a link still gives an mp4, by its first bytes.
+
+    Args:
+        url: The vendor's link.
+        limits: Bounds.
+
+    Raises:
+        DownloadError: It is gone or refused, or gives something else.
+    """
+    async with _answer(url, limits) as response:
+        head = b""
+        async for chunk in response.content.iter_chunked(_FTYP.stop):
+            head += chunk
+            if len(head) >= _FTYP.stop:
+                break
+        _check_start(head)
+        _check_not_empty(len(head))
+
+
+@asynccontextmanager
+async def _answer(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.ClientResponse]:
+    """What a link gives, if by its head it may be a video; whatever breaks is a `DownloadError`."""
     timeout = aiohttp.ClientTimeout(
         total=limits.total_timeout_s, sock_connect=30, sock_read=limits.idle_timeout_s
     )
     session = open_session(timeout=timeout, read_bytes=_CHUNK_BYTES, allow_private=limits.allow_private_hosts)
     try:
         async with session, asked(session, "GET", url, allow_private=limits.allow_private_hosts) as response:
-            return await _save(response, path, limits)
+            _check_head(response, limits)
+            yield response
     except LinkError as error:
         raise DownloadError(str(error)) from None
     except TimeoutError:
@@ -93,7 +123,6 @@ async def download_video(url: str, path: Path, *, limits: DownloadLimits) -> Dow
 
 
 async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLimits) -> Downloaded:
-    _check_head(response, limits)
     digest, size, head = hashlib.sha256(), 0, b""
     with path.open("wb") as file:
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
@@ -104,8 +133,7 @@ async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLi
             if size > limits.max_bytes:
                 raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
             await in_thread(_keep, chunk, file, digest)
-    if size < _FTYP.stop:
-        raise DownloadError(f"the link gives an empty file ({size} bytes)", expired=True)
+    _check_not_empty(size)
     return Downloaded(path, size, digest.hexdigest())
 
 
@@ -123,6 +151,11 @@ def _check_head(response: aiohttp.ClientResponse, limits: DownloadLimits) -> Non
 def _check_start(head: bytes) -> None:
     if head[_FTYP] != b"ftyp"[: len(head[_FTYP])]:
         raise DownloadError("what came is no mp4", expired=True)
+
+
+def _check_not_empty(size: int) -> None:
+    if size < _FTYP.stop:
+        raise DownloadError(f"the link gives an empty file ({size} bytes)", expired=True)
 
 
 def _keep(chunk: bytes, file: BinaryIO, digest: hashlib._Hash) -> None:

@@ -19,7 +19,7 @@ class Policy:
         max_refusals_per_day: Refused prompts of a UTC day after which submitting stops.
         stale_after_s: Seconds after which a task that is still at work is reported.
         attempts: How often vendor trouble may start an order anew, the first time included.
-        allow_private_hosts: Download from loopback and private addresses (for the emulator).
+        allow_private_hosts: Videos and references may lie at loopback and private addresses.
         preflight: Look at reference files before an order is accepted, and believe what is known of them.
         submit_workers: POSTs at once.
         poll_workers: Polls at once.

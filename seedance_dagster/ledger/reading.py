@@ -197,7 +197,7 @@ class Reading(LedgerBase):
             return [to_order(row) for row in connection.execute(query)]
 
     def mark_reported(self, told: Mapping[int, str]) -> None:
-        """Note by order id what Dagster was told: "submitted", "stored", or "observed" behind a better order."""
+        """Note what Dagster was told of orders: "submitted", "stored", or "observed" behind a better one."""
         with self._database.writing() as connection:
             for order_id, state in told.items():
                 connection.execute(

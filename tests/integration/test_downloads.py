@@ -11,7 +11,7 @@ import sys
 import pytest
 from file_host import MP4
 
-from seedance_dagster.generation.download import DownloadError
+from seedance_dagster.generation.download import DownloadError, DownloadLimits, check_link
 from seedance_dagster.web import links
 
 pytestmark = pytest.mark.integration
@@ -47,6 +47,20 @@ async def test_a_download_is_hashed_on_its_way(host, tmp_path, link):
     got = await host.get(link, tmp_path / "v.mp4")
     assert got.path.read_bytes() == MP4
     assert (got.size_bytes, got.sha256) == (len(MP4), hashlib.sha256(MP4).hexdigest())
+
+
+@pytest.mark.parametrize("link", ["/good", "/to-good", "/endless", "/still"])
+async def test_a_link_is_looked_at_by_its_first_bytes(host, link):
+    """A link that gives an mp4 is fine, however much of it comes."""
+    await check_link(host.url + link, limits=DownloadLimits(allow_private_hosts=True))
+
+
+@pytest.mark.parametrize("link", ["/gone", "/to-gone", "/page", "/nothing", "/tiny", "/no-mp4"])
+async def test_a_link_that_gives_no_mp4_any_more_is_named(host, link):
+    """What an expired link gives is told apart from a video without fetching it."""
+    with pytest.raises(DownloadError) as caught:
+        await check_link(host.url + link, limits=DownloadLimits(allow_private_hosts=True))
+    assert caught.value.expired
 
 
 @pytest.mark.parametrize(

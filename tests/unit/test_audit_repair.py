@@ -12,6 +12,7 @@ from test_ledger_repairing import remove
 
 from seedance_dagster.api.errors import VendorError
 from seedance_dagster.audit.repair import Mending
+from seedance_dagster.generation.download import DownloadError
 from seedance_dagster.ledger import Ledger, State
 from seedance_dagster.ledger.schema import orders
 
@@ -25,6 +26,20 @@ def world(tmp_path, clock):
     it.add(2)
     yield it
     ledger.close()
+
+
+@pytest.fixture(autouse=True)
+def dead(monkeypatch):
+    """Links that give no video any more; all others give one."""
+    links: set[str] = set()
+
+    async def check_link(url, *, limits):
+        assert not limits.allow_private_hosts
+        if url in links:
+            raise DownloadError("the link is gone (HTTP 404)", expired=True)
+
+    monkeypatch.setattr("seedance_dagster.audit.repair.check_link", check_link)
+    return links
 
 
 @pytest.fixture
@@ -67,6 +82,18 @@ def test_a_lost_or_changed_video_goes_back_to_be_fetched(world, order, damage):
     )
     assert actors(world) == ["test", "audit 1"]
     assert world.kinds(deep=True) == []
+
+
+def test_a_video_whose_link_is_dead_is_left(world, order, dead):
+    """A lost poster is no reason to give up a stored video that nobody gives again."""
+    del world.store.objects[order.poster_key]
+    dead.add("https://v.example.com/a")
+    [mending] = world.repair().values()
+    assert not mending.mended
+    assert mending.what.startswith(
+        "the vendor's link does not give it any more (the link is gone (HTTP 404))"
+    )
+    assert world.ledger.order(1).state is State.STORED
 
 
 @pytest.mark.parametrize(

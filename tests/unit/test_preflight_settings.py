@@ -1,4 +1,4 @@
-"""Who switches the preflight on and off."""
+"""Who switches the preflight on and off, and who allows private addresses."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ def test_the_environment_switches_it(base_url, value, on):
     environ = {"GOAPI_BASE_URL": base_url, "SEEDANCE_PREFLIGHT": value, "SEEDANCE_PROMPTS": "prompt_sets"}
     assert SeedanceEnvironment.from_environ(environ).policy().preflight is on
     assert definitions_from_environ(environ).resources["seedance"].policy().preflight is on
+
+
+@pytest.mark.parametrize(
+    ("base_url", "value", "allowed"),
+    [(PUBLIC, "", False), (LOCAL, "", True), (PUBLIC, "on", True), (LOCAL, "off", False)],
+)
+def test_private_addresses_are_allowed_by_word(base_url, value, allowed):
+    """SEEDANCE_ALLOW_PRIVATE_HOSTS decides; without it only an API on this machine links to such."""
+    environ = {
+        "GOAPI_BASE_URL": base_url,
+        "SEEDANCE_ALLOW_PRIVATE_HOSTS": value,
+        "SEEDANCE_PROMPTS": "prompt_sets",
+    }
+    assert SeedanceEnvironment.from_environ(environ).policy().allow_private_hosts is allowed
+    assert definitions_from_environ(environ).resources["seedance"].policy().allow_private_hosts is allowed
 
 
 def test_another_word_is_refused():
