@@ -58,6 +58,8 @@ def probe(path: Path) -> Probe:
             stream = _video_stream(container)
             duration = _duration(stream, container)
             context = stream.codec_context
+            if context is None:
+                raise MediaError("nothing here can decode its video")
             # The decoder still parses what it skips, for a fifth of the time of decoding all.
             context.skip_frame = "NONKEY"
             for packet in container.demux():

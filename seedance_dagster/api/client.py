@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ipaddress
 import json
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
@@ -223,9 +222,9 @@ class SeedanceClient:
                     body += chunk
                     if len(body) > _MAX_BODY_BYTES:
                         raise httpx.ReadError("the reply has no end")
-            reply = read_reply(response.status_code, response.headers, bytes(body))
-        # A vendor may quote the key that it refuses.
-        return replace(reply, message=reply.message.replace(self._key.get_secret_value(), "***"))
+            return read_reply(
+                response.status_code, response.headers, bytes(body), key=self._key.get_secret_value()
+            )
 
 
 def _retry_delay(error: Exception) -> bool | float:

@@ -27,6 +27,12 @@ _OK = 200
 _MAX_RETRY_AFTER_S = 3600.0
 _UNREADABLE = -1
 _ACTIVE_TASKS = re.compile(r"active task count ([0-9]{1,6})\b", re.IGNORECASE)
+_PLAIN_REFUSAL = re.compile(
+    r"\W*((error|failed to create task)\W+)?"
+    r"(insufficient (credits?|balance)|active task count \d+ has reached the plan limit|plan limit)"
+    r"[^\"'`:]{0,40}"
+)
+_TIMEOUTS = {HTTPStatus.REQUEST_TIMEOUT, 499}  # in status or envelope: whether a task was made is not known
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,15 @@ class Reply:
         return self.readable and self.status == _OK and self.code == _OK
 
 
-def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
-    """Make a reply of what came back, whatever it is."""
+def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str = "") -> Reply:
+    """Make a reply of what came back, whatever it is.
+
+    Args:
+        status: The HTTP status.
+        headers: Its headers, by name in lower case.
+        body: Its bytes.
+        key: The API key, which a vendor may quote in refusing it: no message holds it.
+    """
     retry_after = _retry_after(headers.get("retry-after"))
     try:
         envelope = _storable(json.loads(body.decode("utf-8-sig", "replace")))
@@ -69,6 +82,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     error = data.get("error") if isinstance(data, dict) else None
     words = [envelope.get("message"), error.get("message") if isinstance(error, dict) else None]
     said = "; ".join(dict.fromkeys(str(word).strip() for word in words if word))
+    said = said.replace(key, "***") if key else said  # before it is cut: half a key is one, too
     message = scrubbed(said)[:1000]  # it may hold a reference's signed link
     return Reply(
         status,
@@ -80,7 +94,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
     )
 
 
-def refusal(reply: Reply) -> SeedanceError | None:  # noqa: PLR0911  a table of cases reads best flat
+def refusal(reply: Reply) -> SeedanceError | None:  # noqa: C901, PLR0911  a table of cases reads best flat
     """The refusal that a reply states; None when it states none (a success, or a server error).
 
     Credits and the plan limit are known by their words only: their HTTP status is not documented.
@@ -90,12 +104,15 @@ def refusal(reply: Reply) -> SeedanceError | None:  # noqa: PLR0911  a table of 
     codes = {reply.status, reply.code}
     if reply.ok:
         return None
+    broken = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if broken and not _PLAIN_REFUSAL.fullmatch(words):
+        return None  # a server error may quote anything, the prompt too
     if "insufficient credit" in words or "insufficient balance" in words:
         return InsufficientCreditsError(said)
     if "plan limit" in words or "active task count" in words:
         active = _ACTIVE_TASKS.search(reply.message)
         return PlanLimitError(said, active=int(active.group(1)) if active else None)
-    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR or reply.status == HTTPStatus.REQUEST_TIMEOUT:
+    if codes & _TIMEOUTS:
         return None
     if codes & {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return AuthenticationError(f"{said}; check GOAPI_API_KEY")

@@ -72,6 +72,7 @@ class TaskStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
+_MOST_POINTS = 10**15  # 100 million USD; more is no amount, and its sums would not fit into 64 bits
 _WORDS = {
     "success": TaskStatus.COMPLETED,
     "succeeded": TaskStatus.COMPLETED,
@@ -256,7 +257,7 @@ def whole_number(value: object) -> int | None:
 
 def _points(value: object) -> int | None:
     number = whole_number(value)
-    return number if number is not None and number >= 0 else None
+    return number if number is not None and 0 <= number <= _MOST_POINTS else None
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.generation.reconcile import Settled, reconcile
 from seedance_dagster.generation.services import Services
 from seedance_dagster.generation.settle import adopt_by_hand, release_by_hand
-from seedance_dagster.generation.worker import Worker, working
+from seedance_dagster.generation.worker import Worker, worker_name, working
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.threads import in_thread
@@ -65,13 +64,13 @@ _OUTCOMES = {
 
 
 async def _look(services: Services) -> Settled:
-    async with working(services, f"reconcile {uuid.uuid4().hex[:8]}") as worker:
+    async with working(services, worker_name("reconcile")) as worker:
         await in_thread(services.ledger.expire_claims, actor=worker.name)
         return await reconcile(worker, now=True)
 
 
 async def _by_hand(services: Services, order: Order, task_id: str | None) -> Settled:
-    async with working(services, f"{_person()} {uuid.uuid4().hex[:8]}") as worker:
+    async with working(services, worker_name(_person())) as worker:
         return await _settle(worker, order, task_id)
 
 

@@ -19,6 +19,7 @@ from seedance_dagster.generation.engine import advance
 from seedance_dagster.generation.events import Delayed, Ended, Stored, Submitted
 from seedance_dagster.generation.indexing import sets_with_videos
 from seedance_dagster.generation.services import Services
+from seedance_dagster.generation.worker import worker_name
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
@@ -39,7 +40,7 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
         yield from reporter.again(order)
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "put off": 0}
     with (
-        in_background(lambda: advance(services, owner=owner, time_box_s=_TIME_BOX_S)) as events,
+        in_background(lambda: advance(services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)) as events,
         told_to_stop(context.log),
     ):
         for event in events:

@@ -11,7 +11,7 @@ class GenerationConfig(dg.Config):
 
     Attributes:
         regenerate: Generate again what is already stored. It is paid for again.
-        resubmit_rejected: Send again what moderation refused.
+        resubmit_rejected: Send again what moderation refused, or what failed and was charged.
         max_cost_usd: Accept nothing if the new orders are estimated above this.
         dry_run: Only tell what it would cost.
     """

@@ -26,6 +26,7 @@ from seedance_dagster.generation.events import Accepted, Delayed, Ended, Outcome
 from seedance_dagster.generation.fitting import budgets_for, fit
 from seedance_dagster.generation.preflight import preflight
 from seedance_dagster.generation.services import Services
+from seedance_dagster.generation.worker import worker_name
 from seedance_dagster.ledger.acceptance import Asking, standing_order
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, Order, State
@@ -179,7 +180,7 @@ class GenerationRun:
         self.missing |= {order.partition: "the run ended before its video was there" for order in waiting}
         self.context.log.info(f"waiting for {len(waiting)} videos")
         ids = [order.order_id for order in waiting]
-        owner = f"run {self.context.run.run_id}"
+        owner = worker_name(f"run {self.context.run.run_id}")
         with (
             in_background(lambda: advance(self.services, owner=owner, only=ids)) as events,
             told_to_stop(self.context.log),
@@ -235,7 +236,9 @@ def _reason(order: Order) -> str:
     why = order.error_message or "no reason given"
     if order.state is State.REJECTED:
         return f"refused ({order.error_class}): {why}; edit the prompt, or set resubmit_rejected"
-    return f"failed ({order.error_class}): {why}"
+    paid = order.points_charged or order.charge_unknown
+    again = "; it was paid for, set resubmit_rejected to pay again" if paid else ""
+    return f"failed ({order.error_class}): {why}{again}"
 
 
 def _options(config: GenerationConfig) -> AcceptOptions:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +18,7 @@ from seedance_dagster.generation.demand import demand
 from seedance_dagster.generation.engine import poll_due
 from seedance_dagster.generation.gate import Gate
 from seedance_dagster.generation.services import Services
+from seedance_dagster.generation.worker import worker_name
 from seedance_dagster.ledger.reading import Actionable
 from seedance_dagster.prompts.problems import Problem, format_problems
 
@@ -63,7 +63,7 @@ def tick(
 
 async def _poll(services: Services) -> list[str]:
     """Look at what is due; what went wrong, in words. Raises `SeedanceError` where nobody can be asked."""
-    owner = f"sensor {time.time_ns()}"
+    owner = worker_name("sensor")
     try:
         async with asyncio.timeout(_POLL_END_S):
             report = await poll_due(services, owner=owner, time_box_s=_POLL_BOX_S)

@@ -33,7 +33,7 @@ class Reading:
 
     Attributes:
         at: When it began.
-        tasks: Tasks of the asked types that no order owns.
+        tasks: Tasks that no order owns and that may be of the asked types.
         strangers: Rows of all tasks that no order owns, of any type.
         unseen_end: True when a task of ours has ended and nobody looked at it yet, so that its points may
             be back without the ledger knowing.
@@ -58,7 +58,7 @@ async def read_history(
         end: Its end.
         old: Tasks made before this are read for their request alone, once by a process.
         lag: How late the history may list a task.
-        types: Task types to read.
+        types: Task types to read; rows of other types that have a price are left out.
     """
     ledger, at = worker.services.ledger, worker.services.clock()
     try:
@@ -72,7 +72,8 @@ async def read_history(
         followed = {each.task_id for each in known if each.followed}
         owned = await in_thread(ledger.owned, rows)
         strangers = {task_id: row for task_id, row in rows.items() if task_id not in owned}
-        tasks, missing = await _requests(worker, strangers, old, {*types, ""})
+        other_types = set(worker.services.prices.task_types) - set(types)
+        tasks, missing = await _requests(worker, strangers, old, other_types)
     except SeedanceError as error:
         return Reading(at, doubt=f"the vendor's history cannot be read: {error}")
     return Reading(
@@ -106,12 +107,12 @@ async def all_rows(
 
 
 async def _requests(
-    worker: Worker, strangers: Mapping[str, HistoryRow], old: datetime, types: set[str]
+    worker: Worker, strangers: Mapping[str, HistoryRow], old: datetime, other_types: set[str]
 ) -> tuple[list[Task], str | None]:
     """Tasks by themselves, and the id of one that the vendor does not find."""
     tasks, missing = [], None
     for task_id, row in strangers.items():
-        if row.task_type not in types:
+        if row.task_type in other_types:  # a word that is not known may stand for any type
             continue
         task = _old_strangers.get(task_id)
         if task is None:

@@ -82,9 +82,12 @@ def task_columns(task: Task) -> dict[str, Any]:
     """What the ledger keeps of a task; a hold is kept when it is over, as what was held."""
     # Once charged, the vendor may tell the charge as the hold: what was held before stays.
     held = {"points_held": task.points_held} if task.points_held and not task.points_charged else {}
+    over = task.status in (TaskStatus.COMPLETED, TaskStatus.FAILED)
+    # Still held when it is over: the vendor has not settled it yet, and nothing is never assumed.
+    unsettled = over and task.points_held and not task.points_charged
     return held | {
         "task_id": task.task_id,
-        "points_charged": task.points_charged,
+        "points_charged": None if unsettled else task.points_charged,
         "vendor_created_at": task.created_at,
         "vendor_started_at": task.started_at,
         "vendor_ended_at": task.ended_at,
@@ -113,7 +116,7 @@ def after_poll(
         failure, reason = classify_failure(task)
         refused = failure in (FailureClass.MODERATION, FailureClass.REAL_PERSON)
         # Only where the points came back: the next attempt takes their place in the budgets.
-        again = failure is FailureClass.VENDOR and order.retries > 0 and not task.points_charged
+        again = failure is FailureClass.VENDOR and order.retries > 0 and seen["points_charged"] == 0
         return End(
             State.REJECTED if refused else State.FAILED,
             failure.value,

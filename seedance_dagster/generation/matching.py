@@ -23,7 +23,8 @@ class Matches:
 
     Attributes:
         adopted: Task by order id, one to one.
-        doubtful: Order ids for which a task asks for the same text but not for the same video.
+        doubtful: Order ids for which a task asks for the same text but not for the same video, or may do
+            so: it does not tell its text and is not older than the order.
     """
 
     adopted: dict[int, Task]
@@ -38,13 +39,19 @@ def differences(task: Task, order: Order) -> list[str]:
     request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
     other_type = ["task_type"] if task.task_type not in ("", request["task_type"]) else []
     wanted, echoed = _NO_REFERENCES | request["input"], _given(task)
+    wanted["prompt"], echoed["prompt"] = _plain(wanted["prompt"]), prompt_of(task)
     return other_type + [name for name, value in wanted.items() if echoed.get(name) != value]
+
+
+def prompt_of(task: Task) -> str | None:
+    """The text that a task renders, its blanks made alike; None when it tells none."""
+    text = task.input.get("prompt")
+    return _plain(text) or None if isinstance(text, str) else None
 
 
 def may_answer(task: Task, order: Order) -> bool:
     """True when a task renders an order and is not older than it."""
-    young = task.created_at is None or task.created_at >= order.accepted_at - CLOCK_SKEW
-    return young and not differences(task, order)
+    return _young_enough(task, order) and not differences(task, order)
 
 
 def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
@@ -52,8 +59,8 @@ def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
 
     Orders that say more choose first, and each takes the task that says least beyond the order: what one
     order left open, another may have asked for. Identical orders take identical tasks in the order of
-    their times, one each. An order left over while a task with its text is left over too is doubtful:
-    neither adopted nor to be freed.
+    their times, one each. An order left over while a task is left over too that has its text, or tells
+    none, is doubtful: neither adopted nor to be freed.
 
     Args:
         orders: Uncertain orders.
@@ -67,13 +74,29 @@ def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
         if found is not None:
             adopted[order.order_id] = found
             free.remove(found)
-    left_texts = {task.input.get("prompt") for task in free}
+    left_texts, silent = (
+        {prompt_of(task) for task in free},
+        [task for task in free if prompt_of(task) is None],
+    )
     doubtful = {
         order.order_id
         for order in orders
-        if order.order_id not in adopted and order.request["prompt"] in left_texts
+        if order.order_id not in adopted
+        and (
+            _plain(order.request["prompt"]) in left_texts
+            or any(_young_enough(task, order) for task in silent)
+        )
     }
     return Matches(adopted, frozenset(doubtful))
+
+
+def _young_enough(task: Task, order: Order) -> bool:
+    return task.created_at is None or task.created_at >= order.accepted_at - CLOCK_SKEW
+
+
+def _plain(text: str) -> str:
+    """Blanks and line ends made alike: the vendor may echo a text trimmed."""
+    return " ".join(text.split())
 
 
 def _given(task: Task) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.prices import points_to_usd
-from seedance_dagster.api.wire import Task
+from seedance_dagster.api.wire import GenerationRequest, Task
 from seedance_dagster.generation.account import OrdersMovedError, unexplained_points
 from seedance_dagster.generation.history import LISTS_UNFINISHED, Reading, read_history
 from seedance_dagster.generation.lifecycle import task_columns
@@ -25,7 +26,11 @@ from seedance_dagster.threads import in_thread
 _LAG = timedelta(minutes=2)  # until the history should list a task
 _LOOK_AGAIN = timedelta(seconds=60)
 _WRONG_CLOCK = timedelta(days=1)  # a task that a clock wrong by hours puts elsewhere must not seem absent
-_DOUBTFUL = "a task without an order has the same text but other parameters, or was made before the order"
+_DOUBTFUL = (
+    "a task without an order has the same text but other parameters, was made before the order, or does not "
+    "tell its text"
+)
+_PRICE_CUT = 4  # promotions have halved prices and formulas; a few penalties are far less
 
 
 @dataclass(frozen=True)
@@ -123,14 +128,13 @@ class _Evidence:
     lists_unfinished: bool = False
     moved: bool = False
 
-    def against(self, order: Order) -> str | None:
-        """What speaks against the absence of an order's task, in words."""
+    def against(self, least_points: int) -> str | None:
+        """What speaks against the absence of a task that holds at least so much, in words."""
         if self.points is None:
             if self.lists_unfinished:
                 return None
             return "the account's balance proves nothing, and the history never listed an unfinished task"
-        # The price may have fallen since the estimate.
-        if 2 * self.points >= order.estimated_points:
+        if self.points >= least_points:
             return f"{points_to_usd(self.points)} USD left the account for no task that is known"
         return None
 
@@ -151,7 +155,7 @@ async def _evidence(worker: Worker, reading: Reading, adopted: set[str]) -> _Evi
 async def _absent(worker: Worker, order: Order, reading: Reading, evidence: _Evidence) -> tuple[bool, Order]:
     services = worker.services
     grace = timedelta(seconds=services.policy.grace_s)
-    against = None if evidence.moved else evidence.against(order)
+    against = None if evidence.moved else evidence.against(_least_points(worker, order))
     if against is not None:
         return False, await _unknown(worker, order, against)
     since = order.absent_since
@@ -163,6 +167,19 @@ async def _absent(worker: Worker, order: Order, reading: Reading, evidence: _Evi
     reason = "no task was made: the history was read twice without it"
     now = services.clock()
     return True, await in_thread(services.ledger.requeue, order, actor=worker.name, due_at=now, reason=reason)
+
+
+def _least_points(worker: Worker, order: Order) -> int:
+    """What a task of the order holds at least, in points: its output alone, far under the known price.
+
+    Never a share of the estimate, which is an upper bound where the length of input videos is not known.
+    """
+    request = GenerationRequest.model_validate(order.request, strict=False)
+    try:
+        output = worker.services.prices.estimate(request.model_copy(update={"video_urls": None}))
+    except UnknownPriceError:
+        return 1
+    return max(1, output.points // _PRICE_CUT)
 
 
 async def _unknown(worker: Worker, order: Order, why: str) -> Order:

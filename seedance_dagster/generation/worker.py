@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.generation.services import Services
@@ -47,6 +48,11 @@ class Worker:
             await in_thread(ledger.give_back, self.name, dropped, may_have_left=self.may_have_left & dropped)
             self.dropped.difference_update(dropped)
             self.may_have_left.difference_update(dropped)
+
+
+def worker_name(role: str) -> str:
+    """A name that no other process has, not even one that goes on with the same run."""
+    return f"{role} {uuid4().hex[:8]}"
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.budgets import Budget, check_fit, read_standing
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, OPEN, NewOrder, Order, State
 from seedance_dagster.ledger.rows import insert_order, to_order
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.schema import joins, orders
 
 _CHUNK = 500  # rows asked for at once, well under SQLite's limit of bound parameters
 
@@ -39,7 +39,7 @@ class Asking:
         run_tags: Tags that people gave it.
         max_points: The new orders together may not cost more, in points; None for no limit.
         regenerate: Generate again what is already stored.
-        resubmit_rejected: Send again what was refused by moderation.
+        resubmit_rejected: Send again what was refused by moderation, or failed and was charged.
     """
 
     cause: str
@@ -50,24 +50,40 @@ class Asking:
     regenerate: bool = False
     resubmit_rejected: bool = False
 
+    @property
+    def pays_again(self) -> bool:
+        """True when what was ordered before may be ordered again."""
+        return self.regenerate or self.resubmit_rejected
 
-def standing_order(history: Iterable[Order], asking: Asking) -> tuple[Order, Outcome] | None:
+
+def standing_order(
+    history: Iterable[Order], asking: Asking, joined: Collection[int] = ()
+) -> tuple[Order, Outcome] | None:
     """The earlier order of the same partition and fingerprint that answers the asking, if any does.
 
-    A failed order answers nothing: its points came back, so it may be ordered again. Nor does one whose
+    A failed order whose points came back answers nothing, so it may be ordered again. Nor does one whose
     video was paid for and cannot be fetched, where the asking is to generate again.
+
+    Args:
+        history: Orders of one partition and fingerprint.
+        asking: Who asks, and how.
+        joined: Numbers of orders that an asking of this cause has joined: they are its own.
     """
     newest_first = sorted(history, key=lambda order: order.attempt, reverse=True)
+    # A further attempt after vendor trouble has its order's cause, whoever joined that order.
+    own = {asking.cause} | {order.cause for order in newest_first if order.order_id in joined}
     for order in newest_first:
         lost = order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES
-        again = asking.regenerate and order.cause != asking.cause
+        again = asking.regenerate and order.cause not in own
         if order.state in OPEN and not (lost and again):
             return order, Outcome.JOINED
     for order in newest_first:
-        if order.state is State.STORED and (not asking.regenerate or order.cause == asking.cause):
+        if order.state is State.STORED and (not asking.regenerate or order.cause in own):
             return order, Outcome.REUSED
     for order in newest_first:
-        if order.state is State.REJECTED and (not asking.resubmit_rejected or order.cause == asking.cause):
+        paid = order.state is State.FAILED and (order.points_charged or order.charge_unknown)
+        declined = order.state is State.REJECTED or paid
+        if declined and (not asking.resubmit_rejected or order.cause in own):
             return order, Outcome.DECLINED
     return None
 
@@ -79,7 +95,8 @@ class Acceptance(LedgerBase):
         """What `accept` would answer without a new order; None where it would make one."""
         with self._database.reading() as connection:
             histories = _histories(connection, wanted)
-        return [standing_order(histories[_identity(new)], asking) for new in wanted]
+            joined = _joined(connection, asking)
+        return [standing_order(histories[_identity(new)], asking, joined) for new in wanted]
 
     def accept(
         self, wanted: Sequence[NewOrder], asking: Asking, budgets: Sequence[Budget] = ()
@@ -102,9 +119,10 @@ class Acceptance(LedgerBase):
         with self._database.writing() as connection:
             standings = [read_standing(connection, budget, now=now) for budget in budgets]
             histories = _histories(connection, wanted)
+            joined = _joined(connection, asking)
             for new in wanted:
                 history = histories[_identity(new)]
-                answer = standing_order(history, asking)
+                answer = standing_order(history, asking, joined)
                 if answer is None:
                     values = asdict(new) | {
                         "attempt": 1 + max((order.attempt for order in history), default=0),
@@ -119,7 +137,29 @@ class Acceptance(LedgerBase):
                 answers.append(answer)
             new_points = [order.estimated_points for order, what in answers if what is Outcome.ACCEPTED]
             check_fit(standings, new_points, run_limit=asking.max_points)
+            if asking.pays_again:
+                _note_joins(connection, answers, asking, joined)
         return answers
+
+
+def _joined(connection: sa.Connection, asking: Asking) -> set[int]:
+    query = sa.select(joins.c.order_id).where(joins.c.cause == asking.cause)
+    return set(connection.scalars(query)) if asking.pays_again else set()
+
+
+def _note_joins(
+    connection: sa.Connection,
+    answers: Iterable[tuple[Order, Outcome]],
+    asking: Asking,
+    joined: Collection[int],
+) -> None:
+    """A retry of this asking finds what it joined, and pays for nothing else."""
+    ids = {
+        order.order_id for order, what in answers if what is Outcome.JOINED and order.cause != asking.cause
+    }
+    rows = [{"order_id": order_id, "cause": asking.cause} for order_id in sorted(ids.difference(joined))]
+    if rows:
+        connection.execute(joins.insert(), rows)
 
 
 def _identity(order: NewOrder | Order) -> tuple[str, str, str]:

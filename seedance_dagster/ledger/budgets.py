@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.errors import BudgetExceededError
-from seedance_dagster.ledger.order import PROMISED, State
+from seedance_dagster.ledger.order import PROMISED
 from seedance_dagster.ledger.schema import orders
 from seedance_dagster.prompts.budgets import Window
 
@@ -93,8 +93,8 @@ def order_money(connection: sa.Connection) -> OrderMoney:
     promised = orders.c.state.in_(PROMISED)
     held = greater(orders.c.estimated_points, sa.func.coalesce(orders.c.points_held, 0))
     # A finished task whose charge the vendor did not tell is never booked as free.
-    delivered = orders.c.state.in_({State.SUCCEEDED, State.STORED})
-    booked = sa.func.coalesce(orders.c.points_charged, sa.case((delivered, held), else_=0))
+    made = orders.c.task_id.is_not(None)
+    booked = sa.func.coalesce(orders.c.points_charged, sa.case((made, held), else_=0))
     return OrderMoney(
         reserved=sa.case((promised, held), else_=0),
         spent=sa.case((promised, 0), else_=booked),

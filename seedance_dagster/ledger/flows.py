@@ -54,7 +54,8 @@ class Flows(LedgerBase):
         # Once the vendor has charged for a task it holds nothing for it any more.
         charged = sa.func.coalesce(orders.c.points_charged, 0)
         held = sa.and_(orders.c.state == State.SUBMITTED, charged == 0)
-        taken = sa.case((held, sa.func.coalesce(orders.c.points_held, 0)), else_=charged)
+        untold = sa.and_(orders.c.task_id.is_not(None), orders.c.points_charged.is_(None))
+        taken = sa.case((held | untold, sa.func.coalesce(orders.c.points_held, 0)), else_=charged)
         query = sa.select(
             sa.func.coalesce(sa.func.sum(taken), 0),
             sa.func.count().filter(orders.c.state == State.CLAIMED),

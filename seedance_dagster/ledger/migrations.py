@@ -23,6 +23,7 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE seedance_leases ADD COLUMN since TIMESTAMP",
         "UPDATE seedance_orders SET booked_at = accepted_at, delivered_sha256 = sha256",
     ),
+    3: (),  # a new table
 }
 _NEW_INDEXES = {
     2: ("seedance_orders_by_booking", "seedance_orders_by_claim", "seedance_orders_by_delivered_sha256")

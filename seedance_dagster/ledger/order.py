@@ -119,6 +119,12 @@ class Order:
     reported: str | None = None
 
     @property
+    def charge_unknown(self) -> bool:
+        """True for a task that ended without the vendor's telling whether it charged for it."""
+        ended = self.state in (State.SUCCEEDED, State.STORED, State.REJECTED, State.FAILED)
+        return ended and self.task_id is not None and self.points_charged is None
+
+    @property
     def task_type(self) -> str:
         """The vendor's task type of the request."""
         return str(self.request["task_type"])

@@ -240,6 +240,7 @@ def _superseded() -> sa.ColumnElement[bool]:
             reported_prompts.c.prompt_set == orders.c.prompt_set,
             reported_prompts.c.partition == orders.c.partition,
         )
+        .correlate(orders)
         .scalar_subquery()
     )
     now_asked, newer = other.c.fingerprint == asked, other.c.order_id > orders.c.order_id

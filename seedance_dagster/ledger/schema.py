@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every change of a table, with a step in `migrations`; a newer ledger is refused."""
 
 
@@ -117,6 +117,14 @@ journal = sa.Table(
     sa.Column("from_state", sa.Text),
     sa.Column("to_state", sa.Text, nullable=False),
     sa.Column("detail", sa.JSON, nullable=False),
+)
+
+# An asking that joined an order is answered by it, whatever becomes of the order.
+joins = sa.Table(
+    "seedance_joins",
+    metadata,
+    sa.Column("order_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("cause", sa.Text, primary_key=True),
 )
 
 leases = sa.Table(

@@ -209,14 +209,14 @@ def test_an_answer_that_comes_after_its_order_was_adopted_changes_nothing(at, mo
         record = Submitter._record
         told: list[str] = []
 
-        async def late(self: Submitter, order: Order, task: object) -> None:
+        async def late(self: Submitter, order: Order, task: object, first_poll_s: float) -> None:
             # As long as the worker was frozen, its lease ran out and a tick settled the order.
             it.services.clock.forward(hours=11)
             async with working(it.services, "tick") as worker:
                 await asyncio.to_thread(it.services.ledger.expire_claims, actor="tick")
                 await reconcile(Worker("tick", it.services, worker.client), now=True)
             told.append(it.services.ledger.order(order.order_id).state)
-            await record(self, order, task)
+            await record(self, order, task, first_poll_s)
 
         monkeypatch.setattr(Submitter, "_record", late)
         submit(it)

@@ -106,6 +106,9 @@ def test_words_of_envelope_and_error_are_joined():
     assert len(read_reply(400, {}, json.dumps({"message": "x" * 5000}).encode()).message) == 1000
     signed = json.dumps({"message": "cannot read https://x.example.com/a.png?sig=1"}).encode()
     assert read_reply(400, {}, signed).message == "cannot read https://x.example.com/a.png"
+    # A key across the cut is masked before it is cut.
+    quoting = json.dumps({"message": "x" * 995 + " KEY-123456"}).encode()
+    assert read_reply(401, {}, quoting, key="KEY-123456").message == "x" * 995 + " ***"
     assert read_reply(502, {}, b"<html>").message == "HTTP 502 without an envelope"
 
 

@@ -94,6 +94,7 @@ def test_fields_may_be_missing():
         ({"consume": -3}, 0, None),
         ({"frozen": -1, "consume": float("nan")}, 0, None),
         ({"frozen": 2**63, "consume": 10**40}, 0, None),
+        ({"frozen": 10**15, "consume": 10**15 + 1}, 10**15, None),
         ({"frozen": True, "consume": "many"}, 0, None),
         (None, 0, None),
         ([], 0, None),

@@ -82,7 +82,8 @@ def test_a_finished_task_without_a_link_is_asked_again(polls, seconds):
 )
 def test_a_failed_task_ends_by_its_class(logs, code, message, state, error_class):
     """Refused content is rejected, all else failed, each with the vendor's words."""
-    step = polled(make_task(status=FAILED, logs=logs, error_code=code, error_message=message))
+    failed = {"points_held": 0, "points_charged": 0, "error_code": code, "error_message": message}
+    step = polled(make_task(status=FAILED, logs=logs, **failed))
     assert isinstance(step, End)
     assert (step.state, step.error_class) == (state, error_class)
     assert step.reason == (logs[0] if logs else message)
@@ -90,11 +91,21 @@ def test_a_failed_task_ends_by_its_class(logs, code, message, state, error_class
 
 
 @pytest.mark.parametrize(
-    ("retries", "charged", "again"), [(1, 0, True), (5, 0, True), (0, 0, False), (1, 1, False)]
+    ("retries", "held", "charged", "again"),
+    [
+        (1, 0, 0, True),
+        (5, 0, 0, True),
+        (0, 0, 0, False),
+        (1, 0, 1, False),
+        (1, 4_000_000, 0, False),
+        (1, 0, None, False),
+    ],
 )
-def test_vendor_trouble_is_tried_again_while_attempts_remain_and_nothing_was_charged(retries, charged, again):
-    """Another attempt needs a retry that is left and points that came back."""
-    task = make_task(status=FAILED, logs=VENDOR, error_code=10000, points_charged=charged)
+def test_vendor_trouble_is_tried_again_while_attempts_remain_and_the_points_came_back(
+    retries, held, charged, again
+):
+    """Another attempt needs a retry that is left, and a vendor that says that it holds and took nothing."""
+    task = make_task(status=FAILED, logs=VENDOR, error_code=10000, points_held=held, points_charged=charged)
     step = polled(task, make_order(retries=retries))
     assert isinstance(step, End)
     assert step.retry_at == (NOW + timedelta(seconds=30) if again else None)
@@ -199,5 +210,9 @@ def test_what_the_ledger_keeps_of_a_task():
     held = task_columns(make_task(points_held=7, logs=("a", "b"), ended_at=NOW))
     assert (held["points_held"], held["vendor_logs"], held["vendor_ended_at"]) == (7, ["a", "b"], NOW)
     assert held["error_message"] is None
+    for status in (COMPLETED, FAILED):
+        # Not settled yet: nothing charged and all still held is no charge of zero.
+        unsettled = make_task(status=status, points_held=7, points_charged=0)
+        assert task_columns(unsettled)["points_charged"] is None
     for after_charging in (0, 7):
         assert "points_held" not in task_columns(make_task(points_held=after_charging, points_charged=7))

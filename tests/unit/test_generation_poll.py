@@ -80,7 +80,7 @@ async def test_a_finished_task_is_handed_on():
 @pytest.mark.parametrize("again", [None, "the next attempt"])
 async def test_a_failed_task_ends_or_is_tried_again(again):
     """The end of an order is told as such only when no attempt follows."""
-    task = make_task(status=TaskStatus.FAILED, logs=("upstream error",), error_code=10000)
+    task = make_task(status=TaskStatus.FAILED, logs=("upstream error",), error_code=10000, points_held=0)
     world = World(task, again=again)
     await world.poller.handle(make_order())
     [(what, state, actor, error_class, reason, retry_at)] = world.wrote

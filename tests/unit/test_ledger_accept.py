@@ -13,10 +13,10 @@ from seedance_dagster.ledger.acceptance import standing_order
 ASKING = Asking(cause="backfill-1", run_id="run-1")
 
 
-def finish(ledger: Ledger, order, state: State) -> None:
+def finish(ledger: Ledger, order, state: State, charged: int | None = 0) -> None:
     """Bring a queued order to an end by the shortest way."""
     [claimed] = ledger.claim("w", limit=1, max_in_flight=None, only=[order.order_id])
-    task = {"task_id": f"task-{order.order_id}"}
+    task = {"task_id": f"task-{order.order_id}", "points_charged": charged}
     submitted = ledger.submitted(claimed, actor="w", due_at=order.accepted_at, task=task)
     if state is State.STORED:
         succeeded = ledger.succeeded(submitted, actor="w", task=task)
@@ -81,6 +81,49 @@ def test_an_ended_order_answers_as_its_end_says(ledger, new_order, state, option
     assert order.attempt == (2 if expected is Outcome.ACCEPTED else 1)
 
 
+@pytest.mark.parametrize("charged", [40_000, None])
+def test_a_failure_that_was_paid_for_is_not_paid_for_again_unasked(ledger, new_order, charged):
+    """Only points that came back let a failed prompt be ordered again; else it takes an explicit word."""
+    [(first, _)] = ledger.accept([new_order()], ASKING)
+    finish(ledger, first, State.FAILED, charged)
+    for cause in ("backfill-1", "other"):
+        [(order, outcome)] = ledger.accept([new_order()], Asking(cause=cause, run_id="r"))
+        assert (order.order_id, outcome) == (first.order_id, Outcome.DECLINED)
+    explicit = Asking(cause="other", run_id="r", resubmit_rejected=True)
+    assert ledger.accept([new_order()], explicit)[0][1] is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("option", "end", "answer"),
+    [("regenerate", State.STORED, Outcome.REUSED), ("resubmit_rejected", State.REJECTED, Outcome.DECLINED)],
+)
+def test_who_joined_an_order_is_answered_by_it(ledger, new_order, option, end, answer):
+    """A run that joined what was under way pays for nothing when it is retried; another asking does."""
+    [(first, _)] = ledger.accept([new_order()], ASKING)
+    joining = Asking(cause="joining", run_id="r", **{option: True})
+    assert ledger.accept([new_order()], joining) == [(first, Outcome.JOINED)]
+    finish(ledger, first, end)
+    assert ledger.standing([new_order()], joining)[0][1] is answer
+    assert ledger.accept([new_order()], joining)[0][1] is answer
+    later = Asking(cause="later", run_id="r", **{option: True})
+    assert ledger.accept([new_order()], later)[0][1] is Outcome.ACCEPTED
+
+
+def test_who_joined_an_order_is_answered_by_its_next_attempt(ledger, new_order, clock):
+    """Vendor trouble starts another attempt, which answers all that waited for the first."""
+    ledger.accept([new_order()], ASKING)
+    joining = Asking(cause="joining", run_id="r", regenerate=True)
+    ledger.accept([new_order()], joining)
+    [claimed] = ledger.claim("w", limit=1, max_in_flight=None)
+    order = ledger.submitted(claimed, actor="w", due_at=clock(), task={"task_id": "t"})
+    ended = {"task_id": "t", "points_charged": 0}
+    _, again = ledger.ended(
+        order, State.FAILED, actor="w", error_class="vendor", reason="x", task=ended, retry_at=clock()
+    )
+    finish(ledger, again, State.STORED)
+    assert ledger.accept([new_order()], joining)[0][1] is Outcome.REUSED
+
+
 def test_a_failed_regeneration_leaves_the_stored_video_standing(ledger, new_order):
     """Without asking to regenerate, an older stored video answers even after a newer failure."""
     [(first, _)] = ledger.accept([new_order()], ASKING)
@@ -98,8 +141,9 @@ def test_a_video_that_cannot_be_fetched_may_be_generated_again(ledger, new_order
     order = ledger.submitted(order, actor="w", due_at=clock(), task={"task_id": "t"})
     order = ledger.succeeded(order, actor="w", task={})
     again = Asking(cause="again", run_id="r", regenerate=True)
-    for _ in range(5):
-        assert ledger.accept([new_order()], again) == [(order, Outcome.JOINED)]
+    for number in range(5):
+        early = Asking(cause=f"early {number}", run_id="r", regenerate=True)
+        assert ledger.accept([new_order()], early) == [(order, Outcome.JOINED)]
         order = ledger.transfer_failed(order, actor="w", due_at=clock(), reason="the link is gone")
     assert ledger.accept([new_order()], ASKING)[0][1] is Outcome.JOINED
     [(second, outcome)] = ledger.accept([new_order()], again)

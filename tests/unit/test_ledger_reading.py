@@ -77,6 +77,17 @@ def test_the_latest_order_of_each_partition_is_the_newest(ledger, new_order):
     assert not ledger.superseded(newer)
 
 
+def test_what_the_file_asks_for_is_superseded_by_nothing_newer(ledger, new_order):
+    """After an edit was taken back the first video answers again, though another was made since."""
+    first, edited = (
+        store_one(ledger, new_order(fingerprint="1")),
+        store_one(ledger, new_order(fingerprint="2")),
+    )
+    ledger.note_prompts_reported("spots", {"cat": "1", "dog": "2"})
+    ledger.note_prompts_reported("other", {"cat": "2"})
+    assert [ledger.superseded(order) for order in (first, edited)] == [False, True]
+
+
 def test_orders_are_found_by_what_is_known_of_them(ledger, new_order):
     """Set, state, task id and limit narrow a search."""
     first = store_one(ledger, new_order("a"))

@@ -121,6 +121,12 @@ def test_sound_alone_is_no_video(file):
         cut_poster(path)
 
 
+def test_a_codec_that_nothing_here_knows_is_named(file, clip):
+    """A whole file that cannot be decoded is told as such, so that its order is put off with a reason."""
+    with pytest.raises(MediaError, match="can decode"):
+        probe(file(clip.replace(b"avc1", b"zzzz")))
+
+
 def test_a_track_without_pictures_is_no_video(file):
     """A file that announces pictures and holds none is refused, and has no poster."""
     path = file(make_clip(sound=True, empty=True))

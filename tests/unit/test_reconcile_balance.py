@@ -91,10 +91,18 @@ def test_a_drop_that_nothing_explains_keeps_an_order_uncertain(it, clock):
     assert why(it) == ["0.2 USD left the account for no task that is known"]
 
 
-def test_small_change_is_no_task(it, clock):
-    """Less than half of the estimate cannot be the order's task."""
+def test_a_hold_far_under_the_estimate_keeps_an_order_uncertain(it, clock):
+    """Prices fall, and an estimate may be an upper bound: a share of it proves nothing."""
     it.lose("a cat", fault="500-before")
-    it.tell("settings", points=it.vendor.account.points - 1_999_999)
+    it.tell("settings", points=it.vendor.account.points - 1_500_000)
+    two_readings(it, clock)
+    assert why(it) == ["0.15 USD left the account for no task that is known"]
+
+
+def test_small_change_is_no_task(it, clock):
+    """Less than a quarter of what its output alone should cost cannot be the order's task."""
+    it.lose("a cat", fault="500-before")
+    it.tell("settings", points=it.vendor.account.points - 999_999)
     two_readings(it, clock)
     assert states(it) == [State.QUEUED]
 

@@ -149,5 +149,64 @@ def test_a_stranger_s_equal_task_from_before_the_order_is_not_taken(it, clock):
     two_readings(it, clock)
     [reason] = why(it)
     assert reason == (
-        "a task without an order has the same text but other parameters, or was made before the order"
+        "a task without an order has the same text but other parameters, was made before the order, or does "
+        "not tell its text"
     )
+
+
+@pytest.fixture
+def echo(monkeypatch):
+    """Lets the vendor tell tasks and rows of its history otherwise than they were asked for."""
+
+    def change(**input_: object) -> None:
+        get_task = SeedanceClient.get_task
+
+        async def changed(self, task_id):
+            task = await get_task(self, task_id)
+            return task.model_copy(update={"input": task.input | input_ if input_ else {}})
+
+        monkeypatch.setattr(SeedanceClient, "get_task", changed)
+
+    return change
+
+
+@pytest.mark.parametrize("given", [{}, {"prompt": None}, {"prompt": ["a", "cat"]}, {"prompt": " "}])
+def test_a_task_that_does_not_tell_its_text_may_be_the_order_s(it, clock, echo, given):
+    """Neither is it adopted nor is the order freed: a person decides."""
+    it.lose("a cat")
+    echo(**given)
+    two_readings(it, clock)
+    [reason] = why(it)
+    assert reason.endswith("or does not tell its text")
+
+
+def test_a_silent_task_from_long_before_the_order_is_not_its_own(it, clock, echo):
+    """What was made hours before an order leaves it free to be sent again."""
+    it.stranger("somebody's dog")
+    clock.forward(hours=2)
+    it.lose("a cat", fault="500-before")
+    echo()
+    two_readings(it, clock)
+    assert states(it) == [State.QUEUED]
+
+
+@pytest.mark.parametrize("text", ["a  cat", " a cat\n", "a\r\ncat"])
+def test_a_text_is_known_whatever_its_blanks(it, echo, text):
+    """A vendor that trims what it was sent still tells the same task."""
+    it.lose("a cat")
+    echo(prompt=text)
+    assert len(it.reconcile().adopted) == 1
+
+
+def test_a_task_of_an_unknown_type_is_read_by_itself(it, monkeypatch):
+    """The history may call what was made by another word than it was asked for by."""
+    it.lose("a cat")
+    page_of = SeedanceClient.history
+
+    async def other_words(self, **query):
+        page = await page_of(self, **query)
+        rows = [row.model_copy(update={"task_type": "video_generation"}) for row in page.rows]
+        return page.model_copy(update={"rows": tuple(rows)})
+
+    monkeypatch.setattr(SeedanceClient, "history", other_words)
+    assert len(it.reconcile().adopted) == 1
