@@ -27,7 +27,7 @@ from seedance_dagster.api.errors import (
 )
 from seedance_dagster.api.pacing import shared_pacer
 from seedance_dagster.api.replies import Reply, read_reply, refusal
-from seedance_dagster.api.transport import default_transport, never_left
+from seedance_dagster.api.transport import default_transport, failure_name, never_left
 from seedance_dagster.api.wire import AccountInfo, GenerationRequest, HistoryPage, Task
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
@@ -183,7 +183,7 @@ class SeedanceClient:
         try:
             reply = await self._send("GET", path, query=query)
         except _NETWORK_ERRORS as error:
-            raise TransportError(f"no answer from {self._base_url}{path}: {type(error).__name__}") from None
+            raise TransportError(f"no answer from {self._base_url}{path}: {failure_name(error)}") from None
         if reply.ok:
             return reply.data
         refused = refusal(reply)

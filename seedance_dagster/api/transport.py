@@ -37,3 +37,9 @@ def never_left(error: Exception) -> bool:
         if isinstance(seen, aiohttp.ClientError):
             return isinstance(seen, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     return isinstance(error, httpx.ConnectError | httpx.PoolTimeout)
+
+
+def failure_name(error: Exception) -> str:
+    """The kind of a failure, for people: aiohttp's own, since its transport calls nearly all a timeout."""
+    cause = error.__cause__
+    return type(cause if isinstance(cause, aiohttp.ClientError) else error).__name__

@@ -30,6 +30,7 @@ def command(*, as_json: bool) -> None:
         say_json({**found.model_dump(mode="json"), "usd_remaining": balance})
         return
     told = console()
-    told.print(f"Plan      {found.plan or 'not told'}")
-    told.print(f"Balance   {found.equivalent_usd or 'not told' if balance is None else usd(balance)} USD")
+    told.print(f"Plan      {found.plan or 'not told'}", markup=False)
+    worth = found.equivalent_usd or "not told" if balance is None else usd(balance)
+    told.print(f"Balance   {worth} USD", markup=False)
     told.print(f"At once   {found.max_concurrent_tasks or 'not told'} tasks")

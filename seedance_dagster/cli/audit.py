@@ -8,16 +8,12 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
-import yaml
-from dagster import DagsterError, DagsterInstance
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from sqlalchemy.exc import SQLAlchemyError
 
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.audit.audit import Audit, audit
@@ -25,6 +21,7 @@ from seedance_dagster.audit.books import Scope
 from seedance_dagster.audit.findings import Finding
 from seedance_dagster.audit.reading import Progress as Hears
 from seedance_dagster.audit.repair import Mending, repair
+from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, say_json, table, usd
 from seedance_dagster.cli.surroundings import project_environ
 from seedance_dagster.defs.auditing import DagsterSide
@@ -55,7 +52,7 @@ def command(*, prompt_set: str | None, since: datetime | None, deep: bool, mend:
     scope = Scope(prompt_set=prompt_set, since=since.replace(tzinfo=UTC) if since else None, deep=deep)
     with (
         SeedanceEnvironment.from_environ(environ).services() as services,
-        _dagster_of(environ) as instance,
+        dagster_of(environ) as instance,
         _progress() as progress,
     ):
         side = DagsterSide(instance, services)
@@ -78,21 +75,6 @@ async def _run(
     if not mend:
         return found, None
     return found, await repair(found, services, side, actor=f"audit {uuid.uuid4().hex[:8]}")
-
-
-@contextlib.contextmanager
-def _dagster_of(environ: Mapping[str, str]) -> Iterator[DagsterInstance]:
-    home = environ.get("DAGSTER_HOME")
-    if not home or not Path(home).is_absolute() or not Path(home).is_dir():
-        raise click.ClickException(
-            "set DAGSTER_HOME to the folder, as an absolute path, of the Dagster that is to be audited"
-        )
-    try:
-        with DagsterInstance.get() as instance:
-            yield instance
-    except (DagsterError, SQLAlchemyError, yaml.YAMLError) as error:
-        # The ledger's own errors are worded already, so a database's are Dagster's.
-        raise click.ClickException(f"the Dagster in {home} cannot be used: {error}") from None
 
 
 @contextlib.contextmanager

@@ -12,9 +12,9 @@ import httpx
 
 _LOADED = """
 query { instance { info } workspaceOrError { __typename
-  ... on PythonError { message }
+  ... on PythonError { message causes { message } }
   ... on Workspace { locationEntries { name loadStatus locationOrLoadError { __typename
-    ... on PythonError { message } } } } } }
+    ... on PythonError { message causes { message } } } } } } }
 """
 _PARTITIONS = """
 query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { __typename
@@ -82,7 +82,9 @@ class DagsterApi:
         for entry in entries:
             outcome = entry.get("locationOrLoadError") or entry
             if outcome["__typename"] == "PythonError":
-                raise click.ClickException(f"the definitions do not load: {outcome['message']}")
+                # The last cause is what was raised; Dagster's own words lie around it.
+                innermost = (outcome.get("causes") or [outcome])[-1]
+                raise click.ClickException(f"the definitions do not load: {innermost['message']}")
         return bool(entries) and all(
             entry.get("loadStatus") == "LOADED" and entry["locationOrLoadError"] for entry in entries
         )

@@ -10,6 +10,7 @@ import click
 from seedance_dagster.cli.stack import interrupted_by_signals, running_stack
 from seedance_dagster.cli.surroundings import project_environ, reference_definitions
 from seedance_dagster.cli.workplace import Workplace
+from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.prompts import format_problems, load_prompt_sets
 
 FOLDER = Path(".seedance")
@@ -25,6 +26,7 @@ def command() -> None:
     """
     found = project_environ()
     place = Workplace.for_environ(FOLDER, found)
+    SeedanceEnvironment.from_environ(place.environ)  # what cannot be used is named before anything starts
     definitions = reference_definitions()
     with interrupted_by_signals(), place.locked():
         click.echo(place.summary())

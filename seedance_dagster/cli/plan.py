@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,8 +16,9 @@ from rich.console import Console
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.cli.budgets import budgets_as_json
 from seedance_dagster.cli.output import console, say_json, table, usd
-from seedance_dagster.cli.surroundings import project_environ
+from seedance_dagster.cli.surroundings import has_dev_folder, ledger_environ, project_environ
 from seedance_dagster.defs.environment import SeedanceEnvironment
+from seedance_dagster.defs.settings import default_ledger_url
 from seedance_dagster.generation.accept import AcceptOptions, Quote, quote
 from seedance_dagster.generation.events import Outcome
 from seedance_dagster.generation.fitting import Fit, budgets_for, fit
@@ -66,13 +68,19 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
     nothing.
     Ends with status 1 when a prompt set has an error or does not fit its budgets.
     """
-    environment = SeedanceEnvironment.from_environ(project_environ())
+    environ = project_environ()
+    nothing_yet = not (environ.get("DAGSTER_HOME") or environ.get("SEEDANCE_LEDGER_URL") or has_dev_folder())
+    environment = SeedanceEnvironment.from_environ(environ if nothing_yet else ledger_environ())
     loaded = load_prompt_sets(location or environment.prompts)
     unknown = sorted(set(names) - {each.name for each in loaded.sets})
     if unknown and not loaded.errors:
         known = ", ".join(each.name for each in loaded.sets) or "none"
         raise click.ClickException(f"no prompt set {', '.join(unknown)} here; known: {known}")
     with contextlib.ExitStack() as stack:
+        if nothing_yet:
+            # Before anything was ever ordered a plan needs no ledger, and leaves none behind.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="seedance-"))
+            environment = replace(environment, ledger_url=default_ledger_url(folder))
         services = stack.enter_context(environment.services())
         plans = [
             _plan(services, each, regenerate=regenerate)

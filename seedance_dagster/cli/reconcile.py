@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from seedance_dagster.cli.output import console, say_json, table
-from seedance_dagster.cli.surroundings import project_environ
+from seedance_dagster.cli.surroundings import ledger_environ
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.generation.reconcile import Settled, reconcile
 from seedance_dagster.generation.services import Services
@@ -40,7 +41,7 @@ def command(*, order: str | None, task_id: str | None, release: bool, as_json: b
         raise click.UsageError("--adopt needs the vendor's task id")
     if order is not None and not by_hand:
         raise click.UsageError("say what is to become of the order: --adopt TASK_ID or --release")
-    with SeedanceEnvironment.from_environ(project_environ()).services() as services:
+    with SeedanceEnvironment.from_environ(ledger_environ()).services() as services:
         if order is None:
             settled = asyncio.run(_look(services))
         else:
@@ -111,9 +112,8 @@ def _show(settled: Settled) -> None:
     for name, meaning in _OUTCOMES.items():
         for each in getattr(settled, name):
             where = f"{each.prompt_set}/{each.partition}"
-            rows.add_row(
-                str(each.order_id), where, name, each.task_id or "", meaning or each.error_message or ""
-            )
+            why = meaning or each.error_message or ""
+            rows.add_row(*map(escape, (str(each.order_id), where, name, each.task_id or "", why)))
     told.print(rows)
 
 

@@ -66,4 +66,4 @@ def root() -> None:
     from stamina import instrumentation  # noqa: PLC0415  help needs no import
 
     # Beside Dagster's structlog it would tell retries on standard output, where a command's JSON goes.
-    instrumentation.set_on_retry_hooks([instrumentation.LoggingOnRetryHook])
+    instrumentation.set_on_retry_hooks([])

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.cli.output import console, say_json, table, usd
-from seedance_dagster.cli.surroundings import project_environ
+from seedance_dagster.cli.surroundings import ledger_environ
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.spending import Amounts, SpendBy
@@ -71,7 +71,7 @@ def command(
         raise click.UsageError("write either --json or --csv")
     if (tag is not None) != (by is SpendBy.TAG):
         raise click.UsageError("--by tag and --tag NAME go together, such as --by tag --tag campaign")
-    environment = SeedanceEnvironment.from_environ(project_environ())
+    environment = SeedanceEnvironment.from_environ(ledger_environ())
     with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
         sums: Sums = ledger.spending(by, tag=tag or "", since=since, prompt_set=prompt_set)
         if prompt_set is not None and not sums:

@@ -13,11 +13,13 @@ from seedance_dagster.api.limits import Limits
 from seedance_dagster.cli.budgets import budgets_as_json
 from seedance_dagster.cli.output import console, say_json, span, table, usd
 from seedance_dagster.cli.standing import Standing, read_standing
-from seedance_dagster.cli.surroundings import project_environ
+from seedance_dagster.cli.surroundings import ledger_environ
 from seedance_dagster.defs.environment import SeedanceEnvironment
+from seedance_dagster.generation.fitting import own_budgets
 from seedance_dagster.generation.gate import read_gate
 from seedance_dagster.ledger.budgets import BudgetStanding
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.prompts import load_prompt_sets
 
 _SHOWN = 20
 
@@ -31,7 +33,8 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
     Ends with status 1 when something needs somebody: a prompt without a video, a paid video that cannot be
     stored, a task that is very late, an order whose reply was lost, missing credits.
     """
-    environment = SeedanceEnvironment.from_environ(project_environ())
+    environment = SeedanceEnvironment.from_environ(ledger_environ())
+    loaded = load_prompt_sets(environment.prompts)
     with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
         now, policy = datetime.now(UTC), environment.policy()
         standing = read_standing(
@@ -41,8 +44,14 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
             stale_after=timedelta(seconds=policy.stale_after_s),
             prompt_set=prompt_set,
         )
-        budgets = ledger.budget_standings(policy.budgets)
+        known = {name for name, _ in ledger.counts()} | {each.name for each in loaded.sets}
+        looked_at = [each for each in loaded.sets if prompt_set in (None, each.name)]
+        of_sets = [budget for each in looked_at for budget in own_budgets(each.name, each.budgets)]
+        budgets = ledger.budget_standings([*policy.budgets, *of_sets])
         label = ledger.label
+    if prompt_set is not None and prompt_set not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise click.ClickException(f"there is no prompt set {prompt_set}; known: {names}")
     if as_json:
         say_json(_as_json(standing, label) | {"budgets": budgets_as_json(budgets)})
     else:
@@ -52,13 +61,13 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
 
 def _show(standing: Standing, budgets: Sequence[BudgetStanding], label: str) -> None:
     told = console()
-    if not standing.counts:
+    if standing.counts:
+        counts = table("Orders", ("Prompt set", "State", "Orders", "USD"), numbers=("Orders", "USD"))
+        for count in standing.counts:
+            counts.add_row(count.prompt_set, count.state, str(count.orders), usd(count.usd))
+        told.print(counts)
+    else:
         told.print(f"Nothing was ordered yet, says the ledger {label}", markup=False)
-        return
-    counts = table("Orders", ("Prompt set", "State", "Orders", "USD"), numbers=("Orders", "USD"))
-    for count in standing.counts:
-        counts.add_row(count.prompt_set, count.state, str(count.orders), usd(count.usd))
-    told.print(counts)
     if standing.open:
         oldest = table(
             f"Outstanding, the oldest of {len(standing.open)}",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import click
-import yaml
-from dagster import DagsterError, DagsterInstance
 
+from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, say_json, table
 from seedance_dagster.cli.surroundings import project_environ
 from seedance_dagster.defs.environment import SeedanceEnvironment
@@ -26,17 +24,9 @@ def command(*, as_json: bool) -> None:
     """
     environ = project_environ()
     environment = SeedanceEnvironment.from_environ(environ)
-    home = environ.get("DAGSTER_HOME")
-    if not home or not Path(home).is_absolute() or not Path(home).is_dir():
-        raise click.ClickException(
-            "set DAGSTER_HOME to the folder, as an absolute path, of the Dagster that is to be synced"
-        )
     loaded = load_prompt_sets(environment.prompts)
-    try:
-        with DagsterInstance.get() as instance, environment.services() as services:
-            report = sync_all(instance, services.ledger, loaded.sets, services.prices)
-    except (DagsterError, yaml.YAMLError) as error:
-        raise click.ClickException(f"the Dagster in {home} cannot be used: {error}") from None
+    with dagster_of(environ) as instance, environment.services() as services:
+        report = sync_all(instance, services.ledger, loaded.sets, services.prices)
     if as_json:
         say_json({**asdict(report), "problems": [str(problem) for problem in loaded.problems]})
     else:

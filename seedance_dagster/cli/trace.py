@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seedance_dagster.cli.output import console, say_json
-from seedance_dagster.cli.surroundings import project_environ
+from seedance_dagster.cli.surroundings import ledger_environ
 from seedance_dagster.cli.trace_tree import draw
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.ledger.ledger import Ledger
@@ -33,7 +33,7 @@ def command(*, given: str, as_json: bool) -> None:
     video, or an mp4 on this machine under any name. Earlier attempts, earlier requests and what is still in
     flight are shown too. Ends with status 1 when the ledger knows nothing of it.
     """
-    environment = SeedanceEnvironment.from_environ(project_environ())
+    environment = SeedanceEnvironment.from_environ(ledger_environ())
     bucket = environment.s3_bucket
     with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
         try:
@@ -73,14 +73,13 @@ def _open_store(environment: SeedanceEnvironment) -> VideoStore:
     import boto3  # noqa: PLC0415  heavy
     from botocore.config import Config  # noqa: PLC0415  heavy
 
-    from seedance_dagster.store.s3 import VideoStore  # noqa: PLC0415  heavy
+    from seedance_dagster.store.s3 import VideoStore, made_client  # noqa: PLC0415  heavy
 
     patience = Config(
         connect_timeout=_PATIENCE_S, read_timeout=_PATIENCE_S, retries={"total_max_attempts": 1}
     )
-    return VideoStore(
-        boto3.Session().client("s3", config=patience), environment.s3_bucket, environment.s3_prefix
-    )
+    client = made_client(lambda: boto3.Session().client("s3", config=patience))
+    return VideoStore(client, environment.s3_bucket, environment.s3_prefix)
 
 
 def _sizes(store: VideoStore, rows: Iterable[Rows]) -> dict[str, int | None]:

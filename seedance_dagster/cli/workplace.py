@@ -93,9 +93,13 @@ class Workplace:
         """Hold the folder for this process.
 
         Raises:
-            click.ClickException: Another `dev` holds it.
+            click.ClickException: Another `dev` holds it, or it cannot be written.
         """
-        with (self.folder / "lock").open("a") as lock:
+        try:
+            lock = (self.folder / "lock").open("a")
+        except OSError as error:
+            raise click.ClickException(f"cannot write into {self.folder}: {error.strerror}") from None
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -149,7 +153,7 @@ def _absolute_database(url: str) -> str:
 
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return url
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         return url

@@ -117,16 +117,21 @@ class SeedanceEnvironment:
         return SeedanceClient(api_key=self.api_key, base_url=self.base_url)
 
     def open_store(self) -> VideoStore:
-        """The video store, through boto3's own environment; a session of its own sees it as it is now."""
+        """The video store, through boto3's own environment; a session of its own sees it as it is now.
+
+        Raises:
+            StoreError: Its settings cannot be used.
+        """
         import boto3  # noqa: PLC0415  heavy
 
-        from seedance_dagster.store.s3 import VideoStore  # noqa: PLC0415  heavy
+        from seedance_dagster.store.s3 import VideoStore, made_client  # noqa: PLC0415  heavy
 
-        return VideoStore(boto3.Session().client("s3"), self.s3_bucket, self.s3_prefix)
+        client = made_client(lambda: boto3.Session().client("s3"))
+        return VideoStore(client, self.s3_bucket, self.s3_prefix)
 
     @contextmanager
     def services(self) -> Iterator[Services]:
-        """The engine's surroundings, the ledger closed at the end; raises `LedgerError`."""
+        """The engine's surroundings, the ledger closed at the end; raises `LedgerError` and `StoreError`."""
         from seedance_dagster.generation.services import Services  # noqa: PLC0415  heavy
         from seedance_dagster.ledger.ledger import Ledger  # noqa: PLC0415  heavy
 

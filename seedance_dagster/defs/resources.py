@@ -115,19 +115,14 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
 
     def open_store(self) -> VideoStore:
         """The store on a new S3 client; raises `StoreError` for settings that boto3 cannot use."""
-        from botocore.exceptions import BotoCoreError
         from dagster_aws.s3 import S3Resource
 
-        from seedance_dagster.store.s3 import StoreError, VideoStore
+        from seedance_dagster.store.s3 import StoreError, VideoStore, made_client
 
         s3 = self.s3 or S3Resource()
         if not isinstance(s3, S3Resource):
             raise StoreError(f"s3 must be an S3Resource of dagster-aws, not {type(s3).__name__}")
-        try:
-            client = s3.get_client()
-        except (BotoCoreError, ValueError) as error:
-            raise StoreError(f"S3 cannot be reached with these settings: {error}") from None
-        return VideoStore(client, self.bucket, self.prefix)
+        return VideoStore(made_client(s3.get_client), self.bucket, self.prefix)
 
     def signer(self) -> Signer | None:
         """What signs videos; None where nothing is set."""

@@ -49,10 +49,14 @@ def budgets_for(services: Services, prompt_set: str, own: Mapping[str, int]) -> 
         prompt_set: The set's name.
         own: The set's own limits, points by window (`PromptSet.budgets`).
     """
-    of_set = (
+    return [*services.policy.budgets, *own_budgets(prompt_set, own)]
+
+
+def own_budgets(prompt_set: str, own: Mapping[str, int]) -> list[Budget]:
+    """A set's own limits; `own` is points by window."""
+    return [
         Budget(window=Window(window), points=points, prompt_set=prompt_set) for window, points in own.items()
-    )
-    return [*services.policy.budgets, *of_set]
+    ]
 
 
 def fit(

@@ -128,7 +128,7 @@ def _create_engine(url: str) -> sa.Engine:
     except OSError as error:
         msg = f"the ledger's folder cannot be made: {error}"
         raise LedgerUnavailableError(msg) from None
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):  # the latter for a port that is none; it may be a password
         msg = "the ledger's URL cannot be read; it takes sqlite:///path/to/file or postgresql://user@host/database"
         raise LedgerError(msg) from None
     if sqlite:

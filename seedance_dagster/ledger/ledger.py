@@ -11,6 +11,7 @@ from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.budgets import Budgeting
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.dataset import Dataset
+from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.flows import Flows
 from seedance_dagster.ledger.following import Following
 from seedance_dagster.ledger.leasing import Leasing
@@ -63,6 +64,12 @@ class Ledger(
             LedgerVersionError: It was written by a newer version.
             LedgerError: The URL is no ledger's.
         """
+        if url.startswith("sqlite") and url.partition("://")[2] in ("", "/", "/:memory:"):
+            msg = (
+                f"the ledger's URL {url} names no file, so what was ordered and paid would be forgotten: "
+                "write sqlite:////path/to/ledger.db"
+            )
+            raise LedgerError(msg)
         return cls(Database(url), clock=clock)
 
     @property

@@ -15,7 +15,7 @@ from seedance_dagster.prompts.problems import UnreadableError, first_line
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_S3_ERRORS = (ClientError, BotoCoreError, Boto3Error)
+_S3_ERRORS = (ClientError, BotoCoreError, Boto3Error, ValueError)  # the last for an endpoint that is no URL
 
 
 def s3_files(

@@ -50,6 +50,17 @@ class ListedObject:
     modified_at: datetime
 
 
+_NO_BUCKET = "no bucket: set SEEDANCE_S3_BUCKET to the bucket that videos should go to"
+
+
+def made_client(make: Callable[[], S3Client]) -> S3Client:
+    """An S3 client; raises `StoreError` for settings that boto3 cannot use."""
+    try:
+        return make()
+    except (BotoCoreError, ValueError) as error:
+        raise StoreError(f"S3 cannot be reached with these settings: {error}") from None
+
+
 def _people_errors(
     method: Callable[Concatenate[VideoStore, P], T],
 ) -> Callable[Concatenate[VideoStore, P], T]:
@@ -96,7 +107,7 @@ class VideoStore:
             StoreError: No bucket is set, it is missing, or it cannot be written.
         """
         if not self.bucket:
-            raise StoreError("no bucket: set SEEDANCE_S3_BUCKET to the bucket that videos should go to")
+            raise StoreError(_NO_BUCKET)
         key = "/".join(part for part in (self.prefix, ".writable") if part)
         self._client.put_object(Bucket=self.bucket, Key=key, Body=b"ok", ContentType="text/plain")
         with contextlib.suppress(ClientError):
@@ -225,6 +236,8 @@ class VideoStore:
         Raises:
             StoreError: It cannot be listed.
         """
+        if not self.bucket:
+            raise StoreError(_NO_BUCKET)
         start = "/".join(part for part in (self.prefix.strip("/"), folder) if part)
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{start}/" if start else ""

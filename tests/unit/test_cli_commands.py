@@ -26,6 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project without any settings of the machine's."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path / "home")})
+    (tmp_path / "home").mkdir()
     (tmp_path / "prompt_sets").mkdir()
     (tmp_path / "prompt_sets" / "cats.yaml").write_text(CATS)
     return tmp_path

@@ -7,8 +7,11 @@ import json
 import pytest
 from bench_support import BASE_URL, bench
 from click.testing import CliRunner, Result
+from generation_support import make_order
 
+from seedance_dagster.cli.reconcile import _show
 from seedance_dagster.cli.root import root
+from seedance_dagster.generation.reconcile import Settled
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger import Ledger, State
 
@@ -202,3 +205,10 @@ def test_a_missing_key_is_told(it, monkeypatch):
     done = run()
     assert done.exit_code == 1
     assert "no API key: set GOAPI_API_KEY" in done.output
+
+
+def test_a_vendor_s_words_cannot_paint_the_terminal(capsys):
+    """Brackets in a reason are shown as they are."""
+    unclear = make_order(error_message="upstream [/b] broke", state=State.UNCERTAIN)
+    _show(Settled(uncertain=(unclear,)))
+    assert "[/b]" in capsys.readouterr().out

@@ -18,9 +18,9 @@ from seedance_dagster.ledger import Ledger
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock) -> Iterator[Desk]:
-    """A ledger where the command looks without any setting."""
+    """A ledger in Dagster's home."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("os.environ", {})
+    monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path)})
     ledger = Ledger.open(f"sqlite:///{tmp_path}/seedance/ledger.db", clock=clock)
     yield Desk(ledger, clock)
     ledger.close()

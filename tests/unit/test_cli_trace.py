@@ -25,9 +25,9 @@ SETTINGS = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder without any settings of the machine's, a DAGSTER_HOME among them."""
+    """A current folder that is Dagster's home, without any settings of the machine's."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("os.environ", dict(SETTINGS))
+    monkeypatch.setattr("os.environ", SETTINGS | {"DAGSTER_HOME": str(tmp_path)})
     return tmp_path
 
 

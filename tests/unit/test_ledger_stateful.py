@@ -22,6 +22,7 @@ from seedance_dagster.ledger import (
     Outcome,
     State,
 )
+from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.transitions import TRANSITIONS
 from seedance_dagster.prompts.budgets import Window
 
@@ -39,7 +40,7 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.model = Model()
-        self.ledger = Ledger.open("sqlite://", clock=lambda: self.model.now)
+        self.ledger = Ledger(Database("sqlite://"), clock=lambda: self.model.now)
         for prompt_set in "ab":
             self.accept(prompt_set, {"p", "q"}, "1", "one", regenerate=False, resubmit=False, run_limit=None)
 
