@@ -27,6 +27,9 @@ _DAGSTER_YAML = """\
 # Written at the first start; all but where things are stored is yours to change.
 telemetry:
   enabled: false
+# No dialog about newsletters before the first look.
+nux:
+  enabled: false
 # A run whose process was stopped is started again and joins the orders it left; one that failed is not.
 run_retries:
   enabled: true

@@ -9,10 +9,10 @@ from threading import Thread
 
 import dagster as dg
 
-from seedance_dagster.defs.checking import report_checks
+from seedance_dagster.defs.checking import evaluations
 from seedance_dagster.defs.ending import told_to_stop
 from seedance_dagster.defs.index_writing import refreshed_indexes
-from seedance_dagster.defs.metadata import AssetEvent
+from seedance_dagster.defs.metadata import StepEvent
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.generation.bridge import in_background
 from seedance_dagster.generation.engine import advance
@@ -30,7 +30,7 @@ _TIME_BOX_S = 1800.0  # then the sensor starts the next run, with fresh memory a
 _RETELL = 1000  # orders told anew in one run
 
 
-def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[AssetEvent]:
+def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[StepEvent]:
     """Tell what a run that is gone should have told, then submit, follow and collect, and check what came."""
     reporter = Reporter(context.instance, services)
     told, ended = set[str](), set[str]()
@@ -62,7 +62,7 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                 case Delayed():
                     counts["put off"] += 1
                     context.log.warning(event.reason)
-    report_checks(context, services, told | ended)
+    yield from evaluations(services, told | ended, context.log)
     yield from refreshed_indexes(context, services, sets_with_videos(services), changed=told)
     context.log.info(", ".join(f"{count} {what}" for what, count in counts.items()))
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.ending import StepEnding
-from seedance_dagster.defs.metadata import AssetEvent
+from seedance_dagster.defs.metadata import StepEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -60,8 +60,8 @@ def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
         video_store: VideoStoreResource,
         ledger: LedgerResource,
         seedance_ending: dg.ResourceParam[StepEnding],
-    ) -> Iterator[AssetEvent]:
-        def events() -> Generator[AssetEvent, None, None]:
+    ) -> Iterator[StepEvent]:
+        def events() -> Generator[StepEvent, None, None]:
             from seedance_dagster.defs.failures import in_words
             from seedance_dagster.defs.generation_run import GenerationRun
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
+from logging import Logger
 from typing import Any
 
 import dagster as dg
@@ -52,31 +53,36 @@ def check_results(
         )
 
 
-def report_checks(
-    context: dg.OpExecutionContext | dg.AssetExecutionContext,
-    services: Services,
-    prompt_sets: Collection[str],
-) -> None:
-    """Check some sets and tell Dagster, from within a run that has just brought videos home."""
-    after_collecting = {check: judge for check, judge in CHECKS.items() if check != _BUDGETS}
-    for name in prompt_sets:
+def evaluations(
+    services: Services, prompt_sets: Collection[str], log: Logger, budgets: Sequence[Budget] | None = None
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Check some sets from within the run that has just brought their videos home, or failed to.
+
+    They are the run's own events, so that they stand for the materializations that it made.
+
+    Args:
+        services: The engine's surroundings.
+        prompt_sets: Names of the sets.
+        log: Told of a set that could not be checked.
+        budgets: Those that their orders count in; None where they are not known, and not checked.
+    """
+    checks = {check: judge for check, judge in CHECKS.items() if check != _BUDGETS or budgets is not None}
+    for name in sorted(prompt_sets):
         try:
-            results = list(check_results(services, name, after_collecting, []))
+            results = list(check_results(services, name, checks, budgets or []))
         except LedgerError as error:
-            context.log.warning(f"{name}/{VIDEOS} was not checked: {error}")
+            log.warning(f"{name}/{VIDEOS} was not checked: {error}")
             continue
         for result in results:
             assert result.asset_key is not None
             assert result.check_name is not None
-            context.instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=result.asset_key,
-                    check_name=result.check_name,
-                    passed=result.passed,
-                    metadata=result.metadata,
-                    severity=result.severity,
-                    description=result.description,
-                )
+            yield dg.AssetCheckEvaluation(
+                asset_key=result.asset_key,
+                check_name=result.check_name,
+                passed=result.passed,
+                metadata=result.metadata,
+                severity=result.severity,
+                description=result.description,
             )
 
 

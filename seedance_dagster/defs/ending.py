@@ -8,7 +8,7 @@ from logging import Logger
 
 import dagster as dg
 
-from seedance_dagster.defs.metadata import AssetEvent
+from seedance_dagster.defs.metadata import StepEvent
 
 _GOES_ON = (
     "the run was told to stop: it accepts and waits for nothing more. Submitted tasks go on at the vendor "
@@ -24,9 +24,9 @@ class StepEnding:
     """
 
     def __init__(self) -> None:
-        self._begun: list[Generator[AssetEvent, None, None]] = []
+        self._begun: list[Generator[StepEvent, None, None]] = []
 
-    def ended_with_run(self, events: Generator[AssetEvent, None, None]) -> Iterator[AssetEvent]:
+    def ended_with_run(self, events: Generator[StepEvent, None, None]) -> Iterator[StepEvent]:
         """The same events; their generator is closed at the latest when the run ends."""
         self._begun.append(events)
         yield from events

@@ -11,11 +11,11 @@ from functools import cached_property
 import dagster as dg
 
 from seedance_dagster.api.prices import usd_to_points
-from seedance_dagster.defs.checking import report_checks
+from seedance_dagster.defs.checking import evaluations
 from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.ending import told_to_stop
 from seedance_dagster.defs.index_writing import refreshed_indexes
-from seedance_dagster.defs.metadata import AssetEvent, reasons_table
+from seedance_dagster.defs.metadata import AssetEvent, StepEvent, reasons_table
 from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, asset_key, people_tags
 from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.generation.accept import AcceptOptions, accept, quote
@@ -54,7 +54,7 @@ class GenerationRun:
     stored: int = 0
     ended: int = 0
 
-    def events(self) -> Iterator[AssetEvent]:
+    def events(self) -> Iterator[StepEvent]:
         """Do what is selected, and yield Dagster's events as it happens.
 
         Raises:
@@ -81,7 +81,8 @@ class GenerationRun:
                 answers += self._standing({each.key: each.fingerprint for each in wanted})
             yield from self._follow(answers)
         if self.stored or self.ended:
-            report_checks(self.context, self.services, [self.prompt_set.name])
+            name = self.prompt_set.name
+            yield from evaluations(self.services, [name], self.context.log, self._budgets)
         if self._selected(VIDEOS):
             yield from self._index()
         self._fail_if_missing(len(keys))

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 import dagster as dg
 
 from seedance_dagster.defs.ending import StepEnding
-from seedance_dagster.defs.metadata import AssetEvent
+from seedance_dagster.defs.metadata import StepEvent
 from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -26,10 +26,10 @@ def advance_op(
     video_store: VideoStoreResource,
     ledger: LedgerResource,
     seedance_ending: dg.ResourceParam[StepEnding],
-) -> Iterator[AssetEvent]:
+) -> Iterator[StepEvent]:
     """Advance everything that is due; another such run makes this one end at once."""
 
-    def events() -> Generator[AssetEvent, None, None]:
+    def events() -> Generator[StepEvent, None, None]:
         from seedance_dagster.defs.advancing import advance_events, holding
         from seedance_dagster.defs.failures import in_words
 

@@ -16,6 +16,8 @@ from seedance_dagster.store.s3 import VideoStore
 from seedance_dagster.web.urls import bare_url
 
 AssetEvent = dg.AssetMaterialization | dg.AssetObservation
+StepEvent = AssetEvent | dg.AssetCheckEvaluation
+"""What a step may tell Dagster."""
 
 
 def prompt_materialization(
