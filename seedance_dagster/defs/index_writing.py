@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -10,11 +10,15 @@ import dagster as dg
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.defs.naming import INDEX, VIDEOS, asset_key, version_tags
 from seedance_dagster.defs.provenance import whole_input_tags
-from seedance_dagster.generation.indexing import IndexingError, WrittenIndex, refresh_index
+from seedance_dagster.defs.spend_plot import spend_plot
+from seedance_dagster.generation.indexing import IndexingError, Sums, WrittenIndex, refresh_index
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.store.index import COLUMNS
 from seedance_dagster.store.s3 import StoreError, VideoStore
+
+_SUMS = (dg.TableColumn("orders", "int"), dg.TableColumn("usd", "float"))
+_MOST_ROWS = 50  # of one key; an event is no place for more
 
 
 def refreshed_indexes(
@@ -57,7 +61,12 @@ def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
         dg.TableRecord({"day": f"{day.day}", "orders": day.orders, "usd": _usd(day.points)})
         for day in written.spend
     ]
-    columns = [dg.TableColumn("day"), dg.TableColumn("orders", "int"), dg.TableColumn("usd", "float")]
+    columns = [dg.TableColumn("day"), *_SUMS]
+    tags = [
+        {"tag": tag, "value": value or "(none)"} | sums
+        for tag, found in written.by_tag.items()
+        for value, sums in _dearest(found)
+    ]
     metadata: dict[str, Any] = {
         "dagster/uri": dg.MetadataValue.path(store.uri(written.key)),
         "dagster/row_count": written.videos,
@@ -69,12 +78,34 @@ def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
         "seedance/total_cost_usd": _usd(total),
         "seedance/total_points": total,
         "seedance/spend_by_day": dg.MetadataValue.table(spend, schema=dg.TableSchema(columns)),
+        "seedance/spend_by_model": _table(
+            [{"model": model or "", **sums} for model, sums in _dearest(written.by_model)], "model"
+        ),
+        "seedance/spend_by_run": _table(
+            [{"run": run or "", **sums} for run, sums in _dearest(written.by_run)], "run"
+        ),
         "seedance/size_bytes": written.size_bytes,
         "seedance/sha256": written.sha256,
     }
+    plot = spend_plot(written.spend)
+    if plot is not None:
+        metadata["seedance/spend_plot"] = dg.MetadataValue.md(plot)
+    if tags:
+        metadata["seedance/spend_by_tag"] = _table(tags, "tag", "value")
     if written.parquet_key is not None:
         metadata["seedance/parquet_uri"] = dg.MetadataValue.path(store.uri(written.parquet_key))
     return metadata
+
+
+def _dearest(found: Sums) -> list[tuple[str | None, dict[str, Any]]]:
+    """Orders and what they were charged by key, the dearest first, no more than an event should hold."""
+    dearest = sorted(found.items(), key=lambda item: -item[1].charged)[:_MOST_ROWS]
+    return [(key, {"orders": sums.orders, "usd": _usd(sums.charged)}) for key, sums in dearest]
+
+
+def _table(rows: Sequence[Mapping[str, Any]], *keys: str) -> dg.TableMetadataValue:
+    records = [dg.TableRecord(dict(row)) for row in rows]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([*map(dg.TableColumn, keys), *_SUMS]))
 
 
 def _usd(points: int) -> float:

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.dataset import DaySpend
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.spending import Amounts, SpendBy
 from seedance_dagster.store.index import COLUMNS, index_row, to_jsonl, to_parquet
 from seedance_dagster.store.keys import index_keys
 
 _LEASE_S = 30.0  # as long as writing may take before others try
 _WAIT_S = 0.25
 _TRIES = 240  # twice the lease of a writer that was killed
+_TAGS = 5  # names; each is a pass over the set's orders
 _STAMP_BITS = 60  # a fact is a whole number of 64 bits
+
+Sums = Mapping[str | None, Amounts]
 
 
 class IndexingError(Exception):
@@ -41,6 +46,9 @@ class WrittenIndex:
         videos: How many rows.
         videos_points: What these videos were charged, in points.
         spend: What the whole set was charged by day, penalties and earlier attempts included.
+        by_model: The same money by task type.
+        by_run: By the run that ordered.
+        by_tag: By the value of each tag, for the tags that most videos have.
     """
 
     prompt_set: str
@@ -51,6 +59,9 @@ class WrittenIndex:
     videos: int
     videos_points: int
     spend: Sequence[DaySpend]
+    by_model: Sums
+    by_run: Sums
+    by_tag: Mapping[str, Sums]
 
 
 def sets_with_videos(services: Services) -> list[str]:
@@ -111,7 +122,8 @@ def _stamp(services: Services, prompt_set: str) -> int:
 def _write(services: Services, prompt_set: str) -> WrittenIndex:
     store = services.store
     keys = index_keys(store.prefix, prompt_set)
-    rows = [index_row(order, store.uri) for order in services.ledger.shown(prompt_set)]
+    shown = services.ledger.shown(prompt_set)
+    rows = [index_row(order, store.uri) for order in shown]
     jsonl, parquet = to_jsonl(rows), to_parquet(rows)
     if parquet is not None or store.head(keys.parquet) is not None:
         # One that cannot be kept current is emptied: it fails to load instead of being out of date.
@@ -139,4 +151,10 @@ def _write(services: Services, prompt_set: str) -> WrittenIndex:
         videos=len(rows),
         videos_points=sum(row["points_charged"] or 0 for row in rows),
         spend=services.ledger.spend_by_day(prompt_set),
+        by_model=services.ledger.spending(SpendBy.MODEL, prompt_set=prompt_set),
+        by_run=services.ledger.spending(SpendBy.RUN, prompt_set=prompt_set),
+        by_tag={
+            name: services.ledger.spending(SpendBy.TAG, tag=name, prompt_set=prompt_set)
+            for name, _ in Counter(name for order in shown for name in order.tags).most_common(_TAGS)
+        },
     )

@@ -129,6 +129,10 @@ def test_a_run_that_brings_videos_writes_the_index(location, first):
     assert shown["seedance/total_points"] == spent == books["points_charged"] + books["points_penalty"]
     [day] = event.metadata["seedance/spend_by_day"].records
     assert day.data["usd"] == shown["seedance/total_cost_usd"] == spent / 10_000_000
+    for by in ("model", "run"):
+        records = event.metadata[f"seedance/spend_by_{by}"].records
+        assert sum(record.data["usd"] for record in records) == pytest.approx(day.data["usd"])
+    assert shown["seedance/spend_plot"].startswith("![USD by day](data:image/svg+xml")
     assert event.tags["dagster/data_version"] == shown["seedance/sha256"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from index_support import JSONL, PARQUET, Bucket, end_order
 from ledger_support import SQLITE
 
-from seedance_dagster.defs.index_writing import refreshed_indexes
+from seedance_dagster.defs.index_writing import index_metadata, refreshed_indexes
 from seedance_dagster.generation import indexing
 from seedance_dagster.generation.indexing import IndexingError, refresh_index, sets_with_videos
 from seedance_dagster.generation.services import Services
@@ -52,6 +52,23 @@ def test_an_index_is_written_only_when_something_changed(services, bucket, order
     assert refresh_index(services, "spots", owner="a").videos == 2
     assert bucket.listed() == ["cat", "dog"]
     assert sets_with_videos(services) == ["spots"]
+
+
+@SQLITE
+def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, ordered):
+    """At most five tags, each with its values, the dearest first; untagged orders have a row of their own."""
+    ordered("cat", charged=4_000_000, tags={"team": "a", **dict.fromkeys("uvwxyz", "1")})
+    ordered("dog", charged=9_000_000, tags={"team": "b"})
+    ordered("elk", charged=1_000_000)
+    written = refresh_index(services, "spots", owner="a")
+    assert len(written.by_tag) == 5
+    shown = index_metadata(written, bucket)["seedance/spend_by_tag"].records
+    team = [row.data for row in shown if row.data["tag"] == "team"]
+    assert [(row["value"], row["orders"], row["usd"]) for row in team] == [
+        ("b", 1, 0.9),
+        ("a", 1, 0.4),
+        ("(none)", 1, 0.1),
+    ]
 
 
 @SQLITE
