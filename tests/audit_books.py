@@ -124,11 +124,16 @@ def books(orders: Iterable[Order] = (), **replaced: Any) -> Books:
     found = tuple(orders)
     stored = [order for order in found if order.state is State.STORED]
     tasks = [order for order in found if order.task_id is not None]
+    newest = {(order.prompt_set, order.partition): order.order_id for order in stored}
     tellings = [telling(order) for order in stored]
     return Books(
         **{
             "read_at": NOW,
-            "ledger": LedgerBook(orders=found, owned=frozenset(str(order.task_id) for order in tasks)),
+            "ledger": LedgerBook(
+                orders=found,
+                owned=frozenset(str(order.task_id) for order in tasks),
+                shown=frozenset(newest.values()),
+            ),
             "vendor": VendorBook(rows={str(order.task_id): row(order) for order in tasks}),
             "storage": storage(stored),
             "dagster": DagsterBook(

@@ -112,9 +112,10 @@ class FakeDagster:
     def expected(self, order: Order) -> Mapping[str, Any]:
         return expected(order)
 
-    def tell(self, order: Order) -> None:
+    def tell(self, order: Order) -> bool:
         self.told_again.append(order.order_id)
         self.tellings.append(telling(order))
+        return True
 
 
 @dataclass

@@ -51,11 +51,13 @@ class LedgerBook:
         orders: All orders of the audited sets, those before `since` too: they own what is theirs.
         removed: Orders whose row was taken out, of all sets.
         owned: Every task id among the other books' that an order of any set owns.
+        shown: Numbers of the stored orders that the partitions should show, at most one each.
     """
 
     orders: tuple[Order, ...] = ()
     removed: tuple[RemovedRow, ...] = ()
     owned: frozenset[str] = frozenset()
+    shown: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

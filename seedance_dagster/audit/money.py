@@ -13,14 +13,16 @@ from seedance_dagster.ledger.order import Order, State
 TOLERANCE = 0.02
 """By how much the typical charge of a task type may differ from its estimate, as a share."""
 
+_FEW = 2  # may be wrong charges
 _NEWEST = 50  # prices change: what was charged long ago says nothing about today's table
 
 
 def estimates_off(orders: Iterable[Order]) -> Iterator[Finding]:
     """One finding for each task type whose newest charges are typically not what was estimated.
 
-    The median decides, so that one wrong charge, which is a finding of its own, is none here. Estimates
-    of orders with input videos of unknown length are upper bounds and do not count.
+    They are so where their median is not, or where more than a tenth of them, and at least three, are not:
+    one wrong charge is a finding of its own and none here. Estimates of orders with input videos of unknown
+    length are upper bounds and do not count.
 
     Args:
         orders: Audited orders, the oldest first.
@@ -37,11 +39,14 @@ def estimates_off(orders: Iterable[Order]) -> Iterator[Finding]:
     for task_type, found in sorted(by_type.items()):
         table = found[-1].price_table
         newest = [order for order in found if order.price_table == table][-_NEWEST:]
-        factor = median((order.points_charged or 0) / order.estimated_points for order in newest)
-        if abs(factor - 1) > TOLERANCE:
+        factors = [(order.points_charged or 0) / order.estimated_points for order in newest]
+        off = [factor for factor in factors if abs(factor - 1) > TOLERANCE]
+        many = len(off) > max(len(newest) // 10, _FEW)
+        if many or abs(median(factors) - 1) > TOLERANCE:
             yield finding(
                 Kind.ESTIMATE_OFF,
                 where=f"price table {table}, {task_type}",
-                what=f"charges are {factor:.3g} times the estimates, over the newest {len(newest)} videos",
+                what=f"{len(off)} of the newest {len(newest)} videos were charged otherwise than estimated, "
+                f"typically {median(off):.3g} times as much",
                 cost_points=sum((order.points_charged or 0) - order.estimated_points for order in newest),
             )

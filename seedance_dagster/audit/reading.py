@@ -120,4 +120,7 @@ def _read_ledger(ledger: Ledger, scope: Scope, named: Collection[str]) -> Ledger
         orders=orders,
         removed=tuple(ledger.removed_rows()),
         owned=frozenset(own | ledger.owned(set(named) - own)),
+        shown=frozenset(
+            order.order_id for name in {order.prompt_set for order in orders} for order in ledger.shown(name)
+        ),
     )

@@ -16,7 +16,7 @@ from seedance_dagster.audit.manifests import expected_manifest
 from seedance_dagster.audit.removed import RemovedOrder
 from seedance_dagster.audit.restoring import row_of
 from seedance_dagster.audit.strangers import strangers
-from seedance_dagster.audit.telling import Orchestrator, differences
+from seedance_dagster.audit.telling import Orchestrator, differences, place_of, shown_orders
 from seedance_dagster.generation.download import DownloadError, DownloadLimits, check_link
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.errors import LedgerError
@@ -83,6 +83,7 @@ class _Repairer:
             removed.finding(found.books.storage): removed
             for removed in strangers(found.books, found.scope).removed
         }
+        self._shown = shown_orders(found.books)
         self._fetched: set[int] = set()
         self._doubtful = _contradicted(found.findings)
 
@@ -110,7 +111,9 @@ class _Repairer:
         now = await in_thread(self._ledger.order, order.order_id)
         if (now.state, now.sha256) != (order.state, order.sha256):
             raise NotMendedError("the order moved on meanwhile: audit again")
-        return await in_thread(self._write if each.kind in _WRITTEN else self._tell, order)
+        if each.kind in _WRITTEN:
+            return await in_thread(self._write, order)
+        return await in_thread(self._tell, order, each)
 
     async def _fetch(self, order: Order, each: Finding) -> str:
         async with self._services.open_client() as client:
@@ -154,9 +157,18 @@ class _Repairer:
         self._ledger.mended(order, actor=self._actor, what="the manifest was written from the ledger")
         return "written from the ledger"
 
-    def _tell(self, order: Order) -> str:
-        self._orchestrator.tell(order)
+    def _tell(self, order: Order, each: Finding) -> str:
+        if each.where != place_of(order):
+            raise NotMendedError("it stands at another video's partition: wipe it in Dagster")
+        if each.kind is Kind.MATERIALIZATION_DIFFERS:
+            # What another order's event says is covered by the video that the partition should show.
+            order = self._shown.get((order.prompt_set, order.partition), order)
+            if order.order_id in self._doubtful:
+                raise NotMendedError("two other books speak against the ledger's row: look at it first")
+        shows = self._orchestrator.tell(order)
         self._ledger.mended(order, actor=self._actor, what="Dagster was told of the video again")
+        if each.kind is Kind.MATERIALIZATION_DIFFERS and not shows:
+            raise NotMendedError("the partition shows a video that nothing is stored for: wipe it in Dagster")
         return "Dagster was told again"
 
     def _restore(self, removed: RemovedOrder) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from seedance_dagster.audit.books import GRACE, Books, DagsterBook, Scope, Telling
-from seedance_dagster.audit.findings import Finding, Kind, about_order
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.audit.findings import Finding, Kind, about_order, finding
+from seedance_dagster.ledger.order import OPEN, Order, State
 
+_TOLD = ("stored", "observed")
 _AT_HAND = frozenset({State.STORED, State.SUCCEEDED})  # an order whose video is fetched again was told before
 
 
@@ -27,8 +28,8 @@ class Orchestrator(Protocol):
         """What a materialization of a stored order says, as plain values by name."""
         ...
 
-    def tell(self, order: Order) -> None:
-        """Tell of a stored order again, and note that in the ledger."""
+    def tell(self, order: Order) -> bool:
+        """Tell of a stored order again, and note that in the ledger; True if its partition shows it now."""
         ...
 
 
@@ -40,7 +41,7 @@ def unclear(books: Books, scope: Scope, expected: Expected) -> dict[str, set[str
     found: dict[str, set[str]] = {}
     for order in _untold(books, scope):
         found.setdefault(order.prompt_set, set()).add(order.partition)
-    for wrong in _different(books, scope, expected):
+    for wrong in _wrong(books, scope, expected):
         found.setdefault(str(wrong.prompt_set), set()).add(str(wrong.partition))
     return found
 
@@ -74,10 +75,23 @@ def compare(books: Books, scope: Scope, expected: Expected) -> Iterator[Finding]
             yield about_order(
                 Kind.NOT_MATERIALIZED,
                 order,
-                where=_where(order.prompt_set, order.partition),
+                where=place_of(order),
                 what="stored, and no materialization tells of it",
             )
-    yield from _different(books, scope, expected)
+    yield from _wrong(books, scope, expected)
+
+
+def shown_orders(books: Books) -> dict[tuple[str, str], Order]:
+    """The order that each partition should show."""
+    shown = books.ledger.shown
+    return {
+        (order.prompt_set, order.partition): order for order in books.ledger.orders if order.order_id in shown
+    }
+
+
+def place_of(order: Order) -> str:
+    """Where the materialization of an order's video stands."""
+    return _where(order.prompt_set, order.partition)
 
 
 def _untold(books: Books, scope: Scope) -> list[Order]:
@@ -88,26 +102,60 @@ def _untold(books: Books, scope: Scope) -> list[Order]:
     ]
 
 
+def _wrong(books: Books, scope: Scope, expected: Expected) -> list[Finding]:
+    """What is wrong with what the partitions show, each event named once."""
+    hidden = list(_hidden(books, scope))
+    named = {(each.prompt_set, each.partition) for each in hidden}
+    different = _different(books, scope, expected)
+    return hidden + [each for each in different if (each.prompt_set, each.partition) not in named]
+
+
+def _hidden(books: Books, scope: Scope) -> Iterator[Finding]:
+    """Videos that their partitions should show, and that Dagster shows nowhere or behind an older attempt.
+
+    Another request's video may be the newest: an edit that was taken back, or not materialized yet.
+    """
+    owners = {order.task_id: order for order in books.ledger.orders if order.task_id is not None}
+    busy = _busy(books)
+    for partition, order in shown_orders(books).items():
+        if partition in busy or not scope.covers(order) or order.task_id not in books.dagster.told:
+            continue
+        newest = books.dagster.newest.get(partition)
+        if newest is None:
+            what = "stored, and its partition has no materialization"
+            yield about_order(Kind.NOT_MATERIALIZED, order, where=place_of(order), what=what)
+            continue
+        other = owners.get(str(newest.task_id))
+        older = other is not None and other.fingerprint == order.fingerprint and other.attempt < order.attempt
+        if older and other is not None:
+            what = f"it shows order {other.order_id}, order {order.order_id} of the same request is newer"
+            yield about_order(Kind.MATERIALIZATION_DIFFERS, order, where=place_of(order), what=what)
+
+
+def _busy(books: Books) -> set[tuple[str, str]]:
+    """Partitions of which Dagster will hear more: an order is open, or was at work until just now."""
+    since = books.read_at - GRACE
+    return {
+        (order.prompt_set, order.partition)
+        for order in books.ledger.orders
+        if order.state in OPEN
+        or (order.stored_at or order.vendor_ended_at or order.claimed_at or order.accepted_at) >= since
+    }
+
+
 def _on_its_way(order: Order, books: Books) -> bool:
     """True for a video that Dagster will be told of by the run that brought it, or the next one."""
     young = order.stored_at is not None and order.stored_at >= books.read_at - GRACE
-    return order.state is not State.STORED or (order.reported != "stored" and young)
+    return order.state is not State.STORED or (order.reported not in _TOLD and young)
 
 
 def _different(books: Books, scope: Scope, expected: Expected) -> Iterator[Finding]:
     owners = {order.task_id: order for order in books.ledger.orders if order.task_id is not None}
-    stored = {
-        (order.prompt_set, order.partition): order
-        for order in books.ledger.orders
-        if order.state is State.STORED
-    }
+    shown = shown_orders(books)
     for (prompt_set, partition), telling in books.dagster.newest.items():
         where = _where(prompt_set, partition)
         if telling.task_id is None:
-            shown = stored.get((prompt_set, partition))
-            if shown is not None and scope.covers(shown):
-                what = "the newest materialization names no task; somebody else made it"
-                yield about_order(Kind.MATERIALIZATION_DIFFERS, shown, where=where, what=what)
+            yield from _foreign(telling, shown.get((prompt_set, partition)), scope)
             continue
         order = owners.get(telling.task_id)
         if order is None or not scope.covers(order):
@@ -120,6 +168,24 @@ def _different(books: Books, scope: Scope, expected: Expected) -> Iterator[Findi
         elif names := differences(telling, order, expected(order)):
             what = f"it differs from the ledger in {', '.join(names)}"
             yield about_order(Kind.MATERIALIZATION_DIFFERS, order, where=where, what=what)
+
+
+def _foreign(telling: Telling, shown: Order | None, scope: Scope) -> Iterator[Finding]:
+    """A materialization that names no task: somebody else made it, over a video or over nothing."""
+    where = _where(telling.prompt_set, telling.partition)
+    what = "the newest materialization names no task; somebody else made it"
+    if shown is not None:
+        if scope.covers(shown):
+            yield about_order(Kind.MATERIALIZATION_DIFFERS, shown, where=where, what=what)
+    elif scope.is_of(telling.prompt_set) and scope.is_since(telling.at):
+        yield finding(
+            Kind.MATERIALIZATION_DIFFERS,
+            where=where,
+            what=f"{what}, and nothing is stored for it",
+            advice="wipe it in Dagster, if nobody misses it",
+            prompt_set=telling.prompt_set,
+            partition=telling.partition,
+        )
 
 
 def differences(telling: Telling, order: Order, expected: Mapping[str, Any]) -> list[str]:

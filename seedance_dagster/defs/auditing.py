@@ -43,11 +43,13 @@ class DagsterSide:
         """What a materialization of a stored order says, as plain values by name."""
         return _plain(video_event(order, self.services.store, None, {}).metadata)
 
-    def tell(self, order: Order) -> None:
-        """Tell of a stored order again, and note that in the ledger."""
-        reporter = Reporter(self.instance, self.services)
+    def tell(self, order: Order) -> bool:
+        """Tell of a stored order again, and note that in the ledger; True if its partition shows it now."""
+        reporter, shown = Reporter(self.instance, self.services), False
         for event in reporter.event(stored_event(self.services.store, order)):
             self.instance.report_runless_asset_event(event)
+            shown = isinstance(event, dg.AssetMaterialization)
+        return shown
 
 
 def _tellings(fetch: Fetch, prompt_set: str, partitions: Sequence[str] | None) -> Iterator[Telling]:

@@ -203,6 +203,34 @@ def test_a_row_against_which_two_books_speak_is_not_believed(world, order):
     assert (world.dagster.told_again, actors(world)) == ([], ["test"])
 
 
+def test_a_wrong_event_of_another_order_is_covered_by_what_should_be_shown(world, order):
+    """Dagster is told of the video that the partition shows, not of the one whose event was wrong."""
+    keys = {f"{name}_key": f"seedance/spots/p1/b-a1/{name}" for name in ("video", "poster", "manifest")}
+    world.add(3, partition="p1", fingerprint="b", **keys)
+    world.dagster.tellings.append(telling(order, data_version="0"))
+    mendings = world.repair()
+    assert mendings["materialization_differs"] == Mending(True, "Dagster was told again")
+    assert set(world.dagster.told_again) == {3}
+    assert world.kinds() == []
+
+
+def test_an_event_at_another_partition_is_left_to_people(world, order):
+    """Telling its own partition again would not take it away."""
+    world.dagster.tellings.append(telling(order, partition="p9"))
+    [mending] = world.repair().values()
+    assert mending == Mending(False, "it stands at another video's partition: wipe it in Dagster")
+    assert world.dagster.told_again == []
+
+
+def test_a_video_that_only_gets_an_observation_is_not_called_mended(world, order, monkeypatch):
+    """Where nothing newer can be shown the wrong materialization stays, and so does the finding."""
+    world.dagster.tellings.append(telling(order, data_version="0"))
+    monkeypatch.setattr(world.dagster, "tell", lambda _: False)
+    [mending] = world.repair().values()
+    assert not mending.mended
+    assert "wipe it in Dagster" in mending.what
+
+
 def test_money_and_strangers_are_only_named(world, order):
     """No charge is changed and no task adopted by a repair."""
     world.change_task(order, points_charged=2 * POINTS)

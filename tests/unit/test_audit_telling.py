@@ -79,7 +79,7 @@ def test_a_materialization_of_an_order_without_a_video_is_named():
 
 def test_a_materialization_at_another_partition_is_named():
     """A video shown at somebody else's partition disagrees with the ledger."""
-    [each] = found(books([ORDER], dagster=told(telling(ORDER, partition="p9"))))
+    [each] = found(books([ORDER], dagster=told(telling(ORDER, partition="p9"), telling(ORDER))))
     assert each.what == "it differs from the ledger in partition"
 
 
@@ -100,6 +100,55 @@ def test_partitions_that_differ_are_read_again_first():
     assert unclear(given, Scope(), expected) == {"spots": {"p1", "p2"}}
     fresh = with_tellings(stale, [telling(wrong), telling(silent)])
     assert found(replace(given, dagster=fresh)) == []
+
+
+def test_a_video_that_was_only_observed_is_named_once_nothing_better_is_coming():
+    """Dagster shows nothing where the better order came to nothing; while that is at work that is right."""
+    old, refused = stored_order(1), stored_order(2, partition="p1", fingerprint="b", state=State.REJECTED)
+    refused = replace(refused, stored_at=None)
+    given = books([old, refused], dagster=told(observed=[telling(old)]))
+    [each] = found(given)
+    assert (each.kind.value, each.order_id) == ("not_materialized", 1)
+    assert each.what == "stored, and its partition has no materialization"
+    assert unclear(given, Scope(), expected) == {"spots": {"p1"}}
+    for at_work in (
+        replace(refused, state=State.SUBMITTED),
+        replace(refused, vendor_ended_at=NOW - timedelta(minutes=5)),
+    ):
+        assert found(books([old, at_work], dagster=told(observed=[telling(old)]))) == []
+
+
+def test_an_older_attempt_that_is_shown_is_named():
+    """The newest video of a request is what its partition shows; another request's may be the newest yet."""
+    old = stored_order(1)
+    new = stored_order(2, partition="p1", fingerprint=old.fingerprint, attempt=2)
+    shown_old = told(telling(old), observed=[telling(new)])
+    [each] = found(books([old, new], dagster=shown_old))
+    assert (each.kind.value, each.order_id) == ("materialization_differs", 2)
+    assert each.what == "it shows order 1, order 2 of the same request is newer"
+    edited = replace(new, fingerprint="b")
+    assert found(books([old, edited], dagster=shown_old)) == []
+
+
+def test_a_materialization_over_nothing_is_named():
+    """Where nothing is stored nobody of ours tells of a video, whether something was ordered or not."""
+    refused = stored_order(1, state=State.REJECTED)
+    blank = telling(refused, metadata={})
+    for orders in ([refused], []):
+        given = books(orders, dagster=told(blank))
+        [each] = found(given)
+        assert (each.kind.value, each.partition, each.order_id) == ("materialization_differs", "p1", None)
+        assert each.what.endswith("and nothing is stored for it")
+    assert found(books([], dagster=told(blank)), since=NOW + timedelta(hours=1)) == []
+    assert found(books([], dagster=told(blank)), prompt_set="other") == []
+
+
+def test_a_foreign_materialization_is_about_the_video_that_should_be_shown():
+    """After an edit was taken back that is not the newest order."""
+    first, edited = stored_order(1), stored_order(2, partition="p1", fingerprint="b")
+    given = books([first, edited], dagster=told(telling(first, metadata={}), telling(first), telling(edited)))
+    given = replace(given, ledger=replace(given.ledger, shown=frozenset({1})))
+    assert [each.order_id for each in found(given)] == [1]
 
 
 def test_an_order_outside_of_the_scope_is_not_compared():
