@@ -38,7 +38,7 @@ def stored(it: Any) -> dict[str, Any]:
 
 
 def test_four_books_of_200_prompts(world, tmp_path):
-    """Clean while it runs and after it; seven plants are seven findings; repaired, two are left to people."""
+    """Clean while it runs and after it; seven plants are seven findings; repaired, two are left, and nothing is Unsynced."""
     port = free_port()
     texts = prompts(f"http://127.0.0.1:{port}", COUNT)
     file = tmp_path / f"{NAME}.json"
@@ -80,3 +80,6 @@ def test_four_books_of_200_prompts(world, tmp_path):
         told, status = audit(it, "--deep")
         assert ({each["kind"] for each in told["findings"]}, status) == (left, 1)
         assert it.books()["most_accepts_of_one_prompt"] == 1
+        # What was mended is no older than what it was made from.
+        for partition in {order.partition for order in planted.values()}:
+            assert it.stale(partition, NAME, "videos") == "FRESH"
