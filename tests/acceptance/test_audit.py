@@ -38,7 +38,7 @@ def stored(it: Any) -> dict[str, Any]:
 
 
 def test_four_books_of_200_prompts(world, tmp_path):
-    """Clean while it runs and after it; seven plants are seven findings; repaired, two are left, and nothing is Unsynced."""
+    """Clean while it runs and after it; seven plants are seven findings, of which a repair leaves two."""
     port = free_port()
     texts = prompts(f"http://127.0.0.1:{port}", COUNT)
     file = tmp_path / f"{NAME}.json"
