@@ -16,9 +16,11 @@ from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.store.index import COLUMNS
 from seedance_dagster.store.s3 import StoreError, VideoStore
+from seedance_dagster.web.urls import scrubbed, unsigned_url
 
 _SUMS = (dg.TableColumn("orders", "int"), dg.TableColumn("usd", "float"))
-_MOST_ROWS = 50  # of one key; an event is no place for more
+# An event is no place for more.
+_MOST_ROWS, _MOST_DAYS, _MOST_CHARACTERS = 50, 366, 80
 
 
 def refreshed_indexes(
@@ -59,11 +61,11 @@ def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
     total = sum(day.points for day in written.spend)
     spend = [
         dg.TableRecord({"day": f"{day.day}", "orders": day.orders, "usd": _usd(day.points)})
-        for day in written.spend
+        for day in written.spend[-_MOST_DAYS:]
     ]
     columns = [dg.TableColumn("day"), *_SUMS]
     tags = [
-        {"tag": tag, "value": value or "(none)"} | sums
+        {"tag": tag[:_MOST_CHARACTERS], "value": _tag_value(value)} | sums
         for tag, found in written.by_tag.items()
         for value, sums in _dearest(found)
     ]
@@ -101,6 +103,11 @@ def _dearest(found: Sums) -> list[tuple[str | None, dict[str, Any]]]:
     """Orders and what they were charged by key, the dearest first, no more than an event should hold."""
     dearest = sorted(found.items(), key=lambda item: -item[1].charged)[:_MOST_ROWS]
     return [(key, {"orders": sums.orders, "usd": _usd(sums.charged)}) for key, sums in dearest]
+
+
+def _tag_value(value: str | None) -> str:
+    """A tag's value without what may be a signature; one that is not set is told apart from an empty one."""
+    return "(none)" if value is None else str(scrubbed(value, unsigned_url))[:_MOST_CHARACTERS]
 
 
 def _table(rows: Sequence[Mapping[str, Any]], *keys: str) -> dg.TableMetadataValue:

@@ -17,7 +17,6 @@ from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.dataset import DaySpend
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.spending import Amounts, SpendBy
-from seedance_dagster.ledger.spending import Amounts, SpendBy
 from seedance_dagster.store.index import COLUMNS, index_row, to_jsonl, to_parquet
 from seedance_dagster.store.keys import index_keys
 
@@ -26,11 +25,6 @@ _WAIT_S = 0.25
 _TRIES = 240  # twice the lease of a writer that was killed
 _TAGS = 5  # names; each is a pass over the set's orders
 _STAMP_BITS = 60  # a fact is a whole number of 64 bits
-_RUNS = 50  # what was written is told in an event, which is no place for thousands of rows
-_TAG_NAMES = 5
-
-Sums = Mapping[str | None, Amounts]
-"""Orders and money by model, run or value of a tag; None stands for orders without the tag."""
 
 Sums = Mapping[str | None, Amounts]
 
@@ -52,9 +46,6 @@ class WrittenIndex:
         videos: How many rows.
         videos_points: What these videos were charged, in points.
         spend: What the whole set was charged by day, penalties and earlier attempts included.
-        spend_by_model: The same money by task type.
-        spend_by_run: By run; the newest 50, the newest first.
-        spend_by_tag: By tag name, then by value; the five names that are on the most orders.
         by_model: The same money by task type.
         by_run: By the run that ordered.
         by_tag: By the value of each tag, for the tags that most videos have.
@@ -129,7 +120,7 @@ def _stamp(services: Services, prompt_set: str) -> int:
 
 
 def _write(services: Services, prompt_set: str) -> WrittenIndex:
-    store, ledger = services.store, services.ledger
+    store = services.store
     keys = index_keys(store.prefix, prompt_set)
     shown = services.ledger.shown(prompt_set)
     rows = [index_row(order, store.uri) for order in shown]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -65,29 +63,6 @@ class Dataset(LedgerBase):
                 DaySpend(date.fromisoformat(str(when)), int(count), int(points))
                 for when, count, points in connection.execute(query)
             ]
-
-    def tag_names(self, prompt_set: str, *, limit: int) -> list[str]:
-        """Names of the tags that a set's orders have, those on the most orders first."""
-        tags = sa.cast(orders.c.tags, sa.Text).label("tags")
-        query = sa.select(tags, sa.func.count()).where(orders.c.prompt_set == prompt_set).group_by("tags")
-        found: Counter[str] = Counter()
-        with self._database.reading() as connection:
-            for text, count in connection.execute(query):
-                found.update(dict.fromkeys(json.loads(text), int(count)))
-        return sorted(found, key=lambda name: (-found[name], name))[:limit]
-
-    def newest_runs(self, prompt_set: str, *, limit: int) -> list[str]:
-        """Runs that ordered for a set, the newest first."""
-        newest = (sa.func.max(orders.c.accepted_at).desc(), sa.func.max(orders.c.order_id).desc())
-        query = (
-            sa.select(orders.c.run_id)
-            .where(orders.c.prompt_set == prompt_set)
-            .group_by(orders.c.run_id)
-            .order_by(*newest)
-            .limit(limit)
-        )
-        with self._database.reading() as connection:
-            return list(connection.scalars(query))
 
     def dataset_stamp(self, prompt_set: str) -> str:
         """A hash that changes when `shown` or `spend_by_day` would answer otherwise, and is cheaper."""

@@ -56,16 +56,16 @@ def test_an_index_is_written_only_when_something_changed(services, bucket, order
 
 @SQLITE
 def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, ordered):
-    """At most five tags, each with its values, the dearest first; untagged orders have a row of their own."""
+    """At most five tags, each with its values, the dearest first, without signatures; (none) for untagged."""
     ordered("cat", charged=4_000_000, tags={"team": "a", **dict.fromkeys("uvwxyz", "1")})
-    ordered("dog", charged=9_000_000, tags={"team": "b"})
+    ordered("dog", charged=9_000_000, tags={"team": "https://me:pw@x.example.com/b?token=s3cret"})
     ordered("elk", charged=1_000_000)
     written = refresh_index(services, "spots", owner="a")
     assert len(written.by_tag) == 5
     shown = index_metadata(written, bucket)["seedance/spend_by_tag"].records
     team = [row.data for row in shown if row.data["tag"] == "team"]
     assert [(row["value"], row["orders"], row["usd"]) for row in team] == [
-        ("b", 1, 0.9),
+        ("https://x.example.com/b", 1, 0.9),
         ("a", 1, 0.4),
         ("(none)", 1, 0.1),
     ]
