@@ -10,8 +10,8 @@ import pytest
 
 from seedance_dagster.api import AuthenticationError
 from seedance_dagster.generation.policy import Policy
-from seedance_dagster.generation.worker import working
-from seedance_dagster.ledger import LedgerUnavailableError
+from seedance_dagster.generation.worker import worker_name, working
+from seedance_dagster.ledger import Asking, Ledger, LedgerUnavailableError, State
 
 
 class Leases:
@@ -56,10 +56,28 @@ def services(ledger):
     return SimpleNamespace(ledger=ledger, policy=policy, open_client=open_client, closed=closed)
 
 
+@pytest.fixture
+def sqlite(tmp_path, clock):
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    yield opened
+    opened.close()
+
+
 async def until(true) -> None:
     async with asyncio.timeout(5):
         while not true():  # noqa: ASYNC110  a thread's doing cannot be awaited
             await asyncio.sleep(0.001)
+
+
+def test_a_run_that_goes_on_in_another_process_is_another_worker(sqlite, new_order):
+    """A dead process's claim is not given back by the one that resumes its run: its POST may have left."""
+    dead, resumed = worker_name("run r"), worker_name("run r")
+    sqlite.accept([new_order()], Asking(cause="c", run_id="r"))
+    sqlite.claim(dead, limit=1, max_in_flight=None)
+    sqlite.hold(resumed, resumed, seconds=60)
+    sqlite.release(resumed)
+    assert [order.state for order in sqlite.find()] == [State.CLAIMED]
+    assert [order.state for order in sqlite.expire_claims(actor=resumed)] == [State.UNCERTAIN]
 
 
 async def test_a_worker_holds_renews_and_gives_back(services, ledger):

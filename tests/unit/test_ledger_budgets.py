@@ -95,6 +95,15 @@ def test_an_untold_charge_is_not_booked_as_free(ledger, submitted):
     assert used(ledger) == (0, 4_000_000)
 
 
+@pytest.mark.parametrize("end", [State.FAILED, State.REJECTED])
+def test_a_failure_whose_charge_is_untold_is_not_booked_as_free(ledger, submitted, end):
+    """What may still be held counts as spent in budgets, and as gone from the account."""
+    task = {"points_charged": None, "points_held": 5_000_000}
+    ledger.ended(submitted(), end, actor="w", error_class="x", reason="oops", task=task)
+    assert used(ledger) == (0, 5_000_000)
+    assert ledger.flow().outflow == 5_000_000
+
+
 def test_the_next_attempt_takes_the_place_of_the_first(ledger, submitted, clock):
     """A retry is reserved on the day its first attempt was accepted on, so that no later day is crossed."""
     first = submitted()
