@@ -55,3 +55,18 @@ def waiting_run(
 def delays(events: Sequence[Event]) -> list[str]:
     """The reasons of all delays."""
     return [event.reason for event in events if isinstance(event, Delayed)]
+
+
+class Once:
+    """Does something at the first event that fits, and something else at the first that fits later."""
+
+    def __init__(self, *steps) -> None:
+        self._steps = list(steps)
+
+    def __call__(self, event: Event) -> None:
+        if self._steps and self._steps[0][0](event):
+            self._steps.pop(0)[1]()
+
+    @property
+    def done(self) -> bool:
+        return not self._steps

@@ -32,6 +32,7 @@ _PLAIN_REFUSAL = re.compile(
     r"(insufficient (credits?|balance)|active task count \d+ has reached the plan limit|plan limit)"
     r"[^\"'`:]{0,40}"
 )
+_NO_HTTP = 600  # the vendor's own codes begin above
 _TIMEOUTS = {HTTPStatus.REQUEST_TIMEOUT, 499}  # in status or envelope: whether a task was made is not known
 
 
@@ -94,26 +95,25 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str
     )
 
 
-def refusal(reply: Reply) -> SeedanceError | None:  # noqa: C901, PLR0911  a table of cases reads best flat
+def refusal(reply: Reply) -> SeedanceError | None:  # noqa: PLR0911  a table of cases reads best flat
     """The refusal that a reply states; None when it states none (a success, or a server error).
 
-    Credits and the plan limit are known by their words only: their HTTP status is not documented.
+    Credits and the plan limit are known by their words only: their HTTP status is not documented. Where no
+    code says by itself that nothing was made, the words count only if they are all that is said: a server
+    error may quote anything, the prompt too.
     """
     words = reply.message.lower()
     said = f"the vendor refused: {reply.message} (HTTP {reply.status}, code {reply.code})"
     codes = {reply.status, reply.code}
     if reply.ok:
         return None
-    broken = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if broken and not _PLAIN_REFUSAL.fullmatch(words):
-        return None  # a server error may quote anything, the prompt too
+    if not _says_no_task(codes) and not _PLAIN_REFUSAL.fullmatch(words):
+        return None
     if "insufficient credit" in words or "insufficient balance" in words:
         return InsufficientCreditsError(said)
     if "plan limit" in words or "active task count" in words:
         active = _ACTIVE_TASKS.search(reply.message)
         return PlanLimitError(said, active=int(active.group(1)) if active else None)
-    if codes & _TIMEOUTS:
-        return None
     if codes & {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return AuthenticationError(f"{said}; check GOAPI_API_KEY")
     if HTTPStatus.PAYMENT_REQUIRED in codes:
@@ -125,6 +125,13 @@ def refusal(reply: Reply) -> SeedanceError | None:  # noqa: C901, PLR0911  a tab
     if HTTPStatus.BAD_REQUEST <= max(codes) < HTTPStatus.INTERNAL_SERVER_ERROR:
         return InvalidRequestError(said)
     return None
+
+
+def _says_no_task(codes: set[int]) -> bool:
+    """True when status or envelope call the request refused, and neither a server error or a timeout."""
+    broken = any(HTTPStatus.INTERNAL_SERVER_ERROR <= code < _NO_HTTP for code in codes)
+    refused = any(HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR for code in codes)
+    return refused and not broken and not codes & _TIMEOUTS
 
 
 def _retry_after(value: str | None) -> float | None:

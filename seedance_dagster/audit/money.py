@@ -7,14 +7,10 @@ from collections.abc import Iterable, Iterator
 from statistics import median
 
 from seedance_dagster.audit.findings import Finding, Kind, finding
-from seedance_dagster.generation.health import estimated_exactly
+from seedance_dagster.generation.health import NEWEST_CHARGES, PRICE_TOLERANCE, estimated_exactly
 from seedance_dagster.ledger.order import Order, State
 
-TOLERANCE = 0.02
-"""By how much the typical charge of a task type may differ from its estimate, as a share."""
-
 _FEW = 2  # may be wrong charges
-_NEWEST = 50  # prices change: what was charged long ago says nothing about today's table
 
 
 def estimates_off(orders: Iterable[Order]) -> Iterator[Finding]:
@@ -38,11 +34,11 @@ def estimates_off(orders: Iterable[Order]) -> Iterator[Finding]:
             by_type[order.task_type].append(order)
     for task_type, found in sorted(by_type.items()):
         table = found[-1].price_table
-        newest = [order for order in found if order.price_table == table][-_NEWEST:]
+        newest = [order for order in found if order.price_table == table][-NEWEST_CHARGES:]
         factors = [(order.points_charged or 0) / order.estimated_points for order in newest]
-        off = [factor for factor in factors if abs(factor - 1) > TOLERANCE]
+        off = [factor for factor in factors if abs(factor - 1) > PRICE_TOLERANCE]
         many = len(off) > max(len(newest) // 10, _FEW)
-        if many or abs(median(factors) - 1) > TOLERANCE:
+        if many or abs(median(factors) - 1) > PRICE_TOLERANCE:
             yield finding(
                 Kind.ESTIMATE_OFF,
                 where=f"price table {table}, {task_type}",

@@ -20,7 +20,7 @@ from seedance_dagster.audit.telling import Orchestrator, differences, place_of, 
 from seedance_dagster.generation.download import DownloadError, DownloadLimits, check_link
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.errors import LedgerError
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import Order, State, Told
 from seedance_dagster.store.keys import object_metadata
 from seedance_dagster.store.s3 import StoreError
 from seedance_dagster.threads import in_thread
@@ -97,7 +97,7 @@ class _Repairer:
     async def _mend(self, each: Finding) -> str:
         if each.kind is Kind.ROW_REMOVED:
             return await in_thread(self._restore, self._removed[each])
-        order = self._orders.get(each.order_id or 0)
+        order = self._subject(each)
         if each.kind not in _FETCHED | _WRITTEN | _TOLD or order is None:
             raise NotMendedError("an audit only names it")
         if order.state is not State.STORED:
@@ -113,7 +113,19 @@ class _Repairer:
             raise NotMendedError("the order moved on meanwhile: audit again")
         if each.kind in _WRITTEN:
             return await in_thread(self._write, order)
-        return await in_thread(self._tell, order, each)
+        return await in_thread(self._tell, order, each.kind)
+
+    def _subject(self, each: Finding) -> Order | None:
+        """The order to work on: a wrong event is covered by the video that its partition should show."""
+        order = self._orders.get(each.order_id or 0)
+        if each.kind is not Kind.MATERIALIZATION_DIFFERS:
+            return order
+        if order is not None and each.where != place_of(order):
+            raise NotMendedError("it stands at another video's partition: wipe it in Dagster")
+        shown = None if order is None else self._shown.get((order.prompt_set, order.partition))
+        if shown is None:
+            raise NotMendedError("nothing is stored for its partition: wipe it in Dagster")
+        return shown
 
     async def _fetch(self, order: Order, each: Finding) -> str:
         async with self._services.open_client() as client:
@@ -157,18 +169,12 @@ class _Repairer:
         self._ledger.mended(order, actor=self._actor, what="the manifest was written from the ledger")
         return "written from the ledger"
 
-    def _tell(self, order: Order, each: Finding) -> str:
-        if each.where != place_of(order):
-            raise NotMendedError("it stands at another video's partition: wipe it in Dagster")
-        if each.kind is Kind.MATERIALIZATION_DIFFERS:
-            # What another order's event says is covered by the video that the partition should show.
-            order = self._shown.get((order.prompt_set, order.partition), order)
-            if order.order_id in self._doubtful:
-                raise NotMendedError("two other books speak against the ledger's row: look at it first")
+    def _tell(self, order: Order, kind: Kind) -> str:
         shows = self._orchestrator.tell(order)
         self._ledger.mended(order, actor=self._actor, what="Dagster was told of the video again")
-        if each.kind is Kind.MATERIALIZATION_DIFFERS and not shows:
-            raise NotMendedError("the partition shows a video that nothing is stored for: wipe it in Dagster")
+        if kind is Kind.MATERIALIZATION_DIFFERS and not shows:
+            # The wrong event stays the newest until the better order ended; then either of them is told.
+            raise NotMendedError("a newer order of its partition is under way: audit again once that ended")
         return "Dagster was told again"
 
     def _restore(self, removed: RemovedOrder) -> str:
@@ -181,7 +187,7 @@ class _Repairer:
         values |= {
             "stored_at": self._books.storage.objects[removed.manifest.manifest_key].modified_at,
             # What Dagster was told stays told; else the next run tells of it.
-            "reported": None if removed.telling is None else "stored",
+            "reported": None if removed.telling is None else Told.STORED,
         }
         order = self._ledger.restore(
             values,

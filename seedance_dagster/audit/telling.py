@@ -7,9 +7,8 @@ from typing import Any, Protocol
 
 from seedance_dagster.audit.books import GRACE, Books, DagsterBook, Scope, Telling
 from seedance_dagster.audit.findings import Finding, Kind, about_order, finding
-from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.ledger.order import OPEN, Order, State, Told
 
-_TOLD = ("stored", "observed")
 _AT_HAND = frozenset({State.STORED, State.SUCCEEDED})  # an order whose video is fetched again was told before
 
 
@@ -41,8 +40,11 @@ def unclear(books: Books, scope: Scope, expected: Expected) -> dict[str, set[str
     found: dict[str, set[str]] = {}
     for order in _untold(books, scope):
         found.setdefault(order.prompt_set, set()).add(order.partition)
+    # A finding is about an order, whose event may stand at another partition.
+    places = {_where(*place): place for place in books.dagster.newest}
     for wrong in _wrong(books, scope, expected):
-        found.setdefault(str(wrong.prompt_set), set()).add(str(wrong.partition))
+        prompt_set, partition = places.get(wrong.where, (str(wrong.prompt_set), str(wrong.partition)))
+        found.setdefault(prompt_set, set()).add(partition)
     return found
 
 
@@ -146,7 +148,7 @@ def _busy(books: Books) -> set[tuple[str, str]]:
 def _on_its_way(order: Order, books: Books) -> bool:
     """True for a video that Dagster will be told of by the run that brought it, or the next one."""
     young = order.stored_at is not None and order.stored_at >= books.read_at - GRACE
-    return order.state is not State.STORED or (order.reported not in _TOLD and young)
+    return order.state is not State.STORED or (order.reported not in (Told.STORED, Told.OBSERVED) and young)
 
 
 def _different(books: Books, scope: Scope, expected: Expected) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -19,9 +18,7 @@ from seedance_dagster.cli.output import console, say_json, table, usd
 from seedance_dagster.cli.surroundings import ledger_environ
 from seedance_dagster.defs.environment import SeedanceEnvironment
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.spending import Amounts, SpendBy
-
-Sums = Mapping[str | None, Amounts]
+from seedance_dagster.ledger.spending import Amounts, SpendBy, Sums
 
 _NONE = "(none)"
 _BAR_WIDTH = 24

@@ -11,9 +11,7 @@ from decimal import Decimal
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.generation.gate import Gate
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import AT_VENDOR, OPEN, Order, State
-
-_BROKEN_TRANSFERS = 3
+from seedance_dagster.ledger.order import AT_VENDOR, MANY_TRANSFER_FAILURES, OPEN, Order, State
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def _stuck(still_open: Iterable[Order], stale_before: datetime) -> Iterable[str]
             )
         elif order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < stale_before:
             yield f"{where}: task {order.task_id} is at work since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
-        elif order.state is State.SUCCEEDED and order.transfer_failures >= _BROKEN_TRANSFERS:
+        elif order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES:
             yield (
                 f"{where}: its video is paid for and could not be stored, "
                 f"tried {order.transfer_failures} times: {order.error_message or 'no reason given'}"

@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.cli.output import usd
+from seedance_dagster.ledger.order import Told
 from seedance_dagster.store.manifest import Reference
 from seedance_dagster.trace.models import (
     CredentialTrace,
@@ -33,8 +34,9 @@ _IN_S3 = {
 }
 _TOLD = {
     None: "not told of a task",
-    "submitted": "told of the task, not of a video",
-    "stored": "told of the task and the video",
+    Told.SUBMITTED: "told of the task, not of a video",
+    Told.STORED: "told of the task and the video",
+    Told.OBSERVED: "told of the task and the video, and shows another one",
 }
 
 
@@ -118,7 +120,7 @@ def _add_order(tree: Tree, order: OrderTrace, request: RequestTrace) -> None:
         _add_task(branch, order.task, here=here == "task")
     for file in order.files:
         _add_file(branch, file, order, here)
-    branch.add(_text(f"Dagster was {_TOLD.get(order.told_dagster, str(order.told_dagster))}"))
+    branch.add(_text(f"Dagster was {_TOLD[order.told_dagster]}"))
     _add_journal(branch, order.journal)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,9 +9,8 @@ from functools import cached_property
 
 import dagster as dg
 
-from seedance_dagster.api.prices import usd_to_points
 from seedance_dagster.defs.checking import evaluations
-from seedance_dagster.defs.configs import GenerationConfig
+from seedance_dagster.defs.configs import GenerationConfig, limit_points
 from seedance_dagster.defs.ending import told_to_stop
 from seedance_dagster.defs.index_writing import refreshed_indexes
 from seedance_dagster.defs.metadata import AssetEvent, StepEvent, reasons_table
@@ -244,14 +242,10 @@ def _reason(order: Order) -> str:
 
 def _options(config: GenerationConfig) -> AcceptOptions:
     """The config for the engine; raises `dg.Failure` for an amount that is none."""
-    points = None
-    if config.max_cost_usd is not None:
-        if not 0 < config.max_cost_usd < math.inf:
-            raise dg.Failure(
-                f"max_cost_usd must be a positive number of USD, not {config.max_cost_usd}",
-                allow_retries=False,
-            )
-        points = usd_to_points(config.max_cost_usd)
+    try:
+        points = limit_points(config.max_cost_usd, "max_cost_usd")
+    except ValueError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
     return AcceptOptions(
         regenerate=config.regenerate,
         resubmit_rejected=config.resubmit_rejected,

@@ -11,9 +11,10 @@ from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.defs.naming import INDEX, VIDEOS, asset_key, version_tags
 from seedance_dagster.defs.provenance import whole_input_tags
 from seedance_dagster.defs.spend_plot import spend_plot
-from seedance_dagster.generation.indexing import IndexingError, Sums, WrittenIndex, refresh_index
+from seedance_dagster.generation.indexing import IndexingError, WrittenIndex, refresh_index
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.spending import Sums
 from seedance_dagster.store.index import COLUMNS
 from seedance_dagster.store.s3 import StoreError, VideoStore
 from seedance_dagster.web.urls import scrubbed, unsigned_url

@@ -20,7 +20,7 @@ from seedance_dagster.generation.accept import estimated
 from seedance_dagster.generation.collect import stored_event
 from seedance_dagster.generation.events import Stored, Submitted
 from seedance_dagster.generation.services import Services
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import Order, State, Told
 from seedance_dagster.prompts.models import PromptPartition
 
 
@@ -79,7 +79,7 @@ class Reporter:
         kind = dg.AssetObservation if superseded else dg.AssetMaterialization
         if isinstance(event, Submitted):
             yield self._task(order, kind)
-            self.services.ledger.mark_reported({order.order_id: "submitted"})
+            self.services.ledger.mark_reported({order.order_id: Told.SUBMITTED})
             return
         # Asked now: the event's order may be older than what was told of it since.
         if self.services.ledger.order(order.order_id).reported is None:
@@ -87,7 +87,7 @@ class Reporter:
         made_from = self._input(order, PROMPTS, order.fingerprint)
         made_from |= self._input(order, TASKS, task_version(order))
         yield video_event(order, self.services.store, event.thumbnail_jpeg, made_from, kind)
-        self.services.ledger.mark_reported({order.order_id: "observed" if superseded else "stored"})
+        self.services.ledger.mark_reported({order.order_id: Told.OBSERVED if superseded else Told.STORED})
 
     def again(self, order: Order) -> Iterator[AssetEvent]:
         """Tell what a run that is gone should have told."""

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 _DURATION_TOLERANCE_S = 0.5
 _RATIO_TOLERANCE = 0.03
-_DRIFT_TOLERANCE = 0.02
 _MOST_REFUSED = 0.1
 _LEAST_BUDGET_LEFT = 0.1
-_NEWEST = 50  # prices change: what was charged long ago says nothing about today's table
+PRICE_TOLERANCE = 0.02
+"""By how much charges may differ from exact estimates, as a share."""
+NEWEST_CHARGES = 50  # prices change: what was charged long ago says nothing about today's table
 
 
 @dataclass(frozen=True)
@@ -135,12 +136,12 @@ def charged_as_held(found: Situation) -> Health:
 def estimates_hold(found: Situation) -> Health:
     """The newest charges of what was estimated exactly agree with the price table."""
     known = [order for order in found.shown if order.points_charged is not None and estimated_exactly(order)]
-    exact = sorted(known, key=lambda order: order.order_id)[-_NEWEST:]
+    exact = sorted(known, key=lambda order: order.order_id)[-NEWEST_CHARGES:]
     charged = sum(order.points_charged or 0 for order in exact)
     estimated = sum(order.estimated_points for order in exact)
     drift = charged / estimated - 1 if estimated else 0.0
     figures = {"seedance/estimate_drift": round(drift, 4)}
-    if abs(drift) <= _DRIFT_TOLERANCE:
+    if abs(drift) <= PRICE_TOLERANCE:
         return Health((), f"charges differ from the estimates by {drift:+.1%}", figures)
     offenders = tuple(
         Offender(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from seedance_dagster.generation.services import Services
 from seedance_dagster.ledger.dataset import DaySpend
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.spending import Amounts, SpendBy
+from seedance_dagster.ledger.spending import SpendBy, Sums
 from seedance_dagster.store.index import COLUMNS, index_row, to_jsonl, to_parquet
 from seedance_dagster.store.keys import index_keys
 
@@ -25,8 +25,6 @@ _WAIT_S = 0.25
 _TRIES = 240  # twice the lease of a writer that was killed
 _TAGS = 5  # names; each is a pass over the set's orders
 _STAMP_BITS = 60  # a fact is a whole number of 64 bits
-
-Sums = Mapping[str | None, Amounts]
 
 
 class IndexingError(Exception):

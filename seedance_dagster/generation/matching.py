@@ -23,8 +23,8 @@ class Matches:
 
     Attributes:
         adopted: Task by order id, one to one.
-        doubtful: Order ids for which a task asks for the same text but not for the same video, or may do
-            so: it does not tell its text and is not older than the order.
+        doubtful: Order ids for which a task asks for the same text but not for the same video, or does not
+            tell what it asks for.
     """
 
     adopted: dict[int, Task]
@@ -51,7 +51,8 @@ def prompt_of(task: Task) -> str | None:
 
 def may_answer(task: Task, order: Order) -> bool:
     """True when a task renders an order and is not older than it."""
-    return _young_enough(task, order) and not differences(task, order)
+    young = task.created_at is None or task.created_at >= order.accepted_at - CLOCK_SKEW
+    return young and not differences(task, order)
 
 
 def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
@@ -74,24 +75,13 @@ def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
         if found is not None:
             adopted[order.order_id] = found
             free.remove(found)
-    left_texts, silent = (
-        {prompt_of(task) for task in free},
-        [task for task in free if prompt_of(task) is None],
-    )
+    left_texts = {prompt_of(task) for task in free}
     doubtful = {
         order.order_id
         for order in orders
-        if order.order_id not in adopted
-        and (
-            _plain(order.request["prompt"]) in left_texts
-            or any(_young_enough(task, order) for task in silent)
-        )
+        if order.order_id not in adopted and left_texts & {None, _plain(order.request["prompt"])}
     }
     return Matches(adopted, frozenset(doubtful))
-
-
-def _young_enough(task: Task, order: Order) -> bool:
-    return task.created_at is None or task.created_at >= order.accepted_at - CLOCK_SKEW
 
 
 def _plain(text: str) -> str:

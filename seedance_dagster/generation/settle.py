@@ -40,8 +40,11 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
         raise SettleError(f"the vendor knows no task {task_id}") from None
     except SeedanceError as error:
         raise SettleError(f"task {task_id} cannot be read: {error}") from None
-    # A person vouches for a task that does not tell what it renders.
-    different = differences(task, order) if prompt_of(task) is not None else []
+    different = differences(task, order)
+    if prompt_of(task) is None:
+        # A person vouches for what a task does not tell; what it does tell must still be the order's.
+        different = [name for name in different if name == "task_type" or task.input.get(name)]
+        different = [name for name in different if name != "prompt"]
     if different:
         raise SettleError(
             f"task {task_id} renders another request than order {order.order_id} "

@@ -34,6 +34,12 @@ class Database:
             self._engine.dispose()
             raise
 
+    @property
+    def lasting(self) -> bool:
+        """False for SQLite in memory, which is forgotten with the process."""
+        name = self._engine.url.database or ""
+        return self._engine.dialect.name != "sqlite" or (bool(name) and ":memory:" not in name)
+
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A read transaction.

@@ -64,13 +64,15 @@ class Ledger(
             LedgerVersionError: It was written by a newer version.
             LedgerError: The URL is no ledger's.
         """
-        if url.startswith("sqlite") and url.partition("://")[2] in ("", "/", "/:memory:"):
+        database = Database(url)
+        if not database.lasting:
+            database.close()
             msg = (
-                f"the ledger's URL {url} names no file, so what was ordered and paid would be forgotten: "
-                "write sqlite:////path/to/ledger.db"
+                f"the ledger's URL {database.label} names no file, so what was ordered and paid would be "
+                "forgotten: write sqlite:////path/to/ledger.db"
             )
             raise LedgerError(msg)
-        return cls(Database(url), clock=clock)
+        return cls(database, clock=clock)
 
     @property
     def label(self) -> str:

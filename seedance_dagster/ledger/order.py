@@ -21,6 +21,15 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+class Told(StrEnum):
+    """What Dagster was told of an order."""
+
+    SUBMITTED = "submitted"
+    STORED = "stored"
+    OBSERVED = "observed"
+    """Of its video, while another order answered the partition better."""
+
+
 AT_VENDOR = frozenset({State.CLAIMED, State.UNCERTAIN, State.SUBMITTED})
 """States in which a task may be running (or billed) at the vendor."""
 
@@ -116,13 +125,12 @@ class Order:
     code_version: str | None = None
     stored_at: datetime | None = None
     absent_since: datetime | None = None
-    reported: str | None = None
+    reported: Told | None = None
 
     @property
     def charge_unknown(self) -> bool:
         """True for a task that ended without the vendor's telling whether it charged for it."""
-        ended = self.state in (State.SUCCEEDED, State.STORED, State.REJECTED, State.FAILED)
-        return ended and self.task_id is not None and self.points_charged is None
+        return self.state not in PROMISED and self.task_id is not None and self.points_charged is None
 
     @property
     def task_type(self) -> str:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.leasing import LONGEST_DELAY, is_due, unleased
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import Order, State, Told
 from seedance_dagster.ledger.rows import takes_a_place, to_order
 from seedance_dagster.ledger.schema import journal, orders, reported_prompts
 
@@ -196,8 +196,8 @@ class Reading(LedgerBase):
         with self._database.reading() as connection:
             return [to_order(row) for row in connection.execute(query)]
 
-    def mark_reported(self, told: Mapping[int, str]) -> None:
-        """Note what Dagster was told of orders: "submitted", "stored", or "observed" behind a better one."""
+    def mark_reported(self, told: Mapping[int, Told]) -> None:
+        """Note what Dagster was told of orders."""
         with self._database.writing() as connection:
             for order_id, state in told.items():
                 connection.execute(
@@ -267,9 +267,9 @@ def _untold(now: datetime) -> sa.ColumnElement[bool]:
         ),
         sa.and_(
             orders.c.state == State.STORED,
-            told.is_distinct_from("stored"),
+            told.is_distinct_from(Told.STORED),
             orders.c.stored_at <= before,
             # One that was told behind a better order is told anew once that came to nothing.
-            sa.or_(told.is_distinct_from("observed"), ~_superseded()),
+            sa.or_(told.is_distinct_from(Told.OBSERVED), ~_superseded()),
         ),
     )

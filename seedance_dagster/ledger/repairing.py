@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerBase
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import Order, State, Told
 from seedance_dagster.ledger.rows import move, to_order, write_journal
 from seedance_dagster.ledger.schema import journal, orders
 
@@ -65,7 +65,7 @@ class Repairing(LedgerBase):
             StaleOrderError: The order moved on.
         """
         now = self._clock()
-        again = {"video_url": video_url, "transfer_failures": 0, "due_at": now, "reported": "submitted"}
+        again = {"video_url": video_url, "transfer_failures": 0, "due_at": now, "reported": Told.SUBMITTED}
         with self._database.writing() as connection:
             return move(
                 connection,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.errors import StaleOrderError
-from seedance_dagster.ledger.order import AT_VENDOR, Order, State
+from seedance_dagster.ledger.order import AT_VENDOR, Order, State, Told
 from seedance_dagster.ledger.schema import journal, orders
 from seedance_dagster.ledger.transitions import TRANSITIONS
 
@@ -22,7 +22,8 @@ def takes_a_place() -> sa.ColumnElement[bool]:
 def to_order(row: sa.Row[Any]) -> Order:
     """One row of `orders` as an `Order`."""
     values = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
-    return Order(**values | {"state": State(values["state"])})
+    told = None if values["reported"] is None else Told(values["reported"])
+    return Order(**values | {"state": State(values["state"]), "reported": told})
 
 
 def insert_order(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -56,6 +56,10 @@ class Amounts:
         return cls(**{each.name: sum(getattr(part, each.name) for part in every) for each in fields(cls)})
 
 
+Sums = Mapping[str | None, Amounts]
+"""Amounts by what they are summed up by; None for what has no such key."""
+
+
 class Spending(LedgerBase):
     """The part of the ledger that tells where the money went."""
 
@@ -66,7 +70,7 @@ class Spending(LedgerBase):
         tag: str = "",
         since: datetime | None = None,
         prompt_set: str | None = None,
-    ) -> dict[str | None, Amounts]:
+    ) -> Sums:
         """Orders and money by what they are summed up by.
 
         Days and months are those of the budgets: in UTC, in which the first attempt was accepted.

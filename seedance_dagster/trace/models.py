@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.order import State, Told
 from seedance_dagster.store.manifest import Reference
 from seedance_dagster.trace.origin import Form
 
@@ -67,8 +67,7 @@ class OrderTrace(_Part):
         shown: True for the video that its partition shows now.
         finished_at: When its video was stored or it ended without one.
         delivered_sha256: Of the video's bytes as the vendor delivered them.
-        told_dagster: "submitted" when Dagster was told of the task, "stored" of task and video, "observed" of
-            both while another order answers the partition better.
+        told_dagster: What Dagster was told of it; None when nothing.
     """
 
     order_id: int
@@ -99,7 +98,7 @@ class OrderTrace(_Part):
     width: int | None
     height: int | None
     code_version: str | None
-    told_dagster: str | None
+    told_dagster: Told | None
     journal: list[Step]
 
 

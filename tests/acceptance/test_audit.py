@@ -81,5 +81,4 @@ def test_four_books_of_200_prompts(world, tmp_path):
         assert ({each["kind"] for each in told["findings"]}, status) == (left, 1)
         assert it.books()["most_accepts_of_one_prompt"] == 1
         # What was mended is no older than what it was made from.
-        for partition in {order.partition for order in planted.values()}:
-            assert it.stale(partition, NAME, "videos") == "FRESH"
+        assert {it.stale(partition, NAME, "videos") for partition in stored(it)} == {"FRESH"}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import open_store
-from plant_support import delays, one_clock, waiting_run
+from plant_support import Once, delays, one_clock, waiting_run
 
 from seedance_dagster.cli import services
 from seedance_dagster.cli.ports import free_port
@@ -47,21 +47,6 @@ def assert_all_is_well(it, number: int) -> None:
 
 def texts(number: int, fault: str = "") -> list[str]:
     return [f"cat {each}{fault}" for each in range(number)]
-
-
-class Once:
-    """Does something at the first event that fits, and something else at the first that fits later."""
-
-    def __init__(self, *steps) -> None:
-        self._steps = list(steps)
-
-    def __call__(self, event: Event) -> None:
-        if self._steps and self._steps[0][0](event):
-            self._steps.pop(0)[1]()
-
-    @property
-    def done(self) -> bool:
-        return not self._steps
 
 
 def submitted(event: Event) -> bool:
@@ -297,7 +282,8 @@ def test_a_minute_without_the_vendor(plant, kind, scope, words):
     with plant(render_seconds=20) as it:
         one_clock(it)
         outage = Once((submitted, lambda: it.tell("outage", seconds=60, kind=kind, scope=scope)))
-        events = waiting_run(it, it.accept(*texts(12)), on_event=outage)
+        # So many that some are still to be sent when the outage begins.
+        events = waiting_run(it, it.accept(*texts(60)), on_event=outage)
         assert outage.done
         assert any(words in reason for reason in delays(events)), delays(events)
-        assert_all_is_well(it, 12)
+        assert_all_is_well(it, 60)

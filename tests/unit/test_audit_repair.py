@@ -14,7 +14,6 @@ from seedance_dagster.api.errors import VendorError
 from seedance_dagster.audit.repair import Mending
 from seedance_dagster.generation.download import DownloadError
 from seedance_dagster.ledger import Ledger, State
-from seedance_dagster.ledger.schema import orders
 
 
 @pytest.fixture
@@ -132,19 +131,6 @@ def test_a_lost_or_altered_manifest_is_written_from_the_ledger(world, order, los
     assert world.kinds(deep=True) == []
 
 
-@pytest.mark.parametrize("wrong", [True, False])
-def test_dagster_is_told_again(world, order, wrong):
-    """A materialization that is gone or wrong is followed by one that says what the ledger says."""
-    world.dagster.tellings = [telling(world.ledger.order(2))]
-    if wrong:
-        world.dagster.tellings.append(telling(order, data_version="0"))
-    [mending] = world.repair().values()
-    assert (mending.mended, mending.what) == (True, "Dagster was told again")
-    assert world.dagster.told_again == [1]
-    assert actors(world) == ["test", "audit 1"]
-    assert world.kinds() == []
-
-
 def test_one_order_with_a_lost_video_is_left_to_the_run_that_fetches_it(world, order):
     """Manifest and event of a video that is fetched anew are written then, not twice."""
     del world.store.objects[order.video_key]
@@ -203,34 +189,6 @@ def test_a_row_against_which_two_books_speak_is_not_believed(world, order):
     assert (world.dagster.told_again, actors(world)) == ([], ["test"])
 
 
-def test_a_wrong_event_of_another_order_is_covered_by_what_should_be_shown(world, order):
-    """Dagster is told of the video that the partition shows, not of the one whose event was wrong."""
-    keys = {f"{name}_key": f"seedance/spots/p1/b-a1/{name}" for name in ("video", "poster", "manifest")}
-    world.add(3, partition="p1", fingerprint="b", **keys)
-    world.dagster.tellings.append(telling(order, data_version="0"))
-    mendings = world.repair()
-    assert mendings["materialization_differs"] == Mending(True, "Dagster was told again")
-    assert set(world.dagster.told_again) == {3}
-    assert world.kinds() == []
-
-
-def test_an_event_at_another_partition_is_left_to_people(world, order):
-    """Telling its own partition again would not take it away."""
-    world.dagster.tellings.append(telling(order, partition="p9"))
-    [mending] = world.repair().values()
-    assert mending == Mending(False, "it stands at another video's partition: wipe it in Dagster")
-    assert world.dagster.told_again == []
-
-
-def test_a_video_that_only_gets_an_observation_is_not_called_mended(world, order, monkeypatch):
-    """Where nothing newer can be shown the wrong materialization stays, and so does the finding."""
-    world.dagster.tellings.append(telling(order, data_version="0"))
-    monkeypatch.setattr(world.dagster, "tell", lambda _: False)
-    [mending] = world.repair().values()
-    assert not mending.mended
-    assert "wipe it in Dagster" in mending.what
-
-
 def test_money_and_strangers_are_only_named(world, order):
     """No charge is changed and no task adopted by a repair."""
     world.change_task(order, points_charged=2 * POINTS)
@@ -248,14 +206,6 @@ def test_an_order_under_way_is_left_alone(world, order):
     """What an earlier repair sent back is neither found nor mended again."""
     world.ledger.fetch_again(order, actor="another", video_url="u", reason="r")
     assert world.repair(deep=True) == {}
-
-
-def test_an_order_without_a_video_is_not_made_to_agree(world, order):
-    """A materialization of an order that the ledger calls refused is left to people."""
-    with world.ledger._database.writing() as connection:
-        connection.execute(orders.update().where(orders.c.order_id == 1).values(state=State.REJECTED))
-    [mending] = world.repair().values()
-    assert mending == Mending(False, "the order is rejected, so there is nothing to make it agree with")
 
 
 def test_a_removed_row_is_written_from_its_manifest(world, order):

@@ -83,6 +83,12 @@ def test_a_materialization_at_another_partition_is_named():
     assert each.what == "it differs from the ledger in partition"
 
 
+def test_the_partition_at_which_a_wrong_event_stands_is_read_again():
+    """It is not the partition of the order that the event is about."""
+    given = books([ORDER], dagster=told(telling(ORDER, partition="p9"), telling(ORDER)))
+    assert unclear(given, Scope(), expected) == {"spots": {"p9"}}
+
+
 def test_the_newest_materialization_of_a_partition_counts():
     """Events come the newest first; a correction hides what was wrong before."""
     wrong = telling(ORDER, data_version="0")

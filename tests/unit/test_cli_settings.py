@@ -55,7 +55,9 @@ def test_a_plan_before_anything_else_needs_no_ledger(folder):
     assert [path.name for path in folder.iterdir()] == ["prompt_sets"]
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite:///"])
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite:///", "sqlite:///?timeout=5"]
+)
 def test_a_ledger_that_is_forgotten_is_refused(url):
     """A ledger in memory would lose what was ordered and paid."""
     with pytest.raises(LedgerError, match="names no file"):

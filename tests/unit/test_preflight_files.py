@@ -39,7 +39,7 @@ PART = 10_000
         (b"\xff\xf1\x50", FileType.AAC),
         (b"\xff\xfe<\0h\0", FileType.UNKNOWN),
         (b"RIFF\1\0\0\0WAVEfmt ", FileType.WAV),
-        (b"RIFF\1\0\0\0XXXX", FileType.UNKNOWN),
+        (b"RIFF\1\0\0\0ABCD", FileType.UNKNOWN),
         (b"\xef\xbb\xbf\n<!DOCTYPE html>", FileType.PAGE),
         (b'{"error": "expired"}', FileType.TEXT),
         (b"\0\1\2", FileType.UNKNOWN),

@@ -180,14 +180,14 @@ def test_a_task_that_does_not_tell_its_text_may_be_the_order_s(it, clock, echo, 
     assert reason.endswith("or does not tell its text")
 
 
-def test_a_silent_task_from_long_before_the_order_is_not_its_own(it, clock, echo):
-    """What was made hours before an order leaves it free to be sent again."""
+def test_no_clock_makes_a_silent_task_somebody_else_s(it, clock, echo):
+    """A task whose time is hours before the order's may have a clock that is wrong: a person decides."""
     it.stranger("somebody's dog")
     clock.forward(hours=2)
     it.lose("a cat", fault="500-before")
     echo()
     two_readings(it, clock)
-    assert states(it) == [State.QUEUED]
+    assert states(it) == [State.UNCERTAIN]
 
 
 @pytest.mark.parametrize("text", ["a  cat", " a cat\n", "a\r\ncat"])

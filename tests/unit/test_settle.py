@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from bench_support import POINTS, bench
 
+from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.generation.settle import SettleError, adopt_by_hand, release_by_hand
 from seedance_dagster.ledger import State
 
@@ -96,6 +97,26 @@ def test_a_task_that_renders_something_else_is_refused(it, given, differs):
     assert head == f"task {task_id} renders another request than order 1 (spots/p0)"
     assert set(told.split(", ")) == set(differs.split(", "))
     assert snapshot(it) == before
+
+
+@pytest.mark.parametrize(
+    ("told", "differs"), [({}, None), ({"prompt": ["a"]}, None), ({"duration": 9}, "duration")]
+)
+def test_a_task_that_does_not_tell_its_text_is_taken_on_a_person_s_word(it, monkeypatch, told, differs):
+    """What it does tell must still be what the order asked for."""
+    [order] = it.lose("a cat", fault="500-before")
+    task_id = it.stranger("a cat")
+    get_task = SeedanceClient.get_task
+
+    async def silent(self, asked):
+        return (await get_task(self, asked)).model_copy(update={"input": told})
+
+    monkeypatch.setattr(SeedanceClient, "get_task", silent)
+    if differs is None:
+        assert adopt(it, order, task_id).state is State.SUBMITTED
+    else:
+        with pytest.raises(SettleError, match=f"it differs in {differs}$"):
+            adopt(it, order, task_id)
 
 
 def test_an_unknown_task_is_refused(it):
