@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RUN := $(BIN)/python -m
-PRECISE := api prompts references web ledger generation
+PRECISE := api prompts media/references net ledger engine
 # For demo and dev, for example: make demo ARGS=--exit
 ARGS ?=
 # For chaos: how many rounds, and the first one's seed (random if empty).
@@ -48,7 +48,7 @@ bench: $(INSTALLED) ## Run the benchmarks
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 schemas: $(INSTALLED) ## Write docs/schemas anew from the models
-	@$(RUN) seedance_dagster.store.manifest > docs/schemas/manifest-v1.json
+	@$(RUN) seedance_dagster.storage.manifest > docs/schemas/manifest-v1.json
 
 constraints: $(INSTALLED) ## Write constraints.txt anew from what is in .venv
 	@{ echo '# The versions this project is tested with: pip install -c constraints.txt ...'; \

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from seedance_dagster.defs.build import definitions_from_environ
+from seedance_dagster.defs.definitions import definitions_from_environ
 
 defs = definitions_from_environ()

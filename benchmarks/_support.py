@@ -18,11 +18,11 @@ import psutil
 from pydantic import SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.cli import services
-from seedance_dagster.cli.children import Child
-from seedance_dagster.cli.ports import free_port
-from seedance_dagster.cli.surroundings import for_children, unconfigured
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.cli.environ import for_children, unconfigured
+from seedance_dagster.cli.local import programs
+from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.cli.local.processes import Child
+from seedance_dagster.storage.s3 import VideoStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Servers:
     """An emulator and an S3 server on free ports of this machine, and a folder for everything else."""
 
-    emulator: services.EmulatorService
-    s3: services.S3Service
+    emulator: programs.EmulatorService
+    s3: programs.S3Service
     folder: Path
 
     @property
@@ -77,10 +77,10 @@ def servers(*emulator_options: str) -> Iterator[Servers]:
     with tempfile.TemporaryDirectory(prefix="seedance-bench-") as temporary:
         folder = Path(temporary)
         with (
-            services.emulator(
+            programs.emulator(
                 folder / "emulator", folder / "emulator.log", environ, *emulator_options
             ) as emulator,
-            services.s3(folder / "s3", folder / "s3.log", environ, port=free_port()) as s3,
+            programs.s3(folder / "s3", folder / "s3.log", environ, port=free_port()) as s3,
         ):
             yield Servers(emulator, s3, folder)
 

@@ -29,18 +29,18 @@ import boto3
 import dagster as dg
 from _support import report
 
-from seedance_dagster.cli import services
-from seedance_dagster.cli.ports import free_port
-from seedance_dagster.cli.surroundings import for_children, unconfigured
-from seedance_dagster.defs.metadata import video_event
+from seedance_dagster.cli.environ import for_children, unconfigured
+from seedance_dagster.cli.local import programs
+from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.defs.steps.metadata import video_event
 from seedance_dagster.emulator.journal import Journal
 from seedance_dagster.emulator.record import Outcome, TaskRecord
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.schema import journal, orders
-from seedance_dagster.store.keys import object_keys
-from seedance_dagster.store.manifest import Manifest
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.storage.keys import object_keys
+from seedance_dagster.storage.manifest import Manifest
+from seedance_dagster.storage.s3 import VideoStore
 
 VIDEOS, NAME, PREFIX, BUCKET = 10_000, "bench", "seedance", "videos"
 POINTS, VIDEO, POSTER = 3_200_000, b"a video", b"a poster"
@@ -74,9 +74,9 @@ def an_order(number: int) -> Order:
         price_formula="0.08 USD/s x 4 s",
         tags={"campaign": "bench"},
         retries=1,
-        cause="backfill",
+        idempotency_key="backfill",
         run_id="run",
-        accepted_at=at,
+        ordered_at=at,
         booked_at=at,
         submitted_at=at,
         task_id=str(uuid.UUID(f"{mark}{'b' * 24}")),
@@ -121,7 +121,7 @@ def journal_rows(every: list[Order]) -> Iterator[dict[str, Any]]:
         for before, after in itertools.pairwise(STEPS):
             yield {
                 "order_id": order.order_id,
-                "at": order.accepted_at,
+                "at": order.ordered_at,
                 "actor": "bench",
                 "from_state": before,
                 "to_state": after,
@@ -142,7 +142,7 @@ def fill_bucket(folder: Path, every: list[Order]) -> None:
 def fill_dagster(home: Path, first: Order) -> None:
     """One materialization, told as the product does, and the others as copies of its row.
 
-    Told one by one they would take longer than everything else here together.
+    Reported one by one they would take longer than everything else here together.
     """
     store = VideoStore(None, BUCKET, PREFIX)  # type: ignore[arg-type]  # it only makes URIs
     home.mkdir()
@@ -180,7 +180,7 @@ def fill_vendor(folder: Path, every: list[Order]) -> None:
             prompt=order.request["prompt"],
             duration=4,
             aspect_ratio="16:9",
-            created_at=order.accepted_at,
+            created_at=order.ordered_at,
             starts_at=BEGIN,
             ends_at=BEGIN,
             outcome=Outcome.COMPLETED,
@@ -206,7 +206,7 @@ def audit(environ: dict[str, str], folder: Path) -> tuple[dict[str, Any], float,
     return json.loads(done.stdout), time.perf_counter() - began, children_s() - cpu
 
 
-def delete(s3: services.S3Service, key: str) -> None:
+def delete(s3: programs.S3Service, key: str) -> None:
     """Delete an object as anybody with the bucket's keys could."""
     client = boto3.client(
         "s3",
@@ -237,8 +237,8 @@ def main() -> None:
         fill_vendor(folder / "emulator", every)
         set_up_s = time.perf_counter() - began
         with (
-            services.emulator(folder / "emulator", folder / "emulator.log", environ) as emulator,
-            services.s3(folder / "s3", folder / "s3.log", environ, port=free_port()) as s3,
+            programs.emulator(folder / "emulator", folder / "emulator.log", environ) as emulator,
+            programs.s3(folder / "s3", folder / "s3.log", environ, port=free_port()) as s3,
         ):
             settings = {
                 **environ,

@@ -36,8 +36,8 @@ from seedance_dagster import (
     build_seedance_definitions,
 )
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.generation.policy import Policy
-from seedance_dagster.media import cut_poster
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.media.video import cut_poster
 from seedance_dagster.prompts.models import Prompt
 
 PROMPTS = 200

@@ -24,7 +24,7 @@ import seedance_dagster
 end = time.perf_counter(), time.process_time()
 print(*(after - before for times in ((start, between), (between, end)) for before, after in zip(*times)))
 """
-DEFINITIONS = "from seedance_dagster.defs.build import definitions_from_environ"
+DEFINITIONS = "from seedance_dagster.defs.definitions import definitions_from_environ"
 
 
 def measure(imports: str) -> list[float]:

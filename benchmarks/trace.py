@@ -25,14 +25,14 @@ from typing import Any
 
 from _support import report
 
-from seedance_dagster.cli.ports import free_port
-from seedance_dagster.cli.services import s3
-from seedance_dagster.cli.surroundings import for_children, unconfigured
+from seedance_dagster.cli.environ import for_children, unconfigured
+from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.cli.local.programs import s3
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.schema import journal, orders
-from seedance_dagster.store.keys import object_keys
+from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.trace.chain import read_rows, trace_of
 from seedance_dagster.trace.origin import find_origin
 
@@ -70,9 +70,9 @@ def order_rows(video_sha256: str) -> Iterator[dict[str, Any]]:
             "price_formula": "f",
             "tags": {"campaign": "bench"},
             "retries": 1,
-            "cause": f"backfill {number // 500}",
+            "idempotency_key": f"backfill {number // 500}",
             "run_id": f"run {number // 500}",
-            "accepted_at": at,
+            "ordered_at": at,
             "booked_at": at,
             "task_id": f"task-{number}",
             "points_charged": 4_000_000,
@@ -93,7 +93,7 @@ def fill(url: str, video_sha256: str) -> dict[str, Any]:
     steps = [
         {
             "order_id": row["order_id"],
-            "at": row["accepted_at"],
+            "at": row["ordered_at"],
             "actor": row["run_id"],
             "from_state": before,
             "to_state": after,

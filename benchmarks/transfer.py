@@ -27,14 +27,14 @@ from typing import Any
 from _support import Servers, cpu_seconds, report, servers
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.generation.accept import AcceptOptions, accept
-from seedance_dagster.generation.collect import Collector
-from seedance_dagster.generation.events import Event, Stored
-from seedance_dagster.generation.policy import Policy
-from seedance_dagster.generation.poll import Poller
-from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.submit import Submitter
-from seedance_dagster.generation.worker import Worker, working
+from seedance_dagster.engine.events import Event, Stored
+from seedance_dagster.engine.ordering.place import OrderOptions, accept
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.stages.collect import Collector
+from seedance_dagster.engine.stages.poll import Poller
+from seedance_dagster.engine.stages.submit import Submitter
+from seedance_dagster.engine.worker import Worker, working
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.prompts.models import Prompt, PromptSet
@@ -90,7 +90,13 @@ async def finished_orders(worker: Worker, name: str, count: int) -> list[Order]:
     )
     wanted = list(prompts.partitions.values())
     await asyncio.to_thread(
-        accept, worker.services, wanted, prompt_set=name, options=AcceptOptions(), cause=name, run_id=name
+        accept,
+        worker.services,
+        wanted,
+        prompt_set=name,
+        options=OrderOptions(),
+        idempotency_key=name,
+        run_id=name,
     )
     submitter, poller = Submitter(worker, emit), Poller(worker, emit)
     for order in await submitter.take(count, None):

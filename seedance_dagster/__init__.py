@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seedance_dagster.defs.build import build_seedance_definitions
+    from seedance_dagster.defs.definitions import build_seedance_definitions
     from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
     from seedance_dagster.prompts.loading import load_prompt_sets
     from seedance_dagster.prompts.models import PromptSet
@@ -29,7 +29,7 @@ _HOMES = {
     "PromptSet": "seedance_dagster.prompts.models",
     "SeedanceResource": "seedance_dagster.defs.resources",
     "VideoStoreResource": "seedance_dagster.defs.resources",
-    "build_seedance_definitions": "seedance_dagster.defs.build",
+    "build_seedance_definitions": "seedance_dagster.defs.definitions",
     "load_prompt_sets": "seedance_dagster.prompts.loading",
 }
 

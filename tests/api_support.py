@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from seedance_dagster.api import GenerationRequest, Mode, SeedanceClient
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.api.wire import GenerationRequest, Mode
 
 KEY = "key-3f9a1c77"
 REQUEST = GenerationRequest(

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 from defs_support import KEY, Location
 
+from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.cli.root import root
-from seedance_dagster.cli.services import S3Service
-from seedance_dagster.ledger import Order, State
+from seedance_dagster.ledger.order import Order, State
 
 # Each heals by itself within a run; the refused ones end without a video.
 FAULTS = (
@@ -143,7 +143,7 @@ class Vandal:
             "missing_in_s3": lost,
             "bytes_changed": changed,
             "manifest_altered": altered,
-            "row_removed": removed,
+            "missing_order": removed,
             "not_materialized": wiped,
             "charge_differs": charged,
         }
@@ -190,4 +190,4 @@ def kinds(told: dict[str, Any]) -> list[tuple[str, str | None]]:
 def stored(location: Location, name: str = "spots") -> list[Order]:
     """Orders with a video, the oldest first."""
     with location.ledger() as ledger:
-        return ledger.find(prompt_set=name, states={State.STORED})
+        return ledger.queries.find(prompt_set=name, states={State.STORED})

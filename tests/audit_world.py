@@ -9,19 +9,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
-from audit_books import expected, row, stored_order, telling
-from generation_support import NOW, make_task
+from audit_snapshots import expected, row, stored_order, telling
+from ledger_states_support import NOW, make_task
 
 from seedance_dagster.api.errors import NotFoundError
 from seedance_dagster.api.wire import HistoryPage, HistoryRow, Task, TaskStatus
 from seedance_dagster.audit.audit import Audit, audit
-from seedance_dagster.audit.books import Scope, Telling
 from seedance_dagster.audit.findings import Finding
 from seedance_dagster.audit.manifests import expected_manifest
-from seedance_dagster.audit.repair import Mending, repair
-from seedance_dagster.generation.services import Services
-from seedance_dagster.ledger import Ledger, Order
-from seedance_dagster.store.s3 import ListedObject, ObjectInfo, StoreError
+from seedance_dagster.audit.repair import RepairResult, repair
+from seedance_dagster.audit.snapshots import RecordedEvent, Scope
+from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import Order
+from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError
 
 VIDEO, POSTER = b"video", b"poster"
 
@@ -98,15 +99,15 @@ class FakeStore:
 class FakeDagster:
     """An orchestrator that remembers what it was told."""
 
-    tellings: list[Telling] = field(default_factory=list)
+    tellings: list[RecordedEvent] = field(default_factory=list)
     told_again: list[int] = field(default_factory=list)
 
-    def told(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[Telling]:
+    def told(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
         for each in reversed(self.tellings):
             if each.prompt_set == prompt_set and (partitions is None or each.partition in partitions):
                 yield each
 
-    def observed(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[Telling]:
+    def observed(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
         return iter(())
 
     def expected(self, order: Order) -> Mapping[str, Any]:
@@ -148,7 +149,7 @@ class World:
         }
         made = stored_order(number, **sums | fields)
         columns = {name: value for name, value in vars(made).items() if name not in ("order_id", "state")}
-        order = self.ledger.restore(columns, order_id=number, actor="test", source="test")
+        order = self.ledger.repairs.restore(columns, order_id=number, actor="test", source="test")
         task = make_task(number, TaskStatus.COMPLETED, points_charged=order.points_charged)
         self.vendor.rows[str(order.task_id)] = row(order)
         self.vendor.tasks[str(order.task_id)] = task.model_copy(
@@ -182,13 +183,13 @@ class World:
         """The kinds of what an audit finds."""
         return [each.kind.value for each in self.audit(**scope).findings]
 
-    def repair(self, **scope: Any) -> dict[str, Mending]:
+    def repair(self, **scope: Any) -> dict[str, RepairResult]:
         """Audit and repair; what became of each finding, by its kind."""
         found = self.audit(**scope)
-        mended: dict[Finding, Mending] = asyncio.run(
+        repaired: dict[Finding, RepairResult] = asyncio.run(
             repair(found, self.services, self.dagster, actor="audit 1")
         )
-        return {each.kind.value: mending for each, mending in mended.items()}
+        return {each.kind.value: mending for each, mending in repaired.items()}
 
 
 def rewritten(order: Order, **fields: Any) -> bytes:

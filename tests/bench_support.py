@@ -14,19 +14,21 @@ import httpx
 import stamina
 from pydantic import SecretStr
 
-from seedance_dagster.api import SeedanceClient
+from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.emulator import control
 from seedance_dagster.emulator.app import create_app
 from seedance_dagster.emulator.settings import EmulatorSettings
-from seedance_dagster.generation.account import learn_account
-from seedance_dagster.generation.events import Event
-from seedance_dagster.generation.policy import Policy
-from seedance_dagster.generation.poll import Poller
-from seedance_dagster.generation.reconcile import Settled, reconcile
-from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.submit import Submitter
-from seedance_dagster.generation.worker import Worker, working
-from seedance_dagster.ledger import Asking, Ledger, NewOrder, Order, State
+from seedance_dagster.engine.account import remember_account
+from seedance_dagster.engine.events import Event
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.reconcile.reconcile import ReconcileResult, reconcile
+from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.stages.poll import Poller
+from seedance_dagster.engine.stages.submit import Submitter
+from seedance_dagster.engine.worker import Worker, working
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import NewOrder, Order, State
+from seedance_dagster.ledger.orders import OrderRequest
 
 T = TypeVar("T")
 _CALLS = {
@@ -34,7 +36,7 @@ _CALLS = {
     "outage": control.set_outage,
     "settings": control.set_settings,
     "charge": control.set_charge,
-    "tasks": control.create_behind,
+    "tasks": control.create_out_of_band,
 }
 BASE_URL = "http://127.0.0.1"
 POINTS = 4_000_000
@@ -86,7 +88,7 @@ class Bench:
 
     def accept(self, *texts: str, name: str = "spots") -> list[Order]:
         """Orders of some texts, whose partitions count on."""
-        done = len(self.ledger.find(prompt_set=name))
+        done = len(self.ledger.queries.find(prompt_set=name))
         wanted = [
             NewOrder(
                 prompt_set=name,
@@ -105,7 +107,10 @@ class Bench:
             )
             for number, text in enumerate(texts)
         ]
-        return [order for order, _ in self.ledger.accept(wanted, Asking(cause="c", run_id="r"))]
+        return [
+            order
+            for order, _ in self.ledger.orders.place(wanted, OrderRequest(idempotency_key="c", run_id="r"))
+        ]
 
     def live(self, work: Callable[[Worker], Awaitable[T]], name: str = "w") -> T:
         """Do something as a worker."""
@@ -120,14 +125,14 @@ class Bench:
         """POST whatever may be sent now; the orders afterwards."""
 
         async def work(worker: Worker) -> list[Order]:
-            await learn_account(worker)
+            await remember_account(worker)
             submitter = Submitter(worker, self._emit)
             taken = await submitter.take(1000, None)
             for order in taken:
                 await submitter.handle(order)
             return taken
 
-        return self.ledger.orders([order.order_id for order in self.live(work)])
+        return self.ledger.queries.get_many([order.order_id for order in self.live(work)])
 
     def lose(self, *texts: str, fault: str = "500-after") -> list[Order]:
         """Orders whose POST gets no clear answer; a fault that ends in -before makes no task."""
@@ -151,14 +156,14 @@ class Bench:
 
     def learn(self) -> None:
         """Ask for the account."""
-        self.live(learn_account)
+        self.live(remember_account)
 
-    def reconcile(self, **options: Any) -> Settled:
+    def reconcile(self, **options: Any) -> ReconcileResult:
         return self.live(lambda worker: reconcile(worker, **options))
 
     def orders(self, *orders: Order) -> list[Order]:
         """Orders as they stand now."""
-        return self.ledger.orders([order.order_id for order in orders])
+        return self.ledger.queries.get_many([order.order_id for order in orders])
 
     def close(self) -> None:
         self.ledger.close()

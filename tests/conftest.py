@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
-from seedance_dagster.ledger import Ledger, NewOrder
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import NewOrder
 
 # The same examples in every run, however slow the machine is at the moment.
 settings.register_profile(

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from pydantic import SecretStr
 
-from seedance_dagster.credential import CredentialSettings, Facts, Signer
-from seedance_dagster.credential.chain import Chain
+from seedance_dagster.media.credentials import CredentialSettings, Facts, Signer
+from seedance_dagster.media.credentials.chain import Chain
 
 NOW = datetime.now(UTC)
 FACTS = Facts(task_id="task-1", model="seedance-2-fast", delivered_sha256="ab" * 32, prompt="a secret cat")

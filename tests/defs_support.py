@@ -18,12 +18,14 @@ import pytest
 from dagster_aws.s3 import S3Resource
 
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource, build_seedance_definitions
-from seedance_dagster.cli.services import S3Service
+from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.emulator.server import RunningEmulator, running_emulator
 from seedance_dagster.emulator.settings import EmulatorSettings
-from seedance_dagster.generation import lifecycle, line
-from seedance_dagster.ledger import Ledger, Order
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.engine import lifecycle
+from seedance_dagster.engine.stages import stage
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import Order
+from seedance_dagster.storage.s3 import VideoStore
 
 KEY = "emulator-key"
 KEY_VARIABLE = "SEEDANCE_TEST_KEY"
@@ -160,8 +162,8 @@ class Location:
         )
 
     def advance(self) -> Done:
-        """One run of `advance_generations`."""
-        job = self.defs.resolve_job_def("advance_generations")
+        """One run of `seedance_advance`."""
+        job = self.defs.resolve_job_def("seedance_advance")
         return Done(job.execute_in_process(instance=self.instance, raise_on_error=False), self.instance)
 
     def stored_by_dagster(self) -> str:
@@ -199,7 +201,7 @@ class Location:
     def orders(self, key: str, name: str = "spots") -> list[Order]:
         """All orders of a partition, the oldest first."""
         with self.ledger() as ledger:
-            return [order for order in ledger.find(prompt_set=name) if order.partition == key]
+            return [order for order in ledger.queries.find(prompt_set=name) if order.partition == key]
 
     def books(self) -> dict[str, Any]:
         """The vendor's own totals."""
@@ -238,7 +240,7 @@ def code_location(
         ) as instance,
     ):
         patch.setattr(lifecycle, "_MIN_POLL_S", 0.05)
-        patch.setattr(line, "_LOOK_AGAIN_S", 0.05)
+        patch.setattr(stage, "_LOOK_AGAIN_S", 0.05)
         patch.setenv(KEY_VARIABLE, KEY)
         patch.setenv(S3_SECRET_VARIABLE, s3_server.secret_key)
         it = Location(

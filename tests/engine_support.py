@@ -6,7 +6,7 @@ from seedance_dagster.ledger.order import State
 
 
 def states(it) -> dict[str, State]:
-    return {name: order.state for name, order in it.services.ledger.latest("spots").items()}
+    return {name: order.state for name, order in it.services.ledger.queries.latest("spots").items()}
 
 
 def assert_paid_once(it, count: int) -> None:
@@ -17,5 +17,5 @@ def assert_paid_once(it, count: int) -> None:
     assert len(books["prompts"]) == count
     assert books["summary"]["balanced"]
     assert books["summary"]["key_leaks"] == 0
-    charged = sum(order.points_charged or 0 for order in it.services.ledger.find())
+    charged = sum(order.points_charged or 0 for order in it.services.ledger.queries.find())
     assert charged == books["summary"]["points_charged"]

@@ -8,7 +8,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 
-from seedance_dagster.generation.download import Downloaded, DownloadLimits, download_video
+from seedance_dagster.engine.stages.download import Downloaded, DownloadLimits, download_video
 
 MP4 = b"\x00\x00\x00\x18ftypisom" + b"\0" * 1000
 VIDEO = {"Content-Type": "video/mp4"}

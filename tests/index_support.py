@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from seedance_dagster.ledger import Asking, State
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
 
 JSONL, PARQUET = "p/spots/index.jsonl", "p/spots/index.parquet"
 
@@ -47,23 +48,23 @@ def end_order(
     **fields,
 ):
     """Makes an order, and brings it to an end where one is named."""
-    asking = Asking(cause=f"c{clock()}", run_id="r", regenerate=True, resubmit_rejected=True)
-    [(order, _)] = ledger.accept([new_order(partition, **fields)], asking)
+    asking = OrderRequest(idempotency_key=f"c{clock()}", run_id="r", regenerate=True, resubmit_rejected=True)
+    [(order, _)] = ledger.orders.place([new_order(partition, **fields)], asking)
     clock.forward(seconds=1)
     if end is None:
         return order
-    [claimed] = ledger.claim("w", limit=1, max_in_flight=None, only=[order.order_id])
+    [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order.order_id])
     task = {"task_id": f"t{order.order_id}", "points_charged": charged}
-    order = ledger.submitted(claimed, actor="w", due_at=clock(), task=task)
+    order = ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task=task)
     if end is State.SUBMITTED:
         return order
     if end is not State.STORED:
-        over, _ = ledger.ended(order, end, actor="w", error_class="x", reason="x", task=task)
+        over, _ = ledger.tasks.ended(order, end, actor="w", error_class="x", reason="x", task=task)
         return over
-    order = ledger.succeeded(order, actor="w", task=task)
+    order = ledger.tasks.succeeded(order, actor="w", task=task)
     artifacts = {
         **{f"{kind}_key": f"p/spots/{partition}/{order.order_id}/{kind}" for kind in ("video", "poster")},
         **{"width": 64, "height": 36, "size_bytes": 9, "duration_s": 4, "codec": "h264", "fps": 24.0}
         | {"manifest_key": f"p/{order.order_id}/manifest", "sha256": f"{order.order_id:064x}"},
     }
-    return ledger.stored(order, actor="w", artifacts=artifacts)
+    return ledger.tasks.stored(order, actor="w", artifacts=artifacts)

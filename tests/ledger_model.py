@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from seedance_dagster.ledger import OPEN, Asking, Budget, NewOrder, Order, Outcome, State
-from seedance_dagster.ledger.order import PROMISED
+from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger.order import OPEN, RESERVED_STATES, NewOrder, Order, State
+from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.prompts.budgets import Window
 
 LEASE_S = 60
@@ -21,7 +22,7 @@ class Known:
     identity: Identity
     attempt: int
     state: State
-    cause: str
+    idempotency_key: str
     booked_at: datetime
     due_at: datetime | None
     retries: int
@@ -57,19 +58,21 @@ class Model:
     def of(self, identity: Identity) -> dict[int, Known]:
         return {number: each for number, each in self.orders.items() if each.identity == identity}
 
-    def answer(self, identity: Identity, asking: Asking) -> tuple[Outcome, int | None]:
+    def answer(self, identity: Identity, asking: OrderRequest) -> tuple[Outcome, int | None]:
         found = sorted(self.of(identity).items(), key=lambda item: -item[1].attempt)
         for number, each in found:
             if each.state in OPEN:
                 return Outcome.JOINED, number
         for number, each in found:
-            if each.state is State.STORED and (not asking.regenerate or each.cause == asking.cause):
+            if each.state is State.STORED and (
+                not asking.regenerate or each.idempotency_key == asking.idempotency_key
+            ):
                 return Outcome.REUSED, number
         for number, each in found:
-            again = asking.resubmit_rejected and each.cause != asking.cause
+            again = asking.resubmit_rejected and each.idempotency_key != asking.idempotency_key
             if each.state is State.REJECTED and not again:
-                return Outcome.DECLINED, number
-        return Outcome.ACCEPTED, None
+                return Outcome.SKIPPED, number
+        return Outcome.ORDERED, None
 
     def money(self, budget: Budget) -> tuple[int, int]:
         midnight = self.now.replace(hour=0, minute=0, second=0)
@@ -79,8 +82,8 @@ class Model:
             for each in self.orders.values()
             if budget.prompt_set in (None, each.identity[0]) and (start is None or each.booked_at >= start)
         ]
-        reserved = ESTIMATE * sum(each.state in PROMISED for each in counted)
-        return reserved, sum(each.charged or 0 for each in counted if each.state not in PROMISED)
+        reserved = ESTIMATE * sum(each.state in RESERVED_STATES for each in counted)
+        return reserved, sum(each.charged or 0 for each in counted if each.state not in RESERVED_STATES)
 
     def due(self, state: State) -> set[int]:
         return {

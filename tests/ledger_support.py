@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from seedance_dagster.ledger import Asking
+from seedance_dagster.ledger.orders import OrderRequest
 
-ASKING = Asking(cause="c", run_id="r")
+ASKING = OrderRequest(idempotency_key="c", run_id="r")
 SQLITE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 """For what does not depend on the kind of database."""
 
 
 def accept_orders(ledger, new_order, *partitions: str, **fields: object):
     """Accepts orders for some partitions and gives them back."""
-    answers = ledger.accept([new_order(name, **fields) for name in partitions], ASKING)
+    answers = ledger.orders.place([new_order(name, **fields) for name in partitions], ASKING)
     return [order for order, _ in answers]
 
 
 def submit_orders(ledger, new_order, clock, *partitions: str, **fields: object):
     """Accepts, claims and submits orders for some partitions."""
     accept_orders(ledger, new_order, *partitions, **fields)
-    claimed = ledger.claim("w", limit=len(partitions), max_in_flight=None)
+    claimed = ledger.claims.take("w", limit=len(partitions), max_in_flight=None)
     return [
-        ledger.submitted(
+        ledger.tasks.submitted(
             order,
             actor="w",
             due_at=clock(),

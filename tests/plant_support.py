@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from seedance_dagster.generation.bridge import in_background
-from seedance_dagster.generation.engine import advance
-from seedance_dagster.generation.events import Accepted, Delayed, Event
+from seedance_dagster.engine.events import Delayed, Event, Placed
+from seedance_dagster.engine.runtime.background import in_background
+from seedance_dagster.engine.runtime.pipeline import advance
 
 _TOO_LONG_S = 100.0  # a run that waits for ever is a failure, not a hang
 
@@ -21,7 +21,7 @@ def one_clock(it: Any) -> None:
 
 def waiting_run(
     it: Any,
-    accepted: Sequence[Accepted],
+    accepted: Sequence[Placed],
     *,
     on_event: Callable[[Event], None] | None = None,
     on_delay: Callable[[str], None] | None = None,

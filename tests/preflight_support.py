@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.generation.policy import Policy
-from seedance_dagster.generation.preflight import Preflight, preflight
-from seedance_dagster.generation.services import Services
-from seedance_dagster.ledger import Ledger
+from seedance_dagster.engine.ordering.preflight import Preflight, preflight
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.media.references.host import ProbeLimits
 from seedance_dagster.prompts.models import Prompt, PromptPartition, PromptSet
-from seedance_dagster.references.host import LookLimits
 
-QUICK = LookLimits(max_bytes=300_000, part_bytes=50_000, idle_s=0.3, total_s=0.8)
+QUICK = ProbeLimits(max_bytes=300_000, part_bytes=50_000, idle_s=0.3, total_s=0.8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Looking:
     services: Services
 
     def __call__(
-        self, *prompts: dict[str, list[str]], limits: LookLimits = QUICK, **policy: Any
+        self, *prompts: dict[str, list[str]], limits: ProbeLimits = QUICK, **policy: Any
     ) -> Preflight:
         """Look at the references of prompts, each given as its lists of URLs."""
         changed = dataclasses.replace(

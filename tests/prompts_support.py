@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from seedance_dagster.api import Limits, PriceBook
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.prompts import LoadedPromptSets, Prompt, load_prompt_sets
 
 PNG, MP4, MP3 = "https://x.example/a.png", "https://x.example/a.mp4", "https://x.example/a.mp3"
 
-LIMITS, PRICES = Limits.load(), PriceBook.load()
+LIMITS, PRICES = Limits.load(), PriceTable.load()
 
 
 def load(folder: Path, name: str, content: str | bytes, **options: Any) -> LoadedPromptSets:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench_support import Bench, bench
 
-from seedance_dagster.ledger import State
+from seedance_dagster.ledger.order import State
 
 GRACE = timedelta(minutes=10)
 
@@ -22,15 +22,15 @@ def benches(folder: Path, clock) -> Iterator[Callable[..., Bench]]:
 
 
 def states(it) -> list[State]:
-    return [order.state for order in it.ledger.find()]
+    return [order.state for order in it.ledger.queries.find()]
 
 
 def why(it) -> list[str]:
-    return [order.error_message or "" for order in it.ledger.find(states={State.UNCERTAIN})]
+    return [order.error_message or "" for order in it.ledger.queries.find(states={State.UNCERTAIN})]
 
 
 def steps(it, order) -> list[str]:
-    return [entry.to_state for entry in it.ledger.journal(order.order_id)]
+    return [entry.to_state for entry in it.ledger.queries.journal(order.order_id)]
 
 
 def two_readings(it, clock) -> None:

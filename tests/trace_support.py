@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from seedance_dagster.ledger import Asking, Ledger, NewOrder, Order, Outcome, State
-from seedance_dagster.store.keys import object_keys
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import NewOrder, Order, State
+from seedance_dagster.ledger.orders import OrderRequest, Outcome
+from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.trace.chain import read_rows, trace_of
 from seedance_dagster.trace.models import OrderTrace, PartitionTrace, Trace
 from seedance_dagster.trace.origin import find_origin
@@ -59,27 +61,29 @@ class Desk:
     def __init__(self, ledger: Ledger, clock: Any, prefix: str = "seedance") -> None:
         self.ledger, self.clock, self.prefix = ledger, clock, prefix
 
-    def queued(self, partition: str = "cat", *, run: str = "run-1", cause: str = "", **fields: Any) -> Order:
-        asking = Asking(
-            cause=cause or f"cause at {self.clock()}",
+    def queued(
+        self, partition: str = "cat", *, run: str = "run-1", idempotency_key: str = "", **fields: Any
+    ) -> Order:
+        asking = OrderRequest(
+            idempotency_key=idempotency_key or f"cause at {self.clock()}",
             run_id=run,
-            job_name="advance_generations",
+            job_name="seedance_advance",
             run_tags={"owner": "ann"},
             regenerate=True,
             resubmit_rejected=True,
         )
-        [(order, outcome)] = self.ledger.accept([new_order(partition, **fields)], asking)
-        assert outcome is Outcome.ACCEPTED, "one in flight was joined"
+        [(order, outcome)] = self.ledger.orders.place([new_order(partition, **fields)], asking)
+        assert outcome is Outcome.ORDERED, "one in flight was joined"
         self.clock.forward(seconds=1)
         return order
 
     def submitted(self, partition: str = "cat", **fields: Any) -> Order:
         order = self.queued(partition, **fields)
-        self.ledger.hold("w", "w", seconds=60)
-        [claimed] = self.ledger.claim("w", limit=1, max_in_flight=None, only=[order.order_id])
+        self.ledger.leases.acquire("w", "w", seconds=60)
+        [claimed] = self.ledger.claims.take("w", limit=1, max_in_flight=None, only=[order.order_id])
         self.clock.forward(seconds=1)
         task = {"task_id": f"t-{order.order_id}", "points_held": POINTS, "vendor_created_at": self.clock()}
-        return self.ledger.submitted(claimed, actor="w", due_at=self.clock(), task=task)
+        return self.ledger.tasks.submitted(claimed, actor="w", due_at=self.clock(), task=task)
 
     def ended(
         self,
@@ -92,7 +96,7 @@ class Desk:
     ) -> Order:
         order = self.submitted(partition, **fields)
         self.clock.forward(seconds=60)
-        over, _ = self.ledger.ended(
+        over, _ = self.ledger.tasks.ended(
             order,
             state,
             actor="w",
@@ -112,7 +116,7 @@ class Desk:
             "vendor_logs": [f"fetching https://cdn.example.com/cat.png?{SECRET}"],
             "video_url": f"https://storage.example.com/v.mp4?{SECRET}",
         }
-        return self.ledger.succeeded(order, actor="w", task=task)
+        return self.ledger.tasks.succeeded(order, actor="w", task=task)
 
     def stored(
         self,
@@ -140,8 +144,8 @@ class Desk:
             "delivered_sha256": delivered or digest,
             "credential": credential,
         }
-        done = self.ledger.stored(order, actor="w", artifacts=artifacts)
-        self.ledger.mark_reported({done.order_id: "stored"})
+        done = self.ledger.tasks.stored(order, actor="w", artifacts=artifacts)
+        self.ledger.reports.mark_reported({done.order_id: "stored"})
         return done
 
 

@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 
 from seedance_dagster.api.wire import Task
-from seedance_dagster.web.urls import scrubbed
+from seedance_dagster.net.redaction import redact
 
 _CODE_REFUSED = 10003  # content refused, cause in the logs
 _CODE_GENERIC = 10000  # real person (only the logs say so) or vendor trouble
@@ -57,7 +57,7 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
         found = _named(task.error_message)
     if found is None and task.error_code == _CODE_GENERIC and task.logs:
         found = FailureClass.VENDOR
-    return found or FailureClass.UNKNOWN, scrubbed(reason)[:2000]
+    return found or FailureClass.UNKNOWN, redact(reason)[:2000]
 
 
 def _one_line(text: str) -> str:

@@ -31,7 +31,7 @@ class Limits(BaseModel):
         max_audio_s: One audio reference, in seconds.
         peak_start_hour_utc: Hour of the day at which peak traffic begins.
         peak_end_hour_utc: Hour at which it is over.
-        refusal_tiers: Violations of a UTC day from which on the penalty is higher.
+        rejection_tiers: Violations of a UTC day from which on the penalty is higher.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +51,7 @@ class Limits(BaseModel):
     max_audio_s: float
     peak_start_hour_utc: int
     peak_end_hour_utc: int
-    refusal_tiers: tuple[int, ...]
+    rejection_tiers: tuple[int, ...]
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:

@@ -83,11 +83,11 @@ class _Table(BaseModel):
     usd_per_second: dict[str, dict[str, Annotated[Decimal, Field(gt=0)]]]
 
 
-class PriceBook:
+class PriceTable:
     """One dated price table.
 
     Example:
-        >>> PriceBook.load().task_types
+        >>> PriceTable.load().task_types
         ('seedance-2', 'seedance-2-fast')
     """
 

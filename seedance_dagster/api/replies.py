@@ -21,7 +21,7 @@ from seedance_dagster.api.errors import (
     SeedanceError,
 )
 from seedance_dagster.api.wire import whole_number
-from seedance_dagster.web.urls import scrubbed
+from seedance_dagster.net.redaction import redact
 
 _OK = 200
 _MAX_RETRY_AFTER_S = 3600.0
@@ -84,7 +84,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str
     words = [envelope.get("message"), error.get("message") if isinstance(error, dict) else None]
     said = "; ".join(dict.fromkeys(str(word).strip() for word in words if word))
     said = said.replace(key, "***") if key else said  # before it is cut: half a key is one, too
-    message = scrubbed(said)[:1000]  # it may hold a reference's signed link
+    message = redact(said)[:1000]  # it may hold a reference's signed link
     return Reply(
         status,
         _UNREADABLE if code is None else code,

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seedance_dagster.audit import storage, strangers, telling, vendor
-from seedance_dagster.audit.books import Books, Scope
-from seedance_dagster.audit.closer import look_closer
+from seedance_dagster.audit import events, storage, unmatched, vendor
+from seedance_dagster.audit.events import Orchestrator
 from seedance_dagster.audit.findings import Finding, Kind, finding
 from seedance_dagster.audit.money import estimates_off
-from seedance_dagster.audit.reading import Progress, read_books
-from seedance_dagster.audit.telling import Orchestrator
-from seedance_dagster.generation.services import Services
+from seedance_dagster.audit.read import Progress, read_snapshots
+from seedance_dagster.audit.snapshots import Scope, Snapshots
+from seedance_dagster.audit.verify import verify
+from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import Order
 
 _ORDER = list(Kind)
@@ -31,7 +31,7 @@ class Audit:
     """
 
     scope: Scope
-    books: Books
+    books: Snapshots
     findings: tuple[Finding, ...]
 
     @property
@@ -68,13 +68,13 @@ async def audit(
         StoreError: S3 cannot be read.
         LedgerError: The ledger cannot be read.
     """
-    books = await read_books(services, orchestrator, scope, progress)
-    books = await look_closer(books, services, orchestrator, scope, progress)
+    books = await read_snapshots(services, orchestrator, scope, progress)
+    books = await verify(books, services, orchestrator, scope, progress)
     return Audit(scope, books, compare(books, scope, orchestrator.expected))
 
 
 def compare(
-    books: Books, scope: Scope, expected: Callable[[Order], Mapping[str, Any]]
+    books: Snapshots, scope: Scope, expected: Callable[[Order], Mapping[str, Any]]
 ) -> tuple[Finding, ...]:
     """Every difference between the books.
 
@@ -89,11 +89,13 @@ def compare(
         about_task = vendor.compare(order, books.vendor, now=books.read_at)
         found += [] if about_task is None else [about_task]
         found += storage.compare(order, books.storage)
-    found += telling.compare(books, scope, expected)
-    found += strangers.compare(books, scope)
+    found += events.compare(books, scope, expected)
+    found += unmatched.compare(books, scope)
     found += estimates_off(audited)
     if books.vendor.doubt is not None:
-        found.append(finding(Kind.BOOK_UNREAD, where="the vendor's task history", what=books.vendor.doubt))
+        found.append(
+            finding(Kind.SOURCE_UNAVAILABLE, where="the vendor's task history", what=books.vendor.doubt)
+        )
     return tuple(sorted(found, key=_place))
 
 

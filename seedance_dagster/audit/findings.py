@@ -12,9 +12,9 @@ from seedance_dagster.ledger.order import Order
 class Kind(StrEnum):
     """How two books may differ."""
 
-    TASK_NOBODY_ORDERED = "task_nobody_ordered"
+    UNMATCHED_TASK = "unmatched_task"
     TASK_UNKNOWN = "task_unknown"
-    ROW_REMOVED = "row_removed"
+    MISSING_ORDER = "missing_order"
     NEVER_CHARGED = "never_charged"
     CHARGE_DIFFERS = "charge_differs"
     ESTIMATE_OFF = "estimate_off"
@@ -23,18 +23,18 @@ class Kind(StrEnum):
     BYTES_CHANGED = "bytes_changed"
     MANIFEST_LOST = "manifest_lost"
     MANIFEST_ALTERED = "manifest_altered"
-    OBJECT_NOBODY_ORDERED = "object_nobody_ordered"
+    UNMATCHED_OBJECT = "unmatched_object"
     NOT_MATERIALIZED = "not_materialized"
     MATERIALIZATION_DIFFERS = "materialization_differs"
-    BOOK_UNREAD = "book_unread"
+    SOURCE_UNAVAILABLE = "source_unavailable"
 
 
 _REPAIR = "audit --repair"
 ADVICE = {
-    Kind.TASK_NOBODY_ORDERED: "find out who used the API key; if the task answers an uncertain order: "
+    Kind.UNMATCHED_TASK: "find out who used the API key; if the task answers an uncertain order: "
     "reconcile ORDER --adopt TASK",
     Kind.TASK_UNKNOWN: "ask the vendor what became of the task",
-    Kind.ROW_REMOVED: f"{_REPAIR} writes the row again from the manifest",
+    Kind.MISSING_ORDER: f"{_REPAIR} writes the row again from the manifest",
     Kind.NEVER_CHARGED: "expect a later charge; budgets count what the ledger says",
     Kind.CHARGE_DIFFERS: "ask the vendor; the ledger keeps what the task said when it ended",
     Kind.ESTIMATE_OFF: "the price table may be out of date: compare it with the vendor's price page",
@@ -43,10 +43,10 @@ ADVICE = {
     Kind.BYTES_CHANGED: f"find out who wrote there; {_REPAIR} fetches it again while the vendor has it",
     Kind.MANIFEST_LOST: f"{_REPAIR} writes it again from the ledger",
     Kind.MANIFEST_ALTERED: f"find out who wrote there; {_REPAIR} writes it again from the ledger",
-    Kind.OBJECT_NOBODY_ORDERED: "look at it; an audit never deletes anything",
+    Kind.UNMATCHED_OBJECT: "look at it; an audit never deletes anything",
     Kind.NOT_MATERIALIZED: f"{_REPAIR} tells Dagster again",
     Kind.MATERIALIZATION_DIFFERS: f"{_REPAIR} tells Dagster again",
-    Kind.BOOK_UNREAD: "run the audit again; what could not be read was not compared",
+    Kind.SOURCE_UNAVAILABLE: "run the audit again; what could not be read was not compared",
 }
 """What to do about each kind, where a finding does not know better."""
 

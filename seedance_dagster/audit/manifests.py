@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 
-from seedance_dagster.audit.books import StorageBook
 from seedance_dagster.audit.findings import Finding, Kind, about_order
+from seedance_dagster.audit.snapshots import StorageSnapshot
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.store.manifest import Manifest
-from seedance_dagster.store.s3 import ListedObject
+from seedance_dagster.storage.manifest import Manifest
+from seedance_dagster.storage.s3 import ListedObject
 
 
 def expected_manifest(order: Order) -> bytes | None:
@@ -32,7 +32,7 @@ def is_as_listed(order: Order, listed: ListedObject) -> bool:
     return listed.etag == hashlib.md5(wanted, usedforsecurity=False).hexdigest()
 
 
-def compare(order: Order, key: str, book: StorageBook) -> Iterator[Finding]:
+def compare(order: Order, key: str, book: StorageSnapshot) -> Iterator[Finding]:
     """What is wrong with a manifest that is there.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from statistics import median
 
 from seedance_dagster.audit.findings import Finding, Kind, finding
-from seedance_dagster.generation.health import NEWEST_CHARGES, PRICE_TOLERANCE, estimated_exactly
+from seedance_dagster.health import NEWEST_CHARGES, PRICE_TOLERANCE, estimated_exactly
 from seedance_dagster.ledger.order import Order, State
 
 _FEW = 2  # may be wrong charges

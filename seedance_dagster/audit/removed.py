@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from seedance_dagster.api.wire import HistoryRow
-from seedance_dagster.audit.books import StorageBook, Telling
 from seedance_dagster.audit.findings import Finding, Kind, finding
-from seedance_dagster.ledger.repairing import RemovedRow
-from seedance_dagster.store.keys import OrderFolder
-from seedance_dagster.store.manifest import Manifest
+from seedance_dagster.audit.snapshots import RecordedEvent, StorageSnapshot
+from seedance_dagster.ledger.repairs import MissingOrder
+from seedance_dagster.storage.keys import OrderFolder
+from seedance_dagster.storage.manifest import Manifest
 
 _BY_HAND = "restore the ledger from a backup, or keep what is left as it is"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemovedOrder:
+class MissingOrderEvidence:
     """What is left of an order whose row is gone.
 
     Attributes:
@@ -27,10 +27,10 @@ class RemovedOrder:
         row: Its task in the vendor's history.
     """
 
-    journal: RemovedRow | None = None
+    journal: MissingOrder | None = None
     folder: OrderFolder | None = None
     manifest: Manifest | None = None
-    telling: Telling | None = None
+    telling: RecordedEvent | None = None
     row: HistoryRow | None = None
 
     @property
@@ -46,7 +46,7 @@ class RemovedOrder:
     def at(self) -> datetime | None:
         """When it was ordered, or the first that is known of it."""
         if self.manifest is not None:
-            return self.manifest.accepted_at
+            return self.manifest.ordered_at
         if self.journal is not None:
             return self.journal.at
         return self.telling.at if self.telling is not None else None
@@ -60,7 +60,7 @@ class RemovedOrder:
             return self.telling.prompt_set, self.telling.partition
         return None if self.folder is None else (self.folder.prompt_set, self.folder.partition)
 
-    def finding(self, book: StorageBook) -> Finding:
+    def finding(self, book: StorageSnapshot) -> Finding:
         """The one finding about it."""
         left = {
             "objects in S3": self.folder,
@@ -75,7 +75,7 @@ class RemovedOrder:
         if self.manifest is not None:
             where = book.uri(self.manifest.manifest_key)
         return finding(
-            Kind.ROW_REMOVED,
+            Kind.MISSING_ORDER,
             where=where,
             what=f"its row is gone from the ledger; left are {named}",
             advice=None if self.manifest is not None else _BY_HAND,

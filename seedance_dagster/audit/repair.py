@@ -1,4 +1,4 @@
-"""Mending what can be mended safely, each repair journalled; no money is moved and nothing is deleted."""
+"""Repairs what is safe to repair, each repair journalled; no money moves and nothing is deleted."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.audit import storage
 from seedance_dagster.audit.audit import Audit
+from seedance_dagster.audit.events import Orchestrator, differences, place_of, shown_orders
 from seedance_dagster.audit.findings import Finding, Kind
 from seedance_dagster.audit.manifests import expected_manifest
-from seedance_dagster.audit.removed import RemovedOrder
-from seedance_dagster.audit.restoring import row_of
-from seedance_dagster.audit.strangers import strangers
-from seedance_dagster.audit.telling import Orchestrator, differences, place_of, shown_orders
-from seedance_dagster.generation.download import DownloadError, DownloadLimits, check_link
-from seedance_dagster.generation.services import Services
+from seedance_dagster.audit.removed import MissingOrderEvidence
+from seedance_dagster.audit.restore import row_of
+from seedance_dagster.audit.unmatched import unmatched
+from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.stages.download import DownloadError, DownloadLimits, check_link
 from seedance_dagster.ledger.errors import LedgerError
-from seedance_dagster.ledger.order import Order, State, Told
-from seedance_dagster.store.keys import object_metadata
-from seedance_dagster.store.s3 import StoreError
+from seedance_dagster.ledger.order import Order, Reported, State
+from seedance_dagster.storage.keys import object_metadata
+from seedance_dagster.storage.s3 import StoreError
 from seedance_dagster.threads import in_thread
 
 _FETCHED = frozenset({Kind.MISSING_IN_S3, Kind.BYTES_CHANGED})
@@ -33,12 +33,12 @@ _AGAINST_THE_LEDGER = frozenset({Kind.MANIFEST_ALTERED, Kind.MATERIALIZATION_DIF
 _PAID_AGAIN = "generating it again is paid for"
 
 
-class NotMendedError(Exception):
+class NotRepairableError(Exception):
     """Nothing was changed; the message says why."""
 
 
 @dataclass(frozen=True)
-class Mending:
+class RepairResult:
     """What a repair came to.
 
     Attributes:
@@ -46,13 +46,13 @@ class Mending:
         what: What was done, or why nothing was.
     """
 
-    mended: bool
+    repaired: bool
     what: str
 
 
 async def repair(
     found: Audit, services: Services, orchestrator: Orchestrator, *, actor: str
-) -> dict[Finding, Mending]:
+) -> dict[Finding, RepairResult]:
     """Mend what an audit found, as far as that is safe.
 
     Videos that are lost or changed are fetched again by the next run, if the vendor still has them; manifests
@@ -81,36 +81,36 @@ class _Repairer:
         self._orders = {order.order_id: order for order in found.books.ledger.orders}
         self._removed = {
             removed.finding(found.books.storage): removed
-            for removed in strangers(found.books, found.scope).removed
+            for removed in unmatched(found.books, found.scope).removed
         }
         self._shown = shown_orders(found.books)
         self._fetched: set[int] = set()
         self._doubtful = _contradicted(found.findings)
 
-    async def mend(self, each: Finding) -> Mending:
+    async def mend(self, each: Finding) -> RepairResult:
         """Mend one finding."""
         try:
-            return Mending(True, await self._mend(each))
-        except (NotMendedError, LedgerError, StoreError, SeedanceError) as error:
-            return Mending(False, str(error))
+            return RepairResult(True, await self._mend(each))
+        except (NotRepairableError, LedgerError, StoreError, SeedanceError) as error:
+            return RepairResult(False, str(error))
 
     async def _mend(self, each: Finding) -> str:
-        if each.kind is Kind.ROW_REMOVED:
+        if each.kind is Kind.MISSING_ORDER:
             return await in_thread(self._restore, self._removed[each])
         order = self._subject(each)
         if each.kind not in _FETCHED | _WRITTEN | _TOLD or order is None:
-            raise NotMendedError("an audit only names it")
+            raise NotRepairableError("an audit only names it")
         if order.state is not State.STORED:
-            raise NotMendedError(f"the order is {order.state}, so there is nothing to make it agree with")
+            raise NotRepairableError(f"the order is {order.state}, so there is nothing to make it agree with")
         if order.order_id in self._fetched:
             return "the run that fetches the video does it"
         if each.kind in _FETCHED:
             return await self._fetch(order, each)
         if order.order_id in self._doubtful:
-            raise NotMendedError("two other books speak against the ledger's row: look at it first")
-        now = await in_thread(self._ledger.order, order.order_id)
+            raise NotRepairableError("two other books speak against the ledger's row: look at it first")
+        now = await in_thread(self._ledger.queries.get, order.order_id)
         if (now.state, now.sha256) != (order.state, order.sha256):
-            raise NotMendedError("the order moved on meanwhile: audit again")
+            raise NotRepairableError("the order moved on meanwhile: audit again")
         if each.kind in _WRITTEN:
             return await in_thread(self._write, order)
         return await in_thread(self._tell, order, each.kind)
@@ -121,17 +121,17 @@ class _Repairer:
         if each.kind is not Kind.MATERIALIZATION_DIFFERS:
             return order
         if order is not None and each.where != place_of(order):
-            raise NotMendedError("it stands at another video's partition: wipe it in Dagster")
+            raise NotRepairableError("it stands at another video's partition: wipe it in Dagster")
         shown = None if order is None else self._shown.get((order.prompt_set, order.partition))
         if shown is None:
-            raise NotMendedError("nothing is stored for its partition: wipe it in Dagster")
+            raise NotRepairableError("nothing is stored for its partition: wipe it in Dagster")
         return shown
 
     async def _fetch(self, order: Order, each: Finding) -> str:
         async with self._services.open_client() as client:
             url = await self._link(client, order)
         await in_thread(
-            self._ledger.fetch_again,
+            self._ledger.repairs.fetch_again,
             order,
             actor=self._actor,
             video_url=url,
@@ -141,16 +141,16 @@ class _Repairer:
         return "the next run fetches it again"
 
     async def _link(self, client: SeedanceClient, order: Order) -> str:
-        """A link that gives the video now; raises `NotMendedError` or `SeedanceError`."""
+        """A link that gives the video now; raises `NotRepairableError` or `SeedanceError`."""
         task = await client.get_task(str(order.task_id))
         if task.video_url is None:
-            raise NotMendedError(f"the vendor gives no link to it any more; {_PAID_AGAIN}")
+            raise NotRepairableError(f"the vendor gives no link to it any more; {_PAID_AGAIN}")
         limits = DownloadLimits(allow_private_hosts=self._services.policy.allow_private_hosts)
         try:
             # Looked at first: what is stored by half is worth more than an order that nothing can end.
             await check_link(task.video_url, limits=limits)
         except DownloadError as error:
-            raise NotMendedError(
+            raise NotRepairableError(
                 f"the vendor's link does not give it any more ({error}); {_PAID_AGAIN}"
             ) from None
         return task.video_url
@@ -158,7 +158,7 @@ class _Repairer:
     def _write(self, order: Order) -> str:
         body = expected_manifest(order)
         if body is None:
-            raise NotMendedError("the ledger's row is too broken to make a manifest of")
+            raise NotRepairableError("the ledger's row is too broken to make a manifest of")
         self._services.store.put_bytes(
             str(order.manifest_key),
             body,
@@ -166,30 +166,34 @@ class _Repairer:
             metadata=object_metadata(str(order.task_id), order.fingerprint),
             overwrite=True,
         )
-        self._ledger.mended(order, actor=self._actor, what="the manifest was written from the ledger")
+        self._ledger.repairs.note_repair(
+            order, actor=self._actor, what="the manifest was written from the ledger"
+        )
         return "written from the ledger"
 
     def _tell(self, order: Order, kind: Kind) -> str:
         shows = self._orchestrator.tell(order)
-        self._ledger.mended(order, actor=self._actor, what="Dagster was told of the video again")
+        self._ledger.repairs.note_repair(order, actor=self._actor, what="Dagster was told of the video again")
         if kind is Kind.MATERIALIZATION_DIFFERS and not shows:
             # The wrong event stays the newest until the better order ended; then either of them is told.
-            raise NotMendedError("a newer order of its partition is under way: audit again once that ended")
+            raise NotRepairableError(
+                "a newer order of its partition is under way: audit again once that ended"
+            )
         return "Dagster was told again"
 
-    def _restore(self, removed: RemovedOrder) -> str:
+    def _restore(self, removed: MissingOrderEvidence) -> str:
         if removed.manifest is None:
-            raise NotMendedError("there is no manifest to write its row from")
+            raise NotRepairableError("there is no manifest to write its row from")
         values = row_of(removed.manifest)
         if values is None:
-            raise NotMendedError("its manifest is not as it was written")
+            raise NotRepairableError("its manifest is not as it was written")
         self._check(removed, values)
         values |= {
             "stored_at": self._books.storage.objects[removed.manifest.manifest_key].modified_at,
             # What Dagster was told stays told; else the next run tells of it.
-            "reported": None if removed.telling is None else Told.STORED,
+            "reported": None if removed.telling is None else Reported.STORED,
         }
-        order = self._ledger.restore(
+        order = self._ledger.repairs.restore(
             values,
             order_id=None if removed.journal is None else removed.journal.order_id,
             actor=self._actor,
@@ -197,8 +201,8 @@ class _Repairer:
         )
         return f"order {order.order_id} was written from its manifest"
 
-    def _check(self, removed: RemovedOrder, values: Mapping[str, Any]) -> None:
-        """Raise `NotMendedError` where another book speaks against the manifest."""
+    def _check(self, removed: MissingOrderEvidence, values: Mapping[str, Any]) -> None:
+        """Raise `NotRepairableError` where another book speaks against the manifest."""
         order = Order(order_id=0, state=State.STORED, **values)
         against = [each.what for each in storage.compare(order, self._books.storage)]
         if removed.telling is not None:
@@ -206,7 +210,7 @@ class _Repairer:
         if removed.row is not None and removed.row.points not in (None, order.points_charged or 0):
             against.append("the vendor's charge")
         if against:
-            raise NotMendedError(f"other books speak against its manifest: {', '.join(against)}")
+            raise NotRepairableError(f"other books speak against its manifest: {', '.join(against)}")
 
 
 def _contradicted(findings: Iterable[Finding]) -> set[int]:

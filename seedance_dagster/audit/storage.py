@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from seedance_dagster.audit import manifests
-from seedance_dagster.audit.books import Seen, StorageBook
 from seedance_dagster.audit.findings import Finding, Kind, about_order
+from seedance_dagster.audit.snapshots import Seen, StorageSnapshot
 from seedance_dagster.ledger.order import Order, State
 
 _SKEW = timedelta(minutes=5)  # the store's clock and ours may be apart by this much
@@ -32,7 +32,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloserLook:
+class Verification:
     """Objects of which a listing does not say enough.
 
     Attributes:
@@ -46,7 +46,7 @@ class CloserLook:
     read: frozenset[str] = frozenset()
 
     @classmethod
-    def together(cls, looks: Iterable[CloserLook]) -> CloserLook:
+    def together(cls, looks: Iterable[Verification]) -> Verification:
         """All of them as one."""
         found = list(looks)
         return cls(
@@ -64,7 +64,7 @@ def parts_of(order: Order) -> tuple[Part, ...]:
     )
 
 
-def unclear(order: Order, book: StorageBook, *, deep: bool) -> CloserLook:
+def needs_verification(order: Order, book: StorageSnapshot, *, deep: bool) -> Verification:
     """What of an order must be looked at closer than the listing does.
 
     Args:
@@ -73,7 +73,7 @@ def unclear(order: Order, book: StorageBook, *, deep: bool) -> CloserLook:
         deep: Hash everything and read every manifest.
     """
     if order.state is not State.STORED or order.manifest_key is None:
-        return CloserLook()
+        return Verification()
     check, hashed = set(), set()
     for part in parts_of(order):
         there = book.objects.get(part.key)
@@ -86,12 +86,12 @@ def unclear(order: Order, book: StorageBook, *, deep: bool) -> CloserLook:
             check.add(part.key)
     listed = book.objects.get(order.manifest_key)
     shown = not deep and listed is not None and manifests.is_as_listed(order, listed)
-    return CloserLook(
+    return Verification(
         check=frozenset(check), hash=frozenset(hashed), read=frozenset([] if shown else [order.manifest_key])
     )
 
 
-def compare(order: Order, book: StorageBook) -> Iterator[Finding]:
+def compare(order: Order, book: StorageSnapshot) -> Iterator[Finding]:
     """What is wrong with an order's objects.
 
     Args:
@@ -112,7 +112,7 @@ def compare(order: Order, book: StorageBook) -> Iterator[Finding]:
     yield from manifests.compare(order, order.manifest_key, book)
 
 
-def _missing(order: Order, manifest_key: str, book: StorageBook) -> Iterator[Finding]:
+def _missing(order: Order, manifest_key: str, book: StorageSnapshot) -> Iterator[Finding]:
     gone = {part.name: part.key for part in parts_of(order) if _is_missing(part.key, book)}
     kind = Kind.MISSING_IN_S3 if gone else Kind.MANIFEST_LOST
     if _is_missing(manifest_key, book):
@@ -122,16 +122,16 @@ def _missing(order: Order, manifest_key: str, book: StorageBook) -> Iterator[Fin
         yield about_order(kind, order, where=book.uri(next(iter(gone.values()))), what=what)
 
 
-def _is_missing(key: str, book: StorageBook) -> bool:
+def _is_missing(key: str, book: StorageSnapshot) -> bool:
     # What was not listed was looked at by itself: it may have come since.
     return book.seen.get(key) is None if key in book.seen else key not in book.objects
 
 
-def _seen(part: Part, book: StorageBook) -> Seen:
+def _seen(part: Part, book: StorageSnapshot) -> Seen:
     return book.seen.get(part.key) or Seen()
 
 
-def _is_changed(part: Part, book: StorageBook) -> bool:
+def _is_changed(part: Part, book: StorageSnapshot) -> bool:
     if _is_missing(part.key, book):
         return False
     found = _seen(part, book).sha256
@@ -141,7 +141,7 @@ def _is_changed(part: Part, book: StorageBook) -> bool:
     return there is not None and part.size_bytes not in (None, there.size_bytes)
 
 
-def _change(part: Part, book: StorageBook) -> str:
+def _change(part: Part, book: StorageSnapshot) -> str:
     there = book.objects.get(part.key)
     if there is not None and part.size_bytes not in (None, there.size_bytes):
         return f"the {part.name} has {there.size_bytes} bytes, not {part.size_bytes}"

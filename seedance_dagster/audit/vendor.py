@@ -6,16 +6,18 @@ from datetime import datetime
 
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.api.wire import TaskStatus
-from seedance_dagster.audit.books import GRACE, VendorBook
 from seedance_dagster.audit.findings import Finding, Kind, about_order
-from seedance_dagster.generation.history import unfinished
+from seedance_dagster.audit.snapshots import GRACE, VendorSnapshot
+from seedance_dagster.engine.reconcile.history import unfinished
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
 
 _DELIVERED = frozenset({State.SUCCEEDED, State.STORED})
 _ENDED = _DELIVERED | {State.REJECTED, State.FAILED}
 
 
-def unclear(order: Order, book: VendorBook, *, listed_from: datetime | None, deep: bool = False) -> bool:
+def needs_verification(
+    order: Order, book: VendorSnapshot, *, listed_from: datetime | None, deep: bool = False
+) -> bool:
     """True when the history alone does not show that an order agrees: its task is to be read by itself.
 
     Args:
@@ -36,7 +38,7 @@ def unclear(order: Order, book: VendorBook, *, listed_from: datetime | None, dee
     return deep if row.points is None else row.points != (order.points_charged or 0)
 
 
-def compare(order: Order, book: VendorBook, *, now: datetime) -> Finding | None:
+def compare(order: Order, book: VendorSnapshot, *, now: datetime) -> Finding | None:
     """What is wrong between an order and its task; None when they agree or the order is under way.
 
     Args:
@@ -72,7 +74,7 @@ def _about(kind: Kind, order: Order, what: str, cost_points: int | None = None) 
     return about_order(kind, order, where=f"task {order.task_id}", what=what, cost_points=cost_points)
 
 
-def _charged(task_id: str, book: VendorBook) -> int | None:
+def _charged(task_id: str, book: VendorSnapshot) -> int | None:
     """What the vendor charged, in points; None where it does not say."""
     task = book.tasks.get(task_id)
     if task is not None and task.points_charged is not None:
@@ -81,7 +83,7 @@ def _charged(task_id: str, book: VendorBook) -> int | None:
     return None if row is None else row.points
 
 
-def _outstanding(order: Order, book: VendorBook, now: datetime) -> str | None:
+def _outstanding(order: Order, book: VendorSnapshot, now: datetime) -> str | None:
     """Why a paid video is not stored although it is time; None when it is, or is under way."""
     task = book.tasks.get(str(order.task_id))
     completed = task is not None and task.status is TaskStatus.COMPLETED

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from seedance_dagster.api.prices import points_to_usd
-from seedance_dagster.ledger.budgets import BudgetStanding
+from seedance_dagster.ledger.budgets import BudgetUsage
 
 
-def budgets_as_json(standings: Sequence[BudgetStanding]) -> list[dict[str, Any]]:
+def budgets_as_json(standings: Sequence[BudgetUsage]) -> list[dict[str, Any]]:
     """Budgets with what is reserved, spent and left, in USD."""
     return [
         {
@@ -18,7 +18,7 @@ def budgets_as_json(standings: Sequence[BudgetStanding]) -> list[dict[str, Any]]
             "limit_usd": points_to_usd(each.budget.points),
             "reserved_usd": points_to_usd(each.reserved),
             "spent_usd": points_to_usd(each.spent),
-            "left_usd": points_to_usd(each.left),
+            "left_usd": points_to_usd(each.remaining),
         }
         for each in standings
     ]

@@ -10,7 +10,7 @@ import yaml
 from dagster import DagsterError, DagsterInstance
 from sqlalchemy.exc import SQLAlchemyError
 
-from seedance_dagster.cli.surroundings import is_home
+from seedance_dagster.cli.environ import is_home
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from rich.tree import Tree
 
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.cli.output import usd
-from seedance_dagster.ledger.order import Told
-from seedance_dagster.store.manifest import Reference
+from seedance_dagster.ledger.order import Reported
+from seedance_dagster.storage.manifest import Reference
 from seedance_dagster.trace.models import (
     CredentialTrace,
     FileTrace,
@@ -34,9 +34,9 @@ _IN_S3 = {
 }
 _TOLD = {
     None: "not told of a task",
-    Told.SUBMITTED: "told of the task, not of a video",
-    Told.STORED: "told of the task and the video",
-    Told.OBSERVED: "told of the task and the video, and shows another one",
+    Reported.SUBMITTED: "told of the task, not of a video",
+    Reported.STORED: "told of the task and the video",
+    Reported.OBSERVED: "told of the task and the video, and shows another one",
 }
 
 
@@ -103,7 +103,7 @@ def _add_order(tree: Tree, order: OrderTrace, request: RequestTrace) -> None:
     head = f"Order {order.order_id}, attempt {order.attempt}: {order.state}{flight}{shown}"
     branch = tree.add(_line(head, here=here == "order"))
     job = f" of job {order.job_name}" if order.job_name else ""
-    branch.add(_text(f"Ordered by run {order.run_id}{job}, for {order.cause}"))
+    branch.add(_text(f"Ordered by run {order.run_id}{job}, for {order.idempotency_key}"))
     for name, tags in (("Tags of the prompt", order.tags), ("Tags of the run", order.run_tags)):
         if tags:
             branch.add(_text(f"{name}: {_pairs(tags)}"))
@@ -120,7 +120,7 @@ def _add_order(tree: Tree, order: OrderTrace, request: RequestTrace) -> None:
         _add_task(branch, order.task, here=here == "task")
     for file in order.files:
         _add_file(branch, file, order, here)
-    branch.add(_text(f"Dagster was {_TOLD[order.told_dagster]}"))
+    branch.add(_text(f"Dagster was {_TOLD[order.reported]}"))
     _add_journal(branch, order.journal)
 
 
@@ -131,7 +131,7 @@ def _marked_line(order: OrderTrace) -> str | None:
 
 
 def _times(order: OrderTrace) -> Iterator[str]:
-    yield f"Accepted {_at(order.accepted_at)}"
+    yield f"Accepted {_at(order.ordered_at)}"
     if order.submitted_at is not None:
         yield f"submitted {_at(order.submitted_at)}"
     if order.finished_at is not None:

@@ -5,16 +5,16 @@ from collections.abc import Generator, Iterator
 import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig
-from seedance_dagster.defs.ending import StepEnding
-from seedance_dagster.defs.metadata import StepEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
+from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
     VideoStoreResource,
     open_services,
 )
-from seedance_dagster.defs.sources import PromptSource
+from seedance_dagster.defs.step_cleanup import StepCleanup
+from seedance_dagster.defs.steps.metadata import StepEvent
 from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTIONS = {
@@ -59,17 +59,17 @@ def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
         seedance: SeedanceResource,
         video_store: VideoStoreResource,
         ledger: LedgerResource,
-        seedance_ending: dg.ResourceParam[StepEnding],
+        seedance_cleanup: dg.ResourceParam[StepCleanup],
     ) -> Iterator[StepEvent]:
         def events() -> Generator[StepEvent, None, None]:
-            from seedance_dagster.defs.failures import in_words
-            from seedance_dagster.defs.generation_run import GenerationRun
+            from seedance_dagster.defs.steps.failures import as_failure
+            from seedance_dagster.defs.steps.generation import GenerationRun
 
-            with in_words():
+            with as_failure():
                 prompt_set = source.load_set(name)
                 with open_services(context.instance, seedance, video_store, ledger) as services:
                     yield from GenerationRun(context, config, services, prompt_set).events()
 
-        yield from seedance_ending.ended_with_run(events())
+        yield from seedance_cleanup.close_with_run(events())
 
     return generation

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 from seedance_dagster.defs.naming import VIDEOS, asset_key
+from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
     VideoStoreResource,
     open_services,
 )
-from seedance_dagster.defs.sources import PromptSource
-from seedance_dagster.generation.health import CHECKS
+from seedance_dagster.health import CHECKS
 
-CHECKS_JOB = "check_videos"
+CHECKS_JOB = "seedance_check_videos"
 _DAILY = "30 5 * * *"
 
 
@@ -39,11 +39,11 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
         video_store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[dg.AssetCheckResult]:
-        from seedance_dagster.defs.checking import check_results
-        from seedance_dagster.defs.failures import in_words
-        from seedance_dagster.generation.fitting import budgets_for
+        from seedance_dagster.defs.steps.checks import check_results
+        from seedance_dagster.defs.steps.failures import as_failure
+        from seedance_dagster.engine.ordering.budget_check import budgets_for
 
-        with in_words(), open_services(context.instance, seedance, video_store, ledger) as services:
+        with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
             own = next((each.budgets for each in source.load().sets if each.name == name), {})
             yield from check_results(services, name, CHECKS, budgets_for(services, name, own))
 

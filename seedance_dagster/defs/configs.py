@@ -23,7 +23,7 @@ class GenerationConfig(dg.Config):
 
 
 class PendingConfig(dg.Config):
-    """What a run of `accept_pending` may spend, and on what.
+    """What a run of `seedance_order_pending` may spend, and on what.
 
     Attributes:
         max_cost_usd: The new orders of this run may not be estimated above this, in USD.

@@ -40,11 +40,11 @@ def build_index_asset(name: str) -> dg.AssetsDefinition:
         video_store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> dg.MaterializeResult[Any]:
-        from seedance_dagster.defs.failures import in_words
-        from seedance_dagster.defs.index_writing import index_metadata
-        from seedance_dagster.generation.indexing import IndexingError, refresh_index
+        from seedance_dagster.defs.steps.failures import as_failure
+        from seedance_dagster.defs.steps.index import index_metadata
+        from seedance_dagster.engine.indexing import IndexingError, refresh_index
 
-        with in_words(), open_services(context.instance, seedance, video_store, ledger) as services:
+        with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
             try:
                 written = refresh_index(services, name, owner=f"run {context.run.run_id}", force=True)
             except IndexingError as error:

@@ -1,11 +1,9 @@
-"""The job `advance_generations`: whatever is due, for all sets, in one run."""
+"""The job `seedance_advance`: whatever is due, for all sets, in one run."""
 
 from collections.abc import Generator, Iterator
 
 import dagster as dg
 
-from seedance_dagster.defs.ending import StepEnding
-from seedance_dagster.defs.metadata import StepEvent
 from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -13,6 +11,8 @@ from seedance_dagster.defs.resources import (
     VideoStoreResource,
     open_services,
 )
+from seedance_dagster.defs.step_cleanup import StepCleanup
+from seedance_dagster.defs.steps.metadata import StepEvent
 
 
 @dg.op(
@@ -25,15 +25,15 @@ def advance_op(
     seedance: SeedanceResource,
     video_store: VideoStoreResource,
     ledger: LedgerResource,
-    seedance_ending: dg.ResourceParam[StepEnding],
+    seedance_cleanup: dg.ResourceParam[StepCleanup],
 ) -> Iterator[StepEvent]:
     """Advance everything that is due; another such run makes this one end at once."""
 
     def events() -> Generator[StepEvent, None, None]:
-        from seedance_dagster.defs.advancing import advance_events, holding
-        from seedance_dagster.defs.failures import in_words
+        from seedance_dagster.defs.steps.advance import advance_events, holding
+        from seedance_dagster.defs.steps.failures import as_failure
 
-        with in_words(), open_services(context.instance, seedance, video_store, ledger) as services:
+        with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
             owner = f"run {context.run_id}"
             with holding(services.ledger, owner) as held:
                 if not held:
@@ -41,10 +41,10 @@ def advance_op(
                     return
                 yield from advance_events(context, services, owner)
 
-    yield from seedance_ending.ended_with_run(events())
+    yield from seedance_cleanup.close_with_run(events())
 
 
 @dg.job(name=ADVANCE_JOB, executor_def=dg.in_process_executor)
-def advance_generations() -> None:
+def seedance_advance() -> None:
     """Submit, follow and collect whatever is due. The sensor starts it when there is something to do."""
     advance_op()

@@ -10,7 +10,7 @@ from seedance_dagster.versions import CODE_VERSION
 
 PROMPTS, TASKS, VIDEOS, INDEX = "prompts", "tasks", "videos", "index"
 
-ADVANCE_JOB, PENDING_JOB = "advance_generations", "accept_pending"
+ADVANCE_JOB, PENDING_JOB = "seedance_advance", "seedance_order_pending"
 
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
@@ -31,6 +31,6 @@ def version_tags(data_version: str) -> dict[str, str]:
     return {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: CODE_VERSION}
 
 
-def people_tags(run_tags: Mapping[str, str]) -> dict[str, str]:
+def user_tags(run_tags: Mapping[str, str]) -> dict[str, str]:
     """The tags that people gave a run: Dagster's own, and its launchers' settings, are left out."""
     return {name: value for name, value in run_tags.items() if not name.lstrip(".").startswith("dagster")}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field, SecretStr
 
-from seedance_dagster.defs.settings import (
+from seedance_dagster.defs.policy import (
     DEFAULT_BASE_URL,
-    DEFAULT_MAX_REFUSALS_PER_DAY,
+    DEFAULT_MAX_REJECTIONS_PER_DAY,
     LEAST_USD,
     MOST_USD,
     default_ledger_url,
@@ -22,11 +22,11 @@ from seedance_dagster.defs.settings import (
 
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
-    from seedance_dagster.credential import Signer
-    from seedance_dagster.generation.policy import Policy
-    from seedance_dagster.generation.services import Services
+    from seedance_dagster.engine.policy import Policy
+    from seedance_dagster.engine.services import Services
     from seedance_dagster.ledger.ledger import Ledger
-    from seedance_dagster.store.s3 import VideoStore
+    from seedance_dagster.media.credentials import Signer
+    from seedance_dagster.storage.s3 import VideoStore
 
 _TEMPORARY_HOME = ".tmp_dagster_home_"  # what `dagster dev` calls the home that it makes and deletes
 
@@ -46,8 +46,8 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
         default=None, gt=0, description="Tasks at once; by default as many as the account allows."
     )
     off_peak_only: bool = Field(default=False, description="Submit only outside 09:00-15:00 UTC.")
-    max_refusals_per_day: int = Field(
-        default=DEFAULT_MAX_REFUSALS_PER_DAY,
+    max_rejections_per_day: int = Field(
+        default=DEFAULT_MAX_REJECTIONS_PER_DAY,
         gt=0,
         description="Prompts refused in a UTC day after which submitting stops; the vendor's penalty grows.",
     )
@@ -117,7 +117,7 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         """The store on a new S3 client; raises `StoreError` for settings that boto3 cannot use."""
         from dagster_aws.s3 import S3Resource
 
-        from seedance_dagster.store.s3 import StoreError, VideoStore, made_client
+        from seedance_dagster.storage.s3 import StoreError, VideoStore, made_client
 
         s3 = self.s3 or S3Resource()
         if not isinstance(s3, S3Resource):
@@ -172,7 +172,7 @@ def open_services(
     ledger: LedgerResource,
 ) -> Iterator[Services]:
     """The engine's surroundings from the resources; raises `LedgerError` and `StoreError`."""
-    from seedance_dagster.generation.services import Services
+    from seedance_dagster.engine.services import Services
 
     with ledger.open_ledger(instance) as opened:
         yield Services(

@@ -3,13 +3,13 @@
 import dagster as dg
 
 from seedance_dagster.defs.naming import ADVANCE_JOB
+from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
     VideoStoreResource,
     open_services,
 )
-from seedance_dagster.defs.sources import PromptSource
 
 _INTERVAL_S = 10
 
@@ -30,13 +30,13 @@ def build_sensor(source: PromptSource, status: dg.DefaultSensorStatus) -> dg.Sen
         video_store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> dg.SensorResult | dg.SkipReason:
-        from seedance_dagster.defs.failures import MENDABLE
-        from seedance_dagster.defs.tick import tick
+        from seedance_dagster.defs.steps.failures import USER_ERRORS
+        from seedance_dagster.defs.steps.tick import tick
 
         try:
             with open_services(context.instance, seedance, video_store, ledger) as services:
                 return tick(context, source, services)
-        except MENDABLE as error:
+        except USER_ERRORS as error:
             return dg.SkipReason(str(error))
 
     return seedance_sensor

@@ -11,7 +11,7 @@ from seedance_dagster.emulator.record import TaskRecord
 _WORKERS = 2
 
 
-class ClipShelf:
+class ClipCache:
     """The videos of tasks, least recently fetched ones dropped; a dropped one is drawn again, byte for byte.
 
     Args:

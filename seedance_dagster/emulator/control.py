@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from seedance_dagster.emulator.accounting import books, summary
 from seedance_dagster.emulator.api import read_json
-from seedance_dagster.emulator.books import books, summary
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.faults import FAULTS, UnknownFaultError
 from seedance_dagster.emulator.refusal import Refusal, invalid
@@ -83,7 +83,7 @@ def set_charge(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
     return {"task_id": record.task_id, "points_charged": record.charged, "settled": record.settled}
 
 
-def create_behind(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
+def create_out_of_band(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
     """Make a task as another program with the same account would; the body is that of POST /api/v1/task."""
     return {"task_id": emulator.vendor.accept(body, source="behind-the-back").task_id}
 
@@ -103,5 +103,5 @@ ROUTES = [
     Route("/emulator/faults", command(set_faults), methods=["POST"]),
     Route("/emulator/outage", command(set_outage), methods=["POST"]),
     Route("/emulator/charge", command(set_charge), methods=["POST"]),
-    Route("/emulator/tasks", command(create_behind), methods=["POST"]),
+    Route("/emulator/tasks", command(create_out_of_band), methods=["POST"]),
 ]

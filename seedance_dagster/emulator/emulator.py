@@ -10,9 +10,9 @@ from typing import Any
 
 from starlette.requests import Request
 
-from seedance_dagster.emulator.clips import ClipShelf
+from seedance_dagster.emulator.clips import ClipCache
 from seedance_dagster.emulator.connections import Connections
-from seedance_dagster.emulator.faults import FaultDesk
+from seedance_dagster.emulator.faults import FaultInjector
 from seedance_dagster.emulator.journal import Journal
 from seedance_dagster.emulator.record import Link, TaskRecord
 from seedance_dagster.emulator.settings import EmulatorSettings
@@ -32,13 +32,13 @@ class Emulator:
 
     def __init__(self, settings: EmulatorSettings, clock: Callable[[], datetime]) -> None:
         rng = random.Random(settings.seed)
-        self.faults = FaultDesk(rng)
+        self.faults = FaultInjector(rng)
         self.journal = Journal(settings.state_dir)
         self.vendor = Vendor(
             settings.model_copy(), clock=clock, journal=self.journal, faults=self.faults, rng=rng
         )
         self.traffic = Traffic(leaks=self.journal.recall("leaks", []))
-        self.clips = ClipShelf(settings.cache_bytes)
+        self.clips = ClipCache(settings.cache_bytes)
         self.connections = Connections()
 
     @property

@@ -100,7 +100,7 @@ def markers_of(prompt: str) -> dict[str, int | None]:
     return found
 
 
-class FaultDesk:
+class FaultInjector:
     """Decides which faults strike, from the markers of a prompt and the rates in force."""
 
     def __init__(self, rng: random.Random) -> None:

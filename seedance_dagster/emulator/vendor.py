@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from seedance_dagster.emulator.account import Account
-from seedance_dagster.emulator.faults import FaultDesk, Stage, markers_of
+from seedance_dagster.emulator.faults import FaultInjector, Stage, markers_of
 from seedance_dagster.emulator.journal import Journal
 from seedance_dagster.emulator.order import Order, read_order
 from seedance_dagster.emulator.prices import price
@@ -41,7 +41,7 @@ class Vendor:
         *,
         clock: Callable[[], datetime],
         journal: Journal,
-        faults: FaultDesk,
+        faults: FaultInjector,
         rng: random.Random,
     ) -> None:
         self.settings = settings

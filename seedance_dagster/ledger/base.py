@@ -1,4 +1,4 @@
-"""What all parts of the ledger share."""
+"""The ground of every part of the ledger: a database and a clock."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from seedance_dagster.ledger.database import Database
 
 
 def utc_now() -> datetime:
-    """The wall clock, aware and in UTC."""
+    """Return the wall clock's time, aware and in UTC."""
     return datetime.now(UTC)
 
 
-class LedgerBase:
-    """A database and a clock."""
+class LedgerPart:
+    """One part of the ledger; its public methods are one transaction each."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock

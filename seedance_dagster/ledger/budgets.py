@@ -13,9 +13,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from seedance_dagster.api.prices import points_to_usd
-from seedance_dagster.ledger.base import LedgerBase
+from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import BudgetExceededError
-from seedance_dagster.ledger.order import PROMISED
+from seedance_dagster.ledger.order import RESERVED_STATES
 from seedance_dagster.ledger.schema import orders
 from seedance_dagster.prompts.budgets import Window
 
@@ -41,7 +41,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class BudgetStanding:
+class BudgetUsage:
     """How much of a budget is used; all in points.
 
     Attributes:
@@ -55,14 +55,14 @@ class BudgetStanding:
     spent: int
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """What may still be ordered; 0 when a charge turned out higher than its estimate."""
         return max(0, self.budget.points - self.reserved - self.spent)
 
     def __str__(self) -> str:
         return (
             f"{self.budget}: {points_to_usd(self.reserved)} USD reserved, "
-            f"{points_to_usd(self.spent)} USD spent, {points_to_usd(self.left)} USD left"
+            f"{points_to_usd(self.spent)} USD spent, {points_to_usd(self.remaining)} USD left"
         )
 
 
@@ -90,7 +90,7 @@ class OrderMoney:
 def order_money(connection: sa.Connection) -> OrderMoney:
     """How an order's money counts."""
     greater = sa.func.max if connection.dialect.name == "sqlite" else sa.func.greatest
-    promised = orders.c.state.in_(PROMISED)
+    promised = orders.c.state.in_(RESERVED_STATES)
     held = greater(orders.c.estimated_points, sa.func.coalesce(orders.c.points_held, 0))
     # A finished task whose charge the vendor did not tell is never booked as free.
     made = orders.c.task_id.is_not(None)
@@ -102,7 +102,7 @@ def order_money(connection: sa.Connection) -> OrderMoney:
     )
 
 
-def read_standing(connection: sa.Connection, budget: Budget, *, now: datetime) -> BudgetStanding:
+def read_usage(connection: sa.Connection, budget: Budget, *, now: datetime) -> BudgetUsage:
     """How a budget stands in the caller's transaction."""
     money = order_money(connection)
     query = sa.select(*(sa.func.coalesce(sa.func.sum(each), 0) for each in (money.reserved, money.spent)))
@@ -111,15 +111,15 @@ def read_standing(connection: sa.Connection, budget: Budget, *, now: datetime) -
         query = query.where(orders.c.booked_at >= start)
     if budget.prompt_set is not None:
         query = query.where(orders.c.prompt_set == budget.prompt_set)
-    return BudgetStanding(budget, *map(int, connection.execute(query).one()))
+    return BudgetUsage(budget, *map(int, connection.execute(query).one()))
 
 
 def check_fit(
-    standings: Sequence[BudgetStanding], new_points: Sequence[int], *, run_limit: int | None = None
+    standings: Sequence[BudgetUsage], new_points: Sequence[int], *, run_limit: int | None = None
 ) -> None:
     """Raise `BudgetExceededError` when new orders do not fit into every budget and the run's own limit."""
     total = sum(new_points)
-    rooms = {str(standing): standing.left for standing in standings}
+    rooms = {str(standing): standing.remaining for standing in standings}
     if run_limit is not None:
         rooms[f"limit of this run of {points_to_usd(run_limit)} USD"] = run_limit
     crossed = [name for name, room in rooms.items() if total > room]
@@ -138,11 +138,11 @@ def how_many_fit(points: Sequence[int], limit: int) -> int:
     return len(points)
 
 
-class Budgeting(LedgerBase):
+class Budgets(LedgerPart):
     """The part of the ledger that tells how budgets stand."""
 
-    def budget_standings(self, budgets: Sequence[Budget]) -> list[BudgetStanding]:
+    def usage(self, budgets: Sequence[Budget]) -> list[BudgetUsage]:
         """How each budget stands now."""
         now = self._clock()
         with self._database.reading() as connection:
-            return [read_standing(connection, budget, now=now) for budget in budgets]
+            return [read_usage(connection, budget, now=now) for budget in budgets]

@@ -47,7 +47,7 @@ class Database:
         Raises:
             LedgerUnavailableError: The database cannot be read.
         """
-        with self._people_errors(), self._engine.begin() as connection:
+        with self._user_errors(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -58,7 +58,7 @@ class Database:
             LedgerUnavailableError: The database is locked, full, read-only or gone; nothing was changed.
         """
         with (
-            self._people_errors(),
+            self._user_errors(),
             self._engine.execution_options(seedance_writes=True).begin() as connection,
         ):
             if connection.dialect.name == "postgresql":
@@ -93,7 +93,7 @@ class Database:
                 connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
 
     @contextmanager
-    def _people_errors(self) -> Iterator[None]:
+    def _user_errors(self) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:

@@ -6,54 +6,75 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Self
 
-from seedance_dagster.ledger.acceptance import Acceptance
 from seedance_dagster.ledger.base import utc_now
-from seedance_dagster.ledger.budgets import Budgeting
+from seedance_dagster.ledger.budgets import Budgets
+from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.database import Database
-from seedance_dagster.ledger.dataset import Dataset
 from seedance_dagster.ledger.errors import LedgerError
-from seedance_dagster.ledger.flows import Flows
-from seedance_dagster.ledger.following import Following
-from seedance_dagster.ledger.leasing import Leasing
-from seedance_dagster.ledger.prompts_told import PromptsTold
-from seedance_dagster.ledger.reading import Reading
+from seedance_dagster.ledger.leases import Leases
+from seedance_dagster.ledger.observations import Observations
+from seedance_dagster.ledger.orders import Orders
+from seedance_dagster.ledger.pauses import Pauses
+from seedance_dagster.ledger.queries import Queries
+from seedance_dagster.ledger.reconciliation import Reconciliation
 from seedance_dagster.ledger.references import References
-from seedance_dagster.ledger.repairing import Repairing
-from seedance_dagster.ledger.settling import Settling
-from seedance_dagster.ledger.spending import Spending
-from seedance_dagster.ledger.submitting import Submitting
-from seedance_dagster.ledger.tracing import Tracing
+from seedance_dagster.ledger.repairs import Repairs
+from seedance_dagster.ledger.reports import Reports
+from seedance_dagster.ledger.spend import Spend
+from seedance_dagster.ledger.tasks import Tasks
+from seedance_dagster.ledger.videos import Videos
+from seedance_dagster.ledger.workload import Workload
 
 
-class Ledger(
-    Acceptance,
-    Submitting,
-    Settling,
-    Following,
-    Leasing,
-    Reading,
-    Dataset,
-    Budgeting,
-    Flows,
-    PromptsTold,
-    References,
-    Spending,
-    Tracing,
-    Repairing,
-):
+class Ledger:
     """All orders with their states, leases and money, and an append-only journal of every transition.
 
-    Each public method is one transaction, safe to call from any thread and any process at once.
+    Each public method of a part is one transaction, safe to call from any thread and any process at once.
+
+    Attributes:
+        orders: Places orders, or finds the existing ones that answer a request.
+        claims: Takes queued orders for sending.
+        tasks: Follows tasks at the vendor to their videos.
+        leases: Says which worker works on what.
+        pauses: Says when no process may submit.
+        observations: Numbers that the vendor reported.
+        reconciliation: What is known of orders whose reply was lost.
+        budgets: How much of each budget is used.
+        spend: Where the money went.
+        queries: Orders and their journals.
+        workload: What there is to do, and sums over all orders.
+        videos: The videos that partitions show.
+        reports: What was reported to Dagster.
+        references: What was seen of reference files.
+        repairs: What an audit asks and repairs.
 
     Example:
         >>> ledger = Ledger.open("sqlite:///ledger.db")
-        >>> ledger.counts()
+        >>> ledger.workload.counts()
         {}
     """
 
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self.orders = Orders(database, clock)
+        self.claims = Claims(database, clock)
+        self.tasks = Tasks(database, clock)
+        self.leases = Leases(database, clock)
+        self.pauses = Pauses(database, clock)
+        self.observations = Observations(database, clock)
+        self.reconciliation = Reconciliation(database, clock)
+        self.budgets = Budgets(database, clock)
+        self.spend = Spend(database, clock)
+        self.queries = Queries(database, clock)
+        self.workload = Workload(database, clock)
+        self.videos = Videos(database, clock)
+        self.reports = Reports(database, clock)
+        self.references = References(database, clock)
+        self.repairs = Repairs(database, clock)
+
     @classmethod
     def open(cls, url: str, *, clock: Callable[[], datetime] = utc_now) -> Self:
-        """Open a ledger, making its tables in an empty database.
+        """Open a ledger, creating its tables in an empty database.
 
         Args:
             url: A SQLAlchemy URL, SQLite or PostgreSQL.
@@ -62,7 +83,7 @@ class Ledger(
         Raises:
             LedgerUnavailableError: The database cannot be opened or written.
             LedgerVersionError: It was written by a newer version.
-            LedgerError: The URL is no ledger's.
+            LedgerError: The URL cannot be used for a ledger.
         """
         database = Database(url)
         if not database.lasting:
@@ -76,7 +97,7 @@ class Ledger(
 
     @property
     def label(self) -> str:
-        """The database's URL without its password."""
+        """Return the database's URL without its password."""
         return self._database.label
 
     def close(self) -> None:

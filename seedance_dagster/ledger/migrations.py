@@ -21,7 +21,7 @@ _STEPS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE seedance_orders ADD COLUMN package_version TEXT",
         "ALTER TABLE seedance_orders ADD COLUMN code_version TEXT",
         "ALTER TABLE seedance_leases ADD COLUMN since TIMESTAMP",
-        "UPDATE seedance_orders SET booked_at = accepted_at, delivered_sha256 = sha256",
+        "UPDATE seedance_orders SET booked_at = ordered_at, delivered_sha256 = sha256",
     ),
     3: (),  # a new table
 }

@@ -21,7 +21,7 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-class Told(StrEnum):
+class Reported(StrEnum):
     """What Dagster was told of an order."""
 
     SUBMITTED = "submitted"
@@ -36,7 +36,7 @@ AT_VENDOR = frozenset({State.CLAIMED, State.UNCERTAIN, State.SUBMITTED})
 OPEN = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED, State.SUCCEEDED})
 """States that still lead somewhere without anybody's doing."""
 
-PROMISED = OPEN - {State.SUCCEEDED}
+RESERVED_STATES = OPEN - {State.SUCCEEDED}
 """States whose money is reserved: nothing is charged yet, and it may be."""
 
 MANY_TRANSFER_FAILURES = 5
@@ -84,9 +84,9 @@ class Order:
     price_formula: str
     tags: dict[str, str]
     retries: int
-    cause: str
+    idempotency_key: str
     run_id: str
-    accepted_at: datetime
+    ordered_at: datetime
     job_name: str | None = None
     run_tags: dict[str, str] | None = None
     reference_facts: list[dict[str, Any]] | None = None
@@ -125,12 +125,12 @@ class Order:
     code_version: str | None = None
     stored_at: datetime | None = None
     absent_since: datetime | None = None
-    reported: Told | None = None
+    reported: Reported | None = None
 
     @property
     def charge_unknown(self) -> bool:
         """True for a task that ended without the vendor's telling whether it charged for it."""
-        return self.state not in PROMISED and self.task_id is not None and self.points_charged is None
+        return self.state not in RESERVED_STATES and self.task_id is not None and self.points_charged is None
 
     @property
     def task_type(self) -> str:

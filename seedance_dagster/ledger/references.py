@@ -9,14 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.base import LedgerBase
+from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.schema import references
 
 _CHUNK = 500  # rows asked for at once, well under SQLite's limit of bound parameters
 
 
 @dataclass(frozen=True)
-class SeenFile:
+class CachedProbe:
     """What a look at one URL found.
 
     Attributes:
@@ -30,13 +30,13 @@ class SeenFile:
     checked_at: datetime
 
 
-class References(LedgerBase):
+class References(LedgerPart):
     """The part of the ledger that remembers reference files, by the sha256 of their URL.
 
     The URL itself is never kept: it may be signed.
     """
 
-    def seen_files(self, url_hashes: Collection[str]) -> dict[str, SeenFile]:
+    def cached_probes(self, url_hashes: Collection[str]) -> dict[str, CachedProbe]:
         """What is known of some URLs, by the sha256 of the URL in hex."""
         wanted, found = sorted(url_hashes), {}
         with self._database.reading() as connection:
@@ -45,10 +45,10 @@ class References(LedgerBase):
                 for row in connection.execute(
                     sa.select(references).where(references.c.url_sha256.in_(chunk))
                 ):
-                    found[row.url_sha256] = SeenFile(row.facts, row.validator, row.checked_at)
+                    found[row.url_sha256] = CachedProbe(row.facts, row.validator, row.checked_at)
         return found
 
-    def note_files(self, seen: Mapping[str, SeenFile]) -> None:
+    def cache_probes(self, seen: Mapping[str, CachedProbe]) -> None:
         """Remember what was seen, by the sha256 of the URL in hex."""
         with self._database.writing() as connection:
             for url_hash, file in seen.items():

@@ -9,12 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.errors import StaleOrderError
-from seedance_dagster.ledger.order import AT_VENDOR, Order, State, Told
+from seedance_dagster.ledger.order import AT_VENDOR, Order, Reported, State
 from seedance_dagster.ledger.schema import journal, orders
 from seedance_dagster.ledger.transitions import TRANSITIONS
 
 
-def takes_a_place() -> sa.ColumnElement[bool]:
+def takes_a_slot() -> sa.ColumnElement[bool]:
     """True for orders that may keep a task active at the vendor; one that only lacks its link does not."""
     return sa.and_(orders.c.state.in_(AT_VENDOR), orders.c.vendor_ended_at.is_(None))
 
@@ -22,7 +22,7 @@ def takes_a_place() -> sa.ColumnElement[bool]:
 def to_order(row: sa.Row[Any]) -> Order:
     """One row of `orders` as an `Order`."""
     values = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
-    told = None if values["reported"] is None else Told(values["reported"])
+    told = None if values["reported"] is None else Reported(values["reported"])
     return Order(**values | {"state": State(values["state"]), "reported": told})
 
 
@@ -38,7 +38,7 @@ def insert_order(
     """Insert a queued order, to be sent from `due_at` or at once, and its first journal row."""
     row = connection.execute(
         orders.insert()
-        .values(state=State.QUEUED, accepted_at=at, booked_at=booked_at, due_at=due_at or at, **values)
+        .values(state=State.QUEUED, ordered_at=at, booked_at=booked_at, due_at=due_at or at, **values)
         .returning(orders)
     ).one()
     order = to_order(row)

@@ -53,12 +53,12 @@ orders = sa.Table(
     sa.Column("price_formula", sa.Text, nullable=False),
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("retries", sa.Integer, nullable=False),
-    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("job_name", sa.Text),
     sa.Column("run_tags", sa.JSON),
     sa.Column("reference_facts", sa.JSON),
-    sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.Column("ordered_at", UtcDateTime, nullable=False),
     # When the first attempt was accepted: the day and month whose budgets the money belongs to.
     sa.Column("booked_at", UtcDateTime),
     sa.Column("claimed_at", UtcDateTime),
@@ -120,11 +120,11 @@ journal = sa.Table(
 )
 
 # An asking that joined an order is answered by it, whatever becomes of the order.
-joins = sa.Table(
-    "seedance_joins",
+order_subscribers = sa.Table(
+    "seedance_order_subscribers",
     metadata,
     sa.Column("order_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("cause", sa.Text, primary_key=True),
+    sa.Column("idempotency_key", sa.Text, primary_key=True),
 )
 
 leases = sa.Table(
@@ -144,12 +144,12 @@ pauses = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
 )
 
-facts = sa.Table(
-    "seedance_facts",
+observations = sa.Table(
+    "seedance_observations",
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
-    sa.Column("learned_at", UtcDateTime, nullable=False),
+    sa.Column("observed_at", UtcDateTime, nullable=False),
 )
 
 reported_prompts = sa.Table(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import Mode
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem, shown
@@ -54,7 +54,7 @@ class RawSet:
     budgets: Mapping[str, int] = field(default_factory=dict)
 
 
-def assemble(raw: RawSet, *, limits: Limits, prices: PriceBook) -> tuple[PromptSet | None, list[Problem]]:
+def assemble(raw: RawSet, *, limits: Limits, prices: PriceTable) -> tuple[PromptSet | None, list[Problem]]:
     """Make a prompt set, or say everything that is wrong with it.
 
     Returns:
@@ -123,7 +123,7 @@ def _prompt(
     twice: set[str],
     problems: list[Problem],
     limits: Limits,
-    prices: PriceBook,
+    prices: PriceTable,
 ) -> Prompt | None:
     given = _given_id(row)
     place = f"{row.place} ({given})" if given else row.place

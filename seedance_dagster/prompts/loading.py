@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.prompts.assembly import RawSet, Row, assemble
 from seedance_dagster.prompts.documents import read_json, read_yaml
 from seedance_dagster.prompts.models import PromptSet
@@ -51,7 +51,7 @@ def load_prompt_sets(
     location: str | Path,
     *,
     limits: Limits | None = None,
-    prices: PriceBook | None = None,
+    prices: PriceTable | None = None,
     s3_client: S3Client | None = None,
 ) -> LoadedPromptSets:
     """Load every prompt set of a location. Bad content never raises: it is told as problems.
@@ -66,7 +66,7 @@ def load_prompt_sets(
         >>> load_prompt_sets("nowhere/").problems[0].message
         'there is no such file or folder'
     """
-    limits, prices = limits or Limits.load(), prices or PriceBook.load()
+    limits, prices = limits or Limits.load(), prices or PriceTable.load()
     sets: dict[str, PromptSet] = {}
     problems: list[Problem] = []
     try:
@@ -86,7 +86,7 @@ def load_prompt_sets(
 
 
 def _load(
-    source: str, suffix: str, content: bytes | UnreadableError, limits: Limits, prices: PriceBook
+    source: str, suffix: str, content: bytes | UnreadableError, limits: Limits, prices: PriceTable
 ) -> tuple[PromptSet | None, list[Problem]]:
     try:
         if isinstance(content, UnreadableError):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.prompts.problems import shown
 from seedance_dagster.prompts.references import KINDS, named_references
@@ -31,7 +31,7 @@ def check_request(
     *,
     ratio_given: bool,
     limits: Limits,
-    prices: PriceBook,
+    prices: PriceTable,
     report: Report,
 ) -> GenerationRequest | None:
     """Check one prompt's fields against every rule.
@@ -46,25 +46,25 @@ def check_request(
     Returns:
         The request, or None after at least one reported error.
     """
-    sound = _Sound(report)
-    mode = _mode(fields["mode"], sound)
-    text = _text(fields["prompt"], limits, sound)
-    lists = {kind: _urls(fields, kind, limits, sound) for kind in KINDS}
-    duration = _duration(fields["duration"], limits, sound)
-    ratio = _word(fields, "aspect_ratio", limits.aspect_ratios, sound)
+    valid = _Valid(report)
+    mode = _mode(fields["mode"], valid)
+    text = _text(fields["prompt"], limits, valid)
+    lists = {kind: _urls(fields, kind, limits, valid) for kind in KINDS}
+    duration = _duration(fields["duration"], limits, valid)
+    ratio = _word(fields, "aspect_ratio", limits.aspect_ratios, valid)
     if mode is Mode.FIRST_LAST_FRAMES:
         if ratio_given:
             report("aspect_ratio", "ignored in first_last_frames: the first image decides it", "warning")
         ratio = None
     if mode is not None:
-        _mode_rules(mode, lists, limits, sound)
-    _named(text, lists, sound)
-    task_type = _task_type(fields["task_type"], prices, sound)
-    resolution = _word(fields, "resolution", limits.resolutions, sound)
+        _mode_rules(mode, lists, limits, valid)
+    _named(text, lists, valid)
+    task_type = _task_type(fields["task_type"], prices, valid)
+    resolution = _word(fields, "resolution", limits.resolutions, valid)
     audio = fields.get("audio")
     if audio is not None and not isinstance(audio, bool):
-        sound.error("audio", f"{shown(audio)} is neither true nor false")
-    if sound.errors or mode is None:
+        valid.error("audio", f"{shown(audio)} is neither true nor false")
+    if valid.errors or mode is None:
         return None
     request = GenerationRequest(
         task_type=task_type,
@@ -81,12 +81,12 @@ def check_request(
     try:
         prices.estimate(request)
     except UnknownPriceError as error:
-        sound.error("resolution", str(error))
+        valid.error("resolution", str(error))
         return None
     return request
 
 
-class _Sound:
+class _Valid:
     """Counts the errors of one prompt while they are reported."""
 
     def __init__(self, report: Report) -> None:
@@ -98,29 +98,29 @@ class _Sound:
         self._report(field, message)
 
 
-def _mode(value: Any, sound: _Sound) -> Mode | None:
+def _mode(value: Any, valid: _Valid) -> Mode | None:
     # Not Mode(value): its error writes the value out, which YAML's aliases can make endless.
     found = next((mode for mode in Mode if mode == value), None)
     if found is None:
-        sound.error("mode", f"{shown(value)} is none of {', '.join(Mode)}")
+        valid.error("mode", f"{shown(value)} is none of {', '.join(Mode)}")
     return found
 
 
-def _text(value: Any, limits: Limits, sound: _Sound) -> str:
+def _text(value: Any, limits: Limits, valid: _Valid) -> str:
     if not isinstance(value, str) or not value.strip():
-        sound.error("prompt", "a prompt needs a text")
+        valid.error("prompt", "a prompt needs a text")
         return ""
     if len(value) > limits.max_prompt_characters:
-        sound.error("prompt", f"{len(value)} characters; at most {limits.max_prompt_characters}")
+        valid.error("prompt", f"{len(value)} characters; at most {limits.max_prompt_characters}")
     if UNSTORABLE.search(value):
-        sound.error("prompt", "holds characters that cannot be sent")
+        valid.error("prompt", "holds characters that cannot be sent")
     return value
 
 
-def _duration(value: Any, limits: Limits, sound: _Sound) -> int:
+def _duration(value: Any, limits: Limits, valid: _Valid) -> int:
     low, high = limits.min_duration_s, limits.max_duration_s
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        sound.error(
+        valid.error(
             "duration",
             f"{shown(value)} is no whole number of seconds from {low} to {high} (the vendor would bill 5 s)",
         )
@@ -128,32 +128,32 @@ def _duration(value: Any, limits: Limits, sound: _Sound) -> int:
     return value
 
 
-def _word(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...], sound: _Sound) -> str | None:
+def _word(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...], valid: _Valid) -> str | None:
     value = fields.get(name)
     found = next((word for word in allowed if word == value), None)
     if value is not None and found is None:
-        sound.error(name, f"{shown(value)} is none of {', '.join(allowed)}")
+        valid.error(name, f"{shown(value)} is none of {', '.join(allowed)}")
     return found
 
 
-def _task_type(value: Any, prices: PriceBook, sound: _Sound) -> str:
+def _task_type(value: Any, prices: PriceTable, valid: _Valid) -> str:
     if value not in prices.task_types:
-        sound.error("task_type", f"{shown(value)} has no known price; known: {', '.join(prices.task_types)}")
+        valid.error("task_type", f"{shown(value)} has no known price; known: {', '.join(prices.task_types)}")
         return ""
     return str(value)
 
 
-def _urls(fields: Mapping[str, Any], kind: str, limits: Limits, sound: _Sound) -> tuple[str, ...]:
+def _urls(fields: Mapping[str, Any], kind: str, limits: Limits, valid: _Valid) -> tuple[str, ...]:
     name = f"{kind}_urls"
     value = [] if fields.get(name) is None else fields[name]
     if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
-        sound.error(name, "must be a list of URLs")
+        valid.error(name, "must be a list of URLs")
         return ()
     allowed: tuple[str, ...] = getattr(limits, f"{kind}_formats")
     for number, url in enumerate(value, 1):
         wrong = _wrong_url(url, allowed)
         if wrong:
-            sound.error(name, f"number {number} {wrong}")
+            valid.error(name, f"number {number} {wrong}")
     return tuple(value)
 
 
@@ -173,32 +173,32 @@ def _wrong_url(url: str, allowed: tuple[str, ...]) -> str | None:
     return None
 
 
-def _mode_rules(mode: Mode, lists: Mapping[str, tuple[str, ...]], limits: Limits, sound: _Sound) -> None:
+def _mode_rules(mode: Mode, lists: Mapping[str, tuple[str, ...]], limits: Limits, valid: _Valid) -> None:
     count = {kind: len(urls) for kind, urls in lists.items()}
     if mode is Mode.TEXT_TO_VIDEO:
         for kind in KINDS:
             if count[kind]:
-                sound.error(f"{kind}_urls", "not allowed in text_to_video; set mode to omni_reference")
+                valid.error(f"{kind}_urls", "not allowed in text_to_video; set mode to omni_reference")
     elif mode is Mode.FIRST_LAST_FRAMES:
         if not 1 <= count["image"] <= limits.max_frames:
-            sound.error(
+            valid.error(
                 "image_urls", f"first_last_frames needs 1 to {limits.max_frames} images, not {count['image']}"
             )
         for kind in ("video", "audio"):
             if count[kind]:
-                sound.error(f"{kind}_urls", "not allowed in first_last_frames")
+                valid.error(f"{kind}_urls", "not allowed in first_last_frames")
     else:
         total = sum(count.values())
         if not 1 <= total <= limits.max_references:
-            sound.error(
+            valid.error(
                 "image_urls",
                 f"omni_reference needs 1 to {limits.max_references} references in all, not {total}",
             )
         if count["audio"] and not count["image"] + count["video"]:
-            sound.error("audio_urls", "audio alone is refused: add an image or a video")
+            valid.error("audio_urls", "audio alone is refused: add an image or a video")
 
 
-def _named(text: str, lists: Mapping[str, tuple[str, ...]], sound: _Sound) -> None:
+def _named(text: str, lists: Mapping[str, tuple[str, ...]], valid: _Valid) -> None:
     for written, kind, position in named_references(text):
         if not 1 <= position <= len(lists[kind]):
-            sound.error("prompt", f"names {written[:_WRITTEN]}, but {kind}_urls holds {len(lists[kind])}")
+            valid.error("prompt", f"names {written[:_WRITTEN]}, but {kind}_urls holds {len(lists[kind])}")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, State
-from seedance_dagster.ledger.reading import JournalEntry
-from seedance_dagster.store.manifest import references_of
+from seedance_dagster.ledger.queries import JournalEntry
+from seedance_dagster.net.redaction import redact, redact_url
+from seedance_dagster.storage.manifest import references_of
 from seedance_dagster.trace.models import (
     CredentialTrace,
     FileTrace,
@@ -22,10 +23,9 @@ from seedance_dagster.trace.models import (
     Trace,
 )
 from seedance_dagster.trace.origin import Origin
-from seedance_dagster.web.urls import scrubbed, unsigned_url
 
 if TYPE_CHECKING:
-    from seedance_dagster.credential import Credential
+    from seedance_dagster.media.credentials import Credential
 
 _KINDS = ("video", "poster", "manifest")
 
@@ -54,9 +54,9 @@ def read_rows(ledger: Ledger, origin: Origin) -> list[Rows]:
     """Everything that belongs to an origin, partition by partition."""
     found = []
     for prompt_set, partition in origin.partitions:
-        orders = ledger.of_partition(prompt_set, partition)
-        journals = ledger.journals([order.order_id for order in orders])
-        found.append(Rows(orders, ledger.prompt_reported(prompt_set, partition), journals))
+        orders = ledger.queries.of_partition(prompt_set, partition)
+        journals = ledger.queries.journals([order.order_id for order in orders])
+        found.append(Rows(orders, ledger.reports.prompt(prompt_set, partition), journals))
     return found
 
 
@@ -140,7 +140,7 @@ def _parameters(request: Mapping[str, Any]) -> dict[str, Any]:
 def _order(
     order: Order, *, journal: Sequence[JournalEntry], mark: str | None, shown: bool, files: list[FileTrace]
 ) -> OrderTrace:
-    steps = [Step(**vars(entry) | {"detail": scrubbed(entry.detail)}) for entry in journal]
+    steps = [Step(**vars(entry) | {"detail": redact(entry.detail)}) for entry in journal]
     own = {name: getattr(order, name) for name in OrderTrace.model_fields if hasattr(order, name)}
     return OrderTrace(
         **own
@@ -148,15 +148,15 @@ def _order(
             "mark": mark,
             "in_flight": order.state in OPEN,
             "shown": shown,
-            "tags": scrubbed(order.tags, unsigned_url),
-            "run_tags": scrubbed(order.run_tags or {}, unsigned_url),
+            "tags": redact(order.tags, redact_url),
+            "run_tags": redact(order.run_tags or {}, redact_url),
             "finished_at": _finished_at(order, steps),
             "references": list(references_of(order)),
-            "error_message": scrubbed(order.error_message),
+            "error_message": redact(order.error_message),
             "task": _task(order),
             "files": files,
-            "credential": scrubbed(order.credential),
-            "told_dagster": order.reported,
+            "credential": redact(order.credential),
+            "reported": order.reported,
             "journal": steps,
         }
     )
@@ -178,7 +178,7 @@ def _task(order: Order) -> TaskTrace | None:
         ended_at=order.vendor_ended_at,
         points_held=order.points_held,
         points_charged=order.points_charged,
-        logs=scrubbed(order.vendor_logs or []),
+        logs=redact(order.vendor_logs or []),
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from seedance_dagster.ledger.order import State, Told
-from seedance_dagster.store.manifest import Reference
+from seedance_dagster.ledger.order import Reported, State
+from seedance_dagster.storage.manifest import Reference
 from seedance_dagster.trace.origin import Form
 
 
@@ -67,7 +67,7 @@ class OrderTrace(_Part):
         shown: True for the video that its partition shows now.
         finished_at: When its video was stored or it ended without one.
         delivered_sha256: Of the video's bytes as the vendor delivered them.
-        told_dagster: What Dagster was told of it; None when nothing.
+        reported: What Dagster was told of it; None when nothing.
     """
 
     order_id: int
@@ -76,12 +76,12 @@ class OrderTrace(_Part):
     mark: str | None
     in_flight: bool
     shown: bool
-    cause: str
+    idempotency_key: str
     run_id: str
     job_name: str | None
     run_tags: dict[str, str]
     tags: dict[str, str]
-    accepted_at: datetime
+    ordered_at: datetime
     submitted_at: datetime | None
     finished_at: datetime | None
     estimated_points: int
@@ -98,7 +98,7 @@ class OrderTrace(_Part):
     width: int | None
     height: int | None
     code_version: str | None
-    told_dagster: Told | None
+    reported: Reported | None
     journal: list[Step]
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.store.keys import order_folder
+from seedance_dagster.storage.keys import order_folder
 
 if TYPE_CHECKING:
-    from seedance_dagster.credential import Credential
+    from seedance_dagster.media.credentials import Credential
 
 ALLOWED = (
     "an s3:// URI of a video, its poster or its manifest; a task id; <set>/<partition>; "
@@ -90,7 +90,7 @@ def find_origin(ledger: Ledger, given: str, *, bucket: str) -> Origin:
     if given.startswith("s3://") and given.isprintable():
         return _of_uri(ledger, given, bucket)
     if _SHA256.fullmatch(given):
-        found = ledger.with_hash(given.lower(), limit=MOST + 1)
+        found = ledger.queries.with_hash(given.lower(), limit=MOST + 1)
         if not found:
             raise UntracedError(f"no video in {ledger.label} has, or was delivered with, the sha256 {given}")
         return _of_hash(given, Form.HASH, given.lower(), found)
@@ -109,7 +109,7 @@ def _of_uri(ledger: Ledger, given: str, bucket: str) -> Origin:
             f"{given} names no video: its key should end in "
             "<set>/<partition>/<fingerprint>-a<attempt>/video.mp4"
         )
-    orders = ledger.of_partition(place.prompt_set, place.partition)
+    orders = ledger.queries.of_partition(place.prompt_set, place.partition)
     found = [order for order in orders if place.is_of(order.fingerprint, order.attempt)]
     if not found:
         raise UntracedError(f"{ledger.label} has no order whose files would be at {given}")
@@ -133,7 +133,7 @@ def _of_file(ledger: Ledger, given: str) -> Origin:
     given = given.encode("utf-8", "replace").decode()  # a file's name may be no text
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    known = ledger.with_hash(digest, limit=MOST + 1)
+    known = ledger.queries.with_hash(digest, limit=MOST + 1)
     if known and not any(order.credential for order in known):
         return _of_hash(given, Form.FILE, digest, known)
     credential, trouble = _read_credential(path)
@@ -156,12 +156,12 @@ def _of_file(ledger: Ledger, given: str) -> Origin:
 def _claimed(ledger: Ledger, credential: Credential | None) -> Order | None:
     """The order that a credential names; anybody can write one, so what is no task id is not looked for."""
     task_id = credential.task_id if credential else None
-    return ledger.with_task(task_id) if task_id and _TASK_ID.fullmatch(task_id) else None
+    return ledger.queries.with_task(task_id) if task_id and _TASK_ID.fullmatch(task_id) else None
 
 
 def _read_credential(path: Path) -> tuple[Credential | None, str | None]:
     """What a file's content credential says; and why nobody could read one, if so."""
-    from seedance_dagster.credential import CredentialError, read_credential  # noqa: PLC0415  rarely needed
+    from seedance_dagster.media.credentials import CredentialError, read_credential  # noqa: PLC0415  rarely needed
 
     try:
         return read_credential(path), None
@@ -184,20 +184,20 @@ def _of_hash(given: str, form: Form, digest: str, found: list[Order]) -> Origin:
 
 
 def _of_partition(ledger: Ledger, given: str, prompt_set: str, partition: str) -> Origin:
-    if ledger.ordered_among(prompt_set, [partition]):
+    if ledger.queries.ordered_among(prompt_set, [partition]):
         return Origin(given=given, form=Form.PARTITION, partitions=((prompt_set, partition),))
     takes = [f"{partition}.t{number}" for number in range(1, _MOST_TAKES + 1)]
-    ordered = ledger.ordered_among(prompt_set, takes)
+    ordered = ledger.queries.ordered_among(prompt_set, takes)
     if ordered:
         known = ", ".join(f"{prompt_set}/{take}" for take in takes if take in ordered)
         raise UntracedError(f"{given} has several takes, name one: {known}")
-    if ledger.prompt_reported(prompt_set, partition):
+    if ledger.reports.prompt(prompt_set, partition):
         raise UntracedError(f"nothing was ordered for {given} yet, says {ledger.label}")
     raise UntracedError(f"{ledger.label} knows no partition {given}, and there is no such file")
 
 
 def _of_task(ledger: Ledger, given: str) -> Origin:
-    order = ledger.with_task(given)
+    order = ledger.queries.with_task(given)
     if order is None:
         raise UntracedError(
             f"no order in {ledger.label} has a task {given}, and there is no such file; "

@@ -14,9 +14,9 @@ import boto3
 import httpx
 import pytest
 
-from seedance_dagster.cli.stack import Stack, running_stack
-from seedance_dagster.cli.surroundings import reference_definitions, unconfigured
-from seedance_dagster.ledger import Ledger
+from seedance_dagster.cli.environ import reference_definitions, unconfigured
+from seedance_dagster.cli.local.stack import Stack, running_stack
+from seedance_dagster.ledger.ledger import Ledger
 
 _RUNS = """query ($filter: RunsFilter) { runsOrError(filter: $filter) { ... on Runs { results {
     runId status jobName tags { key value } } } } }"""

@@ -11,8 +11,8 @@ from typing import Any
 
 from audit_support import Vandal, prompts
 
-from seedance_dagster.cli.ports import free_port
-from seedance_dagster.ledger import State
+from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.ledger.order import State
 
 NAME, COUNT = "spots", 200
 
@@ -34,7 +34,7 @@ def audit(it: Any, *arguments: str) -> tuple[dict[str, Any], int]:
 
 def stored(it: Any) -> dict[str, Any]:
     with it.ledger() as ledger:
-        return {order.partition: order for order in ledger.find(states={State.STORED})}
+        return {order.partition: order for order in ledger.queries.find(states={State.STORED})}
 
 
 def test_four_books_of_200_prompts(world, tmp_path):
@@ -70,11 +70,11 @@ def test_four_books_of_200_prompts(world, tmp_path):
         named = {each["kind"]: each["partition"] for each in told["findings"]}
         assert (len(told["findings"]), status) == (7, 1)
         wanted = {kind: order.partition for kind, order in planted.items()}
-        assert named == {**wanted, "task_nobody_ordered": None}
+        assert named == {**wanted, "unmatched_task": None}
 
         told, _ = audit(it, "--deep", "--repair")
-        left = {each["kind"] for each in told["findings"] if not each["repair"]["mended"]}
-        assert left == {"task_nobody_ordered", "charge_differs"}
+        left = {each["kind"] for each in told["findings"] if not each["repair"]["repaired"]}
+        assert left == {"unmatched_task", "charge_differs"}
         it.until(lambda: len(stored(it)) == COUNT - len(refused), 120)
         it.until(lambda: len(audit(it, "--deep")[0]["findings"]) == 2, 60)
         told, status = audit(it, "--deep")

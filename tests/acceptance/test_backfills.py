@@ -39,7 +39,7 @@ def test_refusals_repeats_and_edits(world, tmp_path):
         videos = it.statuses(NAME, "videos")
         assert set(videos["failedPartitions"]) == refused
         assert len(videos["materializedPartitions"]) == 97
-        runs = [run for run in it.runs() if run["jobName"] != "advance_generations"]
+        runs = [run for run in it.runs() if run["jobName"] != "seedance_advance"]
         assert len(runs) == 1
         before = it.books()
         assert (before["tasks"], before["balanced"]) == (100, True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seedance_dagster.media import probe
+from seedance_dagster.media.video import probe
 
 PROMPTS = Path(os.environ.get("SEEDANCE_VBENCH", "../shared/data/vbench_prompts.jsonl")).absolute()
 NAME = "vbench_prompts"

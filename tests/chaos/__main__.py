@@ -21,10 +21,15 @@ from chaos.places import postgres_server
 from chaos.plan import Plan, draw
 from chaos.round import Result, read_result, run_round
 from chaos.tally import line, summary
-from seedance_dagster.cli.ports import free_port
-from seedance_dagster.cli.services import s3
-from seedance_dagster.cli.surroundings import for_children, unconfigured
-from seedance_dagster.defs import advancing, build, generation_run, tick  # noqa: F401  imported once, not by every worker
+from seedance_dagster.cli.environ import for_children, unconfigured
+from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.cli.local.programs import s3
+from seedance_dagster.defs import definitions  # noqa: F401  imported once, not by every worker
+from seedance_dagster.defs.steps import (
+    advance,  # noqa: F401  imported once, not by every worker
+    generation,  # noqa: F401  imported once, not by every worker
+    tick,  # noqa: F401  imported once, not by every worker
+)
 
 # No round cuts the power, so what waits for a disk proves nothing more.
 _IN_MEMORY = "/dev/shm"

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.defs.reporting import Reporter
-from seedance_dagster.generation import collect, download
+from seedance_dagster.defs.steps.reporter import Reporter
+from seedance_dagster.engine.stages import collect, download
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.storage.s3 import VideoStore
 
 
 def _around(*writes: str) -> tuple[str, ...]:

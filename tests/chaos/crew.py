@@ -15,7 +15,7 @@ from pathlib import Path
 from chaos.boundaries import UNHARMED, Life
 
 CRASHED = 70
-told_to_stop = False
+on_termination = False
 _LIFE_S = 180  # a forgotten process ends by itself
 
 
@@ -45,8 +45,8 @@ def fork(log: Path, work: Callable[[], None]) -> int:
 
 def _interrupt(*_: object) -> None:
     # Raised in a callback it would be lost: loops look at the flag too.
-    global told_to_stop  # noqa: PLW0603  one per process, and a signal handler has nowhere else
-    told_to_stop = True
+    global on_termination  # noqa: PLW0603  one per process, and a signal handler has nowhere else
+    on_termination = True
     # Dagster and asyncio have their own ways to be interrupted.
     signal.raise_signal(signal.SIGINT)
 

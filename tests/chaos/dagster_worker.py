@@ -9,10 +9,11 @@ import dagster as dg
 
 from chaos import crew
 from chaos.worker import UNEXPECTED, Surroundings
-from seedance_dagster.defs.build import build_seedance_definitions
+from seedance_dagster.defs.definitions import build_seedance_definitions
 from seedance_dagster.defs.naming import ADVANCE_JOB, PROMPTS, TASKS, VIDEOS, partitions_def
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
-from seedance_dagster.ledger import OPEN, Ledger
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import OPEN
 from seedance_dagster.prompts.models import PromptSet
 
 _log = logging.getLogger("chaos")
@@ -46,7 +47,7 @@ def work(around: Surroundings, role: str) -> None:
         if role in around.plan.runs:
             _run_until_ended(around, definitions, instance, role)
             return
-        while not crew.told_to_stop:
+        while not crew.on_termination:
             _tick(definitions, instance)
             time.sleep(_REST_S)
 
@@ -74,7 +75,7 @@ def _run_until_ended(
     name = prompt_set.name
     keys = list(prompt_set.partitions)
     job = definitions.resolve_implicit_global_asset_job_def()
-    while not crew.told_to_stop:
+    while not crew.on_termination:
         result = job.execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey([name, asset]) for asset in (PROMPTS, TASKS, VIDEOS)],
@@ -95,7 +96,7 @@ def _run_until_ended(
 def _ended(around: Surroundings, prompt_set: PromptSet) -> bool:
     ledger = Ledger.open(around.found.ledger_url)
     try:
-        latest = ledger.latest(prompt_set.name)
+        latest = ledger.queries.latest(prompt_set.name)
     finally:
         ledger.close()
     return latest.keys() == prompt_set.partitions.keys() and not any(

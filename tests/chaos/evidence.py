@@ -11,10 +11,12 @@ import sqlalchemy as sa
 
 from chaos.plan import BROKEN_FOR_EVER
 from chaos.worker import Surroundings
-from seedance_dagster.ledger import OPEN, JournalEntry, Ledger, Order, State
 from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.schema import journal
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.storage.s3 import VideoStore
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Evidence:
         store = around.found.open_store()
         ledger = Ledger.open(around.found.ledger_url)
         try:
-            orders = ledger.find()
+            orders = ledger.queries.find()
             owners = {order.lease_owner for order in orders} - {None}
         finally:
             ledger.close()
@@ -66,7 +68,7 @@ def outstanding(around: Surroundings, books: dict[str, Any]) -> list[str]:
     """What has not come to its end yet and could, in words."""
     ledger = Ledger.open(around.found.ledger_url)
     try:
-        orders = ledger.find()
+        orders = ledger.queries.find()
     finally:
         ledger.close()
     asked = {(each.name, key) for each in around.plan.sets for key in each.partitions}
@@ -105,7 +107,7 @@ def unordered(around: Surroundings, run: str) -> bool:
     prompt_set = around.plan.set_of(run)
     ledger = Ledger.open(around.found.ledger_url)
     try:
-        return not prompt_set.partitions.keys() <= ledger.latest(prompt_set.name).keys()
+        return not prompt_set.partitions.keys() <= ledger.queries.latest(prompt_set.name).keys()
     finally:
         ledger.close()
 
@@ -114,7 +116,7 @@ def waits_for_ever(around: Surroundings, role: str, books: dict[str, Any]) -> bo
     """True for a waiting run with an order that is excused."""
     ledger = Ledger.open(around.found.ledger_url)
     try:
-        orders = ledger.find(prompt_set=around.plan.set_of(role).name, states=OPEN)
+        orders = ledger.queries.find(prompt_set=around.plan.set_of(role).name, states=OPEN)
     finally:
         ledger.close()
     return any(excused(order, books) for order in orders)

@@ -15,10 +15,11 @@ import av
 from chaos.evidence import Evidence
 from chaos.worker import UNEXPECTED
 from seedance_dagster.api.wire import GenerationRequest
-from seedance_dagster.ledger import OPEN, JournalEntry, Order, State
+from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.transitions import TRANSITIONS
-from seedance_dagster.media import probe
-from seedance_dagster.store.keys import object_keys
+from seedance_dagster.media.video import probe
+from seedance_dagster.storage.keys import object_keys
 
 if TYPE_CHECKING:
     from chaos.round import Result

@@ -11,7 +11,7 @@ import dagster as dg
 
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.defs.naming import TASKS, VIDEOS, asset_key
-from seedance_dagster.ledger import Order, State
+from seedance_dagster.ledger.order import Order, State
 
 if TYPE_CHECKING:
     from chaos.evidence import Evidence

@@ -9,35 +9,28 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from seedance_dagster.api import client
-from seedance_dagster.defs import advancing, tick
-from seedance_dagster.generation import (
-    collect,
-    demand,
-    engine,
-    history,
-    lifecycle,
-    line,
-    poll,
-    reconcile,
-    submit,
-)
-from seedance_dagster.ledger import database, reading
+from seedance_dagster.defs.steps import advance, tick
+from seedance_dagster.engine import lifecycle
+from seedance_dagster.engine.reconcile import history, reconcile
+from seedance_dagster.engine.runtime import pipeline, run_decision
+from seedance_dagster.engine.stages import collect, poll, stage, submit
+from seedance_dagster.ledger import database, queries
 
 _MAX_PAUSE = timedelta(seconds=0.3)
 _SHORT: dict[Any, dict[str, Any]] = {
     client: {"_GET_ATTEMPTS": 2},
-    demand: {"_PATIENCE": timedelta(seconds=0.3)},
-    engine: {"_UPKEEP_S": 0.3, "_CHECK_S": 0.05},
-    advancing: {"_LEASE_S": 2.0},
+    run_decision: {"_PATIENCE": timedelta(seconds=0.3)},
+    pipeline: {"_UPKEEP_S": 0.3, "_CHECK_S": 0.05},
+    advance: {"_LEASE_S": 2.0},
     lifecycle: {
         "_MIN_POLL_S": 0.1,
         "_MAX_POLL_S": 0.5,
         "_RETRY_DELAY": timedelta(seconds=0.2),
         "_MAX_TRANSFER_DELAY_S": 0.3,
     },
-    line: {"_LOOK_AGAIN_S": 0.2},
+    stage: {"_LOOK_AGAIN_S": 0.2},
     poll: {"_TROUBLE_DELAY": timedelta(seconds=0.2)},
-    reading: {"_REPORT_GRACE": timedelta(seconds=1)},
+    queries: {"_REPORT_GRACE": timedelta(seconds=1)},
     reconcile: {"_LOOK_AGAIN": timedelta(seconds=0.3)},
     tick: {"_STARTING_S": 1.0, "_POLL_BOX_S": 5.0},
     submit: {"_ANSWER_GRACE_S": 1.5},

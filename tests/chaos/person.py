@@ -11,10 +11,10 @@ import httpx
 
 from chaos import crew
 from seedance_dagster.api.wire import GenerationRequest
-from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.settle import SettleError, adopt_by_hand, release_by_hand
-from seedance_dagster.generation.worker import Worker, working
-from seedance_dagster.ledger import Order, State
+from seedance_dagster.engine.reconcile.manual import ManualResolutionError, adopt_by_hand, requeue_by_hand
+from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.worker import Worker, working
+from seedance_dagster.ledger.order import Order, State
 
 NEEDS_A_PERSON = "proves nothing"
 """In the words of an order that stays uncertain by design: neither balance nor history can tell."""
@@ -27,13 +27,13 @@ def settle_by_hand(services: Services, vendor_url: str) -> None:
 
     async def settle() -> None:
         async with working(services, f"person {time.time_ns()}") as worker:
-            for order in services.ledger.find(states={State.UNCERTAIN}):
-                settled_for = services.clock() - (order.claimed_at or order.accepted_at)
+            for order in services.ledger.queries.find(states={State.UNCERTAIN}):
+                settled_for = services.clock() - (order.claimed_at or order.ordered_at)
                 if NEEDS_A_PERSON in (order.error_message or "") and settled_for > _SURELY_OVER:
-                    with contextlib.suppress(SettleError):  # it was settled meanwhile
+                    with contextlib.suppress(ManualResolutionError):  # it was settled meanwhile
                         await _settle(worker, order, vendor_url)
 
-    while not crew.told_to_stop:
+    while not crew.on_termination:
         asyncio.run(settle())
         time.sleep(1)
 
@@ -43,8 +43,8 @@ async def _settle(worker: Worker, order: Order, vendor_url: str) -> None:
     async with httpx.AsyncClient(trust_env=False) as site:
         tasks = (await site.get(f"{vendor_url}/emulator/books")).json()["tasks"]
     same = {task["task_id"] for task in tasks if task["source"] == "api" and task["request"] == request}
-    free = sorted(same - worker.services.ledger.owned(same))
+    free = sorted(same - worker.services.ledger.reconciliation.owned_tasks(same))
     if free:
         await adopt_by_hand(worker, order, free[0])
     else:
-        await release_by_hand(worker, order)
+        await requeue_by_hand(worker, order)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.boundaries import GROUPS, Kill, Life
-from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.generation.policy import Policy
-from seedance_dagster.ledger import Budget
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.prompts.budgets import Window
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
@@ -217,7 +217,7 @@ def _sets(rng: random.Random) -> tuple[PromptSet, ...]:
 
 
 def _estimate(sets: Sequence[PromptSet]) -> int:
-    prices = PriceBook.load()
+    prices = PriceTable.load()
     return sum(
         prices.estimate(partition.request).points for each in sets for partition in each.partitions.values()
     )

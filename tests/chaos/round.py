@@ -23,7 +23,7 @@ from chaos.judge import judge
 from chaos.places import EmulatorProcess, database
 from chaos.plan import PERSON, ROLES, Plan
 from chaos.storm import Storm
-from seedance_dagster.ledger import Ledger
+from seedance_dagster.ledger.ledger import Ledger
 
 _CALM_S = 90.0
 _STOP_S = 15.0

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.exceptions import EndpointConnectionError
 
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.storage.s3 import VideoStore
 
 _REFUSALS = {503: "SlowDown", 500: "InternalError", 403: "AccessDenied"}
 

@@ -159,13 +159,13 @@ class Storm:
         taken = self._points_left()
         self._emulator.tell("settings", points=0)
 
-        def give_back() -> None:
+        def return_orders() -> None:
             if self.down:
-                self._later.append((until + 1, give_back))
+                self._later.append((until + 1, return_orders))
             else:
                 self._emulator.tell("settings", points=taken + self._points_left())
 
-        self._later.append((until, give_back))
+        self._later.append((until, return_orders))
         return True
 
     def _points_left(self) -> int:

@@ -21,18 +21,19 @@ from chaos.person import settle_by_hand
 from chaos.plan import PERSON, Plan
 from chaos.s3_faults import trouble_s3
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.defs.environment import SeedanceEnvironment
-from seedance_dagster.generation.accept import AcceptError, AcceptOptions, accept
-from seedance_dagster.generation.bridge import in_background
-from seedance_dagster.generation.engine import advance, poll_due
-from seedance_dagster.generation.events import Event
-from seedance_dagster.generation.fitting import budgets_for
-from seedance_dagster.generation.policy import Policy
-from seedance_dagster.generation.reconcile import reconcile
-from seedance_dagster.generation.services import Services
-from seedance_dagster.generation.worker import working
-from seedance_dagster.ledger import Ledger, LedgerError
+from seedance_dagster.engine.events import Event
+from seedance_dagster.engine.ordering.budget_check import budgets_for
+from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, accept
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.reconcile.reconcile import reconcile
+from seedance_dagster.engine.runtime.background import in_background
+from seedance_dagster.engine.runtime.pipeline import advance, poll_due
+from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.worker import working
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts.models import PromptPartition
+from seedance_dagster.settings import Settings
 
 CALM_TIMEOUT_S = 10.0
 CALM_LEASE_S = 15.0
@@ -60,8 +61,8 @@ class Surroundings:
     calm: bool = False
 
     @property
-    def found(self) -> SeedanceEnvironment:
-        return SeedanceEnvironment.from_environ(self.environ)
+    def found(self) -> Settings:
+        return Settings.from_environ(self.environ)
 
     @property
     def policy(self) -> Policy:
@@ -117,10 +118,10 @@ def work(around: Surroundings, role: str, life: Life) -> None:
     if role in around.plan.runs:
         prompt_set = around.plan.set_of(role)
         wanted = list(prompt_set.partitions.values())
-        options = AcceptOptions(regenerate=around.plan.regenerate)
+        options = OrderOptions(regenerate=around.plan.regenerate)
         _persist(around, lambda services: _wait_for(services, role, options, prompt_set.name, wanted))
         return
-    while not crew.told_to_stop:
+    while not crew.on_termination:
         _persist(around, lambda services: steps[name](services, role))
         time.sleep(_REST_S[name])
 
@@ -128,7 +129,7 @@ def work(around: Surroundings, role: str, life: Life) -> None:
 def _persist(around: Surroundings, step: Callable[[Services], None]) -> None:
     """Do a step as a tick or a run would: what the product says it cannot do now is tried again."""
     store = around.found.open_store()
-    while not crew.told_to_stop:
+    while not crew.on_termination:
         try:
             ledger = Ledger.open(around.found.ledger_url)
             try:
@@ -142,7 +143,7 @@ def _persist(around: Surroundings, step: Callable[[Services], None]) -> None:
                 )
             finally:
                 ledger.close()
-        except (LedgerError, AcceptError) as error:
+        except (LedgerError, OrderingError) as error:
             logging.getLogger("chaos").info("again soon: %s", error)
             time.sleep(0.2)
         else:
@@ -153,13 +154,13 @@ def _tick(services: Services, role: str) -> None:
     """A sensor's tick and, if it is worth one, a run of the job."""
     name = f"{role} {time.time_ns()}"
     asyncio.run(poll_due(services, owner=f"sensor {name}", time_box_s=5))
-    work = services.ledger.actionable()
+    work = services.ledger.workload.actionable()
     if work.to_submit or work.to_collect or work.to_poll:
         _listen(services, lambda: advance(services, owner=f"run {name}"))
 
 
 def _wait_for(
-    services: Services, role: str, options: AcceptOptions, name: str, wanted: Sequence[PromptPartition]
+    services: Services, role: str, options: OrderOptions, name: str, wanted: Sequence[PromptPartition]
 ) -> None:
     """A waiting run: accepts its partitions, fewer where the budget says so, and waits for their videos."""
     try:
@@ -168,11 +169,11 @@ def _wait_for(
             wanted,
             prompt_set=name,
             options=options,
-            cause=f"backfill of {role}",
+            idempotency_key=f"backfill of {role}",
             run_id=f"run {time.time_ns()}",
             budgets=budgets_for(services, name, {}),
         )
-    except AcceptError as error:
+    except OrderingError as error:
         if _NO_BUDGET not in str(error):
             raise
         if len(wanted) > 1:

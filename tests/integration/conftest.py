@@ -18,23 +18,24 @@ import stamina
 from file_host import FileHost, running_file_host
 from pydantic import SecretStr
 
-from seedance_dagster.api import SeedanceClient
+from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.cli.ports import free_port
-from seedance_dagster.cli.services import S3Service, s3
-from seedance_dagster.cli.surroundings import for_children
+from seedance_dagster.cli.environ import for_children
+from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.cli.local.programs import S3Service, s3
 from seedance_dagster.emulator.server import RunningEmulator, running_emulator
 from seedance_dagster.emulator.settings import EmulatorSettings
-from seedance_dagster.generation import engine, line
-from seedance_dagster.generation.accept import AcceptOptions, accept
-from seedance_dagster.generation.bridge import in_background
-from seedance_dagster.generation.engine import advance
-from seedance_dagster.generation.events import Accepted, Event
-from seedance_dagster.generation.policy import Policy
-from seedance_dagster.generation.services import Services
-from seedance_dagster.ledger import Ledger
+from seedance_dagster.engine.events import Event, Placed
+from seedance_dagster.engine.ordering.place import OrderOptions, place_orders
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.runtime import pipeline
+from seedance_dagster.engine.runtime.background import in_background
+from seedance_dagster.engine.runtime.pipeline import advance
+from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.stages import stage
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts.models import Prompt, PromptSet
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.storage.s3 import VideoStore
 
 KEY = "emulator-key"
 AT_ONCE = {
@@ -76,17 +77,19 @@ class Plant:
         assert reply.is_success, reply.text
         return reply.json()
 
-    def accept(self, *texts: str, cause: str = "c", name: str = "spots", **options: Any) -> list[Accepted]:
-        return accept(
+    def accept(
+        self, *texts: str, idempotency_key: str = "c", name: str = "spots", **options: Any
+    ) -> list[Placed]:
+        return place_orders(
             self.services,
             list(prompt_set(*texts, name=name).partitions.values()),
             prompt_set=name,
-            options=AcceptOptions(**options),
-            cause=cause,
-            run_id=f"run-{cause}",
+            options=OrderOptions(**options),
+            idempotency_key=idempotency_key,
+            run_id=f"run-{idempotency_key}",
         )
 
-    def run(self, accepted: list[Accepted] | None = None, owner: str = "w") -> list[Event]:
+    def run(self, accepted: list[Placed] | None = None, owner: str = "w") -> list[Event]:
         only = None if accepted is None else [each.order.order_id for each in accepted]
         with in_background(lambda: advance(self.services, owner=owner, only=only)) as events:
             return list(events)
@@ -145,9 +148,9 @@ def host() -> Iterator[FileHost]:
 @pytest.fixture
 def plant(store: VideoStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """An emulator and an engine on it, for as long as the block runs; nothing waits longer than it must."""
-    monkeypatch.setattr(line, "_LOOK_AGAIN_S", 0.02)
-    monkeypatch.setattr(engine, "_CHECK_S", 0.02)
-    monkeypatch.setattr(engine, "_UPKEEP_S", 0.1)
+    monkeypatch.setattr(stage, "_LOOK_AGAIN_S", 0.02)
+    monkeypatch.setattr(pipeline, "_CHECK_S", 0.02)
+    monkeypatch.setattr(pipeline, "_UPKEEP_S", 0.1)
 
     @contextmanager
     def start(policy: dict[str, Any] | None = None, **settings: Any) -> Iterator[Plant]:

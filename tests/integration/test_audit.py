@@ -8,8 +8,9 @@ import pytest
 from audit_support import audit, kinds, prompts, run, stored, vandal_at
 from defs_support import QUIET, code_location
 
-from seedance_dagster.generation import collect, engine
-from seedance_dagster.ledger import State
+from seedance_dagster.engine.runtime import pipeline
+from seedance_dagster.engine.stages import collect
+from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -23,7 +24,7 @@ def location(s3_server, tmp_path_factory):
         pytest.MonkeyPatch.context() as patch,
         code_location(tmp_path_factory.mktemp("audit"), s3_server, {}) as it,
     ):
-        patch.setattr(engine, "_UPKEEP_S", 0.1)
+        patch.setattr(pipeline, "_UPKEEP_S", 0.1)
         patch.setattr(collect, "transfer_delay", lambda failures: 0.05)
         it.write(prompts(it.emulator.files_url, COUNT))
         it.reload()
@@ -74,16 +75,16 @@ def test_everything_planted_is_named_and_nothing_else(planted, named):
     assert done.exit_code == 1
     by_kind = {each["kind"]: each for each in told["findings"]}
     assert len(told["findings"]) == 7
-    assert by_kind.keys() == {*planted, "task_nobody_ordered"}
+    assert by_kind.keys() == {*planted, "unmatched_task"}
     for kind, order in planted.items():
         about = by_kind[kind]
         assert (about["partition"], about["task_id"]) == (order.partition, order.task_id), kind
         assert about["order_id"] == order.order_id, kind
         assert about["cost_points"] == order.points_charged, kind
-    assert by_kind["task_nobody_ordered"]["cost_usd"] == "0.32"
+    assert by_kind["unmatched_task"]["cost_usd"] == "0.32"
     assert all(each["advice"] for each in told["findings"])
     left = "objects in S3, its manifest, a materialization, a task at the vendor, its journal"
-    assert by_kind["row_removed"]["what"].endswith(left)
+    assert by_kind["missing_order"]["what"].endswith(left)
     assert by_kind["manifest_altered"]["what"] == "it differs from the ledger in points_charged"
 
 
@@ -98,8 +99,8 @@ def test_what_can_be_mended_is_mended_and_the_rest_is_left(location, repaired, s
     """After a repair and one run only the stranger's task and the vendor's charge are left."""
     told, done = repaired
     assert done.exit_code == 1
-    left = {each["kind"] for each in told["findings"] if not each["repair"]["mended"]}
-    assert left == {"task_nobody_ordered", "charge_differs"}
+    left = {each["kind"] for each in told["findings"] if not each["repair"]["repaired"]}
+    assert left == {"unmatched_task", "charge_differs"}
     again, _ = audit(location, s3_server, monkeypatch, "--deep")
     assert {kind for kind, _ in kinds(again)} == left
     assert len(again["findings"]) == 2
@@ -107,14 +108,16 @@ def test_what_can_be_mended_is_mended_and_the_rest_is_left(location, repaired, s
 
 def test_every_repair_is_journalled(location, planted, repaired):
     """The journal of each mended order says what an audit did, and the restored row is the one it was."""
-    mended = ("missing_in_s3", "bytes_changed", "manifest_altered", "row_removed", "not_materialized")
+    repaired = ("missing_in_s3", "bytes_changed", "manifest_altered", "missing_order", "not_materialized")
     with location.ledger() as ledger:
-        for kind in mended:
+        for kind in repaired:
             order = planted[kind]
-            entries = [each for each in ledger.journal(order.order_id) if each.actor.startswith("audit ")]
+            entries = [
+                each for each in ledger.queries.journal(order.order_id) if each.actor.startswith("audit ")
+            ]
             assert len(entries) == 1, kind
-        [now] = ledger.find(task_id=planted["row_removed"].task_id)
-    before = planted["row_removed"]
+        [now] = ledger.queries.find(task_id=planted["missing_order"].task_id)
+    before = planted["missing_order"]
     forgotten = {
         *("retries", "booked_at", "claimed_at", "polls", "stored_at", "due_at", "video_url"),
         *("transfer_failures", "absent_since", "error_message", "request"),
@@ -132,10 +135,10 @@ def test_repairs_cost_nothing(location, repaired):
 def test_orders_before_a_day_are_not_audited(location, planted, named, s3_server, monkeypatch):
     """`--since` leaves out what was ordered before; a set that does not exist is no clean audit."""
     with location.ledger() as ledger:
-        after = max(order.accepted_at for order in ledger.find()) + timedelta(seconds=1)
+        after = max(order.ordered_at for order in ledger.queries.find()) + timedelta(seconds=1)
     told, _ = audit(location, s3_server, monkeypatch, "--since", f"{after:%Y-%m-%dT%H:%M:%S}")
     assert told["books"]["orders"] == 0
-    assert {kind for kind, _ in kinds(told)} <= {"task_nobody_ordered"}
+    assert {kind for kind, _ in kinds(told)} <= {"unmatched_task"}
     done = run(location, s3_server, monkeypatch, "sptos")
     assert done.exit_code == 1
     assert "there is nothing of a prompt set sptos; the ledger knows spots" in done.output

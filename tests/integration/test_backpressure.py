@@ -15,14 +15,15 @@ from conftest import prompt_set
 from plant_support import one_clock, waiting_run
 from pydantic import SecretStr
 
-from seedance_dagster.api import SeedanceClient
+from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.prices import points_to_usd
-from seedance_dagster.generation import upkeep
-from seedance_dagster.generation.accept import AcceptOptions, accept
-from seedance_dagster.generation.engine import advance
-from seedance_dagster.generation.events import Ended, Stored
-from seedance_dagster.generation.gate import PLAN_LIMIT
-from seedance_dagster.ledger import Budget, State
+from seedance_dagster.engine.events import Ended, Stored
+from seedance_dagster.engine.ordering.place import OrderOptions, accept
+from seedance_dagster.engine.runtime import maintenance
+from seedance_dagster.engine.runtime.pipeline import advance
+from seedance_dagster.engine.throttle import PLAN_LIMIT
+from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger.order import State
 from seedance_dagster.prompts.budgets import Window
 
 pytestmark = pytest.mark.integration
@@ -32,7 +33,7 @@ A_VIDEO = 3_200_000  # points of four seconds
 @pytest.fixture
 def at(plant, monkeypatch):
     """A plant whose vendor has our clock, so that minutes pass on both sides."""
-    monkeypatch.setattr(upkeep, "_ASK_ACCOUNT_S", 0.05)
+    monkeypatch.setattr(maintenance, "_ASK_ACCOUNT_S", 0.05)
 
     @contextmanager
     def start(policy=None, **settings):
@@ -65,7 +66,7 @@ def two_workers(it, accepted) -> None:
 
 
 def states(it, name: str = "spots") -> list[State]:
-    return [order.state for order in it.services.ledger.find(prompt_set=name)]
+    return [order.state for order in it.services.ledger.queries.find(prompt_set=name)]
 
 
 def most_at_once(it) -> int:
@@ -131,8 +132,8 @@ def test_where_the_account_tells_no_balance_a_refusal_pauses(at):
         events = waiting_run(it, accepted, on_delay=buy)
         assert "the vendor refused: insufficient credits (HTTP 402, code 402)" in told[0]
         assert isinstance(events[-1], Stored)
-        [order] = it.services.ledger.find()
-        steps = [entry.to_state for entry in it.services.ledger.journal(order.order_id)]
+        [order] = it.services.ledger.queries.find()
+        steps = [entry.to_state for entry in it.services.ledger.queries.journal(order.order_id)]
         assert steps[:3] == ["queued", "claimed", "queued"]
         assert it.books()["summary"]["tasks"] == 1
 
@@ -144,7 +145,7 @@ def test_money_for_one_is_spent_on_one(at, points):
         it.accept("a cat", "a dog")
         it.run()
         assert sorted(states(it)) == [State.QUEUED, State.STORED]
-        assert "out of credits" in it.services.gate().problems[0]
+        assert "out of credits" in it.services.throttle().problems[0]
         assert it.books()["summary"]["tasks"] == 1
 
 
@@ -155,7 +156,7 @@ def test_the_plan_s_limit_is_learned_and_kept_by_all(at, shape):
         two_workers(it, it.accept(*(f"cat {number}" for number in range(7))))
         assert set(states(it)) == {State.STORED}
         assert most_at_once(it) == 3
-        assert it.services.ledger.learned(PLAN_LIMIT)[PLAN_LIMIT].value == 3
+        assert it.services.ledger.observations.recall(PLAN_LIMIT)[PLAN_LIMIT].value == 3
         refused = it.books()["summary"]["refusals"].get("plan-limit", 0)
         assert refused == 0 if shape == "wallet" else 1 <= refused <= 8
 
@@ -179,18 +180,18 @@ def test_prompt_sets_share_the_places(at):
 
 
 def test_the_brake_stops_at_the_configured_number_until_the_next_day(at):
-    """Refusals are booked with their penalties; nothing is sent after, the next UTC day opens again."""
-    with at({"max_refusals_per_day": 3, "max_in_flight": 1}) as it:
+    """Rejections are booked with their penalties; nothing is sent after, the next UTC day opens again."""
+    with at({"max_rejections_per_day": 3, "max_in_flight": 1}) as it:
         at_hour(it, 1)
         it.accept(*(f"cat {number} [fault:moderation]" for number in range(8)))
         events = it.run()
         assert sorted(states(it)) == [State.QUEUED] * 5 + [State.REJECTED] * 3
         assert sum(isinstance(event, Ended) for event in events) == 3
-        [problem] = it.services.gate().problems
+        [problem] = it.services.throttle().problems
         assert problem.startswith("3 prompts were refused today, the limit is 3: nothing is sent until 00:00")
         summary = it.books()["summary"]
         assert (summary["posts"], summary["points_penalty"]) == (3, 3 * A_VIDEO // 100)
-        charged = [order.points_charged for order in it.services.ledger.find(states={State.REJECTED})]
+        charged = [order.points_charged for order in it.services.ledger.queries.find(states={State.REJECTED})]
         assert charged == [A_VIDEO // 100] * 3
         it.services.clock.forward(days=1)
         it.run()
@@ -206,20 +207,20 @@ def test_a_retry_after_vendor_trouble_crosses_no_budget(at):
             it.services,
             list(wanted.partitions.values()),
             prompt_set="spots",
-            options=AcceptOptions(),
-            cause="c",
+            options=OrderOptions(),
+            idempotency_key="c",
             run_id="r",
             budgets=[day],
         )
         it.run(accepted)
         ledger = it.services.ledger
-        assert {(order.partition, order.attempt): order.state for order in ledger.find()} == {
+        assert {(order.partition, order.attempt): order.state for order in ledger.queries.find()} == {
             ("p0", 1): State.FAILED,
             ("p1", 1): State.FAILED,
             ("p0", 2): State.STORED,
             ("p1", 2): State.FAILED,
         }
-        [standing] = ledger.budget_standings([day])
+        [standing] = ledger.budgets.usage([day])
         assert (standing.reserved, standing.spent) == (0, A_VIDEO)
         assert it.books()["summary"]["points_charged"] == A_VIDEO
 
@@ -238,7 +239,7 @@ def test_a_key_that_is_refused_pauses_and_says_so(at):
         )
         it.services = bad
         it.run()
-        [problem] = it.services.gate().problems
+        [problem] = it.services.throttle().problems
         assert problem.startswith("credentials: the vendor refused: invalid API key (HTTP 401, code 401)")
         assert "check GOAPI_API_KEY" in problem
         assert "wrong-key" not in problem
@@ -268,12 +269,12 @@ def test_429_closes_the_gate_for_as_long_as_the_vendor_says(refusing, clock, tol
     it = refusing(429, "too many requests", {} if told is None else {"Retry-After": told})
     it.accept("a cat", "a dog", "a fish")
     it.submit()
-    assert {order.state for order in it.ledger.find()} == {State.QUEUED}
+    assert {order.state for order in it.ledger.queries.find()} == {State.QUEUED}
     clock.forward(seconds=seconds - 1)
-    assert it.services.gate().places == 0
+    assert it.services.throttle().slots == 0
     assert it.submit() == []
     clock.forward(seconds=1)
-    assert it.services.gate().places is None
+    assert it.services.throttle().slots is None
     assert len(it.submit()) == 3
 
 
@@ -284,7 +285,7 @@ def test_the_words_of_a_refusal_stay_on_the_order_and_in_the_journal(refusing):
     [order] = it.submit()
     words = "the vendor refused: active task count 4 has reached the plan limit (HTTP 429, code 429)"
     assert order.error_message == words
-    assert it.ledger.journal(order.order_id)[-1].detail == {"reason": words}
-    assert it.services.gate().reasons == (f"submitting pauses: plan limit: {words}",)
-    assert it.ledger.learned(PLAN_LIMIT)[PLAN_LIMIT].value == 4
+    assert it.ledger.queries.journal(order.order_id)[-1].detail == {"reason": words}
+    assert it.services.throttle().reasons == (f"submitting pauses: plan limit: {words}",)
+    assert it.ledger.observations.recall(PLAN_LIMIT)[PLAN_LIMIT].value == 4
     assert points_to_usd(order.estimated_points) > 0

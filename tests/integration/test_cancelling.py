@@ -14,7 +14,8 @@ import dagster as dg
 import pytest
 from defs_support import QUIET, Location, code_location
 
-from seedance_dagster.ledger import State, reading
+from seedance_dagster.ledger import queries
+from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -79,20 +80,20 @@ def terminated_while_dagster_writes(location: Location, monkeypatch) -> Iterator
 
 def assert_nothing_is_held(location: Location) -> None:
     with location.ledger() as ledger:
-        orders = ledger.find()
+        orders = ledger.queries.find()
         assert {order.lease_owner for order in orders} == {None}
         assert State.CLAIMED not in {order.state for order in orders}
-        assert ledger.holder("advance") is None
+        assert ledger.leases.owner_of("advance") is None
 
 
 def assert_the_rest_is_brought(location: Location, *keys: str) -> None:
     """Runs of the sensor's job bring every video, each paid for once."""
     with location.ledger() as ledger, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_REPORT_GRACE", timedelta(0))  # what nobody told is told at once
+        patch.setattr(queries, "_REPORT_GRACE", timedelta(0))  # what nobody told is told at once
         for _ in range(20):
             location.advance()
-            orders = ledger.find()
-            if {order.state for order in orders} == {State.STORED} and not ledger.unreported(9):
+            orders = ledger.queries.find()
+            if {order.state for order in orders} == {State.STORED} and not ledger.reports.unreported(9):
                 break
         assert {order.state for order in orders} == {State.STORED}
     assert location.books()["most_accepts_of_one_prompt"] == 1

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 import pytest
 from conftest import Plant
 
-from seedance_dagster.generation.engine import poll_due
-from seedance_dagster.ledger import Ledger, State
+from seedance_dagster.engine.runtime.pipeline import poll_due
 from seedance_dagster.ledger.base import utc_now
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 
 pytestmark = pytest.mark.integration
 
@@ -50,7 +51,7 @@ def test_a_strangers_task_of_another_type_explains_its_own_price(plant):
         it.tell("faults")
         for _ in range(3):
             tick(it)
-        [order] = it.services.ledger.find()
+        [order] = it.services.ledger.queries.find()
         assert order.state is not State.UNCERTAIN, order.error_message
 
 
@@ -73,5 +74,5 @@ def test_a_stranger_at_the_moment_of_the_balance_holds_no_order_back(plant):
         it.tell("faults")
         for _ in range(3):
             tick(it)
-        [order] = it.services.ledger.find()
+        [order] = it.services.ledger.queries.find()
         assert order.state is not State.UNCERTAIN, order.error_message

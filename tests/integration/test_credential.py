@@ -18,15 +18,15 @@ from dagster_aws.s3 import S3Resource
 from defs_support import QUIET, code_location
 
 from seedance_dagster.cli.root import root
-from seedance_dagster.credential import State as Standing
-from seedance_dagster.credential import read_credential
-from seedance_dagster.credential.chain import Chain, make_test_chain
 from seedance_dagster.defs.resources import VideoStoreResource
-from seedance_dagster.generation.accept import AcceptError
-from seedance_dagster.generation.events import Delayed, Stored
+from seedance_dagster.engine.events import Delayed, Stored
+from seedance_dagster.engine.ordering.place import OrderingError
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.media import probe
-from seedance_dagster.store.manifest import Manifest
+from seedance_dagster.media.credentials import State as Standing
+from seedance_dagster.media.credentials import read_credential
+from seedance_dagster.media.credentials.chain import Chain, make_test_chain
+from seedance_dagster.media.video import probe
+from seedance_dagster.storage.manifest import Manifest
 
 pytestmark = pytest.mark.integration
 
@@ -65,7 +65,7 @@ def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chai
     """It plays, is trusted, names its task; both hashes are recorded and lead `trace` to its prompt."""
     with signing(include_prompt=True) as it:
         [event] = [each for each in it.run(it.accept("a cat in the rain")) if isinstance(each, Stored)]
-        order = it.services.ledger.order(event.order.order_id)
+        order = it.services.ledger.queries.get(event.order.order_id)
         path = tmp_path / "Holiday (final) 2.mp4"
         path.write_bytes(consistent(it, order))
     assert probe(path).duration_s == order.duration_s
@@ -105,12 +105,14 @@ def test_nothing_is_accepted_that_could_not_be_signed(signing, tmp_path):
     """A certificate that ran out, or a key that is gone: no order is made, and it is said what to do."""
     past = make_test_chain(tmp_path / "past", now=NOW.replace(year=NOW.year - 1))
     with signing(past) as it:
-        with pytest.raises(AcceptError, match=r"nothing was accepted: the signing certificate .* renew it"):
+        with pytest.raises(OrderingError, match=r"nothing was accepted: the signing certificate .* renew it"):
             it.accept("a cat")
         past.key.unlink()
-        with pytest.raises(AcceptError, match=r"SEEDANCE_C2PA_KEY\) is no text in PEM and no readable file"):
+        with pytest.raises(
+            OrderingError, match=r"SEEDANCE_C2PA_KEY\) is no text in PEM and no readable file"
+        ):
             it.accept("a cat")
-        assert it.services.ledger.find() == []
+        assert it.services.ledger.queries.find() == []
         assert it.books()["summary"]["tasks"] == 0
 
 
@@ -121,7 +123,7 @@ def test_a_video_that_cannot_be_signed_is_stored_as_it_came(signing, tmp_path):
         accepted = it.accept("a cat")
         chain.key.unlink()
         events = it.run(accepted)
-        order = it.services.ledger.latest("spots")["p0"]
+        order = it.services.ledger.queries.latest("spots")["p0"]
         assert order.sha256 == order.delivered_sha256
         video = consistent(it, order)
         assert "SEEDANCE_C2PA_KEY" in order.credential["error"]
@@ -154,7 +156,7 @@ def test_a_worker_killed_on_the_way_leaves_nothing_half(signing, monkeypatch, st
         left = store.digest(first)
         it.services.clock.forward(days=1)  # the dead worker's lease runs out
         it.run(accepted, owner="next")
-        order = ledger.latest("spots")["p0"]
+        order = ledger.queries.latest("spots")["p0"]
         assert order.sha256 != left
         consistent(it, order)
         assert it.books()["summary"]["tasks"] == 1
@@ -173,7 +175,7 @@ def test_another_copy_over_the_signed_video_is_seen_and_mended(signing, monkeypa
     """A worker given up for dead uploads just before the ledger is told: the video is fetched again."""
     with signing() as it:
         ledger, store = it.services.ledger, it.services.store
-        stored, copies = ledger.stored, [b"the copy of another worker"]
+        stored, copies = ledger.tasks.stored, [b"the copy of another worker"]
 
         def told(order: Order, **kwargs: Any) -> Order:
             if copies:
@@ -190,7 +192,7 @@ def test_another_copy_over_the_signed_video_is_seen_and_mended(signing, monkeypa
         assert sum(isinstance(event, Stored) for event in events) == 1, (
             "nobody was told of what was not there"
         )
-        consistent(it, ledger.latest("spots")["p0"])
+        consistent(it, ledger.queries.latest("spots")["p0"])
         assert it.books()["summary"]["tasks"] == 1
 
 
@@ -206,13 +208,13 @@ def test_a_worker_that_was_given_up_for_dead_mends_what_it_did(signing, monkeypa
                 others.append(accepted[0].order)
                 it.services.clock.forward(days=1)  # its lease runs out
                 it.run(accepted, owner="next")
-                others.append(ledger.latest("spots")["p0"])
+                others.append(ledger.queries.latest("spots")["p0"])
             put_file(*args, **kwargs)
 
         monkeypatch.setattr(store, "put_file", late)
         it.run(accepted, owner="late")
         it.run(accepted, owner="last")
-        order = ledger.latest("spots")["p0"]
+        order = ledger.queries.latest("spots")["p0"]
         assert others[1].state is State.STORED
         assert order.sha256 != others[1].sha256
         consistent(it, order)

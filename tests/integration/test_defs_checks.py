@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from defs_support import QUIET, code_location
 
-from seedance_dagster.generation.health import CHECKS
+from seedance_dagster.health import CHECKS
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -24,7 +24,7 @@ def location(s3_server, tmp_path_factory):
 
 def executed(location) -> dict[str, dg.AssetCheckEvaluation]:
     """What the job of all checks finds."""
-    job = location.defs.resolve_job_def("check_videos")
+    job = location.defs.resolve_job_def("seedance_check_videos")
     done = job.execute_in_process(instance=location.instance, raise_on_error=False)
     return {each.check_name: each for each in done.get_asset_check_evaluations()}
 
@@ -51,7 +51,7 @@ def test_the_job_runs_every_check_and_names_offenders_in_a_table(location):
     found = executed(location)
     assert [name for name, check in found.items() if not check.passed] == ["objects_intact"]
     intact = found["objects_intact"]
-    [row] = intact.metadata["offenders"].records
+    [row] = intact.metadata["violations"].records
     assert row.data == {"partition": "two", "what": "its poster is not in S3"}
     assert intact.severity is dg.AssetCheckSeverity.ERROR
     store.put_bytes(order.poster_key, poster, content_type="image/jpeg", metadata={})
@@ -74,6 +74,6 @@ def test_the_job_runs_no_checks_of_others(location):
         return dg.AssetCheckResult(passed=False)
 
     merged = dg.Definitions.merge(location.defs, dg.Definitions(asset_checks=[their_own]))
-    job = merged.resolve_job_def("check_videos")
+    job = merged.resolve_job_def("seedance_check_videos")
     done = job.execute_in_process(instance=location.instance)
     assert {each.check_name for each in done.get_asset_check_evaluations()} == set(CHECKS)

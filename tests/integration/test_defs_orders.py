@@ -8,11 +8,12 @@ import dagster as dg
 import pytest
 from defs_support import QUIET, code_location
 
-from seedance_dagster.defs import advancing
-from seedance_dagster.defs.reporting import Reporter
 from seedance_dagster.defs.resources import open_services
-from seedance_dagster.generation.engine import advance
-from seedance_dagster.ledger import State, reading
+from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
+from seedance_dagster.defs.steps.reporter import Reporter
+from seedance_dagster.engine.runtime.pipeline import advance
+from seedance_dagster.ledger import queries
+from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -77,7 +78,7 @@ def test_the_tick_asks_for_a_run_that_submits(changed):
 
 
 def test_what_is_in_flight_is_joined(location, changed):
-    """Asking again for the same makes no second order; the edited prompt gets one of its own."""
+    """OrderRequest again for the same makes no second order; the edited prompt gets one of its own."""
     assert "1 accepted, 1 joined" in changed[1].log
     assert len(location.orders("first")) == 1
     assert len(location.orders("edited")) == 2
@@ -165,7 +166,7 @@ def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypat
     [order] = location.orders("late")
     assert (order.state, order.reported) == (State.STORED, None)
     assert "nothing is ordered" in location.skipped()  # whoever stored it may still be about to tell
-    monkeypatch.setattr(reading, "_REPORT_GRACE", reading._REPORT_GRACE * 0)
+    monkeypatch.setattr(queries, "_REPORT_GRACE", queries._REPORT_GRACE * 0)
     assert isinstance(location.tick(), dg.SensorResult)
     done = location.advance()
     for asset in ("tasks", "videos"):
@@ -205,12 +206,12 @@ def test_a_second_run_of_the_job_ends_at_once(location, changed):
     location.tick()
     location.run("more", assets=("tasks",))
     with location.ledger() as ledger:
-        assert ledger.hold(advancing.ADVANCE_LEASE, "another run", seconds=60)
+        assert ledger.leases.acquire(ADVANCE_LEASE, "another run", seconds=60)
         done = location.advance()
         assert done.ok
         assert "another run advances the generations already" in done.log
         assert "a run advances the generations already" in location.skipped()
-        ledger.drop(advancing.ADVANCE_LEASE, "another run")
+        ledger.leases.release(ADVANCE_LEASE, "another run")
     assert location.orders("more")[0].state is State.QUEUED
     assert location.advance().told("videos") == [("more", "materialization")]
 

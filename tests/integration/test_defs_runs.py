@@ -10,7 +10,7 @@ import pytest
 from defs_support import KEY, KEY_VARIABLE, QUIET, code_location
 
 from seedance_dagster.api.prices import points_to_usd
-from seedance_dagster.ledger import State
+from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -136,7 +136,7 @@ def test_ledger_manifest_and_materialization_agree(location, first, key):
     for name in (
         *("task_id", "fingerprint", "attempt", "points_charged", "points_held", "estimated_points", "sha256"),
         *("size_bytes", "duration_s", "width", "height", "codec", "video_key", "poster_key", "partition"),
-        *("prompt_set", "tags", "run_id", "cause", "price_table", "price_formula"),
+        *("prompt_set", "tags", "run_id", "idempotency_key", "price_table", "price_formula"),
     ):
         assert manifest[name] == getattr(order, name), name
     assert location.store.head(order.video_key).size_bytes == order.size_bytes
@@ -260,7 +260,7 @@ def test_generating_again_and_sending_the_refused_again_are_paid(location, secon
     assert done.ok
     assert location.books()["tasks"] == tasks + 1
     new = location.orders("cat")[-1]
-    assert (new.attempt, new.cause) == (2, "backfill-1")
+    assert (new.attempt, new.idempotency_key) == (2, "backfill-1")
     assert new.video_key != old.video_key
     assert location.store.head(old.video_key) is not None
     video = location.newest("videos", "cat")

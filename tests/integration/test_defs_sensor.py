@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from defs_support import KEY, QUIET, code_location, video_store
 
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource
-from seedance_dagster.defs import tick
-from seedance_dagster.defs.advancing import ADVANCE_LEASE
 from seedance_dagster.defs.naming import ADVANCE_JOB
-from seedance_dagster.ledger import State
+from seedance_dagster.defs.steps import tick
+from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
+from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -30,9 +30,9 @@ def location(s3_server, tmp_path_factory):
 def busy(location):
     """Another run advances the generations, so that no tick asks for one."""
     with location.ledger() as ledger:
-        ledger.hold(ADVANCE_LEASE, "another run", seconds=60)
+        ledger.leases.acquire(ADVANCE_LEASE, "another run", seconds=60)
         yield
-        ledger.drop(ADVANCE_LEASE, "another run")
+        ledger.leases.release(ADVANCE_LEASE, "another run")
 
 
 def test_queued_orders_are_worth_a_run_and_no_cursor_is_kept(location):

@@ -15,8 +15,9 @@ import httpx
 import pytest
 from processes_support import COMMAND, awaited, left_empty
 
-from seedance_dagster.cli.dagster_api import DagsterApi
-from seedance_dagster.ledger import Ledger, State
+from seedance_dagster.cli.local.dagster_api import DagsterApi
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 
 pytestmark = pytest.mark.integration
 
@@ -68,7 +69,7 @@ class Dev:
     def states(self) -> dict[str, State]:
         ledger = Ledger.open(f"sqlite:///{self.place}/dagster/seedance/ledger.db")
         with contextlib.closing(ledger):
-            return {key: order.state for key, order in ledger.latest("slow").items()}
+            return {key: order.state for key, order in ledger.queries.latest("slow").items()}
 
 
 def test_dev_goes_on_where_it_was(elsewhere: Path) -> None:

@@ -11,8 +11,8 @@ import sys
 import pytest
 from file_host import MP4
 
-from seedance_dagster.generation.download import DownloadError, DownloadLimits, check_link
-from seedance_dagster.web import links
+from seedance_dagster.engine.stages.download import DownloadError, DownloadLimits, check_link
+from seedance_dagster.net import links
 
 pytestmark = pytest.mark.integration
 
@@ -21,8 +21,8 @@ BRING = """
 import asyncio, os, resource, sys
 from pathlib import Path
 import boto3
-from seedance_dagster.generation.download import DownloadLimits, download_video
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.engine.stages.download import DownloadLimits, download_video
+from seedance_dagster.storage.s3 import VideoStore
 
 url, path = sys.argv[1], Path(sys.argv[2])
 client = boto3.client("s3")

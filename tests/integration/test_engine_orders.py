@@ -9,10 +9,10 @@ import httpx
 import pytest
 from engine_support import assert_paid_once, states
 
-from seedance_dagster.generation.engine import advance, poll_due
-from seedance_dagster.generation.events import Delayed, Ended, Outcome, Stored, Submitted
+from seedance_dagster.engine.events import Delayed, Ended, Outcome, Stored, Submitted
+from seedance_dagster.engine.runtime.pipeline import advance, poll_due
 from seedance_dagster.ledger.order import State
-from seedance_dagster.media import probe
+from seedance_dagster.media.video import probe
 
 pytestmark = pytest.mark.integration
 
@@ -24,7 +24,7 @@ def with_faults(*faults: str) -> list[str]:
 
 def how_submitted(it, order) -> str:
     """How an order came by its task: by the POST's answer, or adopted."""
-    journal = it.services.ledger.journal(order.order_id)
+    journal = it.services.ledger.queries.journal(order.order_id)
     return next(entry.detail["how"] for entry in journal if entry.to_state == State.SUBMITTED)
 
 
@@ -37,7 +37,7 @@ def test_orders_become_videos_and_the_books_agree(plant, tmp_path):
         assert kinds.count(Submitted) == kinds.count(Stored) == 3
         assert set(states(it).values()) == {State.STORED}
         assert_paid_once(it, 3)
-        order = it.services.ledger.latest("spots")["p1"]
+        order = it.services.ledger.queries.latest("spots")["p1"]
         video = tmp_path / "video.mp4"
         store = it.services.store
         video.write_bytes(store.get_bytes(order.video_key))
@@ -53,12 +53,12 @@ def test_orders_become_videos_and_the_books_agree(plant, tmp_path):
 
 def test_a_task_whose_reply_is_lost_is_found_and_not_paid_twice(plant):
     """After any unclear answer the task is adopted from the vendor's history."""
-    unclear = ("lost-reply", "cut-reply", "hang", "500-after", "garbage-reply")
+    needs_verification = ("lost-reply", "cut-reply", "hang", "500-after", "garbage-reply")
     with plant() as it:
-        it.run(it.accept(*with_faults(*unclear), "a cat [fault:500-with-task*1]", "a dog"))
+        it.run(it.accept(*with_faults(*needs_verification), "a cat [fault:500-with-task*1]", "a dog"))
         assert set(states(it).values()) == {State.STORED}
         assert_paid_once(it, 7)
-        orders = it.services.ledger.latest("spots")
+        orders = it.services.ledger.queries.latest("spots")
         assert {how_submitted(it, orders[f"p{number}"]) for number in range(5)} == {"adopted"}
 
 
@@ -67,7 +67,7 @@ def test_the_same_text_twice_is_adopted_one_to_one(plant):
     with plant() as it:
         text = "a cat [fault:lost-reply*2]"
         it.run(it.accept(text, text))
-        orders = it.services.ledger.find()
+        orders = it.services.ledger.queries.find()
         assert {order.state for order in orders} == {State.STORED}
         assert len({order.task_id for order in orders}) == 2
         assert it.books()["summary"]["tasks"] == 2
@@ -79,8 +79,8 @@ def test_orders_that_never_arrived_are_freed_after_two_clean_readings(plant):
         it.run(it.accept(*with_faults("500-before", "reset-before", "hang-before")))
         assert set(states(it).values()) == {State.STORED}
         assert_paid_once(it, 3)
-        for order in it.services.ledger.find():
-            steps = [entry.to_state for entry in it.services.ledger.journal(order.order_id)]
+        for order in it.services.ledger.queries.find():
+            steps = [entry.to_state for entry in it.services.ledger.queries.journal(order.order_id)]
             assert steps[:4] == ["queued", "claimed", "uncertain", "queued"]
 
 
@@ -102,7 +102,7 @@ def test_an_unreadable_history_frees_nothing(plant):
         asyncio.run(some())
         assert isinstance(seen[0], Delayed)
         assert set(states(it).values()) == {State.UNCERTAIN}
-        assert "cannot be read" in it.services.ledger.latest("spots")["p0"].error_message
+        assert "cannot be read" in it.services.ledger.queries.latest("spots")["p0"].error_message
         it.tell("faults")
         it.run(accepted, owner="w2")
         assert set(states(it).values()) == {State.STORED}
@@ -122,7 +122,7 @@ def test_a_task_of_the_same_text_that_somebody_else_made_is_not_taken(plant):
         it.accept(text)
         it.run()
         asyncio.run(poll_due(it.services, owner="tick", time_box_s=5))
-        order = it.services.ledger.latest("spots")["p0"]
+        order = it.services.ledger.queries.latest("spots")["p0"]
         assert order.state is State.UNCERTAIN
         assert "same text but other parameters" in order.error_message
 
@@ -149,10 +149,10 @@ def test_without_credits_orders_wait(plant):
         it.accept("a cat")
         it.run()
         assert set(states(it).values()) == {State.QUEUED}
-        assert "out of credits" in " ".join(it.services.gate().reasons)
+        assert "out of credits" in " ".join(it.services.throttle().reasons)
         it.tell("settings", points=1_000_000_000)
         it.run(it.accept("a cat"))
-        assert it.services.gate().reasons == ()
+        assert it.services.throttle().reasons == ()
         assert_paid_once(it, 1)
 
 
@@ -166,10 +166,10 @@ def test_refused_content_ends_and_is_not_sent_again_unchanged(plant):
             "p0": "moderation",
             "p1": "real_person",
         }
-        again = it.accept(*texts, cause="two")
-        assert [each.outcome for each in again] == [Outcome.DECLINED, Outcome.DECLINED, Outcome.REUSED]
-        more = it.accept(*texts, cause="three", resubmit_rejected=True)
-        assert [each.outcome for each in more] == [Outcome.ACCEPTED, Outcome.ACCEPTED, Outcome.REUSED]
+        again = it.accept(*texts, idempotency_key="two")
+        assert [each.outcome for each in again] == [Outcome.SKIPPED, Outcome.SKIPPED, Outcome.REUSED]
+        more = it.accept(*texts, idempotency_key="three", resubmit_rejected=True)
+        assert [each.outcome for each in more] == [Outcome.ORDERED, Outcome.ORDERED, Outcome.REUSED]
 
 
 def test_vendor_trouble_is_tried_again_up_to_the_limit(plant):
@@ -177,7 +177,9 @@ def test_vendor_trouble_is_tried_again_up_to_the_limit(plant):
     with plant() as it:
         events = it.run(it.accept("once [fault:vendor-trouble*1]", "always [fault:vendor-trouble]"))
         assert states(it) == {"p0": State.STORED, "p1": State.FAILED}
-        assert {name: order.attempt for name, order in it.services.ledger.latest("spots").items()} == {
+        assert {
+            name: order.attempt for name, order in it.services.ledger.queries.latest("spots").items()
+        } == {
             "p0": 2,
             "p1": 2,
         }

@@ -9,12 +9,12 @@ import tempfile
 
 import pytest
 
-from seedance_dagster.generation import collect, download
-from seedance_dagster.generation.events import Delayed, Stored
+from seedance_dagster.engine.events import Delayed, Stored
+from seedance_dagster.engine.stages import collect, download
 from seedance_dagster.ledger.order import State
-from seedance_dagster.media import MediaError
-from seedance_dagster.store.keys import object_keys
-from seedance_dagster.store.s3 import StoreError, VideoStore
+from seedance_dagster.media.video import MediaError
+from seedance_dagster.storage.keys import object_keys
+from seedance_dagster.storage.s3 import StoreError, VideoStore
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +27,7 @@ def test_broken_transfers_are_tried_again(plant):
     texts = [f"a cat [fault:{fault}*1]" for fault in once]
     with plant() as it:
         it.run(it.accept(*texts, *(f"a cat [fault:{fault}]" for fault in ("expired", "redirect", "slow"))))
-        orders = it.services.ledger.find()
+        orders = it.services.ledger.queries.find()
         assert {order.partition: order.state for order in orders} == {
             f"p{number}": State.STORED for number in range(11)
         }
@@ -50,7 +50,7 @@ def test_transfers_that_never_work_stay_outstanding(plant):
         it.accept(*(f"a cat [fault:{fault}]" for fault in never), "a dog")
         events = it.run()
         assert [event.order.partition for event in events if isinstance(event, Stored)] == ["p6"]
-        orders = it.services.ledger.latest("spots")
+        orders = it.services.ledger.queries.latest("spots")
         for number, (fault, words) in enumerate(never.items()):
             order = orders[f"p{number}"]
             assert order.state is (State.SUBMITTED if fault == "missing-url" else State.SUCCEEDED)
@@ -86,7 +86,7 @@ def test_what_breaks_a_transfer_is_named_and_it_is_tried_again(plant, monkeypatc
         [reason] = [event.reason for event in events if isinstance(event, Delayed)]
         assert reason.startswith("p0: transfer put off: ")
         assert words in reason
-        [order] = it.services.ledger.find()
+        [order] = it.services.ledger.queries.find()
         assert (order.state, order.transfer_failures) == (State.STORED, 1)
         assert order.error_message is None
         assert it.books()["summary"]["tasks"] == 1
@@ -110,7 +110,7 @@ def test_a_worker_killed_after_any_step_of_a_transfer(plant, monkeypatch, step):
             with pytest.raises(BaseException) as ended:  # noqa: PT011  a group around the kill
                 it.run(accepted, owner="killed")
             assert "Killed" in repr(ended.value)
-        order = ledger.latest("spots")["p0"]
+        order = ledger.queries.latest("spots")["p0"]
         assert order.state is (State.STORED if step == "stored" else State.SUCCEEDED)
         keys = object_keys(store.prefix, "spots", "p0", order.fingerprint, 1)
         complete = step in {"manifest", "stored"}
@@ -121,7 +121,7 @@ def test_a_worker_killed_after_any_step_of_a_transfer(plant, monkeypatch, step):
         events = it.run(accepted, owner="next")
         [stored] = [event for event in events if isinstance(event, Stored)]
         assert stored.thumbnail_jpeg is not None
-        order = ledger.latest("spots")["p0"]
+        order = ledger.queries.latest("spots")["p0"]
         assert (order.state, order.attempt) == (State.STORED, 1)
         assert store.head(keys.video).metadata == before
         assert hashlib.sha256(store.get_bytes(keys.video)).hexdigest() == order.sha256
@@ -141,7 +141,7 @@ def kill_after(patch, ledger, store, step: str) -> None:
         return call
 
     if step == "stored":
-        patch.setattr(ledger, "stored", killing(ledger.stored))
+        patch.setattr(ledger, "stored", killing(ledger.tasks.stored))
     elif step == "put_file":
         patch.setattr(store, "put_file", killing(store.put_file))
     else:
@@ -154,7 +154,7 @@ def test_a_fresh_link_is_asked_for_when_the_old_one_is_gone(plant):
         for page in ("html", "empty", "404"):
             it.tell("settings", dead_link=page)
             it.run(it.accept(f"{page} [fault:expired]", f"{page} [fault:expired*2]", name=f"dead_{page}"))
-            orders = it.services.ledger.find(prompt_set=f"dead_{page}")
+            orders = it.services.ledger.queries.find(prompt_set=f"dead_{page}")
             assert [order.state for order in orders] == [State.STORED] * 2
             assert [order.transfer_failures for order in orders] == [0, 1]
         assert it.books()["summary"]["key_leaks"] == 0

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 from engine_support import assert_paid_once, states
 
-from seedance_dagster.api import AuthenticationError
-from seedance_dagster.generation.collect import Collector
-from seedance_dagster.generation.engine import advance
-from seedance_dagster.generation.events import Delayed, Stored
-from seedance_dagster.ledger import LedgerUnavailableError
+from seedance_dagster.api.errors import AuthenticationError
+from seedance_dagster.engine.events import Delayed, Stored
+from seedance_dagster.engine.runtime.pipeline import advance
+from seedance_dagster.engine.stages.collect import Collector
+from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import State
 
 pytestmark = pytest.mark.integration
@@ -46,7 +46,7 @@ def test_a_stopped_worker_gives_everything_back(plant):
             await events.aclose()
 
         asyncio.run(begin())
-        assert {order.lease_owner for order in it.services.ledger.find()} == {None}
+        assert {order.lease_owner for order in it.services.ledger.queries.find()} == {None}
         it.run(accepted, owner="two")
         assert set(states(it).values()) == {State.STORED}
         assert_paid_once(it, 6)
@@ -66,7 +66,7 @@ def test_a_time_box_ends_the_work(plant):
 
 def test_a_ledger_that_is_gone_for_a_while_loses_nothing(plant, monkeypatch):
     """Whichever write fails, the run goes on when the ledger is back: all is stored, paid once."""
-    failures = {"surely_claimed": 2, "submitted": 12, "polled": 1, "succeeded": 2, "stored": 2}
+    failures = {"claim_is_valid": 2, "submitted": 12, "polled": 1, "succeeded": 2, "stored": 2}
     left = dict(failures)
 
     def failing(write, works):
@@ -105,7 +105,7 @@ def test_a_surprise_with_one_order_does_not_stop_the_others(plant, monkeypatch):
             events = it.run(accepted)
         assert [event.order.partition for event in events if isinstance(event, Stored)] == ["p1"]
         assert "p0: internal error: RuntimeError" in [e.reason for e in events if isinstance(e, Delayed)]
-        assert it.services.ledger.latest("spots")["p0"].lease_owner is None
+        assert it.services.ledger.queries.latest("spots")["p0"].lease_owner is None
         it.run(accepted, owner="next")
         assert set(states(it).values()) == {State.STORED}
         assert_paid_once(it, 2)

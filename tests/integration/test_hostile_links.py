@@ -11,11 +11,11 @@ from file_host import VIDEO
 from media_support import make_clip
 
 from seedance_dagster.emulator.emulator import Emulator
-from seedance_dagster.generation import collect
-from seedance_dagster.generation.download import DownloadLimits
-from seedance_dagster.generation.events import Delayed, Stored
+from seedance_dagster.engine.events import Delayed, Stored
+from seedance_dagster.engine.stages import collect
+from seedance_dagster.engine.stages.download import DownloadLimits
 from seedance_dagster.ledger.order import State
-from seedance_dagster.web import links
+from seedance_dagster.net import links
 
 pytestmark = pytest.mark.integration
 
@@ -87,7 +87,7 @@ def test_hostile_links_are_refused_named_and_outstanding(plant, host, public):
         it.accept(*hostile, "a dog")
         events = it.run()
         assert [event.order.request["prompt"] for event in events if isinstance(event, Stored)] == ["a dog"]
-        orders = {order.request["prompt"]: order for order in it.services.ledger.find()}
+        orders = {order.request["prompt"]: order for order in it.services.ledger.queries.find()}
         for link, words in hostile.items():
             assert orders[link].state is State.SUCCEEDED
             assert words in orders[link].error_message, link
@@ -99,7 +99,7 @@ def test_hostile_links_are_refused_named_and_outstanding(plant, host, public):
         kept = [
             json.dumps(entry.detail) + str(order.error_message)
             for order in orders.values()
-            for entry in it.services.ledger.journal(order.order_id)
+            for entry in it.services.ledger.queries.journal(order.order_id)
         ]
         assert CANARY not in "".join(told + kept)
 
@@ -109,6 +109,6 @@ def test_a_public_api_s_link_to_this_machine_is_refused(plant):
     with plant({"allow_private_hosts": False, "linger_s": 4.0}) as it:
         it.accept("a cat")
         it.run()
-        [order] = it.services.ledger.find()
+        [order] = it.services.ledger.queries.find()
         assert order.state is State.SUCCEEDED
         assert "the private address 127.0.0.1" in order.error_message

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from defs_support import QUIET, Location, code_location
 
-from seedance_dagster.cli.children import running
-from seedance_dagster.cli.ports import LOOPBACK, free_port
-from seedance_dagster.cli.surroundings import for_children, reference_definitions, unconfigured
-from seedance_dagster.store.index import index_row
-from seedance_dagster.store.manifest import Manifest
+from seedance_dagster.cli.environ import for_children, reference_definitions, unconfigured
+from seedance_dagster.cli.local.ports import LOOPBACK, free_port
+from seedance_dagster.cli.local.processes import running
+from seedance_dagster.storage.index import index_row
+from seedance_dagster.storage.manifest import Manifest
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -112,8 +112,8 @@ def test_a_run_that_brings_videos_writes_the_index(location, first):
     """One row a video, as the ledger has them; the event says where it is, what it cost and what it is."""
     assert first.told("index") == [("None", "materialization")]
     with location.ledger() as ledger:
-        wanted = [index_row(order, location.store.uri) for order in ledger.shown("spots")]
-        spent = sum(order.points_charged or 0 for order in ledger.find())
+        wanted = [index_row(order, location.store.uri) for order in ledger.videos.current("spots")]
+        spent = sum(order.points_charged or 0 for order in ledger.queries.find())
     content = location.store.get_bytes(f"{location.folder.name}/spots/index.parquet")
     assert pq.read_table(io.BytesIO(content)).to_pylist(maps_as_pydicts="strict") == wanted
     assert [(row["partition"], row["sha256"]) for row in index_of(location)] == [

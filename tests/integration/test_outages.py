@@ -19,13 +19,17 @@ import pytest
 from conftest import open_store
 from plant_support import Once, delays, one_clock, waiting_run
 
-from seedance_dagster.cli import services
-from seedance_dagster.cli.ports import free_port
-from seedance_dagster.cli.surroundings import for_children
-from seedance_dagster.generation import download, lifecycle
-from seedance_dagster.generation.engine import poll_due
-from seedance_dagster.generation.events import Delayed, Event, Stored, Submitted
-from seedance_dagster.ledger import Ledger, LedgerUnavailableError, State, database
+from seedance_dagster.cli.environ import for_children
+from seedance_dagster.cli.local import programs
+from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.engine import lifecycle
+from seedance_dagster.engine.events import Delayed, Event, Stored, Submitted
+from seedance_dagster.engine.runtime.pipeline import poll_due
+from seedance_dagster.engine.stages import download
+from seedance_dagster.ledger import database
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +40,7 @@ LOST = " [fault:lost-reply*1]"
 def assert_all_is_well(it, number: int) -> None:
     """Every prompt was accepted once and stored, by the vendor's own books."""
     books = it.books()
-    orders = it.services.ledger.find()
+    orders = it.services.ledger.queries.find()
     assert [order.state for order in orders] == [State.STORED] * number
     assert {entry["accepted"] for entry in books["prompts"].values()} == {1}
     assert {order.task_id for order in orders} == {task["task_id"] for task in books["tasks"]}
@@ -63,12 +67,12 @@ def told(*words: str):
 @pytest.fixture
 def stoppable_s3(tmp_path, monkeypatch):
     """A real S3 server that can be stopped and started again on its port."""
-    monkeypatch.setattr(services.secrets, "token_urlsafe", lambda _: "the-same-secret-each-time")
+    monkeypatch.setattr(programs.secrets, "token_urlsafe", lambda _: "the-same-secret-each-time")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     port, running = free_port(), []
 
     def start():
-        context = services.s3(tmp_path / "s3", tmp_path / "s3.log", for_children(os.environ), port=port)
+        context = programs.s3(tmp_path / "s3", tmp_path / "s3.log", for_children(os.environ), port=port)
         running.append(context)
         return context.__enter__()
 

@@ -15,12 +15,12 @@ from click.testing import CliRunner
 from defs_support import KEY_VARIABLE, QUIET, Done, Location, code_location, video_store
 
 from seedance_dagster import SeedanceResource
+from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.cli.root import root
-from seedance_dagster.cli.services import S3Service
 from seedance_dagster.defs.naming import PENDING_JOB
-from seedance_dagster.defs.pending import PENDING_SCHEDULE
-from seedance_dagster.ledger import State
+from seedance_dagster.defs.order_pending import PENDING_SCHEDULE
 from seedance_dagster.ledger.base import utc_now
+from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -86,7 +86,7 @@ def pending_run(location, **config: object) -> Done:
 
 def ordered(location) -> list[str]:
     with location.ledger() as ledger:
-        return [f"{order.prompt_set}/{order.partition}" for order in ledger.find()]
+        return [f"{order.prompt_set}/{order.partition}" for order in ledger.queries.find()]
 
 
 def test_the_schedule_is_off_until_somebody_switches_it_on(idle):
@@ -124,7 +124,7 @@ def test_it_orders_over_several_sets_inside_the_given_budget(location):
     assert "tiny: 3 new orders, estimated at 0.96 USD; limit of this run: 0.48 USD" in done.log
     location.advance()
     with location.ledger() as ledger:
-        assert Counter(order.state for order in ledger.find()) == {State.STORED: 3}
+        assert Counter(order.state for order in ledger.queries.find()) == {State.STORED: 3}
     assert pending_run(location, max_cost_usd=1, prompt_sets=["tiny"]).ok
     assert ordered(location)[3:] == ["tiny/bee", "tiny/fly"]
     assert evaluate(location) == "every prompt has a video, is under way or was refused"
@@ -150,9 +150,9 @@ def test_it_waits_while_somebody_is_needed(idle):
     """Out of credits, it says so instead of queueing more."""
     with idle.using(pending_usd_per_run=1), idle.ledger() as ledger:
         until = utc_now() + timedelta(minutes=1)
-        ledger.pause("credits", until=until, message="out of credits: buy some")
+        ledger.pauses.start("credits", until=until, message="out of credits: buy some")
         assert evaluate(idle) == "out of credits: buy some"
-        ledger.resume("credits")
+        ledger.pauses.end("credits")
         assert isinstance(evaluate(idle), dg.RunRequest)
 
 

@@ -11,12 +11,12 @@ import pytest
 from preflight_support import QUICK, Looking, looking, wanted
 from reference_host import ReferenceFiles, inflated, running_reference_files, sample
 
-from seedance_dagster.api.prices import PriceBook
-from seedance_dagster.generation.accept import AcceptOptions, accept, quote
-from seedance_dagster.generation.events import Outcome
-from seedance_dagster.generation.policy import Policy
-from seedance_dagster.generation.preflight import preflight
-from seedance_dagster.references.host import LookLimits
+from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.engine.events import Outcome
+from seedance_dagster.engine.ordering.place import OrderOptions, accept, quote
+from seedance_dagster.engine.ordering.preflight import preflight
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.media.references.host import ProbeLimits
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +43,7 @@ def test_sound_references_are_known_by_type_size_hash_and_length(host, look):
         for kind, found in names.items()
     }
     urls["audio_urls"].append(host.sample("b.mp3", seconds=15))
-    assert look(urls, limits=LookLimits()).refused == {}
+    assert look(urls, limits=ProbeLimits()).refused == {}
     [answer] = quote(look.services, wanted(urls), prompt_set="spots")
     facts = answer.order.reference_facts
     assert [(fact["kind"], fact["position"], fact["media_type"]) for fact in facts] == [
@@ -68,7 +68,7 @@ def test_sound_references_are_known_by_type_size_hash_and_length(host, look):
         "checked_at": look.services.clock().isoformat(),
     }
     assert answer.estimate.exact
-    assert answer.estimate == PriceBook.load().estimate(answer.partition.request, input_video_s=13.0)
+    assert answer.estimate == PriceTable.load().estimate(answer.partition.request, input_video_s=13.0)
     assert "secret" not in json.dumps(facts)
 
 
@@ -144,7 +144,7 @@ def test_switched_off_nothing_is_looked_at_or_believed(host, look):
     look(lists)
     host.asked.clear()
     got = look(lists, {"image_urls": ["http://10.0.0.1/a.png"]}, preflight=False)
-    assert (len(got.sound), got.refused, host.asked) == (2, {}, [])
+    assert (len(got.valid), got.refused, host.asked) == (2, {}, [])
     off = dataclasses.replace(look.services, policy=Policy(preflight=False))
     [answer] = quote(off, wanted(lists), prompt_set="spots")
     assert (answer.estimate.exact, answer.order.reference_facts) == (False, None)
@@ -154,9 +154,9 @@ def test_only_what_would_be_ordered_anew_is_looked_at(host, plant):
     """References of a prompt that is under way or stored are left alone; no key reaches their host."""
     lists = {"video_urls": [host.sample("new.mp4", seconds=4)]}
     with plant() as it:
-        ask = dict(prompt_set="spots", cause="c")  # noqa: C408  keywords
+        ask = dict(prompt_set="spots", idempotency_key="c")  # noqa: C408  keywords
         assert preflight(it.services, wanted(lists), **ask).refused == {}
-        accept(it.services, wanted(lists), options=AcceptOptions(), run_id="r", **ask)
+        accept(it.services, wanted(lists), options=OrderOptions(), run_id="r", **ask)
         host.put("/new.mp4", status=404)
         host.asked.clear()
         for outcome in (Outcome.JOINED, Outcome.REUSED):
@@ -180,10 +180,15 @@ def test_the_estimate_is_what_the_vendor_charges(plant):
         got = preflight(it.services, prompts, prompt_set="spots")
         assert list(got.refused) == ["p1"]
         accepted = accept(
-            it.services, got.sound, prompt_set="spots", options=AcceptOptions(), cause="c", run_id="r"
+            it.services,
+            got.valid,
+            prompt_set="spots",
+            options=OrderOptions(),
+            idempotency_key="c",
+            run_id="r",
         )
         it.run(accepted)
-        latest = it.services.ledger.latest("spots")
+        latest = it.services.ledger.queries.latest("spots")
         first, second = latest["p0"], latest["p2"]
         assert first.estimated_points == first.points_charged == 12_666_400
         assert first.price_formula == "0.08 USD/s x (5 s output + 10.833 s input)"

@@ -12,7 +12,7 @@ import pytest
 from preflight_support import QUICK, Looking, looking
 from reference_host import ReferenceFiles, inflated, running_reference_files, sample
 
-from seedance_dagster.web import links
+from seedance_dagster.net import links
 
 pytestmark = pytest.mark.integration
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_used_is_refused_in_words(files, look, lists, words):
     broken = {name: [files[each] for each in names] for name, names in lists.items()}
     got = look({"image_urls": [files["cat.png"]]}, broken, {})
     assert got.refused == {"p1": words}
-    assert [each.key for each in got.sound] == ["p0", "p2"]
+    assert [each.key for each in got.valid] == ["p0", "p2"]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.cli.root import root
-from seedance_dagster.cli.services import S3Service
-from seedance_dagster.generation.events import Stored
-from seedance_dagster.store.s3 import VideoStore
+from seedance_dagster.engine.events import Stored
+from seedance_dagster.storage.s3 import VideoStore
 
 pytestmark = pytest.mark.integration
 

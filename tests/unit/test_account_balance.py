@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench_support import bench
 
-from seedance_dagster.ledger import State
+from seedance_dagster.ledger.order import State
 
 
 def test_a_balance_with_an_end_that_nobody_saw_is_not_noted(tmp_path, clock):
@@ -21,7 +21,7 @@ def test_a_balance_with_an_end_that_nobody_saw_is_not_noted(tmp_path, clock):
         it.reconcile()
         clock.forward(seconds=600)
         it.reconcile()
-        assert it.ledger.find(states={State.UNCERTAIN}) == []
+        assert it.ledger.queries.find(states={State.UNCERTAIN}) == []
 
 
 def test_a_lost_task_is_missed_among_others_at_work(tmp_path, clock):
@@ -35,5 +35,5 @@ def test_a_lost_task_is_missed_among_others_at_work(tmp_path, clock):
         it.reconcile()
         clock.forward(seconds=600)
         it.reconcile()
-        [order] = it.ledger.find(states={State.UNCERTAIN})
+        [order] = it.ledger.queries.find(states={State.UNCERTAIN})
         assert order.error_message == "0.4 USD left the account for no task that is known"

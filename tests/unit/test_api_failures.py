@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from api_support import task_data
 
-from seedance_dagster.api import Task, classify_failure
+from seedance_dagster.api.failures import classify_failure
+from seedance_dagster.api.wire import Task
 
 
 def failed(*, logs=(), code=0, text="", raw="") -> Task:

@@ -11,7 +11,7 @@ import pytest
 import stamina
 from api_support import Vendor, envelope, hang, task_data
 
-from seedance_dagster.api import (
+from seedance_dagster.api.errors import (
     AuthenticationError,
     InvalidRequestError,
     NotFoundError,

@@ -10,7 +10,7 @@ import stamina
 from api_support import KEY, REQUEST, Vendor, envelope, task_data
 from pydantic import SecretStr
 
-from seedance_dagster.api import AuthenticationError, InvalidRequestError, SeedanceError
+from seedance_dagster.api.errors import AuthenticationError, InvalidRequestError, SeedanceError
 
 
 @pytest.mark.parametrize("key", ["", "  ", "two words", "tab\tkey", "line\nkey", "schlüssel", "\x7f"])

@@ -9,12 +9,10 @@ import httpx
 import pytest
 from api_support import KEY, REQUEST, Vendor, envelope, hang, task_data
 
-from seedance_dagster.api import (
+from seedance_dagster.api.errors import (
     AuthenticationError,
-    GenerationRequest,
     InsufficientCreditsError,
     InvalidRequestError,
-    Mode,
     NoTaskMadeError,
     NotSentError,
     PlanLimitError,
@@ -22,6 +20,7 @@ from seedance_dagster.api import (
     SeedanceError,
     UnknownOutcomeError,
 )
+from seedance_dagster.api.wire import GenerationRequest, Mode
 
 
 async def outcome(*replies, **options) -> tuple[BaseException, Vendor]:

@@ -8,16 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedance_dagster.api import (
-    POINTS_PER_USD,
-    GenerationRequest,
-    Limits,
-    Mode,
-    PriceBook,
-    UnknownPriceError,
-    points_to_usd,
-    usd_to_points,
-)
+from seedance_dagster.api.errors import UnknownPriceError
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.prices import POINTS_PER_USD, PriceTable, points_to_usd, usd_to_points
+from seedance_dagster.api.wire import GenerationRequest, Mode
 
 PIAPI = "piapi-2026-10"
 
@@ -55,7 +49,7 @@ def request(task_type="seedance-2-fast", duration=5, videos=0, resolution=None) 
 )
 def test_estimates(table, asked, input_s, points, formula):
     """Both formulas, dated: all input seconds count on the first page, half of them in later bills."""
-    estimate = PriceBook.load(table=table).estimate(asked, input_video_s=input_s)
+    estimate = PriceTable.load(table=table).estimate(asked, input_video_s=input_s)
     assert (estimate.points, estimate.formula, estimate.table) == (points, formula, table)
     assert estimate.exact is (not asked.video_urls or input_s is not None)
 
@@ -68,7 +62,7 @@ def test_estimates(table, asked, input_s, points, formula):
 )
 def test_an_unknown_length_is_an_upper_bound(table, duration, videos, input_s):
     """An estimate without the length of the input videos is never below one with it."""
-    book, asked = PriceBook.load(table=table), request(duration=duration, videos=videos)
+    book, asked = PriceTable.load(table=table), request(duration=duration, videos=videos)
     assert book.estimate(asked).points >= book.estimate(asked, input_video_s=input_s).points
 
 
@@ -82,14 +76,14 @@ def test_an_unknown_length_is_an_upper_bound(table, duration, videos, input_s):
 def test_an_unknown_price_is_an_error(asked, said):
     """What has no price is refused with the names that have one, never booked as free."""
     with pytest.raises(UnknownPriceError, match=said):
-        PriceBook.load().estimate(asked)
+        PriceTable.load().estimate(asked)
 
 
 @pytest.mark.parametrize("length", [-1.0, float("nan"), float("inf")])
 def test_a_length_that_is_none_has_no_price(length):
     """Odd lengths of input videos never lower a price."""
     with pytest.raises(UnknownPriceError, match="no number of seconds"):
-        PriceBook.load().estimate(request(videos=1), input_video_s=length)
+        PriceTable.load().estimate(request(videos=1), input_video_s=length)
 
 
 def test_a_part_of_a_point_is_rounded_up(tmp_path):
@@ -99,7 +93,7 @@ def test_a_part_of_a_point_is_rounded_up(tmp_path):
         "{table: own, formula: output_plus_input, default_resolution: 480p, "
         'usd_per_second: {tiny: {480p: "0.00000001"}}}'
     )
-    assert PriceBook.load(table).estimate(request("tiny")).points == 1
+    assert PriceTable.load(table).estimate(request("tiny")).points == 1
 
 
 GOOD = "table: own\nformula: output_plus_input\ndefault_resolution: 480p\n"
@@ -128,13 +122,13 @@ def test_a_broken_price_table_is_told(tmp_path, content, said):
     if content is not None:
         table.write_bytes(content.encode("latin-1"))
     with pytest.raises(UnknownPriceError, match=f"price table .*own.yaml cannot be used: .*{said}"):
-        PriceBook.load(table)
+        PriceTable.load(table)
 
 
 def test_a_table_that_is_not_packaged_is_told():
     """An unknown name of a table is an unknown price."""
     with pytest.raises(UnknownPriceError, match="goapi-1999"):
-        PriceBook.load(table="goapi-1999")
+        PriceTable.load(table="goapi-1999")
 
 
 def test_limits_are_data(tmp_path):

@@ -12,14 +12,15 @@ import pytest
 from api_support import KEY, REQUEST, task_data
 from pydantic import SecretStr
 
-from seedance_dagster.api import NotSentError, SeedanceClient, UnknownOutcomeError
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.api.errors import NotSentError, UnknownOutcomeError
 from seedance_dagster.api.transport import never_left
 
 CONNECTION = aiohttp.client_reqrep.ConnectionKey("h", 443, True, True, None, None, None)
 
 
-def caused(error: Exception, cause: Exception) -> Exception:
-    error.__cause__ = cause
+def caused(error: Exception, idempotency_key: Exception) -> Exception:
+    error.__cause__ = idempotency_key
     return error
 
 

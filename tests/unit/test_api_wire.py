@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from seedance_dagster.api import AccountInfo, GenerationRequest, HistoryPage, Mode, Task, TaskStatus
-from seedance_dagster.api.wire import parse_time, whole_number
+from seedance_dagster.api.wire import (
+    AccountInfo,
+    GenerationRequest,
+    HistoryPage,
+    Mode,
+    Task,
+    TaskStatus,
+    parse_time,
+    whole_number,
+)
 
 
 def test_the_pages_example_is_read():

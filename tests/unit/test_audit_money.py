@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from audit_books import POINTS, books, found, stored_order
+from audit_snapshots import POINTS, books, found, stored_order
 
 from seedance_dagster.audit.money import estimates_off
 

@@ -6,14 +6,15 @@ import json
 from dataclasses import replace
 
 import pytest
-from audit_books import POINTS, row, telling
+from audit_snapshots import POINTS, row, telling
 from audit_world import VIDEO, World, rewritten
-from test_ledger_repairing import remove
+from test_ledger_repairs import remove
 
 from seedance_dagster.api.errors import VendorError
-from seedance_dagster.audit.repair import Mending
-from seedance_dagster.generation.download import DownloadError
-from seedance_dagster.ledger import Ledger, State
+from seedance_dagster.audit.repair import RepairResult
+from seedance_dagster.engine.stages.download import DownloadError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 
 
 @pytest.fixture
@@ -44,12 +45,12 @@ def dead(monkeypatch):
 @pytest.fixture
 def order(world):
     """The order that things happen to."""
-    return world.ledger.order(1)
+    return world.ledger.queries.get(1)
 
 
 def actors(world: World, order_id: int = 1) -> list[str]:
     """Who did something with an order."""
-    return [each.actor for each in world.ledger.journal(order_id)]
+    return [each.actor for each in world.ledger.queries.journal(order_id)]
 
 
 def test_nothing_is_done_where_nothing_is_found(world):
@@ -72,8 +73,8 @@ def test_a_lost_or_changed_video_goes_back_to_be_fetched(world, order, damage):
             for key in (order.video_key, order.poster_key, order.manifest_key):
                 del world.store.objects[key]
     [mending] = world.repair(deep=True).values()
-    assert (mending.mended, mending.what) == (True, "the next run fetches it again")
-    now = world.ledger.order(1)
+    assert (mending.repaired, mending.what) == (True, "the next run fetches it again")
+    now = world.ledger.queries.get(1)
     assert (now.state, now.video_url, now.reported) == (
         State.SUCCEEDED,
         "https://v.example.com/a",
@@ -88,11 +89,11 @@ def test_a_video_whose_link_is_dead_is_left(world, order, dead):
     del world.store.objects[order.poster_key]
     dead.add("https://v.example.com/a")
     [mending] = world.repair().values()
-    assert not mending.mended
+    assert not mending.repaired
     assert mending.what.startswith(
         "the vendor's link does not give it any more (the link is gone (HTTP 404))"
     )
-    assert world.ledger.order(1).state is State.STORED
+    assert world.ledger.queries.get(1).state is State.STORED
 
 
 @pytest.mark.parametrize(
@@ -113,8 +114,8 @@ def test_a_video_that_the_vendor_does_not_give_is_left(world, order, change, why
     else:
         world.vendor.fails["task"] = change
     [mending] = world.repair(deep=True).values()
-    assert (mending.mended, mending.what) == (False, why)
-    assert world.ledger.order(1) == order
+    assert (mending.repaired, mending.what) == (False, why)
+    assert world.ledger.queries.get(1) == order
     assert world.store.objects[order.video_key] == VIDEO[::-1]
 
 
@@ -125,7 +126,7 @@ def test_a_lost_or_altered_manifest_is_written_from_the_ledger(world, order, los
     if not lost:
         world.store.objects[order.manifest_key] = before.replace(b"a cat", b"a dog")
     [mending] = world.repair().values()
-    assert (mending.mended, mending.what) == (True, "written from the ledger")
+    assert (mending.repaired, mending.what) == (True, "written from the ledger")
     assert world.store.objects[order.manifest_key] == before
     assert actors(world) == ["test", "audit 1"]
     assert world.kinds(deep=True) == []
@@ -136,8 +137,8 @@ def test_one_order_with_a_lost_video_is_left_to_the_run_that_fetches_it(world, o
     del world.store.objects[order.video_key]
     world.store.objects[order.manifest_key] = b"{}"
     mendings = world.repair()
-    assert mendings["missing_in_s3"].mended
-    assert mendings["manifest_altered"] == Mending(True, "the run that fetches the video does it")
+    assert mendings["missing_in_s3"].repaired
+    assert mendings["manifest_altered"] == RepairResult(True, "the run that fetches the video does it")
     assert world.store.objects[order.manifest_key] == b"{}"
 
 
@@ -147,7 +148,7 @@ def test_what_can_be_mended_beside_a_video_that_is_gone_is_mended(world, order):
     before = world.store.objects.pop(order.manifest_key)
     world.store.objects[order.manifest_key] = b"{}"
     world.change_task(order, video_url=None)
-    assert {kind: each.mended for kind, each in world.repair().items()} == {
+    assert {kind: each.repaired for kind, each in world.repair().items()} == {
         "missing_in_s3": False,
         "manifest_altered": True,
     }
@@ -158,7 +159,7 @@ def test_a_video_with_two_faults_is_fetched_once(world, order):
     """A lost poster beside a changed video is one step back."""
     world.store.objects[order.video_key] = VIDEO[::-1]
     del world.store.objects[order.poster_key]
-    assert {kind: each.mended for kind, each in world.repair(deep=True).items()} == {
+    assert {kind: each.repaired for kind, each in world.repair(deep=True).items()} == {
         "missing_in_s3": True,
         "bytes_changed": True,
     }
@@ -169,10 +170,10 @@ def test_nothing_is_written_over_an_order_that_moved_on(world, order):
     """A manifest of the row as it was must not replace that of the row as it is."""
     world.store.objects[order.manifest_key] = b"{}"
     audit = world.audit()
-    world.ledger.fetch_again(order, actor="another", video_url="u", reason="r")
+    world.ledger.repairs.fetch_again(order, actor="another", video_url="u", reason="r")
     world.audit = lambda **_: replace(audit)
     [mending] = world.repair().values()
-    assert mending == Mending(False, "the order moved on meanwhile: audit again")
+    assert mending == RepairResult(False, "the order moved on meanwhile: audit again")
     assert world.store.objects[order.manifest_key] == b"{}"
 
 
@@ -196,15 +197,15 @@ def test_money_and_strangers_are_only_named(world, order):
     mendings = world.repair()
     assert {kind: each.what for kind, each in mendings.items()} == {
         "charge_differs": "an audit only names it",
-        "task_nobody_ordered": "an audit only names it",
+        "unmatched_task": "an audit only names it",
     }
-    assert len(world.ledger.find()) == 2
-    assert world.ledger.order(1) == order
+    assert len(world.ledger.queries.find()) == 2
+    assert world.ledger.queries.get(1) == order
 
 
 def test_an_order_under_way_is_left_alone(world, order):
     """What an earlier repair sent back is neither found nor mended again."""
-    world.ledger.fetch_again(order, actor="another", video_url="u", reason="r")
+    world.ledger.repairs.fetch_again(order, actor="another", video_url="u", reason="r")
     assert world.repair(deep=True) == {}
 
 
@@ -212,8 +213,8 @@ def test_a_removed_row_is_written_from_its_manifest(world, order):
     """The row is as it was, for all that a manifest tells, and a second audit is clean."""
     remove(world.ledger, 1)
     [mending] = world.repair(deep=True).values()
-    assert (mending.mended, mending.what) == (True, "order 1 was written from its manifest")
-    now = world.ledger.order(1)
+    assert (mending.repaired, mending.what) == (True, "order 1 was written from its manifest")
+    now = world.ledger.queries.get(1)
     assert (now.state, now.reported, now.task_id) == (State.STORED, "stored", order.task_id)
     different = {name for name, value in vars(order).items() if vars(now)[name] != value}
     assert different <= {"retries", "claimed_at", "request"}  # which has every field then
@@ -224,9 +225,9 @@ def test_a_removed_row_is_written_from_its_manifest(world, order):
 def test_a_restored_row_that_dagster_never_heard_of_is_told_by_the_next_run(world):
     """What Dagster does not show is not marked as told."""
     remove(world.ledger, 1)
-    world.dagster.tellings = [telling(world.ledger.order(2))]
-    assert world.repair()["row_removed"].mended
-    assert world.ledger.order(1).reported is None
+    world.dagster.tellings = [telling(world.ledger.queries.get(2))]
+    assert world.repair()["missing_order"].repaired
+    assert world.ledger.queries.get(1).reported is None
 
 
 @pytest.mark.parametrize(
@@ -255,18 +256,18 @@ def test_a_removed_row_is_not_written_from_a_manifest_that_others_deny(world, or
         case "video":
             del world.store.objects[order.video_key]
     remove(world.ledger, 1)
-    [mending] = [each for kind, each in world.repair(deep=True).items() if kind == "row_removed"]
-    assert not mending.mended
+    [mending] = [each for kind, each in world.repair(deep=True).items() if kind == "missing_order"]
+    assert not mending.repaired
     assert mending.what.startswith(why)
-    assert [each.order_id for each in world.ledger.find()] == [2]
+    assert [each.order_id for each in world.ledger.queries.find()] == [2]
 
 
 def test_two_repairs_of_one_order_do_it_once(world, order):
     """An order that moved on between finding and repair is left to whoever moved it."""
     del world.store.objects[order.video_key]
     audit = world.audit()
-    world.ledger.fetch_again(order, actor="another", video_url="u", reason="r")
+    world.ledger.repairs.fetch_again(order, actor="another", video_url="u", reason="r")
     world.audit = lambda **_: replace(audit)
     [mending] = world.repair().values()
-    assert not mending.mended
+    assert not mending.repaired
     assert "no longer stored" in mending.what

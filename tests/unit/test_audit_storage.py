@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from audit_books import POINTS, books, found, kinds, listed, storage, stored_order
-from generation_support import NOW, make_order
+from audit_snapshots import POINTS, books, found, kinds, listed, storage, stored_order
+from ledger_states_support import NOW, make_order
 
-from seedance_dagster.audit.books import Seen
 from seedance_dagster.audit.manifests import expected_manifest
-from seedance_dagster.audit.storage import CloserLook, unclear
+from seedance_dagster.audit.snapshots import Seen
+from seedance_dagster.audit.storage import Verification, needs_verification
 from seedance_dagster.ledger.order import State
-from seedance_dagster.store.s3 import ListedObject
+from seedance_dagster.storage.s3 import ListedObject
 
 ORDER = stored_order(1)
 VIDEO, POSTER, MANIFEST = ORDER.video_key, ORDER.poster_key, ORDER.manifest_key
@@ -22,13 +22,13 @@ BODY = expected_manifest(ORDER)
 
 
 def without(*keys: str, **seen: Seen | None):
-    """Books whose S3 lacks some objects, also at a closer look."""
+    """Snapshots whose S3 lacks some objects, also at a closer look."""
     objects = {key: it for key, it in listed(ORDER).items() if key not in keys}
     return books([ORDER], storage=storage([ORDER], objects=objects, seen=dict.fromkeys(keys) | seen))
 
 
 def looked_at(**seen: Seen | None):
-    """Books whose S3 was looked at closer."""
+    """Snapshots whose S3 was looked at closer."""
     names = {"video": VIDEO, "poster": POSTER, "manifest": MANIFEST}
     return books([ORDER], storage=storage([ORDER], seen={names[name]: each for name, each in seen.items()}))
 
@@ -114,21 +114,21 @@ def test_a_row_too_broken_for_a_manifest_is_said_to_be_so():
     assert [(each.kind.value, each.what) for each in given] == [
         ("missing_in_s3", "the ledger does not say where its objects are")
     ]
-    assert unclear(bare, storage([]), deep=True) == CloserLook()
+    assert needs_verification(bare, storage([]), deep=True) == Verification()
 
 
 @pytest.mark.parametrize(
     ("change", "deep", "look"),
     [
-        ({}, False, CloserLook()),
-        ({}, True, CloserLook(hash=frozenset({VIDEO, POSTER}), read=frozenset({MANIFEST}))),
-        ({VIDEO: None}, False, CloserLook(check=frozenset({VIDEO}))),
-        ({MANIFEST: None}, False, CloserLook(read=frozenset({MANIFEST}))),
-        ({VIDEO: {"size_bytes": 9}}, False, CloserLook(hash=frozenset({VIDEO}))),
-        ({POSTER: {"modified_at": NOW - timedelta(hours=1)}}, False, CloserLook(check=frozenset({POSTER}))),
-        ({MANIFEST: {"etag": "0" * 32}}, False, CloserLook(read=frozenset({MANIFEST}))),
-        ({MANIFEST: {"etag": "not-an-md5-2"}}, False, CloserLook(read=frozenset({MANIFEST}))),
-        ({MANIFEST: {"size_bytes": 9}}, False, CloserLook(read=frozenset({MANIFEST}))),
+        ({}, False, Verification()),
+        ({}, True, Verification(hash=frozenset({VIDEO, POSTER}), read=frozenset({MANIFEST}))),
+        ({VIDEO: None}, False, Verification(check=frozenset({VIDEO}))),
+        ({MANIFEST: None}, False, Verification(read=frozenset({MANIFEST}))),
+        ({VIDEO: {"size_bytes": 9}}, False, Verification(hash=frozenset({VIDEO}))),
+        ({POSTER: {"modified_at": NOW - timedelta(hours=1)}}, False, Verification(check=frozenset({POSTER}))),
+        ({MANIFEST: {"etag": "0" * 32}}, False, Verification(read=frozenset({MANIFEST}))),
+        ({MANIFEST: {"etag": "not-an-md5-2"}}, False, Verification(read=frozenset({MANIFEST}))),
+        ({MANIFEST: {"size_bytes": 9}}, False, Verification(read=frozenset({MANIFEST}))),
     ],
 )
 def test_only_what_the_listing_leaves_open_is_looked_at(change, deep, look):
@@ -139,17 +139,17 @@ def test_only_what_the_listing_leaves_open_is_looked_at(change, deep, look):
             del objects[key]
         else:
             objects[key] = replace(objects[key], **fields)
-    assert unclear(ORDER, storage([ORDER], objects=objects), deep=deep) == look
+    assert needs_verification(ORDER, storage([ORDER], objects=objects), deep=deep) == look
 
 
 def test_an_order_that_is_not_stored_has_no_objects_to_compare():
     """What is being fetched may lie there in part."""
     fetching = replace(ORDER, state=State.SUCCEEDED, due_at=NOW)
-    assert unclear(fetching, storage([]), deep=True) == CloserLook()
+    assert needs_verification(fetching, storage([]), deep=True) == Verification()
     assert found(books([fetching], storage=storage([]))) == []
 
 
 def test_looks_are_brought_together():
     """Many looks make one of each way."""
-    looks = [CloserLook(check=frozenset("a")), CloserLook(check=frozenset("b"), read=frozenset("c"))]
-    assert CloserLook.together(looks) == CloserLook(check=frozenset("ab"), read=frozenset("c"))
+    looks = [Verification(check=frozenset("a")), Verification(check=frozenset("b"), read=frozenset("c"))]
+    assert Verification.together(looks) == Verification(check=frozenset("ab"), read=frozenset("c"))

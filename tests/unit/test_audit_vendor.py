@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from audit_books import POINTS, books, found, kinds, row, stored_order
-from generation_support import NOW, make_order, make_task
+from audit_snapshots import POINTS, books, found, kinds, row, stored_order
+from ledger_states_support import NOW, make_order, make_task
 
 from seedance_dagster.api.wire import TaskStatus
-from seedance_dagster.audit.books import GRACE, LedgerBook, Scope, VendorBook
-from seedance_dagster.audit.vendor import unclear
+from seedance_dagster.audit.snapshots import GRACE, LedgerSnapshot, Scope, VendorSnapshot
+from seedance_dagster.audit.vendor import needs_verification
 from seedance_dagster.ledger.order import State
 
 LONG_AGO, JUST_NOW = NOW - 2 * GRACE, NOW - GRACE / 2
@@ -48,7 +48,7 @@ def test_charges_of_ended_orders_are_compared(state, booked, charged, kind, cost
     """What the vendor's task says was charged is what the ledger says; a delivered video is never free."""
     order = stored_order(1, state=state, points_charged=booked)
     task = make_task(1, TaskStatus.FAILED, points_charged=charged)
-    given = books([order], vendor=VendorBook(rows={"task-1": row(order)}, tasks={"task-1": task}))
+    given = books([order], vendor=VendorSnapshot(rows={"task-1": row(order)}, tasks={"task-1": task}))
     expected = [] if kind is None else [(kind, cost)]
     about_money = [each for each in found(given) if each.kind.value in ("charge_differs", "never_charged")]
     assert [(each.kind.value, each.cost_points) for each in about_money] == expected
@@ -58,7 +58,7 @@ def test_the_history_tells_a_charge_that_the_task_does_not():
     """A task without a charge leaves the history's word standing."""
     order = stored_order(1, points_charged=None)
     task = make_task(1, DONE, points_charged=None)
-    vendor = VendorBook(rows={"task-1": row(order, points=5_000_000)}, tasks={"task-1": task})
+    vendor = VendorSnapshot(rows={"task-1": row(order, points=5_000_000)}, tasks={"task-1": task})
     [wrong] = found(books([order], vendor=vendor))
     assert (wrong.kind.value, wrong.cost_points) == ("charge_differs", 5_000_000)
 
@@ -80,8 +80,8 @@ def test_the_history_tells_a_charge_that_the_task_does_not():
 )
 def test_a_task_is_read_by_itself_only_where_the_history_differs(order, rows, deep, reads):
     """One page of the history stands for a hundred tasks; only what differs costs a request."""
-    book = VendorBook(rows={"task-1": row(order, **rows)})
-    assert unclear(order, book, listed_from=NOW - timedelta(days=1), deep=deep) is reads
+    book = VendorSnapshot(rows={"task-1": row(order, **rows)})
+    assert needs_verification(order, book, listed_from=NOW - timedelta(days=1), deep=deep) is reads
 
 
 @pytest.mark.parametrize(
@@ -91,19 +91,19 @@ def test_a_task_is_read_by_itself_only_where_the_history_differs(order, rows, de
 def test_a_task_that_the_history_forgot_is_not_asked_for(listed_from, reads):
     """A task that is not listed is read where the history lists older ones; expired history says nothing."""
     order = stored_order(1)
-    assert unclear(order, VendorBook(rows={}), listed_from=listed_from) is reads
+    assert needs_verification(order, VendorSnapshot(rows={}), listed_from=listed_from) is reads
 
 
 def test_an_incomplete_history_lists_nothing_for_sure():
     """Where the history counts more than it lists, the absence of a task is no sign."""
     rows = {"a": row(created_at=NOW), "b": row(created_at=NOW - timedelta(days=1))}
-    assert VendorBook(rows=rows).listed_from() == NOW - timedelta(days=1)
-    assert VendorBook(rows=rows, doubt="it counts 3 and lists 2").listed_from() is None
+    assert VendorSnapshot(rows=rows).listed_from() == NOW - timedelta(days=1)
+    assert VendorSnapshot(rows=rows, doubt="it counts 3 and lists 2").listed_from() is None
 
 
 def test_a_task_that_the_vendor_does_not_know_is_named():
     """An order whose task is neither in the history nor found by itself is a finding of its own."""
-    given = books([stored_order(1)], vendor=VendorBook(tasks={"task-1": None}))
+    given = books([stored_order(1)], vendor=VendorSnapshot(tasks={"task-1": None}))
     [each] = found(given)
     assert (each.kind.value, each.cost_points, each.task_id) == ("task_unknown", POINTS, "task-1")
 
@@ -138,7 +138,7 @@ def test_a_paid_video_that_nobody_fetches_is_named(fields, named):
 def test_a_task_that_ended_otherwise_than_the_ledger_says_is_named(state, task, named):
     """A video that the vendor completed and charged is never taken for waiting, failed or refused."""
     order = stored_order(1, state=state, points_charged=POINTS)
-    given = books([order], vendor=VendorBook(rows={"task-1": row(order)}, tasks={"task-1": task}))
+    given = books([order], vendor=VendorSnapshot(rows={"task-1": row(order)}, tasks={"task-1": task}))
     assert kinds(given) == ["paid_not_stored"] * named
 
 
@@ -152,18 +152,20 @@ def test_work_under_way_is_no_finding(state):
 def test_what_could_not_be_read_is_named_once_and_blames_nobody():
     """A history that cannot be read, and tasks that were not, are one finding about the book."""
     order = stored_order(1)
-    doubt = VendorBook(
+    doubt = VendorSnapshot(
         rows={"task-1": row(order, points=1)}, unread=frozenset({"task-1"}), doubt="it is down"
     )
     [each] = found(books([order], vendor=doubt))
-    assert (each.kind.value, each.what, each.cost_points) == ("book_unread", "it is down", 0)
+    assert (each.kind.value, each.what, each.cost_points) == ("source_unavailable", "it is down", 0)
 
 
 def test_only_what_was_ordered_since_a_day_is_compared():
     """An order before `since` is not audited, but what it left is not a stranger's either."""
     order = stored_order(1)
-    given = books([order], vendor=VendorBook(rows={"task-1": row(order, points=1)}, tasks={"task-1": None}))
+    given = books(
+        [order], vendor=VendorSnapshot(rows={"task-1": row(order, points=1)}, tasks={"task-1": None})
+    )
     assert kinds(given) == ["task_unknown"]
     assert kinds(given, since=NOW - timedelta(hours=1)) == []
     assert Scope(since=NOW).is_since(None)
-    assert LedgerBook().orders == ()
+    assert LedgerSnapshot().orders == ()

@@ -7,20 +7,20 @@ import sys
 from datetime import timedelta
 
 import pytest
-from audit_books import books, row, stored_order
+from audit_snapshots import books, row, stored_order
 from click.testing import CliRunner
-from generation_support import NOW
+from ledger_states_support import NOW
 
 from seedance_dagster.audit.audit import Audit, compare
-from seedance_dagster.audit.books import Scope, Seen, VendorBook
-from seedance_dagster.audit.repair import Mending
-from seedance_dagster.cli import audit as cli
+from seedance_dagster.audit.repair import RepairResult
+from seedance_dagster.audit.snapshots import Scope, Seen, VendorSnapshot
+from seedance_dagster.cli.commands import audit as cli
 from seedance_dagster.cli.root import root
 
 
 def audited(given, **scope) -> Audit:
     """The audit of books made by hand."""
-    from audit_books import expected
+    from audit_snapshots import expected
 
     return Audit(Scope(**scope), given, compare(given, Scope(**scope), expected))
 
@@ -28,12 +28,12 @@ def audited(given, **scope) -> Audit:
 @pytest.fixture
 def found() -> Audit:
     """An audit with a changed video and a task that nobody ordered."""
-    from audit_books import storage
+    from audit_snapshots import storage
 
     order = stored_order(1)
     changed = storage([order], seen={order.video_key: Seen(sha256="f" * 64)})
     rows = {"task-1": row(order), "stranger": row()}
-    return audited(books([order], storage=changed, vendor=VendorBook(rows=rows)))
+    return audited(books([order], storage=changed, vendor=VendorSnapshot(rows=rows)))
 
 
 def test_people_see_kind_place_cost_and_what_to_do(found, capsys):
@@ -53,7 +53,11 @@ def test_people_see_what_a_repair_did(found, capsys):
     """Beside each finding stands what was done about it, or why nothing was."""
     stranger, changed = found.findings
     cli._show(
-        found, {stranger: Mending(False, "an audit only names it"), changed: Mending(True, "fetched again")}
+        found,
+        {
+            stranger: RepairResult(False, "an audit only names it"),
+            changed: RepairResult(True, "fetched again"),
+        },
     )
     told = capsys.readouterr().out
     assert "mended: fetched again" in told
@@ -74,8 +78,8 @@ def test_machines_get_one_stable_document(found):
         *("kind", "prompt_set", "partition", "order_id", "task_id", "where", "what", "cost_points"),
         *("advice", "cost_usd"),
     ]
-    mended = cli._as_json(found, dict.fromkeys(found.findings, Mending(True, "done")))
-    assert mended["findings"][0]["repair"] == {"mended": True, "what": "done"}
+    repaired = cli._as_json(found, dict.fromkeys(found.findings, RepairResult(True, "done")))
+    assert repaired["findings"][0]["repair"] == {"repaired": True, "what": "done"}
     since = cli._as_json(audited(books(), since=NOW - timedelta(days=1)), None)
     assert (since["since"], since["totals"]) == ("2026-04-05T18:00:00+00:00", {})
 

@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from seedance_dagster.cli.root import root
-from seedance_dagster.ledger import Asking, Ledger, NewOrder
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import NewOrder
+from seedance_dagster.ledger.orders import OrderRequest
 
 CATS = """
 name: cats
@@ -71,14 +73,16 @@ def test_plan_prices_each_prompt_and_orders_nothing(folder: Path) -> None:
     ]
     assert cats["new_usd"] == "1.952"
     ledger = ledger_of(folder)
-    assert ledger.counts() == {}
+    assert ledger.workload.counts() == {}
     ledger.close()
 
 
 def test_plan_knows_what_is_under_way(folder: Path) -> None:
     """A prompt that is ordered already is joined and costs nothing."""
     ledger = ledger_of(folder)
-    ledger.accept([order("one", planned_fingerprint("one"))], Asking(cause="c", run_id="r"))
+    ledger.orders.place(
+        [order("one", planned_fingerprint("one"))], OrderRequest(idempotency_key="c", run_id="r")
+    )
     ledger.close()
     [cats] = json.loads(run("plan", "--json").stdout)["prompt_sets"]
     assert [each["outcome"] for each in cats["prompts"]] == ["joined", "new"]
@@ -150,7 +154,7 @@ def test_status_of_nothing(folder: Path) -> None:
 def test_status_counts_and_adds(folder: Path) -> None:
     """Orders and money are there for people and for machines."""
     ledger = ledger_of(folder)
-    ledger.accept([order("one", "f"), order("two", "f")], Asking(cause="c", run_id="r"))
+    ledger.orders.place([order("one", "f"), order("two", "f")], OrderRequest(idempotency_key="c", run_id="r"))
     ledger.close()
     status = json.loads(run("status", "--json").stdout)
     assert status["orders"] == [{"prompt_set": "cats", "state": "queued", "orders": 2, "usd": "0.8"}]
@@ -166,10 +170,10 @@ def test_status_counts_and_adds(folder: Path) -> None:
 def test_status_ends_with_1_when_somebody_is_needed(folder: Path) -> None:
     """A lost reply is shown, and scripts can tell by the status."""
     ledger = ledger_of(folder)
-    ledger.accept([order("one", "f")], Asking(cause="c", run_id="r"))
-    ledger.hold("w", "w", seconds=60)
-    [claimed] = ledger.claim("w", limit=1, max_in_flight=None)
-    ledger.uncertain(claimed, actor="w", reason="the reply was lost")
+    ledger.orders.place([order("one", "f")], OrderRequest(idempotency_key="c", run_id="r"))
+    ledger.leases.acquire("w", "w", seconds=60)
+    [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    ledger.claims.mark_uncertain(claimed, actor="w", reason="the reply was lost")
     ledger.close()
     done = run("status")
     assert done.exit_code == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from seedance_dagster.cli.ports import LOOPBACK, free_port, remembered_ports
+from seedance_dagster.cli.local.ports import LOOPBACK, free_port, remembered_ports
 
 
 def test_ports_are_the_same_at_the_next_start(tmp_path: Path) -> None:

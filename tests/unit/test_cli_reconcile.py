@@ -7,13 +7,14 @@ import json
 import pytest
 from bench_support import BASE_URL, bench
 from click.testing import CliRunner, Result
-from generation_support import make_order
+from ledger_states_support import make_order
 
-from seedance_dagster.cli.reconcile import _show
+from seedance_dagster.cli.commands.reconcile import _show
 from seedance_dagster.cli.root import root
-from seedance_dagster.generation.reconcile import Settled
-from seedance_dagster.generation.services import Services
-from seedance_dagster.ledger import Ledger, State
+from seedance_dagster.engine.reconcile.reconcile import ReconcileResult
+from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 
 
 @pytest.fixture
@@ -53,8 +54,8 @@ def told(*arguments: str) -> tuple[int, dict[str, list[str]]]:
 
 
 def snapshot(it):
-    orders = it.ledger.find()
-    return orders, [it.ledger.journal(order.order_id) for order in orders]
+    orders = it.ledger.queries.find()
+    return orders, [it.ledger.queries.journal(order.order_id) for order in orders]
 
 
 def test_nothing_uncertain_is_no_trouble(it):
@@ -100,8 +101,8 @@ def test_an_unreadable_history_is_told(it):
 def test_claims_of_killed_workers_are_taken_up(it, clock):
     """Also where no sensor runs, an order between claim and answer is settled."""
     it.accept("a cat")
-    it.ledger.hold("dead", "dead", seconds=60)
-    it.ledger.claim("dead", limit=1, max_in_flight=None)
+    it.ledger.leases.acquire("dead", "dead", seconds=60)
+    it.ledger.claims.take("dead", limit=1, max_in_flight=None)
     it.stranger("a cat")
     clock.forward(seconds=61)
     assert told() == (0, {"adopted": ["p0"], "freed": [], "uncertain": []})
@@ -113,7 +114,7 @@ def test_an_order_is_adopted_by_hand(it, name):
     it.lose("a cat", fault="500-before")
     task_id = it.stranger("a cat")
     assert told(name, "--adopt", task_id) == (0, {"adopted": ["p0"], "freed": [], "uncertain": []})
-    last = it.ledger.journal(1)[-1]
+    last = it.ledger.queries.journal(1)[-1]
     assert last.actor.startswith("operator")
     assert last.detail == {"task_id": task_id, "how": "adopted by hand"}
 
@@ -123,7 +124,7 @@ def test_an_order_is_released_by_hand(it, name):
     """It goes back to the queue; the journal names the operator."""
     it.lose("a cat", fault="500-before")
     assert told(name, "--release") == (0, {"adopted": [], "freed": ["p0"], "uncertain": []})
-    last = it.ledger.journal(1)[-1]
+    last = it.ledger.queries.journal(1)[-1]
     assert last.actor.startswith("operator")
     assert last.detail == {"reason": "released by hand: no task was made"}
 
@@ -139,16 +140,17 @@ def test_the_newest_uncertain_order_of_a_partition_is_meant(it, clock):
     """An edited prompt may have two; a number names the other."""
     from dataclasses import replace
 
-    from seedance_dagster.ledger import Asking, NewOrder
+    from seedance_dagster.ledger.order import NewOrder
+    from seedance_dagster.ledger.orders import OrderRequest
 
     [old] = it.lose("a cat", fault="500-before")
     fields = {name: getattr(old, name) for name in NewOrder.__dataclass_fields__}
     edited = replace(NewOrder(**fields), fingerprint="edited")
-    it.ledger.accept([edited], Asking(cause="c", run_id="r"))
+    it.ledger.orders.place([edited], OrderRequest(idempotency_key="c", run_id="r"))
     it.tell("faults", **{"500-before": 1.0})
     it.submit()
     assert told("spots/p0", "--release") == (1, {"adopted": [], "freed": ["p0"], "uncertain": ["p0"]})
-    assert [order.state for order in it.ledger.find()] == [State.UNCERTAIN, State.QUEUED]
+    assert [order.state for order in it.ledger.queries.find()] == [State.UNCERTAIN, State.QUEUED]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +211,6 @@ def test_a_missing_key_is_told(it, monkeypatch):
 
 def test_a_vendor_s_words_cannot_paint_the_terminal(capsys):
     """Brackets in a reason are shown as they are."""
-    unclear = make_order(error_message="upstream [/b] broke", state=State.UNCERTAIN)
-    _show(Settled(uncertain=(unclear,)))
+    needs_verification = make_order(error_message="upstream [/b] broke", state=State.UNCERTAIN)
+    _show(ReconcileResult(uncertain=(needs_verification,)))
     assert "[/b]" in capsys.readouterr().out

@@ -30,7 +30,7 @@ def test_overview_names_every_command_without_loading_them() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_explains_itself(name: str) -> None:
     """Each listed command exists, has its own name and a help text."""
-    command = import_module(f"seedance_dagster.cli.{name}").command
+    command = import_module(f"seedance_dagster.cli.commands.{name}").command
     assert command.name == name
     assert CliRunner().invoke(root, [name, "--help"]).exit_code == 0
 

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from seedance_dagster.cli.root import root
-from seedance_dagster.ledger import Ledger, LedgerError
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts import load_prompt_sets
 
 CATS = "name: cats\ndefaults: {duration: 5}\nbudget_usd: {day: 5}\nprompts: [{id: one, prompt: a cat}]\n"

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from trace_support import Desk
 
 from seedance_dagster.cli.root import root
-from seedance_dagster.ledger import Ledger
+from seedance_dagster.ledger.ledger import Ledger
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 from trace_support import SECRET, Desk
 
-from seedance_dagster.cli.ports import LOOPBACK, free_port
+from seedance_dagster.cli.local.ports import LOOPBACK, free_port
 from seedance_dagster.cli.root import root
-from seedance_dagster.credential import Credential, State
-from seedance_dagster.ledger import Ledger
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.media.credentials import Credential, State
 
 SETTINGS = {
     "AWS_ACCESS_KEY_ID": "nobody",
@@ -54,7 +54,7 @@ def test_the_tree_tells_the_whole_chain(desk: Desk) -> None:
     desk.ended(charged=50_000)
     desk.stored(fingerprint="b" * 64, delivered="e" * 64)
     desk.submitted(fingerprint="b" * 64)
-    desk.ledger.note_prompts_reported("spots", {"cat": "b" * 64})
+    desk.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
     told = lines(run("t-2"))
     task = (
         "-> Task t-2: made 2026-04-06 18:01:04, ended 2026-04-06 18:02:04, "
@@ -72,7 +72,7 @@ def test_the_tree_tells_the_whole_chain(desk: Desk) -> None:
         "Trouble (moderation): no such picture as https://cdn.example.com/cat.png",
         "Request bbbbbbbbbbbb, which the prompt set asks for now",
         "Order 2, attempt 1: stored, what the partition shows",
-        "Ordered by run run-1 of job advance_generations, for cause at 2026-04-06 18:01:02+00:00",
+        "Ordered by run run-1 of job seedance_advance, for cause at 2026-04-06 18:01:02+00:00",
         "Tags of the run: owner ann",
         "Accepted 2026-04-06 18:01:02, submitted 2026-04-06 18:01:04, finished 2026-04-06 18:02:04",
         "Estimated 0.40 USD by goapi-2026-04: 0.08 USD/s x (5 s output)",
@@ -120,7 +120,7 @@ def test_json_tells_the_same_to_machines(desk: Desk) -> None:
     found = json.loads(done.stdout)
     assert (found["given"], found["form"]) == ("spots/cat", "partition")
     [order] = found["partitions"][0]["requests"][0]["orders"]
-    assert (order["state"], order["accepted_at"]) == ("stored", "2026-04-06T18:00:00Z")
+    assert (order["state"], order["ordered_at"]) == ("stored", "2026-04-06T18:00:00Z")
     assert order["task"]["points_charged"] == 4_000_000
     assert [file["kind"] for file in order["files"]] == ["video", "poster", "manifest"]
     assert len(order["journal"]) == 5
@@ -146,7 +146,7 @@ def test_nobody_asks_s3_where_nothing_can_be(desk: Desk) -> None:
 def test_an_edited_prompt_that_waits_is_named(desk: Desk) -> None:
     """What the prompt set asks for now may not be ordered yet."""
     desk.stored()
-    desk.ledger.note_prompts_reported("spots", {"cat": "b" * 64})
+    desk.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
     assert "Request bbbbbbbbbbbb, which the prompt set asks for now: not ordered yet" in lines(run("t-1"))
 
 
@@ -164,7 +164,7 @@ def test_a_long_journal_is_shortened(desk: Desk) -> None:
     order = desk.succeeded()
     for _ in range(30):
         desk.clock.forward(minutes=5)
-        order = desk.ledger.transfer_failed(order, actor="w", due_at=desk.clock(), reason="no answer")
+        order = desk.ledger.tasks.transfer_failed(order, actor="w", due_at=desk.clock(), reason="no answer")
     assert "... 24 more, which --json shows" in lines(run("t-1"))
     [order_told] = json.loads(run("t-1", "--json").stdout)["partitions"][0]["requests"][0]["orders"]
     assert len(order_told["journal"]) == 34
@@ -194,7 +194,7 @@ def test_what_a_credential_says_is_shown(desk: Desk, folder: Path, monkeypatch: 
         prompt=None,
         ingredients=(),
     )
-    monkeypatch.setattr("seedance_dagster.credential.read_credential", lambda _: found)
+    monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", lambda _: found)
     desk.stored(credential={"label": "urn:c2pa:1", "certificate": {"subject": "CN=test signer"}})
     (folder / "mine.mp4").write_bytes(b"cut")
     told = lines(run("mine.mp4"))

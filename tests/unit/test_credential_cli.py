@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from credential_support import FACTS, NOW, flipped, signer_of
 from media_support import make_clip
 
+from seedance_dagster.cli.local.state_dir import StateDir
 from seedance_dagster.cli.root import root
-from seedance_dagster.cli.workplace import Workplace
-from seedance_dagster.credential.chain import Chain
+from seedance_dagster.media.credentials.chain import Chain
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,6 @@ def test_dev_finds_the_files_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
     environ = {"SEEDANCE_C2PA_CERTIFICATE": "chain/certificate.pem", "SEEDANCE_C2PA_KEY": pem}
-    found = Workplace.for_environ(tmp_path / ".seedance", environ).environ
+    found = StateDir.for_environ(tmp_path / ".seedance", environ).environ
     assert found["SEEDANCE_C2PA_CERTIFICATE"] == f"{tmp_path}/chain/certificate.pem"
     assert found["SEEDANCE_C2PA_KEY"] == pem

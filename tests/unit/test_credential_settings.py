@@ -13,8 +13,8 @@ from cryptography.x509 import load_pem_x509_certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from pydantic import SecretStr
 
-from seedance_dagster.credential import CredentialError, CredentialSettings, Signer
-from seedance_dagster.credential.chain import Chain, make_test_chain
+from seedance_dagster.media.credentials import CredentialError, CredentialSettings, Signer
+from seedance_dagster.media.credentials.chain import Chain, make_test_chain
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ import pytest
 from credential_support import FACTS, NOW, flipped, signer_of
 from media_support import make_clip
 
-from seedance_dagster.credential import CredentialError, State, read_credential
-from seedance_dagster.credential.chain import Chain, make_test_chain
-from seedance_dagster.media import probe
+from seedance_dagster.media.credentials import CredentialError, State, read_credential
+from seedance_dagster.media.credentials.chain import Chain, make_test_chain
+from seedance_dagster.media.video import probe
 
 TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 ACTIONS = {"actions": [{"action": "c2pa.created", "digitalSourceType": TRAINED}]}
@@ -30,7 +30,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 @pytest.fixture(scope="module")
 def clip() -> bytes:
-    return make_clip(frames=48, sound=True)
+    return make_clip(frames=48, valid=True)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_signed_video_plays_and_holds_what_is_known_of_it(chain, video, signed
     assert found.signed_by == "For testing only, test signer"
     assert found.generator.startswith("seedance-dagster ")
     assert b"a secret cat" not in signed.read_bytes()
-    assert video.read_bytes() == make_clip(frames=48, sound=True), "what was delivered stays as it is"
+    assert video.read_bytes() == make_clip(frames=48, valid=True), "what was delivered stays as it is"
 
 
 def test_what_was_put_in_is_told(chain, video, tmp_path):
@@ -242,7 +242,7 @@ def test_a_library_that_lies_in_the_current_folder_is_not_loaded(signed, tmp_pat
     (folder / "libc2pa_c.so").symlink_to(str(another.__file__))
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from seedance_dagster.credential import read_credential\n"
+        "from seedance_dagster.media.credentials import read_credential\n"
         "print(read_credential(Path(sys.argv[1])).task_id, 'C2PA_LIBRARY_NAME' in os.environ)"
     )
     command = [sys.executable, "-c", code, str(signed)]

@@ -5,20 +5,20 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 from credential_support import NOW, signer_of
-from generation_support import make_order
+from ledger_states_support import make_order
 from media_support import make_clip
 from pydantic import SecretStr
 
-from seedance_dagster.credential import CredentialError, CredentialSettings
-from seedance_dagster.credential.chain import make_test_chain
-from seedance_dagster.defs.build import definitions_from_environ
-from seedance_dagster.defs.environment import SeedanceEnvironment, SettingError
-from seedance_dagster.defs.metadata import video_event
+from seedance_dagster.defs.definitions import definitions_from_environ
 from seedance_dagster.defs.resources import VideoStoreResource
-from seedance_dagster.generation.download import Downloaded
-from seedance_dagster.generation.sealing import lies_there, sealed
-from seedance_dagster.media import probe
-from seedance_dagster.store.s3 import ObjectInfo, VideoStore
+from seedance_dagster.defs.steps.metadata import video_event
+from seedance_dagster.engine.stages.download import Downloaded
+from seedance_dagster.engine.stages.signing import matches_stored_object, signed
+from seedance_dagster.media.credentials import CredentialError, CredentialSettings
+from seedance_dagster.media.credentials.chain import make_test_chain
+from seedance_dagster.media.video import probe
+from seedance_dagster.settings import SettingError, Settings
+from seedance_dagster.storage.s3 import ObjectInfo, VideoStore
 
 ENVIRON = {
     "SEEDANCE_C2PA_CERTIFICATE": "/etc/certificate.pem",
@@ -36,7 +36,7 @@ def delivered(tmp_path) -> Downloaded:
 
 def test_the_environment_says_who_signs(tmp_path):
     """All three variables are read, and the key is shown nowhere."""
-    found = SeedanceEnvironment.from_environ(ENVIRON | {"DAGSTER_HOME": str(tmp_path)})
+    found = Settings.from_environ(ENVIRON | {"DAGSTER_HOME": str(tmp_path)})
     with found.services() as services:
         assert services.signer.settings == CredentialSettings(
             certificate="/etc/certificate.pem", key=SecretStr("/etc/key.pem"), include_prompt=True
@@ -45,7 +45,7 @@ def test_the_environment_says_who_signs(tmp_path):
     with pytest.raises(
         SettingError, match="SEEDANCE_C2PA_INCLUDE_PROMPT must be true or false, not 'perhaps'"
     ):
-        SeedanceEnvironment.from_environ({"SEEDANCE_C2PA_INCLUDE_PROMPT": "perhaps"})
+        Settings.from_environ({"SEEDANCE_C2PA_INCLUDE_PROMPT": "perhaps"})
 
 
 def test_definitions_take_the_key_by_reference(monkeypatch):
@@ -63,7 +63,7 @@ def test_definitions_take_the_key_by_reference(monkeypatch):
 
 def test_nothing_is_signed_that_was_not_asked_for(delivered):
     """Without a signer the file stays as it was delivered, and no credential is recorded."""
-    video = sealed(make_order(), delivered, probe(delivered.path), signer=None, now=NOW)
+    video = signed(make_order(), delivered, probe(delivered.path), signer=None, now=NOW)
     assert (video.path, video.sha256, video.credential) == (delivered.path, "cd" * 32, None)
 
 
@@ -78,7 +78,7 @@ def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, 
             return {"signed_sha256": "ef" * 32}
 
         monkeypatch.setattr(type(signer), "sign", spoil)
-        video = sealed(make_order(), delivered, found, signer=signer, now=NOW)
+        video = signed(make_order(), delivered, found, signer=signer, now=NOW)
         assert (video.path, video.sha256, video.size_bytes) == (
             (delivered.path, "cd" * 32, delivered.size_bytes)
         )
@@ -93,7 +93,7 @@ def test_no_signed_url_is_recorded(delivered, tmp_path, monkeypatch):
         raise CredentialError("must fetch https://cdn.example.com/a.c2pa?X-Amz-Signature=secret first")
 
     monkeypatch.setattr(type(signer), "sign", fail)
-    video = sealed(make_order(), delivered, probe(delivered.path), signer=signer, now=NOW)
+    video = signed(make_order(), delivered, probe(delivered.path), signer=signer, now=NOW)
     assert video.credential == {"error": "must fetch https://cdn.example.com/a.c2pa first"}
 
 
@@ -112,7 +112,9 @@ def test_whether_what_lies_there_is_what_was_told(monkeypatch, there, answer):
     """By size, and by hash where the server keeps it."""
     store = VideoStore(None, "videos")
     monkeypatch.setattr(store, "head", lambda key: there if key == "v.mp4" else None)
-    assert lies_there(store, make_order(video_key="v.mp4", sha256="ab" * 32, size_bytes=7)) is answer
+    assert (
+        matches_stored_object(store, make_order(video_key="v.mp4", sha256="ab" * 32, size_bytes=7)) is answer
+    )
 
 
 def test_the_materialization_shows_the_credential():

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from seedance_dagster.api.prices import PriceBook
+from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.defs.metadata import prompt_materialization
-from seedance_dagster.defs.partitions import sync_all
-from seedance_dagster.defs.provenance import input_tags, newest_version
-from seedance_dagster.ledger import Asking, Ledger
+from seedance_dagster.defs.steps.metadata import prompt_materialization
+from seedance_dagster.defs.steps.partitions import sync_all
+from seedance_dagster.defs.steps.provenance import input_tags, newest_version
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
-PRICES = PriceBook.load()
+PRICES = PriceTable.load()
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_partitions_are_added_and_removed_but_never_what_was_ordered(instance, l
     """New prompts become partitions; a prompt that is gone loses its own unless something was ordered."""
     report = sync_all(instance, ledger, [spots(a="x", b="x", c="x")], PRICES)
     assert (report.added, report.removed, report.edited) == ({"spots": 3}, {"spots": 0}, {"spots": 0})
-    ledger.accept([new_order("b")], Asking(cause="c", run_id="r"))
+    ledger.orders.place([new_order("b")], OrderRequest(idempotency_key="c", run_id="r"))
     report = sync_all(instance, ledger, [spots(d="x", a="x")], PRICES)
     assert (report.added, report.removed) == ({"spots": 1}, {"spots": 1})
     assert instance.get_dynamic_partitions("spots_prompts") == ["a", "b", "d"]
@@ -84,7 +85,7 @@ def test_many_partitions_go_in_as_dagster_takes_them(instance, ledger):
 def test_an_edit_is_told_once_and_only_where_dagster_knew_the_prompt(instance, ledger):
     """Prompts told before are told again when they change; ones never told are not."""
     before = spots(a="x", b="x", c="x")
-    ledger.note_prompts_reported("spots", {key: before.partitions[key].fingerprint for key in "ab"})
+    ledger.reports.mark_prompts("spots", {key: before.partitions[key].fingerprint for key in "ab"})
     after = spots(a="x", b="y", c="y")
     assert sync_all(instance, ledger, [after], PRICES).edited == {"spots": 1}
     asset = dg.AssetKey(["spots", "prompts"])
@@ -99,7 +100,7 @@ def test_removals_and_edits_may_be_made_in_portions(instance, ledger):
     other = PromptSet(name="other", prompts=before.prompts)
     sync_all(instance, ledger, [before, other], PRICES)
     for name in ("spots", "other"):
-        ledger.note_prompts_reported(name, {key: each.fingerprint for key, each in before.partitions.items()})
+        ledger.reports.mark_prompts(name, {key: each.fingerprint for key, each in before.partitions.items()})
     other = PromptSet(name="other", prompts=after.prompts)
     reports = [sync_all(instance, ledger, [after, other], PRICES, limit=4) for _ in range(4)]
     assert [(each.removed, each.edited) for each in reports] == [
@@ -121,7 +122,7 @@ def test_an_input_that_dagster_never_saw_points_nowhere(instance):
 
 
 def test_an_input_points_to_the_newest_event_of_its_version(instance):
-    """Told twice, the later event counts: what is made from it is in step."""
+    """Reported twice, the later event counts: what is made from it is in step."""
     prompt_set = spots(a="x")
     tell(instance, prompt_set, "a")
     again = tell(instance, prompt_set, "a")

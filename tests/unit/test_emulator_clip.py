@@ -11,7 +11,7 @@ import pytest
 
 from seedance_dagster.emulator import card, clips
 from seedance_dagster.emulator.clip import SIZES, render_clip
-from seedance_dagster.emulator.clips import ClipShelf
+from seedance_dagster.emulator.clips import ClipCache
 
 TASK = "07ed43de-465d-43b1-b62c-44249b14d818"
 
@@ -94,7 +94,7 @@ class Record:
 async def test_shelf_draws_once_for_many_askers(monkeypatch):
     """Askers at the same time share one rendering, and one who leaves does not spoil it."""
     monkeypatch.setattr(clips, "_render", lambda record: b"x" * 10)
-    shelf = ClipShelf(100)
+    shelf = ClipCache(100)
     one = Record(1)
     leaver = asyncio.ensure_future(shelf.get(one))
     await asyncio.sleep(0)
@@ -108,7 +108,7 @@ async def test_shelf_draws_once_for_many_askers(monkeypatch):
 async def test_shelf_stays_within_its_bound(monkeypatch):
     """Only as many bytes are kept as allowed; what was dropped is drawn again."""
     monkeypatch.setattr(clips, "_render", lambda record: b"x" * 10)
-    shelf = ClipShelf(25)
+    shelf = ClipCache(25)
     for number in (1, 2, 3, 1):
         await shelf.get(Record(number))
     assert shelf.renders == 4
@@ -119,7 +119,7 @@ async def test_shelf_stays_within_its_bound(monkeypatch):
 
 async def test_failed_rendering_is_told_and_tried_again(monkeypatch):
     """A rendering that fails is not kept."""
-    shelf = ClipShelf(25)
+    shelf = ClipCache(25)
     monkeypatch.setattr(clips, "_render", lambda record: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         await shelf.get(Record(1))

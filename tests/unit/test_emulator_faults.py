@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from seedance_dagster.emulator.app import create_app
-from seedance_dagster.emulator.faults import FAULTS, FaultDesk, Stage, UnknownFaultError, markers_of
+from seedance_dagster.emulator.faults import FAULTS, FaultInjector, Stage, UnknownFaultError, markers_of
 from seedance_dagster.emulator.settings import EmulatorSettings
 
 KEY = {"X-API-Key": "emulator-key"}
@@ -75,7 +75,7 @@ def test_markers_are_read_from_the_prompt():
 
 def test_rates_strike_about_as_often_as_asked():
     """A rate is a probability, and every fault drawn is counted once."""
-    desk = FaultDesk(random.Random(5))
+    desk = FaultInjector(random.Random(5))
     desk.set_rates({"lost-reply": 0.1, "hang": 0.1})
     struck = [desk.first(Stage.AFTER, {}, earlier=0) for _ in range(2000)]
     assert 300 < sum(name is not None for name in struck) < 460

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from seedance_dagster.emulator.faults import FaultDesk
+from seedance_dagster.emulator.faults import FaultInjector
 from seedance_dagster.emulator.journal import Journal, StateError
 from seedance_dagster.emulator.record import Phase
 from seedance_dagster.emulator.refusal import Refusal
@@ -28,7 +28,7 @@ class Bench:
             EmulatorSettings(**{"jitter": 0, "queue_seconds": 1, "render_seconds": 10, **settings}),
             clock=lambda: self.time,
             journal=self.journal,
-            faults=FaultDesk(rng),
+            faults=FaultInjector(rng),
             rng=rng,
         )
 

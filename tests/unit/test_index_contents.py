@@ -12,8 +12,8 @@ import pytest
 from index_support import Bucket, end_order
 from ledger_support import SQLITE
 
-from seedance_dagster.ledger import State
-from seedance_dagster.store.index import COLUMNS, index_row, to_jsonl, to_parquet
+from seedance_dagster.ledger.order import State
+from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl, to_parquet
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def ordered(ledger, new_order, clock):
 
 
 def shown(ledger) -> list[tuple[str, int]]:
-    return [(order.partition, order.attempt) for order in ledger.shown("spots")]
+    return [(order.partition, order.attempt) for order in ledger.videos.current("spots")]
 
 
 def io_of(content: bytes | None) -> io.BytesIO:
@@ -46,11 +46,11 @@ def test_what_the_file_asks_for_now_is_shown_before_what_is_newer(ledger, ordere
     """An edit that was taken back shows the first video again."""
     ordered("cat", fingerprint="first")
     ordered("cat", fingerprint="edited")
-    assert [order.fingerprint for order in ledger.shown("spots")] == ["edited"]
-    before = ledger.dataset_stamp("spots")
-    ledger.note_prompts_reported("spots", {"cat": "first"})
-    assert [order.fingerprint for order in ledger.shown("spots")] == ["first"]
-    assert ledger.dataset_stamp("spots") != before
+    assert [order.fingerprint for order in ledger.videos.current("spots")] == ["edited"]
+    before = ledger.videos.stamp("spots")
+    ledger.reports.mark_prompts("spots", {"cat": "first"})
+    assert [order.fingerprint for order in ledger.videos.current("spots")] == ["first"]
+    assert ledger.videos.stamp("spots") != before
 
 
 def test_spend_by_day_counts_everything_that_was_charged(ledger, ordered, clock):
@@ -63,21 +63,21 @@ def test_spend_by_day_counts_everything_that_was_charged(ledger, ordered, clock)
     ordered("untold", charged=None)
     # Charged and without its link yet: reserved, as for budgets.
     ordered("late", State.SUBMITTED, charged=4_000_000)
-    spend = [(each.day, each.orders, each.points) for each in ledger.spend_by_day("spots")]
+    spend = [(each.day, each.orders, each.points) for each in ledger.spend.by_day("spots")]
     assert spend == [(date(2026, 4, 6), 2, 9_000_000), (date(2026, 4, 7), 1, 40_000)]
 
 
 def test_the_stamp_changes_with_what_the_index_is_made_from(ledger, ordered):
     """A new video and a penalty change it; queued orders and other sets do not."""
-    stamps = [ledger.dataset_stamp("spots")]
+    stamps = [ledger.videos.stamp("spots")]
     ordered("cat")
-    stamps.append(ledger.dataset_stamp("spots"))
+    stamps.append(ledger.videos.stamp("spots"))
     ordered("bad", State.REJECTED)
-    stamps.append(ledger.dataset_stamp("spots"))
+    stamps.append(ledger.videos.stamp("spots"))
     assert len(set(stamps)) == 3
     ordered("dog", None)
     ordered("elk", prompt_set="other")
-    assert ledger.dataset_stamp("spots") == stamps[-1]
+    assert ledger.videos.stamp("spots") == stamps[-1]
 
 
 @SQLITE

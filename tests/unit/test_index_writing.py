@@ -11,12 +11,12 @@ import pytest
 from index_support import JSONL, PARQUET, Bucket, end_order
 from ledger_support import SQLITE
 
-from seedance_dagster.defs.index_writing import index_metadata, refreshed_indexes
-from seedance_dagster.generation import indexing
-from seedance_dagster.generation.indexing import IndexingError, refresh_index, sets_with_videos
-from seedance_dagster.generation.services import Services
-from seedance_dagster.store.index import index_row, to_jsonl
-from seedance_dagster.store.s3 import StoreError
+from seedance_dagster.defs.steps.index import index_metadata, refreshed_indexes
+from seedance_dagster.engine import indexing
+from seedance_dagster.engine.indexing import IndexingError, refresh_index, sets_with_videos
+from seedance_dagster.engine.services import Services
+from seedance_dagster.storage.index import index_row, to_jsonl
+from seedance_dagster.storage.s3 import StoreError
 
 
 @pytest.fixture
@@ -100,13 +100,15 @@ def test_writers_that_finish_together_leave_all_their_videos(services, bucket, o
     names = [f"p{number}" for number in range(8)]
     for name in names:
         ordered(name, None)
-    orders = services.ledger.claim("w", limit=8, max_in_flight=None)
+    orders = services.ledger.claims.take("w", limit=8, max_in_flight=None)
 
     def work(order) -> None:
         task = {"task_id": order.partition}
-        moved = services.ledger.submitted(order, actor="w", due_at=services.clock(), task=task)
-        moved = services.ledger.succeeded(moved, actor="w", task={})
-        services.ledger.stored(moved, actor="w", artifacts={"sha256": order.partition, "video_key": "v"})
+        moved = services.ledger.tasks.submitted(order, actor="w", due_at=services.clock(), task=task)
+        moved = services.ledger.tasks.succeeded(moved, actor="w", task={})
+        services.ledger.tasks.stored(
+            moved, actor="w", artifacts={"sha256": order.partition, "video_key": "v"}
+        )
         refresh_index(services, "spots", owner=order.partition)
 
     with ThreadPoolExecutor(8) as pool:
@@ -145,12 +147,12 @@ def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
             bucket.before_put = lambda _: None
             clock.forward(seconds=31)
             ordered("dog")
-            ledger.hold("index spots", "b", seconds=30)
+            ledger.leases.acquire("index spots", "b", seconds=30)
 
     def the_other_ends(_seconds: float) -> None:
         assert bucket.listed() == ["cat"]
-        ledger.learn({"index spots": indexing._stamp(services, "spots")})
-        ledger.drop("index spots", "b")
+        ledger.observations.remember({"index spots": indexing._stamp(services, "spots")})
+        ledger.leases.release("index spots", "b")
 
     monkeypatch.setattr(indexing.time, "sleep", the_other_ends)
     bucket.before_put = stand_still
@@ -164,7 +166,7 @@ def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, 
     monkeypatch.setattr(indexing, "_TRIES", 2)
     monkeypatch.setattr(indexing, "_WAIT_S", 0)
     ordered()
-    services.ledger.hold("index spots", "run 7", seconds=60)
+    services.ledger.leases.acquire("index spots", "run 7", seconds=60)
     with pytest.raises(IndexingError, match="the index of spots is being written by run 7"):
         refresh_index(services, "spots", owner="a")
 

@@ -9,11 +9,15 @@ from multiprocessing import get_context
 import pytest
 import sqlalchemy as sa
 
-from seedance_dagster.ledger import Asking, Budget, BudgetExceededError, Ledger, NewOrder, Outcome, State
+from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger.errors import BudgetExceededError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import NewOrder, State
+from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.ledger.schema import schema_version
 from seedance_dagster.prompts.budgets import Window
 
-ASKING = Asking(cause="c", run_id="r")
+ASKING = OrderRequest(idempotency_key="c", run_id="r")
 DAY = Budget(window=Window.DAY, points=10_000_000)
 ADDED_IN_2 = (
     *("booked_at", "job_name", "run_tags", "reference_facts", "vendor_logs", "delivered_sha256"),
@@ -26,50 +30,50 @@ def submitted(ledger, new_order, clock):
     """Accepts one order within a budget and brings it to the vendor."""
 
     def make(partition: str = "cat", *, held: int = 4_000_000, retries: int = 1):
-        [(order, _)] = ledger.accept([new_order(partition, retries=retries)], ASKING)
-        [claimed] = ledger.claim("w", limit=1, max_in_flight=None, only=[order.order_id])
+        [(order, _)] = ledger.orders.place([new_order(partition, retries=retries)], ASKING)
+        [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order.order_id])
         task = {"task_id": f"t-{partition}", "points_held": held}
-        return ledger.submitted(claimed, actor="w", due_at=clock(), task=task)
+        return ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task=task)
 
     return make
 
 
 def used(ledger: Ledger, budget: Budget = DAY) -> tuple[int, int]:
-    [standing] = ledger.budget_standings([budget])
+    [standing] = ledger.budgets.usage([budget])
     return standing.reserved, standing.spent
 
 
 def test_a_run_that_would_cross_a_budget_accepts_nothing(ledger, new_order):
     """All or nothing, and the refusal names estimate, limit, reserved, spent and how many would fit."""
-    ledger.accept([new_order("first")], ASKING, [DAY])
+    ledger.orders.place([new_order("first")], ASKING, [DAY])
     with pytest.raises(BudgetExceededError) as caught:
-        ledger.accept([new_order(f"p{n}") for n in range(3)], ASKING, [DAY])
+        ledger.orders.place([new_order(f"p{n}") for n in range(3)], ASKING, [DAY])
     assert str(caught.value) == (
         "3 new videos are estimated at 1.2 USD and do not fit the budget of 1 USD a day: "
         "0.4 USD reserved, 0 USD spent, 0.6 USD left; the first 1 would fit"
     )
     assert caught.value.fitting == 1
-    assert len(ledger.find()) == 1
+    assert len(ledger.queries.find()) == 1
     assert used(ledger) == (4_000_000, 0)
 
 
 def test_what_fits_to_the_point_is_accepted(ledger, new_order):
     """The limit itself may be reached, and joined or reused orders need no money."""
     exact = dataclasses.replace(DAY, points=8_000_000)
-    ledger.accept([new_order("a"), new_order("b")], ASKING, [exact])
-    [(_, outcome)] = ledger.accept([new_order("a")], ASKING, [exact])
+    ledger.orders.place([new_order("a"), new_order("b")], ASKING, [exact])
+    [(_, outcome)] = ledger.orders.place([new_order("a")], ASKING, [exact])
     assert outcome is Outcome.JOINED
     with pytest.raises(BudgetExceededError):
-        ledger.accept([new_order("c", estimated_points=1)], ASKING, [exact])
+        ledger.orders.place([new_order("c", estimated_points=1)], ASKING, [exact])
 
 
 def test_a_run_has_a_limit_of_its_own(ledger, new_order):
     """What a run may spend counts its new orders only, and is checked where they are made."""
     limited = dataclasses.replace(ASKING, max_points=4_000_000)
-    ledger.accept([new_order("a")], limited)
-    ledger.accept([new_order("a"), new_order("b")], limited)
+    ledger.orders.place([new_order("a")], limited)
+    ledger.orders.place([new_order("a"), new_order("b")], limited)
     with pytest.raises(BudgetExceededError, match=r"limit of this run of 0\.4 USD; the first 1 would fit"):
-        ledger.accept([new_order("c"), new_order("d")], limited)
+        ledger.orders.place([new_order("c"), new_order("d")], limited)
 
 
 def test_a_hold_above_the_estimate_counts(ledger, submitted):
@@ -81,17 +85,17 @@ def test_a_hold_above_the_estimate_counts(ledger, submitted):
 def test_the_terminal_state_settles(ledger, submitted):
     """A finished task counts with its charge, a failed one with nothing, a refused one with its penalty."""
     done, refused, failed = submitted("done"), submitted("refused"), submitted("failed", retries=0)
-    ledger.succeeded(done, actor="w", task={"points_charged": 3_000_000, "points_held": 0})
+    ledger.tasks.succeeded(done, actor="w", task={"points_charged": 3_000_000, "points_held": 0})
     task = {"points_charged": 40_000, "points_held": 0}
-    ledger.ended(refused, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
+    ledger.tasks.ended(refused, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
     task = {"points_charged": 0, "points_held": 0}
-    ledger.ended(failed, State.FAILED, actor="w", error_class="vendor", reason="oops", task=task)
+    ledger.tasks.ended(failed, State.FAILED, actor="w", error_class="vendor", reason="oops", task=task)
     assert used(ledger) == (0, 3_040_000)
 
 
 def test_an_untold_charge_is_not_booked_as_free(ledger, submitted):
     """A finished task whose charge is unknown counts with its estimate."""
-    ledger.succeeded(submitted(), actor="w", task={"points_charged": None, "points_held": 0})
+    ledger.tasks.succeeded(submitted(), actor="w", task={"points_charged": None, "points_held": 0})
     assert used(ledger) == (0, 4_000_000)
 
 
@@ -99,16 +103,16 @@ def test_an_untold_charge_is_not_booked_as_free(ledger, submitted):
 def test_a_failure_whose_charge_is_untold_is_not_booked_as_free(ledger, submitted, end):
     """What may still be held counts as spent in budgets, and as gone from the account."""
     task = {"points_charged": None, "points_held": 5_000_000}
-    ledger.ended(submitted(), end, actor="w", error_class="x", reason="oops", task=task)
+    ledger.tasks.ended(submitted(), end, actor="w", error_class="x", reason="oops", task=task)
     assert used(ledger) == (0, 5_000_000)
-    assert ledger.flow().outflow == 5_000_000
+    assert ledger.workload.flow().outflow == 5_000_000
 
 
 def test_the_next_attempt_takes_the_place_of_the_first(ledger, submitted, clock):
     """A retry is reserved on the day its first attempt was accepted on, so that no later day is crossed."""
     first = submitted()
     clock.forward(days=1)
-    _, again = ledger.ended(
+    _, again = ledger.tasks.ended(
         first,
         State.FAILED,
         actor="w",
@@ -132,7 +136,7 @@ def test_the_next_attempt_takes_the_place_of_the_first(ledger, submitted, clock)
 )
 def test_a_window_ends_in_utc(ledger, new_order, clock, window, span, left):
     """The clock stands at 6 April, 18:00 UTC: days end at midnight, months on the first, all time never."""
-    ledger.accept([new_order()], ASKING)
+    ledger.orders.place([new_order()], ASKING)
     clock.forward(**span)
     assert used(ledger, Budget(window=window, points=10**9)) == (left, 0)
 
@@ -140,11 +144,11 @@ def test_a_window_ends_in_utc(ledger, new_order, clock, window, span, left):
 def test_a_set_has_a_budget_of_its_own(ledger, new_order):
     """Another set's money does not count in it, all sets' money counts in the common one."""
     own = Budget(window=Window.TOTAL, points=5_000_000, prompt_set="spots")
-    ledger.accept([new_order("x", prompt_set="other")], ASKING, [DAY])
-    ledger.accept([new_order("y")], ASKING, [DAY, own])
+    ledger.orders.place([new_order("x", prompt_set="other")], ASKING, [DAY])
+    ledger.orders.place([new_order("y")], ASKING, [DAY, own])
     assert (used(ledger, own), used(ledger)) == ((4_000_000, 0), (8_000_000, 0))
     with pytest.raises(BudgetExceededError, match=r"budget of prompt set spots of 0\.5 USD in all"):
-        ledger.accept([new_order("z", estimated_points=2_000_000)], ASKING, [DAY, own])
+        ledger.orders.place([new_order("z", estimated_points=2_000_000)], ASKING, [DAY, own])
 
 
 def test_sixteen_processes_cannot_cross_a_budget(ledger_url, new_order):
@@ -166,7 +170,7 @@ def _accept(job: tuple[str, NewOrder]) -> int:
     for number in range(5):
         wanted = dataclasses.replace(new, partition=f"{new.partition}-{number}")
         try:
-            ledger.accept([wanted], ASKING, [Budget(window=Window.DAY, points=92_000_000)])
+            ledger.orders.place([wanted], ASKING, [Budget(window=Window.DAY, points=92_000_000)])
         except BudgetExceededError:
             continue
         count += 1
@@ -177,7 +181,7 @@ def _accept(job: tuple[str, NewOrder]) -> int:
 def test_a_ledger_of_version_1_is_brought_up_to_date(ledger_url, new_order):
     """Its orders stay, and count for the day on which they were accepted."""
     ledger = Ledger.open(ledger_url)
-    ledger.accept([new_order()], ASKING)
+    ledger.orders.place([new_order()], ASKING)
     ledger.close()
     engine = sa.create_engine(ledger_url)
     with engine.begin() as connection:
@@ -191,6 +195,6 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(ledger_url, new_order):
     engine.dispose()
     again = Ledger.open(ledger_url)
     [order] = again.find()
-    assert order.booked_at == order.accepted_at
+    assert order.booked_at == order.ordered_at
     assert used(again) == (4_000_000, 0)
     again.close()

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from ledger_support import accept_orders, submit_orders
 
-from seedance_dagster.ledger import State
+from seedance_dagster.ledger.order import State
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_claims_are_fair_over_sets_and_oldest_first(ledger, accept):
     """A large set does not starve a small one that came later."""
     accept("a1", "a2", "a3", prompt_set="a")
     accept("b1", "b2", prompt_set="b")
-    claimed = ledger.claim("w", limit=4, max_in_flight=None)
+    claimed = ledger.claims.take("w", limit=4, max_in_flight=None)
     assert [order.partition for order in claimed] == ["a1", "b1", "a2", "b2"]
     assert {order.lease_owner for order in claimed} == {"w"}
 
@@ -38,9 +38,9 @@ def test_places_that_come_free_one_by_one_are_shared(ledger, accept, clock):
     taken = []
     for _ in range(6):
         clock.forward(seconds=1)
-        [order] = ledger.claim("w", limit=1, max_in_flight=1)
-        order = ledger.submitted(order, actor="w", due_at=clock(), task={"task_id": order.partition})
-        ledger.succeeded(order, actor="w", task={})
+        [order] = ledger.claims.take("w", limit=1, max_in_flight=1)
+        order = ledger.tasks.submitted(order, actor="w", due_at=clock(), task={"task_id": order.partition})
+        ledger.tasks.succeeded(order, actor="w", task={})
         taken.append(order.partition)
     assert taken == ["a1", "b1", "a2", "b2", "a3", "a4"]
 
@@ -48,10 +48,10 @@ def test_places_that_come_free_one_by_one_are_shared(ledger, accept, clock):
 def test_a_set_with_many_tasks_at_the_vendor_gives_way(ledger, accept, clock):
     """Free places go first to the set that has fewest tasks at the vendor."""
     accept("a1", "a2", "a3", "a4", prompt_set="a")
-    ledger.claim("w", limit=3, max_in_flight=None)
+    ledger.claims.take("w", limit=3, max_in_flight=None)
     clock.forward(seconds=1)
     accept("b1", "b2", "b3", prompt_set="b")
-    claimed = ledger.claim("w", limit=4, max_in_flight=None)
+    claimed = ledger.claims.take("w", limit=4, max_in_flight=None)
     assert [order.partition for order in claimed] == ["b1", "b2", "b3", "a4"]
 
 
@@ -59,15 +59,15 @@ def test_claims_respect_what_is_in_flight_anywhere(ledger, submit, accept):
     """Tasks at the vendor and open claims count against the limit, over all workers."""
     submit("a", "b")
     accept("c", "d", "e", "f")
-    assert len(ledger.claim("v", limit=10, max_in_flight=4)) == 2
-    assert ledger.claim("u", limit=10, max_in_flight=4) == []
+    assert len(ledger.claims.take("v", limit=10, max_in_flight=4)) == 2
+    assert ledger.claims.take("u", limit=10, max_in_flight=4) == []
 
 
 def test_concurrent_claims_never_cross_the_limit_or_share_an_order(ledger, accept):
     """Eight claiming workers together take exactly the limit, each order once."""
     accept(*(f"p{n}" for n in range(40)))
     with ThreadPoolExecutor(8) as pool:
-        taken = list(pool.map(lambda n: ledger.claim(f"w{n}", limit=10, max_in_flight=25), range(8)))
+        taken = list(pool.map(lambda n: ledger.claims.take(f"w{n}", limit=10, max_in_flight=25), range(8)))
     ids = [order.order_id for orders in taken for order in orders]
     assert len(ids) == len(set(ids)) == 25
 
@@ -76,21 +76,28 @@ def test_nothing_is_claimed_on_an_answer_from_before_a_refusal(ledger, submit, a
     """The brake on refusals is not outrun by a worker that asked just before the last one."""
     [order] = submit("a")
     accept("b")
-    before = ledger.refusals_since(clock())
+    before = ledger.workload.rejections_since(clock())
     task = {"vendor_ended_at": clock()}
-    ledger.ended(order, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
-    assert ledger.claim("w", limit=1, max_in_flight=1, refusals=before) == []
-    assert len(ledger.claim("w", limit=1, max_in_flight=1, refusals=ledger.refusals_since(clock()))) == 1
+    ledger.tasks.ended(order, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
+    assert ledger.claims.take("w", limit=1, max_in_flight=1, refusals=before) == []
+    assert (
+        len(
+            ledger.claims.take(
+                "w", limit=1, max_in_flight=1, refusals=ledger.workload.rejections_since(clock())
+            )
+        )
+        == 1
+    )
 
 
 def test_a_queued_order_waits_for_its_time(ledger, accept, clock):
     """An order put back is not claimed before it is due."""
     accept("a")
-    [order] = ledger.claim("w", limit=1, max_in_flight=None)
-    ledger.requeue(order, actor="w", due_at=clock() + timedelta(seconds=30), reason="429")
-    assert ledger.claim("w", limit=1, max_in_flight=None) == []
+    [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    ledger.claims.requeue(order, actor="w", due_at=clock() + timedelta(seconds=30), reason="429")
+    assert ledger.claims.take("w", limit=1, max_in_flight=None) == []
     clock.forward(seconds=30)
-    [again] = ledger.claim("w", limit=1, max_in_flight=None)
+    [again] = ledger.claims.take("w", limit=1, max_in_flight=None)
     assert (again.attempt, again.error_message) == (1, "429")
 
 
@@ -99,24 +106,24 @@ def test_only_restricts_claims_and_leases(ledger, submit, accept):
     [_, b] = submit("a", "b")
     [c] = accept("c")
     accept("d")
-    claimed = ledger.claim("w", limit=9, max_in_flight=None, only=[c.order_id])
+    claimed = ledger.claims.take("w", limit=9, max_in_flight=None, only=[c.order_id])
     assert [order.partition for order in claimed] == ["c"]
-    leased = ledger.lease_due("w", State.SUBMITTED, limit=9, only=[b.order_id])
+    leased = ledger.tasks.lease_due("w", State.SUBMITTED, limit=9, only=[b.order_id])
     assert [order.partition for order in leased] == ["b"]
 
 
 def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, accept, clock):
     """A process killed between claim and answer may have sent its POST."""
     accept("a", "b")
-    ledger.hold("alive", "alive", seconds=60)
-    ledger.hold("dead", "dead", seconds=60)
-    ledger.claim("alive", limit=1, max_in_flight=None)
-    ledger.claim("dead", limit=1, max_in_flight=None)
-    assert ledger.expire_claims(actor="s") == []
+    ledger.leases.acquire("alive", "alive", seconds=60)
+    ledger.leases.acquire("dead", "dead", seconds=60)
+    ledger.claims.take("alive", limit=1, max_in_flight=None)
+    ledger.claims.take("dead", limit=1, max_in_flight=None)
+    assert ledger.claims.expire(actor="s") == []
     clock.forward(seconds=50)
-    ledger.hold("alive", "alive", seconds=60)
+    ledger.leases.acquire("alive", "alive", seconds=60)
     clock.forward(seconds=11)
-    [lost] = ledger.expire_claims(actor="s")
+    [lost] = ledger.claims.expire(actor="s")
     assert (lost.partition, lost.state, lost.lease_owner) == ("b", State.UNCERTAIN, None)
-    assert ledger.journal(lost.order_id)[-1].detail == {"lost_worker": "dead"}
-    assert ledger.claim("alive", limit=9, max_in_flight=None) == []
+    assert ledger.queries.journal(lost.order_id)[-1].detail == {"lost_worker": "dead"}
+    assert ledger.claims.take("alive", limit=9, max_in_flight=None) == []

@@ -10,14 +10,16 @@ from multiprocessing import get_context
 import pytest
 import sqlalchemy as sa
 
-from seedance_dagster.ledger import Asking, Ledger, LedgerError, LedgerUnavailableError, LedgerVersionError
+from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.ledger.schema import SCHEMA_VERSION, schema_version
 
 
 def test_a_ledger_opened_again_has_what_was_written(ledger_url, new_order):
     """Rows survive closing, and the folder of a new SQLite file is made."""
     ledger = Ledger.open(ledger_url)
-    ledger.accept([new_order()], Asking(cause="c", run_id="r"))
+    ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
     ledger.close()
     again = Ledger.open(ledger_url)
     assert len(again.find()) == 1
@@ -44,7 +46,7 @@ def test_processes_may_open_an_empty_ledger_at_once(tmp_path):
 
 def _open_and_count(url: str) -> int:
     ledger = Ledger.open(url)
-    count = len(ledger.find())
+    count = len(ledger.queries.find())
     ledger.close()
     return count
 
@@ -85,18 +87,18 @@ def test_a_locked_ledger_is_said_plainly(tmp_path, new_order, monkeypatch):
     blocker = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerUnavailableError, match="locked"):
-        ledger.accept([new_order()], Asking(cause="c", run_id="r"))
+        ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
     blocker.rollback()
     blocker.close()
-    assert ledger.find() == []
+    assert ledger.queries.find() == []
     ledger.close()
 
 
 def test_naive_times_are_refused(ledger, new_order):
     """A time without a zone is a programming error that writes nothing."""
     with pytest.raises(LedgerError):
-        ledger.pause("x", until=datetime(2026, 1, 1), message="x")  # noqa: DTZ001  the point of the test
-    assert ledger.paused() == {}
+        ledger.pauses.start("x", until=datetime(2026, 1, 1), message="x")  # noqa: DTZ001  the point of the test
+    assert ledger.pauses.active() == {}
 
 
 def test_the_label_hides_the_password(tmp_path):
@@ -115,4 +117,4 @@ def test_an_interrupt_within_a_commit_is_an_interrupt(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sa.engine.RootTransaction, "_deactivate_from_connection", struck)
     with pytest.raises(KeyboardInterrupt):
-        ledger.hold("w", "w", seconds=1)
+        ledger.leases.acquire("w", "w", seconds=1)

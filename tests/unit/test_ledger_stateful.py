@@ -13,16 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ledger_model import ESTIMATE, Known, Model, new_order
 from ledger_workers import FOLLOWED, Workers
 
-from seedance_dagster.ledger import (
-    OPEN,
-    Asking,
-    Budget,
-    BudgetExceededError,
-    Ledger,
-    Outcome,
-    State,
-)
+from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.errors import BudgetExceededError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import OPEN, State
+from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.ledger.transitions import TRANSITIONS
 from seedance_dagster.prompts.budgets import Window
 
@@ -55,41 +51,43 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         prompt_set=st.sampled_from("ab"),
         partitions=st.sets(st.sampled_from("pqr"), min_size=1),
         fingerprint=st.sampled_from("12"),
-        cause=st.sampled_from(("one", "two")),
+        idempotency_key=st.sampled_from(("one", "two")),
         regenerate=st.booleans(),
         resubmit=st.booleans(),
         run_limit=st.sampled_from((None, None, None, 3, 4, 9)),
     )
-    def accept(self, prompt_set, partitions, fingerprint, cause, *, regenerate, resubmit, run_limit):
+    def accept(
+        self, prompt_set, partitions, fingerprint, idempotency_key, *, regenerate, resubmit, run_limit
+    ):
         identities = [(prompt_set, partition, fingerprint) for partition in sorted(partitions)]
         wanted = [new_order(identity) for identity in identities]
-        asking = Asking(
-            cause=cause,
+        asking = OrderRequest(
+            idempotency_key=idempotency_key,
             run_id="r",
             regenerate=regenerate,
             resubmit_rejected=resubmit,
             max_points=run_limit,
         )
         expected = [self.model.answer(identity, asking) for identity in identities]
-        cost = ESTIMATE * sum(outcome is Outcome.ACCEPTED for outcome, _ in expected)
+        cost = ESTIMATE * sum(outcome is Outcome.ORDERED for outcome, _ in expected)
         budgets = [each for each in BUDGETS if each.prompt_set in (None, prompt_set)]
         rooms = [each.points - sum(self.model.money(each)) for each in budgets]
         rooms += [] if run_limit is None else [run_limit]
         if cost > min(rooms):
             with pytest.raises(BudgetExceededError) as caught:
-                self.ledger.accept(wanted, asking, budgets)
+                self.ledger.orders.place(wanted, asking, budgets)
             assert caught.value.fitting == max(0, min(rooms)) // ESTIMATE
             return
-        answers = self.ledger.accept(wanted, asking, budgets)
+        answers = self.ledger.orders.place(wanted, asking, budgets)
         assert [outcome for _, outcome in answers] == [outcome for outcome, _ in expected]
         for (order, outcome), (_, standing), identity in zip(answers, expected, identities, strict=True):
-            if outcome is not Outcome.ACCEPTED:
+            if outcome is not Outcome.ORDERED:
                 assert order.order_id == standing
                 continue
             attempt = 1 + max((each.attempt for each in self.model.of(identity).values()), default=0)
             assert order.attempt == attempt
             self.model.orders[order.order_id] = Known(
-                identity, attempt, State.QUEUED, cause, self.model.now, self.model.now, retries=1
+                identity, attempt, State.QUEUED, idempotency_key, self.model.now, self.model.now, retries=1
             )
 
     @rule(seconds=st.sampled_from((1, 31, 61, 3600, 40_000)))
@@ -117,7 +115,7 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
     def trouble(self, data, worker):
         """A worker is killed, ends or lets go, a claim runs out, or one that lost its order comes late."""
         late = [self.come_late] if self.model.stale else []
-        doable = [self.kill, self.end, self.give_back, self.expire, *late]
+        doable = [self.kill, self.end, self.return_orders, self.expire, *late]
         data.draw(st.sampled_from(doable))(data, worker)
 
     # What must hold after every step.
@@ -133,7 +131,7 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
                 order.points_charged,
                 order.lease_owner,
             )
-            for order in self.ledger.find()
+            for order in self.ledger.queries.find()
         }
         assert found == {
             number: (each.identity, each.attempt, each.state, each.task_id, each.charged, each.owner)
@@ -156,13 +154,13 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
 
     @invariant()
     def no_budget_is_crossed_and_its_money_adds_up(self):
-        for standing in self.ledger.budget_standings(BUDGETS):
+        for standing in self.ledger.budgets.usage(BUDGETS):
             assert (standing.reserved, standing.spent) == self.model.money(standing.budget)
             assert standing.reserved + standing.spent <= standing.budget.points
 
     def journals_are_legal_chains(self) -> None:
         for number, each in self.model.orders.items():
-            entries = self.ledger.journal(number)
+            entries = self.ledger.queries.journal(number)
             assert entries[0].from_state is None
             assert entries[0].to_state == State.QUEUED
             for before, after in pairwise(entries):

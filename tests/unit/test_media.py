@@ -10,8 +10,8 @@ import av
 import pytest
 from media_support import make_clip, picture
 
-from seedance_dagster import media
-from seedance_dagster.media import MediaError, Probe, cut_poster, probe, thumbnail
+from seedance_dagster.media import video
+from seedance_dagster.media.video import MediaError, Probe, cut_poster, probe, thumbnail
 
 FRONT = {"movflags": "+faststart"}
 GARBAGE = random.Random(3).randbytes(200_000)
@@ -20,7 +20,7 @@ GARBAGE = random.Random(3).randbytes(200_000)
 @pytest.fixture(scope="module")
 def clip() -> bytes:
     """Two seconds with sound, the index in front."""
-    return make_clip(frames=48, sound=True, **FRONT)
+    return make_clip(frames=48, valid=True, **FRONT)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_file_that_ends_early_is_refused(file, clip, cut):
 
 def test_a_file_cut_between_two_packets_is_refused(file, monkeypatch):
     """A file that announces more seconds than it holds is named so, even if each packet is whole."""
-    monkeypatch.setattr(media, "_duration", lambda stream, container: 2.0)
+    monkeypatch.setattr(video, "_duration", lambda stream, container: 2.0)
     with pytest.raises(MediaError, match=r"announces 2.0 s and holds 1.0 s"):
         probe(file(make_clip()))
 
@@ -114,7 +114,7 @@ def test_what_is_no_mp4_is_refused(file, data, words):
 
 def test_sound_alone_is_no_video(file):
     """A file without pictures is named so."""
-    path = file(make_clip(size=None, sound=True))
+    path = file(make_clip(size=None, valid=True))
     with pytest.raises(MediaError, match="no video stream"):
         probe(path)
     with pytest.raises(MediaError, match="no video stream"):
@@ -129,7 +129,7 @@ def test_a_codec_that_nothing_here_knows_is_named(file, clip):
 
 def test_a_track_without_pictures_is_no_video(file):
     """A file that announces pictures and holds none is refused, and has no poster."""
-    path = file(make_clip(sound=True, empty=True))
+    path = file(make_clip(valid=True, empty=True))
     with pytest.raises(MediaError):
         probe(path)
     with pytest.raises(MediaError):
@@ -139,9 +139,9 @@ def test_a_track_without_pictures_is_no_video(file):
 def test_the_length_stands_in_the_track_or_in_the_file(monkeypatch):
     """A track without a length has the file's; a file with none at all is refused."""
     track, whole = SimpleNamespace(duration=None, time_base=None), SimpleNamespace(duration=1_500_000)
-    assert media._duration(track, whole) == 1.5
+    assert video._duration(track, whole) == 1.5
     with pytest.raises(MediaError, match="how long"):
-        media._duration(track, SimpleNamespace(duration=None))
+        video._duration(track, SimpleNamespace(duration=None))
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -174,7 +174,7 @@ def test_a_poster_is_a_frame_no_wider_than_1280_pixels(file, size, expected):
 )
 def test_a_thumbnail_is_small_whatever_the_picture(size, widths):
     """At most 12 kB and 320 pixels wide, also of noise, which does not compress."""
-    small = thumbnail(media._jpeg(picture(*size), 4000, quality=4))
+    small = thumbnail(video._jpeg(picture(*size), 4000, quality=4))
     assert len(small) <= 12_000
     width, height = size_of(small)
     assert width in widths
@@ -186,4 +186,4 @@ def test_what_is_no_picture_has_no_thumbnail():
     with pytest.raises(MediaError, match="no thumbnail can be made"):
         thumbnail(b"no picture")
     with pytest.raises(MediaError, match="no small thumbnail"):
-        thumbnail(media._jpeg(picture(130, 4000), 4000, quality=4))
+        thumbnail(video._jpeg(picture(130, 4000), 4000, quality=4))

@@ -10,11 +10,11 @@ import pytest
 from reference_host import inflated, sample
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.ledger.references import SeenFile
-from seedance_dagster.media import MediaError
-from seedance_dagster.references.facts import KnownFiles, url_hash
-from seedance_dagster.references.probe import PartialFile, duration_of
-from seedance_dagster.references.types import FileType, type_of
+from seedance_dagster.ledger.references import CachedProbe
+from seedance_dagster.media.references.duration import PartialFile, duration_of
+from seedance_dagster.media.references.facts import KnownFiles, url_hash
+from seedance_dagster.media.references.file_types import FileType, type_of
+from seedance_dagster.media.video import MediaError
 
 PART = 10_000
 
@@ -143,9 +143,9 @@ def test_what_cannot_be_played_is_an_error_in_words(kind, body):
         duration_of(PartialFile(body, len(body)), kind)
 
 
-def seen(clock, **facts) -> SeenFile:
+def seen(clock, **facts) -> CachedProbe:
     known = {"media_type": "video/mp4", "size_bytes": 1, "sha256": None, "duration_s": 1.0} | facts
-    return SeenFile(known, None, clock())
+    return CachedProbe(known, None, clock())
 
 
 def test_the_length_of_input_videos_counts_when_all_are_known(clock):

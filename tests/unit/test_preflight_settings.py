@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from seedance_dagster import SeedanceResource
-from seedance_dagster.defs.build import definitions_from_environ
-from seedance_dagster.defs.environment import SeedanceEnvironment, SettingError
+from seedance_dagster.defs.definitions import definitions_from_environ
+from seedance_dagster.settings import SettingError, Settings
 
 PUBLIC, LOCAL = "https://api.example.com", "http://127.0.0.1:8010"
 
@@ -34,7 +34,7 @@ def test_it_is_on_unless_the_api_is_on_this_machine(base_url, option, on):
 def test_the_environment_switches_it(base_url, value, on):
     """SEEDANCE_PREFLIGHT counts for the command line and for the reference definitions alike."""
     environ = {"GOAPI_BASE_URL": base_url, "SEEDANCE_PREFLIGHT": value, "SEEDANCE_PROMPTS": "prompt_sets"}
-    assert SeedanceEnvironment.from_environ(environ).policy().preflight is on
+    assert Settings.from_environ(environ).policy().preflight is on
     assert definitions_from_environ(environ).resources["seedance"].policy().preflight is on
 
 
@@ -49,11 +49,11 @@ def test_private_addresses_are_allowed_by_word(base_url, value, allowed):
         "SEEDANCE_ALLOW_PRIVATE_HOSTS": value,
         "SEEDANCE_PROMPTS": "prompt_sets",
     }
-    assert SeedanceEnvironment.from_environ(environ).policy().allow_private_hosts is allowed
+    assert Settings.from_environ(environ).policy().allow_private_hosts is allowed
     assert definitions_from_environ(environ).resources["seedance"].policy().allow_private_hosts is allowed
 
 
 def test_another_word_is_refused():
     """A word that is neither is named with what is allowed."""
     with pytest.raises(SettingError, match="SEEDANCE_PREFLIGHT must be on or off, not 'maybe'"):
-        SeedanceEnvironment.from_environ({"SEEDANCE_PREFLIGHT": "maybe"})
+        Settings.from_environ({"SEEDANCE_PREFLIGHT": "maybe"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prompts_support import MP3, MP4, PNG, load_prompts, only_prompt, told
 
-from seedance_dagster.api import PriceBook
+from seedance_dagster.api.prices import PriceTable
 
 TEXT = {"prompt": "A cat"}
 FRAMES = {"prompt": "A cat", "mode": "first_last_frames", "image_urls": [PNG]}
@@ -253,7 +253,7 @@ def test_another_price_table_allows_other_task_types(tmp_path):
     """What has a price may be asked for."""
     prompt = {**TEXT, "task_type": "seedance-2-mini", "resolution": "720p"}
     assert load_prompts(tmp_path, prompt).sets == ()
-    assert only_prompt(load_prompts(tmp_path, prompt, prices=PriceBook.load(table="piapi-2026-10")))
+    assert only_prompt(load_prompts(tmp_path, prompt, prices=PriceTable.load(table="piapi-2026-10")))
 
 
 def test_all_problems_of_a_file_are_told_at_once(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from prompts_support import MP4, PNG, load_prompts
 
-from seedance_dagster.api import GenerationRequest, Mode
+from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.prompts import (
     Problem,
     Prompt,

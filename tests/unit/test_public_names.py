@@ -42,7 +42,7 @@ def test_loading_definitions_imports_nothing_that_only_runs_need(tmp_path):
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
     late = ("aiohttp", "httpx", "sqlalchemy", "boto3", "dagster_aws", "av", "pyarrow")
     code = (
-        "import sys; from seedance_dagster.defs.build import definitions_from_environ; "
+        "import sys; from seedance_dagster.defs.definitions import definitions_from_environ; "
         f"definitions_from_environ({{'SEEDANCE_PROMPTS': {str(tmp_path)!r}}}); "
         f"print([each for each in {late} if each in sys.modules])"
     )
@@ -64,8 +64,8 @@ def test_a_teams_own_code_location_takes_five_lines(tmp_path, monkeypatch):
     names = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
     assert names >= {"spots/prompts", "spots/tasks", "spots/videos"}
     assert defs.executor is dg.in_process_executor
-    assert set(defs.resources) == {"seedance", "video_store", "ledger", "seedance_ending"}
-    assert [job.name for job in defs.jobs].count("advance_generations") == 1
+    assert set(defs.resources) == {"seedance", "video_store", "ledger", "seedance_cleanup"}
+    assert [job.name for job in defs.jobs].count("seedance_advance") == 1
     assert [sensor.name for sensor in defs.sensors] == ["seedance_sensor"]
     # A team's own definitions stand beside them.
     merged = dg.Definitions.merge(defs, dg.Definitions(assets=[dg.AssetSpec("theirs")]))

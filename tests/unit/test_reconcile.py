@@ -9,10 +9,10 @@ import pytest
 from bench_support import POINTS
 from reconcile_support import benches, states, steps, two_readings
 
-from seedance_dagster.generation import history
-from seedance_dagster.generation.reconcile import reconcile
-from seedance_dagster.generation.worker import working
-from seedance_dagster.ledger import State
+from seedance_dagster.engine.reconcile import history
+from seedance_dagster.engine.reconcile.reconcile import reconcile
+from seedance_dagster.engine.worker import working
+from seedance_dagster.ledger.order import State
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_task_that_was_made_is_adopted_with_the_vendor_s_own_time(it, clock):
     [task_id] = it.vendor.tasks
     assert (adopted.state, adopted.task_id) == (State.SUBMITTED, task_id)
     assert (adopted.vendor_created_at, adopted.due_at, adopted.points_held) == (made_at, clock(), POINTS)
-    last = it.ledger.journal(order.order_id)[-1]
+    last = it.ledger.queries.journal(order.order_id)[-1]
     assert (last.actor, last.detail) == ("w", {"task_id": task_id, "how": "adopted"})
 
 
@@ -60,7 +60,7 @@ def test_an_order_that_never_arrived_is_freed_after_two_clean_readings(it, clock
     clock.forward(seconds=1)
     [freed] = it.reconcile(now=True).freed
     assert (freed.state, freed.attempt, freed.absent_since) == (State.QUEUED, 1, None)
-    assert it.ledger.journal(order.order_id)[-1].detail == {
+    assert it.ledger.queries.journal(order.order_id)[-1].detail == {
         "reason": "no task was made: the history was read twice without it"
     }
     [again] = it.submit()
@@ -127,7 +127,7 @@ def test_a_task_that_turns_up_after_its_order_was_freed_is_adopted(on, clock):
     [order] = it.lose("a cat", fault="500-after")
     it.tell("settings", history_lag_seconds=3000)
     first = list(it.vendor.tasks)[-1]
-    it.ledger.learn({history.LISTS_UNFINISHED: 1})
+    it.ledger.observations.remember({history.LISTS_UNFINISHED: 1})
     two_readings(it, clock)
     assert states(it) == [State.QUEUED]
     it.tell("faults", **{"500-before": 1.0})
@@ -164,27 +164,27 @@ def test_two_reconcilers_at_once_settle_each_order_once(it, clock):
 
 def test_a_reading_from_before_a_later_claim_says_nothing_about_it(it, clock):
     """A slow reconciler frees and notes nothing for an order that was sent again meanwhile."""
-    from seedance_dagster.ledger import StaleOrderError
+    from seedance_dagster.ledger.errors import StaleOrderError
 
     [old] = it.lose("a cat", fault="500-before")
-    it.ledger.requeue(old, actor="other", due_at=clock(), reason="released by hand")
+    it.ledger.claims.requeue(old, actor="other", due_at=clock(), reason="released by hand")
     clock.forward(seconds=5)
     it.tell("faults", **{"500-after": 1.0})
     it.submit()
     [new] = it.orders(old)
     assert new.state is State.UNCERTAIN
-    it.ledger.still_absent(old, due_at=clock(), since=old.claimed_at)
+    it.ledger.reconciliation.note_absence(old, due_at=clock(), since=old.claimed_at)
     assert it.orders(old)[0].absent_since is None
     with pytest.raises(StaleOrderError):
-        it.ledger.requeue(old, actor="slow", due_at=clock(), reason="absent twice")
+        it.ledger.claims.requeue(old, actor="slow", due_at=clock(), reason="absent twice")
 
 
 def test_lost_answers_of_killed_workers_are_settled_alike(it, clock):
     """A claim whose worker is gone becomes uncertain and is adopted or freed as any other."""
     it.accept("a cat")
-    it.ledger.hold("dead", "dead", seconds=60)
-    it.ledger.claim("dead", limit=1, max_in_flight=None)
+    it.ledger.leases.acquire("dead", "dead", seconds=60)
+    it.ledger.claims.take("dead", limit=1, max_in_flight=None)
     it.stranger("a cat")  # what the dead worker's POST made
     clock.forward(seconds=61)
-    it.ledger.expire_claims(actor="w")
+    it.ledger.claims.expire(actor="w")
     assert len(it.reconcile().adopted) == 1

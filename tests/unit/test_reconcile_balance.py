@@ -8,7 +8,7 @@ import pytest
 from reconcile_support import GRACE, benches, states, two_readings, why
 
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.ledger import State
+from seedance_dagster.ledger.order import State
 
 
 @pytest.fixture
@@ -142,12 +142,12 @@ def test_while_a_post_is_on_its_way_the_verdict_is_put_off(it, clock):
     it.lose("a cat", fault="500-before")
     it.reconcile()
     it.accept("a dog")
-    it.ledger.hold("other", "other", seconds=3600)
-    [claimed] = it.ledger.claim("other", limit=1, max_in_flight=None)
+    it.ledger.leases.acquire("other", "other", seconds=3600)
+    [claimed] = it.ledger.claims.take("other", limit=1, max_in_flight=None)
     clock.forward(seconds=600)
     [order] = it.reconcile().uncertain
     assert clock() - order.absent_since == GRACE
-    it.ledger.requeue(claimed, actor="other", due_at=clock(), reason="429")
+    it.ledger.claims.requeue(claimed, actor="other", due_at=clock(), reason="429")
     clock.forward(seconds=60)
     assert len(it.reconcile().freed) == 1
 
@@ -162,8 +162,8 @@ def test_orders_that_move_while_the_balance_is_read_put_the_verdict_off(it, cloc
     async def meanwhile(self):
         told = await account(self)
         [order] = it.accept("a dog")
-        [claimed] = it.ledger.claim("x", limit=1, max_in_flight=None, only=[order.order_id])
-        it.ledger.requeue(claimed, actor="x", due_at=clock(), reason="429")
+        [claimed] = it.ledger.claims.take("x", limit=1, max_in_flight=None, only=[order.order_id])
+        it.ledger.claims.requeue(claimed, actor="x", due_at=clock(), reason="429")
         return told
 
     with monkeypatch.context() as patch:

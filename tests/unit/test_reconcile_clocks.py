@@ -9,8 +9,8 @@ import pytest
 from bench_support import bench
 from reconcile_support import states, two_readings, why
 
-from seedance_dagster.generation import history
-from seedance_dagster.ledger import State
+from seedance_dagster.engine.reconcile import history
+from seedance_dagster.ledger.order import State
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_a_clock_that_is_wrong_by_hours_frees_nothing(it, clock, ahead):
     """A task that the vendor's clock puts hours before or after the order is doubtful, not absent."""
     it.vendor.clock = lambda: clock() - timedelta(hours=ahead)
     it.tell("outage", seconds=86_400, scope="account")
-    it.ledger.learn({history.LISTS_UNFINISHED: 1})
+    it.ledger.observations.remember({history.LISTS_UNFINISHED: 1})
     it.lose("a cat")
     settled = it.reconcile()
     if ahead > 0:

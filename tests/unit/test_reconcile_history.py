@@ -9,8 +9,8 @@ from reconcile_support import benches, states, two_readings, why
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotFoundError
-from seedance_dagster.generation import history
-from seedance_dagster.ledger import State
+from seedance_dagster.engine.reconcile import history
+from seedance_dagster.ledger.order import State
 
 
 @pytest.fixture

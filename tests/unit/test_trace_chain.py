@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from ledger_support import SQLITE
 from trace_support import FOLDER, POINTS, SECRET, Desk, one, orders, trace
 
-from seedance_dagster.ledger import State
-from seedance_dagster.store.keys import object_keys
+from seedance_dagster.ledger.order import State
+from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.trace.origin import UntracedError
 
 
@@ -23,7 +23,7 @@ def test_the_chain_has_earlier_requests_attempts_and_what_is_in_flight(desk, led
     desk.stored(fingerprint="b" * 64)
     desk.submitted(fingerprint="b" * 64, run="run-2")
     desk.queued(fingerprint="c" * 64)
-    ledger.note_prompts_reported("spots", {"cat": "b" * 64})
+    ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
     found = one(trace(ledger, "t-2"))
     assert (found.in_flight, found.points_charged, found.told_fingerprint) == (2, POINTS + 50_000, "b" * 64)
     assert [(each.fingerprint[0], each.asked_now) for each in found.requests] == [
@@ -39,11 +39,11 @@ def test_the_chain_has_earlier_requests_attempts_and_what_is_in_flight(desk, led
         State.QUEUED,
     ]
     assert [each.in_flight for each in (first, second, third, fourth)] == [False, False, True, True]
-    assert [each.told_dagster for each in (first, second, third, fourth)] == [None, "stored", None, None]
+    assert [each.reported for each in (first, second, third, fourth)] == [None, "stored", None, None]
     assert (first.error_class, first.files, first.task.points_charged) == ("moderation", [], 50_000)
     assert (second.run_id, second.job_name, second.run_tags) == (
         "run-1",
-        "advance_generations",
+        "seedance_advance",
         {"owner": "ann"},
     )
     assert (third.attempt, third.run_id, third.task.task_id, fourth.task) == (2, "run-2", "t-3", None)
@@ -55,7 +55,7 @@ def test_the_chain_has_earlier_requests_attempts_and_what_is_in_flight(desk, led
         "succeeded",
         "stored",
     ]
-    assert second.accepted_at < second.submitted_at < second.finished_at == second.journal[-1].at
+    assert second.ordered_at < second.submitted_at < second.finished_at == second.journal[-1].at
     assert first.finished_at == first.journal[-1].at
     assert third.finished_at is fourth.finished_at is None
 
@@ -82,7 +82,7 @@ def test_no_signature_is_ever_shown(desk, ledger):
     desk.succeeded()
     broken = desk.succeeded("dog")
     reason = f"no answer from https://storage.example.com/v.mp4?{SECRET}"
-    ledger.transfer_failed(broken, actor="w", due_at=desk.clock(), reason=reason)
+    ledger.tasks.transfer_failed(broken, actor="w", due_at=desk.clock(), reason=reason)
     told = trace(ledger, "spots/cat").model_dump_json() + trace(ledger, "spots/dog").model_dump_json()
     assert "https://cdn.example.com/cat.png" in told
     assert "no answer from https://storage.example.com/v.mp4" in told
@@ -115,9 +115,9 @@ def test_the_video_that_is_shown_is_the_ledgers_own_choice(desk, ledger):
     desk.ended(fingerprint="a" * 64)
     for told in (None, "b" * 64, "a" * 64, "c" * 64):
         if told is not None:
-            ledger.note_prompts_reported("spots", {"cat": told})
+            ledger.reports.mark_prompts("spots", {"cat": told})
         shown = [order.order_id for order in orders(trace(ledger, "spots/cat")) if order.shown]
-        assert shown == [order.order_id for order in ledger.shown("spots")]
+        assert shown == [order.order_id for order in ledger.videos.current("spots")]
 
 
 @SQLITE

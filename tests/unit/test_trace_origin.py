@@ -13,8 +13,8 @@ from media_support import make_clip
 from pydantic import SecretStr
 from trace_support import FOLDER, Desk, orders, trace
 
-from seedance_dagster.credential import CredentialError, CredentialSettings, Facts, Signer
-from seedance_dagster.credential.chain import make_test_chain
+from seedance_dagster.media.credentials import CredentialError, CredentialSettings, Facts, Signer
+from seedance_dagster.media.credentials.chain import make_test_chain
 from seedance_dagster.trace import origin
 from seedance_dagster.trace.models import Trace
 from seedance_dagster.trace.origin import Form, UnknownFormError, UntracedError
@@ -59,7 +59,7 @@ def test_each_form_finds_the_chain_and_what_of_it_was_meant(desk, ledger):
 @SQLITE
 def test_a_file_is_found_by_its_bytes_under_any_name(desk, ledger, tmp_path, monkeypatch):
     """Stored or delivered bytes are enough; no credential is looked for where none was put in."""
-    monkeypatch.setattr("seedance_dagster.credential.read_credential", None)
+    monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", None)
     path = tmp_path / "holiday (2)"
     path.write_bytes(b"bytes")
     desk.stored(delivered=digest_of(path))
@@ -106,7 +106,7 @@ def test_a_credential_is_read_back_and_finds_what_its_bytes_do_not(desk, ledger,
 def test_a_credential_of_somebody_elses_leads_nowhere(ledger, tmp_path, monkeypatch, task_id, words):
     """Anybody can write one; what it claims is shown, and fit to be shown."""
     found = SimpleNamespace(task_id=task_id)
-    monkeypatch.setattr("seedance_dagster.credential.read_credential", lambda _: found)
+    monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", lambda _: found)
     (tmp_path / "theirs.mp4").write_bytes(b"theirs")
     with pytest.raises(UntracedError, match=words):
         trace(ledger, tmp_path / "theirs.mp4")
@@ -119,7 +119,7 @@ def test_a_credential_that_nobody_can_read_is_said_so(desk, ledger, tmp_path, mo
     def refuse(path):
         raise CredentialError("the extra c2pa is missing")
 
-    monkeypatch.setattr("seedance_dagster.credential.read_credential", refuse)
+    monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", refuse)
     path = tmp_path / "x.mp4"
     path.write_bytes(b"bytes")
     with pytest.raises(UntracedError, match="no content credential was read: the extra c2pa is missing"):
@@ -146,7 +146,7 @@ def test_what_is_not_in_the_ledger_is_said_so(desk, ledger, given, words):
     """The message names what was looked for, and what else could be meant."""
     for partition in ("cat", "dog.t10", "dog.t2"):
         desk.stored(partition)
-    ledger.note_prompts_reported("spots", {"fox": "f"})
+    ledger.reports.mark_prompts("spots", {"fox": "f"})
     with pytest.raises(UntracedError, match=words):
         trace(ledger, given)
 

@@ -1,0 +1,67 @@
+"""`seedance-dagster demo`: the whole thing at work on this machine, without account, cloud or questions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from seedance_dagster.cli.environ import reference_definitions, sample_set, unconfigured
+from seedance_dagster.cli.local.render import Rendering
+from seedance_dagster.cli.local.stack import interrupted_by_signals, running_stack
+
+
+@click.command("demo")
+@click.option(
+    "--exit", "leave", is_flag=True, help="End when all videos are there instead of keeping the UI open."
+)
+def command(*, leave: bool) -> None:
+    """Render a dozen sample prompts through a local stand-in for the vendor.
+
+    Starts the emulator, an S3 server on a folder and Dagster on free ports, launches the same backfill that
+    the UI's "Materialize all" launches, and shows what became of every prompt. Nothing is left behind.
+    """
+    definitions, prompts = reference_definitions(), sample_set()
+    environ = {**unconfigured(os.environ), "SEEDANCE_PROMPTS": str(prompts)}
+    with interrupted_by_signals(), _temporary_folder() as folder:
+        click.echo(f"Starting the emulator, S3 and Dagster in {folder} ...")
+        with running_stack(
+            folder,
+            environ,
+            definitions=definitions,
+            emulated=True,
+            embedded_s3=True,
+        ) as stack:
+            # In this process too: boto3 looks nowhere else.
+            os.environ.clear()
+            os.environ.update(stack.environ)
+            missing = Rendering(stack, prompts).run()
+            if leave and missing:
+                raise click.ClickException(
+                    f"{len(missing)} videos are missing; the logs are in {folder / 'logs'}"
+                )
+            if leave:
+                return
+            click.echo(f"\nDagster's UI is at {stack.dagster.url} until you press Ctrl-C.")
+            with contextlib.suppress(KeyboardInterrupt):
+                stack.wait()
+            click.echo("Stopping ...")
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder that goes with the block, unless an error's message points to the logs in it."""
+    folder = Path(tempfile.mkdtemp(prefix="seedance-demo-"))
+    try:
+        yield folder
+    except click.ClickException:
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The processes behind `demo` and `dev`."""

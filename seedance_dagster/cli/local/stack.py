@@ -1,0 +1,111 @@
+"""What `demo` and `dev` run: emulator and S3 where they are wanted, and Dagster on top, in one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from seedance_dagster.cli.environ import for_children, without
+from seedance_dagster.cli.local import programs
+from seedance_dagster.cli.local.ports import remembered_ports
+from seedance_dagster.cli.local.processes import Child
+
+_LOOK_EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Everything that runs, and the environment under which it does."""
+
+    dagster: programs.DagsterService
+    environ: dict[str, str]
+    children: tuple[Child, ...]
+
+    def check(self) -> None:
+        """Raise `click.ClickException` when one of the programs has ended."""
+        for child in self.children:
+            child.check()
+
+    def wait(self) -> None:
+        """Wait for Ctrl-C.
+
+        Raises:
+            click.ClickException: One of the programs ended.
+            KeyboardInterrupt: The awaited end.
+        """
+        while True:
+            self.check()
+            time.sleep(_LOOK_EVERY_S)
+
+
+@contextlib.contextmanager
+def running_stack(
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    definitions: Path,
+    emulated: bool,
+    embedded_s3: bool,
+    emulator_options: tuple[str, ...] = (),
+) -> Iterator[Stack]:
+    """Run everything until the block ends; data, logs and ports stay in the folder.
+
+    Args:
+        folder: An existing folder for everything that is kept.
+        environ: The environment to start from.
+        definitions: The Python file of the code location.
+        emulated: Use the emulator instead of the real API.
+        embedded_s3: Use a local folder behind S3 instead of a bucket.
+        emulator_options: For the emulator's command line.
+
+    Raises:
+        click.ClickException: Something did not start.
+    """
+    logs = folder / "logs"
+    logs.mkdir(exist_ok=True)
+    ports = remembered_ports(folder / "ports.json", ("ui", "s3"))
+    settings = for_children(environ)
+    children = []
+    with contextlib.ExitStack() as running:
+        if emulated:
+            settings = without(settings, "GOAPI_")
+            vendor = running.enter_context(
+                programs.emulator(folder / "emulator", logs / "emulator.log", settings, *emulator_options)
+            )
+            settings |= vendor.environ
+            children.append(vendor.child)
+        if embedded_s3:
+            settings = without(settings, "AWS_")
+            store = running.enter_context(
+                programs.s3(folder / "s3", logs / "s3.log", settings, port=ports["s3"])
+            )
+            settings |= store.environ
+            children.append(store.child)
+        dagster = running.enter_context(
+            programs.dagster(
+                folder / "dagster",
+                logs / "dagster.log",
+                settings,
+                definitions=definitions,
+                port=ports["ui"],
+            )
+        )
+        settings |= dagster.environ
+        yield Stack(dagster, settings, (*children, dagster.child))
+
+
+@contextlib.contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP end the program as Ctrl-C does, so that children are ended too."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,160 @@
+"""The folder in which `dev` keeps everything between starts."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import click
+
+from seedance_dagster.cli.environ import DEV_FOLDER, without
+
+_OURS = ("SEEDANCE_", "GOAPI_", "AWS_", "DAGSTER_")
+_FILES = ("SEEDANCE_C2PA_CERTIFICATE", "SEEDANCE_C2PA_KEY")
+
+
+@dataclass(frozen=True)
+class StateDir:
+    """Where one kind of work is kept, and the environment for it.
+
+    The emulator and the real service have a folder each: a video of the emulator must never stand for one
+    that is to be bought, nor a task of the one be asked for at the other.
+    """
+
+    folder: Path
+    environ: dict[str, str]
+    emulated: bool
+    embedded_s3: bool
+
+    @classmethod
+    def for_environ(cls, root: Path, environ: Mapping[str, str]) -> Self:
+        """Decide what is used from what is set, and make the folder.
+
+        Raises:
+            click.ClickException: There are no prompt sets, or the folder cannot be made.
+        """
+        if environ.get(DEV_FOLDER):
+            raise click.ClickException(
+                f"this terminal is set up for commands beside the work in {environ[DEV_FOLDER]}; "
+                "start `seedance-dagster dev` in a fresh one"
+            )
+        emulated = not environ.get("GOAPI_API_KEY")
+        embedded_s3 = not environ.get("SEEDANCE_S3_BUCKET")
+        folder = (root / ("emulator" if emulated else "live")).resolve()
+        prompts = environ.get("SEEDANCE_PROMPTS") or "prompt_sets"
+        if embedded_s3 and prompts.startswith("s3://"):
+            raise click.ClickException(
+                "SEEDANCE_PROMPTS is on S3 and SEEDANCE_S3_BUCKET is not set, so a local folder would stand "
+                "in for all of S3: set SEEDANCE_S3_BUCKET, or use prompt sets from a folder"
+            )
+        settings = without(environ, "DAGSTER_HOME") | {"SEEDANCE_PROMPTS": _absolute(prompts)}
+        settings |= {name: _absolute_file(settings[name]) for name in _FILES if settings.get(name)}
+        if emulated:
+            # Orders and videos of the emulator stay out of a ledger and a prefix that hold bought ones.
+            settings = without(settings, "SEEDANCE_LEDGER_URL")
+            settings["SEEDANCE_S3_PREFIX"] = (environ.get("SEEDANCE_S3_PREFIX") or "seedance") + "-emulator"
+        elif settings.get("SEEDANCE_LEDGER_URL"):
+            settings["SEEDANCE_LEDGER_URL"] = _absolute_database(settings["SEEDANCE_LEDGER_URL"])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.ClickException(f"cannot make {folder}: {error.strerror}") from None
+        return cls(folder, settings, emulated, embedded_s3)
+
+    @property
+    def env_file(self) -> Path:
+        """A file to be sourced by a shell from which other commands are to see this work."""
+        return self.folder / "env"
+
+    def summary(self) -> str:
+        """What is used, one line each."""
+        vendor = "the emulator (set GOAPI_API_KEY for the real service)"
+        if not self.emulated:
+            url = self.environ.get("GOAPI_BASE_URL") or "https://api.goapi.ai"
+            vendor = f"the real service at {url}, which costs money"
+        bucket = f"a local folder, {self.folder / 's3'} (set SEEDANCE_S3_BUCKET for a bucket)"
+        if not self.embedded_s3:
+            bucket = f"the bucket {self.environ['SEEDANCE_S3_BUCKET']}"
+        return (
+            f"Prompt sets  {self.environ['SEEDANCE_PROMPTS']}\n"
+            f"Videos from  {vendor}\n"
+            f"Videos to    {bucket}\n"
+            f"Kept in      {self.folder}"
+        )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process.
+
+        Raises:
+            click.ClickException: Another `dev` holds it, or it cannot be written.
+        """
+        try:
+            lock = (self.folder / "lock").open("a")
+        except OSError as error:
+            raise click.ClickException(f"cannot write into {self.folder}: {error.strerror}") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise click.ClickException(f"another `seedance-dagster dev` works in {self.folder}") from None
+            yield
+
+    def remember_environ(self, found: Mapping[str, str], used: Mapping[str, str]) -> None:
+        """Write `env_file`, readable by the user alone: what was decided here, not what the user had set.
+
+        Args:
+            found: The environment as the user set it.
+            used: The environment under which everything runs.
+        """
+        names = sorted(name for name in {*found, *used} if name.startswith(_OURS))
+        changed = [name for name in names if used.get(name) != found.get(name)]
+        lines = [
+            f"export {name}={shlex.quote(used[name])}\n" if name in used else f"unset {name}\n"
+            for name in changed
+        ]
+        with open(self.env_file, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.writelines([*lines, f"export {DEV_FOLDER}={shlex.quote(str(self.folder))}\n"])
+
+    def settle_interrupted_runs(self) -> None:
+        """Mark runs that died with an earlier Dagster as failed, so that Dagster starts them again.
+
+        Only this process works with the folder, so a run that is still called running is not.
+        """
+        home = self.folder / "dagster"
+        if not (home / "dagster.yaml").exists():
+            return
+        from dagster import DagsterInstance, DagsterRunStatus, RunsFilter  # noqa: PLC0415  slow, and rarely needed
+
+        going = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+        with DagsterInstance.from_config(str(home)) as instance:
+            for run in instance.get_runs(RunsFilter(statuses=going)):
+                instance.report_run_failed(run, "Its process ended with Dagster; the orders go on.")
+
+
+def _absolute(location: str) -> str:
+    return location if "://" in location else str(Path(location).resolve())
+
+
+def _absolute_file(value: str) -> str:
+    """A path from the root; a text in PEM as it is."""
+    return value if "-----BEGIN" in value else str(Path(value).expanduser().resolve())
+
+
+def _absolute_database(url: str) -> str:
+    from sqlalchemy import make_url  # noqa: PLC0415  only for a ledger of the user's own
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return url
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return url
+    return str(parsed.set(database=str(Path(parsed.database).resolve())))

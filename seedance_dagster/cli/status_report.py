@@ -1,0 +1,169 @@
+"""How things stand in a ledger: what is open, what it costs, how long it may take, what needs somebody."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.engine.throttle import Throttle
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import AT_VENDOR, MANY_TRANSFER_FAILURES, OPEN, Order, State
+
+
+@dataclass(frozen=True)
+class SetCount:
+    """One prompt set's orders in one state; `usd` is charged, or estimated while nothing is."""
+
+    prompt_set: str
+    state: State
+    orders: int
+    usd: Decimal
+
+
+@dataclass(frozen=True)
+class OpenOrder:
+    """One order that still leads somewhere.
+
+    Attributes:
+        age: Since it was accepted.
+        usd: What the vendor charged or holds for it, or its estimate.
+    """
+
+    order: Order
+    age: timedelta
+    usd: Decimal
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A ledger at one moment.
+
+    Attributes:
+        counts: By prompt set and state.
+        open: Outstanding orders, the oldest first.
+        spent_usd: Charged so far.
+        outstanding_usd: Held or estimated for what is open.
+        time_left: None while nothing is known of how long such tasks take.
+        penalties_usd: The part of what was spent that was charged for refused prompts.
+        waits: Why nothing, or less than the plan allows, is submitted just now, in words.
+        problems: What will not get better by itself.
+    """
+
+    counts: tuple[SetCount, ...]
+    open: tuple[OpenOrder, ...]
+    spent_usd: Decimal
+    penalties_usd: Decimal
+    outstanding_usd: Decimal
+    time_left: timedelta | None
+    waits: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def read_usage(
+    ledger: Ledger,
+    *,
+    now: datetime,
+    throttle: Throttle,
+    stale_after: timedelta,
+    prompt_set: str | None = None,
+) -> Standing:
+    """Read how things stand.
+
+    Args:
+        ledger: The ledger.
+        now: The present, in UTC.
+        throttle: What may be sent, and why not more.
+        stale_after: How long a task may be at work before that is a problem.
+        prompt_set: Look at this set only.
+    """
+    counts = {
+        key: count
+        for key, count in ledger.workload.counts().items()
+        if prompt_set is None or key[0] == prompt_set
+    }
+    found = ledger.queries.find(prompt_set=prompt_set, states=OPEN)
+    still_open = tuple(
+        OpenOrder(order, now - order.ordered_at, _at_stake(order))
+        for order in sorted(found, key=lambda order: (order.ordered_at, order.order_id))
+    )
+    latest = [
+        order
+        for name in sorted({name for name, _ in counts})
+        for order in ledger.queries.latest(name).values()
+    ]
+    return Standing(
+        counts=tuple(
+            SetCount(
+                name,
+                state,
+                count.orders,
+                points_to_usd(count.estimated_points if state in OPEN else count.points_charged),
+            )
+            for (name, state), count in sorted(counts.items(), key=_by_set_and_state)
+        ),
+        open=still_open,
+        spent_usd=points_to_usd(sum(count.points_charged for count in counts.values())),
+        penalties_usd=points_to_usd(
+            sum(count.points_charged for (_, state), count in counts.items() if state is State.REJECTED)
+        ),
+        outstanding_usd=sum((each.usd for each in still_open), Decimal(0)),
+        time_left=_time_left(ledger, found, throttle.slots),
+        waits=throttle.reasons,
+        problems=(
+            *throttle.problems,
+            *_without_video(latest),
+            *_stuck((each.order for each in still_open), now - stale_after),
+        ),
+    )
+
+
+def _at_stake(order: Order) -> Decimal:
+    return points_to_usd(order.points_charged or order.points_held or order.estimated_points)
+
+
+def _by_set_and_state(item: tuple[tuple[str, State], object]) -> tuple[str, int]:
+    (name, state), _ = item
+    return name, list(State).index(state)
+
+
+def _time_left(ledger: Ledger, found: Iterable[Order], at_once: int | None) -> timedelta | None:
+    rendering = [order for order in found if order.state is not State.SUCCEEDED]
+    if not rendering:
+        return timedelta(0)
+    work = 0.0
+    for task_type, number in Counter(order.task_type for order in rendering).items():
+        seconds = ledger.workload.render_seconds(task_type)
+        if seconds is None:
+            return None
+        work += number * seconds
+    side_by_side = at_once or sum(order.state in AT_VENDOR for order in rendering) or 1
+    return timedelta(seconds=work / min(side_by_side, len(rendering)))
+
+
+def _without_video(latest: Iterable[Order]) -> Iterable[str]:
+    for order in latest:
+        if order.state in (State.REJECTED, State.FAILED):
+            where, why = f"{order.prompt_set}/{order.partition}", order.error_message or "no reason given"
+            yield f"{where} has no video, it was {order.state}: {why}"
+
+
+def _stuck(still_open: Iterable[Order], stale_before: datetime) -> Iterable[str]:
+    for order in still_open:
+        where = f"{order.prompt_set}/{order.partition}"
+        if order.state is State.UNCERTAIN:
+            why = order.error_message or "the reply was lost"
+            yield (
+                f"{where}: whether it was ordered is unknown (order {order.order_id}), {why}; it is not sent "
+                "again before that is settled, see docs/operations.md"
+            )
+        elif order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < stale_before:
+            yield f"{where}: task {order.task_id} is at work since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
+        elif order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES:
+            yield (
+                f"{where}: its video is paid for and could not be stored, "
+                f"tried {order.transfer_failures} times: {order.error_message or 'no reason given'}"
+            )

@@ -1,0 +1,82 @@
+"""Where prompt sets come from: files, read anew at every use, or sets made in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.prompts.loading import LoadedPromptSets, load_prompt_sets
+from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.problems import Problem, PromptSetError
+from seedance_dagster.prompts.rules import check_request
+
+PromptSets = str | Path | LoadedPromptSets | Sequence[PromptSet]
+"""A file, a folder or an s3:// location; or sets that are there already."""
+
+
+class PromptSource:
+    """A location, or prompt sets that stay as they are."""
+
+    def __init__(self, prompt_sets: PromptSets) -> None:
+        self._location: str | Path | None = None
+        self._fixed = LoadedPromptSets((), ())
+        match prompt_sets:
+            case str() | Path():
+                self._location = prompt_sets
+            case LoadedPromptSets():
+                self._fixed = prompt_sets
+            case _:
+                self._fixed = _checked(prompt_sets)
+
+    def load(self) -> LoadedPromptSets:
+        """All sets as they are now; never raises for bad content."""
+        return self._fixed if self._location is None else load_prompt_sets(self._location)
+
+    def load_set(self, name: str) -> PromptSet:
+        """One set as it is now.
+
+        Raises:
+            PromptSetError: It is gone or its file has errors; the text is the report.
+        """
+        loaded = self.load()
+        for prompt_set in loaded.sets:
+            if prompt_set.name == name:
+                return prompt_set
+        where = str(self._location or "Python")
+        gone = Problem(source=where, message=f"there is no prompt set {name!r} any more")
+        raise PromptSetError(loaded.errors or (gone,))
+
+
+def _checked(prompt_sets: Sequence[PromptSet]) -> LoadedPromptSets:
+    """Sets made in Python obey the same rules as files: what breaks one is left out and told."""
+    limits, prices = Limits.load(), PriceTable.load()
+    valid, problems = [], []
+    for prompt_set in prompt_sets:
+        wrong = _problems(prompt_set, limits, prices)
+        problems += wrong
+        if not any(problem.severity == "error" for problem in wrong):
+            valid.append(prompt_set)
+    return LoadedPromptSets(tuple(valid), tuple(problems))
+
+
+def _problems(prompt_set: PromptSet, limits: Limits, prices: PriceTable) -> list[Problem]:
+    found: list[Problem] = []
+    for prompt in prompt_set.prompts:
+
+        def report(field: str, message: str, severity: Any = "error", prompt_id: str = prompt.id) -> None:
+            place = f"{prompt_set.source}: {prompt_set.name}"
+            found.append(
+                Problem(source=place, prompt=prompt_id, field=field, message=message, severity=severity)
+            )
+
+        check_request(
+            prompt.request.model_dump(mode="json"),
+            ratio_given=prompt.request.aspect_ratio is not None,
+            limits=limits,
+            prices=prices,
+            report=report,
+        )
+    return found

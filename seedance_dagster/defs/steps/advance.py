@@ -1,0 +1,93 @@
+"""The work of `seedance_advance`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event as ThreadEvent
+from threading import Thread
+
+import dagster as dg
+
+from seedance_dagster.defs.step_cleanup import on_termination
+from seedance_dagster.defs.steps.checks import evaluations
+from seedance_dagster.defs.steps.index import refreshed_indexes
+from seedance_dagster.defs.steps.metadata import StepEvent
+from seedance_dagster.defs.steps.reporter import Reporter
+from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
+from seedance_dagster.engine.indexing import sets_with_videos
+from seedance_dagster.engine.runtime.background import in_background
+from seedance_dagster.engine.runtime.pipeline import advance
+from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.worker import worker_name
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
+
+ADVANCE_LEASE = "advance"
+_LEASE_S = 60.0
+_TIME_BOX_S = 1800.0  # then the sensor starts the next run, with fresh memory and logs
+_RETELL = 1000  # orders told anew in one run
+
+
+def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[StepEvent]:
+    """Tell what a run that is gone should have told, then submit, follow and collect, and check what came."""
+    reporter = Reporter(context.instance, services)
+    told, ended = set[str](), set[str]()
+    for order in services.ledger.reports.unreported(_RETELL):
+        if order.state is State.STORED:
+            told.add(order.prompt_set)
+        yield from reporter.again(order)
+    counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "put off": 0}
+    with (
+        in_background(lambda: advance(services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)) as events,
+        on_termination(context.log),
+    ):
+        for event in events:
+            match event:
+                case Submitted():
+                    counts["submitted"] += 1
+                    yield from reporter.event(event)
+                case Stored():
+                    counts["stored"] += 1
+                    told.add(event.order.prompt_set)
+                    yield from reporter.event(event)
+                case Ended():
+                    counts["ended without a video"] += 1
+                    order = event.order
+                    ended.add(order.prompt_set)
+                    context.log.warning(
+                        f"{order.prompt_set}/{order.partition} {order.state}: {order.error_message}"
+                    )
+                case Delayed():
+                    counts["put off"] += 1
+                    context.log.warning(event.reason)
+    yield from evaluations(services, told | ended, context.log)
+    yield from refreshed_indexes(context, services, sets_with_videos(services), changed=told)
+    context.log.info(", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+@contextmanager
+def holding(ledger: Ledger, owner: str) -> Iterator[bool]:
+    """Hold the lease of this job, renewed by a thread while the block runs."""
+    if not ledger.leases.acquire(ADVANCE_LEASE, owner, seconds=_LEASE_S):
+        yield False
+        return
+    done = ThreadEvent()
+
+    def renew() -> None:
+        while not done.wait(_LEASE_S / 4):
+            try:
+                ledger.leases.acquire(ADVANCE_LEASE, owner, seconds=_LEASE_S)
+            except LedgerUnavailableError:
+                continue  # three more tries before the lease is over
+
+    renewal = Thread(target=renew, name="seedance-advance-lease", daemon=True)
+    renewal.start()
+    try:
+        yield True
+    finally:
+        done.set()
+        renewal.join()
+        with suppress(LedgerUnavailableError):
+            ledger.leases.release(ADVANCE_LEASE, owner)  # else it runs out by itself

@@ -1,0 +1,101 @@
+"""The work of the checks, and telling Dagster of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
+from logging import Logger
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.defs.naming import VIDEOS, asset_key
+from seedance_dagster.engine.services import Services
+from seedance_dagster.health import CHECKS, CheckInput, CheckResult, Violation
+from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.order import OPEN
+from seedance_dagster.storage.s3 import StoreError, VideoStore
+
+_BUDGETS = "budget_remaining"
+_WARNINGS = {"charge_matches_hold", "estimate_accuracy", "rejection_rate", _BUDGETS}
+_TABLE_ROWS = 500  # an event is no place for more
+
+
+def check_results(
+    services: Services,
+    name: str,
+    checks: Mapping[str, Callable[[CheckInput], CheckResult]],
+    budgets: Sequence[Budget],
+) -> Iterator[dg.AssetCheckResult]:
+    """Judge one prompt set; raises `LedgerError`."""
+    situation = CheckInput(
+        current=services.ledger.videos.current(name),
+        latest=services.ledger.queries.latest(name),
+        open_orders=services.ledger.queries.find(prompt_set=name, states=OPEN),
+        sizes=_sizes(services.store, name),
+        budgets=services.ledger.budgets.usage(budgets),
+        now=services.clock(),
+        stale_after=timedelta(seconds=services.policy.stale_after_s),
+    )
+    for check, judge in checks.items():
+        health = judge(situation)
+        metadata: dict[str, Any] = dict(health.figures)
+        if health.violations:
+            metadata["violations"] = _table(health.violations)
+        yield dg.AssetCheckResult(
+            asset_key=asset_key(name, VIDEOS),
+            check_name=check,
+            passed=not health.violations,
+            severity=dg.AssetCheckSeverity.WARN if check in _WARNINGS else dg.AssetCheckSeverity.ERROR,
+            description=health.summary,
+            metadata=metadata,
+        )
+
+
+def evaluations(
+    services: Services, prompt_sets: Collection[str], log: Logger, budgets: Sequence[Budget] | None = None
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Check some sets from within the run that has just brought their videos home, or failed to.
+
+    They are the run's own events, so that they stand for the materializations that it made.
+
+    Args:
+        services: The engine's surroundings.
+        prompt_sets: Names of the sets.
+        log: Reported of a set that could not be checked.
+        budgets: Those that their orders count in; None where they are not known, and not checked.
+    """
+    checks = {check: judge for check, judge in CHECKS.items() if check != _BUDGETS or budgets is not None}
+    for name in sorted(prompt_sets):
+        try:
+            results = list(check_results(services, name, checks, budgets or []))
+        except LedgerError as error:
+            log.warning(f"{name}/{VIDEOS} was not checked: {error}")
+            continue
+        for result in results:
+            assert result.asset_key is not None
+            assert result.check_name is not None
+            yield dg.AssetCheckEvaluation(
+                asset_key=result.asset_key,
+                check_name=result.check_name,
+                passed=result.passed,
+                metadata=result.metadata,
+                severity=result.severity,
+                description=result.description,
+            )
+
+
+def _sizes(store: VideoStore, name: str) -> dict[str, int] | None:
+    try:
+        return {key: found.size_bytes for key, found in store.listing(name).items()}
+    except StoreError:
+        return None
+
+
+def _table(violations: Sequence[Violation]) -> dg.TableMetadataValue:
+    columns = [dg.TableColumn("partition"), dg.TableColumn("what")]
+    rows = [
+        dg.TableRecord({"partition": each.partition, "what": each.what}) for each in violations[:_TABLE_ROWS]
+    ]
+    return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns))

@@ -1,0 +1,32 @@
+"""What a person can mend, told in words instead of a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.engine.ordering.place import OrderingError
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.prompts.problems import PromptSetError
+from seedance_dagster.storage.s3 import StoreError
+
+USER_ERRORS = (OrderingError, LedgerError, PromptSetError, SeedanceError, StoreError)
+"""Errors whose message says what was wrong and what to do, and holds no secret."""
+
+
+@contextmanager
+def as_failure() -> Iterator[None]:
+    """Turn such an error into the failure of a step.
+
+    Raises:
+        dg.Failure: With the error's message.
+    """
+    try:
+        yield
+    except PromptSetError as error:
+        raise dg.Failure(f"nothing was accepted:\n{error}", allow_retries=False) from None
+    except USER_ERRORS as error:
+        raise dg.Failure(str(error), allow_retries=False) from None

@@ -1,0 +1,120 @@
+"""Writing indexes in the runs that brought videos, and what Dagster is told of an index."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.defs.naming import INDEX, VIDEOS, asset_key, version_tags
+from seedance_dagster.defs.steps.provenance import whole_input_tags
+from seedance_dagster.defs.steps.spend_plot import spend_plot
+from seedance_dagster.engine.indexing import IndexingError, WrittenIndex, refresh_index
+from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.spend import Sums
+from seedance_dagster.net.redaction import redact, redact_url
+from seedance_dagster.storage.index import COLUMNS
+from seedance_dagster.storage.s3 import StoreError, VideoStore
+
+_SUMS = (dg.TableColumn("orders", "int"), dg.TableColumn("usd", "float"))
+# An event is no place for more.
+_MOST_ROWS, _MOST_DAYS, _MOST_CHARACTERS = 50, 366, 80
+
+
+def refreshed_indexes(
+    context: dg.OpExecutionContext | dg.AssetExecutionContext,
+    services: Services,
+    prompt_sets: Collection[str],
+    *,
+    changed: Collection[str],
+) -> Iterator[dg.AssetMaterialization]:
+    """Bring indexes in step and tell of those that were written; what fails is a warning, not the run's end.
+
+    Args:
+        context: Of the step.
+        services: The engine's surroundings.
+        prompt_sets: Names of the sets to look at.
+        changed: Those to write in any case: events point to videos that this run told of.
+    """
+    for name in prompt_sets:
+        owner = f"run {context.run.run_id}"
+        try:
+            written = refresh_index(services, name, owner=owner, force=name in changed)
+        except (IndexingError, StoreError, LedgerError) as error:
+            context.log.warning(
+                f"{name}/{INDEX} was not brought up to date, the next run tries again: {error}"
+            )
+            continue
+        if written is not None:
+            yield dg.AssetMaterialization(
+                asset_key=asset_key(name, INDEX),
+                metadata=index_metadata(written, services.store),
+                tags=version_tags(written.sha256)
+                | whole_input_tags(context.instance, asset_key(name, VIDEOS)),
+            )
+
+
+def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
+    """What Dagster shows of a written index."""
+    total = sum(day.points for day in written.spend)
+    spend = [
+        dg.TableRecord({"day": f"{day.day}", "orders": day.orders, "usd": _usd(day.points)})
+        for day in written.spend[-_MOST_DAYS:]
+    ]
+    columns = [dg.TableColumn("day"), *_SUMS]
+    tags = [
+        {"tag": tag[:_MOST_CHARACTERS], "value": _tag_value(value)} | sums
+        for tag, found in written.by_tag.items()
+        for value, sums in _dearest(found)
+    ]
+    metadata: dict[str, Any] = {
+        "dagster/uri": dg.MetadataValue.path(store.uri(written.key)),
+        "dagster/row_count": written.videos,
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn(column.name, column.type, column.about) for column in COLUMNS]
+        ),
+        "seedance/videos": written.videos,
+        "seedance/videos_cost_usd": _usd(written.videos_points),
+        "seedance/total_cost_usd": _usd(total),
+        "seedance/total_points": total,
+        "seedance/spend_by_day": dg.MetadataValue.table(spend, schema=dg.TableSchema(columns)),
+        "seedance/spend_by_model": _table(
+            [{"model": model or "", **sums} for model, sums in _dearest(written.by_model)], "model"
+        ),
+        "seedance/spend_by_run": _table(
+            [{"run": run or "", **sums} for run, sums in _dearest(written.by_run)], "run"
+        ),
+        "seedance/size_bytes": written.size_bytes,
+        "seedance/sha256": written.sha256,
+    }
+    plot = spend_plot(written.spend)
+    if plot is not None:
+        metadata["seedance/spend_plot"] = dg.MetadataValue.md(plot)
+    if tags:
+        metadata["seedance/spend_by_tag"] = _table(tags, "tag", "value")
+    if written.parquet_key is not None:
+        metadata["seedance/parquet_uri"] = dg.MetadataValue.path(store.uri(written.parquet_key))
+    return metadata
+
+
+def _dearest(found: Sums) -> list[tuple[str | None, dict[str, Any]]]:
+    """Orders and what they were charged by key, the dearest first, no more than an event should hold."""
+    dearest = sorted(found.items(), key=lambda item: -item[1].charged)[:_MOST_ROWS]
+    return [(key, {"orders": sums.orders, "usd": _usd(sums.charged)}) for key, sums in dearest]
+
+
+def _tag_value(value: str | None) -> str:
+    """A tag's value without what may be a signature; one that is not set is told apart from an empty one."""
+    return "(none)" if value is None else str(redact(value, redact_url))[:_MOST_CHARACTERS]
+
+
+def _table(rows: Sequence[Mapping[str, Any]], *keys: str) -> dg.TableMetadataValue:
+    records = [dg.TableRecord(dict(row)) for row in rows]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([*map(dg.TableColumn, keys), *_SUMS]))
+
+
+def _usd(points: int) -> float:
+    return float(points_to_usd(points))

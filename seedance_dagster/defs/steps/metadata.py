@@ -1,0 +1,132 @@
+"""What stands on each materialization: the contract's metadata, and the versions of data and inputs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, version_tags
+from seedance_dagster.ledger.order import Order
+from seedance_dagster.net.redaction import strip_query
+from seedance_dagster.prompts.models import PromptPartition
+from seedance_dagster.storage.s3 import VideoStore
+
+AssetEvent = dg.AssetMaterialization | dg.AssetObservation
+StepEvent = AssetEvent | dg.AssetCheckEvaluation
+"""What a step may tell Dagster."""
+
+
+def prompt_materialization(
+    prompt_set: str, partition: PromptPartition, estimated_points: int
+) -> dg.AssetMaterialization:
+    """A validated request and its estimated cost."""
+    request = {
+        # Reference URLs without their query, as in the manifest: it may hold a signature.
+        name: [strip_query(url) for url in value] if isinstance(value, list) else value
+        for name, value in partition.request.model_dump(mode="json", exclude_none=True).items()
+    }
+    return dg.AssetMaterialization(
+        asset_key=asset_key(prompt_set, PROMPTS),
+        partition=partition.key,
+        metadata={
+            "request": dg.MetadataValue.json(request),
+            "seedance/prompt": dg.MetadataValue.text(partition.request.prompt),
+            "seedance/estimated_cost_usd": _usd(estimated_points),
+            "seedance/fingerprint": partition.fingerprint,
+        },
+        tags=version_tags(partition.fingerprint),
+    )
+
+
+def task_event(
+    order: Order, made_from: dict[str, str], kind: type[AssetEvent] = dg.AssetMaterialization
+) -> AssetEvent:
+    """An accepted order, or a submitted task; `made_from` are the tags of its inputs."""
+    return kind(
+        asset_key=asset_key(order.prompt_set, TASKS),
+        partition=order.partition,
+        metadata={
+            "seedance/state": order.state.value,
+            "seedance/task_id": order.task_id or "not yet submitted",
+            "seedance/points_held": order.points_held or 0,
+            "seedance/estimated_cost_usd": _usd(order.estimated_points),
+            "seedance/fingerprint": order.fingerprint,
+            "seedance/attempt": order.attempt,
+        },
+        tags=version_tags(task_version(order)) | made_from,
+    )
+
+
+def video_event(
+    order: Order,
+    store: VideoStore,
+    thumbnail_jpeg: bytes | None,
+    made_from: dict[str, str],
+    kind: type[AssetEvent] = dg.AssetMaterialization,
+) -> AssetEvent:
+    """A finished video in S3; `made_from` are the tags of its inputs."""
+    metadata: dict[str, Any] = {
+        "dagster/uri": dg.MetadataValue.path(store.uri(str(order.video_key))),
+        "seedance/task_id": order.task_id,
+        "seedance/task_type": order.task_type,
+        "seedance/mode": order.request["mode"],
+        "seedance/prompt": dg.MetadataValue.text(order.request["prompt"]),
+        "seedance/fingerprint": order.fingerprint,
+        "seedance/attempt": order.attempt,
+        # Left out where the vendor did not tell it: unknown is not free.
+        "seedance/cost_usd": None if order.points_charged is None else _usd(order.points_charged),
+        "seedance/points_consumed": order.points_charged,
+        "seedance/estimated_cost_usd": _usd(order.estimated_points),
+        # SQLite hands a whole number back as an int; one name keeps one type.
+        "seedance/duration_s": None if order.duration_s is None else float(order.duration_s),
+        "seedance/width": order.width,
+        "seedance/height": order.height,
+        "seedance/queue_s": _seconds(order, "vendor_created_at", "vendor_started_at"),
+        "seedance/render_s": _seconds(order, "vendor_started_at", "vendor_ended_at"),
+        "seedance/size_bytes": order.size_bytes,
+        "seedance/sha256": order.sha256,
+        "seedance/credential": None if order.credential is None else dg.MetadataValue.json(order.credential),
+        "seedance/manifest_uri": dg.MetadataValue.path(store.uri(str(order.manifest_key))),
+        "poster": _poster(thumbnail_jpeg, store.uri(str(order.poster_key))),
+    }
+    return kind(
+        asset_key=asset_key(order.prompt_set, VIDEOS),
+        partition=order.partition,
+        metadata={name: value for name, value in metadata.items() if value is not None},
+        tags=version_tags(str(order.sha256)) | made_from,
+    )
+
+
+def task_version(order: Order) -> str:
+    """The data version of a task: what was asked, and which attempt at it."""
+    return f"{order.fingerprint}-a{order.attempt}"
+
+
+def reasons_table(reasons: Mapping[str, str]) -> dg.TableMetadataValue:
+    """Partitions and why they have no video."""
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({"partition": partition, "reason": reason})
+            for partition, reason in reasons.items()
+        ],
+        schema=dg.TableSchema(columns=[dg.TableColumn("partition"), dg.TableColumn("reason")]),
+    )
+
+
+def _usd(points: int) -> dg.FloatMetadataValue:
+    return dg.MetadataValue.float(float(points_to_usd(points)))
+
+
+def _seconds(order: Order, start: str, end: str) -> float | None:
+    begun, ended = getattr(order, start), getattr(order, end)
+    return None if begun is None or ended is None else round((ended - begun).total_seconds(), 3)
+
+
+def _poster(jpeg: bytes | None, uri: str) -> dg.MarkdownMetadataValue:
+    if jpeg is None:
+        return dg.MetadataValue.md(f"`{uri}`")
+    return dg.MetadataValue.md(f"![poster](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})")

@@ -1,0 +1,103 @@
+"""Keeping Dagster's partitions and `prompts` in step with the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import dagster as dg
+
+from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.defs.naming import partitions_def
+from seedance_dagster.defs.steps.metadata import prompt_materialization
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.prompts.models import PromptPartition, PromptSet
+
+_CHUNK = 5000  # partitions that Dagster takes in one call
+
+
+@dataclass
+class SyncReport:
+    """What a sync changed.
+
+    Attributes:
+        added: Partitions added, by set.
+        removed: Partitions removed, by set: those whose prompt is gone and that never were ordered.
+        edited: Partitions whose `prompts` was told anew because the prompt changed, by set.
+    """
+
+    added: dict[str, int] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    edited: dict[str, int] = field(default_factory=dict)
+
+
+def sync_all(
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    sets: Sequence[PromptSet],
+    prices: PriceTable,
+    *,
+    limit: int | None = None,
+) -> SyncReport:
+    """Bring partitions and edited prompts in step; raises `LedgerError`.
+
+    Args:
+        instance: Dagster's.
+        ledger: Remembers what was ordered and what Dagster was told.
+        sets: The prompt sets as they are now.
+        prices: For the estimates.
+        limit: Remove and tell at most so many now, each a write of Dagster's; None for all.
+    """
+    report = SyncReport()
+    for prompt_set in sets:
+        report.added[prompt_set.name] = _add(instance, prompt_set)
+    for prompt_set in sets:
+        removed = _remove(instance, ledger, prompt_set, limit)
+        limit = None if limit is None else limit - removed
+        edited = _tell_edits(instance, ledger, prompt_set, prices, limit)
+        limit = None if limit is None else limit - edited
+        report.removed[prompt_set.name], report.edited[prompt_set.name] = removed, edited
+    return report
+
+
+def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
+    name = str(partitions_def(prompt_set.name).name)
+    known = set(instance.get_dynamic_partitions(name))
+    new = [key for key in prompt_set.partitions if key not in known]
+    for start in range(0, len(new), _CHUNK):
+        instance.add_dynamic_partitions(name, new[start : start + _CHUNK])
+    return len(new)
+
+
+def _remove(instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, limit: int | None) -> int:
+    name = str(partitions_def(prompt_set.name).name)
+    gone = set(instance.get_dynamic_partitions(name)) - set(prompt_set.partitions)
+    if gone:
+        # What was ordered keeps its partition: its video and its cost stay in sight.
+        gone -= set(ledger.queries.latest(prompt_set.name))
+    going = sorted(gone)[:limit]
+    for key in going:
+        instance.delete_dynamic_partition(name, key)
+    return len(going)
+
+
+def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPartition]:
+    """Partitions that Dagster was told of with another fingerprint than the files have now."""
+    told = ledger.reports.prompts(prompt_set.name)
+    for key, partition in prompt_set.partitions.items():
+        if key in told and told[key] != partition.fingerprint:
+            yield partition
+
+
+def _tell_edits(
+    instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, prices: PriceTable, limit: int | None
+) -> int:
+    """Materialize `prompts` anew where a prompt was edited, so that what hangs on it shows as Unsynced."""
+    told = 0
+    for partition in islice(edited_prompts(ledger, prompt_set), limit):
+        points = prices.estimate(partition.request).points
+        instance.report_runless_asset_event(prompt_materialization(prompt_set.name, partition, points))
+        ledger.reports.mark_prompts(prompt_set.name, {partition.key: partition.fingerprint})
+        told += 1
+    return told

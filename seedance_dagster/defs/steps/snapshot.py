@@ -1,0 +1,87 @@
+"""Dagster's side of an audit: what it was told of videos, and telling it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.audit.snapshots import RecordedEvent
+from seedance_dagster.defs.naming import DATA_VERSION_TAG, VIDEOS, asset_key
+from seedance_dagster.defs.steps.metadata import video_event
+from seedance_dagster.defs.steps.reporter import Reporter
+from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.stages.collect import stored_event
+from seedance_dagster.ledger.order import Order
+
+_PAGE = 1000
+_CHUNK = 500  # partitions asked for at once, well under SQLite's limit of bound parameters
+_PICTURE = "poster"  # made of the poster's bytes, which are compared in S3
+
+Fetch = Callable[..., dg.EventRecordsResult]
+
+
+@dataclass(frozen=True)
+class DagsterSide:
+    """The audit's `Orchestrator` on a Dagster instance."""
+
+    instance: dg.DagsterInstance
+    services: Services
+
+    def told(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
+        """Materializations of a set's videos, the newest first; of some partitions, or of all."""
+        return _tellings(self.instance.fetch_materializations, prompt_set, partitions)
+
+    def observed(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
+        """Observations of the videos of some partitions."""
+        return _tellings(self.instance.fetch_observations, prompt_set, partitions)
+
+    def expected(self, order: Order) -> Mapping[str, Any]:
+        """What a materialization of a stored order says, as plain values by name."""
+        return _plain(video_event(order, self.services.store, None, {}).metadata)
+
+    def tell(self, order: Order) -> bool:
+        """Tell of a stored order again, and note that in the ledger; True if its partition shows it now."""
+        reporter, shown = Reporter(self.instance, self.services), False
+        for event in reporter.event(stored_event(self.services.store, order)):
+            self.instance.report_runless_asset_event(event)
+            shown = isinstance(event, dg.AssetMaterialization)
+        return shown
+
+
+def _tellings(fetch: Fetch, prompt_set: str, partitions: Sequence[str] | None) -> Iterator[RecordedEvent]:
+    asset = asset_key(prompt_set, VIDEOS)
+    if partitions is None:
+        yield from _pages(fetch, prompt_set, asset)
+        return
+    for start in range(0, len(partitions), _CHUNK):
+        chosen = partitions[start : start + _CHUNK]
+        yield from _pages(
+            fetch, prompt_set, dg.AssetRecordsFilter(asset_key=asset, asset_partitions=list(chosen))
+        )
+
+
+def _pages(
+    fetch: Fetch, prompt_set: str, wanted: dg.AssetKey | dg.AssetRecordsFilter
+) -> Iterator[RecordedEvent]:
+    cursor, more = None, True
+    while more:
+        page = fetch(wanted, limit=_PAGE, cursor=cursor)
+        cursor, more = page.cursor, page.has_more
+        for record in page.records:
+            event = record.asset_materialization or record.event_log_entry.asset_observation
+            if event is not None and event.partition is not None:
+                yield RecordedEvent(
+                    prompt_set=prompt_set,
+                    partition=event.partition,
+                    at=datetime.fromtimestamp(record.timestamp, UTC),
+                    metadata=_plain(event.metadata),
+                    data_version=(event.tags or {}).get(DATA_VERSION_TAG),
+                )
+
+
+def _plain(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
+    return {name: value.value for name, value in metadata.items() if name != _PICTURE}

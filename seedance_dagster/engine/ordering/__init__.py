@@ -1,0 +1,1 @@
+"""Before money moves: quotes, budgets, references, and placing orders."""

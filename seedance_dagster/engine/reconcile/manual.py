@@ -1,0 +1,84 @@
+"""Settling an uncertain order by hand: a person looked at the vendor's site and knows."""
+
+from __future__ import annotations
+
+from seedance_dagster.api.errors import NotFoundError, SeedanceError
+from seedance_dagster.engine.reconcile.matching import differences, prompt_of
+from seedance_dagster.engine.reconcile.reconcile import adopt
+from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.threads import in_thread
+
+
+class ManualResolutionError(Exception):
+    """Nothing was changed; the message says why and what is allowed."""
+
+
+async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
+    """Give an uncertain order a task, after checking that it can be its own.
+
+    Args:
+        worker: Its name goes into the journal.
+        order: The order.
+        task_id: The vendor's task.
+
+    Raises:
+        ManualResolutionError: The order is not uncertain, the task is unknown, another order's, or renders another
+            request.
+    """
+    _check_uncertain(order)
+    owners = await in_thread(worker.services.ledger.queries.find, task_id=task_id)
+    if owners:
+        owner = owners[0]
+        raise ManualResolutionError(
+            f"task {task_id} belongs to order {owner.order_id} ({owner.prompt_set}/{owner.partition}) already"
+        )
+    try:
+        task = await worker.client.get_task(task_id)
+    except NotFoundError:
+        raise ManualResolutionError(f"the vendor knows no task {task_id}") from None
+    except SeedanceError as error:
+        raise ManualResolutionError(f"task {task_id} cannot be read: {error}") from None
+    different = differences(task, order)
+    if prompt_of(task) is None:
+        # A person vouches for what a task does not tell; what it does tell must still be the order's.
+        different = [name for name in different if name == "task_type" or task.input.get(name)]
+        different = [name for name in different if name != "prompt"]
+    if different:
+        raise ManualResolutionError(
+            f"task {task_id} renders another request than order {order.order_id} "
+            f"({order.prompt_set}/{order.partition}): it differs in {', '.join(different)}"
+        )
+    try:
+        return await adopt(worker, order, task, how="adopted by hand")
+    except (StaleOrderError, TaskOwnedError) as error:
+        raise ManualResolutionError(str(error)) from None
+
+
+async def requeue_by_hand(worker: Worker, order: Order) -> Order:
+    """Put an uncertain order back into the queue: a person vouches that no task was made for it.
+
+    Raises:
+        ManualResolutionError: The order is not uncertain.
+    """
+    _check_uncertain(order)
+    services = worker.services
+    try:
+        return await in_thread(
+            services.ledger.claims.requeue,
+            order,
+            actor=worker.name,
+            due_at=services.clock(),
+            reason="released by hand: no task was made",
+        )
+    except StaleOrderError as error:
+        raise ManualResolutionError(str(error)) from None
+
+
+def _check_uncertain(order: Order) -> None:
+    if order.state is not State.UNCERTAIN:
+        raise ManualResolutionError(
+            f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}; "
+            "only uncertain orders are settled"
+        )

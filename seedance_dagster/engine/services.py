@@ -1,0 +1,47 @@
+"""Everything the engine works with, handed in from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.throttle import Throttle, read_throttle
+from seedance_dagster.ledger.base import utc_now
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.media.credentials import Signer
+from seedance_dagster.storage.s3 import VideoStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The engine's surroundings.
+
+    Attributes:
+        ledger: What was ordered and paid.
+        open_client: Makes an API client, to be used as `async with`; raises
+            `AuthenticationError` without a key.
+        store: Where videos go.
+        prices: What a request will cost.
+        limits: The vendor's rules, its peak hours and penalty steps among them.
+        policy: Limits and numbers of workers.
+        clock: The wall clock, aware and in UTC.
+        signer: Puts a content credential into each video; None where none is asked for.
+    """
+
+    ledger: Ledger
+    open_client: Callable[[], SeedanceClient]
+    store: VideoStore
+    prices: PriceTable = field(default_factory=PriceTable.load)
+    limits: Limits = field(default_factory=Limits.load)
+    policy: Policy = field(default_factory=Policy)
+    clock: Callable[[], datetime] = utc_now
+    signer: Signer | None = None
+
+    def throttle(self) -> Throttle:
+        """Whether orders may be sent now, and how many at once; raises `LedgerError`."""
+        return read_throttle(self.ledger, self.policy, self.limits, now=self.clock())

@@ -1,0 +1,1 @@
+"""The three stages of an order's way: submit, poll, collect."""

@@ -1,0 +1,184 @@
+"""Collecting: from a finished task to a video, a poster and a manifest in S3, and only then the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.engine.events import Delayed, Event, Stored
+from seedance_dagster.engine.lifecycle import transfer_delay
+from seedance_dagster.engine.stages.download import Downloaded, DownloadError, DownloadLimits, download_video
+from seedance_dagster.engine.stages.signing import matches_stored_object, signed
+from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.errors import StaleOrderError
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.media.video import MediaError, cut_poster, probe, thumbnail
+from seedance_dagster.storage.keys import ObjectKeys, object_keys, object_metadata
+from seedance_dagster.storage.manifest import Manifest
+from seedance_dagster.storage.s3 import StoreError, VideoStore
+from seedance_dagster.threads import in_decoding_thread, in_thread
+from seedance_dagster.versions import CODE_VERSION, package_version
+
+_OVERWRITTEN = "another worker's copy lies over the signed video"
+
+
+def stored_event(store: VideoStore, order: Order) -> Stored:
+    """The event of a video stored earlier, its thumbnail cut from the poster in S3."""
+    try:
+        return _stored(order, store.get_bytes(str(order.poster_key)))
+    except StoreError:
+        return Stored(order, None)
+
+
+def _stored(order: Order, poster: bytes) -> Stored:
+    try:
+        return Stored(order, in_decoding_thread(thumbnail, poster))
+    except MediaError:
+        # The video is there: nothing may keep Dagster from being told.
+        return Stored(order, None)
+
+
+class Collector:
+    """Brings finished videos home."""
+
+    def __init__(self, worker: Worker, emit: Callable[[Event], Awaitable[None]]) -> None:
+        self._worker = worker
+        self._ledger = worker.services.ledger
+        self._store = worker.services.store
+        self._emit = emit
+
+    async def take(self, limit: int, only: list[int] | None) -> list[Order]:
+        """Take finished, uncollected orders."""
+        return await in_thread(
+            self._ledger.tasks.lease_due, self._worker.name, State.SUCCEEDED, limit=limit, only=only
+        )
+
+    async def handle(self, order: Order) -> None:
+        """Bring one video home; a broken transfer is put off, the order stays paid and outstanding."""
+        try:
+            artifacts, poster = await self._collect(order)
+        except (DownloadError, MediaError, StoreError, SeedanceError, OSError) as error:
+            wait = timedelta(seconds=transfer_delay(order.transfer_failures))
+            await in_thread(
+                self._ledger.tasks.transfer_failed,
+                order,
+                actor=self._worker.name,
+                due_at=self._worker.services.clock() + wait,
+                reason=str(error),
+            )
+            await self._emit(Delayed(order, f"{order.partition}: transfer put off: {error}"))
+            return
+        stored = await self._note(order, artifacts)
+        if stored is None:
+            await self._emit(Delayed(order, f"{order.partition}: {_OVERWRITTEN}; it is fetched again"))
+            return
+        if why := (stored.credential or {}).get("error"):
+            await self._emit(
+                Delayed(stored, f"{order.partition}: stored without a content credential: {why}")
+            )
+        await self._emit(await in_thread(_stored, stored, poster))
+
+    async def _note(self, order: Order, artifacts: dict[str, Any]) -> Order | None:
+        """Tell the ledger; None where another worker's copy lies over what it was told.
+
+        Each signing makes other bytes, so where two workers have an order in hand, the first given up for
+        dead, the last upload may not be the one that the ledger knows. Whoever comes second sees it.
+        """
+        try:
+            stored = await in_thread(
+                self._ledger.tasks.stored, order, actor=self._worker.name, artifacts=artifacts
+            )
+        except StaleOrderError:
+            if artifacts["credential"] is not None:
+                now = await in_thread(self._ledger.queries.get, order.order_id)
+                await in_thread(self._overwritten, now)
+            raise
+        return None if await in_thread(self._overwritten, stored) else stored
+
+    def _overwritten(self, order: Order) -> bool:
+        """Whether a signed video in S3 is another than the ledger tells of; if so it is fetched again."""
+        if order.credential is None or order.state is not State.STORED:
+            return False
+        try:
+            if matches_stored_object(self._store, order):
+                return False
+        except StoreError:
+            return False  # an audit looks again
+        self._ledger.repairs.fetch_again(
+            order, actor=self._worker.name, video_url=order.video_url or "", reason=_OVERWRITTEN
+        )
+        return True
+
+    async def _collect(self, order: Order) -> tuple[dict[str, Any], bytes]:
+        keys = object_keys(
+            self._store.prefix, order.prompt_set, order.partition, order.fingerprint, order.attempt
+        )
+        with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
+            downloaded = await self._download(order, Path(folder) / "video.mp4")
+            return await in_thread(self._put, order, keys, downloaded)
+
+    async def _download(self, order: Order, path: Path) -> Downloaded:
+        limits = DownloadLimits(allow_private_hosts=self._worker.services.policy.allow_private_hosts)
+        if order.video_url and not order.transfer_failures:
+            try:
+                return await download_video(order.video_url, path, limits=limits)
+            except DownloadError as error:
+                if not error.expired:
+                    raise
+        # The link is gone or broke before: a new look at the task can give a fresh one.
+        task = await self._worker.client.get_task(str(order.task_id))
+        if not task.video_url:
+            msg = f"task {order.task_id} has no video URL any more"
+            raise DownloadError(msg)
+        return await download_video(task.video_url, path, limits=limits)
+
+    def _put(self, order: Order, keys: ObjectKeys, downloaded: Downloaded) -> tuple[dict[str, Any], bytes]:
+        found = in_decoding_thread(probe, downloaded.path)
+        poster = in_decoding_thread(cut_poster, downloaded.path)
+        video = signed(
+            order,
+            downloaded,
+            found,
+            signer=self._worker.services.signer,
+            now=self._worker.services.clock(),
+        )
+        about = object_metadata(str(order.task_id), order.fingerprint)
+        self._store.put_file(
+            keys.video,
+            video.path,
+            content_type="video/mp4",
+            sha256=video.sha256,
+            metadata=about,
+            overwrite=order.sha256 is not None,  # it was stored before: what lies there is lost or damaged
+        )
+        self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", metadata=about)
+        artifacts: dict[str, Any] = {
+            "video_key": keys.video,
+            "poster_key": keys.poster,
+            "manifest_key": keys.manifest,
+            "size_bytes": video.size_bytes,
+            "poster_size_bytes": len(poster),
+            "sha256": video.sha256,
+            "delivered_sha256": downloaded.sha256,
+            "credential": video.credential,
+            "poster_sha256": hashlib.sha256(poster).hexdigest(),
+            "duration_s": found.duration_s,
+            "width": found.width,
+            "height": found.height,
+            "codec": found.codec,
+            "fps": found.fps,
+            "package_version": package_version(),
+            "code_version": CODE_VERSION,
+        }
+        manifest = Manifest.of(replace(order, **artifacts))
+        # Last, so that its presence means that the rest is complete.
+        self._store.put_bytes(
+            keys.manifest, manifest.to_json(), content_type="application/json", metadata=about
+        )
+        return artifacts, poster

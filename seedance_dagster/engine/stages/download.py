@@ -1,0 +1,172 @@
+"""Downloading a finished video from the vendor's file host, which is not trusted with anything.
+
+The host gets no API key, may send us only to http(s) and public addresses, and its bytes must be an
+mp4 of a bounded size that arrives in bounded time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import BinaryIO
+
+import aiohttp
+
+from seedance_dagster.net.hosts import open_session, request
+from seedance_dagster.net.links import LinkError
+from seedance_dagster.threads import in_thread
+
+_CHUNK_BYTES = 512 * 1024  # about four of them are held by each transfer
+_FTYP = slice(4, 8)
+_NO_VIDEO = ("text/", "image/", "audio/", "application/json", "application/xml", "application/xhtml")
+
+
+class DownloadError(Exception):
+    """The video could not be fetched; the message says why.
+
+    Attributes:
+        expired: True when the link seems to be gone and a fresh one may help.
+    """
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadLimits:
+    """Bounds of one download.
+
+    Attributes:
+        max_bytes: Largest file.
+        total_timeout_s: Seconds for all of it.
+        idle_timeout_s: Seconds without a byte.
+        allow_private_hosts: Loopback and private addresses are fine.
+    """
+
+    max_bytes: int = 2 * 1024**3
+    total_timeout_s: float = 1800.0
+    idle_timeout_s: float = 60.0
+    allow_private_hosts: bool = False
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """A file that arrived whole; `sha256` in hex."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+
+
+async def download_video(url: str, path: Path, *, limits: DownloadLimits) -> Downloaded:
+    """Fetch a video into a file, hashing on the way.
+
+    Args:
+        url: The vendor's link; it never stands in a message whole, since it may be signed.
+        path: Where to write; overwritten.
+        limits: Bounds.
+
+    Raises:
+        DownloadError: The link is gone or refused, what came is no whole mp4, or it cannot be written.
+    """
+    async with _answer(url, limits) as response:
+        return await _save(response, path, limits)
+
+
+async def check_link(url: str, *, limits: DownloadLimits) -> None:
+    """Look whether a link still gives an mp4, by its first bytes.
+
+    Args:
+        url: The vendor's link.
+        limits: Bounds.
+
+    Raises:
+        DownloadError: It is gone or refused, or gives something else.
+    """
+    async with _answer(url, limits) as response:
+        head = b""
+        async for chunk in response.content.iter_chunked(_FTYP.stop):
+            head += chunk
+            if len(head) >= _FTYP.stop:
+                break
+        _check_start(head)
+        _check_not_empty(len(head))
+
+
+@asynccontextmanager
+async def _answer(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.ClientResponse]:
+    """What a link gives, if by its head it may be a video; whatever breaks is a `DownloadError`."""
+    timeout = aiohttp.ClientTimeout(
+        total=limits.total_timeout_s, sock_connect=30, sock_read=limits.idle_timeout_s
+    )
+    session = open_session(timeout=timeout, read_bytes=_CHUNK_BYTES, allow_private=limits.allow_private_hosts)
+    try:
+        async with (
+            session,
+            request(session, "GET", url, allow_private=limits.allow_private_hosts) as response,
+        ):
+            _check_head(response, limits)
+            yield response
+    except LinkError as error:
+        raise DownloadError(str(error)) from None
+    except TimeoutError:
+        raise DownloadError("the download took too long or stood still") from None
+    except aiohttp.ClientError as error:
+        raise DownloadError(f"the download broke: {_words(error)}") from None
+    except OSError as error:
+        raise DownloadError(f"the download cannot be written or read: {error.strerror or error}") from None
+    except ValueError:
+        # A host that no resolver takes, such as one with an overlong label.
+        raise DownloadError("the link is no URL that can be followed") from None
+
+
+async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLimits) -> Downloaded:
+    digest, size, head = hashlib.sha256(), 0, b""
+    with path.open("wb") as file:
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            if len(head) < _FTYP.stop:
+                head += chunk[: _FTYP.stop]
+                _check_start(head)
+            size += len(chunk)
+            if size > limits.max_bytes:
+                raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
+            await in_thread(_keep, chunk, file, digest)
+    _check_not_empty(size)
+    return Downloaded(path, size, digest.hexdigest())
+
+
+def _check_head(response: aiohttp.ClientResponse, limits: DownloadLimits) -> None:
+    if response.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
+    if response.status != HTTPStatus.OK:
+        raise DownloadError(f"the file host answered HTTP {response.status}")
+    if response.content_type.startswith(_NO_VIDEO):
+        raise DownloadError(f"the link gives {response.content_type[:100]}, not a video", expired=True)
+    if (response.content_length or 0) > limits.max_bytes:
+        raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
+
+
+def _check_start(head: bytes) -> None:
+    if head[_FTYP] != b"ftyp"[: len(head[_FTYP])]:
+        raise DownloadError("what came is no mp4", expired=True)
+
+
+def _check_not_empty(size: int) -> None:
+    if size < _FTYP.stop:
+        raise DownloadError(f"the link gives an empty file ({size} bytes)", expired=True)
+
+
+def _keep(chunk: bytes, file: BinaryIO, digest: hashlib._Hash) -> None:
+    digest.update(chunk)
+    file.write(chunk)
+
+
+def _words(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection ended early"
+    return type(error).__name__

@@ -1,0 +1,152 @@
+"""Submitting: one claimed order, one POST, and a record of whatever came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import stamina
+
+from seedance_dagster.api.errors import PlanLimitError, SeedanceError
+from seedance_dagster.api.wire import GenerationRequest, Task
+from seedance_dagster.engine.events import Delayed, Ended, Event, Submitted
+from seedance_dagster.engine.lifecycle import (
+    End,
+    NeedsReconciliation,
+    QueueAgain,
+    after_refused_post,
+    poll_delay,
+    task_columns,
+)
+from seedance_dagster.engine.throttle import PLAN_LIMIT, pause_message
+from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
+from seedance_dagster.ledger.order import Order
+from seedance_dagster.threads import in_thread
+
+_log = logging.getLogger(__name__)
+_ANSWER_GRACE_S = 10.0  # how long a cancelled worker listens for the answer to a POST under way
+
+
+class Submitter:
+    """Sends claimed orders to the vendor."""
+
+    def __init__(self, worker: Worker, emit: Callable[[Event], Awaitable[None]]) -> None:
+        self._worker = worker
+        self._ledger = worker.services.ledger
+        self._emit = emit
+
+    async def take(self, limit: int, only: list[int] | None) -> list[Order]:
+        """Claim what may be sent now."""
+        throttle = await in_thread(self._worker.services.throttle)
+        if throttle.slots == 0:
+            return []
+        return await in_thread(
+            self._ledger.claims.take,
+            self._worker.name,
+            limit=limit,
+            max_in_flight=throttle.slots,
+            only=only,
+            refusals=throttle.refusals,
+        )
+
+    async def handle(self, order: Order) -> None:
+        """Send one order; when cancelled meanwhile, listen a little for the answer."""
+        sending = asyncio.create_task(self._send(order))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.wait({sending}, timeout=_ANSWER_GRACE_S)
+            sending.cancel()
+            raise
+
+    async def _send(self, order: Order) -> None:
+        # Looked up before: between the POST's answer and its record nothing else may fail.
+        first_poll_s = poll_delay(0, await self._worker.render_seconds(order.task_type), 0)
+        margin_s = self._worker.services.policy.lease_s / 2
+        if not await in_thread(self._ledger.claims.is_valid, order, margin_s=margin_s):
+            # Somebody else may be settling this claim, or will soon: what is not sent cannot be paid twice.
+            reason = "the worker's lease ran low before the POST"
+            await in_thread(
+                self._ledger.claims.requeue, order, actor=self._worker.name, due_at=self._now(), reason=reason
+            )
+            return
+        self._worker.possibly_sent.add(order.order_id)
+        try:
+            task = await self._worker.client.create_task(
+                GenerationRequest.model_validate(order.request, strict=False)
+            )
+        except SeedanceError as error:
+            await self._refused(order, error)
+        else:
+            await self._record(order, task, first_poll_s)
+        self._worker.possibly_sent.discard(order.order_id)
+
+    async def _record(self, order: Order, task: Task, first_poll_s: float) -> None:
+        try:
+            # The task is paid for: its id is worth more than one try.
+            async for attempt in stamina.retry_context(on=LedgerUnavailableError, attempts=6, timeout=40):
+                with attempt:
+                    submitted = await in_thread(
+                        self._ledger.tasks.submitted,
+                        order,
+                        actor=self._worker.name,
+                        due_at=self._now() + timedelta(seconds=first_poll_s),
+                        task=task_columns(task),
+                    )
+        except TaskOwnedError as error:
+            # Adopted meanwhile for an equal order that had lost its own: this one takes its place.
+            await in_thread(
+                self._ledger.claims.mark_uncertain, order, actor=self._worker.name, reason=str(error)
+            )
+            await self._emit(Delayed(order, f"outcome unknown: {error}"))
+        except StaleOrderError as error:
+            if not await in_thread(self._ledger.queries.find, task_id=task.task_id):
+                await self._unrecorded(order, task, error)
+        except LedgerUnavailableError as error:
+            await self._unrecorded(order, task, error)
+            raise  # so that the claim is given back as soon as the ledger is there
+        else:
+            await self._emit(Submitted(submitted))
+
+    async def _unrecorded(self, order: Order, task: Task, error: Exception) -> None:
+        """Say so where it can be said; reconciliation finds the task."""
+        _log.error("task %s was made for order %s but not recorded: %s", task.task_id, order.order_id, error)
+        await self._emit(Delayed(order, f"task {task.task_id} was made but not recorded: {error}"))
+
+    async def _refused(self, order: Order, error: SeedanceError) -> None:
+        name = self._worker.name
+        step = after_refused_post(error, now=self._now())
+        if isinstance(error, PlanLimitError) and error.active:
+            await in_thread(self._ledger.observations.remember, {PLAN_LIMIT: error.active})
+        match step:
+            case QueueAgain():
+                await in_thread(
+                    self._ledger.pauses.start,
+                    step.pause,
+                    until=step.due_at,
+                    message=pause_message(step.pause, step.reason),
+                )
+                await in_thread(
+                    self._ledger.claims.requeue, order, actor=name, due_at=step.due_at, reason=step.reason
+                )
+                await self._emit(Delayed(order, step.reason))
+            case NeedsReconciliation():
+                await in_thread(self._ledger.claims.mark_uncertain, order, actor=name, reason=step.reason)
+                await self._emit(Delayed(order, f"outcome unknown: {step.reason}"))
+            case End():
+                over, _ = await in_thread(
+                    self._ledger.tasks.ended,
+                    order,
+                    step.state,
+                    actor=name,
+                    error_class=step.error_class,
+                    reason=step.reason,
+                    task=step.seen,
+                )
+                await self._emit(Ended(over))
+
+    def _now(self) -> datetime:
+        return self._worker.services.clock()

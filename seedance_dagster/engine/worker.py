@@ -1,0 +1,82 @@
+"""A worker's life: its name, its lease, its client, and giving everything back at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.threads import in_thread
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One process's hand in the work.
+
+    Attributes:
+        name: Unique; leases and journal rows carry it.
+        services: The engine's surroundings.
+        client: The open API client.
+        possibly_sent: Orders whose POST is under way, or left and has no answer on record.
+        dropped: Orders in its hands that it could write nothing about, since the ledger was not there.
+    """
+
+    name: str
+    services: Services
+    client: SeedanceClient
+    possibly_sent: set[int] = field(default_factory=set)
+    unwritten: set[int] = field(default_factory=set)
+    _render_s: dict[str, float | None] = field(default_factory=dict)
+
+    async def render_seconds(self, task_type: str) -> float | None:
+        """How long such tasks took lately, in seconds, asked once; None when unknown."""
+        if task_type not in self._render_s:
+            self._render_s[task_type] = await in_thread(
+                self.services.ledger.workload.render_seconds, task_type
+            )
+        return self._render_s[task_type]
+
+    async def return_orders(self) -> None:
+        """Let go of what was dropped, so that anybody takes it up again; raises `LedgerUnavailableError`."""
+        unwritten = frozenset(self.unwritten)
+        if unwritten:
+            ledger = self.services.ledger
+            await in_thread(
+                ledger.tasks.return_orders, self.name, unwritten, possibly_sent=self.possibly_sent & unwritten
+            )
+            self.unwritten.difference_update(unwritten)
+            self.possibly_sent.difference_update(unwritten)
+
+
+def worker_name(role: str) -> str:
+    """A name that no other process has, not even one that goes on with the same run."""
+    return f"{role} {uuid4().hex[:8]}"
+
+
+@asynccontextmanager
+async def working(services: Services, name: str) -> AsyncIterator[Worker]:
+    """Hold a worker's lease while the block runs; then release what it holds, also on cancellation."""
+    async with services.open_client() as client:
+        await in_thread(services.ledger.leases.acquire, name, name, seconds=services.policy.lease_s)
+        worker = Worker(name, services, client)
+        renewal = asyncio.create_task(_renew(services, name))
+        try:
+            yield worker
+        finally:
+            renewal.cancel()
+            with contextlib.suppress(LedgerUnavailableError):
+                # An unreachable ledger frees the leases by itself when their time is up.
+                services.ledger.tasks.release(name, possibly_sent=worker.possibly_sent)
+
+
+async def _renew(services: Services, name: str) -> None:
+    while True:
+        await asyncio.sleep(services.policy.lease_s / 4)
+        with contextlib.suppress(LedgerUnavailableError):
+            await in_thread(services.ledger.leases.acquire, name, name, seconds=services.policy.lease_s)

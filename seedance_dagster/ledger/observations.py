@@ -1,0 +1,40 @@
+"""Observations: numbers that the vendor reported, shared by all processes of a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.schema import observations
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A number that the vendor told, and when."""
+
+    value: int
+    at: datetime
+
+
+class Observations(LedgerPart):
+    """The newest observation under each name."""
+
+    def remember(self, told: Mapping[str, int]) -> None:
+        """Remember numbers that the vendor told together, such as the plan's limit, for all processes."""
+        now = self._clock()
+        with self._database.writing() as connection:
+            connection.execute(observations.delete().where(observations.c.name.in_(told)))
+            for name, value in told.items():
+                connection.execute(observations.insert().values(name=name, value=value, observed_at=now))
+
+    def recall(self, *names: str) -> dict[str, Observation]:
+        """What the vendor told, by name; without what it never did."""
+        query = sa.select(observations.c.name, observations.c.value, observations.c.observed_at).where(
+            observations.c.name.in_(names)
+        )
+        with self._database.reading() as connection:
+            return {name: Observation(value, at) for name, value, at in connection.execute(query)}

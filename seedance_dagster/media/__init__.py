@@ -1,0 +1,1 @@
+"""Videos, reference files and content credentials."""

@@ -1,0 +1,99 @@
+"""What is known of reference files, and what the ledger remembers of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.references import CachedProbe
+from seedance_dagster.net.redaction import strip_query
+from seedance_dagster.prompts.references import KINDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """What a look at one file found.
+
+    Attributes:
+        media_type: By its first bytes, such as "video/mp4".
+        size_bytes: Of the whole file.
+        sha256: In hex; None when the file was too large to be read whole.
+        duration_s: Seconds of a video or audio, to the millisecond; None for others.
+    """
+
+    media_type: str
+    size_bytes: int
+    sha256: str | None
+    duration_s: float | None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One reference of a request.
+
+    Attributes:
+        kind: "image", "video" or "audio".
+        position: From 1 among those of its kind, as the text names it.
+        url: The whole URL, which may be signed.
+    """
+
+    kind: str
+    position: int
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}_urls number {self.position}"
+
+
+@dataclass(frozen=True)
+class KnownFiles:
+    """What is known of some files, by the sha256 of their URL."""
+
+    seen: Mapping[str, CachedProbe]
+
+    @classmethod
+    def of(cls, ledger: Ledger, requests: Collection[GenerationRequest]) -> KnownFiles:
+        """What the ledger remembers of the references of some requests; raises `LedgerError`."""
+        urls = {each.url for request in requests for each in references_of(request)}
+        return cls(ledger.references.cached_probes({url_hash(url) for url in urls}) if urls else {})
+
+    def facts(self, url: str) -> FileFacts | None:
+        """What is known of one file."""
+        seen = self.seen.get(url_hash(url))
+        return None if seen is None else FileFacts(**seen.facts)
+
+    def told(self, request: GenerationRequest) -> list[dict[str, Any]] | None:
+        """What an order keeps of its references, as JSON; None when nothing is known.
+
+        URLs stand without their query, which may hold a signature.
+        """
+        found = [
+            {"kind": each.kind, "position": each.position, "url": strip_query(each.url)}
+            | seen.facts
+            | {"checked_at": seen.checked_at.isoformat()}
+            for each in references_of(request)
+            if (seen := self.seen.get(url_hash(each.url))) is not None
+        ]
+        return found or None
+
+    def input_video_s(self, request: GenerationRequest) -> float | None:
+        """Seconds of all input videos of a request; None unless each one is known."""
+        lengths = [facts.duration_s if (facts := self.facts(url)) else None for url in request.video_urls]
+        known = [length for length in lengths if length is not None]
+        return round(sum(known), 3) if known and len(known) == len(lengths) else None
+
+
+def references_of(request: GenerationRequest) -> Iterator[Reference]:
+    """The references of a request, kind by kind."""
+    for kind in KINDS:
+        for position, url in enumerate(getattr(request, f"{kind}_urls"), 1):
+            yield Reference(kind, position, url)
+
+
+def url_hash(url: str) -> str:
+    """What the ledger knows a URL by: its sha256 in hex, from which nobody reads a signature."""
+    return hashlib.sha256(url.encode()).hexdigest()

@@ -1,0 +1,107 @@
+"""The video store on a real S3 server."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import boto3
+import pytest
+from conftest import open_store
+
+from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.storage.s3 import StoreError, VideoStore
+
+pytestmark = pytest.mark.integration
+
+ABOUT = {"seedance-task-id": "T-1", "seedance-fingerprint": "ab" * 32}
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a file of so many bytes and gives path and sha256."""
+
+    def write(size: int, seed: int = 1):
+        data = random.Random(seed).randbytes(size)
+        path = tmp_path / "video.mp4"
+        path.write_bytes(data)
+        return path, hashlib.sha256(data).hexdigest()
+
+    return write
+
+
+def put(store: VideoStore, key: str, written) -> None:
+    path, sha256 = written
+    store.put_file(key, path, content_type="video/mp4", sha256=sha256, metadata=ABOUT)
+
+
+@pytest.mark.parametrize("size", [1, 100_000, 17 * 1024 * 1024 + 1])
+def test_a_file_arrives_whole_with_type_and_metadata(store, file, size):
+    """Small files and large ones arrive with their type, hash and metadata."""
+    key = f"{store.prefix}/video.mp4"
+    written = file(size)
+    put(store, key, written)
+    found = store.head(key)
+    assert (found.size_bytes, found.content_type) == (size, "video/mp4")
+    assert found.metadata.items() >= (ABOUT | {"sha256": written[1]}).items()
+    assert hashlib.sha256(store.get_bytes(key)).hexdigest() == written[1]
+
+
+def test_writing_twice_is_writing_once(store, file, monkeypatch):
+    """The same bytes are not sent again, other bytes of the same size replace them."""
+    key = f"{store.prefix}/video.mp4"
+    sent = []
+    upload = store._client.put_object
+    monkeypatch.setattr(store._client, "put_object", lambda **what: (sent.append(1), upload(**what)))
+    for seed, uploads in ((1, 1), (1, 1), (2, 2)):
+        written = file(5_000, seed)
+        put(store, key, written)
+        assert len(sent) == uploads
+        assert hashlib.sha256(store.get_bytes(key)).hexdigest() == written[1]
+
+
+def test_small_objects_can_be_written_again(store):
+    """A server that ignores conditions ends with the newest bytes, as one that honours them."""
+    key = f"{store.prefix}/manifest.json"
+    for body in (b"{}", b"{}", b'{"a": 1}'):
+        store.put_bytes(key, body, content_type="application/json", metadata=ABOUT)
+        assert store.get_bytes(key) == body
+    assert store.head(key).content_type == "application/json"
+
+
+def test_what_is_not_there_is_told(store):
+    """A missing object has no head and cannot be read."""
+    assert store.head(f"{store.prefix}/none") is None
+    with pytest.raises(StoreError, match="NoSuchKey"):
+        store.get_bytes(f"{store.prefix}/none")
+
+
+def test_the_check_leaves_nothing_behind(store):
+    """A writable bucket is found so, and the object of the check is gone afterwards."""
+    store.check_writable()
+    assert store.head(f"{store.prefix}/.writable") is None
+
+
+def test_a_store_that_cannot_be_used_is_told_in_words(s3_server, file):
+    """A missing bucket, a wrong secret and a dead server are named, and no secret is."""
+    secret = "canary-of-a-wrong-secret"
+    wrong, dead = (
+        boto3.client(
+            "s3",
+            endpoint_url=url,
+            aws_access_key_id="seedance",
+            aws_secret_access_key=secret,
+            region_name="us-east-1",
+        )
+        for url in (s3_server.url, f"http://127.0.0.1:{free_port()}")
+    )
+    for unusable, words in (
+        (open_store(s3_server, "no-such-bucket", "x"), "'no-such-bucket' does not exist"),
+        (VideoStore(wrong, "videos"), "the AWS credentials are refused"),
+        (VideoStore(dead, "videos"), "did not answer: Could not connect"),
+    ):
+        for attempt in (unusable.check_writable, lambda each=unusable: put(each, "k", file(10))):
+            with pytest.raises(StoreError, match=words) as caught:
+                attempt()
+            assert secret not in str(caught.value)
+            assert s3_server.secret_key not in str(caught.value)

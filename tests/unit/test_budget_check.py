@@ -1,0 +1,231 @@
+"""Whether orders fit their budgets: the same figures wherever they are told, and no limit is crossed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from bench_support import bench
+
+from seedance_dagster.api.prices import usd_to_points
+from seedance_dagster.api.wire import GenerationRequest, Mode
+from seedance_dagster.engine.ordering.budget_check import budgets_for, fit
+from seedance_dagster.engine.ordering.pending import read_pending
+from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, place_orders, quote
+from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger.order import State
+from seedance_dagster.prompts import load_prompt_sets
+from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.prompts.models import Prompt, PromptSet
+from seedance_dagster.settings import SettingError, Settings
+
+
+def a_set(number: int = 3, *, name: str = "spots", **budgets: int) -> PromptSet:
+    """Prompts of 0.4 USD each."""
+    return PromptSet(
+        name=name,
+        budgets=budgets,
+        prompts=tuple(
+            Prompt(
+                id=f"p{each}",
+                request=GenerationRequest(
+                    task_type="seedance-2-fast", prompt=f"cat {each}", mode=Mode.TEXT_TO_VIDEO, duration=5
+                ),
+            )
+            for each in range(number)
+        ),
+    )
+
+
+@pytest.fixture
+def it(tmp_path, clock):
+    with bench(tmp_path, clock) as made:
+        yield made
+
+
+def day(usd: float) -> Budget:
+    return Budget(window=Window.DAY, points=usd_to_points(usd))
+
+
+def fitted(it, prompt_set: PromptSet, *, options: OrderOptions | None = None, limit: int | None = None):
+    wanted = list(prompt_set.partitions.values())
+    quotes = quote(it.services, wanted, prompt_set=prompt_set.name, options=options)
+    budgets = budgets_for(it.services, prompt_set.name, prompt_set.budgets)
+    return fit(it.services, quotes, budgets, run_limit=limit)
+
+
+def ordered(it, prompt_set: PromptSet, **options: object):
+    return place_orders(
+        it.services,
+        list(prompt_set.partitions.values()),
+        prompt_set=prompt_set.name,
+        options=OrderOptions(**options),
+        idempotency_key="c",
+        run_id="r",
+        budgets=budgets_for(it.services, prompt_set.name, prompt_set.budgets),
+    )
+
+
+def test_without_a_limit_everything_fits(it):
+    """Only the number and the estimate are told."""
+    found = fitted(it, a_set())
+    assert (found.new, found.points, found.fitting) == (3, 12_000_000, 3)
+    assert str(found) == "3 new orders, estimated at 1.2 USD"
+
+
+@pytest.mark.parametrize(
+    ("limits", "own", "run", "fitting"),
+    [
+        ([1.2], {}, None, 3),
+        ([1.1999999], {}, None, 2),
+        ([0.4], {}, None, 1),
+        ([0.3999999], {}, None, 0),
+        ([2], {"total": 8_000_000}, None, 2),
+        ([2], {"total": 8_000_000, "day": 4_000_000}, None, 1),
+        ([2], {"month": 12_000_000}, 8_000_000, 2),
+        ([], {}, 4_000_000, 1),
+        ([0.4, 2], {}, 12_000_000, 1),
+    ],
+)
+def test_the_smallest_limit_says_how_many_fit(it, limits, own, run, fitting):
+    """Common budgets, the set's own and the run's limit count together, to the point."""
+    it.under(budgets=tuple(map(day, limits)))
+    assert fitted(it, a_set(**own), limit=run).fitting == fitting
+
+
+def test_dry_runs_runs_and_schedules_tell_the_same_figures(it):
+    """Estimated, reserved, spent, limit, and how many would fit; a run that would cross accepts nothing."""
+    it.under(budgets=(day(1.4),))
+    [spent, reserved] = ordered(it, a_set(2, name="others"))
+    [claimed] = it.ledger.claims.take("w", limit=1, max_in_flight=None)
+    task = {"task_id": "t", "points_held": 4_000_000}
+    submitted = it.ledger.tasks.submitted(claimed, actor="w", due_at=it.clock(), task=task)
+    it.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 3_000_000})
+    assert (spent.order.order_id, reserved.order.state) == (claimed.order_id, State.QUEUED)
+    wanted = a_set(3, total=10_000_000)
+    before = it.ledger.queries.find()
+    figures = "budget of 1.4 USD a day: 0.4 USD reserved, 0.3 USD spent, 0.7 USD left"
+    own = "budget of prompt set spots of 1 USD in all: 0 USD reserved, 0 USD spent, 1 USD left"
+    said = f"3 new orders, estimated at 1.2 USD; {figures}; {own}; they do not fit: the first 1 would"
+    assert str(fitted(it, wanted)) == said
+    assert str(read_pending(it.services, wanted, max_points=None).fit) == said
+    with pytest.raises(OrderingError) as caught:
+        ordered(it, wanted)
+    assert str(caught.value) == (
+        "nothing was accepted: 3 new videos are estimated at 1.2 USD and do not fit the "
+        f"{figures}; nor the {own}; the first 1 would fit"
+    )
+    assert it.ledger.queries.find() == before
+
+
+def test_the_run_s_own_limit_is_told_as_such(it):
+    """In a dry run and in the refusal."""
+    assert str(fitted(it, a_set(), limit=7_000_000)) == (
+        "3 new orders, estimated at 1.2 USD; limit of this run: 0.7 USD; they do not fit: the first 1 would"
+    )
+    with pytest.raises(
+        OrderingError, match=r"do not fit the limit of this run of 0\.7 USD; the first 1 would fit"
+    ):
+        ordered(it, a_set(), max_cost_points=7_000_000)
+    with pytest.raises(OrderingError, match=r"of this run of 0\.3 USD; none would fit"):
+        ordered(it, a_set(), max_cost_points=3_000_000)
+
+
+def test_what_is_there_or_under_way_needs_no_money(it):
+    """Joined, reused and declined prompts are no new orders."""
+    it.under(budgets=(day(1.2),))
+    ordered(it, a_set())
+    found = fitted(it, a_set())
+    assert (found.new, found.points, found.fitting) == (0, 0, 0)
+    assert str(found).startswith(
+        "0 new orders, estimated at 0 USD; budget of 1.2 USD a day: 1.2 USD reserved"
+    )
+    assert len(ordered(it, a_set())) == 3
+
+
+def test_what_is_generated_again_needs_money_again(it):
+    """A stored video is a new order only where the run asks for it."""
+    it.under(budgets=(day(0.4),))
+    [accepted] = ordered(it, a_set(1))
+    [claimed] = it.ledger.claims.take("w", limit=1, max_in_flight=None)
+    submitted = it.ledger.tasks.submitted(claimed, actor="w", due_at=it.clock(), task={"task_id": "t"})
+    done = it.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 4_000_000})
+    it.ledger.tasks.stored(done, actor="w", artifacts={"sha256": "ab"})
+    assert fitted(it, a_set(1)).new == 0
+    again = fitted(it, a_set(1), options=OrderOptions(regenerate=True))
+    assert (again.new, again.fitting) == (1, 0)
+    assert accepted.order.order_id == claimed.order_id
+
+
+def test_pending_prompts_are_ordered_as_far_as_the_money_goes(it):
+    """In the order of the set; what does not fit any more is left for another day."""
+    it.under(budgets=(day(1),))
+    pending = read_pending(it.services, a_set(5), max_points=None)
+    assert [each.key for each in pending.affordable] == ["p0", "p1"]
+    assert (pending.points, pending.fit.new, pending.fit.fitting) == (8_000_000, 5, 2)
+    pending = read_pending(it.services, a_set(5), max_points=4_000_000)
+    assert [each.key for each in pending.affordable] == ["p0"]
+
+
+def test_a_limit_of_another_set_does_not_count(it):
+    """A set's own budget is for its own orders."""
+    ordered(it, a_set(2, name="others"))
+    own = budgets_for(it.services, "spots", {"total": 4_000_000})
+    assert own == [Budget(window=Window.TOTAL, points=4_000_000, prompt_set="spots")]
+    assert fitted(it, a_set(total=4_000_000)).fitting == 1
+
+
+@pytest.mark.parametrize("budgets", [{"week": 5}, {"day": 0}, {"day": -1}, {"total": 1.5}, {"month": True}])
+def test_a_set_made_in_python_with_a_budget_that_is_none_is_refused(budgets):
+    """An unknown window or an amount that is no positive number of points is named."""
+    with pytest.raises(ValueError, match="budget"):
+        a_set(**budgets)
+
+
+def test_a_charge_above_its_estimate_leaves_nothing_but_takes_nothing_back(it):
+    """What is left is never negative, and nothing more is accepted."""
+    it.under(budgets=(day(0.8),))
+    ordered(it, a_set(1))
+    [claimed] = it.ledger.claims.take("w", limit=1, max_in_flight=None)
+    submitted = it.ledger.tasks.submitted(claimed, actor="w", due_at=it.clock(), task={"task_id": "t"})
+    it.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 9_000_000})
+    found = fitted(it, a_set(2))
+    assert str(found.standings[0]).endswith("0 USD reserved, 0.9 USD spent, 0 USD left")
+    assert (found.new, found.fitting) == (1, 0)
+    assert dataclasses.astuple(found.standings[0])[1:] == (0, 9_000_000)
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "none", "nan", "inf", "1e12", "1e-9"])
+@pytest.mark.parametrize(
+    "name", ["SEEDANCE_BUDGET_USD_PER_DAY", "SEEDANCE_BUDGET_USD_PER_MONTH", "SEEDANCE_PENDING_USD_PER_RUN"]
+)
+def test_a_budget_in_the_environment_that_is_none_is_refused(name, amount):
+    """The message names the variable, its value and what is allowed."""
+    with pytest.raises(SettingError) as caught:
+        Settings.from_environ({name: amount})
+    assert str(caught.value) == (
+        f"{name} must be a positive number of USD, such as 25 or 12.50, not {amount!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (0, "budget_usd: 0 cannot be used: an amount is a positive number of USD"),
+        ("much", "budget_usd: 'much' cannot be used"),
+        (True, "budget_usd: True cannot be used"),
+        ({"week": 5}, "budget_usd.week: is no window of time; allowed: day, month, total"),
+        ({"day": -5}, "budget_usd.day: -5 cannot be used: an amount is a positive number of USD"),
+        ({}, "budget_usd: names no window of time; allowed: day, month, total"),
+    ],
+)
+def test_a_budget_in_a_file_that_is_none_is_refused(tmp_path, given, problem):
+    """The file is left out, and the message names it, the field and what is allowed."""
+    file = {"name": "spots", "budget_usd": given, "prompts": [{"prompt": "a cat"}]}
+    (tmp_path / "spots.json").write_text(json.dumps(file))
+    loaded = load_prompt_sets(tmp_path)
+    assert loaded.sets == ()
+    [told] = map(str, loaded.errors)
+    assert "spots.json" in told
+    assert problem in told

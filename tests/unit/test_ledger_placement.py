@@ -1,0 +1,201 @@
+"""Accepting orders in the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest, Outcome, find_existing_order
+
+ASKING = OrderRequest(idempotency_key="backfill-1", run_id="run-1")
+
+
+def finish(ledger: Ledger, order, state: State, charged: int | None = 0) -> None:
+    """Bring a queued order to an end by the shortest way."""
+    [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order.order_id])
+    task = {"task_id": f"task-{order.order_id}", "points_charged": charged}
+    submitted = ledger.tasks.submitted(claimed, actor="w", due_at=order.ordered_at, task=task)
+    if state is State.STORED:
+        succeeded = ledger.tasks.succeeded(submitted, actor="w", task=task)
+        ledger.tasks.stored(succeeded, actor="w", artifacts={"sha256": "00"})
+    else:
+        ledger.tasks.ended(submitted, state, actor="w", error_class="x", reason="because", task=task)
+
+
+def test_a_new_order_is_queued_and_journalled(ledger, new_order):
+    """Accepting makes a queued first attempt with one journal row."""
+    [(order, outcome)] = ledger.orders.place([new_order()], ASKING)
+    assert outcome is Outcome.ORDERED
+    assert (order.state, order.attempt, order.idempotency_key, order.run_id) == (
+        State.QUEUED,
+        1,
+        "backfill-1",
+        "run-1",
+    )
+    [entry] = ledger.queries.journal(order.order_id)
+    assert (entry.from_state, entry.to_state, entry.actor) == (None, "queued", "run-1")
+
+
+def test_an_order_in_flight_is_joined(ledger, new_order):
+    """The same fingerprint in flight is never ordered twice, whoever asks."""
+    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    [(second, outcome)] = ledger.orders.place(
+        [new_order()],
+        OrderRequest(idempotency_key="other", run_id="r", regenerate=True, resubmit_rejected=True),
+    )
+    assert (second.order_id, outcome) == (first.order_id, Outcome.JOINED)
+
+
+def test_a_partition_asked_twice_at_once_is_ordered_once(ledger, new_order):
+    """A list that names a partition twice makes one order."""
+    answers = ledger.orders.place([new_order(), new_order()], ASKING)
+    assert [outcome for _, outcome in answers] == [Outcome.ORDERED, Outcome.JOINED]
+
+
+@pytest.mark.parametrize(
+    ("state", "options", "idempotency_key", "expected"),
+    [
+        (State.STORED, {}, "other", Outcome.REUSED),
+        (State.STORED, {"resubmit_rejected": True}, "other", Outcome.REUSED),
+        (State.STORED, {"regenerate": True}, "other", Outcome.ORDERED),
+        (State.STORED, {"regenerate": True}, "backfill-1", Outcome.REUSED),
+        (State.REJECTED, {}, "other", Outcome.SKIPPED),
+        (State.REJECTED, {"regenerate": True}, "other", Outcome.SKIPPED),
+        (State.REJECTED, {"resubmit_rejected": True}, "other", Outcome.ORDERED),
+        (State.REJECTED, {"resubmit_rejected": True}, "backfill-1", Outcome.SKIPPED),
+        (State.FAILED, {}, "other", Outcome.ORDERED),
+        (State.FAILED, {}, "backfill-1", Outcome.ORDERED),
+    ],
+)
+def test_an_ended_order_answers_as_its_end_says(ledger, new_order, state, options, idempotency_key, expected):
+    """Stored is reused, refused is not sent again, unless asked explicitly and by another cause."""
+    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    finish(ledger, first, state)
+    asking = OrderRequest(idempotency_key=idempotency_key, run_id="run-2", **options)
+    standing = ledger.orders.existing_orders([new_order()], asking)
+    assert (standing[0][1] if standing[0] else Outcome.ORDERED) is expected
+    [(order, outcome)] = ledger.orders.place([new_order()], asking)
+    assert outcome is expected
+    assert order.attempt == (2 if expected is Outcome.ORDERED else 1)
+
+
+@pytest.mark.parametrize("charged", [40_000, None])
+def test_a_failure_that_was_paid_for_is_not_paid_for_again_unasked(ledger, new_order, charged):
+    """Only points that came back let a failed prompt be ordered again; else it takes an explicit word."""
+    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    finish(ledger, first, State.FAILED, charged)
+    for idempotency_key in ("backfill-1", "other"):
+        [(order, outcome)] = ledger.orders.place(
+            [new_order()], OrderRequest(idempotency_key=idempotency_key, run_id="r")
+        )
+        assert (order.order_id, outcome) == (first.order_id, Outcome.SKIPPED)
+    explicit = OrderRequest(idempotency_key="other", run_id="r", resubmit_rejected=True)
+    assert ledger.orders.place([new_order()], explicit)[0][1] is Outcome.ORDERED
+
+
+@pytest.mark.parametrize(
+    ("option", "end", "answer"),
+    [("regenerate", State.STORED, Outcome.REUSED), ("resubmit_rejected", State.REJECTED, Outcome.SKIPPED)],
+)
+def test_who_joined_an_order_is_answered_by_it(ledger, new_order, option, end, answer):
+    """A run that joined what was under way pays for nothing when it is retried; another asking does."""
+    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    joining = OrderRequest(idempotency_key="joining", run_id="r", **{option: True})
+    assert ledger.orders.place([new_order()], joining) == [(first, Outcome.JOINED)]
+    finish(ledger, first, end)
+    assert ledger.orders.existing_orders([new_order()], joining)[0][1] is answer
+    assert ledger.orders.place([new_order()], joining)[0][1] is answer
+    later = OrderRequest(idempotency_key="later", run_id="r", **{option: True})
+    assert ledger.orders.place([new_order()], later)[0][1] is Outcome.ORDERED
+
+
+def test_who_joined_an_order_is_answered_by_its_next_attempt(ledger, new_order, clock):
+    """Vendor trouble starts another attempt, which answers all that waited for the first."""
+    ledger.orders.place([new_order()], ASKING)
+    joining = OrderRequest(idempotency_key="joining", run_id="r", regenerate=True)
+    ledger.orders.place([new_order()], joining)
+    [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    order = ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task={"task_id": "t"})
+    ended = {"task_id": "t", "points_charged": 0}
+    _, again = ledger.tasks.ended(
+        order, State.FAILED, actor="w", error_class="vendor", reason="x", task=ended, retry_at=clock()
+    )
+    finish(ledger, again, State.STORED)
+    assert ledger.orders.place([new_order()], joining)[0][1] is Outcome.REUSED
+
+
+def test_a_failed_regeneration_leaves_the_stored_video_standing(ledger, new_order):
+    """Without asking to regenerate, an older stored video answers even after a newer failure."""
+    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    finish(ledger, first, State.STORED)
+    [(second, _)] = ledger.orders.place(
+        [new_order()], OrderRequest(idempotency_key="again", run_id="r", regenerate=True)
+    )
+    finish(ledger, second, State.FAILED)
+    [(order, outcome)] = ledger.orders.place([new_order()], OrderRequest(idempotency_key="third", run_id="r"))
+    assert (order.order_id, outcome) == (first.order_id, Outcome.REUSED)
+
+
+def test_a_video_that_cannot_be_fetched_may_be_generated_again(ledger, new_order, clock):
+    """A paid order whose transfers keep breaking is joined, but for an asking that wants to pay again."""
+    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    order = ledger.tasks.submitted(order, actor="w", due_at=clock(), task={"task_id": "t"})
+    order = ledger.tasks.succeeded(order, actor="w", task={})
+    again = OrderRequest(idempotency_key="again", run_id="r", regenerate=True)
+    for number in range(5):
+        early = OrderRequest(idempotency_key=f"early {number}", run_id="r", regenerate=True)
+        assert ledger.orders.place([new_order()], early) == [(order, Outcome.JOINED)]
+        order = ledger.tasks.transfer_failed(order, actor="w", due_at=clock(), reason="the link is gone")
+    assert ledger.orders.place([new_order()], ASKING)[0][1] is Outcome.JOINED
+    [(second, outcome)] = ledger.orders.place([new_order()], again)
+    assert (second.attempt, outcome) == (first.attempt + 1, Outcome.ORDERED)
+    assert ledger.orders.place([new_order()], again) == [(second, Outcome.JOINED)]
+
+
+def test_another_fingerprint_or_partition_or_set_is_another_order(ledger, new_order):
+    """Only the same set, partition and fingerprint share an order."""
+    wanted = [
+        new_order(),
+        new_order(fingerprint="edited"),
+        new_order(prompt_set="other"),
+        new_order("dog", fingerprint="f-cat"),
+    ]
+    assert {outcome for _, outcome in ledger.orders.place(wanted, ASKING)} == {Outcome.ORDERED}
+
+
+def test_many_partitions_are_accepted_in_their_order(ledger, new_order):
+    """Acceptance works in chunks and answers in the order asked."""
+    wanted = [new_order(f"p{number}") for number in range(1201)]
+    answers = ledger.orders.place(wanted, ASKING)
+    assert [order.partition for order, _ in answers] == [new.partition for new in wanted]
+    assert {outcome for _, outcome in ledger.orders.place(wanted, ASKING)} == {Outcome.JOINED}
+
+
+def test_concurrent_askings_make_one_order_each(ledger, new_order):
+    """Eight askers at once for the same twenty prompts make twenty orders."""
+    wanted = [new_order(f"p{number}") for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        rounds = list(
+            pool.map(
+                lambda n: ledger.orders.place(
+                    wanted, OrderRequest(idempotency_key=f"c{n}", run_id="r", regenerate=True)
+                ),
+                range(8),
+            )
+        )
+    accepted = [outcome for answers in rounds for _, outcome in answers if outcome is Outcome.ORDERED]
+    assert len(accepted) == 20
+    assert sum(count.orders for count in ledger.workload.counts().values()) == 20
+
+
+def test_the_newest_open_order_is_joined_first(ledger, new_order):
+    """With several attempts the open one answers, not the stored one."""
+    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    newer = dataclasses.replace(first, order_id=2, attempt=2)
+    stored = dataclasses.replace(first, state=State.STORED)
+    assert find_existing_order([stored, newer], ASKING) == (newer, Outcome.JOINED)

@@ -1,0 +1,157 @@
+"""What the ledger tells: counts, what there is to do, what Dagster was told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests_support import store_one
+
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.ledger.workload import Count
+
+
+def test_counts_give_orders_and_money_by_set_and_state(ledger, new_order, clock):
+    """Counts add up orders, estimates, holds and charges in points."""
+    store_one(ledger, new_order("a"), charged=3_000_000)
+    ledger.orders.place([new_order("b"), new_order("c")], OrderRequest(idempotency_key="c", run_id="r"))
+    assert ledger.workload.counts() == {
+        ("spots", State.STORED): Count(1, 4_000_000, 0, 3_000_000),
+        ("spots", State.QUEUED): Count(2, 8_000_000, 0, 0),
+    }
+
+
+def test_actionable_says_what_is_due_and_when_the_next_is(ledger, new_order, clock):
+    """What could be done now is counted by kind, and the next due time is told."""
+    work = ledger.workload.actionable()
+    assert (work.to_submit, work.to_collect, work.to_report, work.to_poll, work.next_due_at) == (
+        *(0,) * 4,
+        None,
+    )
+    ledger.orders.place([new_order(name) for name in "abcd"], OrderRequest(idempotency_key="c", run_id="r"))
+    later = clock() + timedelta(seconds=9)
+    for order, due in zip(
+        ledger.claims.take("w", limit=3, max_in_flight=None), (clock(), clock(), later), strict=True
+    ):
+        ledger.tasks.submitted(order, actor="w", due_at=due, task={"task_id": order.partition})
+    [a] = ledger.tasks.lease_due("w", State.SUBMITTED, limit=1)
+    ledger.tasks.succeeded(a, actor="w", task={})
+    work = ledger.workload.actionable()
+    assert (work.to_submit, work.to_collect, work.to_report, work.to_poll) == (1, 1, 0, 1)
+    assert work.next_due_at == later
+    clock.forward(seconds=61)
+    assert ledger.workload.actionable().to_report == 3
+
+
+def test_dagster_is_told_of_each_state_once(ledger, new_order, clock):
+    """An order stays unreported until Dagster was told how it stands; living runs get time to tell."""
+    order = store_one(ledger, new_order())
+    assert ledger.reports.unreported(9) == []
+    clock.forward(seconds=61)
+    assert [each.order_id for each in ledger.reports.unreported(9)] == [order.order_id]
+    ledger.reports.mark_reported({order.order_id: "submitted"})
+    assert len(ledger.reports.unreported(9)) == 1
+    ledger.reports.mark_reported({order.order_id: "stored"})
+    assert ledger.reports.unreported(9) == []
+
+
+def test_a_video_told_behind_a_better_order_is_told_anew_when_that_fails(ledger, new_order, clock):
+    """What Dagster only observed becomes the partition's materialization once nothing better is coming."""
+    older = store_one(ledger, new_order())
+    [(newer, _)] = ledger.orders.place(
+        [new_order(fingerprint="edited")], OrderRequest(idempotency_key="c", run_id="r")
+    )
+    ledger.reports.mark_reported({older.order_id: "observed"})
+    clock.forward(seconds=61)
+    assert (ledger.reports.is_superseded(older), ledger.reports.unreported(9)) == (True, [])
+    [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[newer.order_id])
+    ledger.tasks.ended(claimed, State.FAILED, actor="w", error_class="x", reason="because", task={})
+    assert not ledger.reports.is_superseded(older)
+    assert [each.order_id for each in ledger.reports.unreported(9)] == [older.order_id]
+
+
+def test_the_latest_order_of_each_partition_is_the_newest(ledger, new_order):
+    """An edited prompt's newer order stands for its partition, and supersedes the older."""
+    older = store_one(ledger, new_order())
+    newer = store_one(ledger, new_order(fingerprint="edited"))
+    store_one(ledger, new_order(prompt_set="other"))
+    assert {name: order.order_id for name, order in ledger.queries.latest("spots").items()} == {
+        "cat": newer.order_id
+    }
+    assert ledger.reports.is_superseded(older)
+    assert not ledger.reports.is_superseded(newer)
+
+
+def test_what_the_file_asks_for_is_superseded_by_nothing_newer(ledger, new_order):
+    """After an edit was taken back the first video answers again, though another was made since."""
+    first, edited = (
+        store_one(ledger, new_order(fingerprint="1")),
+        store_one(ledger, new_order(fingerprint="2")),
+    )
+    ledger.reports.mark_prompts("spots", {"cat": "1", "dog": "2"})
+    ledger.reports.mark_prompts("other", {"cat": "2"})
+    assert [ledger.reports.is_superseded(order) for order in (first, edited)] == [False, True]
+
+
+def test_orders_are_found_by_what_is_known_of_them(ledger, new_order):
+    """Set, state, task id and limit narrow a search."""
+    first = store_one(ledger, new_order("a"))
+    store_one(ledger, new_order("b"))
+    store_one(ledger, new_order("a", prompt_set="other"))
+    assert [order.partition for order in ledger.queries.find(prompt_set="spots")] == ["a", "b"]
+    assert len(ledger.queries.find(states={State.STORED}, limit=2)) == 2
+    assert [order.order_id for order in ledger.queries.find(task_id=str(first.task_id))] == [first.order_id]
+    assert [order.order_id for order in ledger.queries.get_many([first.order_id, 999])] == [first.order_id]
+    with pytest.raises(KeyError):
+        ledger.queries.get(999)
+
+
+def test_render_seconds_is_the_median_of_late_tasks_of_the_type(ledger, new_order):
+    """The expected time is learned per task type."""
+    assert ledger.workload.render_seconds("seedance-2-fast") is None
+    start = datetime(2026, 4, 6, tzinfo=UTC)
+    for number, seconds in enumerate((10, 90, 20)):
+        store_one(
+            ledger,
+            new_order(f"p{number}"),
+            vendor_created_at=start,
+            vendor_ended_at=start + timedelta(seconds=seconds),
+        )
+    assert ledger.workload.render_seconds("seedance-2-fast") == 20
+    assert ledger.workload.render_seconds("seedance-2") is None
+
+
+def test_named_leases_are_one_owner_s_at_a_time(ledger, clock):
+    """A named lease is renewed by its owner, refused to others, free after its time or when dropped."""
+    assert ledger.leases.acquire("advance", "a", seconds=60)
+    assert ledger.leases.acquire("advance", "a", seconds=60)
+    assert not ledger.leases.acquire("advance", "b", seconds=60)
+    assert ledger.leases.owner_of("advance") == "a"
+    ledger.leases.release("advance", "b")
+    assert ledger.leases.owner_of("advance") == "a"
+    clock.forward(seconds=60)
+    assert ledger.leases.owner_of("advance") is None
+    assert ledger.leases.acquire("advance", "b", seconds=60)
+    ledger.leases.release("advance", "b")
+    assert ledger.leases.owner_of("advance") is None
+
+
+def test_pauses_say_why_and_end_by_themselves(ledger, clock):
+    """A pause holds until its time or until it is ended, and a later one of its kind replaces it."""
+    ledger.pauses.start("credits", until=clock() + timedelta(seconds=5), message="no credits")
+    ledger.pauses.start("credits", until=clock() + timedelta(seconds=9), message="still no credits")
+    ledger.pauses.start("rate limit", until=clock() + timedelta(seconds=2), message="429")
+    assert ledger.pauses.active() == {"credits": "still no credits", "rate limit": "429"}
+    clock.forward(seconds=3)
+    assert ledger.pauses.active() == {"credits": "still no credits"}
+    ledger.pauses.end("credits")
+    assert ledger.pauses.active() == {}
+
+
+def test_reported_prompts_are_remembered_by_set_and_partition(ledger):
+    """What Dagster was told of a prompt is replaced by what it is told later."""
+    ledger.reports.mark_prompts("spots", {"a": "1", "b": "2"})
+    ledger.reports.mark_prompts("spots", {"b": "3"})
+    ledger.reports.mark_prompts("other", {"a": "9"})
+    assert ledger.reports.prompts("spots") == {"a": "1", "b": "3"}

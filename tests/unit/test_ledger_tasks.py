@@ -1,0 +1,211 @@
+"""Leases and transitions in the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from ledger_support import accept_orders, submit_orders
+
+from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
+from seedance_dagster.ledger.order import State
+
+
+@pytest.fixture
+def accept(ledger, new_order):
+    return partial(accept_orders, ledger, new_order)
+
+
+@pytest.fixture
+def submit(ledger, new_order, clock):
+    return partial(submit_orders, ledger, new_order, clock)
+
+
+def test_the_task_of_one_order_cannot_be_another_s(ledger, submit, accept, clock):
+    """A task id is owned once."""
+    submit("a")
+    accept("b")
+    [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    with pytest.raises(TaskOwnedError, match="belongs to order"):
+        ledger.tasks.submitted(order, actor="w", due_at=clock(), task={"task_id": "t-a"})
+    assert ledger.queries.get(order.order_id).state is State.CLAIMED
+
+
+def test_an_uncertain_order_can_be_adopted_or_freed(ledger, accept, clock):
+    """Uncertain leads to submitted or back to the queue, nowhere else."""
+    accept("a", "b")
+    first, second = (
+        ledger.claims.mark_uncertain(order, actor="w", reason="lost")
+        for order in ledger.claims.take("w", limit=2, max_in_flight=None)
+    )
+    adopted = ledger.tasks.submitted(first, actor="s", due_at=clock(), task={"task_id": "t"}, how="adopted")
+    assert (adopted.state, adopted.task_id) == (State.SUBMITTED, "t")
+    freed = ledger.claims.requeue(second, actor="s", due_at=clock(), reason="no task was made")
+    assert (freed.state, freed.attempt) == (State.QUEUED, 1)
+
+
+def test_leased_work_is_nobody_else_s_until_the_lease_ends(ledger, submit, clock):
+    """A due task is polled by one worker at a time; a dead worker's comes back."""
+    submit("a")
+    ledger.leases.acquire("x", "x", seconds=60)
+    assert len(ledger.tasks.lease_due("x", State.SUBMITTED, limit=5)) == 1
+    assert ledger.tasks.lease_due("y", State.SUBMITTED, limit=5) == []
+    clock.forward(seconds=61)
+    assert len(ledger.tasks.lease_due("y", State.SUBMITTED, limit=5)) == 1
+
+
+def test_work_is_leased_longest_waiting_first(ledger, submit, clock):
+    """The task that has waited longest is polled first, so that none starves."""
+    orders = submit("a", "b", "c")
+    leased = ledger.tasks.lease_due("x", State.SUBMITTED, limit=3)
+    for order, seconds in zip(leased, (30, 10, 20), strict=True):
+        ledger.tasks.polled(order, due_at=clock() + timedelta(seconds=seconds), seen={})
+    assert ledger.tasks.lease_due("x", State.SUBMITTED, limit=3) == []
+    clock.forward(seconds=60)
+    again = ledger.tasks.lease_due("x", State.SUBMITTED, limit=2)
+    assert [order.partition for order in again] == ["b", "c"]
+    assert {order.polls for order in again} == {1}
+    assert len(orders) == 3
+
+
+def test_a_clock_that_ran_ahead_holds_nothing_up(ledger, submit, accept, clock):
+    """Due times, leases and pauses that it left hours ahead count as over once the clock is right again."""
+    accept("late")
+    [late] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    submit("a", "b")
+    clock.forward(hours=3)
+    ledger.leases.acquire("advance", "dead", seconds=60)
+    ledger.leases.acquire("dead", "dead", seconds=60)
+    [_] = ledger.tasks.lease_due("dead", State.SUBMITTED, limit=1)
+    [b] = ledger.tasks.lease_due("w", State.SUBMITTED, limit=1)
+    ledger.tasks.polled(b, due_at=clock() + timedelta(seconds=120), seen={})
+    ledger.claims.requeue(late, actor="w", due_at=clock() + timedelta(seconds=60), reason="429")
+    ledger.pauses.start("rate limit", until=clock() + timedelta(seconds=60), message="429")
+    clock.forward(hours=-3)
+    assert (ledger.pauses.active(), ledger.leases.owner_of("advance")) == ({}, None)
+    work = ledger.workload.actionable()
+    assert (work.to_submit, work.to_poll, work.next_due_at) == (1, 2, None)
+    assert work.waiting_since < clock()
+    assert ledger.leases.acquire("advance", "living", seconds=60)
+    assert len(ledger.tasks.lease_due("living", State.SUBMITTED, limit=9)) == 2
+    assert len(ledger.claims.take("living", limit=9, max_in_flight=None)) == 1
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(ledger, submit, clock):
+    """What a paused worker brings after another took over is dropped."""
+    submit("a")
+    [mine] = ledger.tasks.lease_due("x", State.SUBMITTED, limit=1)
+    clock.forward(seconds=999)
+    [theirs] = ledger.tasks.lease_due("y", State.SUBMITTED, limit=1)
+    with pytest.raises(StaleOrderError, match="no longer"):
+        ledger.tasks.succeeded(mine, actor="x", task={})
+    ledger.tasks.polled(mine, due_at=clock() + timedelta(hours=1), seen={"points_held": 99})
+    assert ledger.queries.get(mine.order_id).points_held == 4
+    assert ledger.tasks.succeeded(theirs, actor="y", task={"points_charged": 4}).state is State.SUCCEEDED
+
+
+def test_a_failed_attempt_queues_the_next_with_one_retry_less(ledger, submit, clock):
+    """Vendor trouble starts the next attempt in the same transaction."""
+    [order] = submit("a")
+    later = clock() + timedelta(seconds=30)
+    over, again = ledger.tasks.ended(
+        order, State.FAILED, actor="w", error_class="vendor", reason="oops", task={}, retry_at=later
+    )
+    assert (over.state, over.error_class) == (State.FAILED, "vendor")
+    assert (again.state, again.attempt, again.retries, again.due_at) == (State.QUEUED, 2, 0, later)
+    assert (again.idempotency_key, again.request) == (order.idempotency_key, order.request)
+    assert ledger.queries.next_attempt(over) == again
+    assert ledger.queries.next_attempt(again) is None
+
+
+def test_a_broken_transfer_stays_succeeded_and_outstanding(ledger, submit, clock):
+    """A video that could not be stored is tried again later and never ordered again."""
+    [order] = submit("a")
+    order = ledger.tasks.succeeded(order, actor="w", task={"points_charged": 4})
+    [order] = ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1)
+    put_off = ledger.tasks.transfer_failed(
+        order, actor="w", due_at=clock() + timedelta(seconds=5), reason="S3"
+    )
+    assert (put_off.state, put_off.transfer_failures, put_off.error_message) == (State.SUCCEEDED, 1, "S3")
+    assert ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1) == []
+    clock.forward(seconds=5)
+    [order] = ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1)
+    stored = ledger.tasks.stored(order, actor="w", artifacts={"sha256": "ab"})
+    assert (stored.state, stored.error_message, stored.lease_owner) == (State.STORED, None, None)
+    assert [entry.to_state for entry in ledger.queries.journal(order.order_id)] == [
+        "queued",
+        "claimed",
+        "submitted",
+        "succeeded",
+        "succeeded",
+        "stored",
+    ]
+
+
+def test_the_lifecycle_has_no_other_steps(ledger, submit):
+    """An impossible step is a programming error, and nothing is written."""
+    [order] = submit("a")
+    with pytest.raises(ValueError, match="cannot go from submitted to queued"):
+        ledger.claims.requeue(order, actor="w", due_at=order.ordered_at, reason="x")
+    with pytest.raises(StaleOrderError):
+        ledger.tasks.stored(
+            dataclasses.replace(order, state=State.SUCCEEDED), actor="w", artifacts={"sha256": "ab"}
+        )
+    assert ledger.queries.get(order.order_id).state is State.SUBMITTED
+
+
+def test_releasing_frees_work_and_requeues_unsent_claims(ledger, submit, accept):
+    """A worker that ends gives its claims back; only those whose POST may have left are uncertain."""
+    submit("a")
+    accept("b", "c")
+    ledger.leases.acquire("x", "x", seconds=60)
+    ledger.tasks.lease_due("x", State.SUBMITTED, limit=1)
+    b, c = ledger.claims.take("x", limit=2, max_in_flight=None)
+    ledger.tasks.release("x", possibly_sent={c.order_id})
+    assert ledger.queries.get(b.order_id).state is State.QUEUED
+    assert ledger.queries.get(c.order_id).state is State.UNCERTAIN
+    assert len(ledger.tasks.lease_due("y", State.SUBMITTED, limit=1)) == 1
+    assert ledger.leases.owner_of("x") is None
+
+
+def test_a_worker_can_let_go_of_some_orders_and_go_on(ledger, submit, accept):
+    """What it gives back is anybody's; the rest and other workers' orders stay where they are."""
+    submit("a", "b")
+    accept("c", "d", "e")
+    ledger.leases.acquire("x", "x", seconds=60)
+    a, b = ledger.tasks.lease_due("x", State.SUBMITTED, limit=2)
+    c, d = ledger.claims.take("x", limit=2, max_in_flight=None)
+    [e] = ledger.claims.take("z", limit=1, max_in_flight=None)
+    ledger.tasks.return_orders(
+        "x", {a.order_id, c.order_id, d.order_id, e.order_id}, possibly_sent={d.order_id}
+    )
+    assert [ledger.queries.get(each.order_id).state for each in (c, d, e)] == [
+        State.QUEUED,
+        State.UNCERTAIN,
+        State.CLAIMED,
+    ]
+    assert [ledger.queries.get(each.order_id).lease_owner for each in (a, b, c, d, e)] == [
+        None,
+        "x",
+        None,
+        None,
+        "z",
+    ]
+    assert ledger.leases.owner_of("x") == "x"
+
+
+def test_a_late_look_writes_nothing_over_what_came_after_it(ledger, submit, clock):
+    """A poll that ends after its order succeeded, under the same worker's name, changes nothing."""
+    ledger.leases.acquire("w", "w", seconds=600)
+    [order] = submit("a")
+    [early] = ledger.tasks.lease_due("w", State.SUBMITTED, limit=1)
+    done = ledger.tasks.succeeded(
+        early, actor="w", task={"points_charged": 4, "video_url": "https://v.example/a"}
+    )
+    [held] = ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1)
+    ledger.tasks.polled(early, due_at=clock(), seen={"points_charged": 0, "video_url": None})
+    now = ledger.queries.get(order.order_id)
+    assert (now.points_charged, now.video_url) == (4, done.video_url)
+    assert now.lease_owner == held.lease_owner == "w"

@@ -1,0 +1,218 @@
+"""The lifecycle as a table: what was heard about an order, and its next step."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ledger_states_support import NOW, make_order, make_task
+
+from seedance_dagster.api import errors
+from seedance_dagster.api.wire import TaskStatus
+from seedance_dagster.engine.lifecycle import (
+    Collect,
+    End,
+    KeepPolling,
+    NeedsReconciliation,
+    QueueAgain,
+    after_poll,
+    after_refused_post,
+    poll_delay,
+    task_columns,
+    transfer_delay,
+)
+from seedance_dagster.ledger.order import State
+
+URL = "https://files.example.com/v.mp4"
+COMPLETED, FAILED = TaskStatus.COMPLETED, TaskStatus.FAILED
+VENDOR = ("upstream error 502",)
+
+
+def polled(task, order=None, *, render_s=None, jitter=0.0):
+    return after_poll(order or make_order(), task, now=NOW, render_s=render_s, jitter=jitter)
+
+
+@pytest.mark.parametrize(
+    ("status", "url"),
+    [
+        (TaskStatus.PENDING, None),
+        (TaskStatus.PROCESSING, None),
+        (TaskStatus.STAGED, None),
+        (TaskStatus.UNKNOWN, None),
+        (TaskStatus.PENDING, URL),
+        (TaskStatus.PROCESSING, URL),
+    ],
+)
+def test_a_task_at_work_is_looked_at_again(status, url):
+    """No word but completed and failed ends anything, with a link or without."""
+    step = polled(make_task(status=status, video_url=url))
+    assert isinstance(step, KeepPolling)
+    assert step.due_at > NOW
+    assert step.seen["video_url"] == url
+
+
+def test_a_finished_task_is_collected():
+    """Completed with a link leads to the transfer, and what was charged is kept."""
+    step = polled(make_task(status=COMPLETED, video_url=URL, points_charged=4_000_000))
+    assert isinstance(step, Collect)
+    assert (step.seen["video_url"], step.seen["points_charged"]) == (URL, 4_000_000)
+
+
+@pytest.mark.parametrize(("polls", "seconds"), [(0, 2), (1, 4), (4, 10), (30, 62), (10_000, 62)])
+def test_a_finished_task_without_a_link_is_asked_again(polls, seconds):
+    """Completed without a link ends nothing: it is asked again, ever more rarely, and says why."""
+    step = polled(make_task(status=COMPLETED), make_order(polls=polls))
+    assert isinstance(step, KeepPolling)
+    assert step.due_at == NOW + timedelta(seconds=seconds)
+    assert "without a video URL" in step.seen["error_message"]
+
+
+@pytest.mark.parametrize(
+    ("logs", "code", "message", "state", "error_class"),
+    [
+        (("content moderation",), 10003, "failed", State.REJECTED, "moderation"),
+        (("a real person in image 1",), 10000, "failed", State.REJECTED, "real_person"),
+        ((), 10003, "failed", State.REJECTED, "moderation"),
+        (VENDOR, 10000, "failed", State.FAILED, "vendor"),
+        (("invalid image",), 10000, "failed", State.FAILED, "invalid"),
+        ((), 10000, "odd", State.FAILED, "unknown"),
+    ],
+)
+def test_a_failed_task_ends_by_its_class(logs, code, message, state, error_class):
+    """Refused content is rejected, all else failed, each with the vendor's words."""
+    failed = {"points_held": 0, "points_charged": 0, "error_code": code, "error_message": message}
+    step = polled(make_task(status=FAILED, logs=logs, **failed))
+    assert isinstance(step, End)
+    assert (step.state, step.error_class) == (state, error_class)
+    assert step.reason == (logs[0] if logs else message)
+    assert (step.retry_at is not None) == (error_class == "vendor")
+
+
+@pytest.mark.parametrize(
+    ("retries", "held", "charged", "again"),
+    [
+        (1, 0, 0, True),
+        (5, 0, 0, True),
+        (0, 0, 0, False),
+        (1, 0, 1, False),
+        (1, 4_000_000, 0, False),
+        (1, 0, None, False),
+    ],
+)
+def test_vendor_trouble_is_tried_again_while_attempts_remain_and_the_points_came_back(
+    retries, held, charged, again
+):
+    """Another attempt needs a retry that is left, and a vendor that says that it holds and took nothing."""
+    task = make_task(status=FAILED, logs=VENDOR, error_code=10000, points_held=held, points_charged=charged)
+    step = polled(task, make_order(retries=retries))
+    assert isinstance(step, End)
+    assert step.retry_at == (NOW + timedelta(seconds=30) if again else None)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "render_s", "seconds"),
+    [
+        (0, None, 2),  # nothing is known: from the shortest delay on
+        (100, None, 50),
+        (10_000, None, 120),  # never rarer than every two minutes
+        (0, 100, 90),  # young: first shortly before its expected end
+        (79, 100, 11),
+        (0, 1_000, 120),
+        (80, 100, 10),  # around the expected end: densely
+        (200, 100, 10),
+        (100, 5, 50),
+        (0, 1, 2),
+        (201, 100, 100.5),  # late: ever more rarely
+        (10_000, 100, 120),
+    ],
+)
+def test_polls_are_dense_around_the_expected_end(age_s, render_s, seconds):
+    """The delay follows the task's age against how long such tasks took."""
+    assert poll_delay(age_s, render_s, 0) == pytest.approx(seconds)
+    order = make_order(submitted_at=NOW - timedelta(seconds=age_s))
+    assert polled(make_task(), order, render_s=render_s).due_at == NOW + timedelta(seconds=seconds)
+
+
+@given(
+    age_s=st.floats(0, 1e6),
+    render_s=st.none() | st.floats(0, 1e5),
+    jitter=st.floats(0, 1, exclude_max=True),
+)
+def test_a_delay_has_bounds(age_s, render_s, jitter):
+    """Whatever the figures: at least two seconds, at most two minutes and a quarter for the spread."""
+    delay = poll_delay(age_s, render_s, jitter)
+    assert 2 <= delay <= 150
+    assert poll_delay(age_s, render_s, 0) <= delay
+
+
+def test_an_order_without_a_time_of_submission_counts_as_young():
+    """What was adopted without a time is polled as if it had just been sent."""
+    assert polled(make_task(), make_order(submitted_at=None)).due_at == NOW + timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(
+    ("error", "pause", "seconds"),
+    [
+        (errors.InsufficientCreditsError("no credits"), "credits", 60),
+        (errors.PlanLimitError("too many", active=3), "plan limit", 5),
+        (errors.RateLimitError("slow down"), "rate limit", 10),
+        (errors.RateLimitError("slow down", retry_after_s=33), "rate limit", 33),
+        (errors.AuthenticationError("bad key"), "credentials", 60),
+        (errors.NotSentError("no network"), "network", 15),
+    ],
+)
+def test_a_post_that_made_no_task_goes_back_to_the_queue(error, pause, seconds):
+    """Each refusal pauses submitting for its own time, with the vendor's words."""
+    step = after_refused_post(error, now=NOW)
+    assert step == QueueAgain(NOW + timedelta(seconds=seconds), pause, str(error))
+
+
+def test_a_request_that_is_invalid_ends():
+    """Sending it again unchanged is pointless: it ends, without another attempt."""
+    step = after_refused_post(errors.InvalidRequestError("no such ratio"), now=NOW)
+    assert step == End(State.FAILED, "invalid", "no such ratio", {}, None)
+
+
+def every_error(root: type[errors.SeedanceError]) -> set[type[errors.SeedanceError]]:
+    return {root} | {each for child in root.__subclasses__() for each in every_error(child)}
+
+
+SAFE = {
+    errors.InsufficientCreditsError,
+    errors.PlanLimitError,
+    errors.RateLimitError,
+    errors.AuthenticationError,
+    errors.NotSentError,
+    errors.InvalidRequestError,
+}
+
+
+@pytest.mark.parametrize(
+    "kind", sorted(every_error(errors.SeedanceError) - SAFE, key=lambda each: each.__name__)
+)
+def test_any_other_error_of_a_post_may_have_been_paid_for(kind):
+    """What does not say that no task was made is reconciled first, new errors included."""
+    assert after_refused_post(kind("lost"), now=NOW) == NeedsReconciliation("lost")
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(0, 5), (1, 10), (4, 80), (7, 640), (8, 900), (100_000, 900)]
+)
+def test_broken_transfers_are_tried_ever_more_rarely(failures, seconds):
+    """The wait doubles up to a quarter of an hour."""
+    assert transfer_delay(failures) == seconds
+
+
+def test_what_the_ledger_keeps_of_a_task():
+    """A hold that is over is kept as what was held, and old trouble is forgotten."""
+    held = task_columns(make_task(points_held=7, logs=("a", "b"), ended_at=NOW))
+    assert (held["points_held"], held["vendor_logs"], held["vendor_ended_at"]) == (7, ["a", "b"], NOW)
+    assert held["error_message"] is None
+    for status in (COMPLETED, FAILED):
+        # Not settled yet: nothing charged and all still held is no charge of zero.
+        unsettled = make_task(status=status, points_held=7, points_charged=0)
+        assert task_columns(unsettled)["points_charged"] is None
+    for after_charging in (0, 7):
+        assert "points_held" not in task_columns(make_task(points_held=after_charging, points_charged=7))

@@ -1,0 +1,177 @@
+"""What a run does beside its own orders: others' results are told, and no trouble there ends the work."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from tests_support import store_one
+
+from seedance_dagster.engine.events import Delayed, Ended, Stored
+from seedance_dagster.engine.runtime import maintenance
+from seedance_dagster.engine.runtime.maintenance import Maintenance
+from seedance_dagster.engine.runtime.watch import OrderWatch
+from seedance_dagster.engine.throttle import Throttle
+from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.storage.s3 import StoreError
+
+
+@pytest.fixture
+def ledger(tmp_path, clock):
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def services(ledger, clock):
+    def none(key: str) -> bytes:
+        raise StoreError("no poster")
+
+    return SimpleNamespace(
+        ledger=ledger,
+        clock=clock,
+        throttle=lambda: Throttle(None, ("off-peak only",)),
+        store=SimpleNamespace(get_bytes=none),
+    )
+
+
+def test_a_run_is_not_over_before_it_told_what_others_finished(services, ledger, new_order):
+    """The last video, stored by another worker, is told before the wait ends."""
+    order = store_one(ledger, new_order())
+    waiting = OrderWatch(services, [order.order_id])
+    over = []
+
+    async def look() -> list[object]:
+        events = []
+        async for event in waiting.look():
+            over.append(waiting.over)
+            events.append(event)
+        return events
+
+    [event] = asyncio.run(look())
+    assert isinstance(event, Stored)
+    assert (over, waiting.over) == ([False], True)
+
+
+def test_a_next_attempt_is_waited_for_and_a_last_one_ends(services, ledger, new_order, clock):
+    """An order that failed with retries left goes on as its next attempt; without, it has ended."""
+
+    def fail(order_id: int, *, again: bool) -> None:
+        [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order_id])
+        task = {"task_id": f"t{order_id}"}
+        order = ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task=task)
+        retry_at = clock() if again else None
+        ledger.tasks.ended(
+            order, State.FAILED, actor="w", error_class="vendor", reason="oops", task={}, retry_at=retry_at
+        )
+
+    async def look() -> list[object]:
+        return [event async for event in waiting.look()]
+
+    [(order, _)] = ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
+    waiting = OrderWatch(services, [order.order_id])
+    assert asyncio.run(look()) == []
+    fail(order.order_id, again=True)
+    assert asyncio.run(look()) == []
+    [second] = waiting.pending()
+    assert not waiting.over
+    fail(second, again=False)
+    [event] = asyncio.run(look())
+    assert isinstance(event, Ended)
+    assert event.order.attempt == 2
+
+
+def test_what_could_not_be_told_is_told_later(services, ledger, new_order, monkeypatch):
+    """A ledger that is gone in the middle of a look loses no event."""
+    order = store_one(ledger, new_order())
+    waiting = OrderWatch(services, [order.order_id])
+
+    async def gone(_self: OrderWatch, _order: object) -> None:
+        raise LedgerUnavailableError("gone")
+
+    async def look() -> list[object]:
+        return [event async for event in waiting.look()]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OrderWatch, "_ended", gone)
+        with pytest.raises(LedgerUnavailableError):
+            asyncio.run(look())
+    assert not waiting.over
+    assert len(asyncio.run(look())) == 1
+
+
+@pytest.fixture
+def rounds(services, monkeypatch):
+    """Does rounds of upkeep, one for each outcome of its reconciliation, and gives what was told in each."""
+
+    def do(*outcomes: Exception | None) -> list[list[str]]:
+        told: list[list[str]] = []
+        coming = iter(outcomes)
+
+        async def reconciling(_worker: Worker) -> None:
+            fault = next(coming)
+            if fault is not None:
+                raise fault
+
+        async def emit(event: object) -> None:
+            assert isinstance(event, Delayed)
+            told[-1].append(event.reason)
+
+        async def all_of_them() -> None:
+            work = Maintenance(Worker("w", services, SimpleNamespace()), None, emit)
+            for _ in outcomes:
+                told.append([])
+                await work.once()
+
+        monkeypatch.setattr(maintenance, "reconcile", reconciling)
+        asyncio.run(all_of_them())
+        return told
+
+    return do
+
+
+def test_why_orders_wait_is_told_once_while_it_is_so(rounds, ledger, new_order):
+    """A reason is told when it is new, and only while something is queued."""
+    assert rounds(None) == [[]]
+    ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
+    assert rounds(None, None, None) == [["off-peak only"], [], []]
+
+
+def test_a_ledger_that_is_gone_is_told_and_does_not_end_the_work(rounds, ledger, new_order):
+    """Its words come once for each time that it goes."""
+    gone = LedgerUnavailableError("the ledger is locked")
+    ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
+    assert rounds(gone, gone, None, gone) == [
+        ["the ledger is locked"],
+        [],
+        ["off-peak only"],
+        ["the ledger is locked"],
+    ]
+
+
+def test_a_surprise_does_not_end_the_work(rounds, ledger, new_order, caplog):
+    """An unexpected error is logged with its place, and the next round is done."""
+    ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
+    assert rounds(RuntimeError("surprise"), None) == [[], ["off-peak only"]]
+    assert "unexpected error" in caplog.text
+
+
+def test_what_was_dropped_is_given_back(services, ledger, new_order, clock):
+    """Orders that a worker could write nothing about come free while it lives on, sent ones as uncertain."""
+    ledger.orders.place([new_order(name) for name in "abc"], OrderRequest(idempotency_key="c", run_id="r"))
+    ledger.leases.acquire("w", "w", seconds=3600)
+    sent, unsent, kept = (order.order_id for order in ledger.claims.take("w", limit=3, max_in_flight=None))
+    worker = Worker("w", services, SimpleNamespace(), possibly_sent={sent, kept}, unwritten={sent, unsent})
+    asyncio.run(worker.return_orders())
+    assert [ledger.queries.get(each).state for each in (sent, unsent, kept)] == [
+        State.UNCERTAIN,
+        State.QUEUED,
+        State.CLAIMED,
+    ]
+    assert (worker.unwritten, worker.possibly_sent) == (set(), {kept})

@@ -1,0 +1,98 @@
+"""Where a code location's prompt sets come from: files, loaded sets, sets made in Python."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from seedance_dagster import (
+    PromptSet,
+    SeedanceResource,
+    VideoStoreResource,
+    build_seedance_definitions,
+    load_prompt_sets,
+)
+from seedance_dagster.api.wire import GenerationRequest, Mode
+from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.prompts.models import Prompt
+from seedance_dagster.prompts.problems import PromptSetError
+
+
+def made(name: str = "pets", **fields: object) -> PromptSet:
+    request = GenerationRequest(
+        **{"task_type": "seedance-2-fast", "prompt": "a cat", "mode": Mode.TEXT_TO_VIDEO} | fields
+    )
+    return PromptSet(name=name, prompts=(Prompt(id="cat", request=request),))
+
+
+def asset_names(prompt_sets) -> set[str]:
+    defs = build_seedance_definitions(
+        prompt_sets, seedance=SeedanceResource(), video_store=VideoStoreResource()
+    )
+    names = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+    return {name for name in names if name.endswith(("/prompts", "/tasks", "/videos"))}
+
+
+def test_files_are_read_anew_each_time(tmp_path):
+    """A location says what its files hold now."""
+    source = PromptSource(tmp_path)
+    (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
+    assert list(source.load_set("spots").partitions) == ["cat"]
+    (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat, takes: 2}]}")
+    assert list(source.load_set("spots").partitions) == ["cat.t1", "cat.t2"]
+
+
+def test_what_load_prompt_sets_gives_can_be_handed_on(tmp_path):
+    """Sets that were loaded before make the same assets, and a set made in Python does too."""
+    (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
+    loaded = load_prompt_sets(tmp_path)
+    names = {"spots/prompts", "spots/tasks", "spots/videos"}
+    assert asset_names(tmp_path) == asset_names(loaded) == asset_names(loaded.sets) == names
+    assert asset_names([made()]) == {"pets/prompts", "pets/tasks", "pets/videos"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"duration": 20}, "Python: pets: cat: duration: 20 is no whole number of seconds from 4 to 15"),
+        ({"task_type": "seedance-9"}, "task_type: 'seedance-9' has no known price"),
+        ({"mode": Mode.OMNI_REFERENCE}, "omni_reference needs 1 to 12 references"),
+    ],
+)
+def test_a_set_made_in_python_obeys_the_rules_of_files(fields, words, caplog):
+    """What the vendor would replace, bill and not say, is left out and told; other sets go on."""
+    source = PromptSource([made(**fields), made("birds")])
+    assert [each.name for each in source.load().sets] == ["birds"]
+    with pytest.raises(PromptSetError) as caught:
+        source.load_set("pets")
+    assert words in str(caught.value)
+    assert asset_names([made(**fields)]) == set()
+    assert words in caplog.text
+
+
+def test_a_warning_leaves_a_set_in():
+    """A ratio that the vendor ignores is told and does no harm."""
+    fields = {"mode": Mode.FIRST_LAST_FRAMES, "image_urls": ("https://x.org/a.png",), "aspect_ratio": "1:1"}
+    loaded = PromptSource([made(**fields)]).load()
+    assert [each.name for each in loaded.sets] == ["pets"]
+    assert [each.severity for each in loaded.problems] == ["warning"]
+
+
+def test_a_set_that_is_gone_is_named(tmp_path):
+    """A run of a set whose file is gone says so."""
+    (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
+    with pytest.raises(PromptSetError, match="there is no prompt set 'pets' any more"):
+        PromptSource(tmp_path).load_set("pets")
+
+
+def test_the_assets_of_a_set_are_one_step_with_exact_lineage():
+    """Tasks are made from prompts, videos from both; one run takes any of the partitions."""
+    defs = build_seedance_definitions([made()], seedance=SeedanceResource(), video_store=VideoStoreResource())
+    [assets] = [each for each in defs.assets if dg.AssetKey(["pets", "videos"]) in each.keys]
+    assert assets.can_subset
+    assert assets.backfill_policy == dg.BackfillPolicy.single_run()
+    specs = {spec.key.path[-1]: spec for spec in assets.specs}
+    made_from = {name: {dep.asset_key.path[-1] for dep in spec.deps} for name, spec in specs.items()}
+    assert made_from == {"prompts": set(), "tasks": {"prompts"}, "videos": {"prompts", "tasks"}}
+    assert {spec.partitions_def.name for spec in specs.values()} == {"pets_prompts"}
+    assert {spec.group_name for spec in specs.values()} == {"pets"}

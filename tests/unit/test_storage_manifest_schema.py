@@ -1,0 +1,174 @@
+"""Manifests: made of a row of the ledger alone, without secrets, in a published form."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.net.redaction import redact, redact_url, strip_query
+from seedance_dagster.storage.manifest import Manifest, json_schema
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "schemas" / "manifest-v1.json"
+REQUEST = {
+    "task_type": "seedance-2",
+    "prompt": "a cat like @image1 to the sound of @audio1",
+    "mode": "omni_reference",
+    "duration": 4,
+    "aspect_ratio": None,
+    "image_urls": [
+        "https://me:s3cret@cdn.example.com/cat.png?sig=s3cret#s3cret",
+        "https://x.example.com/b.png",
+    ],
+    "audio_urls": ["https://cdn.example.com/purr.mp3?token=s3cret"],
+}
+FACTS = [
+    {
+        "kind": "audio",
+        "position": 1,
+        "url": "https://cdn.example.com/purr.mp3?token=s3cret",
+        "duration_s": 3.5,
+    },
+    {"kind": "image", "position": 1, "size_bytes": 9, "from": "https://cdn.example.com/cat.png?sig=s3cret"},
+]
+LOGS = ["fetched https://cdn.example.com/cat.png?sig=s3cret, 9 bytes", "rendered"]
+ARTIFACTS = {
+    "video_key": "s/video.mp4",
+    "poster_key": "s/poster.jpg",
+    "manifest_key": "s/manifest.json",
+    "size_bytes": 5_000_000_000,
+    "poster_size_bytes": 7,
+    "sha256": "ab",
+    "delivered_sha256": "cd",
+    "poster_sha256": "ef",
+    "credential": {"valid": True, "ingredients": [1.5, None]},
+    "duration_s": 4.0,
+    "width": 640,
+    "height": 360,
+    "codec": "h264",
+    "fps": 24.0,
+    "package_version": "0.1.0",
+    "code_version": "1",
+}
+
+
+@pytest.fixture
+def finished(ledger, new_order, clock):
+    """An order as its collector has it: finished at the vendor, its video not yet in the row."""
+    asking = OrderRequest(idempotency_key="backfill", run_id="r", job_name="j", run_tags={"owner": "ann"})
+    tags = {
+        "source": "https://cdn.example.com/cat.mp4?X-Amz-Signature=s3cret",
+        "of": "https://v.example.com/w?v=1",
+    }
+    new = new_order(request=REQUEST, tags=tags, reference_facts=FACTS)
+    ledger.orders.place([new], asking)
+    [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    clock.forward(microseconds=123_456)
+    task = {"task_id": "t", "points_held": 3, "vendor_created_at": clock(), "vendor_started_at": clock()}
+    order = ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task=task)
+    task = {"points_charged": 2, "vendor_ended_at": clock(), "vendor_logs": LOGS}
+    ledger.tasks.succeeded(order, actor="w", task=task)
+    [leased] = ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1)
+    return leased
+
+
+@pytest.fixture
+def manifest(finished):
+    return Manifest.of(dataclasses.replace(finished, **ARTIFACTS))
+
+
+def test_the_row_alone_gives_the_same_bytes(ledger, finished, manifest):
+    """What the collector writes before its last transaction is what the row gives after it."""
+    ledger.tasks.stored(finished, actor="w", artifacts=ARTIFACTS)
+    row = ledger.queries.get(finished.order_id)
+    assert Manifest.of(row).to_json() == manifest.to_json()
+    assert Manifest.model_validate_json(manifest.to_json()) == manifest
+
+
+def test_a_manifest_holds_the_row(finished, manifest):
+    """Every field that is named as a column of the ledger holds what the column holds."""
+    told = json.loads(manifest.to_json())
+    order = dataclasses.replace(finished, **ARTIFACTS)
+    same = set(told) - {"$schema", "schema_version", "request", "references", "tags", "vendor_logs"}
+    for name in same:
+        value = getattr(order, name)
+        wanted = value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else value
+        assert told[name] == wanted, name
+    assert len(same) > 30
+    assert told["run_tags"] == {"owner": "ann"}
+
+
+def test_the_request_stands_as_it_was_sent(manifest):
+    """The body of the POST, with what is known of each reference beside it."""
+    assert manifest.request == {
+        "model": "seedance",
+        "task_type": "seedance-2",
+        "input": {
+            "prompt": REQUEST["prompt"],
+            "mode": "omni_reference",
+            "duration": 4,
+            "image_urls": ["https://cdn.example.com/cat.png", "https://x.example.com/b.png"],
+            "audio_urls": ["https://cdn.example.com/purr.mp3"],
+        },
+    }
+    unknown = {"media_type": None, "size_bytes": None, "sha256": None, "duration_s": None}
+    told = [json.loads(each.model_dump_json()) for each in manifest.references]
+    assert [(each["kind"], each["position"], each["facts"]) for each in told] == [
+        ("image", 1, unknown | {"size_bytes": 9, "from": "https://cdn.example.com/cat.png"}),
+        ("image", 2, None),
+        ("audio", 1, unknown | {"duration_s": 3.5}),
+    ]
+
+
+def test_no_secret_stands_in_a_manifest(manifest):
+    """Signatures and passwords of references, tags and logs stay out; an innocent query stays in a tag."""
+    assert b"s3cret" not in manifest.to_json()
+    assert manifest.tags == {"source": "https://cdn.example.com/cat.mp4", "of": "https://v.example.com/w?v=1"}
+    assert manifest.vendor_logs == ["fetched https://cdn.example.com/cat.png 9 bytes", "rendered"]
+
+
+def test_an_order_without_a_video_has_no_manifest(finished):
+    """What is not there is not made up."""
+    with pytest.raises(ValueError, match="video_key"):
+        Manifest.of(finished)
+
+
+def test_the_published_schema_is_the_model_s():
+    """The file is what the model generates; `make schemas` writes it anew."""
+    assert json.loads(PUBLISHED.read_text()) == json_schema()
+    required = set(json_schema()["required"])
+    assert required == {"$schema", *Manifest.model_fields} - {"schema_id"}
+
+
+@pytest.mark.parametrize(
+    ("url", "bare"),
+    [
+        ("https://a.example.com/x?b=1#c", "https://a.example.com/x"),
+        ("https://u:p@a.example.com:8443/x", "https://a.example.com:8443/x"),
+        ("s3://bucket/key?versionId=1", "s3://bucket/key"),
+        ("https://u:s3cret@[bad/x?sig=s3cret", "[bad/x"),
+        ("no url", "no url"),
+    ],
+)
+def test_a_bare_url_has_no_place_for_secrets(url, bare):
+    """User, query and fragment go, also where the rest cannot be read."""
+    assert strip_query(url) == bare
+
+
+def test_urls_are_found_in_texts():
+    """URLs in JSON of any depth are cleaned, all else stays."""
+    given = {"a": [1, None, "see <https://x.example.com/?q=1>, or ftp://u:p@y.example.com/z"], "b": "c?d=e"}
+    assert redact(given) == {
+        "a": [1, None, "see <https://x.example.com/>, or ftp://y.example.com/z"],
+        "b": "c?d=e",
+    }
+    assert (
+        redact(r"GET https:\/\/x.example.com\/a.png?sig=1 failed") == "GET https://x.example.com/a.png failed"
+    )
+    assert redact("via https%3A%2F%2Fx.example.com%2Fa%3Fsig%3D1") == "via https://x.example.com/a"
+    assert redact("https://x.example.com/?q=1", redact_url) == "https://x.example.com/?q=1"
+    assert redact("https://x.example.com/?Signature=1", redact_url) == "https://x.example.com/"

@@ -1,0 +1,238 @@
+"""The video store against a client that answers as told: the words for people, and writing twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.stub import ANY, Stubber
+
+from seedance_dagster.storage.s3 import ObjectInfo, StoreError, VideoStore
+
+SECRET = "canary-of-the-secret-key"
+BODY = b"a video" * 100
+SHA256 = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def client():
+    return boto3.client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url="http://user:canary-of-the-endpoint@s3.invalid",
+        aws_access_key_id="canary-of-the-key-id",
+        aws_secret_access_key=SECRET,
+    )
+
+
+@pytest.fixture
+def s3(client) -> Iterator[Stubber]:
+    """What the client answers; every answer must have been asked for."""
+    with Stubber(client) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def store(client) -> VideoStore:
+    return VideoStore(client, "videos")
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(BODY)
+    return path
+
+
+def put(store, video) -> None:
+    store.put_file(
+        "k/video.mp4", video, content_type="video/mp4", sha256=SHA256, metadata={"seedance-x": "y"}
+    )
+
+
+def head(size: int = len(BODY), metadata: dict[str, str] | None = None):
+    return {"ContentLength": size, "ContentType": "video/mp4", "Metadata": metadata or {}}
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("NoSuchBucket", r"the bucket 'videos' does not exist: create it or set SEEDANCE_S3_BUCKET"),
+        ("AccessDenied", r"cannot be used with these AWS credentials \(AccessDenied: it said so\)"),
+        ("InvalidAccessKeyId", r"credentials are refused: check AWS_ACCESS_KEY_ID .* \(InvalidAccessKeyId\)"),
+        ("SignatureDoesNotMatch", r"credentials are refused: .* \(SignatureDoesNotMatch\)$"),
+        ("ExpiredToken", r"credentials have run out: renew them \(ExpiredToken\)"),
+        ("SlowDown", r"S3 refused a request on bucket 'videos' \(SlowDown: it said so\)"),
+    ],
+)
+def test_a_refusal_says_what_to_set_or_mend(store, s3, video, code, words):
+    """The same words come from the check up front, from uploads, small writes and reads."""
+    for attempt, method in (
+        (store.check_writable, "put_object"),
+        (lambda: store.put_bytes("k", b"x", content_type="text/plain", metadata={}), "put_object"),
+        (lambda: store.get_bytes("k"), "get_object"),
+        (lambda: store.head("k"), "head_object"),
+    ):
+        s3.add_client_error(method, service_error_code=code, service_message="it\nsaid so")
+        with pytest.raises(StoreError, match=words) as caught:
+            attempt()
+        assert "canary" not in str(caught.value)
+        assert caught.value.__cause__ is None
+    s3.add_client_error("head_object", "403")
+    s3.add_client_error("put_object", service_error_code=code, service_message="it said so")
+    with pytest.raises(StoreError, match=words):
+        put(store, video)
+
+
+def test_a_store_without_a_bucket_says_what_to_set(client, s3):
+    """No bucket is an answer in words, before anything is sent."""
+    with pytest.raises(StoreError, match="set SEEDANCE_S3_BUCKET"):
+        VideoStore(client, "").check_writable()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (NoCredentialsError(), "no AWS credentials: set AWS_ACCESS_KEY_ID"),
+        (
+            EndpointConnectionError(endpoint_url="http://me:canary@s3.invalid/"),
+            "did not answer: .*//s3.invalid",
+        ),
+        (ReadTimeoutError(endpoint_url="http://s3.invalid/"), "did not answer: Read timeout"),
+    ],
+)
+def test_no_answer_is_told_in_words(store, client, monkeypatch, fault, words):
+    """A network or a credential that is missing is named, without a user name in an address."""
+
+    def broken(**_):
+        raise fault
+
+    monkeypatch.setattr(client, "put_object", broken)
+    with pytest.raises(StoreError, match=words) as caught:
+        store.check_writable()
+    assert "canary" not in str(caught.value)
+
+
+def test_a_name_that_no_bucket_has_is_told_in_words(client):
+    """What boto3 refuses by itself is told whole, on one line."""
+    with pytest.raises(StoreError, match='Invalid bucket name "my bucket"') as caught:
+        VideoStore(client, "my bucket").check_writable()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
+    """Being allowed to write is enough."""
+    s3.add_response(
+        "put_object", {}, {"Bucket": "videos", "Key": "seedance/.writable", "Body": ANY, "ContentType": ANY}
+    )
+    s3.add_client_error("delete_object", "AccessDenied")
+    store.check_writable()
+
+
+def test_an_upload_carries_type_hash_and_metadata(store, s3, video):
+    """The object tells its type, its sha256 and what was given."""
+    s3.add_client_error("head_object", "404")
+    s3.add_response(
+        "put_object",
+        {},
+        {
+            "Bucket": "videos",
+            "Key": "k/video.mp4",
+            "Body": ANY,
+            "ContentType": "video/mp4",
+            "Metadata": {"seedance-x": "y", "sha256": SHA256},
+        },
+    )
+    s3.add_response("head_object", head())
+    put(store, video)
+
+
+def test_what_an_interrupted_worker_uploaded_is_not_uploaded_again(store, s3, video):
+    """An object of this size and hash is the video, whatever the server made of the name's case."""
+    s3.add_response("head_object", head(metadata={"Sha256": SHA256}))
+    put(store, video)
+
+
+@pytest.mark.parametrize(
+    "there", [head(metadata={"sha256": "other"}), head(size=7, metadata={"sha256": SHA256}), head()]
+)
+def test_another_object_under_the_key_is_replaced(store, s3, video, there):
+    """Other bytes, another size or no hash: the file is uploaded."""
+    s3.add_response("head_object", there)
+    s3.add_response("put_object", {})
+    s3.add_response("head_object", head())
+    put(store, video)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [(head(size=3), "should hold 700 bytes .* holds 3 bytes"), (None, "holds nothing")]
+)
+def test_an_upload_that_did_not_arrive_whole_is_named(store, s3, video, answer, words):
+    """A store that holds another size than the file's, or nothing, has not stored it."""
+    s3.add_client_error("head_object", "NotFound")
+    s3.add_response("put_object", {})
+    if answer is None:
+        s3.add_client_error("head_object", "NoSuchKey")
+    else:
+        s3.add_response("head_object", answer)
+    with pytest.raises(StoreError, match=words):
+        put(store, video)
+
+
+def test_names_of_metadata_are_lower_case_whatever_the_server_made_of_them(store, s3):
+    """Servers change the case of metadata names; what is read does not depend on it."""
+    s3.add_response("head_object", head(metadata={"Seedance-Task-Id": "T-1", "SHA256": "ab"}))
+    expected = {"seedance-task-id": "T-1", "sha256": "ab"}
+    assert store.head("k") == ObjectInfo(len(BODY), "video/mp4", expected)
+
+
+def written(body: bytes = b"{}", **more):
+    md5 = {b"{}": "mZFLkyvTelC5g8XnyQrpOw=="}[body]
+    given = {"Bucket": "videos", "Key": "k", "Body": body, "ContentType": "application/json"}
+    return given | {"ContentMD5": md5, "Metadata": {"seedance-x": "y"}} | more
+
+
+def put_json(store) -> None:
+    store.put_bytes("k", b"{}", content_type="application/json", metadata={"seedance-x": "y"})
+
+
+def test_a_small_object_is_written_where_none_is(store, s3):
+    """One conditional request, with its MD5 for the server to check."""
+    s3.add_response("put_object", {}, written(IfNoneMatch="*"))
+    put_json(store)
+
+
+@pytest.mark.parametrize("there", [b"{}", b"other"])
+def test_a_small_object_is_replaced_only_by_another(store, s3, there):
+    """Where the server honours conditions, equal bytes are left alone and others replaced."""
+    s3.add_client_error("put_object", "PreconditionFailed", http_status_code=412)
+    s3.add_response("get_object", {"Body": Body(there)})
+    if there != b"{}":
+        s3.add_response("put_object", {}, written())
+    put_json(store)
+
+
+def test_a_server_that_knows_no_conditions_is_asked_without(store, s3):
+    """A condition that is not implemented costs no video."""
+    s3.add_client_error("put_object", "NotImplemented", http_status_code=501)
+    s3.add_response("put_object", {}, written())
+    put_json(store)
+
+
+def test_a_uri_names_bucket_and_key(store):
+    """The URI is what people paste into other tools."""
+    assert store.uri("a/video.mp4") == "s3://videos/a/video.mp4"
+
+
+class Body:
+    """The body of an answer."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self) -> bytes:
+        return self._data

@@ -1,0 +1,270 @@
+"""The gate for submitting: peak hours, pauses, the plan's limit, and the brake on refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.throttle import (
+    CREDENTIALS,
+    CREDITS,
+    PLAN_LIMIT,
+    Throttle,
+    low_balance_message,
+    pause_message,
+    peak_ends,
+    read_throttle,
+    rejection_throttle,
+)
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
+
+LIMITS = Limits.load()
+TIERS = LIMITS.rejection_tiers
+OFF_PEAK = Policy(off_peak_only=True)
+
+
+@pytest.fixture
+def ledger(tmp_path, clock):
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def throttle(ledger, clock):
+    """Reads the gate now, under a policy."""
+
+    def read(policy: Policy | None = None, **rules: object) -> Throttle:
+        return read_throttle(ledger, replace(policy or Policy(), **rules), LIMITS, now=clock())
+
+    return read
+
+
+@pytest.fixture
+def refuse(ledger, new_order, clock):
+    """Lets moderation refuse some prompts now, each at a penalty."""
+
+    def make(number: int) -> None:
+        done = len(ledger.queries.find())
+        wanted = [new_order(f"p{done + n}") for n in range(number)]
+        ledger.orders.place(wanted, OrderRequest(idempotency_key="c", run_id="r"))
+        for order in ledger.claims.take("w", limit=number, max_in_flight=None):
+            task = {"task_id": f"t{order.order_id}", "vendor_ended_at": clock()}
+            ledger.tasks.ended(
+                ledger.tasks.submitted(order, actor="w", due_at=clock(), task=task),
+                State.REJECTED,
+                actor="w",
+                error_class="moderation",
+                reason="no",
+                task={"points_charged": 40_000},
+            )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("at", "open_"),
+    [
+        (time(0, 0), True),
+        (time(8, 59, 59), True),
+        (time(9, 0), False),
+        (time(12, 0), False),
+        (time(14, 59, 59), False),
+        (time(15, 0), True),
+        (time(23, 59), True),
+    ],
+)
+def test_off_peak_only_waits_from_9_to_15_utc(throttle, clock, at, open_):
+    """Orders accepted in peak hours wait and go out after; without the setting they go at once."""
+    clock.now = datetime.combine(clock.now, at, tzinfo=UTC)
+    wanted = Throttle(None) if open_ else Throttle(0, ("off-peak only: queued orders wait until 15:00 UTC",))
+    assert throttle(OFF_PEAK) == wanted
+    assert throttle() == Throttle(None)
+
+
+def test_the_peak_s_end_is_told_in_utc():
+    """The hours come from the vendor's dated limits."""
+    noon = datetime(2026, 4, 6, 12, tzinfo=UTC)
+    assert peak_ends(noon, LIMITS.peak_start_hour_utc, LIMITS.peak_end_hour_utc) == noon.replace(hour=15)
+    assert peak_ends(noon, 13, 15) is None
+    assert peak_ends(noon, 9, 24) == noon.replace(hour=0) + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "needs_somebody"),
+    [(CREDITS, True), (CREDENTIALS, True), ("plan limit", False), ("rate limit", False), ("network", False)],
+)
+def test_a_pause_closes_the_gate_for_its_time(throttle, ledger, clock, kind, needs_somebody):
+    """While it lasts nothing is sent, it is said why, and only what somebody must mend is a problem."""
+    ledger.pauses.start(kind, until=clock() + timedelta(seconds=60), message="because")
+    problems = ("because",) if needs_somebody else ()
+    assert throttle() == Throttle(0, ("submitting pauses: because",), problems)
+    clock.forward(seconds=59)
+    assert throttle().slots == 0
+    clock.forward(seconds=1)
+    assert throttle() == Throttle(None)
+
+
+def test_all_that_closes_the_gate_is_told_at_once(throttle, ledger, clock, refuse):
+    """Several pauses, the peak and the brake stand side by side."""
+    refuse(3)
+    clock.now = clock.now.replace(hour=10) + timedelta(days=1)
+    refuse(3)
+    until = clock() + timedelta(minutes=1)
+    ledger.pauses.start("rate limit", until=until, message="slow down")
+    ledger.pauses.start(CREDITS, until=until, message="no money")
+    found = throttle(OFF_PEAK, max_rejections_per_day=3)
+    assert [reason.partition(":")[0] for reason in found.reasons] == [
+        "submitting pauses",
+        "submitting pauses",
+        "off-peak only",
+        "3 prompts were refused today, the limit is 3",
+    ]
+    assert (found.slots, len(found.problems)) == (0, 2)
+
+
+def test_of_two_pauses_of_a_kind_the_longer_counts(throttle, ledger, clock):
+    """A worker that was told to wait a second does not end what another was told to wait for a minute."""
+    ledger.pauses.start("rate limit", until=clock() + timedelta(seconds=60), message="a minute")
+    ledger.pauses.start("rate limit", until=clock() + timedelta(seconds=1), message="a second")
+    assert throttle().reasons == ("submitting pauses: a minute",)
+    ledger.pauses.start("rate limit", until=clock() + timedelta(seconds=90), message="longer")
+    assert throttle().reasons == ("submitting pauses: longer",)
+
+
+def test_a_pause_can_end_early(throttle, ledger, clock):
+    """What was waited for is there: the gate opens at once."""
+    ledger.pauses.start(CREDITS, until=clock() + timedelta(seconds=60), message="no money")
+    ledger.pauses.end("rate limit")
+    assert throttle().slots == 0
+    ledger.pauses.end(CREDITS)
+    assert throttle() == Throttle(None)
+
+
+@pytest.mark.parametrize(
+    ("own", "learned", "slots"), [(None, None, None), (5, None, 5), (None, 3, 3), (5, 3, 3), (2, 3, 2)]
+)
+def test_the_smaller_of_plan_and_setting_counts(throttle, ledger, own, learned, slots):
+    """The plan's limit is known once anybody learned it; a setting can only lower it."""
+    if learned is not None:
+        ledger.observations.remember({PLAN_LIMIT: learned})
+    assert throttle(max_in_flight=own) == Throttle(slots)
+
+
+def test_what_one_process_learns_all_know(throttle, ledger, tmp_path, clock):
+    """Limits and pauses stand in the ledger."""
+    other = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    other.learn({PLAN_LIMIT: 7})
+    assert throttle() == Throttle(7)
+    other.learn({PLAN_LIMIT: 9})
+    assert throttle() == Throttle(9)
+    other.pause("rate limit", until=clock() + timedelta(seconds=5), message="slow down")
+    assert throttle().slots == 0
+    other.close()
+
+
+def test_a_limit_that_nobody_tells_any_more_is_tried_again(throttle, ledger, clock):
+    """A plan that grew is noticed within a day, also where the account tells no limit."""
+    ledger.observations.remember({PLAN_LIMIT: 2})
+    clock.forward(hours=23)
+    assert throttle() == Throttle(2)
+    clock.forward(hours=1)
+    assert throttle() == Throttle(None)
+
+
+@pytest.mark.parametrize(
+    ("refused", "slots"),
+    [
+        *((number, None) for number in (0, 9, 20, 49)),
+        *((number, 20 - number) for number in (10, 15, 19)),
+        *((number, 100 - number) for number in (50, 75, 99)),
+        *((number, 200 - number) for number in (100, 150, 199)),
+        (200, 0),
+        (201, 0),
+    ],
+)
+def test_the_brake_slows_down_before_each_step_and_stops_at_the_limit(refused, slots):
+    """In the last half of the way to a step no more tasks are out than refusals are left to it."""
+    assert rejection_throttle(refused, tiers=TIERS, stop_at=200).slots == slots
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 20, 21, 60, 100, 1000])
+def test_refusals_one_after_the_other_never_cross_a_step(stop_at):
+    """From the middle on, whatever is out may be refused, and the step is at most reached."""
+    steps = [*(tier for tier in TIERS if tier < stop_at), stop_at]
+    for step in steps:
+        for refused in range((step + 1) // 2, step):
+            slots = rejection_throttle(refused, tiers=TIERS, stop_at=stop_at).slots
+            next_step = min(each for each in steps if each > refused)
+            assert slots is None or refused + slots <= next_step
+    assert rejection_throttle(stop_at, tiers=TIERS, stop_at=stop_at).slots == 0
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        (12, "at most 8 tasks at once, since the vendor charges more for each from 20"),
+        (70, "at most 30 tasks at once, since the limit is 100"),
+    ],
+)
+def test_the_brake_says_what_it_is_for(refused, said):
+    """The next step is named, and that it is the vendor's or the team's."""
+    assert rejection_throttle(refused, tiers=TIERS, stop_at=100).reasons == (
+        f"{refused} prompts were refused today: {said}",
+    )
+
+
+def test_the_stop_says_how_to_go_on(throttle, refuse):
+    """At the configured number nothing is sent; the message names where to look and what to set."""
+    refuse(3)
+    found = throttle(max_rejections_per_day=3)
+    assert found.problems == found.reasons
+    [reason] = found.reasons
+    assert reason == (
+        "3 prompts were refused today, the limit is 3: nothing is sent until 00:00 UTC, since the vendor's "
+        "penalty grows with refusals. See what was refused with `seedance-dagster status`; raise "
+        "SEEDANCE_MAX_REJECTIONS_PER_DAY to go on"
+    )
+    assert throttle(max_rejections_per_day=4).slots == 1
+
+
+def test_the_next_utc_day_opens_again(throttle, refuse, clock):
+    """Rejections count for the day on which the vendor refused, to the second."""
+    clock.now = datetime(2026, 4, 6, 23, 59, 59, tzinfo=UTC)
+    refuse(2)
+    assert throttle(max_rejections_per_day=2).slots == 0
+    clock.forward(seconds=1)
+    assert throttle(max_rejections_per_day=2) == Throttle(None)
+    refuse(2)
+    assert throttle(max_rejections_per_day=2).slots == 0
+
+
+def test_only_refused_content_brakes(throttle, ledger, new_order, clock):
+    """Vendor trouble and invalid requests are no violations."""
+    ledger.orders.place([new_order("a"), new_order("b")], OrderRequest(idempotency_key="c", run_id="r"))
+    for order in ledger.claims.take("w", limit=2, max_in_flight=None):
+        ledger.tasks.ended(order, State.FAILED, actor="w", error_class="invalid", reason="no", task={})
+    assert throttle(max_rejections_per_day=1) == Throttle(None)
+
+
+def test_a_brake_is_stronger_than_a_plan(throttle, ledger, refuse):
+    """The smallest of all numbers counts."""
+    ledger.observations.remember({PLAN_LIMIT: 5})
+    refuse(17)
+    assert (throttle().slots, throttle(max_in_flight=2).slots) == (3, 2)
+
+
+def test_out_of_credits_says_what_to_do():
+    """By a refusal or by the balance: what is missing, and that it goes on by itself."""
+    end = "; buy credits, it goes on by itself when they are there"
+    assert pause_message(CREDITS, "the vendor refused") == f"out of credits: the vendor refused{end}"
+    assert low_balance_message(1_000_000, 4_000_000) == (
+        f"out of credits: 0.1 USD are left, the cheapest queued order is estimated at 0.4 USD{end}"
+    )
+    assert pause_message("rate limit", "429") == "rate limit: 429"
