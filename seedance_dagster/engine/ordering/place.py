@@ -98,7 +98,7 @@ def place_orders(
         wanted: Validated partitions of one prompt set.
         prompt_set: The set's name.
         options: What the run's config asks for.
-        idempotency_key: What asks: a backfill's id or a root run's. OrderRequest again for the same cause, as a
+        idempotency_key: What asks: a backfill id or a root run id. Asking again with the same key, as a
             retried run does, never makes a further order.
         run_id: The run that accepts.
         job_name: Its job.

@@ -24,7 +24,7 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
         task_id: The vendor's task.
 
     Raises:
-        ManualResolutionError: The order is not uncertain, the task is unknown, another order's, or renders another
+        ManualResolutionError: The order is not uncertain, or the task is unknown, owned, or renders another
             request.
     """
     _check_uncertain(order)
