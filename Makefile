@@ -39,10 +39,11 @@ test: $(INSTALLED) ## Run all tests and check the branch coverage of what handle
 chaos: $(INSTALLED) ## Run random rounds of the fault suite (ROUNDS=200 SEED=1)
 	@PYTHONPATH=tests $(RUN) chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
-lint: $(INSTALLED) ## Check format, style and types
+lint: $(INSTALLED) ## Check format, style, types and the direction of imports
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
+	@$(BIN)/lint-imports --no-logo
 
 bench: $(INSTALLED) ## Run the benchmarks
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
@@ -56,7 +57,7 @@ constraints: $(INSTALLED) ## Write constraints.txt anew from what is in .venv
 	@mv constraints.new constraints.txt && touch $(INSTALLED)
 
 clean: ## Remove caches and builds; keeps .venv and .seedance with its ledger
-	rm -rf build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -64,6 +65,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV) || { echo 'On Debian and Ubuntu, venv is in the package python3-venv.'; exit 1; }
 	@echo 'Installing into $(VENV) ...'
 	@$(RUN) pip install -q --disable-pip-version-check -c constraints.txt pip
-	@PYTHONWARNINGS=ignore $(RUN) pip install -q --no-compile -c constraints.txt --group dev -e '.[c2pa,demo,parquet,postgres]'
+	@PYTHONWARNINGS=ignore $(RUN) pip install -q --no-compile -c constraints.txt --group dev --group docs -e '.[c2pa,demo,parquet,postgres]'
 	@$(RUN) compileall -qq -j 0 $(VENV)/lib seedance_dagster || true  # some packages ship files for other Pythons
 	@touch $@
