@@ -23,7 +23,7 @@ from chaos.s3_faults import trouble_s3
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.events import Event
 from seedance_dagster.engine.ordering.budget_check import budgets_for
-from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, accept
+from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, place_orders
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.reconcile.reconcile import reconcile
 from seedance_dagster.engine.runtime.background import in_background
@@ -164,7 +164,7 @@ def _wait_for(
 ) -> None:
     """A waiting run: accepts its partitions, fewer where the budget says so, and waits for their videos."""
     try:
-        answers = accept(
+        answers = place_orders(
             services,
             wanted,
             prompt_set=name,

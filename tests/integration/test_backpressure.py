@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.engine.events import Ended, Stored
-from seedance_dagster.engine.ordering.place import OrderOptions, accept
+from seedance_dagster.engine.ordering.place import OrderOptions, place_orders
 from seedance_dagster.engine.runtime import maintenance
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.throttle import PLAN_LIMIT
@@ -203,7 +203,7 @@ def test_a_retry_after_vendor_trouble_crosses_no_budget(at):
     day = Budget(window=Window.DAY, points=2 * A_VIDEO)
     with at() as it:
         wanted = prompt_set("a cat [fault:vendor-trouble*1]", "a dog [fault:vendor-trouble*2]")
-        accepted = accept(
+        accepted = place_orders(
             it.services,
             list(wanted.partitions.values()),
             prompt_set="spots",

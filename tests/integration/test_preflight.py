@@ -13,7 +13,7 @@ from reference_host import ReferenceFiles, inflated, running_reference_files, sa
 
 from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.engine.events import Outcome
-from seedance_dagster.engine.ordering.place import OrderOptions, accept, quote
+from seedance_dagster.engine.ordering.place import OrderOptions, place_orders, quote
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.media.references.host import ProbeLimits
@@ -156,7 +156,7 @@ def test_only_what_would_be_ordered_anew_is_looked_at(host, plant):
     with plant() as it:
         ask = dict(prompt_set="spots", idempotency_key="c")  # noqa: C408  keywords
         assert preflight(it.services, wanted(lists), **ask).refused == {}
-        accept(it.services, wanted(lists), options=OrderOptions(), run_id="r", **ask)
+        place_orders(it.services, wanted(lists), options=OrderOptions(), run_id="r", **ask)
         host.put("/new.mp4", status=404)
         host.asked.clear()
         for outcome in (Outcome.JOINED, Outcome.REUSED):
@@ -179,7 +179,7 @@ def test_the_estimate_is_what_the_vendor_charges(plant):
         )
         got = preflight(it.services, prompts, prompt_set="spots")
         assert list(got.refused) == ["p1"]
-        accepted = accept(
+        accepted = place_orders(
             it.services,
             got.valid,
             prompt_set="spots",
