@@ -17,7 +17,7 @@ def make_clip(
     *,
     frames: int = FPS,
     size: tuple[int, int] | None = (64, 48),
-    valid: bool = False,
+    with_audio: bool = False,
     codec: str = "libx264",
     empty: bool = False,
     metadata: dict[str, str] | None = None,
@@ -28,7 +28,7 @@ def make_clip(
     Args:
         frames: At 24 a second.
         size: Width and height in pixels; None for no picture at all.
-        valid: Whether it has a sound track of the same length.
+        with_audio: Whether it has an audio track of the same length.
         codec: FFmpeg's name of the video encoder.
         empty: The track for pictures holds none.
         metadata: Such as a title.
@@ -36,7 +36,7 @@ def make_clip(
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        _write(path, frames, size, valid, codec, empty, metadata or {}, options)
+        _write(path, frames, size, with_audio, codec, empty, metadata or {}, options)
         return path.read_bytes()
 
 
@@ -49,7 +49,7 @@ def _write(
     path: Path,
     frames: int,
     size: tuple[int, int] | None,
-    valid: bool,
+    with_audio: bool,
     codec: str,
     empty: bool,
     metadata: dict[str, str],
@@ -65,12 +65,12 @@ def _write(
             video.width, video.height = size
             video.pix_fmt = "yuv420p"
             video.codec_context.gop_size = FPS // 2
-        audio: Any = container.add_stream("aac", rate=44100, layout="mono") if valid else None
+        audio: Any = container.add_stream("aac", rate=44100, layout="mono") if with_audio else None
         for position in range(frames):
             if video is not None and not empty:
                 container.mux(video.encode(_picture(*size or (2, 2), position, noise)))
             if audio is not None:
-                container.mux(audio.encode(_valid(position, noise)))
+                container.mux(audio.encode(_silence(position)))
         for stream in (video, audio):
             if stream is not None and not (empty and stream is video):
                 container.mux(stream.encode(None))
@@ -84,7 +84,7 @@ def _picture(width: int, height: int, position: int, noise: random.Random) -> av
     return frame
 
 
-def _valid(position: int, noise: random.Random) -> av.AudioFrame:
+def _silence(position: int) -> av.AudioFrame:
     samples = 44100 // FPS
     frame = av.AudioFrame(format="fltp", layout="mono", samples=samples)
     frame.planes[0].update(bytes(frame.planes[0].buffer_size))

@@ -146,7 +146,7 @@ def test_a_worker_killed_on_the_way_leaves_nothing_half(signing, monkeypatch, st
         store, ledger = it.services.store, it.services.ledger
         accepted = it.accept("a cat")
         with monkeypatch.context() as patch:
-            patch.setattr(ledger, "release", lambda *_, **__: None)
+            patch.setattr(ledger.leases, "release", lambda *_, **__: None)
             for name in ("put_file", "put_bytes"):
                 patch.setattr(store, name, dying_after(getattr(store, name), step))
             with pytest.raises(BaseException) as ended:  # noqa: PT011  a group around the kill
@@ -185,7 +185,7 @@ def test_another_copy_over_the_signed_video_is_seen_and_mended(signing, monkeypa
                 store.put_file(kwargs["artifacts"]["video_key"], path, **about)
             return stored(order, **kwargs)
 
-        monkeypatch.setattr(ledger, "stored", told)
+        monkeypatch.setattr(ledger.tasks, "stored", told)
         events = it.run(it.accept("a cat"))
         [reason] = [event.reason for event in events if isinstance(event, Delayed)]
         assert reason == "p0: another worker's copy lies over the signed video; it is fetched again"

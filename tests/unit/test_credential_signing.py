@@ -30,7 +30,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 @pytest.fixture(scope="module")
 def clip() -> bytes:
-    return make_clip(frames=48, valid=True)
+    return make_clip(frames=48, with_audio=True)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_signed_video_plays_and_holds_what_is_known_of_it(chain, video, signed
     assert found.signed_by == "For testing only, test signer"
     assert found.generator.startswith("seedance-dagster ")
     assert b"a secret cat" not in signed.read_bytes()
-    assert video.read_bytes() == make_clip(frames=48, valid=True), "what was delivered stays as it is"
+    assert video.read_bytes() == make_clip(frames=48, with_audio=True), "what was delivered stays as it is"
 
 
 def test_what_was_put_in_is_told(chain, video, tmp_path):

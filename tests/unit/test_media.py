@@ -20,7 +20,7 @@ GARBAGE = random.Random(3).randbytes(200_000)
 @pytest.fixture(scope="module")
 def clip() -> bytes:
     """Two seconds with sound, the index in front."""
-    return make_clip(frames=48, valid=True, **FRONT)
+    return make_clip(frames=48, with_audio=True, **FRONT)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def size_of(jpeg: bytes) -> tuple[int, int]:
     [
         {},
         FRONT,
-        {"sound": True},
+        {"with_audio": True},
         {"size": (48, 64), "codec": "mpeg4"},
         {"movflags": "+frag_keyframe+empty_moov"},
         {"metadata": {"comment": "小猫"}},
@@ -114,7 +114,7 @@ def test_what_is_no_mp4_is_refused(file, data, words):
 
 def test_sound_alone_is_no_video(file):
     """A file without pictures is named so."""
-    path = file(make_clip(size=None, valid=True))
+    path = file(make_clip(size=None, with_audio=True))
     with pytest.raises(MediaError, match="no video stream"):
         probe(path)
     with pytest.raises(MediaError, match="no video stream"):
@@ -129,7 +129,7 @@ def test_a_codec_that_nothing_here_knows_is_named(file, clip):
 
 def test_a_track_without_pictures_is_no_video(file):
     """A file that announces pictures and holds none is refused, and has no poster."""
-    path = file(make_clip(valid=True, empty=True))
+    path = file(make_clip(with_audio=True, empty=True))
     with pytest.raises(MediaError):
         probe(path)
     with pytest.raises(MediaError):
