@@ -28,7 +28,7 @@ from _support import Servers, cpu_seconds, report, servers
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.engine.events import Event, Stored
-from seedance_dagster.engine.ordering.place import OrderOptions, accept
+from seedance_dagster.engine.ordering.place import OrderOptions, place_orders
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import Collector
@@ -90,7 +90,7 @@ async def finished_orders(worker: Worker, name: str, count: int) -> list[Order]:
     )
     wanted = list(prompts.partitions.values())
     await asyncio.to_thread(
-        accept,
+        place_orders,
         worker.services,
         wanted,
         prompt_set=name,

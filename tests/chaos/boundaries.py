@@ -17,8 +17,11 @@ from typing import Any
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.stages import collect, download
+from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.database import Database
-from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.orders import Orders
+from seedance_dagster.ledger.reports import Reports
+from seedance_dagster.ledger.tasks import Tasks
 from seedance_dagster.storage.s3 import VideoStore
 
 
@@ -28,18 +31,27 @@ def _around(*writes: str) -> tuple[str, ...]:
 
 # One life of a worker is cut short at a boundary of one group, so that late ones get their turn too.
 GROUPS = {
-    "accept": _around("accept"),
-    "claim": _around("claim"),
+    "place": _around("orders.place"),
+    "claim": _around("claims.take"),
     "post": ("post: before it leaves", "post: on its way", "post: answered"),
-    "answer": _around("submitted", "requeue", "uncertain"),
-    "poll": ("poll: before", "poll: answered", *_around("polled")),
-    "end": _around("succeeded", "ended"),
-    "download": ("download: before", "download: on its way", "download: done", *_around("transfer_failed")),
+    "answer": _around("tasks.submitted", "claims.requeue", "claims.mark_uncertain"),
+    "poll": ("poll: before", "poll: answered", *_around("tasks.polled")),
+    "end": _around("tasks.succeeded", "tasks.ended"),
+    "download": (
+        "download: before",
+        "download: on its way",
+        "download: done",
+        *_around("tasks.transfer_failed"),
+    ),
     "upload": ("upload: before", "upload: video there", "upload: poster there", "upload: manifest there"),
-    "stored": _around("stored"),
-    "event": ("event: before", "event: told", *_around("mark_reported")),
-    "settle": ("history: read", *_around("expire_claims", "submitted", "requeue", "release")),
+    "stored": _around("tasks.stored"),
+    "event": ("event: before", "event: reported", *_around("reports.mark_reported")),
+    "settle": (
+        "history: read",
+        *_around("claims.expire", "tasks.submitted", "claims.requeue", "tasks.release"),
+    ),
 }
+_PARTS = {"claims": Claims, "orders": Orders, "reports": Reports, "tasks": Tasks}
 _WRITES = sorted(
     {name.partition(":")[0] for group in GROUPS.values() for name in group if name.endswith("commit")}
 )
@@ -115,7 +127,8 @@ def _around_commits(trap: Trap) -> None:
         return wrapped
 
     for name in _WRITES:
-        setattr(Ledger, name, naming(name, getattr(Ledger, name)))
+        part, method = name.split(".")
+        setattr(_PARTS[part], method, naming(name, getattr(_PARTS[part], method)))
     writing = Database.writing
 
     @contextlib.contextmanager
@@ -189,10 +202,10 @@ def _around_transfers(trap: Trap) -> None:
 def _around_events(trap: Trap) -> None:
     event = Reporter.event
 
-    def telling(self: Reporter, what: Any) -> Iterator[Any]:
+    def reporting(self: Reporter, what: Any) -> Iterator[Any]:
         trap.passing("event: before")
         for each in event(self, what):
             yield each
-            trap.passing("event: told")  # Dagster has it, the ledger does not know yet
+            trap.passing("event: reported")  # Dagster has it, the ledger does not know yet
 
-    Reporter.event = telling
+    Reporter.event = reporting

@@ -14,7 +14,7 @@ from seedance_dagster.engine import lifecycle
 from seedance_dagster.engine.reconcile import history, reconcile
 from seedance_dagster.engine.runtime import pipeline, run_decision
 from seedance_dagster.engine.stages import collect, poll, stage, submit
-from seedance_dagster.ledger import database, queries
+from seedance_dagster.ledger import database, reports
 
 _MAX_PAUSE = timedelta(seconds=0.3)
 _SHORT: dict[Any, dict[str, Any]] = {
@@ -30,7 +30,7 @@ _SHORT: dict[Any, dict[str, Any]] = {
     },
     stage: {"_LOOK_AGAIN_S": 0.2},
     poll: {"_TROUBLE_DELAY": timedelta(seconds=0.2)},
-    queries: {"_REPORT_GRACE": timedelta(seconds=1)},
+    reports: {"_REPORT_GRACE": timedelta(seconds=1)},
     reconcile: {"_LOOK_AGAIN": timedelta(seconds=0.3)},
     tick: {"_STARTING_S": 1.0, "_POLL_BOX_S": 5.0},
     submit: {"_ANSWER_GRACE_S": 1.5},

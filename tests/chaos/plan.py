@@ -242,7 +242,7 @@ def _request(rng: random.Random, text: str) -> GenerationRequest:
 
 def _lives(rng: random.Random, role: str, *, dagster: bool) -> tuple[Life, ...]:
     weights = dict.fromkeys(GROUPS, 1) | {
-        "accept": int(role.startswith(("run", "again"))),
+        "place": int(role.startswith(("run", "again"))),
         # A run of Dagster's takes its time: what only it passes must not come too rarely.
         "event": 5 if dagster else 0,
     }
