@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
+from seedance_dagster.money import points_to_usd
 
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage

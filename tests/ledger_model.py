@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, RESERVED_STATES, NewOrder, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window
 
 LEASE_S = 60
 ESTIMATE = 4

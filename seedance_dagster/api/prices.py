@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
-from math import floor
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -15,39 +14,9 @@ from seedance_dagster.api.datafiles import load_data_file
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest
-
-POINTS_PER_USD = 10_000_000
-"""The vendor's unit: 5 s of seedance-2-fast at 0.08 USD hold 4,000,000 points (its page, 2026-04)."""
+from seedance_dagster.money import POINTS_PER_USD
 
 DEFAULT_TABLE = "goapi-2026-04"
-_MAX_USD = 10**11  # its points still fit into 64 bits
-_DOWN = Context(prec=60, rounding=ROUND_FLOOR)  # Decimal's usual 28 digits would round up
-
-
-def points_to_usd(points: int) -> Decimal:
-    """Points as exact USD.
-
-    Example:
-        >>> points_to_usd(4_000_000)
-        Decimal('0.4')
-    """
-    return Decimal(points) / POINTS_PER_USD
-
-
-def usd_to_points(usd: Decimal | float | str) -> int:
-    """USD as points; fractions of a point are rounded down, so that a limit never grows.
-
-    Raises:
-        ValueError: The amount is no number, or larger than any account.
-    """
-    try:
-        amount = Decimal(str(usd))
-    except (InvalidOperation, ValueError):
-        amount = Decimal("NaN")
-    if not amount.is_finite() or abs(amount) > _MAX_USD:
-        msg = f"{str(usd)[:40]!r} is no amount in USD"
-        raise ValueError(msg)
-    return floor(_DOWN.multiply(amount, Decimal(POINTS_PER_USD)))
 
 
 class Formula(StrEnum):

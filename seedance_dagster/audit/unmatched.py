@@ -12,13 +12,13 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.api.wire import HistoryRow
 from seedance_dagster.audit.findings import Finding, Kind, finding
 from seedance_dagster.audit.removed import MissingOrderEvidence
 from seedance_dagster.audit.snapshots import GRACE, Scope, Snapshots, StorageSnapshot
 from seedance_dagster.engine.reconcile.matching import may_answer
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.storage.keys import OrderFolder, object_keys, order_folder
 from seedance_dagster.storage.manifest import Manifest
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.findings import Finding, Kind, about_order
 from seedance_dagster.audit.snapshots import GRACE, VendorSnapshot
 from seedance_dagster.engine.reconcile.history import unfinished
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
+from seedance_dagster.money import points_to_usd
 
 _DELIVERED = frozenset({State.SUCCEEDED, State.STORED})
 _ENDED = _DELIVERED | {State.REJECTED, State.FAILED}

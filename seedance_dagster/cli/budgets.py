@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.ledger.budgets import BudgetUsage
+from seedance_dagster.money import points_to_usd
 
 
 def budgets_as_json(standings: Sequence[BudgetUsage]) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import AT_VENDOR, MANY_TRANSFER_FAILURES, OPEN, Order, State
+from seedance_dagster.money import points_to_usd
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.cli.output import usd
 from seedance_dagster.ledger.order import Reported
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.storage.manifest import Reference
 from seedance_dagster.trace.models import (
     CredentialTrace,

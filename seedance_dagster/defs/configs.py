@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from seedance_dagster.api.prices import usd_to_points
+from seedance_dagster.money import usd_to_points
 
 
 class GenerationConfig(dg.Config):

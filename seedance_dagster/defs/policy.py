@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from seedance_dagster.api.prices import usd_to_points
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window, usd_to_points
 
 if TYPE_CHECKING:
     from seedance_dagster.engine.policy import Policy

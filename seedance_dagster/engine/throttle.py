@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.workload import Rejections
+from seedance_dagster.money import points_to_usd
 
 PLAN_LIMIT = "plan_limit"
 """The fact in the ledger: tasks that the account's plan allows at once."""

@@ -12,12 +12,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.order import RESERVED_STATES
 from seedance_dagster.ledger.schema import orders
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window, points_to_usd, window_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +63,6 @@ class BudgetUsage:
             f"{self.budget}: {points_to_usd(self.reserved)} USD reserved, "
             f"{points_to_usd(self.spent)} USD spent, {points_to_usd(self.remaining)} USD left"
         )
-
-
-def window_start(window: Window, now: datetime) -> datetime | None:
-    """Since when money counts in a window; None for all time."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return {Window.DAY: midnight, Window.MONTH: midnight.replace(day=1), Window.TOTAL: None}[window]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seedance_dagster.api.prices import points_to_usd
+from seedance_dagster.money import points_to_usd
 
 
 class LedgerError(Exception):

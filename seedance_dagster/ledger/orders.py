@@ -21,10 +21,10 @@ _CHUNK = 500  # rows asked for at once, well under SQLite's limit of bound param
 class Outcome(StrEnum):
     """What asking for a partition led to."""
 
-    ORDERED = "accepted"
+    ORDERED = "ordered"
     JOINED = "joined"
     REUSED = "reused"
-    SKIPPED = "declined"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, kw_only=True)

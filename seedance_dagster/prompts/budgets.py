@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import Any
 
-from seedance_dagster.api.prices import usd_to_points
+from seedance_dagster.money import WINDOWS, Window, usd_to_points
 from seedance_dagster.prompts.problems import shown
 
-
-class Window(StrEnum):
-    """A UTC day, a UTC month, or all time."""
-
-    DAY = "day"
-    MONTH = "month"
-    TOTAL = "total"
-
-
-WINDOWS = tuple(window.value for window in Window)
 _AMOUNT_RULE = "an amount is a positive number of USD"
 
 

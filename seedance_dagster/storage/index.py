@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 
 Row = dict[str, Any]

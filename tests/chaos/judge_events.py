@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.defs.naming import TASKS, VIDEOS, asset_key
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.money import points_to_usd
 
 if TYPE_CHECKING:
     from chaos.evidence import Evidence

@@ -14,7 +14,7 @@ from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.ledger.budgets import Budget
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
 ROLES = ("daemon-1", "daemon-2", "command")

@@ -16,7 +16,6 @@ from plant_support import one_clock, waiting_run
 from pydantic import SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.engine.events import Ended, Stored
 from seedance_dagster.engine.ordering.place import OrderOptions, place_orders
 from seedance_dagster.engine.runtime import maintenance
@@ -24,7 +23,7 @@ from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.throttle import PLAN_LIMIT
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window, points_to_usd
 
 pytestmark = pytest.mark.integration
 A_VIDEO = 3_200_000  # points of four seconds

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 from defs_support import KEY, KEY_VARIABLE, QUIET, code_location
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.ledger.order import State
+from seedance_dagster.money import points_to_usd
 
 pytestmark = [pytest.mark.integration, QUIET]
 

@@ -1,8 +1,6 @@
-"""Money: points and USD, price tables, formulas, and the files that hold them."""
+"""Price tables, formulas, and the files that hold them."""
 
 from __future__ import annotations
-
-from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import POINTS_PER_USD, PriceTable, points_to_usd, usd_to_points
+from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import GenerationRequest, Mode
 
 PIAPI = "piapi-2026-10"
@@ -142,46 +140,3 @@ def test_limits_are_data(tmp_path):
     own.write_text("min_duration_s: 4")
     with pytest.raises(ValueError, match=r"limits.yaml cannot be used: .*max_duration_s: Field required"):
         Limits.load(own)
-
-
-@pytest.mark.parametrize(
-    ("usd", "points"),
-    [
-        (1, 10_000_000),
-        (0.1, 1_000_000),
-        ("0.4", 4_000_000),
-        (Decimal("0.00000019"), 1),
-        ("0.00000039999999999999999999999999999999999", 3),
-        (-0.00000001, -1),
-        (0, 0),
-        ("1e-999999", 0),
-        (10**11, 10**18),
-    ],
-)
-def test_usd_as_points(usd, points):
-    """Amounts in any dress give exact points."""
-    assert usd_to_points(usd) == points
-
-
-@pytest.mark.parametrize(
-    "usd", ["", "five", "1,5", "nan", "sNaN", "-inf", "1e999999", float("nan"), 10**12, True]
-)
-def test_what_is_no_amount(usd):
-    """What is no finite amount, or more than any account holds, is refused."""
-    with pytest.raises(ValueError, match="is no amount in USD"):
-        usd_to_points(usd)
-
-
-@given(st.decimals("-1e11", "1e11", allow_nan=False) | st.floats(-1e11, 1e11))
-def test_points_never_exceed_their_usd(usd):
-    """Turning a limit into points loses less than a point and never gains one."""
-    exact = Decimal(str(usd))
-    points = usd_to_points(usd)
-    assert points_to_usd(points) <= exact
-    assert points + 1 > exact * POINTS_PER_USD
-
-
-@given(st.integers(-(10**18), 10**18))
-def test_points_come_back_from_usd(points):
-    """Points shown in USD are the same points again."""
-    assert usd_to_points(points_to_usd(points)) == points

@@ -8,15 +8,14 @@ import json
 import pytest
 from bench_support import bench
 
-from seedance_dagster.api.prices import usd_to_points
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.engine.ordering.budget_check import budgets_for, fit
 from seedance_dagster.engine.ordering.pending import read_pending
 from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, place_orders, quote
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
+from seedance_dagster.money import Window, usd_to_points
 from seedance_dagster.prompts import load_prompt_sets
-from seedance_dagster.prompts.budgets import Window
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.settings import SettingError, Settings
 

@@ -9,7 +9,7 @@ import pytest
 from seedance_dagster.health import CHECKS, CheckInput, CheckResult
 from seedance_dagster.ledger.budgets import Budget, BudgetUsage
 from seedance_dagster.ledger.order import OPEN, Order, State
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window
 
 NOW = datetime(2026, 4, 6, 12, tzinfo=UTC)
 GOOD = {

@@ -7,22 +7,16 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
-import sqlalchemy as sa
 
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
-from seedance_dagster.ledger.schema import schema_version
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window
 
 ASKING = OrderRequest(idempotency_key="c", run_id="r")
 DAY = Budget(window=Window.DAY, points=10_000_000)
-ADDED_IN_2 = (
-    *("booked_at", "job_name", "run_tags", "reference_facts", "vendor_logs", "delivered_sha256"),
-    *("credential", "poster_size_bytes", "poster_sha256", "fps", "package_version", "code_version"),
-)
 
 
 @pytest.fixture
@@ -176,25 +170,3 @@ def _accept(job: tuple[str, NewOrder]) -> int:
         count += 1
     ledger.close()
     return count
-
-
-def test_a_ledger_of_version_1_is_brought_up_to_date(ledger_url, new_order):
-    """Its orders stay, and count for the day on which they were accepted."""
-    ledger = Ledger.open(ledger_url)
-    ledger.orders.place([new_order()], ASKING)
-    ledger.close()
-    engine = sa.create_engine(ledger_url)
-    with engine.begin() as connection:
-        for index in ("booking", "claim", "delivered_sha256"):
-            connection.execute(sa.text(f"DROP INDEX seedance_orders_by_{index}"))
-        connection.execute(sa.text("DROP TABLE seedance_references"))
-        connection.execute(sa.text("ALTER TABLE seedance_leases DROP COLUMN since"))
-        for column in ADDED_IN_2:
-            connection.execute(sa.text(f"ALTER TABLE seedance_orders DROP COLUMN {column}"))
-        connection.execute(schema_version.update().values(version=1))
-    engine.dispose()
-    again = Ledger.open(ledger_url)
-    [order] = again.find()
-    assert order.booked_at == order.ordered_at
-    assert used(again) == (4_000_000, 0)
-    again.close()

@@ -22,7 +22,7 @@ def test_a_ledger_opened_again_has_what_was_written(ledger_url, new_order):
     ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
     ledger.close()
     again = Ledger.open(ledger_url)
-    assert len(again.find()) == 1
+    assert len(again.queries.find()) == 1
     again.close()
 
 

@@ -10,7 +10,7 @@ from trace_support import POINTS, Desk
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.spend import Amounts, SpendBy
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window
 
 SQLITE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 PENALTY = 50_000

@@ -20,7 +20,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.ledger.transitions import TRANSITIONS
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window
 
 WORKERS = ("x", "y")
 BUDGETS = (

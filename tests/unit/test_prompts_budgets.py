@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompts_support import load, told
 
+from seedance_dagster.money import Window
 from seedance_dagster.prompts import PromptSet
-from seedance_dagster.prompts.budgets import Window, read_budgets
+from seedance_dagster.prompts.budgets import read_budgets
 
 
 def load_budget(tmp_path, written: str, suffix: str = "yaml"):

@@ -6,10 +6,10 @@ import asyncio
 
 import click
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.api.wire import AccountInfo
 from seedance_dagster.cli.environ import project_environ
 from seedance_dagster.cli.output import console, say_json, usd
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.settings import Settings
 
 

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.audit.audit import Audit, audit
 from seedance_dagster.audit.findings import Finding
 from seedance_dagster.audit.read import Progress as Hears
@@ -26,6 +25,7 @@ from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, say_json, table, usd
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.services import Services
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.settings import Settings
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import click
 from rich.console import Console
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.cli.budgets import budgets_as_json
 from seedance_dagster.cli.environ import has_dev_folder, ledger_environ, project_environ
 from seedance_dagster.cli.output import console, say_json, table, usd
@@ -22,6 +21,7 @@ from seedance_dagster.engine.events import Outcome
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budgets_for, fit
 from seedance_dagster.engine.ordering.place import OrderOptions, Quote, quote
 from seedance_dagster.engine.services import Services
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.prompts import PromptSet, format_problems, load_prompt_sets
 from seedance_dagster.settings import Settings
 

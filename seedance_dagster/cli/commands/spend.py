@@ -13,11 +13,11 @@ from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.cli.environ import ledger_environ
 from seedance_dagster.cli.output import console, say_json, table, usd
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.spend import Amounts, SpendBy, Sums
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.settings import Settings
 
 _NONE = "(none)"

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.defs.naming import INDEX, VIDEOS, asset_key, version_tags
 from seedance_dagster.defs.steps.provenance import whole_input_tags
 from seedance_dagster.defs.steps.spend_plot import spend_plot
@@ -15,6 +14,7 @@ from seedance_dagster.engine.indexing import IndexingError, WrittenIndex, refres
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.spend import Sums
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 from seedance_dagster.storage.index import COLUMNS
 from seedance_dagster.storage.s3 import StoreError, VideoStore

@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, version_tags
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import strip_query
 from seedance_dagster.prompts.models import PromptPartition
 from seedance_dagster.storage.s3 import VideoStore

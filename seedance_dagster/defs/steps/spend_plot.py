@@ -6,8 +6,8 @@ import base64
 from collections.abc import Sequence
 from datetime import timedelta
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.ledger.spend import DaySpend
+from seedance_dagster.money import points_to_usd
 
 _WIDTH, _HEIGHT, _TOP, _BOTTOM = 640, 180, 20, 20
 _DAYS = 60

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.engine.events import Outcome
 from seedance_dagster.engine.ordering.place import Quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget, BudgetUsage, how_many_fit
-from seedance_dagster.prompts.budgets import Window
+from seedance_dagster.money import Window, points_to_usd
 
 
 @dataclass(frozen=True)

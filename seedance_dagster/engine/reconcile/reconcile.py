@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from seedance_dagster.api.errors import UnknownPriceError
-from seedance_dagster.api.prices import points_to_usd
 from seedance_dagster.api.wire import GenerationRequest, Task
 from seedance_dagster.engine.account import OrdersMovedError, unexplained_points
 from seedance_dagster.engine.lifecycle import task_columns
@@ -21,6 +20,7 @@ from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.leases import LONGEST_DELAY
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.money import points_to_usd
 from seedance_dagster.threads import in_thread
 
 _LAG = timedelta(minutes=2)  # until the history should list a task
