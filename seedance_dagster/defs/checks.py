@@ -64,7 +64,7 @@ def build_checks_schedule(names: Iterable[str]) -> dg.ScheduleDefinition:
         description="Checks the videos of all prompt sets. Costs nothing.",
     )
     return dg.ScheduleDefinition(
-        name=f"{CHECKS_JOB}_daily",
+        name=CHECKS_JOB,
         job=job,
         cron_schedule=_DAILY,
         execution_timezone="UTC",

@@ -59,7 +59,7 @@ def test_the_job_runs_every_check_and_names_offenders_in_a_table(location):
 
 def test_the_schedule_is_on_and_costs_nothing(location):
     """The daily schedule runs by default and asks for the job of the checks alone."""
-    [schedule] = [each for each in location.defs.schedules if each.name == "check_videos_daily"]
+    [schedule] = [each for each in location.defs.schedules if each.name == "seedance_check_videos"]
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     posts = location.books()["posts"]
     executed(location)

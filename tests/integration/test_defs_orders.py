@@ -12,7 +12,7 @@ from seedance_dagster.defs.resources import open_services
 from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.runtime.pipeline import advance
-from seedance_dagster.ledger import queries
+from seedance_dagster.ledger import reports
 from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
@@ -166,7 +166,7 @@ def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypat
     [order] = location.orders("late")
     assert (order.state, order.reported) == (State.STORED, None)
     assert "nothing is ordered" in location.skipped()  # whoever stored it may still be about to tell
-    monkeypatch.setattr(queries, "_REPORT_GRACE", queries._REPORT_GRACE * 0)
+    monkeypatch.setattr(reports, "_REPORT_GRACE", reports._REPORT_GRACE * 0)
     assert isinstance(location.tick(), dg.SensorResult)
     done = location.advance()
     for asset in ("tasks", "videos"):
