@@ -1,4 +1,4 @@
-"""Which link a transfer takes, and what becomes of an order whose transfer breaks."""
+"""The link that a transfer takes, and what becomes of an order whose transfer breaks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from ledger_states_support import NOW, make_order, make_task
+from ledger_states_support import make_task
 
 from seedance_dagster.api.errors import NotFoundError
 from seedance_dagster.engine.events import Delayed, Stored
@@ -14,71 +14,87 @@ from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.stages import collect
 from seedance_dagster.engine.stages.collect import Collector
 from seedance_dagster.engine.stages.download import Downloaded, DownloadError
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.media.video import MediaError
 
 OLD, FRESH = "https://files.example.com/old.mp4", "https://files.example.com/fresh.mp4"
 GONE = DownloadError("the link is gone (HTTP 404)", expired=True)
 BROKEN = DownloadError("the connection ended early")
-ARTIFACTS = {"sha256": "ab" * 32}
+ARTIFACTS = {"sha256": "ab" * 32, "credential": None}
+
+
+@pytest.fixture
+def ledger(tmp_path, clock):
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    yield opened
+    opened.close()
 
 
 class World:
-    """Everything around a collector, and what it did there."""
+    """A collector on a real ledger, whose downloads and vendor answer as they are told."""
 
-    def __init__(self, fresh: object = FRESH, /, **answers: Exception) -> None:
-        self.fresh = fresh
-        self.answers = answers
-        self.did: list[object] = []
+    def __init__(self, ledger, clock) -> None:
+        self.fresh: object = FRESH
+        self.downloads: dict[str, Exception] = {}
+        self.steps: list[str] = []
         self.events: list[object] = []
         services = SimpleNamespace(
-            ledger=self, store=SimpleNamespace(prefix="seedance"), policy=Policy(), clock=lambda: NOW
+            ledger=ledger, store=SimpleNamespace(prefix="seedance"), policy=Policy(), clock=clock
         )
-        self.worker = SimpleNamespace(name="w", services=services, client=self)
+        self.collector = Collector(SimpleNamespace(name="w", services=services, client=self), self.emit)
 
     async def get_task(self, task_id):
-        self.did.append(f"asked for {task_id}")
+        self.steps.append(f"asked for {task_id}")
         if isinstance(self.fresh, Exception):
             raise self.fresh
         return make_task(1, video_url=self.fresh)
 
     async def download(self, url, path, *, limits):
         name = url.rpartition("/")[2].removesuffix(".mp4")
-        self.did.append(name)
-        if name in self.answers:
-            raise self.answers[name]
+        self.steps.append(name)
+        if name in self.downloads:
+            raise self.downloads[name]
         return Downloaded(path, 1, "ab" * 32)
-
-    def lease_due(self, owner, state, *, limit, only):
-        self.did.append((owner, state, limit, only))
-        return []
-
-    def transfer_failed(self, order, *, actor, due_at, reason):
-        self.did.append((actor, due_at - NOW, reason))
-
-    def stored(self, order, *, actor, artifacts):
-        self.did.append((actor, artifacts))
-        return order
 
     async def emit(self, event):
         self.events.append(event)
 
 
 @pytest.fixture
-def collected(monkeypatch):
-    """Hands an order to a collector."""
+def world(ledger, clock, monkeypatch):
+    made = World(ledger, clock)
+    monkeypatch.setattr(collect, "download_video", made.download)
+    monkeypatch.setattr(Collector, "_put", lambda *_: (ARTIFACTS, b"no picture"))
+    return made
 
-    async def run(world: World, **fields) -> World:
-        monkeypatch.setattr(collect, "download_video", world.download)
-        monkeypatch.setattr(Collector, "_put", lambda *_: (ARTIFACTS, b"no picture"))
-        await Collector(world.worker, world.emit).handle(make_order(state=State.SUCCEEDED, **fields))
-        return world
 
-    return run
+@pytest.fixture
+def succeeded(ledger, clock, new_order):
+    """Brings an order to the end of its task, and breaks its transfer so many times."""
+
+    def make(partition: str = "p1", *, video_url: str | None = OLD, transfer_failures: int = 0):
+        ledger.orders.place([new_order(partition)], OrderRequest(idempotency_key="c", run_id="r"))
+        [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
+        task = {"task_id": f"task-{order.order_id}", "video_url": video_url}
+        order = ledger.tasks.submitted(order, actor="w", due_at=clock(), task=task)
+        order = ledger.tasks.succeeded(order, actor="w", task={})
+        for _ in range(transfer_failures):
+            order = ledger.tasks.transfer_failed(order, actor="w", due_at=clock(), reason="broke")
+        return order
+
+    return make
+
+
+async def collect_one(world, ledger):
+    [order] = await world.collector.take(1, None)
+    await world.collector.handle(order)
+    return ledger.queries.get(order.order_id)
 
 
 @pytest.mark.parametrize(
-    ("order", "answers", "steps"),
+    ("order", "downloads", "steps"),
     [
         ({"video_url": OLD}, {}, ["old"]),
         ({"video_url": OLD}, {"old": GONE}, ["old", "asked for task-1", "fresh"]),
@@ -87,17 +103,20 @@ def collected(monkeypatch):
         ({"video_url": OLD, "transfer_failures": 1}, {}, ["asked for task-1", "fresh"]),
     ],
 )
-async def test_a_transfer_takes_the_link_that_is_known_or_a_fresh_one(collected, order, answers, steps):
+async def test_a_transfer_takes_the_link_that_is_known_or_a_fresh_one(
+    world, ledger, succeeded, order, downloads, steps
+):
     """The known link is tried first, once; a fresh one is asked for when that is gone or broke before."""
-    world = await collected(World(**answers), **order)
-    assert world.did == [*steps, ("w", ARTIFACTS)]
-    [event] = world.events
-    assert isinstance(event, Stored)
-    assert event.thumbnail_jpeg is None, "a poster without a thumbnail is told all the same"
+    world.downloads = downloads
+    succeeded(**order)
+    stored = await collect_one(world, ledger)
+    assert world.steps == steps
+    assert (stored.state, stored.sha256) == (State.STORED, ARTIFACTS["sha256"])
+    assert world.events == [Stored(stored, None)], "a poster without a thumbnail is reported all the same"
 
 
 @pytest.mark.parametrize(
-    ("fresh", "answers", "steps", "words"),
+    ("fresh", "downloads", "steps", "words"),
     [
         (FRESH, {"old": BROKEN}, ["old"], "ended early"),
         (FRESH, {"old": GONE, "fresh": GONE}, ["old", "asked for task-1", "fresh"], "HTTP 404"),
@@ -107,19 +126,33 @@ async def test_a_transfer_takes_the_link_that_is_known_or_a_fresh_one(collected,
         (FRESH, {"old": OSError(28, "No space left on device")}, ["old"], "No space left"),
     ],
 )
-async def test_a_transfer_that_breaks_is_put_off_with_its_reason(collected, fresh, answers, steps, words):
-    """The order stays paid and outstanding, and it is said why."""
-    world = await collected(World(fresh, **answers), video_url=OLD)
-    *did, (actor, wait, reason) = world.did
-    assert (did, actor, wait) == (steps, "w", timedelta(seconds=5))
-    assert words in reason
+async def test_a_broken_transfer_is_postponed_with_its_reason(
+    world, ledger, succeeded, clock, fresh, downloads, steps, words
+):
+    """The order stays paid and outstanding, and the reason is reported."""
+    world.fresh, world.downloads = fresh, downloads
+    succeeded()
+    order = await collect_one(world, ledger)
+    assert world.steps == steps
+    assert (order.state, order.transfer_failures, order.due_at - clock()) == (
+        State.SUCCEEDED,
+        1,
+        timedelta(seconds=5),
+    )
+    assert words in order.error_message
     [event] = world.events
     assert isinstance(event, Delayed)
-    assert event.reason == f"p1: transfer put off: {reason}"
+    assert event.reason == f"p1: transfer put off: {order.error_message}"
 
 
-async def test_a_collector_takes_what_is_finished():
-    """Only finished orders, in its own name, so many, of those that are asked for."""
-    world = World()
-    assert await Collector(world.worker, world.emit).take(7, [1, 2]) == []
-    assert world.did == [("w", State.SUCCEEDED, 7, [1, 2])]
+async def test_a_collector_takes_finished_orders(world, ledger, succeeded, new_order):
+    """Only finished orders, under its own lease, up to a limit, of those that are asked for."""
+    first, second, third = succeeded("p1"), succeeded("p2"), succeeded("p3")
+    ledger.leases.acquire("w", "w", seconds=60)
+    [taken] = await world.collector.take(1, [second.order_id, third.order_id])
+    assert (taken.order_id, taken.lease_owner) == (second.order_id, "w")
+    ledger.orders.place([new_order("queued")], OrderRequest(idempotency_key="c", run_id="r"))
+    assert [order.order_id for order in await world.collector.take(9, None)] == [
+        first.order_id,
+        third.order_id,
+    ]

@@ -6,12 +6,10 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-from tests_support import store_one
 
-from seedance_dagster.engine.events import Delayed, Ended, Stored
+from seedance_dagster.engine.events import Delayed
 from seedance_dagster.engine.runtime import maintenance
 from seedance_dagster.engine.runtime.maintenance import Maintenance
-from seedance_dagster.engine.runtime.watch import OrderWatch
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError
@@ -39,71 +37,6 @@ def services(ledger, clock):
         throttle=lambda: Throttle(None, ("off-peak only",)),
         store=SimpleNamespace(get_bytes=none),
     )
-
-
-def test_a_run_is_not_over_before_it_told_what_others_finished(services, ledger, new_order):
-    """The last video, stored by another worker, is told before the wait ends."""
-    order = store_one(ledger, new_order())
-    waiting = OrderWatch(services, [order.order_id])
-    over = []
-
-    async def look() -> list[object]:
-        events = []
-        async for event in waiting.look():
-            over.append(waiting.over)
-            events.append(event)
-        return events
-
-    [event] = asyncio.run(look())
-    assert isinstance(event, Stored)
-    assert (over, waiting.over) == ([False], True)
-
-
-def test_a_next_attempt_is_waited_for_and_a_last_one_ends(services, ledger, new_order, clock):
-    """An order that failed with retries left goes on as its next attempt; without, it has ended."""
-
-    def fail(order_id: int, *, again: bool) -> None:
-        [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order_id])
-        task = {"task_id": f"t{order_id}"}
-        order = ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task=task)
-        retry_at = clock() if again else None
-        ledger.tasks.ended(
-            order, State.FAILED, actor="w", error_class="vendor", reason="oops", task={}, retry_at=retry_at
-        )
-
-    async def look() -> list[object]:
-        return [event async for event in waiting.look()]
-
-    [(order, _)] = ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
-    waiting = OrderWatch(services, [order.order_id])
-    assert asyncio.run(look()) == []
-    fail(order.order_id, again=True)
-    assert asyncio.run(look()) == []
-    [second] = waiting.pending()
-    assert not waiting.over
-    fail(second, again=False)
-    [event] = asyncio.run(look())
-    assert isinstance(event, Ended)
-    assert event.order.attempt == 2
-
-
-def test_what_could_not_be_told_is_told_later(services, ledger, new_order, monkeypatch):
-    """A ledger that is gone in the middle of a look loses no event."""
-    order = store_one(ledger, new_order())
-    waiting = OrderWatch(services, [order.order_id])
-
-    async def gone(_self: OrderWatch, _order: object) -> None:
-        raise LedgerUnavailableError("gone")
-
-    async def look() -> list[object]:
-        return [event async for event in waiting.look()]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(OrderWatch, "_ended", gone)
-        with pytest.raises(LedgerUnavailableError):
-            asyncio.run(look())
-    assert not waiting.over
-    assert len(asyncio.run(look())) == 1
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One look at one task, and what is written down and told of it."""
+"""One poll of one task, and what is recorded and reported of it."""
 
 from __future__ import annotations
 
@@ -6,103 +6,134 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from ledger_states_support import NOW, make_order, make_task
+from ledger_states_support import make_task
 
 from seedance_dagster.api.errors import NotFoundError, TransportError
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.engine.events import Delayed, Ended
 from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
 
 URL = "https://files.example.com/v.mp4"
 
 
-class World:
-    """A ledger and a vendor that note what a poller does."""
+@pytest.fixture
+def ledger(tmp_path, clock):
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    yield opened
+    opened.close()
 
-    def __init__(self, *answers: object, again: object = None) -> None:
-        self.answers = list(answers)
-        self.again = again
-        self.wrote: list[tuple[object, ...]] = []
+
+class World:
+    """A poller on a real ledger, and a vendor that answers as it is told."""
+
+    def __init__(self, ledger, clock) -> None:
+        self.ledger = ledger
+        self.answer: object = make_task()
         self.events: list[object] = []
-        self.looks = 0
-        services = SimpleNamespace(ledger=self, clock=lambda: NOW)
-        self.poller = Poller(Worker("w", services, self), self.emit)
+        self.poller = Poller(Worker("w", SimpleNamespace(ledger=ledger, clock=clock), self), self.emit)
 
     async def get_task(self, task_id):
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def lease_due(self, owner, state, *, limit, only):
-        return [(owner, state, limit, only)]
-
-    def render_seconds(self, task_type):
-        self.looks += 1
-        return 100.0
-
-    def polled(self, order, *, due_at, seen):
-        self.wrote.append(("polled", due_at - NOW, seen.get("error_message")))
-
-    def succeeded(self, order, *, actor, task):
-        self.wrote.append(("succeeded", actor, task["video_url"]))
-
-    def ended(self, order, state, *, actor, error_class, reason, task, retry_at):
-        self.wrote.append(("ended", state, actor, error_class, reason, retry_at))
-        return order, self.again
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
     async def emit(self, event):
         self.events.append(event)
 
+    async def poll(self):
+        """Poll the oldest due order; return it as it is afterwards."""
+        [order] = await self.poller.take(1, None)
+        await self.poller.handle(order)
+        return self.ledger.queries.get(order.order_id)
 
-async def test_a_task_at_work_is_noted_and_not_told():
-    """Nothing happened: the next look is planned by how long such tasks took, which is asked once."""
-    world = World(make_task(), make_task())
-    for order_id in (1, 2):
-        await world.poller.handle(make_order(order_id))
-    assert [(what, error) for what, _, error in world.wrote] == [("polled", None)] * 2
-    # One minute old of an expected hundred seconds: in half a minute, and up to a quarter more.
-    assert all(timedelta(seconds=30) <= wait <= timedelta(seconds=37.5) for _, wait, _ in world.wrote)
-    assert (world.events, world.looks) == ([], 1)
+
+@pytest.fixture
+def world(ledger, clock):
+    return World(ledger, clock)
+
+
+@pytest.fixture
+def submitted(ledger, clock, new_order):
+    """Submits orders a minute ago."""
+
+    def make(*partitions: str, retries: int = 1):
+        wanted = [new_order(partition, retries=retries) for partition in partitions]
+        ledger.orders.place(wanted, OrderRequest(idempotency_key="c", run_id="r"))
+        orders = []
+        for number, order in enumerate(ledger.claims.take("w", limit=9, max_in_flight=None), 1):
+            task = {"task_id": f"task-{number}", "points_held": 4_000_000}
+            orders.append(ledger.tasks.submitted(order, actor="w", due_at=clock(), task=task))
+        clock.forward(seconds=60)
+        return orders
+
+    return make
+
+
+async def test_a_running_task_is_polled_again_and_not_reported(world, ledger, submitted, clock, monkeypatch):
+    """The next poll is planned by how long such tasks took, which is asked once."""
+    asked = []
+    monkeypatch.setattr(ledger.workload, "render_seconds", lambda task_type: asked.append(task_type) or 100.0)
+    submitted("a", "b")
+    for task_id in ("task-1", "task-2"):
+        world.answer = make_task(task_id=task_id)
+        order = await world.poll()
+        assert (order.state, order.polls, order.lease_owner) == (State.SUBMITTED, 1, None)
+        # One minute old of an expected hundred seconds: in half a minute, and up to a quarter more.
+        assert timedelta(seconds=30) <= order.due_at - clock() <= timedelta(seconds=37.5)
+    assert (world.events, asked) == ([], ["seedance-2-fast"])
     assert (world.poller.polled, world.poller.finished) == (2, 0)
 
 
-async def test_a_finished_task_is_handed_on():
-    """The video is to be collected, and its link is kept."""
-    world = World(make_task(status=TaskStatus.COMPLETED, video_url=URL))
-    await world.poller.handle(make_order())
-    assert world.wrote == [("succeeded", "w", URL)]
+async def test_a_finished_task_is_to_be_collected(world, submitted):
+    """The order succeeds, and the link of its video is kept."""
+    submitted("a")
+    world.answer = make_task(status=TaskStatus.COMPLETED, video_url=URL)
+    order = await world.poll()
+    assert (order.state, order.video_url) == (State.SUCCEEDED, URL)
     assert (world.events, world.poller.finished) == ([], 1)
 
 
-@pytest.mark.parametrize("again", [None, "the next attempt"])
-async def test_a_failed_task_ends_or_is_tried_again(again):
-    """The end of an order is told as such only when no attempt follows."""
-    task = make_task(status=TaskStatus.FAILED, logs=("upstream error",), error_code=10000, points_held=0)
-    world = World(task, again=again)
-    await world.poller.handle(make_order())
-    [(what, state, actor, error_class, reason, retry_at)] = world.wrote
-    assert (what, state, actor) == ("ended", State.FAILED, "w")
-    assert (error_class, reason) == ("vendor", "upstream error")
-    assert retry_at == NOW + timedelta(seconds=30)
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_a_failed_task_ends_or_is_tried_again(world, ledger, submitted, clock, retries):
+    """The end of an order is reported as such only when no attempt follows."""
+    submitted("a", retries=retries)
+    logs = ("upstream error",)
+    world.answer = make_task(status=TaskStatus.FAILED, logs=logs, error_code=10000, points_held=0)
+    order = await world.poll()
+    assert order.state is State.FAILED
+    assert (order.error_class, order.error_message) == ("vendor", "upstream error")
+    again = ledger.queries.next_attempt(order)
+    assert (again is not None) == bool(retries)
+    assert again is None or again.due_at == clock() + timedelta(seconds=30)
     [event] = world.events
-    assert isinstance(event, Delayed if again else Ended)
+    assert isinstance(event, Delayed if retries else Ended)
 
 
 @pytest.mark.parametrize("error", [TransportError("no answer"), NotFoundError("no such task")])
-async def test_a_look_that_fails_ends_nothing(error):
-    """A vendor that is gone, or denies the task, is told, and the task is looked at again."""
-    world = World(error)
-    await world.poller.handle(make_order())
-    assert world.wrote == [("polled", timedelta(seconds=15), str(error))]
+async def test_a_failed_poll_ends_nothing(world, submitted, clock, error):
+    """A vendor that is unreachable, or denies the task, is reported, and the task is polled again."""
+    submitted("a")
+    world.answer = error
+    order = await world.poll()
+    assert (order.state, order.error_message) == (State.SUBMITTED, str(error))
+    assert order.due_at == clock() + timedelta(seconds=15)
     [event] = world.events
     assert isinstance(event, Delayed)
     assert event.reason == str(error)
     assert (world.poller.polled, world.poller.finished) == (1, 0)
 
 
-async def test_a_poller_takes_what_is_submitted():
-    """Only submitted orders, in its own name, so many, of those that are asked for."""
-    assert await World().poller.take(9, [3]) == [("w", State.SUBMITTED, 9, [3])]
+async def test_a_poller_takes_submitted_orders(world, ledger, submitted, new_order):
+    """Only submitted orders, under its own lease, up to a limit, of those that are asked for."""
+    first, second, third = submitted("a", "b", "c")
+    queued = ledger.orders.place([new_order("d")], OrderRequest(idempotency_key="c", run_id="r"))
+    ids = [second.order_id, third.order_id, queued[0][0].order_id]
+    [taken] = await world.poller.take(1, ids)
+    assert (taken.order_id, taken.lease_owner) == (second.order_id, "w")
+    ledger.leases.acquire("w", "w", seconds=60)
+    assert [order.order_id for order in await world.poller.take(9, ids)] == [third.order_id]
+    assert [order.order_id for order in await world.poller.take(9, None)] == [first.order_id]

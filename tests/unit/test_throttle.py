@@ -160,11 +160,11 @@ def test_the_smaller_of_plan_and_setting_counts(throttle, ledger, own, learned, 
 def test_what_one_process_learns_all_know(throttle, ledger, tmp_path, clock):
     """Limits and pauses stand in the ledger."""
     other = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    other.learn({PLAN_LIMIT: 7})
+    other.observations.remember({PLAN_LIMIT: 7})
     assert throttle() == Throttle(7)
-    other.learn({PLAN_LIMIT: 9})
+    other.observations.remember({PLAN_LIMIT: 9})
     assert throttle() == Throttle(9)
-    other.pause("rate limit", until=clock() + timedelta(seconds=5), message="slow down")
+    other.pauses.start("rate limit", until=clock() + timedelta(seconds=5), message="slow down")
     assert throttle().slots == 0
     other.close()
 

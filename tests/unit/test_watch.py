@@ -1,4 +1,4 @@
-"""What a waiting run waits for: every order ends once for it, by whoever's work."""
+"""A waiting run's orders: each one ends once for it, whoever worked on it."""
 
 from __future__ import annotations
 
@@ -7,111 +7,178 @@ from types import SimpleNamespace
 
 import pytest
 from ledger_states_support import make_order
+from media_support import picture
 
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
 from seedance_dagster.engine.runtime.watch import OrderWatch
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.media import video
 from seedance_dagster.media.video import thumbnail
 from seedance_dagster.storage.s3 import StoreError
 
 
-class Ledger:
-    """A ledger that knows how some orders stand."""
-
-    def __init__(self, **states: State) -> None:
-        self.states = {int(name[1:]): state for name, state in states.items()}
-        self.attempts: dict[int, int] = {}
-
-    def orders(self, order_ids):
-        return [make_order(each, state=self.states.get(each, State.SUBMITTED)) for each in order_ids]
-
-    def next_attempt(self, order):
-        again = self.attempts.get(order.order_id)
-        return None if again is None else make_order(again, attempt=2, state=State.QUEUED)
+@pytest.fixture
+def ledger(tmp_path, clock):
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    yield opened
+    opened.close()
 
 
-def waiting_for(ledger: Ledger, *order_ids: int, poster: bytes | None = None) -> OrderWatch:
-    def get_bytes(key: str) -> bytes:
-        if poster is None:
-            raise StoreError("no such object")
-        return poster
+@pytest.fixture
+def watch(ledger, clock):
+    """Watches some orders; reading any poster gives the same bytes, or fails where there are none."""
 
-    return OrderWatch(SimpleNamespace(ledger=ledger, store=SimpleNamespace(get_bytes=get_bytes)), order_ids)
+    def make(*order_ids: int, poster: bytes | None = None) -> OrderWatch:
+        def get_bytes(key: str) -> bytes:
+            if poster is None:
+                raise StoreError("no such object")
+            return poster
+
+        store = SimpleNamespace(get_bytes=get_bytes)
+        return OrderWatch(SimpleNamespace(ledger=ledger, store=store, clock=clock), order_ids)
+
+    return make
 
 
-def looked(waiting: OrderWatch) -> list[object]:
-    async def look() -> list[object]:
-        return [event async for event in waiting.look()]
+@pytest.fixture
+def order(ledger, clock, new_order):
+    """Places an order and brings it to a state; returns its id."""
 
-    return asyncio.run(look())
+    def make(partition: str, state: State, *, retries: int = 0) -> int:
+        request = OrderRequest(idempotency_key="c", run_id="r")
+        [(placed, _)] = ledger.orders.place([new_order(partition, retries=retries)], request)
+        if state is not State.QUEUED:
+            advance(ledger, clock, placed.order_id, state)
+        return placed.order_id
+
+    return make
 
 
-def test_waiting_for_nothing_is_over():
+def advance(ledger, clock, order_id: int, state: State, *, retry: bool = False) -> None:
+    """Bring a queued order to a state."""
+    [order] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order_id])
+    if state is State.UNCERTAIN:
+        ledger.claims.mark_uncertain(order, actor="w", reason="lost")
+        return
+    order = ledger.tasks.submitted(order, actor="w", due_at=clock(), task={"task_id": f"t{order_id}"})
+    if state is State.STORED:
+        order = ledger.tasks.succeeded(order, actor="w", task={})
+        ledger.tasks.stored(order, actor="w", artifacts={"poster_key": "poster.jpg"})
+    elif state in {State.REJECTED, State.FAILED}:
+        retry_at = clock() if retry else None
+        ledger.tasks.ended(
+            order, state, actor="w", error_class="vendor", reason="no", task={}, retry_at=retry_at
+        )
+
+
+def look(watched: OrderWatch) -> list[object]:
+    async def collect() -> list[object]:
+        return [event async for event in watched.look()]
+
+    return asyncio.run(collect())
+
+
+def test_a_watch_over_no_orders_is_over(watch):
     """A run without orders has nothing to wait for."""
-    waiting = waiting_for(Ledger())
-    assert waiting.over
-    assert looked(waiting) == []
+    assert watch().over
+    assert look(watch()) == []
 
 
-def test_orders_are_waited_for_once_each_and_so_many_at_a_time():
-    """An id counts once, and a query never gets more than fits."""
-    waiting = waiting_for(Ledger(), *range(6_000), 1, 2)
-    assert waiting.pending() == list(range(5_000))
+def test_each_order_is_watched_once_and_a_limited_number_at_a_time(watch):
+    """An id counts once, and a query never gets more than fit into it."""
+    assert watch(*range(6_000), 1, 2).pending() == list(range(5_000))
 
 
 @pytest.mark.parametrize("end", [lambda order: Stored(order, None), Ended])
-def test_an_end_is_told_once(end):
-    """What our own work ended is told, and not again by whoever else says so."""
-    waiting = waiting_for(Ledger(), 1, 2)
-    assert waiting.ends(end(make_order(1)))
-    assert not waiting.ends(end(make_order(1)))
-    assert not waiting.over
-    assert waiting.ends(end(make_order(2)))
-    assert waiting.over
+def test_an_end_is_reported_once(watch, end):
+    """An end of this worker's own is reported once, whoever else reports it too."""
+    watched = watch(1, 2)
+    assert watched.ends(end(make_order(1)))
+    assert not watched.ends(end(make_order(1)))
+    assert not watched.over
+    assert watched.ends(end(make_order(2)))
+    assert watched.over
 
 
-def test_what_ends_nothing_is_always_told():
-    """A submission or a delay is news, whatever it is waited for."""
-    waiting = waiting_for(Ledger(), 1)
-    assert waiting.ends(Submitted(make_order(1)))
-    assert waiting.ends(Delayed(None, "the ledger is locked"))
-    assert waiting.pending() == [1]
+def test_an_event_that_ends_nothing_is_always_reported(watch):
+    """A submission or a delay is reported, whichever orders are watched."""
+    watched = watch(1)
+    assert watched.ends(Submitted(make_order(1)))
+    assert watched.ends(Delayed(None, "the ledger is locked"))
+    assert watched.pending() == [1]
 
 
-def test_an_order_that_is_given_up_is_waited_for_no_longer():
-    """A surprise in the handling of an order must not let a run wait for ever."""
-    waiting = waiting_for(Ledger(), 1)
-    waiting.give_up(1)
-    waiting.give_up(1)
-    assert waiting.over
+def test_an_order_that_is_given_up_is_no_longer_watched(watch):
+    """An unexpected error in the handling of an order must not let a run wait forever."""
+    watched = watch(1)
+    watched.give_up(1)
+    watched.give_up(1)
+    assert watched.over
 
 
-def test_a_look_tells_what_ended_elsewhere():
-    """Stored, rejected and failed orders end; those on their way are waited for; each is told once."""
-    ledger = Ledger(o1=State.STORED, o2=State.REJECTED, o3=State.FAILED, o4=State.UNCERTAIN)
-    waiting = waiting_for(ledger, 1, 2, 3, 4, 5)
-    told = looked(waiting)
-    assert [(type(event), event.order.order_id) for event in told] == [(Stored, 1), (Ended, 2), (Ended, 3)]
-    assert waiting.pending() == [4, 5]
-    assert looked(waiting) == []
+def test_a_look_reports_what_ended_elsewhere(watch, order):
+    """Stored, rejected and failed orders end; the others are still watched; each is reported once."""
+    states = (State.STORED, State.REJECTED, State.FAILED, State.UNCERTAIN, State.SUBMITTED, State.QUEUED)
+    ids = [order(state.value, state) for state in states]
+    watched = watch(*ids)
+    events = look(watched)
+    assert [(type(event), event.order.order_id) for event in events] == [
+        (Stored, ids[0]),
+        (Ended, ids[1]),
+        (Ended, ids[2]),
+    ]
+    assert watched.pending() == ids[3:]
+    assert look(watched) == []
 
 
-def test_a_next_attempt_takes_the_place_of_a_failed_one():
-    """Vendor trouble with a retry left ends nothing."""
-    ledger = Ledger(o1=State.FAILED)
-    ledger.attempts[1] = 9
-    waiting = waiting_for(ledger, 1)
-    assert looked(waiting) == []
-    assert waiting.pending() == [9]
+def test_a_watch_is_not_over_before_the_last_end_is_reported(watch, order):
+    """The last video, stored by another worker, is reported before the wait ends."""
+    watched = watch(order("a", State.STORED))
+
+    async def collect() -> list[bool]:
+        return [watched.over async for _ in watched.look()]
+
+    assert (asyncio.run(collect()), watched.over) == ([False], True)
 
 
-def test_a_poster_that_cannot_be_read_or_drawn_costs_no_event():
-    """The video is there: it is told with a thumbnail if there is one, and without if not."""
-    from media_support import picture
+def test_a_next_attempt_takes_the_place_of_a_failed_one(watch, order, ledger, clock):
+    """An order that failed with retries left goes on as its next attempt; without, it has ended."""
+    first = order("a", State.QUEUED, retries=1)
+    watched = watch(first)
+    assert look(watched) == []
+    advance(ledger, clock, first, State.FAILED, retry=True)
+    assert look(watched) == []
+    [second] = watched.pending()
+    assert second != first
+    advance(ledger, clock, second, State.FAILED)
+    [event] = look(watched)
+    assert isinstance(event, Ended)
+    assert event.order.attempt == 2
+    assert watched.over
 
-    from seedance_dagster.media import video
 
+def test_an_end_that_could_not_be_reported_is_reported_later(watch, order, monkeypatch):
+    """A ledger that becomes unavailable in the middle of a look loses no event."""
+    watched = watch(order("a", State.STORED))
+
+    async def unavailable(_watch: OrderWatch, _order: object) -> None:
+        raise LedgerUnavailableError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OrderWatch, "_ended", unavailable)
+        with pytest.raises(LedgerUnavailableError):
+            look(watched)
+    assert not watched.over
+    assert len(look(watched)) == 1
+
+
+def test_a_poster_that_cannot_be_read_or_drawn_costs_no_event(watch, order):
+    """The video is stored: it is reported with a thumbnail if there is one, and without if not."""
+    order_id = order("a", State.STORED)
     jpeg = video._jpeg(picture(64, 48), 64, quality=4)
     for poster, shown in ((None, None), (b"no picture", None), (jpeg, thumbnail(jpeg))):
-        [event] = looked(waiting_for(Ledger(o1=State.STORED), 1, poster=poster))
+        [event] = look(watch(order_id, poster=poster))
         assert event.thumbnail_jpeg == shown

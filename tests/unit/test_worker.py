@@ -1,4 +1,4 @@
-"""A worker's life: its lease is held, renewed and given back, however it ends."""
+"""A worker's life: its lease is held, renewed and released, however it ends."""
 
 from __future__ import annotations
 
@@ -16,34 +16,45 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
 
-
-class Leases:
-    """A ledger that notes who holds and releases; `gone` writes fail first."""
-
-    def __init__(self) -> None:
-        self.held = 0
-        self.released: list[tuple[str, set[int]]] = []
-        self.gone = 0
-        self.gone_for_good = False
-
-    def hold(self, name, owner, *, seconds):
-        assert name == owner == "w"
-        assert seconds == 0.004
-        if self.gone_for_good or (self.held and self.gone):
-            self.gone -= 1
-            raise LedgerUnavailableError("locked")
-        self.held += 1
-        return True
-
-    def release(self, owner, *, possibly_sent):
-        if self.gone_for_good:
-            raise LedgerUnavailableError("locked")
-        self.released.append((owner, set(possibly_sent)))
+REQUEST = OrderRequest(idempotency_key="c", run_id="r")
 
 
 @pytest.fixture
-def ledger() -> Leases:
-    return Leases()
+def ledger(tmp_path, clock):
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    yield opened
+    opened.close()
+
+
+class Locks:
+    """Counts the writes of a ledger's leases; those that `locked` says fail."""
+
+    def __init__(self, ledger, monkeypatch) -> None:
+        self.acquired = self.failed = 0
+        self.locked = lambda: False
+        acquire, release = ledger.leases.acquire, ledger.tasks.release
+
+        def checked_acquire(name, owner, *, seconds):
+            self.fail_if_locked()
+            self.acquired += 1
+            return acquire(name, owner, seconds=seconds)
+
+        def checked_release(owner, *, possibly_sent):
+            self.fail_if_locked()
+            release(owner, possibly_sent=possibly_sent)
+
+        monkeypatch.setattr(ledger.leases, "acquire", checked_acquire)
+        monkeypatch.setattr(ledger.tasks, "release", checked_release)
+
+    def fail_if_locked(self) -> None:
+        if self.locked():
+            self.failed += 1
+            raise LedgerUnavailableError("locked")
+
+
+@pytest.fixture
+def locks(ledger, monkeypatch):
+    return Locks(ledger, monkeypatch)
 
 
 @pytest.fixture
@@ -52,18 +63,13 @@ def services(ledger):
 
     @contextlib.asynccontextmanager
     async def open_client():
-        yield "client"
-        closed.append(True)
+        try:
+            yield "client"
+        finally:
+            closed.append(True)
 
     policy = Policy(lease_s=0.004)
     return SimpleNamespace(ledger=ledger, policy=policy, open_client=open_client, closed=closed)
-
-
-@pytest.fixture
-def sqlite(tmp_path, clock):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    yield opened
-    opened.close()
 
 
 async def until(true) -> None:
@@ -72,57 +78,62 @@ async def until(true) -> None:
             await asyncio.sleep(0.001)
 
 
-def test_a_run_that_goes_on_in_another_process_is_another_worker(sqlite, new_order):
-    """A dead process's claim is not given back by the one that resumes its run: its POST may have left."""
+def test_a_run_that_goes_on_in_another_process_is_another_worker(ledger, new_order):
+    """A resumed run does not return the claim of its dead process: the POST may have left."""
     dead, resumed = worker_name("run r"), worker_name("run r")
-    sqlite.accept([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
-    sqlite.claim(dead, limit=1, max_in_flight=None)
-    sqlite.hold(resumed, resumed, seconds=60)
-    sqlite.release(resumed)
-    assert [order.state for order in sqlite.find()] == [State.CLAIMED]
-    assert [order.state for order in sqlite.expire_claims(actor=resumed)] == [State.UNCERTAIN]
+    ledger.orders.place([new_order()], REQUEST)
+    ledger.claims.take(dead, limit=1, max_in_flight=None)
+    ledger.leases.acquire(resumed, resumed, seconds=60)
+    ledger.tasks.release(resumed)
+    assert [order.state for order in ledger.queries.find()] == [State.CLAIMED]
+    assert [order.state for order in ledger.claims.expire(actor=resumed)] == [State.UNCERTAIN]
 
 
-async def test_a_worker_holds_renews_and_gives_back(services, ledger):
-    """The lease is renewed while the work lasts; what may have left is left to become uncertain."""
+async def test_a_worker_holds_renews_and_releases_its_lease(services, ledger, locks, new_order):
+    """The lease is renewed while the work lasts; then a claim that may have been sent becomes uncertain."""
+    ledger.orders.place([new_order("sent"), new_order("unsent")], REQUEST)
     async with working(services, "w") as worker:
         assert (worker.name, worker.client) == ("w", "client")
-        await until(lambda: ledger.held > 3)
-        worker.possibly_sent.add(7)
-    assert ledger.released == [("w", {7})]
+        assert ledger.leases.owner_of("w") == "w"
+        await until(lambda: locks.acquired > 3)
+        sent, unsent = ledger.claims.take("w", limit=2, max_in_flight=None)
+        worker.possibly_sent.add(sent.order_id)
+    assert ledger.queries.get(sent.order_id).state is State.UNCERTAIN
+    assert ledger.queries.get(unsent.order_id).state is State.QUEUED
+    assert ledger.leases.owner_of("w") is None
     assert services.closed == [True]
-    held = ledger.held
+    acquired = locks.acquired
     await asyncio.sleep(0.005)
-    assert ledger.held == held
+    assert locks.acquired == acquired
 
 
-async def test_a_renewal_that_fails_is_tried_again(services, ledger):
-    """A ledger that is gone for a while costs no worker its life."""
+async def test_a_failed_renewal_is_retried(services, locks):
+    """A worker outlives a ledger that is unavailable for a while."""
     async with working(services, "w"):
-        await until(lambda: ledger.held == 1)
-        ledger.gone = 2
-        await until(lambda: ledger.held > 2)
-    assert ledger.gone == 0
+        locks.locked = lambda: locks.failed < 2
+        await until(lambda: locks.failed == 2)
+        acquired = locks.acquired
+        await until(lambda: locks.acquired > acquired)
 
 
-async def test_a_worker_ends_although_the_ledger_is_gone(services, ledger):
-    """Leases that cannot be released run out by themselves."""
+async def test_a_worker_ends_although_the_ledger_is_unavailable(services, ledger, locks):
+    """A lease that cannot be released is left to expire."""
     async with working(services, "w"):
-        ledger.gone_for_good = True
-    assert ledger.released == []
+        locks.locked = lambda: True
+    assert ledger.leases.owner_of("w") == "w"
 
 
 @pytest.mark.parametrize("end", [asyncio.CancelledError, RuntimeError, KeyboardInterrupt])
-async def test_however_the_work_ends_everything_is_given_back(services, ledger, end):
-    """A fault, a cancellation and an interrupt release the lease."""
+async def test_the_lease_is_released_however_the_work_ends(services, ledger, end):
+    """An error, a cancellation and an interrupt release the lease."""
     with pytest.raises(end):
         async with working(services, "w"):
             raise end
-    assert ledger.released == [("w", set())]
+    assert ledger.leases.owner_of("w") is None
 
 
-async def test_without_a_key_or_a_ledger_no_work_begins(services, ledger):
-    """A missing key holds no lease, and a missing ledger leaves no client open."""
+async def test_no_work_begins_without_a_key_or_a_ledger(services, locks):
+    """A missing key acquires no lease, and an unavailable ledger leaves no client open."""
 
     def no_key():
         raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
@@ -131,9 +142,10 @@ async def test_without_a_key_or_a_ledger_no_work_begins(services, ledger):
     with pytest.raises(AuthenticationError):
         async with working(keyless, "w"):
             pass
-    assert ledger.held == 0
-    ledger.gone_for_good = True
+    assert locks.acquired == 0
+    locks.locked = lambda: True
     with pytest.raises(LedgerUnavailableError):
         async with working(services, "w"):
             pass
-    assert ledger.held == 0
+    assert locks.acquired == 0
+    assert services.closed == [True]
