@@ -20,11 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from pydantic import SecretStr
 
-from seedance_dagster.media.credentials import CredentialSettings, Facts, Signer
+from seedance_dagster.media.credentials import CredentialSettings, Provenance, Signer
 from seedance_dagster.media.credentials.chain import Chain
 
 NOW = datetime.now(UTC)
-FACTS = Facts(task_id="task-1", model="seedance-2-fast", delivered_sha256="ab" * 32, prompt="a secret cat")
+PROVENANCE = Provenance(
+    task_id="task-1", model="seedance-2-fast", delivered_sha256="ab" * 32, prompt="a secret cat"
+)
 
 
 def signer_of(chain: Chain, **settings: Any) -> Signer:

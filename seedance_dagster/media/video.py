@@ -1,4 +1,4 @@
-"""Looking into an mp4: what it is, whether it is whole, and a picture of it."""
+"""Inspection of mp4 files: properties, completeness, posters and thumbnails."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 _POSTER_WIDTH = 1280
 _THUMBNAIL_BYTES = 12_000
-# Width in pixels and FFmpeg's quality: the first that fits; only noise needs the last ones.
+# Width in pixels and FFmpeg's quality; the first that fits is taken, and only noise needs the last ones.
 _THUMBNAIL_SIZES = ((320, 6), (320, 12), (320, 20), (320, 31), (200, 31), (120, 31))
 
 
 class MediaError(Exception):
-    """The file is no complete, playable video; the message says what is wrong with it."""
+    """A file is not a complete, playable video; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a video file is.
+    """The properties of a video file.
 
     Attributes:
         duration_s: Seconds of its video stream.
@@ -33,7 +33,7 @@ class Probe:
         height: Pixels.
         codec: Such as "h264".
         size_bytes: Of the file.
-        fps: Frames a second on average; None when the file does not tell.
+        fps: Frames a second on average; None when the file does not say.
     """
 
     duration_s: float
@@ -45,22 +45,22 @@ class Probe:
 
 
 def probe(path: Path) -> Probe:
-    """Look at a video: its key frames are decoded, and the structure of all its packets is checked.
+    """Inspect a video: decode its key frames and check the structure of all its packets.
 
     Raises:
-        MediaError: It is no video, its end is missing, or something else stands where its data should be.
+        MediaError: The file is not a video, ends early, or holds other data in place of frames.
     """
     import av  # noqa: PLC0415  heavy
 
     end, frames = 0.0, 0
     try:
-        with _opened(path) as container:
+        with _open(path) as container:
             stream = _video_stream(container)
             duration = _duration(stream, container)
             context = stream.codec_context
             if context is None:
-                raise MediaError("nothing here can decode its video")
-            # The decoder still parses what it skips, for a fifth of the time of decoding all.
+                raise MediaError("the file's video codec is not supported")
+            # The decoder still parses the frames it skips, in a fifth of the time that decoding takes.
             context.skip_frame = "NONKEY"
             for packet in container.demux():
                 if packet.is_corrupt:
@@ -73,18 +73,18 @@ def probe(path: Path) -> Probe:
             width, height, codec = context.width, context.height, context.name
             rate = stream.average_rate
     except (av.FFmpegError, ValueError, OverflowError) as error:
-        raise MediaError(f"the file is no playable video: {type(error).__name__}") from None
+        raise MediaError(f"the file is not a playable video: {type(error).__name__}") from None
     if not frames:
-        raise MediaError("the file holds no frame")
-    # A file that was cut between two packets announces more than it holds.
+        raise MediaError("the file has no frames")
+    # A file that was cut between two packets declares more than it holds.
     if end < 0.9 * duration - 0.1:
-        raise MediaError(f"the file announces {duration:.1f} s and holds {end:.1f} s")
+        raise MediaError(f"the file declares {duration:.1f} s but holds {end:.1f} s")
     fps = None if not rate else round(float(rate), 3)
     return Probe(round(duration, 3), width, height, codec, path.stat().st_size, fps)
 
 
 def cut_poster(path: Path) -> bytes:
-    """A JPEG of the frame in the middle of a video, at most 1280 pixels wide.
+    """Return a JPEG of the frame in the middle of a video, at most 1280 pixels wide.
 
     Raises:
         MediaError: No frame can be decoded.
@@ -92,23 +92,23 @@ def cut_poster(path: Path) -> bytes:
     import av  # noqa: PLC0415  heavy
 
     try:
-        with _opened(path) as container:
+        with _open(path) as container:
             stream = _video_stream(container)
             middle = int(_duration(stream, container) / 2 * av.time_base)
             container.seek(middle, backward=True)
             frame = next(container.decode(stream), None)
             if frame is None:
-                raise MediaError("the file holds no frame")
+                raise MediaError("the file has no frames")
             return _jpeg(frame, _POSTER_WIDTH, quality=4)
     except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"no poster can be cut: {type(error).__name__}") from None
+        raise MediaError(f"no poster can be made: {type(error).__name__}") from None
 
 
 def thumbnail(jpeg: bytes) -> bytes:
-    """A JPEG at most 320 pixels wide and of 12 kB at most, small enough to stand in an event.
+    """Shrink a JPEG to at most 320 pixels in width and 12 kB, small enough for an event.
 
     Raises:
-        MediaError: The bytes are no picture, or none that can be made so small.
+        MediaError: The bytes are not a JPEG, or cannot be made so small.
     """
     import av  # noqa: PLC0415  heavy
 
@@ -121,19 +121,19 @@ def thumbnail(jpeg: bytes) -> bytes:
                 return small
     except (av.FFmpegError, ValueError, StopIteration) as error:
         raise MediaError(f"no thumbnail can be made: {type(error).__name__}") from None
-    raise MediaError("no small thumbnail can be made")
+    raise MediaError("no thumbnail of 12 kB can be made")
 
 
-def _opened(path: Path) -> InputContainer:
+def _open(path: Path) -> InputContainer:
     import av  # noqa: PLC0415  heavy
 
-    # Never another format by guess: some of them name further files. Names in it may be in any encoding.
+    # The format is fixed: a guessed one may refer to further files. Metadata may be in any encoding.
     return av.open(str(path), "r", format="mp4", metadata_errors="replace")
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
     if not container.streams.video:
-        raise MediaError("the file holds no video stream")
+        raise MediaError("the file has no video stream")
     return container.streams.video[0]
 
 
@@ -142,11 +142,11 @@ def _duration(stream: VideoStream, container: InputContainer) -> float:
         return float(stream.duration * stream.time_base)
     if container.duration is not None:
         return container.duration / 1_000_000  # FFmpeg's unit for whole files
-    raise MediaError("the file does not say how long it is")
+    raise MediaError("the file does not state its length")
 
 
 def _jpeg(frame: VideoFrame, max_width: int, *, quality: int) -> bytes:
-    """One frame as JPEG; `quality` is FFmpeg's scale, 2 the best and 31 the smallest."""
+    """Encode a frame as JPEG; `quality` is FFmpeg's scale, from 2 (best) to 31 (smallest)."""
     import av  # noqa: PLC0415  heavy
 
     width = max(2, min(frame.width, max_width) // 2 * 2)

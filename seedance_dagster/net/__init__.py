@@ -1,1 +1,1 @@
-"""Hosts on the internet that are not the vendor: which links are followed, and how they are asked."""
+"""Access to hosts other than the vendor's API: file hosts and reference hosts."""

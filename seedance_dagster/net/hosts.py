@@ -1,4 +1,4 @@
-"""OrderRequest file hosts, which are trusted with nothing: no key, no cookie, only public addresses."""
+"""HTTP requests to file hosts, which are not trusted: no key, no cookies, public addresses only."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from yarl import URL
 from seedance_dagster.net.links import LinkError, Resolver, validate_url
 
 _MAX_REDIRECTS = 5
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class SilentHostError(LinkError):
-    """A host took no connection or did not answer in time.
+    """A host accepted no connection or did not answer in time.
 
     Attributes:
-        origin: Its scheme, name and port, which need not be those that were asked first.
+        origin: Scheme, name and port of that host, which may be one that was redirected to.
     """
 
     def __init__(self, origin: str, message: str) -> None:
@@ -30,12 +30,12 @@ class SilentHostError(LinkError):
 def open_session(
     *, timeout: aiohttp.ClientTimeout, read_bytes: int, allow_private: bool
 ) -> aiohttp.ClientSession:
-    """A session for file hosts; bodies come as they are sent, never unpacked.
+    """Open a session for file hosts; bodies arrive as they are sent, never decompressed.
 
     Args:
-        timeout: Bounds of each request.
-        read_bytes: How much is read ahead.
-        allow_private: Loopback and private addresses are fine.
+        timeout: Limits of each request.
+        read_bytes: Size of the read buffer.
+        allow_private: Whether loopback and private addresses may be contacted.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(resolver=Resolver(allow_private=allow_private)),
@@ -54,18 +54,18 @@ async def request(
     url: str,
     *,
     allow_private: bool,
-    headers: Mapping[str, str] = _NOTHING,
+    headers: Mapping[str, str] = _NO_HEADERS,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The answer to a request, after redirects, each of which is checked before it is followed.
+    """Send a request and follow redirects, each of which is validated first.
 
     Raises:
-        LinkError: The link, or one that it redirects to, is not followed or leads to a silent host.
-        aiohttp.ClientError, TimeoutError, OSError: The answer broke.
-        ValueError: The host's name is none.
+        LinkError: The link or a redirect is not allowed, or leads to a silent host.
+        aiohttp.ClientError, TimeoutError, OSError: The connection broke.
+        ValueError: The host's name is malformed.
     """
     target = validate_url(url, allow_private=allow_private)
     for _ in range(_MAX_REDIRECTS + 1):
-        async with await _answer(session, method, target, headers) as response:
+        async with await _send(session, method, target, headers) as response:
             location = response.headers.get("Location")
             if response.status in range(300, 400) and location:
                 target = validate_url(location, base=target, allow_private=allow_private)
@@ -75,16 +75,16 @@ async def request(
     raise LinkError(f"the link redirects more than {_MAX_REDIRECTS} times")
 
 
-async def _answer(
+async def _send(
     session: aiohttp.ClientSession, method: str, target: URL, headers: Mapping[str, str]
 ) -> aiohttp.ClientResponse:
     headers = {"Accept-Encoding": "identity", **headers}
     try:
         return await session.request(method, target, allow_redirects=False, headers=headers)
     except aiohttp.ClientConnectorDNSError:
-        words = "is not known"
+        reason = "cannot be resolved"
     except aiohttp.ClientConnectorError as error:
-        words = f"takes no connection ({type(error).__name__})"
+        reason = f"accepts no connection ({type(error).__name__})"
     except aiohttp.ServerTimeoutError:
-        words = "does not answer in time"
-    raise SilentHostError(str(target.origin()), f"the link's host {str(target.host)[:100]} {words}")
+        reason = "does not answer in time"
+    raise SilentHostError(str(target.origin()), f"the link's host {str(target.host)[:100]} {reason}")

@@ -1,4 +1,4 @@
-"""Which of the vendor's links are followed: http(s) to a public host that does not hide where it leads."""
+"""Rules for links of the vendor and of users: http(s) to a public host whose address is not disguised."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class LinkError(Exception):
-    """The link is not followed; the message says why, without the link, which may be signed."""
+    """A link is not followed; the message says why, without the link, which may be signed."""
 
 
 def validate_url(link: str, *, base: URL | None = None, allow_private: bool) -> URL:
-    """The link as a URL that may be followed.
+    """Return the link as a URL that may be requested.
 
     Args:
-        link: As the vendor or its file host wrote it.
-        base: What a relative link is relative to.
-        allow_private: Loopback and private addresses are fine.
+        link: As the vendor, its file host or a user wrote it.
+        base: The URL that a relative link starts from.
+        allow_private: Whether loopback and private addresses are allowed.
 
     Raises:
-        LinkError: It is no http(s) link, holds a user name, or its host is a private address or an
-            address in disguise, such as a decimal one.
+        LinkError: The link is not http(s), holds a user name, or its host is a private address or a
+            disguised one, such as a decimal number.
     """
     try:
         target = URL(link) if base is None else base.join(URL(link))
     except ValueError:
-        raise LinkError("the link is no URL") from None
+        raise LinkError("the link is not a valid URL") from None
     host = target.raw_host
     if target.scheme not in ("http", "https") or not host:
-        raise LinkError(f"the link leads to {target.scheme[:20] or 'nothing'}:, only http(s) is followed")
+        raise LinkError(
+            f"the link leads to {target.scheme[:20] or 'nothing'}:, only http and https are allowed"
+        )
     if target.raw_user is not None or target.raw_password is not None:
-        raise LinkError("the link holds a user name or a password")
+        raise LinkError("the link contains a user name or a password")
     if allow_private:
         return target
     try:
         address = ipaddress.ip_address(host.replace("%25", "%"))
     except ValueError:
-        # Sockets read 2130706433, 127.1 and 0177.0.0.1 as addresses without asking a resolver.
+        # Sockets take 2130706433, 127.1 and 0177.0.0.1 for addresses without asking a resolver.
         if ":" in host or not any(map(str.isalpha, host)):
             raise LinkError(f"the link's host {host[:100]} is neither a name nor a plain address") from None
         return target
@@ -52,19 +54,19 @@ def validate_url(link: str, *, base: URL | None = None, allow_private: bool) -> 
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """True for unicast addresses of the open internet, by what an IPv6 address carries of IPv4, too."""
+    """Return True for unicast addresses of the open internet; embedded IPv4 addresses count as themselves."""
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast
-    carried = address.ipv4_mapped or address.sixtofour
+    embedded = address.ipv4_mapped or address.sixtofour
     if address in _NAT64:
-        carried = ipaddress.IPv4Address(address.packed[-4:])
-    if carried is not None:
-        return is_public(carried)
+        embedded = ipaddress.IPv4Address(address.packed[-4:])
+    if embedded is not None:
+        return is_public(embedded)
     return address in _GLOBAL_IPV6 and address.is_global
 
 
 class Resolver(aiohttp.DefaultResolver):  # type: ignore[misc, valid-type]  # chosen by aiohttp at run time
-    """Refuses names that lead to private addresses, at the moment of connecting."""
+    """A resolver that rejects names of private addresses at the moment of connecting."""
 
     def __init__(self, *, allow_private: bool) -> None:
         super().__init__()
@@ -73,9 +75,10 @@ class Resolver(aiohttp.DefaultResolver):  # type: ignore[misc, valid-type]  # ch
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[aiohttp.abc.ResolveResult]:
-        """The addresses of a name; raises `LinkError` if one of them is private."""
-        found: list[aiohttp.abc.ResolveResult] = await super().resolve(host, port, family)
-        for each in found:
-            if not self._allow_private and not is_public(ipaddress.ip_address(each["host"])):
-                raise LinkError(f"the link's host {host[:100]} leads to the private address {each['host']}")
-        return found
+        """Return the addresses of a name; raise `LinkError` if one of them is private."""
+        results: list[aiohttp.abc.ResolveResult] = await super().resolve(host, port, family)
+        for result in results:
+            address = result["host"]
+            if not self._allow_private and not is_public(ipaddress.ip_address(address)):
+                raise LinkError(f"the link's host {host[:100]} leads to the private address {address}")
+        return results

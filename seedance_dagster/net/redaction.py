@@ -1,4 +1,4 @@
-"""URLs that may be written down: without user, query and fragment, where secrets and signatures stand."""
+"""URLs that are safe to store and log: without user, query and fragment, which may hold secrets."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-# Also as JSON escapes it, and encoded as a part of another URL.
+# Also as JSON escapes it, and percent-encoded inside another URL.
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(?:://|:\\/\\/|%3A%2F%2F)[^\s\"'<>]+", re.IGNORECASE)
 _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 _SECRETS = re.compile("sig|token|secret|passw|credential|auth|key|policy|session|hmac|expire", re.IGNORECASE)
 
 
 def strip_query(url: str) -> str:
-    """A URL without user, query and fragment.
+    """Return a URL without user, query and fragment.
 
     Example:
         >>> strip_query("https://me:pw@cdn.example.com/cat.png?X-Amz-Signature=abc#top")
@@ -23,24 +23,24 @@ def strip_query(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        # No host can be read out of it, so nothing before the path is sure to be no password.
+        # Without a readable host, anything before an @ may be a password.
         return _AFTER_PATH.sub("", url).rpartition("@")[2]
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def redact_url(url: str) -> str:
-    """A URL as it is where neither user nor query can hold a secret; else bare.
+    """Return a URL unchanged unless its user, query or fragment may hold a secret; then strip them.
 
     Example:
         >>> redact_url("https://video.example.com/watch?v=abc")
         'https://video.example.com/watch?v=abc'
     """
-    plain = "@" not in url and not any(map(_SECRETS.search, _AFTER_PATH.findall(url)))
-    return url if plain else strip_query(url)
+    harmless = "@" not in url and not any(map(_SECRETS.search, _AFTER_PATH.findall(url)))
+    return url if harmless else strip_query(url)
 
 
 def redact(value: Any, clean: Callable[[str], str] = strip_query) -> Any:
-    """JSON with every URL in its texts cleaned; all else as it is.
+    """Return a JSON value with every URL in its strings cleaned.
 
     Example:
         >>> redact({"log": ["GET https://cdn.example.com/a.png?sig=abc failed"]})
@@ -48,7 +48,7 @@ def redact(value: Any, clean: Callable[[str], str] = strip_query) -> Any:
     """
     match value:
         case str():
-            return _URL.sub(lambda found: clean(_plain(found.group())), value)
+            return _URL.sub(lambda match: clean(_unescaped(match.group())), value)
         case list() | tuple():
             return [redact(item, clean) for item in value]
         case dict():
@@ -57,6 +57,6 @@ def redact(value: Any, clean: Callable[[str], str] = strip_query) -> Any:
             return value
 
 
-def _plain(url: str) -> str:
+def _unescaped(url: str) -> str:
     url = url.replace("\\/", "/")
     return url if "://" in url else unquote(url)

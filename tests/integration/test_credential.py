@@ -22,8 +22,7 @@ from seedance_dagster.defs.resources import VideoStoreResource
 from seedance_dagster.engine.events import Delayed, Stored
 from seedance_dagster.engine.ordering.place import OrderingError
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.media.credentials import State as Standing
-from seedance_dagster.media.credentials import read_credential
+from seedance_dagster.media.credentials import CredentialState, read_credential
 from seedance_dagster.media.credentials.chain import Chain, make_test_chain
 from seedance_dagster.media.video import probe
 from seedance_dagster.storage.manifest import Manifest
@@ -70,7 +69,11 @@ def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chai
         path.write_bytes(consistent(it, order))
     assert probe(path).duration_s == order.duration_s
     found = read_credential(path, trust=chain.root)
-    assert (found.state, found.task_id, found.model) == (Standing.TRUSTED, order.task_id, "seedance-2-fast")
+    assert (found.state, found.task_id, found.model) == (
+        CredentialState.TRUSTED,
+        order.task_id,
+        "seedance-2-fast",
+    )
     assert found.prompt == "a cat in the rain"
     assert (
         found.delivered_sha256 == order.delivered_sha256 != order.sha256 == order.credential["signed_sha256"]
@@ -108,9 +111,7 @@ def test_nothing_is_accepted_that_could_not_be_signed(signing, tmp_path):
         with pytest.raises(OrderingError, match=r"nothing was accepted: the signing certificate .* renew it"):
             it.accept("a cat")
         past.key.unlink()
-        with pytest.raises(
-            OrderingError, match=r"SEEDANCE_C2PA_KEY\) is no text in PEM and no readable file"
-        ):
+        with pytest.raises(OrderingError, match=r"SEEDANCE_C2PA_KEY\) is neither PEM nor a readable file"):
             it.accept("a cat")
         assert it.services.ledger.queries.find() == []
         assert it.books()["summary"]["tasks"] == 0
@@ -240,7 +241,7 @@ def test_a_run_of_dagster_signs_and_never_keeps_the_key(s3_server, chain, tmp_pa
             it.run("cat")
         [order] = it.orders("cat")
         event = it.newest("videos", "cat")
-        assert "SEEDANCE_C2PA_CERTIFICATE) is no text in PEM and no readable file" in refused
+        assert "SEEDANCE_C2PA_CERTIFICATE) is neither PEM nor a readable file" in refused
         assert event.metadata["seedance/credential"].value == order.credential
         assert event.tags["dagster/data_version"] == order.sha256 == order.credential["signed_sha256"]
         assert "PRIVATE KEY" not in it.stored_by_dagster()

@@ -71,7 +71,7 @@ async def test_a_link_that_gives_no_mp4_any_more_is_named(host, link):
         ("/part", "HTTP 206", {}),
         ("/broken", "HTTP 500", {}),
         ("/to-nowhere", "HTTP 302", {}),
-        ("/to-garbage", "no URL", {}),
+        ("/to-garbage", "not a valid URL", {}),
         ("/to-file", "leads to file:, only http", {}),
         ("/to-ftp", "leads to ftp:, only http", {}),
         ("/to-user", "user name or a password", {}),
@@ -160,7 +160,7 @@ async def test_redirects_into_this_network_are_refused(host, tmp_path, monkeypat
 
 async def test_a_host_that_nobody_serves_is_named_as_broken(tmp_path, host):
     """No connection is an answer in words, and so is a disk that cannot be written."""
-    with pytest.raises(DownloadError, match="takes no connection"):
+    with pytest.raises(DownloadError, match="accepts no connection"):
         await host.get("http://127.0.0.1:9/v.mp4", tmp_path / "v.mp4")
     with pytest.raises(DownloadError, match="cannot be written or read: No such file"):
         await host.get("/good", tmp_path / "no-folder" / "v.mp4")

@@ -47,7 +47,7 @@ FROM_THE_HOST = {
     "/page": "text/html, not a video",
     "/nothing": "an empty file",
     "/no-mp4": "no mp4",
-    "/head-and-noise": "no playable video",
+    "/head-and-noise": "not a playable video",
 }
 
 

@@ -135,7 +135,7 @@ def test_a_file_that_went_away_is_refused_although_it_was_seen(host, look):
     lists = {"image_urls": [host.sample("away.png")]}
     assert look(lists).refused == {}
     host.put("/away.png", status=404)
-    assert look(lists).refused == {"p0": "image_urls number 1 is not there: its host answers HTTP 404"}
+    assert look(lists).refused == {"p0": "image_urls number 1 does not exist: its host answers HTTP 404"}
 
 
 def test_switched_off_nothing_is_looked_at_or_believed(host, look):

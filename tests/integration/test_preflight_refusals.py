@@ -54,10 +54,13 @@ REFUSALS = {
         "image_urls number 1 is a web page; allowed: jpg, jpeg, png, webp, bmp",
     ),
     "nothing": ({"image_urls": ["empty.png"]}, "image_urls number 1 is empty (0 bytes)"),
-    "no file": ({"image_urls": ["gone.png"]}, "image_urls number 1 is not there: its host answers HTTP 404"),
+    "no file": (
+        {"image_urls": ["gone.png"]},
+        "image_urls number 1 does not exist: its host answers HTTP 404",
+    ),
     "no entry": (
         {"image_urls": ["shut.png"]},
-        "image_urls number 1 is not open to everybody: its host answers HTTP 403",
+        "image_urls number 1 is not public: its host answers HTTP 403",
     ),
     "a broken host": (
         {"image_urls": ["broken.png"]},
@@ -81,19 +84,19 @@ REFUSALS = {
     ),
     "endless": (
         {"image_urls": ["endless.png"]},
-        "image_urls number 1 is larger than 0.3 MB, and its host does not say how large",
+        "image_urls number 1 is larger than 0.3 MB, and its host does not state its size",
     ),
     "no parts": (
         {"video_urls": ["unranged.mp4"]},
         (
-            "video_urls number 1 is an mp4 video whose first 0.3 MB do not tell its length, and its host "
-            "sends no parts: put its index in front (ffmpeg -movflags +faststart)"
+            "video_urls number 1 is an mp4 video whose length is not in its first 0.3 MB, and its host "
+            "sends no parts: move its index to the front (ffmpeg -movflags +faststart)"
         ),
     ),
     "two at once": (
         {"image_urls": ["gone.png"], "audio_urls": ["long.wav"]},
         (
-            "image_urls number 1 is not there: its host answers HTTP 404; "
+            "image_urls number 1 does not exist: its host answers HTTP 404; "
             "audio_urls number 1 lasts 17.2 s; at most 15.0 s (the vendor drops longer audio silently)"
         ),
     ),
@@ -142,9 +145,12 @@ def test_what_cannot_be_used_is_refused_in_words(files, look, lists, words):
     [
         (
             "http://127.0.0.1:{closed}/a.png?sig=secret",
-            "cannot be reached: the link's host 127.0.0.1 takes no",
+            "cannot be reached: the link's host 127.0.0.1 accepts no",
         ),
-        ("http://nowhere.invalid/a.png?sig=secret", "cannot be reached: the link's host nowhere.invalid is"),
+        (
+            "http://nowhere.invalid/a.png?sig=secret",
+            "cannot be reached: the link's host nowhere.invalid cannot",
+        ),
         ("{host}/to-metadata?sig=secret", "is not followed: the link leads to the private address 169.254."),
         ("{host}/to-file?sig=secret", "is not followed: the link leads to file:, only http"),
         ("{host}/loop?sig=secret", "is not followed: the link redirects more than 5 times"),

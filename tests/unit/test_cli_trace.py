@@ -13,7 +13,7 @@ from trace_support import SECRET, Desk
 from seedance_dagster.cli.local.ports import LOOPBACK, free_port
 from seedance_dagster.cli.root import root
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.media.credentials import Credential, State
+from seedance_dagster.media.credentials import Credential, CredentialState
 
 SETTINGS = {
     "AWS_ACCESS_KEY_ID": "nobody",
@@ -182,7 +182,7 @@ def test_what_a_credential_says_is_shown(desk: Desk, folder: Path, monkeypatch: 
     """With how far it can be believed; the ledger's own record of it stands with the video."""
     found = Credential(
         label="urn:c2pa:1",
-        state=State.INVALID,
+        state=CredentialState.INVALID,
         reasons=("assertion.dataHash.mismatch: changed",),
         generator="seedance-dagster 0.1.0",
         signed_by="Example, test signer",

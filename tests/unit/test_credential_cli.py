@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from credential_support import FACTS, NOW, flipped, signer_of
+from credential_support import NOW, PROVENANCE, flipped, signer_of
 from media_support import make_clip
 
 from seedance_dagster.cli.local.state_dir import StateDir
@@ -28,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Chain, Path]:
         f"export SEEDANCE_C2PA_CERTIFICATE={chain.certificate}\nexport SEEDANCE_C2PA_KEY={chain.key}\n"
     )
     plain.write_bytes(make_clip())
-    signer_of(chain, include_prompt=True).sign(plain, signed, FACTS, now=NOW)
+    signer_of(chain, include_prompt=True).sign(plain, signed, PROVENANCE, now=NOW)
     return chain, signed
 
 
@@ -70,8 +71,8 @@ def test_what_a_stranger_wrote_does_not_steer_the_terminal(made, tmp_path):
     """Control characters in a credential are not written out; what it keeps is shown with its standing."""
     chain, signed = made
     target = tmp_path / "again.mp4"
-    facts = FACTS.__class__(**vars(FACTS) | {"prompt": "\x1b[2Jgone [red]"})
-    signer_of(chain, include_prompt=True).sign(signed, target, facts, now=NOW)
+    provenance = replace(PROVENANCE, prompt="\x1b[2Jgone [red]")
+    signer_of(chain, include_prompt=True).sign(signed, target, provenance, now=NOW)
     done = run("read", str(target))
     assert "\x1b" not in done.stdout
     assert "Prompt         [2Jgone [red]" in done.stdout

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import c2pa
 import pytest
-from credential_support import FACTS, NOW, flipped, signer_of
+from credential_support import NOW, PROVENANCE, flipped, signer_of
 from media_support import make_clip
 
-from seedance_dagster.media.credentials import CredentialError, State, read_credential
+from seedance_dagster.media.credentials import CredentialError, CredentialState, read_credential
 from seedance_dagster.media.credentials.chain import Chain, make_test_chain
 from seedance_dagster.media.video import probe
 
@@ -43,7 +43,7 @@ def video(tmp_path: Path, clip: bytes) -> Path:
 @pytest.fixture
 def signed(chain: Chain, video: Path) -> Path:
     target = video.with_name("signed.mp4")
-    signer_of(chain).sign(video, target, FACTS, now=NOW)
+    signer_of(chain).sign(video, target, PROVENANCE, now=NOW)
     return target
 
 
@@ -63,7 +63,7 @@ def test_a_signed_video_plays_and_holds_what_is_known_of_it(chain, video, signed
     )
     found = read_credential(signed, trust=chain.root)
     assert found is not None
-    assert (found.state, found.reasons) == (State.TRUSTED, ())
+    assert (found.state, found.reasons) == (CredentialState.TRUSTED, ())
     assert (found.model, found.task_id, found.delivered_sha256) == ("seedance-2-fast", "task-1", "ab" * 32)
     assert (found.source_type, found.prompt, found.ingredients) == (TRAINED, None, ())
     assert found.signed_by == "For testing only, test signer"
@@ -75,7 +75,7 @@ def test_a_signed_video_plays_and_holds_what_is_known_of_it(chain, video, signed
 def test_what_was_put_in_is_told(chain, video, tmp_path):
     """The record names manifest, certificate and the signed bytes, as the file has them."""
     target = tmp_path / "signed.mp4"
-    told = signer_of(chain, include_prompt=True).sign(video, target, FACTS, now=NOW)
+    told = signer_of(chain, include_prompt=True).sign(video, target, PROVENANCE, now=NOW)
     found = read_credential(target)
     assert found is not None
     assert told == json.loads(json.dumps(told))
@@ -90,7 +90,7 @@ def test_who_is_not_trusted_is_still_valid(signed):
     """Without a root the bytes are known to be unchanged, and nothing of the signer."""
     found = read_credential(signed)
     assert found is not None
-    assert (found.state, found.intact) == (State.VALID, True)
+    assert (found.state, found.intact) == (CredentialState.VALID, True)
     assert found.reasons == ("signingCredential.untrusted: signing certificate untrusted",)
 
 
@@ -105,7 +105,11 @@ def test_a_certificate_that_ran_out_is_told_apart_from_changed_bytes(signed, mon
     monkeypatch.setattr(c2pa.Reader, "json", lambda _: json.dumps(store))
     found = read_credential(signed)
     assert found is not None
-    assert (found.state, found.intact, found.reasons) == (State.INVALID, intact, (f"{code}: so it is",))
+    assert (found.state, found.intact, found.reasons) == (
+        CredentialState.INVALID,
+        intact,
+        (f"{code}: so it is",),
+    )
     assert (found.task_id, found.signed_by, found.source_type) == (None, "", None)
 
 
@@ -119,7 +123,7 @@ def test_a_flipped_byte_reads_as_invalid(chain, signed, spot):
     signed.write_bytes(changed)
     found = read_credential(signed, trust=chain.root)
     assert found is not None
-    assert (found.state, found.intact) == (State.INVALID, False)
+    assert (found.state, found.intact) == (CredentialState.INVALID, False)
     assert any("mismatch" in reason for reason in found.reasons)
 
 
@@ -145,13 +149,13 @@ def test_the_vendors_own_credential_is_kept_with_its_validity(chain, signed, tmp
         signed.write_bytes(flipped(signed.read_bytes()))
     theirs = read_credential(signed)
     target = tmp_path / "again.mp4"
-    told = signer_of(chain).sign(signed, target, FACTS, now=NOW)
+    told = signer_of(chain).sign(signed, target, PROVENANCE, now=NOW)
     assert told["vendor"]["label"] == theirs.label
     assert told["vendor"]["intact"] is intact
     assert any("mismatch" in reason for reason in told["vendor"]["reasons"]) is not intact
     found = read_credential(target, trust=chain.root)
     [kept] = found.ingredients
-    assert (found.state, kept.label, kept.intact) == (State.TRUSTED, theirs.label, intact)
+    assert (found.state, kept.label, kept.intact) == (CredentialState.TRUSTED, theirs.label, intact)
     assert (found.label, found.source_type) == (told["label"], TRAINED)
     report = independent(target, chain.root)
     assert report["validation_state"] == "Trusted"
@@ -163,11 +167,11 @@ def test_a_vendors_credential_that_cannot_be_understood_is_told(chain, signed, t
     video = bytearray(signed.read_bytes())
     video[video.index(b"jumdc2pa") + 4] ^= 0xFF
     signed.write_bytes(video)
-    with pytest.raises(CredentialError, match="holds no content credential that can be read"):
+    with pytest.raises(CredentialError, match="contains no readable content credential"):
         read_credential(signed)
-    told = signer_of(chain).sign(signed, tmp_path / "again.mp4", FACTS, now=NOW)
-    assert "holds no content credential that can be read" in told["vendor"]["error"]
-    assert read_credential(tmp_path / "again.mp4", trust=chain.root).state is State.TRUSTED
+    told = signer_of(chain).sign(signed, tmp_path / "again.mp4", PROVENANCE, now=NOW)
+    assert "contains no readable content credential" in told["vendor"]["error"]
+    assert read_credential(tmp_path / "again.mp4", trust=chain.root).state is CredentialState.TRUSTED
 
 
 def test_a_file_that_names_a_host_is_not_believed(chain, video, clip):
@@ -188,7 +192,7 @@ def test_a_file_that_names_a_host_is_not_believed(chain, video, clip):
         assert url.encode() in video.read_bytes()
         with pytest.raises(CredentialError, match="must fetch remote manifests"):
             read_credential(video)
-        told = signer_of(chain).sign(video, video.with_name("signed.mp4"), FACTS, now=NOW)
+        told = signer_of(chain).sign(video, video.with_name("signed.mp4"), PROVENANCE, now=NOW)
         assert "must fetch remote manifests" in told["vendor"]["error"]
         with pytest.raises(BlockingIOError):
             host.accept()
@@ -196,7 +200,11 @@ def test_a_file_that_names_a_host_is_not_believed(chain, video, clip):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "can be read"), (b"<html>no video</html>" * 9, "can be read"), (None, "No such file")],
+    [
+        (b"", "no readable content credential"),
+        (b"<html>no video</html>" * 9, "no readable content credential"),
+        (None, "No such file"),
+    ],
     ids=["empty", "a page", "none"],
 )
 def test_what_is_no_mp4_is_told_in_words(chain, tmp_path, content, words):
@@ -207,7 +215,7 @@ def test_what_is_no_mp4_is_told_in_words(chain, tmp_path, content, words):
     with pytest.raises(CredentialError, match=words):
         read_credential(path)
     with pytest.raises(CredentialError if content is not None else FileNotFoundError):
-        signer_of(chain).sign(path, tmp_path / "signed.mp4", FACTS, now=NOW)
+        signer_of(chain).sign(path, tmp_path / "signed.mp4", PROVENANCE, now=NOW)
 
 
 def test_a_video_without_a_credential_has_none(video):
@@ -218,7 +226,7 @@ def test_a_video_without_a_credential_has_none(video):
 def test_roots_that_are_none_are_told(signed, tmp_path):
     """A file of roots must hold certificates."""
     (tmp_path / "roots.pem").write_text("no roots")
-    with pytest.raises(CredentialError, match="holds no certificate in PEM"):
+    with pytest.raises(CredentialError, match="contains no certificate in PEM"):
         read_credential(signed, trust=tmp_path / "roots.pem")
     with pytest.raises(CredentialError, match="No such file"):
         read_credential(signed, trust=tmp_path / "nowhere.pem")

@@ -71,7 +71,7 @@ def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, 
     """Nor one that does not play: what was delivered is kept, with the reason."""
     signer = signer_of(make_test_chain(tmp_path / "chain", now=NOW))
     found, other = probe(delivered.path), make_clip(frames=48)
-    for content, words in ((other, "was not the same video"), (b"", "no playable video")):
+    for content, words in ((other, "was not the same video"), (b"", "not a playable video")):
 
         def spoil(_self, _source, target, *_, content=content, **__):
             target.write_bytes(content)

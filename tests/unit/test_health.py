@@ -71,7 +71,7 @@ def test_a_sound_set_passes_every_check(check):
 @pytest.mark.parametrize(
     ("check", "fields", "what"),
     [
-        ("playable", {"width": None}, "its probe found no playable video"),
+        ("playable", {"width": None}, "its probe found not a playable video"),
         ("matches_request", {"duration_s": 4.0}, "lasts 4.0 s, 5 s were asked for"),
         ("matches_request", {"width": 496, "height": 864}, "is 496 x 864, 16:9 was asked for"),
         ("objects_intact", {"video_key": "p/other.mp4"}, "its video is not in S3"),

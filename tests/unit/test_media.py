@@ -79,7 +79,7 @@ def test_a_file_that_ends_early_is_refused(file, clip, cut):
 def test_a_file_cut_between_two_packets_is_refused(file, monkeypatch):
     """A file that announces more seconds than it holds is named so, even if each packet is whole."""
     monkeypatch.setattr(video, "_duration", lambda stream, container: 2.0)
-    with pytest.raises(MediaError, match=r"announces 2.0 s and holds 1.0 s"):
+    with pytest.raises(MediaError, match=r"declares 2.0 s but holds 1.0 s"):
         probe(file(make_clip()))
 
 
@@ -89,18 +89,18 @@ def test_a_header_with_something_else_behind_is_refused(file, clip, share, filli
     """A true index whose pictures are something else, from anywhere on, is no video."""
     start = clip.index(b"mdat") + 4
     start += int((len(clip) - start) * share)
-    with pytest.raises(MediaError, match=r"no playable video|damaged data"):
+    with pytest.raises(MediaError, match=r"not a playable video|damaged data"):
         probe(file(clip[:start] + filling[: len(clip) - start]))
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "no playable video"),
-        (b"<html>not here</html>", "no playable video"),
-        (GARBAGE, "no playable video|no video stream"),
-        (b"\0\0\0\x18ftypisom" + GARBAGE, "no playable video|no video stream"),
-        (b"#EXTM3U\n#EXTINF:1\nfile:///etc/hostname\n", "no playable video"),
+        (b"", "not a playable video"),
+        (b"<html>not here</html>", "not a playable video"),
+        (GARBAGE, "not a playable video|no video stream"),
+        (b"\0\0\0\x18ftypisom" + GARBAGE, "not a playable video|no video stream"),
+        (b"#EXTM3U\n#EXTINF:1\nfile:///etc/hostname\n", "not a playable video"),
     ],
     ids=["empty", "page", "noise", "a header and noise", "a playlist"],
 )
@@ -123,7 +123,7 @@ def test_sound_alone_is_no_video(file):
 
 def test_a_codec_that_nothing_here_knows_is_named(file, clip):
     """A whole file that cannot be decoded is told as such, so that its order is put off with a reason."""
-    with pytest.raises(MediaError, match="can decode"):
+    with pytest.raises(MediaError, match="codec is not supported"):
         probe(file(clip.replace(b"avc1", b"zzzz")))
 
 
@@ -140,7 +140,7 @@ def test_the_length_stands_in_the_track_or_in_the_file(monkeypatch):
     """A track without a length has the file's; a file with none at all is refused."""
     track, whole = SimpleNamespace(duration=None, time_base=None), SimpleNamespace(duration=1_500_000)
     assert video._duration(track, whole) == 1.5
-    with pytest.raises(MediaError, match="how long"):
+    with pytest.raises(MediaError, match="its length"):
         video._duration(track, SimpleNamespace(duration=None))
 
 
@@ -185,5 +185,5 @@ def test_what_is_no_picture_has_no_thumbnail():
     """Bytes without a picture, or with one that stays large, are refused in words."""
     with pytest.raises(MediaError, match="no thumbnail can be made"):
         thumbnail(b"no picture")
-    with pytest.raises(MediaError, match="no small thumbnail"):
+    with pytest.raises(MediaError, match="no thumbnail of 12 kB"):
         thumbnail(video._jpeg(picture(130, 4000), 4000, quality=4))

@@ -112,7 +112,9 @@ def test_a_fragmented_video_is_read_whole_or_not_believed():
     body = fragmented(9)
     assert duration_of(PartialFile(body, len(body)), FileType.MP4) == 9.0
     large = body + (500_000).to_bytes(4) + b"free" + bytes(500_000 - 8)
-    with pytest.raises(MediaError, match="fragmented mp4, whose length only the whole file tells; remux it"):
+    with pytest.raises(
+        MediaError, match="fragmented mp4, whose length cannot be read without the whole file: remux it"
+    ):
         in_parts(large, FileType.MP4)
 
 
@@ -169,7 +171,7 @@ def test_no_signature_is_told(clock):
     request = GenerationRequest(
         task_type="seedance-2", prompt="x", mode=Mode.OMNI_REFERENCE, video_urls=(url,)
     )
-    [told] = KnownFiles({url_hash(url): seen(clock)}).told(request) or []
+    [told] = KnownFiles({url_hash(url): seen(clock)}).reference_facts(request) or []
     assert told["url"] == "https://cdn.example.com/v.mp4"
     assert "s3cret" not in str(told)
-    assert KnownFiles({}).told(request) is None
+    assert KnownFiles({}).reference_facts(request) is None

@@ -13,7 +13,7 @@ from media_support import make_clip
 from pydantic import SecretStr
 from trace_support import FOLDER, Desk, orders, trace
 
-from seedance_dagster.media.credentials import CredentialError, CredentialSettings, Facts, Signer
+from seedance_dagster.media.credentials import CredentialError, CredentialSettings, Provenance, Signer
 from seedance_dagster.media.credentials.chain import make_test_chain
 from seedance_dagster.trace import origin
 from seedance_dagster.trace.models import Trace
@@ -76,8 +76,10 @@ def test_a_credential_is_read_back_and_finds_what_its_bytes_do_not(desk, ledger,
     now = datetime.now(UTC)
     chain = make_test_chain(tmp_path / "chain", now=now)
     signer = Signer(CredentialSettings(certificate=str(chain.certificate), key=SecretStr(str(chain.key))))
-    facts = Facts(task_id="t-1", model="seedance-2-fast", delivered_sha256=digest_of(clip), prompt="p")
-    put_in = signer.sign(clip, signed, facts, now=now)
+    provenance = Provenance(
+        task_id="t-1", model="seedance-2-fast", delivered_sha256=digest_of(clip), prompt="p"
+    )
+    put_in = signer.sign(clip, signed, provenance, now=now)
     desk.stored(sha256=digest_of(signed), delivered=digest_of(clip), credential=put_in)
     found = trace(ledger, signed)
     assert marks(found) == {1: "video"}

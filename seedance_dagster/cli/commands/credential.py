@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from seedance_dagster.cli.output import console, say_json
-from seedance_dagster.media.credentials import Credential, State, read_credential
+from seedance_dagster.media.credentials import Credential, CredentialState, read_credential
 from seedance_dagster.media.credentials.library import library
 
 
@@ -41,8 +41,8 @@ def read(*, file: Path, trust: Path | None, as_json: bool) -> None:
         say_json(asdict(found))
     else:
         _show(found)
-    wanted = State.VALID if trust is None else State.TRUSTED
-    if found.state not in (wanted, State.TRUSTED):
+    wanted = CredentialState.VALID if trust is None else CredentialState.TRUSTED
+    if found.state not in (wanted, CredentialState.TRUSTED):
         raise click.exceptions.Exit(1)
 
 
@@ -89,9 +89,9 @@ def _meaning(found: Credential) -> str:
     if not found.intact:
         return "the file or the credential was changed since it was signed"
     signer = {
-        State.INVALID: "the signer's certificate does not hold",
-        State.VALID: "nobody vouches for the signer",
-        State.TRUSTED: "the signer's certificate is of a trusted root",
+        CredentialState.INVALID: "the signer's certificate does not hold",
+        CredentialState.VALID: "nobody vouches for the signer",
+        CredentialState.TRUSTED: "the signer's certificate is of a trusted root",
     }
     return f"unchanged since it was signed; {signer[found.state]}"
 

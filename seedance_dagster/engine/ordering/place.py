@@ -179,7 +179,7 @@ def _new_order(
         price_formula=estimate.formula,
         tags=dict(partition.tags),
         retries=services.policy.attempts - 1,
-        reference_facts=known.told(partition.request),
+        reference_facts=known.reference_facts(partition.request),
     )
 
 

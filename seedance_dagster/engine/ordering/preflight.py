@@ -75,7 +75,7 @@ def preflight(
         urls = {each.url for request in new.values() for each in references_of(request)}
         looked = asyncio.run(_look_at_all(services, urls, before, limits)) if urls else {}
         seen = {url_hash(url): found for url, found in looked.items() if isinstance(found, CachedProbe)}
-        fresh = {name: found for name, found in seen.items() if found is not before.seen.get(name)}
+        fresh = {name: found for name, found in seen.items() if found is not before.probes.get(name)}
         if fresh:
             services.ledger.references.cache_probes(fresh)
     except LedgerError as error:
@@ -95,9 +95,9 @@ async def _look_at_all(
     timeout = aiohttp.ClientTimeout(total=None, connect=limits.idle_s, sock_read=limits.idle_s)
     found: dict[str, CachedProbe | str] = {}
 
-    async def look(url: str) -> None:
+    async def probe(url: str) -> None:
         try:
-            found[url] = await looker.look(url, before.seen.get(url_hash(url)))
+            found[url] = await prober.probe(url, before.probes.get(url_hash(url)))
         except UnusableReferenceError as error:
             found[url] = str(error)
 
@@ -105,10 +105,10 @@ async def _look_at_all(
         timeout=timeout, read_bytes=_READ_AHEAD_BYTES, allow_private=allow_private
     ) as session:
         host = ReferenceHost(session, limits, allow_private=allow_private)
-        looker = Prober(host, limits, services.clock)
+        prober = Prober(host, limits, services.clock)
         async with asyncio.TaskGroup() as group:
             for url in urls:
-                group.create_task(look(url))
+                group.create_task(probe(url))
     return found
 
 

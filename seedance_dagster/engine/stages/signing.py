@@ -9,7 +9,7 @@ from typing import Any
 
 from seedance_dagster.engine.stages.download import Downloaded
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.media.credentials import CredentialError, Facts, Signer
+from seedance_dagster.media.credentials import CredentialError, Provenance, Signer
 from seedance_dagster.media.video import MediaError, Probe, probe
 from seedance_dagster.net.redaction import redact
 from seedance_dagster.storage.s3 import VideoStore
@@ -55,14 +55,14 @@ def signed(
     if signer is None:
         return plain
     target = downloaded.path.with_name("signed.mp4")
-    facts = Facts(
+    provenance = Provenance(
         task_id=str(order.task_id),
         model=order.task_type,
         delivered_sha256=downloaded.sha256,
         prompt=str(order.request["prompt"]),
     )
     try:
-        credential = signer.sign(downloaded.path, target, facts, now=now)
+        credential = signer.sign(downloaded.path, target, provenance, now=now)
         copy = in_decoding_thread(probe, target)
     except (CredentialError, MediaError) as error:
         return replace(plain, credential={"error": redact(str(error))})

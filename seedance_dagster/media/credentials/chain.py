@@ -1,4 +1,4 @@
-"""A certificate chain for trying things out. Needs the extra: import it late."""
+"""A certificate chain for tests and demos. Needs the extra `c2pa`: import it late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from seedance_dagster.media.credentials.library import CredentialError
 
-_CLOCKS_APART = timedelta(minutes=5)
+_CLOCK_SKEW = timedelta(minutes=5)
 _USES = (
     "digital_signature",
     "content_commitment",
@@ -31,11 +31,11 @@ _USES = (
 
 @dataclass(frozen=True)
 class Chain:
-    """Where the parts of a chain are.
+    """The files of a certificate chain.
 
     Attributes:
-        root: The certificate that readers are to trust.
-        certificate: The one that signs.
+        root: The certificate that readers should trust.
+        certificate: The certificate that signs.
         key: Its private key, readable by its owner alone.
     """
 
@@ -45,15 +45,15 @@ class Chain:
 
 
 def make_test_chain(folder: Path, *, now: datetime, days: float = 365) -> Chain:
-    """Make a root and a signing certificate below it; the root's own key is forgotten.
+    """Create a root and a signing certificate issued by it; the root's key is not kept.
 
     Args:
-        folder: Made if it is not there.
-        now: When they become valid (UTC).
-        days: How long they stay so.
+        folder: Created if missing.
+        now: The start of their validity (UTC).
+        days: The length of their validity.
 
     Raises:
-        CredentialError: A file cannot be written or is there already.
+        CredentialError: A file exists already or cannot be written.
     """
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     until = now + timedelta(days=days)
@@ -67,7 +67,9 @@ def make_test_chain(folder: Path, *, now: datetime, days: float = 365) -> Chain:
         _write(chain.certificate, leaf.public_bytes(Encoding.PEM), mode=0o644)
         _write(chain.root, root.public_bytes(Encoding.PEM), mode=0o644)
     except OSError as error:
-        raise CredentialError(f"no test chain was made: {error.filename}: {error.strerror}") from None
+        raise CredentialError(
+            f"the test chain cannot be written: {error.filename}: {error.strerror}"
+        ) from None
     return chain
 
 
@@ -105,7 +107,7 @@ def _builder(
     return (
         x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS_APART)
+        .not_valid_before(now - _CLOCK_SKEW)
         .not_valid_after(until)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
@@ -125,6 +127,6 @@ def _usage(*uses: str) -> x509.KeyUsage:
 
 
 def _write(path: Path, content: bytes, *, mode: int) -> None:
-    # Never over a file that is there: it may be a key in use.
+    # An existing file is never overwritten: it may be a key in use.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)

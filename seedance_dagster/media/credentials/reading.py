@@ -1,4 +1,4 @@
-"""Reading the content credential of an mp4."""
+"""Reading of content credentials in mp4 files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 from seedance_dagster.media.credentials.library import ASSERTION, MIME, CredentialError, library, offline
 
-_STANDING = "signingCredential."  # codes that speak of the signer's certificate, not of what was signed
+_SIGNER_CODES = "signingCredential."  # about the signer's certificate, not about what was signed
 
 
-class State(StrEnum):
-    """What reading found, in the C2PA's terms.
+class CredentialState(StrEnum):
+    """The validity of a credential, in C2PA's terms.
 
-    INVALID: what was signed was changed, or the signer's certificate ran out. VALID: all holds, but nobody
-    vouches for the signer. TRUSTED: all holds, and the signer's certificate leads to a trusted root.
+    INVALID: the file was changed after signing, or the signer's certificate expired. VALID: the signature
+    holds, but the signer is not trusted. TRUSTED: it holds, and the certificate leads to a trusted root.
     """
 
     INVALID = "invalid"
@@ -28,12 +28,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Ingredient:
-    """An earlier credential that was kept.
+    """An earlier credential that a credential includes.
 
     Attributes:
         label: Of its manifest; None where only the file is named.
-        intact: Whether what it signs was unchanged when it was kept.
-        reasons: What was found against it then.
+        intact: Whether what it signs was unchanged when it was included.
+        reasons: Problems found with it at that time.
     """
 
     label: str | None
@@ -43,26 +43,26 @@ class Ingredient:
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """What a credential says; who says so matters only where its state is TRUSTED.
+    """The content of a credential; the signer's name is proven only where the state is TRUSTED.
 
     Attributes:
         label: Of the manifest, a URN.
-        state: What reading found.
-        reasons: What speaks against it: the C2PA code, and in words.
+        state: Its validity.
+        reasons: Problems found: C2PA code and explanation.
         generator: The program that wrote it.
         signed_by: The signer's organization and common name.
         serial: Of the signer's certificate, decimal.
         source_type: The kind of origin, such as the IPTC's `.../trainedAlgorithmicMedia`.
-        model: The model that rendered it. This and the following are None in a credential not of this
-            package.
+        model: The model that rendered it. This field and the next three are None in a credential that
+            another program wrote.
         task_id: The vendor's task.
         delivered_sha256: Of the file as the vendor delivered it, in hex.
-        prompt: The text, where it was put in.
-        ingredients: Earlier credentials that it keeps.
+        prompt: The text, where it was included.
+        ingredients: Earlier credentials that it includes.
     """
 
     label: str
-    state: State
+    state: CredentialState
     reasons: tuple[str, ...]
     generator: str
     signed_by: str
@@ -76,23 +76,23 @@ class Credential:
 
     @property
     def intact(self) -> bool:
-        """Whether what was signed is unchanged, the signer's standing aside."""
+        """True when what was signed is unchanged, whoever signed it."""
         return _intact(self.reasons)
 
 
 def read_credential(path: Path, *, trust: Path | None = None) -> Credential | None:
-    """Read the content credential inside an mp4; no other host is asked.
+    """Read the content credential inside an mp4, without contacting any host.
 
     Args:
-        path: The file.
-        trust: A file of root certificates in PEM whose signers are trusted; by default nobody is.
+        path: The mp4.
+        trust: A file of root certificates in PEM whose signers are trusted; none by default.
 
     Returns:
-        What it says; None for a file that holds none.
+        The credential; None for a file without one.
 
     Raises:
-        CredentialError: The extra is missing, the file is no mp4, the credential cannot be understood, or
-            the roots are none.
+        CredentialError: The extra is missing, the file is not an mp4, the credential cannot be parsed, or
+            `trust` holds no certificates.
     """
     anchors = "" if trust is None else _roots(trust)
     try:
@@ -105,20 +105,20 @@ def read_credential(path: Path, *, trust: Path | None = None) -> Credential | No
     except OSError as error:
         raise CredentialError(f"{path} cannot be read: {error.strerror}") from None
     except library().C2paError as error:
-        raise CredentialError(f"{path.name} holds no content credential that can be read: {error}") from None
+        raise CredentialError(f"{path.name} contains no readable content credential: {error}") from None
 
 
 def _credential(store: Mapping[str, Any]) -> Credential:
     label = str(store.get("active_manifest"))
     manifest = store.get("manifests", {}).get(label, {})
-    assertions = {each.get("label"): each.get("data") for each in manifest.get("assertions", ())}
-    said = assertions.get(ASSERTION)
-    own = said if isinstance(said, dict) else {}
+    assertions = {item.get("label"): item.get("data") for item in manifest.get("assertions", ())}
+    assertion = assertions.get(ASSERTION)
+    own = assertion if isinstance(assertion, dict) else {}
     signature = manifest.get("signature_info") or {}
     signer = (signature.get("issuer"), signature.get("common_name"))
     return Credential(
         label=label,
-        state=State(str(store.get("validation_state")).lower()),
+        state=CredentialState(str(store.get("validation_state")).lower()),
         reasons=_reasons(store.get("validation_status") or ()),
         generator=_generator(manifest.get("claim_generator_info") or ()),
         signed_by=", ".join(filter(None, signer)),
@@ -132,26 +132,26 @@ def _credential(store: Mapping[str, Any]) -> Credential:
     )
 
 
-def _ingredient(found: Mapping[str, Any]) -> Ingredient:
-    failures = (found.get("validation_results") or {}).get("activeManifest", {}).get("failure", ())
+def _ingredient(item: Mapping[str, Any]) -> Ingredient:
+    failures = (item.get("validation_results") or {}).get("activeManifest", {}).get("failure", ())
     reasons = _reasons(failures)
-    return Ingredient(label=_text(found, "active_manifest"), intact=_intact(reasons), reasons=reasons)
+    return Ingredient(label=_text(item, "active_manifest"), intact=_intact(reasons), reasons=reasons)
 
 
 def _intact(reasons: Iterable[str]) -> bool:
-    return all(reason.startswith(_STANDING) for reason in reasons)
+    return all(reason.startswith(_SIGNER_CODES) for reason in reasons)
 
 
-def _reasons(found: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(f"{each.get('code')}: {each.get('explanation') or 'no explanation'}" for each in found)
+def _reasons(statuses: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(f"{item.get('code')}: {item.get('explanation') or 'no explanation'}" for item in statuses)
 
 
-def _generator(found: Iterable[Mapping[str, Any]]) -> str:
-    return ", ".join(f"{each.get('name', '')} {each.get('version', '')}".strip() for each in found)
+def _generator(programs: Iterable[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{item.get('name', '')} {item.get('version', '')}".strip() for item in programs)
 
 
 def _source_type(assertions: Mapping[str, Any]) -> str | None:
-    """Of the first action, which says how the file came to be."""
+    """Return the source type of the first action, which created the file."""
     for label in ("c2pa.actions.v2", "c2pa.actions"):
         actions = (assertions.get(label) or {}).get("actions")
         if actions:
@@ -159,8 +159,8 @@ def _source_type(assertions: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _text(found: Mapping[str, Any], name: str) -> str | None:
-    value = found.get(name)
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
     return value if isinstance(value, str) else None
 
 
@@ -174,5 +174,5 @@ def _roots(path: Path) -> str:
     except OSError as error:
         raise CredentialError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:
-        raise CredentialError(f"{path} holds no certificate in PEM") from None
+        raise CredentialError(f"{path} contains no certificate in PEM") from None
     return pem.decode()

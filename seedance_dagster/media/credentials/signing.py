@@ -1,42 +1,69 @@
-"""Putting a content credential into an mp4."""
+"""Signing: writing a content credential into an mp4."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pydantic import SecretStr
+
 from seedance_dagster.media.credentials.library import ASSERTION, MIME, CredentialError, library, offline
-from seedance_dagster.media.credentials.reading import State, read_credential
-from seedance_dagster.media.credentials.settings import CredentialSettings
+from seedance_dagster.media.credentials.reading import CredentialState, read_credential
 from seedance_dagster.versions import package_version
 
 if TYPE_CHECKING:
     from seedance_dagster.media.credentials.identity import Identity
 
 _ALGORITHM = "es256"
-_MADE_BY_A_MODEL = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-_DELIVERED = "delivered"  # names the vendor's credential among the parts of ours
-# The smallest thing that can be signed as an mp4: a file type and eight bytes of data.
+_GENERATED_BY_MODEL = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_DELIVERED = "delivered"  # the vendor's credential among the ingredients of ours
+# The smallest mp4 that can be signed: a file type and eight bytes of data.
 _SAMPLE = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\0\x10mdat" + bytes(8)
-_NEEDED = (
-    "the signing certificate must name emailProtection, documentSigning or the C2PA's claimSigning as its "
-    "extended key usage, digitalSignature as its key usage and the key of its issuer, and must be no CA"
+_REQUIREMENTS = (
+    "the signing certificate needs emailProtection, documentSigning or C2PA's claimSigning as its extended "
+    "key usage, digitalSignature as its key usage and the key of its issuer, and must not be a CA"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a credential may say of a video.
+class CredentialSettings:
+    """The signer's certificate and key; neither is read until it is used.
+
+    Attributes:
+        certificate: The chain in PEM, the signing certificate first, or the path of a file that holds it.
+        key: The private key in PEM, or the path of a file that holds it.
+        include_prompt: Put the prompt's text into the credential.
+    """
+
+    certificate: str = field(repr=False)
+    key: SecretStr
+    include_prompt: bool = False
+
+    def identity(self, now: datetime) -> Identity:
+        """Read certificate and key, as `read_identity` does; raise `CredentialError` without the extra, too.
+
+        Args:
+            now: The time at which the certificate must be valid.
+        """
+        library()
+        from seedance_dagster.media.credentials.identity import read_identity  # noqa: PLC0415  an extra
+
+        return read_identity(self.certificate, self.key, now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """The origin of a video, as a credential states it.
 
     Attributes:
         task_id: The vendor's task.
         model: The model that rendered it.
         delivered_sha256: Of the file as the vendor delivered it, in hex.
-        prompt: The text; it is put in only where the settings ask for that.
+        prompt: The text; included only where the settings say so.
     """
 
     task_id: str
@@ -47,56 +74,60 @@ class Facts:
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs videos as its settings say; thread-safe."""
+    """Signs videos; thread-safe."""
 
     settings: CredentialSettings
 
     def check(self, now: datetime) -> None:
-        """Sign a sample.
+        """Sign a sample to prove that these settings work.
 
         Raises:
-            CredentialError: Nothing could be signed with these settings; the message says what to do.
+            CredentialError: They do not; the message says what to do.
         """
         identity = self.settings.identity(now)
-        facts = Facts(task_id="none", model="none", delivered_sha256="none", prompt="none")
+        provenance = Provenance(task_id="none", model="none", delivered_sha256="none", prompt="none")
         try:
-            self._write(io.BytesIO(_SAMPLE), io.BytesIO(), identity, facts, kept=False)
+            self._write(io.BytesIO(_SAMPLE), io.BytesIO(), identity, provenance, keep_earlier=False)
         except library().C2paError as error:
-            raise CredentialError(f"nothing can be signed ({error}): {_NEEDED}") from None
+            raise CredentialError(f"nothing can be signed ({error}): {_REQUIREMENTS}") from None
 
-    def sign(self, source: Path, target: Path, facts: Facts, *, now: datetime) -> dict[str, Any]:
-        """Write a signed copy of an mp4 and read it back; an earlier credential is kept inside.
+    def sign(self, source: Path, target: Path, provenance: Provenance, *, now: datetime) -> dict[str, Any]:
+        """Write a signed copy of an mp4 and read it back; an earlier credential is included.
 
         Args:
-            source: The file as it was delivered; stays as it is.
+            source: The file as it was delivered; left unchanged.
             target: The signed copy; overwritten.
-            facts: What is said of it.
+            provenance: The statement to sign.
             now: The time of signing (UTC).
 
         Returns:
-            What was put in, as plain JSON; docs/credentials.md describes it.
+            A record of the credential as JSON; docs/credentials.md describes it.
 
         Raises:
-            CredentialError: It could not be signed.
+            CredentialError: The file could not be signed.
             OSError: A file cannot be read or written.
         """
         identity = self.settings.identity(now)
-        vendor, kept = _earlier(source)
+        vendor, keep_earlier = _earlier(source)
         try:
             with source.open("rb") as delivered, target.open("w+b") as signed:
-                self._write(delivered, signed, identity, facts, kept=kept)
+                self._write(delivered, signed, identity, provenance, keep_earlier=keep_earlier)
                 signed.seek(0)
                 digest = hashlib.file_digest(signed, "sha256").hexdigest()
         except OSError:
             raise
-        except Exception as error:  # noqa: BLE001  whatever a foreign file makes the library stumble over
-            raise CredentialError(f"it cannot be signed: {error}") from None
-        found = read_credential(target)
-        if found is None or found.state is State.INVALID or found.task_id != facts.task_id:
-            reasons = "; ".join(found.reasons) if found else "no credential is in it"
-            raise CredentialError(f"the signed copy does not hold what was signed: {reasons}")
+        except Exception as error:  # noqa: BLE001  a foreign file may raise anything in the library
+            raise CredentialError(f"the video cannot be signed: {error}") from None
+        written = read_credential(target)
+        if (
+            written is None
+            or written.state is CredentialState.INVALID
+            or written.task_id != provenance.task_id
+        ):
+            reasons = "; ".join(written.reasons) if written else "it has no credential"
+            raise CredentialError(f"the signed copy cannot be verified: {reasons}")
         return {
-            "label": found.label,
+            "label": written.label,
             "algorithm": _ALGORITHM,
             "certificate": {
                 "subject": identity.subject,
@@ -110,36 +141,42 @@ class Signer:
         }
 
     def _write(
-        self, source: BinaryIO, target: BinaryIO, identity: Identity, facts: Facts, *, kept: bool
+        self,
+        source: BinaryIO,
+        target: BinaryIO,
+        identity: Identity,
+        provenance: Provenance,
+        *,
+        keep_earlier: bool,
     ) -> None:
         c2pa = library()
-        who = c2pa.C2paSignerInfo(_ALGORITHM, identity.chain_pem, identity.key_pem.get_secret_value(), None)
+        info = c2pa.C2paSignerInfo(_ALGORITHM, identity.chain_pem, identity.key_pem.get_secret_value(), None)
         with (
             offline() as context,
-            c2pa.Signer.from_info(who) as signer,
-            c2pa.Builder(self._manifest(facts, kept=kept), context) as builder,
+            c2pa.Signer.from_info(info) as signer,
+            c2pa.Builder(self._manifest(provenance, keep_earlier=keep_earlier), context) as builder,
         ):
-            if kept:
+            if keep_earlier:
                 earlier = {"title": "as delivered", "relationship": "parentOf", "label": _DELIVERED}
                 builder.add_ingredient(earlier, MIME, source)
                 source.seek(0)
             builder.sign(signer, MIME, source, target)
 
-    def _manifest(self, facts: Facts, *, kept: bool) -> dict[str, Any]:
-        said = {
-            "task_id": facts.task_id,
-            "model": facts.model,
-            "delivered_sha256": facts.delivered_sha256,
+    def _manifest(self, provenance: Provenance, *, keep_earlier: bool) -> dict[str, Any]:
+        assertion = {
+            "task_id": provenance.task_id,
+            "model": provenance.model,
+            "delivered_sha256": provenance.delivered_sha256,
         }
         if self.settings.include_prompt:
-            said["prompt"] = facts.prompt
+            assertion["prompt"] = provenance.prompt
         action: dict[str, Any] = {
-            # A file with a credential was created by what that one says, and opened here.
-            "action": "c2pa.opened" if kept else "c2pa.created",
-            "digitalSourceType": _MADE_BY_A_MODEL,
-            "softwareAgent": {"name": facts.model},
+            # The creation of a file that has a credential is stated there; here it is only opened.
+            "action": "c2pa.opened" if keep_earlier else "c2pa.created",
+            "digitalSourceType": _GENERATED_BY_MODEL,
+            "softwareAgent": {"name": provenance.model},
         }
-        if kept:
+        if keep_earlier:
             action["parameters"] = {"ingredientIds": [_DELIVERED]}
         return {
             "claim_generator_info": [{"name": "seedance-dagster", "version": package_version()}],
@@ -147,18 +184,18 @@ class Signer:
             "format": MIME,
             "assertions": [
                 {"label": "c2pa.actions.v2", "created": True, "data": {"actions": [action]}},
-                {"label": ASSERTION, "created": True, "data": said},
+                {"label": ASSERTION, "created": True, "data": assertion},
             ],
         }
 
 
 def _earlier(source: Path) -> tuple[dict[str, Any] | None, bool]:
-    """The vendor's own credential for the record, and whether it can be kept."""
+    """Return a record of the vendor's own credential, and whether it can be included."""
     try:
-        found = read_credential(source)
+        credential = read_credential(source)
     except CredentialError as error:
         return {"error": str(error)}, False
-    if found is None:
+    if credential is None:
         return None, False
-    said = {"label": found.label, "intact": found.intact, "reasons": list(found.reasons)}
-    return said | {"generator": found.generator, "signed_by": found.signed_by}, True
+    record = {"label": credential.label, "intact": credential.intact, "reasons": list(credential.reasons)}
+    return record | {"generator": credential.generator, "signed_by": credential.signed_by}, True

@@ -1,4 +1,4 @@
-"""How long a reference lasts, from as few of its bytes as it takes."""
+"""The length of a reference, read from as few of its bytes as possible."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from av import AudioStream, VideoStream
     from av.container import InputContainer
 
-_PADDING_S = 0.1  # encoders fill the last frame; that is no length
+_PADDING_S = 0.1  # encoders fill the last frame, which does not count
 _FFMPEG_TIME_BASE = Fraction(1, 1_000_000)
-_FRAGMENTED = b"mvex"  # the box that says that more index follows later
+_FRAGMENTED = b"mvex"  # the box that announces further parts of the index
 
 
 class PartialFile:
-    """A file of which some parts are here, as FFmpeg wants to read it.
+    """A file of which some parts are loaded, readable by FFmpeg.
 
-    What is not here reads as the end, and where that was is kept in `missing`, to be fetched before
-    the next try: an error raised below FFmpeg would not always come out at the top.
+    A missing part reads as the end of the file, and its position is kept in `missing`, to be fetched
+    before the next attempt: FFmpeg does not reliably pass on an error that a read raises.
 
     Attributes:
         size: Of the whole file in bytes.
-        missing: Where the first byte lies that was asked for and is not here; None for none.
-        held: How many bytes are here.
+        missing: Position of the first byte that was read and is not loaded; None when there is none.
+        held: Number of loaded bytes.
     """
 
     def __init__(self, start: bytes, size: int) -> None:
@@ -40,16 +40,16 @@ class PartialFile:
 
     @property
     def start(self) -> bytes:
-        """What lies at the beginning."""
+        """The part at the beginning."""
         return self._parts[0]
 
     @property
     def whole(self) -> bool:
-        """True when all of it is here in one piece."""
+        """True when the file is loaded in one piece."""
         return len(self.start) == self.size
 
     def sha256(self) -> str | None:
-        """The hash of the whole file, in hex; None when it is not all here."""
+        """Return the hash of the whole file, in hex; None unless all of it is loaded."""
         return hashlib.sha256(self.start).hexdigest() if self.whole else None
 
     @property
@@ -58,52 +58,53 @@ class PartialFile:
         return any(_FRAGMENTED in part for part in self._parts.values())
 
     def put(self, offset: int, part: bytes) -> None:
-        """Keep one more part."""
+        """Add a part."""
         self._parts[offset] = part
         self.held += len(part)
 
     def rewind(self) -> None:
-        """Back to the beginning, with nothing missed yet."""
+        """Go back to the beginning and forget what was missing."""
         self.missing, self._position = None, 0
 
     def read(self, count: int) -> bytes:
-        """Up to so many bytes from where we are, as files do."""
+        """Read up to so many bytes, as files do."""
         for offset, part in self._parts.items():
             if offset <= self._position < offset + len(part):
-                at = self._position - offset
-                self._position += len(found := part[at : at + count])
-                return found
+                start = self._position - offset
+                chunk = part[start : start + count]
+                self._position += len(chunk)
+                return chunk
         if self._position < self.size and self.missing is None:
             self.missing = self._position
         return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go elsewhere, as files do."""
+        """Move to another position, as files do."""
         self._position = max(0, offset + (0, self._position, self.size)[whence])
         return self._position
 
     def tell(self) -> int:
-        """Where we are."""
+        """Return the position, as files do."""
         return self._position
 
 
 def duration_of(file: PartialFile, kind: FileType) -> float | None:
-    """Seconds that a video or audio lasts, to the millisecond.
+    """Return the length of a video or audio in seconds, to the millisecond.
 
     Args:
-        file: What is here of it.
+        file: Its loaded parts.
         kind: A type that has a container.
 
     Returns:
-        None when it takes more of the file to tell: what lies at `file.missing`.
+        None when more of the file is needed, from `file.missing` on.
 
     Raises:
-        MediaError: It cannot be played, or cannot say how long it is.
+        MediaError: The file cannot be played or does not state its length.
     """
     import av  # noqa: PLC0415  heavy
 
     file.rewind()
-    duration, problem = 0.0, "does not say how long it is"
+    duration, problem = 0.0, "does not state its length"
     try:
         # The container is named: FFmpeg must not guess one that follows links in the file.
         with av.open(file, "r", format=kind.container, metadata_errors="ignore") as container:
@@ -111,11 +112,11 @@ def duration_of(file: PartialFile, kind: FileType) -> float | None:
             if streams:
                 duration = round(_duration(container, streams[0], whole=file.whole), 3)
             else:
-                problem = "has no picture" if kind.value.startswith("video/") else "has no sound"
+                problem = "has no video track" if kind.value.startswith("video/") else "has no audio track"
     except (av.FFmpegError, ValueError, OverflowError):
         problem = "cannot be played: it is damaged or cut off"
     if duration > 0 and file.fragmented and not file.whole:
-        raise MediaError("is a fragmented mp4, whose length only the whole file tells; remux it")
+        raise MediaError("is a fragmented mp4, whose length cannot be read without the whole file: remux it")
     if duration > 0:
         return duration
     if file.missing is not None:
@@ -124,7 +125,7 @@ def duration_of(file: PartialFile, kind: FileType) -> float | None:
 
 
 def _duration(container: InputContainer, stream: VideoStream | AudioStream, *, whole: bool) -> float:
-    # Read through before it is asked: what a fragmented file declares grows on the way.
+    # Demuxed before the declared length is read: that of a fragmented file grows on the way.
     span = _span(container, stream) if whole else 0.0
     declared = max(_seconds(stream.duration, stream.time_base), _seconds(container.duration))
     return span if span > declared + _PADDING_S else declared
@@ -135,7 +136,7 @@ def _seconds(duration: int | None, time_base: Fraction | None = _FFMPEG_TIME_BAS
 
 
 def _span(container: InputContainer, stream: VideoStream | AudioStream) -> float:
-    """From the first to the last moment of a stream's packets, in seconds."""
+    """Return the seconds from the first to the last packet of a stream."""
     first, last = None, 0
     for packet in container.demux(stream):
         if packet.pts is not None:

@@ -1,4 +1,4 @@
-"""What is known of reference files, and what the ledger remembers of them."""
+"""Facts about reference files, and what the ledger remembers of them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from seedance_dagster.prompts.references import KINDS
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """What a look at one file found.
+    """The properties of one reference file.
 
     Attributes:
         media_type: By its first bytes, such as "video/mp4".
         size_bytes: Of the whole file.
         sha256: In hex; None when the file was too large to be read whole.
-        duration_s: Seconds of a video or audio, to the millisecond; None for others.
+        duration_s: Seconds of a video or audio, to the millisecond; None for other files.
     """
 
     media_type: str
@@ -37,7 +37,7 @@ class Reference:
 
     Attributes:
         kind: "image", "video" or "audio".
-        position: From 1 among those of its kind, as the text names it.
+        position: From 1 among those of its kind, as the prompt counts them.
         url: The whole URL, which may be signed.
     """
 
@@ -51,49 +51,49 @@ class Reference:
 
 @dataclass(frozen=True)
 class KnownFiles:
-    """What is known of some files, by the sha256 of their URL."""
+    """The probes of some files, by the sha256 of their URL."""
 
-    seen: Mapping[str, CachedProbe]
+    probes: Mapping[str, CachedProbe]
 
     @classmethod
     def of(cls, ledger: Ledger, requests: Collection[GenerationRequest]) -> KnownFiles:
-        """What the ledger remembers of the references of some requests; raises `LedgerError`."""
-        urls = {each.url for request in requests for each in references_of(request)}
+        """Read from the ledger what it remembers of the references of some requests; raise `LedgerError`."""
+        urls = {reference.url for request in requests for reference in references_of(request)}
         return cls(ledger.references.cached_probes({url_hash(url) for url in urls}) if urls else {})
 
     def facts(self, url: str) -> FileFacts | None:
-        """What is known of one file."""
-        seen = self.seen.get(url_hash(url))
-        return None if seen is None else FileFacts(**seen.facts)
+        """Return the facts about one file, None when it was never probed."""
+        probe = self.probes.get(url_hash(url))
+        return None if probe is None else FileFacts(**probe.facts)
 
-    def told(self, request: GenerationRequest) -> list[dict[str, Any]] | None:
-        """What an order keeps of its references, as JSON; None when nothing is known.
+    def reference_facts(self, request: GenerationRequest) -> list[dict[str, Any]] | None:
+        """Return what an order records about its references, as JSON; None when nothing is known.
 
-        URLs stand without their query, which may hold a signature.
+        URLs come without their query, which may hold a signature.
         """
-        found = [
-            {"kind": each.kind, "position": each.position, "url": strip_query(each.url)}
-            | seen.facts
-            | {"checked_at": seen.checked_at.isoformat()}
-            for each in references_of(request)
-            if (seen := self.seen.get(url_hash(each.url))) is not None
+        entries = [
+            {"kind": reference.kind, "position": reference.position, "url": strip_query(reference.url)}
+            | probe.facts
+            | {"checked_at": probe.checked_at.isoformat()}
+            for reference in references_of(request)
+            if (probe := self.probes.get(url_hash(reference.url))) is not None
         ]
-        return found or None
+        return entries or None
 
     def input_video_s(self, request: GenerationRequest) -> float | None:
-        """Seconds of all input videos of a request; None unless each one is known."""
+        """Return the seconds of all input videos of a request; None unless all of them are known."""
         lengths = [facts.duration_s if (facts := self.facts(url)) else None for url in request.video_urls]
         known = [length for length in lengths if length is not None]
         return round(sum(known), 3) if known and len(known) == len(lengths) else None
 
 
 def references_of(request: GenerationRequest) -> Iterator[Reference]:
-    """The references of a request, kind by kind."""
+    """Yield the references of a request, kind by kind."""
     for kind in KINDS:
         for position, url in enumerate(getattr(request, f"{kind}_urls"), 1):
             yield Reference(kind, position, url)
 
 
 def url_hash(url: str) -> str:
-    """What the ledger knows a URL by: its sha256 in hex, from which nobody reads a signature."""
+    """Return the ledger's key of a URL: its sha256 in hex, which reveals no signature."""
     return hashlib.sha256(url.encode()).hexdigest()

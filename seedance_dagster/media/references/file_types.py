@@ -1,4 +1,4 @@
-"""What a file is by its first bytes; its name and its host's word for it are only hints."""
+"""File types by their first bytes; names and Content-Type headers are only hints."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from enum import Enum
 from typing import Self
 
 MAGIC_BYTES = 512
-"""How many first bytes tell what a file is."""
+"""Number of first bytes that identify a file."""
 
 
 class FileType(Enum):
     """A kind of file; its value is the media type.
 
     Attributes:
-        words: For people.
-        extension: The vendor's word for it; empty where it takes no such file.
-        container: FFmpeg's name for it, where it has a length; else empty.
+        words: A name for messages.
+        extension: The vendor's word for it; empty where the vendor accepts no such file.
+        container: FFmpeg's name for it where it has a length, else empty.
 
     Example:
         >>> FileType.of("image/png").words
@@ -27,7 +27,7 @@ class FileType(Enum):
     container: str
 
     def __new__(cls, media_type: str, words: str, extension: str = "", container: str = "") -> Self:
-        """A member by its media type."""
+        """Create a member whose value is its media type."""
         member = object.__new__(cls)
         member._value_ = media_type
         member.words, member.extension, member.container = words, extension, container
@@ -35,8 +35,8 @@ class FileType(Enum):
 
     @classmethod
     def of(cls, media_type: str) -> FileType:
-        """The member with a media type."""
-        return next(each for each in cls if each.value == media_type)
+        """Return the member with a media type."""
+        return next(kind for kind in cls if kind.value == media_type)
 
     PNG = ("image/png", "a PNG image", "png")
     JPEG = ("image/jpeg", "a JPEG image", "jpg")
@@ -57,8 +57,8 @@ class FileType(Enum):
     FLAC = ("audio/flac", "a FLAC audio")
     PDF = ("application/pdf", "a PDF")
     PAGE = ("text/html", "a web page")
-    TEXT = ("text/plain", "a text")
-    UNKNOWN = ("application/octet-stream", "a file of no known type")
+    TEXT = ("text/plain", "a text file")
+    UNKNOWN = ("application/octet-stream", "a file of an unknown type")
 
 
 _MAGIC = (
@@ -86,7 +86,7 @@ _TEXT_BYTES = frozenset(range(32, 256)) | frozenset(b"\t\r\n\f")
 
 
 def type_of(start: bytes) -> FileType:
-    """What a file is that begins so.
+    """Return the type of a file.
 
     Args:
         start: Its first `MAGIC_BYTES` bytes, or all of it.
@@ -95,10 +95,10 @@ def type_of(start: bytes) -> FileType:
         >>> type_of(b"<!DOCTYPE html><html>").words
         'a web page'
     """
-    found = next((kind for magic, kind in _MAGIC if start.startswith(magic)), None)
+    kind = next((kind for magic, kind in _MAGIC if start.startswith(magic)), None)
     box = start[4:8]
-    if found is not None:
-        return found
+    if kind is not None:
+        return kind
     if start.startswith(b"RIFF"):
         return _RIFF.get(start[8:12], FileType.UNKNOWN)
     if box == b"ftyp":

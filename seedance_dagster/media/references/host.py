@@ -1,4 +1,4 @@
-"""OrderRequest a reference's host for the file's head and for parts of it, within bounds."""
+"""Requests to the hosts of references: a file's head and parts of it, within limits."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from seedance_dagster.net.links import LinkError
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_VALIDATOR = 300
 _MISSES = {
-    HTTPStatus.NOT_FOUND: "is not there",
-    HTTPStatus.GONE: "is not there",
-    HTTPStatus.UNAUTHORIZED: "is not open to everybody",
-    HTTPStatus.FORBIDDEN: "is not open to everybody",
+    HTTPStatus.NOT_FOUND: "does not exist",
+    HTTPStatus.GONE: "does not exist",
+    HTTPStatus.UNAUTHORIZED: "is not public",
+    HTTPStatus.FORBIDDEN: "is not public",
 }
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d+/(\d{1,15}|\*)", re.ASCII)
 
 
 class UnusableReferenceError(Exception):
-    """A reference cannot be used; the message goes on after its name, as in "is a web page"."""
+    """A reference cannot be used; the message continues its name, as in "is a web page"."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeLimits:
-    """Bounds of looking at one reference.
+    """Limits of probing one reference.
 
     Attributes:
-        max_bytes: Read at most; a file up to this size is read whole and hashed.
-        part_bytes: Read at once of a larger one.
-        idle_s: Seconds without a byte.
-        total_s: Seconds for all of it.
-        at_once: References that are looked at at once.
+        max_bytes: Most bytes to read; a file up to this size is read whole and hashed.
+        part_bytes: Bytes of a larger file that are read at once.
+        idle_s: Longest wait for a byte, in seconds.
+        total_s: Longest time for one reference, in seconds.
+        at_once: Number of references that are probed at once.
     """
 
     max_bytes: int = 8 * 1024 * 1024
@@ -51,12 +51,12 @@ class ProbeLimits:
 
 @dataclass(frozen=True)
 class Head:
-    """What a host says of a file without sending it.
+    """The answer to a HEAD request.
 
     Attributes:
         status: The HTTP status; some hosts refuse HEAD and nothing else.
-        size: In bytes; None when not told.
-        validator: ETag, or Last-Modified and size: changes with the file; None when not told.
+        size: In bytes; None when the host does not say.
+        validator: ETag, or Last-Modified and size: changes with the file; None when the host sends neither.
     """
 
     status: int
@@ -69,7 +69,7 @@ class PartialDownload:
     """A file whose beginning was read.
 
     Attributes:
-        file: What is here of it.
+        file: Its loaded parts.
         validator: As in `Head`.
         ranged: Whether the host sends parts.
     """
@@ -80,7 +80,7 @@ class PartialDownload:
 
 
 class ReferenceHost:
-    """The hosts of references, through one session that holds no key."""
+    """Access to the hosts of references, through one session that holds no key."""
 
     def __init__(self, session: aiohttp.ClientSession, limits: ProbeLimits, *, allow_private: bool) -> None:
         self._session = session
@@ -88,7 +88,7 @@ class ReferenceHost:
         self._allow_private = allow_private
 
     async def head(self, url: str) -> Head | None:
-        """What the host says of a file; None when it does not answer, which the GET will judge."""
+        """Send a HEAD request; return None when it fails, since the GET that follows decides."""
         try:
             async with request(self._session, "HEAD", url, allow_private=self._allow_private) as response:
                 if response.status != HTTPStatus.OK:
@@ -103,64 +103,64 @@ class ReferenceHost:
 
         Args:
             url: The whole URL.
-            size: In bytes, as far as the host told it.
+            size: In bytes; None when the host has not said.
 
         Raises:
-            UnusableReferenceError: The host has no such file for everybody, or it does not end.
-            LinkError, aiohttp.ClientError, TimeoutError, OSError, ValueError: As `asked`.
+            UnusableReferenceError: The file does not exist, is not public, is empty or has no end.
+            LinkError, aiohttp.ClientError, TimeoutError, OSError, ValueError: As `request`.
         """
-        most = self._limits.max_bytes
-        small = size is None or size <= most
-        async with self._get(url, 0, most if small else self._limits.part_bytes) as response:
+        limit = self._limits.max_bytes
+        small = size is None or size <= limit
+        async with self._get(url, 0, limit if small else self._limits.part_bytes) as response:
             _check_status(response)
             ranged = response.status == HTTPStatus.PARTIAL_CONTENT
-            size = _told_size(response)
+            size = _stated_size(response)
             if size == 0:
                 raise UnusableReferenceError("is empty (0 bytes)")
             start = await self._start(response, size, ranged=ranged)
             if size is None and await response.content.read(1):
                 raise UnusableReferenceError(
-                    f"is larger than {megabytes(most)}, and its host does not say how large"
+                    f"is larger than {megabytes(limit)}, and its host does not state its size"
                 )
             size = len(start) if size is None else size
             return PartialDownload(PartialFile(start, size), _validator(response.headers, size), ranged)
 
     async def part(self, url: str, offset: int) -> bytes:
-        """One more part of a file; raises as `begin`."""
+        """Read a further part of a file; raise as `begin`."""
         async with self._get(url, offset, self._limits.part_bytes) as response:
             part = await _read(response, self._limits.part_bytes) if _range(response) == offset else b""
             if not part:
-                raise UnusableReferenceError("cannot be read: its host no longer sends parts of it")
+                raise UnusableReferenceError("cannot be read: its host stopped sending parts of it")
             return part
 
     def _get(
         self, url: str, offset: int, count: int
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        wanted = {"Range": f"bytes={offset}-{offset + count - 1}"}
-        return request(self._session, "GET", url, allow_private=self._allow_private, headers=wanted)
+        headers = {"Range": f"bytes={offset}-{offset + count - 1}"}
+        return request(self._session, "GET", url, allow_private=self._allow_private, headers=headers)
 
     async def _start(self, response: aiohttp.ClientResponse, size: int | None, *, ranged: bool) -> bytes:
         magic = await _read(response, MAGIC_BYTES)
-        enough = self._limits.max_bytes
-        if size is not None and size > enough and (ranged or not type_of(magic).container):
-            enough = self._limits.part_bytes
-        return magic + await _read(response, enough - len(magic))
+        limit = self._limits.max_bytes
+        if size is not None and size > limit and (ranged or not type_of(magic).container):
+            limit = self._limits.part_bytes
+        return magic + await _read(response, limit - len(magic))
 
 
 def megabytes(count: int) -> str:
-    """Bytes for people."""
+    """Format a number of bytes."""
     return f"{count / 1024**2:.1f} MB"
 
 
 async def _read(response: aiohttp.ClientResponse, count: int) -> bytes:
-    """So many bytes of a body, or what there is."""
-    found = bytearray()
-    while len(found) < count:
-        chunk = await response.content.read(min(_CHUNK_BYTES, count - len(found)))
+    """Read so many bytes of a body, fewer where it ends."""
+    body = bytearray()
+    while len(body) < count:
+        chunk = await response.content.read(min(_CHUNK_BYTES, count - len(body)))
         if not chunk:
             break
-        found += chunk
-    return bytes(found)
+        body += chunk
+    return bytes(body)
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:
@@ -169,17 +169,17 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
         raise UnusableReferenceError("is empty (0 bytes)")
     if status == HTTPStatus.OK or _range(response) == 0:
         return
-    missed = next((words for each, words in _MISSES.items() if each == status), "cannot be read")
-    raise UnusableReferenceError(f"{missed}: its host answers HTTP {status}")
+    reason = next((words for missing, words in _MISSES.items() if missing == status), "cannot be read")
+    raise UnusableReferenceError(f"{reason}: its host answers HTTP {status}")
 
 
 def _range(response: aiohttp.ClientResponse) -> int | None:
-    """Where the part begins that came; None for no part."""
-    told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    return int(told[1]) if told and response.status == HTTPStatus.PARTIAL_CONTENT else None
+    """Return the position at which the received part begins; None for a response that is not a part."""
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    return int(match[1]) if match and response.status == HTTPStatus.PARTIAL_CONTENT else None
 
 
-def _told_size(response: aiohttp.ClientResponse) -> int | None:
+def _stated_size(response: aiohttp.ClientResponse) -> int | None:
     if response.status != HTTPStatus.PARTIAL_CONTENT:
         return response.content_length
     total = response.headers["Content-Range"].rpartition("/")[2]
@@ -188,7 +188,9 @@ def _told_size(response: aiohttp.ClientResponse) -> int | None:
 
 def _validator(headers: Mapping[str, str], size: int | None) -> str | None:
     etag, modified = headers.get("ETag"), headers.get("Last-Modified")
-    found = etag or (f"{modified} {size}" if modified and size is not None else None)
-    # A word that a database may not take is none.
-    fit = found and found.isascii() and found.isprintable() and len(found) <= _LONGEST_VALIDATOR
-    return found if fit else None
+    validator = etag or (f"{modified} {size}" if modified and size is not None else None)
+    # A validator that a database may refuse is ignored.
+    storable = (
+        validator and validator.isascii() and validator.isprintable() and len(validator) <= _LONGEST_VALIDATOR
+    )
+    return validator if storable else None

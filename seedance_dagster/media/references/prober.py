@@ -1,4 +1,4 @@
-"""One look at a reference: answered by what was seen before, or by as few of the file's bytes as it takes."""
+"""Probing a reference: a cached probe is reused while valid; else as few bytes as possible are read."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
 class Prober:
-    """Looks at references; what one host's silence taught is not learned again for its next file."""
+    """Probes references; a host that was silent once is not contacted again for its next file."""
 
     def __init__(self, host: ReferenceHost, limits: ProbeLimits, clock: Callable[[], datetime]) -> None:
         self._host = host
         self._limits = limits
         self._clock = clock
         self._silent: dict[str, str] = {}
-        self._room = asyncio.Semaphore(limits.at_once)
+        self._slots = asyncio.Semaphore(limits.at_once)
 
-    async def look(self, url: str, seen: CachedProbe | None) -> CachedProbe:
-        """What is known of a file now.
+    async def probe(self, url: str, cached: CachedProbe | None) -> CachedProbe:
+        """Return the current facts about a file.
 
         Args:
             url: The whole URL.
-            seen: What an earlier look found; it is returned if it still holds.
+            cached: An earlier probe, returned if it is still valid.
 
         Raises:
-            UnusableReferenceError: The file cannot be reached, read or played; says why without the URL.
+            UnusableReferenceError: The file cannot be reached, read or played; the message omits the URL.
         """
-        async with self._room:
+        async with self._slots:
             try:
                 async with asyncio.timeout(self._limits.total_s):
-                    return await self._look(url, seen)
+                    return await self._probe(url, cached)
             except SilentHostError as error:
                 self._silent[error.origin] = f"cannot be reached: {error}"
                 raise UnusableReferenceError(self._silent[error.origin]) from None
@@ -69,57 +69,57 @@ class Prober:
                     f"or {self._limits.total_s:g} s in all"
                 ) from None
             except aiohttp.ClientError as error:
-                raise UnusableReferenceError(f"cannot be read: {_words(error)}") from None
+                raise UnusableReferenceError(f"cannot be read: {_reason(error)}") from None
             except OSError as error:
                 raise UnusableReferenceError(f"cannot be read: {error.strerror or error}") from None
             except ValueError:
-                # A host that no resolver takes, such as one with an overlong label.
-                raise UnusableReferenceError("is no URL that can be followed") from None
+                # A host name that resolvers do not accept, such as one with an overlong label.
+                raise UnusableReferenceError("is not a valid URL") from None
 
-    async def _look(self, url: str, seen: CachedProbe | None) -> CachedProbe:
+    async def _probe(self, url: str, cached: CachedProbe | None) -> CachedProbe:
         silent = self._silent.get(str(URL(url).origin()))
         if silent is not None:
             raise UnusableReferenceError(silent)
         head = await self._host.head(url)
-        if seen is not None and head is not None and self._holds(seen, head):
-            return seen
-        begun = await self._host.begin(url, head.size if head else None)
-        kind = type_of(begun.file.start)
-        duration = await self._duration(url, begun, kind) if kind.container else None
+        if cached is not None and head is not None and self._is_valid(cached, head):
+            return cached
+        download = await self._host.begin(url, head.size if head else None)
+        kind = type_of(download.file.start)
+        duration = await self._duration(url, download, kind) if kind.container else None
         facts = FileFacts(
             media_type=kind.value,
-            size_bytes=begun.file.size,
-            sha256=await in_thread(begun.file.sha256),
+            size_bytes=download.file.size,
+            sha256=await in_thread(download.file.sha256),
             duration_s=duration,
         )
-        return CachedProbe(asdict(facts), begun.validator, self._clock())
+        return CachedProbe(asdict(facts), download.validator, self._clock())
 
-    def _holds(self, seen: CachedProbe, head: Head) -> bool:
+    def _is_valid(self, cached: CachedProbe, head: Head) -> bool:
         if head.validator is not None:
-            return seen.validator == head.validator
-        return head.status not in _GONE and self._clock() - seen.checked_at < _TRUSTED_FOR
+            return cached.validator == head.validator
+        return head.status not in _GONE and self._clock() - cached.checked_at < _TRUSTED_FOR
 
-    async def _duration(self, url: str, begun: PartialDownload, kind: FileType) -> float:
-        file, limits = begun.file, self._limits
+    async def _duration(self, url: str, download: PartialDownload, kind: FileType) -> float:
+        file, limits = download.file, self._limits
         while True:
             duration = await in_thread(duration_of, file, kind)
             if duration is not None:
                 return duration
-            if not begun.ranged:
+            if not download.ranged:
                 raise UnusableReferenceError(
-                    f"is {kind.words} whose first {megabytes(file.held)} do not tell its length, and its "
-                    "host sends no parts: put its index in front (ffmpeg -movflags +faststart)"
+                    f"is {kind.words} whose length is not in its first {megabytes(file.held)}, and its host "
+                    "sends no parts: move its index to the front (ffmpeg -movflags +faststart)"
                 )
             if file.held + limits.part_bytes > limits.max_bytes:
                 raise UnusableReferenceError(
-                    f"is {kind.words} whose length {megabytes(limits.max_bytes)} of it do not tell"
+                    f"is {kind.words} whose length could not be found in {megabytes(limits.max_bytes)} of it"
                 )
             assert file.missing is not None
             offset = file.missing // limits.part_bytes * limits.part_bytes
             file.put(offset, await self._host.part(url, offset))
 
 
-def _words(error: aiohttp.ClientError) -> str:
+def _reason(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection ended early"
-    return f"its host does not answer as it should ({type(error).__name__})"
+    return f"its host sends an invalid answer ({type(error).__name__})"
