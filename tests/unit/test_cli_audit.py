@@ -42,7 +42,7 @@ def test_people_see_kind_place_cost_and_what_to_do(found, capsys):
     told = capsys.readouterr().out
     for part in ("bytes changed", "s3://videos/seedance/spots/p1", "spots/p1: the video", "0.40", "--repair"):
         assert part in told
-    assert "1 task nobody ordered, 0.40 USD" in told
+    assert "1 unmatched task, 0.40 USD" in told
     last = told.strip().splitlines()[-1]
     assert last == (
         "1 orders, 2 tasks in the vendor's history, 1 partitions in Dagster, 3 objects in S3: 2 findings"
