@@ -249,7 +249,7 @@ def main() -> None:
             }
             clean, wall, cpu = audit(settings, folder)
             assert clean["findings"] == [], clean["findings"][:3]
-            assert clean["books"] == {
+            assert clean["compared"] == {
                 "orders": VIDEOS,
                 "vendor_tasks": VIDEOS,
                 "materialized_partitions": VIDEOS,

@@ -1,4 +1,4 @@
-"""Snapshots made by hand, for what compares them without a ledger, a vendor, Dagster or S3."""
+"""Snapshots for tests, made without a ledger, a vendor, Dagster or S3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ledger_states_support import NOW, make_order
 from seedance_dagster.api.wire import HistoryRow
 from seedance_dagster.audit.audit import compare
 from seedance_dagster.audit.findings import Finding
-from seedance_dagster.audit.manifests import expected_manifest
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,
     LedgerSnapshot,
@@ -22,7 +21,7 @@ from seedance_dagster.audit.snapshots import (
     StorageSnapshot,
     VendorSnapshot,
 )
-from seedance_dagster.audit.storage import parts_of
+from seedance_dagster.audit.storage import expected_manifest, media_of
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.storage.s3 import ListedObject
@@ -32,7 +31,7 @@ POINTS = 4_000_000
 
 
 def stored_order(order_id: int = 1, **fields: Any) -> Order:
-    """An order whose video is in S3."""
+    """Return an order whose video is in S3."""
     made = make_order(order_id)
     where = {"prompt_set": made.prompt_set, "partition": made.partition} | {
         name: fields[name] for name in ("prompt_set", "partition") if name in fields
@@ -73,14 +72,14 @@ def stored_order(order_id: int = 1, **fields: Any) -> Order:
 
 
 def row(order: Order | None = None, **fields: Any) -> HistoryRow:
-    """A task in the vendor's history, of an order or of nobody."""
+    """Return a task in the vendor's history, of an order or of another program."""
     own: dict[str, Any] = {}
     if order is not None and order.task_id is not None:
         own = {"task_id": order.task_id, "created_at": order.vendor_created_at}
         own |= {"points": order.points_charged} if order.points_charged is not None else {}
     return HistoryRow(
         **{
-            "task_id": "stranger",
+            "task_id": "foreign",
             "task_type": "seedance-2-fast",
             "status": "finished",
             "points": POINTS,
@@ -92,21 +91,21 @@ def row(order: Order | None = None, **fields: Any) -> HistoryRow:
 
 
 def listed(order: Order) -> dict[str, ListedObject]:
-    """An order's objects in a listing."""
+    """Return an order's objects in a listing."""
     at = order.stored_at or NOW
     manifest = expected_manifest(order) or b""
     etag = hashlib.md5(manifest).hexdigest()
-    found = {part.key: ListedObject(part.size_bytes or 0, "", at) for part in parts_of(order)}
-    return found | {str(order.manifest_key): ListedObject(len(manifest), etag, at)}
+    objects = {media.key: ListedObject(media.size_bytes or 0, "", at) for media in media_of(order)}
+    return objects | {str(order.manifest_key): ListedObject(len(manifest), etag, at)}
 
 
 def expected(order: Order) -> dict[str, Any]:
-    """What Dagster should have been told."""
+    """Return the metadata that Dagster should have."""
     return {"seedance/task_id": order.task_id, "seedance/points_consumed": order.points_charged}
 
 
-def telling(order: Order, **fields: Any) -> RecordedEvent:
-    """What Dagster was told of an order."""
+def event_of(order: Order, **fields: Any) -> RecordedEvent:
+    """Return the event that Dagster has of an order."""
     return RecordedEvent(
         **{
             "prompt_set": order.prompt_set,
@@ -119,26 +118,26 @@ def telling(order: Order, **fields: Any) -> RecordedEvent:
     )
 
 
-def books(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
-    """Four books that agree about some orders, except for those that are given."""
-    found = tuple(orders)
-    stored = [order for order in found if order.state is State.STORED]
-    tasks = [order for order in found if order.task_id is not None]
+def make_snapshots(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
+    """Return snapshots that agree about some orders, except for those that are passed in."""
+    every = tuple(orders)
+    stored = [order for order in every if order.state is State.STORED]
+    tasks = [order for order in every if order.task_id is not None]
     newest = {(order.prompt_set, order.partition): order.order_id for order in stored}
-    tellings = [telling(order) for order in stored]
+    events = [event_of(order) for order in stored]
     return Snapshots(
         **{
             "read_at": NOW,
             "ledger": LedgerSnapshot(
-                orders=found,
+                orders=every,
                 owned_tasks=frozenset(str(order.task_id) for order in tasks),
                 current_videos=frozenset(newest.values()),
             ),
-            "vendor": VendorSnapshot(rows={str(order.task_id): row(order) for order in tasks}),
+            "vendor": VendorSnapshot(history={str(order.task_id): row(order) for order in tasks}),
             "storage": storage(stored),
             "dagster": DagsterSnapshot(
-                newest={(each.prompt_set, each.partition): each for each in tellings},
-                told={str(each.task_id): each for each in tellings},
+                newest={(event.prompt_set, event.partition): event for event in events},
+                reported={str(event.task_id): event for event in events},
             ),
         }
         | replaced
@@ -146,16 +145,16 @@ def books(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
 
 
 def storage(orders: Iterable[Order], **fields: Any) -> StorageSnapshot:
-    """S3 with the objects of some orders."""
+    """Return S3 with the objects of some orders."""
     objects = {key: found for order in orders for key, found in listed(order).items()}
     return StorageSnapshot(**{"bucket": "videos", "prefix": PREFIX, "objects": objects} | fields)
 
 
-def found(given: Snapshots, **scope: Any) -> list[Finding]:
-    """All findings."""
-    return list(compare(given, Scope(**scope), expected))
+def findings(snapshots: Snapshots, **scope: Any) -> list[Finding]:
+    """Return all findings."""
+    return list(compare(snapshots, Scope(**scope), expected))
 
 
-def kinds(given: Snapshots, **scope: Any) -> list[str]:
-    """The kinds of all findings."""
-    return [each.kind.value for each in found(given, **scope)]
+def kinds(snapshots: Snapshots, **scope: Any) -> list[str]:
+    """Return the kinds of all findings."""
+    return [finding.kind.value for finding in findings(snapshots, **scope)]

@@ -1,4 +1,4 @@
-"""A world with references and faults, and what somebody does to its books by hand."""
+"""A code location with references and faults, and damage done to its data by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.cli.root import root
 from seedance_dagster.ledger.order import Order, State
 
-# Each heals by itself within a run; the refused ones end without a video.
+# A run recovers from each automatically; rejected prompts end without a video.
 FAULTS = (
     "lost-reply",
     "500-with-task",
@@ -35,7 +35,7 @@ FAULTS = (
 
 
 def prompts(files_url: str, count: int) -> dict[str, dict[str, Any]]:
-    """So many prompts: a third with references of every kind, every fourth with a fault."""
+    """Return so many prompts: a third with references of every kind, every fourth with a fault."""
     found = {}
     for number in range(count):
         references = _references(files_url, number)
@@ -64,7 +64,7 @@ def _references(files_url: str, number: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Vandal:
-    """Changes one book behind the others' backs.
+    """Damages one source at a time, without the others knowing.
 
     Attributes:
         s3: A boto3 client.
@@ -85,7 +85,7 @@ class Vandal:
         self.s3.delete_object(Bucket=self.bucket, Key=key)
 
     def flip(self, key: str) -> None:
-        """Change one byte of an object; its size and what is said of it stay."""
+        """Change one byte of an object; its size and metadata stay."""
         there = self.s3.get_object(Bucket=self.bucket, Key=key)
         body = bytearray(there["Body"].read())
         body[len(body) // 2] ^= 1
@@ -94,11 +94,11 @@ class Vandal:
     def alter(self, key: str, **fields: Any) -> None:
         """Change fields of a manifest."""
         there = self.s3.get_object(Bucket=self.bucket, Key=key)
-        told = json.loads(there["Body"].read()) | fields
-        self._put(key, json.dumps(told, indent=2).encode(), there["Metadata"])
+        altered = json.loads(there["Body"].read()) | fields
+        self._put(key, json.dumps(altered, indent=2).encode(), there["Metadata"])
 
     def remove_row(self, order: Order) -> None:
-        """Take an order's row out of the ledger."""
+        """Delete an order's row from the ledger."""
         with closing(sqlite3.connect(self.ledger)) as ledger, ledger:
             ledger.execute("DELETE FROM seedance_orders WHERE order_id = ?", (order.order_id,))
 
@@ -106,23 +106,23 @@ class Vandal:
         """Wipe the materializations of one partition's video."""
         database = self.home / "history" / "runs" / "index.db"
         with closing(sqlite3.connect(database)) as events, events:
-            found = events.execute(
+            deleted = events.execute(
                 "DELETE FROM event_logs WHERE asset_key = ? AND partition = ?",
                 (json.dumps([name, "videos"]), partition),
             )
-            assert found.rowcount
+            assert deleted.rowcount
 
-    def order_behind(self) -> str:
-        """Make a task as another program with the key would."""
+    def foreign_task(self) -> str:
+        """Create a task as another program with the same key would."""
         body = {"model": "seedance", "task_type": "seedance-2-fast"}
-        given = {"prompt": "a stranger's", "mode": "text_to_video", "duration": 4}
+        input_ = {"prompt": "another program's", "mode": "text_to_video", "duration": 4}
         reply = httpx.post(
-            f"{self.emulator_url}/emulator/tasks", json=body | {"input": given}, trust_env=False
+            f"{self.emulator_url}/emulator/tasks", json=body | {"input": input_}, trust_env=False
         )
         return str(reply.json()["task_id"])
 
     def charge(self, order: Order, points: int) -> None:
-        """Let the vendor charge something else."""
+        """Let the vendor charge another amount."""
         body = {"task_id": order.task_id, "points": points}
         assert httpx.post(f"{self.emulator_url}/emulator/charge", json=body, trust_env=False).is_success
 
@@ -130,14 +130,14 @@ class Vandal:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=body, Metadata=metadata)
 
     def plant(self, orders: Sequence[Order]) -> dict[str, Order]:
-        """Seven things done by hand; the order of each kind of finding that has one."""
+        """Do seven kinds of damage; return the order of each kind of finding that has one."""
         lost, changed, altered, removed, wiped, charged, *_ = orders
         self.delete(str(lost.video_key))
         self.flip(str(changed.video_key))
         self.alter(str(altered.manifest_key), points_charged=1)
         self.remove_row(removed)
         self.wipe(wiped.partition)
-        self.order_behind()
+        self.foreign_task()
         self.charge(charged, 2 * int(charged.points_charged or 0))
         return {
             "missing_in_s3": lost,
@@ -150,7 +150,7 @@ class Vandal:
 
 
 def vandal_at(location: Location) -> Vandal:
-    """A vandal in a code location."""
+    """Return a vandal for a code location."""
     store, folder = location.store, location.folder
     return Vandal(store._client, store.bucket, folder / "ledger.db", folder / "home", location.emulator.url)
 
@@ -158,14 +158,14 @@ def vandal_at(location: Location) -> Vandal:
 def audit(
     location: Location, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str
 ) -> tuple[dict[str, Any], Result]:
-    """`seedance-dagster audit --json` on a code location: what it told, and how it ended."""
+    """Run `seedance-dagster audit --json` on a code location; return its document and result."""
     done = run(location, s3, monkeypatch, "--json", *arguments)
     assert done.stdout, done.output
     return json.loads(done.stdout), done
 
 
 def run(location: Location, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
-    """`seedance-dagster audit` on a code location."""
+    """Run `seedance-dagster audit` on a code location."""
     home = location.folder / "home"
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     environ = {
@@ -182,12 +182,12 @@ def run(location: Location, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arg
     return CliRunner().invoke(root, ["audit", *arguments], catch_exceptions=False)
 
 
-def kinds(told: dict[str, Any]) -> list[tuple[str, str | None]]:
-    """Kind and partition of each finding."""
-    return [(each["kind"], each["partition"]) for each in told["findings"]]
+def kinds(document: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """Return kind and partition of each finding."""
+    return [(finding["kind"], finding["partition"]) for finding in document["findings"]]
 
 
 def stored(location: Location, name: str = "spots") -> list[Order]:
-    """Orders with a video, the oldest first."""
+    """Return the orders with a video, the oldest first."""
     with location.ledger() as ledger:
         return ledger.queries.find(prompt_set=name, states={State.STORED})

@@ -1,4 +1,4 @@
-"""A whole audit without servers: a real ledger, and a vendor, a store and a Dagster made by hand."""
+"""A whole audit without servers: a real ledger, and a vendor, a store and a Dagster in memory."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
-from audit_snapshots import expected, row, stored_order, telling
+from audit_snapshots import event_of, expected, row, stored_order
 from ledger_states_support import NOW, make_task
 
 from seedance_dagster.api.errors import NotFoundError
 from seedance_dagster.api.wire import HistoryPage, HistoryRow, Task, TaskStatus
 from seedance_dagster.audit.audit import Audit, audit
 from seedance_dagster.audit.findings import Finding
-from seedance_dagster.audit.manifests import expected_manifest
+from seedance_dagster.audit.read import READING
 from seedance_dagster.audit.repair import RepairResult, repair
 from seedance_dagster.audit.snapshots import RecordedEvent, Scope
+from seedance_dagster.audit.storage import expected_manifest
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
@@ -29,11 +30,11 @@ VIDEO, POSTER = b"video", b"poster"
 
 @dataclass
 class FakeVendor:
-    """The vendor's history and tasks; used as the client, too."""
+    """The vendor's history and tasks, which is its own client."""
 
     rows: dict[str, HistoryRow] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
     windows: list[tuple[datetime, datetime]] = field(default_factory=list)
 
@@ -51,7 +52,7 @@ class FakeVendor:
         return HistoryPage(rows=tuple(rows[(page - 1) * page_size : page * page_size]), total=len(rows))
 
     async def get_task(self, task_id: str) -> Task:
-        self.asked.append(task_id)
+        self.requested.append(task_id)
         if "task" in self.fails:
             raise self.fails["task"]
         if task_id not in self.tasks:
@@ -64,7 +65,7 @@ class FakeStore:
     """A bucket in memory."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
-    looked_at: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
     bucket: str = "videos"
     prefix: str = "seedance"
 
@@ -86,7 +87,7 @@ class FakeStore:
         return hashlib.sha256(self.get_bytes(key)).hexdigest()
 
     def get_bytes(self, key: str) -> bytes:
-        self.looked_at.append(key)
+        self.read.append(key)
         if key not in self.objects:
             raise StoreError(f"nothing at {key}")
         return self.objects[key]
@@ -97,31 +98,33 @@ class FakeStore:
 
 @dataclass
 class FakeDagster:
-    """An orchestrator that remembers what it was told."""
+    """An orchestrator that remembers its events."""
 
-    tellings: list[RecordedEvent] = field(default_factory=list)
-    told_again: list[int] = field(default_factory=list)
+    events: list[RecordedEvent] = field(default_factory=list)
+    reported_again: list[int] = field(default_factory=list)
 
-    def told(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
-        for each in reversed(self.tellings):
-            if each.prompt_set == prompt_set and (partitions is None or each.partition in partitions):
-                yield each
+    def materializations(
+        self, prompt_set: str, partitions: Sequence[str] | None = None
+    ) -> Iterator[RecordedEvent]:
+        for event in reversed(self.events):
+            if event.prompt_set == prompt_set and (partitions is None or event.partition in partitions):
+                yield event
 
-    def observed(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
+    def observations(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
         return iter(())
 
-    def expected(self, order: Order) -> Mapping[str, Any]:
+    def expected_metadata(self, order: Order) -> Mapping[str, Any]:
         return expected(order)
 
-    def tell(self, order: Order) -> bool:
-        self.told_again.append(order.order_id)
-        self.tellings.append(telling(order))
+    def report(self, order: Order) -> bool:
+        self.reported_again.append(order.order_id)
+        self.events.append(event_of(order))
         return True
 
 
 @dataclass
 class World:
-    """Four books that agree about some stored orders, until a test changes one."""
+    """Four sources that agree about some stored orders, until a test changes one."""
 
     ledger: Ledger
     vendor: FakeVendor = field(default_factory=FakeVendor)
@@ -130,7 +133,7 @@ class World:
 
     @property
     def services(self) -> Services:
-        """As the audit gets them."""
+        """Services as the audit gets them."""
         return Services(
             ledger=self.ledger,
             open_client=lambda: self.vendor,  # type: ignore[arg-type, return-value]
@@ -139,7 +142,7 @@ class World:
         )
 
     def add(self, number: int, **fields: Any) -> Order:
-        """One stored order in all four books."""
+        """Add one stored order to all four sources."""
         sums = {
             "size_bytes": len(VIDEO),
             "poster_size_bytes": len(POSTER),
@@ -160,38 +163,38 @@ class World:
             str(order.poster_key): POSTER,
             str(order.manifest_key): expected_manifest(order) or b"",
         }
-        self.dagster.tellings.append(telling(order))
+        self.dagster.events.append(event_of(order))
         return order
 
     def change_task(self, order: Order, **fields: Any) -> None:
-        """Let a task, and its row in the history, say something else."""
+        """Change a task, and its row in the history."""
         task_id = str(order.task_id)
         self.vendor.tasks[task_id] = self.vendor.tasks[task_id].model_copy(update=fields)
         points = self.vendor.tasks[task_id].points_charged
         self.vendor.rows[task_id] = self.vendor.rows[task_id].model_copy(update={"points": points})
 
     def audit(self, before_compare: Callable[[], None] | None = None, **scope: Any) -> Audit:
-        """Audit it all."""
+        """Audit the world; `before_compare` runs just before the ledger is read."""
 
         def progress(step: str, done: int, total: int) -> None:
-            if before_compare is not None and (step, done) == ("Reading the books", total - 1):
+            if before_compare is not None and (step, done) == (READING, total - 1):
                 before_compare()
 
         return asyncio.run(audit(self.services, self.dagster, Scope(**scope), progress=progress))
 
     def kinds(self, **scope: Any) -> list[str]:
-        """The kinds of what an audit finds."""
-        return [each.kind.value for each in self.audit(**scope).findings]
+        """Return the kinds of what an audit finds."""
+        return [finding.kind.value for finding in self.audit(**scope).findings]
 
     def repair(self, **scope: Any) -> dict[str, RepairResult]:
-        """Audit and repair; what became of each finding, by its kind."""
-        found = self.audit(**scope)
-        repaired: dict[Finding, RepairResult] = asyncio.run(
-            repair(found, self.services, self.dagster, actor="audit 1")
+        """Audit and repair; return the result of each finding, by its kind."""
+        done = self.audit(**scope)
+        results: dict[Finding, RepairResult] = asyncio.run(
+            repair(done, self.services, self.dagster, actor="audit 1")
         )
-        return {each.kind.value: mending for each, mending in repaired.items()}
+        return {finding.kind.value: result for finding, result in results.items()}
 
 
 def rewritten(order: Order, **fields: Any) -> bytes:
-    """The manifest that an order would have, had it been otherwise."""
+    """Return the manifest that an order would have with other fields."""
     return expected_manifest(replace(order, **fields)) or b""

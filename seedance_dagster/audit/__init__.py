@@ -1,1 +1,1 @@
-"""Whether four books agree: the ledger, the vendor's account, Dagster's materializations and S3."""
+"""Comparison of the ledger, the vendor's account, Dagster's events and S3."""

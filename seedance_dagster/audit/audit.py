@@ -1,4 +1,4 @@
-"""An audit: read the four books, look closer at what is unclear, and name every difference."""
+"""The audit itself: take the snapshots, verify what they leave open, and name every difference."""
 
 from __future__ import annotations
 
@@ -17,87 +17,80 @@ from seedance_dagster.audit.verify import verify
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import Order
 
-_ORDER = list(Kind)
+_KINDS = list(Kind)
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit came to.
-
-    Attributes:
-        scope: What was audited.
-        books: What was read.
-        findings: Every difference, by kind, then by set and partition.
-    """
+    """The result of an audit; `findings` are sorted by kind, then by set and partition."""
 
     scope: Scope
-    books: Snapshots
+    snapshots: Snapshots
     findings: tuple[Finding, ...]
 
     @property
     def audited(self) -> int:
-        """How many orders were audited."""
-        return sum(map(self.scope.covers, self.books.ledger.orders))
+        """The number of audited orders."""
+        return sum(map(self.scope.covers, self.snapshots.ledger.orders))
 
     @property
-    def kinds(self) -> Mapping[Kind, tuple[int, int]]:
-        """How many findings of each kind there are, and the points that they are about."""
+    def totals(self) -> Mapping[Kind, tuple[int, int]]:
+        """The number of findings of each kind, and the points at stake."""
         counts, points = Counter[Kind](), Counter[Kind]()
-        for each in self.findings:
-            counts[each.kind] += 1
-            points[each.kind] += each.cost_points
-        return {kind: (counts[kind], points[kind]) for kind in _ORDER if counts[kind]}
+        for found in self.findings:
+            counts[found.kind] += 1
+            points[found.kind] += found.cost_points
+        return {kind: (counts[kind], points[kind]) for kind in _KINDS if counts[kind]}
 
 
-def silent(step: str, done: int, total: int) -> None:
-    """No progress is shown."""
+def no_progress(step: str, done: int, total: int) -> None:
+    """Show no progress."""
 
 
 async def audit(
-    services: Services, orchestrator: Orchestrator, scope: Scope, *, progress: Progress = silent
+    services: Services, orchestrator: Orchestrator, scope: Scope, *, progress: Progress = no_progress
 ) -> Audit:
-    """Compare ledger, vendor, Dagster and S3; nothing is changed.
+    """Compare ledger, vendor, Dagster and S3 without changing anything.
 
     Args:
-        services: The engine's surroundings.
-        orchestrator: Dagster.
-        scope: What is audited.
-        progress: Hears how far it is, from several threads.
+        progress: Called with the progress of each step, from several threads.
 
     Raises:
         StoreError: S3 cannot be read.
         LedgerError: The ledger cannot be read.
     """
-    books = await read_snapshots(services, orchestrator, scope, progress)
-    books = await verify(books, services, orchestrator, scope, progress)
-    return Audit(scope, books, compare(books, scope, orchestrator.expected))
+    snapshots = await read_snapshots(services, orchestrator, scope, progress)
+    snapshots = await verify(snapshots, services, orchestrator, scope, progress)
+    return Audit(scope, snapshots, compare(snapshots, scope, orchestrator.expected_metadata))
 
 
 def compare(
-    books: Snapshots, scope: Scope, expected: Callable[[Order], Mapping[str, Any]]
+    snapshots: Snapshots, scope: Scope, expected_metadata: Callable[[Order], Mapping[str, Any]]
 ) -> tuple[Finding, ...]:
-    """Every difference between the books.
+    """Return every difference between verified snapshots.
 
     Args:
-        books: With everything unclear looked at.
-        scope: What is audited.
-        expected: What a materialization of a stored order says, as plain values by name.
+        expected_metadata: Returns the metadata that the materialization of a stored order should have.
     """
-    found: list[Finding] = []
-    audited = [order for order in books.ledger.orders if scope.covers(order)]
+    findings: list[Finding] = []
+    audited = [order for order in snapshots.ledger.orders if scope.covers(order)]
     for order in audited:
-        about_task = vendor.compare(order, books.vendor, now=books.read_at)
-        found += [] if about_task is None else [about_task]
-        found += storage.compare(order, books.storage)
-    found += events.compare(books, scope, expected)
-    found += unmatched.compare(books, scope)
-    found += estimates_off(audited)
-    if books.vendor.doubt is not None:
-        found.append(
-            finding(Kind.SOURCE_UNAVAILABLE, where="the vendor's task history", what=books.vendor.doubt)
+        task_finding = vendor.compare(order, snapshots.vendor, now=snapshots.read_at)
+        findings += [] if task_finding is None else [task_finding]
+        findings += storage.compare(order, snapshots.storage)
+    findings += events.compare(snapshots, scope, expected_metadata)
+    findings += unmatched.compare(snapshots, scope)
+    findings += estimates_off(audited)
+    if snapshots.vendor.problem is not None:
+        findings.append(
+            finding(
+                Kind.SOURCE_UNAVAILABLE,
+                location="the vendor's task history",
+                message=snapshots.vendor.problem,
+            )
         )
-    return tuple(sorted(found, key=_place))
+    return tuple(sorted(findings, key=_sort_key))
 
 
-def _place(each: Finding) -> tuple[int, str, str, str]:
-    return _ORDER.index(each.kind), each.prompt_set or "", each.partition or "", each.where
+def _sort_key(found: Finding) -> tuple[int, str, str, str]:
+    return _KINDS.index(found.kind), found.prompt_set or "", found.partition or "", found.location

@@ -1,4 +1,4 @@
-"""What an audit finds: the kinds of differences, what each costs and what to do about it."""
+"""Findings of an audit: their kinds, what each costs and what to do about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seedance_dagster.ledger.order import Order
 
 
 class Kind(StrEnum):
-    """How two books may differ."""
+    """A kind of difference between two sources."""
 
     UNMATCHED_TASK = "unmatched_task"
     TASK_UNKNOWN = "task_unknown"
@@ -31,38 +31,37 @@ class Kind(StrEnum):
 
 _REPAIR = "audit --repair"
 ADVICE = {
-    Kind.UNMATCHED_TASK: "find out who used the API key; if the task answers an uncertain order: "
-    "reconcile ORDER --adopt TASK",
+    Kind.UNMATCHED_TASK: "find out who used the API key; if the task belongs to an uncertain order, "
+    "run reconcile ORDER --adopt TASK_ID",
     Kind.TASK_UNKNOWN: "ask the vendor what became of the task",
-    Kind.MISSING_ORDER: f"{_REPAIR} writes the row again from the manifest",
+    Kind.MISSING_ORDER: f"{_REPAIR} restores the order from its manifest",
     Kind.NEVER_CHARGED: "expect a later charge; budgets count what the ledger says",
     Kind.CHARGE_DIFFERS: "ask the vendor; the ledger keeps what the task said when it ended",
     Kind.ESTIMATE_OFF: "the price table may be out of date: compare it with the vendor's price page",
-    Kind.PAID_NOT_STORED: "see that seedance_sensor is on and what `status` says",
+    Kind.PAID_NOT_STORED: "check that seedance_sensor is running, and see `seedance-dagster status`",
     Kind.MISSING_IN_S3: f"{_REPAIR} fetches it again while the vendor has it",
     Kind.BYTES_CHANGED: f"find out who wrote there; {_REPAIR} fetches it again while the vendor has it",
     Kind.MANIFEST_LOST: f"{_REPAIR} writes it again from the ledger",
     Kind.MANIFEST_ALTERED: f"find out who wrote there; {_REPAIR} writes it again from the ledger",
     Kind.UNMATCHED_OBJECT: "look at it; an audit never deletes anything",
-    Kind.NOT_MATERIALIZED: f"{_REPAIR} tells Dagster again",
-    Kind.MATERIALIZATION_DIFFERS: f"{_REPAIR} tells Dagster again",
+    Kind.NOT_MATERIALIZED: f"{_REPAIR} reports it to Dagster again",
+    Kind.MATERIALIZATION_DIFFERS: f"{_REPAIR} reports it to Dagster again",
     Kind.SOURCE_UNAVAILABLE: "run the audit again; what could not be read was not compared",
 }
-"""What to do about each kind, where a finding does not know better."""
+"""What to do about each kind, unless a finding has better advice."""
 
 
 class Finding(BaseModel):
-    """One difference between the books.
+    """A difference between two sources.
 
     Attributes:
-        kind: How they differ.
-        prompt_set: The set; None where it is no one set's.
-        partition: The prompt's or take's; None where it is unknown.
-        order_id: The ledger's order; None where there is none.
-        task_id: The vendor's task; None where there is none.
-        where: The thing that is wrong: an s3:// address, a task, a materialization, a row.
-        what: What is wrong with it.
-        cost_points: The money that it is about, in points; below 0 where less was charged than booked.
+        prompt_set: None where the finding is not about one set.
+        partition: None where it is unknown.
+        order_id: None where the ledger has no order for it.
+        task_id: None where the vendor has no task for it.
+        location: The thing that is wrong: an s3:// URI, a task, a materialization, an order.
+        message: What is wrong with it.
+        cost_points: The money at stake, in points; negative where less was charged than booked.
         advice: What to do.
     """
 
@@ -73,34 +72,29 @@ class Finding(BaseModel):
     partition: str | None = None
     order_id: int | None = None
     task_id: str | None = None
-    where: str
-    what: str
+    location: str
+    message: str
     cost_points: int = 0
     advice: str
 
 
-def finding(kind: Kind, *, where: str, what: str, advice: str | None = None, **about: object) -> Finding:
-    """A finding with its kind's advice, unless another is given; `about` are its other fields."""
+def finding(
+    kind: Kind, *, location: str, message: str, advice: str | None = None, **fields: object
+) -> Finding:
+    """Return a finding with the advice for its kind, unless `advice` is given."""
     return Finding.model_validate(
-        {"kind": kind, "where": where, "what": what, "advice": advice or ADVICE[kind], **about}
+        {"kind": kind, "location": location, "message": message, "advice": advice or ADVICE[kind], **fields}
     )
 
 
-def about_order(
-    kind: Kind,
-    order: Order,
-    *,
-    where: str,
-    what: str,
-    cost_points: int | None = None,
-    advice: str | None = None,
+def order_finding(
+    kind: Kind, order: Order, *, location: str, message: str, cost_points: int | None = None
 ) -> Finding:
-    """A finding about an order; it costs what the order was charged, unless another cost is given."""
+    """Return a finding about an order; its cost is what was charged for the order, unless given."""
     return finding(
         kind,
-        where=where,
-        what=what,
-        advice=advice,
+        location=location,
+        message=message,
         prompt_set=order.prompt_set,
         partition=order.partition,
         order_id=order.order_id,
@@ -110,5 +104,5 @@ def about_order(
 
 
 def paid_points(order: Order) -> int:
-    """What an order was charged, in points; what was held where the charge is not known."""
+    """Return what an order was charged, in points; what was held where the charge is unknown."""
     return order.points_held or 0 if order.points_charged is None else order.points_charged

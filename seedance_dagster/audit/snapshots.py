@@ -1,4 +1,4 @@
-"""The four books as plain records: what was read of each, before anything is compared."""
+"""Snapshots of the four sources that an audit compares: ledger, vendor, Dagster and S3."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.storage.s3 import ListedObject
 
 GRACE = timedelta(minutes=30)
-"""Work that is not this much behind its time is under way and no finding."""
+"""Work that is late by less than this is still under way and is not reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What is audited.
+    """The part of the ledger that an audit covers.
 
     Attributes:
         prompt_set: One set; None for all.
         since: Only what was ordered since then (UTC); None for everything.
-        deep: Hash the bytes in S3 and read every manifest.
+        deep: Hash all bytes in S3 and read every manifest.
     """
 
     prompt_set: str | None = None
@@ -31,63 +31,63 @@ class Scope:
     deep: bool = False
 
     def covers(self, order: Order) -> bool:
-        """True for an order that is audited."""
-        return self.is_since(order.ordered_at) and self.is_of(order.prompt_set)
+        """Return True when the order is audited."""
+        return self.covers_time(order.ordered_at) and self.covers_set(order.prompt_set)
 
-    def is_since(self, at: datetime | None) -> bool:
-        """True for a time that is audited, and for an unknown one."""
+    def covers_time(self, at: datetime | None) -> bool:
+        """Return True when the time is audited; an unknown time always is."""
         return self.since is None or at is None or at >= self.since
 
-    def is_of(self, prompt_set: str | None) -> bool:
-        """True for a set that is audited."""
+    def covers_set(self, prompt_set: str | None) -> bool:
+        """Return True when the prompt set is audited."""
         return self.prompt_set is None or self.prompt_set == prompt_set
 
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerSnapshot:
-    """What the ledger says.
+    """The ledger at the time of an audit.
 
     Attributes:
-        orders: All orders of the audited sets, those before `since` too: they own what is theirs.
-        removed: Orders whose row was taken out, of all sets.
-        owned_tasks: Every task id among the other books' that an order of any set owns.
-        current_videos: Numbers of the stored orders that the partitions should show, at most one each.
+        orders: All orders of the audited sets, also those before `since`: they own their tasks and files.
+        missing_orders: Orders of any set that the journal knows and that have no row.
+        owned_tasks: Task ids of the other snapshots that belong to an order of any set.
+        current_videos: Order ids of the videos that the partitions should show, at most one per partition.
     """
 
     orders: tuple[Order, ...] = ()
-    removed: tuple[MissingOrder, ...] = ()
+    missing_orders: tuple[MissingOrder, ...] = ()
     owned_tasks: frozenset[str] = frozenset()
     current_videos: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
 class VendorSnapshot:
-    """What the vendor says.
+    """The vendor's account at the time of an audit.
 
     Attributes:
-        rows: The task history, by task id.
-        doubt: Why the history may be incomplete or could not be read; None when it is whole.
-        tasks: Tasks that were read by themselves, None for one that the vendor does not know.
-        unread: Tasks that should have been read and were not.
+        history: The task history, by task id.
+        problem: Why the history is incomplete or could not be read; None when it is complete.
+        tasks: Tasks that were read one by one; None for a task that the vendor does not know.
+        unread: Tasks that should have been read one by one and were not.
     """
 
-    rows: Mapping[str, HistoryRow] = field(default_factory=dict)
-    doubt: str | None = None
+    history: Mapping[str, HistoryRow] = field(default_factory=dict)
+    problem: str | None = None
     tasks: Mapping[str, Task | None] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
 
-    def listed_from(self) -> datetime | None:
-        """Since when the history lists every task; None when nothing can be said: it forgets old ones."""
-        times = [row.created_at for row in self.rows.values() if row.created_at is not None]
-        return min(times, default=None) if self.doubt is None else None
+    def complete_since(self) -> datetime | None:
+        """Return since when the history lists every task; None when that is unknown. It forgets old ones."""
+        times = [row.created_at for row in self.history.values() if row.created_at is not None]
+        return min(times, default=None) if self.problem is None else None
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A closer look at one object.
+class InspectedObject:
+    """An object in S3 that was read or hashed.
 
     Attributes:
-        sha256: Of its bytes, in hex: hashed, or as its metadata says.
+        sha256: The hash of its bytes in hex, computed or from its metadata.
         body: All of it, for a manifest.
     """
 
@@ -97,33 +97,31 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class StorageSnapshot:
-    """What lies in S3.
+    """S3 at the time of an audit.
 
     Attributes:
         bucket: The bucket's name.
-        prefix: Before every key.
+        prefix: What every key starts with.
         objects: The listing, by key.
-        seen: Objects that were looked at closer; None for one that is not there.
+        inspected: Objects that were inspected one by one; None for one that does not exist.
     """
 
     bucket: str = ""
     prefix: str = ""
     objects: Mapping[str, ListedObject] = field(default_factory=dict)
-    seen: Mapping[str, Seen | None] = field(default_factory=dict)
+    inspected: Mapping[str, InspectedObject | None] = field(default_factory=dict)
 
     def uri(self, key: str) -> str:
-        """A key as an s3:// URI."""
+        """Return a key as an s3:// URI."""
         return f"s3://{self.bucket}/{key}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedEvent:
-    """What Dagster was told of one video.
+    """A materialization or observation of a video in Dagster's event log.
 
     Attributes:
-        prompt_set: The set.
-        partition: The partition.
-        at: When (UTC).
+        at: When it was recorded (UTC).
         metadata: Plain values by name.
         data_version: Its data version; None where it has none.
     """
@@ -137,30 +135,26 @@ class RecordedEvent:
     @property
     def task_id(self) -> str | None:
         """The vendor's task that it names."""
-        found = self.metadata.get("seedance/task_id")
-        return found if isinstance(found, str) else None
+        task_id = self.metadata.get("seedance/task_id")
+        return task_id if isinstance(task_id, str) else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DagsterSnapshot:
-    """What Dagster was told.
+    """Dagster's event log at the time of an audit.
 
     Attributes:
-        newest: The materialization that each partition of each set shows.
-        told: Any materialization or observation, by the task id that it names.
+        newest: The materialization that each partition shows, by prompt set and partition.
+        reported: One materialization or observation of each task that was reported, by task id.
     """
 
     newest: Mapping[tuple[str, str], RecordedEvent] = field(default_factory=dict)
-    told: Mapping[str, RecordedEvent] = field(default_factory=dict)
+    reported: Mapping[str, RecordedEvent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshots:
-    """All four, read for one audit.
-
-    Attributes:
-        read_at: When the reading began (UTC).
-    """
+    """The four snapshots of one audit; `read_at` is when reading began (UTC)."""
 
     read_at: datetime
     ledger: LedgerSnapshot

@@ -1,28 +1,29 @@
-"""The ledger against S3: objects that are missing, bytes that changed, manifests that are lost or altered."""
+"""The ledger against S3: missing objects, changed bytes, lost or altered manifests."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from seedance_dagster.audit import manifests
-from seedance_dagster.audit.findings import Finding, Kind, about_order
-from seedance_dagster.audit.snapshots import Seen, StorageSnapshot
+from seedance_dagster.audit.findings import Finding, Kind, order_finding
+from seedance_dagster.audit.snapshots import InspectedObject, StorageSnapshot
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.storage.manifest import Manifest
+from seedance_dagster.storage.s3 import ListedObject
 
-_SKEW = timedelta(minutes=5)  # the store's clock and ours may be apart by this much
+_CLOCK_SKEW = timedelta(minutes=5)  # between the store's clock and ours
 
 
 @dataclass(frozen=True)
-class Part:
-    """One of an order's objects that are no manifest.
+class MediaObject:
+    """A video or poster as the ledger knows it; size and hash are None when it does not.
 
     Attributes:
         name: "video" or "poster".
-        key: Where it should be.
-        size_bytes: How long it should be; None when the ledger does not say.
-        sha256: Of what it should be, in hex; None when the ledger does not say.
+        sha256: In hex.
     """
 
     name: str
@@ -33,10 +34,10 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """Objects of which a listing does not say enough.
+    """The keys of objects that a listing says too little about.
 
     Attributes:
-        check: Compare what the store knows of them; hash them where it does not know their hash.
+        check: Compare the hash in their metadata; where there is none, hash them.
         hash: Hash their bytes.
         read: Read them whole.
     """
@@ -46,105 +47,142 @@ class Verification:
     read: frozenset[str] = frozenset()
 
     @classmethod
-    def together(cls, looks: Iterable[Verification]) -> Verification:
-        """All of them as one."""
-        found = list(looks)
+    def union(cls, verifications: Iterable[Verification]) -> Verification:
+        """Return one verification of everything."""
+        parts = list(verifications)
         return cls(
-            check=frozenset().union(*(look.check for look in found)),
-            hash=frozenset().union(*(look.hash for look in found)),
-            read=frozenset().union(*(look.read for look in found)),
+            check=frozenset().union(*(part.check for part in parts)),
+            hash=frozenset().union(*(part.hash for part in parts)),
+            read=frozenset().union(*(part.read for part in parts)),
         )
 
 
-def parts_of(order: Order) -> tuple[Part, ...]:
-    """Video and poster of a stored order."""
+def media_of(order: Order) -> tuple[MediaObject, MediaObject]:
+    """Return video and poster of a stored order."""
     return (
-        Part("video", str(order.video_key), order.size_bytes, order.sha256),
-        Part("poster", str(order.poster_key), order.poster_size_bytes, order.poster_sha256),
+        MediaObject("video", str(order.video_key), order.size_bytes, order.sha256),
+        MediaObject("poster", str(order.poster_key), order.poster_size_bytes, order.poster_sha256),
     )
 
 
-def needs_verification(order: Order, book: StorageSnapshot, *, deep: bool) -> Verification:
-    """What of an order must be looked at closer than the listing does.
+def expected_manifest(order: Order) -> bytes | None:
+    """Return an order's manifest as it should be; None when the ledger's row is too damaged to give one."""
+    try:
+        return Manifest.of(order).to_json()
+    except (ValueError, KeyError, TypeError):  # includes pydantic's errors
+        return None
+
+
+def objects_to_verify(order: Order, storage: StorageSnapshot, *, deep: bool) -> Verification:
+    """Return the objects of an order that must be inspected.
 
     Args:
-        order: An audited order.
-        book: With the listing.
         deep: Hash everything and read every manifest.
     """
     if order.state is not State.STORED or order.manifest_key is None:
         return Verification()
     check, hashed = set(), set()
-    for part in parts_of(order):
-        there = book.objects.get(part.key)
-        if there is None:
-            check.add(part.key)
-        elif deep or part.size_bytes not in (None, there.size_bytes):
-            hashed.add(part.key)
-        elif order.stored_at is not None and there.modified_at > order.stored_at + _SKEW:
-            # An object is never changed, only written anew, and that shows in its time.
-            check.add(part.key)
-    listed = book.objects.get(order.manifest_key)
-    shown = not deep and listed is not None and manifests.is_as_listed(order, listed)
+    for media in media_of(order):
+        listed = storage.objects.get(media.key)
+        if listed is None:
+            check.add(media.key)
+        elif deep or media.size_bytes not in (None, listed.size_bytes):
+            hashed.add(media.key)
+        elif order.stored_at is not None and listed.modified_at > order.stored_at + _CLOCK_SKEW:
+            # An object is never edited, only written again, and then its time is newer.
+            check.add(media.key)
+    manifest = storage.objects.get(order.manifest_key)
+    matches = not deep and manifest is not None and _matches_listing(order, manifest)
     return Verification(
-        check=frozenset(check), hash=frozenset(hashed), read=frozenset([] if shown else [order.manifest_key])
+        check=frozenset(check),
+        hash=frozenset(hashed),
+        read=frozenset() if matches else frozenset([order.manifest_key]),
     )
 
 
-def compare(order: Order, book: StorageSnapshot) -> Iterator[Finding]:
-    """What is wrong with an order's objects.
-
-    Args:
-        order: An audited order.
-        book: With a closer look at all that was unclear.
-    """
+def compare(order: Order, storage: StorageSnapshot) -> Iterator[Finding]:
+    """Yield what is wrong with an order's objects; `objects_to_verify` have been inspected."""
     if order.state is not State.STORED:
         return
     if order.manifest_key is None:
-        what = "the ledger does not say where its objects are"
-        yield about_order(Kind.MISSING_IN_S3, order, where=f"order {order.order_id}", what=what)
+        yield order_finding(
+            Kind.MISSING_IN_S3,
+            order,
+            location=f"order {order.order_id}",
+            message="the ledger does not say where its objects are",
+        )
         return
-    yield from _missing(order, order.manifest_key, book)
-    changed = [part for part in parts_of(order) if _is_changed(part, book)]
-    if changed:
-        told = " and ".join(_change(part, book) for part in changed)
-        yield about_order(Kind.BYTES_CHANGED, order, where=book.uri(changed[0].key), what=told)
-    yield from manifests.compare(order, order.manifest_key, book)
+    yield from _missing(order, order.manifest_key, storage)
+    changes = {
+        media.key: change for media in media_of(order) if (change := _change(media, storage)) is not None
+    }
+    if changes:
+        location, message = storage.uri(next(iter(changes))), " and ".join(changes.values())
+        yield order_finding(Kind.BYTES_CHANGED, order, location=location, message=message)
+    yield from _compare_manifest(order, order.manifest_key, storage)
 
 
-def _missing(order: Order, manifest_key: str, book: StorageSnapshot) -> Iterator[Finding]:
-    gone = {part.name: part.key for part in parts_of(order) if _is_missing(part.key, book)}
-    kind = Kind.MISSING_IN_S3 if gone else Kind.MANIFEST_LOST
-    if _is_missing(manifest_key, book):
-        gone["manifest"] = manifest_key
-    if gone:
-        what = f"its {' and '.join(gone)} {'are' if len(gone) > 1 else 'is'} not there"
-        yield about_order(kind, order, where=book.uri(next(iter(gone.values()))), what=what)
+def _matches_listing(order: Order, listed: ListedObject) -> bool:
+    """Return True when size and MD5 in a listing show that a manifest is as it should be.
 
-
-def _is_missing(key: str, book: StorageSnapshot) -> bool:
-    # What was not listed was looked at by itself: it may have come since.
-    return book.seen.get(key) is None if key in book.seen else key not in book.objects
-
-
-def _seen(part: Part, book: StorageSnapshot) -> Seen:
-    return book.seen.get(part.key) or Seen()
-
-
-def _is_changed(part: Part, book: StorageSnapshot) -> bool:
-    if _is_missing(part.key, book):
+    With some encryptions an ETag is not an MD5; then it shows nothing.
+    """
+    expected = expected_manifest(order)
+    if expected is None or listed.size_bytes != len(expected):
         return False
-    found = _seen(part, book).sha256
-    if found is not None and part.sha256 is not None:
-        return found != part.sha256
-    there = book.objects.get(part.key)
-    return there is not None and part.size_bytes not in (None, there.size_bytes)
+    return listed.etag == hashlib.md5(expected, usedforsecurity=False).hexdigest()
 
 
-def _change(part: Part, book: StorageSnapshot) -> str:
-    there = book.objects.get(part.key)
-    if there is not None and part.size_bytes not in (None, there.size_bytes):
-        return f"the {part.name} has {there.size_bytes} bytes, not {part.size_bytes}"
-    return (
-        f"the {part.name} hashes to {str(_seen(part, book).sha256)[:12]}..., not {str(part.sha256)[:12]}..."
-    )
+def _missing(order: Order, manifest_key: str, storage: StorageSnapshot) -> Iterator[Finding]:
+    missing = {media.name: media.key for media in media_of(order) if _is_missing(media.key, storage)}
+    kind = Kind.MISSING_IN_S3 if missing else Kind.MANIFEST_LOST
+    if _is_missing(manifest_key, storage):
+        missing["manifest"] = manifest_key
+    if missing:
+        message = f"its {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not in S3"
+        location = storage.uri(next(iter(missing.values())))
+        yield order_finding(kind, order, location=location, message=message)
+
+
+def _is_missing(key: str, storage: StorageSnapshot) -> bool:
+    # An object that was not listed was inspected: it may have arrived since.
+    return storage.inspected.get(key) is None if key in storage.inspected else key not in storage.objects
+
+
+def _change(media: MediaObject, storage: StorageSnapshot) -> str | None:
+    """Return how the bytes differ from what was stored; None when they do not, or are missing."""
+    if _is_missing(media.key, storage):
+        return None
+    sha256 = (storage.inspected.get(media.key) or InspectedObject()).sha256
+    if sha256 is not None and media.sha256 is not None and sha256 == media.sha256:
+        return None
+    listed = storage.objects.get(media.key)
+    if listed is not None and media.size_bytes not in (None, listed.size_bytes):
+        return f"the {media.name} has {listed.size_bytes} bytes, not {media.size_bytes}"
+    if sha256 is None or media.sha256 is None:
+        return None
+    return f"the {media.name} hashes to {sha256[:12]}..., not {media.sha256[:12]}..."
+
+
+def _compare_manifest(order: Order, key: str, storage: StorageSnapshot) -> Iterator[Finding]:
+    manifest = storage.inspected.get(key)
+    if manifest is None or manifest.body is None:
+        return
+    expected = expected_manifest(order)
+    if manifest.body != expected:
+        message = _manifest_difference(manifest.body, expected)
+        yield order_finding(Kind.MANIFEST_ALTERED, order, location=storage.uri(key), message=message)
+
+
+def _manifest_difference(body: bytes, expected: bytes | None) -> str:
+    if expected is None:
+        return "the ledger's row is too damaged to give a manifest"
+    try:
+        stored = json.loads(body)
+    except ValueError:
+        return "it is not valid JSON"
+    if not isinstance(stored, dict):
+        return "it is not a JSON object"
+    wanted = json.loads(expected)
+    names = [name for name in {**wanted, **stored} if stored.get(name, ...) != wanted.get(name, ...)]
+    return f"it differs from the ledger in {', '.join(names)}" if names else "its bytes are not as written"

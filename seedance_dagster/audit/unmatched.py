@@ -1,7 +1,7 @@
-"""What no order explains: rows taken out of the ledger, tasks and objects that nobody ordered.
+"""Everything that belongs to no order: missing orders, unmatched tasks and unmatched objects.
 
-One order that is gone leaves traces in all other books. They are brought together by its task id, so that
-it is one finding and not four.
+A missing order leaves evidence in all other sources. The evidence is joined by task id, so that one missing
+order is one finding instead of four.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from seedance_dagster.api.wire import HistoryRow
 from seedance_dagster.audit.findings import Finding, Kind, finding
-from seedance_dagster.audit.removed import MissingOrderEvidence
+from seedance_dagster.audit.missing_orders import MissingOrderEvidence
 from seedance_dagster.audit.snapshots import GRACE, Scope, Snapshots, StorageSnapshot
 from seedance_dagster.engine.reconcile.matching import may_answer
 from seedance_dagster.ledger.order import Order, State
@@ -25,107 +25,114 @@ from seedance_dagster.storage.manifest import Manifest
 
 @dataclass
 class Unmatched:
-    """What no order explains.
+    """Everything that belongs to no order.
 
     Attributes:
-        removed: Orders whose row is gone.
-        folders: Objects that nothing else speaks of.
-        rows: Tasks that nothing else speaks of.
+        missing_orders: Orders whose row is missing.
+        objects: Folders in S3 that nothing else mentions.
+        tasks: Tasks that nothing else mentions.
     """
 
-    removed: list[MissingOrderEvidence] = field(default_factory=list)
-    folders: list[OrderFolder] = field(default_factory=list)
-    rows: list[HistoryRow] = field(default_factory=list)
+    missing_orders: list[MissingOrderEvidence] = field(default_factory=list)
+    objects: list[OrderFolder] = field(default_factory=list)
+    tasks: list[HistoryRow] = field(default_factory=list)
 
 
-def unexplained_folders(orders: Iterable[Order], book: StorageSnapshot) -> dict[str, OrderFolder]:
-    """Folders in S3 that no order of the ledger writes to, by path."""
+def unmatched_objects(orders: Iterable[Order], storage: StorageSnapshot) -> dict[str, OrderFolder]:
+    """Return the folders in S3 that no order of the ledger writes to, by path."""
     owned = set()
     for order in orders:
-        keys = object_keys(book.prefix, order.prompt_set, order.partition, order.fingerprint, order.attempt)
+        keys = object_keys(
+            storage.prefix, order.prompt_set, order.partition, order.fingerprint, order.attempt
+        )
         owned |= {_parent(keys.video), _parent(order.video_key or keys.video)}
-    found = {}
-    for key in book.objects:
+    folders = {}
+    for key in storage.objects:
         if _parent(key) not in owned and (folder := order_folder(key)) is not None:
-            found[folder.path] = folder
-    return found
+            folders[folder.path] = folder
+    return folders
 
 
-def unexplained_tasks(books: Snapshots) -> list[str]:
-    """Ids of tasks in the history that no order owns."""
-    return [task_id for task_id in books.vendor.rows if task_id not in books.ledger.owned_tasks]
+def unmatched_tasks(snapshots: Snapshots) -> list[str]:
+    """Return the ids of tasks in the vendor's history that no order owns."""
+    return [task_id for task_id in snapshots.vendor.history if task_id not in snapshots.ledger.owned_tasks]
 
 
-def unmatched(books: Snapshots, scope: Scope) -> Unmatched:
-    """Sort out what no order explains.
+def find_unmatched(snapshots: Snapshots, scope: Scope) -> Unmatched:
+    """Sort out what belongs to a missing order and what to nothing at all.
 
     Args:
-        books: With the manifests of unexplained folders read.
-        scope: What is audited.
+        snapshots: With the manifests in unmatched folders read.
     """
-    traces: dict[str, MissingOrderEvidence] = {}
-    found = Unmatched()
-    journals = {entry.task_id or f"order {entry.order_id}": entry for entry in books.ledger.removed}
-    for name, journal in journals.items():
+    owned_tasks = snapshots.ledger.owned_tasks
+    evidence: dict[str, MissingOrderEvidence] = {}
+    result = Unmatched()
+    for journal in snapshots.ledger.missing_orders:
         folder = order_folder(journal.video_key) if journal.video_key else None
-        traces[name] = MissingOrderEvidence(journal=journal, folder=folder)
-    by_folder = {trace.folder.path: name for name, trace in traces.items() if trace.folder is not None}
-    for path, folder in unexplained_folders(books.ledger.orders, books.storage).items():
-        manifest = _manifest(books.storage, path)
-        its = manifest.task_id if manifest is not None else by_folder.get(path)
-        if its is None or its in books.ledger.owned_tasks:
-            found.folders.append(folder)
+        name = journal.task_id or f"order {journal.order_id}"
+        evidence[name] = MissingOrderEvidence(journal=journal, folder=folder)
+    by_path = {found.folder.path: name for name, found in evidence.items() if found.folder is not None}
+    for path, folder in unmatched_objects(snapshots.ledger.orders, snapshots.storage).items():
+        manifest = _manifest(snapshots.storage, path)
+        owner = manifest.task_id if manifest is not None else by_path.get(path)
+        if owner is None or owner in owned_tasks:
+            result.objects.append(folder)
             continue
-        traces[its] = replace(traces.get(its, MissingOrderEvidence()), folder=folder, manifest=manifest)
-    for task_id, telling in books.dagster.told.items():
-        if task_id not in books.ledger.owned_tasks:
-            traces[task_id] = replace(traces.get(task_id, MissingOrderEvidence()), telling=telling)
-    for task_id in unexplained_tasks(books):
-        row = books.vendor.rows[task_id]
-        if task_id in traces:
-            traces[task_id] = replace(traces[task_id], row=row)
+        evidence[owner] = replace(
+            evidence.get(owner, MissingOrderEvidence()), folder=folder, manifest=manifest
+        )
+    for task_id, event in snapshots.dagster.reported.items():
+        if task_id not in owned_tasks:
+            evidence[task_id] = replace(evidence.get(task_id, MissingOrderEvidence()), event=event)
+    for task_id in unmatched_tasks(snapshots):
+        row = snapshots.vendor.history[task_id]
+        if task_id in evidence:
+            evidence[task_id] = replace(evidence[task_id], task=row)
         else:
-            found.rows.append(row)
-    found.removed = [trace for trace in traces.values() if _is_audited(trace, scope)]
-    return found
+            result.tasks.append(row)
+    result.missing_orders = [found for found in evidence.values() if _is_audited(found, scope)]
+    return result
 
 
-def compare(books: Snapshots, scope: Scope) -> Iterator[Finding]:
-    """What is wrong with what no order explains."""
-    found = unmatched(books, scope)
-    for removed in found.removed:
-        yield removed.finding(books.storage)
-    for folder in found.folders:
+def compare(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
+    """Yield a finding for everything that belongs to no order."""
+    unmatched = find_unmatched(snapshots, scope)
+    for missing_order in unmatched.missing_orders:
+        yield missing_order.finding(snapshots.storage)
+    for folder in unmatched.objects:
         yield finding(
             Kind.UNMATCHED_OBJECT,
-            where=books.storage.uri(folder.path),
-            what="objects that no order of the ledger explains",
+            location=snapshots.storage.uri(folder.path),
+            message="objects that belong to no order of the ledger",
             prompt_set=folder.prompt_set,
             partition=folder.partition,
         )
-    # A task of another set or of nobody cannot be told apart.
+    # The history does not say which set a task is for, so an audit of one set leaves tasks out.
     if scope.prompt_set is None:
-        for row in found.rows:
-            if scope.is_since(row.created_at):
-                yield from _unmatched_task(row, books)
+        for row in unmatched.tasks:
+            if scope.covers_time(row.created_at):
+                yield from _unmatched_task(row, snapshots)
 
 
-def _unmatched_task(row: HistoryRow, books: Snapshots) -> Iterator[Finding]:
-    task, advice = books.vendor.tasks.get(row.task_id), None
+def _unmatched_task(row: HistoryRow, snapshots: Snapshots) -> Iterator[Finding]:
+    task, advice = snapshots.vendor.tasks.get(row.task_id), None
     if task is not None:
-        answers = [
+        candidates = [
             order
-            for order in books.ledger.orders
+            for order in snapshots.ledger.orders
             if order.state in (State.CLAIMED, State.UNCERTAIN) and may_answer(task, order)
         ]
-        if answers and row.created_at is not None and row.created_at > books.read_at - GRACE:
-            return  # its answer is on its way, or the next reconciliation finds it
-        if answers:
-            advice = f"reconcile {answers[0].order_id} --adopt {row.task_id}: that order asks for the same"
+        if candidates and row.created_at is not None and row.created_at > snapshots.read_at - GRACE:
+            return  # the reply is on its way, or the next reconciliation finds the task
+        if candidates:
+            advice = (
+                f"run reconcile {candidates[0].order_id} --adopt {row.task_id}: that order asks for the same"
+            )
+    created = "at an unknown time" if row.created_at is None else _time(row.created_at)
     yield finding(
         Kind.UNMATCHED_TASK,
-        where=f"task {row.task_id}",
-        what=f"{row.task_type or 'a task'}, {row.status or 'no status'}, made {_time(row.created_at)}, "
+        location=f"task {row.task_id}",
+        message=f"{row.task_type or 'unknown task type'}, {row.status or 'no status'}, created {created}, "
         f"{points_to_usd(row.points or 0)} USD",
         advice=advice,
         task_id=row.task_id,
@@ -133,26 +140,25 @@ def _unmatched_task(row: HistoryRow, books: Snapshots) -> Iterator[Finding]:
     )
 
 
-def _is_audited(trace: MissingOrderEvidence, scope: Scope) -> bool:
-    place = trace.place
-    in_set = scope.prompt_set is None or (place is not None and place[0] == scope.prompt_set)
-    return in_set and scope.is_since(trace.at)
+def _is_audited(evidence: MissingOrderEvidence, scope: Scope) -> bool:
+    in_set = scope.prompt_set is None or (evidence.partition or (None,))[0] == scope.prompt_set
+    return in_set and scope.covers_time(evidence.at)
 
 
-def _manifest(book: StorageSnapshot, path: str) -> Manifest | None:
-    seen = book.seen.get(f"{path}/manifest.json")
-    if seen is None or seen.body is None:
+def _manifest(storage: StorageSnapshot, path: str) -> Manifest | None:
+    inspected = storage.inspected.get(f"{path}/manifest.json")
+    if inspected is None or inspected.body is None:
         return None
     try:
-        found = Manifest.model_validate_json(seen.body)
+        manifest = Manifest.model_validate_json(inspected.body)
     except ValidationError:
         return None
-    return found if found.manifest_key == f"{path}/manifest.json" else None
+    return manifest if manifest.manifest_key == f"{path}/manifest.json" else None
 
 
 def _parent(key: str) -> str:
     return key.rpartition("/")[0]
 
 
-def _time(at: datetime | None) -> str:
-    return "at an unknown time" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,11 +1,11 @@
-"""The ledger against the vendor: charges, tasks that it does not know, and what was paid and never came."""
+"""The ledger against the vendor: charges that differ, unknown tasks, videos that were paid and not stored."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from seedance_dagster.api.wire import TaskStatus
-from seedance_dagster.audit.findings import Finding, Kind, about_order
+from seedance_dagster.audit.findings import Finding, Kind, order_finding
 from seedance_dagster.audit.snapshots import GRACE, VendorSnapshot
 from seedance_dagster.engine.reconcile.history import unfinished
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
@@ -16,87 +16,85 @@ _ENDED = _DELIVERED | {State.REJECTED, State.FAILED}
 
 
 def needs_verification(
-    order: Order, book: VendorSnapshot, *, listed_from: datetime | None, deep: bool = False
+    order: Order, vendor: VendorSnapshot, *, complete_since: datetime | None, deep: bool = False
 ) -> bool:
-    """True when the history alone does not show that an order agrees: its task is to be read by itself.
+    """Return True when the history alone does not show that an order agrees: its task must be read.
 
     Args:
-        order: An audited order.
-        book: With the history.
-        listed_from: Since when the history lists every task; what is older may have left it.
-        deep: Read tasks whose charge the history does not tell.
+        complete_since: Since when the history lists every task; it may have forgotten older ones.
+        deep: Also read tasks whose charge the history does not show.
     """
     if order.task_id is None or order.state not in _ENDED | {State.SUBMITTED}:
         return False
-    row = book.rows.get(order.task_id)
+    row = vendor.history.get(order.task_id)
     if row is None:
-        made_at = order.vendor_created_at or order.submitted_at
-        forgotten = listed_from is None or made_at is None or made_at < listed_from
+        created_at = order.vendor_created_at or order.submitted_at
+        forgotten = complete_since is None or created_at is None or created_at < complete_since
         return not forgotten and order.state is not State.SUBMITTED
     if order.state is State.SUBMITTED:
         return not unfinished(row)
     return deep if row.points is None else row.points != (order.points_charged or 0)
 
 
-def compare(order: Order, book: VendorSnapshot, *, now: datetime) -> Finding | None:
-    """What is wrong between an order and its task; None when they agree or the order is under way.
+def compare(order: Order, vendor: VendorSnapshot, *, now: datetime) -> Finding | None:
+    """Return how an order and its task differ; None when they agree or the order is under way.
 
     Args:
-        order: An audited order.
-        book: With the tasks of all unclear orders.
+        vendor: With the tasks read of all orders that need verification.
         now: UTC.
     """
-    if order.task_id is None or order.task_id in book.unread:
+    if order.task_id is None or order.task_id in vendor.unread:
         return None
-    outstanding = _outstanding(order, book, now)
+    outstanding = _outstanding(order, vendor, now)
     if outstanding is not None:
-        return _about(Kind.PAID_NOT_STORED, order, outstanding)
+        return _task_finding(Kind.PAID_NOT_STORED, order, outstanding)
     if order.state not in _ENDED:
         return None
-    if order.task_id in book.tasks and book.tasks[order.task_id] is None:
-        return _about(Kind.TASK_UNKNOWN, order, "the vendor knows no such task")
-    return _charge(order, _charged(order.task_id, book))
+    if order.task_id in vendor.tasks and vendor.tasks[order.task_id] is None:
+        return _task_finding(Kind.TASK_UNKNOWN, order, "the vendor does not know this task")
+    return _compare_charge(order, _charged(order.task_id, vendor))
 
 
-def _charge(order: Order, charged: int | None) -> Finding | None:
+def _compare_charge(order: Order, charged: int | None) -> Finding | None:
     booked = order.points_charged
-    said = "no charge" if booked is None else f"{points_to_usd(booked)} USD"
+    in_ledger = "no charge" if booked is None else f"{points_to_usd(booked)} USD"
     if order.state in _DELIVERED and not (booked if charged is None else charged):
-        what = f"delivered, the vendor charged nothing; the ledger has {said}"
-        return _about(Kind.NEVER_CHARGED, order, what, order.estimated_points)
+        message = f"delivered, and the vendor charged nothing; the ledger has {in_ledger}"
+        return _task_finding(Kind.NEVER_CHARGED, order, message, order.estimated_points)
     if charged is not None and charged != (booked or 0):
-        what = f"the vendor charged {points_to_usd(charged)} USD, the ledger has {said}"
-        return _about(Kind.CHARGE_DIFFERS, order, what, charged - (booked or 0))
+        message = f"the vendor charged {points_to_usd(charged)} USD; the ledger has {in_ledger}"
+        return _task_finding(Kind.CHARGE_DIFFERS, order, message, charged - (booked or 0))
     return None
 
 
-def _about(kind: Kind, order: Order, what: str, cost_points: int | None = None) -> Finding:
-    return about_order(kind, order, where=f"task {order.task_id}", what=what, cost_points=cost_points)
+def _task_finding(kind: Kind, order: Order, message: str, cost_points: int | None = None) -> Finding:
+    location = f"task {order.task_id}"
+    return order_finding(kind, order, location=location, message=message, cost_points=cost_points)
 
 
-def _charged(task_id: str, book: VendorSnapshot) -> int | None:
-    """What the vendor charged, in points; None where it does not say."""
-    task = book.tasks.get(task_id)
+def _charged(task_id: str, vendor: VendorSnapshot) -> int | None:
+    """Return what the vendor charged, in points; None where it does not say."""
+    task = vendor.tasks.get(task_id)
     if task is not None and task.points_charged is not None:
         return task.points_charged
-    row = book.rows.get(task_id)
+    row = vendor.history.get(task_id)
     return None if row is None else row.points
 
 
-def _outstanding(order: Order, book: VendorSnapshot, now: datetime) -> str | None:
-    """Why a paid video is not stored although it is time; None when it is, or is under way."""
-    task = book.tasks.get(str(order.task_id))
+def _outstanding(order: Order, vendor: VendorSnapshot, now: datetime) -> str | None:
+    """Return why a paid video is overdue; None when it is stored or still under way."""
+    task = vendor.tasks.get(str(order.task_id))
     completed = task is not None and task.status is TaskStatus.COMPLETED
-    why = f": {order.error_message}" if order.error_message else ""
+    reason = f": {order.error_message}" if order.error_message else ""
     match order.state:
         case State.SUCCEEDED:
             late = order.due_at is not None and order.due_at < now - GRACE
             broken = order.transfer_failures >= MANY_TRANSFER_FAILURES
-            return f"paid, and nobody brought the video to S3 yet{why}" if late or broken else None
+            return f"paid, and its video is not in S3 yet{reason}" if late or broken else None
         case State.SUBMITTED if task is not None and completed:
             late = task.ended_at is not None and task.ended_at < now - GRACE
-            return f"the vendor has completed it, the ledger still waits for it{why}" if late else None
+            return f"the vendor completed it, and the ledger still waits for it{reason}" if late else None
         case State.REJECTED | State.FAILED if task is not None and completed and task.points_charged:
-            return f"the vendor completed and charged it, the ledger says {order.state}{why}"
+            return f"the vendor completed and charged it, and the ledger has it as {order.state}{reason}"
         case _:
             return None

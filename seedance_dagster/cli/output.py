@@ -23,7 +23,7 @@ def console() -> Console:
     return found if found.is_terminal else Console(highlight=False, width=_WIDE)
 
 
-def say_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Write one JSON document; amounts of money become strings."""
     click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 

@@ -1,4 +1,4 @@
-"""200 prompts with references of every kind and faults on: four books agree, what is planted is named."""
+"""An audit of 200 prompts with references of every kind and faults: clean, then all damage is found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAME, COUNT = "spots", 200
 
 
 def audit(it: Any, *arguments: str) -> tuple[dict[str, Any], int]:
-    """The command as a shell starts it: what it told, and its status."""
+    """Run the command as a shell would; return its document and exit status."""
     program = Path(sys.executable).with_name("seedance-dagster")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SEEDANCE_")}
     done = subprocess.run(
@@ -37,8 +37,8 @@ def stored(it: Any) -> dict[str, Any]:
         return {order.partition: order for order in ledger.queries.find(states={State.STORED})}
 
 
-def test_four_books_of_200_prompts(world, tmp_path):
-    """Clean while it runs and after it; seven plants are seven findings, of which a repair leaves two."""
+def test_an_audit_of_200_prompts(world, tmp_path):
+    """It is clean during and after a backfill; of seven kinds of damage a repair leaves two."""
     port = free_port()
     texts = prompts(f"http://127.0.0.1:{port}", COUNT)
     file = tmp_path / f"{NAME}.json"
@@ -50,12 +50,12 @@ def test_four_books_of_200_prompts(world, tmp_path):
         keys = it.partitions(NAME, COUNT)
         backfill = it.backfill(["prompts", "tasks", "videos"], keys, NAME)
         it.until(lambda: len(stored(it)) > COUNT // 4, 240)
-        told, status = audit(it)
-        assert (told["findings"], status) == ([], 0)
+        document, status = audit(it)
+        assert (document["findings"], status) == ([], 0)
         it.ended(backfill, 600)
-        told, status = audit(it, "--deep")
-        assert (told["findings"], status) == ([], 0)
-        assert told["books"]["materialized_partitions"] == COUNT - len(refused)
+        document, status = audit(it, "--deep")
+        assert (document["findings"], status) == ([], 0)
+        assert document["compared"]["materialized_partitions"] == COUNT - len(refused)
 
         environ = it.stack.environ
         vandal = Vandal(
@@ -66,19 +66,19 @@ def test_four_books_of_200_prompts(world, tmp_path):
             environ["GOAPI_BASE_URL"],
         )
         planted = vandal.plant(list(stored(it).values()))
-        told, status = audit(it, "--deep")
-        named = {each["kind"]: each["partition"] for each in told["findings"]}
-        assert (len(told["findings"]), status) == (7, 1)
+        document, status = audit(it, "--deep")
+        named = {finding["kind"]: finding["partition"] for finding in document["findings"]}
+        assert (len(document["findings"]), status) == (7, 1)
         wanted = {kind: order.partition for kind, order in planted.items()}
         assert named == {**wanted, "unmatched_task": None}
 
-        told, _ = audit(it, "--deep", "--repair")
-        left = {each["kind"] for each in told["findings"] if not each["repair"]["repaired"]}
+        document, _ = audit(it, "--deep", "--repair")
+        left = {finding["kind"] for finding in document["findings"] if not finding["repair"]["repaired"]}
         assert left == {"unmatched_task", "charge_differs"}
         it.until(lambda: len(stored(it)) == COUNT - len(refused), 120)
         it.until(lambda: len(audit(it, "--deep")[0]["findings"]) == 2, 60)
-        told, status = audit(it, "--deep")
-        assert ({each["kind"] for each in told["findings"]}, status) == (left, 1)
+        document, status = audit(it, "--deep")
+        assert ({finding["kind"] for finding in document["findings"]}, status) == (left, 1)
         assert it.books()["most_accepts_of_one_prompt"] == 1
-        # What was mended is no older than what it was made from.
+        # What was repaired is newer than its upstream assets.
         assert {it.stale(partition, NAME, "videos") for partition in stored(it)} == {"FRESH"}

@@ -1,4 +1,4 @@
-"""The ledger against what Dagster was told."""
+"""The ledger against Dagster's events."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from audit_snapshots import POINTS, books, expected, found, kinds, stored_order, telling
+from audit_snapshots import POINTS, event_of, expected, findings, kinds, make_snapshots, stored_order
 from ledger_states_support import NOW
 
-from seedance_dagster.audit.events import needs_verification, with_tellings
+from seedance_dagster.audit.events import partitions_to_verify, with_events
 from seedance_dagster.audit.snapshots import DagsterSnapshot, Scope
 from seedance_dagster.ledger.order import State
 
 ORDER = stored_order(1)
-NOTHING = DagsterSnapshot()
+EMPTY = DagsterSnapshot()
 
 
-def told(*tellings, observed=()) -> DagsterSnapshot:
-    return with_tellings(NOTHING, tellings, observed)
+def dagster(*materializations, observed=()) -> DagsterSnapshot:
+    return with_events(EMPTY, materializations, observed)
 
 
 @pytest.mark.parametrize(
@@ -31,25 +31,27 @@ def told(*tellings, observed=()) -> DagsterSnapshot:
         (None, timedelta(hours=1), True),
     ],
 )
-def test_a_stored_video_that_dagster_does_not_show_is_named(reported, ago, named):
-    """What Dagster was told must be there; what it was not told yet has half an hour."""
+def test_a_stored_video_without_a_materialization_is_a_finding(reported, ago, named):
+    """A reported video must be there; one that was not reported yet has half an hour."""
     order = stored_order(1, reported=reported, stored_at=NOW - ago)
-    given = found(books([order], dagster=NOTHING))
-    assert [each.kind.value for each in given] == ["not_materialized"] * named
-    assert all(each.where == "Dagster spots/videos p1" and each.cost_points == POINTS for each in given)
+    result = findings(make_snapshots([order], dagster=EMPTY))
+    assert [finding.kind.value for finding in result] == ["not_materialized"] * named
+    assert all(
+        finding.location == "Dagster spots/videos p1" and finding.cost_points == POINTS for finding in result
+    )
 
 
 def test_an_observation_is_enough_for_a_video_that_another_one_replaced():
-    """A superseded video is observed, not materialized, and that is no difference."""
+    """A superseded video is observed, not materialized, and that is not a difference."""
     old, new = stored_order(1), stored_order(2, partition="p1", attempt=2)
-    given = books([old, new], dagster=told(telling(new)))
-    assert kinds(given) == ["not_materialized"]
-    given = books([old, new], dagster=told(telling(new), observed=[telling(old)]))
-    assert found(given) == []
+    snapshots = make_snapshots([old, new], dagster=dagster(event_of(new)))
+    assert kinds(snapshots) == ["not_materialized"]
+    snapshots = make_snapshots([old, new], dagster=dagster(event_of(new), observed=[event_of(old)]))
+    assert findings(snapshots) == []
 
 
 @pytest.mark.parametrize(
-    ("fields", "what"),
+    ("fields", "message"),
     [
         ({}, None),
         ({"metadata": {"seedance/task_id": "task-1"}}, None),
@@ -59,108 +61,121 @@ def test_an_observation_is_enough_for_a_video_that_another_one_replaced():
         ),
         ({"data_version": "0"}, "it differs from the ledger in data version"),
         ({"data_version": None}, "it differs from the ledger in data version"),
-        ({"metadata": {}}, "the newest materialization names no task; somebody else made it"),
+        ({"metadata": {}}, "the newest materialization names no task: another program reported it"),
     ],
 )
-def test_a_materialization_says_what_the_ledger_says(fields, what):
-    """Each value that was told is the ledger's; what an older version did not tell is no difference."""
-    given = found(books([ORDER], dagster=told(telling(ORDER, **fields), telling(ORDER))))
-    assert [each.what for each in given] == ([] if what is None else [what])
-    assert all(each.kind.value == "materialization_differs" for each in given)
+def test_a_materialization_agrees_with_the_ledger(fields, message):
+    """Every reported value is the ledger's; a value that an older version did not report is not compared."""
+    result = findings(make_snapshots([ORDER], dagster=dagster(event_of(ORDER, **fields), event_of(ORDER))))
+    assert [finding.message for finding in result] == ([] if message is None else [message])
+    assert all(finding.kind.value == "materialization_differs" for finding in result)
 
 
-def test_a_materialization_of_an_order_without_a_video_is_named():
-    """Dagster shows no video of an order that the ledger calls refused; one fetched again was told before."""
-    refused = replace(ORDER, state=State.REJECTED)
-    [each] = found(books([refused], dagster=told(telling(refused))))
-    assert each.what == "it shows a video of order 1, which is rejected"
-    assert found(books([replace(ORDER, state=State.SUCCEEDED)], dagster=told(telling(ORDER)))) == []
+def test_a_materialization_of_an_order_without_a_video_is_a_finding():
+    """Dagster shows no video of a rejected order; a video that is fetched again was reported before."""
+    rejected = replace(ORDER, state=State.REJECTED)
+    [finding] = findings(make_snapshots([rejected], dagster=dagster(event_of(rejected))))
+    assert finding.message == "it shows a video of order 1, which is rejected"
+    assert (
+        findings(make_snapshots([replace(ORDER, state=State.SUCCEEDED)], dagster=dagster(event_of(ORDER))))
+        == []
+    )
 
 
-def test_a_materialization_at_another_partition_is_named():
-    """A video shown at somebody else's partition disagrees with the ledger."""
-    [each] = found(books([ORDER], dagster=told(telling(ORDER, partition="p9"), telling(ORDER))))
-    assert each.what == "it differs from the ledger in partition"
+def test_a_materialization_at_another_partition_is_a_finding():
+    """A video shown at another partition disagrees with the ledger."""
+    [finding] = findings(
+        make_snapshots([ORDER], dagster=dagster(event_of(ORDER, partition="p9"), event_of(ORDER)))
+    )
+    assert finding.message == "it differs from the ledger in partition"
 
 
-def test_the_partition_at_which_a_wrong_event_stands_is_read_again():
-    """It is not the partition of the order that the event is about."""
-    given = books([ORDER], dagster=told(telling(ORDER, partition="p9"), telling(ORDER)))
-    assert needs_verification(given, Scope(), expected) == {"spots": {"p9"}}
+def test_the_partition_that_has_a_wrong_event_is_read_again():
+    """It may not be the partition of the order that the event names."""
+    snapshots = make_snapshots([ORDER], dagster=dagster(event_of(ORDER, partition="p9"), event_of(ORDER)))
+    assert partitions_to_verify(snapshots, Scope(), expected) == {"spots": {"p9"}}
 
 
 def test_the_newest_materialization_of_a_partition_counts():
-    """Events come the newest first; a correction hides what was wrong before."""
-    wrong = telling(ORDER, data_version="0")
-    assert found(books([ORDER], dagster=told(telling(ORDER), wrong))) == []
-    assert kinds(books([ORDER], dagster=told(wrong, telling(ORDER)))) == ["materialization_differs"]
+    """Events are read newest first, so a correction hides an older mistake."""
+    wrong = event_of(ORDER, data_version="0")
+    assert findings(make_snapshots([ORDER], dagster=dagster(event_of(ORDER), wrong))) == []
+    assert kinds(make_snapshots([ORDER], dagster=dagster(wrong, event_of(ORDER)))) == [
+        "materialization_differs"
+    ]
 
 
-def test_partitions_that_differ_are_read_again_first():
-    """An event that came while the others were read is found by a second look at its partition."""
+def test_partitions_that_differ_are_read_again():
+    """An event that was recorded during the audit is found when its partition is read again."""
     wrong, silent = stored_order(1), stored_order(2)
-    given = books([wrong, silent, stored_order(3)])
-    newest = {("spots", "p1"): telling(wrong, data_version="0"), ("spots", "p3"): telling(stored_order(3))}
+    snapshots = make_snapshots([wrong, silent, stored_order(3)])
+    newest = {("spots", "p1"): event_of(wrong, data_version="0"), ("spots", "p3"): event_of(stored_order(3))}
     stale = DagsterSnapshot(
-        newest=newest, told={"task-1": telling(wrong), "task-3": telling(stored_order(3))}
+        newest=newest, reported={"task-1": event_of(wrong), "task-3": event_of(stored_order(3))}
     )
-    given = replace(given, dagster=stale)
-    assert needs_verification(given, Scope(), expected) == {"spots": {"p1", "p2"}}
-    fresh = with_tellings(stale, [telling(wrong), telling(silent)])
-    assert found(replace(given, dagster=fresh)) == []
+    snapshots = replace(snapshots, dagster=stale)
+    assert partitions_to_verify(snapshots, Scope(), expected) == {"spots": {"p1", "p2"}}
+    fresh = with_events(stale, [event_of(wrong), event_of(silent)])
+    assert findings(replace(snapshots, dagster=fresh)) == []
 
 
-def test_a_video_that_was_only_observed_is_named_once_nothing_better_is_coming():
-    """Dagster shows nothing where the better order came to nothing; while that is at work that is right."""
-    old, refused = stored_order(1), stored_order(2, partition="p1", fingerprint="b", state=State.REJECTED)
-    refused = replace(refused, stored_at=None)
-    given = books([old, refused], dagster=told(observed=[telling(old)]))
-    [each] = found(given)
-    assert (each.kind.value, each.order_id) == ("not_materialized", 1)
-    assert each.what == "stored, and its partition has no materialization"
-    assert needs_verification(given, Scope(), expected) == {"spots": {"p1"}}
-    for at_work in (
-        replace(refused, state=State.SUBMITTED),
-        replace(refused, vendor_ended_at=NOW - timedelta(minutes=5)),
+def test_a_video_that_was_only_observed_is_a_finding_when_no_newer_one_is_coming():
+    """A partition without a materialization is right only while a newer order is under way."""
+    old, rejected = stored_order(1), stored_order(2, partition="p1", fingerprint="b", state=State.REJECTED)
+    rejected = replace(rejected, stored_at=None)
+    snapshots = make_snapshots([old, rejected], dagster=dagster(observed=[event_of(old)]))
+    [finding] = findings(snapshots)
+    assert (finding.kind.value, finding.order_id) == ("not_materialized", 1)
+    assert finding.message == "it is stored and its partition has no materialization"
+    assert partitions_to_verify(snapshots, Scope(), expected) == {"spots": {"p1"}}
+    for under_way in (
+        replace(rejected, state=State.SUBMITTED),
+        replace(rejected, vendor_ended_at=NOW - timedelta(minutes=5)),
     ):
-        assert found(books([old, at_work], dagster=told(observed=[telling(old)]))) == []
+        assert findings(make_snapshots([old, under_way], dagster=dagster(observed=[event_of(old)]))) == []
 
 
-def test_an_older_attempt_that_is_shown_is_named():
-    """The newest video of a request is what its partition shows; another request's may be the newest yet."""
+def test_an_older_attempt_that_hides_the_current_video_is_a_finding():
+    """A partition shows the newest video of its request; a newer video of another request is fine."""
     old = stored_order(1)
     new = stored_order(2, partition="p1", fingerprint=old.fingerprint, attempt=2)
-    shown_old = told(telling(old), observed=[telling(new)])
-    [each] = found(books([old, new], dagster=shown_old))
-    assert (each.kind.value, each.order_id) == ("materialization_differs", 2)
-    assert each.what == "it shows order 1, order 2 of the same request is newer"
+    shown_old = dagster(event_of(old), observed=[event_of(new)])
+    [finding] = findings(make_snapshots([old, new], dagster=shown_old))
+    assert (finding.kind.value, finding.order_id) == ("materialization_differs", 2)
+    assert finding.message == "it shows order 1; order 2 of the same request is newer"
     edited = replace(new, fingerprint="b")
-    assert found(books([old, edited], dagster=shown_old)) == []
+    assert findings(make_snapshots([old, edited], dagster=shown_old)) == []
 
 
-def test_a_materialization_over_nothing_is_named():
-    """Where nothing is stored nobody of ours tells of a video, whether something was ordered or not."""
-    refused = stored_order(1, state=State.REJECTED)
-    blank = telling(refused, metadata={})
-    for orders in ([refused], []):
-        given = books(orders, dagster=told(blank))
-        [each] = found(given)
-        assert (each.kind.value, each.partition, each.order_id) == ("materialization_differs", "p1", None)
-        assert each.what.endswith("and nothing is stored for it")
-    assert found(books([], dagster=told(blank)), since=NOW + timedelta(hours=1)) == []
-    assert found(books([], dagster=told(blank)), prompt_set="other") == []
+def test_a_materialization_without_a_stored_video_is_a_finding():
+    """Where no video is stored this package reports none, whether something was ordered or not."""
+    rejected = stored_order(1, state=State.REJECTED)
+    blank = event_of(rejected, metadata={})
+    for orders in ([rejected], []):
+        snapshots = make_snapshots(orders, dagster=dagster(blank))
+        [finding] = findings(snapshots)
+        assert (finding.kind.value, finding.partition, finding.order_id) == (
+            "materialization_differs",
+            "p1",
+            None,
+        )
+        assert finding.message.endswith("and no video is stored for the partition")
+    assert findings(make_snapshots([], dagster=dagster(blank)), since=NOW + timedelta(hours=1)) == []
+    assert findings(make_snapshots([], dagster=dagster(blank)), prompt_set="other") == []
 
 
-def test_a_foreign_materialization_is_about_the_video_that_should_be_shown():
-    """After an edit was taken back that is not the newest order."""
+def test_a_foreign_materialization_is_a_finding_about_the_current_video():
+    """After an edit was reverted that is not the newest order."""
     first, edited = stored_order(1), stored_order(2, partition="p1", fingerprint="b")
-    given = books([first, edited], dagster=told(telling(first, metadata={}), telling(first), telling(edited)))
-    given = replace(given, ledger=replace(given.ledger, current_videos=frozenset({1})))
-    assert [each.order_id for each in found(given)] == [1]
+    snapshots = make_snapshots(
+        [first, edited], dagster=dagster(event_of(first, metadata={}), event_of(first), event_of(edited))
+    )
+    snapshots = replace(snapshots, ledger=replace(snapshots.ledger, current_videos=frozenset({1})))
+    assert [finding.order_id for finding in findings(snapshots)] == [1]
 
 
-def test_an_order_outside_of_the_scope_is_not_compared():
-    """`since` leaves Dagster's side of older orders alone, too."""
-    assert kinds(books([ORDER], dagster=NOTHING), since=NOW - timedelta(hours=1)) == []
-    foreign = told(telling(ORDER, metadata={}))
-    assert kinds(books([ORDER], dagster=foreign), since=NOW - timedelta(hours=1)) == []
+def test_an_order_outside_the_scope_is_not_compared():
+    """`since` also leaves out the events of older orders."""
+    assert kinds(make_snapshots([ORDER], dagster=EMPTY), since=NOW - timedelta(hours=1)) == []
+    foreign = dagster(event_of(ORDER, metadata={}))
+    assert kinds(make_snapshots([ORDER], dagster=foreign), since=NOW - timedelta(hours=1)) == []

@@ -1,15 +1,15 @@
-"""Estimates against charges, by task type."""
+"""Charges against estimates, by task type."""
 
 from __future__ import annotations
 
 import pytest
-from audit_snapshots import POINTS, books, found, stored_order
+from audit_snapshots import POINTS, findings, make_snapshots, stored_order
 
 from seedance_dagster.audit.money import estimates_off
 
 
 def orders(*shares: float, first: int = 1, **fields):
-    """Stored orders that were charged so many times their estimate."""
+    """Return stored orders that were charged these multiples of their estimate."""
     return [
         stored_order(first + number, points_charged=round(share * POINTS), **fields)
         for number, share in enumerate(shares)
@@ -32,24 +32,24 @@ def orders(*shares: float, first: int = 1, **fields):
     ],
 )
 def test_the_charges_of_the_newest_videos_decide(shares, count, factor):
-    """A few odd charges are no sign of an old price table, and what was charged long ago is none either."""
-    words = "videos were charged otherwise than estimated, typically"
-    said = f"{count} {words} {factor:g} times as much"
-    given = list(estimates_off(orders(*shares)))
-    assert [each.what for each in given] == ([] if count is None else [said])
+    """Neither a few odd charges nor old ones are a sign of an outdated price table."""
+    words = "videos cost something else than estimated, typically"
+    message = f"{count} {words} {factor:g} times as much"
+    result = list(estimates_off(orders(*shares)))
+    assert [finding.message for finding in result] == ([] if count is None else [message])
 
 
-def test_a_type_is_one_finding_with_what_it_came_to():
-    """However many videos are off, there is one finding a type, with the sum of the differences."""
+def test_a_task_type_is_one_finding_with_the_sum():
+    """However many videos are off, each task type has one finding, with the sum of the differences."""
     fast = orders(1.5, 1.5, 1.5)
     slow = orders(1, 1, first=10, request=stored_order(1).request | {"task_type": "seedance-2"})
-    [each] = found(books([*fast, *slow]))
-    assert (each.kind.value, each.cost_points) == ("estimate_off", 6_000_000)
-    assert each.where == "price table goapi-2026-04, seedance-2-fast"
+    [finding] = findings(make_snapshots([*fast, *slow]))
+    assert (finding.kind.value, finding.cost_points) == ("estimate_off", 6_000_000)
+    assert finding.location == "price table goapi-2026-04, seedance-2-fast"
 
 
-def test_upper_bounds_and_older_tables_do_not_count():
-    """An estimate for input videos of unknown length was never meant to be met."""
+def test_upper_bounds_and_older_price_tables_do_not_count():
+    """An estimate for input videos of unknown length is an upper bound and does not count."""
     unknown = stored_order(1).request | {"video_urls": ["https://cdn.example.com/a.mp4"]}
     assert list(estimates_off(orders(0.4, 0.4, request=unknown))) == []
     old = orders(2, 2, price_table="goapi-2025-01")

@@ -1,4 +1,4 @@
-"""Repairs: what is mended, what is left, and why."""
+"""Repairs: what is repaired, what is left, and why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from audit_snapshots import POINTS, row, telling
+from audit_snapshots import POINTS, event_of, row
 from audit_world import VIDEO, World, rewritten
 from test_ledger_repairs import remove
 
@@ -19,7 +19,7 @@ from seedance_dagster.ledger.order import State
 
 @pytest.fixture
 def world(tmp_path, clock):
-    """Two stored orders of which all books say the same."""
+    """Two stored orders about which all sources agree."""
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
     it = World(ledger)
     it.add(1)
@@ -30,7 +30,7 @@ def world(tmp_path, clock):
 
 @pytest.fixture(autouse=True)
 def dead(monkeypatch):
-    """Links that give no video any more; all others give one."""
+    """Links that no longer give a video; all others do."""
     links: set[str] = set()
 
     async def check_link(url, *, limits):
@@ -44,24 +44,24 @@ def dead(monkeypatch):
 
 @pytest.fixture
 def order(world):
-    """The order that things happen to."""
+    """The order that is damaged."""
     return world.ledger.queries.get(1)
 
 
 def actors(world: World, order_id: int = 1) -> list[str]:
-    """Who did something with an order."""
-    return [each.actor for each in world.ledger.queries.journal(order_id)]
+    """Return who changed an order."""
+    return [entry.actor for entry in world.ledger.queries.journal(order_id)]
 
 
-def test_nothing_is_done_where_nothing_is_found(world):
-    """A repair of clean books changes nothing and journals nothing."""
+def test_a_repair_without_findings_does_nothing(world):
+    """Where all sources agree nothing is changed and nothing is written to the journal."""
     assert world.repair(deep=True) == {}
     assert actors(world) == ["test"]
 
 
 @pytest.mark.parametrize("damage", ["lost", "changed", "lost poster", "all lost"])
-def test_a_lost_or_changed_video_goes_back_to_be_fetched(world, order, damage):
-    """The order waits for the next run with the vendor's present link; a second audit finds it under way."""
+def test_a_lost_or_changed_video_is_fetched_again(world, order, damage):
+    """The order waits for the next run with the vendor's current link, and a second audit is clean."""
     match damage:
         case "lost":
             del world.store.objects[order.video_key]
@@ -72,8 +72,8 @@ def test_a_lost_or_changed_video_goes_back_to_be_fetched(world, order, damage):
         case "all lost":
             for key in (order.video_key, order.poster_key, order.manifest_key):
                 del world.store.objects[key]
-    [mending] = world.repair(deep=True).values()
-    assert (mending.repaired, mending.what) == (True, "the next run fetches it again")
+    [result] = world.repair(deep=True).values()
+    assert (result.repaired, result.message) == (True, "the next run fetches it again")
     now = world.ledger.queries.get(1)
     assert (now.state, now.video_url, now.reported) == (
         State.SUCCEEDED,
@@ -84,28 +84,26 @@ def test_a_lost_or_changed_video_goes_back_to_be_fetched(world, order, damage):
     assert world.kinds(deep=True) == []
 
 
-def test_a_video_whose_link_is_dead_is_left(world, order, dead):
-    """A lost poster is no reason to give up a stored video that nobody gives again."""
+def test_a_video_whose_link_is_dead_is_not_given_up(world, order, dead):
+    """A lost poster is not a reason to give up a stored video that cannot be fetched again."""
     del world.store.objects[order.poster_key]
     dead.add("https://v.example.com/a")
-    [mending] = world.repair().values()
-    assert not mending.repaired
-    assert mending.what.startswith(
-        "the vendor's link does not give it any more (the link is gone (HTTP 404))"
-    )
+    [result] = world.repair().values()
+    assert not result.repaired
+    assert result.message.startswith("the vendor's link no longer works (the link is gone (HTTP 404))")
     assert world.ledger.queries.get(1).state is State.STORED
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"video_url": None}, "the vendor gives no link to it any more; generating it again is paid for"),
+        ({"video_url": None}, "the vendor no longer has a link to it; generating it again costs money"),
         (None, "no such task"),
         (VendorError("it is down"), "it is down"),
     ],
 )
-def test_a_video_that_the_vendor_does_not_give_is_left(world, order, change, why):
-    """Without a link the order stays as it is: what is still there is not given up for nothing."""
+def test_a_video_that_the_vendor_no_longer_has_is_left(world, order, change, why):
+    """Without a link the order stays as it is, and so does what is left in S3."""
     world.store.objects[order.video_key] = VIDEO[::-1]
     if isinstance(change, dict):
         world.change_task(order, **change)
@@ -113,42 +111,44 @@ def test_a_video_that_the_vendor_does_not_give_is_left(world, order, change, why
         del world.vendor.tasks[order.task_id]
     else:
         world.vendor.fails["task"] = change
-    [mending] = world.repair(deep=True).values()
-    assert (mending.repaired, mending.what) == (False, why)
+    [result] = world.repair(deep=True).values()
+    assert (result.repaired, result.message) == (False, why)
     assert world.ledger.queries.get(1) == order
     assert world.store.objects[order.video_key] == VIDEO[::-1]
 
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_a_lost_or_altered_manifest_is_written_from_the_ledger(world, order, lost):
-    """It is the same again, byte by byte."""
+    """The new manifest is the old one, byte by byte."""
     before = world.store.objects.pop(order.manifest_key)
     if not lost:
         world.store.objects[order.manifest_key] = before.replace(b"a cat", b"a dog")
-    [mending] = world.repair().values()
-    assert (mending.repaired, mending.what) == (True, "written from the ledger")
+    [result] = world.repair().values()
+    assert (result.repaired, result.message) == (True, "written from the ledger")
     assert world.store.objects[order.manifest_key] == before
     assert actors(world) == ["test", "audit 1"]
     assert world.kinds(deep=True) == []
 
 
-def test_one_order_with_a_lost_video_is_left_to_the_run_that_fetches_it(world, order):
-    """Manifest and event of a video that is fetched anew are written then, not twice."""
+def test_a_lost_video_and_its_manifest_are_left_to_the_next_run(world, order):
+    """The run that fetches a video also writes its manifest and event, so the repair does not."""
     del world.store.objects[order.video_key]
     world.store.objects[order.manifest_key] = b"{}"
-    mendings = world.repair()
-    assert mendings["missing_in_s3"].repaired
-    assert mendings["manifest_altered"] == RepairResult(True, "the run that fetches the video does it")
+    results = world.repair()
+    assert results["missing_in_s3"].repaired
+    assert results["manifest_altered"] == RepairResult(
+        True, "the next run repairs it when it fetches the video"
+    )
     assert world.store.objects[order.manifest_key] == b"{}"
 
 
-def test_what_can_be_mended_beside_a_video_that_is_gone_is_mended(world, order):
-    """Where the vendor does not give the video any more, its manifest is written all the same."""
+def test_the_manifest_of_a_video_that_is_lost_for_good_is_repaired(world, order):
+    """Where the vendor no longer has the video, its manifest is still written."""
     del world.store.objects[order.video_key]
     before = world.store.objects.pop(order.manifest_key)
     world.store.objects[order.manifest_key] = b"{}"
     world.change_task(order, video_url=None)
-    assert {kind: each.repaired for kind, each in world.repair().items()} == {
+    assert {kind: result.repaired for kind, result in world.repair().items()} == {
         "missing_in_s3": False,
         "manifest_altered": True,
     }
@@ -156,76 +156,76 @@ def test_what_can_be_mended_beside_a_video_that_is_gone_is_mended(world, order):
 
 
 def test_a_video_with_two_faults_is_fetched_once(world, order):
-    """A lost poster beside a changed video is one step back."""
+    """A lost poster and a changed video of one order are one transition."""
     world.store.objects[order.video_key] = VIDEO[::-1]
     del world.store.objects[order.poster_key]
-    assert {kind: each.repaired for kind, each in world.repair(deep=True).items()} == {
+    assert {kind: result.repaired for kind, result in world.repair(deep=True).items()} == {
         "missing_in_s3": True,
         "bytes_changed": True,
     }
     assert actors(world) == ["test", "audit 1"]
 
 
-def test_nothing_is_written_over_an_order_that_moved_on(world, order):
-    """A manifest of the row as it was must not replace that of the row as it is."""
+def test_nothing_is_written_for_an_order_that_changed_meanwhile(world, order):
+    """A manifest of the old row must not replace that of the current row."""
     world.store.objects[order.manifest_key] = b"{}"
     audit = world.audit()
     world.ledger.repairs.fetch_again(order, actor="another", video_url="u", reason="r")
     world.audit = lambda **_: replace(audit)
-    [mending] = world.repair().values()
-    assert mending == RepairResult(False, "the order moved on meanwhile: audit again")
+    [result] = world.repair().values()
+    assert result == RepairResult(False, "the order changed during the audit: run it again")
     assert world.store.objects[order.manifest_key] == b"{}"
 
 
-def test_a_row_against_which_two_books_speak_is_not_believed(world, order):
-    """Where manifest and Dagster both say otherwise, the ledger's row may be the wrong one."""
+def test_a_row_that_two_sources_contradict_is_not_trusted(world, order):
+    """Where manifest and Dagster both contradict the ledger's row, the row may be wrong."""
     world.store.objects[order.manifest_key] = rewritten(order, points_charged=1)
     charged = {"seedance/task_id": "task-1", "seedance/points_consumed": 1}
-    world.dagster.tellings.append(telling(order, metadata=charged))
-    mendings = world.repair()
-    assert mendings.keys() == {"manifest_altered", "materialization_differs"}
-    assert {each.what for each in mendings.values()} == {
-        "two other books speak against the ledger's row: look at it first"
+    world.dagster.events.append(event_of(order, metadata=charged))
+    results = world.repair()
+    assert results.keys() == {"manifest_altered", "materialization_differs"}
+    assert {result.message for result in results.values()} == {
+        "two other sources contradict the ledger: check which one is right"
     }
-    assert (world.dagster.told_again, actors(world)) == ([], ["test"])
+    assert (world.dagster.reported_again, actors(world)) == ([], ["test"])
 
 
-def test_money_and_strangers_are_only_named(world, order):
-    """No charge is changed and no task adopted by a repair."""
+def test_charges_and_unmatched_tasks_are_only_reported(world, order):
+    """A repair changes no charge and adopts no task."""
     world.change_task(order, points_charged=2 * POINTS)
-    world.vendor.rows["stranger"] = row()
-    mendings = world.repair()
-    assert {kind: each.what for kind, each in mendings.items()} == {
-        "charge_differs": "an audit only names it",
-        "unmatched_task": "an audit only names it",
+    world.vendor.rows["foreign"] = row()
+    results = world.repair()
+    assert {kind: result.message for kind, result in results.items()} == {
+        "charge_differs": "an audit only reports it",
+        "unmatched_task": "an audit only reports it",
     }
     assert len(world.ledger.queries.find()) == 2
     assert world.ledger.queries.get(1) == order
 
 
 def test_an_order_under_way_is_left_alone(world, order):
-    """What an earlier repair sent back is neither found nor mended again."""
+    """A video that an earlier repair fetches again is neither found nor repaired twice."""
     world.ledger.repairs.fetch_again(order, actor="another", video_url="u", reason="r")
     assert world.repair(deep=True) == {}
 
 
-def test_a_removed_row_is_written_from_its_manifest(world, order):
-    """The row is as it was, for all that a manifest tells, and a second audit is clean."""
+def test_a_missing_order_is_restored_from_its_manifest(world, order):
+    """Everything that a manifest holds is as before, and a second audit is clean."""
     remove(world.ledger, 1)
-    [mending] = world.repair(deep=True).values()
-    assert (mending.repaired, mending.what) == (True, "order 1 was written from its manifest")
+    [result] = world.repair(deep=True).values()
+    assert (result.repaired, result.message) == (True, "order 1 was restored from its manifest")
     now = world.ledger.queries.get(1)
     assert (now.state, now.reported, now.task_id) == (State.STORED, "stored", order.task_id)
     different = {name for name, value in vars(order).items() if vars(now)[name] != value}
-    assert different <= {"retries", "claimed_at", "request"}  # which has every field then
+    assert different <= {"retries", "claimed_at", "request"}  # the restored request has every field
     assert actors(world) == ["test", "audit 1"]
     assert world.kinds(deep=True) == []
 
 
-def test_a_restored_row_that_dagster_never_heard_of_is_told_by_the_next_run(world):
-    """What Dagster does not show is not marked as told."""
+def test_a_restored_order_that_dagster_does_not_know_is_reported_by_the_next_run(world):
+    """An order without an event in Dagster is not marked as reported."""
     remove(world.ledger, 1)
-    world.dagster.tellings = [telling(world.ledger.queries.get(2))]
+    world.dagster.events = [event_of(world.ledger.queries.get(2))]
     assert world.repair()["missing_order"].repaired
     assert world.ledger.queries.get(1).reported is None
 
@@ -233,22 +233,22 @@ def test_a_restored_row_that_dagster_never_heard_of_is_told_by_the_next_run(worl
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        ("no manifest", "there is no manifest to write its row from"),
-        ("request", "its manifest is not as it was written"),
-        ("charge", "other books speak against its manifest: seedance/points_consumed, the vendor's charge"),
-        ("bytes", "other books speak against its manifest: the video hashes to"),
-        ("video", "other books speak against its manifest: its video is not there"),
+        ("no manifest", "there is no manifest to restore it from"),
+        ("request", "its manifest was altered"),
+        ("charge", "other sources contradict its manifest: seedance/points_consumed, the vendor's charge"),
+        ("bytes", "other sources contradict its manifest: the video hashes to"),
+        ("video", "other sources contradict its manifest: its video is not in S3"),
     ],
 )
-def test_a_removed_row_is_not_written_from_a_manifest_that_others_deny(world, order, damage, why):
-    """A manifest alone is no proof: bytes, charge and Dagster's event must not speak against it."""
-    told = json.loads(world.store.objects[order.manifest_key])
+def test_a_manifest_that_other_sources_contradict_restores_nothing(world, order, damage, why):
+    """A manifest alone proves nothing: bytes, charge and Dagster's event must not contradict it."""
+    manifest = json.loads(world.store.objects[order.manifest_key])
     match damage:
         case "no manifest":
             del world.store.objects[order.manifest_key]
         case "request":
-            told["request"]["input"]["mode"] = "none such"
-            world.store.objects[order.manifest_key] = json.dumps(told).encode()
+            manifest["request"]["input"]["mode"] = "none such"
+            world.store.objects[order.manifest_key] = json.dumps(manifest).encode()
         case "charge":
             world.store.objects[order.manifest_key] = rewritten(order, points_charged=1)
         case "bytes":
@@ -256,18 +256,18 @@ def test_a_removed_row_is_not_written_from_a_manifest_that_others_deny(world, or
         case "video":
             del world.store.objects[order.video_key]
     remove(world.ledger, 1)
-    [mending] = [each for kind, each in world.repair(deep=True).items() if kind == "missing_order"]
-    assert not mending.repaired
-    assert mending.what.startswith(why)
-    assert [each.order_id for each in world.ledger.queries.find()] == [2]
+    [result] = [result for kind, result in world.repair(deep=True).items() if kind == "missing_order"]
+    assert not result.repaired
+    assert result.message.startswith(why)
+    assert [order.order_id for order in world.ledger.queries.find()] == [2]
 
 
-def test_two_repairs_of_one_order_do_it_once(world, order):
-    """An order that moved on between finding and repair is left to whoever moved it."""
+def test_two_repairs_at_once_repair_an_order_once(world, order):
+    """An order that changed between audit and repair is left to whoever changed it."""
     del world.store.objects[order.video_key]
     audit = world.audit()
     world.ledger.repairs.fetch_again(order, actor="another", video_url="u", reason="r")
     world.audit = lambda **_: replace(audit)
-    [mending] = world.repair().values()
-    assert not mending.repaired
-    assert "no longer stored" in mending.what
+    [result] = world.repair().values()
+    assert not result.repaired
+    assert "no longer stored" in result.message

@@ -1,9 +1,9 @@
-"""Repairs of what Dagster shows: which video is told again, and what only a person can wipe."""
+"""Repairs of what Dagster shows: which video is reported again, and what only a person can wipe."""
 
 from __future__ import annotations
 
 import pytest
-from audit_snapshots import telling
+from audit_snapshots import event_of
 from audit_world import World
 
 from seedance_dagster.audit.repair import RepairResult
@@ -14,7 +14,7 @@ from seedance_dagster.ledger.schema import orders
 
 @pytest.fixture
 def world(tmp_path, clock, monkeypatch):
-    """Two stored orders of which all books say the same, and a vendor whose links give their videos."""
+    """Two stored orders about which all sources agree, and a vendor whose links work."""
 
     async def check_link(url, *, limits):
         pass
@@ -30,91 +30,93 @@ def world(tmp_path, clock, monkeypatch):
 
 @pytest.fixture
 def order(world):
-    """The order that things happen to."""
+    """The order that is damaged."""
     return world.ledger.queries.get(1)
 
 
 def other_request(world: World) -> None:
-    """Order 3: the newest video of the first order's partition, of another request."""
+    """Add order 3: the newest video of the first order's partition, for another request."""
     keys = {f"{name}_key": f"seedance/spots/p1/b-a1/{name}" for name in ("video", "poster", "manifest")}
     world.add(3, partition="p1", fingerprint="b", **keys)
 
 
-def refuse(world: World, order_id: int) -> None:
-    """Let the ledger say that an order was refused."""
+def reject(world: World, order_id: int) -> None:
+    """Make the ledger say that an order was rejected."""
     with world.ledger._database.writing() as connection:
         connection.execute(orders.update().where(orders.c.order_id == order_id).values(state=State.REJECTED))
 
 
 @pytest.mark.parametrize("wrong", [True, False])
-def test_dagster_is_told_again(world, order, wrong):
-    """A materialization that is gone or wrong is followed by one that says what the ledger says."""
-    world.dagster.tellings = [telling(world.ledger.queries.get(2))]
+def test_a_missing_or_wrong_event_is_reported_again(world, order, wrong):
+    """A materialization that is missing or wrong is followed by one that agrees with the ledger."""
+    world.dagster.events = [event_of(world.ledger.queries.get(2))]
     if wrong:
-        world.dagster.tellings.append(telling(order, data_version="0"))
-    [mending] = world.repair().values()
-    assert (mending.repaired, mending.what) == (True, "Dagster was told again")
-    assert world.dagster.told_again == [1]
-    assert [each.actor for each in world.ledger.queries.journal(1)] == ["test", "audit 1"]
+        world.dagster.events.append(event_of(order, data_version="0"))
+    [result] = world.repair().values()
+    assert (result.repaired, result.message) == (True, "reported to Dagster again")
+    assert world.dagster.reported_again == [1]
+    assert [entry.actor for entry in world.ledger.queries.journal(1)] == ["test", "audit 1"]
     assert world.kinds() == []
 
 
-def test_a_wrong_event_of_another_order_is_covered_by_what_should_be_shown(world, order):
-    """Dagster is told of the video that the partition shows, not of the one whose event was wrong."""
+def test_a_wrong_event_of_an_older_order_is_replaced_by_the_current_video(world, order):
+    """The video that the partition should show is reported, not the one whose event was wrong."""
     other_request(world)
-    world.dagster.tellings.append(telling(order, data_version="0"))
-    mendings = world.repair()
-    assert mendings["materialization_differs"] == RepairResult(True, "Dagster was told again")
-    assert set(world.dagster.told_again) == {3}
+    world.dagster.events.append(event_of(order, data_version="0"))
+    results = world.repair()
+    assert results["materialization_differs"] == RepairResult(True, "reported to Dagster again")
+    assert set(world.dagster.reported_again) == {3}
     assert world.kinds() == []
 
 
-def test_an_event_at_another_partition_is_left_to_people(world, order):
-    """RecordedEvent its own partition again would not take it away."""
-    world.dagster.tellings.append(telling(order, partition="p9"))
-    [mending] = world.repair().values()
-    assert mending == RepairResult(False, "it stands at another video's partition: wipe it in Dagster")
-    assert world.dagster.told_again == []
+def test_an_event_at_another_partition_is_left_to_a_person(world, order):
+    """Reporting the order's own partition again would not remove it."""
+    world.dagster.events.append(event_of(order, partition="p9"))
+    [result] = world.repair().values()
+    assert result == RepairResult(False, "it is at another video's partition: wipe it in Dagster")
+    assert world.dagster.reported_again == []
 
 
-def test_a_video_that_only_gets_an_observation_is_not_called_mended(world, order, monkeypatch):
+def test_a_video_that_is_only_observed_is_not_called_repaired(world, order, monkeypatch):
     """While a newer order is under way the wrong materialization stays, and so does the finding."""
-    world.dagster.tellings.append(telling(order, data_version="0"))
-    monkeypatch.setattr(world.dagster, "tell", lambda _: False)
-    [mending] = world.repair().values()
-    assert mending == RepairResult(
-        False, "a newer order of its partition is under way: audit again once that ended"
+    world.dagster.events.append(event_of(order, data_version="0"))
+    monkeypatch.setattr(world.dagster, "report", lambda _: False)
+    [result] = world.repair().values()
+    assert result == RepairResult(
+        False, "a newer order of its partition is under way: audit again when it ended"
     )
 
 
-def test_an_event_of_a_refused_order_is_covered_by_what_should_be_shown(world, order):
-    """Where the partition has a video that one is told, whatever became of the order of the event."""
-    refused = world.add(3, partition="p1", fingerprint="b", attempt=2)
-    refuse(world, refused.order_id)
-    [mending] = [each for kind, each in world.repair().items() if kind == "materialization_differs"]
-    assert mending == RepairResult(True, "Dagster was told again")
-    assert world.dagster.told_again == [1]
+def test_an_event_of_a_rejected_order_is_replaced_by_the_current_video(world, order):
+    """The partition's video is reported, whatever became of the order that the event names."""
+    rejected = world.add(3, partition="p1", fingerprint="b", attempt=2)
+    reject(world, rejected.order_id)
+    [result] = [result for kind, result in world.repair().items() if kind == "materialization_differs"]
+    assert result == RepairResult(True, "reported to Dagster again")
+    assert world.dagster.reported_again == [1]
 
 
-def test_nothing_is_told_of_a_video_that_is_fetched_again(world, order):
-    """The video that would cover a wrong event of another order is told by the run that fetches it."""
+def test_a_video_that_is_fetched_again_is_not_reported(world, order):
+    """The run that fetches the current video reports it, so the repair does not."""
     other_request(world)
-    world.dagster.tellings.append(telling(order, data_version="0"))
+    world.dagster.events.append(event_of(order, data_version="0"))
     del world.store.objects[world.ledger.queries.get(3).video_key]
-    mendings = world.repair()
-    assert mendings["materialization_differs"] == RepairResult(True, "the run that fetches the video does it")
-    assert world.dagster.told_again == []
+    results = world.repair()
+    assert results["materialization_differs"] == RepairResult(
+        True, "the next run repairs it when it fetches the video"
+    )
+    assert world.dagster.reported_again == []
 
 
-def test_a_foreign_materialization_over_nothing_is_left_to_people(world):
-    """There is no video to cover it with; who made it can wipe it."""
-    world.dagster.tellings.append(telling(world.ledger.queries.get(1), partition="p9", metadata={}))
-    [mending] = world.repair().values()
-    assert mending == RepairResult(False, "nothing is stored for its partition: wipe it in Dagster")
+def test_a_foreign_materialization_without_a_video_is_left_to_a_person(world):
+    """There is no video to report instead; whoever made it can wipe it."""
+    world.dagster.events.append(event_of(world.ledger.queries.get(1), partition="p9", metadata={}))
+    [result] = world.repair().values()
+    assert result == RepairResult(False, "no video is stored for its partition: wipe it in Dagster")
 
 
-def test_an_order_without_a_video_is_not_made_to_agree(world, order):
-    """A materialization of an order that the ledger calls refused is left to people."""
-    refuse(world, 1)
-    [mending] = world.repair().values()
-    assert mending == RepairResult(False, "nothing is stored for its partition: wipe it in Dagster")
+def test_an_event_of_an_order_without_a_video_is_left_to_a_person(world, order):
+    """A materialization of a rejected order cannot be made to agree with the ledger."""
+    reject(world, 1)
+    [result] = world.repair().values()
+    assert result == RepairResult(False, "no video is stored for its partition: wipe it in Dagster")

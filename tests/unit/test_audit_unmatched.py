@@ -1,4 +1,4 @@
-"""What no order explains: removed rows, tasks and objects that nobody ordered."""
+"""Missing orders, unmatched tasks and unmatched objects."""
 
 from __future__ import annotations
 
@@ -6,87 +6,98 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from audit_snapshots import POINTS, books, expected, found, kinds, listed, row, storage, stored_order, telling
+from audit_snapshots import (
+    POINTS,
+    event_of,
+    expected,
+    findings,
+    kinds,
+    listed,
+    make_snapshots,
+    row,
+    storage,
+    stored_order,
+)
 from ledger_states_support import NOW, make_order, make_task
 
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.audit import compare
-from seedance_dagster.audit.manifests import expected_manifest
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,
+    InspectedObject,
     LedgerSnapshot,
     Scope,
-    Seen,
     Snapshots,
     VendorSnapshot,
 )
+from seedance_dagster.audit.storage import expected_manifest
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.storage.s3 import ListedObject
 
-GONE = stored_order(1)
+LOST = stored_order(1)
 KEPT = stored_order(2)
-JOURNAL = MissingOrder(1, NOW - timedelta(hours=3), "task-1", GONE.video_key, POINTS)
-TELLING = telling(GONE)
+JOURNAL = MissingOrder(1, NOW - timedelta(hours=3), "task-1", LOST.video_key, POINTS)
+EVENT = event_of(LOST)
 
 
-def without_its_row(*left: str) -> Snapshots:
-    """Snapshots in which an order has no row, and only some traces are left of it."""
-    body = expected_manifest(GONE) if "manifest" in left else None
+def without_row(*left: str) -> Snapshots:
+    """Return snapshots in which an order has no row and only some evidence is left of it."""
+    body = expected_manifest(LOST) if "manifest" in left else None
     objects = listed(KEPT)
     if "video" in left:
-        objects |= listed(GONE)
-    given = books([KEPT])
-    told = {"task-1": TELLING} if "telling" in left else {}
-    newest = {("spots", "p1"): TELLING} if "telling" in left else {}
+        objects |= listed(LOST)
+    snapshots = make_snapshots([KEPT])
+    reported = {"task-1": EVENT} if "event" in left else {}
+    newest = {("spots", "p1"): EVENT} if "event" in left else {}
     return replace(
-        given,
-        ledger=replace(given.ledger, removed=(JOURNAL,) if "journal" in left else ()),
+        snapshots,
+        ledger=replace(snapshots.ledger, missing_orders=(JOURNAL,) if "journal" in left else ()),
         vendor=VendorSnapshot(
-            rows={**given.vendor.rows, **({"task-1": row(GONE)} if "task" in left else {})}
+            history={**snapshots.vendor.history, **({"task-1": row(LOST)} if "task" in left else {})}
         ),
         storage=storage(
             [],
             objects=objects,
-            seen={GONE.manifest_key: Seen(body=body)} if body else {GONE.manifest_key: None},
+            inspected={LOST.manifest_key: InspectedObject(body=body)} if body else {LOST.manifest_key: None},
         ),
         dagster=DagsterSnapshot(
-            newest={**given.dagster.newest, **newest}, told={**given.dagster.told, **told}
+            newest={**snapshots.dagster.newest, **newest}, reported={**snapshots.dagster.reported, **reported}
         ),
     )
 
 
 @pytest.mark.parametrize(
-    ("left", "where", "named"),
+    ("left", "location", "named"),
     [
         (
-            ("video", "manifest", "telling", "task", "journal"),
-            f"s3://videos/{GONE.manifest_key}",
+            ("video", "manifest", "event", "task", "journal"),
+            f"s3://videos/{LOST.manifest_key}",
             "objects in S3, its manifest, a materialization, a task at the vendor, its journal",
         ),
-        (("video", "manifest"), f"s3://videos/{GONE.manifest_key}", "objects in S3, its manifest"),
+        (("video", "manifest"), f"s3://videos/{LOST.manifest_key}", "objects in S3, its manifest"),
         (("task", "journal"), "order 1", "objects in S3, a task at the vendor, its journal"),
         (("video", "journal"), "order 1", "objects in S3, its journal"),
-        (("telling", "task"), "task task-1", "a materialization, a task at the vendor"),
-        (("telling",), "task task-1", "a materialization"),
+        (("event", "task"), "task task-1", "a materialization, a task at the vendor"),
+        (("event",), "task task-1", "a materialization"),
     ],
 )
-def test_a_removed_row_is_one_finding_whatever_is_left_of_it(left, where, named):
-    """Traces in all other books are one finding, brought together by the task id."""
-    [each] = found(without_its_row(*left))
-    assert (each.kind.value, each.where) == ("missing_order", where)
-    assert each.what == f"its row is gone from the ledger; left are {named}"
-    assert each.task_id == "task-1"
-    assert each.cost_points == POINTS
-    assert ("--repair" in each.advice) == ("manifest" in left)
+def test_a_missing_order_is_one_finding_whatever_is_left_of_it(left, location, named):
+    """The evidence in all other sources is joined by task id into one finding."""
+    [finding] = findings(without_row(*left))
+    assert (finding.kind.value, finding.location) == ("missing_order", location)
+    assert finding.message == f"its row is missing from the ledger; left are {named}"
+    assert finding.task_id == "task-1"
+    assert finding.cost_points == POINTS
+    assert ("--repair" in finding.advice) == ("manifest" in left)
 
 
-def test_an_order_that_never_had_a_task_is_missed_as_well():
-    """The journal alone tells of a queued order whose row is gone."""
-    given = books([KEPT])
+def test_a_missing_order_without_a_task_is_found_by_its_journal():
+    """Of a queued order whose row is missing only the journal is left."""
+    snapshots = make_snapshots([KEPT])
     queued = MissingOrder(7, NOW)
-    [each] = found(replace(given, ledger=replace(given.ledger, removed=(queued,))))
-    assert (each.kind.value, each.order_id, each.task_id) == ("missing_order", 7, None)
+    [finding] = findings(replace(snapshots, ledger=replace(snapshots.ledger, missing_orders=(queued,))))
+    assert (finding.kind.value, finding.order_id, finding.task_id) == ("missing_order", 7, None)
 
 
 @pytest.mark.parametrize(
@@ -98,81 +109,87 @@ def test_an_order_that_never_had_a_task_is_missed_as_well():
         ({"since": NOW - timedelta(hours=1)}, False),
     ],
 )
-def test_removed_rows_are_found_within_the_scope(scope, named):
-    """A set's audit names what was its own, `since` what was ordered since."""
-    given = without_its_row("video", "manifest", "telling", "task", "journal")
-    assert kinds(given, **scope) == ["missing_order"] * named
+def test_missing_orders_are_found_within_the_scope(scope, named):
+    """An audit of a set finds its own missing orders, `--since` those ordered since."""
+    snapshots = without_row("video", "manifest", "event", "task", "journal")
+    assert kinds(snapshots, **scope) == ["missing_order"] * named
 
 
-def test_objects_without_any_trace_are_named_and_left_alone():
-    """A folder that no order, manifest or journal explains is somebody's to look at."""
-    [each] = found(without_its_row("video"))
-    assert (each.kind.value, each.where) == (
+def test_objects_that_belong_to_no_order_are_a_finding():
+    """A folder that no order, manifest or journal mentions is left to a person."""
+    [finding] = findings(without_row("video"))
+    assert (finding.kind.value, finding.location) == (
         "unmatched_object",
-        f"s3://videos/{GONE.video_key.rpartition('/')[0]}",
+        f"s3://videos/{LOST.video_key.rpartition('/')[0]}",
     )
-    assert "never deletes" in each.advice
+    assert "never deletes" in finding.advice
 
 
-def test_a_manifest_that_lies_elsewhere_vouches_for_nothing():
-    """A copy of a stored video under another partition is no removed row of that partition."""
+def test_a_copied_manifest_is_not_evidence_of_a_missing_order():
+    """A copy of a stored video under another partition is an unmatched object."""
     copy = {f"seedance/spots/copy/{'0' * 12}-a1/manifest.json": ListedObject(9, "", NOW)}
     body = expected_manifest(KEPT)
-    seen = {next(iter(copy)): Seen(body=body)}
-    given = replace(books([KEPT]), storage=storage([KEPT], objects=listed(KEPT) | copy, seen=seen))
-    assert kinds(given) == ["unmatched_object"]
+    inspected = {next(iter(copy)): InspectedObject(body=body)}
+    snapshots = replace(
+        make_snapshots([KEPT]), storage=storage([KEPT], objects=listed(KEPT) | copy, inspected=inspected)
+    )
+    assert kinds(snapshots) == ["unmatched_object"]
 
 
-def test_other_objects_under_the_prefix_are_nobodys_business():
-    """The index of a set and the check for writing are no videos."""
+def test_other_objects_under_the_prefix_are_ignored():
+    """The index of a set and the object that checks for write access are not videos."""
     others = {
         key: ListedObject(1, "", NOW)
         for key in ("seedance/spots/index.jsonl", "seedance/spots/index.parquet", "seedance/.writable")
     }
-    given = replace(books([KEPT]), storage=storage([KEPT], objects=listed(KEPT) | others))
-    assert found(given) == []
+    snapshots = replace(make_snapshots([KEPT]), storage=storage([KEPT], objects=listed(KEPT) | others))
+    assert findings(snapshots) == []
 
 
-def test_what_an_order_under_way_has_uploaded_is_its_own():
-    """Parts of a video that is being fetched lie where the order will have them."""
+def test_the_uploads_of_an_order_under_way_are_its_own():
+    """The objects of a video that is being stored belong to its order."""
     fetching = stored_order(1, state=State.SUCCEEDED, due_at=NOW, video_key=None)
-    assert found(replace(books([fetching]), storage=storage([GONE]))) == []
+    assert findings(replace(make_snapshots([fetching]), storage=storage([LOST]))) == []
 
 
-def test_a_task_that_nobody_ordered_is_named_with_its_cost():
-    """A task that no order owns and no other book mentions was made by somebody else."""
-    given = books([KEPT], vendor=VendorSnapshot(rows={"task-2": row(KEPT), "stranger": row()}))
-    [each] = found(given)
-    assert (each.kind.value, each.task_id, each.cost_points) == ("unmatched_task", "stranger", POINTS)
-    assert each.what == "seedance-2-fast, finished, made 2026-04-06 17:00 UTC, 0.4 USD"
-    assert "reconcile" in each.advice
-    assert kinds(given, prompt_set="spots") == []
-    assert kinds(given, since=NOW) == []
+def test_an_unmatched_task_is_a_finding_with_its_cost():
+    """A task that no order owns and no other source mentions was created by another program."""
+    snapshots = make_snapshots([KEPT], vendor=VendorSnapshot(history={"task-2": row(KEPT), "foreign": row()}))
+    [finding] = findings(snapshots)
+    assert (finding.kind.value, finding.task_id, finding.cost_points) == ("unmatched_task", "foreign", POINTS)
+    assert finding.message == "seedance-2-fast, finished, created 2026-04-06 17:00 UTC, 0.4 USD"
+    assert "reconcile" in finding.advice
+    assert kinds(snapshots, prompt_set="spots") == []
+    assert kinds(snapshots, since=NOW) == []
 
 
 @pytest.mark.parametrize(
-    ("state", "text", "made_ago", "advice"),
+    ("state", "text", "age", "advice"),
     [
         (State.UNCERTAIN, "a cat", timedelta(minutes=1), None),
         (State.CLAIMED, "a cat", timedelta(minutes=1), None),
-        (State.UNCERTAIN, "a cat", timedelta(minutes=31), "reconcile 3 --adopt stranger"),
+        (State.UNCERTAIN, "a cat", timedelta(minutes=31), "run reconcile 3 --adopt foreign"),
         (State.UNCERTAIN, "a dog", timedelta(minutes=1), "find out who used the API key"),
         (State.QUEUED, "a cat", timedelta(minutes=1), "find out who used the API key"),
     ],
 )
-def test_a_task_that_may_answer_a_lost_post_is_under_way(state, text, made_ago, advice):
-    """The next reconciliation adopts it; only when it did not for long is a person asked to."""
-    task = make_task(1, TaskStatus.COMPLETED, task_id="stranger", created_at=NOW - made_ago)
+def test_a_task_that_may_belong_to_an_uncertain_order_is_under_way(state, text, age, advice):
+    """The next reconciliation adopts it; if it does not, a person is asked to."""
+    task = make_task(1, TaskStatus.COMPLETED, task_id="foreign", created_at=NOW - age)
     task = task.model_copy(update={"input": {**task.input, "prompt": text}})
     order = make_order(3, state=state, task_id=None, ordered_at=NOW - timedelta(hours=1))
-    rows = {"stranger": row(created_at=NOW - made_ago)}
-    given = found(books([order], vendor=VendorSnapshot(rows=rows, tasks={"stranger": task})))
-    assert [each.kind.value for each in given] == ["unmatched_task"] * (advice is not None)
-    assert all(each.advice.startswith(str(advice)) for each in given)
+    rows = {"foreign": row(created_at=NOW - age)}
+    result = findings(make_snapshots([order], vendor=VendorSnapshot(history=rows, tasks={"foreign": task})))
+    assert [finding.kind.value for finding in result] == ["unmatched_task"] * (advice is not None)
+    assert all(finding.advice.startswith(str(advice)) for finding in result)
 
 
-def test_a_task_of_another_sets_order_is_no_stranger():
-    """Where one set is audited, the ledger is asked for the owners of all other tasks."""
-    given = books([KEPT], ledger=LedgerSnapshot(orders=(KEPT,), owned_tasks=frozenset({"task-2", "other"})))
-    given = replace(given, vendor=VendorSnapshot(rows={"task-2": row(KEPT), "other": row(task_id="other")}))
-    assert compare(given, Scope(prompt_set="spots"), expected) == ()
+def test_a_task_of_another_sets_order_is_not_unmatched():
+    """An audit of one set knows which tasks orders of other sets own."""
+    snapshots = make_snapshots(
+        [KEPT], ledger=LedgerSnapshot(orders=(KEPT,), owned_tasks=frozenset({"task-2", "other"}))
+    )
+    snapshots = replace(
+        snapshots, vendor=VendorSnapshot(history={"task-2": row(KEPT), "other": row(task_id="other")})
+    )
+    assert compare(snapshots, Scope(prompt_set="spots"), expected) == ()

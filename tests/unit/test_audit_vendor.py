@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from audit_snapshots import POINTS, books, found, kinds, row, stored_order
+from audit_snapshots import POINTS, findings, kinds, make_snapshots, row, stored_order
 from ledger_states_support import NOW, make_order, make_task
 
 from seedance_dagster.api.wire import TaskStatus
@@ -17,11 +17,11 @@ LONG_AGO, JUST_NOW = NOW - 2 * GRACE, NOW - GRACE / 2
 DONE = TaskStatus.COMPLETED
 
 
-def test_books_that_agree_have_no_findings():
-    """Three stored orders that all four books know alike are clean, deep or not."""
-    given = books([stored_order(1), stored_order(2), stored_order(3)])
-    assert found(given) == []
-    assert found(given, deep=True) == []
+def test_sources_that_agree_give_no_findings():
+    """Three stored orders about which all four sources agree are clean, deep or not."""
+    snapshots = make_snapshots([stored_order(1), stored_order(2), stored_order(3)])
+    assert findings(snapshots) == []
+    assert findings(snapshots, deep=True) == []
 
 
 @pytest.mark.parametrize(
@@ -45,22 +45,25 @@ def test_books_that_agree_have_no_findings():
     ],
 )
 def test_charges_of_ended_orders_are_compared(state, booked, charged, kind, cost):
-    """What the vendor's task says was charged is what the ledger says; a delivered video is never free."""
+    """The ledger has the charge that the vendor's task has; a delivered video is never free."""
     order = stored_order(1, state=state, points_charged=booked)
     task = make_task(1, TaskStatus.FAILED, points_charged=charged)
-    given = books([order], vendor=VendorSnapshot(rows={"task-1": row(order)}, tasks={"task-1": task}))
+    snapshots = make_snapshots(
+        [order], vendor=VendorSnapshot(history={"task-1": row(order)}, tasks={"task-1": task})
+    )
     expected = [] if kind is None else [(kind, cost)]
-    about_money = [each for each in found(given) if each.kind.value in ("charge_differs", "never_charged")]
-    assert [(each.kind.value, each.cost_points) for each in about_money] == expected
+    result = findings(snapshots)
+    about_money = [finding for finding in result if finding.kind.value in ("charge_differs", "never_charged")]
+    assert [(finding.kind.value, finding.cost_points) for finding in about_money] == expected
 
 
-def test_the_history_tells_a_charge_that_the_task_does_not():
-    """A task without a charge leaves the history's word standing."""
+def test_the_history_may_have_a_charge_that_the_task_does_not_have():
+    """For a task without a charge, the charge in the history counts."""
     order = stored_order(1, points_charged=None)
     task = make_task(1, DONE, points_charged=None)
-    vendor = VendorSnapshot(rows={"task-1": row(order, points=5_000_000)}, tasks={"task-1": task})
-    [wrong] = found(books([order], vendor=vendor))
-    assert (wrong.kind.value, wrong.cost_points) == ("charge_differs", 5_000_000)
+    vendor = VendorSnapshot(history={"task-1": row(order, points=5_000_000)}, tasks={"task-1": task})
+    [finding] = findings(make_snapshots([order], vendor=vendor))
+    assert (finding.kind.value, finding.cost_points) == ("charge_differs", 5_000_000)
 
 
 @pytest.mark.parametrize(
@@ -78,34 +81,34 @@ def test_the_history_tells_a_charge_that_the_task_does_not():
         (stored_order(1, state=State.UNCERTAIN), {"points": 1}, False, False),
     ],
 )
-def test_a_task_is_read_by_itself_only_where_the_history_differs(order, rows, deep, reads):
-    """One page of the history stands for a hundred tasks; only what differs costs a request."""
-    book = VendorSnapshot(rows={"task-1": row(order, **rows)})
-    assert needs_verification(order, book, listed_from=NOW - timedelta(days=1), deep=deep) is reads
+def test_a_task_is_read_only_where_the_history_differs(order, rows, deep, reads):
+    """One page of the history covers a hundred tasks; only what differs costs a request."""
+    vendor = VendorSnapshot(history={"task-1": row(order, **rows)})
+    assert needs_verification(order, vendor, complete_since=NOW - timedelta(days=1), deep=deep) is reads
 
 
 @pytest.mark.parametrize(
-    ("listed_from", "reads"),
+    ("complete_since", "reads"),
     [(NOW - timedelta(days=1), True), (NOW - timedelta(hours=1), False), (None, False)],
 )
-def test_a_task_that_the_history_forgot_is_not_asked_for(listed_from, reads):
-    """A task that is not listed is read where the history lists older ones; expired history says nothing."""
+def test_a_task_that_the_history_forgot_is_not_read(complete_since, reads):
+    """A task that is not listed is read only if the history lists older ones."""
     order = stored_order(1)
-    assert needs_verification(order, VendorSnapshot(rows={}), listed_from=listed_from) is reads
+    assert needs_verification(order, VendorSnapshot(history={}), complete_since=complete_since) is reads
 
 
-def test_an_incomplete_history_lists_nothing_for_sure():
-    """Where the history counts more than it lists, the absence of a task is no sign."""
+def test_an_incomplete_history_proves_nothing():
+    """Where the history counts more tasks than it lists, the absence of a task means nothing."""
     rows = {"a": row(created_at=NOW), "b": row(created_at=NOW - timedelta(days=1))}
-    assert VendorSnapshot(rows=rows).listed_from() == NOW - timedelta(days=1)
-    assert VendorSnapshot(rows=rows, doubt="it counts 3 and lists 2").listed_from() is None
+    assert VendorSnapshot(history=rows).complete_since() == NOW - timedelta(days=1)
+    assert VendorSnapshot(history=rows, problem="it counts 3 and lists 2").complete_since() is None
 
 
-def test_a_task_that_the_vendor_does_not_know_is_named():
-    """An order whose task is neither in the history nor found by itself is a finding of its own."""
-    given = books([stored_order(1)], vendor=VendorSnapshot(tasks={"task-1": None}))
-    [each] = found(given)
-    assert (each.kind.value, each.cost_points, each.task_id) == ("task_unknown", POINTS, "task-1")
+def test_a_task_that_the_vendor_does_not_know_is_a_finding():
+    """An order whose task is neither in the history nor found by its id is a finding."""
+    snapshots = make_snapshots([stored_order(1)], vendor=VendorSnapshot(tasks={"task-1": None}))
+    [finding] = findings(snapshots)
+    assert (finding.kind.value, finding.cost_points, finding.task_id) == ("task_unknown", POINTS, "task-1")
 
 
 @pytest.mark.parametrize(
@@ -117,12 +120,12 @@ def test_a_task_that_the_vendor_does_not_know_is_named():
         ({"due_at": NOW + timedelta(minutes=10), "transfer_failures": 5}, True),
     ],
 )
-def test_a_paid_video_that_nobody_fetches_is_named(fields, named):
-    """A finished order is under way for half an hour, or until its transfer broke again and again."""
+def test_a_paid_video_that_is_not_fetched_is_a_finding(fields, named):
+    """A finished order has half an hour, unless its transfer keeps failing."""
     order = stored_order(1, state=State.SUCCEEDED, error_message="the link broke", **fields)
-    given = found(books([order]))
-    assert [each.kind.value for each in given] == ["paid_not_stored"] * named
-    assert all("the link broke" in each.what for each in given)
+    result = findings(make_snapshots([order]))
+    assert [finding.kind.value for finding in result] == ["paid_not_stored"] * named
+    assert all("the link broke" in finding.message for finding in result)
 
 
 @pytest.mark.parametrize(
@@ -135,37 +138,43 @@ def test_a_paid_video_that_nobody_fetches_is_named(fields, named):
         (State.REJECTED, make_task(1, TaskStatus.FAILED, points_charged=POINTS), False),
     ],
 )
-def test_a_task_that_ended_otherwise_than_the_ledger_says_is_named(state, task, named):
-    """A video that the vendor completed and charged is never taken for waiting, failed or refused."""
+def test_a_completed_task_that_the_ledger_does_not_have_as_completed_is_a_finding(state, task, named):
+    """A video that the vendor completed and charged is never called pending, failed or rejected for long."""
     order = stored_order(1, state=state, points_charged=POINTS)
-    given = books([order], vendor=VendorSnapshot(rows={"task-1": row(order)}, tasks={"task-1": task}))
-    assert kinds(given) == ["paid_not_stored"] * named
+    snapshots = make_snapshots(
+        [order], vendor=VendorSnapshot(history={"task-1": row(order)}, tasks={"task-1": task})
+    )
+    assert kinds(snapshots) == ["paid_not_stored"] * named
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED])
-def test_work_under_way_is_no_finding(state):
-    """An order that is waiting, being sent, in doubt or at the vendor is nothing to look into."""
+def test_work_under_way_is_not_a_finding(state):
+    """An order that is queued, claimed, uncertain or submitted needs no attention."""
     task = {"task_id": None} if state is not State.SUBMITTED else {}
-    assert found(books([make_order(1, state=state, **task)])) == []
+    assert findings(make_snapshots([make_order(1, state=state, **task)])) == []
 
 
-def test_what_could_not_be_read_is_named_once_and_blames_nobody():
-    """A history that cannot be read, and tasks that were not, are one finding about the book."""
+def test_an_unavailable_source_is_one_finding_about_no_order():
+    """An unreadable history, and tasks that were not read, are one finding about the vendor."""
     order = stored_order(1)
-    doubt = VendorSnapshot(
-        rows={"task-1": row(order, points=1)}, unread=frozenset({"task-1"}), doubt="it is down"
+    vendor = VendorSnapshot(
+        history={"task-1": row(order, points=1)}, unread=frozenset({"task-1"}), problem="it is down"
     )
-    [each] = found(books([order], vendor=doubt))
-    assert (each.kind.value, each.what, each.cost_points) == ("source_unavailable", "it is down", 0)
+    [finding] = findings(make_snapshots([order], vendor=vendor))
+    assert (finding.kind.value, finding.message, finding.cost_points) == (
+        "source_unavailable",
+        "it is down",
+        0,
+    )
 
 
-def test_only_what_was_ordered_since_a_day_is_compared():
-    """An order before `since` is not audited, but what it left is not a stranger's either."""
+def test_only_orders_since_a_day_are_compared():
+    """An order before `since` is not audited, and its task and files are not unmatched either."""
     order = stored_order(1)
-    given = books(
-        [order], vendor=VendorSnapshot(rows={"task-1": row(order, points=1)}, tasks={"task-1": None})
+    snapshots = make_snapshots(
+        [order], vendor=VendorSnapshot(history={"task-1": row(order, points=1)}, tasks={"task-1": None})
     )
-    assert kinds(given) == ["task_unknown"]
-    assert kinds(given, since=NOW - timedelta(hours=1)) == []
-    assert Scope(since=NOW).is_since(None)
+    assert kinds(snapshots) == ["task_unknown"]
+    assert kinds(snapshots, since=NOW - timedelta(hours=1)) == []
+    assert Scope(since=NOW).covers_time(None)
     assert LedgerSnapshot().orders == ()

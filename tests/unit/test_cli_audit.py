@@ -1,4 +1,4 @@
-"""`audit` from the outside: what it shows to people, and what it says to bad input."""
+"""The `audit` command: its output, and its answers to bad input."""
 
 from __future__ import annotations
 
@@ -7,80 +7,78 @@ import sys
 from datetime import timedelta
 
 import pytest
-from audit_snapshots import books, row, stored_order
+from audit_snapshots import expected, make_snapshots, row, storage, stored_order
 from click.testing import CliRunner
 from ledger_states_support import NOW
 
 from seedance_dagster.audit.audit import Audit, compare
 from seedance_dagster.audit.repair import RepairResult
-from seedance_dagster.audit.snapshots import Scope, Seen, VendorSnapshot
+from seedance_dagster.audit.snapshots import InspectedObject, Scope, VendorSnapshot
 from seedance_dagster.cli.commands import audit as cli
 from seedance_dagster.cli.root import root
 
 
-def audited(given, **scope) -> Audit:
-    """The audit of books made by hand."""
-    from audit_snapshots import expected
-
-    return Audit(Scope(**scope), given, compare(given, Scope(**scope), expected))
+def audited(snapshots, **scope) -> Audit:
+    """Return the audit of snapshots made by hand."""
+    return Audit(Scope(**scope), snapshots, compare(snapshots, Scope(**scope), expected))
 
 
 @pytest.fixture
-def found() -> Audit:
-    """An audit with a changed video and a task that nobody ordered."""
-    from audit_snapshots import storage
-
+def audit() -> Audit:
+    """An audit with a changed video and an unmatched task."""
     order = stored_order(1)
-    changed = storage([order], seen={order.video_key: Seen(sha256="f" * 64)})
-    rows = {"task-1": row(order), "stranger": row()}
-    return audited(books([order], storage=changed, vendor=VendorSnapshot(rows=rows)))
+    changed = storage([order], inspected={order.video_key: InspectedObject(sha256="f" * 64)})
+    rows = {"task-1": row(order), "foreign": row()}
+    return audited(make_snapshots([order], storage=changed, vendor=VendorSnapshot(history=rows)))
 
 
-def test_people_see_kind_place_cost_and_what_to_do(found, capsys):
-    """Each finding has its kind, its place, its money and its advice; sums and totals stand at the end."""
-    cli._show(found, None)
-    told = capsys.readouterr().out
+def test_the_table_shows_kind_location_cost_and_advice(audit, capsys):
+    """Each finding shows its kind, location, cost and advice; totals follow."""
+    cli._show(audit, None)
+    output = capsys.readouterr().out
     for part in ("bytes changed", "s3://videos/seedance/spots/p1", "spots/p1: the video", "0.40", "--repair"):
-        assert part in told
-    assert "1 unmatched task, 0.40 USD" in told
-    last = told.strip().splitlines()[-1]
+        assert part in output
+    assert "1 unmatched task, 0.40 USD" in output
+    last = output.strip().splitlines()[-1]
     assert last == (
         "1 orders, 2 tasks in the vendor's history, 1 partitions in Dagster, 3 objects in S3: 2 findings"
     )
 
 
-def test_people_see_what_a_repair_did(found, capsys):
-    """Beside each finding stands what was done about it, or why nothing was."""
-    stranger, changed = found.findings
+def test_the_table_shows_what_a_repair_did(audit, capsys):
+    """Each finding shows what was done about it, or why nothing was done."""
+    unmatched, changed = audit.findings
     cli._show(
-        found,
+        audit,
         {
-            stranger: RepairResult(False, "an audit only names it"),
+            unmatched: RepairResult(False, "an audit only reports it"),
             changed: RepairResult(True, "fetched again"),
         },
     )
-    told = capsys.readouterr().out
-    assert "mended: fetched again" in told
-    assert "left: an audit only names it" in told
+    output = capsys.readouterr().out
+    assert "repaired: fetched again" in output
+    assert "not repaired: an audit only reports it" in output
 
 
-def test_people_see_that_all_is_well(capsys):
-    """A clean audit is one line."""
-    cli._show(audited(books([stored_order(1)])), None)
-    assert capsys.readouterr().out.strip().endswith("all four books agree")
+def test_a_clean_audit_is_one_line(capsys):
+    """It has the counts and says that everything agrees."""
+    cli._show(audited(make_snapshots([stored_order(1)])), None)
+    assert capsys.readouterr().out.strip().endswith("everything agrees")
 
 
-def test_machines_get_one_stable_document(found):
-    """The JSON has the same names in every audit, and repairs only where there was one."""
-    document = cli._as_json(found, None)
-    assert list(document) == [*("audited_at", "prompt_set", "since", "deep", "books", "findings", "totals")]
+def test_the_json_document_has_stable_names(audit):
+    """The names are the same in every audit; repairs are there only after a repair."""
+    document = cli._as_json(audit, None)
+    assert list(document) == [
+        *("audited_at", "prompt_set", "since", "deep", "compared", "findings", "totals")
+    ]
     assert list(document["findings"][0]) == [
-        *("kind", "prompt_set", "partition", "order_id", "task_id", "where", "what", "cost_points"),
+        *("kind", "prompt_set", "partition", "order_id", "task_id", "location", "message", "cost_points"),
         *("advice", "cost_usd"),
     ]
-    repaired = cli._as_json(found, dict.fromkeys(found.findings, RepairResult(True, "done")))
-    assert repaired["findings"][0]["repair"] == {"repaired": True, "what": "done"}
-    since = cli._as_json(audited(books(), since=NOW - timedelta(days=1)), None)
+    repaired = cli._as_json(audit, dict.fromkeys(audit.findings, RepairResult(True, "done")))
+    assert repaired["findings"][0]["repair"] == {"repaired": True, "message": "done"}
+    since = cli._as_json(audited(make_snapshots(), since=NOW - timedelta(days=1)), None)
     assert (since["since"], since["totals"]) == ("2026-04-05T18:00:00+00:00", {})
 
 
@@ -94,8 +92,8 @@ def test_machines_get_one_stable_document(found):
         ([], "/no/such/folder", "set DAGSTER_HOME to the folder", 1),
     ],
 )
-def test_bad_input_is_answered_in_words(tmp_path, monkeypatch, arguments, home, message, status):
-    """No traceback: a message, and a status other than 0."""
+def test_bad_input_gives_a_message(tmp_path, monkeypatch, arguments, home, message, status):
+    """It gives a message and an exit status other than 0, without a traceback."""
     monkeypatch.chdir(tmp_path)
     settings = {"SEEDANCE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db", "AWS_DEFAULT_REGION": "us-east-1"}
     monkeypatch.setattr("os.environ", settings | ({"DAGSTER_HOME": home} if home else {}))
@@ -104,8 +102,8 @@ def test_bad_input_is_answered_in_words(tmp_path, monkeypatch, arguments, home, 
     assert message in done.output
 
 
-def test_a_dagster_that_cannot_be_used_is_named(tmp_path, monkeypatch):
-    """A broken configuration of Dagster is answered in words, with the folder that it is in."""
+def test_an_unusable_dagster_gives_a_message(tmp_path, monkeypatch):
+    """For a broken configuration of Dagster the message names its folder."""
     home = tmp_path / "home"
     home.mkdir()
     (home / "dagster.yaml").write_text("storage: [")
@@ -117,8 +115,8 @@ def test_a_dagster_that_cannot_be_used_is_named(tmp_path, monkeypatch):
     assert f"the Dagster in {home} cannot be used" in done.output
 
 
-def test_comparing_knows_no_dagster():
-    """The room of the audit imports neither Dagster nor the rooms above it."""
+def test_the_audit_package_imports_no_dagster():
+    """`seedance_dagster.audit` imports neither Dagster nor the packages above it."""
     code = (
         "import sys, seedance_dagster.audit.repair\n"
         "above = ('dagster', 'seedance_dagster.defs', 'seedance_dagster.cli')\n"

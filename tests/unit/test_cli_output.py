@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from seedance_dagster.cli.output import say_json, span, usd
+from seedance_dagster.cli.output import print_json, span, usd
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ def test_spans_are_worded_by_size(seconds: float, words: str) -> None:
 
 def test_json_keeps_money_exact(capsys: pytest.CaptureFixture[str]) -> None:
     """Money is written as a string, not as a rounded number."""
-    say_json({"usd": Decimal("0.10"), "name": "猫"})
+    print_json({"usd": Decimal("0.10"), "name": "猫"})
     assert json.loads(capsys.readouterr().out) == {"usd": "0.10", "name": "猫"}

@@ -8,7 +8,7 @@ import click
 
 from seedance_dagster.api.wire import AccountInfo
 from seedance_dagster.cli.environ import project_environ
-from seedance_dagster.cli.output import console, say_json, usd
+from seedance_dagster.cli.output import console, print_json, usd
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.settings import Settings
 
@@ -27,7 +27,7 @@ def command(*, as_json: bool) -> None:
     points = found.points_remaining
     balance = None if points is None else points_to_usd(points)
     if as_json:
-        say_json({**found.model_dump(mode="json"), "usd_remaining": balance})
+        print_json({**found.model_dump(mode="json"), "usd_remaining": balance})
         return
     told = console()
     told.print(f"Plan      {found.plan or 'not told'}", markup=False)

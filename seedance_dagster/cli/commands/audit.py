@@ -1,4 +1,4 @@
-"""`seedance-dagster audit`: do ledger, vendor, Dagster and S3 agree, and mend what does not."""
+"""`seedance-dagster audit`: compares ledger, vendor, Dagster and S3, and repairs what is safe to repair."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from seedance_dagster.audit.audit import Audit, audit
 from seedance_dagster.audit.findings import Finding
-from seedance_dagster.audit.read import Progress as Hears
+from seedance_dagster.audit.read import Progress as ShowProgress
 from seedance_dagster.audit.repair import RepairResult, repair
 from seedance_dagster.audit.snapshots import Scope
 from seedance_dagster.cli.environ import project_environ
 from seedance_dagster.cli.instance import dagster_of
-from seedance_dagster.cli.output import console, say_json, table, usd
+from seedance_dagster.cli.output import console, print_json, table, usd
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.services import Services
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.settings import Settings
+
+Repairs = Mapping[Finding, RepairResult]
 
 
 @click.command("audit")
@@ -34,19 +36,19 @@ from seedance_dagster.settings import Settings
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="Only what was ordered since then, UTC.",
+    help="Audit only what was ordered since then, in UTC.",
 )
-@click.option(
-    "--deep", is_flag=True, help="Hash the bytes of all videos and posters, and read all manifests."
-)
-@click.option("--repair", "mend", is_flag=True, help="Mend what can be mended safely.")
+@click.option("--deep", is_flag=True, help="Hash all videos and posters, and read all manifests.")
+@click.option("--repair", "repairing", is_flag=True, help="Repair what is safe to repair.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(*, prompt_set: str | None, since: datetime | None, deep: bool, mend: bool, as_json: bool) -> None:
-    """Compare ledger, vendor, Dagster and S3, and name every difference with its cost and what to do.
+def command(
+    *, prompt_set: str | None, since: datetime | None, deep: bool, repairing: bool, as_json: bool
+) -> None:
+    """Compare ledger, vendor, Dagster and S3, and list every difference with its cost and what to do.
 
-    --repair fetches lost videos again while the vendor has them, writes lost or altered manifests and removed
-    rows of the ledger anew, and tells Dagster again; it never orders, pays or deletes anything. Ends with
-    status 1 when there is a finding, also when it was mended: run it again to see that it was.
+    --repair fetches lost videos again while the vendor has them, writes lost or altered manifests, restores
+    missing orders, and reports events to Dagster again. It never orders, pays or deletes anything. The exit
+    status is 1 when there is a finding, even if it was repaired: run the audit again to confirm the repair.
     """
     environ = project_environ()
     scope = Scope(prompt_set=prompt_set, since=since.replace(tzinfo=UTC) if since else None, deep=deep)
@@ -56,96 +58,98 @@ def command(*, prompt_set: str | None, since: datetime | None, deep: bool, mend:
         _progress() as progress,
     ):
         side = DagsterSide(instance, services)
-        found, mendings = asyncio.run(_run(services, side, scope, progress, mend=mend))
+        result, repairs = asyncio.run(_run(services, side, scope, progress, repairing=repairing))
         known = {name for name, _ in services.ledger.workload.counts()}
-    if prompt_set is not None and prompt_set not in known and not found.findings:
+    if prompt_set is not None and prompt_set not in known and not result.findings:
         names = ", ".join(sorted(known)) or "none"
-        raise click.ClickException(f"there is nothing of a prompt set {prompt_set}; the ledger knows {names}")
+        raise click.ClickException(f"nothing exists for prompt set {prompt_set}; known sets: {names}")
     if as_json:
-        say_json(_as_json(found, mendings))
+        print_json(_as_json(result, repairs))
     else:
-        _show(found, mendings)
-    click.get_current_context().exit(1 if found.findings else 0)
+        _show(result, repairs)
+    click.get_current_context().exit(1 if result.findings else 0)
 
 
 async def _run(
-    services: Services, side: DagsterSide, scope: Scope, progress: Hears, *, mend: bool
-) -> tuple[Audit, Mapping[Finding, RepairResult] | None]:
-    found = await audit(services, side, scope, progress=progress)
-    if not mend:
-        return found, None
-    return found, await repair(found, services, side, actor=f"audit {uuid.uuid4().hex[:8]}")
+    services: Services, side: DagsterSide, scope: Scope, progress: ShowProgress, *, repairing: bool
+) -> tuple[Audit, Repairs | None]:
+    result = await audit(services, side, scope, progress=progress)
+    if not repairing:
+        return result, None
+    return result, await repair(result, services, side, actor=f"audit {uuid.uuid4().hex[:8]}")
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Hears]:
-    """A bar for each step on the terminal; nothing where there is none."""
+def _progress() -> Iterator[ShowProgress]:
+    """Show a bar for each step on a terminal, and nothing elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    display = Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    )
     bars: dict[str, Any] = {}
 
-    def hear(step: str, done: int, total: int) -> None:
+    def show(step: str, done: int, total: int) -> None:
         if step not in bars:
-            bars[step] = shown.add_task(step, total=total)
-        shown.update(bars[step], completed=done, total=total)
+            bars[step] = display.add_task(step, total=total)
+        display.update(bars[step], completed=done, total=total)
 
-    with shown:
-        yield hear
+    with display:
+        yield show
 
 
-def _show(found: Audit, mendings: Mapping[Finding, RepairResult] | None) -> None:
-    told = console()
-    if found.findings:
-        columns = ["Kind", "Where", "What", "USD", "What to do" if mendings is None else "Repair"]
+def _show(result: Audit, repairs: Repairs | None) -> None:
+    out = console()
+    if result.findings:
+        columns = ["Kind", "Location", "Finding", "USD", "What to do" if repairs is None else "Repair"]
         rows = table("Findings", columns, numbers=("USD",))
-        for each in found.findings:
-            last = each.advice if mendings is None else _repaired(mendings[each])
-            cost = usd(points_to_usd(each.cost_points))
-            texts = (each.kind.replace("_", " "), each.where, _about(each), cost, last)
+        for finding in result.findings:
+            last = finding.advice if repairs is None else _outcome(repairs[finding])
+            cost = usd(points_to_usd(finding.cost_points))
+            texts = (finding.kind.replace("_", " "), finding.location, _message(finding), cost, last)
             rows.add_row(*map(escape, texts))
-        told.print(rows)
-    for kind, (count, points) in found.kinds.items():
-        told.print(f"{count:>6} {kind.replace('_', ' ')}, {usd(points_to_usd(points))} USD", markup=False)
-    books = found.books
-    verdict = f"{len(found.findings)} findings" if found.findings else "all four books agree"
-    told.print(
-        f"{found.audited} orders, {len(books.vendor.rows)} tasks in the vendor's history, "
-        f"{len(books.dagster.newest)} partitions in Dagster, {len(books.storage.objects)} objects in S3: "
-        f"{verdict}",
+        out.print(rows)
+    for kind, (count, points) in result.totals.items():
+        out.print(f"{count:>6} {kind.replace('_', ' ')}, {usd(points_to_usd(points))} USD", markup=False)
+    count, snapshots = len(result.findings), result.snapshots
+    verdict = f"{count} finding{'s' * (count != 1)}" if count else "everything agrees"
+    out.print(
+        f"{result.audited} orders, {len(snapshots.vendor.history)} tasks in the vendor's history, "
+        f"{len(snapshots.dagster.newest)} partitions in Dagster, {len(snapshots.storage.objects)} objects "
+        f"in S3: {verdict}",
         markup=False,
     )
 
 
-def _about(each: Finding) -> str:
-    place = "/".join(filter(None, (each.prompt_set, each.partition)))
-    return f"{place}: {each.what}" if place else each.what
+def _message(finding: Finding) -> str:
+    partition = "/".join(filter(None, (finding.prompt_set, finding.partition)))
+    return f"{partition}: {finding.message}" if partition else finding.message
 
 
-def _repaired(mending: RepairResult) -> str:
-    return f"mended: {mending.what}" if mending.repaired else f"left: {mending.what}"
+def _outcome(result: RepairResult) -> str:
+    return f"{'repaired' if result.repaired else 'not repaired'}: {result.message}"
 
 
-def _as_json(found: Audit, mendings: Mapping[Finding, RepairResult] | None) -> dict[str, Any]:
-    books, scope = found.books, found.scope
+def _as_json(result: Audit, repairs: Repairs | None) -> dict[str, Any]:
+    snapshots, scope = result.snapshots, result.scope
     return {
-        "audited_at": books.read_at.isoformat(),
+        "audited_at": snapshots.read_at.isoformat(),
         "prompt_set": scope.prompt_set,
         "since": scope.since.isoformat() if scope.since else None,
         "deep": scope.deep,
-        "books": {
-            "orders": found.audited,
-            "vendor_tasks": len(books.vendor.rows),
-            "materialized_partitions": len(books.dagster.newest),
-            "objects": len(books.storage.objects),
+        "compared": {
+            "orders": result.audited,
+            "vendor_tasks": len(snapshots.vendor.history),
+            "materialized_partitions": len(snapshots.dagster.newest),
+            "objects": len(snapshots.storage.objects),
         },
         "findings": [
-            each.model_dump(mode="json")
-            | {"cost_usd": points_to_usd(each.cost_points)}
-            | ({} if mendings is None else {"repair": vars(mendings[each])})
-            for each in found.findings
+            finding.model_dump(mode="json")
+            | {"cost_usd": points_to_usd(finding.cost_points)}
+            | ({} if repairs is None else {"repair": vars(repairs[finding])})
+            for finding in result.findings
         ],
         "totals": {
             kind: {"findings": count, "cost_points": points, "cost_usd": points_to_usd(points)}
-            for kind, (count, points) in found.kinds.items()
+            for kind, (count, points) in result.totals.items()
         },
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from seedance_dagster.cli.output import console, say_json
+from seedance_dagster.cli.output import console, print_json
 from seedance_dagster.media.credentials import Credential, CredentialState, read_credential
 from seedance_dagster.media.credentials.library import library
 
@@ -38,7 +38,7 @@ def read(*, file: Path, trust: Path | None, as_json: bool) -> None:
     if found is None:
         raise click.ClickException(f"{file} holds no content credential")
     if as_json:
-        say_json(asdict(found))
+        print_json(asdict(found))
     else:
         _show(found)
     wanted = CredentialState.VALID if trust is None else CredentialState.TRUSTED

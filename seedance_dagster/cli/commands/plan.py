@@ -15,7 +15,7 @@ from rich.console import Console
 
 from seedance_dagster.cli.budgets import budgets_as_json
 from seedance_dagster.cli.environ import has_dev_folder, ledger_environ, project_environ
-from seedance_dagster.cli.output import console, say_json, table, usd
+from seedance_dagster.cli.output import console, print_json, table, usd
 from seedance_dagster.defs.policy import default_ledger_url
 from seedance_dagster.engine.events import Outcome
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budgets_for, fit
@@ -89,7 +89,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
         ]
     if as_json:
         problems = [str(problem) for problem in loaded.problems]
-        say_json({"prompt_sets": [_as_json(plan) for plan in plans], "problems": problems})
+        print_json({"prompt_sets": [_as_json(plan) for plan in plans], "problems": problems})
     else:
         told = console()
         for plan in plans:

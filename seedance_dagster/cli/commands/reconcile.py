@@ -11,7 +11,7 @@ import click
 from rich.markup import escape
 
 from seedance_dagster.cli.environ import ledger_environ
-from seedance_dagster.cli.output import console, say_json, table
+from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.engine.reconcile.manual import adopt_by_hand, requeue_by_hand
 from seedance_dagster.engine.reconcile.reconcile import ReconcileResult, reconcile
 from seedance_dagster.engine.services import Services
@@ -50,7 +50,7 @@ def command(*, order: str | None, task_id: str | None, release: bool, as_json: b
         uncertain = tuple(services.ledger.queries.find(states={State.UNCERTAIN}))
     settled = replace(settled, uncertain=uncertain)
     if as_json:
-        say_json({name: [_as_json(each) for each in getattr(settled, name)] for name in _OUTCOMES})
+        print_json({name: [_as_json(each) for each in getattr(settled, name)] for name in _OUTCOMES})
     else:
         _show(settled)
     click.get_current_context().exit(1 if uncertain else 0)

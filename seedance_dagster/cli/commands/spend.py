@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seedance_dagster.cli.environ import ledger_environ
-from seedance_dagster.cli.output import console, say_json, table, usd
+from seedance_dagster.cli.output import console, print_json, table, usd
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.spend import Amounts, SpendBy, Sums
 from seedance_dagster.money import points_to_usd
@@ -79,7 +79,7 @@ def command(
     if as_json:
         scope = {"by": by, "tag": tag, "since": since and since.date(), "prompt_set": prompt_set}
         rows = [{"key": key} | _as_json(amounts) for key, amounts in sums.items()]
-        say_json(scope | {"rows": rows, "total": _as_json(Amounts.together(sums.values()))})
+        print_json(scope | {"rows": rows, "total": _as_json(Amounts.together(sums.values()))})
     elif as_csv:
         click.echo(_as_csv(by, sums), nl=False)
     else:

@@ -12,7 +12,7 @@ import click
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.cli.budgets import budgets_as_json
 from seedance_dagster.cli.environ import ledger_environ
-from seedance_dagster.cli.output import console, say_json, span, table, usd
+from seedance_dagster.cli.output import console, print_json, span, table, usd
 from seedance_dagster.cli.status_report import Standing, read_usage
 from seedance_dagster.engine.ordering.budget_check import own_budgets
 from seedance_dagster.engine.throttle import read_throttle
@@ -53,7 +53,7 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
         names = ", ".join(sorted(known)) or "none"
         raise click.ClickException(f"there is no prompt set {prompt_set}; known: {names}")
     if as_json:
-        say_json(_as_json(standing, label) | {"budgets": budgets_as_json(budgets)})
+        print_json(_as_json(standing, label) | {"budgets": budgets_as_json(budgets)})
     else:
         _show(standing, budgets, label)
     click.get_current_context().exit(1 if standing.problems else 0)

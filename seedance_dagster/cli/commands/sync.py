@@ -8,7 +8,7 @@ import click
 
 from seedance_dagster.cli.environ import project_environ
 from seedance_dagster.cli.instance import dagster_of
-from seedance_dagster.cli.output import console, say_json, table
+from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.prompts import format_problems, load_prompt_sets
 from seedance_dagster.settings import Settings
@@ -28,7 +28,7 @@ def command(*, as_json: bool) -> None:
     with dagster_of(environ) as instance, environment.services() as services:
         report = sync_all(instance, services.ledger, loaded.sets, services.prices)
     if as_json:
-        say_json({**asdict(report), "problems": [str(problem) for problem in loaded.problems]})
+        print_json({**asdict(report), "problems": [str(problem) for problem in loaded.problems]})
     else:
         rows = table(
             "Partitions", ("Prompt set", "Added", "Removed", "Edited"), numbers=("Added", "Removed", "Edited")

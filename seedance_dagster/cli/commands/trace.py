@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seedance_dagster.cli.environ import ledger_environ
-from seedance_dagster.cli.output import console, say_json
+from seedance_dagster.cli.output import console, print_json
 from seedance_dagster.cli.trace_tree import draw
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.settings import Settings
@@ -48,7 +48,7 @@ def command(*, given: str, as_json: bool) -> None:
         origin = replace(origin, notes=(*origin.notes, trouble))
     trace = trace_of(origin, rows, uri=lambda key: f"s3://{bucket}/{key}" if bucket else key, sizes=sizes)
     if as_json:
-        say_json(trace.model_dump(mode="json"))
+        print_json(trace.model_dump(mode="json"))
     else:
         told = console()
         # In a file each line stays whole.

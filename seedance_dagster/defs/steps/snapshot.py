@@ -1,4 +1,4 @@
-"""Dagster's side of an audit: what it was told of videos, and telling it again."""
+"""Dagster's side of an audit: the events of videos, and reporting them again."""
 
 from __future__ import annotations
 
@@ -31,20 +31,22 @@ class DagsterSide:
     instance: dg.DagsterInstance
     services: Services
 
-    def told(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
-        """Materializations of a set's videos, the newest first; of some partitions, or of all."""
-        return _tellings(self.instance.fetch_materializations, prompt_set, partitions)
+    def materializations(
+        self, prompt_set: str, partitions: Sequence[str] | None = None
+    ) -> Iterator[RecordedEvent]:
+        """Yield materializations of a set's videos, the newest first; of some partitions, or of all."""
+        return _recorded_events(self.instance.fetch_materializations, prompt_set, partitions)
 
-    def observed(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
-        """Observations of the videos of some partitions."""
-        return _tellings(self.instance.fetch_observations, prompt_set, partitions)
+    def observations(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
+        """Yield observations of the videos of some partitions."""
+        return _recorded_events(self.instance.fetch_observations, prompt_set, partitions)
 
-    def expected(self, order: Order) -> Mapping[str, Any]:
-        """What a materialization of a stored order says, as plain values by name."""
+    def expected_metadata(self, order: Order) -> Mapping[str, Any]:
+        """Return the metadata that the materialization of a stored order should have, as plain values."""
         return _plain(video_event(order, self.services.store, None, {}).metadata)
 
-    def tell(self, order: Order) -> bool:
-        """Tell of a stored order again, and note that in the ledger; True if its partition shows it now."""
+    def report(self, order: Order) -> bool:
+        """Report a stored order again and note that in the ledger; return True if its partition shows it."""
         reporter, shown = Reporter(self.instance, self.services), False
         for event in reporter.event(stored_event(self.services.store, order)):
             self.instance.report_runless_asset_event(event)
@@ -52,7 +54,9 @@ class DagsterSide:
         return shown
 
 
-def _tellings(fetch: Fetch, prompt_set: str, partitions: Sequence[str] | None) -> Iterator[RecordedEvent]:
+def _recorded_events(
+    fetch: Fetch, prompt_set: str, partitions: Sequence[str] | None
+) -> Iterator[RecordedEvent]:
     asset = asset_key(prompt_set, VIDEOS)
     if partitions is None:
         yield from _pages(fetch, prompt_set, asset)

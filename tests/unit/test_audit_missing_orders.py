@@ -1,11 +1,11 @@
-"""From a manifest back to a row of the ledger."""
+"""The row that a manifest gives back."""
 
 from __future__ import annotations
 
 import pytest
 from audit_snapshots import stored_order
 
-from seedance_dagster.audit.restore import row_of
+from seedance_dagster.audit.missing_orders import order_columns
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.storage.manifest import Manifest
 
@@ -28,21 +28,21 @@ FACTS = [{"kind": "video", "position": 1, "media_type": "video/mp4", "duration_s
         {"vendor_logs": ["see https://cdn.example.com/log"], "credential": {"issuer": "x"}},
     ],
 )
-def test_a_row_comes_back_from_its_manifest(fields):
-    """The row that is made of a manifest gives the same manifest again, to the byte."""
+def test_a_manifest_gives_its_row_back(fields):
+    """The row restored from a manifest gives the same manifest again, byte by byte."""
     body = Manifest.of(stored_order(1, **fields)).to_json()
-    values = row_of(Manifest.model_validate_json(body))
-    assert values is not None
-    again = Order(order_id=9, state=State.STORED, **values)
+    columns = order_columns(Manifest.model_validate_json(body))
+    assert columns is not None
+    again = Order(order_id=9, state=State.STORED, **columns)
     assert Manifest.of(again).to_json() == body
 
 
-def test_a_signed_query_does_not_come_back():
-    """What was never written down cannot be restored; the manifest is the same all the same."""
+def test_a_signed_query_is_not_restored():
+    """A manifest does not hold signed queries, so they are lost."""
     signed = stored_order(1).request | REFERENCES | {"image_urls": ["https://cdn.example.com/a.png?sig=1"]}
-    values = row_of(Manifest.of(stored_order(1, request=signed)))
-    assert values is not None
-    assert values["request"]["image_urls"] == ["https://cdn.example.com/a.png"]
+    columns = order_columns(Manifest.of(stored_order(1, request=signed)))
+    assert columns is not None
+    assert columns["request"]["image_urls"] == ["https://cdn.example.com/a.png"]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_signed_query_does_not_come_back():
         {"task_type": "seedance-2-fast", "input": {"prompt": "a", "mode": "text_to_video"}, "model": "x"},
     ],
 )
-def test_a_request_that_was_never_sent_gives_no_row(request_):
-    """A manifest whose request is not as this package sends it is not believed."""
+def test_an_altered_request_gives_no_row(request_):
+    """A manifest whose request could not have been sent by this package is not trusted."""
     manifest = Manifest.of(stored_order(1)).model_copy(update={"request": request_})
-    assert row_of(manifest) is None
+    assert order_columns(manifest) is None
