@@ -22,7 +22,7 @@ comma := ,
 space := $(empty) $(empty)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test chaos acceptance lint bench schemas constraints clean
+.PHONY: help install demo dev test chaos acceptance lint docs bench schemas constraints clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ lint: $(INSTALLED) ## Check format, style, types and the direction of imports
 	$(RUN) ruff check .
 	$(RUN) mypy
 	@$(BIN)/lint-imports --no-logo
+
+docs: $(INSTALLED) ## Build the documentation into build/docs; a warning or a dead link fails
+	$(RUN) sphinx -W --keep-going -n -q -b html docs build/docs
+	@echo 'Open build/docs/index.html'
 
 bench: $(INSTALLED) ## Run the benchmarks
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -1,0 +1,107 @@
+"""The pages name everything that a user can set, run or see, and nothing that is not there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from seedance_dagster.audit.findings import Kind
+from seedance_dagster.cli.root import COMMANDS, root
+from seedance_dagster.emulator.faults import FAULTS
+from seedance_dagster.emulator.settings import EmulatorSettings
+
+ROOT = Path(__file__).parents[2]
+DOCS, PACKAGE = ROOT / "docs", ROOT / "seedance_dagster"
+sys.path.insert(0, str(DOCS / "_ext"))
+
+import reference_tables  # noqa: E402  stands beside the pages
+
+PAGES = {path.relative_to(ROOT): path.read_text("utf-8") for path in DOCS.rglob("*.md")}
+PAGES |= {Path(name): (ROOT / name).read_text("utf-8") for name in ("README.md", "CHANGELOG.md")}
+TEXT = "\n".join(PAGES.values())
+SOURCE = "\n".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py") if "emulator" not in path.parts)
+VARIABLE = re.compile(r"\b(?:SEEDANCE|GOAPI)_[A-Z0-9]+(?:_[A-Z0-9]+)*\b(?!_)")
+INTERNAL = {"SEEDANCE_DEV_FOLDER"}  # set by `dev` for its own children
+
+
+def commands(group: click.Group = root, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield " ".join((*path, name)), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+def test_every_environment_variable_is_in_the_settings():
+    """A variable that the package reads is in the table of settings, and the pages name no other."""
+    documented = set(reference_tables.environment_variables())
+    assert set(VARIABLE.findall(SOURCE)) - INTERNAL == documented
+    assert set(VARIABLE.findall(TEXT)) <= documented
+
+
+def test_every_setting_says_what_it_means():
+    """No row of the table of settings is empty."""
+    for row in reference_tables.settings().rows:
+        assert all(row), row[0]
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()))
+def test_every_command_and_option_has_a_help_text(name, command):
+    """The reference of the command line is made from these texts."""
+    assert command.help, name
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts[0]}"
+
+
+def test_every_command_is_mentioned_in_a_page():
+    """Each command stands in a task's page, not in the reference alone; no other is named."""
+    named = set(re.findall(r"seedance-dagster ([a-z-]+)", TEXT))
+    assert named >= set(COMMANDS)
+    assert named - set(COMMANDS) <= {"emulator", "is", "reads", "has", "with"}
+
+
+def test_every_check_is_described():
+    """The table of checks is made from the specs that Dagster shows."""
+    for spec in reference_tables.check_specs():
+        assert spec.description, spec.name
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_finding_is_described(kind):
+    """Each kind of finding has a line in its page."""
+    assert f"`{kind}`" in PAGES[Path("docs/reference/findings.md")]
+
+
+def test_every_metadata_key_is_described():
+    """What stands on an event, a run or a check is in the page of metadata, and nothing else is."""
+    defs = "\n".join(path.read_text("utf-8") for path in (PACKAGE / "defs").rglob("*.py"))
+    keys = set(re.findall(r"\"(seedance/[a-z0-9_]+)\"", defs + (PACKAGE / "health.py").read_text("utf-8")))
+    page = PAGES[Path("docs/reference/metadata.md")]
+    assert keys == set(re.findall(r"`(seedance/[a-z0-9_]+)`", page))
+
+
+def test_every_fault_of_the_emulator_is_described():
+    """The tables of faults and of the emulator's settings have a sentence for each."""
+    for fault in FAULTS.values():
+        assert fault.summary, fault.name
+    for name, field in EmulatorSettings.model_fields.items():
+        assert field.description, name
+
+
+def test_files_that_are_named_exist():
+    """A path between backticks, or in a relative link, leads to a file."""
+    places = (ROOT, PACKAGE, ROOT / "tests", ROOT / "tests/chaos")
+    for page, text in PAGES.items():
+        for name in re.findall(r"`([\w/]+\.(?:py|toml|yaml))`", text):
+            if name != "dagster.yaml":  # the user's own
+                assert any((place / name).is_file() for place in places), f"{page} names {name}"
+        for target in re.findall(r"\]\((?![a-z]+:)([^)#]+)[^)]*\)", text):
+            assert (ROOT / page.parent / target).exists(), f"{page} links to {target}"
