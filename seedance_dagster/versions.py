@@ -1,4 +1,4 @@
-"""Which program this is, for what it writes down."""
+"""Versions that the package records: its own, and that of its code in Dagster."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ CODE_VERSION = "1"
 
 @cache
 def package_version() -> str:
-    """The installed version of this package."""
+    """Return the installed version of this package."""
     try:
         return version("seedance-dagster")
     except PackageNotFoundError:
-        return "unknown"  # a bare source tree on the path
+        return "unknown"  # a source tree on the path, not installed

@@ -1,4 +1,4 @@
-"""The client of the vendor's API: create a task, read a task, the account, the history."""
+"""The client of the vendor's API: create a task; read a task, the account and the history."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ from seedance_dagster.api.errors import (
     UnknownOutcomeError,
     VendorError,
 )
-from seedance_dagster.api.pacing import shared_pacer
 from seedance_dagster.api.replies import Reply, read_reply, refusal
-from seedance_dagster.api.transport import default_transport, failure_name, never_left
+from seedance_dagster.api.transport import default_transport, failure_name, never_sent, shared_pacer
 from seedance_dagster.api.wire import AccountInfo, GenerationRequest, HistoryPage, Task
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
@@ -36,26 +35,26 @@ _ACCOUNT = "/account/info"
 _HISTORY = "/api/open/tasks/histories"
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 _GET_ATTEMPTS = 4
-_MAX_WAIT_S = 60.0  # a worker has other tasks to look at
-# The aiohttp transport lets some of aiohttp's errors through as they are.
+_MAX_WAIT_S = 60.0  # a worker has other tasks to poll
+# The aiohttp transport passes some of aiohttp's errors on unchanged.
 _NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
 
 
 class SeedanceClient:
-    """An asynchronous client, to be used as `async with`.
+    """An asynchronous client, used as `async with`.
 
-    A POST is sent once and never again by the client; GETs are tried up to four times.
+    A POST is sent once and never retried; a GET is tried up to four times.
 
     Args:
-        api_key: The vendor's API key; it is sent to `base_url`'s host only.
+        api_key: Sent to the host of `base_url` only.
         base_url: The API's root; https, or http on this machine.
-        requests_per_second: For all clients of the process together.
-        timeout_s: Seconds a single request may take.
-        transport: How requests leave the process; for tests.
+        requests_per_second: Shared by all clients of the process.
+        timeout_s: Longest time for a single request, in seconds.
+        transport: Replaces the HTTP transport in tests.
 
     Raises:
-        AuthenticationError: The key is missing or cannot be a key.
-        InvalidRequestError: The base URL is not to be trusted with a key.
+        AuthenticationError: The key is missing or malformed.
+        InvalidRequestError: The base URL is malformed, or would send the key unencrypted.
 
     Example:
         >>> async def balance(key: SecretStr) -> int | None:
@@ -77,41 +76,41 @@ class SeedanceClient:
         self._pacer = shared_pacer(self._base_url, requests_per_second)
         self._timeout_s = timeout_s
         self._transport = transport
-        self._open: httpx.AsyncBaseTransport | None = None
+        self._opened: httpx.AsyncBaseTransport | None = None
 
     def __repr__(self) -> str:
         return f"SeedanceClient({self._base_url!r})"
 
     async def __aenter__(self) -> Self:
-        self._open = self._transport or default_transport(timeout_s=self._timeout_s)
-        await self._open.__aenter__()
+        self._opened = self._transport or default_transport(timeout_s=self._timeout_s)
+        await self._opened.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._open is not None:
-            await self._open.aclose()
+        if self._opened is not None:
+            await self._opened.aclose()
 
     async def create_task(self, request: GenerationRequest) -> Task:
-        """Send one paid order.
+        """Create a paid task.
 
         Args:
             request: A validated request.
 
         Returns:
-            The task that was made; also when it came inside an error reply.
+            The new task, also when it came inside an error reply.
 
         Raises:
-            NoTaskMadeError: Nothing was made; which subclass says why.
-            UnknownOutcomeError: Whether a task was made is unknown; reconcile before sending again.
+            NoTaskMadeError: No task was created; the subclass says why.
+            UnknownOutcomeError: A task may have been created; reconcile before sending again.
         """
         await self._pacer.wait()
         try:
             reply = await self._send("POST", _TASKS, json_body=request.to_wire())
         except _NETWORK_ERRORS as error:
-            if never_left(error):
+            if never_sent(error):
                 raise NotSentError(f"no connection to {self._base_url}: {type(error).__name__}") from None
             raise UnknownOutcomeError(
-                f"the answer to a POST was lost ({type(error).__name__}); a task may have been made"
+                f"the reply to a POST was lost ({type(error).__name__}); a task may have been created"
             ) from None
         task = Task.parse(reply.data)
         if task is not None:
@@ -122,33 +121,33 @@ class SeedanceClient:
         if refused is not None:
             raise refused
         raise UnknownOutcomeError(
-            f"a POST was answered by HTTP {reply.status}, code {reply.code} without a task: {reply.message}"
+            f"a POST was answered with HTTP {reply.status}, code {reply.code} and no task: {reply.message}"
         )
 
     async def get_task(self, task_id: str) -> Task:
         """Read one task.
 
         Raises:
-            NotFoundError: The vendor knows no such task.
-            AuthenticationError: The key is refused.
-            RateLimitError: Too many requests, retries included.
-            InvalidRequestError: The request is refused.
-            VendorError: Server errors or unreadable replies, retries included.
-            TransportError: No answer, retries included.
+            NotFoundError: The vendor has no such task.
+            AuthenticationError: The key was refused.
+            InvalidRequestError: The request was refused.
+            RateLimitError: Too many requests, after all retries.
+            VendorError: A server error or an unreadable reply, after all retries.
+            TransportError: No answer, after all retries.
         """
         task = Task.parse(await self._get(f"{_TASKS}/{quote(task_id, safe='', errors='replace')}"))
         if task is None or task.task_id != task_id:
-            raise VendorError(f"the reply for task {task_id} holds no such task")
+            raise VendorError(f"the reply for task {task_id} does not contain that task")
         return task
 
     async def account(self) -> AccountInfo:
-        """Read plan, limits and balance; raises as `get_task` does."""
+        """Read plan, limits and balance; raise as `get_task` does."""
         return AccountInfo.parse(await self._get(_ACCOUNT))
 
     async def history(
         self, *, start: datetime, end: datetime, page: int = 1, page_size: int = 100
     ) -> HistoryPage:
-        """Read one page of the task history, newest first; raises as `get_task` does.
+        """Read one page of the task history, newest first; raise as `get_task` does.
 
         Args:
             start: Earliest creation time.
@@ -156,7 +155,7 @@ class SeedanceClient:
             page: From 1.
             page_size: At most 100, the vendor's limit.
         """
-        found = HistoryPage.parse(
+        history_page = HistoryPage.parse(
             await self._get(
                 _HISTORY,
                 page=page,
@@ -166,9 +165,9 @@ class SeedanceClient:
                 end_time=int(end.timestamp()) + 1,
             )
         )
-        if found is None:
+        if history_page is None:
             raise VendorError("the reply for the task history cannot be read")
-        return found
+        return history_page
 
     async def _get(self, path: str, **query: str | int) -> Any:
         async for attempt in stamina.retry_context(
@@ -197,7 +196,7 @@ class SeedanceClient:
     async def _send(
         self, method: str, path: str, *, query: dict[str, str | int] | None = None, json_body: Any = None
     ) -> Reply:
-        if self._open is None:
+        if self._opened is None:
             msg = "use the client as `async with SeedanceClient(...) as client`"
             raise RuntimeError(msg)
         headers = {"X-API-Key": self._key.get_secret_value(), "Accept": "application/json"}
@@ -205,7 +204,7 @@ class SeedanceClient:
         if json_body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(json_body, ensure_ascii=False).encode()
-        # Straight to the transport: httpx's client would only add cookies, redirects and a third of the work.
+        # Straight to the transport: httpx's client would add cookies, redirects and a third more work.
         request = httpx.Request(
             method,
             self._base_url + path,
@@ -215,20 +214,20 @@ class SeedanceClient:
             extensions={"timeout": httpx.Timeout(self._timeout_s).as_dict()},
         )
         async with asyncio.timeout(self._timeout_s):
-            response = await self._open.handle_async_request(request)
+            response = await self._opened.handle_async_request(request)
             async with contextlib.aclosing(response):
                 body = bytearray()
                 async for chunk in response.aiter_bytes():
                     body += chunk
                     if len(body) > _MAX_BODY_BYTES:
-                        raise httpx.ReadError("the reply has no end")
+                        raise httpx.ReadError("the reply is too large")
             return read_reply(
                 response.status_code, response.headers, bytes(body), key=self._key.get_secret_value()
             )
 
 
 def _retry_delay(error: Exception) -> bool | float:
-    """Whether a GET is tried again, and after how many seconds if the vendor said so."""
+    """Return True to retry a GET, or the seconds that the vendor asks to wait first."""
     if isinstance(error, RateLimitError | VendorError) and error.retry_after_s is not None:
         return error.retry_after_s if error.retry_after_s <= _MAX_WAIT_S else False
     return isinstance(error, RateLimitError | TransportError | VendorError)
@@ -239,7 +238,9 @@ def _checked_key(api_key: SecretStr) -> SecretStr:
     if not key:
         raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise AuthenticationError("GOAPI_API_KEY holds characters that no key has; copy it again")
+        raise AuthenticationError(
+            "GOAPI_API_KEY contains characters that are not allowed in a key: copy it again"
+        )
     return SecretStr(key)
 
 
@@ -250,9 +251,11 @@ def _checked_base_url(base_url: str) -> str:
         url = httpx.URL("")
     plain = not url.userinfo and not set("?#") & set(base_url)
     if not plain or not url.host or url.scheme not in ("http", "https"):
-        raise InvalidRequestError("GOAPI_BASE_URL must look like https://api.goapi.ai")
+        raise InvalidRequestError("GOAPI_BASE_URL is not valid; it looks like https://api.goapi.ai")
     if url.scheme == "http" and not _is_loopback(url.host):
-        raise InvalidRequestError(f"GOAPI_BASE_URL must be https: the key would go to {url.host} unencrypted")
+        raise InvalidRequestError(
+            f"GOAPI_BASE_URL must be https: otherwise the key is sent to {url.host} unencrypted"
+        )
     return str(url).rstrip("/")
 
 

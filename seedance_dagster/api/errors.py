@@ -1,31 +1,31 @@
-"""Every way in which the vendor's API can let a caller down, in one tree.
+"""The errors of the vendor's API, in one tree.
 
 SeedanceError
-├── NoTaskMadeError              a POST was refused: nothing was made, nothing is billed
+├── NoTaskMadeError              a POST was refused: no task was created, nothing is billed
 │   ├── AuthenticationError      the key is missing, malformed or refused (any call)
-│   ├── InsufficientCreditsError out of credits
-│   ├── PlanLimitError           too many active tasks for the plan
-│   ├── RateLimitError           429, with the seconds to wait when the vendor says so
+│   ├── InsufficientCreditsError the account is out of credits
+│   ├── PlanLimitError           the plan allows no further active task
+│   ├── RateLimitError           too many requests, with the seconds to wait if the vendor says so
 │   ├── InvalidRequestError      the request itself was refused
-│   └── NotSentError             no connection: the POST never left
-├── UnknownOutcomeError          a POST left and its answer was lost, late, a 5xx or unreadable
-├── NotFoundError                no such task
-├── VendorError                  a GET was answered by 5xx or something unreadable, retries included
-├── TransportError               a GET got no answer, retries included
-└── UnknownPriceError            no price is known for the request
+│   └── NotSentError             no connection: the POST was never sent
+├── UnknownOutcomeError          a POST was sent and its reply was lost, late, a 5xx or unreadable
+├── NotFoundError                the vendor has no such task
+├── VendorError                  a GET got a 5xx or an unreadable reply, after all retries
+├── TransportError               a GET got no reply, after all retries
+└── UnknownPriceError            the price of a request is not known
 
-Only `NoTaskMadeError` says that sending again is safe.
+Sending again is safe after a `NoTaskMadeError` only.
 """
 
 from __future__ import annotations
 
 
 class SeedanceError(Exception):
-    """Base of all API errors; the message is for people and holds no secret."""
+    """Base class of all API errors; the message is for people and contains no secret."""
 
 
 class NoTaskMadeError(SeedanceError):
-    """The request was refused before a task was made; nothing was billed."""
+    """The request was refused before a task was created; nothing was billed."""
 
 
 class AuthenticationError(NoTaskMadeError):
@@ -40,7 +40,7 @@ class PlanLimitError(NoTaskMadeError):
     """As many tasks are active as the plan allows.
 
     Attributes:
-        active: Active tasks, if the vendor said so.
+        active: Number of active tasks, if the vendor said so.
     """
 
     def __init__(self, message: str, *, active: int | None = None) -> None:
@@ -49,10 +49,10 @@ class PlanLimitError(NoTaskMadeError):
 
 
 class RateLimitError(NoTaskMadeError):
-    """Too many requests.
+    """Too many requests were sent.
 
     Attributes:
-        retry_after_s: Seconds the vendor asks to wait; None when it does not say.
+        retry_after_s: Seconds that the vendor asks to wait; None when it does not say.
     """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
@@ -65,22 +65,22 @@ class InvalidRequestError(NoTaskMadeError):
 
 
 class NotSentError(NoTaskMadeError):
-    """No connection could be made, so the POST never left."""
+    """No connection could be made, so the POST was never sent."""
 
 
 class UnknownOutcomeError(SeedanceError):
-    """A POST left and whether it made a task is unknown: reconcile before sending again."""
+    """A POST was sent and may have created a task: reconcile before sending again."""
 
 
 class NotFoundError(SeedanceError):
-    """The vendor knows no such task."""
+    """The vendor has no such task."""
 
 
 class VendorError(SeedanceError):
-    """A GET was answered by a server error or by something that cannot be read.
+    """A GET was answered with a server error or an unreadable reply.
 
     Attributes:
-        retry_after_s: Seconds the vendor asks to wait; None when it does not say.
+        retry_after_s: Seconds that the vendor asks to wait; None when it does not say.
     """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
@@ -89,8 +89,8 @@ class VendorError(SeedanceError):
 
 
 class TransportError(SeedanceError):
-    """A GET got no answer."""
+    """A GET got no reply."""
 
 
 class UnknownPriceError(SeedanceError):
-    """No price is known for a request: it is not sent."""
+    """The price of a request is not known, so it is not sent."""

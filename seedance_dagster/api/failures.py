@@ -1,4 +1,4 @@
-"""Why a task failed: from its logs first, then the code, then the text."""
+"""The reason why a task failed: from its logs first, then the code, then the text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from enum import StrEnum
 from seedance_dagster.api.wire import Task
 from seedance_dagster.net.redaction import redact
 
-_CODE_REFUSED = 10003  # content refused, cause in the logs
-_CODE_GENERIC = 10000  # real person (only the logs say so) or vendor trouble
+_CODE_REJECTED = 10003  # rejected by moderation, cause in the logs
+_CODE_GENERIC = 10000  # a real person (only the logs say so) or a vendor failure
 
 
 class FailureClass(StrEnum):
-    """Kinds of failure, each with its own consequence."""
+    """A kind of failure; each has its own consequence."""
 
     MODERATION = "moderation"
     REAL_PERSON = "real_person"
@@ -40,31 +40,28 @@ _PATTERNS = (
 
 
 def classify_failure(task: Task) -> tuple[FailureClass, str]:
-    """The class of a failed task, and the vendor's own words for people.
-
-    Args:
-        task: A task whose status is failed.
+    """Return the class of a failed task and the vendor's explanation.
 
     Returns:
-        The class, and the reason as one line of text, its links without signatures.
+        The class, and the explanation as one line whose links carry no signatures.
     """
     reason = "; ".join(filter(None, map(_one_line, task.logs))) or _one_line(task.error_message)
     reason = reason or f"failed with code {task.error_code} and no explanation"
-    found = _named("\n".join(task.logs))
-    if found is None and task.error_code == _CODE_REFUSED:
-        found = FailureClass.MODERATION
-    if found is None:
-        found = _named(task.error_message)
-    if found is None and task.error_code == _CODE_GENERIC and task.logs:
-        found = FailureClass.VENDOR
-    return found or FailureClass.UNKNOWN, redact(reason)[:2000]
+    failure = _matching("\n".join(task.logs))
+    if failure is None and task.error_code == _CODE_REJECTED:
+        failure = FailureClass.MODERATION
+    if failure is None:
+        failure = _matching(task.error_message)
+    if failure is None and task.error_code == _CODE_GENERIC and task.logs:
+        failure = FailureClass.VENDOR
+    return failure or FailureClass.UNKNOWN, redact(reason)[:2000]
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _named(text: str) -> FailureClass | None:
+def _matching(text: str) -> FailureClass | None:
     for failure, pattern in _PATTERNS:
         if re.search(pattern, text, re.IGNORECASE):
             return failure

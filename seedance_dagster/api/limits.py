@@ -1,37 +1,38 @@
-"""What the vendor accepts, from a dated data file."""
+"""The vendor's limits, and the loader of dated data files such as theirs."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
-from seedance_dagster.api.datafiles import load_data_file
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 _PACKAGED = "limits-2026-04"
+M = TypeVar("M", bound=BaseModel)
 
 
 class Limits(BaseModel):
-    """The vendor's rules in numbers; `data/limits-2026-04.yaml` names their source.
+    """The vendor's rules as numbers and words; `data/limits-2026-04.yaml` names their source.
 
     Attributes:
         min_duration_s: Shortest output, in seconds.
         max_duration_s: Longest output, in seconds.
         aspect_ratios: Accepted words.
-        default_aspect_ratio: What the vendor takes when none is given.
+        default_aspect_ratio: Used by the vendor when a request names none.
         resolutions: Accepted words.
         max_prompt_characters: Longest text.
-        max_references: Images, videos and audios together.
-        max_frames: Images in first_last_frames.
+        max_references: Most images, videos and audios together.
+        max_frames: Most images in first_last_frames.
         image_formats: File extensions.
         video_formats: File extensions.
         audio_formats: File extensions.
-        max_input_video_s: All input videos together, in seconds.
-        max_audio_s: One audio reference, in seconds.
+        max_input_video_s: Longest total of all input videos, in seconds.
+        max_audio_s: Longest audio reference, in seconds.
         peak_start_hour_utc: Hour of the day at which peak traffic begins.
-        peak_end_hour_utc: Hour at which it is over.
-        rejection_tiers: Violations of a UTC day from which on the penalty is higher.
+        peak_end_hour_utc: Hour of the day at which it ends.
+        rejection_tiers: Rejections in a UTC day from which on the vendor's penalty is higher.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,9 +56,33 @@ class Limits(BaseModel):
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """The packaged limits, or a file's of the same form.
+        """Load the packaged limits, or a file of the same form.
 
         Raises:
             ValueError: The file cannot be used; the message says why.
         """
         return load_data_file(cls, _PACKAGED, path)
+
+
+def load_data_file(model: type[M], packaged: str, path: Path | None) -> M:
+    """Load a data file into its model.
+
+    Args:
+        model: The model of the file's content.
+        packaged: The name of the packaged file, without its ending.
+        path: A file of the same form to load instead.
+
+    Raises:
+        ValueError: The file cannot be read or does not fit the model; the message says where.
+    """
+    source = path or files("seedance_dagster.api").joinpath("data", f"{packaged}.yaml")
+    try:
+        return model.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        reason = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}" for item in error.errors()
+        )
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+    msg = f"{path or packaged} cannot be used: {reason}"
+    raise ValueError(msg)

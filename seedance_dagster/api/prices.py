@@ -1,4 +1,4 @@
-"""What a request will cost, in integer points, from dated price tables. An unknown price is an error."""
+"""Price estimates in integer points, from dated price tables; an unknown price is an error."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seedance_dagster.api.datafiles import load_data_file
 from seedance_dagster.api.errors import UnknownPriceError
-from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.limits import Limits, load_data_file
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.money import POINTS_PER_USD
 
@@ -20,7 +19,7 @@ DEFAULT_TABLE = "goapi-2026-04"
 
 
 class Formula(StrEnum):
-    """How seconds of input video count: as the page says, or as later bills fit."""
+    """The share of input video seconds that is billed: as the vendor's page says, or as later bills show."""
 
     OUTPUT_PLUS_INPUT = "output_plus_input"
     OUTPUT_PLUS_HALF_INPUT = "output_plus_half_input"
@@ -28,13 +27,13 @@ class Formula(StrEnum):
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a request should cost.
+    """The estimated price of a request.
 
     Attributes:
-        points: The estimate, rounded up to a whole point.
+        points: Rounded up to a whole point.
         table: The price table's name.
-        formula: The formula in numbers, for people.
-        exact: False when the length of input videos is not known and the vendor's maximum was taken.
+        formula: The calculation in numbers, for people.
+        exact: False when the length of input videos is unknown and the vendor's maximum was used.
     """
 
     points: int
@@ -53,7 +52,7 @@ class _Table(BaseModel):
 
 
 class PriceTable:
-    """One dated price table.
+    """A dated price table.
 
     Example:
         >>> PriceTable.load().task_types
@@ -66,10 +65,10 @@ class PriceTable:
 
     @classmethod
     def load(cls, path: Path | None = None, *, table: str = DEFAULT_TABLE) -> Self:
-        """A packaged table by its name, or a file's of the same form.
+        """Load a packaged table by its name, or a file of the same form.
 
         Raises:
-            UnknownPriceError: There is no such table, or it cannot be read.
+            UnknownPriceError: The table does not exist or cannot be read.
         """
         try:
             parsed = load_data_file(_Table, table, path)
@@ -83,32 +82,34 @@ class PriceTable:
         return tuple(self._table.usd_per_second)
 
     def estimate(self, request: GenerationRequest, *, input_video_s: float | None = None) -> Estimate:
-        """What a request should cost.
+        """Estimate the price of a request.
 
         Args:
             request: A validated request.
-            input_video_s: Seconds of all its input videos; None when unknown: then the vendor's
-                maximum is taken, so that the estimate is an upper bound.
+            input_video_s: Seconds of all its input videos. When unknown (None), the vendor's maximum is
+                used, so that the estimate is an upper bound.
 
         Raises:
-            UnknownPriceError: The table has no price for its task type and resolution, or the length of the
-                input videos is no length.
+            UnknownPriceError: The table has no price for the task type and resolution, or `input_video_s`
+                is not a length.
         """
         by_resolution = self._table.usd_per_second.get(request.task_type)
         if by_resolution is None:
             raise UnknownPriceError(
-                f"no price for task type {request.task_type!r} in {self._table.table}; "
+                f"the price of task type {request.task_type!r} is not in {self._table.table}; "
                 f"known: {', '.join(self.task_types)}"
             )
         resolution = request.resolution or self._table.default_resolution
         unit = by_resolution.get(resolution)
         if unit is None:
             raise UnknownPriceError(
-                f"no price for {request.task_type} at {resolution} in {self._table.table}; "
+                f"the price of {request.task_type} at {resolution} is not in {self._table.table}; "
                 f"known: {', '.join(by_resolution)}"
             )
         if input_video_s is not None and not 0 <= input_video_s < float("inf"):
-            raise UnknownPriceError(f"{input_video_s} is no number of seconds of input videos")
+            raise UnknownPriceError(
+                f"the length of the input videos is {input_video_s} s; it must be 0 or more"
+            )
         exact = not request.video_urls or input_video_s is not None
         seconds = Decimal(0)
         if request.video_urls:

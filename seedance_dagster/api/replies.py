@@ -1,4 +1,4 @@
-"""Reading a reply: HTTP status, the envelope's own code and its words together say what happened."""
+"""Replies of the vendor: HTTP status, the envelope's code and its message together say what happened."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _PLAIN_REFUSAL = re.compile(
     r"(insufficient (credits?|balance)|active task count \d+ has reached the plan limit|plan limit)"
     r"[^\"'`:]{0,40}"
 )
-_NO_HTTP = 600  # the vendor's own codes begin above
-_TIMEOUTS = {HTTPStatus.REQUEST_TIMEOUT, 499}  # in status or envelope: whether a task was made is not known
+_END_OF_HTTP = 600  # the vendor's own codes are higher
+_TIMEOUTS = {HTTPStatus.REQUEST_TIMEOUT, 499}  # in status or envelope: a task may have been created
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One HTTP reply.
+    """An HTTP reply.
 
     Attributes:
         status: The HTTP status.
-        code: The envelope's code, -1 when it is no number; the HTTP status when there is none.
-        message: What the vendor says, for people.
+        code: The envelope's code; -1 when it is not a number, the HTTP status when it is missing.
+        message: The vendor's message, for people.
         data: The envelope's data.
         readable: True when the body was an envelope.
-        retry_after_s: Seconds the vendor asks to wait.
+        retry_after_s: Seconds that the vendor asks to wait.
     """
 
     status: int
@@ -63,13 +63,13 @@ class Reply:
 
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str = "") -> Reply:
-    """Make a reply of what came back, whatever it is.
+    """Parse a reply, whatever it contains.
 
     Args:
         status: The HTTP status.
-        headers: Its headers, by name in lower case.
-        body: Its bytes.
-        key: The API key, which a vendor may quote in refusing it: no message holds it.
+        headers: By name in lower case.
+        body: The raw bytes.
+        key: The API key; removed from the message, since the vendor may quote a key that it refuses.
     """
     retry_after = _retry_after(headers.get("retry-after"))
     try:
@@ -81,10 +81,12 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str
     code = whole_number(envelope.get("code", status))
     data = envelope.get("data")
     error = data.get("error") if isinstance(data, dict) else None
-    words = [envelope.get("message"), error.get("message") if isinstance(error, dict) else None]
-    said = "; ".join(dict.fromkeys(str(word).strip() for word in words if word))
-    said = said.replace(key, "***") if key else said  # before it is cut: half a key is one, too
-    message = redact(said)[:1000]  # it may hold a reference's signed link
+    texts = [envelope.get("message"), error.get("message") if isinstance(error, dict) else None]
+    message = "; ".join(dict.fromkeys(str(text).strip() for text in texts if text))
+    message = (
+        message.replace(key, "***") if key else message
+    )  # before it is cut, which could leave half a key
+    message = redact(message)[:1000]  # it may contain a reference's signed link
     return Reply(
         status,
         _UNREADABLE if code is None else code,
@@ -96,40 +98,40 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str
 
 
 def refusal(reply: Reply) -> SeedanceError | None:  # noqa: PLR0911  a table of cases reads best flat
-    """The refusal that a reply states; None when it states none (a success, or a server error).
+    """Return the error of a reply that refuses a request; None for a success or a server error.
 
-    Credits and the plan limit are known by their words only: their HTTP status is not documented. Where no
-    code says by itself that nothing was made, the words count only if they are all that is said: a server
-    error may quote anything, the prompt too.
+    Missing credits and the plan limit are recognized by their text, since their HTTP status is not
+    documented. Where no code says that no task was created, the text counts only if it is the whole
+    message: a server error may quote anything, even the prompt.
     """
-    words = reply.message.lower()
-    said = f"the vendor refused: {reply.message} (HTTP {reply.status}, code {reply.code})"
+    text = reply.message.lower()
+    message = f"the vendor refused: {reply.message} (HTTP {reply.status}, code {reply.code})"
     codes = {reply.status, reply.code}
     if reply.ok:
         return None
-    if not _says_no_task(codes) and not _PLAIN_REFUSAL.fullmatch(words):
+    if not _proves_no_task(codes) and not _PLAIN_REFUSAL.fullmatch(text):
         return None
-    if "insufficient credit" in words or "insufficient balance" in words:
-        return InsufficientCreditsError(said)
-    if "plan limit" in words or "active task count" in words:
+    if "insufficient credit" in text or "insufficient balance" in text:
+        return InsufficientCreditsError(message)
+    if "plan limit" in text or "active task count" in text:
         active = _ACTIVE_TASKS.search(reply.message)
-        return PlanLimitError(said, active=int(active.group(1)) if active else None)
+        return PlanLimitError(message, active=int(active.group(1)) if active else None)
     if codes & {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return AuthenticationError(f"{said}; check GOAPI_API_KEY")
+        return AuthenticationError(f"{message}; check GOAPI_API_KEY")
     if HTTPStatus.PAYMENT_REQUIRED in codes:
-        return InsufficientCreditsError(said)
+        return InsufficientCreditsError(message)
     if HTTPStatus.TOO_MANY_REQUESTS in codes:
-        return RateLimitError(said, retry_after_s=reply.retry_after_s)
+        return RateLimitError(message, retry_after_s=reply.retry_after_s)
     if HTTPStatus.NOT_FOUND in codes:
-        return NotFoundError(said)
+        return NotFoundError(message)
     if HTTPStatus.BAD_REQUEST <= max(codes) < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return InvalidRequestError(said)
+        return InvalidRequestError(message)
     return None
 
 
-def _says_no_task(codes: set[int]) -> bool:
-    """True when status or envelope call the request refused, and neither a server error or a timeout."""
-    broken = any(HTTPStatus.INTERNAL_SERVER_ERROR <= code < _NO_HTTP for code in codes)
+def _proves_no_task(codes: set[int]) -> bool:
+    """Return True when status or envelope refuse the request and neither reports a server error."""
+    broken = any(HTTPStatus.INTERNAL_SERVER_ERROR <= code < _END_OF_HTTP for code in codes)
     refused = any(HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR for code in codes)
     return refused and not broken and not codes & _TIMEOUTS
 
@@ -149,7 +151,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def _storable(value: Any) -> Any:
-    """The same without what JSON can write and no database or file can hold: half characters and NUL."""
+    """Replace what JSON can express but a database or file cannot store: half characters and NUL."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode().replace("\0", "?")
     if isinstance(value, list):

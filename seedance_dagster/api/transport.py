@@ -1,6 +1,11 @@
-"""The one place that decides how HTTP requests leave the process, and what their failures mean."""
+"""Transport of HTTP requests to the vendor: the connection pool, the rate limit and the network's errors."""
 
 from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
 
 import aiohttp
 import httpx
@@ -8,10 +13,11 @@ from httpx_aiohttp import AiohttpTransport
 
 
 def default_transport(*, timeout_s: float) -> httpx.AsyncBaseTransport:
-    """The aiohttp transport: three times plain httpx's polls for the same CPU time, six with many at once.
+    """Create the aiohttp transport.
 
-    `benchmarks/transport.py` measures both. Redirects, retries, cookies and proxies from the
-    environment stay off: the API key goes to the API's host and nowhere else.
+    It does three times the polls of plain httpx in the same CPU time, six times with many at once
+    (`benchmarks/transport.py`). Redirects, retries, cookies and proxies from the environment stay off:
+    the API key goes to the API's host and nowhere else.
     """
 
     def session() -> aiohttp.ClientSession:
@@ -25,21 +31,65 @@ def default_transport(*, timeout_s: float) -> httpx.AsyncBaseTransport:
     return AiohttpTransport(client=session)
 
 
-def never_left(error: Exception) -> bool:
-    """True only when a request certainly did not reach the other side.
+def never_sent(error: Exception) -> bool:
+    """Return True only when a request certainly did not reach the other side.
 
-    The aiohttp transport reports a connection lost after sending as a connect timeout too, so what
-    counts is aiohttp's own error underneath.
+    The aiohttp transport reports a connection lost after sending as a connect timeout, too; so the
+    underlying error of aiohttp decides.
     """
     if isinstance(error, httpx.UnsupportedProtocol):
         return True
-    for seen in (error.__cause__, error):
-        if isinstance(seen, aiohttp.ClientError):
-            return isinstance(seen, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    for candidate in (error.__cause__, error):
+        if isinstance(candidate, aiohttp.ClientError):
+            return isinstance(candidate, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     return isinstance(error, httpx.ConnectError | httpx.PoolTimeout)
 
 
 def failure_name(error: Exception) -> str:
-    """The kind of a failure, for people: aiohttp's own, since its transport calls nearly all a timeout."""
+    """Return the name of aiohttp's underlying error, since its transport reports nearly all as timeouts."""
     cause = error.__cause__
     return type(cause if isinstance(cause, aiohttp.ClientError) else error).__name__
+
+
+class Pacer:
+    """A rate limit that hands out evenly spaced times to any thread and any event loop.
+
+    Rate-limit libraries bind to one event loop (aiolimiter) or bring storage and threads of their own
+    (pyrate-limiter); a process here runs several loops and needs one number, the next free time.
+
+    Raises:
+        ValueError: The rate is not positive.
+    """
+
+    def __init__(self, per_second: float, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        if not per_second > 0:
+            msg = f"requests_per_second is {per_second}; it must be a positive number"
+            raise ValueError(msg)
+        self._spacing = 1.0 / per_second
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._next_free = 0.0
+
+    def reserve(self) -> float:
+        """Reserve the next free time and return the seconds until then."""
+        with self._lock:
+            now = self._monotonic()
+            reserved = max(now, self._next_free)
+            self._next_free = reserved + self._spacing
+            return reserved - now
+
+    async def wait(self) -> None:
+        """Wait for the next free time."""
+        delay = self.reserve()
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+
+_pacers: dict[tuple[str, float], Pacer] = {}
+_pacers_lock = threading.Lock()
+
+
+def shared_pacer(base_url: str, per_second: float) -> Pacer:
+    """Return the process's pacer for a host and rate."""
+    with _pacers_lock:
+        return _pacers.setdefault((base_url, per_second), Pacer(per_second))

@@ -1,7 +1,7 @@
-"""What goes over the wire: strict in what we send, tolerant in what we receive.
+"""Wire models of the vendor's API: strict in what is sent, tolerant in what is received.
 
-Field names and shapes are the vendor's (Seedance 2 page, 2026-04-06); words outside of it are
-clients' observations and only ever make the reading more tolerant.
+Names and shapes are from the vendor's page (Seedance 2, 2026-04-06). Words that are not on it were
+observed by clients; they only make reading more tolerant.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Mode(StrEnum):
-    """How references are used; the vendor's page requires one of these words."""
+    """A use of references; the vendor requires one of these words."""
 
     TEXT_TO_VIDEO = "text_to_video"
     FIRST_LAST_FRAMES = "first_last_frames"
@@ -24,21 +24,21 @@ class Mode(StrEnum):
 
 
 class GenerationRequest(BaseModel):
-    """One validated order for a video, exactly what the vendor will render.
+    """A validated request for a video, exactly as the vendor will render it.
 
     Built by `seedance_dagster.prompts`, which checks every rule of the vendor's page first.
 
     Attributes:
-        task_type: Model, such as "seedance-2-fast".
+        task_type: The model, such as "seedance-2-fast".
         prompt: The text, up to 4,000 characters.
-        mode: How references are used.
-        duration: Seconds of output, an integer.
-        aspect_ratio: Such as "16:9"; None leaves it out (the vendor's default, or the image's).
-        image_urls: Image references, in the order in which the text numbers them.
+        mode: The use of references.
+        duration: Whole seconds of output.
+        aspect_ratio: Such as "16:9"; None leaves it to the vendor (its default, or the first image's).
+        image_urls: Image references, in the order in which the text counts them.
         video_urls: Video references.
         audio_urls: Audio references.
-        resolution: Such as "480p"; None leaves it out.
-        audio: Whether the video has sound; None leaves it out.
+        resolution: Such as "480p"; None leaves it to the vendor.
+        audio: Whether the video has sound; None leaves it to the vendor.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -55,10 +55,10 @@ class GenerationRequest(BaseModel):
     audio: bool | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON body of the POST; only what the user set is sent, `mode` always."""
+        """Return the JSON body of the POST, without fields that are not set."""
         fields = self.model_dump(mode="json", exclude={"task_type"}, exclude_none=True)
-        given = {name: value for name, value in fields.items() if value not in ([], ())}
-        return {"model": "seedance", "task_type": self.task_type, "input": given}
+        fields = {name: value for name, value in fields.items() if value not in ([], ())}
+        return {"model": "seedance", "task_type": self.task_type, "input": fields}
 
 
 class TaskStatus(StrEnum):
@@ -72,7 +72,7 @@ class TaskStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-_MOST_POINTS = 10**15  # 100 million USD; more is no amount, and its sums would not fit into 64 bits
+_MOST_POINTS = 10**15  # 100 million USD; sums of larger amounts might not fit into 64 bits
 _WORDS = {
     "success": TaskStatus.COMPLETED,
     "succeeded": TaskStatus.COMPLETED,
@@ -85,17 +85,16 @@ _WORDS = {
 
 
 class Task(BaseModel):
-    """A task as the vendor tells it.
+    """A task as the vendor reports it.
 
     Attributes:
         status: The meaning of the vendor's word; an unknown word is not terminal.
         raw_status: The word itself.
-        input: What the vendor understood of the request.
+        input: The request as the vendor understood it.
         video_url: The finished video; None before.
-        points_held: `usage.frozen`, in points.
-        points_charged: `usage.consume`, in points; None when the vendor does not tell it. At completion
-            `frozen` may still repeat it.
-        logs: On a failure these hold the real reason.
+        points_held: `usage.frozen`, in points; may still repeat the charge after completion.
+        points_charged: `usage.consume`, in points; None when the vendor does not report it.
+        logs: On a failure these contain the real reason.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -117,7 +116,7 @@ class Task(BaseModel):
 
     @classmethod
     def parse(cls, data: object) -> Task | None:
-        """Read the `data` of an envelope; None when it holds no task id."""
+        """Parse the `data` of an envelope; return None when it has no task id."""
         fields = _mapping(data)
         task_id = _text(fields.get("task_id")).strip()
         if not task_id:
@@ -148,13 +147,13 @@ class Task(BaseModel):
 
 
 class AccountInfo(BaseModel):
-    """What is known of the account; two shapes exist, so anything may be missing.
+    """The account as the vendor reports it, in one of two shapes, so any field may be missing.
 
     Attributes:
         plan: The plan's name.
         equivalent_usd: Balance in USD, as the vendor prints it.
         points_remaining: Balance in points.
-        max_concurrent_tasks: How many tasks may be active at once.
+        max_concurrent_tasks: Number of tasks that may be active at once.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -166,7 +165,7 @@ class AccountInfo(BaseModel):
 
     @classmethod
     def parse(cls, data: object) -> AccountInfo:
-        """Read the `data` of an account's envelope."""
+        """Parse the `data` of an account's envelope."""
         fields = _mapping(data)
         wallet, credit_pack = _mapping(fields.get("wallet")), _mapping(fields.get("credit_pack_info"))
         points = _points(wallet.get("point_remain"))
@@ -182,7 +181,7 @@ class AccountInfo(BaseModel):
 
 
 class HistoryRow(BaseModel):
-    """One task in the history, which holds no prompt and has status words of its own."""
+    """A task in the history, without its prompt and with status words of the history's own."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -194,11 +193,11 @@ class HistoryRow(BaseModel):
 
 
 class HistoryPage(BaseModel):
-    """One page of the task history, newest first.
+    """A page of the task history, newest first.
 
     Attributes:
         rows: The tasks.
-        total: How many tasks the whole query has; None when the vendor does not say.
+        total: Number of tasks on all pages; None when the vendor does not say.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -208,17 +207,17 @@ class HistoryPage(BaseModel):
 
     @classmethod
     def parse(cls, data: object) -> HistoryPage | None:
-        """Read the `data` of a history's envelope; None when it holds no list of tasks."""
+        """Parse the `data` of a history's envelope; return None when it has no list of tasks."""
         fields = _mapping(data)
-        rows = fields.get("data")
-        if not isinstance(rows, list):
+        entries = fields.get("data")
+        if not isinstance(entries, list):
             return None
-        found = []
-        for row in map(_mapping, rows):
+        rows = []
+        for row in map(_mapping, entries):
             task_id = _text(row.get("task_id")).strip()
             if not task_id:
-                return None  # a row that cannot be read is no proof of absence
-            found.append(
+                return None  # an unreadable row does not prove that a task is absent
+            rows.append(
                 HistoryRow(
                     task_id=task_id,
                     task_type=_text(row.get("action")),
@@ -227,17 +226,17 @@ class HistoryPage(BaseModel):
                     created_at=parse_time(row.get("created_at")),
                 )
             )
-        return cls(rows=tuple(found), total=_points(fields.get("total")))
+        return cls(rows=tuple(rows), total=_points(fields.get("total")))
 
 
 def parse_time(value: object) -> datetime | None:
-    """A vendor's time (RFC 3339 or unix seconds) in UTC; None for "not yet" and garbage."""
+    """Parse a time of the vendor (RFC 3339 or unix seconds) to UTC; return None for "not yet" and garbage."""
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC) if value > 0 else None
         if not isinstance(value, str) or value.strip().startswith("0001-"):
             return None
-        # Python keeps microseconds only.
+        # Python's resolution is microseconds.
         time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.strip()))
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
@@ -245,7 +244,7 @@ def parse_time(value: object) -> datetime | None:
 
 
 def whole_number(value: object) -> int | None:
-    """A whole number of at most 64 bits in whatever dress JSON gave it; None when it is none."""
+    """Return a whole number of at most 64 bits from any JSON form; None when the value is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -265,5 +264,5 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """Words as they are, anything else as Python writes it; empty for nothing."""
+    """Return strings unchanged, None as an empty string, and anything else as Python prints it."""
     return value if isinstance(value, str) else "" if value is None else str(value)

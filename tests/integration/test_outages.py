@@ -275,10 +275,10 @@ def test_a_clock_that_jumps_in_the_middle_of_a_run(plant, monkeypatch, hours, fa
 @pytest.mark.parametrize(
     ("kind", "scope", "words"),
     [
-        ("drop", "all", "the answer to a POST was lost"),
-        ("hang", "all", "the answer to a POST was lost"),
-        ("500", "api", "a POST was answered by HTTP 500"),
-        ("html-502", "api", "a POST was answered by HTTP 502"),
+        ("drop", "all", "the reply to a POST was lost"),
+        ("hang", "all", "the reply to a POST was lost"),
+        ("500", "api", "a POST was answered with HTTP 500"),
+        ("html-502", "api", "a POST was answered with HTTP 502"),
     ],
 )
 def test_a_minute_without_the_vendor(plant, kind, scope, words):

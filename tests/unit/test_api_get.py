@@ -60,7 +60,7 @@ async def test_a_task_is_read_by_its_id():
 async def test_an_odd_id_stays_one_part_of_the_path(task_id):
     """No task id reaches another path of the API, and a reply about another task is no answer."""
     vendor = Vendor(envelope(task_data()))
-    with pytest.raises(VendorError, match="no such task"):
+    with pytest.raises(VendorError, match="does not contain that task"):
         await read(vendor, task_id)
     path = vendor.requests[0].url.raw_path
     assert path.startswith(b"/api/v1/task/")

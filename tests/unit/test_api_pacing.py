@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedance_dagster.api.pacing import Pacer, shared_pacer
+from seedance_dagster.api.transport import Pacer, shared_pacer
 
 
 class Clock:
@@ -63,7 +63,7 @@ async def test_waiting_sleeps_until_the_slot(monkeypatch):
 @pytest.mark.parametrize("rate", [0, -1, float("nan")])
 def test_a_rate_is_positive(rate):
     """A rate that is none is refused."""
-    with pytest.raises(ValueError, match="requests_per_second must be a positive number"):
+    with pytest.raises(ValueError, match="must be a positive number"):
         Pacer(rate)
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotSentError, UnknownOutcomeError
-from seedance_dagster.api.transport import never_left
+from seedance_dagster.api.transport import never_sent
 
 CONNECTION = aiohttp.client_reqrep.ConnectionKey("h", 443, True, True, None, None, None)
 
@@ -46,9 +46,9 @@ def caused(error: Exception, idempotency_key: Exception) -> Exception:
         (OSError("reset"), False),
     ],
 )
-def test_what_certainly_never_left(error, never):
+def test_what_certainly_never_sent(error, never):
     """Only a connection that was never made proves that nothing was sent."""
-    assert never_left(error) is never
+    assert never_sent(error) is never
 
 
 @asynccontextmanager
@@ -101,7 +101,7 @@ async def test_a_connection_lost_after_sending_leaves_the_outcome_open(sent):
 
 
 @pytest.mark.integration
-async def test_a_refused_connection_never_left():
+async def test_a_refused_connection_never_sent():
     """Where nothing listens, nothing was sent: it may be sent again."""
 
     async def answer(writer):

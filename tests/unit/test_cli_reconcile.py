@@ -85,7 +85,7 @@ def test_people_see_what_became_of_each_order(it, clock):
     [task_id] = it.vendor.tasks
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert f"1 spots/p0 adopted {task_id} its task was found, its video will be collected" in lines
-    assert any(line.startswith("2 spots/p1 uncertain a POST was answered by HTTP 500") for line in lines)
+    assert any(line.startswith("2 spots/p1 uncertain a POST was answered with HTTP 500") for line in lines)
 
 
 def test_an_unreadable_history_is_told(it):

@@ -49,7 +49,7 @@ def test_what_is_not_set_or_cannot_be_read_is_named_and_never_shown(chain, tmp_p
         assert "SEEDANCE_C2PA_KEY) is neither PEM nor" in told
         assert secret not in told
     assert "neither PEM nor a readable file (No such file" in refusal(str(tmp_path / "gone.pem"), key)
-    assert "no readable file (Is a directory)" in refusal(str(tmp_path), key)
+    assert "a readable file (Is a directory)" in refusal(str(tmp_path), key)
 
 
 def test_what_is_of_another_kind_is_named(chain):

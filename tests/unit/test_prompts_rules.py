@@ -115,7 +115,7 @@ RULES = [
         for value in ("seedance-2-mini", "Seedance-2", "", 2, ["seedance-2"])
     ),
     ({**TEXT, "resolution": "4k"}, "resolution", "'4k' is none of 480p, 720p, 1080p"),
-    ({**TEXT, "resolution": "720p"}, "resolution", "no price for seedance-2-fast at 720p"),
+    ({**TEXT, "resolution": "720p"}, "resolution", "the price of seedance-2-fast at 720p is not in"),
     ({**TEXT, "audio": "yes"}, "audio", "'yes' is neither true nor false"),
     ({**TEXT, "audio": 0}, "audio", "0 is neither true nor false"),
     # text_to_video: no references.
