@@ -6,10 +6,10 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from factories import Clock, OrderFactory, make_new_order, open_ledger
 from hypothesis import HealthCheck, settings
 
 from seedance_dagster.ledger.ledger import Ledger
@@ -20,19 +20,6 @@ settings.register_profile(
     "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
-
-
-class Clock:
-    """A wall clock that stands still until it is told to go on."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 4, 6, 18, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def forward(self, **span: float) -> None:
-        self.now += timedelta(**span)
 
 
 @pytest.fixture
@@ -56,10 +43,16 @@ def postgres_url() -> Iterator[str]:
         server.cleanup()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `each_database` on SQLite and on PostgreSQL; the rest runs on SQLite alone."""
+    if "ledger_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("each_database"):
+        metafunc.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
 def ledger_url(request: pytest.FixtureRequest, tmp_path) -> Iterator[str]:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
+    """The URL of an empty database."""
+    if getattr(request, "param", "sqlite") == "sqlite":
         yield f"sqlite:///{tmp_path}/ledger.db"
         return
     server = sa.make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
@@ -75,33 +68,18 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path) -> Iterator[str]:
 
 @pytest.fixture
 def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
-    """An empty ledger on each database, on a clock that stands still."""
-    opened = Ledger.open(ledger_url, clock=clock)
-    yield opened
-    opened.close()
+    """An empty ledger on a clock that only the test moves."""
+    with open_ledger(ledger_url, clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def orders(ledger: Ledger, clock: Clock) -> OrderFactory:
+    """Orders in the ledger, in any state."""
+    return OrderFactory(ledger, clock)
 
 
 @pytest.fixture
 def new_order() -> Callable[..., NewOrder]:
     """Makes a valid new order; keywords replace its fields."""
-
-    def make(partition: str = "cat", **fields: object) -> NewOrder:
-        return NewOrder(
-            **{
-                "prompt_set": "spots",
-                "partition": partition,
-                "fingerprint": f"f-{partition}",
-                "request": {
-                    "task_type": "seedance-2-fast",
-                    "prompt": partition,
-                    "mode": "text_to_video",
-                    "duration": 5,
-                },
-                "estimated_points": 4_000_000,
-                "price_table": "goapi-2026-04",
-                "price_formula": "unit x seconds",
-            }
-            | fields
-        )
-
-    return make
+    return make_new_order

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from seedance_dagster.ledger.orders import OrderRequest
 
 ASKING = OrderRequest(idempotency_key="c", run_id="r")
-SQLITE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
-"""For what does not depend on the kind of database."""
 
 
 def accept_orders(ledger, new_order, *partitions: str, **fields: object):

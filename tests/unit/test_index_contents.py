@@ -10,7 +10,6 @@ from functools import partial
 import pyarrow.parquet as pq
 import pytest
 from index_support import Bucket, end_order
-from ledger_support import SQLITE
 
 from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl, to_parquet
@@ -30,6 +29,7 @@ def io_of(content: bytes | None) -> io.BytesIO:
     return io.BytesIO(content)
 
 
+@pytest.mark.each_database
 def test_each_partition_shows_its_newest_video(ledger, ordered):
     """In the order of the first orders, whatever became of them; what has no video is left out."""
     ordered("bad", State.REJECTED)
@@ -42,6 +42,7 @@ def test_each_partition_shows_its_newest_video(ledger, ordered):
     assert shown(ledger) == [("bad", 2), ("cat", 2)]
 
 
+@pytest.mark.each_database
 def test_what_the_file_asks_for_now_is_shown_before_what_is_newer(ledger, ordered):
     """An edit that was taken back shows the first video again."""
     ordered("cat", fingerprint="first")
@@ -53,6 +54,7 @@ def test_what_the_file_asks_for_now_is_shown_before_what_is_newer(ledger, ordere
     assert ledger.videos.stamp("spots") != before
 
 
+@pytest.mark.each_database
 def test_spend_by_day_counts_everything_that_was_charged(ledger, ordered, clock):
     """Penalties and earlier attempts too, on the UTC day of the order."""
     ordered("cat", charged=4_000_000)
@@ -67,6 +69,7 @@ def test_spend_by_day_counts_everything_that_was_charged(ledger, ordered, clock)
     assert spend == [(date(2026, 4, 6), 2, 9_000_000), (date(2026, 4, 7), 1, 40_000)]
 
 
+@pytest.mark.each_database
 def test_the_stamp_changes_with_what_the_index_is_made_from(ledger, ordered):
     """A new video and a penalty change it; queued orders and other sets do not."""
     stamps = [ledger.videos.stamp("spots")]
@@ -80,7 +83,6 @@ def test_the_stamp_changes_with_what_the_index_is_made_from(ledger, ordered):
     assert ledger.videos.stamp("spots") == stamps[-1]
 
 
-@SQLITE
 def test_a_row_says_all_that_a_dataset_needs(ordered):
     """Parameters from the request, measures from the file, no signature; unknown is null."""
     request = {
@@ -106,7 +108,6 @@ def test_a_row_says_all_that_a_dataset_needs(ordered):
     assert json.loads(line)["stored_at"] == order.stored_at.isoformat().replace("+00:00", "Z")
 
 
-@SQLITE
 def test_jsonl_and_parquet_hold_the_same(ordered):
     """Row by row and column by column, with types; the same rows give the same bytes."""
     rows = [index_row(ordered("cat", tags={"a": "b"}), str), index_row(ordered("dog", charged=None), str)]

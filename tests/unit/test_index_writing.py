@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 from index_support import JSONL, PARQUET, Bucket, end_order
-from ledger_support import SQLITE
 
 from seedance_dagster.defs.steps.index import index_metadata, refreshed_indexes
 from seedance_dagster.engine import indexing
@@ -37,7 +36,6 @@ def ordered(ledger, new_order, clock):
     return partial(end_order, ledger, new_order, clock)
 
 
-@SQLITE
 def test_an_index_is_written_only_when_something_changed(services, bucket, ordered):
     """Unchanged, it costs no request; by force it is written all the same, with the same bytes."""
     order = ordered("cat", charged=4_000_000)
@@ -54,7 +52,6 @@ def test_an_index_is_written_only_when_something_changed(services, bucket, order
     assert sets_with_videos(services) == ["spots"]
 
 
-@SQLITE
 def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, ordered):
     """At most five tags, each with its values, the dearest first, without signatures; (none) for untagged."""
     ordered("cat", charged=4_000_000, tags={"team": "a", **dict.fromkeys("uvwxyz", "1")})
@@ -71,7 +68,6 @@ def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, ord
     ]
 
 
-@SQLITE
 def test_another_place_gets_an_index_of_its_own(services, bucket, ordered):
     """When videos go to another bucket, the index is written there."""
     ordered()
@@ -81,7 +77,6 @@ def test_another_place_gets_an_index_of_its_own(services, bucket, ordered):
     assert b"s3://elsewhere/" in bucket.objects[JSONL]
 
 
-@SQLITE
 def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, bucket, ordered, monkeypatch):
     """Without pyarrow none is written, and one that is there does not stay behind."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -93,6 +88,7 @@ def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, bucket,
     assert bucket.objects[PARQUET] == b""
 
 
+@pytest.mark.each_database
 def test_writers_that_finish_together_leave_all_their_videos(services, bucket, ordered, monkeypatch):
     """Each of eight brings a video and refreshes; whoever comes last, the index lists all of them."""
     monkeypatch.setattr(indexing, "_WAIT_S", 0.002)
@@ -117,7 +113,6 @@ def test_writers_that_finish_together_leave_all_their_videos(services, bucket, o
     assert refresh_index(services, "spots", owner="late") is None
 
 
-@SQLITE
 def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, bucket, ordered, clock):
     """Its lease ran out, another wrote a newer index, then its own older bytes arrive: it writes again."""
     ordered("cat")
@@ -134,7 +129,6 @@ def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, bucket, 
     assert bucket.listed() == ["cat", "dog"]
 
 
-@SQLITE
 def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
     services, bucket, ordered, clock, monkeypatch
 ):
@@ -160,7 +154,6 @@ def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
     assert bucket.listed() == ["cat", "dog"]
 
 
-@SQLITE
 def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, ordered, monkeypatch):
     """Who holds it is named."""
     monkeypatch.setattr(indexing, "_TRIES", 2)
@@ -171,7 +164,6 @@ def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, 
         refresh_index(services, "spots", owner="a")
 
 
-@SQLITE
 def test_an_index_that_cannot_be_written_is_a_warning(services, bucket, ordered):
     """The run that brought the video has done its work; the next one tries again."""
     ordered()

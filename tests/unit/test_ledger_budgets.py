@@ -15,6 +15,8 @@ from seedance_dagster.ledger.order import NewOrder, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.money import Window
 
+pytestmark = pytest.mark.each_database
+
 ASKING = OrderRequest(idempotency_key="c", run_id="r")
 DAY = Budget(window=Window.DAY, points=10_000_000)
 

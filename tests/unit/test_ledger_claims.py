@@ -11,6 +11,8 @@ from ledger_support import accept_orders, submit_orders
 
 from seedance_dagster.ledger.order import State
 
+pytestmark = pytest.mark.each_database
+
 
 @pytest.fixture
 def accept(ledger, new_order):

@@ -11,6 +11,8 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome, find_existing_order
 
+pytestmark = pytest.mark.each_database
+
 ASKING = OrderRequest(idempotency_key="backfill-1", run_id="run-1")
 
 

@@ -11,6 +11,8 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.ledger.workload import Count
 
+pytestmark = pytest.mark.each_database
+
 
 def test_counts_give_orders_and_money_by_set_and_state(ledger, new_order, clock):
     """Counts add up orders, estimates, holds and charges in points."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from seedance_dagster.ledger.references import CachedProbe
+
+pytestmark = pytest.mark.each_database
 
 
 def test_the_last_look_is_remembered(ledger, clock):

@@ -14,6 +14,8 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.ledger.schema import orders
 
+pytestmark = pytest.mark.each_database
+
 
 def remove(ledger: Ledger, order_id: int) -> None:
     """Take a row out, as somebody with a database client would."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
+
+pytestmark = pytest.mark.each_database
 
 
 def test_a_finished_task_without_a_link_takes_no_place(ledger, new_order, clock):

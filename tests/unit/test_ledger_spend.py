@@ -12,7 +12,6 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.spend import Amounts, SpendBy
 from seedance_dagster.money import Window
 
-SQLITE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 PENALTY = 50_000
 
 
@@ -42,6 +41,7 @@ OTHER = Amounts(orders=3, videos=0, charged=0, penalties=0, assumed=POINTS, rese
 MAY = Amounts.together([DOG, OTHER])
 
 
+@pytest.mark.each_database
 def test_every_order_is_summed_once_whatever_it_is_summed_by(busy, ledger):
     """Charges, penalties, what is assumed and what is reserved, under every kind of key."""
     fast = Amounts.together([APRIL, OTHER])
@@ -55,6 +55,7 @@ def test_every_order_is_summed_once_whatever_it_is_summed_by(busy, ledger):
     assert list(by_tag) == ["autumn", "spring", None]
 
 
+@pytest.mark.each_database
 def test_sums_agree_with_the_budgets(busy, ledger):
     """What is charged and assumed is what budgets call spent; what is reserved is the same."""
     windows = {Window.TOTAL: None, Window.MONTH: datetime(2026, 5, 1, tzinfo=UTC)}
@@ -67,6 +68,7 @@ def test_sums_agree_with_the_budgets(busy, ledger):
             assert (found.charged + found.assumed, found.reserved) == (standing.spent, standing.reserved)
 
 
+@pytest.mark.each_database
 def test_a_time_and_a_set_narrow_it_down(busy, ledger):
     """The first moment of a day belongs to it."""
     assert ledger.spend.total_by(SpendBy.SET, since=datetime(2026, 5, 1, tzinfo=UTC)) == {
@@ -79,7 +81,6 @@ def test_a_time_and_a_set_narrow_it_down(busy, ledger):
     assert ledger.spend.total_by(SpendBy.DAY, since=booked)["2026-04-06"] == APRIL
 
 
-@SQLITE
 def test_a_further_attempt_counts_on_the_day_of_the_first(desk, ledger, clock):
     """As in budgets: the points came back, and the next attempt takes their place."""
     clock.now = datetime(2026, 4, 6, 23, 59, tzinfo=UTC)
@@ -88,7 +89,6 @@ def test_a_further_attempt_counts_on_the_day_of_the_first(desk, ledger, clock):
     assert {key: each.orders for key, each in ledger.spend.total_by(SpendBy.DAY).items()} == {"2026-04-06": 2}
 
 
-@SQLITE
 @pytest.mark.parametrize("name", ["a.b", 'say "x"', "猫", "", "$", "a\\b", "x[0]"])
 def test_tags_of_any_name_are_found(desk, ledger, name):
     """A tag's name is no path into JSON."""
@@ -98,6 +98,7 @@ def test_tags_of_any_name_are_found(desk, ledger, name):
     assert {key: each.orders for key, each in found.items()} == {"yes": 1, None: 1}
 
 
+@pytest.mark.each_database
 def test_sums_are_exact_to_the_point(desk, ledger):
     """No sum goes through a number with a fraction."""
     large = 2**60 + 1
@@ -106,7 +107,6 @@ def test_sums_are_exact_to_the_point(desk, ledger):
     assert ledger.spend.total_by(SpendBy.SET)["spots"].charged == 3 * large
 
 
-@SQLITE
 def test_nothing_ordered_is_nothing_spent(ledger):
     """An empty ledger has no rows, and their sum is 0."""
     assert ledger.spend.total_by(SpendBy.DAY) == {}

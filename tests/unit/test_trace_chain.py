@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from ledger_support import SQLITE
 from trace_support import FOLDER, POINTS, SECRET, Desk, one, orders, trace
 
 from seedance_dagster.ledger.order import State
@@ -17,6 +16,7 @@ def desk(ledger, clock) -> Desk:
     return Desk(ledger, clock)
 
 
+@pytest.mark.each_database
 def test_the_chain_has_earlier_requests_attempts_and_what_is_in_flight(desk, ledger):
     """From the prompt to what Dagster was told, in the order in which things happened."""
     desk.ended(fingerprint="a" * 64)
@@ -60,6 +60,7 @@ def test_the_chain_has_earlier_requests_attempts_and_what_is_in_flight(desk, led
     assert third.finished_at is fourth.finished_at is None
 
 
+@pytest.mark.each_database
 def test_the_request_says_what_was_asked_for(desk, ledger):
     """The text as it is, what was set, and what was known of each reference."""
     desk.stored()
@@ -75,7 +76,6 @@ def test_the_request_says_what_was_asked_for(desk, ledger):
     assert (reference.facts.media_type, reference.facts.size_bytes) == ("image/png", 1234)
 
 
-@SQLITE
 def test_no_signature_is_ever_shown(desk, ledger):
     """References, tags, logs, links and errors are shown without what a URL may hide."""
     desk.ended()
@@ -90,7 +90,6 @@ def test_no_signature_is_ever_shown(desk, ledger):
     assert "pw@" not in told
 
 
-@SQLITE
 def test_what_was_seen_in_s3_stands_beside_each_file(desk, ledger):
     """There, missing, of another size, or not looked at are four different things."""
     order = desk.stored()
@@ -108,6 +107,7 @@ def test_what_was_seen_in_s3_stands_beside_each_file(desk, ledger):
     ]
 
 
+@pytest.mark.each_database
 def test_the_video_that_is_shown_is_the_ledgers_own_choice(desk, ledger):
     """After an edit, an edit taken back and another attempt it is what the set's index shows."""
     for fingerprint in "aba":
@@ -120,7 +120,6 @@ def test_the_video_that_is_shown_is_the_ledgers_own_choice(desk, ledger):
         assert shown == [order.order_id for order in ledger.videos.current("spots")]
 
 
-@SQLITE
 def test_no_question_reads_a_whole_table(desk, ledger):
     """Every statement of a trace finds its rows by an index, so that it stays fast among 100,000 orders."""
     desk.stored()

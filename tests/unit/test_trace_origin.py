@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ledger_support import SQLITE
 from media_support import make_clip
 from pydantic import SecretStr
 from trace_support import FOLDER, Desk, orders, trace
@@ -33,6 +32,7 @@ def marks(found: Trace) -> dict[int, str]:
     return {order.order_id: order.mark for order in orders(found) if order.mark is not None}
 
 
+@pytest.mark.each_database
 def test_each_form_finds_the_chain_and_what_of_it_was_meant(desk, ledger):
     """The whole partition is shown, and of its orders exactly the one that was meant is marked."""
     desk.stored(sha256="1f" * 32, delivered="2e" * 32)
@@ -56,7 +56,6 @@ def test_each_form_finds_the_chain_and_what_of_it_was_meant(desk, ledger):
         assert marks(found) == ({} if mark is None else {1: mark})
 
 
-@SQLITE
 def test_a_file_is_found_by_its_bytes_under_any_name(desk, ledger, tmp_path, monkeypatch):
     """Stored or delivered bytes are enough; no credential is looked for where none was put in."""
     monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", None)
@@ -68,7 +67,6 @@ def test_a_file_is_found_by_its_bytes_under_any_name(desk, ledger, tmp_path, mon
     assert marks(trace(ledger, path)) == {1: "video as delivered", 2: "video"}
 
 
-@SQLITE
 def test_a_credential_is_read_back_and_finds_what_its_bytes_do_not(desk, ledger, tmp_path):
     """A signed file says what it was signed with; a changed byte makes it invalid, and it is still found."""
     clip, signed = tmp_path / "clip.mp4", tmp_path / "signed.mp4"
@@ -96,7 +94,6 @@ def test_a_credential_is_read_back_and_finds_what_its_bytes_do_not(desk, ledger,
     assert found.credential.reasons
 
 
-@SQLITE
 @pytest.mark.parametrize(
     ("task_id", "words"),
     [
@@ -114,7 +111,6 @@ def test_a_credential_of_somebody_elses_leads_nowhere(ledger, tmp_path, monkeypa
         trace(ledger, tmp_path / "theirs.mp4")
 
 
-@SQLITE
 def test_a_credential_that_nobody_can_read_is_said_so(desk, ledger, tmp_path, monkeypatch):
     """Without the extra, a file with known bytes is found all the same."""
 
@@ -130,7 +126,6 @@ def test_a_credential_that_nobody_can_read_is_said_so(desk, ledger, tmp_path, mo
     assert trace(ledger, path).notes == ["no content credential was read: the extra c2pa is missing"]
 
 
-@SQLITE
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -153,7 +148,6 @@ def test_what_is_not_in_the_ledger_is_said_so(desk, ledger, given, words):
         trace(ledger, given)
 
 
-@SQLITE
 @pytest.mark.parametrize(
     "given",
     [
@@ -175,7 +169,6 @@ def test_what_can_be_nothing_of_the_kind_is_told_what_can(ledger, given):
         trace(ledger, given)
 
 
-@SQLITE
 def test_a_copy_elsewhere_is_found_with_a_word_of_warning(desk, ledger):
     """A replica in another bucket and files below another prefix are told apart from the original."""
     desk.stored()
@@ -188,7 +181,6 @@ def test_a_copy_elsewhere_is_found_with_a_word_of_warning(desk, ledger):
     assert moved.notes == ["the ledger has no file there; found by the last parts of the URI"]
 
 
-@SQLITE
 def test_the_same_bytes_in_several_partitions_are_all_shown(desk, ledger, monkeypatch):
     """A vendor may deliver the same file for many tasks; not without end, which is said."""
     monkeypatch.setattr(origin, "MOST", 2)
