@@ -14,7 +14,6 @@ from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.stages import collect
 from seedance_dagster.engine.stages.collect import Collector
 from seedance_dagster.engine.stages.download import Downloaded, DownloadError
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.media.video import MediaError
@@ -23,13 +22,6 @@ OLD, FRESH = "https://files.example.com/old.mp4", "https://files.example.com/fre
 GONE = DownloadError("the link is gone (HTTP 404)", expired=True)
 BROKEN = DownloadError("the connection ended early")
 ARTIFACTS = {"sha256": "ab" * 32, "credential": None}
-
-
-@pytest.fixture
-def ledger(tmp_path, clock):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    yield opened
-    opened.close()
 
 
 class World:

@@ -12,7 +12,6 @@ from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.defs.steps.metadata import prompt_materialization
 from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.defs.steps.provenance import input_tags, newest_version
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
@@ -23,13 +22,6 @@ PRICES = PriceTable.load()
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as made:
         yield made
-
-
-@pytest.fixture
-def ledger(tmp_path) -> Iterator[Ledger]:
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    yield opened
-    opened.close()
 
 
 def spots(**texts: str) -> PromptSet:

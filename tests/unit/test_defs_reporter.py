@@ -10,21 +10,12 @@ from ledger_support import submit_orders
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.events import Stored, Submitted
 from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.storage.s3 import VideoStore
 
 
-@pytest.fixture
-def sqlite_ledger(tmp_path, clock):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    yield opened
-    opened.close()
-
-
-def test_an_order_that_is_submitted_while_it_is_told_is_told_again(sqlite_ledger, new_order, clock):
+def test_an_order_that_is_submitted_while_it_is_told_is_told_again(ledger, new_order, clock):
     """A run that tells of an accepted order never has the last word once another has submitted it."""
-    ledger = sqlite_ledger
     [(order, _)] = ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
     services = Services(ledger=ledger, open_client=lambda: None, store=None)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -39,9 +30,8 @@ def test_an_order_that_is_submitted_while_it_is_told_is_told_again(sqlite_ledger
     assert [event.metadata["seedance/task_id"].value for event in told] == ["not yet submitted", "t-1"]
 
 
-def test_an_order_is_told_as_it_stands(sqlite_ledger, new_order, clock):
+def test_an_order_is_told_as_it_stands(ledger, new_order, clock):
     """An order that was submitted since it was read is told as submitted, once."""
-    ledger = sqlite_ledger
     [(order, _)] = ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
     [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
     ledger.tasks.submitted(claimed, actor="w", due_at=clock.now, task={"task_id": "t-1", "points_held": 5})
@@ -52,9 +42,8 @@ def test_an_order_is_told_as_it_stands(sqlite_ledger, new_order, clock):
 
 
 @pytest.mark.parametrize("told", ["submitted", "stored"])
-def test_the_ledger_is_told_last(sqlite_ledger, new_order, clock, told):
+def test_the_ledger_is_told_last(ledger, new_order, clock, told):
     """A process killed while Dagster keeps its event leaves an order that is told again, never one untold."""
-    ledger = sqlite_ledger
     if told == "stored":
         event: Submitted | Stored = Stored(end_order(ledger, new_order, clock), None)
     else:

@@ -16,6 +16,7 @@ from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.ledger.schema import SCHEMA_VERSION, schema_version
 
 
+@pytest.mark.each_database
 def test_a_ledger_opened_again_has_what_was_written(ledger_url, new_order):
     """Rows survive closing, and the folder of a new SQLite file is made."""
     ledger = Ledger.open(ledger_url)
@@ -26,6 +27,7 @@ def test_a_ledger_opened_again_has_what_was_written(ledger_url, new_order):
     again.close()
 
 
+@pytest.mark.each_database
 def test_a_newer_ledger_is_refused_untouched(ledger_url):
     """A ledger of a newer version is refused in words, and nothing in it changes."""
     Ledger.open(ledger_url).close()

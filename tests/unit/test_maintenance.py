@@ -13,17 +13,9 @@ from seedance_dagster.engine.runtime.maintenance import Maintenance
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.storage.s3 import StoreError
-
-
-@pytest.fixture
-def ledger(tmp_path, clock):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

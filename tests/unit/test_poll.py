@@ -13,18 +13,10 @@ from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.engine.events import Delayed, Ended
 from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.worker import Worker
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
 
 URL = "https://files.example.com/v.mp4"
-
-
-@pytest.fixture
-def ledger(tmp_path, clock):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    yield opened
-    opened.close()
 
 
 class World:

@@ -18,16 +18,8 @@ from seedance_dagster.engine.stages.submit import Submitter
 from seedance_dagster.engine.throttle import PLAN_LIMIT, Throttle
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
-
-
-@pytest.fixture
-def ledger(tmp_path, clock):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    yield opened
-    opened.close()
 
 
 class World:

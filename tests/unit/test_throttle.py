@@ -30,13 +30,6 @@ OFF_PEAK = Policy(off_peak_only=True)
 
 
 @pytest.fixture
-def ledger(tmp_path, clock):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def throttle(ledger, clock):
     """Reads the gate now, under a policy."""
 

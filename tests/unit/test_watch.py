@@ -12,19 +12,11 @@ from media_support import picture
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
 from seedance_dagster.engine.runtime.watch import OrderWatch
 from seedance_dagster.ledger.errors import LedgerUnavailableError
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.media import video
 from seedance_dagster.media.video import thumbnail
 from seedance_dagster.storage.s3 import StoreError
-
-
-@pytest.fixture
-def ledger(tmp_path, clock):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

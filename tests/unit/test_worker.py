@@ -12,18 +12,10 @@ from seedance_dagster.api.errors import AuthenticationError
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.worker import worker_name, working
 from seedance_dagster.ledger.errors import LedgerUnavailableError
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
 
 REQUEST = OrderRequest(idempotency_key="c", run_id="r")
-
-
-@pytest.fixture
-def ledger(tmp_path, clock):
-    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    yield opened
-    opened.close()
 
 
 class Locks:
