@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import dagster as dg
+from pydantic import BaseModel
 
 from seedance_dagster.defs.assets import build_set_assets
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
@@ -18,7 +20,7 @@ from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, Vi
 from seedance_dagster.defs.sensor import build_sensor
 from seedance_dagster.defs.step_cleanup import step_cleanup
 from seedance_dagster.prompts.problems import format_problems
-from seedance_dagster.settings import Settings
+from seedance_dagster.settings import ApiOptions, Settings, StorageOptions
 
 _log = logging.getLogger("seedance_dagster")
 
@@ -86,31 +88,25 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
     Raises:
         SettingError: A variable cannot be used.
     """
-    found = Settings.from_environ(environ)
-    # By reference where it is set, so that Dagster keeps the name and never the secret.
-    key = dg.EnvVar("GOAPI_API_KEY") if environ.get("GOAPI_API_KEY") else ""
-    url = dg.EnvVar("SEEDANCE_LEDGER_URL") if environ.get("SEEDANCE_LEDGER_URL") else ""
-    signing_key = dg.EnvVar("SEEDANCE_C2PA_KEY") if environ.get("SEEDANCE_C2PA_KEY") else ""
+    settings = Settings.from_environ(environ)
     return build_seedance_definitions(
-        found.prompts,
-        seedance=SeedanceResource(
-            api_key=key,
-            base_url=found.base_url,
-            max_in_flight=found.max_in_flight,
-            off_peak_only=found.off_peak_only,
-            max_rejections_per_day=found.max_rejections_per_day,
-            preflight=found.preflight,
-            allow_private_hosts=found.allow_private_hosts,
-            budget_usd_per_day=found.budget_usd_per_day,
-            budget_usd_per_month=found.budget_usd_per_month,
-        ),
-        video_store=VideoStoreResource(
-            bucket=found.s3_bucket,
-            prefix=found.s3_prefix,
-            c2pa_certificate=found.c2pa_certificate,
-            c2pa_key=signing_key,
-            c2pa_include_prompt=found.c2pa_include_prompt,
-        ),
-        ledger=LedgerResource(url=url),
-        pending_usd_per_run=found.pending_usd_per_run,
+        settings.prompts,
+        seedance=SeedanceResource(**_options(settings, ApiOptions, environ)),
+        video_store=VideoStoreResource(**_options(settings, StorageOptions, environ)),
+        ledger=LedgerResource(url=_secret("ledger", environ)),
+        pending_usd_per_run=settings.pending_usd_per_run,
     )
+
+
+def _options(settings: Settings, group: type[BaseModel], environ: Mapping[str, str]) -> dict[str, Any]:
+    # What no repr may show is a secret.
+    return {
+        name: getattr(settings, name) if field.repr else _secret(name, environ)
+        for name, field in group.model_fields.items()
+    }
+
+
+def _secret(option: str, environ: Mapping[str, str]) -> str:
+    """Return a reference to a variable, so that Dagster keeps its name and never its value."""
+    variable = str(Settings.model_fields[option].validation_alias)
+    return dg.EnvVar(variable) if environ.get(variable, "").strip() else ""

@@ -10,28 +10,18 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field, SecretStr
 
-from seedance_dagster.defs.policy import (
-    DEFAULT_BASE_URL,
-    DEFAULT_MAX_REJECTIONS_PER_DAY,
-    LEAST_USD,
-    MOST_USD,
-    default_ledger_url,
-    policy_for,
-    signer_for,
-)
+from seedance_dagster.settings import ApiOptions, Settings, StorageOptions, default_ledger_url
 
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
-    from seedance_dagster.engine.policy import Policy
     from seedance_dagster.engine.services import Services
     from seedance_dagster.ledger.ledger import Ledger
-    from seedance_dagster.media.credentials import Signer
     from seedance_dagster.storage.s3 import VideoStore
 
 _TEMPORARY_HOME = ".tmp_dagster_home_"  # what `dagster dev` calls the home that it makes and deletes
 
 
-class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
+class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[type-arg]  # as Dagster's own resources
     """The vendor's API and how much of it is used.
 
     Example:
@@ -39,33 +29,8 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
         SeedanceResource('https://api.goapi.ai')
     """
 
-    api_key: str = Field(default="", repr=False, description="The API key; give it as an EnvVar.")
-    base_url: str = Field(default=DEFAULT_BASE_URL, description="The API's root.")
-    requests_per_second: float = Field(default=10.0, gt=0, description="For a whole process.")
-    max_in_flight: int | None = Field(
-        default=None, gt=0, description="Tasks at once; by default as many as the account allows."
-    )
-    off_peak_only: bool = Field(default=False, description="Submit only outside 09:00-15:00 UTC.")
-    max_rejections_per_day: int = Field(
-        default=DEFAULT_MAX_REJECTIONS_PER_DAY,
-        gt=0,
-        description="Prompts refused in a UTC day after which submitting stops; the vendor's penalty grows.",
-    )
-    preflight: bool | None = Field(
-        default=None,
-        description="on or off: look at reference files before an order is accepted; by default on, unless "
-        "the API is on this machine.",
-    )
-    allow_private_hosts: bool | None = Field(
-        default=None,
-        description="on or off: videos and references may lie at private addresses; by default off, unless "
-        "the API is on this machine.",
-    )
-    budget_usd_per_day: float | None = Field(
-        default=None, ge=LEAST_USD, le=MOST_USD, description="Hard limit by UTC day."
-    )
-    budget_usd_per_month: float | None = Field(
-        default=None, ge=LEAST_USD, le=MOST_USD, description="Hard limit by UTC month."
+    requests_per_second: float = Field(
+        default=10.0, gt=0, description="The most requests that one process sends to the API in a second."
     )
 
     def __repr__(self) -> str:
@@ -81,12 +46,8 @@ class SeedanceResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as
             requests_per_second=self.requests_per_second,
         )
 
-    def policy(self) -> Policy:
-        """The engine's settings."""
-        return policy_for(self)
 
-
-class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
+class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: ignore[type-arg]  # as Dagster's own resources
     """The bucket for videos, reached through dagster-aws's `S3Resource` or boto3's own environment.
 
     Example:
@@ -94,21 +55,10 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         VideoStoreResource('videos/seedance')
     """
 
-    bucket: str = Field(default="", description="The bucket's name.")
-    prefix: str = Field(default="seedance", description="Before every key.")
     # Any resource here, since importing dagster-aws takes longer than all of this package.
     s3: dg.ConfigurableResource | None = Field(  # type: ignore[type-arg]
         default=None, repr=False, description="How S3 is reached: an S3Resource of dagster-aws."
     )
-    c2pa_certificate: str = Field(
-        default="",
-        repr=False,
-        description="With c2pa_key: sign each video. The certificate chain in PEM, or the path of its file.",
-    )
-    c2pa_key: str = Field(
-        default="", repr=False, description="Its private key in PEM, or the path; give it as an EnvVar."
-    )
-    c2pa_include_prompt: bool = Field(default=False, description="Put the prompt into the credential.")
 
     def __repr__(self) -> str:
         return f"VideoStoreResource('{self.bucket}/{self.prefix}')"
@@ -124,10 +74,6 @@ class VideoStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
             raise StoreError(f"s3 must be an S3Resource of dagster-aws, not {type(s3).__name__}")
         return VideoStore(made_client(s3.get_client), self.bucket, self.prefix)
 
-    def signer(self) -> Signer | None:
-        """What signs videos; None where nothing is set."""
-        return signer_for(self.c2pa_certificate, SecretStr(self.c2pa_key), self.c2pa_include_prompt)
-
 
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
     """What was ordered and paid, in SQL.
@@ -140,7 +86,7 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
     url: str = Field(
         default="",
         repr=False,
-        description="A SQLAlchemy URL, SQLite or PostgreSQL; by default SQLite under $DAGSTER_HOME.",
+        description=Settings.model_fields["ledger"].description,
     )
 
     def __repr__(self) -> str:

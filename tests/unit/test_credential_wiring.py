@@ -42,9 +42,7 @@ def test_the_environment_says_who_signs(tmp_path):
             certificate="/etc/certificate.pem", key=SecretStr("/etc/key.pem"), include_prompt=True
         )
     assert "key.pem" not in repr(found)
-    with pytest.raises(
-        SettingError, match="SEEDANCE_C2PA_INCLUDE_PROMPT must be true or false, not 'perhaps'"
-    ):
+    with pytest.raises(SettingError, match="SEEDANCE_C2PA_INCLUDE_PROMPT: 'perhaps' is not true or false"):
         Settings.from_environ({"SEEDANCE_C2PA_INCLUDE_PROMPT": "perhaps"})
 
 
@@ -53,7 +51,8 @@ def test_definitions_take_the_key_by_reference(monkeypatch):
     definitions = definitions_from_environ(ENVIRON | {"SEEDANCE_PROMPTS": "nowhere"})
     resource = definitions.resources["video_store"]
     assert isinstance(resource.c2pa_key, dg.EnvVar)
-    assert (resource.c2pa_certificate, resource.c2pa_include_prompt) == ("/etc/certificate.pem", True)
+    assert resource.c2pa_certificate == dg.EnvVar("SEEDANCE_C2PA_CERTIFICATE")
+    assert resource.c2pa_include_prompt
     assert "pem" not in repr(resource)
     assert VideoStoreResource().signer() is None
     assert VideoStoreResource(c2pa_key="key.pem").signer() is not None, (

@@ -55,5 +55,5 @@ def test_private_addresses_are_allowed_by_word(base_url, value, allowed):
 
 def test_another_word_is_refused():
     """A word that is neither is named with what is allowed."""
-    with pytest.raises(SettingError, match="SEEDANCE_PREFLIGHT must be on or off, not 'maybe'"):
+    with pytest.raises(SettingError, match="SEEDANCE_PREFLIGHT: 'maybe' is not true or false; allowed are"):
         Settings.from_environ({"SEEDANCE_PREFLIGHT": "maybe"})

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -16,14 +16,13 @@ from rich.console import Console
 from seedance_dagster.cli.budgets import budgets_as_json
 from seedance_dagster.cli.environ import has_dev_folder, ledger_environ, project_environ
 from seedance_dagster.cli.output import console, print_json, table, usd
-from seedance_dagster.defs.policy import default_ledger_url
 from seedance_dagster.engine.events import Outcome
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budgets_for, fit
 from seedance_dagster.engine.ordering.place import OrderOptions, Quote, quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.prompts import PromptSet, format_problems, load_prompt_sets
-from seedance_dagster.settings import Settings
+from seedance_dagster.settings import Settings, default_ledger_url
 
 _WORDS = {
     Outcome.ORDERED: "new",
@@ -80,7 +79,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
         if nothing_yet:
             # Before anything was ever ordered a plan needs no ledger, and leaves none behind.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="seedance-"))
-            environment = replace(environment, ledger_url=default_ledger_url(folder))
+            environment = environment.model_copy(update={"ledger": default_ledger_url(folder)})
         services = stack.enter_context(environment.services())
         plans = [
             _plan(services, each, regenerate=regenerate)

@@ -34,7 +34,7 @@ def command(*, given: str, as_json: bool) -> None:
     flight are shown too. Ends with status 1 when the ledger knows nothing of it.
     """
     environment = Settings.from_environ(ledger_environ())
-    bucket = environment.s3_bucket
+    bucket = environment.bucket
     with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
         try:
             origin = find_origin(ledger, given, bucket=bucket)
@@ -59,7 +59,7 @@ def _look(environment: Settings, rows: Sequence[Rows]) -> tuple[dict[str, int | 
     """Sizes in S3 by key, None for what is missing; and why nobody could look, if so."""
     if not any(each.keys for each in rows):
         return {}, None
-    if not environment.s3_bucket:
+    if not environment.bucket:
         return {}, "nobody looked into S3: SEEDANCE_S3_BUCKET is not set"
     from seedance_dagster.storage.s3 import StoreError  # noqa: PLC0415  heavy, and only where there is a file
 
@@ -79,7 +79,7 @@ def _open_store(environment: Settings) -> VideoStore:
         connect_timeout=_PATIENCE_S, read_timeout=_PATIENCE_S, retries={"total_max_attempts": 1}
     )
     client = made_client(lambda: boto3.Session().client("s3", config=patience))
-    return VideoStore(client, environment.s3_bucket, environment.s3_prefix)
+    return VideoStore(client, environment.bucket, environment.prefix)
 
 
 def _sizes(store: VideoStore, rows: Iterable[Rows]) -> dict[str, int | None]:
