@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 from defs_support import QUIET, Location, code_location
 
-from seedance_dagster.ledger import queries
+from seedance_dagster.ledger import reports
 from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
@@ -89,7 +89,7 @@ def assert_nothing_is_held(location: Location) -> None:
 def assert_the_rest_is_brought(location: Location, *keys: str) -> None:
     """Runs of the sensor's job bring every video, each paid for once."""
     with location.ledger() as ledger, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queries, "_REPORT_GRACE", timedelta(0))  # what nobody told is told at once
+        patch.setattr(reports, "_REPORT_GRACE", timedelta(0))  # what nobody told is told at once
         for _ in range(20):
             location.advance()
             orders = ledger.queries.find()

@@ -147,7 +147,7 @@ def test_a_worker_killed_on_the_way_leaves_nothing_half(signing, monkeypatch, st
         store, ledger = it.services.store, it.services.ledger
         accepted = it.accept("a cat")
         with monkeypatch.context() as patch:
-            patch.setattr(ledger.leases, "release", lambda *_, **__: None)
+            patch.setattr(ledger.tasks, "release", lambda *_, **__: None)
             for name in ("put_file", "put_bytes"):
                 patch.setattr(store, name, dying_after(getattr(store, name), step))
             with pytest.raises(BaseException) as ended:  # noqa: PT011  a group around the kill

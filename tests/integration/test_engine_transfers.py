@@ -105,7 +105,7 @@ def test_a_worker_killed_after_any_step_of_a_transfer(plant, monkeypatch, step):
         ledger, store = it.services.ledger, it.services.store
         accepted = it.accept("a cat")
         with monkeypatch.context() as patch:
-            patch.setattr(ledger, "release", lambda *_, **__: None)
+            patch.setattr(ledger.tasks, "release", lambda *_, **__: None)
             kill_after(patch, ledger, store, step)
             with pytest.raises(BaseException) as ended:  # noqa: PT011  a group around the kill
                 it.run(accepted, owner="killed")
@@ -141,7 +141,7 @@ def kill_after(patch, ledger, store, step: str) -> None:
         return call
 
     if step == "stored":
-        patch.setattr(ledger, "stored", killing(ledger.tasks.stored))
+        patch.setattr(ledger.tasks, "stored", killing(ledger.tasks.stored))
     elif step == "put_file":
         patch.setattr(store, "put_file", killing(store.put_file))
     else:
