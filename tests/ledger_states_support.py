@@ -36,6 +36,7 @@ def make_order(order_id: int = 1, *, request: dict[str, Any] | None = None, **fi
             "idempotency_key": "c",
             "run_id": "r",
             "ordered_at": NOW - timedelta(minutes=2),
+            "booked_at": NOW - timedelta(minutes=2),
             "claimed_at": NOW - timedelta(minutes=1),
             "submitted_at": NOW - timedelta(minutes=1),
             "task_id": f"task-{order_id}",

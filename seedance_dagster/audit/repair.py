@@ -160,14 +160,14 @@ class _Repairer:
             overwrite=True,
         )
         self._ledger.repairs.note_repair(
-            order, actor=self._actor, what="the manifest was written from the ledger"
+            order, actor=self._actor, repaired="the manifest was written from the ledger"
         )
         return "written from the ledger"
 
     def _report(self, order: Order, kind: Kind) -> str:
         shown = self._orchestrator.report(order)
         self._ledger.repairs.note_repair(
-            order, actor=self._actor, what="the video was reported to Dagster again"
+            order, actor=self._actor, repaired="the video was reported to Dagster again"
         )
         if kind is Kind.MATERIALIZATION_DIFFERS and not shown:
             # The wrong event stays the newest until the newer order ends; then one of the two is reported.

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import AT_VENDOR, MANY_TRANSFER_FAILURES, OPEN, Order, State
+from seedance_dagster.ledger.order import IN_FLIGHT, MANY_TRANSFER_FAILURES, OPEN, Order, State
 from seedance_dagster.money import points_to_usd
 
 
@@ -140,7 +140,7 @@ def _time_left(ledger: Ledger, found: Iterable[Order], at_once: int | None) -> t
         if seconds is None:
             return None
         work += number * seconds
-    side_by_side = at_once or sum(order.state in AT_VENDOR for order in rendering) or 1
+    side_by_side = at_once or sum(order.state in IN_FLIGHT for order in rendering) or 1
     return timedelta(seconds=work / min(side_by_side, len(rendering)))
 
 

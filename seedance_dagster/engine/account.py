@@ -91,5 +91,5 @@ def _heed_balance(services: Services, points: int) -> None:
 
 def _note_balance(services: Services, points: int, before: Flow) -> None:
     """Remember the balance, if no task can have been made or have ended unseen when it was read."""
-    if not before.claimed + before.uncertain + before.at_work and services.ledger.workload.flow() == before:
+    if not before.claimed + before.uncertain + before.running and services.ledger.workload.flow() == before:
         services.ledger.observations.remember({_BALANCE: points, _BALANCE_OUTFLOW: before.outflow})

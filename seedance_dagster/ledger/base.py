@@ -1,11 +1,14 @@
-"""The ground of every part of the ledger: a database and a clock."""
+"""The common base of the ledger's parts: a database and a clock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.transitions import transition
 
 
 def utc_now() -> datetime:
@@ -14,8 +17,22 @@ def utc_now() -> datetime:
 
 
 class LedgerPart:
-    """One part of the ledger; its public methods are one transaction each."""
+    """One part of the ledger; each of its public methods is one transaction."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+
+    def _transition(
+        self,
+        order: Order,
+        to: State,
+        *,
+        actor: str,
+        at: datetime,
+        changes: Mapping[str, Any],
+        detail: Mapping[str, Any],
+    ) -> Order:
+        """Move one order to its next state in a transaction of its own; see `transition`."""
+        with self._database.writing() as connection:
+            return transition(connection, order, to, actor=actor, at=at, changes=changes, detail=detail)

@@ -1,7 +1,7 @@
-"""Budgets: hard limits over windows of time, checked in the transaction that makes an order.
+"""Budgets: hard limits over windows of time, checked in the transaction that places an order.
 
-An order counts for the day and month in which its first attempt was accepted: reserved with its estimate
-(or what the vendor holds, if that is more) until the vendor is done with it, then with what was charged.
+An order counts for the day and month in which its first attempt was placed. Its estimate (or what the vendor
+holds, if that is more) is reserved until the vendor is done with it; then the charge counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from seedance_dagster.money import Window, points_to_usd, window_start
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """A limit that orders may not cross.
+    """A limit that orders may not exceed.
 
     Attributes:
         window: The time that it is for, in UTC.
@@ -34,9 +34,9 @@ class Budget:
     prompt_set: str | None = None
 
     def __str__(self) -> str:
-        whose = f" of prompt set {self.prompt_set}" if self.prompt_set else ""
+        scope = f" of prompt set {self.prompt_set}" if self.prompt_set else ""
         span = "in all" if self.window is Window.TOTAL else f"a {self.window}"
-        return f"budget{whose} of {points_to_usd(self.points)} USD {span}"
+        return f"budget{scope} of {points_to_usd(self.points)} USD {span}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class BudgetUsage:
 
     @property
     def remaining(self) -> int:
-        """What may still be ordered; 0 when a charge turned out higher than its estimate."""
+        """Return the points that may still be ordered; 0 when a charge was higher than its estimate."""
         return max(0, self.budget.points - self.reserved - self.spent)
 
     def __str__(self) -> str:
@@ -70,9 +70,9 @@ class OrderMoney:
     """Columns of an order's money, in points.
 
     Attributes:
-        reserved: What may still be charged; 0 once the vendor is done with it.
-        spent: What was charged, or held where the vendor never told the charge of a finished task.
-        charged: What the vendor told that it charged.
+        reserved: May still be charged; 0 once the vendor is done with the order.
+        spent: Charged, or held where the vendor never reported the charge of a finished task.
+        charged: Charged, as the vendor reported it.
     """
 
     reserved: sa.ColumnElement[int]
@@ -81,24 +81,24 @@ class OrderMoney:
 
 
 def order_money(connection: sa.Connection) -> OrderMoney:
-    """How an order's money counts."""
+    """Return the expressions that count an order's money."""
     greater = sa.func.max if connection.dialect.name == "sqlite" else sa.func.greatest
-    promised = orders.c.state.in_(RESERVED_STATES)
+    is_reserved = orders.c.state.in_(RESERVED_STATES)
     held = greater(orders.c.estimated_points, sa.func.coalesce(orders.c.points_held, 0))
-    # A finished task whose charge the vendor did not tell is never booked as free.
-    made = orders.c.task_id.is_not(None)
-    booked = sa.func.coalesce(orders.c.points_charged, sa.case((made, held), else_=0))
+    # A finished task whose charge the vendor did not report is never booked as free.
+    has_task = orders.c.task_id.is_not(None)
+    booked = sa.func.coalesce(orders.c.points_charged, sa.case((has_task, held), else_=0))
     return OrderMoney(
-        reserved=sa.case((promised, held), else_=0),
-        spent=sa.case((promised, 0), else_=booked),
-        charged=sa.case((promised, 0), else_=sa.func.coalesce(orders.c.points_charged, 0)),
+        reserved=sa.case((is_reserved, held), else_=0),
+        spent=sa.case((is_reserved, 0), else_=booked),
+        charged=sa.case((is_reserved, 0), else_=sa.func.coalesce(orders.c.points_charged, 0)),
     )
 
 
 def read_usage(connection: sa.Connection, budget: Budget, *, now: datetime) -> BudgetUsage:
-    """How a budget stands in the caller's transaction."""
+    """Return how much of a budget is used, as the caller's transaction sees it."""
     money = order_money(connection)
-    query = sa.select(*(sa.func.coalesce(sa.func.sum(each), 0) for each in (money.reserved, money.spent)))
+    query = sa.select(*(sa.func.coalesce(sa.func.sum(column), 0) for column in (money.reserved, money.spent)))
     start = window_start(budget.window, now)
     if start is not None:
         query = query.where(orders.c.booked_at >= start)
@@ -107,35 +107,37 @@ def read_usage(connection: sa.Connection, budget: Budget, *, now: datetime) -> B
     return BudgetUsage(budget, *map(int, connection.execute(query).one()))
 
 
-def check_fit(
-    standings: Sequence[BudgetUsage], new_points: Sequence[int], *, run_limit: int | None = None
+def check_budgets(
+    usages: Sequence[BudgetUsage], new_points: Sequence[int], *, run_limit: int | None = None
 ) -> None:
-    """Raise `BudgetExceededError` when new orders do not fit into every budget and the run's own limit."""
+    """Raise `BudgetExceededError` when new orders do not fit every budget and the run's own limit."""
     total = sum(new_points)
-    rooms = {str(standing): standing.remaining for standing in standings}
+    remaining = {str(usage): usage.remaining for usage in usages}
     if run_limit is not None:
-        rooms[f"limit of this run of {points_to_usd(run_limit)} USD"] = run_limit
-    crossed = [name for name, room in rooms.items() if total > room]
-    if total and crossed:
-        fitting = how_many_fit(new_points, min(rooms.values()))
-        raise BudgetExceededError(crossed, estimated_points=total, asked=len(new_points), fitting=fitting)
+        remaining[f"limit of this run of {points_to_usd(run_limit)} USD"] = run_limit
+    exceeded = [limit for limit, points in remaining.items() if total > points]
+    if total and exceeded:
+        affordable = count_affordable(new_points, min(remaining.values()))
+        raise BudgetExceededError(
+            exceeded, estimated_points=total, requested=len(new_points), affordable=affordable
+        )
 
 
-def how_many_fit(points: Sequence[int], limit: int) -> int:
-    """How many of some orders, from the first on, stay within a limit."""
+def count_affordable(estimates: Sequence[int], limit: int) -> int:
+    """Return how many orders, from the first on, stay within a limit together."""
     total = 0
-    for number, each in enumerate(points):
-        total += each
+    for number, points in enumerate(estimates):
+        total += points
         if total > limit:
             return number
-    return len(points)
+    return len(estimates)
 
 
 class Budgets(LedgerPart):
-    """The part of the ledger that tells how budgets stand."""
+    """The part of the ledger that knows how much of each budget is used."""
 
     def usage(self, budgets: Sequence[Budget]) -> list[BudgetUsage]:
-        """How each budget stands now."""
+        """Return how much of each budget is used now."""
         now = self._clock()
         with self._database.reading() as connection:
             return [read_usage(connection, budget, now=now) for budget in budgets]

@@ -1,4 +1,4 @@
-"""Opening the ledger's database and the two kinds of transaction on it."""
+"""The ledger's database: its engine, its schema and the two kinds of transaction on it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
-from seedance_dagster.ledger.migrations import migrate
-from seedance_dagster.ledger.schema import SCHEMA_VERSION, metadata, schema_version
+from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE
 
 _BUSY_TIMEOUT_MS = 30_000
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
@@ -30,7 +29,7 @@ class Database:
         self.label = self._engine.url.render_as_string(hide_password=True)
         try:
             self._prepare()
-        except LedgerError:
+        except BaseException:
             self._engine.dispose()
             raise
 
@@ -70,27 +69,29 @@ class Database:
         self._engine.dispose()
 
     def _prepare(self) -> None:
+        with self.reading() as connection:
+            # Checked first without the writer's lock and without alembic: ledgers are opened often.
+            if self._is_current(connection):
+                return
         with self.writing() as connection:
-            # Asked first: tables of a newer version must not be added to.
-            found = (
-                connection.scalar(sa.select(sa.func.max(schema_version.c.version)))
-                if sa.inspect(connection).has_table(schema_version.name)
-                else None
+            if not self._is_current(connection):
+                from seedance_dagster.ledger.migrations.upgrade import upgrade  # noqa: PLC0415
+
+                upgrade(connection)
+
+    def _is_current(self, connection: sa.Connection) -> bool:
+        """Return True when the tables are of this version, False when they are missing or older."""
+        if not sa.inspect(connection).has_table(VERSION_TABLE):
+            return False
+        version = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
+        found = connection.scalar(sa.select(version.c.version_num))
+        if found is not None and found > REVISION:
+            msg = (
+                f"the ledger at {self.label} has schema revision {found}, and this seedance-dagster knows "
+                f"{REVISION} at most: upgrade seedance-dagster; nothing was changed or submitted"
             )
-            if found is not None and found > SCHEMA_VERSION:
-                msg = (
-                    f"the ledger at {self.label} has schema version {found}, this seedance-dagster "
-                    f"knows {SCHEMA_VERSION}: upgrade seedance-dagster; nothing was changed or submitted"
-                )
-                raise LedgerVersionError(msg)
-            if found is None:
-                metadata.create_all(connection)
-                connection.execute(schema_version.insert().values(version=SCHEMA_VERSION))
-            elif found < SCHEMA_VERSION:
-                migrate(connection, found=found, wanted=SCHEMA_VERSION)
-                # Tables that came since are made; those that are there stay as they are.
-                metadata.create_all(connection)
-                connection.execute(schema_version.update().values(version=SCHEMA_VERSION))
+            raise LedgerVersionError(msg)
+        return found == REVISION
 
     @contextmanager
     def _user_errors(self) -> Iterator[None]:

@@ -1,10 +1,10 @@
-"""What can go wrong with the ledger.
+"""The ledger's errors.
 
 LedgerError
 ├── LedgerUnavailableError   cannot be opened, is locked, its disk is full
 ├── LedgerVersionError       written by a newer version of this package
-├── BudgetExceededError      new orders would cross a budget
-├── StaleOrderError          the order moved on, or its lease passed to somebody else
+├── BudgetExceededError      new orders would exceed a budget
+├── StaleOrderError          the order moved on, or is under another lease
 └── TaskOwnedError           the task id belongs to another order already
 """
 
@@ -28,27 +28,29 @@ class LedgerVersionError(LedgerError):
 
 
 class BudgetExceededError(LedgerError):
-    """New orders would cross a budget; nothing was accepted.
+    """New orders would exceed a budget; none was placed.
 
     Args:
-        crossed: The limits that would be crossed, in words.
-        estimated_points: What the new orders are estimated at together.
-        asked: How many new orders were asked for.
-        fitting: How many of them, from the first on, would fit.
+        exceeded: The limits that would be exceeded, in words.
+        estimated_points: The estimate of all new orders together.
+        requested: How many new orders were requested.
+        affordable: How many of them, from the first on, would fit.
     """
 
-    def __init__(self, crossed: Sequence[str], *, estimated_points: int, asked: int, fitting: int) -> None:
-        self.fitting = fitting
-        fits = f"the first {fitting} would fit" if fitting else "none would fit"
+    def __init__(
+        self, exceeded: Sequence[str], *, estimated_points: int, requested: int, affordable: int
+    ) -> None:
+        self.affordable = affordable
+        fits = f"the first {affordable} would fit" if affordable else "none would fit"
         super().__init__(
-            f"{asked} new videos are estimated at {points_to_usd(estimated_points)} USD and do not fit the "
-            f"{'; nor the '.join(crossed)}; {fits}"
+            f"{requested} new videos are estimated at {points_to_usd(estimated_points)} USD and do not fit "
+            f"the {'; nor the '.join(exceeded)}; {fits}"
         )
 
 
 class StaleOrderError(LedgerError):
-    """The order is no longer in the expected state or lease; whoever holds it goes on with it."""
+    """The order is no longer in the expected state or lease; its present owner goes on with it."""
 
 
 class TaskOwnedError(LedgerError):
-    """A task id may belong to one order only."""
+    """A task id belongs to one order only."""

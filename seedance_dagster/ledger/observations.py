@@ -14,7 +14,7 @@ from seedance_dagster.ledger.schema import observations
 
 @dataclass(frozen=True)
 class Observation:
-    """A number that the vendor told, and when."""
+    """A number that the vendor reported, and when."""
 
     value: int
     at: datetime
@@ -23,16 +23,16 @@ class Observation:
 class Observations(LedgerPart):
     """The newest observation under each name."""
 
-    def remember(self, told: Mapping[str, int]) -> None:
-        """Remember numbers that the vendor told together, such as the plan's limit, for all processes."""
+    def remember(self, values: Mapping[str, int]) -> None:
+        """Remember numbers that the vendor reported together, such as the plan's limit."""
         now = self._clock()
         with self._database.writing() as connection:
-            connection.execute(observations.delete().where(observations.c.name.in_(told)))
-            for name, value in told.items():
+            connection.execute(observations.delete().where(observations.c.name.in_(values)))
+            for name, value in values.items():
                 connection.execute(observations.insert().values(name=name, value=value, observed_at=now))
 
     def recall(self, *names: str) -> dict[str, Observation]:
-        """What the vendor told, by name; without what it never did."""
+        """Return the observations under some names, without those that were never made."""
         query = sa.select(observations.c.name, observations.c.value, observations.c.observed_at).where(
             observations.c.name.in_(names)
         )

@@ -1,4 +1,4 @@
-"""An order as the ledger knows it: what was asked, where it stands, what it cost."""
+"""An order as the ledger holds it: its request, its state and its cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """Where an order stands; docs/architecture.md draws the transitions."""
+    """The state of an order; docs/architecture.md draws the transitions."""
 
     QUEUED = "queued"
     CLAIMED = "claimed"
@@ -22,25 +22,25 @@ class State(StrEnum):
 
 
 class Reported(StrEnum):
-    """What Dagster was told of an order."""
+    """The event of an order that was last reported to Dagster."""
 
     SUBMITTED = "submitted"
     STORED = "stored"
     OBSERVED = "observed"
-    """Of its video, while another order answered the partition better."""
+    """An observation of its video, because a better order stood for the partition."""
 
 
-AT_VENDOR = frozenset({State.CLAIMED, State.UNCERTAIN, State.SUBMITTED})
-"""States in which a task may be running (or billed) at the vendor."""
+IN_FLIGHT = frozenset({State.CLAIMED, State.UNCERTAIN, State.SUBMITTED})
+"""States in which a task may be running, or billed, at the vendor."""
 
 OPEN = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED, State.SUCCEEDED})
-"""States that still lead somewhere without anybody's doing."""
+"""States that the engine still moves on automatically."""
 
 RESERVED_STATES = OPEN - {State.SUCCEEDED}
 """States whose money is reserved: nothing is charged yet, and it may be."""
 
 MANY_TRANSFER_FAILURES = 5
-"""Broken transfers in a row, about five minutes of trying, after which a person should know."""
+"""Failed transfers in a row, about five minutes of trying, after which a person should know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +50,16 @@ class NewOrder:
     Attributes:
         request: The request as JSON (`GenerationRequest.model_dump(mode="json")`).
         estimated_points: Upper estimate of the charge, in points.
-        retries: How many further attempts vendor trouble may start by itself.
-        reference_facts: What is known of the references, one entry each; None when nobody looked. An
-            entry names its `kind` ("image", "video", "audio") and `position` (from 1, as in the text);
-            whatever else it holds goes into the manifest, URLs in it without their query.
+        retries: How many more attempts vendor trouble may start automatically.
+        reference_facts: What is known of the references, one entry each; None when they were not probed.
+            An entry names its `kind` ("image", "video", "audio") and `position` (from 1, as in the text);
+            everything else in it goes into the manifest, URLs without their query.
     """
 
     prompt_set: str
     partition: str
     fingerprint: str
-    request: dict[str, Any]
+    request: dict[str, Any] = field(repr=False)  # its links may be signed
     estimated_points: int
     price_table: str
     price_formula: str
@@ -69,28 +69,30 @@ class NewOrder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
-    """One row of the ledger: one attempt at one video. Times are UTC, money is points."""
+class Order(NewOrder):
+    """One row of the ledger: one attempt at one video. Times are UTC, money is points.
+
+    The table is made of these fields (see `schema`).
+
+    Attributes:
+        booked_at: When the first attempt was ordered: its day and month are the ones whose budgets pay.
+        due_at: When the next step may be taken; None when nothing is left to do.
+        lease_owner: The worker whose lease the order is under.
+        absent_since: Since when the vendor's history was read without a task for an uncertain order.
+        delivered_sha256: Of the bytes that the vendor delivered; `sha256` differs when a credential was
+            signed into the video.
+        package_version: Of the program that stored the video, as is `code_version`.
+    """
 
     order_id: int
-    prompt_set: str
-    partition: str
-    fingerprint: str
     attempt: int
     state: State
-    request: dict[str, Any] = field(repr=False)  # its links may be signed
-    estimated_points: int
-    price_table: str
-    price_formula: str
-    tags: dict[str, str]
-    retries: int
     idempotency_key: str
     run_id: str
-    ordered_at: datetime
     job_name: str | None = None
     run_tags: dict[str, str] | None = None
-    reference_facts: list[dict[str, Any]] | None = None
-    booked_at: datetime | None = None
+    ordered_at: datetime
+    booked_at: datetime
     claimed_at: datetime | None = None
     submitted_at: datetime | None = None
     due_at: datetime | None = None
@@ -129,10 +131,10 @@ class Order:
 
     @property
     def charge_unknown(self) -> bool:
-        """True for a task that ended without the vendor's telling whether it charged for it."""
+        """Return True for a task that ended without the vendor reporting its charge."""
         return self.state not in RESERVED_STATES and self.task_id is not None and self.points_charged is None
 
     @property
     def task_type(self) -> str:
-        """The vendor's task type of the request."""
+        """Return the vendor's task type of the request."""
         return str(self.request["task_type"])

@@ -1,25 +1,28 @@
-"""Accepting orders: what is asked for meets what was already ordered, in one transaction."""
+"""Placing orders: what is requested meets what was ordered before, in one transaction."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.budgets import Budget, check_fit, read_usage
+from seedance_dagster.ledger.budgets import Budget, check_budgets, read_usage
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, OPEN, NewOrder, Order, State
-from seedance_dagster.ledger.rows import insert_order, to_order
-from seedance_dagster.ledger.schema import order_subscribers, orders
-
-_CHUNK = 500  # rows asked for at once, well under SQLite's limit of bound parameters
+from seedance_dagster.ledger.schema import order_subscribers, ordered_values, orders, to_order
+from seedance_dagster.ledger.transitions import insert_order
 
 
 class Outcome(StrEnum):
-    """What asking for a partition led to."""
+    """The result of requesting a video of one partition.
+
+    A video that was ordered before is joined while its order is open, reused when it is stored, and skipped
+    when the order ended without a video and is not placed again.
+    """
 
     ORDERED = "ordered"
     JOINED = "joined"
@@ -29,17 +32,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderRequest:
-    """How the asking is meant.
+    """Who requests videos, and on what terms.
 
     Attributes:
-        cause: What asked (a backfill or a root run). The same cause never starts a further attempt,
-            so retrying a run that regenerates does not pay again.
-        run_id: The Dagster run that accepts.
+        idempotency_key: The backfill or root run that requests. Under the same key no further attempt is
+            ever placed, so retrying a run that regenerates does not pay again.
+        run_id: The Dagster run that places the orders.
         job_name: Its job.
         run_tags: Tags that people gave it.
         max_points: The new orders together may not cost more, in points; None for no limit.
         regenerate: Generate again what is already stored.
-        resubmit_rejected: Send again what was refused by moderation, or failed and was charged.
+        resubmit_rejected: Send again what moderation rejected, or what failed and was charged.
     """
 
     idempotency_key: str
@@ -52,137 +55,145 @@ class OrderRequest:
 
     @property
     def pays_again(self) -> bool:
-        """True when what was ordered before may be ordered again."""
+        """Return True when what was ordered before may be ordered again."""
         return self.regenerate or self.resubmit_rejected
 
 
 def find_existing_order(
-    history: Iterable[Order], asking: OrderRequest, joined: Collection[int] = ()
+    history: Iterable[Order], request: OrderRequest, joined: Collection[int] = ()
 ) -> tuple[Order, Outcome] | None:
-    """The earlier order of the same partition and fingerprint that answers the asking, if any does.
+    """Return the earlier order of the same partition and fingerprint that answers a request, if one does.
 
-    A failed order whose points came back answers nothing, so it may be ordered again. Nor does one whose
-    video was paid for and cannot be fetched, where the asking is to generate again.
+    A failed order whose points came back answers nothing, so it may be placed again. Nor does one whose
+    video was paid for and cannot be fetched, where the request is to regenerate.
 
     Args:
         history: Orders of one partition and fingerprint.
-        asking: Who asks, and how.
-        joined: Numbers of orders that an asking of this cause has joined: they are its own.
+        request: Who requests, and on what terms.
+        joined: Ids of orders that a request with this idempotency key joined: they count as its own.
     """
     newest_first = sorted(history, key=lambda order: order.attempt, reverse=True)
-    # A further attempt after vendor trouble has its order's cause, whoever joined that order.
-    own = {asking.idempotency_key} | {
+    # A further attempt after vendor trouble has the key of the first, whoever joined that order.
+    own = {request.idempotency_key} | {
         order.idempotency_key for order in newest_first if order.order_id in joined
     }
     for order in newest_first:
-        lost = order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES
-        again = asking.regenerate and order.idempotency_key not in own
-        if order.state in OPEN and not (lost and again):
+        unfetchable = order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES
+        again = request.regenerate and order.idempotency_key not in own
+        if order.state in OPEN and not (unfetchable and again):
             return order, Outcome.JOINED
     for order in newest_first:
-        if order.state is State.STORED and (not asking.regenerate or order.idempotency_key in own):
+        if order.state is State.STORED and (not request.regenerate or order.idempotency_key in own):
             return order, Outcome.REUSED
     for order in newest_first:
         paid = order.state is State.FAILED and (order.points_charged or order.charge_unknown)
-        declined = order.state is State.REJECTED or paid
-        if declined and (not asking.resubmit_rejected or order.idempotency_key in own):
+        ended = order.state is State.REJECTED or paid
+        if ended and (not request.resubmit_rejected or order.idempotency_key in own):
             return order, Outcome.SKIPPED
     return None
 
 
 class Orders(LedgerPart):
-    """The part of the ledger that takes orders in."""
+    """The part of the ledger that places orders."""
 
     def existing_orders(
-        self, wanted: Sequence[NewOrder], asking: OrderRequest
+        self, new_orders: Sequence[NewOrder], request: OrderRequest
     ) -> list[tuple[Order, Outcome] | None]:
-        """What `accept` would answer without a new order; None where it would make one."""
+        """Return the existing order that `place` would answer with; None where it would place a new one."""
         with self._database.reading() as connection:
-            histories = _histories(connection, wanted)
-            joined = _joined(connection, asking)
-        return [find_existing_order(histories[_identity(new)], asking, joined) for new in wanted]
+            histories = _histories(connection, new_orders)
+            joined = _joined_orders(connection, request)
+        return [find_existing_order(histories[_identity(new)], request, joined) for new in new_orders]
 
     def place(
-        self, wanted: Sequence[NewOrder], asking: OrderRequest, budgets: Sequence[Budget] = ()
+        self, new_orders: Sequence[NewOrder], request: OrderRequest, budgets: Sequence[Budget] = ()
     ) -> list[tuple[Order, Outcome]]:
-        """Queue an order for each wanted video that no earlier order answers; all or nothing.
+        """Queue each new order that no existing order answers; all or nothing.
 
         Args:
-            wanted: One per partition.
-            asking: Who asks, and how.
+            new_orders: One for each partition.
+            request: Who requests, and on what terms.
             budgets: Limits that the new orders are reserved in.
 
         Returns:
-            The order that now stands for each wanted video, in the same order.
+            The order that now stands for each partition, in the order of `new_orders`.
 
         Raises:
-            BudgetExceededError: The new orders do not fit into every budget; nothing was accepted.
+            BudgetExceededError: The new orders do not fit every budget; none was placed.
         """
         now = self._clock()
         answers: list[tuple[Order, Outcome]] = []
         with self._database.writing() as connection:
-            standings = [read_usage(connection, budget, now=now) for budget in budgets]
-            histories = _histories(connection, wanted)
-            joined = _joined(connection, asking)
-            for new in wanted:
+            usages = [read_usage(connection, budget, now=now) for budget in budgets]
+            histories = _histories(connection, new_orders)
+            joined = _joined_orders(connection, request)
+            for new in new_orders:
                 history = histories[_identity(new)]
-                answer = find_existing_order(history, asking, joined)
+                answer = find_existing_order(history, request, joined)
                 if answer is None:
-                    values = asdict(new) | {
-                        "attempt": 1 + max((order.attempt for order in history), default=0),
-                        "idempotency_key": asking.idempotency_key,
-                        "run_id": asking.run_id,
-                        "job_name": asking.job_name,
-                        "run_tags": dict(asking.run_tags),
+                    attempt = 1 + max((order.attempt for order in history), default=0)
+                    values = ordered_values(new) | {
+                        "attempt": attempt,
+                        "idempotency_key": request.idempotency_key,
+                        "run_id": request.run_id,
+                        "job_name": request.job_name,
+                        "run_tags": dict(request.run_tags),
+                        **dict.fromkeys(("ordered_at", "booked_at", "due_at"), now),
                     }
-                    order = insert_order(connection, values, actor=asking.run_id, at=now, booked_at=now)
+                    order = insert_order(
+                        connection,
+                        State.QUEUED,
+                        values,
+                        actor=request.run_id,
+                        at=now,
+                        detail={"attempt": attempt},
+                    )
                     history.append(order)
                     answer = (order, Outcome.ORDERED)
                 answers.append(answer)
-            new_points = [order.estimated_points for order, what in answers if what is Outcome.ORDERED]
-            check_fit(standings, new_points, run_limit=asking.max_points)
-            if asking.pays_again:
-                _note_joins(connection, answers, asking, joined)
+            new_points = [order.estimated_points for order, outcome in answers if outcome is Outcome.ORDERED]
+            check_budgets(usages, new_points, run_limit=request.max_points)
+            if request.pays_again:
+                _note_joined(connection, answers, request, joined)
         return answers
 
 
-def _joined(connection: sa.Connection, asking: OrderRequest) -> set[int]:
-    query = sa.select(order_subscribers.c.order_id).where(
-        order_subscribers.c.idempotency_key == asking.idempotency_key
-    )
-    return set(connection.scalars(query)) if asking.pays_again else set()
+def _joined_orders(connection: sa.Connection, request: OrderRequest) -> set[int]:
+    if not request.pays_again:
+        return set()
+    same_key = order_subscribers.c.idempotency_key == request.idempotency_key
+    return set(connection.scalars(sa.select(order_subscribers.c.order_id).where(same_key)))
 
 
-def _note_joins(
+def _note_joined(
     connection: sa.Connection,
     answers: Iterable[tuple[Order, Outcome]],
-    asking: OrderRequest,
+    request: OrderRequest,
     joined: Collection[int],
 ) -> None:
-    """A retry of this asking finds what it joined, and pays for nothing else."""
+    """Note the orders that a request joined: a retry of it is answered by them, and pays for nothing else."""
     ids = {
         order.order_id
-        for order, what in answers
-        if what is Outcome.JOINED and order.idempotency_key != asking.idempotency_key
+        for order, outcome in answers
+        if outcome is Outcome.JOINED and order.idempotency_key != request.idempotency_key
     }
     rows = [
-        {"order_id": order_id, "idempotency_key": asking.idempotency_key}
+        {"order_id": order_id, "idempotency_key": request.idempotency_key}
         for order_id in sorted(ids.difference(joined))
     ]
     if rows:
         connection.execute(order_subscribers.insert(), rows)
 
 
-def _identity(order: NewOrder | Order) -> tuple[str, str, str]:
+def _identity(order: NewOrder) -> tuple[str, str, str]:
     return order.prompt_set, order.partition, order.fingerprint
 
 
 def _histories(
-    connection: sa.Connection, wanted: Sequence[NewOrder]
+    connection: sa.Connection, new_orders: Sequence[NewOrder]
 ) -> defaultdict[tuple[str, str, str], list[Order]]:
     histories: defaultdict[tuple[str, str, str], list[Order]] = defaultdict(list)
-    for start in range(0, len(wanted), _CHUNK):
-        chunk = wanted[start : start + _CHUNK]
+    for chunk in chunked(new_orders):
         rows = connection.execute(
             sa.select(orders).where(
                 orders.c.prompt_set.in_({new.prompt_set for new in chunk}),
@@ -190,7 +201,6 @@ def _histories(
                 orders.c.fingerprint.in_({new.fingerprint for new in chunk}),
             )
         )
-        for row in rows:
-            order = to_order(row)
+        for order in map(to_order, rows):
             histories[_identity(order)].append(order)
     return histories

@@ -1,4 +1,4 @@
-"""Settling orders whose fate is unknown: known tasks, and readings that did not find one."""
+"""Orders whose POST had no clear reply: the tasks that are known, and reads that did not find one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.rows import to_order
-from seedance_dagster.ledger.schema import orders
-
-_CHUNK = 500  # ids asked for at once, well under SQLite's limit of bound parameters
+from seedance_dagster.ledger.schema import orders, to_order
 
 
 @dataclass(frozen=True)
@@ -22,45 +20,45 @@ class KnownTask:
 
     Attributes:
         task_id: The vendor's id.
-        made_at: When the vendor made it (UTC).
-        followed: True while nobody saw its end.
+        created_at: When the vendor made it (UTC).
+        running: True until its end was seen.
     """
 
     task_id: str
-    made_at: datetime
-    followed: bool
+    created_at: datetime
+    running: bool
 
 
 class Reconciliation(LedgerPart):
     """The part of the ledger around uncertain orders."""
 
     def owned_tasks(self, task_ids: Collection[str]) -> set[str]:
-        """Those of some task ids that belong to an order."""
-        ids = list(task_ids)
-        found: set[str] = set()
+        """Return those of some task ids that belong to an order."""
+        owned: set[str] = set()
         with self._database.reading() as connection:
-            for start in range(0, len(ids), _CHUNK):
-                query = sa.select(orders.c.task_id).where(orders.c.task_id.in_(ids[start : start + _CHUNK]))
-                found.update(str(task_id) for task_id in connection.scalars(query))
-        return found
+            for chunk in chunked(task_ids):
+                owned.update(
+                    connection.scalars(sa.select(orders.c.task_id).where(orders.c.task_id.in_(chunk)))
+                )
+        return owned
 
     def tasks_since(self, start: datetime) -> list[KnownTask]:
-        """Tasks of orders that the vendor made since a time."""
+        """Return the tasks of orders that the vendor made since a time."""
         query = sa.select(
             orders.c.task_id, orders.c.vendor_created_at, orders.c.state, orders.c.vendor_ended_at
         ).where(orders.c.task_id.is_not(None), orders.c.vendor_created_at >= start)
         with self._database.reading() as connection:
             return [
-                KnownTask(task_id, made_at, state == State.SUBMITTED and ended_at is None)
-                for task_id, made_at, state, ended_at in connection.execute(query)
+                KnownTask(task_id, created_at, state is State.SUBMITTED and ended_at is None)
+                for task_id, created_at, state, ended_at in connection.execute(query)
             ]
 
     def note_absence(self, order: Order, *, due_at: datetime, since: datetime) -> Order:
-        """Note that the vendor's history was read cleanly without a task for an uncertain order."""
+        """Note that the vendor's history was read completely without a task for an uncertain order."""
         return self._note(order, due_at, since, order.error_message)
 
     def note_doubt(self, order: Order, *, due_at: datetime, reason: str) -> Order:
-        """Note that the history could not be read or is ambiguous: the clean readings start anew."""
+        """Note that the history is unreadable or ambiguous: complete reads are counted from zero again."""
         return self._note(order, due_at, None, reason)
 
     def _note(
@@ -72,7 +70,7 @@ class Reconciliation(LedgerPart):
                 .where(
                     orders.c.order_id == order.order_id,
                     orders.c.state == State.UNCERTAIN,
-                    # Of this claim: what was read before a later one says nothing about it.
+                    # Of this claim: a read from before a later claim says nothing about it.
                     orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
                 )
                 .values(due_at=due_at, absent_since=absent_since, error_message=reason)

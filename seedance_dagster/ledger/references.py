@@ -1,4 +1,4 @@
-"""What was seen of reference files, so that the same file is not looked at twice."""
+"""Probes of reference files, remembered so that no file is probed twice."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.schema import references
-
-_CHUNK = 500  # rows asked for at once, well under SQLite's limit of bound parameters
 
 
 @dataclass(frozen=True)
 class CachedProbe:
-    """What a look at one URL found.
+    """The result of probing one URL.
 
     Attributes:
         facts: The facts as JSON.
-        validator: The host's word that changes with the file; None when it gives none.
+        validator: The host's ETag, or Last-Modified and size; None when it sends neither.
         checked_at: When, UTC.
     """
 
@@ -37,20 +36,18 @@ class References(LedgerPart):
     """
 
     def cached_probes(self, url_hashes: Collection[str]) -> dict[str, CachedProbe]:
-        """What is known of some URLs, by the sha256 of the URL in hex."""
-        wanted, found = sorted(url_hashes), {}
+        """Return the remembered probes of some URLs, by the sha256 of the URL in hex."""
+        probes = {}
         with self._database.reading() as connection:
-            for start in range(0, len(wanted), _CHUNK):
-                chunk = wanted[start : start + _CHUNK]
-                for row in connection.execute(
-                    sa.select(references).where(references.c.url_sha256.in_(chunk))
-                ):
-                    found[row.url_sha256] = CachedProbe(row.facts, row.validator, row.checked_at)
-        return found
+            for chunk in chunked(url_hashes):
+                query = sa.select(references).where(references.c.url_sha256.in_(chunk))
+                for row in connection.execute(query):
+                    probes[row.url_sha256] = CachedProbe(row.facts, row.validator, row.checked_at)
+        return probes
 
-    def cache_probes(self, seen: Mapping[str, CachedProbe]) -> None:
-        """Remember what was seen, by the sha256 of the URL in hex."""
+    def cache_probes(self, probes: Mapping[str, CachedProbe]) -> None:
+        """Remember probes, by the sha256 of the URL in hex."""
         with self._database.writing() as connection:
-            for url_hash, file in seen.items():
+            for url_hash, probe in probes.items():
                 connection.execute(references.delete().where(references.c.url_sha256 == url_hash))
-                connection.execute(references.insert().values(url_sha256=url_hash, **vars(file)))
+                connection.execute(references.insert().values(url_sha256=url_hash, **vars(probe)))

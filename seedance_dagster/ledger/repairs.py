@@ -1,4 +1,4 @@
-"""What an audit asks and mends: orders whose row is gone, and steps back from the lifecycle's end."""
+"""Repairs: deleted rows of orders, and steps back from the end of the lifecycle."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import Order, Reported, State
-from seedance_dagster.ledger.rows import move, to_order, write_journal
 from seedance_dagster.ledger.schema import journal, orders
+from seedance_dagster.ledger.transitions import insert_order
 
-_TOLD = ("task_id", "video_key", "points_charged")  # of a transition, in the journal
+_JOURNALED = ("task_id", "video_key", "points_charged")  # columns that transitions note in the journal
 
 
 @dataclass(frozen=True)
 class MissingOrder:
-    """What the journal still tells of an order that has no row any more.
+    """An order whose row is gone, as the journal still knows it.
 
     Attributes:
         order_id: Its number.
-        at: When it was accepted (UTC).
+        at: When it was placed (UTC).
         task_id: The vendor's task; None where none was made.
-        video_key: Where its video went; None where it came to none.
-        points_charged: What it was charged, in points; None where the vendor did not tell.
+        video_key: Where its video was stored; None where there was none.
+        points_charged: Its charge, in points; None where the vendor did not report it.
     """
 
     order_id: int
@@ -41,100 +41,82 @@ class Repairs(LedgerPart):
     """The part of the ledger that audits work with."""
 
     def missing_orders(self) -> list[MissingOrder]:
-        """Orders that the journal knows and the ledger does not: somebody took their rows out."""
-        kept = sa.exists().where(orders.c.order_id == journal.c.order_id)
-        query = sa.select(journal).where(~kept).order_by(journal.c.entry_id)
-        found: dict[int, MissingOrder] = {}
+        """Return the orders that the journal knows and that have no row: a person deleted it."""
+        has_row = sa.exists().where(orders.c.order_id == journal.c.order_id)
+        query = sa.select(journal).where(~has_row).order_by(journal.c.entry_id)
+        missing: dict[int, MissingOrder] = {}
         with self._database.reading() as connection:
             for entry in connection.execute(query):
-                known = found.get(entry.order_id, MissingOrder(entry.order_id, entry.at))
-                told = {name: entry.detail[name] for name in _TOLD if entry.detail.get(name)}
-                found[entry.order_id] = replace(known, **told)
-        return list(found.values())
+                known = missing.get(entry.order_id, MissingOrder(entry.order_id, entry.at))
+                details = {name: entry.detail[name] for name in _JOURNALED if entry.detail.get(name)}
+                missing[entry.order_id] = replace(known, **details)
+        return list(missing.values())
 
     def fetch_again(self, order: Order, *, actor: str, video_url: str, reason: str) -> Order:
-        """What lies in S3 is lost or damaged: the next run fetches the video anew and tells Dagster of it.
+        """Send a stored order back to its transfer, because its objects in S3 are lost or damaged.
+
+        The next run fetches the video and reports it again.
 
         Args:
             order: A stored order.
-            actor: Who says so.
+            actor: Who decides it.
             video_url: The vendor's present link.
-            reason: What was found, for the journal.
+            reason: The damage, for the journal.
 
         Raises:
             StaleOrderError: The order moved on.
         """
         now = self._clock()
-        again = {
+        changes = {
             "video_url": video_url,
             "transfer_failures": 0,
             "due_at": now,
             "reported": Reported.SUBMITTED,
         }
-        with self._database.writing() as connection:
-            return move(
-                connection,
-                order,
-                State.SUCCEEDED,
-                actor=actor,
-                at=now,
-                changes=again,
-                detail={"reason": reason},
-            )
+        return self._transition(
+            order, State.SUCCEEDED, actor=actor, at=now, changes=changes, detail={"reason": reason}
+        )
 
-    def note_repair(self, order: Order, *, actor: str, what: str) -> Order:
-        """Journal that something beside a stored video was mended, such as its manifest.
+    def note_repair(self, order: Order, *, actor: str, repaired: str) -> Order:
+        """Journal that something beside a stored video was repaired, such as its manifest.
 
         Raises:
             StaleOrderError: The order moved on.
         """
-        with self._database.writing() as connection:
-            return move(
-                connection,
-                order,
-                State.STORED,
-                actor=actor,
-                at=self._clock(),
-                changes={},
-                detail={"repaired": what},
-            )
+        return self._transition(
+            order, State.STORED, actor=actor, at=self._clock(), changes={}, detail={"repaired": repaired}
+        )
 
     def restore(self, values: Mapping[str, Any], *, order_id: int | None, actor: str, source: str) -> Order:
         """Write the row of a stored order again.
 
         Args:
             values: Its columns.
-            order_id: Its earlier number, taken again if it is free; None where nobody knows it.
-            actor: Who does it.
+            order_id: Its earlier number, used again if it is free; None where it is unknown.
+            actor: Who restores it.
             source: Where the values come from, for the journal.
 
         Raises:
             TaskOwnedError: Another order has its task.
-            StaleOrderError: There is such an order again.
+            StaleOrderError: The order has a row again.
         """
-        same = [
-            orders.c[name] == values[name] for name in ("prompt_set", "partition", "fingerprint", "attempt")
-        ]
+        identity = ("prompt_set", "partition", "fingerprint", "attempt")
         with self._database.writing() as connection:
-            owner = connection.scalar(
-                sa.select(orders.c.order_id).where(orders.c.task_id == values["task_id"])
-            )
+
+            def existing(*conditions: sa.ColumnElement[bool]) -> int | None:
+                return connection.scalar(sa.select(orders.c.order_id).where(*conditions))
+
+            owner = existing(orders.c.task_id == values["task_id"])
             if owner is not None:
                 msg = f"task {values['task_id']} belongs to order {owner}"
                 raise TaskOwnedError(msg)
-            if connection.scalar(sa.select(orders.c.order_id).where(*same)) is not None:
+            if existing(*(orders.c[name] == values[name] for name in identity)) is not None:
                 where = f"{values['prompt_set']}/{values['partition']}"
-                msg = f"attempt {values['attempt']} of {where} is there again"
+                msg = f"attempt {values['attempt']} of {where} has a row again"
                 raise StaleOrderError(msg)
-            number = {} if order_id is None or _taken(connection, order_id) else {"order_id": order_id}
-            row = connection.execute(
-                orders.insert().values(state=State.STORED, **values, **number).returning(orders)
-            ).one()
-            order = to_order(row)
-            detail = {"restored_from": source} | {name: getattr(order, name) for name in _TOLD}
-            write_journal(connection, order, None, actor=actor, at=self._clock(), detail=detail)
-        return order
-
-
-def _taken(connection: sa.Connection, order_id: int) -> bool:
-    return connection.scalar(sa.select(orders.c.order_id).where(orders.c.order_id == order_id)) is not None
+            if order_id is not None and existing(orders.c.order_id == order_id) is None:
+                values = {**values, "order_id": order_id}
+            detail = {"restored_from": source} | {name: values.get(name) for name in _JOURNALED}
+            return insert_order(
+                connection, State.STORED, values, actor=actor, at=self._clock(), detail=detail
+            )

@@ -1,4 +1,4 @@
-"""What Dagster was last told about each prompt, so that an edited one is told again."""
+"""Reports: the prompts and orders that were reported to Dagster, and those that were not."""
 
 from __future__ import annotations
 
@@ -9,34 +9,31 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.order import Order, Reported, State
-from seedance_dagster.ledger.rows import to_order
-from seedance_dagster.ledger.schema import orders, reported_prompts
+from seedance_dagster.ledger.schema import orders, reported_prompts, to_order
 
-_REPORT_GRACE = timedelta(seconds=60)  # a living run tells Dagster itself within this time
+_REPORT_GRACE = timedelta(seconds=60)  # a living run reports its own orders within this time
 
 
 class Reports(LedgerPart):
-    """The part of the ledger that remembers the reported prompts."""
+    """The part of the ledger that remembers what was reported to Dagster."""
 
     def prompts(self, prompt_set: str) -> dict[str, str]:
-        """Fingerprint last reported to Dagster, by partition."""
+        """Return the fingerprints of a set that were last reported, by partition."""
+        query = sa.select(reported_prompts.c.partition, reported_prompts.c.fingerprint).where(
+            reported_prompts.c.prompt_set == prompt_set
+        )
         with self._database.reading() as connection:
-            rows = connection.execute(
-                sa.select(reported_prompts.c.partition, reported_prompts.c.fingerprint).where(
-                    reported_prompts.c.prompt_set == prompt_set
-                )
-            )
-            return {row.partition: row.fingerprint for row in rows}
+            return {row.partition: row.fingerprint for row in connection.execute(query)}
 
     def mark_prompts(self, prompt_set: str, fingerprints: Mapping[str, str]) -> None:
-        """Remember what was reported just now."""
+        """Remember the fingerprints that were just reported, by partition."""
         with self._database.writing() as connection:
             for partition, fingerprint in fingerprints.items():
-                here = (
-                    reported_prompts.c.prompt_set == prompt_set,
-                    reported_prompts.c.partition == partition,
+                connection.execute(
+                    reported_prompts.delete().where(
+                        reported_prompts.c.prompt_set == prompt_set, reported_prompts.c.partition == partition
+                    )
                 )
-                connection.execute(reported_prompts.delete().where(*here))
                 connection.execute(
                     reported_prompts.insert().values(
                         prompt_set=prompt_set, partition=partition, fingerprint=fingerprint
@@ -44,7 +41,7 @@ class Reports(LedgerPart):
                 )
 
     def prompt(self, prompt_set: str, partition: str) -> str | None:
-        """The fingerprint that Dagster was last told of a prompt; None when it was told nothing."""
+        """Return the fingerprint that was last reported for a partition; None when none was."""
         query = sa.select(reported_prompts.c.fingerprint).where(
             reported_prompts.c.prompt_set == prompt_set, reported_prompts.c.partition == partition
         )
@@ -52,35 +49,34 @@ class Reports(LedgerPart):
             return connection.scalar(query)
 
     def is_superseded(self, order: Order) -> bool:
-        """True when another order answers the partition better.
+        """Return True when another order stands for the partition.
 
-        What Dagster was last told that the file asks for comes first, then the newest order; failed
-        and refused ones do not count.
+        An order of the fingerprint that was last reported comes first, then the newest order; failed
+        and rejected ones do not count.
         """
+        query = sa.select(_superseded()).where(orders.c.order_id == order.order_id)
         with self._database.reading() as connection:
-            return bool(
-                connection.scalar(sa.select(_superseded()).where(orders.c.order_id == order.order_id))
-            )
+            return bool(connection.scalar(query))
 
     def unreported(self, limit: int) -> list[Order]:
-        """Orders of which Dagster was not told how they stand, because whoever should have is gone."""
+        """Return orders whose state was not reported, because the worker that should have is gone."""
         query = sa.select(orders).where(unreported(self._clock())).order_by(orders.c.order_id).limit(limit)
         with self._database.reading() as connection:
             return [to_order(row) for row in connection.execute(query)]
 
-    def mark_reported(self, told: Mapping[int, Reported]) -> None:
-        """Note what Dagster was told of orders."""
+    def mark_reported(self, reported: Mapping[int, Reported]) -> None:
+        """Remember the events of orders that were just reported, by order id."""
         with self._database.writing() as connection:
-            for order_id, state in told.items():
+            for order_id, event in reported.items():
                 connection.execute(
-                    orders.update().where(orders.c.order_id == order_id).values(reported=state)
+                    orders.update().where(orders.c.order_id == order_id).values(reported=event)
                 )
 
 
 def _superseded() -> sa.ColumnElement[bool]:
-    """True for orders whose partition another one answers better; for a query on `orders`."""
+    """Select orders whose partition another order stands for; for a query on `orders`."""
     other = orders.alias()
-    asked = (
+    current = (
         sa.select(reported_prompts.c.fingerprint)
         .where(
             reported_prompts.c.prompt_set == orders.c.prompt_set,
@@ -89,14 +85,14 @@ def _superseded() -> sa.ColumnElement[bool]:
         .correlate(orders)
         .scalar_subquery()
     )
-    now_asked, newer = other.c.fingerprint == asked, other.c.order_id > orders.c.order_id
+    is_current, is_newer = other.c.fingerprint == current, other.c.order_id > orders.c.order_id
     return (
         sa.exists()
         .where(
             other.c.prompt_set == orders.c.prompt_set,
             other.c.partition == orders.c.partition,
             other.c.state.not_in({State.FAILED, State.REJECTED}),
-            sa.case((orders.c.fingerprint == asked, now_asked & newer), else_=now_asked | newer),
+            sa.case((orders.c.fingerprint == current, is_current & is_newer), else_=is_current | is_newer),
         )
         .correlate(orders)
     )
@@ -105,18 +101,18 @@ def _superseded() -> sa.ColumnElement[bool]:
 def unreported(now: datetime) -> sa.ColumnElement[bool]:
     """Select orders whose present state was not reported to Dagster in time."""
     before = now - _REPORT_GRACE
-    told = orders.c.reported
+    reported = orders.c.reported
     return sa.or_(
         sa.and_(
             orders.c.state.in_({State.SUBMITTED, State.SUCCEEDED}),
-            told.is_(None),
+            reported.is_(None),
             orders.c.submitted_at <= before,
         ),
         sa.and_(
             orders.c.state == State.STORED,
-            told.is_distinct_from(Reported.STORED),
+            reported.is_distinct_from(Reported.STORED),
             orders.c.stored_at <= before,
-            # One that was told behind a better order is told anew once that came to nothing.
-            sa.or_(told.is_distinct_from(Reported.OBSERVED), ~_superseded()),
+            # One that was observed behind a better order is reported again once that order came to nothing.
+            sa.or_(reported.is_distinct_from(Reported.OBSERVED), ~_superseded()),
         ),
     )

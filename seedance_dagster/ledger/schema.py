@@ -1,14 +1,26 @@
-"""The ledger's tables, for SQLite and PostgreSQL alike."""
+"""The ledger's tables, the same for SQLite and PostgreSQL.
+
+A change of a table needs a revision in `migrations/versions`, and `REVISION` names the newest one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3
-"""Raised with every change of a table, with a step in `migrations`; a newer ledger is refused."""
+from seedance_dagster.ledger.order import NewOrder, Order
+
+REVISION = "0001"
+"""The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
+
+VERSION_TABLE = "seedance_schema"
+"""Where alembic keeps the revision of a ledger."""
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -22,13 +34,52 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            msg = "the ledger takes aware times only"
+            msg = f"the ledger takes aware times only, not {value}"
             raise ValueError(msg)
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Give the UTC zone back."""
+        """Add the UTC zone again."""
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+class EnumText(sa.types.TypeDecorator[StrEnum]):
+    """A member of an enumeration in Python, its text in both databases."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, members: type[StrEnum]) -> None:
+        super().__init__()
+        self.members = members
+
+    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ARG002  SQLAlchemy's signature
+        """Return the member that a text names."""
+        return None if value is None else self.members(value)
+
+
+_TYPES: dict[type, sa.types.TypeEngine[Any]] = {
+    str: sa.Text(),
+    int: sa.BigInteger(),
+    float: sa.Float(),
+    datetime: UtcDateTime(),
+    dict: sa.JSON(),
+    list: sa.JSON(),
+}
+
+
+def _columns(row: type[Order], *, without: str) -> Iterator[sa.Column[Any]]:
+    """Yield a column for each field of a dataclass, NULL where the field may be None."""
+    hints = get_type_hints(row)
+    for field in fields(row):
+        hint = hints[field.name]
+        nullable = isinstance(hint, UnionType)
+        value_type = get_args(hint)[0] if nullable else hint
+        plain = get_origin(value_type) or value_type
+        column_type = EnumText(plain) if issubclass(plain, StrEnum) else _TYPES[plain]
+        default = None if field.default is MISSING else field.default
+        if field.name != without:
+            yield sa.Column(field.name, column_type, nullable=nullable, default=default)
 
 
 # SQLite counts rowids only in an INTEGER primary key.
@@ -36,90 +87,37 @@ _Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 metadata = sa.MetaData()
 
-schema_version = sa.Table("seedance_schema", metadata, sa.Column("version", sa.Integer, primary_key=True))
-
 orders = sa.Table(
     "seedance_orders",
     metadata,
     sa.Column("order_id", _Id, primary_key=True, autoincrement=True),
-    sa.Column("prompt_set", sa.Text, nullable=False),
-    sa.Column("partition", sa.Text, nullable=False),
-    sa.Column("fingerprint", sa.Text, nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("request", sa.JSON, nullable=False),
-    sa.Column("estimated_points", sa.BigInteger, nullable=False),
-    sa.Column("price_table", sa.Text, nullable=False),
-    sa.Column("price_formula", sa.Text, nullable=False),
-    sa.Column("tags", sa.JSON, nullable=False),
-    sa.Column("retries", sa.Integer, nullable=False),
-    sa.Column("idempotency_key", sa.Text, nullable=False),
-    sa.Column("run_id", sa.Text, nullable=False),
-    sa.Column("job_name", sa.Text),
-    sa.Column("run_tags", sa.JSON),
-    sa.Column("reference_facts", sa.JSON),
-    sa.Column("ordered_at", UtcDateTime, nullable=False),
-    # When the first attempt was accepted: the day and month whose budgets the money belongs to.
-    sa.Column("booked_at", UtcDateTime),
-    sa.Column("claimed_at", UtcDateTime),
-    sa.Column("submitted_at", UtcDateTime),
-    sa.Column("due_at", UtcDateTime),
-    sa.Column("polls", sa.Integer, nullable=False, default=0),
-    sa.Column("lease_owner", sa.Text),
-    sa.Column("task_id", sa.Text, unique=True),
-    sa.Column("points_held", sa.BigInteger),
-    sa.Column("points_charged", sa.BigInteger),
-    sa.Column("vendor_created_at", UtcDateTime),
-    sa.Column("vendor_started_at", UtcDateTime),
-    sa.Column("vendor_ended_at", UtcDateTime),
-    sa.Column("vendor_logs", sa.JSON),
-    sa.Column("video_url", sa.Text),
-    sa.Column("error_class", sa.Text),
-    sa.Column("error_message", sa.Text),
-    sa.Column("transfer_failures", sa.Integer, nullable=False, default=0),
-    sa.Column("video_key", sa.Text),
-    sa.Column("poster_key", sa.Text),
-    sa.Column("manifest_key", sa.Text),
-    sa.Column("size_bytes", sa.BigInteger),
-    sa.Column("poster_size_bytes", sa.BigInteger),
-    sa.Column("sha256", sa.Text),
-    sa.Column("poster_sha256", sa.Text),
-    # Of the bytes as the vendor delivered them; another than `sha256` when a credential was put in.
-    sa.Column("delivered_sha256", sa.Text),
-    sa.Column("credential", sa.JSON),
-    sa.Column("duration_s", sa.Float),
-    sa.Column("width", sa.Integer),
-    sa.Column("height", sa.Integer),
-    sa.Column("codec", sa.Text),
-    sa.Column("fps", sa.Float),
-    # Of the program that stored the video.
-    sa.Column("package_version", sa.Text),
-    sa.Column("code_version", sa.Text),
-    sa.Column("stored_at", UtcDateTime),
-    sa.Column("absent_since", UtcDateTime),
-    sa.Column("reported", sa.Text),
-    sa.UniqueConstraint("prompt_set", "partition", "fingerprint", "attempt"),
+    *_columns(Order, without="order_id"),
+    sa.UniqueConstraint("task_id", name="seedance_orders_one_task"),
+    sa.UniqueConstraint(
+        "prompt_set", "partition", "fingerprint", "attempt", name="seedance_orders_one_attempt"
+    ),
     sa.Index("seedance_orders_by_state", "state", "due_at"),
     sa.Index("seedance_orders_by_sha256", "sha256"),
     sa.Index("seedance_orders_by_delivered_sha256", "delivered_sha256"),
     sa.Index("seedance_orders_by_booking", "booked_at"),
     sa.Index("seedance_orders_by_claim", "prompt_set", "claimed_at"),
-    sqlite_autoincrement=True,  # the number of a row that was taken out never stands for another order
+    sqlite_autoincrement=True,  # the number of a deleted row never stands for another order
 )
 
 journal = sa.Table(
     "seedance_journal",
     metadata,
     sa.Column("entry_id", _Id, primary_key=True, autoincrement=True),
-    sa.Column("order_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("order_id", sa.BigInteger, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("from_state", sa.Text),
     sa.Column("to_state", sa.Text, nullable=False),
     sa.Column("detail", sa.JSON, nullable=False),
+    sa.Index("seedance_journal_by_order", "order_id"),
 )
 
-# An asking that joined an order is answered by it, whatever becomes of the order.
+# Requests that joined an order: it answers their retries too, whatever becomes of it.
 order_subscribers = sa.Table(
     "seedance_order_subscribers",
     metadata,
@@ -132,7 +130,7 @@ leases = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("owner", sa.Text, nullable=False),
-    sa.Column("since", UtcDateTime),
+    sa.Column("since", UtcDateTime, nullable=False),
     sa.Column("until", UtcDateTime, nullable=False),
 )
 
@@ -168,3 +166,13 @@ references = sa.Table(
     sa.Column("facts", sa.JSON, nullable=False),
     sa.Column("checked_at", UtcDateTime, nullable=False),
 )
+
+
+def to_order(row: sa.Row[Any]) -> Order:
+    """Return a row of `orders` as an `Order`."""
+    return Order(**row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
+
+
+def ordered_values(order: NewOrder) -> dict[str, Any]:
+    """Return the columns of an order that every attempt at it shares."""
+    return {field.name: getattr(order, field.name) for field in fields(NewOrder)}

@@ -1,4 +1,4 @@
-"""What was spent, summed up by day, month, set, model, tag or run."""
+"""Spend: money summed up by day, month, set, model, tag or run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seedance_dagster.ledger.schema import orders
 
 
 class SpendBy(StrEnum):
-    """What money is summed up by."""
+    """The key that money is summed up by."""
 
     DAY = "day"
     MONTH = "month"
@@ -31,15 +31,15 @@ class SpendBy(StrEnum):
 
 @dataclass(frozen=True)
 class Amounts:
-    """Orders and their money, in points.
+    """A number of orders and their money, in points.
 
     Attributes:
-        orders: How many, whatever became of them.
-        videos: How many of them have their video in S3.
-        charged: What the vendor told that it charged, penalties among it.
-        penalties: The part of it that was charged for refused prompts.
-        assumed: Held for finished tasks whose charge the vendor never told; budgets count it as spent.
-        reserved: Estimated or held for what the vendor may still charge, as in budgets.
+        orders: All orders, in whatever state.
+        videos: Those of them whose video is in S3.
+        charged: The charges that the vendor reported, penalties among them.
+        penalties: The part of the charges that was for rejected prompts.
+        assumed: Held for finished tasks whose charge the vendor never reported; budgets count it as spent.
+        reserved: Estimated or held for orders that the vendor may still charge, as in budgets.
     """
 
     orders: int
@@ -50,22 +50,23 @@ class Amounts:
     reserved: int
 
     @classmethod
-    def together(cls, parts: Iterable[Amounts]) -> Self:
-        """The sum of some."""
-        every = list(parts)
-        return cls(**{each.name: sum(getattr(part, each.name) for part in every) for each in fields(cls)})
+    def total(cls, parts: Iterable[Amounts]) -> Self:
+        """Return the sum of some amounts."""
+        amounts = list(parts)
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: sum(getattr(amount, name) for amount in amounts) for name in names})
 
 
 Sums = Mapping[str | None, Amounts]
-"""Amounts by what they are summed up by; None for what has no such key."""
+"""Amounts by the key that they are summed up by; None for orders without such a key."""
 
 
 @dataclass(frozen=True)
 class DaySpend:
-    """What the orders of one day cost.
+    """The cost of the orders of one day.
 
     Attributes:
-        day: In UTC, on which the first attempt was accepted, as for budgets.
+        day: In UTC, on which the first attempt was placed, as for budgets.
         orders: How many were charged.
         points: Their charges.
     """
@@ -76,7 +77,7 @@ class DaySpend:
 
 
 class Spend(LedgerPart):
-    """The part of the ledger that tells where the money went."""
+    """The part of the ledger that knows where the money went."""
 
     def total_by(
         self,
@@ -86,28 +87,27 @@ class Spend(LedgerPart):
         since: datetime | None = None,
         prompt_set: str | None = None,
     ) -> Sums:
-        """Orders and money by what they are summed up by.
+        """Return orders and money, summed up by a key.
 
-        Days and months are those of the budgets: in UTC, in which the first attempt was accepted.
+        Days and months are those of the budgets: in UTC, in which the first attempt was placed.
 
         Args:
-            by: What to sum up by.
+            by: The key.
             tag: The tag's name, for `SpendBy.TAG`.
-            since: Without orders that were booked before.
-            prompt_set: Only this set.
+            since: Leave out orders that were booked before.
+            prompt_set: Count only this set.
 
         Returns:
-            Amounts by key, the keys in order: a day as 2026-04-06, a month as 2026-04, or a name. None
-            stands, at the end, for orders without the tag.
+            Amounts by key, sorted: a day as 2026-04-06, a month as 2026-04, or a name. None stands at the
+            end, for orders without the tag.
         """
-        booked = sa.func.coalesce(orders.c.booked_at, orders.c.ordered_at)
-        day = sa.cast(sa.func.date(booked), sa.Text)
+        day = sa.cast(sa.func.date(orders.c.booked_at), sa.Text)
         keys: dict[SpendBy, sa.ColumnElement[str]] = {
             SpendBy.DAY: day,
             SpendBy.MONTH: sa.func.substr(day, 1, len("2026-04")),
             SpendBy.SET: orders.c.prompt_set,
             SpendBy.MODEL: orders.c.request["task_type"].as_string(),
-            # Not by the tag's own path: SQLite finds no names there that its JSON writes with escapes.
+            # Not by a path to the tag: SQLite does not find names there that its JSON writes with escapes.
             SpendBy.TAG: sa.cast(orders.c.tags, sa.Text),
             SpendBy.RUN: orders.c.run_id,
         }
@@ -123,22 +123,20 @@ class Spend(LedgerPart):
             )
             query = sa.select(keys[by].label("key"), *sums).select_from(orders).group_by("key")
             if since is not None:
-                query = query.where(booked >= since)
+                query = query.where(orders.c.booked_at >= since)
             if prompt_set is not None:
                 query = query.where(orders.c.prompt_set == prompt_set)
             rows = connection.execute(query).all()
-        found: defaultdict[str | None, list[Amounts]] = defaultdict(list)
+        parts: defaultdict[str | None, list[Amounts]] = defaultdict(list)
         for key, *numbers in rows:
             name = json.loads(key).get(tag) if by is SpendBy.TAG else key
-            found[name].append(Amounts(*map(int, numbers)))
-        return {
-            name: Amounts.together(found[name])
-            for name in sorted(found, key=lambda name: (name is None, name or ""))
-        }
+            parts[name].append(Amounts(*map(int, numbers)))
+        names = sorted(parts, key=lambda name: (name is None, name or ""))
+        return {name: Amounts.total(parts[name]) for name in names}
 
     def by_day(self, prompt_set: str) -> list[DaySpend]:
-        """What a set was charged by day, penalties and earlier attempts included."""
-        day = sa.func.date(sa.func.coalesce(orders.c.booked_at, orders.c.ordered_at), type_=sa.Text)
+        """Return the charges of a set by day, penalties and earlier attempts included."""
+        day = sa.func.date(orders.c.booked_at, type_=sa.Text)
         with self._database.reading() as connection:
             charged = order_money(connection).charged
             query = (
@@ -148,8 +146,8 @@ class Spend(LedgerPart):
                 .order_by(day)
             )
             return [
-                DaySpend(date.fromisoformat(str(when)), int(count), int(points))
-                for when, count, points in connection.execute(query)
+                DaySpend(date.fromisoformat(str(iso_day)), int(count), int(points))
+                for iso_day, count, points in connection.execute(query)
             ]
 
 

@@ -1,4 +1,4 @@
-"""From a task at the vendor to a video in S3: leases on due work, polls, ends and transfers."""
+"""Tasks at the vendor, from submission to a stored video: leases on due work, polls, ends and transfers."""
 
 from __future__ import annotations
 
@@ -12,62 +12,60 @@ from sqlalchemy.exc import IntegrityError
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import TaskOwnedError
 from seedance_dagster.ledger.leases import is_due, unleased
-from seedance_dagster.ledger.order import NewOrder, Order, State
-from seedance_dagster.ledger.rows import insert_order, move, to_order
-from seedance_dagster.ledger.schema import leases, orders
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.schema import leases, ordered_values, orders, to_order
+from seedance_dagster.ledger.transitions import insert_order, transition
 
 
 class Tasks(LedgerPart):
     """The part of the ledger that follows tasks to their videos."""
 
     def submitted(
-        self, order: Order, *, actor: str, due_at: datetime, task: Mapping[str, Any], how: str = "answer"
+        self, order: Order, *, actor: str, due_at: datetime, task: Mapping[str, Any], how: str = "reply"
     ) -> Order:
         """Record the vendor's task for a claimed or uncertain order.
 
         Args:
             order: As claimed, or as found uncertain.
-            actor: Who says so.
+            actor: Who records it.
             due_at: When to poll first.
             task: Columns known of the task: `task_id`, `points_held`, `vendor_created_at`, ...
-            how: "answer" to our POST or "adopted" from the vendor's history.
+            how: "reply" to our POST, or "adopted" from the vendor's history.
 
         Raises:
             TaskOwnedError: Another order has that task.
             StaleOrderError: The order moved on.
         """
-        now = self._clock()
+        now, task_id = self._clock(), task["task_id"]
         try:
             with self._database.writing() as connection:
-                owner = connection.scalar(
-                    sa.select(orders.c.order_id).where(orders.c.task_id == task["task_id"])
-                )
+                owner = connection.scalar(sa.select(orders.c.order_id).where(orders.c.task_id == task_id))
                 if owner not in (None, order.order_id):
-                    msg = f"task {task['task_id']} belongs to order {owner} already"
+                    msg = f"task {task_id} belongs to order {owner} already"
                     raise TaskOwnedError(msg)
-                return move(
+                return transition(
                     connection,
                     order,
                     State.SUBMITTED,
                     actor=actor,
                     at=now,
                     changes={**task, "submitted_at": now, "due_at": due_at},
-                    detail={"task_id": task["task_id"], "how": how},
+                    detail={"task_id": task_id, "how": how},
                 )
         except IntegrityError:  # pragma: no cover  the writer lock makes it impossible; the constraint stays
-            msg = f"task {task['task_id']} belongs to another order already"
+            msg = f"task {task_id} belongs to another order already"
             raise TaskOwnedError(msg) from None
 
     def lease_due(
         self, owner: str, state: State, *, limit: int, only: Collection[int] | None = None
     ) -> list[Order]:
-        """Take due orders of a state that nobody holds, the longest-waiting first."""
+        """Lease due orders of a state that no worker holds, the longest-waiting first."""
         now = self._clock()
         due = sa.select(orders.c.order_id).where(orders.c.state == state, is_due(now), unleased(now))
         if only is not None:
             due = due.where(orders.c.order_id.in_(only))
         with self._database.reading() as connection:
-            # Looked first without the writer's lock: idle workers ask often.
+            # Checked first without the writer's lock: idle workers ask often.
             if connection.scalar(due.limit(1)) is None:
                 return []
         with self._database.writing() as connection:
@@ -80,13 +78,13 @@ class Tasks(LedgerPart):
             return sorted(map(to_order, rows.all()), key=lambda order: (order.due_at, order.order_id))
 
     def polled(self, order: Order, *, due_at: datetime, seen: Mapping[str, Any]) -> None:
-        """Note a poll that found the task still at work, and give the order back."""
+        """Note a poll that found the task still running, and end the lease."""
         with self._database.writing() as connection:
             connection.execute(
                 orders.update()
                 .where(
                     orders.c.order_id == order.order_id,
-                    # A late look of the same worker must not write over what came after it.
+                    # A late poll of the same worker must not overwrite what came after it.
                     orders.c.state == State.SUBMITTED,
                     orders.c.lease_owner == order.lease_owner,
                 )
@@ -94,18 +92,16 @@ class Tasks(LedgerPart):
             )
 
     def succeeded(self, order: Order, *, actor: str, task: Mapping[str, Any]) -> Order:
-        """The vendor finished and charged: the video is to be collected."""
+        """Record that the vendor finished and charged: the video is to be collected."""
         now = self._clock()
-        with self._database.writing() as connection:
-            return move(
-                connection,
-                order,
-                State.SUCCEEDED,
-                actor=actor,
-                at=now,
-                changes={**task, "due_at": now},
-                detail={"points_charged": task.get("points_charged")},
-            )
+        return self._transition(
+            order,
+            State.SUCCEEDED,
+            actor=actor,
+            at=now,
+            changes={**task, "due_at": now},
+            detail={"points_charged": task.get("points_charged")},
+        )
 
     def ended(
         self,
@@ -118,12 +114,12 @@ class Tasks(LedgerPart):
         task: Mapping[str, Any],
         retry_at: datetime | None = None,
     ) -> tuple[Order, Order | None]:
-        """The order ends without a video; where `retry_at` is given its next attempt is queued with it.
+        """End an order without a video, and queue its next attempt where `retry_at` is given.
 
         Args:
             order: The order as leased or claimed.
             state: REJECTED or FAILED.
-            actor: Who found out.
+            actor: Who records it.
             error_class: The failure class, such as "moderation".
             reason: The vendor's words.
             task: Columns known of the task, its charge among them.
@@ -134,7 +130,7 @@ class Tasks(LedgerPart):
         """
         now = self._clock()
         with self._database.writing() as connection:
-            over = move(
+            over = transition(
                 connection,
                 order,
                 state,
@@ -145,91 +141,75 @@ class Tasks(LedgerPart):
             )
             if retry_at is None:
                 return over, None
-            copied = {name: getattr(order, name) for name in NewOrder.__dataclass_fields__}
-            again = insert_order(
-                connection,
-                {
-                    **copied,
-                    "attempt": order.attempt + 1,
-                    "retries": order.retries - 1,
-                    "idempotency_key": order.idempotency_key,
-                    "run_id": order.run_id,
-                    "job_name": order.job_name,
-                    "run_tags": order.run_tags,
-                },
-                actor=actor,
-                at=now,
+            values = ordered_values(order) | {
+                "attempt": order.attempt + 1,
+                "retries": order.retries - 1,
+                "idempotency_key": order.idempotency_key,
+                "run_id": order.run_id,
+                "job_name": order.job_name,
+                "run_tags": order.run_tags,
+                "ordered_at": now,
                 # The points of the ended attempt came back: the next one takes their place in its budgets.
-                booked_at=order.booked_at,
-                due_at=retry_at,
-            )
-            return over, again
+                "booked_at": order.booked_at,
+                "due_at": retry_at,
+            }
+            detail = {"attempt": order.attempt + 1}
+            return over, insert_order(connection, State.QUEUED, values, actor=actor, at=now, detail=detail)
 
     def stored(self, order: Order, *, actor: str, artifacts: Mapping[str, Any]) -> Order:
-        """Bytes, poster and manifest are in S3."""
+        """Record that video, poster and manifest are in S3."""
         now = self._clock()
-        with self._database.writing() as connection:
-            return move(
-                connection,
-                order,
-                State.STORED,
-                actor=actor,
-                at=now,
-                changes={**artifacts, "stored_at": now, "due_at": None, "error_message": None},
-                detail={"sha256": artifacts.get("sha256"), "video_key": artifacts.get("video_key")},
-            )
+        return self._transition(
+            order,
+            State.STORED,
+            actor=actor,
+            at=now,
+            changes={**artifacts, "stored_at": now, "due_at": None, "error_message": None},
+            detail={"sha256": artifacts.get("sha256"), "video_key": artifacts.get("video_key")},
+        )
 
     def transfer_failed(self, order: Order, *, actor: str, due_at: datetime, reason: str) -> Order:
-        """A download or upload broke: paid and outstanding, tried again from `due_at`."""
-        with self._database.writing() as connection:
-            return move(
-                connection,
-                order,
-                State.SUCCEEDED,
-                actor=actor,
-                at=self._clock(),
-                changes={
-                    "due_at": due_at,
-                    "error_message": reason,
-                    "transfer_failures": order.transfer_failures + 1,
-                },
-                detail={"reason": reason},
-            )
+        """Note a failed download or upload; the video is paid for, and its transfer is due at `due_at`."""
+        failures = order.transfer_failures + 1
+        changes = {"due_at": due_at, "error_message": reason, "transfer_failures": failures}
+        return self._transition(
+            order, State.SUCCEEDED, actor=actor, at=self._clock(), changes=changes, detail={"reason": reason}
+        )
 
     def return_orders(
         self, owner: str, order_ids: Collection[int], *, possibly_sent: Collection[int] = ()
     ) -> None:
-        """A worker lets go of some orders.
+        """Give back some orders of a worker that goes on.
 
         Args:
             owner: The worker.
-            order_ids: The orders; those that are no longer its own are left alone.
+            order_ids: The orders; those that are no longer its own stay as they are.
             possibly_sent: Claimed orders whose POST may have left; they become uncertain, the other
                 claims return to the queue.
         """
         with self._database.writing() as connection:
-            self._let_go(connection, owner, possibly_sent, orders.c.order_id.in_(order_ids))
+            self._give_back(connection, owner, possibly_sent, orders.c.order_id.in_(order_ids))
 
     def release(self, owner: str, *, possibly_sent: Collection[int] = ()) -> None:
-        """A worker ends: it lets go of all that it held, as with `return_orders`, and of its lease."""
+        """Give back all orders of a worker that ends, as `return_orders` does, and its lease."""
         with self._database.writing() as connection:
-            self._let_go(connection, owner, possibly_sent, sa.true())
+            self._give_back(connection, owner, possibly_sent, sa.true())
             connection.execute(leases.delete().where(leases.c.name == owner, leases.c.owner == owner))
 
-    def _let_go(
+    def _give_back(
         self,
         connection: sa.Connection,
         owner: str,
         possibly_sent: Collection[int],
-        which: sa.ColumnElement[bool],
+        selected: sa.ColumnElement[bool],
     ) -> None:
         now = self._clock()
-        held = sa.and_(orders.c.lease_owner == owner, which)
+        held = sa.and_(orders.c.lease_owner == owner, selected)
         claims = sa.select(orders).where(held, orders.c.state == State.CLAIMED)
         for order in map(to_order, connection.execute(claims).all()):
             sent = order.order_id in possibly_sent
-            reason = "the worker let go of it " + ("without the POST's answer" if sent else "before the POST")
-            move(
+            reason = f"the worker gave it back {'without a reply to' if sent else 'before'} the POST"
+            transition(
                 connection,
                 order,
                 State.UNCERTAIN if sent else State.QUEUED,

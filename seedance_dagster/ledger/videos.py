@@ -1,4 +1,4 @@
-"""What a prompt set has to show: the videos of its partitions, and what was spent on it by day."""
+"""The current video of each partition."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import order_money
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.rows import to_order
-from seedance_dagster.ledger.schema import orders, reported_prompts
+from seedance_dagster.ledger.schema import orders, reported_prompts, to_order
 
 
 class Videos(LedgerPart):
     """The part of the ledger that a set's index is made of."""
 
     def current(self, prompt_set: str) -> list[Order]:
-        """The stored order that each partition of a set shows, in the order of their first orders.
+        """Return the stored order that each partition of a set shows, sorted by their first orders.
 
-        That is the newest one of what Dagster was last told that the file asks for, else the newest.
+        That is the newest one of the fingerprint that was last reported to Dagster, else the newest.
         """
-        found = _current_videos(prompt_set)
+        current = _current_videos(prompt_set)
+        query = (
+            sa.select(orders)
+            .join(current, current.c.order_id == orders.c.order_id)
+            .order_by(current.c.first_order_id)
+        )
         with self._database.reading() as connection:
-            rows = connection.execute(
-                sa.select(orders)
-                .join(found, found.c.order_id == orders.c.order_id)
-                .order_by(found.c.first_order_id)
-            )
-            return [to_order(row) for row in rows]
+            return [to_order(row) for row in connection.execute(query)]
 
     def stamp(self, prompt_set: str) -> str:
-        """A hash that changes when `current` or `Spend.by_day` would answer otherwise, and is cheaper."""
-        found = _current_videos(prompt_set)
+        """Return a hash that changes when `current` or `Spend.by_day` would; it is cheaper than they are."""
+        current = _current_videos(prompt_set)
         columns = (orders.c.order_id, orders.c.sha256, orders.c.points_charged, orders.c.stored_at)
         videos = (
-            sa.select(*columns).join(found, found.c.order_id == orders.c.order_id).order_by(orders.c.order_id)
+            sa.select(*columns)
+            .join(current, current.c.order_id == orders.c.order_id)
+            .order_by(orders.c.order_id)
         )
         digest = hashlib.sha256()
         with self._database.reading() as connection:
@@ -50,11 +51,11 @@ class Videos(LedgerPart):
 
 
 def _current_videos(prompt_set: str) -> sa.Subquery:
-    """Columns `order_id` and `first_order_id`, a row for each partition that has a video."""
-    asked = reported_prompts.c
-    is_asked = sa.case((asked.fingerprint == orders.c.fingerprint, 0), else_=1)
+    """Select `order_id` and `first_order_id`, a row for each partition that has a video."""
+    reported = reported_prompts.c
+    is_current = sa.case((reported.fingerprint == orders.c.fingerprint, 0), else_=1)
     within: dict[str, Any] = {"partition_by": orders.c.partition}
-    every = (
+    ranked = (
         sa.select(
             orders.c.order_id,
             orders.c.state,
@@ -62,19 +63,19 @@ def _current_videos(prompt_set: str) -> sa.Subquery:
             sa.func.row_number()
             .over(
                 **within,
-                order_by=(orders.c.state != State.STORED, is_asked, orders.c.order_id.desc()),
+                order_by=(orders.c.state != State.STORED, is_current, orders.c.order_id.desc()),
             )
             .label("rank"),
         )
         .outerjoin(
             reported_prompts,
-            sa.and_(asked.prompt_set == orders.c.prompt_set, asked.partition == orders.c.partition),
+            sa.and_(reported.prompt_set == orders.c.prompt_set, reported.partition == orders.c.partition),
         )
         .where(orders.c.prompt_set == prompt_set)
         .subquery()
     )
     return (
-        sa.select(every.c.order_id, every.c.first_order_id)
-        .where(every.c.rank == 1, every.c.state == State.STORED)
+        sa.select(ranked.c.order_id, ranked.c.first_order_id)
+        .where(ranked.c.rank == 1, ranked.c.state == State.STORED)
         .subquery()
     )

@@ -1,4 +1,4 @@
-"""Sums over all orders that the engine decides by: refusals of a day, money on its way, what waits."""
+"""The workload: sums over all orders that the engine decides by."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.leases import LONGEST_DELAY, is_due, unleased
-from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.order import IN_FLIGHT, State
 from seedance_dagster.ledger.reports import unreported
-from seedance_dagster.ledger.rows import takes_a_slot
 from seedance_dagster.ledger.schema import orders
 
 
@@ -28,24 +27,24 @@ class Count:
 
 @dataclass(frozen=True)
 class Actionable:
-    """What there is to do now.
+    """The work that could be done now.
 
     Attributes:
         to_submit: Queued orders whose time has come.
-        to_collect: Finished tasks whose video nobody fetches yet.
-        to_report: Orders of which Dagster was not told how they stand.
-        to_poll: Tasks to look at.
-        at_vendor: Tasks that are, or may be, at the vendor.
-        uncertain: Orders whose POST had no clear answer.
-        waiting_since: Since when the longest-waiting of what could be done waits (UTC).
-        next_due_at: When the next thing becomes due (UTC).
+        to_collect: Finished tasks whose video no worker fetches yet.
+        to_report: Orders whose state was not reported to Dagster.
+        to_poll: Tasks whose next poll is due.
+        in_flight: Tasks that are, or may be, at the vendor.
+        uncertain: Orders whose POST had no clear reply.
+        waiting_since: When the work that has waited longest became due (UTC).
+        next_due_at: When the next work becomes due (UTC).
     """
 
     to_submit: int
     to_collect: int
     to_report: int
     to_poll: int
-    at_vendor: int
+    in_flight: int
     uncertain: int
     waiting_since: datetime | None
     next_due_at: datetime | None
@@ -58,68 +57,73 @@ class Flow:
     Attributes:
         outflow: Points held and charged for all known tasks.
         claimed: Orders whose POST is on its way; the vendor may hold points for them already.
-        uncertain: Orders whose POST had no clear answer; likewise.
-        at_work: Known tasks that were not seen to have ended; some may be over, and their points back.
+        uncertain: Orders whose POST had no clear reply; the vendor may hold points for them too.
+        running: Known tasks whose end was not seen; some may be over, and their points back.
         last_claim: When an order was last claimed (UTC).
     """
 
     outflow: int
     claimed: int
     uncertain: int
-    at_work: int
+    running: int
     last_claim: datetime | None
 
 
 @dataclass(frozen=True)
 class Rejections:
-    """How many orders were refused for their content since a time."""
+    """The number of orders that moderation rejected since a time."""
 
     since: datetime
     count: int
 
 
+def occupies_slot() -> sa.ColumnElement[bool]:
+    """Select orders that may have a running task; a finished one that only lacks its link does not count."""
+    return sa.and_(orders.c.state.in_(IN_FLIGHT), orders.c.vendor_ended_at.is_(None))
+
+
 def count_rejections(connection: sa.Connection, start: datetime) -> int:
-    """The number of them in the caller's transaction."""
-    when = sa.func.coalesce(orders.c.vendor_ended_at, orders.c.ordered_at)
-    refused = sa.select(sa.func.count()).where(orders.c.state == State.REJECTED, when >= start)
-    return int(connection.scalar(refused) or 0)
+    """Return the number of rejected orders since a time, as the caller's transaction sees it."""
+    rejected_at = sa.func.coalesce(orders.c.vendor_ended_at, orders.c.ordered_at)
+    query = sa.select(sa.func.count()).where(orders.c.state == State.REJECTED, rejected_at >= start)
+    return int(connection.scalar(query) or 0)
 
 
 class Workload(LedgerPart):
-    """The part of the ledger that sums up."""
+    """The part of the ledger that sums up all orders."""
 
     def flow(self) -> Flow:
-        """Money on its way."""
+        """Return the account's money as this ledger knows it."""
         # Once the vendor has charged for a task it holds nothing for it any more.
         charged = sa.func.coalesce(orders.c.points_charged, 0)
         held = sa.and_(orders.c.state == State.SUBMITTED, charged == 0)
-        untold = sa.and_(orders.c.task_id.is_not(None), orders.c.points_charged.is_(None))
-        taken = sa.case((held | untold, sa.func.coalesce(orders.c.points_held, 0)), else_=charged)
+        charge_unknown = sa.and_(orders.c.task_id.is_not(None), orders.c.points_charged.is_(None))
+        outflow = sa.case((held | charge_unknown, sa.func.coalesce(orders.c.points_held, 0)), else_=charged)
         query = sa.select(
-            sa.func.coalesce(sa.func.sum(taken), 0),
+            sa.func.coalesce(sa.func.sum(outflow), 0),
             sa.func.count().filter(orders.c.state == State.CLAIMED),
             sa.func.count().filter(orders.c.state == State.UNCERTAIN),
             sa.func.count().filter(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None)),
             sa.func.max(orders.c.claimed_at),
         )
         with self._database.reading() as connection:
-            outflow, claimed, uncertain, at_work, last_claim = connection.execute(query).one()
-        return Flow(int(outflow), int(claimed), int(uncertain), int(at_work), last_claim)
+            outflow, claimed, uncertain, running, last_claim = connection.execute(query).one()
+        return Flow(int(outflow), claimed, uncertain, running, last_claim)
 
     def rejections_since(self, start: datetime) -> Rejections:
-        """How many orders were refused for their content since a time."""
+        """Return how many orders moderation rejected since a time."""
         with self._database.reading() as connection:
             return Rejections(start, count_rejections(connection, start))
 
     def cheapest_queued(self) -> int | None:
-        """The smallest estimate of what is queued, in points; None when nothing is."""
+        """Return the smallest estimate of a queued order, in points; None when none is queued."""
         query = sa.select(sa.func.min(orders.c.estimated_points)).where(orders.c.state == State.QUEUED)
         with self._database.reading() as connection:
-            found: int | None = connection.scalar(query)
-        return found
+            cheapest: int | None = connection.scalar(query)
+        return cheapest
 
     def counts(self) -> dict[tuple[str, State], Count]:
-        """Orders and money by prompt set and state."""
+        """Return orders and money by prompt set and state."""
 
         def total(column: sa.Column[Any]) -> sa.ColumnElement[int]:
             return sa.func.coalesce(sa.func.sum(column), 0)
@@ -134,12 +138,12 @@ class Workload(LedgerPart):
         ).group_by(orders.c.prompt_set, orders.c.state)
         with self._database.reading() as connection:
             return {
-                (name, State(state)): Count(*map(int, numbers))
-                for name, state, *numbers in connection.execute(query)
+                (prompt_set, state): Count(*map(int, numbers))
+                for prompt_set, state, *numbers in connection.execute(query)
             }
 
     def actionable(self) -> Actionable:
-        """What could be done now by whoever has the time."""
+        """Return the work that any worker could do now."""
         now = self._clock()
         free = unleased(now)
 
@@ -156,7 +160,7 @@ class Workload(LedgerPart):
             count(orders.c.state == State.SUCCEEDED, due, free),
             count(unreported(now)),
             count(orders.c.state == State.SUBMITTED, due, free),
-            count(takes_a_slot()),
+            count(occupies_slot()),
             count(orders.c.state == State.UNCERTAIN),
             sa.select(sa.func.min(since))
             .where(orders.c.state.in_({State.QUEUED, State.SUCCEEDED}), due, free)
@@ -167,7 +171,7 @@ class Workload(LedgerPart):
             return Actionable(*connection.execute(query).one())
 
     def render_seconds(self, task_type: str, *, sample: int = 50) -> float | None:
-        """Median seconds from creation to end of a type's latest finished tasks; None when none is known."""
+        """Return the median seconds that the latest tasks of a type took; None when none has finished."""
         query = (
             sa.select(orders.c.vendor_created_at, orders.c.vendor_ended_at)
             .where(

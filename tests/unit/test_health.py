@@ -46,6 +46,7 @@ def order(partition: str = "cat", **fields: object) -> Order:
             "idempotency_key": "c",
             "run_id": "r",
             "ordered_at": NOW,
+            "booked_at": NOW,
         }
         | GOOD
         | fields

@@ -48,7 +48,7 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing(ledger, new_order):
         "3 new videos are estimated at 1.2 USD and do not fit the budget of 1 USD a day: "
         "0.4 USD reserved, 0 USD spent, 0.6 USD left; the first 1 would fit"
     )
-    assert caught.value.fitting == 1
+    assert caught.value.affordable == 1
     assert len(ledger.queries.find()) == 1
     assert used(ledger) == (4_000_000, 0)
 

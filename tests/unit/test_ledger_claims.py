@@ -81,11 +81,11 @@ def test_nothing_is_claimed_on_an_answer_from_before_a_refusal(ledger, submit, a
     before = ledger.workload.rejections_since(clock())
     task = {"vendor_ended_at": clock()}
     ledger.tasks.ended(order, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
-    assert ledger.claims.take("w", limit=1, max_in_flight=1, refusals=before) == []
+    assert ledger.claims.take("w", limit=1, max_in_flight=1, rejections=before) == []
     assert (
         len(
             ledger.claims.take(
-                "w", limit=1, max_in_flight=1, refusals=ledger.workload.rejections_since(clock())
+                "w", limit=1, max_in_flight=1, rejections=ledger.workload.rejections_since(clock())
             )
         )
         == 1

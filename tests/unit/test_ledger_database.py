@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from concurrent.futures import ProcessPoolExecutor
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import datetime
 from multiprocessing import get_context
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.migrations.upgrade import alembic_config
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.ledger.schema import SCHEMA_VERSION, schema_version
+from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE, metadata
 
 
 @pytest.mark.each_database
@@ -33,17 +39,66 @@ def test_a_newer_ledger_is_refused_untouched(ledger_url):
     Ledger.open(ledger_url).close()
     engine = sa.create_engine(ledger_url)
     with engine.begin() as connection:
-        connection.execute(schema_version.update().values(version=SCHEMA_VERSION + 1))
-    engine.dispose()
-    with pytest.raises(LedgerVersionError, match="upgrade seedance-dagster"):
+        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0999'"))
+        before = sa.inspect(connection).get_table_names()
+    with pytest.raises(LedgerVersionError, match=r"revision 0999, and .* knows 0001 at most: upgrade"):
         Ledger.open(ledger_url)
+    with engine.begin() as connection:
+        assert sa.inspect(connection).get_table_names() == before
+        assert connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")) == "0999"
+    engine.dispose()
 
 
-def test_processes_may_open_an_empty_ledger_at_once(tmp_path):
-    """Four processes that open one new file all succeed."""
-    url = f"sqlite:///{tmp_path}/new/ledger.db"
+def test_the_migrated_schema_is_the_declared_one(ledger_url):
+    """Migrating an empty database gives the tables, columns, indexes and constraints that are declared."""
+    Ledger.open(ledger_url).close()
+    engine = sa.create_engine(ledger_url)
+    options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+    with engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == REVISION
+        scripts = ScriptDirectory.from_config(alembic_config(connection))
+    engine.dispose()
+    assert scripts.get_heads() == [REVISION]
+    assert all(revision.revision <= REVISION for revision in scripts.walk_revisions())
+
+
+def test_opening_an_existing_ledger_does_not_load_alembic(tmp_path):
+    """Every command and step opens the ledger; loading alembic takes longer than all else of it."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    Ledger.open(url).close()
+    code = (
+        "import sys; from seedance_dagster.ledger.ledger import Ledger; "
+        f"Ledger.open({url!r}).close(); sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_a_migration_that_fails_leaves_an_empty_database(ledger_url, monkeypatch):
+    """All or nothing: the next start migrates from the beginning."""
+    with monkeypatch.context() as patch:
+        patch.setattr("alembic.op.create_index", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Ledger.open(ledger_url)
+    engine = sa.create_engine(ledger_url)
+    with engine.begin() as connection:
+        assert sa.inspect(connection).get_table_names() == []
+    engine.dispose()
+    Ledger.open(ledger_url).close()
+
+
+def test_processes_may_open_an_empty_ledger_at_once(ledger_url):
+    """Four processes that open one empty database all succeed."""
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
-        assert list(pool.map(_open_and_count, [url] * 4)) == [0] * 4
+        assert list(pool.map(_open_and_count, [ledger_url] * 4)) == [0] * 4
+
+
+def test_threads_may_open_empty_ledgers_at_once(tmp_path):
+    """Alembic's context is global to a process; ledgers that are migrated at once do not share it."""
+    urls = [f"sqlite:///{tmp_path}/{number % 4}/ledger.db" for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(_open_and_count, urls)) == [0] * 16
 
 
 def _open_and_count(url: str) -> int:

@@ -58,13 +58,13 @@ def test_an_order_that_moved_on_is_not_fetched_twice(ledger, new_order):
     with pytest.raises(StaleOrderError):
         ledger.repairs.fetch_again(order, actor="audit 2", video_url="u", reason="lost")
     with pytest.raises(StaleOrderError):
-        ledger.repairs.note_repair(order, actor="audit 2", what="the manifest")
+        ledger.repairs.note_repair(order, actor="audit 2", repaired="the manifest")
 
 
 def test_what_was_mended_beside_a_video_is_journalled(ledger, new_order):
     """The order stays as it is, the journal says what was done and by whom."""
     order = store_one(ledger, new_order("cat"))
-    assert ledger.repairs.note_repair(order, actor="audit 1", what="the manifest") == order
+    assert ledger.repairs.note_repair(order, actor="audit 1", repaired="the manifest") == order
     entry = ledger.queries.journal(order.order_id)[-1]
     assert (entry.actor, entry.from_state, entry.to_state) == ("audit 1", "stored", "stored")
     assert entry.detail == {"repaired": "the manifest"}
@@ -128,7 +128,7 @@ def test_a_row_that_is_there_is_not_written_again(ledger, new_order):
     order = store_one(ledger, new_order("cat"))
     with pytest.raises(TaskOwnedError):
         ledger.repairs.restore(columns(order), order_id=None, actor="audit 1", source="s")
-    with pytest.raises(StaleOrderError, match="attempt 1 of spots/cat is there again"):
+    with pytest.raises(StaleOrderError, match="attempt 1 of spots/cat has a row again"):
         ledger.repairs.restore(columns(order) | {"task_id": "t9"}, order_id=None, actor="audit 1", source="s")
     with ledger._database.reading() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(orders)) == 1

@@ -21,5 +21,5 @@ def test_a_finished_task_without_a_link_takes_no_place(ledger, new_order, clock)
     [leased] = ledger.tasks.lease_due("w", State.SUBMITTED, limit=5)
     later = clock.now + timedelta(seconds=9)
     ledger.tasks.polled(leased, due_at=later, seen={"vendor_ended_at": clock.now})
-    assert ledger.workload.actionable().at_vendor == 0
+    assert ledger.workload.actionable().in_flight == 0
     assert [order.partition for order in ledger.claims.take("w", limit=5, max_in_flight=1)] == ["dog"]

@@ -38,16 +38,16 @@ def busy(desk, clock) -> Desk:
 APRIL = Amounts(orders=2, videos=1, charged=POINTS + PENALTY, penalties=PENALTY, assumed=0, reserved=0)
 DOG = Amounts(orders=2, videos=1, charged=POINTS, penalties=0, assumed=0, reserved=0)
 OTHER = Amounts(orders=3, videos=0, charged=0, penalties=0, assumed=POINTS, reserved=POINTS + 7)
-MAY = Amounts.together([DOG, OTHER])
+MAY = Amounts.total([DOG, OTHER])
 
 
 @pytest.mark.each_database
 def test_every_order_is_summed_once_whatever_it_is_summed_by(busy, ledger):
     """Charges, penalties, what is assumed and what is reserved, under every kind of key."""
-    fast = Amounts.together([APRIL, OTHER])
+    fast = Amounts.total([APRIL, OTHER])
     assert ledger.spend.total_by(SpendBy.DAY) == {"2026-04-06": APRIL, "2026-05-01": MAY}
     assert ledger.spend.total_by(SpendBy.MONTH) == {"2026-04": APRIL, "2026-05": MAY}
-    assert ledger.spend.total_by(SpendBy.SET) == {"other": OTHER, "spots": Amounts.together([APRIL, DOG])}
+    assert ledger.spend.total_by(SpendBy.SET) == {"other": OTHER, "spots": Amounts.total([APRIL, DOG])}
     assert ledger.spend.total_by(SpendBy.MODEL) == {"seedance-2": DOG, "seedance-2-fast": fast}
     assert ledger.spend.total_by(SpendBy.RUN) == {"run-1": fast, "run-2": DOG}
     by_tag = ledger.spend.total_by(SpendBy.TAG, tag="campaign")
@@ -62,7 +62,7 @@ def test_sums_agree_with_the_budgets(busy, ledger):
     for window, since in windows.items():
         for prompt_set in (None, "spots", "other"):
             [standing] = ledger.budgets.usage([Budget(window=window, points=1, prompt_set=prompt_set)])
-            found = Amounts.together(
+            found = Amounts.total(
                 ledger.spend.total_by(SpendBy.DAY, since=since, prompt_set=prompt_set).values()
             )
             assert (found.charged + found.assumed, found.reserved) == (standing.spent, standing.reserved)
@@ -110,4 +110,4 @@ def test_sums_are_exact_to_the_point(desk, ledger):
 def test_nothing_ordered_is_nothing_spent(ledger):
     """An empty ledger has no rows, and their sum is 0."""
     assert ledger.spend.total_by(SpendBy.DAY) == {}
-    assert set(vars(Amounts.together([])).values()) == {0}
+    assert set(vars(Amounts.total([])).values()) == {0}

@@ -76,7 +76,7 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         if cost > min(rooms):
             with pytest.raises(BudgetExceededError) as caught:
                 self.ledger.orders.place(wanted, asking, budgets)
-            assert caught.value.fitting == max(0, min(rooms)) // ESTIMATE
+            assert caught.value.affordable == max(0, min(rooms)) // ESTIMATE
             return
         answers = self.ledger.orders.place(wanted, asking, budgets)
         assert [outcome for _, outcome in answers] == [outcome for outcome, _ in expected]

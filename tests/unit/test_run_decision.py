@@ -15,7 +15,7 @@ OPEN, CLOSED = Throttle(None), Throttle(0, ("paused",))
 
 
 def work(**fields: object) -> Actionable:
-    numbers = dict.fromkeys(("to_submit", "to_collect", "to_report", "to_poll", "at_vendor", "uncertain"), 0)
+    numbers = dict.fromkeys(("to_submit", "to_collect", "to_report", "to_poll", "in_flight", "uncertain"), 0)
     return Actionable(**numbers | {"waiting_since": None, "next_due_at": None} | fields)
 
 
@@ -31,25 +31,25 @@ def waited(seconds: float) -> dict[str, object]:
         ({"to_submit": 1}, OPEN, 1, True),
         ({"to_collect": 1}, OPEN, 0, True),
         # a few wait for company, up to a minute, while others are at the vendor
-        ({"to_collect": 3, "at_vendor": 5}, OPEN, 0, False),
-        ({"to_collect": 3, "at_vendor": 5} | waited(59), OPEN, 0, False),
-        ({"to_collect": 3, "at_vendor": 5} | waited(60), OPEN, 0, True),
-        ({"to_collect": 24, "at_vendor": 5}, OPEN, 0, False),
-        ({"to_collect": 25, "at_vendor": 5}, OPEN, 0, True),
-        ({"to_collect": 12, "to_submit": 13, "at_vendor": 5}, OPEN, 13, True),
+        ({"to_collect": 3, "in_flight": 5}, OPEN, 0, False),
+        ({"to_collect": 3, "in_flight": 5} | waited(59), OPEN, 0, False),
+        ({"to_collect": 3, "in_flight": 5} | waited(60), OPEN, 0, True),
+        ({"to_collect": 24, "in_flight": 5}, OPEN, 0, False),
+        ({"to_collect": 25, "in_flight": 5}, OPEN, 0, True),
+        ({"to_collect": 12, "to_submit": 13, "in_flight": 5}, OPEN, 13, True),
         # what Dagster was not told of does not wait
-        ({"to_report": 1, "at_vendor": 5}, OPEN, 0, True),
+        ({"to_report": 1, "in_flight": 5}, OPEN, 0, True),
         # only as many as there are places
-        ({"to_submit": 100, "at_vendor": 15}, Throttle(20), 5, False),
-        ({"to_submit": 100, "at_vendor": 15} | waited(60), Throttle(20), 5, True),
-        ({"to_submit": 100, "at_vendor": 20} | waited(999), Throttle(20), 0, False),
-        ({"to_submit": 100, "at_vendor": 21} | waited(999), Throttle(20), 0, False),
+        ({"to_submit": 100, "in_flight": 15}, Throttle(20), 5, False),
+        ({"to_submit": 100, "in_flight": 15} | waited(60), Throttle(20), 5, True),
+        ({"to_submit": 100, "in_flight": 20} | waited(999), Throttle(20), 0, False),
+        ({"to_submit": 100, "in_flight": 21} | waited(999), Throttle(20), 0, False),
         ({"to_submit": 3}, Throttle(20), 3, True),
         # nothing may be sent: what is queued is no reason for a run, a video is
         ({"to_submit": 9} | waited(999), CLOSED, 0, False),
         ({"to_submit": 9, "to_collect": 1} | waited(999), CLOSED, 0, True),
         # polls and doubts are the sensor's own
-        ({"to_poll": 500, "uncertain": 3, "at_vendor": 503}, OPEN, 0, False),
+        ({"to_poll": 500, "uncertain": 3, "in_flight": 503}, OPEN, 0, False),
         # a wait of something that cannot be done is no reason
         (waited(999), OPEN, 0, False),
     ],

@@ -79,7 +79,7 @@ def command(
     if as_json:
         scope = {"by": by, "tag": tag, "since": since and since.date(), "prompt_set": prompt_set}
         rows = [{"key": key} | _as_json(amounts) for key, amounts in sums.items()]
-        print_json(scope | {"rows": rows, "total": _as_json(Amounts.together(sums.values()))})
+        print_json(scope | {"rows": rows, "total": _as_json(Amounts.total(sums.values()))})
     elif as_csv:
         click.echo(_as_csv(by, sums), nl=False)
     else:
@@ -98,7 +98,7 @@ def _show(by: str, sums: Sums) -> None:
     if not sums:
         told.print("Nothing was ordered in this time")
         return
-    total = Amounts.together(sums.values())
+    total = Amounts.total(sums.values())
     most = max(amounts.charged for amounts in sums.values())
     numbers = ("Orders", "Videos", "Points", "USD", "Penalties", "Reserved")
     rows = table(f"Charged by {by}", (by.capitalize(), *numbers, ""), numbers=numbers)
@@ -141,7 +141,7 @@ def _as_json(amounts: Amounts) -> dict[str, Any]:
 
 def _as_csv(by: SpendBy, sums: Sums) -> str:
     content = io.StringIO()
-    header = [by, *_as_json(Amounts.together(()))]
+    header = [by, *_as_json(Amounts.total(()))]
     writer = csv.DictWriter(content, header, lineterminator="\n")
     writer.writeheader()
     for key, amounts in sums.items():

@@ -100,7 +100,7 @@ def _waiting_for(work: Actionable, throttle: Throttle) -> list[str]:
     said = list(throttle.reasons)
     for count, one, many in (
         (work.to_submit, "order is queued", "orders are queued"),
-        (work.at_vendor, "task is at the vendor", "tasks are at the vendor"),
+        (work.in_flight, "task is at the vendor", "tasks are at the vendor"),
         (
             work.uncertain,
             "of them is uncertain: its POST had no clear answer",
@@ -110,6 +110,6 @@ def _waiting_for(work: Actionable, throttle: Throttle) -> list[str]:
     ):
         if count:
             said.append(f"{count} {one if count == 1 else many}")
-    if work.next_due_at is not None and work.at_vendor:
+    if work.next_due_at is not None and work.in_flight:
         said.append(f"next look at {work.next_due_at:%H:%M:%S} UTC")
     return said or ["nothing is ordered"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from seedance_dagster.engine.events import Outcome
 from seedance_dagster.engine.ordering.place import Quote
 from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.budgets import Budget, BudgetUsage, how_many_fit
+from seedance_dagster.ledger.budgets import Budget, BudgetUsage, count_affordable
 from seedance_dagster.money import Window, points_to_usd
 
 
@@ -71,5 +71,5 @@ def fit(
     rooms = [standing.remaining for standing in standings]
     if run_limit is not None:
         rooms.append(run_limit)
-    fitting = how_many_fit(points, min(rooms, default=sum(points)))
+    fitting = count_affordable(points, min(rooms, default=sum(points)))
     return BudgetCheck(len(points), sum(points), standings, run_limit, fitting)

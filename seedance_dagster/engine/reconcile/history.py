@@ -68,10 +68,12 @@ async def read_history(
         ):
             await in_thread(ledger.observations.remember, {LISTS_UNFINISHED: 1})
         known = await in_thread(ledger.reconciliation.tasks_since, start)
-        unlisted = [each.task_id for each in known if each.made_at <= at - lag and each.task_id not in rows]
+        unlisted = [
+            each.task_id for each in known if each.created_at <= at - lag and each.task_id not in rows
+        ]
         if unlisted:
             doubt = f"the history does not list task {unlisted[0]}, which exists"
-        followed = {each.task_id for each in known if each.followed}
+        followed = {each.task_id for each in known if each.running}
         owned = await in_thread(ledger.reconciliation.owned_tasks, rows)
         unmatched = {task_id: row for task_id, row in rows.items() if task_id not in owned}
         other_types = set(worker.services.prices.task_types) - set(types)

@@ -37,11 +37,11 @@ def decide_run(work: Actionable, *, throttle: Throttle, now: datetime) -> RunDec
         throttle: What may be sent.
         now: UTC.
     """
-    slots = work.to_submit if throttle.slots is None else max(0, throttle.slots - work.at_vendor)
+    slots = work.to_submit if throttle.slots is None else max(0, throttle.slots - work.in_flight)
     submit = min(work.to_submit, slots)
     ready = submit + work.to_collect + work.to_report
     waited = work.waiting_since is not None and now - work.waiting_since >= _PATIENCE
-    alone = work.at_vendor == 0
+    alone = work.in_flight == 0
     return RunDecision(
         submit,
         work.to_collect,

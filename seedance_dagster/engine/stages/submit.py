@@ -49,7 +49,7 @@ class Submitter:
             limit=limit,
             max_in_flight=throttle.slots,
             only=only,
-            refusals=throttle.refusals,
+            rejections=throttle.refusals,
         )
 
     async def handle(self, order: Order) -> None:

@@ -1,0 +1,15 @@
+"""The environment that alembic runs a migration in: on the caller's connection, in its transaction."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from seedance_dagster.ledger.schema import VERSION_TABLE, metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+    compare_server_default=True,
+)
+context.run_migrations()

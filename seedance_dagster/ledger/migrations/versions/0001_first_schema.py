@@ -1,0 +1,102 @@
+"""The first schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+# SQLite counts rowids only in an INTEGER primary key.
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _columns(
+    column_type: type[sa.types.TypeEngine[Any]], names: str, *, nullable: bool = False
+) -> Iterator[sa.Column[Any]]:
+    return (sa.Column(name, column_type, nullable=nullable) for name in names.split())
+
+
+def upgrade() -> None:
+    """Create all tables."""
+    op.create_table(
+        "seedance_orders",
+        sa.Column("order_id", _ID, primary_key=True, autoincrement=True),
+        *_columns(sa.Text, "prompt_set partition fingerprint state price_table price_formula"),
+        *_columns(sa.Text, "idempotency_key run_id"),
+        *_columns(sa.BigInteger, "attempt estimated_points retries polls transfer_failures"),
+        *_columns(sa.JSON, "request tags"),
+        *_columns(sa.DateTime, "ordered_at booked_at"),
+        *_columns(sa.Text, "job_name lease_owner task_id video_url error_class error_message", nullable=True),
+        *_columns(sa.Text, "video_key poster_key manifest_key codec reported", nullable=True),
+        *_columns(sa.Text, "sha256 poster_sha256 delivered_sha256", nullable=True),
+        *_columns(sa.Text, "package_version code_version", nullable=True),
+        *_columns(sa.BigInteger, "points_held points_charged", nullable=True),
+        *_columns(sa.BigInteger, "size_bytes poster_size_bytes width height", nullable=True),
+        *_columns(sa.Float, "duration_s fps", nullable=True),
+        *_columns(sa.JSON, "run_tags reference_facts vendor_logs credential", nullable=True),
+        *_columns(sa.DateTime, "claimed_at submitted_at due_at stored_at absent_since", nullable=True),
+        *_columns(sa.DateTime, "vendor_created_at vendor_started_at vendor_ended_at", nullable=True),
+        sa.UniqueConstraint("task_id", name="seedance_orders_one_task"),
+        sa.UniqueConstraint(
+            "prompt_set", "partition", "fingerprint", "attempt", name="seedance_orders_one_attempt"
+        ),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("seedance_orders_by_state", "seedance_orders", ["state", "due_at"])
+    op.create_index("seedance_orders_by_sha256", "seedance_orders", ["sha256"])
+    op.create_index("seedance_orders_by_delivered_sha256", "seedance_orders", ["delivered_sha256"])
+    op.create_index("seedance_orders_by_booking", "seedance_orders", ["booked_at"])
+    op.create_index("seedance_orders_by_claim", "seedance_orders", ["prompt_set", "claimed_at"])
+    op.create_table(
+        "seedance_journal",
+        sa.Column("entry_id", _ID, primary_key=True, autoincrement=True),
+        sa.Column("order_id", sa.BigInteger, nullable=False),
+        sa.Column("at", sa.DateTime, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("from_state", sa.Text),
+        sa.Column("to_state", sa.Text, nullable=False),
+        sa.Column("detail", sa.JSON, nullable=False),
+    )
+    op.create_index("seedance_journal_by_order", "seedance_journal", ["order_id"])
+    op.create_table(
+        "seedance_order_subscribers",
+        sa.Column("order_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("idempotency_key", sa.Text, primary_key=True),
+    )
+    op.create_table(
+        "seedance_leases",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("since", sa.DateTime, nullable=False),
+        sa.Column("until", sa.DateTime, nullable=False),
+    )
+    op.create_table(
+        "seedance_pauses",
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("until", sa.DateTime, nullable=False),
+        sa.Column("message", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "seedance_observations",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("value", sa.BigInteger, nullable=False),
+        sa.Column("observed_at", sa.DateTime, nullable=False),
+    )
+    op.create_table(
+        "seedance_reported_prompts",
+        sa.Column("prompt_set", sa.Text, primary_key=True),
+        sa.Column("partition", sa.Text, primary_key=True),
+        sa.Column("fingerprint", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "seedance_references",
+        sa.Column("url_sha256", sa.Text, primary_key=True),
+        sa.Column("validator", sa.Text),
+        sa.Column("facts", sa.JSON, nullable=False),
+        sa.Column("checked_at", sa.DateTime, nullable=False),
+    )
