@@ -1,0 +1,80 @@
+"""The assets of docs/downstream.md, on real videos."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from defs_support import QUIET, code_location
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+PAGE = (Path(__file__).parents[2] / "docs" / "downstream.md").read_text("utf-8")
+SET = "launch_spots"
+
+
+def asset_of_page(name: str) -> dg.AssetsDefinition:
+    """Run the block of code that defines an asset."""
+    [block] = [code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if f"def {name}(" in code]
+    found: dict[str, object] = {}
+    exec(compile(block, "downstream.md", "exec", dont_inherit=True), found)
+    asset = found[name]
+    assert isinstance(asset, dg.AssetsDefinition)
+    return asset
+
+
+@pytest.fixture(scope="module")
+def location(s3_server, tmp_path_factory):
+    """A code location with one stored video, and the assets of the page behind it."""
+    with code_location(tmp_path_factory.mktemp("downstream"), s3_server, {}) as it:
+        (it.folder / "prompts" / "spots.json").unlink()
+        it.write({"cat": "a cat"}, SET)
+        it.reload()
+        own = dg.Definitions(assets=[asset_of_page("campaign_report"), asset_of_page("subtitles")])
+        it.defs = dg.Definitions.merge(it.defs, own)
+        it.tick()
+        assert it.run("cat", name=SET).ok
+        yield it
+
+
+def run(location, asset, partition=None):
+    return location.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=location.instance, asset_selection=[dg.AssetKey(asset)], partition_key=partition
+    )
+
+
+def test_an_asset_behind_each_video_gets_its_address(location):
+    """The partition's materialization names the object in S3."""
+    done = run(location, "subtitles", "cat")
+    [event] = done.asset_materializations_for_node("subtitles")
+    assert (
+        event.metadata["video"].value == location.newest("videos", "cat", SET).metadata["dagster/uri"].value
+    )
+    assert event.metadata["video"].value.endswith("/video.mp4")
+
+
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+def test_an_asset_behind_the_index_is_made_again_when_a_video_comes(location):
+    """Automation requests it once for each change of the index."""
+    report = dg.AssetKey("campaign_report")
+    before = dg.evaluate_automation_conditions(location.defs, location.instance)
+    location.write({"cat": "a cat", "dog": "a dog"}, SET)
+    location.tick()
+    assert location.run("dog", name=SET).ok
+    after = dg.evaluate_automation_conditions(location.defs, location.instance, cursor=before.cursor)
+    assert after.get_num_requested(report) == 1
+    run(location, "campaign_report")
+    later = dg.evaluate_automation_conditions(location.defs, location.instance, cursor=after.cursor)
+    assert later.get_num_requested(report) == 0
+
+
+def test_an_asset_behind_the_videos_is_skipped_in_their_own_run(location):
+    """The page says so: run such assets in runs of their own."""
+    job = location.defs.resolve_implicit_global_asset_job_def()
+    chosen = [dg.AssetKey([SET, "videos"]), dg.AssetKey("subtitles")]
+    done = job.execute_in_process(
+        instance=location.instance, asset_selection=chosen, partition_key="cat", raise_on_error=False
+    )
+    assert "subtitles" in [event.step_key for event in done.all_events if event.is_step_skipped]
