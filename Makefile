@@ -24,12 +24,12 @@ space := $(empty) $(empty)
 .DEFAULT_GOAL := help
 .PHONY: help install demo dev test chaos acceptance lint docs bench schemas constraints clean
 
-help: ## List what can be made
+help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make .venv with everything in it
 
-demo: $(INSTALLED) ## Render a dozen prompts on this machine, no account needed (ARGS=--exit: end by itself)
+demo: $(INSTALLED) ## Render a dozen prompts on this machine, no account needed (ARGS=--exit stops at its end)
 	@$(BIN)/seedance-dagster demo $(ARGS)
 
 dev: $(INSTALLED) ## Run Dagster on your own prompt sets, everything kept in .seedance/
@@ -53,16 +53,16 @@ lint: $(INSTALLED) ## Check format, style, types and the direction of imports
 	@$(BIN)/lint-imports --no-logo
 
 docs: $(INSTALLED) ## Build the documentation into build/docs; a warning or a dead link fails
-	$(RUN) sphinx -W --keep-going -n -q -b html docs build/docs
+	$(RUN) sphinx -EaW --keep-going -n -q -b html docs build/docs
 	@echo 'Open build/docs/index.html'
 
 bench: $(INSTALLED) ## Run the benchmarks
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-schemas: $(INSTALLED) ## Write docs/schemas anew from the models
+schemas: $(INSTALLED) ## Write docs/schemas from the models again
 	@$(RUN) seedance_dagster.storage.manifest > docs/schemas/manifest-v1.json
 
-constraints: $(INSTALLED) ## Write constraints.txt anew from what is in .venv
+constraints: $(INSTALLED) ## Write constraints.txt from what is in .venv
 	@{ echo '# The versions this project is tested with: pip install -c constraints.txt ...'; \
 	$(RUN) pip freeze --all --exclude-editable --exclude setuptools | grep '^[A-Za-z0-9._-]*==[^ ]*$$'; } > constraints.new
 	@mv constraints.new constraints.txt && touch $(INSTALLED)

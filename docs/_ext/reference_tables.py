@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -36,15 +35,16 @@ class Table(NamedTuple):
 
 def settings() -> Table:
     """Return every environment variable with its meaning and default."""
-    return Table(
-        ("variable", "meaning"), [(f"`{name}`", text) for name, text in environment_variables().items()]
-    )
+    rows = [
+        (f"`{name}`", field.description or "", _default(field))
+        for name, field in sorted(environment_variables().items())
+    ]
+    return Table(("variable", "meaning", "default"), rows)
 
 
-def environment_variables() -> dict[str, str]:
-    """Return what each environment variable means."""
-    found = re.findall(r"^ +\w+: `(\w+)`[,;.]? ?(.*(?:\n {12}.*)*)", Settings.__doc__ or "", re.MULTILINE)
-    return {name: " ".join(text.split()) or "see the resources below" for name, text in found}
+def environment_variables() -> dict[str, FieldInfo]:
+    """Return the options by the variables that set them."""
+    return {str(field.validation_alias): field for field in Settings.model_fields.values()}
 
 
 def fields(model: str) -> Table:

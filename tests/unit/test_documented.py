@@ -40,9 +40,9 @@ def commands(group: click.Group = root, path: tuple[str, ...] = ()) -> Iterator[
 
 
 def test_every_environment_variable_is_in_the_settings():
-    """A variable that the package reads is in the table of settings, and the pages name no other."""
+    """The code and the pages name no variable that is missing from the table of settings."""
     documented = set(reference_tables.environment_variables())
-    assert set(VARIABLE.findall(SOURCE)) - INTERNAL == documented
+    assert set(VARIABLE.findall(SOURCE)) - INTERNAL <= documented
     assert set(VARIABLE.findall(TEXT)) <= documented
 
 
