@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 import random
 import resource
@@ -33,7 +34,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.schema import journal, orders
 from seedance_dagster.storage.keys import object_keys
-from seedance_dagster.trace.chain import read_rows, trace_of
+from seedance_dagster.trace.chain import read_trace
 from seedance_dagster.trace.origin import find_origin
 
 ORDERS, SETS, ROUNDS = 100_000, 10, 5
@@ -127,13 +128,13 @@ def children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def inside(url: str, given: str) -> None:
-    """The work alone, the ledger opened anew each time, without S3."""
+def inside(url: str, thing: str) -> None:
+    """The work alone, the ledger opened again each time, without S3."""
     ledger = Ledger.open(url)
-    origin = find_origin(ledger, given, bucket=BUCKET)
-    trace = trace_of(origin, read_rows(ledger, origin), uri=str, sizes={})
+    origin = find_origin(ledger, thing, bucket=BUCKET)
+    trace = read_trace(ledger, origin)
     assert len(trace.partitions) == 1
-    assert trace.model_dump_json()
+    assert json.dumps(trace.as_json(), default=str)
     ledger.close()
 
 
@@ -153,8 +154,8 @@ def main() -> None:
             "a partition": f"{found['prompt_set']}/{found['partition']}",
         }
         rows = []
-        for name, given in forms.items():
-            wall, _ = medians(lambda given=given: inside(url, given))
+        for name, thing in forms.items():
+            wall, _ = medians(lambda thing=thing: inside(url, thing))
             rows.append((f"in process, {name}", f"{1000 * wall:.0f} ms", ""))
         environ = for_children(unconfigured(os.environ))
         with s3(folder / "s3", folder / "s3.log", environ, port=free_port()) as server:
@@ -169,8 +170,8 @@ def main() -> None:
                 return f"{wall:.2f} s", f"CPU time {cpu:.2f} s"
 
             program = str(Path(sys.executable).with_name("seedance-dagster"))
-            for name, given in forms.items():
-                wall, cpu = start(program, "trace", given)
+            for name, thing in forms.items():
+                wall, cpu = start(program, "trace", thing)
                 rows += [(f"whole command, {name}", wall, AIM), (f"  {cpu}", "", "")]
             wall, cpu = start(sys.executable, "-c", "import sqlalchemy, boto3")
             rows += [("a bare start of Python with SQLAlchemy and boto3", wall, ""), (f"  {cpu}", "", "")]

@@ -1,26 +1,26 @@
-"""Orders brought to any state by hand, and what is read of them from a ledger."""
+"""Orders in any state, and traces of them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.storage.keys import object_keys
-from seedance_dagster.trace.chain import read_rows, trace_of
-from seedance_dagster.trace.models import OrderTrace, PartitionTrace, Trace
+from seedance_dagster.trace.chain import Trace, TracedPartition, read_trace
 from seedance_dagster.trace.origin import find_origin
 
 POINTS = 4_000_000
 SECRET = "X-Amz-Signature=5ec2e7"
-"""Stands in every URL that a test's order holds; nothing may show it."""
+"""A signature in every URL of a test's order; it must never be shown."""
 FOLDER = f"s3://videos/seedance/spots/cat/{'a' * 12}-a1"
-"""Where the files of the first stored order of a test are."""
+"""The folder of the first stored order of a test."""
 
 
 def new_order(partition: str = "cat", **fields: Any) -> NewOrder:
-    """An order with one reference, of which something is known."""
+    """Return an order with one reference whose facts are known."""
     return NewOrder(
         **{
             "prompt_set": "spots",
@@ -56,7 +56,7 @@ def new_order(partition: str = "cat", **fields: Any) -> NewOrder:
 
 
 class Desk:
-    """Orders, and takes each as far as a test wants it."""
+    """A source of orders that are advanced to any state."""
 
     def __init__(self, ledger: Ledger, clock: Any, prefix: str = "seedance") -> None:
         self.ledger, self.clock, self.prefix = ledger, clock, prefix
@@ -64,15 +64,15 @@ class Desk:
     def queued(
         self, partition: str = "cat", *, run: str = "run-1", idempotency_key: str = "", **fields: Any
     ) -> Order:
-        asking = OrderRequest(
-            idempotency_key=idempotency_key or f"cause at {self.clock()}",
+        request = OrderRequest(
+            idempotency_key=idempotency_key or f"click at {self.clock()}",
             run_id=run,
             job_name="seedance_advance",
             run_tags={"owner": "ann"},
             regenerate=True,
             resubmit_rejected=True,
         )
-        [(order, outcome)] = self.ledger.orders.place([new_order(partition, **fields)], asking)
+        [(order, outcome)] = self.ledger.orders.place([new_order(partition, **fields)], request)
         assert outcome is Outcome.ORDERED, "one in flight was joined"
         self.clock.forward(seconds=1)
         return order
@@ -149,16 +149,15 @@ class Desk:
         return done
 
 
-def trace(ledger, given, *, bucket="videos", sizes=None) -> Trace:
-    found = find_origin(ledger, str(given), bucket=bucket)
-    rows = read_rows(ledger, found)
-    return trace_of(found, rows, uri=lambda key: f"s3://{bucket}/{key}", sizes=sizes or {})
+def trace(ledger, thing, *, bucket="videos", sizes=None) -> Trace:
+    origin = find_origin(ledger, str(thing), bucket=bucket)
+    return replace(read_trace(ledger, origin, bucket=bucket), sizes=sizes or {})
 
 
-def one(found: Trace) -> PartitionTrace:
+def one(found: Trace) -> TracedPartition:
     [partition] = found.partitions
     return partition
 
 
-def orders(found: Trace) -> list[OrderTrace]:
-    return [order for request in one(found).requests for order in request.orders]
+def orders(found: Trace) -> list[Order]:
+    return [traced.order for traced in one(found).orders]

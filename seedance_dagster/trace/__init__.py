@@ -1,1 +1,1 @@
-"""Where a thing comes from and what became of it: read from the ledger, changed nowhere."""
+"""The origin of a video, task or file and everything that became of it, read from the ledger."""

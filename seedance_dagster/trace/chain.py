@@ -1,207 +1,202 @@
-"""The whole chain around a thing: from rows of the ledger to a `Trace`, which commands show as it is."""
+"""The whole chain around a thing: its partitions with every order, journal and file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.queries import JournalEntry
-from seedance_dagster.net.redaction import redact, redact_url
-from seedance_dagster.storage.manifest import references_of
-from seedance_dagster.trace.models import (
-    CredentialTrace,
-    FileTrace,
-    OrderTrace,
-    PartitionTrace,
-    RequestTrace,
-    Step,
-    TaskTrace,
-    Trace,
-)
+from seedance_dagster.net.redaction import redact, redact_url, strip_query
+from seedance_dagster.storage.manifest import Reference, references_of
 from seedance_dagster.trace.origin import Origin
 
-if TYPE_CHECKING:
-    from seedance_dagster.media.credentials import Credential
-
-_KINDS = ("video", "poster", "manifest")
+# `video_url` may be signed to its last character; `references` has the reference facts.
+_HIDDEN_COLUMNS = frozenset({"video_url", "reference_facts"})
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What the ledger has of one partition.
+class TracedFile:
+    """A file of an order in S3; size and hash are the ledger's.
 
     Attributes:
-        orders: All of them, the oldest first; at least one.
-        told: The fingerprint that Dagster was last told of.
-        journals: By order id.
+        kind: "video", "poster" or "manifest".
+        sha256: In hex.
     """
 
-    orders: Sequence[Order]
-    told: str | None = None
-    journals: Mapping[int, Sequence[JournalEntry]] = field(default_factory=dict)
+    kind: str
+    key: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracedOrder:
+    """An order with its journal.
+
+    Attributes:
+        mark: The part of this order that was asked about, such as "video"; None for other orders.
+        shown: True for the video that its partition shows now.
+    """
+
+    order: Order
+    journal: Sequence[JournalEntry]
+    mark: str | None
+    shown: bool
 
     @property
-    def keys(self) -> list[str]:
-        """The keys of all files in S3 that the ledger knows."""
-        return [key for order in self.orders for key in _keys(order).values()]
+    def in_flight(self) -> bool:
+        """True while the order continues without anybody's help."""
+        return self.order.state in OPEN
 
+    @property
+    def finished_at(self) -> datetime | None:
+        """When the video was stored, or the order ended without one (UTC)."""
+        if self.in_flight:
+            return None
+        return self.order.stored_at or (self.journal[-1].at if self.journal else self.order.vendor_ended_at)
 
-def read_rows(ledger: Ledger, origin: Origin) -> list[Rows]:
-    """Everything that belongs to an origin, partition by partition."""
-    found = []
-    for prompt_set, partition in origin.partitions:
-        orders = ledger.queries.of_partition(prompt_set, partition)
-        journals = ledger.queries.journals([order.order_id for order in orders])
-        found.append(Rows(orders, ledger.reports.prompt(prompt_set, partition), journals))
-    return found
+    @property
+    def references(self) -> list[Reference]:
+        """The references of the request, without the queries of their URLs."""
+        return list(references_of(self.order))
 
-
-def trace_of(
-    origin: Origin, rows: Iterable[Rows], *, uri: Callable[[str], str], sizes: Mapping[str, int | None]
-) -> Trace:
-    """Put a trace together.
-
-    Args:
-        origin: What was asked about.
-        rows: From `read_rows`.
-        uri: Makes an s3:// URI of a key.
-        sizes: What was seen in S3, in bytes by key, None for what is missing; without keys that nobody
-            looked at.
-    """
-    return Trace(
-        given=origin.given,
-        form=origin.form,
-        notes=list(origin.notes),
-        credential=None if origin.credential is None else _credential(origin.credential),
-        partitions=[_partition(each, origin.marks, uri, sizes) for each in rows],
-    )
-
-
-def _credential(found: Credential) -> CredentialTrace:
-    own = {name: getattr(found, name) for name in CredentialTrace.model_fields}
-    return CredentialTrace(**own | {"reasons": list(found.reasons)})
-
-
-def _partition(
-    rows: Rows, marks: Mapping[int, str], uri: Callable[[str], str], sizes: Mapping[str, int | None]
-) -> PartitionTrace:
-    shown = _shown(rows)
-    requests: dict[str, list[Order]] = {}
-    for order in rows.orders:
-        requests.setdefault(order.fingerprint, []).append(order)
-
-    def traced(order: Order) -> OrderTrace:
-        return _order(
-            order,
-            journal=rows.journals.get(order.order_id, ()),
-            mark=marks.get(order.order_id),
-            shown=order is shown,
-            files=_files(order, uri, sizes),
+    @property
+    def files(self) -> list[TracedFile]:
+        """The files that the ledger knows."""
+        order = self.order
+        files = (
+            ("video", order.video_key, order.size_bytes, order.sha256),
+            ("poster", order.poster_key, order.poster_size_bytes, order.poster_sha256),
+            ("manifest", order.manifest_key, None, None),
         )
+        return [TracedFile(kind, key, size, sha256) for kind, key, size, sha256 in files if key is not None]
 
-    return PartitionTrace(
-        prompt_set=rows.orders[0].prompt_set,
-        partition=rows.orders[0].partition,
-        told_fingerprint=rows.told,
-        in_flight=sum(order.state in OPEN for order in rows.orders),
-        points_charged=sum(order.points_charged or 0 for order in rows.orders),
-        requests=[
-            RequestTrace(
-                fingerprint=fingerprint,
-                asked_now=fingerprint == rows.told,
-                prompt=str(orders[-1].request.get("prompt", "")),
-                parameters=_parameters(orders[-1].request),
-                references=list(references_of(orders[-1])),
-                orders=list(map(traced, orders)),
-            )
-            for fingerprint, orders in requests.items()
-        ],
-    )
-
-
-def _shown(rows: Rows) -> Order | None:
-    """As `Ledger.shown`: the newest video of what is asked for now, else the newest."""
-    stored = [order for order in rows.orders if order.state is State.STORED]
-    return max(stored, key=lambda order: (order.fingerprint == rows.told, order.order_id), default=None)
-
-
-def _parameters(request: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in request.items()
-        if name != "prompt" and not name.endswith("_urls") and value is not None
-    }
-
-
-def _order(
-    order: Order, *, journal: Sequence[JournalEntry], mark: str | None, shown: bool, files: list[FileTrace]
-) -> OrderTrace:
-    steps = [Step(**vars(entry) | {"detail": redact(entry.detail)}) for entry in journal]
-    own = {name: getattr(order, name) for name in OrderTrace.model_fields if hasattr(order, name)}
-    return OrderTrace(
-        **own
-        | {
-            "mark": mark,
-            "in_flight": order.state in OPEN,
-            "shown": shown,
-            "tags": redact(order.tags, redact_url),
-            "run_tags": redact(order.run_tags or {}, redact_url),
-            "finished_at": _finished_at(order, steps),
-            "references": list(references_of(order)),
-            "error_message": redact(order.error_message),
-            "task": _task(order),
-            "files": files,
-            "credential": redact(order.credential),
-            "reported": order.reported,
-            "journal": steps,
+    @property
+    def redacted(self) -> dict[str, Any]:
+        """The order's columns, their URLs without anything that may be secret."""
+        columns = {name: value for name, value in vars(self.order).items() if name not in _HIDDEN_COLUMNS}
+        redacted: dict[str, Any] = redact(columns)
+        request = {
+            name: [strip_query(url) for url in value or ()] if name.endswith("_urls") else value
+            for name, value in self.order.request.items()
         }
-    )
+        return redacted | {
+            "request": request,
+            "tags": redact(self.order.tags, redact_url),
+            "run_tags": redact(self.order.run_tags or {}, redact_url),
+        }
 
 
-def _finished_at(order: Order, steps: Sequence[Step]) -> datetime | None:
-    if order.state in OPEN:
-        return None
-    return order.stored_at or (steps[-1].at if steps else order.vendor_ended_at)
+@dataclass(frozen=True)
+class TracedPartition:
+    """A partition with all its orders, the oldest first; `reported` is the fingerprint that Dagster has."""
+
+    prompt_set: str
+    partition: str
+    reported: str | None
+    orders: Sequence[TracedOrder]
+
+    @property
+    def in_flight(self) -> int:
+        """The number of orders in flight."""
+        return sum(traced.in_flight for traced in self.orders)
+
+    @property
+    def points_charged(self) -> int:
+        """What all orders together were charged, in points."""
+        return sum(traced.order.points_charged or 0 for traced in self.orders)
 
 
-def _task(order: Order) -> TaskTrace | None:
-    if order.task_id is None:
-        return None
-    return TaskTrace(
-        task_id=order.task_id,
-        created_at=order.vendor_created_at,
-        started_at=order.vendor_started_at,
-        ended_at=order.vendor_ended_at,
-        points_held=order.points_held,
-        points_charged=order.points_charged,
-        logs=redact(order.vendor_logs or []),
-    )
+@dataclass(frozen=True)
+class Trace:
+    """The origin of a thing and the chain around it.
+
+    Attributes:
+        partitions: More than one only where several videos have the same bytes.
+        bucket: The bucket of the files; empty when it is not known.
+        sizes: Bytes in S3 by key, None for a missing file; without files that were not looked up.
+    """
+
+    origin: Origin
+    partitions: Sequence[TracedPartition]
+    bucket: str = ""
+    sizes: Mapping[str, int | None] = field(default_factory=dict)
+
+    def uri(self, file: TracedFile) -> str:
+        """Return the s3:// URI of a file; its key where the bucket is not known."""
+        return f"s3://{self.bucket}/{file.key}" if self.bucket else file.key
+
+    def in_s3(self, file: TracedFile) -> str | None:
+        """Return "present", "missing" or "other size"; None when the file was not looked up."""
+        if file.key not in self.sizes:
+            return None
+        size = self.sizes[file.key]
+        if size is None:
+            return "missing"
+        return "present" if file.size_bytes in (None, size) else "other size"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole trace; names are the ledger's, times are UTC, money is points."""
+        origin = self.origin
+        return {
+            "thing": origin.thing,
+            "form": origin.form,
+            "notes": list(origin.notes),
+            "credential": None if origin.credential is None else asdict(origin.credential),
+            "partitions": [
+                {
+                    "prompt_set": partition.prompt_set,
+                    "partition": partition.partition,
+                    "reported_fingerprint": partition.reported,
+                    "in_flight": partition.in_flight,
+                    "points_charged": partition.points_charged,
+                    "orders": list(map(self._order_as_json, partition.orders)),
+                }
+                for partition in self.partitions
+            ],
+        }
+
+    def _order_as_json(self, traced: TracedOrder) -> dict[str, Any]:
+        return traced.redacted | {
+            "mark": traced.mark,
+            "in_flight": traced.in_flight,
+            "shown": traced.shown,
+            "finished_at": traced.finished_at,
+            "references": [reference.model_dump() for reference in traced.references],
+            "files": [
+                asdict(file) | {"uri": self.uri(file), "in_s3": self.in_s3(file)} for file in traced.files
+            ],
+            "journal": [vars(entry) | {"detail": redact(entry.detail)} for entry in traced.journal],
+        }
 
 
-def _keys(order: Order) -> dict[str, str]:
-    keys = {kind: getattr(order, f"{kind}_key") for kind in _KINDS}
-    return {kind: key for kind, key in keys.items() if key is not None}
+def read_trace(ledger: Ledger, origin: Origin, *, bucket: str = "") -> Trace:
+    """Read everything around an origin from the ledger."""
+    return Trace(origin, [_read_partition(ledger, origin, *key) for key in origin.partitions], bucket)
 
 
-def _files(order: Order, uri: Callable[[str], str], sizes: Mapping[str, int | None]) -> list[FileTrace]:
-    known = {
-        "video": (order.size_bytes, order.sha256),
-        "poster": (order.poster_size_bytes, order.poster_sha256),
-        "manifest": (None, None),
-    }
-    found = []
-    for kind, key in _keys(order).items():
-        size, sha256 = known[kind]
-        in_s3 = None if key not in sizes else _seen(size, sizes[key])
-        found.append(FileTrace(kind=kind, key=key, uri=uri(key), size_bytes=size, sha256=sha256, in_s3=in_s3))
-    return found
+def _read_partition(ledger: Ledger, origin: Origin, prompt_set: str, partition: str) -> TracedPartition:
+    orders = ledger.queries.of_partition(prompt_set, partition)
+    journals = ledger.queries.journals([order.order_id for order in orders])
+    reported = ledger.reports.prompt(prompt_set, partition)
+    shown = _shown(orders, reported)
+    traced = [
+        TracedOrder(
+            order=order,
+            journal=journals.get(order.order_id, ()),
+            mark=origin.marks.get(order.order_id),
+            shown=order is shown,
+        )
+        for order in orders
+    ]
+    return TracedPartition(prompt_set, partition, reported, traced)
 
 
-def _seen(size: int | None, found: int | None) -> Literal["there", "missing", "other size"]:
-    if found is None:
-        return "missing"
-    return "there" if size in (None, found) else "other size"
+def _shown(orders: Sequence[Order], reported: str | None) -> Order | None:
+    """Return the newest video of the reported request, else the newest video, as `ledger.videos.current`."""
+    stored = [order for order in orders if order.state is State.STORED]
+    return max(stored, key=lambda order: (order.fingerprint == reported, order.order_id), default=None)

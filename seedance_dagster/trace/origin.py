@@ -1,4 +1,4 @@
-"""Where a thing comes from: an S3 URI, a task id, a partition, a hash or a file, found in the ledger."""
+"""The origin of a thing: the orders that an S3 URI, task id, partition, hash or file belongs to."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ ALLOWED = (
     "an s3:// URI of a video, its poster or its manifest; a task id; <set>/<partition>; "
     "the sha256 of a video; or a local mp4"
 )
-"""What can be traced, in words."""
+"""The things that can be traced, in words."""
 
-MOST = 20
-"""So many partitions are shown for one hash: a vendor may deliver the same bytes for many tasks."""
+MAX_ORDERS = 20
+"""The most orders that are shown for one hash: the vendor may deliver the same bytes for many tasks."""
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PARTITION = re.compile(r"([a-z][a-z0-9_]*)/([A-Za-z0-9][A-Za-z0-9._-]*)")
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
-_MOST_TAKES = 100
+_MAX_TAKES = 100
 
 
 class Form(StrEnum):
-    """What kind of thing was given."""
+    """A kind of thing that can be traced."""
 
     FILE = "file"
     URI = "s3 uri"
@@ -42,28 +42,27 @@ class Form(StrEnum):
     TASK = "task id"
 
 
-class UnknownFormError(ValueError):
-    """What was given can be none of the things that are traced; the message says which are."""
+class NotTraceableError(ValueError):
+    """The thing has none of the forms that can be traced; the message says which can."""
 
 
-class UntracedError(Exception):
-    """The ledger knows nothing of what was given; the message says what was looked for."""
+class UnknownOriginError(Exception):
+    """The ledger knows nothing about the thing; the message says what was looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a given thing comes from.
+    """The origin of a thing.
 
     Attributes:
-        given: As it was given, fit to be written down.
-        form: What it is.
+        thing: As it was given, in printable text.
         partitions: Prompt set and partition of every order that it belongs to.
-        marks: What of an order it is, such as "video", by order id.
-        notes: What else should be known, in words.
+        marks: The part of an order that it is, such as "video", by order id.
+        notes: What else the reader should know.
         credential: The content credential in a local file, where it was looked for and there is one.
     """
 
-    given: str
+    thing: str
     form: Form
     partitions: tuple[tuple[str, str], ...]
     marks: Mapping[int, str] = field(default_factory=dict)
@@ -71,150 +70,154 @@ class Origin:
     credential: Credential | None = None
 
 
-def find_origin(ledger: Ledger, given: str, *, bucket: str) -> Origin:
-    """Find where a thing comes from.
+def find_origin(ledger: Ledger, thing: str, *, bucket: str) -> Origin:
+    """Find the origin of a thing.
 
     Args:
-        ledger: The ledger.
-        given: A local file, an s3:// URI, a SHA-256 in hex, `<set>/<partition>` or a task id; taken for the
+        thing: A local file, an s3:// URI, a SHA-256 in hex, `<set>/<partition>` or a task id; taken for the
             first of these that it can be.
-        bucket: The bucket that the ledger's keys are in; empty when none is set.
+        bucket: The bucket of the ledger's keys; empty when none is set.
 
     Raises:
-        UnknownFormError: It can be none of them.
-        UntracedError: The ledger knows nothing of it.
+        NotTraceableError: It can be none of them.
+        UnknownOriginError: The ledger knows nothing about it.
         OSError: The local file cannot be read.
     """
-    if _is_file(given):
-        return _of_file(ledger, given)
-    if given.startswith("s3://") and given.isprintable():
-        return _of_uri(ledger, given, bucket)
-    if _SHA256.fullmatch(given):
-        found = ledger.queries.with_hash(given.lower(), limit=MOST + 1)
-        if not found:
-            raise UntracedError(f"no video in {ledger.label} has, or was delivered with, the sha256 {given}")
-        return _of_hash(given, Form.HASH, given.lower(), found)
-    if match := _PARTITION.fullmatch(given):
-        return _of_partition(ledger, given, *match.groups())
-    if _TASK_ID.fullmatch(given):
-        return _of_task(ledger, given)
-    raise UnknownFormError(f"{given!r} is no file here and nothing else that can be traced: {ALLOWED}")
+    if _is_file(thing):
+        return _of_file(ledger, thing)
+    if thing.startswith("s3://") and thing.isprintable():
+        return _of_uri(ledger, thing, bucket)
+    if _SHA256.fullmatch(thing):
+        orders = ledger.queries.with_hash(thing.lower(), limit=MAX_ORDERS + 1)
+        if not orders:
+            raise UnknownOriginError(
+                f"no video in {ledger.label} has the sha256 {thing}, as stored or as delivered"
+            )
+        return _of_hash(thing, Form.HASH, thing.lower(), orders)
+    if match := _PARTITION.fullmatch(thing):
+        return _of_partition(ledger, thing, *match.groups())
+    if _TASK_ID.fullmatch(thing):
+        return _of_task(ledger, thing)
+    raise NotTraceableError(f"{thing!r} is not a file here and cannot be traced; allowed are {ALLOWED}")
 
 
-def _of_uri(ledger: Ledger, given: str, bucket: str) -> Origin:
-    its_bucket, _, key = given.removeprefix("s3://").partition("/")
-    place = order_folder(key)
-    if place is None:
-        raise UnknownFormError(
-            f"{given} names no video: its key should end in "
+def _of_uri(ledger: Ledger, uri: str, bucket: str) -> Origin:
+    uri_bucket, _, key = uri.removeprefix("s3://").partition("/")
+    folder = order_folder(key)
+    if folder is None:
+        raise NotTraceableError(
+            f"{uri} is not the URI of a video; its key must end in "
             "<set>/<partition>/<fingerprint>-a<attempt>/video.mp4"
         )
-    orders = ledger.queries.of_partition(place.prompt_set, place.partition)
-    found = [order for order in orders if place.is_of(order.fingerprint, order.attempt)]
-    if not found:
-        raise UntracedError(f"{ledger.label} has no order whose files would be at {given}")
+    orders = ledger.queries.of_partition(folder.prompt_set, folder.partition)
+    owners = [order for order in orders if folder.is_of(order.fingerprint, order.attempt)]
+    if not owners:
+        raise UnknownOriginError(f"{ledger.label} has no order with files at {uri}")
     notes = []
-    if bucket and its_bucket != bucket:
-        notes.append(f"the videos of this ledger are in the bucket {bucket}; found by the rest of the URI")
-    if place.path not in {str(order.video_key).rpartition("/")[0] for order in found}:
-        notes.append("the ledger has no file there; found by the last parts of the URI")
-    return _origin(given, Form.URI, found, place.file, notes)
+    if bucket and uri_bucket != bucket:
+        notes.append(f"the videos of this ledger are in bucket {bucket}; found by the rest of the URI")
+    if folder.path not in {str(order.video_key).rpartition("/")[0] for order in owners}:
+        notes.append("the ledger has no file at this URI; found by the last parts of its key")
+    return _origin(uri, Form.URI, owners, folder.file, notes)
 
 
-def _is_file(given: str) -> bool:
+def _is_file(thing: str) -> bool:
     try:
-        return Path(given).is_file()
-    except (OSError, ValueError):  # no name of a file: too long, or with a NUL
+        return Path(thing).is_file()
+    except (OSError, ValueError):  # not a file name: too long, or with a NUL
         return False
 
 
-def _of_file(ledger: Ledger, given: str) -> Origin:
-    path = Path(given)
-    given = given.encode("utf-8", "replace").decode()  # a file's name may be no text
+def _of_file(ledger: Ledger, name: str) -> Origin:
+    path = Path(name)
+    name = name.encode("utf-8", "replace").decode()  # a file name may not be valid text
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    known = ledger.queries.with_hash(digest, limit=MOST + 1)
-    if known and not any(order.credential for order in known):
-        return _of_hash(given, Form.FILE, digest, known)
-    credential, trouble = _read_credential(path)
-    if known:
-        found = _of_hash(given, Form.FILE, digest, known)
-        return replace(found, credential=credential, notes=(*found.notes, *filter(None, [trouble])))
-    order = _claimed(ledger, credential)
+    orders = ledger.queries.with_hash(digest, limit=MAX_ORDERS + 1)
+    if orders and not any(order.credential for order in orders):
+        return _of_hash(name, Form.FILE, digest, orders)
+    credential, problem = _read_credential(path)
+    if orders:
+        origin = _of_hash(name, Form.FILE, digest, orders)
+        return replace(origin, credential=credential, notes=(*origin.notes, *filter(None, [problem])))
+    order = _named_order(ledger, credential)
     if order is None:
-        named = credential.task_id if credential else None
-        claim = f"in it names task {named!r}, which no order has" if named else "of ours is not in it"
-        raise UntracedError(
-            f"{ledger.label} knows no video with the bytes of {given}, stored or delivered "
-            f"(sha256 {digest}); {trouble or f'a content credential {claim}'}"
+        task_id = credential.task_id if credential else None
+        why = (
+            f"its content credential names task {task_id!r}, which no order has"
+            if task_id
+            else "it has no content credential of this package"
         )
-    note = f"its bytes (sha256 {digest}) are not those that were stored; found by its content credential"
-    found = _origin(given, Form.FILE, [order], "content credential", [note])
-    return replace(found, credential=credential)
+        raise UnknownOriginError(
+            f"{ledger.label} has no video with the bytes of {name}, as stored or as delivered "
+            f"(sha256 {digest}); {problem or why}"
+        )
+    note = f"its bytes (sha256 {digest}) are not the stored ones; found by its content credential"
+    return replace(_origin(name, Form.FILE, [order], "content credential", [note]), credential=credential)
 
 
-def _claimed(ledger: Ledger, credential: Credential | None) -> Order | None:
-    """The order that a credential names; anybody can write one, so what is no task id is not looked for."""
+def _named_order(ledger: Ledger, credential: Credential | None) -> Order | None:
+    """Return the order that a credential names; anybody can write one, so its task id may be anything."""
     task_id = credential.task_id if credential else None
     return ledger.queries.with_task(task_id) if task_id and _TASK_ID.fullmatch(task_id) else None
 
 
 def _read_credential(path: Path) -> tuple[Credential | None, str | None]:
-    """What a file's content credential says; and why nobody could read one, if so."""
+    """Return a file's content credential, and the problem if it could not be read."""
     from seedance_dagster.media.credentials import CredentialError, read_credential  # noqa: PLC0415  rarely needed
 
     try:
         return read_credential(path), None
     except CredentialError as error:
-        return None, f"no content credential was read: {error}"
+        return None, f"its content credential could not be read: {error}"
 
 
-def _of_hash(given: str, form: Form, digest: str, found: list[Order]) -> Origin:
-    notes = (f"more than {MOST} orders have these bytes; the first {MOST} are shown",)
-    shown = found[:MOST]
+def _of_hash(thing: str, form: Form, digest: str, orders: list[Order]) -> Origin:
+    note = f"more than {MAX_ORDERS} orders have these bytes; the first {MAX_ORDERS} are shown"
+    shown = orders[:MAX_ORDERS]
     return Origin(
-        given=given,
+        thing=thing,
         form=form,
         partitions=_partitions(shown),
         marks={
             order.order_id: "video" if order.sha256 == digest else "video as delivered" for order in shown
         },
-        notes=notes if len(found) > MOST else (),
+        notes=(note,) if len(orders) > MAX_ORDERS else (),
     )
 
 
-def _of_partition(ledger: Ledger, given: str, prompt_set: str, partition: str) -> Origin:
+def _of_partition(ledger: Ledger, thing: str, prompt_set: str, partition: str) -> Origin:
     if ledger.queries.ordered_among(prompt_set, [partition]):
-        return Origin(given=given, form=Form.PARTITION, partitions=((prompt_set, partition),))
-    takes = [f"{partition}.t{number}" for number in range(1, _MOST_TAKES + 1)]
+        return Origin(thing=thing, form=Form.PARTITION, partitions=((prompt_set, partition),))
+    takes = [f"{partition}.t{number}" for number in range(1, _MAX_TAKES + 1)]
     ordered = ledger.queries.ordered_among(prompt_set, takes)
     if ordered:
         known = ", ".join(f"{prompt_set}/{take}" for take in takes if take in ordered)
-        raise UntracedError(f"{given} has several takes, name one: {known}")
+        raise UnknownOriginError(f"{thing} has several takes; name one of them: {known}")
     if ledger.reports.prompt(prompt_set, partition):
-        raise UntracedError(f"nothing was ordered for {given} yet, says {ledger.label}")
-    raise UntracedError(f"{ledger.label} knows no partition {given}, and there is no such file")
+        raise UnknownOriginError(f"nothing has been ordered for {thing} yet, according to {ledger.label}")
+    raise UnknownOriginError(f"{ledger.label} has no partition {thing}, and there is no such file")
 
 
-def _of_task(ledger: Ledger, given: str) -> Origin:
-    order = ledger.queries.with_task(given)
+def _of_task(ledger: Ledger, task_id: str) -> Origin:
+    order = ledger.queries.with_task(task_id)
     if order is None:
-        raise UntracedError(
-            f"no order in {ledger.label} has a task {given}, and there is no such file; "
-            f"traced can be {ALLOWED}"
+        raise UnknownOriginError(
+            f"no order in {ledger.label} has a task {task_id}, and there is no such file; "
+            f"what can be traced is {ALLOWED}"
         )
-    return _origin(given, Form.TASK, [order], "task")
+    return _origin(task_id, Form.TASK, [order], "task")
 
 
-def _origin(given: str, form: Form, found: list[Order], what: str, notes: Iterable[str] = ()) -> Origin:
+def _origin(thing: str, form: Form, orders: list[Order], part: str, notes: Iterable[str] = ()) -> Origin:
     return Origin(
-        given=given,
+        thing=thing,
         form=form,
-        partitions=_partitions(found),
-        marks={order.order_id: what for order in found},
+        partitions=_partitions(orders),
+        marks={order.order_id: part for order in orders},
         notes=tuple(notes),
     )
 
 
-def _partitions(found: Iterable[Order]) -> tuple[tuple[str, str], ...]:
-    return tuple(dict.fromkeys((order.prompt_set, order.partition) for order in found))
+def _partitions(orders: Iterable[Order]) -> tuple[tuple[str, str], ...]:
+    return tuple(dict.fromkeys((order.prompt_set, order.partition) for order in orders))

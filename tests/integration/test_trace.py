@@ -1,4 +1,4 @@
-"""`trace` on a real video: from the emulator through S3 to a file of another name."""
+"""`trace` on a real video: from the emulator through S3 to a renamed file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 def command(
     plant, store: VideoStore, s3_server: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
-    """Runs `trace` as a shell would that is set up for the plant's ledger and bucket."""
+    """Run `trace` with the plant's ledger and bucket in the environment."""
     settings = s3_server.environ | {
         "SEEDANCE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
         "SEEDANCE_S3_BUCKET": store.bucket,
@@ -40,14 +40,15 @@ def command(
 
 
 def chain(done: Result) -> list[dict[str, Any]]:
-    """The orders of the one partition that was found."""
+    """Return the orders of the one partition that was found."""
     assert done.exit_code == 0, done.output
     [partition] = json.loads(done.stdout)["partitions"]
-    return [order for request in partition["requests"] for order in request["orders"]]
+    orders: list[dict[str, Any]] = partition["orders"]
+    return orders
 
 
 def test_a_downloaded_and_renamed_video_finds_its_prompt(plant, store, command, tmp_path) -> None:
-    """By its bytes alone; and its URI, hash and task lead to the same order, its files seen in S3."""
+    """Its bytes are enough; its URI, hash and task lead to the same order, with its files in S3."""
     with plant() as works:
         events = works.run(works.accept("a cat in the rain", "a dog in the sun"))
         stored = {event.order.partition: event.order for event in events if isinstance(event, Stored)}
@@ -55,32 +56,32 @@ def test_a_downloaded_and_renamed_video_finds_its_prompt(plant, store, command, 
         path = tmp_path / "elsewhere" / "Holiday (final) 2.mp4"
         path.parent.mkdir()
         path.write_bytes(store.get_bytes(cat.video_key))
-        for given in (str(path), store.uri(cat.video_key), cat.sha256, cat.task_id, "spots/p0"):
-            [order] = chain(command(given, "--json"))
+        for thing in (str(path), store.uri(cat.video_key), cat.sha256, cat.task_id, "spots/p0"):
+            [order] = chain(command(thing, "--json"))
             assert (order["order_id"], order["state"]) == (cat.order_id, "stored")
-            assert order["mark"] == {cat.task_id: "task", "spots/p0": None}.get(given, "video")
-            assert [file["in_s3"] for file in order["files"]] == ["there"] * 3
+            assert order["mark"] == {cat.task_id: "task", "spots/p0": None}.get(thing, "video")
+            assert [file["in_s3"] for file in order["files"]] == ["present"] * 3
         [order] = chain(command(cat.task_id, "--json", SEEDANCE_S3_PREFIX="another/now"))
-        assert [file["in_s3"] for file in order["files"]] == ["there"] * 3
-        told = command(str(path)).stdout
-        assert "a cat in the rain" in told
-        assert f"-> Video {store.uri(cat.video_key)}" in told
-        assert cat.task_id in told
-        assert "a dog in the sun" not in told
+        assert [file["in_s3"] for file in order["files"]] == ["present"] * 3
+        output = command(str(path)).stdout
+        assert "a cat in the rain" in output
+        assert f"-> Video {store.uri(cat.video_key)}" in output
+        assert cat.task_id in output
+        assert "a dog in the sun" not in output
 
 
-def test_files_that_are_gone_or_altered_are_seen(plant, store, command, tmp_path) -> None:
-    """What S3 holds now stands beside what the ledger wrote; a file with a changed byte has no origin."""
+def test_missing_and_altered_files_are_shown(plant, store, command, tmp_path) -> None:
+    """What S3 has is compared with the ledger; a file with a changed byte has no origin."""
     with plant() as works:
-        [event] = [each for each in works.run(works.accept("a cat")) if isinstance(each, Stored)]
+        [event] = [event for event in works.run(works.accept("a cat")) if isinstance(event, Stored)]
         cat = event.order
         body = store.get_bytes(cat.video_key)
         (tmp_path / "changed.mp4").write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
         done = command("changed.mp4")
         assert done.exit_code == 1
-        assert "knows no video with the bytes of changed.mp4" in done.stderr
+        assert "has no video with the bytes of changed.mp4" in done.stderr
         store._client.delete_object(Bucket=store.bucket, Key=cat.manifest_key)
         store.put_bytes(cat.poster_key, b"x", content_type="image/jpeg", metadata={}, overwrite=True)
         [order] = chain(command(cat.task_id, "--json"))
-        assert [file["in_s3"] for file in order["files"]] == ["there", "other size", "missing"]
+        assert [file["in_s3"] for file in order["files"]] == ["present", "other size", "missing"]
         assert "MISSING in S3" in command(cat.task_id).stdout

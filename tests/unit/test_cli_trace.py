@@ -1,4 +1,4 @@
-"""`trace` from the outside: what it says, and with which status it ends."""
+"""The `trace` command: its output and exit status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder that is Dagster's home, without any settings of the machine's."""
+    """A current folder that is DAGSTER_HOME, without any settings of this machine."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", SETTINGS | {"DAGSTER_HOME": str(tmp_path)})
     return tmp_path
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def desk(folder: Path, clock) -> Iterator[Desk]:
-    """Where the ledger is without any setting."""
+    """Orders in the default ledger."""
     ledger = Ledger.open(f"sqlite:///{folder}/seedance/ledger.db", clock=clock)
     yield Desk(ledger, clock)
     ledger.close()
@@ -44,56 +44,56 @@ def run(*arguments: str) -> Result:
 
 
 def lines(done: Result) -> list[str]:
-    """Without the tree's branches."""
+    """Return the lines without the tree's branches."""
     assert done.exit_code == 0, done.output
     return [line.lstrip("│├└─ \u00a0") for line in done.stdout.splitlines()]
 
 
-def test_the_tree_tells_the_whole_chain(desk: Desk) -> None:
-    """From the prompt to what Dagster was told, for the order that was meant and for all others."""
+def test_the_tree_shows_the_whole_chain(desk: Desk) -> None:
+    """It goes from the prompt to the reports to Dagster, for the order in question and all others."""
     desk.ended(charged=50_000)
     desk.stored(fingerprint="b" * 64, delivered="e" * 64)
     desk.submitted(fingerprint="b" * 64)
     desk.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
-    told = lines(run("t-2"))
+    shown = lines(run("t-2"))
     task = (
-        "-> Task t-2: made 2026-04-06 18:01:04, ended 2026-04-06 18:02:04, "
+        "-> Task t-2: created 2026-04-06 18:01:04, ended 2026-04-06 18:02:04, "
         "held 4,000,000 points (0.40 USD), charged 4,000,000 points (0.40 USD)"
     )
     wanted = [
         "task id t-2 (all times are UTC)",
-        "Note: nobody looked into S3: SEEDANCE_S3_BUCKET is not set",
+        "Note: S3 was not checked: SEEDANCE_S3_BUCKET is not set",
         "Prompt spots/cat: 3 orders, 1 in flight, 0.405 USD charged",
         "Request aaaaaaaaaaaa",
         "The cat in @image1 walks",
         "task_type seedance-2-fast, mode omni_reference, duration 5",
         "@image1 https://cdn.example.com/cat.png: media_type image/png, size_bytes 1234, sha256 " + "ab" * 32,
         "Order 1, attempt 1: rejected",
-        "Trouble (moderation): no such picture as https://cdn.example.com/cat.png",
-        "Request bbbbbbbbbbbb, which the prompt set asks for now",
-        "Order 2, attempt 1: stored, what the partition shows",
-        "Ordered by run run-1 of job seedance_advance, for cause at 2026-04-06 18:01:02+00:00",
+        "Problem (moderation): no such picture as https://cdn.example.com/cat.png",
+        "Request bbbbbbbbbbbb, the prompt set's current one",
+        "Order 2, attempt 1: stored, shown by the partition",
+        "Ordered by run run-1 of job seedance_advance, idempotency key click at 2026-04-06 18:01:02+00:00",
         "Tags of the run: owner ann",
-        "Accepted 2026-04-06 18:01:02, submitted 2026-04-06 18:01:04, finished 2026-04-06 18:02:04",
+        "Ordered 2026-04-06 18:01:02, submitted 2026-04-06 18:01:04, finished 2026-04-06 18:02:04",
         "Estimated 0.40 USD by goapi-2026-04: 0.08 USD/s x (5 s output)",
         task,
         "fetching https://cdn.example.com/cat.png",
-        "Video seedance/spots/cat/bbbbbbbbbbbb-a1/video.mp4, 900 bytes, 5.04 s, 864x480, not looked at in S3",
+        "Video seedance/spots/cat/bbbbbbbbbbbb-a1/video.mp4, 900 bytes, 5.04 s, 864x480, not looked up in S3",
         f"sha256 {2:064x}",
         "sha256 as delivered " + "e" * 64,
-        "Manifest seedance/spots/cat/bbbbbbbbbbbb-a1/manifest.json, not looked at in S3",
-        "Dagster was told of the task and the video",
+        "Manifest seedance/spots/cat/bbbbbbbbbbbb-a1/manifest.json, not looked up in S3",
+        "Task and video were reported to Dagster",
         "2026-04-06 18:01:04 submitted by w: task_id t-2, how answer",
         "Order 3, attempt 2: submitted, in flight",
-        "Dagster was not told of a task",
+        "Nothing was reported to Dagster",
     ]
-    assert [line for line in wanted if line not in told] == []
-    assert [line for line in told if line.startswith("->")] == [task]
-    assert [told.index(line) for line in wanted[:5]] == [0, 1, 2, 3, 4]
+    assert [line for line in wanted if line not in shown] == []
+    assert [line for line in shown if line.startswith("->")] == [task]
+    assert [shown.index(line) for line in wanted[:5]] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
-    ("given", "marked"),
+    ("thing", "marked"),
     [
         ("spots/cat", "-> Prompt spots/cat"),
         ("e" * 64, "-> sha256 as delivered"),
@@ -103,55 +103,55 @@ def test_the_tree_tells_the_whole_chain(desk: Desk) -> None:
         (f"s3://b/seedance/spots/cat/{'a' * 12}-a2/video.mp4", "-> Order 2"),
     ],
 )
-def test_the_thing_that_was_meant_is_marked(desk: Desk, given: str, marked: str) -> None:
-    """One line is marked; the order's own where its files are not there yet."""
+def test_the_thing_in_question_is_marked(desk: Desk, thing: str, marked: str) -> None:
+    """One line is marked; the order's own where it has no files yet."""
     desk.stored(delivered="e" * 64)
     desk.submitted()
-    found = [line for line in lines(run(given)) if line.startswith("->")]
+    found = [line for line in lines(run(thing)) if line.startswith("->")]
     assert len(found) == 1
     assert found[0].startswith(marked)
 
 
-def test_json_tells_the_same_to_machines(desk: Desk) -> None:
-    """Times with their zone, money in whole points, everything under the ledger's names."""
+def test_the_json_has_the_same_content(desk: Desk) -> None:
+    """Names are the ledger's, times have their zone, money is whole points."""
     desk.stored()
     done = run("spots/cat", "--json")
     assert done.exit_code == 0
     found = json.loads(done.stdout)
-    assert (found["given"], found["form"]) == ("spots/cat", "partition")
-    [order] = found["partitions"][0]["requests"][0]["orders"]
-    assert (order["state"], order["ordered_at"]) == ("stored", "2026-04-06T18:00:00Z")
-    assert order["task"]["points_charged"] == 4_000_000
+    assert (found["thing"], found["form"]) == ("spots/cat", "partition")
+    [order] = found["partitions"][0]["orders"]
+    assert (order["state"], order["ordered_at"]) == ("stored", "2026-04-06T18:00:00+00:00")
+    assert order["points_charged"] == 4_000_000
     assert [file["kind"] for file in order["files"]] == ["video", "poster", "manifest"]
     assert len(order["journal"]) == 5
     assert SECRET not in done.stdout
 
 
-def test_an_unreachable_s3_is_said_and_the_rest_is_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ledger's part of the answer does not wait for a store that is away."""
+def test_an_unreachable_s3_gives_a_note(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the trace is shown."""
     desk.stored()
     monkeypatch.setenv("SEEDANCE_S3_BUCKET", "videos")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://{LOOPBACK}:{free_port()}")
-    told = lines(run("t-1"))
-    assert told[1].startswith("Note: nobody could look into S3: S3 did not answer")
-    assert any(line.startswith("Video s3://videos/seedance/spots/cat/") for line in told)
+    shown = lines(run("t-1"))
+    assert shown[1].startswith("Note: S3 could not be checked: S3 did not answer")
+    assert any(line.startswith("Video s3://videos/seedance/spots/cat/") for line in shown)
 
 
-def test_nobody_asks_s3_where_nothing_can_be(desk: Desk) -> None:
-    """A prompt without any file needs no store, and no note about it."""
+def test_s3_is_not_checked_for_an_order_without_files(desk: Desk) -> None:
+    """A prompt without files needs no bucket, and no note about it."""
     desk.queued()
     assert not [line for line in lines(run("spots/cat")) if "Note" in line]
 
 
-def test_an_edited_prompt_that_waits_is_named(desk: Desk) -> None:
-    """What the prompt set asks for now may not be ordered yet."""
+def test_an_edited_prompt_that_is_not_ordered_yet_is_shown(desk: Desk) -> None:
+    """The current request of the prompt set may not be ordered yet."""
     desk.stored()
     desk.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
-    assert "Request bbbbbbbbbbbb, which the prompt set asks for now: not ordered yet" in lines(run("t-1"))
+    assert "Request bbbbbbbbbbbb, the prompt set's current one: not ordered yet" in lines(run("t-1"))
 
 
-def test_texts_cannot_paint_the_terminal(desk: Desk) -> None:
-    """Markup is shown as it is, control characters are not sent."""
+def test_texts_cannot_steer_the_terminal(desk: Desk) -> None:
+    """Markup is shown as it is, and control characters are replaced."""
     request = {"task_type": "seedance-2", "prompt": "a [red]cat[/red] \x1b[31m\x07猫"}
     desk.queued(request=request)
     done = run("spots/cat")
@@ -160,27 +160,27 @@ def test_texts_cannot_paint_the_terminal(desk: Desk) -> None:
 
 
 def test_a_long_journal_is_shortened(desk: Desk) -> None:
-    """A transfer that broke all night does not hide the rest; JSON has every step."""
+    """A transfer that failed all night does not hide the rest; JSON has every step."""
     order = desk.succeeded()
     for _ in range(30):
         desk.clock.forward(minutes=5)
         order = desk.ledger.tasks.transfer_failed(order, actor="w", due_at=desk.clock(), reason="no answer")
-    assert "... 24 more, which --json shows" in lines(run("t-1"))
-    [order_told] = json.loads(run("t-1", "--json").stdout)["partitions"][0]["requests"][0]["orders"]
-    assert len(order_told["journal"]) == 34
+    assert "... 24 more, see --json" in lines(run("t-1"))
+    [order_json] = json.loads(run("t-1", "--json").stdout)["partitions"][0]["orders"]
+    assert len(order_json["journal"]) == 34
 
 
-def test_a_file_without_an_origin_ends_with_1(desk: Desk, folder: Path) -> None:
-    """What was looked for is named."""
+def test_a_file_without_an_origin_exits_with_1(desk: Desk, folder: Path) -> None:
+    """The message names what was looked for."""
     (folder / "mine.mp4").write_bytes(b"holiday")
     done = run("mine.mp4")
     assert done.exit_code == 1
-    assert "knows no video with the bytes of mine.mp4, stored or delivered (sha256 " in done.stderr
+    assert "has no video with the bytes of mine.mp4, as stored or as delivered (sha256 " in done.stderr
 
 
-def test_what_a_credential_says_is_shown(desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With how far it can be believed; the ledger's own record of it stands with the video."""
-    found = Credential(
+def test_a_content_credential_is_shown(desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its validity is shown too; the ledger's record of it is with the video."""
+    credential = Credential(
         label="urn:c2pa:1",
         state=CredentialState.INVALID,
         reasons=("assertion.dataHash.mismatch: changed",),
@@ -194,34 +194,34 @@ def test_what_a_credential_says_is_shown(desk: Desk, folder: Path, monkeypatch: 
         prompt=None,
         ingredients=(),
     )
-    monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", lambda _: found)
+    monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", lambda _: credential)
     desk.stored(credential={"label": "urn:c2pa:1", "certificate": {"subject": "CN=test signer"}})
     (folder / "mine.mp4").write_bytes(b"cut")
-    told = lines(run("mine.mp4"))
+    shown = lines(run("mine.mp4"))
     for line in (
         "Content credential: invalid, signed by Example, test signer",
         "It says: task t-1, model seedance-2, sha256 as delivered " + "d" * 64,
         "assertion.dataHash.mismatch: changed",
-        "-> Order 1, attempt 1: stored, what the partition shows",
+        "-> Order 1, attempt 1: stored, shown by the partition",
         "Content credential: label urn:c2pa:1, certificate subject CN=test signer",
     ):
-        assert line in told
+        assert line in shown
     assert json.loads(run("mine.mp4", "--json").stdout)["credential"]["state"] == "invalid"
 
 
 @pytest.mark.parametrize(
-    ("given", "status", "words"),
+    ("thing", "status", "words"),
     [
         ("nosuch", 1, "no order in sqlite:///"),
-        ("spots/elk", 1, "knows no partition spots/elk"),
+        ("spots/elk", 1, "has no partition spots/elk"),
         ("two words", 2, "<set>/<partition>"),
-        ("s3://videos", 2, "names no video"),
+        ("s3://videos", 2, "is not the URI of a video"),
         ("/proc/self/mem", 2, "/proc/self/mem cannot be read"),
     ],
 )
-def test_bad_input_is_answered_in_words(folder: Path, given: str, status: int, words: str) -> None:
-    """No traceback: 1 for what the ledger does not know, 2 for what cannot be traced at all."""
-    done = run(given)
+def test_bad_input_gives_a_message(folder: Path, thing: str, status: int, words: str) -> None:
+    """The exit status is 1 for what the ledger does not know, 2 for what cannot be traced at all."""
+    done = run(thing)
     assert done.exit_code == status
     assert isinstance(done.exception, SystemExit)
     assert words in done.stderr

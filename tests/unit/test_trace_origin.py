@@ -1,4 +1,4 @@
-"""Tracing: what a thing is found by, and what is said of a thing that is not found."""
+"""Origins: how a thing is found, and the message for a thing that is not found."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 from media_support import make_clip
 from pydantic import SecretStr
-from trace_support import FOLDER, Desk, orders, trace
+from trace_support import FOLDER, Desk, one, orders, trace
 
 from seedance_dagster.media.credentials import CredentialError, CredentialSettings, Provenance, Signer
 from seedance_dagster.media.credentials.chain import make_test_chain
 from seedance_dagster.trace import origin
-from seedance_dagster.trace.models import Trace
-from seedance_dagster.trace.origin import Form, UnknownFormError, UntracedError
+from seedance_dagster.trace.chain import Trace
+from seedance_dagster.trace.origin import Form, NotTraceableError, UnknownOriginError
 
 
 @pytest.fixture
@@ -29,16 +29,16 @@ def digest_of(path: Path) -> str:
 
 
 def marks(found: Trace) -> dict[int, str]:
-    return {order.order_id: order.mark for order in orders(found) if order.mark is not None}
+    return {traced.order.order_id: traced.mark for traced in one(found).orders if traced.mark is not None}
 
 
 @pytest.mark.each_database
-def test_each_form_finds_the_chain_and_what_of_it_was_meant(desk, ledger):
-    """The whole partition is shown, and of its orders exactly the one that was meant is marked."""
+def test_each_form_finds_the_chain_and_marks_the_thing(desk, ledger):
+    """The whole partition is shown, and exactly one of its orders is marked."""
     desk.stored(sha256="1f" * 32, delivered="2e" * 32)
     desk.stored()
     desk.stored("dog")
-    for given, form, mark in [
+    for thing, form, mark in [
         ("t-1", Form.TASK, "task"),
         ("1f" * 32, Form.HASH, "video"),
         ("1F" * 32, Form.HASH, "video"),
@@ -50,14 +50,14 @@ def test_each_form_finds_the_chain_and_what_of_it_was_meant(desk, ledger):
         (FOLDER, Form.URI, "folder"),
         ("spots/cat", Form.PARTITION, None),
     ]:
-        found = trace(ledger, given)
-        assert (found.form, found.given, found.notes) == (form, given, [])
+        found = trace(ledger, thing)
+        assert (found.origin.form, found.origin.thing, found.origin.notes) == (form, thing, ())
         assert [order.attempt for order in orders(found)] == [1, 2]
         assert marks(found) == ({} if mark is None else {1: mark})
 
 
 def test_a_file_is_found_by_its_bytes_under_any_name(desk, ledger, tmp_path, monkeypatch):
-    """Stored or delivered bytes are enough; no credential is looked for where none was put in."""
+    """Stored or delivered bytes are enough; no credential is read where none was signed."""
     monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", None)
     path = tmp_path / "holiday (2)"
     path.write_bytes(b"bytes")
@@ -67,8 +67,8 @@ def test_a_file_is_found_by_its_bytes_under_any_name(desk, ledger, tmp_path, mon
     assert marks(trace(ledger, path)) == {1: "video as delivered", 2: "video"}
 
 
-def test_a_credential_is_read_back_and_finds_what_its_bytes_do_not(desk, ledger, tmp_path):
-    """A signed file says what it was signed with; a changed byte makes it invalid, and it is still found."""
+def test_a_changed_file_is_found_by_its_credential(desk, ledger, tmp_path):
+    """A changed byte makes the credential invalid, and it still names the task."""
     clip, signed = tmp_path / "clip.mp4", tmp_path / "signed.mp4"
     clip.write_bytes(make_clip())
     now = datetime.now(UTC)
@@ -77,21 +77,21 @@ def test_a_credential_is_read_back_and_finds_what_its_bytes_do_not(desk, ledger,
     provenance = Provenance(
         task_id="t-1", model="seedance-2-fast", delivered_sha256=digest_of(clip), prompt="p"
     )
-    put_in = signer.sign(clip, signed, provenance, now=now)
-    desk.stored(sha256=digest_of(signed), delivered=digest_of(clip), credential=put_in)
+    signed_with = signer.sign(clip, signed, provenance, now=now)
+    desk.stored(sha256=digest_of(signed), delivered=digest_of(clip), credential=signed_with)
     found = trace(ledger, signed)
     assert marks(found) == {1: "video"}
-    assert (found.credential.state, found.credential.task_id) == ("valid", "t-1")
-    assert found.credential.delivered_sha256 == digest_of(clip)
-    assert orders(found)[0].credential == put_in
+    assert (found.origin.credential.state, found.origin.credential.task_id) == ("valid", "t-1")
+    assert found.origin.credential.delivered_sha256 == digest_of(clip)
+    assert orders(found)[0].credential == signed_with
     body = bytearray(signed.read_bytes())
     body[-1] ^= 1
     signed.write_bytes(body)
     found = trace(ledger, signed)
     assert marks(found) == {1: "content credential"}
-    assert "are not those that were stored; found by its content credential" in found.notes[0]
-    assert found.credential.state == "invalid"
-    assert found.credential.reasons
+    assert "are not the stored ones; found by its content credential" in found.origin.notes[0]
+    assert found.origin.credential.state == "invalid"
+    assert found.origin.credential.reasons
 
 
 @pytest.mark.parametrize(
@@ -99,20 +99,20 @@ def test_a_credential_is_read_back_and_finds_what_its_bytes_do_not(desk, ledger,
     [
         ("t-9", "names task 't-9', which no order has"),
         ("t\0\x1b[31m", r"names task 't\\x00\\x1b\[31m', which no order has"),
-        (None, "a content credential of ours is not in it"),
+        (None, "it has no content credential of this package"),
     ],
 )
-def test_a_credential_of_somebody_elses_leads_nowhere(ledger, tmp_path, monkeypatch, task_id, words):
-    """Anybody can write one; what it claims is shown, and fit to be shown."""
-    found = SimpleNamespace(task_id=task_id)
-    monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", lambda _: found)
+def test_a_foreign_credential_finds_no_order(ledger, tmp_path, monkeypatch, task_id, words):
+    """Anybody can write one; the task that it names is shown in printable text."""
+    credential = SimpleNamespace(task_id=task_id)
+    monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", lambda _: credential)
     (tmp_path / "theirs.mp4").write_bytes(b"theirs")
-    with pytest.raises(UntracedError, match=words):
+    with pytest.raises(UnknownOriginError, match=words):
         trace(ledger, tmp_path / "theirs.mp4")
 
 
-def test_a_credential_that_nobody_can_read_is_said_so(desk, ledger, tmp_path, monkeypatch):
-    """Without the extra, a file with known bytes is found all the same."""
+def test_an_unreadable_credential_is_reported(desk, ledger, tmp_path, monkeypatch):
+    """Without the extra, a file with known bytes is still found."""
 
     def refuse(path):
         raise CredentialError("the extra c2pa is missing")
@@ -120,36 +120,40 @@ def test_a_credential_that_nobody_can_read_is_said_so(desk, ledger, tmp_path, mo
     monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", refuse)
     path = tmp_path / "x.mp4"
     path.write_bytes(b"bytes")
-    with pytest.raises(UntracedError, match="no content credential was read: the extra c2pa is missing"):
+    with pytest.raises(
+        UnknownOriginError, match="its content credential could not be read: the extra c2pa is missing"
+    ):
         trace(ledger, path)
     desk.stored(sha256=digest_of(path), credential={"label": "urn:x"})
-    assert trace(ledger, path).notes == ["no content credential was read: the extra c2pa is missing"]
+    assert trace(ledger, path).origin.notes == (
+        "its content credential could not be read: the extra c2pa is missing",
+    )
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("thing", "words"),
     [
-        ("t-9", "no order in .* has a task t-9, and there is no such file; traced can be an s3://"),
+        ("t-9", "no order in .* has a task t-9, and there is no such file; what can be traced is an s3://"),
         ("cat.mp4", "there is no such file"),
-        ("ab" * 32, "no video in .* has, or was delivered with, the sha256"),
-        ("spots/elk", "knows no partition spots/elk"),
-        ("spots/fox", "nothing was ordered for spots/fox yet"),
-        ("spots/dog", "several takes, name one: spots/dog.t2, spots/dog.t10$"),
-        (f"s3://videos/seedance/spots/cat/{'b' * 12}-a1/video.mp4", "no order whose files would be at"),
-        (f"{FOLDER[:-1]}2/video.mp4", "no order whose files would be at"),
+        ("ab" * 32, "no video in .* has the sha256"),
+        ("spots/elk", "has no partition spots/elk"),
+        ("spots/fox", "nothing has been ordered for spots/fox yet"),
+        ("spots/dog", "several takes; name one of them: spots/dog.t2, spots/dog.t10$"),
+        (f"s3://videos/seedance/spots/cat/{'b' * 12}-a1/video.mp4", "no order with files at"),
+        (f"{FOLDER[:-1]}2/video.mp4", "no order with files at"),
     ],
 )
-def test_what_is_not_in_the_ledger_is_said_so(desk, ledger, given, words):
-    """The message names what was looked for, and what else could be meant."""
+def test_a_thing_that_the_ledger_does_not_know_gives_a_message(desk, ledger, thing, words):
+    """The message names what was looked for, and alternatives."""
     for partition in ("cat", "dog.t10", "dog.t2"):
         desk.stored(partition)
     ledger.reports.mark_prompts("spots", {"fox": "f"})
-    with pytest.raises(UntracedError, match=words):
-        trace(ledger, given)
+    with pytest.raises(UnknownOriginError, match=words):
+        trace(ledger, thing)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "thing",
     [
         "",
         "a b",
@@ -163,29 +167,29 @@ def test_what_is_not_in_the_ledger_is_said_so(desk, ledger, given, words):
         "s3://videos/a.mp4",
     ],
 )
-def test_what_can_be_nothing_of_the_kind_is_told_what_can(ledger, given):
-    """No argument leads to a traceback: what is allowed is named."""
-    with pytest.raises(UnknownFormError, match=r"<set>/<partition>"):
-        trace(ledger, given)
+def test_a_thing_that_cannot_be_traced_gives_a_message(ledger, thing):
+    """No argument leads to a traceback: the message says what is allowed."""
+    with pytest.raises(NotTraceableError, match=r"<set>/<partition>"):
+        trace(ledger, thing)
 
 
-def test_a_copy_elsewhere_is_found_with_a_word_of_warning(desk, ledger):
-    """A replica in another bucket and files below another prefix are told apart from the original."""
+def test_a_copy_elsewhere_is_found_with_a_note(desk, ledger):
+    """A replica in another bucket, or under another prefix, gets a note."""
     desk.stored()
     copied = trace(ledger, FOLDER.replace("videos", "replica") + "/video.mp4")
     assert marks(copied) == {1: "video"}
-    assert copied.notes == [
-        "the videos of this ledger are in the bucket videos; found by the rest of the URI"
-    ]
+    assert copied.origin.notes == (
+        "the videos of this ledger are in bucket videos; found by the rest of the URI",
+    )
     moved = trace(ledger, FOLDER.replace("seedance", "old/place") + "/video.mp4")
-    assert moved.notes == ["the ledger has no file there; found by the last parts of the URI"]
+    assert moved.origin.notes == ("the ledger has no file at this URI; found by the last parts of its key",)
 
 
 def test_the_same_bytes_in_several_partitions_are_all_shown(desk, ledger, monkeypatch):
-    """A vendor may deliver the same file for many tasks; not without end, which is said."""
-    monkeypatch.setattr(origin, "MOST", 2)
+    """The vendor may deliver the same file for many tasks; the number shown is limited, with a note."""
+    monkeypatch.setattr(origin, "MAX_ORDERS", 2)
     for partition in ("cat", "dog", "elk"):
         desk.stored(partition, sha256="d" * 64)
     found = trace(ledger, "d" * 64)
-    assert [each.partition for each in found.partitions] == ["cat", "dog"]
-    assert found.notes == ["more than 2 orders have these bytes; the first 2 are shown"]
+    assert [partition.partition for partition in found.partitions] == ["cat", "dog"]
+    assert found.origin.notes == ("more than 2 orders have these bytes; the first 2 are shown",)

@@ -1,9 +1,8 @@
-"""`seedance-dagster trace`: where a thing comes from and what became of it, in one tree."""
+"""`seedance-dagster trace`: shows where a thing comes from and what became of it, in one tree."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,84 +13,84 @@ from seedance_dagster.cli.output import console, print_json
 from seedance_dagster.cli.trace_tree import draw
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.settings import Settings
-from seedance_dagster.trace.chain import Rows, read_rows, trace_of
-from seedance_dagster.trace.origin import UnknownFormError, find_origin
+from seedance_dagster.trace.chain import Trace, read_trace
+from seedance_dagster.trace.origin import NotTraceableError, find_origin
 
 if TYPE_CHECKING:
     from seedance_dagster.storage.s3 import VideoStore
 
-_PATIENCE_S = 3  # a trace is worth more than a look at S3
+_S3_TIMEOUT_S = 3  # a trace is useful without S3
 
 
 @click.command("trace")
-@click.argument("given", metavar="THING")
+@click.argument("thing")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(*, given: str, as_json: bool) -> None:
-    """Show where THING comes from: prompt, request, orders, tasks, files, and what Dagster was told.
+def command(*, thing: str, as_json: bool) -> None:
+    """Show where THING comes from: its prompt, requests, orders, tasks, files and reports to Dagster.
 
     THING is the s3:// URI of a video, its poster or its manifest, a task id, SET/PARTITION, the sha256 of a
-    video, or an mp4 on this machine under any name. Earlier attempts, earlier requests and what is still in
-    flight are shown too. Ends with status 1 when the ledger knows nothing of it.
+    video, or an mp4 on this machine under any name. Earlier requests and attempts, and orders in flight, are
+    shown too. The exit status is 1 when the ledger knows nothing about it.
     """
-    environment = Settings.from_environ(ledger_environ())
-    bucket = environment.bucket
-    with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
+    settings = Settings.from_environ(ledger_environ())
+    with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         try:
-            origin = find_origin(ledger, given, bucket=bucket)
-        except UnknownFormError as error:
+            origin = find_origin(ledger, thing, bucket=settings.bucket)
+        except NotTraceableError as error:
             raise click.UsageError(str(error)) from None
         except OSError as error:
-            raise click.UsageError(f"{given} cannot be read: {error.strerror}") from None
-        rows = read_rows(ledger, origin)
-    sizes, trouble = _look(environment, rows)
-    if trouble:
-        origin = replace(origin, notes=(*origin.notes, trouble))
-    trace = trace_of(origin, rows, uri=lambda key: f"s3://{bucket}/{key}" if bucket else key, sizes=sizes)
+            raise click.UsageError(f"{thing} cannot be read: {error.strerror}") from None
+        trace = _with_sizes(read_trace(ledger, origin, bucket=settings.bucket), settings)
     if as_json:
-        print_json(trace.model_dump(mode="json"))
+        print_json(trace.as_json())
     else:
-        told = console()
-        # In a file each line stays whole.
-        told.print(draw(trace), soft_wrap=not told.is_terminal)
+        out = console()
+        # In a file lines are not wrapped.
+        out.print(draw(trace), soft_wrap=not out.is_terminal)
 
 
-def _look(environment: Settings, rows: Sequence[Rows]) -> tuple[dict[str, int | None], str | None]:
-    """Sizes in S3 by key, None for what is missing; and why nobody could look, if so."""
-    if not any(each.keys for each in rows):
-        return {}, None
-    if not environment.bucket:
-        return {}, "nobody looked into S3: SEEDANCE_S3_BUCKET is not set"
-    from seedance_dagster.storage.s3 import StoreError  # noqa: PLC0415  heavy, and only where there is a file
+def _with_sizes(trace: Trace, settings: Settings) -> Trace:
+    """Return the trace with the sizes of its files in S3, or with a note that says why they are unknown."""
+    if not any(traced.files for partition in trace.partitions for traced in partition.orders):
+        return trace
+    if not settings.bucket:
+        return _with_note(trace, "S3 was not checked: SEEDANCE_S3_BUCKET is not set")
+    from seedance_dagster.storage.s3 import StoreError  # noqa: PLC0415  slow to import, and not always needed
 
     try:
-        return _sizes(_open_store(environment), rows), None
+        return replace(trace, sizes=_sizes(_open_store(settings), trace))
     except StoreError as error:
-        return {}, f"nobody could look into S3: {error}"
+        return _with_note(trace, f"S3 could not be checked: {error}")
 
 
-def _open_store(environment: Settings) -> VideoStore:
-    import boto3  # noqa: PLC0415  heavy
-    from botocore.config import Config  # noqa: PLC0415  heavy
+def _with_note(trace: Trace, note: str) -> Trace:
+    return replace(trace, origin=replace(trace.origin, notes=(*trace.origin.notes, note)))
 
-    from seedance_dagster.storage.s3 import VideoStore, made_client  # noqa: PLC0415  heavy
 
-    patience = Config(
-        connect_timeout=_PATIENCE_S, read_timeout=_PATIENCE_S, retries={"total_max_attempts": 1}
+def _open_store(settings: Settings) -> VideoStore:
+    import boto3  # noqa: PLC0415  slow to import
+    from botocore.config import Config  # noqa: PLC0415  slow to import
+
+    from seedance_dagster.storage.s3 import VideoStore, made_client  # noqa: PLC0415  slow to import
+
+    config = Config(
+        connect_timeout=_S3_TIMEOUT_S, read_timeout=_S3_TIMEOUT_S, retries={"total_max_attempts": 1}
     )
-    client = made_client(lambda: boto3.Session().client("s3", config=patience))
-    return VideoStore(client, environment.bucket, environment.prefix)
+    client = made_client(lambda: boto3.Session().client("s3", config=config))
+    return VideoStore(client, settings.bucket, settings.prefix)
 
 
-def _sizes(store: VideoStore, rows: Iterable[Rows]) -> dict[str, int | None]:
+def _sizes(store: VideoStore, trace: Trace) -> dict[str, int | None]:
     sizes: dict[str, int | None] = {}
-    for each in rows:
-        if not each.keys:
+    for partition in trace.partitions:
+        keys = [file.key for traced in partition.orders for file in traced.files]
+        if not keys:
             continue
-        place = f"{each.orders[0].prompt_set}/{each.orders[0].partition}"
-        listed = store.listing(place)  # one call for all attempts
-        folder = "/".join(part for part in (store.prefix.strip("/"), place) if part) + "/"
-        for key in each.keys:
-            # Where the prefix was another once, each is asked for by its name.
-            found = listed.get(key) if key.startswith(folder) else store.head(key)
+        name = f"{partition.prompt_set}/{partition.partition}"
+        listing = store.listing(name)  # one request for all attempts
+        folder = "/".join(part for part in (store.prefix.strip("/"), name) if part) + "/"
+        for key in keys:
+            # A file under an earlier prefix is looked up by its key.
+            found = listing.get(key) if key.startswith(folder) else store.head(key)
             sizes[key] = None if found is None else found.size_bytes
     return sizes
