@@ -124,7 +124,7 @@ def test_dev_names_a_bad_setting_before_it_starts_anything(folder, monkeypatch):
     monkeypatch.setenv("SEEDANCE_MAX_IN_FLIGHT", "abc")
     done = run("dev")
     assert done.exit_code == 1
-    assert "SEEDANCE_MAX_IN_FLIGHT must be a whole number" in done.output
+    assert "SEEDANCE_MAX_IN_FLIGHT: 'abc' is not a whole number" in done.output
 
 
 def test_status_shows_the_budgets_of_sets_and_knows_their_names(folder, monkeypatch):
