@@ -1,1 +1,1 @@
-"""What was ordered and paid: SQL tables, claims, leases, transitions and the journal."""
+"""The ledger of orders and charges, in SQL."""

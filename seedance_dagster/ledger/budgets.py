@@ -41,7 +41,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class BudgetUsage:
-    """How much of a budget is used; all in points.
+    """The used part of a budget; all in points.
 
     Attributes:
         budget: The limit.

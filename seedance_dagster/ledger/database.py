@@ -15,6 +15,7 @@ from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE
 
 _BUSY_TIMEOUT_MS = 30_000
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
+_ALLOWED = "allowed are sqlite:////path/to/file and postgresql://user@host/database"
 
 
 class Database:
@@ -34,14 +35,14 @@ class Database:
             raise
 
     @property
-    def lasting(self) -> bool:
-        """False for SQLite in memory, which is forgotten with the process."""
+    def is_persistent(self) -> bool:
+        """Return False for SQLite in memory, which is forgotten with the process."""
         name = self._engine.url.database or ""
         return self._engine.dialect.name != "sqlite" or (bool(name) and ":memory:" not in name)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A read transaction.
+        """Open a read transaction.
 
         Raises:
             LedgerUnavailableError: The database cannot be read.
@@ -51,7 +52,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that no other writer overlaps, in any process.
+        """Open a transaction that no other writer overlaps, in any process.
 
         Raises:
             LedgerUnavailableError: The database is locked, full, read-only or gone; nothing was changed.
@@ -98,29 +99,29 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            # The driver's words, without SQLAlchemy's SQL and parameters.
-            msg = f"the ledger at {self.label} did not answer: {_driver_words(error)}"
+            # The driver's message, without SQLAlchemy's SQL and parameters.
+            msg = f"the ledger at {self.label} did not answer: {_driver_message(error)}"
             raise LedgerUnavailableError(msg) from None
         except SQLAlchemyError as error:
             msg = f"the ledger at {self.label} did not answer: {type(error).__name__}"
             raise LedgerUnavailableError(msg) from None
         except AssertionError as error:
-            # SQLAlchemy's own, where Ctrl-C strikes within its commit: the interrupt is what happened.
+            # SQLAlchemy's own, when Ctrl-C interrupts its commit: report the interrupt.
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise error.__context__ from None
             raise
 
 
-def _driver_words(error: DBAPIError) -> str:
-    words = str(error.orig).strip()
-    return words.splitlines()[0] if words else type(error.orig).__name__
+def _driver_message(error: DBAPIError) -> str:
+    message = str(error.orig).strip()
+    return message.splitlines()[0] if message else type(error.orig).__name__
 
 
 def _create_engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-            msg = "SEEDANCE_LEDGER_URL takes sqlite:///... or postgresql+psycopg://..."
+            msg = f"the ledger's URL (SEEDANCE_LEDGER_URL) names {parsed.get_backend_name()}; {_ALLOWED}"
             raise LedgerError(msg)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -130,13 +131,13 @@ def _create_engine(url: str) -> sa.Engine:
         options: dict[str, Any] = {} if sqlite else {"pool_pre_ping": True}
         engine = sa.create_engine(parsed, **options)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        msg = f"no driver for the ledger's URL: {error}; pip install 'seedance-dagster[postgres]'"
+        msg = f"the ledger's URL has no driver: {error}; pip install 'seedance-dagster[postgres]'"
         raise LedgerError(msg) from None
     except OSError as error:
-        msg = f"the ledger's folder cannot be made: {error}"
+        msg = f"the ledger's folder cannot be created: {error}"
         raise LedgerUnavailableError(msg) from None
-    except (SQLAlchemyError, ValueError):  # the latter for a port that is none; it may be a password
-        msg = "the ledger's URL cannot be read; it takes sqlite:///path/to/file or postgresql://user@host/database"
+    except (SQLAlchemyError, ValueError):  # ValueError for an invalid port; it may be a password
+        msg = f"the ledger's URL (SEEDANCE_LEDGER_URL) cannot be read; {_ALLOWED}"
         raise LedgerError(msg) from None
     if sqlite:
         sa.event.listen(engine, "connect", _on_sqlite_connect)

@@ -1,4 +1,4 @@
-"""The ledger: what was ordered and paid, in SQL."""
+"""The ledger, composed of its parts."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class Ledger:
     Each public method of a part is one transaction, safe to call from any thread and any process at once.
 
     Attributes:
-        orders: Places orders, or finds the existing ones that answer a request.
-        claims: Takes queued orders for sending.
-        tasks: Follows tasks at the vendor to their videos.
-        leases: Says which worker works on what.
-        pauses: Says when no process may submit.
+        orders: Placing orders, or finding the existing ones that answer a request.
+        claims: Taking queued orders for sending.
+        tasks: Following tasks at the vendor to their videos.
+        leases: The workers, and what each works on.
+        pauses: Times in which no process may submit.
         observations: Numbers that the vendor reported.
-        reconciliation: What is known of orders whose reply was lost.
-        budgets: How much of each budget is used.
-        spend: Where the money went.
+        reconciliation: Orders whose reply was lost.
+        budgets: The used part of each budget.
+        spend: Money by day, set, model, tag or run.
         queries: Orders and their journals.
-        workload: What there is to do, and sums over all orders.
-        videos: The videos that partitions show.
-        reports: What was reported to Dagster.
-        references: What was seen of reference files.
-        repairs: What an audit asks and repairs.
+        workload: Work that is due, and sums over all orders.
+        videos: The current video of each partition.
+        reports: The prompts and orders that were reported to Dagster.
+        references: Cached probes of reference files.
+        repairs: Missing orders, and steps back from the end of the lifecycle.
 
     Example:
         >>> ledger = Ledger.open("sqlite:///ledger.db")
@@ -86,11 +86,11 @@ class Ledger:
             LedgerError: The URL cannot be used for a ledger.
         """
         database = Database(url)
-        if not database.lasting:
+        if not database.is_persistent:
             database.close()
             msg = (
-                f"the ledger's URL {database.label} names no file, so what was ordered and paid would be "
-                "forgotten: write sqlite:////path/to/ledger.db"
+                f"the ledger's URL {database.label} names no file, so all orders and charges would be "
+                "forgotten; use sqlite:////path/to/ledger.db"
             )
             raise LedgerError(msg)
         return cls(database, clock=clock)

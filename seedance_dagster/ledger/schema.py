@@ -20,7 +20,7 @@ REVISION = "0001"
 """The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
 
 VERSION_TABLE = "seedance_schema"
-"""Where alembic keeps the revision of a ledger."""
+"""The table in which alembic keeps the revision of a ledger."""
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):

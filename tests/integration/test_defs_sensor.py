@@ -155,7 +155,7 @@ def settings(location, s3_server):
         ),
         "a ledger that cannot be opened": (
             {"ledger": LedgerResource(url="sqlite:////proc/none/ledger.db")},
-            "the ledger's folder cannot be made",
+            "the ledger's folder cannot be created",
         ),
         "a ledger of another kind": (
             {"ledger": LedgerResource(url="mysql://me:db-secret@host/x")},

@@ -71,7 +71,7 @@ def test_a_ledger_s_address_without_a_host_is_no_traceback(folder, monkeypatch, 
     monkeypatch.setenv("SEEDANCE_LEDGER_URL", url)
     done = run("status")
     assert done.exit_code == 1
-    assert "the ledger's URL cannot be read" in done.output
+    assert "the ledger's URL (SEEDANCE_LEDGER_URL) cannot be read" in done.output
     assert "hunter2" not in done.output
 
 

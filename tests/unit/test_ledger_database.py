@@ -111,12 +111,12 @@ def _open_and_count(url: str) -> int:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("no url at all", "takes sqlite:///"),
-        ("mysql://u:hunter2@host/db", "takes sqlite:///"),
-        ("oracle+nothing://u:hunter2@host/db", "takes sqlite:///"),
+        ("no url at all", "allowed are sqlite:///"),
+        ("mysql://u:hunter2@host/db", "allowed are sqlite:///"),
+        ("oracle+nothing://u:hunter2@host/db", "allowed are sqlite:///"),
         ("postgresql+nodriver://u:hunter2@host/db", "no driver"),
         ("postgresql://u:hunter2@127.0.0.1:1/db?connect_timeout=2", "did not answer"),
-        ("sqlite:////proc/nowhere/ledger.db", "cannot be made"),
+        ("sqlite:////proc/nowhere/ledger.db", "cannot be created"),
         ("sqlite:////proc", "did not answer"),
     ],
 )

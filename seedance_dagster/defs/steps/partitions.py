@@ -11,10 +11,11 @@ import dagster as dg
 from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.defs.naming import partitions_def
 from seedance_dagster.defs.steps.metadata import prompt_materialization
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
-_CHUNK = 5000  # partitions that Dagster takes in one call
+_MOST_AT_ONCE = 5000  # partitions that Dagster takes in one call
 
 
 @dataclass
@@ -65,8 +66,8 @@ def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
     name = str(partitions_def(prompt_set.name).name)
     known = set(instance.get_dynamic_partitions(name))
     new = [key for key in prompt_set.partitions if key not in known]
-    for start in range(0, len(new), _CHUNK):
-        instance.add_dynamic_partitions(name, new[start : start + _CHUNK])
+    for chunk in chunked(new, _MOST_AT_ONCE):
+        instance.add_dynamic_partitions(name, chunk)
     return len(new)
 
 

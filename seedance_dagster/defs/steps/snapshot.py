@@ -15,10 +15,10 @@ from seedance_dagster.defs.steps.metadata import video_event
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import stored_event
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order
 
 _PAGE = 1000
-_CHUNK = 500  # partitions asked for at once, well under SQLite's limit of bound parameters
 _PICTURE = "poster"  # made of the poster's bytes, which are compared in S3
 
 Fetch = Callable[..., dg.EventRecordsResult]
@@ -61,11 +61,9 @@ def _recorded_events(
     if partitions is None:
         yield from _pages(fetch, prompt_set, asset)
         return
-    for start in range(0, len(partitions), _CHUNK):
-        chosen = partitions[start : start + _CHUNK]
-        yield from _pages(
-            fetch, prompt_set, dg.AssetRecordsFilter(asset_key=asset, asset_partitions=list(chosen))
-        )
+    for chunk in chunked(partitions):
+        wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=chunk)
+        yield from _pages(fetch, prompt_set, wanted)
 
 
 def _pages(

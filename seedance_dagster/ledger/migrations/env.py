@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from alembic import context
 
-from seedance_dagster.ledger.schema import VERSION_TABLE, metadata
+from seedance_dagster.ledger.schema import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
     version_table=VERSION_TABLE,
-    compare_server_default=True,
 )
 context.run_migrations()
