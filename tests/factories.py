@@ -101,6 +101,7 @@ def make_order(order_id: int = 1, *, request: Mapping[str, Any] | None = None, *
         "idempotency_key": "c",
         "run_id": "r",
         "ordered_at": NOW - timedelta(minutes=2),
+        "booked_at": NOW - timedelta(minutes=2),
     }
     state = fields.get("state", State.SUBMITTED)
     if state is not State.QUEUED:
