@@ -23,6 +23,10 @@ class Mode(StrEnum):
     OMNI_REFERENCE = "omni_reference"
 
 
+REFERENCE_KINDS = ("image", "video", "audio")
+"""The kinds of references; a request has a field of URLs for each."""
+
+
 class GenerationRequest(BaseModel):
     """A validated request for a video, exactly as the vendor will render it.
 

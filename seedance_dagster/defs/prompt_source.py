@@ -46,7 +46,7 @@ class PromptSource:
             if prompt_set.name == name:
                 return prompt_set
         where = str(self._location or "Python")
-        gone = Problem(source=where, message=f"there is no prompt set {name!r} any more")
+        gone = Problem(source=where, message=f"no longer contains a prompt set {name!r}")
         raise PromptSetError(loaded.errors or (gone,))
 
 

@@ -1,4 +1,4 @@
-"""From a file's rows to a prompt set: fields, defaults, ids, and all problems at once."""
+"""Assembly of a prompt set from the rows of a file: fields, defaults, ids, and all problems at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import Mode
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem, shown
-from seedance_dagster.prompts.rules import REQUEST_FIELDS, UNSTORABLE, check_request
+from seedance_dagster.prompts.rules import RATIO_IGNORED, REQUEST_FIELDS, UNSTORABLE, Report, check_request
 from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE, slug_id
 
 DEFAULTS: Mapping[str, Any] = {
@@ -23,18 +23,19 @@ DEFAULTS: Mapping[str, Any] = {
     "aspect_ratio": "16:9",
 }
 PROMPT_FIELDS = (*REQUEST_FIELDS, "id", "takes", "tags")
+_DEFAULTABLE = tuple(name for name in PROMPT_FIELDS if name not in ("id", "prompt"))
 _MAX_TAKES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One prompt as a file gave it.
+    """A prompt as it stands in a file.
 
     Attributes:
-        place: Its line or position, for people.
+        place: Its line or position, for messages.
         fields: Values of known fields.
-        tags: Tags and further columns.
-        unknown: Names that are no fields, where a file may not have further columns.
+        tags: Tags made of further columns.
+        unknown: Names that are not fields, where a file must not have further columns.
     """
 
     place: str
@@ -45,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class RawSet:
-    """A file's content before any rule for prompts was looked at."""
+    """The content of a file, before its prompts are checked."""
 
     name: str
     source: str
@@ -55,7 +56,7 @@ class RawSet:
 
 
 def assemble(raw: RawSet, *, limits: Limits, prices: PriceTable) -> tuple[PromptSet | None, list[Problem]]:
-    """Make a prompt set, or say everything that is wrong with it.
+    """Build a prompt set, and report everything that is wrong with it.
 
     Returns:
         The set, None when there is an error, and all problems, warnings included.
@@ -63,25 +64,34 @@ def assemble(raw: RawSet, *, limits: Limits, prices: PriceTable) -> tuple[Prompt
     problems: list[Problem] = []
     if not NAME_PATTERN.fullmatch(raw.name):
         problems.append(
-            Problem(source=raw.source, field="name", message=f"{raw.name!r} cannot be used: {NAME_RULE}")
+            Problem(source=raw.source, field="name", message=f"is {shown(raw.name)}; {NAME_RULE}")
         )
     if not raw.rows:
-        problems.append(Problem(source=raw.source, message="holds no prompts"))
-    not_defaults = set(raw.defaults) - set(PROMPT_FIELDS) | set(raw.defaults) & {"id", "prompt"}
+        problems.append(Problem(source=raw.source, message="contains no prompts"))
     problems += [
-        Problem(source=raw.source, field=f"defaults.{name}", message=f"no default may be set for {name!r}")
-        for name in sorted(not_defaults)
+        Problem(
+            source=raw.source,
+            field=f"defaults.{name}",
+            message=f"cannot be a default; allowed are {', '.join(_DEFAULTABLE)}",
+        )
+        for name in sorted(set(raw.defaults) - set(_DEFAULTABLE))
     ]
     if raw.defaults.get("mode") == Mode.FIRST_LAST_FRAMES and "aspect_ratio" in raw.defaults:
-        message = "ignored in first_last_frames: the first image decides it"
         problems.append(
-            Problem(source=raw.source, field="defaults.aspect_ratio", message=message, severity="warning")
+            Problem(
+                source=raw.source,
+                field="defaults.aspect_ratio",
+                message=RATIO_IGNORED,
+                severity="warning",
+            )
         )
     ids = _ids(raw.rows)
-    twice = {each for each, count in Counter(ids).items() if count > 1}
+    repeated = {prompt_id for prompt_id, count in Counter(ids).items() if count > 1}
     prompts = []
     for row, prompt_id in zip(raw.rows, ids, strict=True):
-        prompt = _prompt(raw, row, prompt_id, twice=twice, problems=problems, limits=limits, prices=prices)
+        prompt = _prompt(
+            raw, row, prompt_id, repeated=repeated, problems=problems, limits=limits, prices=prices
+        )
         if prompt is not None:
             prompts.append(prompt)
     if any(problem.severity == "error" for problem in problems):
@@ -90,28 +100,28 @@ def assemble(raw: RawSet, *, limits: Limits, prices: PriceTable) -> tuple[Prompt
 
 
 def _ids(rows: Sequence[Row]) -> list[str]:
-    """Given ids as they are; the others from their texts, a repeated text numbered."""
-    seen: Counter[str] = Counter()
+    """Return the ids of all rows, made from the text where a row has none; repeated texts are numbered."""
+    occurrences: Counter[str] = Counter()
     ids = []
     for row in rows:
-        given = _given_id(row)
-        if given is not None:
-            ids.append(given)
+        own_id = _own_id(row)
+        if own_id is not None:
+            ids.append(own_id)
             continue
         text = row.fields.get("prompt")
         text = text if isinstance(text, str) else ""
-        seen[text] += 1
-        ids.append(slug_id(text, seen[text]))
+        occurrences[text] += 1
+        ids.append(slug_id(text, occurrences[text]))
     return ids
 
 
-def _given_id(row: Row) -> str | None:
-    """The id that a row gives, a number as its digits; empty when it cannot be used, None when not given."""
-    given = row.fields.get("id")
-    if isinstance(given, int) and not isinstance(given, bool):
-        given = str(given)
-    if given is None or (isinstance(given, str) and ID_PATTERN.fullmatch(given)):
-        return given
+def _own_id(row: Row) -> str | None:
+    """Return the id of a row, a number as its digits; empty when it is not allowed, None without one."""
+    value = row.fields.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if value is None or (isinstance(value, str) and ID_PATTERN.fullmatch(value)):
+        return value
     return ""
 
 
@@ -120,33 +130,34 @@ def _prompt(
     row: Row,
     prompt_id: str,
     *,
-    twice: set[str],
+    repeated: set[str],
     problems: list[Problem],
     limits: Limits,
     prices: PriceTable,
 ) -> Prompt | None:
-    given = _given_id(row)
-    place = f"{row.place} ({given})" if given else row.place
+    own_id = _own_id(row)
+    place = f"{row.place} ({own_id})" if own_id else row.place
     before = len(problems)
 
-    def report(name: str | None, message: str, severity: Any = "error") -> None:
+    def report(name: str, message: str, severity: Any = "error") -> None:
         problems.append(
             Problem(source=raw.source, prompt=place, field=name, message=message, severity=severity)
         )
 
     for name in row.unknown:
-        report(name, f"is no field; fields are {', '.join(PROMPT_FIELDS)}")
-    if given == "":
-        report("id", f"{shown(row.fields['id'])} cannot be used: {ID_RULE}")
-    elif prompt_id in twice:
-        report("id", f"{prompt_id!r} stands more than once in this set")
+        report(name, f"is not a field; fields are {', '.join(PROMPT_FIELDS)}")
+    if own_id == "":
+        report("id", f"is {shown(row.fields['id'])}; {ID_RULE}")
+    elif prompt_id in repeated:
+        report("id", f"is {prompt_id!r}, as another one of this set; ids must be unique")
     fields = {**dict.fromkeys(PROMPT_FIELDS), **DEFAULTS, **raw.defaults, **row.fields}
     takes = 1 if fields["takes"] is None else fields["takes"]
     if isinstance(takes, bool) or not isinstance(takes, int) or not 1 <= takes <= _MAX_TAKES:
-        report("takes", f"{shown(takes)} is no whole number from 1 to {_MAX_TAKES}")
+        report("takes", f"is {shown(takes)}; allowed are whole numbers from 1 to {_MAX_TAKES}")
     tags = _tags(raw.defaults.get("tags"), report) | _tags(row.fields.get("tags"), report) | dict(row.tags)
-    for name in (each for each, value in tags.items() if UNSTORABLE.search(each + value)):
-        report(f"tags.{name}", "holds characters that cannot be stored")
+    for name, value in tags.items():
+        if UNSTORABLE.search(name + value):
+            report(f"tags.{name}", "contains characters that cannot be stored")
     request = check_request(
         fields,
         ratio_given=row.fields.get("aspect_ratio") is not None,
@@ -160,19 +171,19 @@ def _prompt(
     return Prompt(id=prompt_id, request=request, takes=takes, tags=tags)
 
 
-def _tags(value: Any, report: Any) -> dict[str, str]:
+def _tags(value: Any, report: Report) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or any(
         isinstance(item, Mapping | list) or not isinstance(name, str) for name, item in value.items()
     ):
-        report("tags", "must be names with plain values, such as {campaign: spring}")
+        report("tags", "must be a mapping of names to plain values, such as {campaign: spring}")
         return {}
     return {name: tag_text(item) for name, item in value.items() if item is not None}
 
 
 def tag_text(value: Any) -> str:
-    """A tag's value as text; a list's items are joined by commas, names with values are JSON."""
+    """Return the value of a tag as text; lists are joined by commas, mappings become JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Budgets of a prompt set: the windows of time they may be for, and how a file tells them."""
+"""Budgets of a prompt set, as a file or Python code states them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from seedance_dagster.money import WINDOWS, Window, usd_to_points
 from seedance_dagster.prompts.problems import shown
 
-_AMOUNT_RULE = "an amount is a positive number of USD"
+_ALLOWED_WINDOWS = ", ".join(WINDOWS)
 
 
 def read_budgets(value: Any, report: Callable[[str, str], object]) -> dict[str, int]:
-    """What a file says under `budget_usd`: one amount for all time, or amounts by window.
+    """Read the field `budget_usd`: one amount for all time, or amounts by window.
 
     Args:
-        value: As the file gave it.
-        report: Called with a field and a message for each thing that is wrong.
+        value: The value in the file.
+        report: Called with field and message of each problem.
 
     Returns:
         Points by window.
@@ -26,32 +26,33 @@ def read_budgets(value: Any, report: Callable[[str, str], object]) -> dict[str, 
         if points is None:
             report(
                 "budget_usd",
-                f"{shown(value)} cannot be used: {_AMOUNT_RULE}, or names ({_named()}) with amounts",
+                f"is {shown(value)}; allowed is a positive amount of USD, or one for each of "
+                f"{_ALLOWED_WINDOWS}",
             )
             return {}
         return {Window.TOTAL.value: points}
     if not value:
-        report("budget_usd", f"names no window of time; allowed: {_named()}")
+        report("budget_usd", f"is empty; allowed is a positive amount of USD for each of {_ALLOWED_WINDOWS}")
     budgets = {}
     for window, amount in value.items():
         points = _points(amount)
         if window not in WINDOWS:
-            report(f"budget_usd.{window}", f"is no window of time; allowed: {_named()}")
+            report(f"budget_usd.{window}", f"is not a window of time; allowed are {_ALLOWED_WINDOWS}")
         elif points is None:
-            report(f"budget_usd.{window}", f"{shown(amount)} cannot be used: {_AMOUNT_RULE}")
+            report(f"budget_usd.{window}", f"is {shown(amount)}; allowed is a positive amount of USD")
         else:
             budgets[str(window)] = points
     return budgets
 
 
 def check_budgets(budgets: Mapping[str, int]) -> None:
-    """Raise `ValueError` unless all are positive points by a known window."""
+    """Raise `ValueError` unless every budget is a positive number of points for a known window."""
     for window, points in budgets.items():
         if window not in WINDOWS:
-            msg = f"{window!r} is no window of a budget; allowed: {_named()}"
+            msg = f"the window of a budget is {window!r}; allowed are {_ALLOWED_WINDOWS}"
             raise ValueError(msg)
         if isinstance(points, bool) or not isinstance(points, int) or points <= 0:
-            msg = f"the budget for {window} must be a positive whole number of points, not {points!r}"
+            msg = f"the budget for {window} is {points!r}; allowed is a positive whole number of points"
             raise ValueError(msg)
 
 
@@ -63,7 +64,3 @@ def _points(amount: Any) -> int | None:
     except ValueError:
         return None
     return points if points > 0 else None
-
-
-def _named() -> str:
-    return ", ".join(WINDOWS)

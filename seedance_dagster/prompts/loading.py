@@ -1,4 +1,4 @@
-"""Loading prompt sets from a file, a folder or S3: what is sound is loaded, all problems are told."""
+"""Loading of prompt sets from a file, a folder or S3: valid sets are loaded, all problems reported."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _TABLES: dict[str, Callable[[str, str], tuple[list[Row], list[Problem]]]] = {
 
 @dataclass(frozen=True)
 class LoadedPromptSets:
-    """What a location gave.
+    """The prompt sets of a location.
 
     Attributes:
-        sets: The sound sets, by name.
-        problems: Everything that is wrong (the files with errors were not loaded) or worth knowing.
+        sets: The valid sets, sorted by name.
+        problems: The errors of the files that were not loaded, and all warnings.
     """
 
     sets: tuple[PromptSet, ...]
@@ -54,32 +54,34 @@ def load_prompt_sets(
     prices: PriceTable | None = None,
     s3_client: S3Client | None = None,
 ) -> LoadedPromptSets:
-    """Load every prompt set of a location. Bad content never raises: it is told as problems.
+    """Load all prompt sets of a location; problems are returned, never raised.
 
     Args:
         location: A file, a folder (its files, not its subfolders'), or `s3://bucket/prefix`.
-        limits: What the vendor accepts; the packaged limits by default.
-        prices: What has a price; the packaged table by default.
-        s3_client: For `s3://`; by default boto3's own, from its environment.
+        limits: The vendor's limits; the packaged ones by default.
+        prices: The price table; the packaged one by default.
+        s3_client: For `s3://`; boto3's default client if None.
 
     Example:
         >>> load_prompt_sets("nowhere/").problems[0].message
-        'there is no such file or folder'
+        'does not exist'
     """
     limits, prices = limits or Limits.load(), prices or PriceTable.load()
     sets: dict[str, PromptSet] = {}
     problems: list[Problem] = []
     try:
         for source, suffix, content in _files(str(location), s3_client):
-            found, wrong = _load(source, suffix, content, limits, prices)
-            problems += wrong
-            if found is None:
+            prompt_set, file_problems = _load(source, suffix, content, limits, prices)
+            problems += file_problems
+            if prompt_set is None:
                 continue
-            if found.name in sets:
-                message = f"the set {found.name!r} stands in {sets[found.name].source} already"
+            if prompt_set.name in sets:
+                message = (
+                    f"is {prompt_set.name!r}, as in {sets[prompt_set.name].source}; names must be unique"
+                )
                 problems.append(Problem(source=source, field="name", message=message))
                 continue
-            sets[found.name] = found
+            sets[prompt_set.name] = prompt_set
     except UnreadableError as error:
         problems.append(Problem(source=str(location), message=str(error)))
     return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems))
@@ -93,15 +95,15 @@ def _load(
             raise content
         raw, problems = _read(source, suffix, content)
         if raw is not None and len(raw.rows) > _MAX_PROMPTS:
-            raise UnreadableError(f"holds {len(raw.rows)} prompts; at most {_MAX_PROMPTS} make a set")  # noqa: TRY301
+            raise UnreadableError(f"contains {len(raw.rows)} prompts; allowed are {_MAX_PROMPTS}")  # noqa: TRY301
         if raw is None:
             return None, problems
-        found, wrong = assemble(raw, limits=limits, prices=prices)
+        prompt_set, prompt_problems = assemble(raw, limits=limits, prices=prices)
     except UnreadableError as error:
         return None, [Problem(source=source, message=str(error))]
     except RecursionError:
         return None, [Problem(source=source, message="is nested too deeply")]
-    return (None if problems else found), [*problems, *wrong]
+    return (None if problems else prompt_set), [*problems, *prompt_problems]
 
 
 def _read(source: str, suffix: str, content: bytes) -> tuple[RawSet | None, list[Problem]]:
@@ -112,7 +114,7 @@ def _read(source: str, suffix: str, content: bytes) -> tuple[RawSet | None, list
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise UnreadableError(f"is no UTF-8 text (byte {error.start})") from None
+            raise UnreadableError(f"is not UTF-8 text (byte {error.start})") from None
         if suffix not in _TABLES:
             return (read_json if suffix == ".json" else read_yaml)(text, source)
         rows, problems = _TABLES[suffix](text, source)
@@ -129,21 +131,21 @@ def _files(location: str, s3_client: S3Client | None) -> Iterator[tuple[str, str
     path = Path(location)
     try:
         if not path.exists():
-            raise UnreadableError("there is no such file or folder")
+            raise UnreadableError("does not exist")
         paths = sorted(path.iterdir()) if path.is_dir() else [path]
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from None
-    chosen = [each for each in paths if each.suffix.lower() in SUFFIXES and not each.name.startswith(".")]
-    if not chosen:
-        raise UnreadableError(f"no prompt set here; files end in {', '.join(SUFFIXES)}")
-    for each in chosen:
-        yield os.fsencode(each).decode(errors="replace"), each.suffix.lower(), _content(each)
+    files = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    if not files:
+        raise UnreadableError(f"contains no prompt set; file names end in {', '.join(SUFFIXES)}")
+    for file in files:
+        yield os.fsencode(file).decode(errors="replace"), file.suffix.lower(), _content(file)
 
 
 def _content(path: Path) -> bytes | UnreadableError:
     try:
         if not path.is_file():
-            return UnreadableError("is no file")
+            return UnreadableError("is not a regular file")
         if path.stat().st_size > _MAX_FILE_BYTES:
             return UnreadableError(f"is larger than {_MAX_FILE_BYTES} bytes")
         return path.read_bytes()

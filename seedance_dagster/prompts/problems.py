@@ -1,4 +1,4 @@
-"""Problems of prompt files, told to people: where, what, and what is allowed."""
+"""Problems of prompt files, reported to people: where, what is wrong, and what is allowed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ _short.maxstring = _short.maxother = 80
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong, or worth knowing, about a prompt file.
+    """An error in a prompt file, or a warning about it.
 
     Attributes:
-        source: The file, or what stands for it.
-        prompt: The prompt's id or line; None for the file as a whole.
-        field: The field's name; None when it is not about one.
-        message: What is wrong and what is allowed.
+        source: The file, or whatever else the prompts come from.
+        message: What is wrong and what is allowed, continuing the name of the field, prompt or file:
+            "is 20; allowed are whole seconds from 4 to 15".
+        prompt: The prompt's position and id; None for the file as a whole.
+        field: The field's name; None when the problem is not about one.
         severity: An "error" keeps the file from being loaded, a "warning" does not.
+
+    Example:
+        >>> print(Problem(source="a.csv", prompt="line 2", field="takes", message="is 0; ..."))
+        a.csv, line 2: takes is 0; ...
     """
 
     source: str
@@ -31,19 +36,18 @@ class Problem:
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        place = [self.source]
-        if self.prompt is not None:
-            place.append(self.prompt)
-        if self.field is not None:
-            place.append(self.field)
-        label = "" if self.severity == "error" else "warning: "
-        text = f"{': '.join(place)}: {label}{self.message}"
-        # Names come from files: none may break the line or steer the terminal.
-        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+        place = self.source if self.prompt is None else f"{self.source}, {self.prompt}"
+        label = "warning: " if self.severity == "warning" else ""
+        subject = place if self.field is None else f"{place}: {label}{self.field}"
+        # Names come from files: they must not break the line or control the terminal.
+        return "".join(
+            character if character.isprintable() else repr(character)[1:-1]
+            for character in f"{subject} {self.message}"
+        )
 
 
 class PromptSetError(ValueError):
-    """A prompt set cannot be used; its text is the whole report."""
+    """A prompt set is invalid; the text lists all problems."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -51,20 +55,20 @@ class PromptSetError(ValueError):
 
 
 class UnreadableError(Exception):
-    """A file's content cannot be read as what its name says; the message says where and why."""
+    """A file cannot be parsed; the message says where and why."""
 
 
 def shown(value: Any) -> str:
-    """A value of a file as people may read it: short, however large or deep it is."""
+    """Return a short representation of a value, however large or deep it is."""
     return _short.repr(value)
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without the pages that some add."""
+    """Return the first line of an error's message."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:200]
 
 
 def format_problems(problems: Iterable[Problem]) -> str:
-    """One line per problem, errors first."""
+    """Return one line per problem, errors first."""
     ordered = sorted(problems, key=lambda problem: problem.severity)
     return "\n".join(map(str, ordered))

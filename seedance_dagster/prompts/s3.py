@@ -15,19 +15,19 @@ from seedance_dagster.prompts.problems import UnreadableError, first_line
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_S3_ERRORS = (ClientError, BotoCoreError, Boto3Error, ValueError)  # the last for an endpoint that is no URL
+_S3_ERRORS = (ClientError, BotoCoreError, Boto3Error, ValueError)  # the last for an invalid endpoint
 
 
 def s3_files(
     location: str, suffixes: tuple[str, ...], max_bytes: int, client: S3Client | None
 ) -> Iterator[tuple[str, str, bytes | UnreadableError]]:
-    """The objects of a location: one by its key, or all directly under a prefix.
+    """Read the objects of a location: one by its key, or all directly under a prefix.
 
     Yields:
-        URI, suffix, and content or why it cannot be had.
+        URI, suffix, and either the content or the error that reading it gave.
 
     Raises:
-        UnreadableError: The location cannot be listed or holds no prompt set.
+        UnreadableError: The location cannot be listed or contains no prompt set.
     """
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
     single = PurePosixPath(prefix).suffix.lower() in suffixes
@@ -35,13 +35,13 @@ def s3_files(
     try:
         client = client or boto3.Session().client("s3")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/")
-        found = [(item["Key"], item["Size"]) for page in pages for item in page.get("Contents", [])]
-        chosen = [(key, size) for key, size in sorted(found) if PurePosixPath(key).suffix.lower() in suffixes]
+        listed = [(item["Key"], item["Size"]) for page in pages for item in page.get("Contents", [])]
+        files = [(key, size) for key, size in sorted(listed) if PurePosixPath(key).suffix.lower() in suffixes]
         if single:
-            chosen = [(key, size) for key, size in chosen if key == prefix]
-        if not chosen:
-            raise UnreadableError(f"no prompt set here; files end in {', '.join(suffixes)}")
-        for key, size in chosen:
+            files = [(key, size) for key, size in files if key == prefix]
+        if not files:
+            raise UnreadableError(f"contains no prompt set; file names end in {', '.join(suffixes)}")
+        for key, size in files:
             suffix = PurePosixPath(key).suffix.lower()
             content: bytes | UnreadableError = UnreadableError(f"is larger than {max_bytes} bytes")
             if size <= max_bytes:

@@ -1,4 +1,4 @@
-"""Ids for prompts that have none, and what an id may look like."""
+"""Ids of prompts and names of sets: what is allowed, and how missing ones are derived."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import hashlib
 import re
 import unicodedata
 
-MAX_ID_CHARACTERS = 120
-ID_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_ID_CHARACTERS - 1}}}")
-ID_RULE = f"an id has 1 to {MAX_ID_CHARACTERS} letters, digits, '-' or '_' and starts with a letter or digit"
-NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
-NAME_RULE = "a name has up to 63 lower-case letters, digits or '_' and starts with a letter"
+_MAX_ID_CHARACTERS = 120
+ID_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{_MAX_ID_CHARACTERS - 1}}}")
+ID_RULE = (
+    f"allowed are 1 to {_MAX_ID_CHARACTERS} letters, digits, '-' or '_', starting with a letter or a digit"
+)
+_MAX_NAME_CHARACTERS = 63
+NAME_PATTERN = re.compile(rf"[a-z][a-z0-9_]{{0,{_MAX_NAME_CHARACTERS - 1}}}")
+NAME_RULE = (
+    f"allowed are 1 to {_MAX_NAME_CHARACTERS} lower-case letters, digits or '_', starting with a letter"
+)
 _SLUG_CHARACTERS = 40
 _HASH_CHARACTERS = 8
 
 
 def slug_id(text: str, occurrence: int = 1) -> str:
-    """A stable id for a text: its first words and a short hash of all of it.
+    """Return a stable id for a prompt: its first words and a short hash of all of it.
 
     Args:
         text: The prompt.
@@ -35,9 +40,9 @@ def slug_id(text: str, occurrence: int = 1) -> str:
 
 
 def slug_name(text: str) -> str:
-    """A set's name from a file's name; empty when nothing of it is usable."""
-    name = _words(text, "_")[:63].strip("_")
-    return name if not name or name[0].isalpha() else f"set_{name}"[:63]
+    """Return a set's name made from a file's name; empty when no character of it is usable."""
+    name = _words(text, "_")[:_MAX_NAME_CHARACTERS].strip("_")
+    return name if not name or name[0].isalpha() else f"set_{name}"[:_MAX_NAME_CHARACTERS]
 
 
 def _words(text: str, separator: str) -> str:

@@ -1,4 +1,4 @@
-"""Prompt files with a prompt a row: JSONL, CSV and Parquet. Columns that are no fields become tags."""
+"""Prompt files with one prompt per row: JSONL, CSV and Parquet. Columns that are not fields become tags."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row, tag_text
 from seedance_dagster.prompts.documents import parse_json
 from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line
 
-_URL_FIELDS = ("image_urls", "video_urls", "audio_urls")
+_URL_FIELDS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _NUMBER_FIELDS = ("duration", "takes")
 _BOOLEANS = {"true": True, "false": False}
 
 
 def read_jsonl(text: str, source: str) -> tuple[list[Row], list[Problem]]:
-    """One JSON object a line; empty lines are passed over."""
+    """Read one JSON object per line; skip empty lines."""
     rows: list[Row] = []
     problems: list[Problem] = []
-    # Not splitlines(): texts may hold the other line ends that it knows.
+    # Not splitlines(): texts may contain the other line ends that it knows.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -41,7 +42,7 @@ def read_jsonl(text: str, source: str) -> tuple[list[Row], list[Problem]]:
 
 
 def read_csv(text: str, source: str) -> tuple[list[Row], list[Problem]]:
-    """A header and one prompt a row; cells are texts, empty ones are not given."""
+    """Read a header and one prompt per row; an empty cell counts as not set."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Row] = []
     problems: list[Problem] = []
@@ -53,18 +54,18 @@ def read_csv(text: str, source: str) -> tuple[list[Row], list[Problem]]:
             if not any(cells):
                 continue
             if len(cells) > len(header):
-                message = f"has {len(cells)} cells for {len(header)} columns; quote texts with commas"
+                message = f"has {len(cells)} cells for {len(header)} columns; put texts with commas in quotes"
                 problems.append(Problem(source=source, prompt=place, message=message))
                 continue
             entry = {name: cell for name, cell in zip(header, cells, strict=False) if cell != ""}
             rows.append(_row(place, {name: _typed(name, cell) for name, cell in entry.items()}))
     except csv.Error as error:
-        raise UnreadableError(f"is no valid CSV: {error} (line {reader.line_num})") from None
+        raise UnreadableError(f"is not valid CSV: {error} (line {reader.line_num})") from None
     return rows, problems
 
 
 def read_parquet(content: bytes) -> list[Row]:
-    """One prompt a row; needs the extra `parquet`."""
+    """Read one prompt per row; needs the extra `parquet`."""
     try:
         import pyarrow as pa  # noqa: PLC0415  heavy, and an extra
         import pyarrow.parquet as pq  # noqa: PLC0415  heavy, and an extra
@@ -75,7 +76,7 @@ def read_parquet(content: bytes) -> list[Row]:
         _check_columns(file.schema_arrow.names)
         entries = file.read().to_pylist(maps_as_pydicts="strict")
     except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
-        raise UnreadableError(f"is no valid Parquet: {first_line(error)}") from None
+        raise UnreadableError(f"is not valid Parquet: {first_line(error)}") from None
     return [
         _row(f"row {number}", {name: _whole(name, value) for name, value in entry.items()})
         for number, entry in enumerate(entries, 1)
@@ -86,20 +87,20 @@ def _check_columns(names: list[str]) -> None:
     if "prompt" not in names:
         raise UnreadableError(f"needs a column named prompt; it has {', '.join(names) or 'none'}")
     if len(set(names)) != len(names) or "" in names:
-        raise UnreadableError("has two columns of one name, or one without a name")
+        raise UnreadableError("has two columns with the same name, or one without a name")
 
 
 def _row(place: str, entry: Mapping[str, Any]) -> Row:
-    given = {str(name): value for name, value in entry.items() if value is not None}
+    cells = {str(name): value for name, value in entry.items() if value is not None}
     return Row(
         place=place,
-        fields={name: value for name, value in given.items() if name in PROMPT_FIELDS},
-        tags={name: tag_text(value) for name, value in given.items() if name not in PROMPT_FIELDS},
+        fields={name: value for name, value in cells.items() if name in PROMPT_FIELDS},
+        tags={name: tag_text(value) for name, value in cells.items() if name not in PROMPT_FIELDS},
     )
 
 
 def _typed(name: str, cell: str) -> Any:
-    """A cell as the field's type where it can be read as such; the rules say the rest."""
+    """Convert a cell to its field's type where possible; the rules report the rest."""
     if name in _NUMBER_FIELDS and re.fullmatch(r"\s*[0-9]{1,9}\s*", cell):
         return int(cell)
     if name in _URL_FIELDS:
@@ -110,7 +111,7 @@ def _typed(name: str, cell: str) -> Any:
 
 
 def _whole(name: str, value: Any) -> Any:
-    """Whole numbers again, where pandas made floats of them because some rows have none."""
+    """Convert whole floats back to integers: pandas writes floats where some rows have no value."""
     whole = name in _NUMBER_FIELDS and isinstance(value, float) and value.is_integer()
     return int(value) if whole else value
 

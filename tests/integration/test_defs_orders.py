@@ -147,8 +147,8 @@ def test_a_prompt_set_whose_file_is_gone_or_broken_is_refused_in_words(location,
     path.write_text(before)
     assert broken.said.startswith("nothing was accepted:\n")
     assert "spots.json" in broken.said
-    assert "duration: 40 is no whole number of seconds from 4 to 15" in broken.said
-    assert "no prompt set here" in gone.said
+    assert "duration is 40; allowed are whole seconds from 4 to 15" in broken.said
+    assert "contains no prompt set" in gone.said
 
 
 def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypatch):

@@ -83,7 +83,7 @@ def test_a_broken_prompt_file_is_named_while_others_go_on(location, busy):
     finally:
         broken.unlink()
     assert "prompt files with errors were left out" in said
-    assert f"{broken}: prompt 1 (p0): duration: 40 is no whole number" in said
+    assert f"{broken}, prompt 1 (p0): duration is 40; allowed are" in said
     assert "... and 2 more, see `seedance-dagster plan`" in said
     assert location.partitions() == ["one", "two", "three"]
     assert location.partitions("broken") == []

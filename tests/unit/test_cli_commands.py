@@ -108,7 +108,7 @@ def test_plan_names_every_problem_and_still_plans_the_rest(folder: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("plan", "nowhere"), "there is no such file or folder"),
+        (("plan", "nowhere"), "does not exist"),
         (("plan", "--set", "mice"), "no prompt set mice here; known: cats"),
         (("plan", "--set"), "requires an argument"),
     ],

@@ -71,7 +71,7 @@ def test_an_amount_that_is_none_is_refused(tmp_path, written):
     assert loaded.sets == ()
     [(prompt, field, message)] = told(loaded)
     assert (prompt, field) == (None, "budget_usd")
-    assert "an amount is a positive number of USD, or names (day, month, total) with amounts" in message
+    assert "allowed is a positive amount of USD, or one for each of day, month, total" in message
 
 
 @pytest.mark.parametrize("written", [*NO_AMOUNT, '{"x": 5}'])
@@ -79,7 +79,7 @@ def test_an_amount_of_a_window_that_is_none_is_refused(tmp_path, written):
     """The window stands in the name of the field."""
     [(_, field, message)] = told(load_budget(tmp_path, f'{{"day": 5, "month": {written}}}'))
     assert field == "budget_usd.month"
-    assert message.endswith("cannot be used: an amount is a positive number of USD")
+    assert message.endswith("; allowed is a positive amount of USD")
 
 
 @pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity"])
@@ -93,26 +93,26 @@ def test_all_that_is_wrong_with_a_budget_is_told_at_once(tmp_path):
     loaded = load_budget(tmp_path, '{"week": 5, "day": -1, "Month": 5, "1": 2}')
     assert loaded.sets == ()
     assert [(field, message) for _, field, message in told(loaded)] == [
-        ("budget_usd.week", "is no window of time; allowed: day, month, total"),
-        ("budget_usd.day", "-1 cannot be used: an amount is a positive number of USD"),
-        ("budget_usd.Month", "is no window of time; allowed: day, month, total"),
-        ("budget_usd.1", "is no window of time; allowed: day, month, total"),
+        ("budget_usd.week", "is not a window of time; allowed are day, month, total"),
+        ("budget_usd.day", "is -1; allowed is a positive amount of USD"),
+        ("budget_usd.Month", "is not a window of time; allowed are day, month, total"),
+        ("budget_usd.1", "is not a window of time; allowed are day, month, total"),
     ]
     assert told(load_budget(tmp_path, "{}")) == [
-        (None, "budget_usd", "names no window of time; allowed: day, month, total")
+        (None, "budget_usd", "is empty; allowed is a positive amount of USD for each of day, month, total")
     ]
 
 
 @pytest.mark.parametrize(
     ("budgets", "message"),
     [
-        ({"week": 5}, "'week' is no window of a budget; allowed: day, month, total"),
-        ({"day": 0}, "the budget for day must be a positive whole number of points, not 0"),
-        ({"day": -5}, "must be a positive whole number of points, not -5"),
-        ({"day": 5.0}, "must be a positive whole number of points, not 5.0"),
-        ({"day": True}, "must be a positive whole number of points, not True"),
-        ({"day": None}, "must be a positive whole number of points, not None"),
-        ({3: 5}, "3 is no window of a budget"),
+        ({"week": 5}, "'week'; allowed are day, month, total"),
+        ({"day": 0}, "the budget for day is 0; allowed is a positive whole number of points"),
+        ({"day": -5}, "is -5; allowed is a positive whole number of points"),
+        ({"day": 5.0}, "is 5.0; allowed is a positive whole number of points"),
+        ({"day": True}, "is True; allowed is a positive whole number of points"),
+        ({"day": None}, "is None; allowed is a positive whole number of points"),
+        ({3: 5}, "the window of a budget is 3"),
     ],
 )
 def test_a_set_made_in_python_is_checked_too(budgets, message):

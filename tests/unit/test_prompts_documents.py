@@ -68,100 +68,103 @@ prompts:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", (None, None, "must hold name, budget_usd, defaults, prompts, not nothing")),
-        ("[1]", (None, None, "must hold name, budget_usd, defaults, prompts, not a list")),
-        ("just text", (None, None, "must hold name, budget_usd, defaults, prompts, not a text")),
+        ("", (None, None, "must be a mapping with name, budget_usd, defaults, prompts, not nothing")),
+        ("[1]", (None, None, "must be a mapping with name, budget_usd, defaults, prompts, not a list")),
+        ("just text", (None, None, "must be a mapping with name, budget_usd, defaults, prompts, not a text")),
         (
             "{name: a, prompts: [{prompt: x}], colour: red}",
-            (None, "colour", f"is no field of a prompt set; {FIELDS}"),
+            (None, "colour", f"is not a field of a prompt set; {FIELDS}"),
         ),
-        ("{name: a, prompts: [{prompt: x}], 1: red}", (None, "1", f"is no field of a prompt set; {FIELDS}")),
-        ("{prompts: [{prompt: x}]}", (None, "name", "a prompt set needs a name")),
-        ("{name: 5, prompts: [{prompt: x}]}", (None, "name", "a prompt set needs a name")),
+        (
+            "{name: a, prompts: [{prompt: x}], 1: red}",
+            (None, "1", f"is not a field of a prompt set; {FIELDS}"),
+        ),
+        ("{prompts: [{prompt: x}]}", (None, "name", "must be a text, not")),
+        ("{name: 5, prompts: [{prompt: x}]}", (None, "name", "must be a text, not")),
         (
             "{name: A b, prompts: [{prompt: x}]}",
-            (None, "name", "'A b' cannot be used: a name has up to 63 lower-c"),
+            (None, "name", "is 'A b'; allowed are 1 to 63 lower-case letters"),
         ),
         (
             f"{{name: {'a' * 64}, prompts: [{{prompt: x}}]}}",
-            (None, "name", "a name has up to 63 lower-case letter"),
+            (None, "name", "; allowed are 1 to 63 lower-case letters"),
         ),
         ("{name: a}", (None, "prompts", "must be a list of prompts, not nothing")),
         (
             "{name: a, prompts: {prompt: x}}",
-            (None, "prompts", "must be a list of prompts, not names with values"),
+            (None, "prompts", "must be a list of prompts, not a mapping"),
         ),
-        ("{name: a, prompts: []}", (None, None, "holds no prompts")),
-        ("{name: a, prompts: [x]}", ("prompt 1", None, "must be names with values, not a text")),
+        ("{name: a, prompts: []}", (None, None, "contains no prompts")),
+        ("{name: a, prompts: [x]}", ("prompt 1", None, "must be a mapping, not a text")),
         (
             "{name: a, prompts: [{prompt: x}, null]}",
-            ("prompt 2", None, "must be names with values, not nothing"),
+            ("prompt 2", None, "must be a mapping, not nothing"),
         ),
         (
             "{name: a, defaults: [1], prompts: [{prompt: x}]}",
-            (None, "defaults", "must be names with values, not a l"),
+            (None, "defaults", "must be a mapping, not a l"),
         ),
         (
             "{name: a, defaults: {prompt: y}, prompts: [{prompt: x}]}",
-            (None, "defaults.prompt", "no default may be"),
+            (None, "defaults.prompt", "cannot be a default"),
         ),
         (
             "{name: a, defaults: {id: y}, prompts: [{prompt: x}]}",
-            (None, "defaults.id", "no default may be set for"),
+            (None, "defaults.id", "cannot be a default; allowed are task_type"),
         ),
         (
             "{name: a, defaults: {x: 1}, prompts: [{prompt: x}]}",
-            (None, "defaults.x", "no default may be set for 'x'"),
+            (None, "defaults.x", "cannot be a default; allowed are task_type"),
         ),
         (
             "{name: a, defaults: {duration: 3}, prompts: [{prompt: x}]}",
-            ("prompt 1", "duration", "3 is no whole numb"),
+            ("prompt 1", "duration", "3; allowed are whole seconds"),
         ),
         (
             "{name: a, prompts: [{prompt: x, x y: 1}]}",
-            ("prompt 1", "x y", "is no field; fields are task_type, pro"),
+            ("prompt 1", "x y", "is not a field; fields are task_type, pro"),
         ),
         (
             "{name: a",
-            (None, None, "is no valid YAML: expected ',' or '}', but got '<stream end>' (line 1, column 9)"),
+            (None, None, "is not valid YAML: expected ',' or '}', but got '<stream end>' (line 1, column 9)"),
         ),
-        ("name: a\nname: b\n", (None, None, "is no valid YAML: 'name' stands twice (line 2, column 1)")),
-        ("name: a\n'name': b\n", (None, None, "is no valid YAML: 'name' stands twice (line 2, column 1)")),
+        ("name: a\nname: b\n", (None, None, "is not valid YAML: 'name' occurs twice (line 2, column 1)")),
+        ("name: a\n'name': b\n", (None, None, "is not valid YAML: 'name' occurs twice (line 2, column 1)")),
         (
             "---\nname: a\n---\nname: b\n",
-            (None, None, "is no valid YAML: but found another document (line 3, column"),
+            (None, None, "is not valid YAML: but found another document (line 3, column"),
         ),
         (
             "name: *nobody",
-            (None, None, "is no valid YAML: found undefined alias 'nobody' (line 1, column 7)"),
+            (None, None, "is not valid YAML: found undefined alias 'nobody' (line 1, column 7)"),
         ),
         (
             "name: \x07",
-            (None, None, "is no valid YAML: unacceptable character #x0007: special characters are not al"),
+            (None, None, "is not valid YAML: unacceptable character #x0007: special characters are not al"),
         ),
-        ("? [a]\n: b", (None, None, "is no valid YAML: found unhashable key (line 1, column 3)")),
+        ("? [a]\n: b", (None, None, "is not valid YAML: found unhashable key (line 1, column 3)")),
         (
             "name: &n {<<: 5}",
-            (None, None, "is no valid YAML: << takes a mapping or a list of them (line 1, column"),
+            (None, None, "is not valid YAML: << takes a mapping or a list of mappings (line 1, column"),
         ),
         (
             "name: &n {<<: [5]}",
-            (None, None, "is no valid YAML: << takes a mapping or a list of them (line 1, colum"),
+            (None, None, "is not valid YAML: << takes a mapping or a list of mappings (line 1, colum"),
         ),
         ("name: !!python/name:os.system x", (None, None, "could not determine a constructor for the tag")),
         ("name: !!timestamp soon", (None, None, "could not determine a constructor for the tag")),
-        ("name: !!bool maybe", (None, None, "is no valid YAML: 'maybe'")),
-        ("name: !!int ''", (None, None, "is no valid YAML: invalid literal for int()")),
+        ("name: !!bool maybe", (None, None, "is not valid YAML: 'maybe'")),
+        ("name: !!int ''", (None, None, "is not valid YAML: invalid literal for int()")),
         (
             "name: !!int [5]",
-            (None, None, "is no valid YAML: expected a scalar node, but found sequence (line 1, col"),
+            (None, None, "is not valid YAML: expected a scalar node, but found sequence (line 1, col"),
         ),
         (
             "name: !!map x",
-            (None, None, "is no valid YAML: expected a mapping node, but found scalar (line 1, column"),
+            (None, None, "is not valid YAML: expected a mapping node, but found scalar (line 1, column"),
         ),
-        ("name: !!float ''", (None, None, "is no valid YAML: string index out of range")),
-        (f"name: {'9' * 5000}", (None, None, "is no valid YAML: Exceeds the limit")),
+        ("name: !!float ''", (None, None, "is not valid YAML: string index out of range")),
+        (f"name: {'9' * 5000}", (None, None, "is not valid YAML: Exceeds the limit")),
         ("[" * 700, (None, None, "is nested too deeply")),
     ],
 )
@@ -179,14 +182,14 @@ def test_what_is_wrong_with_a_yaml_file(tmp_path, text, expected):
     [
         (
             '{"name": "a",}',
-            "is no valid JSON: Expecting property name enclosed in double quotes (line 1, column 14)",
+            "is not valid JSON: Expecting property name enclosed in double quotes (line 1, column 14)",
         ),
-        ("", "is no valid JSON: Expecting value (line 1, column 1)"),
-        ('{"name": "a", "name": "b"}', "is no valid JSON: 'name' stands twice in one object"),
-        ("9" * 5000, "is no valid JSON: Exceeds the limit"),
+        ("", "is not valid JSON: Expecting value (line 1, column 1)"),
+        ('{"name": "a", "name": "b"}', "is not valid JSON: 'name' occurs twice in one object"),
+        ("9" * 5000, "is not valid JSON: Exceeds the limit"),
         ("[" * 100_000, "is nested too deeply"),
-        ('{"name": "a", "prompts": ' + "[" * 900 + "]" * 900 + "}", "must be names with values, not a list"),
-        ("NaN", "must hold name, budget_usd, defaults, prompts, not a float"),
+        ('{"name": "a", "prompts": ' + "[" * 900 + "]" * 900 + "}", "must be a mapping, not a list"),
+        ("NaN", "must be a mapping with name, budget_usd, defaults, prompts, not a float"),
     ],
 )
 def test_what_is_wrong_with_a_json_file(tmp_path, text, message):
@@ -290,4 +293,4 @@ def test_a_name_in_a_file_cannot_break_a_line_of_the_report(tmp_path):
     [problem] = load(
         tmp_path, "a.json", '{"name":"a","prompts":[{"prompt":"x","a\\n\\u001b[31m\\ud800":1}]}'
     ).problems
-    assert "prompt 1: a\\n\\x1b[31m\\ud800: is no field" in str(problem)
+    assert "prompt 1: a\\n\\x1b[31m\\ud800 is not a field" in str(problem)

@@ -13,7 +13,7 @@ from prompts_support import load, told
 from seedance_dagster.prompts import load_prompt_sets, loading
 
 GOOD = "{name: %s, prompts: [{prompt: x}]}"
-ENDINGS = "files end in .yaml, .yml, .json, .jsonl, .csv, .parquet"
+ENDINGS = "file names end in .yaml, .yml, .json, .jsonl, .csv, .parquet"
 
 
 def names(loaded) -> list[str]:
@@ -46,22 +46,22 @@ def test_a_name_belongs_to_one_file(tmp_path):
     [problem] = loaded.problems
     assert (problem.field, problem.message) == (
         "name",
-        f"the set 'spots' stands in {tmp_path}/1.yaml already",
+        f"is 'spots', as in {tmp_path}/1.yaml; names must be unique",
     )
 
 
 @pytest.mark.parametrize(
     ("location", "message"),
     [
-        ("nowhere", "there is no such file or folder"),
-        ("a\0b", "there is no such file or folder"),
+        ("nowhere", "does not exist"),
+        ("a\0b", "does not exist"),
         ("x" * 300, "cannot be read: File name too long"),
-        ("empty", f"no prompt set here; {ENDINGS}"),
-        ("note.txt", f"no prompt set here; {ENDINGS}"),
-        ("folder.yaml/", "is no file"),
-        ("pipe.csv", "is no file"),
-        ("gone.yaml", "there is no such file or folder"),
-        ("latin.yaml", "is no UTF-8 text (byte 6)"),
+        ("empty", f"contains no prompt set; {ENDINGS}"),
+        ("note.txt", f"contains no prompt set; {ENDINGS}"),
+        ("folder.yaml/", "is not a regular file"),
+        ("pipe.csv", "is not a regular file"),
+        ("gone.yaml", "does not exist"),
+        ("latin.yaml", "is not UTF-8 text (byte 6)"),
     ],
 )
 def test_a_place_without_prompt_sets_is_told(tmp_path, location, message):
@@ -95,7 +95,7 @@ def test_sizes_are_bounded(tmp_path, monkeypatch):
     """A file or a set beyond all reason is told instead of being read."""
     monkeypatch.setattr(loading, "_MAX_PROMPTS", 2)
     rows = '{"prompt": "x"}\n' * 3
-    assert told(load(tmp_path, "a.jsonl", rows)) == [(None, None, "holds 3 prompts; at most 2 make a set")]
+    assert told(load(tmp_path, "a.jsonl", rows)) == [(None, None, "contains 3 prompts; allowed are 2")]
     monkeypatch.setattr(loading, "_MAX_FILE_BYTES", 10)
     assert told(load(tmp_path, "a.jsonl", rows)) == [(None, None, "is larger than 10 bytes")]
 
@@ -180,16 +180,16 @@ def test_an_object_that_cannot_be_read_stops_no_other(monkeypatch):
     loaded = load_prompt_sets("s3://bucket", s3_client=Bucket(objects))
     assert names(loaded) == ["c"]
     assert [str(each) for each in loaded.problems] == [
-        f"s3://bucket/a.yaml: cannot be read from S3: {client_error('AccessDenied', 'GetObject')}",
-        "s3://bucket/b.yaml: is larger than 1000 bytes",
+        f"s3://bucket/a.yaml cannot be read from S3: {client_error('AccessDenied', 'GetObject')}",
+        "s3://bucket/b.yaml is larger than 1000 bytes",
     ]
 
 
 @pytest.mark.parametrize(
     ("bucket", "message"),
     [
-        (Bucket({}), f"no prompt set here; {ENDINGS}"),
-        (Bucket({"a.yaml.yaml": b""}), f"no prompt set here; {ENDINGS}"),
+        (Bucket({}), f"contains no prompt set; {ENDINGS}"),
+        (Bucket({"a.yaml.yaml": b""}), f"contains no prompt set; {ENDINGS}"),
         (
             Bucket({}, fails=client_error("NoSuchBucket", "ListObjectsV2")),
             f"cannot be read from S3: {client_error('NoSuchBucket', 'ListObjectsV2')}",

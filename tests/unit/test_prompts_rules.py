@@ -59,34 +59,34 @@ def test_what_the_page_allows_is_sent_unchanged(tmp_path, prompt):
 
 RULES = [
     # The text.
-    ({}, "prompt", "a prompt needs a text"),
-    ({"prompt": " \n"}, "prompt", "a prompt needs a text"),
-    ({"prompt": ["A cat"]}, "prompt", "a prompt needs a text"),
-    ({"prompt": "x" * 4001}, "prompt", "4001 characters; at most 4000"),
-    ({"prompt": "cat \ud83d"}, "prompt", "holds characters that cannot be sent"),
-    ({"prompt": "cat \0"}, "prompt", "holds characters that cannot be sent"),
+    ({}, "prompt", "must be a text that is not empty"),
+    ({"prompt": " \n"}, "prompt", "must be a text that is not empty"),
+    ({"prompt": ["A cat"]}, "prompt", "must be a text that is not empty"),
+    ({"prompt": "x" * 4001}, "prompt", "has 4001 characters; allowed are 4000"),
+    ({"prompt": "cat \ud83d"}, "prompt", "contains characters that cannot be sent"),
+    ({"prompt": "cat \0"}, "prompt", "contains characters that cannot be sent"),
     # References named in the text.
-    ({"prompt": "@image1"}, "prompt", "names @image1, but image_urls holds 0"),
-    ({**OMNI, "prompt": "@image2"}, "prompt", "names @image2, but image_urls holds 1"),
-    ({**OMNI, "prompt": "把@image3变成"}, "prompt", "names @image3, but image_urls holds 1"),
-    ({**OMNI, "prompt": "@image0"}, "prompt", "names @image0, but image_urls holds 1"),
-    ({**OMNI, "prompt": "@video1"}, "prompt", "names @video1, but video_urls holds 0"),
-    ({**OMNI, "prompt": "(@audio1)"}, "prompt", "names @audio1, but audio_urls holds 0"),
-    ({**OMNI, "prompt": "【@图片2】"}, "prompt", "names 【@图片2】, but image_urls holds 1"),
-    ({**OMNI, "prompt": "和【@视频1】"}, "prompt", "names 【@视频1】, but video_urls holds 0"),
-    ({**OMNI, "prompt": "【@音频1】"}, "prompt", "names 【@音频1】, but audio_urls holds 0"),
-    ({**OMNI, "prompt": "像@图片2一样"}, "prompt", "names @图片2, but image_urls holds 1"),
+    ({"prompt": "@image1"}, "prompt", "mentions @image1, but the number of image_urls is 0"),
+    ({**OMNI, "prompt": "@image2"}, "prompt", "mentions @image2, but the number of image_urls is 1"),
+    ({**OMNI, "prompt": "把@image3变成"}, "prompt", "mentions @image3, but the number of image_urls is 1"),
+    ({**OMNI, "prompt": "@image0"}, "prompt", "mentions @image0, but the number of image_urls is 1"),
+    ({**OMNI, "prompt": "@video1"}, "prompt", "mentions @video1, but the number of video_urls is 0"),
+    ({**OMNI, "prompt": "(@audio1)"}, "prompt", "mentions @audio1, but the number of audio_urls is 0"),
+    ({**OMNI, "prompt": "【@图片2】"}, "prompt", "mentions 【@图片2】, but the number of image_urls is 1"),
+    ({**OMNI, "prompt": "和【@视频1】"}, "prompt", "mentions 【@视频1】, but the number of video_urls is 0"),
+    ({**OMNI, "prompt": "【@音频1】"}, "prompt", "mentions 【@音频1】, but the number of audio_urls is 0"),
+    ({**OMNI, "prompt": "像@图片2一样"}, "prompt", "mentions @图片2, but the number of image_urls is 1"),
     (
         {**OMNI, "prompt": "@image" + "9" * 3000},
         "prompt",
-        f"names @image{'9' * 14}, but image_urls holds 1",
+        f"mentions @image{'9' * 14}, but the number of image_urls is 1",
     ),
     # Numbers and words, which the vendor would silently replace.
     *(
         (
             {**TEXT, "duration": value},
             "duration",
-            f"{value!r} is no whole number of seconds from 4 to 15 (the vend",
+            f"{value!r}; allowed are whole seconds from 4 to 15",
         )
         for value in (3, 16, 0, -5, 5.5, 5.0, "5", True, [5], float("nan"), float("inf"), 10**30)
     ),
@@ -94,7 +94,7 @@ RULES = [
         (
             {**TEXT, "aspect_ratio": value},
             "aspect_ratio",
-            f"{value!r} is none of 21:9, 16:9, 4:3, 1:1, 3:4, 9:16",
+            f"{value!r}; allowed are 21:9, 16:9, 4:3, 1:1, 3:4, 9:16",
         )
         for value in ("16x9", "2:3", "", 1.7, ["16:9"], True)
     ),
@@ -102,7 +102,7 @@ RULES = [
         (
             {**TEXT, "mode": value},
             "mode",
-            f"{value!r} is none of text_to_video, first_last_frames, omni_reference",
+            f"{value!r}; allowed are text_to_video, first_last_frames, omni_reference",
         )
         for value in ("Text_to_video", "image_to_video", 1, ["text_to_video"], {})
     ),
@@ -110,40 +110,52 @@ RULES = [
         (
             {**TEXT, "task_type": value},
             "task_type",
-            f"{value!r} has no known price; known: seedance-2, seedance-2-f",
+            f"{value!r}; allowed are those with a price: seedance-2, seedance-2-f",
         )
         for value in ("seedance-2-mini", "Seedance-2", "", 2, ["seedance-2"])
     ),
-    ({**TEXT, "resolution": "4k"}, "resolution", "'4k' is none of 480p, 720p, 1080p"),
+    ({**TEXT, "resolution": "4k"}, "resolution", "'4k'; allowed are 480p, 720p, 1080p"),
     ({**TEXT, "resolution": "720p"}, "resolution", "the price of seedance-2-fast at 720p is not in"),
-    ({**TEXT, "audio": "yes"}, "audio", "'yes' is neither true nor false"),
-    ({**TEXT, "audio": 0}, "audio", "0 is neither true nor false"),
+    ({**TEXT, "audio": "yes"}, "audio", "is 'yes'; allowed are true and false"),
+    ({**TEXT, "audio": 0}, "audio", "0; allowed are true and false"),
     # text_to_video: no references.
-    ({**TEXT, "image_urls": [PNG]}, "image_urls", "not allowed in text_to_video; set mode to omni_reference"),
-    ({**TEXT, "video_urls": [MP4]}, "video_urls", "not allowed in text_to_video; set mode to omni_reference"),
-    ({**TEXT, "audio_urls": [MP3]}, "audio_urls", "not allowed in text_to_video; set mode to omni_reference"),
+    (
+        {**TEXT, "image_urls": [PNG]},
+        "image_urls",
+        "cannot be used in text_to_video; set mode to omni_reference",
+    ),
+    (
+        {**TEXT, "video_urls": [MP4]},
+        "video_urls",
+        "cannot be used in text_to_video; set mode to omni_reference",
+    ),
+    (
+        {**TEXT, "audio_urls": [MP3]},
+        "audio_urls",
+        "cannot be used in text_to_video; set mode to omni_reference",
+    ),
     # first_last_frames: one or two images, nothing else.
-    ({**FRAMES, "image_urls": []}, "image_urls", "first_last_frames needs 1 to 2 images, not 0"),
-    ({**FRAMES, "image_urls": [PNG] * 3}, "image_urls", "first_last_frames needs 1 to 2 images, not 3"),
-    ({**FRAMES, "video_urls": [MP4]}, "video_urls", "not allowed in first_last_frames"),
-    ({**FRAMES, "audio_urls": [MP3]}, "audio_urls", "not allowed in first_last_frames"),
-    ({**FRAMES, "aspect_ratio": "2:1"}, "aspect_ratio", "'2:1' is none of"),
+    ({**FRAMES, "image_urls": []}, "image_urls", "has 0 images; first_last_frames takes 1 to 2"),
+    ({**FRAMES, "image_urls": [PNG] * 3}, "image_urls", "has 3 images; first_last_frames takes 1 to 2"),
+    ({**FRAMES, "video_urls": [MP4]}, "video_urls", "cannot be used in first_last_frames"),
+    ({**FRAMES, "audio_urls": [MP3]}, "audio_urls", "cannot be used in first_last_frames"),
+    ({**FRAMES, "aspect_ratio": "2:1"}, "aspect_ratio", "'2:1'; allowed are"),
     # omni_reference: one to twelve in all, audio not alone.
-    ({**OMNI, "image_urls": []}, "image_urls", "omni_reference needs 1 to 12 references in all, not 0"),
+    ({**OMNI, "image_urls": []}, "mode", "omni_reference takes 1 to 12 references, not 0"),
     (
         {**OMNI, "image_urls": [PNG] * 13},
-        "image_urls",
-        "omni_reference needs 1 to 12 references in all, not 13",
+        "mode",
+        "omni_reference takes 1 to 12 references, not 13",
     ),
     (
         {**OMNI, "image_urls": [PNG] * 5, "video_urls": [MP4] * 4, "audio_urls": [MP3] * 4},
-        "image_urls",
-        "omni_reference needs 1 to 12 references in all, not 13",
+        "mode",
+        "omni_reference takes 1 to 12 references, not 13",
     ),
     (
         {**OMNI, "image_urls": [], "audio_urls": [MP3]},
         "audio_urls",
-        "audio alone is refused: add an image or a vi",
+        "cannot be the only references: add an image or a vi",
     ),
     # Lists and URLs.
     *(
@@ -151,7 +163,7 @@ RULES = [
         for value in (PNG, [PNG, 3], {"1": PNG}, 0, "", False)
     ),
     *(
-        ({**OMNI, "image_urls": [PNG, url]}, "image_urls", "number 2 is no http(s) URL")
+        ({**OMNI, "image_urls": [PNG, url]}, "image_urls", "number 2 is not an http(s) URL")
         for url in (
             *(
                 "",
@@ -174,47 +186,51 @@ RULES = [
     (
         {**OMNI, "image_urls": ["https://me:secret@x.example/a.png"]},
         "image_urls",
-        "number 1 holds a user or password, which would be sent to the vendor",
+        "number 1 contains a user name or a password, which would be sent to the vendor",
     ),
     *(
         (
             {**OMNI, "image_urls": [f"https://x.example/a.{e}"]},
             "image_urls",
-            f"number 1 is .{e}; allowed: jpg, jpeg",
+            f"number 1 is .{e}; allowed are jpg, jpeg",
         )
         for e in ("gif", "mp4", "svg", "TIFF")
     ),
     (
         {**OMNI, "video_urls": ["https://x.example/a.avi?x=.mp4"]},
         "video_urls",
-        "number 1 is .avi; allowed: mp4, mov",
+        "number 1 is .avi; allowed are mp4, mov",
     ),
     (
         {**OMNI, "audio_urls": ["https://x.example/a.ogg"]},
         "audio_urls",
-        "number 1 is .ogg; allowed: mp3, wav",
+        "number 1 is .ogg; allowed are mp3, wav",
     ),
     # Fields of this package.
     *(
-        ({**TEXT, "takes": value}, "takes", f"{value!r} is no whole number from 1 to 100")
+        ({**TEXT, "takes": value}, "takes", f"{value!r}; allowed are whole numbers from 1 to 100")
         for value in (0, -1, 101, 1.5, "2", True, [1])
     ),
     *(
-        ({**TEXT, "tags": value}, "tags", "must be names with plain values, such as {campaign: spring}")
+        (
+            {**TEXT, "tags": value},
+            "tags",
+            "must be a mapping of names to plain values, such as {campaign: spring}",
+        )
         for value in ("spring", ["spring"], {"a": {}}, {"a": ["b"]}, 3)
     ),
-    ({**TEXT, "tags": {"a": "\ud800"}}, "tags.a", "holds characters that cannot be stored"),
-    ({**TEXT, "tags": {"a": "\0"}}, "tags.a", "holds characters that cannot be stored"),
+    ({**TEXT, "tags": {"a": "\ud800"}}, "tags.a", "contains characters that cannot be stored"),
+    ({**TEXT, "tags": {"a": "\0"}}, "tags.a", "contains characters that cannot be stored"),
     *(
         (
             {**TEXT, "id": value},
             "id",
-            f"{value!r} cannot be used: an id has 1 to 120 letters, digits, '-' or '_'",
+            f"{value!r}; allowed are 1 to 120 letters, digits, '-' or '_'",
         )
         for value in ("", "a cat", "a,b", "-a", "_a", "a.t1", "ä", "a/b", -5, 1.5, True, ["a"])
     ),
-    ({**TEXT, "id": "x" * 121}, "id", "cannot be used: an id has 1 to 120"),
-    ({**TEXT, "seed": 5}, "seed", "is no field; fields are task_type, prompt, mode, duration"),
+    ({**TEXT, "id": "x" * 121}, "id", "; allowed are 1 to 120"),
+    ({**TEXT, "seed": 5}, "seed", "is not a field; fields are task_type, prompt, mode, duration"),
 ]
 
 
@@ -235,7 +251,7 @@ def test_the_ratio_that_an_image_overrules_is_a_warning(tmp_path):
     [warning] = loaded.problems
     assert (warning.severity, warning.field, warning.prompt) == ("warning", "aspect_ratio", "prompt 1")
     assert str(warning).endswith(
-        "aspect_ratio: warning: ignored in first_last_frames: the first image decides it"
+        "warning: aspect_ratio is ignored in first_last_frames, where the first image decides it"
     )
     assert only_prompt(loaded).request.aspect_ratio is None
 

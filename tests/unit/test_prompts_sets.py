@@ -13,9 +13,9 @@ from seedance_dagster.prompts import (
     Prompt,
     PromptSet,
     PromptSetError,
-    fingerprint,
     format_problems,
 )
+from seedance_dagster.prompts.models import fingerprint
 from seedance_dagster.prompts.slugs import ID_PATTERN, NAME_PATTERN, slug_id, slug_name
 
 REQUEST = GenerationRequest(task_type="seedance-2-fast", prompt="A cat", mode=Mode.TEXT_TO_VIDEO)
@@ -158,10 +158,10 @@ def test_partitions_of_a_set():
 @pytest.mark.parametrize(
     ("name", "ids", "message"),
     [
-        ("Pets", (), "'Pets' cannot name a prompt set: a name has up to 63 lower-case letters"),
-        ("", (), "'' cannot name a prompt set"),
-        ("pets", ("a,b",), "'a,b' cannot be a prompt's id: an id has 1 to 120 letters"),
-        ("pets", ("a", "b", "a"), "the id 'a' stands twice in pets"),
+        ("Pets", (), "the name of a prompt set is 'Pets'; allowed are 1 to 63 lower-case letters"),
+        ("", (), "the name of a prompt set is ''"),
+        ("pets", ("a,b",), "the id of a prompt of pets is 'a,b'; allowed are 1 to 120 letters"),
+        ("pets", ("a", "b", "a"), "two prompts of pets have the id 'a'"),
     ],
 )
 def test_a_set_made_in_python_is_checked(name, ids, message):
@@ -173,11 +173,11 @@ def test_a_set_made_in_python_is_checked(name, ids, message):
 def test_reports_name_the_place_and_put_errors_first():
     """One line a problem: file, prompt, field, what is wrong."""
     warning = Problem(
-        source="a.yaml", prompt="prompt 1", field="ratio", message="ignored", severity="warning"
+        source="a.yaml", prompt="prompt 1", field="ratio", message="is ignored", severity="warning"
     )
-    error = Problem(source="b.yaml", message="holds no prompts")
+    error = Problem(source="b.yaml", message="contains no prompts")
     assert format_problems([warning, error]) == (
-        "b.yaml: holds no prompts\na.yaml: prompt 1: ratio: warning: ignored"
+        "b.yaml contains no prompts\na.yaml, prompt 1: warning: ratio is ignored"
     )
     raised = PromptSetError(each for each in [error])
-    assert (str(raised), raised.problems) == ("b.yaml: holds no prompts", (error,))
+    assert (str(raised), raised.problems) == ("b.yaml contains no prompts", (error,))

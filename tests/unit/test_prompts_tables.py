@@ -70,33 +70,36 @@ def test_a_table_is_named_after_its_file(tmp_path, name, expected):
 def test_a_file_name_that_cannot_name_a_set_is_told(tmp_path):
     """A name without a single usable letter is a problem, not an empty name."""
     [(_, field, message)] = told(load(tmp_path, "猫.jsonl", '{"prompt": "x"}'))
-    assert (field, message.split(":")[0]) == ("name", "'' cannot be used")
+    assert (field, message) == (
+        "name",
+        "is ''; allowed are 1 to 63 lower-case letters, digits or '_', starting with a letter",
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", (None, None, "holds no prompts")),
+        ("", (None, None, "contains no prompts")),
         (
             '{"prompt": "x"}\n\n{"prompt": ',
-            ("line 3", None, "is no valid JSON: Expecting value (line 3, column 12)"),
+            ("line 3", None, "is not valid JSON: Expecting value (line 3, column 12)"),
         ),
         ("[1]", ("line 1", None, 'must be an object, such as {"prompt": "..."}')),
-        ('{"a": 1, "a": 2}', ("line 1", None, "is no valid JSON: 'a' stands twice in one object")),
+        ('{"a": 1, "a": 2}', ("line 1", None, "is not valid JSON: 'a' occurs twice in one object")),
         ('{"x": ' + "[" * 100_000, ("line 1", None, "is nested too deeply")),
         ('{"prompt": "x", "a": ' + "[" * 600 + "]" * 600 + "}", (None, None, "is nested too deeply")),
-        ('{"dimension": "x"}', ("line 1", "prompt", "a prompt needs a text")),
+        ('{"dimension": "x"}', ("line 1", "prompt", "must be a text that is not empty")),
         (
             '{"prompt": "x", "duration": "5"}',
-            ("line 1", "duration", "'5' is no whole number of seconds from 4 to"),
+            ("line 1", "duration", "is '5'; allowed are whole seconds from 4 to"),
         ),
         (
             '{"prompt": "x", "id": "a"}\n{"prompt": "y", "id": "a"}',
-            ("line 2 (a)", "id", "'a' stands more than once"),
+            ("line 2 (a)", "id", "is 'a', as another one of this set"),
         ),
         (
             '{"prompt": "x", "mood": "\\ud800"}',
-            ("line 1", "tags.mood", "holds characters that cannot be stored"),
+            ("line 1", "tags.mood", "contains characters that cannot be stored"),
         ),
     ],
 )
@@ -134,30 +137,36 @@ def test_csv_cells_become_what_their_column_is(tmp_path):
         ("", (None, None, "needs a column named prompt; it has none")),
         ("text\nA cat\n", (None, None, "needs a column named prompt; it has text")),
         ("prompt;id\nA cat;b\n", (None, None, "needs a column named prompt; it has prompt;id")),
-        ("prompt,id,id\n", (None, None, "has two columns of one name, or one without a name")),
-        ("prompt,\nx,y\n", (None, None, "has two columns of one name, or one without a name")),
-        ("prompt\n", (None, None, "holds no prompts")),
-        ("prompt\nA cat, a dog\n", ("line 2", None, "has 2 cells for 1 columns; quote texts with commas")),
-        ('prompt\n"A cat\n', (None, None, "is no valid CSV: unexpected end of data (line 2)")),
-        ('prompt\n"A" cat\n', (None, None, "is no valid CSV: ',' expected after '\"' (line 2)")),
+        ("prompt,id,id\n", (None, None, "has two columns with the same name, or one without a name")),
+        ("prompt,\nx,y\n", (None, None, "has two columns with the same name, or one without a name")),
+        ("prompt\n", (None, None, "contains no prompts")),
+        (
+            "prompt\nA cat, a dog\n",
+            ("line 2", None, "has 2 cells for 1 columns; put texts with commas in quotes"),
+        ),
+        ('prompt\n"A cat\n', (None, None, "is not valid CSV: unexpected end of data (line 2)")),
+        ('prompt\n"A" cat\n', (None, None, "is not valid CSV: ',' expected after '\"' (line 2)")),
         (
             "prompt\n" + "x" * 200_000,
-            (None, None, "is no valid CSV: field larger than field limit (131072) (line 2)"),
+            (None, None, "is not valid CSV: field larger than field limit (131072) (line 2)"),
         ),
-        ("prompt\nA\0cat\n", ("line 2", "prompt", "holds characters that cannot be sent")),
+        ("prompt\nA\0cat\n", ("line 2", "prompt", "contains characters that cannot be sent")),
         (
             "prompt,duration\nx,5.5\n",
-            ("line 2", "duration", "'5.5' is no whole number of seconds from 4 to 15"),
+            ("line 2", "duration", "is '5.5'; allowed are whole seconds from 4 to 15"),
         ),
-        ("prompt,duration\nx,\uff19\n", ("line 2", "duration", "'\uff19' is no whole number of seconds")),
-        (f"prompt,duration\nx,{'9' * 5000}\n", ("line 2", "duration", "'999")),
-        ("prompt,audio\nx,yes\n", ("line 2", "audio", "'yes' is neither true nor false")),
-        ("prompt,tags\nx,spring\n", ("line 2", "tags", "must be names with plain values")),
-        (f"prompt,tags\nx,{'[' * 100_000}\n", ("line 2", "tags", "must be names with plain values")),
+        ("prompt,duration\nx,\uff19\n", ("line 2", "duration", "is '\uff19'; allowed are whole seconds")),
+        (f"prompt,duration\nx,{'9' * 5000}\n", ("line 2", "duration", "is '999")),
+        ("prompt,audio\nx,yes\n", ("line 2", "audio", "is 'yes'; allowed are true and false")),
+        ("prompt,tags\nx,spring\n", ("line 2", "tags", "must be a mapping of names to plain values")),
+        (
+            f"prompt,tags\nx,{'[' * 100_000}\n",
+            ("line 2", "tags", "must be a mapping of names to plain values"),
+        ),
         ("prompt,image_urls\nx,[oops\n", ("line 2", "image_urls", "must be a list of URLs")),
-        ("prompt,image_urls\nx,a.png b.png\n", ("line 2", "image_urls", "number 2 is no http(s) URL")),
-        ("prompt,id\nx,a b\n", ("line 2", "id", "'a b' cannot be used")),
-        ('prompt,mode\n"two\nlines",x\n', ("line 3", "mode", "'x' is none of text_to_video")),
+        ("prompt,image_urls\nx,a.png b.png\n", ("line 2", "image_urls", "number 2 is not an http(s) URL")),
+        ("prompt,id\nx,a b\n", ("line 2", "id", "is 'a b'; allowed")),
+        ('prompt,mode\n"two\nlines",x\n', ("line 3", "mode", "is 'x'; allowed are text_to_video")),
     ],
 )
 def test_what_is_wrong_with_a_csv_file(tmp_path, text, expected):
@@ -202,12 +211,12 @@ def test_parquet_columns_are_fields_and_tags(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no valid Parquet: Parquet file size is 0 bytes"),
-        (b"PAR1 nonsense PAR1", "is no valid Parquet: "),
+        (b"", "is not valid Parquet: Parquet file size is 0 bytes"),
+        (b"PAR1 nonsense PAR1", "is not valid Parquet: "),
         (parquet(text=["x"]), "needs a column named prompt; it has text"),
-        (parquet(prompt=pa.array([], pa.string())), "holds no prompts"),
-        (parquet(prompt=[1]), "a prompt needs a text"),
-        (parquet(prompt=["x"], duration=[5.5]), "5.5 is no whole number of seconds from 4 to 15"),
+        (parquet(prompt=pa.array([], pa.string())), "contains no prompts"),
+        (parquet(prompt=[1]), "must be a text that is not empty"),
+        (parquet(prompt=["x"], duration=[5.5]), "is 5.5; allowed are whole seconds from 4 to 15"),
     ],
 )
 def test_what_is_wrong_with_a_parquet_file(tmp_path, content, message):
@@ -221,7 +230,7 @@ def test_two_parquet_columns_of_one_name_are_told(tmp_path):
     out = io.BytesIO()
     pq.write_table(pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], ["prompt", "prompt"]), out)
     [(_, _, message)] = told(load(tmp_path, "a.parquet", out.getvalue()))
-    assert message == "has two columns of one name, or one without a name"
+    assert message == "has two columns with the same name, or one without a name"
 
 
 def test_parquet_without_its_extra_says_what_to_install(tmp_path, monkeypatch):

@@ -167,7 +167,7 @@ def test_the_reference_definitions_load_with_nothing_set(tmp_path, caplog, monke
     [sensor] = defs.sensors
     assert sensor.name == "seedance_sensor"
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
-    assert "prompt_sets: there is no such file or folder" in caplog.text
+    assert "prompt_sets does not exist" in caplog.text
 
 
 def test_importing_the_settings_imports_nothing_heavy():

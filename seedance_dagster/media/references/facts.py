@@ -7,11 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.references import CachedProbe
 from seedance_dagster.net.redaction import strip_query
-from seedance_dagster.prompts.references import KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +88,7 @@ class KnownFiles:
 
 def references_of(request: GenerationRequest) -> Iterator[Reference]:
     """Yield the references of a request, kind by kind."""
-    for kind in KINDS:
+    for kind in REFERENCE_KINDS:
         for position, url in enumerate(getattr(request, f"{kind}_urls"), 1):
             yield Reference(kind, position, url)
 
