@@ -6,10 +6,13 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
+import seedance_dagster
+from seedance_dagster import load_prompt_sets
 from seedance_dagster.audit.findings import Kind
 from seedance_dagster.cli.root import COMMANDS, root
 from seedance_dagster.emulator.faults import FAULTS
@@ -88,6 +91,14 @@ def test_every_metadata_key_is_described():
     assert keys == set(re.findall(r"`(seedance/[a-z0-9_]+)`", page))
 
 
+def test_every_exported_name_is_described():
+    """The page of the Python API takes each name from its docstring."""
+    page = PAGES[Path("docs/reference/python.md")]
+    for name in seedance_dagster.__all__:
+        assert re.search(rf"^\.\. auto(?:class|function):: {name}$", page, re.MULTILINE), name
+        assert getattr(seedance_dagster, name).__doc__
+
+
 def test_every_fault_of_the_emulator_is_described():
     """The tables of faults and of the emulator's settings have a sentence for each."""
     for fault in FAULTS.values():
@@ -105,3 +116,34 @@ def test_files_that_are_named_exist():
                 assert any((place / name).is_file() for place in places), f"{page} names {name}"
         for target in re.findall(r"\]\((?![a-z]+:)([^)#]+)[^)]*\)", text):
             assert (ROOT / page.parent / target).exists(), f"{page} links to {target}"
+
+
+def test_prompt_sets_that_are_shown_can_be_loaded(tmp_path):
+    """Every YAML block with prompts is a prompt set without a problem."""
+    blocks = [
+        block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if block.startswith("name:")
+    ]
+    assert len(blocks) > 1
+    for number, block in enumerate(blocks):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(block, "utf-8")
+        loaded = load_prompt_sets(path)
+        assert loaded.problems == (), block
+        assert len(loaded.sets) == 1
+
+
+def test_the_code_location_that_is_shown_loads(tmp_path, monkeypatch):
+    """The example of a project's own definitions is complete, in the README and in the pages."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prompt_sets").mkdir()
+    (tmp_path / "prompt_sets" / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
+    for page in (Path("README.md"), Path("docs/deployment.md")):
+        [block] = [
+            block
+            for block in re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)
+            if "build_seedance_definitions" in block
+        ]
+        found: dict[str, Any] = {}
+        exec(compile(block, str(page), "exec", dont_inherit=True), found)
+        names = {key.to_user_string() for key in found["defs"].resolve_all_asset_keys()}
+        assert names >= {"spots/prompts", "spots/tasks", "spots/videos"}
