@@ -8,7 +8,8 @@ from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.findings import Finding, Kind, order_finding
 from seedance_dagster.audit.snapshots import GRACE, VendorSnapshot
 from seedance_dagster.engine.reconcile.history import unfinished
-from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
+from seedance_dagster.health import transfer_is_broken
+from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.money import points_to_usd
 
 _DELIVERED = frozenset({State.SUCCEEDED, State.STORED})
@@ -89,8 +90,8 @@ def _outstanding(order: Order, vendor: VendorSnapshot, now: datetime) -> str | N
     match order.state:
         case State.SUCCEEDED:
             late = order.due_at is not None and order.due_at < now - GRACE
-            broken = order.transfer_failures >= MANY_TRANSFER_FAILURES
-            return f"paid, and its video is not in S3 yet{reason}" if late or broken else None
+            overdue = late or transfer_is_broken(order)
+            return f"paid, and its video is not in S3 yet{reason}" if overdue else None
         case State.SUBMITTED if task is not None and completed:
             late = task.ended_at is not None and task.ended_at < now - GRACE
             return f"the vendor completed it, and the ledger still waits for it{reason}" if late else None

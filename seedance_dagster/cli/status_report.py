@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from seedance_dagster.engine.throttle import Throttle
+from seedance_dagster.health import no_video_reason, stuck_reason
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import IN_FLIGHT, MANY_TRANSFER_FAILURES, OPEN, Order, State
+from seedance_dagster.ledger.order import IN_FLIGHT, OPEN, Order, State
 from seedance_dagster.money import points_to_usd
 
 
@@ -115,10 +116,20 @@ def read_usage(
         waits=throttle.reasons,
         problems=(
             *throttle.problems,
-            *_without_video(latest),
-            *_stuck((each.order for each in still_open), now - stale_after),
+            *_reasons(latest, no_video_reason),
+            *_reasons(
+                (each.order for each in still_open),
+                lambda order: stuck_reason(order, now=now, stale_after=stale_after),
+            ),
         ),
     )
+
+
+def _reasons(orders: Iterable[Order], judge: Callable[[Order], str | None]) -> Iterator[str]:
+    for order in orders:
+        reason = judge(order)
+        if reason is not None:
+            yield f"{order.prompt_set}/{order.partition}: {reason}"
 
 
 def _at_stake(order: Order) -> Decimal:
@@ -142,28 +153,3 @@ def _time_left(ledger: Ledger, found: Iterable[Order], at_once: int | None) -> t
         work += number * seconds
     side_by_side = at_once or sum(order.state in IN_FLIGHT for order in rendering) or 1
     return timedelta(seconds=work / min(side_by_side, len(rendering)))
-
-
-def _without_video(latest: Iterable[Order]) -> Iterable[str]:
-    for order in latest:
-        if order.state in (State.REJECTED, State.FAILED):
-            where, why = f"{order.prompt_set}/{order.partition}", order.error_message or "no reason given"
-            yield f"{where} has no video, it was {order.state}: {why}"
-
-
-def _stuck(still_open: Iterable[Order], stale_before: datetime) -> Iterable[str]:
-    for order in still_open:
-        where = f"{order.prompt_set}/{order.partition}"
-        if order.state is State.UNCERTAIN:
-            why = order.error_message or "the reply was lost"
-            yield (
-                f"{where}: whether it was ordered is unknown (order {order.order_id}), {why}; it is not sent "
-                "again before that is settled, see docs/operations.md"
-            )
-        elif order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < stale_before:
-            yield f"{where}: task {order.task_id} is at work since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
-        elif order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES:
-            yield (
-                f"{where}: its video is paid for and could not be stored, "
-                f"tried {order.transfer_failures} times: {order.error_message or 'no reason given'}"
-            )

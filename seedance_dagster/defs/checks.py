@@ -12,7 +12,7 @@ from seedance_dagster.defs.resources import (
     VideoStoreResource,
     open_services,
 )
-from seedance_dagster.health import CHECKS
+from seedance_dagster.defs.video_checks import CHECKS
 
 CHECKS_JOB = "seedance_check_videos"
 _DAILY = "30 5 * * *"
@@ -29,8 +29,8 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
     @dg.multi_asset_check(
         name=f"{name}_checks",
         specs=[
-            dg.AssetCheckSpec(check, asset=asset_key(name, VIDEOS), description=judge.__doc__)
-            for check, judge in CHECKS.items()
+            dg.AssetCheckSpec(check_name, asset=asset_key(name, VIDEOS), description=check.description)
+            for check_name, check in CHECKS.items()
         ],
     )
     def checks(

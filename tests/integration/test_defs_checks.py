@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from defs_support import QUIET, code_location
 
-from seedance_dagster.health import CHECKS
+from seedance_dagster.defs.video_checks import CHECKS
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -52,7 +52,7 @@ def test_the_job_runs_every_check_and_names_offenders_in_a_table(location):
     assert [name for name, check in found.items() if not check.passed] == ["objects_intact"]
     intact = found["objects_intact"]
     [row] = intact.metadata["violations"].records
-    assert row.data == {"partition": "two", "what": "its poster is not in S3"}
+    assert row.data == {"partition": "two", "reason": "missing in S3: poster"}
     assert intact.severity is dg.AssetCheckSeverity.ERROR
     store.put_bytes(order.poster_key, poster, content_type="image/jpeg", metadata={})
 

@@ -177,7 +177,7 @@ def test_status_ends_with_1_when_somebody_is_needed(folder: Path) -> None:
     ledger.close()
     done = run("status")
     assert done.exit_code == 1
-    assert "Problem      cats/one: whether it was ordered is unknown" in done.output
+    assert "Problem      cats/one: it is unknown whether the vendor received order" in done.output
 
 
 def test_an_aws_profile_that_does_not_exist_is_answered_in_words(

@@ -145,7 +145,7 @@ def test_a_refused_prompt_is_a_problem_until_it_is_ordered_again(ledger: Ledger,
         leased, State.REJECTED, actor="w", error_class="moderation", reason="real person", task={}
     )
     [problem] = read_usage(ledger, now=NOON).problems
-    assert problem == "cats/a has no video, it was rejected: real person"
+    assert problem.startswith("cats/a: rejected by moderation (moderation): real person; edit the prompt")
     ledger.orders.place(
         [
             NewOrder(
@@ -171,8 +171,8 @@ def test_a_lost_reply_is_a_problem(ledger: Ledger, clock: Clock) -> None:
     ledger.claims.mark_uncertain(claimed, actor="w", reason="the reply was lost")
     [problem] = read_usage(ledger, now=NOON).problems
     assert problem == (
-        "cats/a: whether it was ordered is unknown (order 1), the reply was lost; it is not sent "
-        "again before that is settled, see docs/operations.md"
+        "cats/a: it is unknown whether the vendor received order 1 (the reply was lost); it is not sent "
+        "again until `seedance-dagster reconcile` has settled it"
     )
 
 
@@ -193,7 +193,7 @@ def test_an_older_order_of_an_edited_prompt_is_a_problem_while_it_is_stuck(ledge
     )
     ledger.orders.place([edited], OrderRequest(idempotency_key="again", run_id="r2"))
     [problem] = read_usage(ledger, now=NOON).problems
-    assert "(order 1)" in problem
+    assert "order 1 " in problem
 
 
 def test_missing_credits_are_a_problem_and_a_full_plan_is_not(ledger: Ledger, clock: Clock) -> None:

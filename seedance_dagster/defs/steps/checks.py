@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from logging import Logger
 from typing import Any
@@ -10,26 +10,26 @@ from typing import Any
 import dagster as dg
 
 from seedance_dagster.defs.naming import VIDEOS, asset_key
+from seedance_dagster.defs.steps.metadata import reasons_table
+from seedance_dagster.defs.video_checks import CHECKS, Check, CheckInput
 from seedance_dagster.engine.services import Services
-from seedance_dagster.health import CHECKS, CheckInput, CheckResult, Violation
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.order import OPEN
 from seedance_dagster.storage.s3 import StoreError, VideoStore
 
 _BUDGETS = "budget_remaining"
-_WARNINGS = {"charge_matches_hold", "estimate_accuracy", "rejection_rate", _BUDGETS}
 _TABLE_ROWS = 500  # an event is no place for more
 
 
 def check_results(
     services: Services,
     name: str,
-    checks: Mapping[str, Callable[[CheckInput], CheckResult]],
+    checks: Mapping[str, Check],
     budgets: Sequence[Budget],
 ) -> Iterator[dg.AssetCheckResult]:
     """Judge one prompt set; raises `LedgerError`."""
-    situation = CheckInput(
+    data = CheckInput(
         current=services.ledger.videos.current(name),
         latest=services.ledger.queries.latest(name),
         open_orders=services.ledger.queries.find(prompt_set=name, states=OPEN),
@@ -38,17 +38,18 @@ def check_results(
         now=services.clock(),
         stale_after=timedelta(seconds=services.policy.stale_after_s),
     )
-    for check, judge in checks.items():
-        health = judge(situation)
-        metadata: dict[str, Any] = dict(health.figures)
-        if health.violations:
-            metadata["violations"] = _table(health.violations)
+    for check_name, check in checks.items():
+        result = check.judge(data)
+        metadata: dict[str, Any] = dict(result.figures)
+        if result.violations:
+            rows = result.violations[:_TABLE_ROWS]
+            metadata["violations"] = reasons_table((row.partition, row.reason) for row in rows)
         yield dg.AssetCheckResult(
             asset_key=asset_key(name, VIDEOS),
-            check_name=check,
-            passed=not health.violations,
-            severity=dg.AssetCheckSeverity.WARN if check in _WARNINGS else dg.AssetCheckSeverity.ERROR,
-            description=health.summary,
+            check_name=check_name,
+            passed=not result.violations,
+            severity=dg.AssetCheckSeverity.WARN if check.warns else dg.AssetCheckSeverity.ERROR,
+            description=result.summary,
             metadata=metadata,
         )
 
@@ -66,7 +67,7 @@ def evaluations(
         log: Reported of a set that could not be checked.
         budgets: Those that their orders count in; None where they are not known, and not checked.
     """
-    checks = {check: judge for check, judge in CHECKS.items() if check != _BUDGETS or budgets is not None}
+    checks = {key: check for key, check in CHECKS.items() if key != _BUDGETS or budgets is not None}
     for name in sorted(prompt_sets):
         try:
             results = list(check_results(services, name, checks, budgets or []))
@@ -91,11 +92,3 @@ def _sizes(store: VideoStore, name: str) -> dict[str, int] | None:
         return {key: found.size_bytes for key, found in store.listing(name).items()}
     except StoreError:
         return None
-
-
-def _table(violations: Sequence[Violation]) -> dg.TableMetadataValue:
-    columns = [dg.TableColumn("partition"), dg.TableColumn("what")]
-    rows = [
-        dg.TableRecord({"partition": each.partition, "what": each.what}) for each in violations[:_TABLE_ROWS]
-    ]
-    return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns))

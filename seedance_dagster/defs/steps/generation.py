@@ -25,6 +25,7 @@ from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import stored_event
 from seedance_dagster.engine.worker import worker_name
+from seedance_dagster.health import no_video_reason
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, find_existing_order
@@ -168,7 +169,7 @@ class GenerationRun:
         for answer in answers:
             order = answer.order
             if answer.outcome is Outcome.SKIPPED:
-                self.missing[order.partition] = _reason(order)
+                self.missing[order.partition] = no_video_reason(order) or ""
                 continue
             if self._selected(TASKS):
                 yield from self._reporter.task(order)
@@ -198,7 +199,7 @@ class GenerationRun:
                         yield from self._reporter.event(event)
                     case Ended():
                         self.ended += 1
-                        self.missing[event.order.partition] = _reason(event.order)
+                        self.missing[event.order.partition] = no_video_reason(event.order) or ""
                     case Delayed():
                         self.context.log.warning(event.reason)
 
@@ -220,7 +221,7 @@ class GenerationRun:
         lack = "have no video" if self._selected(VIDEOS) else "were not accepted"
         raise dg.Failure(
             f"{len(self.missing)} of {asked} prompts {lack}; the others are not affected:\n{text}",
-            metadata={"missing": reasons_table(self.missing)},
+            metadata={"missing": reasons_table(self.missing.items())},
             allow_retries=False,
         )
 
@@ -233,15 +234,6 @@ class GenerationRun:
         """What asked: the backfill, or the run that this one retries, or this run."""
         run = self.context.run
         return run.tags.get(_BACKFILL_TAG) or run.root_run_id or run.run_id
-
-
-def _reason(order: Order) -> str:
-    why = order.error_message or "no reason given"
-    if order.state is State.REJECTED:
-        return f"refused ({order.error_class}): {why}; edit the prompt, or set resubmit_rejected"
-    paid = order.points_charged or order.charge_unknown
-    again = "; it was paid for, set resubmit_rejected to pay again" if paid else ""
-    return f"failed ({order.error_class}): {why}{again}"
 
 
 def _options(config: GenerationConfig) -> OrderOptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
@@ -106,13 +106,10 @@ def task_version(order: Order) -> str:
     return f"{order.fingerprint}-a{order.attempt}"
 
 
-def reasons_table(reasons: Mapping[str, str]) -> dg.TableMetadataValue:
-    """Partitions and why they have no video."""
+def reasons_table(reasons: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
+    """Return a table of partitions, each with a reason."""
     return dg.MetadataValue.table(
-        records=[
-            dg.TableRecord({"partition": partition, "reason": reason})
-            for partition, reason in reasons.items()
-        ],
+        records=[dg.TableRecord({"partition": partition, "reason": reason}) for partition, reason in reasons],
         schema=dg.TableSchema(columns=[dg.TableColumn("partition"), dg.TableColumn("reason")]),
     )
 

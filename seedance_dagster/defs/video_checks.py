@@ -1,0 +1,222 @@
+"""The checks of a prompt set's videos: judgements on the ledger's orders and a listing of S3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from seedance_dagster.health import low_budgets, no_video_reason, price_drifts, stuck_reason
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.money import points_to_usd
+
+if TYPE_CHECKING:
+    from seedance_dagster.ledger.budgets import BudgetUsage
+
+_DURATION_TOLERANCE_S = 0.5
+_RATIO_TOLERANCE = 0.03
+_MAX_REJECTED_SHARE = 0.1
+_ALL = "(all)"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One partition for which a check does not hold, and the reason."""
+
+    partition: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The result of one check of a prompt set.
+
+    Attributes:
+        violations: None when the check passed.
+        summary: The result in one sentence.
+        figures: Numbers that Dagster plots over time, by metadata name.
+    """
+
+    violations: tuple[Violation, ...]
+    summary: str
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckInput:
+    """The data of one prompt set that its checks look at.
+
+    Attributes:
+        current: The stored order that each partition shows.
+        latest: The newest order of each partition.
+        open_orders: All that have not ended, also older ones of edited prompts.
+        sizes: Bytes of the set's objects in S3, by key; None when S3 could not be listed.
+        budgets: The budgets that its orders count towards.
+        now: UTC.
+        stale_after: How long a task may be running.
+    """
+
+    current: Sequence[Order]
+    latest: Mapping[str, Order]
+    open_orders: Sequence[Order]
+    sizes: Mapping[str, int] | None
+    budgets: Sequence[BudgetUsage]
+    now: datetime
+    stale_after: timedelta
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a prompt set's videos, as Dagster shows it.
+
+    Attributes:
+        description: What holds when the check passes.
+        judge: Looks at the data.
+        warns: True where a violation is a warning and not an error.
+    """
+
+    description: str
+    judge: Callable[[CheckInput], CheckResult]
+    warns: bool = False
+
+
+def _playable(data: CheckInput) -> CheckResult:
+    def problem(order: Order) -> str | None:
+        playable = order.codec and order.duration_s and order.width and order.height
+        return None if playable else "the stored file is not a playable video"
+
+    return _judge(data.current, problem, "videos are playable")
+
+
+def _matches_request(data: CheckInput) -> CheckResult:
+    def problem(order: Order) -> str | None:
+        seconds = int(order.request["duration"])
+        if order.duration_s is None or abs(order.duration_s - seconds) > _DURATION_TOLERANCE_S:
+            return f"is {order.duration_s} s long; {seconds} s were requested"
+        ratio = order.request.get("aspect_ratio")
+        if not ratio or not order.width or not order.height:
+            return None
+        across, _, down = str(ratio).partition(":")
+        if abs(order.width / order.height / (int(across) / int(down)) - 1) > _RATIO_TOLERANCE:
+            return f"has {order.width} x {order.height} pixels; {ratio} was requested"
+        return None
+
+    return _judge(data.current, problem, "videos have the requested duration and aspect ratio")
+
+
+def _objects_intact(data: CheckInput) -> CheckResult:
+    sizes = data.sizes
+    if sizes is None:
+        return CheckResult((Violation(_ALL, "S3 could not be listed"),), "S3 could not be listed", {})
+
+    def problem(order: Order) -> str | None:
+        keys = {"video": order.video_key, "poster": order.poster_key, "manifest": order.manifest_key}
+        missing = [name for name, key in keys.items() if key not in sizes]
+        if missing:
+            return f"missing in S3: {', '.join(missing)}"
+        for name, expected in (("video", order.size_bytes), ("poster", order.poster_size_bytes)):
+            size = sizes[str(keys[name])]
+            if expected is not None and size != expected:
+                return f"the {name} has {size} bytes in S3 and {expected} in the ledger"
+        return None
+
+    return _judge(data.current, problem, "videos are in S3 with poster and manifest")
+
+
+def _charge_matches_hold(data: CheckInput) -> CheckResult:
+    def problem(order: Order) -> str | None:
+        if order.points_charged is None:
+            return "the vendor did not report its charge"
+        if order.points_held and order.points_charged != order.points_held:
+            held, charged = points_to_usd(order.points_held), points_to_usd(order.points_charged)
+            return f"{held} USD were held and {charged} USD charged"
+        return None
+
+    return _judge(data.current, problem, "videos cost what the vendor held for them")
+
+
+def _estimate_accuracy(data: CheckInput) -> CheckResult:
+    drifts = price_drifts(data.current)
+    outdated = [drift for drift in drifts if drift.outdated]
+    estimated = sum(order.estimated_points for drift in drifts for order in drift.newest)
+    share = sum(drift.difference_points for drift in drifts) / estimated if estimated else 0.0
+    violations = tuple(
+        Violation(
+            order.partition,
+            f"estimated {points_to_usd(order.estimated_points)} USD by {order.price_table}, "
+            f"charged {points_to_usd(order.points_charged or 0)} USD",
+        )
+        for drift in outdated
+        for order in drift.deviating
+    )
+    summary = f"charges differ from the estimates by {share:+.1%}"
+    summary = "; ".join([summary, *(f"{drift.task_type}: {drift}" for drift in outdated)])
+    return CheckResult(violations, summary, {"seedance/estimate_drift": round(share, 4)})
+
+
+def _rejection_rate(data: CheckInput) -> CheckResult:
+    rejected = [order for order in data.latest.values() if order.state is State.REJECTED]
+    share = len(rejected) / len(data.latest) if data.latest else 0.0
+    return CheckResult(
+        tuple(Violation(order.partition, no_video_reason(order) or "") for order in rejected)
+        if share > _MAX_REJECTED_SHARE
+        else (),
+        f"{len(rejected)} of {len(data.latest)} prompts were rejected by moderation",
+        {"seedance/rejection_rate": round(share, 4)},
+    )
+
+
+def _no_stuck_orders(data: CheckInput) -> CheckResult:
+    def problem(order: Order) -> str | None:
+        return stuck_reason(order, now=data.now, stale_after=data.stale_after)
+
+    return _judge(data.open_orders, problem, "open orders proceed")
+
+
+def _budget_remaining(data: CheckInput) -> CheckResult:
+    violations = tuple(Violation(_ALL, str(usage)) for usage in low_budgets(data.budgets))
+    remaining = min((usage.remaining for usage in data.budgets), default=None)
+    figures = {} if remaining is None else {"seedance/budget_remaining_usd": float(points_to_usd(remaining))}
+    return CheckResult(violations, "; ".join(map(str, data.budgets)) or "there is no budget", figures)
+
+
+def _judge(orders: Iterable[Order], problem: Callable[[Order], str | None], passed: str) -> CheckResult:
+    reasons = [(order.partition, problem(order)) for order in orders]
+    violations = tuple(Violation(partition, reason) for partition, reason in reasons if reason is not None)
+    return CheckResult(violations, f"{len(reasons) - len(violations)} of {len(reasons)} {passed}", {})
+
+
+CHECKS: Mapping[str, Check] = {
+    "playable": Check("Every stored file is a video with a size in pixels and a duration.", _playable),
+    "matches_request": Check(
+        "Every video has the duration and the aspect ratio that were requested.", _matches_request
+    ),
+    "objects_intact": Check(
+        "Every video is in S3 with its poster and its manifest, and video and poster have the size that the "
+        "ledger recorded.",
+        _objects_intact,
+    ),
+    "charge_matches_hold": Check(
+        "The vendor reported a charge for every video, and charged what it had held.",
+        _charge_matches_hold,
+        warns=True,
+    ),
+    "estimate_accuracy": Check(
+        "The newest charges agree with the estimates. If they do not, the price table may be out of date.",
+        _estimate_accuracy,
+        warns=True,
+    ),
+    "rejection_rate": Check(
+        "Moderation rejected at most a tenth of the prompts. The vendor charges for rejected prompts.",
+        _rejection_rate,
+        warns=True,
+    ),
+    "no_stuck_orders": Check(
+        "Every open order proceeds: the vendor is known to have received it or not, no task has been running "
+        "for too long, and every video that was paid for can be stored.",
+        _no_stuck_orders,
+    ),
+    "budget_remaining": Check("At least a tenth of each budget remains.", _budget_remaining, warns=True),
+}
+"""Every check by its name in Dagster."""
