@@ -86,7 +86,9 @@ def plain(materialization: dg.AssetMaterialization) -> dict[str, object]:
 def test_a_run_fails_at_its_end_and_names_what_has_no_video(location, first):
     """The refused prompt is named with its reason; every other one has its video."""
     assert not first.ok
-    assert first.said.startswith("1 of 5 prompts have no video; the others are not affected:\nbad: refused")
+    assert first.said.startswith(
+        "1 of 5 prompts have no video; the others are not affected:\nbad: rejected by"
+    )
     assert list(first.missing) == ["bad"]
     assert "content policy" in first.missing["bad"]
     assert sorted(first.told("videos")) == [
@@ -204,7 +206,7 @@ def test_again_is_free_and_the_refused_is_not_sent_again(location, second):
     assert (before["tasks"], before["points_charged"]) == (after["tasks"], after["points_charged"])
     assert after["posts"] == 5
     assert list(again.missing) == ["bad"]
-    assert again.missing["bad"].endswith("edit the prompt, or set resubmit_rejected")
+    assert again.missing["bad"].endswith("edit the prompt, or set resubmit_rejected in a run's config")
     assert again.told("videos") == [(key, "materialization") for key in KEYS if key != "bad"]
     for key in ("cat", "frog"):
         (_, newer), (_, older) = location.history("videos", key)
@@ -216,7 +218,7 @@ def test_a_run_of_tasks_alone_names_what_it_did_not_accept(location, second):
     """What was refused before is no accepted order: its partition of `tasks` is not shown anew."""
     done = location.run("bad", assets=("tasks",))
     assert done.said.startswith(
-        "1 of 1 prompts were not accepted; the others are not affected:\nbad: refused"
+        "1 of 1 prompts were not accepted; the others are not affected:\nbad: rejected by"
     )
     assert done.told("tasks") == []
 
