@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from seedance_dagster.engine.throttle import Throttle
-from seedance_dagster.health import no_video_reason, stuck_reason
+from seedance_dagster.health import low_budgets, no_video_reason, price_drifts, stuck_reason
+from seedance_dagster.ledger.budgets import BudgetUsage
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import IN_FLIGHT, OPEN, Order, State
 from seedance_dagster.money import points_to_usd
@@ -51,7 +52,8 @@ class Standing:
         time_left: None while nothing is known of how long such tasks take.
         penalties_usd: The part of what was spent that was charged for refused prompts.
         waits: Why nothing, or less than the plan allows, is submitted just now, in words.
-        problems: What will not get better by itself.
+        problems: What stays wrong until a person acts.
+        warnings: What a person should know: an outdated price table, budgets that are nearly used.
     """
 
     counts: tuple[SetCount, ...]
@@ -62,6 +64,7 @@ class Standing:
     time_left: timedelta | None
     waits: tuple[str, ...]
     problems: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def read_usage(
@@ -71,6 +74,7 @@ def read_usage(
     throttle: Throttle,
     stale_after: timedelta,
     prompt_set: str | None = None,
+    budgets: Sequence[BudgetUsage] = (),
 ) -> Standing:
     """Read how things stand.
 
@@ -80,6 +84,7 @@ def read_usage(
         throttle: What may be sent, and why not more.
         stale_after: How long a task may be at work before that is a problem.
         prompt_set: Look at this set only.
+        budgets: The budgets that limit it.
     """
     counts = {
         key: count
@@ -121,6 +126,14 @@ def read_usage(
                 (each.order for each in still_open),
                 lambda order: stuck_reason(order, now=now, stale_after=stale_after),
             ),
+        ),
+        warnings=(
+            *(
+                f"price table {drift.price_table}, {drift.task_type}: {drift}"
+                for drift in price_drifts(latest)
+                if drift.outdated
+            ),
+            *(f"little is left of the {usage}" for usage in low_budgets(budgets)),
         ),
     )
 

@@ -12,9 +12,11 @@ from seedance_dagster.cli import status_report
 from seedance_dagster.cli.status_report import Standing
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.throttle import Throttle, read_throttle
+from seedance_dagster.ledger.budgets import Budget, BudgetUsage
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder, Order, State
 from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.money import Window
 
 NOON = datetime(2026, 4, 6, 12, 0, tzinfo=UTC)
 TASK_POINTS = 4_000_000
@@ -216,3 +218,13 @@ def test_one_set_can_be_looked_at_alone(ledger: Ledger) -> None:
     standing = read_usage(ledger, now=NOON, prompt_set="dogs")
     assert [count.prompt_set for count in standing.counts] == ["dogs"]
     assert [each.order.partition for each in standing.open] == ["b"]
+
+
+def test_a_budget_that_is_nearly_used_is_a_warning(ledger: Ledger) -> None:
+    """A person should know, and the command still ends with status 0."""
+    usage = BudgetUsage(Budget(window=Window.DAY, points=1000), 0, 950)
+    standing = status_report.read_usage(
+        ledger, now=NOON, throttle=Throttle(2), stale_after=timedelta(hours=12), budgets=[usage]
+    )
+    assert standing.warnings == (f"little is left of the {usage}",)
+    assert standing.problems == ()

@@ -37,17 +37,18 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
     loaded = load_prompt_sets(environment.prompts)
     with contextlib.closing(Ledger.open(environment.ledger_url)) as ledger:
         now, policy = datetime.now(UTC), environment.policy()
+        known = {name for name, _ in ledger.workload.counts()} | {each.name for each in loaded.sets}
+        looked_at = [each for each in loaded.sets if prompt_set in (None, each.name)]
+        of_sets = [budget for each in looked_at for budget in own_budgets(each.name, each.budgets)]
+        budgets = ledger.budgets.usage([*policy.budgets, *of_sets])
         standing = read_usage(
             ledger,
             now=now,
             throttle=read_throttle(ledger, policy, Limits.load(), now=now),
             stale_after=timedelta(seconds=policy.stale_after_s),
             prompt_set=prompt_set,
+            budgets=budgets,
         )
-        known = {name for name, _ in ledger.workload.counts()} | {each.name for each in loaded.sets}
-        looked_at = [each for each in loaded.sets if prompt_set in (None, each.name)]
-        of_sets = [budget for each in looked_at for budget in own_budgets(each.name, each.budgets)]
-        budgets = ledger.budgets.usage([*policy.budgets, *of_sets])
         label = ledger.label
     if prompt_set is not None and prompt_set not in known:
         names = ", ".join(sorted(known)) or "none"
@@ -88,6 +89,8 @@ def _show(standing: Standing, budgets: Sequence[BudgetUsage], label: str) -> Non
         told.print(f"Budget       {budget}", markup=False)
     for reason in standing.waits:
         told.print(f"Waits        {reason}", markup=False)
+    for warning in standing.warnings:
+        told.print(f"Warning      {warning}", markup=False, style="yellow")
     for problem in standing.problems:
         told.print(f"Problem      {problem}", markup=False, style="red")
 
@@ -116,4 +119,5 @@ def _as_json(standing: Standing, label: str) -> dict[str, Any]:
         "time_left_s": None if standing.time_left is None else round(standing.time_left.total_seconds()),
         "waits": standing.waits,
         "problems": standing.problems,
+        "warnings": standing.warnings,
     }
