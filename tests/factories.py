@@ -204,10 +204,6 @@ class Details:
     artifacts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reported: bool = False
 
-    def end(self, charged: int) -> dict[str, Any]:
-        """Return the task when it has ended, with this charge unless another is given."""
-        return {"points_charged": charged if self.charged == "usual" else self.charged, **self.outcome}
-
 
 _BEFORE = {
     State.CLAIMED: State.QUEUED,
@@ -252,7 +248,7 @@ class OrderFactory:
         self._wait(1)
         return [order for order, _ in placed]
 
-    def make(self, partition: str = "cat", state: State = State.QUEUED, **fields: Any) -> Order:
+    def make(self, state: State = State.QUEUED, partition: str = "cat", **fields: Any) -> Order:
         """Place an order and take it to a state."""
         [order] = self.make_many(state, partition, **fields)
         return order
@@ -304,7 +300,7 @@ class OrderFactory:
 
     def _succeed(self, order: Order, details: Details) -> Order:
         self._wait(60)
-        task = details.end(order.estimated_points)
+        task = self._outcome(order.estimated_points, details)
         return self.ledger.tasks.succeeded(order, actor=details.worker, task=task)
 
     def _reject(self, order: Order, details: Details) -> Order:
@@ -321,7 +317,7 @@ class OrderFactory:
             actor=details.worker,
             error_class=details.error_class or error_class,
             reason=details.reason,
-            task=details.end(charged),
+            task=self._outcome(charged, details),
             retry_at=details.retry_at,
         )
         return ended
@@ -335,6 +331,10 @@ class OrderFactory:
         if details.reported:
             self.ledger.reports.mark_reported({stored.order_id: "stored"})
         return self.ledger.queries.get(stored.order_id)
+
+    def _outcome(self, charged: int, details: Details) -> dict[str, Any]:
+        points = charged if details.charged == "usual" else details.charged
+        return {"points_charged": points, "vendor_ended_at": self.clock(), **details.outcome}
 
     def _wait(self, seconds: float) -> None:
         if self._paced:

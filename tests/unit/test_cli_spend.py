@@ -10,31 +10,33 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from trace_support import Desk
+from factories import OrderFactory
+from trace_support import traced_orders
 
 from seedance_dagster.cli.root import root
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock) -> Iterator[Desk]:
+def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock) -> Iterator[OrderFactory]:
     """A ledger in Dagster's home."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path)})
     ledger = Ledger.open(f"sqlite:///{tmp_path}/seedance/ledger.db", clock=clock)
-    yield Desk(ledger, clock)
+    yield traced_orders(ledger, clock)
     ledger.close()
 
 
 @pytest.fixture
-def busy(desk: Desk) -> Desk:
+def busy(orders: OrderFactory) -> OrderFactory:
     """A cheap day and a dear one, a penalty, and something under way."""
-    desk.stored(tags={"campaign": "spring"})
-    desk.ended(tags={"campaign": "[b]autumn[/b]"}, charged=50_000)
-    desk.clock.forward(days=1)
-    desk.stored("dog", run="run-2", charged=12_000_000, tags={})
-    desk.submitted("elk", prompt_set="other", tags={})
-    return desk
+    orders.make(State.STORED, tags={"campaign": "spring"})
+    orders.make(State.REJECTED, tags={"campaign": "[b]autumn[/b]"})
+    orders.clock.forward(days=1)
+    orders.make(State.STORED, "dog", charged=12_000_000, tags={}, run_id="run-2")
+    orders.make(State.SUBMITTED, "elk", prompt_set="other", tags={})
+    return orders
 
 
 def run(*arguments: str) -> Result:
@@ -47,7 +49,7 @@ def cells(done: Result) -> list[list[str]]:
     return [line.replace("█", "").split() for line in done.stdout.splitlines() if line.startswith("  ")]
 
 
-def test_days_are_a_table_with_bars_and_a_total(busy: Desk) -> None:
+def test_days_are_a_table_with_bars_and_a_total(busy: OrderFactory) -> None:
     """In their order; the dearest has the longest bar."""
     done = run()
     assert [line for line in cells(done) if line] == [
@@ -61,20 +63,20 @@ def test_days_are_a_table_with_bars_and_a_total(busy: Desk) -> None:
     assert "never told" not in done.stdout
 
 
-def test_other_keys_stand_with_the_dearest_first(busy: Desk) -> None:
+def test_other_keys_stand_with_the_dearest_first(busy: OrderFactory) -> None:
     """What has no tag is shown as such, and names are no markup."""
     assert [line[0] for line in cells(run("--by", "run"))[2:4]] == ["run-2", "run-1"]
     named = [line[0] for line in cells(run("--by", "tag", "--tag", "campaign")) if line]
     assert named == ["Tag", "(none)", "spring", "[b]autumn[/b]", "Total"]
 
 
-def test_an_untold_charge_is_told_apart(desk: Desk) -> None:
+def test_an_untold_charge_is_told_apart(orders: OrderFactory) -> None:
     """It is no charge, and not nothing either."""
-    desk.succeeded(charged=None)
+    orders.make(State.SUCCEEDED, charged=None)
     assert "0.40 USD more are held for finished tasks whose charge the vendor never told" in run().stdout
 
 
-def test_json_has_every_sum_in_points_and_usd(busy: Desk) -> None:
+def test_json_has_every_sum_in_points_and_usd(busy: OrderFactory) -> None:
     """With what was asked for; the rows add up to the total."""
     done = run("--by", "tag", "--tag", "campaign", "--since", "2026-04-06", "--set", "spots", "--json")
     found = json.loads(done.stdout)
@@ -86,7 +88,7 @@ def test_json_has_every_sum_in_points_and_usd(busy: Desk) -> None:
     assert (found["total"]["charged_usd"], found["total"]["penalties_usd"]) == ("1.605", "0.005")
 
 
-def test_csv_has_the_same_rows_without_a_total(busy: Desk) -> None:
+def test_csv_has_the_same_rows_without_a_total(busy: OrderFactory) -> None:
     """One header, one line a key, so that a spreadsheet can add them up."""
     rows = list(csv.DictReader(io.StringIO(run("--by", "tag", "--tag", "campaign", "--csv").stdout)))
     assert [row["tag"] for row in rows] == ["(none)", "spring", "[b]autumn[/b]"]
@@ -94,7 +96,7 @@ def test_csv_has_the_same_rows_without_a_total(busy: Desk) -> None:
     assert [row["reserved_usd"] for row in rows] == ["0.4", "0", "0"]
 
 
-def test_a_time_without_orders_is_no_error(busy: Desk) -> None:
+def test_a_time_without_orders_is_no_error(busy: OrderFactory) -> None:
     """Also where nothing was ever ordered."""
     for form, said in ((), "Nothing was ordered in this time\n"), (("--csv",), "day,orders,videos,"):
         done = run("--since", "2030-01-01", *form)
@@ -115,7 +117,7 @@ def test_a_time_without_orders_is_no_error(busy: Desk) -> None:
         (("--json", "--csv"), "either --json or --csv"),
     ],
 )
-def test_bad_input_is_answered_in_words(busy: Desk, arguments: tuple[str, ...], words: str) -> None:
+def test_bad_input_is_answered_in_words(busy: OrderFactory, arguments: tuple[str, ...], words: str) -> None:
     """No traceback: what is wrong, what is allowed, and status 2."""
     done = run(*arguments)
     assert done.exit_code == 2

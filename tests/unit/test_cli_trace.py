@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from trace_support import SECRET, Desk
+from factories import OrderFactory
+from trace_support import SECRET, traced_orders
 
+from seedance_dagster.ledger.order import State
 from seedance_dagster.cli.local.ports import LOOPBACK, free_port
 from seedance_dagster.cli.root import root
 from seedance_dagster.ledger.ledger import Ledger
@@ -32,10 +34,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def desk(folder: Path, clock) -> Iterator[Desk]:
+def orders(folder: Path, clock) -> Iterator[OrderFactory]:
     """Orders in the default ledger."""
     ledger = Ledger.open(f"sqlite:///{folder}/seedance/ledger.db", clock=clock)
-    yield Desk(ledger, clock)
+    yield traced_orders(ledger, clock)
     ledger.close()
 
 
@@ -49,12 +51,12 @@ def lines(done: Result) -> list[str]:
     return [line.lstrip("│├└─ \u00a0") for line in done.stdout.splitlines()]
 
 
-def test_the_tree_shows_the_whole_chain(desk: Desk) -> None:
+def test_the_tree_shows_the_whole_chain(orders: OrderFactory) -> None:
     """It goes from the prompt to the reports to Dagster, for the order in question and all others."""
-    desk.ended(charged=50_000)
-    desk.stored(fingerprint="b" * 64, delivered="e" * 64)
-    desk.submitted(fingerprint="b" * 64)
-    desk.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
+    orders.make(State.REJECTED)
+    orders.make(State.STORED, fingerprint="b" * 64, artifacts={"delivered_sha256": "e" * 64})
+    orders.make(State.SUBMITTED, fingerprint="b" * 64)
+    orders.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
     shown = lines(run("t-2"))
     task = (
         "-> Task t-2: created 2026-04-06 18:01:04, ended 2026-04-06 18:02:04, "
@@ -78,7 +80,7 @@ def test_the_tree_shows_the_whole_chain(desk: Desk) -> None:
         "Estimated 0.40 USD by goapi-2026-04: 0.08 USD/s x (5 s output)",
         task,
         "fetching https://cdn.example.com/cat.png",
-        "Video seedance/spots/cat/bbbbbbbbbbbb-a1/video.mp4, 900 bytes, 5.04 s, 864x480, not looked up in S3",
+        "Video seedance/spots/cat/bbbbbbbbbbbb-a1/video.mp4, 1,000 bytes, 4 s, 864x480, not looked up in S3",
         f"sha256 {2:064x}",
         "sha256 as delivered " + "e" * 64,
         "Manifest seedance/spots/cat/bbbbbbbbbbbb-a1/manifest.json, not looked up in S3",
@@ -103,18 +105,18 @@ def test_the_tree_shows_the_whole_chain(desk: Desk) -> None:
         (f"s3://b/seedance/spots/cat/{'a' * 12}-a2/video.mp4", "-> Order 2"),
     ],
 )
-def test_the_thing_in_question_is_marked(desk: Desk, thing: str, marked: str) -> None:
+def test_the_thing_in_question_is_marked(orders: OrderFactory, thing: str, marked: str) -> None:
     """One line is marked; the order's own where it has no files yet."""
-    desk.stored(delivered="e" * 64)
-    desk.submitted()
+    orders.make(State.STORED, artifacts={"delivered_sha256": "e" * 64})
+    orders.make(State.SUBMITTED)
     found = [line for line in lines(run(thing)) if line.startswith("->")]
     assert len(found) == 1
     assert found[0].startswith(marked)
 
 
-def test_the_json_has_the_same_content(desk: Desk) -> None:
+def test_the_json_has_the_same_content(orders: OrderFactory) -> None:
     """Names are the ledger's, times have their zone, money is whole points."""
-    desk.stored()
+    orders.make(State.STORED)
     done = run("spots/cat", "--json")
     assert done.exit_code == 0
     found = json.loads(done.stdout)
@@ -127,9 +129,9 @@ def test_the_json_has_the_same_content(desk: Desk) -> None:
     assert SECRET not in done.stdout
 
 
-def test_an_unreachable_s3_gives_a_note(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_s3_gives_a_note(orders: OrderFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of the trace is shown."""
-    desk.stored()
+    orders.make(State.STORED)
     monkeypatch.setenv("SEEDANCE_S3_BUCKET", "videos")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://{LOOPBACK}:{free_port()}")
     shown = lines(run("t-1"))
@@ -137,40 +139,40 @@ def test_an_unreachable_s3_gives_a_note(desk: Desk, monkeypatch: pytest.MonkeyPa
     assert any(line.startswith("Video s3://videos/seedance/spots/cat/") for line in shown)
 
 
-def test_s3_is_not_checked_for_an_order_without_files(desk: Desk) -> None:
+def test_s3_is_not_checked_for_an_order_without_files(orders: OrderFactory) -> None:
     """A prompt without files needs no bucket, and no note about it."""
-    desk.queued()
+    orders.make(State.QUEUED)
     assert not [line for line in lines(run("spots/cat")) if "Note" in line]
 
 
-def test_an_edited_prompt_that_is_not_ordered_yet_is_shown(desk: Desk) -> None:
+def test_an_edited_prompt_that_is_not_ordered_yet_is_shown(orders: OrderFactory) -> None:
     """The current request of the prompt set may not be ordered yet."""
-    desk.stored()
-    desk.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
+    orders.make(State.STORED)
+    orders.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
     assert "Request bbbbbbbbbbbb, the prompt set's current one: not ordered yet" in lines(run("t-1"))
 
 
-def test_texts_cannot_steer_the_terminal(desk: Desk) -> None:
+def test_texts_cannot_steer_the_terminal(orders: OrderFactory) -> None:
     """Markup is shown as it is, and control characters are replaced."""
     request = {"task_type": "seedance-2", "prompt": "a [red]cat[/red] \x1b[31m\x07猫"}
-    desk.queued(request=request)
+    orders.make(State.QUEUED, request=request)
     done = run("spots/cat")
     assert "a [red]cat[/red]  [31m 猫" in done.stdout
     assert "\x1b" not in done.stdout
 
 
-def test_a_long_journal_is_shortened(desk: Desk) -> None:
+def test_a_long_journal_is_shortened(orders: OrderFactory) -> None:
     """A transfer that failed all night does not hide the rest; JSON has every step."""
-    order = desk.succeeded()
+    order = orders.make(State.SUCCEEDED)
     for _ in range(30):
-        desk.clock.forward(minutes=5)
-        order = desk.ledger.tasks.transfer_failed(order, actor="w", due_at=desk.clock(), reason="no answer")
+        orders.clock.forward(minutes=5)
+        order = orders.ledger.tasks.transfer_failed(order, actor="w", due_at=orders.clock(), reason="no answer")
     assert "... 24 more, see --json" in lines(run("t-1"))
     [order_json] = json.loads(run("t-1", "--json").stdout)["partitions"][0]["orders"]
     assert len(order_json["journal"]) == 34
 
 
-def test_a_file_without_an_origin_exits_with_1(desk: Desk, folder: Path) -> None:
+def test_a_file_without_an_origin_exits_with_1(orders: OrderFactory, folder: Path) -> None:
     """The message names what was looked for."""
     (folder / "mine.mp4").write_bytes(b"holiday")
     done = run("mine.mp4")
@@ -178,7 +180,7 @@ def test_a_file_without_an_origin_exits_with_1(desk: Desk, folder: Path) -> None
     assert "has no video with the bytes of mine.mp4, as stored or as delivered (sha256 " in done.stderr
 
 
-def test_a_content_credential_is_shown(desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_content_credential_is_shown(orders: OrderFactory, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its validity is shown too; the ledger's record of it is with the video."""
     credential = Credential(
         label="urn:c2pa:1",
@@ -195,7 +197,7 @@ def test_a_content_credential_is_shown(desk: Desk, folder: Path, monkeypatch: py
         ingredients=(),
     )
     monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", lambda _: credential)
-    desk.stored(credential={"label": "urn:c2pa:1", "certificate": {"subject": "CN=test signer"}})
+    orders.make(State.STORED, artifacts={"credential": {"label": "urn:c2pa:1", "certificate": {"subject": "CN=test signer"}}})
     (folder / "mine.mp4").write_bytes(b"cut")
     shown = lines(run("mine.mp4"))
     for line in (

@@ -5,34 +5,33 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from trace_support import POINTS, Desk
+from factories import PENALTY, POINTS, OrderFactory
+from trace_support import traced_orders
 
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.spend import Amounts, SpendBy
 from seedance_dagster.money import Window
 
-PENALTY = 50_000
+
+@pytest.fixture
+def orders(ledger, clock) -> OrderFactory:
+    return traced_orders(ledger, clock)
 
 
 @pytest.fixture
-def desk(ledger, clock) -> Desk:
-    return Desk(ledger, clock)
-
-
-@pytest.fixture
-def busy(desk, clock) -> Desk:
+def busy(orders, clock) -> OrderFactory:
     """Two days, two sets, two models, two runs: one order in each state that counts differently."""
     pro = {"task_type": "seedance-2", "prompt": "p"}
-    desk.stored(tags={"campaign": "spring"})
-    desk.ended(tags={"campaign": "spring"}, charged=PENALTY)
+    orders.make(State.STORED, tags={"campaign": "spring"})
+    orders.make(State.REJECTED, tags={"campaign": "spring"})
     clock.forward(days=25)  # the first of the next month
-    desk.stored("dog", run="run-2", request=pro, tags={})
-    desk.ended("dog", State.FAILED, run="run-2", request=pro, tags={}, charged=0)
-    desk.succeeded("elk", prompt_set="other", charged=None, tags={"campaign": "autumn"})
-    desk.submitted("fox", prompt_set="other", tags={"campaign": "autumn"})
-    desk.queued("gnu", prompt_set="other", estimated_points=7, tags={"campaign": "autumn"})
-    return desk
+    orders.make(State.STORED, "dog", request=pro, tags={}, run_id="run-2")
+    orders.make(State.FAILED, "dog", request=pro, tags={}, run_id="run-2")
+    orders.make(State.SUCCEEDED, "elk", prompt_set="other", charged=None, tags={"campaign": "autumn"})
+    orders.make(State.SUBMITTED, "fox", prompt_set="other", tags={"campaign": "autumn"})
+    orders.make(State.QUEUED, "gnu", prompt_set="other", estimated_points=7, tags={"campaign": "autumn"})
+    return orders
 
 
 APRIL = Amounts(orders=2, videos=1, charged=POINTS + PENALTY, penalties=PENALTY, assumed=0, reserved=0)
@@ -81,29 +80,29 @@ def test_a_time_and_a_set_narrow_it_down(busy, ledger):
     assert ledger.spend.total_by(SpendBy.DAY, since=booked)["2026-04-06"] == APRIL
 
 
-def test_a_further_attempt_counts_on_the_day_of_the_first(desk, ledger, clock):
+def test_a_further_attempt_counts_on_the_day_of_the_first(orders, ledger, clock):
     """As in budgets: the points came back, and the next attempt takes their place."""
     clock.now = datetime(2026, 4, 6, 23, 59, tzinfo=UTC)
-    desk.ended(state=State.FAILED, charged=0, again=True)
+    orders.make(State.FAILED, retry_at=clock())
     assert clock().day == 7
     assert {key: each.orders for key, each in ledger.spend.total_by(SpendBy.DAY).items()} == {"2026-04-06": 2}
 
 
 @pytest.mark.parametrize("name", ["a.b", 'say "x"', "猫", "", "$", "a\\b", "x[0]"])
-def test_tags_of_any_name_are_found(desk, ledger, name):
+def test_tags_of_any_name_are_found(orders, ledger, name):
     """A tag's name is no path into JSON."""
-    desk.queued(tags={name: "yes", "other": "no"})
-    desk.queued("dog", tags={"other": "no"})
+    orders.make(tags={name: "yes", "other": "no"})
+    orders.make(State.QUEUED, "dog", tags={"other": "no"})
     found = ledger.spend.total_by(SpendBy.TAG, tag=name)
     assert {key: each.orders for key, each in found.items()} == {"yes": 1, None: 1}
 
 
 @pytest.mark.each_database
-def test_sums_are_exact_to_the_point(desk, ledger):
+def test_sums_are_exact_to_the_point(orders, ledger):
     """No sum goes through a number with a fraction."""
     large = 2**60 + 1
     for partition in ("cat", "dog", "elk"):
-        desk.succeeded(partition, charged=large)
+        orders.make(State.SUCCEEDED, partition, charged=large)
     assert ledger.spend.total_by(SpendBy.SET)["spots"].charged == 3 * large
 
 

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from trace_support import FOLDER, POINTS, SECRET, Desk, one, trace
+from factories import POINTS, OrderFactory
+from trace_support import FOLDER, SECRET, traced_orders, one, trace
 
+from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.trace.origin import UnknownOriginError
 
 
 @pytest.fixture
-def desk(ledger, clock) -> Desk:
-    return Desk(ledger, clock)
+def orders(ledger, clock) -> OrderFactory:
+    return traced_orders(ledger, clock)
 
 
 @pytest.mark.each_database
-def test_the_chain_has_earlier_requests_attempts_and_orders_in_flight(desk, ledger):
+def test_the_chain_has_earlier_requests_attempts_and_orders_in_flight(orders, ledger):
     """A partition has all its orders, oldest first, each with its journal."""
-    desk.ended(fingerprint="a" * 64)
-    desk.stored(fingerprint="b" * 64)
-    desk.submitted(fingerprint="b" * 64, run="run-2")
-    desk.queued(fingerprint="c" * 64)
+    orders.make(State.REJECTED, fingerprint="a" * 64)
+    orders.make(State.STORED, fingerprint="b" * 64)
+    orders.make(State.SUBMITTED, fingerprint="b" * 64, run_id="run-2")
+    orders.make(State.QUEUED, fingerprint="c" * 64)
     ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
     found = one(trace(ledger, "t-2"))
     assert (found.in_flight, found.points_charged, found.reported) == (2, POINTS + 50_000, "b" * 64)
@@ -44,9 +46,9 @@ def test_the_chain_has_earlier_requests_attempts_and_orders_in_flight(desk, ledg
 
 
 @pytest.mark.each_database
-def test_the_json_has_the_ledgers_columns_and_what_was_known_of_references(desk, ledger):
+def test_the_json_has_the_ledgers_columns_and_what_was_known_of_references(orders, ledger):
     """It has the request, its references, and everything else that the ledger knows of the order."""
-    stored = ledger.queries.get(desk.stored().order_id)
+    stored = ledger.queries.get(orders.make(State.STORED).order_id)
     [order] = trace(ledger, "spots/cat").as_json()["partitions"][0]["orders"]
     assert order["request"]["prompt"] == "The cat in @image1 walks"
     assert order["request"]["image_urls"] == ["https://cdn.example.com/cat.png"]
@@ -59,13 +61,13 @@ def test_the_json_has_the_ledgers_columns_and_what_was_known_of_references(desk,
         assert order[name] == getattr(stored, name)
 
 
-def test_no_signature_is_ever_shown(desk, ledger):
+def test_no_signature_is_ever_shown(orders, ledger):
     """References, requests, tags, logs, links and errors are shown without the secret parts of URLs."""
-    desk.ended()
-    desk.succeeded()
-    broken = desk.succeeded("dog")
+    orders.make(State.REJECTED)
+    orders.make(State.SUCCEEDED)
+    broken = orders.make(State.SUCCEEDED, "dog")
     reason = f"no answer from https://storage.example.com/v.mp4?{SECRET}"
-    ledger.tasks.transfer_failed(broken, actor="w", due_at=desk.clock(), reason=reason)
+    ledger.tasks.transfer_failed(broken, actor="w", due_at=orders.clock(), reason=reason)
     output = repr([trace(ledger, thing).as_json() for thing in ("spots/cat", "spots/dog")])
     assert "https://cdn.example.com/cat.png" in output
     assert "no answer from https://storage.example.com/v.mp4" in output
@@ -73,25 +75,25 @@ def test_no_signature_is_ever_shown(desk, ledger):
     assert "pw@" not in output
 
 
-def test_each_file_says_what_s3_has(desk, ledger):
+def test_each_file_says_what_s3_has(orders, ledger):
     """Present, missing, of another size, and not looked up are four different things."""
-    order = desk.stored()
+    order = orders.make(State.STORED)
     keys = object_keys("seedance", "spots", "cat", order.fingerprint, 1)
 
     def in_s3(sizes):
         [order] = trace(ledger, "t-1", sizes=sizes).as_json()["partitions"][0]["orders"]
         return [file["in_s3"] for file in order["files"]]
 
-    assert in_s3({keys.video: 901, keys.manifest: 4321}) == ["other size", None, "present"]
-    assert in_s3({keys.video: 900, keys.poster: None}) == ["present", "missing", None]
+    assert in_s3({keys.video: 1001, keys.manifest: 4321}) == ["other size", None, "present"]
+    assert in_s3({keys.video: 1000, keys.poster: None}) == ["present", "missing", None]
 
 
 @pytest.mark.each_database
-def test_the_video_that_is_shown_is_the_ledgers_own_choice(desk, ledger):
+def test_the_video_that_is_shown_is_the_ledgers_own_choice(orders, ledger):
     """After an edit, a reverted edit and another attempt it is the video that the set's index shows."""
     for fingerprint in "aba":
-        desk.stored(fingerprint=fingerprint * 64)
-    desk.ended(fingerprint="a" * 64)
+        orders.make(State.STORED, fingerprint=fingerprint * 64)
+    orders.make(State.REJECTED, fingerprint="a" * 64)
     for reported in (None, "b" * 64, "a" * 64, "c" * 64):
         if reported is not None:
             ledger.reports.mark_prompts("spots", {"cat": reported})
@@ -99,9 +101,9 @@ def test_the_video_that_is_shown_is_the_ledgers_own_choice(desk, ledger):
         assert shown == [order.order_id for order in ledger.videos.current("spots")]
 
 
-def test_no_query_reads_a_whole_table(desk, ledger):
+def test_no_query_reads_a_whole_table(orders, ledger):
     """Every statement of a trace finds its rows by an index, so that it stays fast among 100,000 orders."""
-    desk.stored()
+    orders.make(State.STORED)
     executed = []
     engine = ledger._database._engine
 

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import pytest
 from media_support import make_clip
 from pydantic import SecretStr
-from trace_support import FOLDER, Desk, one, orders, trace
+from factories import OrderFactory
+from trace_support import FOLDER, traced_orders, one, orders_of, trace
 
+from seedance_dagster.ledger.order import State
 from seedance_dagster.media.credentials import CredentialError, CredentialSettings, Provenance, Signer
 from seedance_dagster.media.credentials.chain import make_test_chain
 from seedance_dagster.trace import origin
@@ -20,8 +22,8 @@ from seedance_dagster.trace.origin import Form, NotTraceableError, UnknownOrigin
 
 
 @pytest.fixture
-def desk(ledger, clock) -> Desk:
-    return Desk(ledger, clock)
+def orders(ledger, clock) -> OrderFactory:
+    return traced_orders(ledger, clock)
 
 
 def digest_of(path: Path) -> str:
@@ -33,11 +35,11 @@ def marks(found: Trace) -> dict[int, str]:
 
 
 @pytest.mark.each_database
-def test_each_form_finds_the_chain_and_marks_the_thing(desk, ledger):
+def test_each_form_finds_the_chain_and_marks_the_thing(orders, ledger):
     """The whole partition is shown, and exactly one of its orders is marked."""
-    desk.stored(sha256="1f" * 32, delivered="2e" * 32)
-    desk.stored()
-    desk.stored("dog")
+    orders.make(State.STORED, artifacts={"sha256": "1f" * 32, "delivered_sha256": "2e" * 32})
+    orders.make(State.STORED)
+    orders.make(State.STORED, "dog")
     for thing, form, mark in [
         ("t-1", Form.TASK, "task"),
         ("1f" * 32, Form.HASH, "video"),
@@ -52,22 +54,22 @@ def test_each_form_finds_the_chain_and_marks_the_thing(desk, ledger):
     ]:
         found = trace(ledger, thing)
         assert (found.origin.form, found.origin.thing, found.origin.notes) == (form, thing, ())
-        assert [order.attempt for order in orders(found)] == [1, 2]
+        assert [order.attempt for order in orders_of(found)] == [1, 2]
         assert marks(found) == ({} if mark is None else {1: mark})
 
 
-def test_a_file_is_found_by_its_bytes_under_any_name(desk, ledger, tmp_path, monkeypatch):
+def test_a_file_is_found_by_its_bytes_under_any_name(orders, ledger, tmp_path, monkeypatch):
     """Stored or delivered bytes are enough; no credential is read where none was signed."""
     monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", None)
     path = tmp_path / "holiday (2)"
     path.write_bytes(b"bytes")
-    desk.stored(delivered=digest_of(path))
+    orders.make(State.STORED, artifacts={"delivered_sha256": digest_of(path)})
     assert marks(trace(ledger, path)) == {1: "video as delivered"}
-    desk.stored(sha256=digest_of(path))
+    orders.make(State.STORED, artifacts={"sha256": digest_of(path)})
     assert marks(trace(ledger, path)) == {1: "video as delivered", 2: "video"}
 
 
-def test_a_changed_file_is_found_by_its_credential(desk, ledger, tmp_path):
+def test_a_changed_file_is_found_by_its_credential(orders, ledger, tmp_path):
     """A changed byte makes the credential invalid, and it still names the task."""
     clip, signed = tmp_path / "clip.mp4", tmp_path / "signed.mp4"
     clip.write_bytes(make_clip())
@@ -78,12 +80,12 @@ def test_a_changed_file_is_found_by_its_credential(desk, ledger, tmp_path):
         task_id="t-1", model="seedance-2-fast", delivered_sha256=digest_of(clip), prompt="p"
     )
     signed_with = signer.sign(clip, signed, provenance, now=now)
-    desk.stored(sha256=digest_of(signed), delivered=digest_of(clip), credential=signed_with)
+    orders.make(State.STORED, artifacts={"sha256": digest_of(signed), "delivered_sha256": digest_of(clip), "credential": signed_with})
     found = trace(ledger, signed)
     assert marks(found) == {1: "video"}
     assert (found.origin.credential.state, found.origin.credential.task_id) == ("valid", "t-1")
     assert found.origin.credential.delivered_sha256 == digest_of(clip)
-    assert orders(found)[0].credential == signed_with
+    assert orders_of(found)[0].credential == signed_with
     body = bytearray(signed.read_bytes())
     body[-1] ^= 1
     signed.write_bytes(body)
@@ -111,7 +113,7 @@ def test_a_foreign_credential_finds_no_order(ledger, tmp_path, monkeypatch, task
         trace(ledger, tmp_path / "theirs.mp4")
 
 
-def test_an_unreadable_credential_is_reported(desk, ledger, tmp_path, monkeypatch):
+def test_an_unreadable_credential_is_reported(orders, ledger, tmp_path, monkeypatch):
     """Without the extra, a file with known bytes is still found."""
 
     def refuse(path):
@@ -124,7 +126,7 @@ def test_an_unreadable_credential_is_reported(desk, ledger, tmp_path, monkeypatc
         UnknownOriginError, match="its content credential could not be read: the extra c2pa is missing"
     ):
         trace(ledger, path)
-    desk.stored(sha256=digest_of(path), credential={"label": "urn:x"})
+    orders.make(State.STORED, artifacts={"sha256": digest_of(path), "credential": {"label": "urn:x"}})
     assert trace(ledger, path).origin.notes == (
         "its content credential could not be read: the extra c2pa is missing",
     )
@@ -143,10 +145,10 @@ def test_an_unreadable_credential_is_reported(desk, ledger, tmp_path, monkeypatc
         (f"{FOLDER[:-1]}2/video.mp4", "no order with files at"),
     ],
 )
-def test_a_thing_that_the_ledger_does_not_know_gives_a_message(desk, ledger, thing, words):
+def test_a_thing_that_the_ledger_does_not_know_gives_a_message(orders, ledger, thing, words):
     """The message names what was looked for, and alternatives."""
     for partition in ("cat", "dog.t10", "dog.t2"):
-        desk.stored(partition)
+        orders.make(State.STORED, partition)
     ledger.reports.mark_prompts("spots", {"fox": "f"})
     with pytest.raises(UnknownOriginError, match=words):
         trace(ledger, thing)
@@ -173,9 +175,9 @@ def test_a_thing_that_cannot_be_traced_gives_a_message(ledger, thing):
         trace(ledger, thing)
 
 
-def test_a_copy_elsewhere_is_found_with_a_note(desk, ledger):
+def test_a_copy_elsewhere_is_found_with_a_note(orders, ledger):
     """A replica in another bucket, or under another prefix, gets a note."""
-    desk.stored()
+    orders.make(State.STORED)
     copied = trace(ledger, FOLDER.replace("videos", "replica") + "/video.mp4")
     assert marks(copied) == {1: "video"}
     assert copied.origin.notes == (
@@ -185,11 +187,11 @@ def test_a_copy_elsewhere_is_found_with_a_note(desk, ledger):
     assert moved.origin.notes == ("the ledger has no file at this URI; found by the last parts of its key",)
 
 
-def test_the_same_bytes_in_several_partitions_are_all_shown(desk, ledger, monkeypatch):
+def test_the_same_bytes_in_several_partitions_are_all_shown(orders, ledger, monkeypatch):
     """The vendor may deliver the same file for many tasks; the number shown is limited, with a note."""
     monkeypatch.setattr(origin, "MAX_ORDERS", 2)
     for partition in ("cat", "dog", "elk"):
-        desk.stored(partition, sha256="d" * 64)
+        orders.make(State.STORED, partition, artifacts={"sha256": "d" * 64})
     found = trace(ledger, "d" * 64)
     assert [partition.partition for partition in found.partitions] == ["cat", "dog"]
     assert found.origin.notes == ("more than 2 orders have these bytes; the first 2 are shown",)
