@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from ledger_states_support import NOW, make_order
+from factories import NOW, POINTS, PREFIX, make_order
 
 from seedance_dagster.api.wire import HistoryRow
 from seedance_dagster.audit.audit import compare
@@ -23,52 +24,13 @@ from seedance_dagster.audit.snapshots import (
 )
 from seedance_dagster.audit.storage import expected_manifest, media_of
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.storage.s3 import ListedObject
-
-PREFIX = "seedance"
-POINTS = 4_000_000
 
 
 def stored_order(order_id: int = 1, **fields: Any) -> Order:
-    """Return an order whose video is in S3."""
-    made = make_order(order_id)
-    where = {"prompt_set": made.prompt_set, "partition": made.partition} | {
-        name: fields[name] for name in ("prompt_set", "partition") if name in fields
-    }
-    keys = object_keys(PREFIX, **where, fingerprint=made.fingerprint, attempt=1)
-    return make_order(
-        order_id,
-        **{
-            "state": State.STORED,
-            "ordered_at": NOW - timedelta(hours=3),
-            "booked_at": NOW - timedelta(hours=3),
-            "vendor_created_at": NOW - timedelta(hours=3),
-            "vendor_ended_at": NOW - timedelta(hours=2),
-            "vendor_logs": [],
-            "run_tags": {},
-            "points_held": POINTS,
-            "points_charged": POINTS,
-            "video_key": keys.video,
-            "poster_key": keys.poster,
-            "manifest_key": keys.manifest,
-            "size_bytes": 1000,
-            "poster_size_bytes": 100,
-            "sha256": f"{order_id:064x}",
-            "delivered_sha256": f"{order_id:064x}",
-            "poster_sha256": f"{order_id:063x}f",
-            "duration_s": 4.0,
-            "width": 864,
-            "height": 480,
-            "codec": "h264",
-            "fps": 24.0,
-            "package_version": "1",
-            "code_version": "1",
-            "stored_at": NOW - timedelta(hours=2),
-            "reported": "stored",
-        }
-        | fields,
-    )
+    """Return an order whose video is in S3, whatever else some of its fields say."""
+    identity = {name: fields[name] for name in ("prompt_set", "partition") if name in fields}
+    return replace(make_order(order_id, state=State.STORED, **identity), **fields)
 
 
 def row(order: Order | None = None, **fields: Any) -> HistoryRow:

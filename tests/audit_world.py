@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from audit_snapshots import event_of, expected, row, stored_order
-from ledger_states_support import NOW, make_task
+from factories import NOW, make_task
 
 from seedance_dagster.api.errors import NotFoundError
 from seedance_dagster.api.wire import HistoryPage, HistoryRow, Task, TaskStatus

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from audit_snapshots import POINTS, event_of, row
 from audit_world import VIDEO, World
-from ledger_states_support import NOW
+from factories import NOW
 
 from seedance_dagster.api.errors import AuthenticationError, VendorError
 from seedance_dagster.audit import verify

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from audit_snapshots import POINTS, event_of, expected, findings, kinds, make_snapshots, stored_order
-from ledger_states_support import NOW
+from factories import NOW
 
 from seedance_dagster.audit.events import partitions_to_verify, with_events
 from seedance_dagster.audit.snapshots import DagsterSnapshot, Scope

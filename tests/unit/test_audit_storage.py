@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from audit_snapshots import POINTS, findings, kinds, listed, make_snapshots, storage, stored_order
-from ledger_states_support import NOW, make_order
+from factories import NOW, make_order
 
 from seedance_dagster.audit.snapshots import InspectedObject
 from seedance_dagster.audit.storage import Verification, expected_manifest, objects_to_verify
@@ -120,7 +120,7 @@ def test_a_row_too_damaged_for_a_manifest_does_not_stop_the_audit():
     damaged = replace(ORDER, sha256=None, width=None)
     read = storage([ORDER], inspected={MANIFEST: InspectedObject(body=BODY)})
     assert "manifest_altered" in kinds(make_snapshots([damaged], storage=read))
-    bare = make_order(1, state=State.STORED, points_charged=POINTS)
+    bare = replace(make_order(1, points_charged=POINTS), state=State.STORED)
     result = findings(make_snapshots([bare], storage=storage([])))
     assert [(finding.kind.value, finding.message) for finding in result] == [
         ("missing_in_s3", "the ledger does not say where its objects are")

@@ -18,7 +18,7 @@ from audit_snapshots import (
     storage,
     stored_order,
 )
-from ledger_states_support import NOW, make_order, make_task
+from factories import NOW, make_order, make_task
 
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.audit import compare

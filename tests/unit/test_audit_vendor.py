@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from audit_snapshots import POINTS, findings, kinds, make_snapshots, row, stored_order
-from ledger_states_support import NOW, make_order, make_task
+from factories import NOW, make_order, make_task
 
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.snapshots import GRACE, LedgerSnapshot, Scope, VendorSnapshot

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from audit_snapshots import expected, make_snapshots, row, storage, stored_order
 from click.testing import CliRunner
-from ledger_states_support import NOW
+from factories import NOW
 
 from seedance_dagster.audit.audit import Audit, compare
 from seedance_dagster.audit.repair import RepairResult

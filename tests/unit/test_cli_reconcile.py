@@ -7,7 +7,7 @@ import json
 import pytest
 from bench_support import BASE_URL, bench
 from click.testing import CliRunner, Result
-from ledger_states_support import make_order
+from factories import make_order
 
 from seedance_dagster.cli.commands.reconcile import _show
 from seedance_dagster.cli.root import root

@@ -6,7 +6,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from ledger_states_support import make_task
+from factories import make_task
 
 from seedance_dagster.api.errors import NotFoundError
 from seedance_dagster.engine.events import Delayed, Stored

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 from credential_support import NOW, signer_of
-from ledger_states_support import make_order
+from factories import make_order
 from media_support import make_clip
 from pydantic import SecretStr
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import io
 import json
 from datetime import date
-from functools import partial
 
 import pyarrow.parquet as pq
 import pytest
-from index_support import Bucket, end_order
+from factories import OrderFactory
+from index_support import Bucket
 
 from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl, to_parquet
 
 
 @pytest.fixture
-def ordered(ledger, new_order, clock):
-    return partial(end_order, ledger, new_order, clock)
+def orders(ledger, clock) -> OrderFactory:
+    return OrderFactory(ledger, clock, paced=True, prefix="p")
 
 
 def shown(ledger) -> list[tuple[str, int]]:
@@ -30,23 +30,23 @@ def io_of(content: bytes | None) -> io.BytesIO:
 
 
 @pytest.mark.each_database
-def test_each_partition_shows_its_newest_video(ledger, ordered):
+def test_each_partition_shows_its_newest_video(ledger, orders):
     """In the order of the first orders, whatever became of them; what has no video is left out."""
-    ordered("bad", State.REJECTED)
-    ordered("cat")
-    ordered("dog", None)
-    ordered("elk", prompt_set="other")
-    ordered("cat")
-    ordered("cat", State.FAILED)
-    ordered("bad")
+    orders.make(State.REJECTED, "bad")
+    orders.make(State.STORED, "cat")
+    orders.make(State.QUEUED, "dog")
+    orders.make(State.STORED, "elk", prompt_set="other")
+    orders.make(State.STORED, "cat")
+    orders.make(State.FAILED, "cat")
+    orders.make(State.STORED, "bad")
     assert shown(ledger) == [("bad", 2), ("cat", 2)]
 
 
 @pytest.mark.each_database
-def test_what_the_file_asks_for_now_is_shown_before_what_is_newer(ledger, ordered):
+def test_what_the_file_asks_for_now_is_shown_before_what_is_newer(ledger, orders):
     """An edit that was taken back shows the first video again."""
-    ordered("cat", fingerprint="first")
-    ordered("cat", fingerprint="edited")
+    orders.make(State.STORED, "cat", fingerprint="first")
+    orders.make(State.STORED, "cat", fingerprint="edited")
     assert [order.fingerprint for order in ledger.videos.current("spots")] == ["edited"]
     before = ledger.videos.stamp("spots")
     ledger.reports.mark_prompts("spots", {"cat": "first"})
@@ -55,35 +55,35 @@ def test_what_the_file_asks_for_now_is_shown_before_what_is_newer(ledger, ordere
 
 
 @pytest.mark.each_database
-def test_spend_by_day_counts_everything_that_was_charged(ledger, ordered, clock):
+def test_spend_by_day_counts_everything_that_was_charged(ledger, orders, clock):
     """Penalties and earlier attempts too, on the UTC day of the order."""
-    ordered("cat", charged=4_000_000)
-    ordered("cat", charged=5_000_000)
+    orders.make(State.STORED, "cat", charged=4_000_000)
+    orders.make(State.STORED, "cat", charged=5_000_000)
     clock.forward(hours=6)
-    ordered("bad", State.REJECTED, charged=40_000)
-    ordered("free", State.FAILED, charged=0)
-    ordered("untold", charged=None)
+    orders.make(State.REJECTED, "bad", charged=40_000)
+    orders.make(State.FAILED, "free", charged=0)
+    orders.make(State.STORED, "untold", charged=None)
     # Charged and without its link yet: reserved, as for budgets.
-    ordered("late", State.SUBMITTED, charged=4_000_000)
+    orders.make(State.SUBMITTED, "late", charged=4_000_000)
     spend = [(each.day, each.orders, each.points) for each in ledger.spend.by_day("spots")]
     assert spend == [(date(2026, 4, 6), 2, 9_000_000), (date(2026, 4, 7), 1, 40_000)]
 
 
 @pytest.mark.each_database
-def test_the_stamp_changes_with_what_the_index_is_made_from(ledger, ordered):
+def test_the_stamp_changes_with_what_the_index_is_made_from(ledger, orders):
     """A new video and a penalty change it; queued orders and other sets do not."""
     stamps = [ledger.videos.stamp("spots")]
-    ordered("cat")
+    orders.make(State.STORED, "cat")
     stamps.append(ledger.videos.stamp("spots"))
-    ordered("bad", State.REJECTED)
+    orders.make(State.REJECTED, "bad")
     stamps.append(ledger.videos.stamp("spots"))
     assert len(set(stamps)) == 3
-    ordered("dog", None)
-    ordered("elk", prompt_set="other")
+    orders.make(State.QUEUED, "dog")
+    orders.make(State.STORED, "elk", prompt_set="other")
     assert ledger.videos.stamp("spots") == stamps[-1]
 
 
-def test_a_row_says_all_that_a_dataset_needs(ordered):
+def test_a_row_says_all_that_a_dataset_needs(orders):
     """Parameters from the request, measures from the file, no signature; unknown is null."""
     request = {
         "task_type": "seedance-2",
@@ -93,7 +93,7 @@ def test_a_row_says_all_that_a_dataset_needs(ordered):
         "image_urls": ["https://me:s3cret@x.example.com/a.png?sig=s3cret"],
     }
     tags = {"campaign": "spring", "from": "https://x.example.com/v?token=s3cret"}
-    order = ordered(request=request, tags=tags, charged=3_200_000)
+    order = orders.make(State.STORED, request=request, tags=tags, charged=3_200_000)
     row = index_row(order, Bucket().uri)
     assert list(row) == [column.name for column in COLUMNS]
     assert row["duration"] == row["duration_s"] == 4
@@ -108,9 +108,12 @@ def test_a_row_says_all_that_a_dataset_needs(ordered):
     assert json.loads(line)["stored_at"] == order.stored_at.isoformat().replace("+00:00", "Z")
 
 
-def test_jsonl_and_parquet_hold_the_same(ordered):
+def test_jsonl_and_parquet_hold_the_same(orders):
     """Row by row and column by column, with types; the same rows give the same bytes."""
-    rows = [index_row(ordered("cat", tags={"a": "b"}), str), index_row(ordered("dog", charged=None), str)]
+    rows = [
+        index_row(orders.make(State.STORED, "cat", tags={"a": "b"}), str),
+        index_row(orders.make(State.STORED, "dog", charged=None), str),
+    ]
     table = pq.read_table(io_of(to_parquet(rows)))
     assert table.column_names == [column.name for column in COLUMNS]
     assert table.to_pylist(maps_as_pydicts="strict") == rows

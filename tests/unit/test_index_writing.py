@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from index_support import JSONL, PARQUET, Bucket, end_order
+from factories import OrderFactory
+from index_support import JSONL, PARQUET, Bucket
 
 from seedance_dagster.defs.steps.index import index_metadata, refreshed_indexes
 from seedance_dagster.engine import indexing
 from seedance_dagster.engine.indexing import IndexingError, refresh_index, sets_with_videos
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.index import index_row, to_jsonl
 from seedance_dagster.storage.s3 import StoreError
 
@@ -32,13 +33,13 @@ def services(ledger, bucket, clock) -> Services:
 
 
 @pytest.fixture
-def ordered(ledger, new_order, clock):
-    return partial(end_order, ledger, new_order, clock)
+def orders(ledger, clock) -> OrderFactory:
+    return OrderFactory(ledger, clock, paced=True, prefix="p")
 
 
-def test_an_index_is_written_only_when_something_changed(services, bucket, ordered):
+def test_an_index_is_written_only_when_something_changed(services, bucket, orders):
     """Unchanged, it costs no request; by force it is written all the same, with the same bytes."""
-    order = ordered("cat", charged=4_000_000)
+    order = orders.make(State.STORED, "cat", charged=4_000_000)
     written = refresh_index(services, "spots", owner="a")
     assert (written.key, written.parquet_key, written.videos) == (JSONL, PARQUET, 1)
     assert (written.videos_points, sum(day.points for day in written.spend)) == (4_000_000, 4_000_000)
@@ -46,17 +47,19 @@ def test_an_index_is_written_only_when_something_changed(services, bucket, order
     assert refresh_index(services, "spots", owner="a") is None
     assert bucket.puts == 2
     assert refresh_index(services, "spots", owner="a", force=True).sha256 == written.sha256
-    ordered("dog")
+    orders.make(State.STORED, "dog")
     assert refresh_index(services, "spots", owner="a").videos == 2
     assert bucket.listed() == ["cat", "dog"]
     assert sets_with_videos(services) == ["spots"]
 
 
-def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, ordered):
+def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, orders):
     """At most five tags, each with its values, the dearest first, without signatures; (none) for untagged."""
-    ordered("cat", charged=4_000_000, tags={"team": "a", **dict.fromkeys("uvwxyz", "1")})
-    ordered("dog", charged=9_000_000, tags={"team": "https://me:pw@x.example.com/b?token=s3cret"})
-    ordered("elk", charged=1_000_000)
+    orders.make(State.STORED, "cat", charged=4_000_000, tags={"team": "a", **dict.fromkeys("uvwxyz", "1")})
+    orders.make(
+        State.STORED, "dog", charged=9_000_000, tags={"team": "https://me:pw@x.example.com/b?token=s3cret"}
+    )
+    orders.make(State.STORED, "elk", charged=1_000_000)
     written = refresh_index(services, "spots", owner="a")
     assert len(written.by_tag) == 5
     shown = index_metadata(written, bucket)["seedance/spend_by_tag"].records
@@ -68,19 +71,19 @@ def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, ord
     ]
 
 
-def test_another_place_gets_an_index_of_its_own(services, bucket, ordered):
+def test_another_place_gets_an_index_of_its_own(services, bucket, orders):
     """When videos go to another bucket, the index is written there."""
-    ordered()
+    orders.make(State.STORED)
     refresh_index(services, "spots", owner="a")
     bucket.bucket = "elsewhere"
     assert refresh_index(services, "spots", owner="a") is not None
     assert b"s3://elsewhere/" in bucket.objects[JSONL]
 
 
-def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, bucket, ordered, monkeypatch):
+def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, bucket, orders, monkeypatch):
     """Without pyarrow none is written, and one that is there does not stay behind."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    ordered()
+    orders.make(State.STORED)
     assert refresh_index(services, "spots", owner="a").parquet_key is None
     assert list(bucket.objects) == [JSONL]
     bucket.objects[PARQUET] = b"older"
@@ -89,39 +92,32 @@ def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, bucket,
 
 
 @pytest.mark.each_database
-def test_writers_that_finish_together_leave_all_their_videos(services, bucket, ordered, monkeypatch):
+def test_writers_that_finish_together_leave_all_their_videos(services, bucket, orders, monkeypatch):
     """Each of eight brings a video and refreshes; whoever comes last, the index lists all of them."""
     monkeypatch.setattr(indexing, "_WAIT_S", 0.002)
     monkeypatch.setattr(indexing, "_TRIES", 10_000)
     names = [f"p{number}" for number in range(8)]
-    for name in names:
-        ordered(name, None)
-    orders = services.ledger.claims.take("w", limit=8, max_in_flight=None)
+    claimed = orders.make_many(State.CLAIMED, *names)
 
     def work(order) -> None:
-        task = {"task_id": order.partition}
-        moved = services.ledger.tasks.submitted(order, actor="w", due_at=services.clock(), task=task)
-        moved = services.ledger.tasks.succeeded(moved, actor="w", task={})
-        services.ledger.tasks.stored(
-            moved, actor="w", artifacts={"sha256": order.partition, "video_key": "v"}
-        )
+        orders.advance(order, State.STORED)
         refresh_index(services, "spots", owner=order.partition)
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, orders))
+        list(pool.map(work, claimed))
     assert bucket.listed() == names
     assert refresh_index(services, "spots", owner="late") is None
 
 
-def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, bucket, ordered, clock):
+def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, bucket, orders, clock):
     """Its lease ran out, another wrote a newer index, then its own older bytes arrive: it writes again."""
-    ordered("cat")
+    orders.make(State.STORED, "cat")
 
     def stand_still(key: str) -> None:
         if key == JSONL:
             bucket.before_put = lambda _: None
             clock.forward(seconds=31)
-            ordered("dog")
+            orders.make(State.STORED, "dog")
             assert refresh_index(services, "spots", owner="b").videos == 2
 
     bucket.before_put = stand_still
@@ -130,17 +126,17 @@ def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, bucket, 
 
 
 def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
-    services, bucket, ordered, clock, monkeypatch
+    services, bucket, orders, clock, monkeypatch
 ):
     """The other had written and not yet noted it when the older bytes arrived."""
-    ordered("cat")
+    orders.make(State.STORED, "cat")
     ledger = services.ledger
 
     def stand_still(key: str) -> None:
         if key == JSONL:
             bucket.before_put = lambda _: None
             clock.forward(seconds=31)
-            ordered("dog")
+            orders.make(State.STORED, "dog")
             ledger.leases.acquire("index spots", "b", seconds=30)
 
     def the_other_ends(_seconds: float) -> None:
@@ -154,19 +150,19 @@ def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
     assert bucket.listed() == ["cat", "dog"]
 
 
-def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, ordered, monkeypatch):
+def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, orders, monkeypatch):
     """Who holds it is named."""
     monkeypatch.setattr(indexing, "_TRIES", 2)
     monkeypatch.setattr(indexing, "_WAIT_S", 0)
-    ordered()
+    orders.make(State.STORED)
     services.ledger.leases.acquire("index spots", "run 7", seconds=60)
     with pytest.raises(IndexingError, match="the index of spots is being written by run 7"):
         refresh_index(services, "spots", owner="a")
 
 
-def test_an_index_that_cannot_be_written_is_a_warning(services, bucket, ordered):
+def test_an_index_that_cannot_be_written_is_a_warning(services, bucket, orders):
     """The run that brought the video has done its work; the next one tries again."""
-    ordered()
+    orders.make(State.STORED)
 
     def refuse(_key: str) -> None:
         raise StoreError("no space")

@@ -4,39 +4,27 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
 
 import pytest
-from ledger_support import accept_orders, submit_orders
 
 from seedance_dagster.ledger.order import State
 
 pytestmark = pytest.mark.each_database
 
 
-@pytest.fixture
-def accept(ledger, new_order):
-    return partial(accept_orders, ledger, new_order)
-
-
-@pytest.fixture
-def submit(ledger, new_order, clock):
-    return partial(submit_orders, ledger, new_order, clock)
-
-
-def test_claims_are_fair_over_sets_and_oldest_first(ledger, accept):
+def test_claims_are_fair_over_sets_and_oldest_first(ledger, orders):
     """A large set does not starve a small one that came later."""
-    accept("a1", "a2", "a3", prompt_set="a")
-    accept("b1", "b2", prompt_set="b")
+    orders.place("a1", "a2", "a3", prompt_set="a")
+    orders.place("b1", "b2", prompt_set="b")
     claimed = ledger.claims.take("w", limit=4, max_in_flight=None)
     assert [order.partition for order in claimed] == ["a1", "b1", "a2", "b2"]
     assert {order.lease_owner for order in claimed} == {"w"}
 
 
-def test_places_that_come_free_one_by_one_are_shared(ledger, accept, clock):
+def test_places_that_come_free_one_by_one_are_shared(ledger, orders, clock):
     """One place at a time goes to the sets by turns, however many orders one of them has."""
-    accept("a1", "a2", "a3", "a4", prompt_set="a")
-    accept("b1", "b2", prompt_set="b")
+    orders.place("a1", "a2", "a3", "a4", prompt_set="a")
+    orders.place("b1", "b2", prompt_set="b")
     taken = []
     for _ in range(6):
         clock.forward(seconds=1)
@@ -47,37 +35,37 @@ def test_places_that_come_free_one_by_one_are_shared(ledger, accept, clock):
     assert taken == ["a1", "b1", "a2", "b2", "a3", "a4"]
 
 
-def test_a_set_with_many_tasks_at_the_vendor_gives_way(ledger, accept, clock):
+def test_a_set_with_many_tasks_at_the_vendor_gives_way(ledger, orders, clock):
     """Free places go first to the set that has fewest tasks at the vendor."""
-    accept("a1", "a2", "a3", "a4", prompt_set="a")
+    orders.place("a1", "a2", "a3", "a4", prompt_set="a")
     ledger.claims.take("w", limit=3, max_in_flight=None)
     clock.forward(seconds=1)
-    accept("b1", "b2", "b3", prompt_set="b")
+    orders.place("b1", "b2", "b3", prompt_set="b")
     claimed = ledger.claims.take("w", limit=4, max_in_flight=None)
     assert [order.partition for order in claimed] == ["b1", "b2", "b3", "a4"]
 
 
-def test_claims_respect_what_is_in_flight_anywhere(ledger, submit, accept):
+def test_claims_respect_what_is_in_flight_anywhere(ledger, orders):
     """Tasks at the vendor and open claims count against the limit, over all workers."""
-    submit("a", "b")
-    accept("c", "d", "e", "f")
+    orders.make_many(State.SUBMITTED, "a", "b")
+    orders.place("c", "d", "e", "f")
     assert len(ledger.claims.take("v", limit=10, max_in_flight=4)) == 2
     assert ledger.claims.take("u", limit=10, max_in_flight=4) == []
 
 
-def test_concurrent_claims_never_cross_the_limit_or_share_an_order(ledger, accept):
+def test_concurrent_claims_never_cross_the_limit_or_share_an_order(ledger, orders):
     """Eight claiming workers together take exactly the limit, each order once."""
-    accept(*(f"p{n}" for n in range(40)))
+    orders.place(*(f"p{n}" for n in range(40)))
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(lambda n: ledger.claims.take(f"w{n}", limit=10, max_in_flight=25), range(8)))
     ids = [order.order_id for orders in taken for order in orders]
     assert len(ids) == len(set(ids)) == 25
 
 
-def test_nothing_is_claimed_on_an_answer_from_before_a_refusal(ledger, submit, accept, clock):
+def test_nothing_is_claimed_on_an_answer_from_before_a_refusal(ledger, orders, clock):
     """The brake on refusals is not outrun by a worker that asked just before the last one."""
-    [order] = submit("a")
-    accept("b")
+    [order] = orders.make_many(State.SUBMITTED, "a")
+    orders.place("b")
     before = ledger.workload.rejections_since(clock())
     task = {"vendor_ended_at": clock()}
     ledger.tasks.ended(order, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
@@ -92,9 +80,9 @@ def test_nothing_is_claimed_on_an_answer_from_before_a_refusal(ledger, submit, a
     )
 
 
-def test_a_queued_order_waits_for_its_time(ledger, accept, clock):
+def test_a_queued_order_waits_for_its_time(ledger, orders, clock):
     """An order put back is not claimed before it is due."""
-    accept("a")
+    orders.place("a")
     [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
     ledger.claims.requeue(order, actor="w", due_at=clock() + timedelta(seconds=30), reason="429")
     assert ledger.claims.take("w", limit=1, max_in_flight=None) == []
@@ -103,20 +91,20 @@ def test_a_queued_order_waits_for_its_time(ledger, accept, clock):
     assert (again.attempt, again.error_message) == (1, "429")
 
 
-def test_only_restricts_claims_and_leases(ledger, submit, accept):
+def test_only_restricts_claims_and_leases(ledger, orders):
     """A waiting run touches its own orders only."""
-    [_, b] = submit("a", "b")
-    [c] = accept("c")
-    accept("d")
+    [_, b] = orders.make_many(State.SUBMITTED, "a", "b")
+    [c] = orders.place("c")
+    orders.place("d")
     claimed = ledger.claims.take("w", limit=9, max_in_flight=None, only=[c.order_id])
     assert [order.partition for order in claimed] == ["c"]
     leased = ledger.tasks.lease_due("w", State.SUBMITTED, limit=9, only=[b.order_id])
     assert [order.partition for order in leased] == ["b"]
 
 
-def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, accept, clock):
+def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, orders, clock):
     """A process killed between claim and answer may have sent its POST."""
-    accept("a", "b")
+    orders.place("a", "b")
     ledger.leases.acquire("alive", "alive", seconds=60)
     ledger.leases.acquire("dead", "dead", seconds=60)
     ledger.claims.take("alive", limit=1, max_in_flight=None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests_support import store_one
 
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
@@ -14,9 +13,9 @@ from seedance_dagster.ledger.workload import Count
 pytestmark = pytest.mark.each_database
 
 
-def test_counts_give_orders_and_money_by_set_and_state(ledger, new_order, clock):
+def test_counts_give_orders_and_money_by_set_and_state(ledger, orders, new_order):
     """Counts add up orders, estimates, holds and charges in points."""
-    store_one(ledger, new_order("a"), charged=3_000_000)
+    orders.make(State.STORED, "a", held=0, charged=3_000_000)
     ledger.orders.place([new_order("b"), new_order("c")], OrderRequest(idempotency_key="c", run_id="r"))
     assert ledger.workload.counts() == {
         ("spots", State.STORED): Count(1, 4_000_000, 0, 3_000_000),
@@ -46,9 +45,9 @@ def test_actionable_says_what_is_due_and_when_the_next_is(ledger, new_order, clo
     assert ledger.workload.actionable().to_report == 3
 
 
-def test_dagster_is_told_of_each_state_once(ledger, new_order, clock):
+def test_dagster_is_told_of_each_state_once(ledger, orders, clock):
     """An order stays unreported until Dagster was told how it stands; living runs get time to tell."""
-    order = store_one(ledger, new_order())
+    order = orders.make(State.STORED)
     assert ledger.reports.unreported(9) == []
     clock.forward(seconds=61)
     assert [each.order_id for each in ledger.reports.unreported(9)] == [order.order_id]
@@ -58,9 +57,9 @@ def test_dagster_is_told_of_each_state_once(ledger, new_order, clock):
     assert ledger.reports.unreported(9) == []
 
 
-def test_a_video_told_behind_a_better_order_is_told_anew_when_that_fails(ledger, new_order, clock):
+def test_a_video_told_behind_a_better_order_is_told_anew_when_that_fails(ledger, orders, new_order, clock):
     """What Dagster only observed becomes the partition's materialization once nothing better is coming."""
-    older = store_one(ledger, new_order())
+    older = orders.make(State.STORED)
     [(newer, _)] = ledger.orders.place(
         [new_order(fingerprint="edited")], OrderRequest(idempotency_key="c", run_id="r")
     )
@@ -73,11 +72,11 @@ def test_a_video_told_behind_a_better_order_is_told_anew_when_that_fails(ledger,
     assert [each.order_id for each in ledger.reports.unreported(9)] == [older.order_id]
 
 
-def test_the_latest_order_of_each_partition_is_the_newest(ledger, new_order):
+def test_the_latest_order_of_each_partition_is_the_newest(ledger, orders):
     """An edited prompt's newer order stands for its partition, and supersedes the older."""
-    older = store_one(ledger, new_order())
-    newer = store_one(ledger, new_order(fingerprint="edited"))
-    store_one(ledger, new_order(prompt_set="other"))
+    older = orders.make(State.STORED)
+    newer = orders.make(State.STORED, fingerprint="edited")
+    orders.make(State.STORED, prompt_set="other")
     assert {name: order.order_id for name, order in ledger.queries.latest("spots").items()} == {
         "cat": newer.order_id
     }
@@ -85,22 +84,22 @@ def test_the_latest_order_of_each_partition_is_the_newest(ledger, new_order):
     assert not ledger.reports.is_superseded(newer)
 
 
-def test_what_the_file_asks_for_is_superseded_by_nothing_newer(ledger, new_order):
+def test_what_the_file_asks_for_is_superseded_by_nothing_newer(ledger, orders):
     """After an edit was taken back the first video answers again, though another was made since."""
     first, edited = (
-        store_one(ledger, new_order(fingerprint="1")),
-        store_one(ledger, new_order(fingerprint="2")),
+        orders.make(State.STORED, fingerprint="1"),
+        orders.make(State.STORED, fingerprint="2"),
     )
     ledger.reports.mark_prompts("spots", {"cat": "1", "dog": "2"})
     ledger.reports.mark_prompts("other", {"cat": "2"})
     assert [ledger.reports.is_superseded(order) for order in (first, edited)] == [False, True]
 
 
-def test_orders_are_found_by_what_is_known_of_them(ledger, new_order):
+def test_orders_are_found_by_what_is_known_of_them(ledger, orders):
     """Set, state, task id and limit narrow a search."""
-    first = store_one(ledger, new_order("a"))
-    store_one(ledger, new_order("b"))
-    store_one(ledger, new_order("a", prompt_set="other"))
+    first = orders.make(State.STORED, "a")
+    orders.make(State.STORED, "b")
+    orders.make(State.STORED, "a", prompt_set="other")
     assert [order.partition for order in ledger.queries.find(prompt_set="spots")] == ["a", "b"]
     assert len(ledger.queries.find(states={State.STORED}, limit=2)) == 2
     assert [order.order_id for order in ledger.queries.find(task_id=str(first.task_id))] == [first.order_id]
@@ -109,17 +108,13 @@ def test_orders_are_found_by_what_is_known_of_them(ledger, new_order):
         ledger.queries.get(999)
 
 
-def test_render_seconds_is_the_median_of_late_tasks_of_the_type(ledger, new_order):
+def test_render_seconds_is_the_median_of_late_tasks_of_the_type(ledger, orders):
     """The expected time is learned per task type."""
     assert ledger.workload.render_seconds("seedance-2-fast") is None
     start = datetime(2026, 4, 6, tzinfo=UTC)
     for number, seconds in enumerate((10, 90, 20)):
-        store_one(
-            ledger,
-            new_order(f"p{number}"),
-            vendor_created_at=start,
-            vendor_ended_at=start + timedelta(seconds=seconds),
-        )
+        ended = {"vendor_ended_at": start + timedelta(seconds=seconds)}
+        orders.make(State.STORED, f"p{number}", task={"vendor_created_at": start}, outcome=ended)
     assert ledger.workload.render_seconds("seedance-2-fast") == 20
     assert ledger.workload.render_seconds("seedance-2") is None
 

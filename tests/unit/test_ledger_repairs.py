@@ -6,13 +6,12 @@ import dataclasses
 
 import pytest
 import sqlalchemy as sa
-from tests_support import store_one
 
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.repairs import MissingOrder
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.schema import orders as order_table
 
 pytestmark = pytest.mark.each_database
 
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.each_database
 def remove(ledger: Ledger, order_id: int) -> None:
     """Take a row out, as somebody with a database client would."""
     with ledger._database.writing() as connection:
-        connection.execute(orders.delete().where(orders.c.order_id == order_id))
+        connection.execute(order_table.delete().where(order_table.c.order_id == order_id))
 
 
 def columns(order) -> dict[str, object]:
@@ -29,9 +28,9 @@ def columns(order) -> dict[str, object]:
     return {name: value for name, value in values.items() if name not in ("order_id", "state")}
 
 
-def test_a_lost_video_is_fetched_again(ledger, new_order, clock):
+def test_a_lost_video_is_fetched_again(ledger, orders, clock):
     """A stored order goes back to where its video is to be collected, and Dagster is to be told again."""
-    order = store_one(ledger, new_order("cat"))
+    order = orders.make(State.STORED, "cat")
     ledger.reports.mark_reported({order.order_id: "stored"})
     order = ledger.queries.get(order.order_id)
     clock.forward(hours=1)
@@ -51,9 +50,9 @@ def test_a_lost_video_is_fetched_again(ledger, new_order, clock):
     assert ledger.tasks.stored(leased, actor="w", artifacts={"sha256": "f" * 64}).state is State.STORED
 
 
-def test_an_order_that_moved_on_is_not_fetched_twice(ledger, new_order):
+def test_an_order_that_moved_on_is_not_fetched_twice(ledger, orders):
     """Two audits at once send one order back once."""
-    order = store_one(ledger, new_order("cat"))
+    order = orders.make(State.STORED, "cat")
     ledger.repairs.fetch_again(order, actor="audit 1", video_url="u", reason="lost")
     with pytest.raises(StaleOrderError):
         ledger.repairs.fetch_again(order, actor="audit 2", video_url="u", reason="lost")
@@ -61,9 +60,9 @@ def test_an_order_that_moved_on_is_not_fetched_twice(ledger, new_order):
         ledger.repairs.note_repair(order, actor="audit 2", repaired="the manifest")
 
 
-def test_what_was_mended_beside_a_video_is_journalled(ledger, new_order):
+def test_what_was_mended_beside_a_video_is_journalled(ledger, orders):
     """The order stays as it is, the journal says what was done and by whom."""
-    order = store_one(ledger, new_order("cat"))
+    order = orders.make(State.STORED, "cat")
     assert ledger.repairs.note_repair(order, actor="audit 1", repaired="the manifest") == order
     entry = ledger.queries.journal(order.order_id)[-1]
     assert (entry.actor, entry.from_state, entry.to_state) == ("audit 1", "stored", "stored")
@@ -77,27 +76,27 @@ def test_only_stored_orders_step_back(ledger, new_order):
         ledger.repairs.fetch_again(order, actor="audit 1", video_url="u", reason="lost")
 
 
-def test_the_journal_tells_of_rows_that_are_gone(ledger, new_order, clock):
+def test_the_journal_tells_of_rows_that_are_gone(ledger, orders, new_order, clock):
     """An order without a row is known by its number, its time, its task and its video."""
     assert ledger.repairs.missing_orders() == []
     ordered_at = clock()
     first, _, queued = (
-        store_one(ledger, new_order("cat")),
-        store_one(ledger, new_order("dog")),
+        orders.make(State.STORED, "cat"),
+        orders.make(State.STORED, "dog"),
         ledger.orders.place([new_order("frog")], _asking())[0][0],
     )
     remove(ledger, first.order_id)
     remove(ledger, queued.order_id)
     assert ledger.repairs.missing_orders() == [
-        MissingOrder(first.order_id, ordered_at, first.task_id, None, 4_000_000),
+        MissingOrder(first.order_id, ordered_at, first.task_id, first.video_key, 4_000_000),
         MissingOrder(queued.order_id, ordered_at),
     ]
 
 
-def test_a_removed_row_is_written_again(ledger, new_order):
+def test_a_removed_row_is_written_again(ledger, orders):
     """It has its number, its columns and its journal again, which says who restored it and from what."""
-    before = store_one(ledger, new_order("cat"))
-    store_one(ledger, new_order("dog"))
+    before = orders.make(State.STORED, "cat")
+    orders.make(State.STORED, "dog")
     remove(ledger, before.order_id)
     after = ledger.repairs.restore(
         columns(before), order_id=before.order_id, actor="audit 1", source="a/manifest.json"
@@ -109,29 +108,29 @@ def test_a_removed_row_is_written_again(ledger, new_order):
     assert entry.detail == {
         "restored_from": "a/manifest.json",
         "task_id": before.task_id,
-        "video_key": None,
+        "video_key": before.video_key,
         "points_charged": 4_000_000,
     }
 
 
-def test_a_number_that_is_taken_or_unknown_is_replaced(ledger, new_order):
+def test_a_number_that_is_taken_or_unknown_is_replaced(ledger, orders):
     """Where its number is somebody else's by now, the row gets a new one; later orders go on after it."""
-    before, other = store_one(ledger, new_order("cat")), store_one(ledger, new_order("dog"))
+    before, other = orders.make(State.STORED, "cat"), orders.make(State.STORED, "dog")
     remove(ledger, before.order_id)
     after = ledger.repairs.restore(columns(before), order_id=other.order_id, actor="audit 1", source="s")
     assert after.order_id not in (before.order_id, other.order_id)
-    assert store_one(ledger, new_order("frog")).order_id > after.order_id
+    assert orders.make(State.STORED, "frog").order_id > after.order_id
 
 
-def test_a_row_that_is_there_is_not_written_again(ledger, new_order):
+def test_a_row_that_is_there_is_not_written_again(ledger, orders):
     """Neither its task nor its attempt may be anybody's already; nothing is changed then."""
-    order = store_one(ledger, new_order("cat"))
+    order = orders.make(State.STORED, "cat")
     with pytest.raises(TaskOwnedError):
         ledger.repairs.restore(columns(order), order_id=None, actor="audit 1", source="s")
     with pytest.raises(StaleOrderError, match="attempt 1 of spots/cat has a row again"):
         ledger.repairs.restore(columns(order) | {"task_id": "t9"}, order_id=None, actor="audit 1", source="s")
     with ledger._database.reading() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(orders)) == 1
+        assert connection.scalar(sa.select(sa.func.count()).select_from(order_table)) == 1
 
 
 def _asking():
@@ -140,9 +139,9 @@ def _asking():
     return OrderRequest(idempotency_key="c", run_id="r")
 
 
-def test_the_number_of_a_removed_row_is_never_given_again(ledger, new_order):
+def test_the_number_of_a_removed_row_is_never_given_again(ledger, orders):
     """Else the journal of another order would hide that a row was taken out."""
-    newest = store_one(ledger, new_order("cat"))
+    newest = orders.make(State.STORED, "cat")
     remove(ledger, newest.order_id)
-    assert store_one(ledger, new_order("dog")).order_id > newest.order_id
+    assert orders.make(State.STORED, "dog").order_id > newest.order_id
     assert [each.order_id for each in ledger.repairs.missing_orders()] == [newest.order_id]

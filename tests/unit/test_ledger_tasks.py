@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import timedelta
-from functools import partial
 
 import pytest
-from ledger_support import accept_orders, submit_orders
+from factories import POINTS
 
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import State
@@ -15,29 +14,19 @@ from seedance_dagster.ledger.order import State
 pytestmark = pytest.mark.each_database
 
 
-@pytest.fixture
-def accept(ledger, new_order):
-    return partial(accept_orders, ledger, new_order)
-
-
-@pytest.fixture
-def submit(ledger, new_order, clock):
-    return partial(submit_orders, ledger, new_order, clock)
-
-
-def test_the_task_of_one_order_cannot_be_another_s(ledger, submit, accept, clock):
+def test_the_task_of_one_order_cannot_be_another_s(ledger, orders, clock):
     """A task id is owned once."""
-    submit("a")
-    accept("b")
+    orders.make_many(State.SUBMITTED, "a")
+    orders.place("b")
     [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
     with pytest.raises(TaskOwnedError, match="belongs to order"):
-        ledger.tasks.submitted(order, actor="w", due_at=clock(), task={"task_id": "t-a"})
+        ledger.tasks.submitted(order, actor="w", due_at=clock(), task={"task_id": "t-1"})
     assert ledger.queries.get(order.order_id).state is State.CLAIMED
 
 
-def test_an_uncertain_order_can_be_adopted_or_freed(ledger, accept, clock):
+def test_an_uncertain_order_can_be_adopted_or_freed(ledger, orders, clock):
     """Uncertain leads to submitted or back to the queue, nowhere else."""
-    accept("a", "b")
+    orders.place("a", "b")
     first, second = (
         ledger.claims.mark_uncertain(order, actor="w", reason="lost")
         for order in ledger.claims.take("w", limit=2, max_in_flight=None)
@@ -48,9 +37,9 @@ def test_an_uncertain_order_can_be_adopted_or_freed(ledger, accept, clock):
     assert (freed.state, freed.attempt) == (State.QUEUED, 1)
 
 
-def test_leased_work_is_nobody_else_s_until_the_lease_ends(ledger, submit, clock):
+def test_leased_work_is_nobody_else_s_until_the_lease_ends(ledger, orders, clock):
     """A due task is polled by one worker at a time; a dead worker's comes back."""
-    submit("a")
+    orders.make_many(State.SUBMITTED, "a")
     ledger.leases.acquire("x", "x", seconds=60)
     assert len(ledger.tasks.lease_due("x", State.SUBMITTED, limit=5)) == 1
     assert ledger.tasks.lease_due("y", State.SUBMITTED, limit=5) == []
@@ -58,9 +47,9 @@ def test_leased_work_is_nobody_else_s_until_the_lease_ends(ledger, submit, clock
     assert len(ledger.tasks.lease_due("y", State.SUBMITTED, limit=5)) == 1
 
 
-def test_work_is_leased_longest_waiting_first(ledger, submit, clock):
+def test_work_is_leased_longest_waiting_first(ledger, orders, clock):
     """The task that has waited longest is polled first, so that none starves."""
-    orders = submit("a", "b", "c")
+    orders = orders.make_many(State.SUBMITTED, "a", "b", "c")
     leased = ledger.tasks.lease_due("x", State.SUBMITTED, limit=3)
     for order, seconds in zip(leased, (30, 10, 20), strict=True):
         ledger.tasks.polled(order, due_at=clock() + timedelta(seconds=seconds), seen={})
@@ -72,11 +61,11 @@ def test_work_is_leased_longest_waiting_first(ledger, submit, clock):
     assert len(orders) == 3
 
 
-def test_a_clock_that_ran_ahead_holds_nothing_up(ledger, submit, accept, clock):
+def test_a_clock_that_ran_ahead_holds_nothing_up(ledger, orders, clock):
     """Due times, leases and pauses that it left hours ahead count as over once the clock is right again."""
-    accept("late")
+    orders.place("late")
     [late] = ledger.claims.take("w", limit=1, max_in_flight=None)
-    submit("a", "b")
+    orders.make_many(State.SUBMITTED, "a", "b")
     clock.forward(hours=3)
     ledger.leases.acquire("advance", "dead", seconds=60)
     ledger.leases.acquire("dead", "dead", seconds=60)
@@ -95,22 +84,22 @@ def test_a_clock_that_ran_ahead_holds_nothing_up(ledger, submit, accept, clock):
     assert len(ledger.claims.take("living", limit=9, max_in_flight=None)) == 1
 
 
-def test_a_worker_that_lost_its_lease_writes_nothing(ledger, submit, clock):
+def test_a_worker_that_lost_its_lease_writes_nothing(ledger, orders, clock):
     """What a paused worker brings after another took over is dropped."""
-    submit("a")
+    orders.make_many(State.SUBMITTED, "a")
     [mine] = ledger.tasks.lease_due("x", State.SUBMITTED, limit=1)
     clock.forward(seconds=999)
     [theirs] = ledger.tasks.lease_due("y", State.SUBMITTED, limit=1)
     with pytest.raises(StaleOrderError, match="no longer"):
         ledger.tasks.succeeded(mine, actor="x", task={})
     ledger.tasks.polled(mine, due_at=clock() + timedelta(hours=1), seen={"points_held": 99})
-    assert ledger.queries.get(mine.order_id).points_held == 4
+    assert ledger.queries.get(mine.order_id).points_held == POINTS
     assert ledger.tasks.succeeded(theirs, actor="y", task={"points_charged": 4}).state is State.SUCCEEDED
 
 
-def test_a_failed_attempt_queues_the_next_with_one_retry_less(ledger, submit, clock):
+def test_a_failed_attempt_queues_the_next_with_one_retry_less(ledger, orders, clock):
     """Vendor trouble starts the next attempt in the same transaction."""
-    [order] = submit("a")
+    [order] = orders.make_many(State.SUBMITTED, "a")
     later = clock() + timedelta(seconds=30)
     over, again = ledger.tasks.ended(
         order, State.FAILED, actor="w", error_class="vendor", reason="oops", task={}, retry_at=later
@@ -122,9 +111,9 @@ def test_a_failed_attempt_queues_the_next_with_one_retry_less(ledger, submit, cl
     assert ledger.queries.next_attempt(again) is None
 
 
-def test_a_broken_transfer_stays_succeeded_and_outstanding(ledger, submit, clock):
+def test_a_broken_transfer_stays_succeeded_and_outstanding(ledger, orders, clock):
     """A video that could not be stored is tried again later and never ordered again."""
-    [order] = submit("a")
+    [order] = orders.make_many(State.SUBMITTED, "a")
     order = ledger.tasks.succeeded(order, actor="w", task={"points_charged": 4})
     [order] = ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1)
     put_off = ledger.tasks.transfer_failed(
@@ -146,9 +135,9 @@ def test_a_broken_transfer_stays_succeeded_and_outstanding(ledger, submit, clock
     ]
 
 
-def test_the_lifecycle_has_no_other_steps(ledger, submit):
+def test_the_lifecycle_has_no_other_steps(ledger, orders):
     """An impossible step is a programming error, and nothing is written."""
-    [order] = submit("a")
+    [order] = orders.make_many(State.SUBMITTED, "a")
     with pytest.raises(ValueError, match="cannot go from submitted to queued"):
         ledger.claims.requeue(order, actor="w", due_at=order.ordered_at, reason="x")
     with pytest.raises(StaleOrderError):
@@ -158,10 +147,10 @@ def test_the_lifecycle_has_no_other_steps(ledger, submit):
     assert ledger.queries.get(order.order_id).state is State.SUBMITTED
 
 
-def test_releasing_frees_work_and_requeues_unsent_claims(ledger, submit, accept):
+def test_releasing_frees_work_and_requeues_unsent_claims(ledger, orders):
     """A worker that ends gives its claims back; only those whose POST may have left are uncertain."""
-    submit("a")
-    accept("b", "c")
+    orders.make_many(State.SUBMITTED, "a")
+    orders.place("b", "c")
     ledger.leases.acquire("x", "x", seconds=60)
     ledger.tasks.lease_due("x", State.SUBMITTED, limit=1)
     b, c = ledger.claims.take("x", limit=2, max_in_flight=None)
@@ -172,10 +161,10 @@ def test_releasing_frees_work_and_requeues_unsent_claims(ledger, submit, accept)
     assert ledger.leases.owner_of("x") is None
 
 
-def test_a_worker_can_let_go_of_some_orders_and_go_on(ledger, submit, accept):
+def test_a_worker_can_let_go_of_some_orders_and_go_on(ledger, orders):
     """What it gives back is anybody's; the rest and other workers' orders stay where they are."""
-    submit("a", "b")
-    accept("c", "d", "e")
+    orders.make_many(State.SUBMITTED, "a", "b")
+    orders.place("c", "d", "e")
     ledger.leases.acquire("x", "x", seconds=60)
     a, b = ledger.tasks.lease_due("x", State.SUBMITTED, limit=2)
     c, d = ledger.claims.take("x", limit=2, max_in_flight=None)
@@ -198,10 +187,10 @@ def test_a_worker_can_let_go_of_some_orders_and_go_on(ledger, submit, accept):
     assert ledger.leases.owner_of("x") == "x"
 
 
-def test_a_late_look_writes_nothing_over_what_came_after_it(ledger, submit, clock):
+def test_a_late_look_writes_nothing_over_what_came_after_it(ledger, orders, clock):
     """A poll that ends after its order succeeded, under the same worker's name, changes nothing."""
     ledger.leases.acquire("w", "w", seconds=600)
-    [order] = submit("a")
+    [order] = orders.make_many(State.SUBMITTED, "a")
     [early] = ledger.tasks.lease_due("w", State.SUBMITTED, limit=1)
     done = ledger.tasks.succeeded(
         early, actor="w", task={"points_charged": 4, "video_url": "https://v.example/a"}

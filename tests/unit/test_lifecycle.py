@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from factories import NOW, make_order, make_task
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_states_support import NOW, make_order, make_task
 
 from seedance_dagster.api import errors
 from seedance_dagster.api.wire import TaskStatus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from ledger_states_support import NOW
+from factories import NOW
 
 from seedance_dagster.engine.runtime.run_decision import RunDecision, decide_run
 from seedance_dagster.engine.throttle import Throttle

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from factories import NOW, make_order
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_states_support import NOW, make_order
 
 from seedance_dagster.net.redaction import strip_query
 from seedance_dagster.storage.keys import object_keys

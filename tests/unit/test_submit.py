@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import stamina
-from ledger_states_support import make_task
+from factories import make_task
 
 from seedance_dagster.api import errors
 from seedance_dagster.engine.events import Delayed, Ended, Submitted

@@ -6,7 +6,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-from ledger_states_support import make_order
+from factories import make_order
 from media_support import picture
 
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
