@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 from factories import OrderFactory
 from trace_support import SECRET, traced_orders
 
-from seedance_dagster.ledger.order import State
 from seedance_dagster.cli.local.ports import LOOPBACK, free_port
 from seedance_dagster.cli.root import root
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 from seedance_dagster.media.credentials import Credential, CredentialState
 
 SETTINGS = {
@@ -74,7 +74,7 @@ def test_the_tree_shows_the_whole_chain(orders: OrderFactory) -> None:
         "Problem (moderation): no such picture as https://cdn.example.com/cat.png",
         "Request bbbbbbbbbbbb, the prompt set's current one",
         "Order 2, attempt 1: stored, shown by the partition",
-        "Ordered by run run-1 of job seedance_advance, idempotency key click at 2026-04-06 18:01:02+00:00",
+        "Ordered by run run-1 of job seedance_advance, idempotency key key-2",
         "Tags of the run: owner ann",
         "Ordered 2026-04-06 18:01:02, submitted 2026-04-06 18:01:04, finished 2026-04-06 18:02:04",
         "Estimated 0.40 USD by goapi-2026-04: 0.08 USD/s x (5 s output)",
@@ -85,7 +85,7 @@ def test_the_tree_shows_the_whole_chain(orders: OrderFactory) -> None:
         "sha256 as delivered " + "e" * 64,
         "Manifest seedance/spots/cat/bbbbbbbbbbbb-a1/manifest.json, not looked up in S3",
         "Task and video were reported to Dagster",
-        "2026-04-06 18:01:04 submitted by w: task_id t-2, how answer",
+        "2026-04-06 18:01:04 submitted by w: task_id t-2, how reply",
         "Order 3, attempt 2: submitted, in flight",
         "Nothing was reported to Dagster",
     ]
@@ -166,7 +166,9 @@ def test_a_long_journal_is_shortened(orders: OrderFactory) -> None:
     order = orders.make(State.SUCCEEDED)
     for _ in range(30):
         orders.clock.forward(minutes=5)
-        order = orders.ledger.tasks.transfer_failed(order, actor="w", due_at=orders.clock(), reason="no answer")
+        order = orders.ledger.tasks.transfer_failed(
+            order, actor="w", due_at=orders.clock(), reason="no answer"
+        )
     assert "... 24 more, see --json" in lines(run("t-1"))
     [order_json] = json.loads(run("t-1", "--json").stdout)["partitions"][0]["orders"]
     assert len(order_json["journal"]) == 34
@@ -180,7 +182,9 @@ def test_a_file_without_an_origin_exits_with_1(orders: OrderFactory, folder: Pat
     assert "has no video with the bytes of mine.mp4, as stored or as delivered (sha256 " in done.stderr
 
 
-def test_a_content_credential_is_shown(orders: OrderFactory, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_content_credential_is_shown(
+    orders: OrderFactory, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its validity is shown too; the ledger's record of it is with the video."""
     credential = Credential(
         label="urn:c2pa:1",
@@ -197,7 +201,10 @@ def test_a_content_credential_is_shown(orders: OrderFactory, folder: Path, monke
         ingredients=(),
     )
     monkeypatch.setattr("seedance_dagster.media.credentials.read_credential", lambda _: credential)
-    orders.make(State.STORED, artifacts={"credential": {"label": "urn:c2pa:1", "certificate": {"subject": "CN=test signer"}}})
+    orders.make(
+        State.STORED,
+        artifacts={"credential": {"label": "urn:c2pa:1", "certificate": {"subject": "CN=test signer"}}},
+    )
     (folder / "mine.mp4").write_bytes(b"cut")
     shown = lines(run("mine.mp4"))
     for line in (

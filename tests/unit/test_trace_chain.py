@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 from factories import POINTS, OrderFactory
-from trace_support import FOLDER, SECRET, traced_orders, one, trace
+from trace_support import FOLDER, SECRET, one, trace, traced_orders
 
 from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.keys import object_keys

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from factories import OrderFactory
 from media_support import make_clip
 from pydantic import SecretStr
-from factories import OrderFactory
-from trace_support import FOLDER, traced_orders, one, orders_of, trace
+from trace_support import FOLDER, one, orders_of, trace, traced_orders
 
 from seedance_dagster.ledger.order import State
 from seedance_dagster.media.credentials import CredentialError, CredentialSettings, Provenance, Signer
@@ -80,7 +80,14 @@ def test_a_changed_file_is_found_by_its_credential(orders, ledger, tmp_path):
         task_id="t-1", model="seedance-2-fast", delivered_sha256=digest_of(clip), prompt="p"
     )
     signed_with = signer.sign(clip, signed, provenance, now=now)
-    orders.make(State.STORED, artifacts={"sha256": digest_of(signed), "delivered_sha256": digest_of(clip), "credential": signed_with})
+    orders.make(
+        State.STORED,
+        artifacts={
+            "sha256": digest_of(signed),
+            "delivered_sha256": digest_of(clip),
+            "credential": signed_with,
+        },
+    )
     found = trace(ledger, signed)
     assert marks(found) == {1: "video"}
     assert (found.origin.credential.state, found.origin.credential.task_id) == ("valid", "t-1")
