@@ -1,9 +1,11 @@
-"""A model of the ledger: what a simple mind would expect of orders, leases and money."""
+"""A simple model of the ledger: what it must answer about orders, leases and money."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+
+from factories import make_new_order
 
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, RESERVED_STATES, NewOrder, Order, State
@@ -16,8 +18,8 @@ Identity = tuple[str, str, str]
 
 
 @dataclass
-class Known:
-    """What the model knows of an order."""
+class ModelOrder:
+    """An order as the model knows it."""
 
     identity: Identity
     attempt: int
@@ -33,44 +35,42 @@ class Known:
 
 def new_order(identity: Identity) -> NewOrder:
     prompt_set, partition, fingerprint = identity
-    return NewOrder(
-        prompt_set=prompt_set,
-        partition=partition,
-        fingerprint=fingerprint,
-        request={"task_type": "seedance-2-fast"},
-        estimated_points=ESTIMATE,
-        price_table="t",
-        price_formula="f",
+    return make_new_order(
+        partition, prompt_set=prompt_set, fingerprint=fingerprint, estimated_points=ESTIMATE
     )
 
 
 @dataclass
 class Model:
-    """All orders, who holds which, and what time it is."""
+    """All orders, the workers that hold them, and the time.
+
+    Attributes:
+        held: Orders as the workers that still live hold them.
+        lost: Orders as workers held them before they lost them.
+    """
 
     now: datetime = datetime(2026, 4, 29, 18, 0, tzinfo=UTC)
-    orders: dict[int, Known] = field(default_factory=dict)
+    orders: dict[int, ModelOrder] = field(default_factory=dict)
     leases: dict[str, datetime] = field(default_factory=dict)
-    hands: dict[int, Order] = field(default_factory=dict)  # as workers that still live hold them
-    stale: list[Order] = field(default_factory=list)  # as workers held them that lost them
+    held: dict[int, Order] = field(default_factory=dict)
+    lost: list[Order] = field(default_factory=list)
     tasks: int = 0
 
-    def of(self, identity: Identity) -> dict[int, Known]:
-        return {number: each for number, each in self.orders.items() if each.identity == identity}
+    def of(self, identity: Identity) -> dict[int, ModelOrder]:
+        return {number: order for number, order in self.orders.items() if order.identity == identity}
 
-    def answer(self, identity: Identity, asking: OrderRequest) -> tuple[Outcome, int | None]:
-        found = sorted(self.of(identity).items(), key=lambda item: -item[1].attempt)
-        for number, each in found:
-            if each.state in OPEN:
+    def answer(self, identity: Identity, request: OrderRequest) -> tuple[Outcome, int | None]:
+        newest_first = sorted(self.of(identity).items(), key=lambda item: -item[1].attempt)
+        for number, order in newest_first:
+            if order.state in OPEN:
                 return Outcome.JOINED, number
-        for number, each in found:
-            if each.state is State.STORED and (
-                not asking.regenerate or each.idempotency_key == asking.idempotency_key
-            ):
+        for number, order in newest_first:
+            own = order.idempotency_key == request.idempotency_key
+            if order.state is State.STORED and (own or not request.regenerate):
                 return Outcome.REUSED, number
-        for number, each in found:
-            again = asking.resubmit_rejected and each.idempotency_key != asking.idempotency_key
-            if each.state is State.REJECTED and not again:
+        for number, order in newest_first:
+            own = order.idempotency_key == request.idempotency_key
+            if order.state is State.REJECTED and (own or not request.resubmit_rejected):
                 return Outcome.SKIPPED, number
         return Outcome.ORDERED, None
 
@@ -78,27 +78,27 @@ class Model:
         midnight = self.now.replace(hour=0, minute=0, second=0)
         start = {Window.DAY: midnight, Window.MONTH: midnight.replace(day=1)}.get(budget.window)
         counted = [
-            each
-            for each in self.orders.values()
-            if budget.prompt_set in (None, each.identity[0]) and (start is None or each.booked_at >= start)
+            order
+            for order in self.orders.values()
+            if budget.prompt_set in (None, order.identity[0]) and (start is None or order.booked_at >= start)
         ]
-        reserved = ESTIMATE * sum(each.state in RESERVED_STATES for each in counted)
-        return reserved, sum(each.charged or 0 for each in counted if each.state not in RESERVED_STATES)
+        reserved = ESTIMATE * sum(order.state in RESERVED_STATES for order in counted)
+        return reserved, sum(order.charged or 0 for order in counted if order.state not in RESERVED_STATES)
 
     def due(self, state: State) -> set[int]:
         return {
             number
-            for number, each in self.orders.items()
-            if each.state is state and each.due_at is not None and each.due_at <= self.now
+            for number, order in self.orders.items()
+            if order.state is state and order.due_at is not None and order.due_at <= self.now
         }
 
     def with_state(self, *states: State) -> list[int]:
-        return [number for number, each in self.orders.items() if each.state in states]
+        return [number for number, order in self.orders.items() if order.state in states]
 
-    def in_hand(self, state: State) -> list[int]:
-        return sorted(number for number in self.hands if self.orders[number].state is state)
+    def held_with_state(self, state: State) -> list[int]:
+        return sorted(number for number in self.held if self.orders[number].state is state)
 
-    def held(self, number: int) -> bool:
+    def is_leased(self, number: int) -> bool:
         owner = self.orders[number].owner
         return owner is not None and self.leases.get(owner, self.now) > self.now
 
@@ -106,25 +106,25 @@ class Model:
         self.tasks += 1
         return f"t{self.tasks}"
 
-    def moved(self, number: int, to: State, **changes: object) -> None:
+    def move(self, number: int, to: State, **changes: object) -> None:
         due = {"due_at": None} if to in (State.STORED, State.REJECTED, State.FAILED) else {}
         self.orders[number] = replace(self.orders[number], **{"state": to, "owner": None, **due, **changes})
-        self.hands.pop(number, None)
+        self.held.pop(number, None)
 
-    def lost(self, number: int) -> None:
-        if number in self.hands:
-            self.stale.append(self.hands.pop(number))
+    def lose(self, number: int) -> None:
+        if number in self.held:
+            self.lost.append(self.held.pop(number))
 
-    def let_go(self, worker: str, numbers: set[int], sent: set[int]) -> None:
-        for number, each in list(self.orders.items()):
-            if each.owner != worker or number not in numbers:
+    def give_back(self, worker: str, numbers: set[int], sent: set[int]) -> None:
+        for number, order in list(self.orders.items()):
+            if order.owner != worker or number not in numbers:
                 continue
-            self.lost(number)
-            if each.state is State.CLAIMED:
+            self.lose(number)
+            if order.state is State.CLAIMED:
                 to = State.UNCERTAIN if number in sent else State.QUEUED
-                self.moved(number, to, due_at=self.now)
+                self.move(number, to, due_at=self.now)
             else:
                 self.orders[number].owner = None
 
-    def holds(self, worker: str) -> None:
+    def renew_lease(self, worker: str) -> None:
         self.leases[worker] = self.now + timedelta(seconds=LEASE_S)

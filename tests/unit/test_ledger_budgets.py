@@ -1,4 +1,4 @@
-"""Budgets: reserved when an order is accepted, settled when the vendor is done, never crossed."""
+"""Budgets: reserved when an order is placed, settled when the vendor is done, never exceeded."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from seedance_dagster.money import Window
 
 pytestmark = pytest.mark.each_database
 
-ASKING = OrderRequest(idempotency_key="c", run_id="r")
+REQUEST = OrderRequest(idempotency_key="c", run_id="r")
 DAY = Budget(window=Window.DAY, points=10_000_000)
 
 
 @pytest.fixture
 def submitted(ledger, new_order, clock):
-    """Accepts one order within a budget and brings it to the vendor."""
+    """Place one order and submit it."""
 
     def make(partition: str = "cat", *, held: int = 4_000_000, retries: int = 1):
-        [(order, _)] = ledger.orders.place([new_order(partition, retries=retries)], ASKING)
+        [(order, _)] = ledger.orders.place([new_order(partition, retries=retries)], REQUEST)
         [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order.order_id])
         task = {"task_id": f"t-{partition}", "points_held": held}
         return ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task=task)
@@ -35,15 +35,15 @@ def submitted(ledger, new_order, clock):
 
 
 def used(ledger: Ledger, budget: Budget = DAY) -> tuple[int, int]:
-    [standing] = ledger.budgets.usage([budget])
-    return standing.reserved, standing.spent
+    [usage] = ledger.budgets.usage([budget])
+    return usage.reserved, usage.spent
 
 
-def test_a_run_that_would_cross_a_budget_accepts_nothing(ledger, new_order):
-    """All or nothing, and the refusal names estimate, limit, reserved, spent and how many would fit."""
-    ledger.orders.place([new_order("first")], ASKING, [DAY])
+def test_a_run_that_would_exceed_a_budget_places_nothing(ledger, new_order):
+    """All or nothing, and the error names estimate, limit, reserved, spent and how many would fit."""
+    ledger.orders.place([new_order("first")], REQUEST, [DAY])
     with pytest.raises(BudgetExceededError) as caught:
-        ledger.orders.place([new_order(f"p{n}") for n in range(3)], ASKING, [DAY])
+        ledger.orders.place([new_order(f"p{n}") for n in range(3)], REQUEST, [DAY])
     assert str(caught.value) == (
         "3 new videos are estimated at 1.2 USD and do not fit the budget of 1 USD a day: "
         "0.4 USD reserved, 0 USD spent, 0.6 USD left; the first 1 would fit"
@@ -53,19 +53,19 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing(ledger, new_order):
     assert used(ledger) == (4_000_000, 0)
 
 
-def test_what_fits_to_the_point_is_accepted(ledger, new_order):
-    """The limit itself may be reached, and joined or reused orders need no money."""
+def test_an_order_that_fits_exactly_is_placed(ledger, new_order):
+    """The limit itself may be reached, and joined or reused orders cost nothing."""
     exact = dataclasses.replace(DAY, points=8_000_000)
-    ledger.orders.place([new_order("a"), new_order("b")], ASKING, [exact])
-    [(_, outcome)] = ledger.orders.place([new_order("a")], ASKING, [exact])
+    ledger.orders.place([new_order("a"), new_order("b")], REQUEST, [exact])
+    [(_, outcome)] = ledger.orders.place([new_order("a")], REQUEST, [exact])
     assert outcome is Outcome.JOINED
     with pytest.raises(BudgetExceededError):
-        ledger.orders.place([new_order("c", estimated_points=1)], ASKING, [exact])
+        ledger.orders.place([new_order("c", estimated_points=1)], REQUEST, [exact])
 
 
 def test_a_run_has_a_limit_of_its_own(ledger, new_order):
-    """What a run may spend counts its new orders only, and is checked where they are made."""
-    limited = dataclasses.replace(ASKING, max_points=4_000_000)
+    """The limit of a run counts its new orders only, and is checked where they are placed."""
+    limited = dataclasses.replace(REQUEST, max_points=4_000_000)
     ledger.orders.place([new_order("a")], limited)
     ledger.orders.place([new_order("a"), new_order("b")], limited)
     with pytest.raises(BudgetExceededError, match=r"limit of this run of 0\.4 USD; the first 1 would fit"):
@@ -73,31 +73,31 @@ def test_a_run_has_a_limit_of_its_own(ledger, new_order):
 
 
 def test_a_hold_above_the_estimate_counts(ledger, submitted):
-    """What the vendor holds is reserved when it is more than was estimated."""
+    """The vendor's hold is reserved when it is more than the estimate."""
     submitted(held=6_000_000)
     assert used(ledger) == (6_000_000, 0)
 
 
 def test_the_terminal_state_settles(ledger, submitted):
-    """A finished task counts with its charge, a failed one with nothing, a refused one with its penalty."""
-    done, refused, failed = submitted("done"), submitted("refused"), submitted("failed", retries=0)
+    """A finished task counts with its charge, a failed one with nothing, a rejected one with its penalty."""
+    done, rejected, failed = submitted("done"), submitted("rejected"), submitted("failed", retries=0)
     ledger.tasks.succeeded(done, actor="w", task={"points_charged": 3_000_000, "points_held": 0})
     task = {"points_charged": 40_000, "points_held": 0}
-    ledger.tasks.ended(refused, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
+    ledger.tasks.ended(rejected, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
     task = {"points_charged": 0, "points_held": 0}
     ledger.tasks.ended(failed, State.FAILED, actor="w", error_class="vendor", reason="oops", task=task)
     assert used(ledger) == (0, 3_040_000)
 
 
-def test_an_untold_charge_is_not_booked_as_free(ledger, submitted):
+def test_an_unknown_charge_is_not_booked_as_free(ledger, submitted):
     """A finished task whose charge is unknown counts with its estimate."""
     ledger.tasks.succeeded(submitted(), actor="w", task={"points_charged": None, "points_held": 0})
     assert used(ledger) == (0, 4_000_000)
 
 
 @pytest.mark.parametrize("end", [State.FAILED, State.REJECTED])
-def test_a_failure_whose_charge_is_untold_is_not_booked_as_free(ledger, submitted, end):
-    """What may still be held counts as spent in budgets, and as gone from the account."""
+def test_a_failure_with_an_unknown_charge_is_not_booked_as_free(ledger, submitted, end):
+    """Points that may still be held count as spent in budgets, and as gone from the account."""
     task = {"points_charged": None, "points_held": 5_000_000}
     ledger.tasks.ended(submitted(), end, actor="w", error_class="x", reason="oops", task=task)
     assert used(ledger) == (0, 5_000_000)
@@ -105,7 +105,7 @@ def test_a_failure_whose_charge_is_untold_is_not_booked_as_free(ledger, submitte
 
 
 def test_the_next_attempt_takes_the_place_of_the_first(ledger, submitted, clock):
-    """A retry is reserved on the day its first attempt was accepted on, so that no later day is crossed."""
+    """A retry is reserved on the day of its first attempt, so that it exceeds no later day's budget."""
     first = submitted()
     clock.forward(days=1)
     _, again = ledger.tasks.ended(
@@ -132,7 +132,7 @@ def test_the_next_attempt_takes_the_place_of_the_first(ledger, submitted, clock)
 )
 def test_a_window_ends_in_utc(ledger, new_order, clock, window, span, left):
     """The clock stands at 6 April, 18:00 UTC: days end at midnight, months on the first, all time never."""
-    ledger.orders.place([new_order()], ASKING)
+    ledger.orders.place([new_order()], REQUEST)
     clock.forward(**span)
     assert used(ledger, Budget(window=window, points=10**9)) == (left, 0)
 
@@ -140,33 +140,33 @@ def test_a_window_ends_in_utc(ledger, new_order, clock, window, span, left):
 def test_a_set_has_a_budget_of_its_own(ledger, new_order):
     """Another set's money does not count in it, all sets' money counts in the common one."""
     own = Budget(window=Window.TOTAL, points=5_000_000, prompt_set="spots")
-    ledger.orders.place([new_order("x", prompt_set="other")], ASKING, [DAY])
-    ledger.orders.place([new_order("y")], ASKING, [DAY, own])
+    ledger.orders.place([new_order("x", prompt_set="other")], REQUEST, [DAY])
+    ledger.orders.place([new_order("y")], REQUEST, [DAY, own])
     assert (used(ledger, own), used(ledger)) == ((4_000_000, 0), (8_000_000, 0))
     with pytest.raises(BudgetExceededError, match=r"budget of prompt set spots of 0\.5 USD in all"):
-        ledger.orders.place([new_order("z", estimated_points=2_000_000)], ASKING, [DAY, own])
+        ledger.orders.place([new_order("z", estimated_points=2_000_000)], REQUEST, [DAY, own])
 
 
-def test_sixteen_processes_cannot_cross_a_budget(ledger_url, new_order):
-    """Sixteen processes that accept at once stop at the limit to the point, on each database."""
+def test_sixteen_processes_cannot_exceed_a_budget(ledger_url, new_order):
+    """Sixteen processes that place orders at once stop exactly at the limit, on each database."""
     Ledger.open(ledger_url).close()
     jobs = [(ledger_url, new_order(f"p{n}", estimated_points=3_000_000)) for n in range(16)]
     with ProcessPoolExecutor(16, mp_context=get_context("forkserver")) as pool:
-        accepted = list(pool.map(_accept, jobs))
-    assert sum(accepted) == 10 * 3
+        placed = list(pool.map(_place, jobs))
+    assert sum(placed) == 10 * 3
     ledger = Ledger.open(ledger_url)
     assert used(ledger, dataclasses.replace(DAY, points=100_000_000)) == (90_000_000, 0)
     ledger.close()
 
 
-def _accept(job: tuple[str, NewOrder]) -> int:
+def _place(job: tuple[str, NewOrder]) -> int:
     url, new = job
     ledger = Ledger.open(url)
     count = 0
     for number in range(5):
         wanted = dataclasses.replace(new, partition=f"{new.partition}-{number}")
         try:
-            ledger.orders.place([wanted], ASKING, [Budget(window=Window.DAY, points=92_000_000)])
+            ledger.orders.place([wanted], REQUEST, [Budget(window=Window.DAY, points=92_000_000)])
         except BudgetExceededError:
             continue
         count += 1

@@ -1,4 +1,4 @@
-"""Opening the ledger, and what is said when that fails."""
+"""Opening the ledger, its migrations, and its errors."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE, metadata
 
 
 @pytest.mark.each_database
-def test_a_ledger_opened_again_has_what_was_written(ledger_url, new_order):
-    """Rows survive closing, and the folder of a new SQLite file is made."""
+def test_a_reopened_ledger_has_its_orders(ledger_url, new_order):
+    """Rows survive closing, and the folder of a new SQLite file is created."""
     ledger = Ledger.open(ledger_url)
     ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
     ledger.close()
@@ -35,7 +35,7 @@ def test_a_ledger_opened_again_has_what_was_written(ledger_url, new_order):
 
 @pytest.mark.each_database
 def test_a_newer_ledger_is_refused_untouched(ledger_url):
-    """A ledger of a newer version is refused in words, and nothing in it changes."""
+    """A ledger of a newer version is refused with a plain message, and nothing in it changes."""
     Ledger.open(ledger_url).close()
     engine = sa.create_engine(ledger_url)
     with engine.begin() as connection:
@@ -65,7 +65,7 @@ def test_the_migrated_schema_is_the_declared_one(ledger_url):
 
 
 def test_opening_an_existing_ledger_does_not_load_alembic(tmp_path):
-    """Every command and step opens the ledger; loading alembic takes longer than all else of it."""
+    """Every command and step opens the ledger, and importing alembic takes a hundred times as long."""
     url = f"sqlite:///{tmp_path}/ledger.db"
     Ledger.open(url).close()
     code = (
@@ -120,16 +120,16 @@ def _open_and_count(url: str) -> int:
         ("sqlite:////proc", "did not answer"),
     ],
 )
-def test_a_ledger_that_cannot_be_opened_is_said_plainly(url, words):
-    """The message names the trouble and never the password."""
+def test_an_unusable_url_gives_a_plain_message(url, words):
+    """The message names the trouble, and never the password."""
     with pytest.raises(LedgerError, match=words) as caught:
         Ledger.open(url)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_garbage_in_place_of_a_ledger_is_said_plainly(tmp_path):
-    """A file that is no database is not overwritten."""
+def test_a_file_that_is_not_a_database_is_not_overwritten(tmp_path):
+    """The message says so, and the file stays as it is."""
     path = tmp_path / "ledger.db"
     path.write_text("this is my diary, not a database " * 100)
     with pytest.raises(LedgerUnavailableError, match="not a database"):
@@ -137,8 +137,8 @@ def test_garbage_in_place_of_a_ledger_is_said_plainly(tmp_path):
     assert path.read_text().startswith("this is my diary")
 
 
-def test_a_locked_ledger_is_said_plainly(tmp_path, new_order, monkeypatch):
-    """A writer that never lets go gives an error in words, and nothing is written."""
+def test_a_locked_ledger_gives_a_plain_message(tmp_path, new_order, monkeypatch):
+    """A writer that never ends gives an error in words, and nothing is written."""
     monkeypatch.setattr("seedance_dagster.ledger.database._BUSY_TIMEOUT_MS", 50)
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     blocker = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
@@ -159,19 +159,19 @@ def test_naive_times_are_refused(ledger, new_order):
 
 
 def test_the_label_hides_the_password(tmp_path):
-    """What is shown of the ledger's address is safe to show."""
+    """The label is safe to show."""
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     assert ledger.label.endswith("ledger.db")
     ledger.close()
 
 
 def test_an_interrupt_within_a_commit_is_an_interrupt(tmp_path, monkeypatch):
-    """Ctrl-C that strikes while SQLAlchemy ends a transaction is no crash of its own (chaos seed 1166)."""
+    """Ctrl-C while SQLAlchemy ends a transaction is not an error of SQLAlchemy (chaos seed 1166)."""
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
 
-    def struck(_transaction):
+    def interrupt(_transaction):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sa.engine.RootTransaction, "_deactivate_from_connection", struck)
+    monkeypatch.setattr(sa.engine.RootTransaction, "_deactivate_from_connection", interrupt)
     with pytest.raises(KeyboardInterrupt):
         ledger.leases.acquire("w", "w", seconds=1)

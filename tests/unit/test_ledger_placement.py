@@ -1,4 +1,4 @@
-"""Accepting orders in the ledger."""
+"""Placing orders in the ledger."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from seedance_dagster.ledger.orders import OrderRequest, Outcome, find_existing_
 
 pytestmark = pytest.mark.each_database
 
-ASKING = OrderRequest(idempotency_key="backfill-1", run_id="run-1")
+REQUEST = OrderRequest(idempotency_key="backfill-1", run_id="run-1")
 
 
 def finish(ledger: Ledger, order, state: State, charged: int | None = 0) -> None:
-    """Bring a queued order to an end by the shortest way."""
+    """Take a queued order to its end."""
     [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order.order_id])
     task = {"task_id": f"task-{order.order_id}", "points_charged": charged}
     submitted = ledger.tasks.submitted(claimed, actor="w", due_at=order.ordered_at, task=task)
@@ -29,8 +29,8 @@ def finish(ledger: Ledger, order, state: State, charged: int | None = 0) -> None
 
 
 def test_a_new_order_is_queued_and_journalled(ledger, new_order):
-    """Accepting makes a queued first attempt with one journal row."""
-    [(order, outcome)] = ledger.orders.place([new_order()], ASKING)
+    """Placing makes a queued first attempt with one journal row."""
+    [(order, outcome)] = ledger.orders.place([new_order()], REQUEST)
     assert outcome is Outcome.ORDERED
     assert (order.state, order.attempt, order.idempotency_key, order.run_id) == (
         State.QUEUED,
@@ -43,8 +43,8 @@ def test_a_new_order_is_queued_and_journalled(ledger, new_order):
 
 
 def test_an_order_in_flight_is_joined(ledger, new_order):
-    """The same fingerprint in flight is never ordered twice, whoever asks."""
-    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    """The same fingerprint in flight is never ordered twice, under any key."""
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     [(second, outcome)] = ledger.orders.place(
         [new_order()],
         OrderRequest(idempotency_key="other", run_id="r", regenerate=True, resubmit_rejected=True),
@@ -52,9 +52,9 @@ def test_an_order_in_flight_is_joined(ledger, new_order):
     assert (second.order_id, outcome) == (first.order_id, Outcome.JOINED)
 
 
-def test_a_partition_asked_twice_at_once_is_ordered_once(ledger, new_order):
+def test_a_partition_requested_twice_at_once_is_ordered_once(ledger, new_order):
     """A list that names a partition twice makes one order."""
-    answers = ledger.orders.place([new_order(), new_order()], ASKING)
+    answers = ledger.orders.place([new_order(), new_order()], REQUEST)
     assert [outcome for _, outcome in answers] == [Outcome.ORDERED, Outcome.JOINED]
 
 
@@ -74,21 +74,21 @@ def test_a_partition_asked_twice_at_once_is_ordered_once(ledger, new_order):
     ],
 )
 def test_an_ended_order_answers_as_its_end_says(ledger, new_order, state, options, idempotency_key, expected):
-    """Stored is reused, refused is not sent again, unless asked explicitly and by another cause."""
-    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    """A stored order is reused and a rejected one skipped, unless another key asks for more."""
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     finish(ledger, first, state)
-    asking = OrderRequest(idempotency_key=idempotency_key, run_id="run-2", **options)
-    standing = ledger.orders.existing_orders([new_order()], asking)
-    assert (standing[0][1] if standing[0] else Outcome.ORDERED) is expected
-    [(order, outcome)] = ledger.orders.place([new_order()], asking)
+    request = OrderRequest(idempotency_key=idempotency_key, run_id="run-2", **options)
+    [existing] = ledger.orders.existing_orders([new_order()], request)
+    assert (existing[1] if existing else Outcome.ORDERED) is expected
+    [(order, outcome)] = ledger.orders.place([new_order()], request)
     assert outcome is expected
     assert order.attempt == (2 if expected is Outcome.ORDERED else 1)
 
 
 @pytest.mark.parametrize("charged", [40_000, None])
-def test_a_failure_that_was_paid_for_is_not_paid_for_again_unasked(ledger, new_order, charged):
-    """Only points that came back let a failed prompt be ordered again; else it takes an explicit word."""
-    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+def test_a_failure_that_was_charged_is_only_paid_for_again_on_request(ledger, new_order, charged):
+    """A failed prompt is ordered again when its points came back; else only on an explicit request."""
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     finish(ledger, first, State.FAILED, charged)
     for idempotency_key in ("backfill-1", "other"):
         [(order, outcome)] = ledger.orders.place(
@@ -103,9 +103,9 @@ def test_a_failure_that_was_paid_for_is_not_paid_for_again_unasked(ledger, new_o
     ("option", "end", "answer"),
     [("regenerate", State.STORED, Outcome.REUSED), ("resubmit_rejected", State.REJECTED, Outcome.SKIPPED)],
 )
-def test_who_joined_an_order_is_answered_by_it(ledger, new_order, option, end, answer):
-    """A run that joined what was under way pays for nothing when it is retried; another asking does."""
-    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+def test_a_request_that_joined_an_order_is_answered_by_it(ledger, new_order, option, end, answer):
+    """A run that joined an open order pays for nothing when it is retried; another request does."""
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     joining = OrderRequest(idempotency_key="joining", run_id="r", **{option: True})
     assert ledger.orders.place([new_order()], joining) == [(first, Outcome.JOINED)]
     finish(ledger, first, end)
@@ -115,9 +115,9 @@ def test_who_joined_an_order_is_answered_by_it(ledger, new_order, option, end, a
     assert ledger.orders.place([new_order()], later)[0][1] is Outcome.ORDERED
 
 
-def test_who_joined_an_order_is_answered_by_its_next_attempt(ledger, new_order, clock):
-    """Vendor trouble starts another attempt, which answers all that waited for the first."""
-    ledger.orders.place([new_order()], ASKING)
+def test_a_request_that_joined_an_order_is_answered_by_its_next_attempt(ledger, new_order, clock):
+    """Vendor trouble starts another attempt, which answers all requests that joined the first."""
+    ledger.orders.place([new_order()], REQUEST)
     joining = OrderRequest(idempotency_key="joining", run_id="r", regenerate=True)
     ledger.orders.place([new_order()], joining)
     [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
@@ -130,9 +130,9 @@ def test_who_joined_an_order_is_answered_by_its_next_attempt(ledger, new_order, 
     assert ledger.orders.place([new_order()], joining)[0][1] is Outcome.REUSED
 
 
-def test_a_failed_regeneration_leaves_the_stored_video_standing(ledger, new_order):
-    """Without asking to regenerate, an older stored video answers even after a newer failure."""
-    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+def test_a_failed_regeneration_leaves_the_stored_video_current(ledger, new_order):
+    """Without request to regenerate, an older stored video answers even after a newer failure."""
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     finish(ledger, first, State.STORED)
     [(second, _)] = ledger.orders.place(
         [new_order()], OrderRequest(idempotency_key="again", run_id="r", regenerate=True)
@@ -142,9 +142,9 @@ def test_a_failed_regeneration_leaves_the_stored_video_standing(ledger, new_orde
     assert (order.order_id, outcome) == (first.order_id, Outcome.REUSED)
 
 
-def test_a_video_that_cannot_be_fetched_may_be_generated_again(ledger, new_order, clock):
-    """A paid order whose transfers keep breaking is joined, but for an asking that wants to pay again."""
-    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+def test_a_video_that_cannot_be_fetched_may_be_regenerated(ledger, new_order, clock):
+    """A paid order whose transfers keep failing is joined, except by a request that pays again."""
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
     order = ledger.tasks.submitted(order, actor="w", due_at=clock(), task={"task_id": "t"})
     order = ledger.tasks.succeeded(order, actor="w", task={})
@@ -153,7 +153,7 @@ def test_a_video_that_cannot_be_fetched_may_be_generated_again(ledger, new_order
         early = OrderRequest(idempotency_key=f"early {number}", run_id="r", regenerate=True)
         assert ledger.orders.place([new_order()], early) == [(order, Outcome.JOINED)]
         order = ledger.tasks.transfer_failed(order, actor="w", due_at=clock(), reason="the link is gone")
-    assert ledger.orders.place([new_order()], ASKING)[0][1] is Outcome.JOINED
+    assert ledger.orders.place([new_order()], REQUEST)[0][1] is Outcome.JOINED
     [(second, outcome)] = ledger.orders.place([new_order()], again)
     assert (second.attempt, outcome) == (first.attempt + 1, Outcome.ORDERED)
     assert ledger.orders.place([new_order()], again) == [(second, Outcome.JOINED)]
@@ -167,19 +167,19 @@ def test_another_fingerprint_or_partition_or_set_is_another_order(ledger, new_or
         new_order(prompt_set="other"),
         new_order("dog", fingerprint="f-cat"),
     ]
-    assert {outcome for _, outcome in ledger.orders.place(wanted, ASKING)} == {Outcome.ORDERED}
+    assert {outcome for _, outcome in ledger.orders.place(wanted, REQUEST)} == {Outcome.ORDERED}
 
 
-def test_many_partitions_are_accepted_in_their_order(ledger, new_order):
-    """Acceptance works in chunks and answers in the order asked."""
+def test_many_partitions_are_placed_in_their_order(ledger, new_order):
+    """Placing works in chunks and answers in the order of the request."""
     wanted = [new_order(f"p{number}") for number in range(1201)]
-    answers = ledger.orders.place(wanted, ASKING)
+    answers = ledger.orders.place(wanted, REQUEST)
     assert [order.partition for order, _ in answers] == [new.partition for new in wanted]
-    assert {outcome for _, outcome in ledger.orders.place(wanted, ASKING)} == {Outcome.JOINED}
+    assert {outcome for _, outcome in ledger.orders.place(wanted, REQUEST)} == {Outcome.JOINED}
 
 
-def test_concurrent_askings_make_one_order_each(ledger, new_order):
-    """Eight askers at once for the same twenty prompts make twenty orders."""
+def test_concurrent_requests_make_one_order_each(ledger, new_order):
+    """Eight requests at once for the same twenty prompts make twenty orders."""
     wanted = [new_order(f"p{number}") for number in range(20)]
     with ThreadPoolExecutor(8) as pool:
         rounds = list(
@@ -190,14 +190,14 @@ def test_concurrent_askings_make_one_order_each(ledger, new_order):
                 range(8),
             )
         )
-    accepted = [outcome for answers in rounds for _, outcome in answers if outcome is Outcome.ORDERED]
-    assert len(accepted) == 20
+    ordered = [outcome for answers in rounds for _, outcome in answers if outcome is Outcome.ORDERED]
+    assert len(ordered) == 20
     assert sum(count.orders for count in ledger.workload.counts().values()) == 20
 
 
 def test_the_newest_open_order_is_joined_first(ledger, new_order):
     """With several attempts the open one answers, not the stored one."""
-    [(first, _)] = ledger.orders.place([new_order()], ASKING)
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     newer = dataclasses.replace(first, order_id=2, attempt=2)
     stored = dataclasses.replace(first, state=State.STORED)
-    assert find_existing_order([stored, newer], ASKING) == (newer, Outcome.JOINED)
+    assert find_existing_order([stored, newer], REQUEST) == (newer, Outcome.JOINED)

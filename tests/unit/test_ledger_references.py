@@ -1,4 +1,4 @@
-"""What the ledger remembers of reference files."""
+"""Probes of reference files that the ledger remembers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from seedance_dagster.ledger.references import CachedProbe
 pytestmark = pytest.mark.each_database
 
 
-def test_the_last_look_is_remembered(ledger, clock):
-    """Facts, validator and time come back as they were written; a later look replaces an earlier one."""
+def test_the_last_probe_is_remembered(ledger, clock):
+    """Facts, validator and time come back as they were written; a later probe replaces an earlier one."""
     first = CachedProbe({"media_type": "image/png"}, '"1"', clock())
     ledger.references.cache_probes({"a": first, "b": first})
     clock.forward(hours=1)
@@ -19,8 +19,8 @@ def test_the_last_look_is_remembered(ledger, clock):
     assert ledger.references.cached_probes({"a", "b", "c"}) == {"a": first, "b": second}
 
 
-def test_many_files_are_asked_for_at_once(ledger, clock):
-    """More files than a statement has parameters are no trouble."""
+def test_many_probes_are_recalled_at_once(ledger, clock):
+    """More files than one statement takes parameters are recalled too."""
     file = CachedProbe({}, None, clock())
     ledger.references.cache_probes({f"h{number}": file for number in range(1200)})
     assert len(ledger.references.cached_probes({f"h{number}" for number in range(1300)})) == 1200

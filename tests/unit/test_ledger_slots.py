@@ -1,4 +1,4 @@
-"""Places at the vendor: what is over there takes none, even when its video cannot be had yet."""
+"""Slots at the vendor: a finished task occupies none, even while its video has no link."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from seedance_dagster.ledger.orders import OrderRequest
 pytestmark = pytest.mark.each_database
 
 
-def test_a_finished_task_without_a_link_takes_no_place(ledger, new_order, clock):
-    """A task that is completed and gives no URL is polled on, and the next order gets its place."""
+def test_a_finished_task_without_a_link_occupies_no_slot(ledger, new_order, clock):
+    """A completed task without a URL is still polled, and the next order gets its slot."""
     ledger.orders.place([new_order("cat"), new_order("dog")], OrderRequest(idempotency_key="c", run_id="r"))
     [cat] = ledger.claims.take("w", limit=5, max_in_flight=1)
     ledger.tasks.submitted(cat, actor="w", due_at=clock.now, task={"task_id": "t", "points_held": 0})
