@@ -28,7 +28,8 @@ from _support import Servers, cpu_seconds, report, servers
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.engine.events import Event, Stored
-from seedance_dagster.engine.ordering.place import OrderOptions, place_orders
+from seedance_dagster.engine.ordering.place import place_orders
+from seedance_dagster.engine.ordering.quote import quote
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import Collector
@@ -37,6 +38,7 @@ from seedance_dagster.engine.stages.submit import Submitter
 from seedance_dagster.engine.worker import Worker, working
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
 TRANSFERS = 8
@@ -88,16 +90,9 @@ async def finished_orders(worker: Worker, name: str, count: int) -> list[Order]:
     prompts = PromptSet(
         name=name, prompts=tuple(Prompt(id=f"p{number}", request=request) for number in range(count))
     )
-    wanted = list(prompts.partitions.values())
-    await asyncio.to_thread(
-        place_orders,
-        worker.services,
-        wanted,
-        prompt_set=name,
-        options=OrderOptions(),
-        idempotency_key=name,
-        run_id=name,
-    )
+    services, order_request = worker.services, OrderRequest(idempotency_key=name, run_id=name)
+    quotes = quote(services, list(prompts.partitions.values()), order_request, prompt_set=name)
+    await asyncio.to_thread(place_orders, services, quotes, order_request)
     submitter, poller = Submitter(worker, emit), Poller(worker, emit)
     for order in await submitter.take(count, None):
         await submitter.handle(order)

@@ -10,12 +10,15 @@ from typing import Any
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.engine.ordering.preflight import Preflight, preflight
+from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.media.references.host import ProbeLimits
 from seedance_dagster.prompts.models import Prompt, PromptPartition, PromptSet
 
+REQUEST = OrderRequest(idempotency_key="c", run_id="r")
 QUICK = ProbeLimits(max_bytes=300_000, part_bytes=50_000, idle_s=0.3, total_s=0.8)
 
 
@@ -32,7 +35,7 @@ class Looking:
         changed = dataclasses.replace(
             self.services, policy=dataclasses.replace(self.services.policy, **policy)
         )
-        return preflight(changed, wanted(*prompts), prompt_set="spots", limits=limits)
+        return preflight(changed, quoted(changed, *prompts), limits=limits)
 
 
 @contextmanager
@@ -42,6 +45,11 @@ def looking(folder: Path, clock: Any) -> Iterator[Looking]:
     policy = Policy(allow_private_hosts=True)
     yield Looking(Services(ledger=ledger, open_client=None, store=None, policy=policy, clock=clock))  # type: ignore[arg-type]
     ledger.close()
+
+
+def quoted(services: Services, *prompts: dict[str, list[str]]) -> list[Quote]:
+    """Return the quotes of partitions with these references."""
+    return quote(services, wanted(*prompts), REQUEST, prompt_set="spots")
 
 
 def wanted(*prompts: dict[str, list[str]]) -> list[PromptPartition]:

@@ -23,7 +23,8 @@ from chaos.s3_faults import trouble_s3
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.events import Event
 from seedance_dagster.engine.ordering.budget_check import budgets_for
-from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, place_orders
+from seedance_dagster.engine.ordering.place import place_orders
+from seedance_dagster.engine.ordering.quote import OrderingError, quote
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.reconcile.reconcile import reconcile
 from seedance_dagster.engine.runtime.background import in_background
@@ -32,6 +33,7 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import working
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import PromptPartition
 from seedance_dagster.settings import Settings
 
@@ -118,8 +120,11 @@ def work(around: Surroundings, role: str, life: Life) -> None:
     if role in around.plan.runs:
         prompt_set = around.plan.set_of(role)
         wanted = list(prompt_set.partitions.values())
-        options = OrderOptions(regenerate=around.plan.regenerate)
-        _persist(around, lambda services: _wait_for(services, role, options, prompt_set.name, wanted))
+        regenerate = around.plan.regenerate
+        _persist(
+            around,
+            lambda services: _wait_for(services, role, prompt_set.name, wanted, regenerate=regenerate),
+        )
         return
     while not crew.on_termination:
         _persist(around, lambda services: steps[name](services, role))
@@ -160,24 +165,20 @@ def _tick(services: Services, role: str) -> None:
 
 
 def _wait_for(
-    services: Services, role: str, options: OrderOptions, name: str, wanted: Sequence[PromptPartition]
+    services: Services, role: str, name: str, wanted: Sequence[PromptPartition], *, regenerate: bool
 ) -> None:
     """A waiting run: accepts its partitions, fewer where the budget says so, and waits for their videos."""
+    request = OrderRequest(
+        idempotency_key=f"backfill of {role}", run_id=f"run {time.time_ns()}", regenerate=regenerate
+    )
     try:
-        answers = place_orders(
-            services,
-            wanted,
-            prompt_set=name,
-            options=options,
-            idempotency_key=f"backfill of {role}",
-            run_id=f"run {time.time_ns()}",
-            budgets=budgets_for(services, name, {}),
-        )
+        quotes = quote(services, wanted, request, prompt_set=name)
+        answers = place_orders(services, quotes, request, budgets=budgets_for(services, name, {}))
     except OrderingError as error:
         if _NO_BUDGET not in str(error):
             raise
         if len(wanted) > 1:
-            _wait_for(services, role, options, name, wanted[: len(wanted) // 2])
+            _wait_for(services, role, name, wanted[: len(wanted) // 2], regenerate=regenerate)
         return
     ids = [answer.order.order_id for answer in answers]
     _listen(services, lambda: advance(services, owner=f"waiting {time.time_ns()}", only=ids))

@@ -26,7 +26,8 @@ from seedance_dagster.cli.local.programs import S3Service, s3
 from seedance_dagster.emulator.server import RunningEmulator, running_emulator
 from seedance_dagster.emulator.settings import EmulatorSettings
 from seedance_dagster.engine.events import Event, Placed
-from seedance_dagster.engine.ordering.place import OrderOptions, place_orders
+from seedance_dagster.engine.ordering.place import place_orders
+from seedance_dagster.engine.ordering.quote import quote
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.runtime import pipeline
 from seedance_dagster.engine.runtime.background import in_background
@@ -34,6 +35,7 @@ from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages import stage
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.storage.s3 import VideoStore
 
@@ -80,14 +82,11 @@ class Plant:
     def accept(
         self, *texts: str, idempotency_key: str = "c", name: str = "spots", **options: Any
     ) -> list[Placed]:
-        return place_orders(
-            self.services,
-            list(prompt_set(*texts, name=name).partitions.values()),
-            prompt_set=name,
-            options=OrderOptions(**options),
-            idempotency_key=idempotency_key,
-            run_id=f"run-{idempotency_key}",
-        )
+        key = idempotency_key
+        request = OrderRequest(idempotency_key=key, run_id=f"run-{key}", **options)
+        partitions = list(prompt_set(*texts, name=name).partitions.values())
+        quotes = quote(self.services, partitions, request, prompt_set=name)
+        return place_orders(self.services, quotes, request)
 
     def run(self, accepted: list[Placed] | None = None, owner: str = "w") -> list[Event]:
         only = None if accepted is None else [each.order.order_id for each in accepted]

@@ -17,12 +17,14 @@ from pydantic import SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.events import Ended, Stored
-from seedance_dagster.engine.ordering.place import OrderOptions, place_orders
+from seedance_dagster.engine.ordering.place import place_orders
+from seedance_dagster.engine.ordering.quote import quote
 from seedance_dagster.engine.runtime import maintenance
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.throttle import PLAN_LIMIT
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.money import Window, points_to_usd
 
 pytestmark = pytest.mark.integration
@@ -202,16 +204,9 @@ def test_a_retry_after_vendor_trouble_crosses_no_budget(at):
     day = Budget(window=Window.DAY, points=2 * A_VIDEO)
     with at() as it:
         wanted = prompt_set("a cat [fault:vendor-trouble*1]", "a dog [fault:vendor-trouble*2]")
-        accepted = place_orders(
-            it.services,
-            list(wanted.partitions.values()),
-            prompt_set="spots",
-            options=OrderOptions(),
-            idempotency_key="c",
-            run_id="r",
-            budgets=[day],
-        )
-        it.run(accepted)
+        request = OrderRequest(idempotency_key="c", run_id="r")
+        quotes = quote(it.services, list(wanted.partitions.values()), request, prompt_set="spots")
+        it.run(place_orders(it.services, quotes, request, budgets=[day]))
         ledger = it.services.ledger
         assert {(order.partition, order.attempt): order.state for order in ledger.queries.find()} == {
             ("p0", 1): State.FAILED,

@@ -108,7 +108,7 @@ def test_nothing_is_accepted_that_could_not_be_signed(signing, tmp_path):
     """A certificate that ran out, or a key that is gone: no order is made, and it is said what to do."""
     past = make_test_chain(tmp_path / "past", now=NOW.replace(year=NOW.year - 1))
     with signing(past) as it:
-        with pytest.raises(OrderingError, match=r"nothing was accepted: the signing certificate .* renew it"):
+        with pytest.raises(OrderingError, match=r"nothing was ordered: the signing certificate .* renew it"):
             it.accept("a cat")
         past.key.unlink()
         with pytest.raises(OrderingError, match=r"SEEDANCE_C2PA_KEY\) is neither PEM nor a readable file"):

@@ -79,7 +79,7 @@ def test_the_tick_asks_for_a_run_that_submits(changed):
 
 def test_what_is_in_flight_is_joined(location, changed):
     """OrderRequest again for the same makes no second order; the edited prompt gets one of its own."""
-    assert "1 accepted, 1 joined" in changed[1].log
+    assert "1 ordered, 1 joined" in changed[1].log
     assert len(location.orders("first")) == 1
     assert len(location.orders("edited")) == 2
 
@@ -145,7 +145,7 @@ def test_a_prompt_set_whose_file_is_gone_or_broken_is_refused_in_words(location,
     path.unlink()
     gone = location.run("first", assets=("tasks",))
     path.write_text(before)
-    assert broken.said.startswith("nothing was accepted:\n")
+    assert broken.said.startswith("nothing was ordered:\n")
     assert "spots.json" in broken.said
     assert "duration is 40; allowed are whole seconds from 4 to 15" in broken.said
     assert "contains no prompt set" in gone.said

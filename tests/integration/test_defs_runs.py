@@ -230,7 +230,7 @@ def test_a_dry_run_tells_the_costs_and_orders_nothing(location, second):
     done = location.run("cat", "dog.t2", config={"dry_run": True, "regenerate": True})
     assert done.ok
     assert done.told("tasks") == done.told("videos") == []
-    assert "dry run, nothing was accepted: 3 prompts, 3 new orders, estimated at 0.96 USD" in done.log
+    assert "dry run, nothing was ordered: 3 prompts, 3 new orders, estimated at 0.96 USD" in done.log
     assert location.books() == before | {"calls": location.books()["calls"]}
     assert len(location.history("tasks", "cat")) == tasks
 

@@ -7,9 +7,12 @@ from conftest import open_store, prompt_set
 from engine_support import assert_paid_once
 
 from seedance_dagster.engine.events import Outcome
-from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, quote
+from seedance_dagster.engine.ordering.quote import OrderingError, quote
+from seedance_dagster.ledger.orders import OrderRequest
 
 pytestmark = pytest.mark.integration
+
+REQUEST = OrderRequest(idempotency_key="c", run_id="r")
 
 
 def test_asking_again_costs_nothing(plant):
@@ -50,10 +53,9 @@ def test_a_quote_sends_nothing(plant):
     """A quote names price and outcome and leaves no trace."""
     with plant() as it:
         partitions = list(prompt_set("a cat", "a dog").partitions.values())
-        [cat, dog] = quote(it.services, partitions, prompt_set="spots")
+        [cat, dog] = quote(it.services, partitions, REQUEST, prompt_set="spots")
         assert (cat.outcome, dog.outcome) == (Outcome.ORDERED, Outcome.ORDERED)
         assert cat.estimate.points > 0
         assert it.services.ledger.queries.find() == []
         with pytest.raises(OrderingError, match="the first 1 would fit"):
-            it.accept("a cat", "a dog", max_cost_points=cat.estimate.points)
-        assert OrderOptions().max_cost_points is None
+            it.accept("a cat", "a dog", max_points=cat.estimate.points)

@@ -100,7 +100,7 @@ def test_it_refuses_to_spend_without_a_limit(idle):
     """Neither the schedule nor a run by hand orders anything, and both say what to set."""
     said = evaluate(idle)
     assert said.startswith("spots, tiny: it would spend without a limit: set SEEDANCE_PENDING_USD_PER_RUN")
-    assert pending_run(idle).said == f"nothing was accepted: {said}"
+    assert pending_run(idle).said == f"nothing was ordered: {said}"
 
 
 def test_one_set_without_a_limit_stops_the_whole_run(idle):
@@ -108,7 +108,7 @@ def test_one_set_without_a_limit_stops_the_whole_run(idle):
     path = idle.folder / "prompts" / "spots.json"
     before = path.read_text()
     path.write_text(json.dumps(json.loads(before) | {"budget_usd": 5}))
-    assert pending_run(idle).said.startswith("nothing was accepted: tiny: it would spend without a limit")
+    assert pending_run(idle).said.startswith("nothing was ordered: tiny: it would spend without a limit")
     path.write_text(before)
 
 
@@ -180,7 +180,7 @@ def test_a_run_that_can_accept_nothing_fails_in_words(idle, s3_server):
 )
 def test_bad_config_is_refused_in_words(idle, config, message):
     """The message names the value and what is allowed; nothing is ordered."""
-    assert pending_run(idle, **config).said == f"nothing was accepted: {message}"
+    assert pending_run(idle, **config).said == f"nothing was ordered: {message}"
 
 
 @pytest.mark.parametrize("amount", [0, float("nan"), 1e300])
@@ -209,7 +209,7 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing_and_tells_the_figures(l
         )
         done = location.run("ant", "fly", name="tiny")
         assert done.said == (
-            "nothing was accepted: 3 new videos are estimated at 0.96 USD and do not fit the "
+            "nothing was ordered: 3 new videos are estimated at 0.96 USD and do not fit the "
             f"{day}; nor the {own}; the first 2 would fit"
         )
         assert ordered(location) == ["spots/cat", "spots/dog"]

@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from preflight_support import QUICK, Looking, looking, wanted
+from preflight_support import QUICK, REQUEST, Looking, looking, quoted
 from reference_host import ReferenceFiles, inflated, running_reference_files, sample
 
 from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.engine.events import Outcome
-from seedance_dagster.engine.ordering.place import OrderOptions, place_orders, quote
+from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.media.references.host import ProbeLimits
@@ -43,8 +43,8 @@ def test_sound_references_are_known_by_type_size_hash_and_length(host, look):
         for kind, found in names.items()
     }
     urls["audio_urls"].append(host.sample("b.mp3", seconds=15))
-    assert look(urls, limits=ProbeLimits()).refused == {}
-    [answer] = quote(look.services, wanted(urls), prompt_set="spots")
+    assert look(urls, limits=ProbeLimits()).invalid == {}
+    [answer] = quoted(look.services, urls)
     facts = answer.order.reference_facts
     assert [(fact["kind"], fact["position"], fact["media_type"]) for fact in facts] == [
         ("image", 1, "image/png"),
@@ -83,10 +83,10 @@ def test_large_files_are_looked_at_in_parts(host, look):
         ],
     }
     host.gets()
-    assert look(urls, limits=dataclasses.replace(QUICK, at_once=1)).refused == {}
+    assert look(urls, limits=dataclasses.replace(QUICK, at_once=1)).invalid == {}
     end = (1_000_000 + len(video)) // 50_000 * 50_000
     assert sorted(host.gets()) == sorted(["bytes=0-49999"] * 3 + [f"bytes={end}-{end + 49_999}"])
-    [answer] = quote(look.services, wanted(urls), prompt_set="spots")
+    [answer] = quoted(look.services, urls)
     assert [fact["duration_s"] for fact in answer.order.reference_facts] == [None, 6.0, 6.0]
     assert [fact["sha256"] for fact in answer.order.reference_facts] == [None, None, None]
     assert answer.order.reference_facts[1]["size_bytes"] == 1_000_000 + len(video)
@@ -95,7 +95,7 @@ def test_large_files_are_looked_at_in_parts(host, look):
 @pytest.mark.parametrize("how", [{"ranges": False}, {"sized": False, "ranges": False}, {"head": 405}])
 def test_plain_hosts_will_do(host, look, how):
     """A host without parts, without a length or without HEAD serves small files as well as any."""
-    assert look({"video_urls": [host.sample("plain.mp4", seconds=15.4, **how)]}).refused == {}
+    assert look({"video_urls": [host.sample("plain.mp4", seconds=15.4, **how)]}).invalid == {}
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def test_a_file_that_did_not_change_is_not_read_again(host, look, clock, headers
     look(lists)
     clock.forward(days=100)
     host.gets()
-    assert look(lists, lists).refused == {}
+    assert look(lists, lists).invalid == {}
     assert host.gets() == []
     host.sample("same.wav", seconds=16, headers=headers | {"ETag": '"2"'})
-    assert look(lists).refused["p0"].startswith("audio_urls number 1 lasts 16.0 s")
+    assert look(lists).invalid["p0"].startswith("audio_urls number 1 lasts 16.0 s")
     assert len(host.gets()) == 1
-    assert look(lists).refused["p0"].startswith("audio_urls number 1 lasts 16.0 s")
+    assert look(lists).invalid["p0"].startswith("audio_urls number 1 lasts 16.0 s")
     assert host.gets() == []
 
 
@@ -133,9 +133,9 @@ def test_without_a_validator_a_look_holds_for_ten_minutes(host, look, clock, how
 def test_a_file_that_went_away_is_refused_although_it_was_seen(host, look):
     """What an earlier look found does not hold for a file that is no longer there."""
     lists = {"image_urls": [host.sample("away.png")]}
-    assert look(lists).refused == {}
+    assert look(lists).invalid == {}
     host.put("/away.png", status=404)
-    assert look(lists).refused == {"p0": "image_urls number 1 does not exist: its host answers HTTP 404"}
+    assert look(lists).invalid == {"p0": "image_urls number 1 does not exist: its host answers HTTP 404"}
 
 
 def test_switched_off_nothing_is_looked_at_or_believed(host, look):
@@ -144,9 +144,9 @@ def test_switched_off_nothing_is_looked_at_or_believed(host, look):
     look(lists)
     host.asked.clear()
     got = look(lists, {"image_urls": ["http://10.0.0.1/a.png"]}, preflight=False)
-    assert (len(got.valid), got.refused, host.asked) == (2, {}, [])
+    assert (len(got.valid), got.invalid, host.asked) == (2, {}, [])
     off = dataclasses.replace(look.services, policy=Policy(preflight=False))
-    [answer] = quote(off, wanted(lists), prompt_set="spots")
+    [answer] = quoted(off, lists)
     assert (answer.estimate.exact, answer.order.reference_facts) == (False, None)
 
 
@@ -154,15 +154,15 @@ def test_only_what_would_be_ordered_anew_is_looked_at(host, plant):
     """References of a prompt that is under way or stored are left alone; no key reaches their host."""
     lists = {"video_urls": [host.sample("new.mp4", seconds=4)]}
     with plant() as it:
-        ask = dict(prompt_set="spots", idempotency_key="c")  # noqa: C408  keywords
-        assert preflight(it.services, wanted(lists), **ask).refused == {}
-        place_orders(it.services, wanted(lists), options=OrderOptions(), run_id="r", **ask)
+        checked = preflight(it.services, quoted(it.services, lists))
+        assert checked.invalid == {}
+        place_orders(it.services, checked.valid, REQUEST)
         host.put("/new.mp4", status=404)
         host.asked.clear()
         for outcome in (Outcome.JOINED, Outcome.REUSED):
-            [answer] = quote(it.services, wanted(lists), **ask)
+            [answer] = quoted(it.services, lists)
             assert answer.outcome is outcome
-            assert preflight(it.services, wanted(lists), **ask).refused == {}
+            assert preflight(it.services, [answer]).invalid == {}
             it.run()
     assert host.asked == []
     assert not any("emulator-key" in str(headers) or "x-api-key" in headers for headers in host.headers)
@@ -172,22 +172,15 @@ def test_the_estimate_is_what_the_vendor_charges(plant):
     """Estimate and charge agree to the point, input videos included; what is refused costs nothing."""
     with plant() as it:
         root = f"{it.emulator.files_url}/references"
-        prompts = wanted(
+        quotes = quoted(
+            it.services,
             {"video_urls": [f"{root}/a.mp4?seconds=7.5", f"{root}/b.mov?seconds=3.333"]},
             {"video_urls": [f"{root}/a.mp4?seconds=7.5"], "audio_urls": [f"{root}/c.mp3?seconds=17.2"]},
             {"image_urls": [f"{root}/d.webp?ratio=9:16"], "audio_urls": [f"{root}/c.mp3?seconds=15"]},
         )
-        got = preflight(it.services, prompts, prompt_set="spots")
-        assert list(got.refused) == ["p1"]
-        accepted = place_orders(
-            it.services,
-            got.valid,
-            prompt_set="spots",
-            options=OrderOptions(),
-            idempotency_key="c",
-            run_id="r",
-        )
-        it.run(accepted)
+        got = preflight(it.services, quotes)
+        assert list(got.invalid) == ["p1"]
+        it.run(place_orders(it.services, got.valid, REQUEST))
         latest = it.services.ledger.queries.latest("spots")
         first, second = latest["p0"], latest["p2"]
         assert first.estimated_points == first.points_charged == 12_666_400

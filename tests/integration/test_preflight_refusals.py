@@ -136,8 +136,8 @@ def test_what_cannot_be_used_is_refused_in_words(files, look, lists, words):
     """A refusal names field, number, what is wrong and what is allowed, and stops no other prompt."""
     broken = {name: [files[each] for each in names] for name, names in lists.items()}
     got = look({"image_urls": [files["cat.png"]]}, broken, {})
-    assert got.refused == {"p1": words}
-    assert [each.key for each in got.valid] == ["p0", "p2"]
+    assert got.invalid == {"p1": words}
+    assert [quote.partition.key for quote in got.valid] == ["p0", "p2"]
 
 
 @pytest.mark.parametrize(
@@ -175,9 +175,9 @@ def test_links_that_lead_nowhere_or_inside_are_refused(host, look, link, words, 
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = link.format(closed=closed.getsockname()[1], host=f"http://127.0.0.1:{host.server_port}")
-        refused = look({"image_urls": [url]}, allow_private_hosts=False).refused
-    assert refused["p0"].startswith(f"image_urls number 1 {words}")
-    assert "secret" not in refused["p0"]
+        invalid = look({"image_urls": [url]}, allow_private_hosts=False).invalid
+    assert invalid["p0"].startswith(f"image_urls number 1 {words}")
+    assert "secret" not in invalid["p0"]
 
 
 def test_a_silent_host_costs_its_time_once(look):
@@ -188,14 +188,14 @@ def test_a_silent_host_costs_its_time_once(look):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         prompts = [{"image_urls": [f"{url}/{number}.png"]} for number in range(50)]
         limits = dataclasses.replace(QUICK, at_once=1, total_s=5)
-        refused = look(*prompts, limits=limits).refused
+        invalid = look(*prompts, limits=limits).invalid
         silent.setblocking(False)
         met = 0
         with contextlib.suppress(BlockingIOError):
             while True:
                 silent.accept()[0].close()
                 met += 1
-    assert set(refused.values()) == {
+    assert set(invalid.values()) == {
         "image_urls number 1 cannot be reached: the link's host 127.0.0.1 does not answer in time"
     }
-    assert (len(refused), met) == (50, 2)
+    assert (len(invalid), met) == (50, 2)

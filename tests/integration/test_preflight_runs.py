@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ from defs_support import QUIET, Done, Location, code_location
 
 from seedance_dagster import SeedanceResource
 from seedance_dagster.defs.naming import PENDING_JOB
+from seedance_dagster.engine.ordering import quote as module
+from seedance_dagster.ledger.orders import Orders
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -92,6 +95,34 @@ def test_the_schedule_orders_what_is_sound_within_its_budget(location):
     assert done.ok
     assert "left out long: audio_urls number 1 lasts 17.2 s" in done.log
     assert [partition for partition, _ in done.told("tasks")] == ["fine"]
+
+
+def test_a_run_prices_each_prompt_and_looks_it_up_once(location, monkeypatch):
+    """Only a prompt whose references a run has just probed is priced again before the orders are placed."""
+    video = f"{location.emulator.files_url}/references/counted.mp4?seconds=5"
+    probed = {"prompt": "a probed dance", "mode": "omni_reference", "video_urls": [video]}
+    location.write({"plain": "a plain cat", "probed": probed}, name="counted")
+    location.reload()
+    location.tick()
+    priced, looked_up = Counter(), []
+    estimate, existing_orders = module._estimate, Orders.existing_orders
+
+    def count_prices(services, partitions, known):
+        priced.update(partition.key for partition in partitions)
+        return estimate(services, partitions, known)
+
+    def count_lookups(self, wanted, request):
+        looked_up.append([order.partition for order in wanted])
+        return existing_orders(self, wanted, request)
+
+    monkeypatch.setattr(module, "_estimate", count_prices)
+    monkeypatch.setattr(Orders, "existing_orders", count_lookups)
+    assert location.run("plain", "probed", assets=("prompts", "tasks"), name="counted").ok
+    assert priced == {"plain": 1, "probed": 2}
+    assert looked_up == [["plain", "probed"]]
+    assert location.run("plain", "probed", assets=("prompts", "tasks"), name="counted").ok
+    assert priced == {"plain": 2, "probed": 3}
+    assert looked_up == [["plain", "probed"]] * 2
 
 
 def test_an_api_on_this_machine_needs_no_preflight(location):

@@ -9,11 +9,13 @@ import pytest
 from bench_support import bench
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.engine.ordering.budget_check import budgets_for, fit
+from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
 from seedance_dagster.engine.ordering.pending import read_pending
-from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, place_orders, quote
+from seedance_dagster.engine.ordering.place import place_orders
+from seedance_dagster.engine.ordering.quote import OrderingError, quote
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.money import Window, usd_to_points
 from seedance_dagster.prompts import load_prompt_sets
 from seedance_dagster.prompts.models import Prompt, PromptSet
@@ -47,34 +49,36 @@ def day(usd: float) -> Budget:
     return Budget(window=Window.DAY, points=usd_to_points(usd))
 
 
-def fitted(it, prompt_set: PromptSet, *, options: OrderOptions | None = None, limit: int | None = None):
-    wanted = list(prompt_set.partitions.values())
-    quotes = quote(it.services, wanted, prompt_set=prompt_set.name, options=options)
+def make_request(idempotency_key: str = "c", **options: object) -> OrderRequest:
+    return OrderRequest(idempotency_key=idempotency_key, run_id="r", **options)
+
+
+def quotes_of(it, prompt_set: PromptSet, request: OrderRequest):
+    return quote(it.services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
+
+
+def check(it, prompt_set: PromptSet, **options: object) -> BudgetCheck:
+    request = make_request("check", **options)
     budgets = budgets_for(it.services, prompt_set.name, prompt_set.budgets)
-    return fit(it.services, quotes, budgets, run_limit=limit)
+    quotes = quotes_of(it, prompt_set, request)
+    return budget_check(it.services, quotes, budgets, run_limit=request.max_points)
 
 
 def ordered(it, prompt_set: PromptSet, **options: object):
-    return place_orders(
-        it.services,
-        list(prompt_set.partitions.values()),
-        prompt_set=prompt_set.name,
-        options=OrderOptions(**options),
-        idempotency_key="c",
-        run_id="r",
-        budgets=budgets_for(it.services, prompt_set.name, prompt_set.budgets),
-    )
+    request = make_request(**options)
+    budgets = budgets_for(it.services, prompt_set.name, prompt_set.budgets)
+    return place_orders(it.services, quotes_of(it, prompt_set, request), request, budgets=budgets)
 
 
 def test_without_a_limit_everything_fits(it):
     """Only the number and the estimate are told."""
-    found = fitted(it, a_set())
-    assert (found.new, found.points, found.fitting) == (3, 12_000_000, 3)
+    found = check(it, a_set())
+    assert (found.new, found.points, found.affordable) == (3, 12_000_000, 3)
     assert str(found) == "3 new orders, estimated at 1.2 USD"
 
 
 @pytest.mark.parametrize(
-    ("limits", "own", "run", "fitting"),
+    ("limits", "own", "run", "affordable"),
     [
         ([1.2], {}, None, 3),
         ([1.1999999], {}, None, 2),
@@ -87,10 +91,10 @@ def test_without_a_limit_everything_fits(it):
         ([0.4, 2], {}, 12_000_000, 1),
     ],
 )
-def test_the_smallest_limit_says_how_many_fit(it, limits, own, run, fitting):
+def test_the_smallest_limit_says_how_many_fit(it, limits, own, run, affordable):
     """Common budgets, the set's own and the run's limit count together, to the point."""
     it.under(budgets=tuple(map(day, limits)))
-    assert fitted(it, a_set(**own), limit=run).fitting == fitting
+    assert check(it, a_set(**own), max_points=run).affordable == affordable
 
 
 def test_dry_runs_runs_and_schedules_tell_the_same_figures(it):
@@ -107,12 +111,12 @@ def test_dry_runs_runs_and_schedules_tell_the_same_figures(it):
     figures = "budget of 1.4 USD a day: 0.4 USD reserved, 0.3 USD spent, 0.7 USD left"
     own = "budget of prompt set spots of 1 USD in all: 0 USD reserved, 0 USD spent, 1 USD left"
     said = f"3 new orders, estimated at 1.2 USD; {figures}; {own}; they do not fit: the first 1 would"
-    assert str(fitted(it, wanted)) == said
-    assert str(read_pending(it.services, wanted, max_points=None).fit) == said
+    assert str(check(it, wanted)) == said
+    assert str(read_pending(it.services, wanted, make_request()).budget_check) == said
     with pytest.raises(OrderingError) as caught:
         ordered(it, wanted)
     assert str(caught.value) == (
-        "nothing was accepted: 3 new videos are estimated at 1.2 USD and do not fit the "
+        "nothing was ordered: 3 new videos are estimated at 1.2 USD and do not fit the "
         f"{figures}; nor the {own}; the first 1 would fit"
     )
     assert it.ledger.queries.find() == before
@@ -120,23 +124,23 @@ def test_dry_runs_runs_and_schedules_tell_the_same_figures(it):
 
 def test_the_run_s_own_limit_is_told_as_such(it):
     """In a dry run and in the refusal."""
-    assert str(fitted(it, a_set(), limit=7_000_000)) == (
+    assert str(check(it, a_set(), max_points=7_000_000)) == (
         "3 new orders, estimated at 1.2 USD; limit of this run: 0.7 USD; they do not fit: the first 1 would"
     )
     with pytest.raises(
         OrderingError, match=r"do not fit the limit of this run of 0\.7 USD; the first 1 would fit"
     ):
-        ordered(it, a_set(), max_cost_points=7_000_000)
+        ordered(it, a_set(), max_points=7_000_000)
     with pytest.raises(OrderingError, match=r"of this run of 0\.3 USD; none would fit"):
-        ordered(it, a_set(), max_cost_points=3_000_000)
+        ordered(it, a_set(), max_points=3_000_000)
 
 
 def test_what_is_there_or_under_way_needs_no_money(it):
     """Joined, reused and declined prompts are no new orders."""
     it.under(budgets=(day(1.2),))
     ordered(it, a_set())
-    found = fitted(it, a_set())
-    assert (found.new, found.points, found.fitting) == (0, 0, 0)
+    found = check(it, a_set())
+    assert (found.new, found.points, found.affordable) == (0, 0, 0)
     assert str(found).startswith(
         "0 new orders, estimated at 0 USD; budget of 1.2 USD a day: 1.2 USD reserved"
     )
@@ -151,20 +155,20 @@ def test_what_is_generated_again_needs_money_again(it):
     submitted = it.ledger.tasks.submitted(claimed, actor="w", due_at=it.clock(), task={"task_id": "t"})
     done = it.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 4_000_000})
     it.ledger.tasks.stored(done, actor="w", artifacts={"sha256": "ab"})
-    assert fitted(it, a_set(1)).new == 0
-    again = fitted(it, a_set(1), options=OrderOptions(regenerate=True))
-    assert (again.new, again.fitting) == (1, 0)
+    assert check(it, a_set(1)).new == 0
+    again = check(it, a_set(1), regenerate=True)
+    assert (again.new, again.affordable) == (1, 0)
     assert accepted.order.order_id == claimed.order_id
 
 
 def test_pending_prompts_are_ordered_as_far_as_the_money_goes(it):
     """In the order of the set; what does not fit any more is left for another day."""
     it.under(budgets=(day(1),))
-    pending = read_pending(it.services, a_set(5), max_points=None)
-    assert [each.key for each in pending.affordable] == ["p0", "p1"]
-    assert (pending.points, pending.fit.new, pending.fit.fitting) == (8_000_000, 5, 2)
-    pending = read_pending(it.services, a_set(5), max_points=4_000_000)
-    assert [each.key for each in pending.affordable] == ["p0"]
+    pending = read_pending(it.services, a_set(5), make_request())
+    assert [quote.partition.key for quote in pending.affordable] == ["p0", "p1"]
+    assert (pending.points, pending.budget_check.new, pending.budget_check.affordable) == (8_000_000, 5, 2)
+    pending = read_pending(it.services, a_set(5), make_request(max_points=4_000_000))
+    assert [quote.partition.key for quote in pending.affordable] == ["p0"]
 
 
 def test_a_limit_of_another_set_does_not_count(it):
@@ -172,7 +176,7 @@ def test_a_limit_of_another_set_does_not_count(it):
     ordered(it, a_set(2, name="others"))
     own = budgets_for(it.services, "spots", {"total": 4_000_000})
     assert own == [Budget(window=Window.TOTAL, points=4_000_000, prompt_set="spots")]
-    assert fitted(it, a_set(total=4_000_000)).fitting == 1
+    assert check(it, a_set(total=4_000_000)).affordable == 1
 
 
 @pytest.mark.parametrize("budgets", [{"week": 5}, {"day": 0}, {"day": -1}, {"total": 1.5}, {"month": True}])
@@ -189,10 +193,10 @@ def test_a_charge_above_its_estimate_leaves_nothing_but_takes_nothing_back(it):
     [claimed] = it.ledger.claims.take("w", limit=1, max_in_flight=None)
     submitted = it.ledger.tasks.submitted(claimed, actor="w", due_at=it.clock(), task={"task_id": "t"})
     it.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 9_000_000})
-    found = fitted(it, a_set(2))
-    assert str(found.standings[0]).endswith("0 USD reserved, 0.9 USD spent, 0 USD left")
-    assert (found.new, found.fitting) == (1, 0)
-    assert dataclasses.astuple(found.standings[0])[1:] == (0, 9_000_000)
+    found = check(it, a_set(2))
+    assert str(found.usages[0]).endswith("0 USD reserved, 0.9 USD spent, 0 USD left")
+    assert (found.new, found.affordable) == (1, 0)
+    assert dataclasses.astuple(found.usages[0])[1:] == (0, 9_000_000)
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "none", "nan", "inf", "1e12", "1e-9"])

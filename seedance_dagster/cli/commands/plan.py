@@ -17,9 +17,10 @@ from seedance_dagster.cli.budgets import budgets_as_json
 from seedance_dagster.cli.environ import has_dev_folder, ledger_environ, project_environ
 from seedance_dagster.cli.output import console, print_json, table, usd
 from seedance_dagster.engine.events import Outcome
-from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budgets_for, fit
-from seedance_dagster.engine.ordering.place import OrderOptions, Quote, quote
+from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
+from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.prompts import PromptSet, format_problems, load_prompt_sets
 from seedance_dagster.settings import Settings, default_ledger_url
@@ -38,12 +39,12 @@ class Plan:
 
     prompt_set: str
     quotes: tuple[Quote, ...]
-    fit: BudgetCheck
+    budget_check: BudgetCheck
 
     @property
     def new_usd(self) -> Decimal:
         """What the new orders would cost at most; the rest costs nothing."""
-        return points_to_usd(self.fit.points)
+        return points_to_usd(self.budget_check.points)
 
     @property
     def as_failure(self) -> str:
@@ -97,19 +98,15 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
             told.print(f"Together {usd(sum((plan.new_usd for plan in plans), Decimal(0)))} USD")
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
-    crossed = any(plan.fit.fitting < plan.fit.new for plan in plans)
+    crossed = any(not plan.budget_check.fits for plan in plans)
     click.get_current_context().exit(1 if loaded.errors or crossed else 0)
 
 
 def _plan(services: Services, prompt_set: PromptSet, *, regenerate: bool) -> Plan:
-    quotes = quote(
-        services,
-        list(prompt_set.partitions.values()),
-        prompt_set=prompt_set.name,
-        options=OrderOptions(regenerate=regenerate),
-    )
+    request = OrderRequest(idempotency_key="", run_id="", regenerate=regenerate)
+    quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
-    return Plan(prompt_set.name, tuple(quotes), fit(services, quotes, budgets))
+    return Plan(prompt_set.name, tuple(quotes), budget_check(services, quotes, budgets))
 
 
 def _show(told: Console, plan: Plan) -> None:
@@ -131,10 +128,11 @@ def _show(told: Console, plan: Plan) -> None:
         )
     told.print(rows)
     told.print(f"{plan.as_failure}; the new ones cost {_at_most(plan)}{usd(plan.new_usd)} USD")
-    for standing in plan.fit.standings:
-        told.print(f"Budget  {standing}", markup=False)
-    if plan.fit.fitting < plan.fit.new:
-        told.print(f"They do not fit: only the first {plan.fit.fitting} of {plan.fit.new} would", style="red")
+    for usage in plan.budget_check.usages:
+        told.print(f"Budget  {usage}", markup=False)
+    check = plan.budget_check
+    if not check.fits:
+        told.print(f"They do not fit: only the first {check.affordable} of {check.new} would", style="red")
     told.print()
 
 
@@ -147,9 +145,9 @@ def _as_json(plan: Plan) -> dict[str, Any]:
     return {
         "name": plan.prompt_set,
         "new_usd": plan.new_usd,
-        "new": plan.fit.new,
-        "fitting": plan.fit.fitting,
-        "budgets": budgets_as_json(plan.fit.standings),
+        "new": plan.budget_check.new,
+        "fitting": plan.budget_check.affordable,
+        "budgets": budgets_as_json(plan.budget_check.usages),
         "prompts": [
             {
                 "partition": each.partition.key,

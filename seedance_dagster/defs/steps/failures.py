@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from seedance_dagster.api.errors import SeedanceError
-from seedance_dagster.engine.ordering.place import OrderingError
+from seedance_dagster.engine.ordering.quote import OrderingError
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.prompts.problems import PromptSetError
 from seedance_dagster.storage.s3 import StoreError
@@ -27,6 +27,6 @@ def as_failure() -> Iterator[None]:
     try:
         yield
     except PromptSetError as error:
-        raise dg.Failure(f"nothing was accepted:\n{error}", allow_retries=False) from None
+        raise dg.Failure(f"nothing was ordered:\n{error}", allow_retries=False) from None
     except USER_ERRORS as error:
         raise dg.Failure(str(error), allow_retries=False) from None

@@ -17,9 +17,10 @@ from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.metadata import AssetEvent, StepEvent, reasons_table
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.events import Delayed, Ended, Outcome, Placed, Stored, Submitted
-from seedance_dagster.engine.ordering.budget_check import budgets_for, fit
-from seedance_dagster.engine.ordering.place import OrderOptions, place_orders, quote
+from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_for
+from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
+from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
@@ -29,7 +30,7 @@ from seedance_dagster.health import no_video_reason
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, find_existing_order
-from seedance_dagster.prompts.models import PromptPartition, PromptSet
+from seedance_dagster.prompts.models import PromptSet
 
 _NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all
 _BACKFILL_TAG = "dagster/backfill"
@@ -59,18 +60,26 @@ class GenerationRun:
         Raises:
             dg.Failure: Nothing was accepted, or some partitions have no video; each is named.
         """
-        _options(self.config)  # before anything is told
+        request = self._request  # checks the config before anything is reported
         keys = self._asked_for()
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
-        orders = self._selected(TASKS) and not self.config.dry_run
-        # Before the prompts are told: their costs are exact then.
-        valid = self._valid(wanted) if orders else wanted
+        dry_run, name = self.config.dry_run, self.prompt_set.name
+        orders = self._selected(TASKS) or dry_run
+        quotes = quote(self.services, wanted, request, prompt_set=name) if orders else []
+        valid = quotes
+        if orders and not dry_run:
+            # Before the prompts are reported: their costs are exact then.
+            checked = preflight(self.services, quotes)
+            quotes, valid = list(checked.quotes), checked.valid
+            self.missing |= checked.invalid
+        estimates = {each.partition.key: each.estimate for each in quotes}
         if self._selected(PROMPTS):
-            yield from self._reporter.prompts(self.prompt_set.name, wanted)
-        elif not self.config.dry_run:
-            yield from self._reporter.changed_prompts(self.prompt_set.name, wanted)
-        if self.config.dry_run:
-            self._tell_costs(wanted)
+            yield from self._reporter.prompts(name, wanted, estimates)
+        elif not dry_run:
+            yield from self._reporter.changed_prompts(name, wanted, estimates)
+        if dry_run:
+            check = budget_check(self.services, quotes, self._budgets, run_limit=request.max_points)
+            self.context.log.info(f"dry run, nothing was ordered: {len(quotes)} prompts, {check}")
             return
         if self._selected(TASKS) or self._selected(VIDEOS):
             answers = self._removed(keys)
@@ -80,7 +89,6 @@ class GenerationRun:
                 answers += self._standing({each.key: each.fingerprint for each in wanted})
             yield from self._follow(answers)
         if self.stored or self.ended:
-            name = self.prompt_set.name
             yield from evaluations(self.services, [name], self.context.log, self._budgets)
         if self._selected(VIDEOS):
             yield from self._index()
@@ -94,46 +102,12 @@ class GenerationRun:
     def _selected(self, asset: str) -> bool:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
 
-    def _tell_costs(self, wanted: list[PromptPartition]) -> None:
-        options = _options(self.config)
-        quotes = quote(
-            self.services,
-            wanted,
-            prompt_set=self.prompt_set.name,
-            options=options,
-            idempotency_key=self._idempotency_key,
-        )
-        told = fit(self.services, quotes, self._budgets, run_limit=options.max_cost_points)
-        self.context.log.info(f"dry run, nothing was accepted: {len(quotes)} prompts, {told}")
-
     @property
     def _budgets(self) -> list[Budget]:
         return budgets_for(self.services, self.prompt_set.name, self.prompt_set.budgets)
 
-    def _valid(self, wanted: list[PromptPartition]) -> list[PromptPartition]:
-        """Those whose references may be sent to the vendor; the others are missing, with the reason."""
-        looked = preflight(
-            self.services,
-            wanted,
-            prompt_set=self.prompt_set.name,
-            options=_options(self.config),
-            idempotency_key=self._idempotency_key,
-        )
-        self.missing |= looked.refused
-        return list(looked.valid)
-
-    def _accept(self, wanted: list[PromptPartition]) -> list[Placed]:
-        answers = place_orders(
-            self.services,
-            wanted,
-            prompt_set=self.prompt_set.name,
-            options=_options(self.config),
-            idempotency_key=self._idempotency_key,
-            run_id=self.context.run.run_id,
-            job_name=self.context.run.job_name,
-            run_tags=user_tags(self.context.run.tags),
-            budgets=self._budgets,
-        )
+    def _accept(self, quotes: list[Quote]) -> list[Placed]:
+        answers = place_orders(self.services, quotes, self._request, budgets=self._budgets)
         counts = {outcome.value: sum(each.outcome is outcome for each in answers) for outcome in Outcome}
         said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
         self.context.log.info(f"{len(answers)} prompts: {said or 'nothing to do'}")
@@ -229,21 +203,21 @@ class GenerationRun:
     def _reporter(self) -> Reporter:
         return Reporter(self.context.instance, self.services)
 
-    @property
-    def _idempotency_key(self) -> str:
-        """What asked: the backfill, or the run that this one retries, or this run."""
-        run = self.context.run
-        return run.tags.get(_BACKFILL_TAG) or run.root_run_id or run.run_id
-
-
-def _options(config: GenerationConfig) -> OrderOptions:
-    """The config for the engine; raises `dg.Failure` for an amount that is none."""
-    try:
-        points = limit_points(config.max_cost_usd, "max_cost_usd")
-    except ValueError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
-    return OrderOptions(
-        regenerate=config.regenerate,
-        resubmit_rejected=config.resubmit_rejected,
-        max_cost_points=points,
-    )
+    @cached_property
+    def _request(self) -> OrderRequest:
+        """The config as the engine takes it; raises `dg.Failure` for an amount that is none."""
+        run, config = self.context.run, self.config
+        try:
+            points = limit_points(config.max_cost_usd, "max_cost_usd")
+        except ValueError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        return OrderRequest(
+            # The backfill, the run that this one retries, or this run.
+            idempotency_key=run.tags.get(_BACKFILL_TAG) or run.root_run_id or run.run_id,
+            run_id=run.run_id,
+            job_name=run.job_name,
+            run_tags=user_tags(run.tags),
+            max_points=points,
+            regenerate=config.regenerate,
+            resubmit_rejected=config.resubmit_rejected,
+        )

@@ -13,8 +13,10 @@ from seedance_dagster.defs.steps.metadata import AssetEvent
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.pending import read_pending, valid_pending
-from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, place_orders
+from seedance_dagster.engine.ordering.place import place_orders
+from seedance_dagster.engine.ordering.quote import OrderingError
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import PromptSet
 
 _NO_LIMIT = (
@@ -32,10 +34,11 @@ def why_waiting(services: Services, source: PromptSource, max_points: int | None
     unlimited = _unlimited(services, sets, max_points)
     if unlimited is not None:
         return unlimited
-    found = [read_pending(services, each, max_points=max_points) for each in sets]
+    request = OrderRequest(idempotency_key="", run_id="", max_points=max_points)
+    found = [read_pending(services, each, request) for each in sets]
     if any(each.affordable for each in found):
         return None
-    full = [f"{each.prompt_set.name}: {each.fit}" for each in found if each.fit.new]
+    full = [f"{each.prompt_set.name}: {each.budget_check}" for each in found if each.budget_check.new]
     return "; ".join(full) or "every prompt has a video, is under way or was refused"
 
 
@@ -49,33 +52,32 @@ def order_pending_events(
     chosen, left = _checked(config, loaded.sets)
     unlimited = _unlimited(services, chosen, left)
     if unlimited is not None:
-        raise dg.Failure(f"nothing was accepted: {unlimited}", allow_retries=False)
+        raise dg.Failure(f"nothing was ordered: {unlimited}", allow_retries=False)
     failed: list[str] = []
     for prompt_set in chosen:
-        pending, refused = valid_pending(services, prompt_set, max_points=left)
-        for key, reason in refused.items():
+        request = OrderRequest(
+            idempotency_key=context.run.root_run_id or context.run_id,
+            run_id=context.run_id,
+            job_name=PENDING_JOB,
+            run_tags=user_tags(context.run.tags),
+            max_points=left,
+        )
+        pending = valid_pending(services, prompt_set, request)
+        for key, reason in pending.invalid.items():
             context.log.warning(f"{prompt_set.name}: left out {key}: {reason}")
-        context.log.info(f"{prompt_set.name}: {pending.fit}; accepting {len(pending.affordable)}")
+        context.log.info(f"{prompt_set.name}: {pending.budget_check}; accepting {len(pending.affordable)}")
         if not pending.affordable:
             continue
         try:
-            answers = place_orders(
-                services,
-                pending.affordable,
-                prompt_set=prompt_set.name,
-                options=OrderOptions(max_cost_points=left),
-                idempotency_key=context.run.root_run_id or context.run_id,
-                run_id=context.run_id,
-                job_name=PENDING_JOB,
-                run_tags=user_tags(context.run.tags),
-                budgets=pending.budgets,
-            )
+            answers = place_orders(services, pending.affordable, request, budgets=pending.budgets)
         except OrderingError as error:
             failed.append(f"{prompt_set.name}: {error}")
             continue
         left = None if left is None else left - pending.points
         reporter = Reporter(context.instance, services)
-        yield from reporter.changed_prompts(prompt_set.name, pending.affordable)
+        estimates = {quote.partition.key: quote.estimate for quote in pending.affordable}
+        partitions = [quote.partition for quote in pending.affordable]
+        yield from reporter.changed_prompts(prompt_set.name, partitions, estimates)
         for answer in answers:
             yield from reporter.task(answer.order)
     if failed:
@@ -88,14 +90,14 @@ def _checked(config: PendingConfig, sets: Sequence[PromptSet]) -> tuple[list[Pro
     unknown = sorted(set(config.prompt_sets) - set(names))
     if unknown:
         raise dg.Failure(
-            f"nothing was accepted: there is no prompt set {', '.join(unknown)}; "
+            f"nothing was ordered: there is no prompt set {', '.join(unknown)}; "
             f"known: {', '.join(names) or 'none'}",
             allow_retries=False,
         )
     try:
         points = limit_points(config.max_cost_usd, "max_cost_usd")
     except ValueError as error:
-        raise dg.Failure(f"nothing was accepted: {error}", allow_retries=False) from None
+        raise dg.Failure(f"nothing was ordered: {error}", allow_retries=False) from None
     return [each for each in sets if not config.prompt_sets or each.name in config.prompt_sets], points
 
 

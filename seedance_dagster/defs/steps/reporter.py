@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
 
+from seedance_dagster.api.prices import Estimate
 from seedance_dagster.defs.naming import PROMPTS, TASKS, asset_key
 from seedance_dagster.defs.steps.metadata import (
     AssetEvent,
@@ -17,11 +18,13 @@ from seedance_dagster.defs.steps.metadata import (
 )
 from seedance_dagster.defs.steps.provenance import Pointers, input_tags, newest_version
 from seedance_dagster.engine.events import Stored, Submitted
-from seedance_dagster.engine.ordering.place import estimated
+from seedance_dagster.engine.ordering.quote import estimate_costs
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import stored_event
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.prompts.models import PromptPartition
+
+_NO_ESTIMATES: Mapping[str, Estimate] = {}
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,29 @@ class Reporter:
     services: Services
     _found: Pointers = field(default_factory=dict)
 
-    def prompts(self, prompt_set: str, partitions: Iterable[PromptPartition]) -> Iterator[AssetEvent]:
-        """Tell of requests."""
-        told: dict[str, str] = {}
-        requests = list(partitions)
-        for partition, estimate in zip(requests, estimated(self.services, requests), strict=True):
-            yield prompt_materialization(prompt_set, partition, estimate.points)
-            told[partition.key] = partition.fingerprint
-        self.services.ledger.reports.mark_prompts(prompt_set, told)
+    def prompts(
+        self,
+        prompt_set: str,
+        partitions: Iterable[PromptPartition],
+        estimates: Mapping[str, Estimate] = _NO_ESTIMATES,
+    ) -> Iterator[AssetEvent]:
+        """Report requests; those whose estimate the run does not have, by key, are priced here."""
+        wanted, reported = list(partitions), dict[str, str]()
+        unpriced = [partition for partition in wanted if partition.key not in estimates]
+        priced = zip(unpriced, estimate_costs(self.services, unpriced), strict=True)
+        estimates = {**estimates, **{partition.key: estimate for partition, estimate in priced}}
+        for partition in wanted:
+            yield prompt_materialization(prompt_set, partition, estimates[partition.key].points)
+            reported[partition.key] = partition.fingerprint
+        self.services.ledger.reports.mark_prompts(prompt_set, reported)
 
-    def changed_prompts(self, prompt_set: str, partitions: Iterable[PromptPartition]) -> Iterator[AssetEvent]:
-        """Tell of requests that Dagster does not know as they are now; what is made of them points there."""
+    def changed_prompts(
+        self,
+        prompt_set: str,
+        partitions: Iterable[PromptPartition],
+        estimates: Mapping[str, Estimate] = _NO_ESTIMATES,
+    ) -> Iterator[AssetEvent]:
+        """Report requests that Dagster does not know as they are now; what is made of them points there."""
         asset = asset_key(prompt_set, PROMPTS)
         yield from self.prompts(
             prompt_set,
@@ -55,6 +70,7 @@ class Reporter:
                 for partition in partitions
                 if newest_version(self.instance, asset, partition.key) != partition.fingerprint
             ),
+            estimates,
         )
 
     def task(self, order: Order) -> Iterator[AssetEvent]:

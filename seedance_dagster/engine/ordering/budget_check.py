@@ -1,12 +1,11 @@
-"""Whether what is quoted fits its budgets: the same figures for runs, dry runs, schedules and plans."""
+"""Quotes against budgets: the same figures for runs, dry runs, schedules and plans."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from seedance_dagster.engine.events import Outcome
-from seedance_dagster.engine.ordering.place import Quote
+from seedance_dagster.engine.ordering.quote import Quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget, BudgetUsage, count_affordable
 from seedance_dagster.money import Window, points_to_usd
@@ -14,34 +13,41 @@ from seedance_dagster.money import Window, points_to_usd
 
 @dataclass(frozen=True)
 class BudgetCheck:
-    """What new orders would cost, against every budget that they count in.
+    """The cost of new orders, against every budget that they count in.
 
     Attributes:
         new: How many orders would be made.
         points: Their estimates together, in points.
-        standings: The budgets as they stand without them.
-        run_limit: What the run itself may spend, in points; None for no limit.
-        fitting: How many of the new orders, from the first on, fit into all budgets and the run's limit.
+        usages: The budgets as they are used without them.
+        run_limit: The run's own limit, in points; None for no limit.
+        affordable: How many of the new orders, from the first on, fit into all budgets and the run's limit.
     """
 
     new: int
     points: int
-    standings: tuple[BudgetUsage, ...]
+    usages: tuple[BudgetUsage, ...]
     run_limit: int | None
-    fitting: int
+    affordable: int
+
+    @property
+    def fits(self) -> bool:
+        """Return True when all new orders fit."""
+        return self.affordable == self.new
 
     def __str__(self) -> str:
-        said = [f"{self.new} new orders, estimated at {points_to_usd(self.points)} USD"]
-        said += map(str, self.standings)
+        parts = [f"{self.new} new orders, estimated at {points_to_usd(self.points)} USD"]
+        parts += map(str, self.usages)
         if self.run_limit is not None:
-            said.append(f"limit of this run: {points_to_usd(self.run_limit)} USD")
-        if self.fitting < self.new:
-            said.append(f"they do not fit: {f'the first {self.fitting}' if self.fitting else 'none'} would")
-        return "; ".join(said)
+            parts.append(f"limit of this run: {points_to_usd(self.run_limit)} USD")
+        if not self.fits:
+            parts.append(
+                f"they do not fit: {f'the first {self.affordable}' if self.affordable else 'none'} would"
+            )
+        return "; ".join(parts)
 
 
 def budgets_for(services: Services, prompt_set: str, own: Mapping[str, int]) -> list[Budget]:
-    """Every limit that orders of a set must fit in.
+    """Return every limit that orders of a set must fit into.
 
     Args:
         services: The engine's surroundings, with the limits for all sets.
@@ -52,24 +58,20 @@ def budgets_for(services: Services, prompt_set: str, own: Mapping[str, int]) -> 
 
 
 def own_budgets(prompt_set: str, own: Mapping[str, int]) -> list[Budget]:
-    """A set's own limits; `own` is points by window."""
+    """Return a set's own limits; `own` holds points by window."""
     return [
         Budget(window=Window(window), points=points, prompt_set=prompt_set) for window, points in own.items()
     ]
 
 
-def fit(
-    services: Services,
-    quotes: Sequence[Quote],
-    budgets: Sequence[Budget],
-    *,
-    run_limit: int | None = None,
+def budget_check(
+    services: Services, quotes: Sequence[Quote], budgets: Sequence[Budget], *, run_limit: int | None = None
 ) -> BudgetCheck:
-    """How quotes fit into budgets, and into a run's own limit in points, now; raises `LedgerError`."""
-    points = [each.estimate.points for each in quotes if each.outcome is Outcome.ORDERED]
-    standings = tuple(services.ledger.budgets.usage(budgets))
-    rooms = [standing.remaining for standing in standings]
+    """Check quotes against budgets, and a run's own limit in points, as they are now; raise `LedgerError`."""
+    points = [quote.estimate.points for quote in quotes if quote.is_new]
+    usages = tuple(services.ledger.budgets.usage(budgets))
+    limits = [usage.remaining for usage in usages]
     if run_limit is not None:
-        rooms.append(run_limit)
-    fitting = count_affordable(points, min(rooms, default=sum(points)))
-    return BudgetCheck(len(points), sum(points), standings, run_limit, fitting)
+        limits.append(run_limit)
+    affordable = count_affordable(points, min(limits, default=sum(points)))
+    return BudgetCheck(len(points), sum(points), usages, run_limit, affordable)

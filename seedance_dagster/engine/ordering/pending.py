@@ -1,83 +1,93 @@
-"""What has no video yet and may be ordered now: as many prompts as the budgets have room for."""
+"""Prompts without a video that may be ordered now: as many as the budgets have room for."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from seedance_dagster.engine.events import Outcome
-from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budgets_for, fit
-from seedance_dagster.engine.ordering.place import quote
+from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
 from seedance_dagster.engine.ordering.preflight import preflight
+from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget
-from seedance_dagster.prompts.models import PromptPartition, PromptSet
+from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.prompts.models import PromptSet
 
 
 @dataclass(frozen=True)
 class Pending:
-    """Prompts of one set that nothing answers yet.
+    """Prompts of one set that no order answers yet.
 
     Attributes:
-        prompt_set: The set.
-        affordable: Those that may be ordered now, in the order of the set.
-        points: Their estimates together, in points.
-        fit: All of them against the budgets.
+        affordable: The quotes that may be ordered now, in the order of the set.
+        budget_check: All of them against the budgets.
         budgets: The budgets that orders of the set count in.
-        next_up: The first that there is no room for; None when all are affordable.
+        next_up: The first quote that there is no room for; None when all are affordable.
+        invalid: Why the references of a prompt cannot be sent, by partition key.
     """
 
     prompt_set: PromptSet
-    affordable: tuple[PromptPartition, ...]
-    points: int
-    fit: BudgetCheck
+    affordable: tuple[Quote, ...]
+    budget_check: BudgetCheck
     budgets: tuple[Budget, ...]
-    next_up: PromptPartition | None = None
+    next_up: Quote | None = None
+    invalid: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def points(self) -> int:
+        """Return the estimates of what is affordable together, in points."""
+        return sum(quote.estimate.points for quote in self.affordable)
 
 
-def read_pending(
-    services: Services, prompt_set: PromptSet, *, max_points: int | None, without: Collection[str] = ()
-) -> Pending:
-    """What of a set has neither a video nor an order under way, and how much of it may be ordered.
+def read_pending(services: Services, prompt_set: PromptSet, request: OrderRequest) -> Pending:
+    """Return the prompts of a set that have neither a video nor an open order, and those that are affordable.
 
     Args:
         services: The engine's surroundings.
         prompt_set: The set.
-        max_points: Spend no more than this, whatever the budgets would allow; in points.
-        without: Keys of partitions that are left out.
+        request: Its `max_points` limits what is affordable, whatever the budgets would allow.
 
     Raises:
         OrderingError: A price is unknown or the ledger cannot be read.
     """
-    wanted = [partition for key, partition in prompt_set.partitions.items() if key not in without]
-    quotes = quote(services, wanted, prompt_set=prompt_set.name)
-    new = [each for each in quotes if each.outcome is Outcome.ORDERED]
-    budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
-    found = fit(services, quotes, budgets, run_limit=max_points)
-    affordable = tuple(each.partition for each in new[: found.fitting])
-    points = sum(each.estimate.points for each in new[: found.fitting])
-    next_up = new[found.fitting].partition if found.fitting < len(new) else None
-    return Pending(prompt_set, affordable, points, found, tuple(budgets), next_up)
+    return _afford(services, prompt_set, _new_quotes(services, prompt_set, request).values(), request)
 
 
-def valid_pending(
-    services: Services, prompt_set: PromptSet, *, max_points: int | None
-) -> tuple[Pending, dict[str, str]]:
-    """As `read_pending`, of those only whose references may be sent; and why the others may not, by key.
+def valid_pending(services: Services, prompt_set: PromptSet, request: OrderRequest) -> Pending:
+    """Do as `read_pending`, and leave out prompts whose references cannot be sent.
 
-    What is refused, or turns out to be cheaper, makes room for what comes after it.
+    What is invalid, or turns out to be cheaper, makes room for what comes after it.
 
     Raises:
         OrderingError: A price is unknown, or the ledger cannot be read or written.
     """
-    looked_at: set[str] = set()
-    refused: dict[str, str] = {}
+    quotes = _new_quotes(services, prompt_set, request)
+    checked: set[str] = set()
+    invalid: dict[str, str] = {}
     while True:
-        pending = read_pending(services, prompt_set, max_points=max_points, without=refused)
-        # The next one may cost less than its upper bound, and fit after all.
+        pending = _afford(services, prompt_set, quotes.values(), request)
+        # The next one may cost less than its upper bound, and be affordable after all.
         candidates = (*pending.affordable, *filter(None, [pending.next_up]))
-        new = [each for each in candidates if each.key not in looked_at]
-        if not new:
-            return pending, refused
-        looked_at |= {each.key for each in new}
-        refused |= preflight(services, new, prompt_set=prompt_set.name).refused
+        unchecked = [quote for quote in candidates if quote.partition.key not in checked]
+        if not unchecked:
+            return replace(pending, invalid=invalid)
+        result = preflight(services, unchecked)
+        checked |= {quote.partition.key for quote in unchecked}
+        quotes |= {quote.partition.key: quote for quote in result.quotes}
+        invalid |= result.invalid
+        quotes = {key: quote for key, quote in quotes.items() if key not in invalid}
+
+
+def _new_quotes(services: Services, prompt_set: PromptSet, request: OrderRequest) -> dict[str, Quote]:
+    quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
+    return {each.partition.key: each for each in quotes if each.is_new}
+
+
+def _afford(
+    services: Services, prompt_set: PromptSet, new_quotes: Iterable[Quote], request: OrderRequest
+) -> Pending:
+    quotes = tuple(new_quotes)
+    budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
+    check = budget_check(services, quotes, budgets, run_limit=request.max_points)
+    next_up = None if check.fits else quotes[check.affordable]
+    return Pending(prompt_set, quotes[: check.affordable], check, tuple(budgets), next_up)

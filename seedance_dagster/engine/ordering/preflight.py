@@ -1,7 +1,7 @@
-"""Looking at references before an order is accepted.
+"""Preflight: reference files are probed before anything is ordered.
 
-What the vendor would silently drop or bill in full is refused before money moves, and the length of
-input videos, which is billed, is known.
+What the vendor would drop silently, or bill in full, is found before money moves, and the length of input
+videos, which is billed, becomes known.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import aiohttp
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest
-from seedance_dagster.engine.events import Outcome
-from seedance_dagster.engine.ordering.place import OrderingError, OrderOptions, quote
+from seedance_dagster.engine.ordering.quote import OrderingError, Quote, requote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.references import CachedProbe
@@ -24,7 +23,6 @@ from seedance_dagster.media.references.file_types import FileType
 from seedance_dagster.media.references.host import ProbeLimits, ReferenceHost, UnusableReferenceError
 from seedance_dagster.media.references.prober import Prober
 from seedance_dagster.net.hosts import open_session
-from seedance_dagster.prompts.models import PromptPartition
 
 _READ_AHEAD_BYTES = 64 * 1024
 _DEFAULT_LIMITS = ProbeLimits()
@@ -32,74 +30,79 @@ _DEFAULT_LIMITS = ProbeLimits()
 
 @dataclass(frozen=True)
 class Preflight:
-    """What looking at references came to.
+    """The result of probing references.
 
     Attributes:
-        sound: The partitions that may be ordered, in the order in which they were wanted. What is
-            now known of their references stands in the ledger, where quoting and accepting find it.
-        refused: Why the others may not, by partition key.
+        quotes: All quotes, exact now where the length of input videos was learned.
+        invalid: Why the references of a prompt cannot be sent, by partition key.
     """
 
-    valid: tuple[PromptPartition, ...]
-    refused: dict[str, str] = field(default_factory=dict)
+    quotes: tuple[Quote, ...]
+    invalid: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def valid(self) -> list[Quote]:
+        """Return the quotes that may be ordered."""
+        return [quote for quote in self.quotes if quote.partition.key not in self.invalid]
 
 
 def preflight(
-    services: Services,
-    wanted: Sequence[PromptPartition],
-    *,
-    prompt_set: str,
-    options: OrderOptions | None = None,
-    idempotency_key: str = "",
-    limits: ProbeLimits = _DEFAULT_LIMITS,
+    services: Services, quotes: Sequence[Quote], *, limits: ProbeLimits = _DEFAULT_LIMITS
 ) -> Preflight:
-    """Look at the references of every wanted video that accepting would order anew.
+    """Probe the references of every quote that would make a new order.
 
     Args:
-        services: The engine's surroundings; with `policy.preflight` off nothing is looked at.
-        wanted: Validated partitions of one prompt set.
-        prompt_set: The set's name.
-        options: What the run's config asks for.
-        idempotency_key: What asks, as for `accept`.
-        limits: Bounds of looking at one reference.
+        services: The engine's surroundings; with `policy.preflight` off nothing is probed.
+        quotes: Quotes of one prompt set.
+        limits: Bounds of probing one reference.
 
     Raises:
         OrderingError: A price is unknown or the ledger cannot be read or written.
     """
-    if not services.policy.preflight:
-        return Preflight(tuple(wanted))
-    quotes = quote(services, wanted, prompt_set=prompt_set, options=options, idempotency_key=idempotency_key)
-    new = {each.partition.key: each.partition.request for each in quotes if each.outcome is Outcome.ORDERED}
+    requests = {quote.partition.key: quote.partition.request for quote in quotes if quote.is_new}
+    urls = {reference.url for request in requests.values() for reference in references_of(request)}
+    if not (services.policy.preflight and urls):
+        return Preflight(tuple(quotes))
     try:
-        before = KnownFiles.of(services.ledger, new.values())
-        urls = {each.url for request in new.values() for each in references_of(request)}
-        looked = asyncio.run(_look_at_all(services, urls, before, limits)) if urls else {}
-        seen = {url_hash(url): found for url, found in looked.items() if isinstance(found, CachedProbe)}
-        fresh = {name: found for name, found in seen.items() if found is not before.probes.get(name)}
+        cached = KnownFiles.of(services.ledger, requests.values())
+        results = asyncio.run(_probe_all(services, urls, cached, limits))
+        probes = {url_hash(url): result for url, result in results.items() if isinstance(result, CachedProbe)}
+        fresh = {key: probe for key, probe in probes.items() if probe is not cached.probes.get(key)}
         if fresh:
             services.ledger.references.cache_probes(fresh)
     except LedgerError as error:
         raise OrderingError(str(error)) from None
-    unusable = {url: found for url, found in looked.items() if isinstance(found, str)}
-    now = KnownFiles(seen)
-    problems = {key: _problems(request, now, unusable, services.limits) for key, request in new.items()}
-    refused = {key: "; ".join(found) for key, found in problems.items() if found}
-    return Preflight(tuple(each for each in wanted if each.key not in refused), refused)
+    unusable = {url: result for url, result in results.items() if isinstance(result, str)}
+    problems = {
+        key: "; ".join(_problems(request, KnownFiles(probes), unusable, services.limits))
+        for key, request in requests.items()
+    }
+    known = KnownFiles({**cached.probes, **fresh})
+    return Preflight(
+        tuple(requote(services, quote, known) if _refers_to(quote, fresh) else quote for quote in quotes),
+        {key: problem for key, problem in problems.items() if problem},
+    )
 
 
-async def _look_at_all(
-    services: Services, urls: Collection[str], before: KnownFiles, limits: ProbeLimits
+def _refers_to(quote: Quote, probes: Collection[str]) -> bool:
+    return quote.is_new and any(
+        url_hash(reference.url) in probes for reference in references_of(quote.partition.request)
+    )
+
+
+async def _probe_all(
+    services: Services, urls: Collection[str], cached: KnownFiles, limits: ProbeLimits
 ) -> dict[str, CachedProbe | str]:
-    """What is known of each URL now, or in words why it cannot be used."""
+    """Return a probe of each URL, or why it cannot be used."""
     allow_private = services.policy.allow_private_hosts
     timeout = aiohttp.ClientTimeout(total=None, connect=limits.idle_s, sock_read=limits.idle_s)
-    found: dict[str, CachedProbe | str] = {}
+    results: dict[str, CachedProbe | str] = {}
 
     async def probe(url: str) -> None:
         try:
-            found[url] = await prober.probe(url, before.probes.get(url_hash(url)))
+            results[url] = await prober.probe(url, cached.probes.get(url_hash(url)))
         except UnusableReferenceError as error:
-            found[url] = str(error)
+            results[url] = str(error)
 
     async with open_session(
         timeout=timeout, read_bytes=_READ_AHEAD_BYTES, allow_private=allow_private
@@ -109,13 +112,13 @@ async def _look_at_all(
         async with asyncio.TaskGroup() as group:
             for url in urls:
                 group.create_task(probe(url))
-    return found
+    return results
 
 
 def _problems(
     request: GenerationRequest, known: KnownFiles, unusable: Mapping[str, str], limits: Limits
 ) -> list[str]:
-    """What is wrong with the references of one request, each with its field and number."""
+    """Return the problems with the references of one request, each with its field and number."""
     problems = []
     for reference in references_of(request):
         facts = known.facts(reference.url)
@@ -130,9 +133,9 @@ def _problems(
 
 def _problem(facts: FileFacts, kind: str, limits: Limits) -> str | None:
     allowed: tuple[str, ...] = getattr(limits, f"{kind}_formats")
-    found = FileType.of(facts.media_type)
-    if found.extension not in allowed:
-        return f"is {found.words}; allowed: {', '.join(allowed)}"
+    file_type = FileType.of(facts.media_type)
+    if file_type.extension not in allowed:
+        return f"is {file_type.words}; allowed: {', '.join(allowed)}"
     if kind == "audio" and facts.duration_s is not None and facts.duration_s > limits.max_audio_s:
         return (
             f"lasts {facts.duration_s} s; at most {limits.max_audio_s} s "
