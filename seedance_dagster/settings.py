@@ -255,9 +255,9 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         """
         import boto3  # noqa: PLC0415  heavy
 
-        from seedance_dagster.storage.s3 import VideoStore, made_client  # noqa: PLC0415  heavy
+        from seedance_dagster.storage.s3 import VideoStore, create_client  # noqa: PLC0415  heavy
 
-        client = made_client(lambda: boto3.Session().client("s3"))
+        client = create_client(lambda: boto3.Session().client("s3"))
         return VideoStore(client, self.bucket, self.prefix)
 
     @contextmanager

@@ -71,7 +71,7 @@ def check_specs() -> list[dg.AssetCheckSpec]:
 
 def columns() -> Table:
     """Return the columns of an index."""
-    rows = [(f"`{column.name}`", column.type, column.about) for column in COLUMNS]
+    rows = [(f"`{column.name}`", column.type, column.description) for column in COLUMNS]
     return Table(("column", "type", "what it holds"), rows)
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,7 +23,8 @@ class Mode(StrEnum):
     OMNI_REFERENCE = "omni_reference"
 
 
-REFERENCE_KINDS = ("image", "video", "audio")
+ReferenceKind = Literal["image", "video", "audio"]
+REFERENCE_KINDS: tuple[ReferenceKind, ...] = get_args(ReferenceKind)
 """The kinds of references; a request has a field of URLs for each."""
 
 

@@ -67,12 +67,12 @@ class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: igno
         """The store on a new S3 client; raises `StoreError` for settings that boto3 cannot use."""
         from dagster_aws.s3 import S3Resource
 
-        from seedance_dagster.storage.s3 import StoreError, VideoStore, made_client
+        from seedance_dagster.storage.s3 import StoreError, VideoStore, create_client
 
         s3 = self.s3 or S3Resource()
         if not isinstance(s3, S3Resource):
             raise StoreError(f"s3 must be an S3Resource of dagster-aws, not {type(s3).__name__}")
-        return VideoStore(made_client(s3.get_client), self.bucket, self.prefix)
+        return VideoStore(create_client(s3.get_client), self.bucket, self.prefix)
 
 
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources

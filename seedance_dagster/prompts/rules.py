@@ -57,7 +57,9 @@ def check_request(
     errors = _Errors(report)
     mode = _mode(fields["mode"], errors)
     text = _text(fields["prompt"], limits, errors)
-    urls = {kind: _urls(fields, kind, limits, errors) for kind in REFERENCE_KINDS}
+    urls: Mapping[str, tuple[str, ...]] = {
+        kind: _urls(fields, kind, limits, errors) for kind in REFERENCE_KINDS
+    }
     duration = _duration(fields["duration"], limits, errors)
     ratio = _word(fields, "aspect_ratio", limits.aspect_ratios, errors)
     if mode is Mode.FIRST_LAST_FRAMES:

@@ -1,1 +1,1 @@
-"""Where videos live: S3 keys, uploads, manifests."""
+"""Storage of videos in S3: keys, uploads, manifests and indexes."""

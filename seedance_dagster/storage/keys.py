@@ -1,4 +1,4 @@
-"""Where things lie in the bucket: deterministic keys, so that storing twice is storing once."""
+"""The keys of objects in S3, deterministic, so that storing twice is storing once."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class ObjectKeys:
 
 @dataclass(frozen=True)
 class OrderFolder:
-    """The folder of one finished order, as a key tells it.
+    """The folder of a finished order, parsed from a key.
 
     Attributes:
         path: The folder's own key, without a slash at its end.
         prompt_set: The set.
         partition: The partition.
-        fingerprint: Its first characters.
+        fingerprint: The first characters of the fingerprint.
         attempt: From 1.
-        file: What of the order the key is: "video", "poster", "manifest" or "folder".
+        file: The kind of object that the key names: "video", "poster", "manifest" or "folder".
     """
 
     path: str
@@ -47,44 +47,43 @@ class OrderFolder:
     attempt: int
     file: str
 
-    def is_of(self, fingerprint: str, attempt: int) -> bool:
-        """True when an order of this partition has its files here."""
+    def belongs_to(self, fingerprint: str, attempt: int) -> bool:
+        """Return True when an order of this partition has its files in this folder."""
         return fingerprint[:_FINGERPRINT_CHARACTERS] == self.fingerprint and attempt == self.attempt
 
 
 def object_keys(prefix: str, prompt_set: str, partition: str, fingerprint: str, attempt: int) -> ObjectKeys:
-    """The keys of one attempt at one video.
+    """Return the keys of an order's objects.
 
     Example:
         >>> object_keys("seedance", "spots", "cat", "0123456789abcdef", 1).video
         'seedance/spots/cat/0123456789ab-a1/video.mp4'
     """
-    order = f"{fingerprint[:_FINGERPRINT_CHARACTERS]}-a{attempt}"
-    folder = _folder(prefix, prompt_set, partition, order)
+    folder = _folder(prefix, prompt_set, partition, f"{fingerprint[:_FINGERPRINT_CHARACTERS]}-a{attempt}")
     return ObjectKeys(f"{folder}/video.mp4", f"{folder}/poster.jpg", f"{folder}/manifest.json")
 
 
 def object_metadata(task_id: str, fingerprint: str) -> dict[str, str]:
-    """What stands on each object of an order."""
+    """Return the S3 metadata of each object of an order."""
     return {"seedance-task-id": task_id, "seedance-fingerprint": fingerprint}
 
 
 def order_folder(key: str) -> OrderFolder | None:
-    """The folder that a key of `object_keys` is in, or is; None for any other key.
+    """Return the folder that a key names or lies in; None for a key that `object_keys` does not make.
 
     Example:
         >>> order_folder("seedance/spots/cat/0123456789ab-a1/video.mp4").partition
         'cat'
     """
-    found = _KEY.fullmatch(key)
-    if found is None:
+    match = _KEY.fullmatch(key)
+    if match is None:
         return None
-    path, prompt_set, partition, fingerprint, attempt, name = found.groups()
+    path, prompt_set, partition, fingerprint, attempt, name = match.groups()
     return OrderFolder(path, prompt_set, partition, fingerprint, int(attempt), _FILES.get(name, "folder"))
 
 
 def index_keys(prefix: str, prompt_set: str) -> IndexKeys:
-    """The keys of a set's index.
+    """Return the keys of a set's index.
 
     Example:
         >>> index_keys("seedance", "spots").jsonl

@@ -1,7 +1,7 @@
-"""The manifest beside each video: what was asked, by whom, what it cost, and which bytes came.
+"""The manifest beside each video: the request, its origin, its cost and the stored bytes.
 
-It is made of one row of the ledger and nothing else, so that a lost one can be written again, byte by byte.
-Its JSON Schema is generated from the model: `python -m seedance_dagster.storage.manifest > FILE`.
+It is made from one order alone, so that a lost one can be written again, byte for byte. The JSON Schema
+is generated from the model: `python -m seedance_dagster.storage.manifest > FILE`.
 """
 
 from __future__ import annotations
@@ -14,41 +14,40 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, ReferenceKind
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
 
 SCHEMA_ID: Final = "urn:seedance-dagster:manifest:1"
-_KINDS = ("image", "video", "audio")
 
 
 class ReferenceFacts(BaseModel):
-    """What a look at a reference found before the order."""
+    """The facts about a reference file, from a probe before the order."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     media_type: str | None = Field(default=None, description='By its first bytes, such as "video/mp4".')
     size_bytes: int | None = None
-    sha256: str | None = Field(default=None, description="Null when it was too large to be read whole.")
-    duration_s: float | None = Field(default=None, description="Null for what has none.")
+    sha256: str | None = Field(default=None, description="Null when the file was too large to be read whole.")
+    duration_s: float | None = Field(default=None, description="Null for files without a length.")
 
 
 class Reference(BaseModel):
-    """One reference of the request."""
+    """A reference of the request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["image", "video", "audio"]
-    position: int = Field(description="From 1 among those of its kind, as the prompt names it.")
+    kind: ReferenceKind
+    position: int = Field(description="From 1 among those of its kind, as the prompt counts them.")
     url: str = Field(description="Without user, query and fragment.")
-    facts: ReferenceFacts | None = Field(description="Null when nobody looked.")
+    facts: ReferenceFacts | None = Field(description="Null when the file was not probed.")
 
 
 class Manifest(BaseModel):
-    """One finished order of a video; written last, so that its presence means that all else is there.
+    """A finished order of a video, written last: where it exists, video and poster are complete.
 
     Names are those of the ledger's columns. Times are UTC, money is integer points (10,000,000 points are
-    1 USD), hashes are SHA-256 in hex. No secret and no signed URL stands in it.
+    1 USD), hashes are SHA-256 in hex. It contains no secret and no signed URL.
     """
 
     model_config = ConfigDict(
@@ -62,65 +61,69 @@ class Manifest(BaseModel):
     schema_id: Literal["urn:seedance-dagster:manifest:1"] = Field(
         default=SCHEMA_ID, alias="$schema", description="This schema's `$id`: a name, not an address."
     )
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1] = Field(default=1, description="The version of the schema.")
 
-    prompt_set: str
-    partition: str
+    prompt_set: str = Field(description="The prompt set.")
+    partition: str = Field(description="The prompt's id, with the number of the take where it has several.")
     fingerprint: str = Field(description="Changes exactly when what would be rendered changes.")
     attempt: int = Field(description="From 1 among the orders of the same partition and fingerprint.")
-    tags: dict[str, str] = Field(description="The prompt's own.")
+    tags: dict[str, str] = Field(description="The prompt's tags.")
 
-    request: dict[str, Any] = Field(description="The body that was sent; reference URLs are bare.")
-    references: list[Reference]
+    request: dict[str, Any] = Field(
+        description="The body of the POST; reference URLs are without user, query and fragment."
+    )
+    references: list[Reference] = Field(description="The references of the request, kind by kind.")
 
-    task_id: str
-    vendor_created_at: datetime | None
-    vendor_started_at: datetime | None
-    vendor_ended_at: datetime | None
-    vendor_logs: list[str] = Field(description="The vendor's lines; URLs in them are bare.")
+    task_id: str = Field(description="The vendor's id of the task.")
+    vendor_created_at: datetime | None = Field(description="The time at which the vendor accepted the task.")
+    vendor_started_at: datetime | None = Field(description="The time at which rendering began.")
+    vendor_ended_at: datetime | None = Field(description="The time at which rendering ended.")
+    vendor_logs: list[str] = Field(description="The vendor's log lines, their URLs redacted.")
 
-    points_held: int | None
-    points_charged: int | None = Field(description="Null when the vendor did not tell it.")
-    estimated_points: int
-    price_table: str
-    price_formula: str
+    points_held: int | None = Field(description="Points that the vendor held while the task was open.")
+    points_charged: int | None = Field(
+        description="Points that were charged; null when the vendor did not report it."
+    )
+    estimated_points: int = Field(description="The estimate before the order, in points.")
+    price_table: str = Field(description="The price table of the estimate.")
+    price_formula: str = Field(description="The calculation of the estimate.")
 
-    run_id: str = Field(description="The Dagster run that ordered.")
-    job_name: str | None = Field(description="Its job.")
-    run_tags: dict[str, str] = Field(description="What people tagged that run with.")
-    idempotency_key: str = Field(description="The backfill or first run that asked.")
-    ordered_at: datetime
-    submitted_at: datetime | None
+    run_id: str = Field(description="The Dagster run that ordered the video.")
+    job_name: str | None = Field(description="The job of that run.")
+    run_tags: dict[str, str] = Field(description="The tags that users gave that run.")
+    idempotency_key: str = Field(description="The backfill, or the first run, that asked for the video.")
+    ordered_at: datetime = Field(description="The time of the order.")
+    submitted_at: datetime | None = Field(description="The time at which the order was sent.")
 
-    video_key: str = Field(description="In the bucket that holds this manifest.")
-    poster_key: str
-    manifest_key: str
-    size_bytes: int
-    poster_size_bytes: int | None
-    sha256: str = Field(description="Of the stored video.")
-    delivered_sha256: str = Field(description="Of the bytes that the vendor delivered.")
-    poster_sha256: str | None
-    credential: dict[str, Any] | None = Field(description="Of the content credential in the stored video.")
+    video_key: str = Field(description="The video's key in the bucket of this manifest.")
+    poster_key: str = Field(description="The poster's key.")
+    manifest_key: str = Field(description="This manifest's key.")
+    size_bytes: int = Field(description="Size of the stored video.")
+    poster_size_bytes: int | None = Field(description="Size of the poster.")
+    sha256: str = Field(description="Hash of the stored video.")
+    delivered_sha256: str = Field(description="Hash of the bytes that the vendor delivered.")
+    poster_sha256: str | None = Field(description="Hash of the poster.")
+    credential: dict[str, Any] | None = Field(description="The content credential in the stored video.")
 
-    duration_s: float
-    width: int
-    height: int
-    codec: str
-    fps: float | None
+    duration_s: float = Field(description="Length of the video in seconds.")
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+    codec: str = Field(description='Of the video stream, such as "h264".')
+    fps: float | None = Field(description="Frames per second.")
 
-    package_version: str | None = Field(description="Of the seedance-dagster that stored the video.")
-    code_version: str | None = Field(description="Its code version in Dagster.")
+    package_version: str | None = Field(description="The seedance-dagster that stored the video.")
+    code_version: str | None = Field(description="The code version that Dagster compares.")
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        """The manifest of an order that has its artifacts; the same for the same row of the ledger.
+        """Return the manifest of an order that has its artifacts; the same for the same order.
 
         Raises:
             ValueError: The order has no video yet.
         """
-        own = {name: getattr(order, name) for name in cls.model_fields if hasattr(order, name)}
+        columns = {name: getattr(order, name) for name in cls.model_fields if hasattr(order, name)}
         return cls(
-            **own
+            **columns
             | {
                 "request": sent_request(order.request),
                 "references": list(references_of(order)),
@@ -131,38 +134,38 @@ class Manifest(BaseModel):
         )
 
     def to_json(self) -> bytes:
-        """Indented JSON, the same bytes for the same row of the ledger."""
+        """Return indented JSON, the same bytes for the same order."""
         return self.model_dump_json(indent=2).encode() + b"\n"
 
 
 def sent_request(request: dict[str, Any]) -> dict[str, Any]:
-    """The body of the POST for an order's request, its reference URLs bare.
+    """Return the body of the POST for an order's request, its reference URLs stripped.
 
-    The prompt stays as it is: it is what was rendered.
+    The prompt stays unchanged: it is what was rendered.
     """
     body = GenerationRequest.model_validate(request, strict=False).to_wire()
-    for kind in _KINDS:
+    for kind in REFERENCE_KINDS:
         if urls := body["input"].get(f"{kind}_urls"):
             body["input"][f"{kind}_urls"] = [strip_query(url) for url in urls]
     return body
 
 
 def references_of(order: Order) -> Iterator[Reference]:
-    """The references of an order's request with what is known of them, kind by kind."""
+    """Yield the references of an order's request with the facts about them, kind by kind."""
     facts = {(fact.get("kind"), fact.get("position")): fact for fact in order.reference_facts or ()}
-    for kind in _KINDS:
+    for kind in REFERENCE_KINDS:
         for position, url in enumerate(order.request.get(f"{kind}_urls") or (), 1):
-            found = facts.get((kind, position))
+            entry = facts.get((kind, position))
             yield Reference(
                 kind=kind,
                 position=position,
                 url=strip_query(url),
-                facts=None if found is None else _facts(found),
+                facts=None if entry is None else _facts(entry),
             )
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of manifests, as published in docs/schemas."""
+    """Return the JSON Schema of manifests, as published in docs/schemas."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,

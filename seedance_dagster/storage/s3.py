@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MIB = 1024 * 1024
 _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
-_THERE_ALREADY = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+_EXISTS = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 _NO_CONDITIONS = {"501", "NotImplemented"}
 _USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -29,12 +29,12 @@ T = TypeVar("T")
 
 
 class StoreError(Exception):
-    """The store refused or did not answer; the message says what to set or mend and holds no secret."""
+    """S3 refused or did not answer; the message says what to set or fix and contains no secret."""
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What the store knows of an object; metadata names are lower-case, whatever the server made of them."""
+    """The properties of an object; metadata names are lower-case, whatever the server made of them."""
 
     size_bytes: int
     content_type: str
@@ -43,20 +43,20 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class ListedObject:
-    """What a listing tells of an object; the ETag is the MD5 in hex of what was put in one part."""
+    """An object in a listing; the ETag of an object that was uploaded in one part is its MD5 in hex."""
 
     size_bytes: int
     etag: str
     modified_at: datetime
 
 
-_NO_BUCKET = "no bucket: set SEEDANCE_S3_BUCKET to the bucket that videos should go to"
+_NO_BUCKET = "no bucket: set SEEDANCE_S3_BUCKET to the bucket that should hold the videos"
 
 
-def made_client(make: Callable[[], S3Client]) -> S3Client:
-    """An S3 client; raises `StoreError` for settings that boto3 cannot use."""
+def create_client(factory: Callable[[], S3Client]) -> S3Client:
+    """Create an S3 client; raise `StoreError` for settings that boto3 cannot use."""
     try:
-        return make()
+        return factory()
     except (BotoCoreError, ValueError) as error:
         raise StoreError(f"S3 cannot be reached with these settings: {error}") from None
 
@@ -69,25 +69,25 @@ def _user_errors(
         try:
             return method(self, *args, **kwargs)
         except ClientError as error:
-            raise StoreError(self._words(error)) from None
+            raise StoreError(self._message(error)) from None
         except (NoCredentialsError, PartialCredentialsError):
             raise StoreError(
                 "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
             ) from None
         except BotoCoreError as error:
-            # Boto's own texts name endpoints and settings, never keys.
+            # Botocore's messages name endpoints and settings, never keys.
             raise StoreError(f"S3 did not answer: {_one_line(str(error))}") from None
 
     return wrapped
 
 
 class VideoStore:
-    """Puts and gets objects under one bucket; thread-safe, as boto3's clients are.
+    """The objects of one bucket; thread-safe, as boto3's clients are.
 
     Args:
         client: A boto3 S3 client.
-        bucket: The bucket's name; empty when none is set, which the first use says.
-        prefix: Before every key.
+        bucket: The bucket's name; if it is empty, the first use raises `StoreError`.
+        prefix: The beginning of every key.
     """
 
     def __init__(self, client: S3Client, bucket: str, prefix: str = "seedance") -> None:
@@ -96,12 +96,12 @@ class VideoStore:
         self.prefix = prefix
 
     def uri(self, key: str) -> str:
-        """The key as an s3:// URI."""
+        """Return the key as an s3:// URI."""
         return f"s3://{self.bucket}/{key}"
 
     @_user_errors
     def check_writable(self) -> None:
-        """Write a small object, and delete it where that is allowed.
+        """Write a small object, then delete it where that is allowed.
 
         Raises:
             StoreError: No bucket is set, it is missing, or it cannot be written.
@@ -111,7 +111,7 @@ class VideoStore:
         key = "/".join(part for part in (self.prefix, ".writable") if part)
         self._client.put_object(Bucket=self.bucket, Key=key, Body=b"ok", ContentType="text/plain")
         with contextlib.suppress(ClientError):
-            # A bucket may forbid deleting; then this one object stays.
+            # Where the bucket forbids deletion, this one object stays.
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     @_user_errors
@@ -125,29 +125,29 @@ class VideoStore:
         metadata: Mapping[str, str],
         overwrite: bool = False,
     ) -> None:
-        """Upload a file in one request with flat memory, and check that all of it arrived.
+        """Upload a file in one request with constant memory, and check that all of it arrived.
 
-        What an interrupted worker has uploaded already is not uploaded again.
+        A file that an interrupted worker has uploaded already is not uploaded again.
 
         Args:
             key: The object's key.
-            path: The file; S3 takes up to 5 GB in one request.
+            path: The file; S3 accepts up to 5 GB in one request.
             content_type: Such as "video/mp4".
-            sha256: Of the file, in hex; kept as metadata.
+            sha256: Of the file, in hex; stored as metadata.
             metadata: Further metadata, lower-case ASCII names.
-            overwrite: Upload it whatever is there.
+            overwrite: Upload the file even if it exists.
 
         Raises:
-            StoreError: The store refused, or holds another size than the file's.
+            StoreError: S3 refused, or the object's size differs from the file's.
         """
         size = path.stat().st_size
         with contextlib.suppress(ClientError):
-            # Without the right to list, S3 will not say that there is nothing.
-            there = None if overwrite else self._look(key)
-            if there is not None and (there.size_bytes, there.metadata.get("sha256")) == (size, sha256):
+            # Without permission to list, S3 does not say that an object is missing.
+            existing = None if overwrite else self._head(key)
+            if existing and (existing.size_bytes, existing.metadata.get("sha256")) == (size, sha256):
                 return
         with path.open("rb") as file:
-            # Not in parts: those are held in memory, and an upload cut off leaves them behind to be paid for.
+            # Not in parts: they use memory, and an interrupted upload leaves them behind, to be paid for.
             self._client.put_object(
                 Bucket=self.bucket,
                 Key=key,
@@ -155,10 +155,10 @@ class VideoStore:
                 ContentType=content_type,
                 Metadata={**metadata, "sha256": sha256},
             )
-        stored = self._look(key)
+        stored = self._head(key)
         if stored is None or stored.size_bytes != size:
-            found = "nothing" if stored is None else f"{stored.size_bytes} bytes"
-            raise StoreError(f"{self.uri(key)} should hold {size} bytes after its upload, it holds {found}")
+            actual = "is missing" if stored is None else f"has {stored.size_bytes} bytes"
+            raise StoreError(f"{self.uri(key)} {actual} after an upload of {size} bytes")
 
     @_user_errors
     def put_bytes(
@@ -170,13 +170,12 @@ class VideoStore:
         metadata: Mapping[str, str],
         overwrite: bool = False,
     ) -> None:
-        """Write a small object in one request; the server checks it against its MD5.
+        """Write a small object in one request; the server verifies its MD5.
 
-        Where the server honours conditions, an equal object that is there already is left alone; with
-        `overwrite` nobody looks first.
+        An equal object is left unchanged where the server supports conditional writes, unless `overwrite`.
 
         Raises:
-            StoreError: The store refused.
+            StoreError: S3 refused.
         """
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         write = functools.partial(
@@ -194,27 +193,27 @@ class VideoStore:
         try:
             write(IfNoneMatch="*")
         except ClientError as error:
-            there_already = _code(error) in _THERE_ALREADY
-            if not there_already and _code(error) not in _NO_CONDITIONS:
+            exists = _code(error) in _EXISTS
+            if not exists and _code(error) not in _NO_CONDITIONS:
                 raise
-            if not there_already or self.get_bytes(key) != body:
+            if not exists or self.get_bytes(key) != body:
                 write()
 
     @_user_errors
     def get_bytes(self, key: str) -> bytes:
-        """Read a small object whole.
+        """Read a small object into memory.
 
         Raises:
-            StoreError: It is not there or cannot be read.
+            StoreError: The object does not exist or cannot be read.
         """
         return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     @_user_errors
     def digest(self, key: str) -> str:
-        """SHA-256 of an object's bytes in hex, read with flat memory.
+        """Return the SHA-256 of an object's bytes in hex, read with constant memory.
 
         Raises:
-            StoreError: It is not there or cannot be read.
+            StoreError: The object does not exist or cannot be read.
         """
         digest = hashlib.sha256()
         for part in self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_MIB):
@@ -223,18 +222,18 @@ class VideoStore:
 
     @_user_errors
     def head(self, key: str) -> ObjectInfo | None:
-        """What the store knows of an object; None where there is none."""
-        return self._look(key)
+        """Return the properties of an object; None when it does not exist."""
+        return self._head(key)
 
     @_user_errors
     def listing(self, folder: str) -> dict[str, ListedObject]:
-        """All objects under a folder of the store, by key.
+        """List all objects under a folder, by key.
 
         Args:
-            folder: Below the prefix, such as a prompt set's name; empty for everything.
+            folder: A path below the prefix, such as a prompt set's name; empty for everything.
 
         Raises:
-            StoreError: It cannot be listed.
+            StoreError: The folder cannot be listed.
         """
         if not self.bucket:
             raise StoreError(_NO_BUCKET)
@@ -248,33 +247,31 @@ class VideoStore:
             for item in page.get("Contents", [])
         }
 
-    def _look(self, key: str) -> ObjectInfo | None:
+    def _head(self, key: str) -> ObjectInfo | None:
         try:
-            found = self._client.head_object(Bucket=self.bucket, Key=key)
+            response = self._client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if _code(error) in _NOT_FOUND:
                 return None
             raise
-        metadata = {name.lower(): value for name, value in found.get("Metadata", {}).items()}
-        return ObjectInfo(found["ContentLength"], found.get("ContentType", ""), metadata)
+        metadata = {name.lower(): value for name, value in response.get("Metadata", {}).items()}
+        return ObjectInfo(response["ContentLength"], response.get("ContentType", ""), metadata)
 
-    def _words(self, error: ClientError) -> str:
-        code = _code(error)
-        said = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}")
+    def _message(self, error: ClientError) -> str:
+        code, bucket = _code(error), f"the bucket {self.bucket!r}"
+        reply = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}")
         match code:
             case "NoSuchBucket" | "404":
-                return (
-                    f"the bucket {self.bucket!r} does not exist: create it or set SEEDANCE_S3_BUCKET ({said})"
-                )
+                return f"{bucket} does not exist: create it or change SEEDANCE_S3_BUCKET ({reply})"
             case "AccessDenied" | "403":
-                return f"the bucket {self.bucket!r} cannot be used with these AWS credentials ({said})"
+                return f"{bucket} cannot be used with these AWS credentials ({reply})"
             case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "401":
-                # Without the server's words, which may hold parts of what was signed.
+                # Without the server's message, which may quote what was signed.
                 return f"the AWS credentials are refused: check AWS_ACCESS_KEY_ID and its secret ({code})"
             case "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired":
-                return f"the AWS credentials have run out: renew them ({code})"
+                return f"the AWS credentials have expired: renew them ({code})"
             case _:
-                return f"S3 refused a request on bucket {self.bucket!r} ({said})"
+                return f"S3 refused a request for {bucket} ({reply})"
 
 
 def _code(error: ClientError) -> str:

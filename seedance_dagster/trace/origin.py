@@ -110,7 +110,7 @@ def _of_uri(ledger: Ledger, uri: str, bucket: str) -> Origin:
             "<set>/<partition>/<fingerprint>-a<attempt>/video.mp4"
         )
     orders = ledger.queries.of_partition(folder.prompt_set, folder.partition)
-    owners = [order for order in orders if folder.is_of(order.fingerprint, order.attempt)]
+    owners = [order for order in orders if folder.belongs_to(order.fingerprint, order.attempt)]
     if not owners:
         raise UnknownOriginError(f"{ledger.label} has no order with files at {uri}")
     notes = []

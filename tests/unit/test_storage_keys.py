@@ -15,9 +15,9 @@ def test_a_key_tells_its_order(prefix, partition, attempt):
     for kind in ("video", "poster", "manifest"):
         found = order_folder(getattr(keys, kind))
         assert (found.prompt_set, found.partition, found.file) == ("spots", partition, kind)
-        assert found.is_of("0123456789abcdef", attempt)
-        assert not found.is_of("0123456789abcdef", attempt + 1)
-        assert not found.is_of("1123456789abcdef", attempt)
+        assert found.belongs_to("0123456789abcdef", attempt)
+        assert not found.belongs_to("0123456789abcdef", attempt + 1)
+        assert not found.belongs_to("1123456789abcdef", attempt)
 
 
 @pytest.mark.parametrize(

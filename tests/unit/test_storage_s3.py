@@ -61,12 +61,12 @@ def head(size: int = len(BODY), metadata: dict[str, str] | None = None):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("NoSuchBucket", r"the bucket 'videos' does not exist: create it or set SEEDANCE_S3_BUCKET"),
+        ("NoSuchBucket", r"the bucket 'videos' does not exist: create it or change SEEDANCE_S3_BUCKET"),
         ("AccessDenied", r"cannot be used with these AWS credentials \(AccessDenied: it said so\)"),
         ("InvalidAccessKeyId", r"credentials are refused: check AWS_ACCESS_KEY_ID .* \(InvalidAccessKeyId\)"),
         ("SignatureDoesNotMatch", r"credentials are refused: .* \(SignatureDoesNotMatch\)$"),
-        ("ExpiredToken", r"credentials have run out: renew them \(ExpiredToken\)"),
-        ("SlowDown", r"S3 refused a request on bucket 'videos' \(SlowDown: it said so\)"),
+        ("ExpiredToken", r"credentials have expired: renew them \(ExpiredToken\)"),
+        ("SlowDown", r"S3 refused a request for the bucket 'videos' \(SlowDown: it said so\)"),
     ],
 )
 def test_a_refusal_says_what_to_set_or_mend(store, s3, video, code, words):
@@ -169,7 +169,8 @@ def test_another_object_under_the_key_is_replaced(store, s3, video, there):
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"), [(head(size=3), "should hold 700 bytes .* holds 3 bytes"), (None, "holds nothing")]
+    ("answer", "words"),
+    [(head(size=3), "has 3 bytes after an upload of 700 bytes"), (None, "is missing after")],
 )
 def test_an_upload_that_did_not_arrive_whole_is_named(store, s3, video, answer, words):
     """A store that holds another size than the file's, or nothing, has not stored it."""

@@ -71,12 +71,12 @@ def _open_store(settings: Settings) -> VideoStore:
     import boto3  # noqa: PLC0415  slow to import
     from botocore.config import Config  # noqa: PLC0415  slow to import
 
-    from seedance_dagster.storage.s3 import VideoStore, made_client  # noqa: PLC0415  slow to import
+    from seedance_dagster.storage.s3 import VideoStore, create_client  # noqa: PLC0415  slow to import
 
     config = Config(
         connect_timeout=_S3_TIMEOUT_S, read_timeout=_S3_TIMEOUT_S, retries={"total_max_attempts": 1}
     )
-    client = made_client(lambda: boto3.Session().client("s3", config=config))
+    client = create_client(lambda: boto3.Session().client("s3", config=config))
     return VideoStore(client, settings.bucket, settings.prefix)
 
 

@@ -74,7 +74,7 @@ def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
         "dagster/uri": dg.MetadataValue.path(store.uri(written.key)),
         "dagster/row_count": written.videos,
         "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(column.name, column.type, column.about) for column in COLUMNS]
+            [dg.TableColumn(column.name, column.type, column.description) for column in COLUMNS]
         ),
         "seedance/videos": written.videos,
         "seedance/videos_cost_usd": _usd(written.videos_points),
