@@ -1,4 +1,4 @@
-"""Claims in the ledger: who may send what next, and how much of it."""
+"""Claims: the orders that a worker may send next."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_claims_are_fair_over_sets_and_oldest_first(ledger, orders):
     assert {order.lease_owner for order in claimed} == {"w"}
 
 
-def test_places_that_come_free_one_by_one_are_shared(ledger, orders, clock):
-    """One place at a time goes to the sets by turns, however many orders one of them has."""
+def test_slots_that_come_free_one_by_one_are_shared(ledger, orders, clock):
+    """One slot at a time goes to the sets by turns, however many orders one of them has."""
     orders.place("a1", "a2", "a3", "a4", prompt_set="a")
     orders.place("b1", "b2", prompt_set="b")
     taken = []
@@ -35,8 +35,8 @@ def test_places_that_come_free_one_by_one_are_shared(ledger, orders, clock):
     assert taken == ["a1", "b1", "a2", "b2", "a3", "a4"]
 
 
-def test_a_set_with_many_tasks_at_the_vendor_gives_way(ledger, orders, clock):
-    """Free places go first to the set that has fewest tasks at the vendor."""
+def test_a_set_with_many_tasks_in_flight_waits(ledger, orders, clock):
+    """Free slots go first to the set with the fewest tasks in flight."""
     orders.place("a1", "a2", "a3", "a4", prompt_set="a")
     ledger.claims.take("w", limit=3, max_in_flight=None)
     clock.forward(seconds=1)
@@ -45,7 +45,7 @@ def test_a_set_with_many_tasks_at_the_vendor_gives_way(ledger, orders, clock):
     assert [order.partition for order in claimed] == ["b1", "b2", "b3", "a4"]
 
 
-def test_claims_respect_what_is_in_flight_anywhere(ledger, orders):
+def test_claims_count_all_tasks_in_flight(ledger, orders):
     """Tasks at the vendor and open claims count against the limit, over all workers."""
     orders.make_many(State.SUBMITTED, "a", "b")
     orders.place("c", "d", "e", "f")
@@ -53,35 +53,29 @@ def test_claims_respect_what_is_in_flight_anywhere(ledger, orders):
     assert ledger.claims.take("u", limit=10, max_in_flight=4) == []
 
 
-def test_concurrent_claims_never_cross_the_limit_or_share_an_order(ledger, orders):
+def test_concurrent_claims_never_exceed_the_limit_or_share_an_order(ledger, orders):
     """Eight claiming workers together take exactly the limit, each order once."""
     orders.place(*(f"p{n}" for n in range(40)))
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(lambda n: ledger.claims.take(f"w{n}", limit=10, max_in_flight=25), range(8)))
-    ids = [order.order_id for orders in taken for order in orders]
+    ids = [order.order_id for claimed in taken for order in claimed]
     assert len(ids) == len(set(ids)) == 25
 
 
-def test_nothing_is_claimed_on_an_answer_from_before_a_refusal(ledger, orders, clock):
-    """The brake on refusals is not outrun by a worker that asked just before the last one."""
+def test_nothing_is_claimed_on_a_count_from_before_a_rejection(ledger, orders, clock):
+    """A worker that counted rejections just before the last one does not outrun the throttle."""
     [order] = orders.make_many(State.SUBMITTED, "a")
     orders.place("b")
     before = ledger.workload.rejections_since(clock())
     task = {"vendor_ended_at": clock()}
     ledger.tasks.ended(order, State.REJECTED, actor="w", error_class="moderation", reason="no", task=task)
     assert ledger.claims.take("w", limit=1, max_in_flight=1, rejections=before) == []
-    assert (
-        len(
-            ledger.claims.take(
-                "w", limit=1, max_in_flight=1, rejections=ledger.workload.rejections_since(clock())
-            )
-        )
-        == 1
-    )
+    now = ledger.workload.rejections_since(clock())
+    assert len(ledger.claims.take("w", limit=1, max_in_flight=1, rejections=now)) == 1
 
 
 def test_a_queued_order_waits_for_its_time(ledger, orders, clock):
-    """An order put back is not claimed before it is due."""
+    """A requeued order is not claimed before it is due."""
     orders.place("a")
     [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
     ledger.claims.requeue(order, actor="w", due_at=clock() + timedelta(seconds=30), reason="429")
@@ -92,7 +86,7 @@ def test_a_queued_order_waits_for_its_time(ledger, orders, clock):
 
 
 def test_only_restricts_claims_and_leases(ledger, orders):
-    """A waiting run touches its own orders only."""
+    """A waiting run works only on its own orders."""
     [_, b] = orders.make_many(State.SUBMITTED, "a", "b")
     [c] = orders.place("c")
     orders.place("d")
@@ -103,7 +97,7 @@ def test_only_restricts_claims_and_leases(ledger, orders):
 
 
 def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, orders, clock):
-    """A process killed between claim and answer may have sent its POST."""
+    """A process killed between claim and reply may have sent its POST."""
     orders.place("a", "b")
     ledger.leases.acquire("alive", "alive", seconds=60)
     ledger.leases.acquire("dead", "dead", seconds=60)

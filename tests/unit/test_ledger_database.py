@@ -49,6 +49,7 @@ def test_a_newer_ledger_is_refused_untouched(ledger_url):
     engine.dispose()
 
 
+@pytest.mark.each_database
 def test_the_migrated_schema_is_the_declared_one(ledger_url):
     """Migrating an empty database gives the tables, columns, indexes and constraints that are declared."""
     Ledger.open(ledger_url).close()
@@ -75,6 +76,7 @@ def test_opening_an_existing_ledger_does_not_load_alembic(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
+@pytest.mark.each_database
 def test_a_migration_that_fails_leaves_an_empty_database(ledger_url, monkeypatch):
     """All or nothing: the next start migrates from the beginning."""
     with monkeypatch.context() as patch:
@@ -88,6 +90,7 @@ def test_a_migration_that_fails_leaves_an_empty_database(ledger_url, monkeypatch
     Ledger.open(ledger_url).close()
 
 
+@pytest.mark.each_database
 def test_processes_may_open_an_empty_ledger_at_once(ledger_url):
     """Four processes that open one empty database all succeed."""
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
@@ -151,6 +154,7 @@ def test_a_locked_ledger_gives_a_plain_message(tmp_path, new_order, monkeypatch)
     ledger.close()
 
 
+@pytest.mark.each_database
 def test_naive_times_are_refused(ledger, new_order):
     """A time without a zone is a programming error that writes nothing."""
     with pytest.raises(LedgerError):

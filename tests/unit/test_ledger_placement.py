@@ -131,7 +131,7 @@ def test_a_request_that_joined_an_order_is_answered_by_its_next_attempt(ledger, 
 
 
 def test_a_failed_regeneration_leaves_the_stored_video_current(ledger, new_order):
-    """Without request to regenerate, an older stored video answers even after a newer failure."""
+    """Without a request to regenerate, an older stored video answers even after a newer failure."""
     [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     finish(ledger, first, State.STORED)
     [(second, _)] = ledger.orders.place(

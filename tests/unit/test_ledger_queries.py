@@ -1,4 +1,4 @@
-"""What the ledger tells: counts, what there is to do, what Dagster was told."""
+"""The ledger's queries, counts, leases, pauses and reports."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_counts_give_orders_and_money_by_set_and_state(ledger, orders, new_order
     }
 
 
-def test_actionable_says_what_is_due_and_when_the_next_is(ledger, new_order, clock):
-    """What could be done now is counted by kind, and the next due time is told."""
+def test_actionable_counts_due_work_and_knows_when_the_next_is_due(ledger, new_order, clock):
+    """Due work is counted by kind, with the time at which the next becomes due."""
     work = ledger.workload.actionable()
     assert (work.to_submit, work.to_collect, work.to_report, work.to_poll, work.next_due_at) == (
         *(0,) * 4,
@@ -45,20 +45,20 @@ def test_actionable_says_what_is_due_and_when_the_next_is(ledger, new_order, clo
     assert ledger.workload.actionable().to_report == 3
 
 
-def test_dagster_is_told_of_each_state_once(ledger, orders, clock):
-    """An order stays unreported until Dagster was told how it stands; living runs get time to tell."""
+def test_each_state_is_reported_once(ledger, orders, clock):
+    """An order stays unreported until its state was reported; a living run gets a minute to report it."""
     order = orders.make(State.STORED)
     assert ledger.reports.unreported(9) == []
     clock.forward(seconds=61)
-    assert [each.order_id for each in ledger.reports.unreported(9)] == [order.order_id]
+    assert [unreported.order_id for unreported in ledger.reports.unreported(9)] == [order.order_id]
     ledger.reports.mark_reported({order.order_id: "submitted"})
     assert len(ledger.reports.unreported(9)) == 1
     ledger.reports.mark_reported({order.order_id: "stored"})
     assert ledger.reports.unreported(9) == []
 
 
-def test_a_video_told_behind_a_better_order_is_told_anew_when_that_fails(ledger, orders, new_order, clock):
-    """What Dagster only observed becomes the partition's materialization once nothing better is coming."""
+def test_an_observed_video_is_reported_again_when_the_better_order_fails(ledger, orders, new_order, clock):
+    """An observation becomes the partition's materialization once no better order is coming."""
     older = orders.make(State.STORED)
     [(newer, _)] = ledger.orders.place(
         [new_order(fingerprint="edited")], OrderRequest(idempotency_key="c", run_id="r")
@@ -69,7 +69,7 @@ def test_a_video_told_behind_a_better_order_is_told_anew_when_that_fails(ledger,
     [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[newer.order_id])
     ledger.tasks.ended(claimed, State.FAILED, actor="w", error_class="x", reason="because", task={})
     assert not ledger.reports.is_superseded(older)
-    assert [each.order_id for each in ledger.reports.unreported(9)] == [older.order_id]
+    assert [unreported.order_id for unreported in ledger.reports.unreported(9)] == [older.order_id]
 
 
 def test_the_latest_order_of_each_partition_is_the_newest(ledger, orders):
@@ -84,8 +84,8 @@ def test_the_latest_order_of_each_partition_is_the_newest(ledger, orders):
     assert not ledger.reports.is_superseded(newer)
 
 
-def test_what_the_file_asks_for_is_superseded_by_nothing_newer(ledger, orders):
-    """After an edit was taken back the first video answers again, though another was made since."""
+def test_an_order_of_the_current_prompt_is_superseded_by_nothing_newer(ledger, orders):
+    """After an edit was reverted the first video stands again, though another was made since."""
     first, edited = (
         orders.make(State.STORED, fingerprint="1"),
         orders.make(State.STORED, fingerprint="2"),
@@ -95,7 +95,7 @@ def test_what_the_file_asks_for_is_superseded_by_nothing_newer(ledger, orders):
     assert [ledger.reports.is_superseded(order) for order in (first, edited)] == [False, True]
 
 
-def test_orders_are_found_by_what_is_known_of_them(ledger, orders):
+def test_orders_are_found_by_set_state_and_task(ledger, orders):
     """Set, state, task id and limit narrow a search."""
     first = orders.make(State.STORED, "a")
     orders.make(State.STORED, "b")
@@ -108,8 +108,8 @@ def test_orders_are_found_by_what_is_known_of_them(ledger, orders):
         ledger.queries.get(999)
 
 
-def test_render_seconds_is_the_median_of_late_tasks_of_the_type(ledger, orders):
-    """The expected time is learned per task type."""
+def test_render_seconds_is_the_median_of_the_latest_tasks_of_a_type(ledger, orders):
+    """Each task type has its own expected time."""
     assert ledger.workload.render_seconds("seedance-2-fast") is None
     start = datetime(2026, 4, 6, tzinfo=UTC)
     for number, seconds in enumerate((10, 90, 20)):
@@ -119,8 +119,8 @@ def test_render_seconds_is_the_median_of_late_tasks_of_the_type(ledger, orders):
     assert ledger.workload.render_seconds("seedance-2") is None
 
 
-def test_named_leases_are_one_owner_s_at_a_time(ledger, clock):
-    """A named lease is renewed by its owner, refused to others, free after its time or when dropped."""
+def test_a_named_lease_has_one_owner_at_a_time(ledger, clock):
+    """Its owner may renew it, others may not take it; it is free after its time or when released."""
     assert ledger.leases.acquire("advance", "a", seconds=60)
     assert ledger.leases.acquire("advance", "a", seconds=60)
     assert not ledger.leases.acquire("advance", "b", seconds=60)
@@ -134,7 +134,7 @@ def test_named_leases_are_one_owner_s_at_a_time(ledger, clock):
     assert ledger.leases.owner_of("advance") is None
 
 
-def test_pauses_say_why_and_end_by_themselves(ledger, clock):
+def test_pauses_say_why_and_end_automatically(ledger, clock):
     """A pause holds until its time or until it is ended, and a later one of its kind replaces it."""
     ledger.pauses.start("credits", until=clock() + timedelta(seconds=5), message="no credits")
     ledger.pauses.start("credits", until=clock() + timedelta(seconds=9), message="still no credits")
@@ -147,7 +147,7 @@ def test_pauses_say_why_and_end_by_themselves(ledger, clock):
 
 
 def test_reported_prompts_are_remembered_by_set_and_partition(ledger):
-    """What Dagster was told of a prompt is replaced by what it is told later."""
+    """A later report of a prompt replaces an earlier one."""
     ledger.reports.mark_prompts("spots", {"a": "1", "b": "2"})
     ledger.reports.mark_prompts("spots", {"b": "3"})
     ledger.reports.mark_prompts("other", {"a": "9"})

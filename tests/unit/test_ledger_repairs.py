@@ -1,4 +1,4 @@
-"""Steps back from the lifecycle's end, and rows that are gone."""
+"""Steps back from the end of the lifecycle, and missing rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import sqlalchemy as sa
+from factories import ORDER_REQUEST
 
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.ledger import Ledger
@@ -17,19 +18,19 @@ pytestmark = pytest.mark.each_database
 
 
 def remove(ledger: Ledger, order_id: int) -> None:
-    """Take a row out, as somebody with a database client would."""
+    """Delete a row, as a person with a database client would."""
     with ledger._database.writing() as connection:
         connection.execute(order_table.delete().where(order_table.c.order_id == order_id))
 
 
 def columns(order) -> dict[str, object]:
-    """An order's row without its number and state."""
-    values = {each.name: getattr(order, each.name) for each in dataclasses.fields(order)}
+    """Return an order's columns without its number and state."""
+    values = {field.name: getattr(order, field.name) for field in dataclasses.fields(order)}
     return {name: value for name, value in values.items() if name not in ("order_id", "state")}
 
 
 def test_a_lost_video_is_fetched_again(ledger, orders, clock):
-    """A stored order goes back to where its video is to be collected, and Dagster is to be told again."""
+    """A stored order goes back to its transfer, and its video is to be reported again."""
     order = orders.make(State.STORED, "cat")
     ledger.reports.mark_reported({order.order_id: "stored"})
     order = ledger.queries.get(order.order_id)
@@ -60,8 +61,8 @@ def test_an_order_that_moved_on_is_not_fetched_twice(ledger, orders):
         ledger.repairs.note_repair(order, actor="audit 2", repaired="the manifest")
 
 
-def test_what_was_mended_beside_a_video_is_journalled(ledger, orders):
-    """The order stays as it is, the journal says what was done and by whom."""
+def test_a_repair_beside_a_video_is_journaled(ledger, orders):
+    """The order stays as it is, and the journal says what was repaired and by whom."""
     order = orders.make(State.STORED, "cat")
     assert ledger.repairs.note_repair(order, actor="audit 1", repaired="the manifest") == order
     entry = ledger.queries.journal(order.order_id)[-1]
@@ -70,20 +71,20 @@ def test_what_was_mended_beside_a_video_is_journalled(ledger, orders):
 
 
 def test_only_stored_orders_step_back(ledger, new_order):
-    """What never had a video cannot lose it."""
-    [(order, _)] = ledger.orders.place([new_order("cat")], _asking())
+    """An order without a video cannot be fetched again."""
+    [(order, _)] = ledger.orders.place([new_order("cat")], ORDER_REQUEST)
     with pytest.raises(ValueError, match="cannot go from queued to succeeded"):
         ledger.repairs.fetch_again(order, actor="audit 1", video_url="u", reason="lost")
 
 
-def test_the_journal_tells_of_rows_that_are_gone(ledger, orders, new_order, clock):
+def test_the_journal_knows_orders_whose_row_is_gone(ledger, orders, new_order, clock):
     """An order without a row is known by its number, its time, its task and its video."""
     assert ledger.repairs.missing_orders() == []
     ordered_at = clock()
     first, _, queued = (
         orders.make(State.STORED, "cat"),
         orders.make(State.STORED, "dog"),
-        ledger.orders.place([new_order("frog")], _asking())[0][0],
+        ledger.orders.place([new_order("frog")], ORDER_REQUEST)[0][0],
     )
     remove(ledger, first.order_id)
     remove(ledger, queued.order_id)
@@ -93,8 +94,8 @@ def test_the_journal_tells_of_rows_that_are_gone(ledger, orders, new_order, cloc
     ]
 
 
-def test_a_removed_row_is_written_again(ledger, orders):
-    """It has its number, its columns and its journal again, which says who restored it and from what."""
+def test_a_missing_row_is_restored(ledger, orders):
+    """It has its number, columns and journal again, and the journal says who restored it from what."""
     before = orders.make(State.STORED, "cat")
     orders.make(State.STORED, "dog")
     remove(ledger, before.order_id)
@@ -113,8 +114,8 @@ def test_a_removed_row_is_written_again(ledger, orders):
     }
 
 
-def test_a_number_that_is_taken_or_unknown_is_replaced(ledger, orders):
-    """Where its number is somebody else's by now, the row gets a new one; later orders go on after it."""
+def test_a_number_that_is_taken_is_replaced(ledger, orders):
+    """When another order has its number by now, the row gets a new one; later orders come after it."""
     before, other = orders.make(State.STORED, "cat"), orders.make(State.STORED, "dog")
     remove(ledger, before.order_id)
     after = ledger.repairs.restore(columns(before), order_id=other.order_id, actor="audit 1", source="s")
@@ -122,8 +123,8 @@ def test_a_number_that_is_taken_or_unknown_is_replaced(ledger, orders):
     assert orders.make(State.STORED, "frog").order_id > after.order_id
 
 
-def test_a_row_that_is_there_is_not_written_again(ledger, orders):
-    """Neither its task nor its attempt may be anybody's already; nothing is changed then."""
+def test_an_existing_row_is_not_restored(ledger, orders):
+    """When another order has its task or its attempt, nothing is changed."""
     order = orders.make(State.STORED, "cat")
     with pytest.raises(TaskOwnedError):
         ledger.repairs.restore(columns(order), order_id=None, actor="audit 1", source="s")
@@ -133,15 +134,9 @@ def test_a_row_that_is_there_is_not_written_again(ledger, orders):
         assert connection.scalar(sa.select(sa.func.count()).select_from(order_table)) == 1
 
 
-def _asking():
-    from seedance_dagster.ledger.orders import OrderRequest
-
-    return OrderRequest(idempotency_key="c", run_id="r")
-
-
-def test_the_number_of_a_removed_row_is_never_given_again(ledger, orders):
-    """Else the journal of another order would hide that a row was taken out."""
+def test_the_number_of_a_deleted_row_is_never_reused(ledger, orders):
+    """Otherwise the journal of another order would hide that a row was deleted."""
     newest = orders.make(State.STORED, "cat")
     remove(ledger, newest.order_id)
     assert orders.make(State.STORED, "dog").order_id > newest.order_id
-    assert [each.order_id for each in ledger.repairs.missing_orders()] == [newest.order_id]
+    assert [missing.order_id for missing in ledger.repairs.missing_orders()] == [newest.order_id]

@@ -1,4 +1,4 @@
-"""Where the money went: exact sums in points, the same as budgets count."""
+"""Spend: exact sums in points, equal to those of the budgets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def orders(ledger, clock) -> OrderFactory:
 
 @pytest.fixture
 def busy(orders, clock) -> OrderFactory:
-    """Two days, two sets, two models, two runs: one order in each state that counts differently."""
+    """Make orders over two days, sets, models and runs, one in each state that counts differently."""
     pro = {"task_type": "seedance-2", "prompt": "p"}
     orders.make(State.STORED, tags={"campaign": "spring"})
     orders.make(State.REJECTED, tags={"campaign": "spring"})
@@ -41,8 +41,8 @@ MAY = Amounts.total([DOG, OTHER])
 
 
 @pytest.mark.each_database
-def test_every_order_is_summed_once_whatever_it_is_summed_by(busy, ledger):
-    """Charges, penalties, what is assumed and what is reserved, under every kind of key."""
+def test_every_order_is_counted_once_under_every_key(busy, ledger):
+    """Charges, penalties, assumed and reserved points add up under each kind of key."""
     fast = Amounts.total([APRIL, OTHER])
     assert ledger.spend.total_by(SpendBy.DAY) == {"2026-04-06": APRIL, "2026-05-01": MAY}
     assert ledger.spend.total_by(SpendBy.MONTH) == {"2026-04": APRIL, "2026-05": MAY}
@@ -56,19 +56,19 @@ def test_every_order_is_summed_once_whatever_it_is_summed_by(busy, ledger):
 
 @pytest.mark.each_database
 def test_sums_agree_with_the_budgets(busy, ledger):
-    """What is charged and assumed is what budgets call spent; what is reserved is the same."""
+    """Charged plus assumed is what a budget has spent; reserved is the same in both."""
     windows = {Window.TOTAL: None, Window.MONTH: datetime(2026, 5, 1, tzinfo=UTC)}
     for window, since in windows.items():
         for prompt_set in (None, "spots", "other"):
-            [standing] = ledger.budgets.usage([Budget(window=window, points=1, prompt_set=prompt_set)])
-            found = Amounts.total(
+            [usage] = ledger.budgets.usage([Budget(window=window, points=1, prompt_set=prompt_set)])
+            amounts = Amounts.total(
                 ledger.spend.total_by(SpendBy.DAY, since=since, prompt_set=prompt_set).values()
             )
-            assert (found.charged + found.assumed, found.reserved) == (standing.spent, standing.reserved)
+            assert (amounts.charged + amounts.assumed, amounts.reserved) == (usage.spent, usage.reserved)
 
 
 @pytest.mark.each_database
-def test_a_time_and_a_set_narrow_it_down(busy, ledger):
+def test_a_time_and_a_set_narrow_the_sums(busy, ledger):
     """The first moment of a day belongs to it."""
     assert ledger.spend.total_by(SpendBy.SET, since=datetime(2026, 5, 1, tzinfo=UTC)) == {
         "spots": DOG,
@@ -80,33 +80,36 @@ def test_a_time_and_a_set_narrow_it_down(busy, ledger):
     assert ledger.spend.total_by(SpendBy.DAY, since=booked)["2026-04-06"] == APRIL
 
 
+def _counts(sums):
+    return {key: amounts.orders for key, amounts in sums.items()}
+
+
 def test_a_further_attempt_counts_on_the_day_of_the_first(orders, ledger, clock):
     """As in budgets: the points came back, and the next attempt takes their place."""
     clock.now = datetime(2026, 4, 6, 23, 59, tzinfo=UTC)
     orders.make(State.FAILED, retry_at=clock())
     assert clock().day == 7
-    assert {key: each.orders for key, each in ledger.spend.total_by(SpendBy.DAY).items()} == {"2026-04-06": 2}
+    assert _counts(ledger.spend.total_by(SpendBy.DAY)) == {"2026-04-06": 2}
 
 
 @pytest.mark.parametrize("name", ["a.b", 'say "x"', "猫", "", "$", "a\\b", "x[0]"])
 def test_tags_of_any_name_are_found(orders, ledger, name):
-    """A tag's name is no path into JSON."""
+    """A tag's name is not read as a path into JSON."""
     orders.make(tags={name: "yes", "other": "no"})
     orders.make(State.QUEUED, "dog", tags={"other": "no"})
-    found = ledger.spend.total_by(SpendBy.TAG, tag=name)
-    assert {key: each.orders for key, each in found.items()} == {"yes": 1, None: 1}
+    assert _counts(ledger.spend.total_by(SpendBy.TAG, tag=name)) == {"yes": 1, None: 1}
 
 
 @pytest.mark.each_database
-def test_sums_are_exact_to_the_point(orders, ledger):
-    """No sum goes through a number with a fraction."""
+def test_sums_are_exact(orders, ledger):
+    """No sum goes through a floating-point number."""
     large = 2**60 + 1
     for partition in ("cat", "dog", "elk"):
         orders.make(State.SUCCEEDED, partition, charged=large)
     assert ledger.spend.total_by(SpendBy.SET)["spots"].charged == 3 * large
 
 
-def test_nothing_ordered_is_nothing_spent(ledger):
+def test_an_empty_ledger_has_spent_nothing(ledger):
     """An empty ledger has no rows, and their sum is 0."""
     assert ledger.spend.total_by(SpendBy.DAY) == {}
     assert set(vars(Amounts.total([])).values()) == {0}

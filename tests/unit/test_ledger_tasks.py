@@ -1,4 +1,4 @@
-"""Leases and transitions in the ledger."""
+"""Leases on due work, and the transitions of orders."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from seedance_dagster.ledger.order import State
 pytestmark = pytest.mark.each_database
 
 
-def test_the_task_of_one_order_cannot_be_another_s(ledger, orders, clock):
-    """A task id is owned once."""
+def test_a_task_belongs_to_one_order(ledger, orders, clock):
+    """Recording a task that another order owns raises and changes nothing."""
     orders.make_many(State.SUBMITTED, "a")
     orders.place("b")
     [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
@@ -24,7 +24,7 @@ def test_the_task_of_one_order_cannot_be_another_s(ledger, orders, clock):
     assert ledger.queries.get(order.order_id).state is State.CLAIMED
 
 
-def test_an_uncertain_order_can_be_adopted_or_freed(ledger, orders, clock):
+def test_an_uncertain_order_can_be_adopted_or_requeued(ledger, orders, clock):
     """Uncertain leads to submitted or back to the queue, nowhere else."""
     orders.place("a", "b")
     first, second = (
@@ -33,12 +33,12 @@ def test_an_uncertain_order_can_be_adopted_or_freed(ledger, orders, clock):
     )
     adopted = ledger.tasks.submitted(first, actor="s", due_at=clock(), task={"task_id": "t"}, how="adopted")
     assert (adopted.state, adopted.task_id) == (State.SUBMITTED, "t")
-    freed = ledger.claims.requeue(second, actor="s", due_at=clock(), reason="no task was made")
-    assert (freed.state, freed.attempt) == (State.QUEUED, 1)
+    requeued = ledger.claims.requeue(second, actor="s", due_at=clock(), reason="no task was made")
+    assert (requeued.state, requeued.attempt) == (State.QUEUED, 1)
 
 
-def test_leased_work_is_nobody_else_s_until_the_lease_ends(ledger, orders, clock):
-    """A due task is polled by one worker at a time; a dead worker's comes back."""
+def test_leased_work_has_one_worker_until_the_lease_ends(ledger, orders, clock):
+    """One worker at a time polls a due task; a dead worker's task becomes free again."""
     orders.make_many(State.SUBMITTED, "a")
     ledger.leases.acquire("x", "x", seconds=60)
     assert len(ledger.tasks.lease_due("x", State.SUBMITTED, limit=5)) == 1
@@ -61,7 +61,7 @@ def test_work_is_leased_longest_waiting_first(ledger, orders, clock):
     assert len(orders) == 3
 
 
-def test_a_clock_that_ran_ahead_holds_nothing_up(ledger, orders, clock):
+def test_a_clock_that_ran_ahead_delays_nothing(ledger, orders, clock):
     """Due times, leases and pauses that it left hours ahead count as over once the clock is right again."""
     orders.place("late")
     [late] = ledger.claims.take("w", limit=1, max_in_flight=None)
@@ -85,7 +85,7 @@ def test_a_clock_that_ran_ahead_holds_nothing_up(ledger, orders, clock):
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(ledger, orders, clock):
-    """What a paused worker brings after another took over is dropped."""
+    """The results of a paused worker are dropped after another took over."""
     orders.make_many(State.SUBMITTED, "a")
     [mine] = ledger.tasks.lease_due("x", State.SUBMITTED, limit=1)
     clock.forward(seconds=999)
@@ -111,15 +111,17 @@ def test_a_failed_attempt_queues_the_next_with_one_retry_less(ledger, orders, cl
     assert ledger.queries.next_attempt(again) is None
 
 
-def test_a_broken_transfer_stays_succeeded_and_outstanding(ledger, orders, clock):
-    """A video that could not be stored is tried again later and never ordered again."""
+def test_a_failed_transfer_leaves_the_order_succeeded(ledger, orders, clock):
+    """The transfer is retried later, and the video is never ordered again."""
     [order] = orders.make_many(State.SUBMITTED, "a")
     order = ledger.tasks.succeeded(order, actor="w", task={"points_charged": 4})
     [order] = ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1)
-    put_off = ledger.tasks.transfer_failed(
-        order, actor="w", due_at=clock() + timedelta(seconds=5), reason="S3"
+    later = ledger.tasks.transfer_failed(order, actor="w", due_at=clock() + timedelta(seconds=5), reason="S3")
+    assert (later.state, later.transfer_failures, later.error_message) == (
+        State.SUCCEEDED,
+        1,
+        "S3",
     )
-    assert (put_off.state, put_off.transfer_failures, put_off.error_message) == (State.SUCCEEDED, 1, "S3")
     assert ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1) == []
     clock.forward(seconds=5)
     [order] = ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1)
@@ -135,8 +137,8 @@ def test_a_broken_transfer_stays_succeeded_and_outstanding(ledger, orders, clock
     ]
 
 
-def test_the_lifecycle_has_no_other_steps(ledger, orders):
-    """An impossible step is a programming error, and nothing is written."""
+def test_the_lifecycle_has_no_other_transitions(ledger, orders):
+    """An impossible transition is a programming error, and nothing is written."""
     [order] = orders.make_many(State.SUBMITTED, "a")
     with pytest.raises(ValueError, match="cannot go from submitted to queued"):
         ledger.claims.requeue(order, actor="w", due_at=order.ordered_at, reason="x")
@@ -147,8 +149,8 @@ def test_the_lifecycle_has_no_other_steps(ledger, orders):
     assert ledger.queries.get(order.order_id).state is State.SUBMITTED
 
 
-def test_releasing_frees_work_and_requeues_unsent_claims(ledger, orders):
-    """A worker that ends gives its claims back; only those whose POST may have left are uncertain."""
+def test_a_worker_that_ends_frees_its_work_and_requeues_unsent_claims(ledger, orders):
+    """Only the claims whose POST may have left become uncertain."""
     orders.make_many(State.SUBMITTED, "a")
     orders.place("b", "c")
     ledger.leases.acquire("x", "x", seconds=60)
@@ -161,8 +163,8 @@ def test_releasing_frees_work_and_requeues_unsent_claims(ledger, orders):
     assert ledger.leases.owner_of("x") is None
 
 
-def test_a_worker_can_let_go_of_some_orders_and_go_on(ledger, orders):
-    """What it gives back is anybody's; the rest and other workers' orders stay where they are."""
+def test_a_worker_can_return_some_orders_and_go_on(ledger, orders):
+    """Returned orders are free; its other orders and those of other workers stay as they are."""
     orders.make_many(State.SUBMITTED, "a", "b")
     orders.place("c", "d", "e")
     ledger.leases.acquire("x", "x", seconds=60)
@@ -172,12 +174,12 @@ def test_a_worker_can_let_go_of_some_orders_and_go_on(ledger, orders):
     ledger.tasks.return_orders(
         "x", {a.order_id, c.order_id, d.order_id, e.order_id}, possibly_sent={d.order_id}
     )
-    assert [ledger.queries.get(each.order_id).state for each in (c, d, e)] == [
+    assert [ledger.queries.get(order.order_id).state for order in (c, d, e)] == [
         State.QUEUED,
         State.UNCERTAIN,
         State.CLAIMED,
     ]
-    assert [ledger.queries.get(each.order_id).lease_owner for each in (a, b, c, d, e)] == [
+    assert [ledger.queries.get(order.order_id).lease_owner for order in (a, b, c, d, e)] == [
         None,
         "x",
         None,
@@ -187,7 +189,7 @@ def test_a_worker_can_let_go_of_some_orders_and_go_on(ledger, orders):
     assert ledger.leases.owner_of("x") == "x"
 
 
-def test_a_late_look_writes_nothing_over_what_came_after_it(ledger, orders, clock):
+def test_a_late_poll_overwrites_nothing_that_came_after_it(ledger, orders, clock):
     """A poll that ends after its order succeeded, under the same worker's name, changes nothing."""
     ledger.leases.acquire("w", "w", seconds=600)
     [order] = orders.make_many(State.SUBMITTED, "a")
