@@ -115,7 +115,7 @@ class Model:
         if number in self.held:
             self.lost.append(self.held.pop(number))
 
-    def give_back(self, worker: str, numbers: set[int], sent: set[int]) -> None:
+    def return_orders(self, worker: str, numbers: set[int], sent: set[int]) -> None:
         for number, order in list(self.orders.items()):
             if order.owner != worker or number not in numbers:
                 continue

@@ -168,12 +168,12 @@ class Workers:
         sent = data.draw(st.sets(st.integers(1, 12)))
         self.ledger.tasks.release(worker, possibly_sent=sent)
         self.model.leases.pop(worker, None)
-        self.model.give_back(worker, set(self.model.orders), sent)
+        self.model.return_orders(worker, set(self.model.orders), sent)
 
     def return_orders(self, data: st.DataObject, worker: str) -> None:
         returned, sent = (data.draw(st.sets(st.integers(1, 12))) for _ in range(2))
         self.ledger.tasks.return_orders(worker, returned, possibly_sent=sent)
-        self.model.give_back(worker, returned, sent)
+        self.model.return_orders(worker, returned, sent)
 
     def expire(self, _data: st.DataObject, _worker: str) -> None:
         gone = {number for number in self.model.with_state(State.CLAIMED) if not self.model.is_leased(number)}

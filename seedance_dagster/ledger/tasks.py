@@ -179,7 +179,7 @@ class Tasks(LedgerPart):
     def return_orders(
         self, owner: str, order_ids: Collection[int], *, possibly_sent: Collection[int] = ()
     ) -> None:
-        """Give back some orders of a worker that goes on.
+        """Return some orders of a worker that goes on working.
 
         Args:
             owner: The worker.
@@ -188,15 +188,15 @@ class Tasks(LedgerPart):
                 claims return to the queue.
         """
         with self._database.writing() as connection:
-            self._give_back(connection, owner, possibly_sent, orders.c.order_id.in_(order_ids))
+            self._return(connection, owner, possibly_sent, orders.c.order_id.in_(order_ids))
 
     def release(self, owner: str, *, possibly_sent: Collection[int] = ()) -> None:
-        """Give back all orders of a worker that ends, as `return_orders` does, and its lease."""
+        """Return all orders of a worker that ends, as `return_orders` does, and its lease."""
         with self._database.writing() as connection:
-            self._give_back(connection, owner, possibly_sent, sa.true())
+            self._return(connection, owner, possibly_sent, sa.true())
             connection.execute(leases.delete().where(leases.c.name == owner, leases.c.owner == owner))
 
-    def _give_back(
+    def _return(
         self,
         connection: sa.Connection,
         owner: str,
@@ -208,7 +208,7 @@ class Tasks(LedgerPart):
         claims = sa.select(orders).where(held, orders.c.state == State.CLAIMED)
         for order in map(to_order, connection.execute(claims).all()):
             sent = order.order_id in possibly_sent
-            reason = f"the worker gave it back {'without a reply to' if sent else 'before'} the POST"
+            reason = f"the worker returned it {'without a reply to' if sent else 'before'} the POST"
             transition(
                 connection,
                 order,
