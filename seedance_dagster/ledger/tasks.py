@@ -179,7 +179,7 @@ class Tasks(LedgerPart):
     def return_orders(
         self, owner: str, order_ids: Collection[int], *, possibly_sent: Collection[int] = ()
     ) -> None:
-        """Return some orders of a worker that goes on working.
+        """Take some orders from a worker that goes on with the rest.
 
         Args:
             owner: The worker.
@@ -188,15 +188,15 @@ class Tasks(LedgerPart):
                 claims return to the queue.
         """
         with self._database.writing() as connection:
-            self._return(connection, owner, possibly_sent, orders.c.order_id.in_(order_ids))
+            self._take_back(connection, owner, possibly_sent, orders.c.order_id.in_(order_ids))
 
     def release(self, owner: str, *, possibly_sent: Collection[int] = ()) -> None:
-        """Return all orders of a worker that ends, as `return_orders` does, and its lease."""
+        """Take all orders from a worker that ends, as `return_orders` does, and end its lease."""
         with self._database.writing() as connection:
-            self._return(connection, owner, possibly_sent, sa.true())
+            self._take_back(connection, owner, possibly_sent, sa.true())
             connection.execute(leases.delete().where(leases.c.name == owner, leases.c.owner == owner))
 
-    def _return(
+    def _take_back(
         self,
         connection: sa.Connection,
         owner: str,
