@@ -33,8 +33,8 @@ from seedance_dagster.cli.environ import for_children, unconfigured
 from seedance_dagster.cli.local import programs
 from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.defs.steps.metadata import video_event
-from seedance_dagster.emulator.journal import Journal
 from seedance_dagster.emulator.record import Outcome, TaskRecord
+from seedance_dagster.emulator.state_file import StateFile
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.schema import journal, orders
@@ -167,7 +167,7 @@ def marked(value: object, number: int) -> object:
 
 def fill_vendor(folder: Path, every: list[Order]) -> None:
     """All tasks, completed and charged."""
-    kept = Journal(folder)
+    kept = StateFile(folder)
     kept.save(
         TaskRecord(
             task_id=str(order.task_id),

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.emulator import control
 from seedance_dagster.emulator.app import create_app
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.engine.account import remember_account
 from seedance_dagster.engine.events import Event
 from seedance_dagster.engine.policy import Policy

@@ -20,7 +20,7 @@ from dagster_aws.s3 import S3Resource
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource, build_seedance_definitions
 from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.emulator.server import RunningEmulator, running_emulator
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.engine import lifecycle
 from seedance_dagster.engine.stages import stage
 from seedance_dagster.ledger.ledger import Ledger

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from seedance_dagster.emulator.app import create_app
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 KEY = {"X-API-Key": "emulator-key"}
 START = datetime(2026, 4, 5, 13, 33, 26, 103466, tzinfo=UTC)

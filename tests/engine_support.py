@@ -11,7 +11,7 @@ def states(it) -> dict[str, State]:
 
 def assert_paid_once(it, count: int) -> None:
     books = it.books()
-    assert {prompt: entry["accepted"] for prompt, entry in books["prompts"].items()} == dict.fromkeys(
+    assert {prompt: entry["tasks"] for prompt, entry in books["prompts"].items()} == dict.fromkeys(
         books["prompts"], 1
     )
     assert len(books["prompts"]) == count

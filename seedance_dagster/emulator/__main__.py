@@ -1,4 +1,4 @@
-"""Runs the emulator: `python -m seedance_dagster.emulator`."""
+"""The command `python -m seedance_dagster.emulator`."""
 
 from seedance_dagster.emulator.command import main
 

@@ -11,28 +11,28 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from seedance_dagster.emulator import api, control, files, reference_files
+from seedance_dagster.emulator import control, files, reference_files, vendor_api
 from seedance_dagster.emulator.emulator import Emulator
-from seedance_dagster.emulator.replies import envelope
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.responses import envelope
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 
 def utc_now() -> datetime:
-    """The wall clock."""
+    """Return the present time."""
     return datetime.now(UTC)
 
 
 def create_app(
     settings: EmulatorSettings | None = None, *, clock: Callable[[], datetime] = utc_now
 ) -> Starlette:
-    """Build one emulator; it lives on `app.state.emulator` and closes when the application shuts down.
+    """Build an emulator, available as `app.state.emulator` and closed with the application.
 
     Args:
-        settings: How the vendor behaves at the start.
-        clock: Gives the time, UTC-aware; tests move it by hand.
+        settings: The behaviour of the vendor at the start.
+        clock: Returns the time, UTC-aware; tests pass their own.
 
     Raises:
-        StateError: when the state folder cannot be used.
+        StateError: The state folder cannot be used.
     """
     emulator = Emulator(settings or EmulatorSettings(), clock)
 
@@ -44,7 +44,7 @@ def create_app(
             emulator.close()
 
     app = Starlette(
-        routes=[*api.ROUTES, *files.ROUTES, *reference_files.ROUTES, *control.ROUTES],
+        routes=[*vendor_api.ROUTES, *files.ROUTES, *reference_files.ROUTES, *control.ROUTES],
         lifespan=lifespan,
         exception_handlers={HTTPException: _unknown_path},
     )

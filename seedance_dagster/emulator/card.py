@@ -1,4 +1,4 @@
-"""The picture of an emulated video: the prompt, large enough to read."""
+"""The picture in an emulated video: the prompt, large enough to read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TEXT_SIZES = (38, 32, 27, 22, 18, 15, 12)
 _SMALL = 15
 _MARGIN = 24
 _BAR = 10
-# Fonts of common systems that have what the built-in one lacks; the first that has every character is used.
+# Fonts of common systems, for characters that the built-in one lacks; the first with all of them is used.
 _WIDER_FONTS = (
     "NotoSansCJK-Regular.ttc",
     "NotoSansSC-Regular.otf",
@@ -26,13 +26,13 @@ Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 def draw_card(size: tuple[int, int], *, text: str, title: str, footer: str, hue: float) -> Image.Image:
-    """A card with the text wrapped and as large as fits.
+    """Draw a card with the text wrapped and as large as fits.
 
     Args:
         size: Width and height in pixels.
         text: The prompt.
-        title: One small line above it.
-        footer: One small line below it.
+        title: A small line above it.
+        footer: A small line below it.
         hue: Background colour, 0 to 1.
     """
     width, height = size
@@ -50,15 +50,15 @@ def draw_card(size: tuple[int, int], *, text: str, title: str, footer: str, hue:
 
 
 def draw_progress(card: Image.Image, share: float, hue: float) -> Image.Image:
-    """The card with a bar along its lower edge, this share of its width."""
-    shown = card.copy()
+    """Return the card with a bar along its lower edge that spans a share of its width."""
+    picture = card.copy()
     end = max(1, round(card.width * share))
-    ImageDraw.Draw(shown).rectangle((0, card.height - _BAR, end, card.height), fill=_rgb(hue, 0.7, 0.95))
-    return shown
+    ImageDraw.Draw(picture).rectangle((0, card.height - _BAR, end, card.height), fill=_rgb(hue, 0.7, 0.95))
+    return picture
 
 
 def font_for(text: str) -> str | None:
-    """The font that can draw a text: None is the built-in one, also when none can draw all of it."""
+    """Return a font that can draw a text; None, the built-in one, also when no font can."""
     letters = frozenset(text) - {"\n"}
     if all(_drawable(letter, None) for letter in letters):
         return None
@@ -69,7 +69,7 @@ def font_for(text: str) -> str | None:
 
 
 def readable(text: str, font: str | None) -> str:
-    """The text with every character that the font lacks as its code point, such as <732B>."""
+    """Return the text with each character that the font lacks as its code point, such as <732B>."""
     return "".join(
         letter if letter == "\n" or _drawable(letter, font) else f"<{ord(letter):04X}>" for letter in text
     )
@@ -85,13 +85,13 @@ def _fit(text: str, width: int, height: int) -> tuple[str, Font]:
             continue
         font = _font(name, size)
         lines = list(_wrapped(plain, font, width))
-        room = max(1, height // (size + 7))
-        if len(lines) <= room:
+        max_lines = max(1, height // (size + 7))
+        if len(lines) <= max_lines:
             break
-    kept = lines[:room]
-    if len(kept) < len(lines):
-        kept[-1] = kept[-1][:-3] + "..."
-    return "\n".join(kept), font
+    visible = lines[:max_lines]
+    if len(visible) < len(lines):
+        visible[-1] = visible[-1][:-3] + "..."
+    return "\n".join(visible), font
 
 
 def _wrapped(text: str, font: Font, width: int) -> Iterator[str]:
@@ -138,7 +138,7 @@ def _drawable(letter: str, name: str | None) -> bool:
 
 @functools.cache
 def _missing(name: str | None) -> bytes:
-    # A noncharacter: no font has it, so this is the shape that stands for whatever is lacking.
+    # No font has this noncharacter, so its shape is the one that stands for missing characters.
     return _shape("\uffff", name)
 
 

@@ -1,7 +1,7 @@
-"""A real, playable H.264 mp4, cheap enough to draw by the thousand.
+"""Rendering of real, playable H.264 mp4 files, cheap enough to make thousands.
 
-Only one picture in two seconds is encoded. The frames between repeat it: their packets say "nothing changed",
-are the same for every picture of a size, and are made once per size.
+Only one picture in two seconds is encoded. The packets of the frames between say "nothing changed"; they
+are the same for all pictures of a size and made once per size.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ SIZES = {
 }
 _GROUP = 2 * FPS
 _TICK = Fraction(1, FPS)
-# A fixed quantiser and no scene cuts: a group is one key frame and skips, with equal headers in every clip.
+# A fixed quantizer and no scene cuts: a group is one key frame and skips, with equal headers in every clip.
 _ENCODER = {"preset": "superfast", "qp": "32", "forced-idr": "1", "x264-params": "scenecut=0:keyint=infinite"}
 _LONGEST_COMMENT = 4000
 
 
 def render_clip(*, task_id: str, prompt: str, title: str, duration: int, aspect_ratio: str) -> bytes:
-    """An mp4 of exactly this many seconds, its index in front; the same arguments give the same bytes.
+    """Render an mp4 of exactly this length, its index in front; the same arguments give the same bytes.
 
     Args:
-        task_id: A UUID; chooses the colour and is written below the prompt.
-        prompt: Drawn into the picture, and kept as the file's `comment`.
+        task_id: A UUID; determines the colour and is written below the prompt.
+        prompt: Drawn into the picture, and stored as the file's `comment`.
         title: Drawn above the prompt.
         duration: Seconds.
         aspect_ratio: One of `SIZES`.
@@ -66,7 +66,7 @@ def render_clip(*, task_id: str, prompt: str, title: str, duration: int, aspect_
 
 @functools.cache
 def _skips(size: tuple[int, int]) -> tuple[bytes, ...]:
-    """The packets that repeat a picture until the end of its group."""
+    """Return the packets that repeat a picture until the end of its group."""
     with av.open(io.BytesIO(), "w", format="mp4") as container:
         stream = _add_stream(container, size)
         key, *skips = _encode(stream, [Image.new("RGB", size, (128, 128, 128))] * _GROUP, keys=False)
@@ -79,7 +79,7 @@ def _add_stream(container: OutputContainer, size: tuple[int, int]) -> VideoStrea
     stream.width, stream.height = size
     stream.pix_fmt = "yuv420p"
     stream.codec_context.time_base = _TICK
-    # One thread: the bytes are the same every time, and many clips are drawn side by side anyway.
+    # One thread, so that the bytes are the same every time; clips are rendered in parallel anyway.
     stream.codec_context.thread_count = 1
     stream.codec_context.max_b_frames = 0
     return stream
@@ -110,5 +110,5 @@ def _write(container: OutputContainer, stream: VideoStream, data: bytes, *, posi
 
 
 def _index_bytes(frames: int, comment: str) -> int:
-    # Room kept in front for the index: a few bytes a frame, the comment, and what every file has.
+    # Space reserved in front for the index: a few bytes per frame, the comment, and a constant part.
     return 2500 + 8 * frames + 2 * len(comment.encode())

@@ -1,4 +1,4 @@
-"""`python -m seedance_dagster.emulator`: the emulator from the command line."""
+"""The command line of the emulator."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any
 
 import click
 
-from seedance_dagster.emulator.journal import StateError
 from seedance_dagster.emulator.server import LOOPBACK, AddressError, serve
-from seedance_dagster.emulator.settings import EmulatorSettings, SettingsError
+from seedance_dagster.emulator.state_file import StateError
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings, SettingsError
 
 
 @click.command("emulator")
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default=True, help="Port of the API; 0 takes a free one.")
 @click.option("--files-port", default=0, show_default=True, help="Port of the file host; 0 takes a free one.")
-@click.option("--api-key", help="The only key that is accepted.")
-@click.option("--render-seconds", type=float, help="How long a task is processing.")
-@click.option("--plan-limit", type=int, help="Active tasks that the plan allows.")
-@click.option("--state-dir", type=click.Path(path_type=Path), help="Folder that keeps tasks over a restart.")
+@click.option("--api-key", help="The only valid key.")
+@click.option("--render-seconds", type=float, help="Seconds that a task is processing.")
+@click.option("--plan-limit", type=int, help="Number of active tasks that the plan allows.")
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Folder that keeps tasks across restarts.")
 @click.option(
-    "--set", "other", multiple=True, metavar="NAME=VALUE", help="Any other setting, see docs/emulator.md."
+    "--set", "pairs", multiple=True, metavar="NAME=VALUE", help="Any other setting, see docs/emulator.md."
 )
-def main(host: str, port: int, files_port: int, other: tuple[str, ...], **named: Any) -> None:
-    """Run a local Seedance service that behaves as the vendor does."""
-    values = {name: value for name, value in named.items() if value is not None}
-    for pair in other:
+def main(host: str, port: int, files_port: int, pairs: tuple[str, ...], **options: Any) -> None:
+    """Run a local Seedance service that behaves like the vendor's."""
+    values = {name: value for name, value in options.items() if value is not None}
+    for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign:
-            raise click.UsageError(f"--set {pair}: write it as NAME=VALUE")
+            raise click.UsageError(f"--set is {pair!r}; allowed is NAME=VALUE")
         values[name] = value
     try:
-        serve(EmulatorSettings.checked(values), host, port, files_port=files_port, say=click.echo)
+        serve(EmulatorSettings.checked(values), host, port, files_port=files_port)
     except (SettingsError, StateError, AddressError) as error:
         raise click.ClickException(str(error)) from None

@@ -1,4 +1,4 @@
-"""The emulator's own calls, under /emulator: settings, faults, outages and the books. They need no key."""
+"""The emulator's own calls, under /emulator: settings, faults, outages and books; they need no key."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from seedance_dagster.emulator.accounting import books, summary
-from seedance_dagster.emulator.api import read_json
+from seedance_dagster.emulator.books import books, summary
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.faults import FAULTS, UnknownFaultError
-from seedance_dagster.emulator.refusal import Refusal, invalid
-from seedance_dagster.emulator.settings import SettingsError
+from seedance_dagster.emulator.responses import Refusal, invalid
 from seedance_dagster.emulator.traffic import OutageError, read_outage
+from seedance_dagster.emulator.vendor_api import read_json
+from seedance_dagster.emulator.vendor_settings import SettingsError
 
 Command = Callable[[Emulator, dict[str, Any]], Any]
 
 
 def command(perform: Command) -> Callable[[Request], Awaitable[Response]]:
-    """Make a function of the emulator and a JSON object a call; what is wrong is answered as `error`."""
+    """Decorate a function of the emulator and a JSON object as a POST; problems are answered as `error`."""
 
     @functools.wraps(perform)
     async def call(request: Request) -> Response:
@@ -39,30 +39,30 @@ def command(perform: Command) -> Callable[[Request], Awaitable[Response]]:
     return call
 
 
-def read(look: Callable[[Emulator], Any]) -> Callable[[Request], Awaitable[Response]]:
-    """Make a function of the emulator a GET."""
+def read(answer: Callable[[Emulator], Any]) -> Callable[[Request], Awaitable[Response]]:
+    """Decorate a function of the emulator as a GET."""
 
-    @functools.wraps(look)
+    @functools.wraps(answer)
     async def call(request: Request) -> Response:
-        return JSONResponse(look(request.app.state.emulator))
+        return JSONResponse(answer(request.app.state.emulator))
 
     return call
 
 
 def show_faults(emulator: Emulator) -> dict[str, Any]:
-    """The rates in force, and every fault there is."""
+    """Return the rates in force and all known faults."""
     known = {fault.name: {"stage": fault.stage.value, "summary": fault.summary} for fault in FAULTS.values()}
     return {"rates": emulator.faults.rates, "known": known}
 
 
 def set_faults(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
-    """Replace the rates in force; `{}` ends them all."""
+    """Replace the rates in force; `{}` ends them."""
     emulator.faults.set_rates(body)
     return {"rates": emulator.faults.rates}
 
 
 def set_outage(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
-    """Begin an outage, or end it with 0 seconds."""
+    """Start an outage, or end it with 0 seconds."""
     outage = read_outage(body, emulator.vendor.now())
     emulator.traffic.outage = outage
     return {"kind": outage.kind, "scope": outage.scope, "until": outage.until.isoformat()}
@@ -70,11 +70,11 @@ def set_outage(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
 
 def set_settings(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
     """Change settings while running."""
-    return emulator.change(body).shown()
+    return emulator.change(body).as_json()
 
 
 def set_charge(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
-    """Charge a task something else: `{"task_id": ..., "points": ...}`."""
+    """Charge a task another amount: `{"task_id": ..., "points": ...}`."""
     points = body.get("points")
     if isinstance(points, bool) or not isinstance(points, int) or points < 0:
         raise invalid("points must be a whole number, 0 or more")
@@ -84,12 +84,12 @@ def set_charge(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def create_out_of_band(emulator: Emulator, body: dict[str, Any]) -> dict[str, Any]:
-    """Make a task as another program with the same account would; the body is that of POST /api/v1/task."""
-    return {"task_id": emulator.vendor.accept(body, source="behind-the-back").task_id}
+    """Create a task as another program with the same account would; the body is that of POST /api/v1/task."""
+    return {"task_id": emulator.vendor.create_task(body, source="out-of-band").task_id}
 
 
 def health(emulator: Emulator) -> dict[str, Any]:
-    """That it runs."""
+    """Answer that the emulator runs."""
     return {"ok": True, "active": emulator.vendor.active()}
 
 
@@ -97,7 +97,7 @@ ROUTES = [
     Route("/emulator/health", read(health)),
     Route("/emulator/books", read(books)),
     Route("/emulator/books/summary", read(summary)),
-    Route("/emulator/settings", read(lambda emulator: emulator.settings.shown())),
+    Route("/emulator/settings", read(lambda emulator: emulator.settings.as_json())),
     Route("/emulator/settings", command(set_settings), methods=["POST"]),
     Route("/emulator/faults", read(show_faults)),
     Route("/emulator/faults", command(set_faults), methods=["POST"]),

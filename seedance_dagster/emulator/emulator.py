@@ -1,4 +1,4 @@
-"""The parts of one running emulator, put together."""
+"""One running emulator, assembled from its parts."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from typing import Any
 
 from starlette.requests import Request
 
-from seedance_dagster.emulator.clips import ClipCache
-from seedance_dagster.emulator.connections import Connections
+from seedance_dagster.emulator.clip_cache import ClipCache
 from seedance_dagster.emulator.faults import FaultInjector
-from seedance_dagster.emulator.journal import Journal
 from seedance_dagster.emulator.record import Link, TaskRecord
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.responses import Connections
+from seedance_dagster.emulator.state_file import StateFile
 from seedance_dagster.emulator.traffic import Traffic
 from seedance_dagster.emulator.vendor import Vendor
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.emulator.view import link_is_alive, task_json
 
 LINK_PATH = "/ephemeral"
 
 
 class Emulator:
-    """One vendor with its faults, files and counters; lives on `app.state.emulator`.
+    """A vendor with its faults, files and counters, available as `app.state.emulator`.
 
     Raises:
-        StateError: when the state folder cannot be used.
+        StateError: The state folder cannot be used.
     """
 
     def __init__(self, settings: EmulatorSettings, clock: Callable[[], datetime]) -> None:
         rng = random.Random(settings.seed)
         self.faults = FaultInjector(rng)
-        self.journal = Journal(settings.state_dir)
+        self.state = StateFile(settings.state_dir)
         self.vendor = Vendor(
-            settings.model_copy(), clock=clock, journal=self.journal, faults=self.faults, rng=rng
+            settings.model_copy(), clock=clock, state=self.state, faults=self.faults, rng=rng
         )
-        self.traffic = Traffic(leaks=self.journal.recall("leaks", []))
+        self.traffic = Traffic(leaks=self.state.note("leaks", []))
         self.clips = ClipCache(settings.cache_bytes)
         self.connections = Connections()
 
     @property
     def settings(self) -> EmulatorSettings:
-        """How the vendor behaves now."""
+        """The present behaviour of the vendor."""
         return self.vendor.settings
 
     def change(self, changes: dict[str, Any]) -> EmulatorSettings:
         """Change settings while running; `points` sets what is left on the account.
 
         Raises:
-            SettingsError: for a setting that is wrong or fixed; then nothing is changed.
+            SettingsError: A setting is invalid or fixed; nothing was changed.
         """
         self.vendor.settings = self.settings.changed(changes)
         if "points" in changes:
@@ -58,12 +58,12 @@ class Emulator:
         return self.settings
 
     def show(self, record: TaskRecord, request: Request, *, polled: bool = False) -> dict[str, Any]:
-        """The task JSON, with links under the address that is set or asked at.
+        """Return the task JSON, with links under the file host's URL or the request's own.
 
         Args:
             record: The task.
-            request: The call that asks.
-            polled: Whether it is a GET; the answer to the POST shows the task as it was made.
+            request: The call to answer.
+            polled: Whether it is a GET; the answer to a POST shows the task as it was created.
         """
         root = (self.settings.files_url or str(request.base_url)).rstrip("/")
         now = self.vendor.now() if polled else record.created_at
@@ -76,14 +76,14 @@ class Emulator:
         return task_json(record, now=now, settings=self.settings, link_of=link_of)
 
     def leak(self, path: str) -> None:
-        """Write down that the API key was sent to the file host."""
+        """Record that the API key was sent to the file host."""
         self.traffic.leaked(path, self.vendor.now())
-        self.journal.save(notes={"leaks": self.traffic.leaks})
+        self.state.save(notes={"leaks": self.traffic.leaks})
 
     def close(self) -> None:
         """Stop rendering and close the state file."""
         self.clips.close()
-        self.journal.close()
+        self.state.close()
 
     def _link(self, record: TaskRecord, now: datetime) -> Link:
         newest = record.links[-1] if record.links else None
@@ -92,5 +92,5 @@ class Emulator:
         link = Link(token=str(uuid.uuid4()), issued_at=now)
         record.links.append(link)
         self.vendor.links[link.token] = record
-        self.vendor.keep(record)
+        self.vendor.save(record)
         return link

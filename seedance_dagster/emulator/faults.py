@@ -1,6 +1,6 @@
-"""The faults that can be asked for, and how they are asked for.
+"""The faults that can be injected, by a marker in the prompt or at a rate.
 
-By a marker in the prompt, `[fault:lost-reply]` or with a count `[fault:vendor-trouble*1]`, or at a rate.
+A marker is `[fault:lost-reply]`, or `[fault:vendor-trouble*1]` with a count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MARKER = re.compile(r"\[fault:\s*([a-z0-9-]+)\s*(?:\*\s*(\d{1,6})\s*)?\]")
 
 
 class Stage(StrEnum):
-    """Where a fault strikes; a marker's count counts the earlier events of that stage."""
+    """The event that a fault affects; a marker's count is a number of events of that stage."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -30,7 +30,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault that can be asked for; `count` is the marker's if it gives none (None: every time)."""
+    """A fault that can be injected; `count` is used for a marker without one (None: every time)."""
 
     name: str
     stage: Stage
@@ -41,18 +41,18 @@ class Fault:
 FAULTS = {
     fault.name: fault
     for fault in (
-        Fault("500-before", Stage.BEFORE, "POST answers 500, no task is made"),
-        Fault("429", Stage.BEFORE, "POST answers 429 with Retry-After, no task is made"),
-        Fault("reset-before", Stage.BEFORE, "POST's connection closes without a reply, no task is made"),
-        Fault("hang-before", Stage.BEFORE, "POST is never answered, no task is made"),
-        Fault("lost-reply", Stage.AFTER, "the task is made, the connection closes without a reply"),
-        Fault("cut-reply", Stage.AFTER, "the task is made, the connection closes within the reply's body"),
-        Fault("hang", Stage.AFTER, "the task is made, POST is never answered"),
-        Fault("500-after", Stage.AFTER, "the task is made, POST answers 500"),
-        Fault("500-with-task", Stage.AFTER, "the task is made, POST answers 500 with the task in data"),
-        Fault("garbage-reply", Stage.AFTER, "the task is made, POST answers 200 with an HTML page"),
-        Fault("moderation", Stage.OUTCOME, "refused by the model's owner: 10003, cause in logs, penalty"),
-        Fault("moderation-early", Stage.OUTCOME, "refused before submission: 10003, refunded in full"),
+        Fault("500-before", Stage.BEFORE, "POST answers 500, no task is created"),
+        Fault("429", Stage.BEFORE, "POST answers 429 with Retry-After, no task is created"),
+        Fault("reset-before", Stage.BEFORE, "POST's connection closes without a reply, no task is created"),
+        Fault("hang-before", Stage.BEFORE, "POST is never answered, no task is created"),
+        Fault("lost-reply", Stage.AFTER, "the task is created, the connection closes without a reply"),
+        Fault("cut-reply", Stage.AFTER, "the task is created, the connection closes within the reply's body"),
+        Fault("hang", Stage.AFTER, "the task is created, POST is never answered"),
+        Fault("500-after", Stage.AFTER, "the task is created, POST answers 500"),
+        Fault("500-with-task", Stage.AFTER, "the task is created, POST answers 500 with the task in data"),
+        Fault("garbage-reply", Stage.AFTER, "the task is created, POST answers 200 with an HTML page"),
+        Fault("moderation", Stage.OUTCOME, "rejected by the model's owner: 10003, cause in logs, penalty"),
+        Fault("moderation-early", Stage.OUTCOME, "rejected before submission: 10003, refunded in full"),
         Fault("real-person", Stage.OUTCOME, "fails with 10000 and a generic text, cause only in logs"),
         Fault("vendor-trouble", Stage.OUTCOME, "fails with 10000, upstream errors in logs"),
         Fault("odd-status", Stage.TASK, "other status words, capitals, a trailing tab, null logs"),
@@ -67,41 +67,41 @@ FAULTS = {
         Fault(
             "expired", Stage.LINK, "the first links (count, 1) are dead; a new GET gives a new one", count=1
         ),
-        Fault("truncated", Stage.DOWNLOAD, "the first half of the file, as if it were all"),
-        Fault("garbage", Stage.DOWNLOAD, "bytes that are no video, as video/mp4"),
+        Fault("truncated", Stage.DOWNLOAD, "the first half of the file with a matching length"),
+        Fault("garbage", Stage.DOWNLOAD, "bytes that are not a video, as video/mp4"),
         Fault("html", Stage.DOWNLOAD, "an HTML page with status 200"),
         Fault("empty", Stage.DOWNLOAD, "an empty body with status 200"),
-        Fault("wrong-length", Stage.DOWNLOAD, "Content-Length promises more than arrives"),
+        Fault("wrong-length", Stage.DOWNLOAD, "Content-Length is larger than the body"),
         Fault("endless", Stage.DOWNLOAD, "a video that never ends"),
-        Fault("redirect", Stage.DOWNLOAD, "a redirect to the same file under another address"),
+        Fault("redirect", Stage.DOWNLOAD, "a redirect to the same file under another URL"),
         Fault("redirect-loop", Stage.DOWNLOAD, "a redirect to itself"),
         Fault("redirect-file", Stage.DOWNLOAD, "a redirect to a file: URL"),
         Fault("redirect-private", Stage.DOWNLOAD, "a redirect to a link-local address"),
         Fault("download-500", Stage.DOWNLOAD, "the file host answers 500"),
-        Fault("slow", Stage.DOWNLOAD, "the whole file, drop by drop"),
+        Fault("slow", Stage.DOWNLOAD, "the whole file, in small pieces with pauses"),
     )
 }
 
 
 class UnknownFaultError(ValueError):
-    """A fault or rate that does not exist; the message lists what does."""
+    """A fault or rate is not known; the message lists what is."""
 
 
 def markers_of(prompt: str) -> dict[str, int | None]:
-    """The faults a prompt asks for, each with its count (None: every time).
+    """Return the faults that a prompt asks for, each with its count (None: every time).
 
     Raises:
-        UnknownFaultError: for a name that is no fault.
+        UnknownFaultError: A name is not a fault.
     """
-    found: dict[str, int | None] = {}
+    markers: dict[str, int | None] = {}
     for name, digits in _MARKER.findall(prompt):
-        _known(name)
-        found[name] = int(digits) if digits else FAULTS[name].count
-    return found
+        _check_name(name)
+        markers[name] = int(digits) if digits else FAULTS[name].count
+    return markers
 
 
 class FaultInjector:
-    """Decides which faults strike, from the markers of a prompt and the rates in force."""
+    """The choice of faults to inject, from the markers of a prompt and the rates in force."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -109,53 +109,53 @@ class FaultInjector:
         self.fired: Counter[str] = Counter()
 
     def set_rates(self, rates: Mapping[str, object]) -> None:
-        """Replace the rates in force; each is a probability per event of the fault's stage.
+        """Replace the rates in force, each a probability per event of the fault's stage.
 
         Raises:
-            UnknownFaultError: for an unknown name or a rate outside 0 to 1.
+            UnknownFaultError: A name is unknown, or a rate is not from 0 to 1.
         """
         checked: dict[str, float] = {}
         for name, rate in rates.items():
-            _known(name)
+            _check_name(name)
             if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
-                raise UnknownFaultError(f"the rate of {name} must be a number from 0 to 1, got {rate!r}")
+                raise UnknownFaultError(f"the rate of {name} is {rate!r}; allowed are numbers from 0 to 1")
             checked[name] = float(rate)
         self.rates = checked
 
-    def strike(
+    def inject(
         self, stage: Stage, markers: Mapping[str, int | None], *, earlier: int
     ) -> dict[str, int | None]:
-        """The faults of a stage that strike now, with their counts.
+        """Return the faults of a stage to inject now, with their counts.
 
         Args:
-            stage: Where we are.
-            markers: What the prompt asks for.
-            earlier: How many events of this stage the prompt or task has seen before.
+            stage: The stage of the present event.
+            markers: The markers of the prompt.
+            earlier: Number of earlier events of this stage for the prompt or task.
         """
-        struck: dict[str, int | None] = {}
+        injected: dict[str, int | None] = {}
         for name, fault in FAULTS.items():
             if fault.stage is not stage:
                 continue
-            asked = name in markers and (
+            marked = name in markers and (
                 name == "late-url" or markers[name] is None or earlier < (markers[name] or 0)
             )
-            if asked or self._drawn(name):
-                struck[name] = markers.get(name, fault.count)
+            if marked or self._drawn(name):
+                injected[name] = markers.get(name, fault.count)
                 self.fired[name] += 1
-        return struck
+        return injected
 
     def first(self, stage: Stage, markers: Mapping[str, int | None], *, earlier: int) -> str | None:
-        """The one fault of a stage that strikes now, if any."""
-        struck = self.strike(stage, markers, earlier=earlier)
-        for extra in list(struck)[1:]:
+        """Return the single fault of a stage to inject now, if any."""
+        injected = self.inject(stage, markers, earlier=earlier)
+        for extra in list(injected)[1:]:
             self.fired[extra] -= 1
-        return next(iter(struck), None)
+        return next(iter(injected), None)
 
     def _drawn(self, name: str) -> bool:
         rate = self.rates.get(name, 0.0)
         return rate > 0 and self._rng.random() < rate
 
 
-def _known(name: str) -> None:
+def _check_name(name: str) -> None:
     if name not in FAULTS:
-        raise UnknownFaultError(f"there is no fault {name!r}; known are {', '.join(FAULTS)}")
+        raise UnknownFaultError(f"{name!r} is not a fault; known are {', '.join(FAULTS)}")

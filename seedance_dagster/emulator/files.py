@@ -1,4 +1,4 @@
-"""The file host: output links without a key, and everything that can go wrong with a download."""
+"""The file host: output links without a key, and the faults of downloads."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from seedance_dagster.emulator.api import broken
 from seedance_dagster.emulator.emulator import LINK_PATH, Emulator
 from seedance_dagster.emulator.faults import Stage
 from seedance_dagster.emulator.record import Link, TaskRecord
-from seedance_dagster.emulator.replies import Cut, DroppedReply, carries_key, html_page
+from seedance_dagster.emulator.responses import DroppedResponse, PartialBody, carries_key, html_page
+from seedance_dagster.emulator.vendor_api import broken
 from seedance_dagster.emulator.view import link_is_alive
 
-MP4 = "video/mp4"
-CHUNK = 64 * 1024
+_MP4 = "video/mp4"
+_CHUNK_BYTES = 64 * 1024
 _SLOW_STEPS = 20
-_GARBAGE = hashlib.sha512(b"no video").digest() * 256
+_GARBAGE = hashlib.sha512(b"not a video").digest() * 256
 _WITHOUT_FILE: dict[str | None, Callable[[str], Response]] = {
     "redirect": lambda here: RedirectResponse(f"{here}?again=1", 302),
     "redirect-loop": lambda here: RedirectResponse(here, 302),
@@ -29,8 +29,8 @@ _WITHOUT_FILE: dict[str | None, Callable[[str], Response]] = {
     "redirect-private": lambda _: RedirectResponse("http://169.254.169.254/latest/meta-data/", 302),
     "download-500": lambda _: html_page(500),
     "html": lambda _: html_page(),
-    "empty": lambda _: Response(b"", media_type=MP4),
-    "garbage": lambda _: Response(_GARBAGE, media_type=MP4),
+    "empty": lambda _: Response(b"", media_type=_MP4),
+    "garbage": lambda _: Response(_GARBAGE, media_type=_MP4),
 }
 
 
@@ -38,7 +38,7 @@ Handler = Callable[[Request, Emulator], Awaitable[Response]]
 
 
 def file_call(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Make a handler a call of the file host: counted, watched for the API key, subject to outages."""
+    """Decorate a handler as a call of the file host: count it, watch for the API key, apply outages."""
 
     @functools.wraps(handler)
     async def call(request: Request) -> Response:
@@ -55,7 +55,7 @@ def file_call(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 
 @file_call
 async def get_file(request: Request, emulator: Emulator) -> Response:
-    """GET /ephemeral/<token>.mp4."""
+    """Answer GET /ephemeral/<token>.mp4."""
     token = request.path_params["token"]
     record = emulator.vendor.links.get(token)
     if record is None:
@@ -66,7 +66,7 @@ async def get_file(request: Request, emulator: Emulator) -> Response:
     if "again" not in request.query_params:
         fault = emulator.faults.first(Stage.DOWNLOAD, record.markers, earlier=record.downloads)
         record.downloads += request.method == "GET"
-        emulator.vendor.keep(record)
+        emulator.vendor.save(record)
     return await _body(record, fault, request.url.path, emulator)
 
 
@@ -79,7 +79,7 @@ def _is_dead(record: TaskRecord, token: str, emulator: Emulator) -> bool:
         if emulator.faults.first(Stage.LINK, record.markers, earlier=position) is None:
             return False
         link.dead = True
-        emulator.vendor.keep(record)
+        emulator.vendor.save(record)
     return True
 
 
@@ -90,7 +90,7 @@ def _find(record: TaskRecord, token: str) -> tuple[int, Link]:
 def _dead(emulator: Emulator) -> Response:
     style = emulator.settings.dead_link
     if style == "empty":
-        return Response(b"", media_type=MP4)
+        return Response(b"", media_type=_MP4)
     return html_page(404 if style == "404" else 200)
 
 
@@ -99,22 +99,22 @@ async def _body(record: TaskRecord, fault: str | None, here: str, emulator: Emul
         return _WITHOUT_FILE[fault](here)
     clip = await emulator.clips.get(record)
     if fault == "truncated":
-        return Response(clip[: len(clip) // 2], media_type=MP4)
+        return Response(clip[: len(clip) // 2], media_type=_MP4)
     if fault == "endless":
-        return StreamingResponse(_endless(clip), media_type=MP4)
+        return StreamingResponse(_endless(clip), media_type=_MP4)
     if fault == "wrong-length":
-        return DroppedReply(emulator.connections, Cut(MP4, len(clip), clip[: len(clip) // 2]))
-    body = _Body(clip, emulator.settings.video_bytes_at_least)
+        return DroppedResponse(emulator.connections, PartialBody(_MP4, len(clip), clip[: len(clip) // 2]))
+    body = _PaddedClip(clip, emulator.settings.video_bytes_at_least)
     pause = emulator.settings.slow_seconds / _SLOW_STEPS if fault == "slow" else 0
     headers = {"Content-Length": str(len(body)), "ETag": f'"{record.task_id}"'}
-    return StreamingResponse(body.stream(pause), media_type=MP4, headers=headers)
+    return StreamingResponse(body.stream(pause), media_type=_MP4, headers=headers)
 
 
-class _Body:
-    """A clip, padded to a least size by an mp4 `free` box that is never whole in memory."""
+class _PaddedClip:
+    """A clip, padded to a minimum size by an mp4 `free` box that is never whole in memory."""
 
-    def __init__(self, clip: bytes, least: int) -> None:
-        padding = max(0, least - len(clip))
+    def __init__(self, clip: bytes, min_bytes: int) -> None:
+        padding = max(0, min_bytes - len(clip))
         self._clip = clip
         self._padding = max(padding, 8) if padding else 0
 
@@ -122,7 +122,7 @@ class _Body:
         return len(self._clip) + self._padding
 
     async def stream(self, pause_s: float) -> AsyncIterator[bytes]:
-        step = max(1, len(self) // _SLOW_STEPS) if pause_s else CHUNK
+        step = max(1, len(self) // _SLOW_STEPS) if pause_s else _CHUNK_BYTES
         for chunk in self._chunks(step):
             yield chunk
             if pause_s:
@@ -142,7 +142,7 @@ class _Body:
 
 async def _endless(clip: bytes) -> AsyncIterator[bytes]:
     yield clip
-    zeros = bytes(CHUNK)
+    zeros = bytes(_CHUNK_BYTES)
     while True:
         yield zeros
         await asyncio.sleep(0.002)

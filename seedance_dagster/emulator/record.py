@@ -1,4 +1,4 @@
-"""One task as the vendor keeps it."""
+"""A task as the vendor stores it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 
 class Phase(StrEnum):
-    """Where a task stands."""
+    """The progress of a task."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -19,7 +19,7 @@ class Phase(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a task will end; decided when it is made."""
+    """The end of a task, decided when it is created."""
 
     COMPLETED = "completed"
     MODERATION = "moderation"
@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 
 
 class Link(BaseModel):
-    """One address under which the output could be fetched."""
+    """A URL under which the output can be downloaded for a while."""
 
     token: str
     issued_at: datetime
@@ -38,7 +38,7 @@ class Link(BaseModel):
 
 
 class TaskRecord(BaseModel):
-    """A task with its money; points throughout, `held` is what is frozen now."""
+    """A task with its money in points; `held` is what is frozen now."""
 
     task_id: str
     number: int
@@ -59,7 +59,7 @@ class TaskRecord(BaseModel):
     held: int
     charged: int = 0
     penalty: int = 0
-    ordered_charge: int | None = None
+    altered_charge: int | None = None
     markers: dict[str, int | None] = Field(default_factory=dict)
     quirks: dict[str, int | None] = Field(default_factory=dict)
     links: list[Link] = Field(default_factory=list)
@@ -68,8 +68,8 @@ class TaskRecord(BaseModel):
     downloads: int = 0
 
     def phase(self, now: datetime) -> Phase:
-        """Where the task stands at a moment."""
+        """Return the task's phase at a time."""
         if self.settled:
             return Phase.COMPLETED if self.outcome is Outcome.COMPLETED else Phase.FAILED
-        waits = now < self.starts_at or now == self.created_at
-        return Phase.PENDING if waits else Phase.PROCESSING
+        is_waiting = now < self.starts_at or now == self.created_at
+        return Phase.PENDING if is_waiting else Phase.PROCESSING

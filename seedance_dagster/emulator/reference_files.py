@@ -1,4 +1,4 @@
-"""Reference files on the file host, for clients that look at them before they order."""
+"""Reference files on the file host, for clients that probe references before they order."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from starlette.routing import Route
 
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.files import file_call
-from seedance_dagster.emulator.order import DEFAULT_RATIO, RATIOS
-from seedance_dagster.emulator.references import UNKNOWN_VIDEO_S
-from seedance_dagster.emulator.refusal import Refusal, invalid
-from seedance_dagster.emulator.replies import html_page, refused
+from seedance_dagster.emulator.responses import Refusal, html_page, invalid, refused
+from seedance_dagster.emulator.validation import DEFAULT_RATIO, DEFAULT_VIDEO_S, RATIOS
 
-MEDIA_TYPES = {
+_MEDIA_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
     "jpeg": "image/jpeg",
@@ -29,18 +27,18 @@ MEDIA_TYPES = {
     "mp3": "audio/mpeg",
     "wav": "audio/wav",
 }
-LONGEST_S = 120
+_MAX_SECONDS = 120
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
 
 
 @file_call
 async def get_reference(request: Request, _: Emulator) -> Response:
-    """GET /references/<name>.<ext>?seconds=&ratio=."""
-    from seedance_dagster.emulator.samples import sample_file  # noqa: PLC0415  # the encoder loads slowly
+    """Answer GET /references/<name>.<ext>?seconds=&ratio=."""
+    from seedance_dagster.emulator.samples import sample_file  # noqa: PLC0415  the encoder loads slowly
 
     name, _, extension = request.path_params["name"].rpartition(".")
     extension = extension.lower()
-    if extension not in MEDIA_TYPES:
+    if extension not in _MEDIA_TYPES:
         return html_page(404)
     try:
         duration_ms, ratio = _seconds(request) * 1000, _ratio(request)
@@ -50,12 +48,12 @@ async def get_reference(request: Request, _: Emulator) -> Response:
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{hashlib.sha256(file).hexdigest()[:32]}"'}
     part = _part(request.headers.get("Range"), len(file))
     if part is None:
-        return Response(file, media_type=MEDIA_TYPES[extension], headers=headers)
+        return Response(file, media_type=_MEDIA_TYPES[extension], headers=headers)
     if not part:
         return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{len(file)}"})
     headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{len(file)}"
     return Response(
-        file[part.start : part.stop], status_code=206, media_type=MEDIA_TYPES[extension], headers=headers
+        file[part.start : part.stop], status_code=206, media_type=_MEDIA_TYPES[extension], headers=headers
     )
 
 
@@ -63,13 +61,13 @@ ROUTES = [Route("/references/{name}", get_reference)]
 
 
 def _seconds(request: Request) -> Decimal:
-    text = request.query_params.get("seconds", str(UNKNOWN_VIDEO_S))
+    text = request.query_params.get("seconds", str(DEFAULT_VIDEO_S))
     try:
         seconds = Decimal(text)
     except InvalidOperation:
         seconds = Decimal("NaN")
-    if not (seconds.is_finite() and Decimal("0.001") <= seconds <= LONGEST_S):
-        raise invalid(f"seconds must be a number from 0.001 to {LONGEST_S}")
+    if not (seconds.is_finite() and Decimal("0.001") <= seconds <= _MAX_SECONDS):
+        raise invalid(f"seconds must be a number from 0.001 to {_MAX_SECONDS}")
     return seconds
 
 
@@ -80,12 +78,12 @@ def _ratio(request: Request) -> str:
     return ratio
 
 
-def _part(asked: str | None, size: int) -> range | None:
-    """The bytes that a Range header asks for, none of them if they lie outside; None for the whole file."""
-    found = _RANGE.fullmatch(asked or "")
-    if found is None or not (found[1] or found[2]):
+def _part(header: str | None, size: int) -> range | None:
+    """Return the bytes that a Range header selects, empty if they are outside; None for the whole file."""
+    match = _RANGE.fullmatch(header or "")
+    if match is None or not (match[1] or match[2]):
         return None
-    if not found[1]:
-        return range(max(0, size - int(found[2])), size)
-    last = min(size - 1, int(found[2])) if found[2] else size - 1
-    return range(int(found[1]), last + 1)
+    if not match[1]:
+        return range(max(0, size - int(match[2])), size)
+    last = min(size - 1, int(match[2])) if match[2] else size - 1
+    return range(int(match[1]), last + 1)

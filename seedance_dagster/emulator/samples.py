@@ -1,4 +1,4 @@
-"""Small real files to be used as references: pictures, still videos and silence of a given length."""
+"""Small real files to use as references: pictures, still videos and silence of a given length."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seedance_dagster.emulator.clip import SIZES
 
 _MS = Fraction(1, 1000)
 _PICTURE_MS = 1000
-_MP3_RATE = 48_000  # one frame of 1152 samples is 24 ms then
+_MP3_RATE = 48_000  # a frame of 1152 samples lasts 24 ms
 _MP3_FRAME = 1152
 _WAV_RATE = 8_000
 _SILENCE = b"\x80"
@@ -27,13 +27,13 @@ _SILENCE = b"\x80"
 
 @functools.lru_cache(maxsize=64)
 def sample_file(name: str, extension: str, *, duration_ms: int, ratio: str) -> bytes:
-    """A file of this kind, the same bytes for the same arguments.
+    """Make a file of this kind, the same bytes for the same arguments.
 
     Args:
-        name: Chooses the colour of a picture.
+        name: Determines the colour of a picture.
         extension: Such as "png" or "mp4".
-        duration_ms: Length of a video or audio in milliseconds; an mp3, whose frames take 24 ms, is as
-            long or up to a frame shorter.
+        duration_ms: Length of a video or audio in milliseconds; an mp3 consists of frames of 24 ms and
+            may be up to one frame shorter.
         ratio: One of `clip.SIZES`, for pictures and videos.
     """
     if extension == "mp3":
@@ -58,7 +58,7 @@ def _image(picture: Image.Image, form: str) -> bytes:
 
 
 def _video(picture: Image.Image, container: str, duration_ms: int) -> bytes:
-    """One picture a second, the last one as short as it takes."""
+    """Encode one picture per second, the last one shortened to fit."""
     rgb: VideoFrame = VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]  # PyAV has no types here
     frame = rgb.reformat(format="yuv420p")
     target = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The emulator as a real HTTP service on two ports: the API, and the file host."""
+"""The emulator as an HTTP service on two ports: the API and the file host."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from seedance_dagster.emulator.app import create_app
-from seedance_dagster.emulator.connections import Connections, Ends
 from seedance_dagster.emulator.emulator import Emulator
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.responses import Connections, Ends
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 LOOPBACK = "127.0.0.1"
 _START_S = 30
 
 
 class AddressError(RuntimeError):
-    """A port cannot be listened on; the message names it."""
+    """The server cannot listen on an address; the message names it."""
 
 
 @dataclass(frozen=True)
 class RunningEmulator:
-    """An emulator that answers: where the API is, where the files are, and its inside."""
+    """A running emulator: the URLs of its API and its files, and its internals."""
 
     url: str
     files_url: str
@@ -42,23 +42,23 @@ def serve(
     port: int = 0,
     *,
     files_port: int = 0,
-    say: Callable[[str], object] = click.echo,
+    echo: Callable[[str], object] = click.echo,
 ) -> None:
-    """Serve until a signal ends it; says one line, `emulator ready at http://HOST:PORT`, when it listens.
+    """Serve until a signal ends it; print `emulator ready at http://HOST:PORT` once it listens.
 
     Args:
-        settings: How the vendor behaves.
-        host: Address to listen on; keep it a loopback one, the calls under /emulator need no key.
-        port: Port of the API; 0 takes a free one, with a state folder the one of the last time if it is free.
-        files_port: Port of the file host, likewise.
-        say: Where the line goes.
+        settings: The behaviour of the vendor.
+        host: Address to listen on; should be a loopback one, since the calls under /emulator need no key.
+        port: Port of the API; 0 takes a free one, with a state folder the previous one if possible.
+        files_port: Port of the file host, chosen in the same way.
+        echo: Prints the line.
 
     Raises:
-        AddressError: when a port is taken.
-        StateError: when the state folder cannot be used.
+        AddressError: A port is in use.
+        StateError: The state folder cannot be used.
     """
     with _listening(settings, host, port, files_port) as (server, sockets, running):
-        server.on_ready = lambda: say(f"emulator ready at {running.url}")
+        server.on_ready = lambda: echo(f"emulator ready at {running.url}")
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=sockets)
 
@@ -67,12 +67,12 @@ def serve(
 def running_emulator(
     settings: EmulatorSettings | None = None, host: str = LOOPBACK, port: int = 0, *, files_port: int = 0
 ) -> Iterator[RunningEmulator]:
-    """An emulator in a thread of this process, for tests; it ends with the block.
+    """Run an emulator in a thread of this process, for tests, until the end of the block.
 
     Raises:
-        AddressError: when a port is taken.
-        StateError: when the state folder cannot be used.
-        RuntimeError: when it does not start.
+        AddressError: A port is in use.
+        StateError: The state folder cannot be used.
+        RuntimeError: The emulator does not start.
     """
     with _listening(settings, host, port, files_port) as (server, sockets, running):
         ready = threading.Event()
@@ -91,7 +91,7 @@ def running_emulator(
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it listens."""
+    """A server that reports when it listens."""
 
     on_ready: Callable[[], object] = staticmethod(lambda: None)
 
@@ -109,15 +109,15 @@ def _listening(
     emulator: Emulator = app.state.emulator
     with contextlib.ExitStack() as stack:
         stack.callback(emulator.close)
-        ports = emulator.journal.recall("ports", {})
+        ports = emulator.state.note("ports", {})
         sockets = [
-            stack.enter_context(contextlib.closing(_listen(host, asked, int(ports.get(name, 0)))))
-            for name, asked in (("api", port), ("files", files_port))
+            stack.enter_context(contextlib.closing(_listen(host, chosen, int(ports.get(name, 0)))))
+            for name, chosen in (("api", port), ("files", files_port))
         ]
         api, files = (sock.getsockname()[1] for sock in sockets)
-        emulator.journal.save(notes={"ports": {"api": api, "files": files}})
-        named = f"[{host}]" if ":" in host else host
-        emulator.settings.files_url = emulator.settings.files_url or f"http://{named}:{files}"
+        emulator.state.save(notes={"ports": {"api": api, "files": files}})
+        authority = f"[{host}]" if ":" in host else host
+        emulator.settings.files_url = emulator.settings.files_url or f"http://{authority}:{files}"
         config = uvicorn.Config(
             app,
             http=_protocol(emulator.connections),
@@ -126,15 +126,15 @@ def _listening(
             log_config=None,
             log_level="critical",
             access_log=False,
-            # As long as a proxy in front of the real service keeps idle connections.
+            # As long as the proxy in front of the real service keeps idle connections.
             timeout_keep_alive=75,
-            # Calls that hang on purpose must not keep the service from ending.
+            # Calls that hang on purpose must not delay the end of the service.
             timeout_graceful_shutdown=1,
         )
         yield (
             _Server(config),
             sockets,
-            RunningEmulator(f"http://{named}:{api}", emulator.settings.files_url, emulator),
+            RunningEmulator(f"http://{authority}:{api}", emulator.settings.files_url, emulator),
         )
 
 
@@ -158,7 +158,7 @@ def _listen(host: str, port: int, last_port: int) -> socket.socket:
 
 def _protocol(connections: Connections) -> type[asyncio.Protocol]:
     class NotingProtocol(H11Protocol):
-        """Notes its transport, so that a fault can close the connection."""
+        """A protocol that notes its transport, so that a fault can close the connection."""
 
         ends: Ends | None = None
 

@@ -1,4 +1,4 @@
-"""What came in: calls, refusals, leaks of the key, outages."""
+"""Counters of incoming calls, and outages."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ OUTAGE_SCOPES = ("api", "post", "get", "history", "account", "files", "all")
 
 
 class OutageError(ValueError):
-    """An outage that cannot be had; the message says what is allowed."""
+    """An outage is not valid; the message says what is allowed."""
 
 
 @dataclass(frozen=True)
 class Outage:
-    """A time in which calls of a scope fail."""
+    """A period in which the calls of a scope fail."""
 
     kind: str
     scope: str
     until: datetime
 
     def hits(self, call: str, now: datetime) -> bool:
-        """Whether a call fails now."""
+        """Return True for a call that fails now."""
         covered = self.scope in {"all", call} or (self.scope == "api" and call != "files")
         return covered and now < self.until
 
 
-def read_outage(asked: dict[str, Any], now: datetime) -> Outage:
-    """An outage from the JSON of a request: `seconds`, `kind` (500), `scope` (api).
+def read_outage(fields: dict[str, Any], now: datetime) -> Outage:
+    """Read an outage from the JSON of a request: `seconds`, `kind` (500), `scope` (api).
 
     Raises:
-        OutageError: naming the field and what is allowed.
+        OutageError: A field is not valid; the message names it and what is allowed.
     """
-    unknown = set(asked) - {"seconds", "kind", "scope"}
+    unknown = set(fields) - {"seconds", "kind", "scope"}
     if unknown:
-        raise OutageError(f"unknown field {', '.join(sorted(unknown))}; allowed are seconds, kind, scope")
-    seconds, kind, scope = asked.get("seconds"), str(asked.get("kind", "500")), asked.get("scope", "api")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= 86_400:  # noqa: PLR2004  # a day
+        raise OutageError(f"{', '.join(sorted(unknown))}: unknown; allowed are seconds, kind, scope")
+    seconds, kind, scope = fields.get("seconds"), str(fields.get("kind", "500")), fields.get("scope", "api")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= 86_400:  # noqa: PLR2004  a day
         raise OutageError("seconds must be a number from 0 to 86400")
     if kind not in OUTAGE_KINDS:
         raise OutageError(f"kind must be one of {', '.join(OUTAGE_KINDS)}")
@@ -61,7 +61,7 @@ class Traffic:
     _in_second: int = 0
 
     def count(self, call: str, now: datetime) -> None:
-        """Note a call; those to the API count for the peak."""
+        """Count a call; only calls of the API count for the peak."""
         self.calls[call] += 1
         if call == "files":
             return
@@ -71,9 +71,9 @@ class Traffic:
         self.peak_calls_per_second = max(self.peak_calls_per_second, self._in_second)
 
     def outage_hits(self, call: str, now: datetime) -> str | None:
-        """The kind of outage that strikes this call, if any."""
+        """Return the kind of outage that affects this call, if any."""
         return self.outage.kind if self.outage is not None and self.outage.hits(call, now) else None
 
     def leaked(self, path: str, now: datetime) -> None:
-        """Note that the API key was sent where it does not belong; the key itself is not kept."""
+        """Record that the API key was sent to the file host, without recording the key."""
         self.leaks.append({"path": path, "at": now.isoformat()})

@@ -1,4 +1,4 @@
-"""The emulated vendor itself: it takes orders, holds and charges points, and lets tasks grow old."""
+"""The emulated vendor: it creates tasks, holds and charges points, and lets tasks progress."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from seedance_dagster.emulator.account import Account
+from seedance_dagster.emulator.billing import Account, price
 from seedance_dagster.emulator.faults import FaultInjector, Stage, markers_of
-from seedance_dagster.emulator.journal import Journal
-from seedance_dagster.emulator.order import Order, read_order
-from seedance_dagster.emulator.prices import price
 from seedance_dagster.emulator.record import Outcome, Phase, TaskRecord
-from seedance_dagster.emulator.refusal import Refusal
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.responses import Refusal
+from seedance_dagster.emulator.state_file import StateFile
+from seedance_dagster.emulator.validation import TaskRequest, read_request
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
-# Share of the render time after which a task of this outcome ends; absent: it never gets out of the queue.
+# Share of the render time after which a task of this outcome ends; without one it ends in the queue.
 _RENDER_SHARE = {
     Outcome.COMPLETED: 1.0,
     Outcome.MODERATION: 0.3,
@@ -30,9 +29,9 @@ _RENDER_SHARE = {
 
 
 class Vendor:
-    """Tasks, account and counters; every method is quick and none waits.
+    """Tasks, account and counters; no method waits.
 
-    Time is only what the clock says: a task changes when someone next looks.
+    Time is what the clock says: a task progresses whenever a call reads the time.
     """
 
     def __init__(
@@ -40,72 +39,72 @@ class Vendor:
         settings: EmulatorSettings,
         *,
         clock: Callable[[], datetime],
-        journal: Journal,
+        state: StateFile,
         faults: FaultInjector,
         rng: random.Random,
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.journal = journal
+        self._state = state
         self._faults = faults
         self._rng = rng
-        fresh = {"granted": settings.points, "points": settings.points}
-        self.account = Account.model_validate(journal.recall("account", fresh))
-        self.tasks = {record.task_id: record for record in journal.tasks()}
-        self.posts: Counter[str] = Counter(journal.recall_all("posts:"))
-        self.accepted = Counter(record.prompt for record in self.tasks.values())
+        new_account = {"granted": settings.points, "points": settings.points}
+        self.account = Account.model_validate(state.note("account", new_account))
+        self.tasks = {record.task_id: record for record in state.tasks()}
+        self.posts: Counter[str] = Counter(state.notes("posts:"))
+        self.tasks_by_prompt = Counter(record.prompt for record in self.tasks.values())
         self.links = {link.token: record for record in self.tasks.values() for link in record.links}
         self._open = [(r.ends_at, r.number, r) for r in self.tasks.values() if not r.settled]
         heapq.heapify(self._open)
 
     def now(self) -> datetime:
-        """The present moment, with everything that was due by then done."""
+        """Return the present time, after settling the tasks that have ended by then."""
         now = self.clock().astimezone(UTC)
         while self._open and self._open[0][0] <= now:
             self._settle(heapq.heappop(self._open)[2])
         return now
 
     def active(self) -> int:
-        """Tasks that are neither completed nor failed."""
+        """Return the number of tasks that are neither completed nor failed."""
         self.now()
         return len(self._open)
 
     def count_post(self, prompt: str) -> int:
-        """Note a POST of this prompt; returns how many came before it."""
+        """Count a POST of this prompt and return the number of earlier ones."""
         earlier = self.posts[prompt]
         self.posts[prompt] += 1
-        self.journal.save(notes={f"posts:{prompt}": self.posts[prompt]})
+        self._state.save(notes={f"posts:{prompt}": self.posts[prompt]})
         return earlier
 
-    def accept(self, body: Mapping[str, Any], *, source: str = "api") -> TaskRecord:
-        """Make a task and hold its price.
+    def create_task(self, body: Mapping[str, Any], *, source: str = "api") -> TaskRecord:
+        """Create a task and hold its price.
 
         Raises:
-            Refusal: for an invalid request, too many active tasks or too few points; no task is made.
-            UnknownFaultError: when the prompt asks for a fault that does not exist.
+            Refusal: The request is invalid, too many tasks are active, or the points are too few.
+            UnknownFaultError: The prompt asks for an unknown fault.
         """
-        order = read_order(body)
-        markers = markers_of(order.prompt)
+        request = read_request(body)
+        markers = markers_of(request.prompt)
         now = self.now()
         if len(self._open) >= self.settings.plan_limit:
             text = f"active task count {len(self._open)} has reached the plan limit"
             raise Refusal(self.settings.plan_limit_status, text, kind="plan-limit")
-        cost = price(order.task_type, output_s=order.duration, input_s=order.input_video_s)
+        cost = price(request.task_type, output_s=request.duration, input_s=request.input_video_s)
         if self.account.points < cost:
             raise Refusal(self.settings.credits_status, "insufficient credits", kind="credits")
-        record = self._record(order, body=dict(body), source=source, markers=markers, cost=cost, now=now)
+        record = self._record(request, body=dict(body), source=source, markers=markers, cost=cost, now=now)
         self.account.points -= cost
-        self.accepted[order.prompt] += 1
+        self.tasks_by_prompt[request.prompt] += 1
         self.tasks[record.task_id] = record
         heapq.heappush(self._open, (record.ends_at, record.number, record))
-        self._save(record)
+        self._save_money(record)
         return record
 
     def find(self, task_id: str) -> TaskRecord:
-        """The task of that id.
+        """Return the task with an id.
 
         Raises:
-            Refusal: with 404 when there is none.
+            Refusal: There is no such task (404).
         """
         record = self.tasks.get(task_id)
         if record is None:
@@ -113,31 +112,31 @@ class Vendor:
         return record
 
     def alter_charge(self, record: TaskRecord, points: int) -> None:
-        """Charge something else than the price, behind the client's back; an open task, at its end."""
+        """Charge another amount than the price; for an open task, at its end."""
         self.now()
         if record.settled:
             self.account.points += record.charged - points
             record.charged = points
         else:
-            record.ordered_charge = points
-        self._save(record)
+            record.altered_charge = points
+        self._save_money(record)
 
     def grant(self, points: int) -> None:
         """Set the points that are left."""
         self.account.grant(points)
-        self.journal.save(notes={"account": self.account.model_dump()})
+        self._state.save(notes={"account": self.account.model_dump()})
 
     def phase(self, record: TaskRecord) -> Phase:
-        """Where a task stands now."""
+        """Return the present phase of a task."""
         return record.phase(self.now())
 
-    def keep(self, record: TaskRecord) -> None:
-        """Write a changed task down."""
-        self.journal.save([record])
+    def save(self, record: TaskRecord) -> None:
+        """Save a changed task."""
+        self._state.save([record])
 
     def _record(
         self,
-        order: Order,
+        request: TaskRequest,
         *,
         body: dict[str, Any],
         source: str,
@@ -145,10 +144,10 @@ class Vendor:
         cost: int,
         now: datetime,
     ) -> TaskRecord:
-        earlier = self.accepted[order.prompt]
-        struck = self._faults.first(Stage.OUTCOME, markers, earlier=earlier)
-        outcome = Outcome(struck or "completed")
-        if struck is None and order.audio_too_long:
+        earlier = self.tasks_by_prompt[request.prompt]
+        fault = self._faults.first(Stage.OUTCOME, markers, earlier=earlier)
+        outcome = Outcome(fault or "completed")
+        if fault is None and request.audio_too_long:
             outcome = Outcome.AUDIO_TIMEOUT
         queued = self._jittered(self.settings.queue_seconds)
         rendering = self._jittered(self.settings.render_seconds) * _RENDER_SHARE.get(outcome, 0)
@@ -158,12 +157,12 @@ class Vendor:
             number=len(self.tasks) + 1,
             source=source,
             request=body,
-            as_rendered=order.as_rendered,
-            task_type=order.task_type,
-            mode=order.mode,
-            prompt=order.prompt,
-            duration=order.duration,
-            aspect_ratio=order.aspect_ratio,
+            as_rendered=request.as_rendered,
+            task_type=request.task_type,
+            mode=request.mode,
+            prompt=request.prompt,
+            duration=request.duration,
+            aspect_ratio=request.aspect_ratio,
             created_at=now,
             starts_at=starts_at,
             ends_at=starts_at + timedelta(seconds=rendering),
@@ -171,7 +170,7 @@ class Vendor:
             price=cost,
             held=cost,
             markers=markers,
-            quirks=self._faults.strike(Stage.TASK, markers, earlier=earlier),
+            quirks=self._faults.inject(Stage.TASK, markers, earlier=earlier),
         )
 
     def _settle(self, record: TaskRecord) -> None:
@@ -179,16 +178,16 @@ class Vendor:
         self.account.points += record.held
         record.held = 0
         if record.outcome is Outcome.COMPLETED:
-            record.charged = record.price if record.ordered_charge is None else record.ordered_charge
+            record.charged = record.price if record.altered_charge is None else record.altered_charge
         else:
-            record.charged = record.ordered_charge or 0
+            record.charged = record.altered_charge or 0
             if record.outcome is Outcome.MODERATION and self.settings.penalties:
-                record.penalty = self.account.punish(record.price, record.ends_at)
+                record.penalty = self.account.penalize(record.price, record.ends_at)
         self.account.points -= record.charged + record.penalty
-        self._save(record)
+        self._save_money(record)
 
     def _jittered(self, seconds: float) -> float:
         return seconds * self._rng.uniform(1 - self.settings.jitter, 1 + self.settings.jitter)
 
-    def _save(self, record: TaskRecord) -> None:
-        self.journal.save([record], {"account": self.account.model_dump()})
+    def _save_money(self, record: TaskRecord) -> None:
+        self._state.save([record], {"account": self.account.model_dump()})

@@ -1,17 +1,19 @@
-"""A task as the vendor shows it: the task JSON of the page, and the rows of the history."""
+"""Tasks as the vendor shows them: the task JSON of its page, and the history, newest first and paged."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from seedance_dagster.emulator.record import Link, Outcome, Phase, TaskRecord
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.responses import invalid
+from seedance_dagster.emulator.vendor import Vendor
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
-ZERO_TIME = "0001-01-01T00:00:00Z"
-HISTORY_WORDS = {
+_ZERO_TIME = "0001-01-01T00:00:00Z"
+_HISTORY_WORDS = {
     Phase.PENDING: "waiting",
     Phase.PROCESSING: "running",
     Phase.COMPLETED: "finished",
@@ -19,6 +21,9 @@ HISTORY_WORDS = {
 }
 _ERROR_CODES = {Outcome.MODERATION: 10003, Outcome.MODERATION_EARLY: 10003}
 _OTHER_FAILURE = 10000
+_DEFAULT_PAGE_SIZE = 10
+_MAX_PAGE_SIZE = 100
+_MAX_UNIX_TIME = 253_402_300_799
 _LOGS: dict[Outcome, list[str]] = {
     Outcome.COMPLETED: [],
     Outcome.MODERATION: [
@@ -41,9 +46,9 @@ _LOGS: dict[Outcome, list[str]] = {
 
 
 def wire_time(moment: datetime | None, task_id: str) -> str:
-    """A moment as the vendor writes it: RFC 3339 with nanoseconds, trailing zeros cut; None: not yet."""
+    """Format a time as the vendor does, RFC 3339 with nanoseconds; None means "not yet"."""
     if moment is None:
-        return ZERO_TIME
+        return _ZERO_TIME
     fraction = f"{moment.microsecond:06d}{uuid.UUID(task_id).int % 1000:03d}".rstrip("0")
     return f"{moment:%Y-%m-%dT%H:%M:%S}{'.' + fraction if fraction else ''}Z"
 
@@ -55,13 +60,13 @@ def task_json(
     settings: EmulatorSettings,
     link_of: Callable[[TaskRecord], str],
 ) -> dict[str, Any]:
-    """The whole task as POST and GET answer it.
+    """Return the whole task as POST and GET answer it.
 
     Args:
         record: The task.
-        now: The present moment.
-        settings: How the vendor behaves.
-        link_of: Gives the output's present address, making one if it must.
+        now: The present time.
+        settings: The behaviour of the vendor.
+        link_of: Returns the current URL of the output, creating one if needed.
     """
     phase = record.phase(now)
     failed = phase is Phase.FAILED
@@ -95,15 +100,43 @@ def task_json(
     }
 
 
+def history_page(vendor: Vendor, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return a page of the history; `start_time` and `end_time` are unix seconds, both included.
+
+    Raises:
+        Refusal: A parameter is out of range.
+    """
+    page = _whole_number(query, "page", 1, 1, _MAX_UNIX_TIME)
+    size = _whole_number(query, "page_size", _DEFAULT_PAGE_SIZE, 1, _MAX_PAGE_SIZE)
+    start = _whole_number(query, "start_time", 0, 0, _MAX_UNIX_TIME)
+    end = _whole_number(query, "end_time", _MAX_UNIX_TIME, 0, _MAX_UNIX_TIME)
+    now = vendor.now()
+    newest = now - timedelta(seconds=vendor.settings.history_lag_seconds)
+    records = [
+        record
+        for record in reversed(vendor.tasks.values())
+        if record.created_at <= newest
+        and start <= int(record.created_at.timestamp()) <= end
+        and (record.settled or vendor.settings.history_lists_unfinished)
+        and query.get("model") in {None, "", "seedance"}
+    ]
+    return {
+        "data": [history_row(record, now) for record in records[(page - 1) * size : page * size]],
+        "page": page,
+        "size": size,
+        "total": len(records),
+    }
+
+
 def history_row(record: TaskRecord, now: datetime) -> dict[str, Any]:
-    """One row of the history: other names, other status words, no prompt."""
+    """Return a row of the history: other names, other status words, no prompt."""
     return {
         "id": record.number,
         "task_id": record.task_id,
         "task_model": "seedance",
         "action": record.task_type,
         "service_mode": "public",
-        "status": HISTORY_WORDS[record.phase(now)],
+        "status": _HISTORY_WORDS[record.phase(now)],
         "usage": record.held + record.charged + record.penalty,
         "usage_type": "point",
         "created_at": wire_time(record.created_at, record.task_id),
@@ -112,7 +145,7 @@ def history_row(record: TaskRecord, now: datetime) -> dict[str, Any]:
 
 
 def link_is_alive(link: Link, now: datetime, settings: EmulatorSettings) -> bool:
-    """Whether a link still leads to the file."""
+    """Return True while a link leads to the file."""
     return not link.dead and now - link.issued_at < timedelta(seconds=settings.link_seconds)
 
 
@@ -164,3 +197,16 @@ def _service_mode(record: TaskRecord) -> str:
 def _error_text(record: TaskRecord) -> str:
     moderated = record.outcome in _ERROR_CODES
     return "content moderation rejected the task" if moderated else "failed to generate, please try again"
+
+
+def _whole_number(query: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = query.get(name)
+    if not text:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        raise invalid(f"{name} must be a whole number") from None
+    if not low <= number <= high:
+        raise invalid(f"{name} must be from {low} to {high}")
+    return number

@@ -79,6 +79,6 @@ def test_an_audit_of_200_prompts(world, tmp_path):
         it.until(lambda: len(audit(it, "--deep")[0]["findings"]) == 2, 60)
         document, status = audit(it, "--deep")
         assert ({finding["kind"] for finding in document["findings"]}, status) == (left, 1)
-        assert it.books()["most_accepts_of_one_prompt"] == 1
+        assert it.books()["most_tasks_of_one_prompt"] == 1
         # What was repaired is newer than its upstream assets.
         assert {it.stale(partition, NAME, "videos") for partition in stored(it)} == {"FRESH"}

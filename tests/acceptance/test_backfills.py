@@ -85,7 +85,7 @@ def test_a_killed_waiting_run_is_finished_by_the_sensor(world, tmp_path):
         it.until(lambda: it.books()["videos_downloaded"] >= 100, 900)
         it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == 100, 120)
         books = it.books()
-        assert (books["tasks"], books["most_accepts_of_one_prompt"], books["balanced"]) == (100, 1, True)
+        assert (books["tasks"], books["most_tasks_of_one_prompt"], books["balanced"]) == (100, 1, True)
 
 
 def test_everything_stopped_and_started_again_goes_on(world, tmp_path):
@@ -98,4 +98,4 @@ def test_everything_stopped_and_started_again_goes_on(world, tmp_path):
     with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as it:
         it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == 100, 600)
         books = it.books()
-        assert (books["tasks"], books["most_accepts_of_one_prompt"], books["balanced"]) == (100, 1, True)
+        assert (books["tasks"], books["most_tasks_of_one_prompt"], books["balanced"]) == (100, 1, True)

@@ -25,7 +25,7 @@ def test_a_backfill_of_tasks_brings_every_video_home(world, tmp_path):
         videos = it.stack.dagster.api.materializations([NAME, "videos"])
         books = it.books()
         assert len(it.runs()) <= 15
-        assert (books["tasks"], books["most_accepts_of_one_prompt"], books["key_leaks"]) == (COUNT, 2, 0)
+        assert (books["tasks"], books["most_tasks_of_one_prompt"], books["key_leaks"]) == (COUNT, 2, 0)
         cost = sum(Decimal(str(video["seedance/cost_usd"])) for video in videos.values())
         assert cost * 10_000_000 == books["points_charged"]
         s3 = it.s3()

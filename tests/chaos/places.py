@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from chaos.crew import fork
 from chaos.plan import Plan
 from seedance_dagster.emulator.server import serve
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 
 class EmulatorProcess:

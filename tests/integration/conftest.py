@@ -24,7 +24,7 @@ from seedance_dagster.cli.environ import for_children
 from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.cli.local.programs import S3Service, s3
 from seedance_dagster.emulator.server import RunningEmulator, running_emulator
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.engine.events import Event, Placed
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import quote

@@ -96,7 +96,7 @@ def assert_the_rest_is_brought(location: Location, *keys: str) -> None:
             if {order.state for order in orders} == {State.STORED} and not ledger.reports.unreported(9):
                 break
         assert {order.state for order in orders} == {State.STORED}
-    assert location.books()["most_accepts_of_one_prompt"] == 1
+    assert location.books()["most_tasks_of_one_prompt"] == 1
     assert all(location.history("videos", key) for key in keys)
 
 

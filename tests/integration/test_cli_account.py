@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from seedance_dagster.cli.root import root
 from seedance_dagster.emulator.server import running_emulator
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 pytestmark = pytest.mark.integration
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from seedance_dagster.emulator.server import AddressError, running_emulator
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 pytestmark = pytest.mark.integration
 KEY = {"X-API-Key": "emulator-key"}
@@ -45,7 +45,7 @@ def client(service):
 
 
 def accepted(client, prompt):
-    return client.get("/emulator/books").json()["prompts"].get(prompt, {}).get("accepted", 0)
+    return client.get("/emulator/books").json()["prompts"].get(prompt, {}).get("tasks", 0)
 
 
 def link(client, prompt):

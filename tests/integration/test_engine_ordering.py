@@ -26,7 +26,7 @@ def test_asking_again_costs_nothing(plant):
         more = it.accept("a cat", idempotency_key="three", regenerate=True)
         assert [each.outcome for each in more] == [Outcome.ORDERED]
         it.run(more)
-        assert it.books()["prompts"]["a cat"]["accepted"] == 2
+        assert it.books()["prompts"]["a cat"]["tasks"] == 2
         assert it.services.ledger.queries.latest("spots")["p0"].attempt == 2
 
 

@@ -42,7 +42,7 @@ def assert_all_is_well(it, number: int) -> None:
     books = it.books()
     orders = it.services.ledger.queries.find()
     assert [order.state for order in orders] == [State.STORED] * number
-    assert {entry["accepted"] for entry in books["prompts"].values()} == {1}
+    assert {entry["tasks"] for entry in books["prompts"].values()} == {1}
     assert {order.task_id for order in orders} == {task["task_id"] for task in books["tasks"]}
     summary = books["summary"]
     assert (summary["tasks"], summary["balanced"]) == (number, True)

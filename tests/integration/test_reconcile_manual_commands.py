@@ -86,7 +86,7 @@ def test_every_fault_is_settled_by_ticks(at):
         settle(it)
         assert {order.state for order in submit(it)} == {State.SUBMITTED}
         books = it.books()
-        assert {entry["accepted"] for entry in books["prompts"].values()} == {1}
+        assert {entry["tasks"] for entry in books["prompts"].values()} == {1}
         assert {order.task_id for order in it.services.ledger.queries.find()} == {
             task["task_id"] for task in books["tasks"]
         }
@@ -122,7 +122,7 @@ def test_a_history_that_cannot_be_read_is_told_in_the_tick(at, kind):
             it.services.clock.forward(seconds=61)
         it.tell("outage", seconds=0)
         settle(it)
-        assert it.books()["prompts"]["a cat [fault:lost-reply*1]"] == {"posts": 1, "accepted": 1}
+        assert it.books()["prompts"]["a cat [fault:lost-reply*1]"] == {"posts": 1, "tasks": 1}
 
 
 def test_tasks_of_another_program_are_left_alone(at):
@@ -199,7 +199,7 @@ def test_two_reconcilers_and_a_tick_at_once(at):
             assert steps[:3] == ["queued", "claimed", "uncertain"]
             assert steps[3:] in (["queued"], ["submitted"], ["submitted", "succeeded"])
         submit(it)
-        assert {entry["accepted"] for entry in it.books()["prompts"].values()} == {1}
+        assert {entry["tasks"] for entry in it.books()["prompts"].values()} == {1}
 
 
 def test_an_answer_that_comes_after_its_order_was_adopted_changes_nothing(at, monkeypatch):

@@ -18,7 +18,7 @@ from seedance_dagster.cli.root import COMMANDS, root
 from seedance_dagster.defs.checks import build_set_checks
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.emulator.faults import FAULTS
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS, PACKAGE = ROOT / "docs", ROOT / "seedance_dagster"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seedance_dagster import emulator
 from seedance_dagster.emulator.app import create_app
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 ATOMS = (
     st.none()

@@ -9,9 +9,9 @@ import uuid
 import av
 import pytest
 
-from seedance_dagster.emulator import card, clips
+from seedance_dagster.emulator import card, clip_cache
 from seedance_dagster.emulator.clip import SIZES, render_clip
-from seedance_dagster.emulator.clips import ClipCache
+from seedance_dagster.emulator.clip_cache import ClipCache
 
 TASK = "07ed43de-465d-43b1-b62c-44249b14d818"
 
@@ -91,38 +91,38 @@ class Record:
         self.task_id = str(uuid.UUID(int=number))
 
 
-async def test_shelf_draws_once_for_many_askers(monkeypatch):
+async def test_cache_draws_once_for_many_askers(monkeypatch):
     """Askers at the same time share one rendering, and one who leaves does not spoil it."""
-    monkeypatch.setattr(clips, "_render", lambda record: b"x" * 10)
-    shelf = ClipCache(100)
+    monkeypatch.setattr(clip_cache, "_render", lambda record: b"x" * 10)
+    cache = ClipCache(100)
     one = Record(1)
-    leaver = asyncio.ensure_future(shelf.get(one))
+    leaver = asyncio.ensure_future(cache.get(one))
     await asyncio.sleep(0)
     leaver.cancel()
-    assert set(await asyncio.gather(*(shelf.get(one) for _ in range(20)))) == {b"x" * 10}
-    await shelf.get(one)
-    assert shelf.renders == 1
-    shelf.close()
+    assert set(await asyncio.gather(*(cache.get(one) for _ in range(20)))) == {b"x" * 10}
+    await cache.get(one)
+    assert cache.renders == 1
+    cache.close()
 
 
-async def test_shelf_stays_within_its_bound(monkeypatch):
+async def test_cache_stays_within_its_bound(monkeypatch):
     """Only as many bytes are kept as allowed; what was dropped is drawn again."""
-    monkeypatch.setattr(clips, "_render", lambda record: b"x" * 10)
-    shelf = ClipCache(25)
+    monkeypatch.setattr(clip_cache, "_render", lambda record: b"x" * 10)
+    cache = ClipCache(25)
     for number in (1, 2, 3, 1):
-        await shelf.get(Record(number))
-    assert shelf.renders == 4
-    await shelf.get(Record(3))
-    assert shelf.renders == 4
-    shelf.close()
+        await cache.get(Record(number))
+    assert cache.renders == 4
+    await cache.get(Record(3))
+    assert cache.renders == 4
+    cache.close()
 
 
 async def test_failed_rendering_is_told_and_tried_again(monkeypatch):
     """A rendering that fails is not kept."""
-    shelf = ClipCache(25)
-    monkeypatch.setattr(clips, "_render", lambda record: 1 / 0)
+    cache = ClipCache(25)
+    monkeypatch.setattr(clip_cache, "_render", lambda record: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        await shelf.get(Record(1))
-    monkeypatch.setattr(clips, "_render", lambda record: b"x")
-    assert await shelf.get(Record(1)) == b"x"
-    shelf.close()
+        await cache.get(Record(1))
+    monkeypatch.setattr(clip_cache, "_render", lambda record: b"x")
+    assert await cache.get(Record(1)) == b"x"
+    cache.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from emulator_support import running_service
 
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ async def test_books_tell_everything(service):
     tasks = {entry["task_id"]: entry for entry in books["tasks"]}
     assert tasks[task_id]["points_charged"] == 5
     assert tasks[task_id]["request"]["input"]["prompt"] == "One"
-    assert (tasks[behind]["source"], tasks[behind]["points_charged"]) == ("behind-the-back", 5_000_000)
-    assert books["prompts"]["One"] == {"posts": 1, "accepted": 2}
+    assert (tasks[behind]["source"], tasks[behind]["points_charged"]) == ("out-of-band", 5_000_000)
+    assert books["prompts"]["One"] == {"posts": 1, "tasks": 2}
     totals = (await service.client.get("/emulator/books/summary")).json()
     assert totals == books["summary"]
     assert totals["balanced"]
@@ -42,16 +42,16 @@ async def test_books_tell_everything(service):
 @pytest.mark.parametrize(
     ("path", "body", "told"),
     [
-        ("settings", {"colour": 1}, "cannot set colour"),
-        ("settings", {"api_key": "x"}, "these can be set: account_shape"),
+        ("settings", {"colour": 1}, "colour cannot be set while running"),
+        ("settings", {"api_key": "x"}, "allowed are account_shape"),
         ("settings", {"jitter": 2}, "jitter"),
         ("settings", [], "JSON object"),
-        ("faults", {"nope": 0.1}, "there is no fault 'nope'; known are 500-before"),
+        ("faults", {"nope": 0.1}, "'nope' is not a fault; known are 500-before"),
         ("faults", {"hang": 2}, "from 0 to 1"),
         ("outage", {"seconds": "x"}, "seconds"),
         ("outage", {"seconds": 5, "kind": "fire"}, "500, html-502"),
         ("outage", {"seconds": 5, "scope": "moon"}, "api, post"),
-        ("outage", {"minutes": 5}, "unknown field minutes"),
+        ("outage", {"minutes": 5}, "minutes: unknown"),
         ("charge", {"task_id": "x", "points": 1}, "task not found"),
         ("charge", {"points": -1}, "points must be"),
         ("tasks", {}, "model"),

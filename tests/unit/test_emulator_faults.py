@@ -10,7 +10,7 @@ import pytest
 
 from seedance_dagster.emulator.app import create_app
 from seedance_dagster.emulator.faults import FAULTS, FaultInjector, Stage, UnknownFaultError, markers_of
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 KEY = {"X-API-Key": "emulator-key"}
 
@@ -69,17 +69,17 @@ def test_markers_are_read_from_the_prompt():
         "truncated": None,
         "late-url": 2,
     }
-    with pytest.raises(UnknownFaultError, match=r"no fault 'lost-replies'; known are .*lost-reply"):
+    with pytest.raises(UnknownFaultError, match=r"'lost-replies' is not a fault; known are .*lost-reply"):
         markers_of("[fault:lost-replies]")
 
 
 def test_rates_strike_about_as_often_as_asked():
     """A rate is a probability, and every fault drawn is counted once."""
-    desk = FaultInjector(random.Random(5))
-    desk.set_rates({"lost-reply": 0.1, "hang": 0.1})
-    struck = [desk.first(Stage.AFTER, {}, earlier=0) for _ in range(2000)]
-    assert 300 < sum(name is not None for name in struck) < 460
-    assert desk.fired.total() == sum(name is not None for name in struck)
+    injector = FaultInjector(random.Random(5))
+    injector.set_rates({"lost-reply": 0.1, "hang": 0.1})
+    drawn = [injector.first(Stage.AFTER, {}, earlier=0) for _ in range(2000)]
+    assert 300 < sum(name is not None for name in drawn) < 460
+    assert injector.fired.total() == sum(name is not None for name in drawn)
 
 
 async def test_typo_in_a_marker_is_refused(service):
@@ -264,7 +264,7 @@ async def test_outage_of_one_kind_of_call(service):
 
 
 async def test_rates_are_replaced_and_seen(service):
-    """Rates hold until they are replaced, and the books count what struck."""
+    """Rates hold until they are replaced, and the books count what drawn."""
     await service.command("faults", {"500-after": 1, "history-500": 1})
     assert (await service.post()).status_code == 500
     assert (await service.client.get("/api/open/tasks/histories", headers=KEY)).status_code == 500

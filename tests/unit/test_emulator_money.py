@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from seedance_dagster.emulator.faults import FaultInjector
-from seedance_dagster.emulator.journal import Journal, StateError
 from seedance_dagster.emulator.record import Phase
-from seedance_dagster.emulator.refusal import Refusal
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.responses import Refusal
+from seedance_dagster.emulator.state_file import StateError, StateFile
 from seedance_dagster.emulator.vendor import Vendor
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 PRICE = 4_000_000
 
@@ -23,18 +23,20 @@ class Bench:
     def __init__(self, folder=None, **settings):
         self.time = datetime(2026, 4, 5, 13, 33, 26, 103466, tzinfo=UTC)
         rng = random.Random(1)
-        self.journal = Journal(folder)
+        self.state = StateFile(folder)
         self.vendor = Vendor(
             EmulatorSettings(**{"jitter": 0, "queue_seconds": 1, "render_seconds": 10, **settings}),
             clock=lambda: self.time,
-            journal=self.journal,
+            state=self.state,
             faults=FaultInjector(rng),
             rng=rng,
         )
 
     def order(self, prompt="A cat", **given):
         request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, **given}
-        return self.vendor.accept({"model": "seedance", "task_type": "seedance-2-fast", "input": request})
+        return self.vendor.create_task(
+            {"model": "seedance", "task_type": "seedance-2-fast", "input": request}
+        )
 
     def wait(self, seconds):
         self.time += timedelta(seconds=seconds)
@@ -45,7 +47,7 @@ class Bench:
 def bench():
     made = Bench(points=10 * PRICE)
     yield made
-    made.journal.close()
+    made.state.close()
 
 
 def money(bench, record):
@@ -84,7 +86,7 @@ def test_refused_content_costs_by_the_violations_of_the_day():
     late = bench.order("Bad [fault:moderation]")
     bench.wait(60)
     assert late.penalty * 100 == PRICE
-    bench.journal.close()
+    bench.state.close()
 
 
 def test_penalties_can_be_off():
@@ -93,7 +95,7 @@ def test_penalties_can_be_off():
     record = bench.order("Bad [fault:moderation]")
     bench.wait(60)
     assert money(bench, record) == (0, 0, 0, PRICE)
-    bench.journal.close()
+    bench.state.close()
 
 
 def test_too_few_points_make_no_task():
@@ -103,7 +105,7 @@ def test_too_few_points_make_no_task():
         bench.order()
     assert not bench.vendor.tasks
     assert bench.vendor.account.points == PRICE - 1
-    bench.journal.close()
+    bench.state.close()
 
 
 def test_full_plan_makes_no_task(bench):
@@ -158,25 +160,25 @@ def test_restart_forgets_nothing(tmp_path):
     running = first.order("Two")
     first.vendor.count_post("Two")
     first.vendor.count_post("Two\0zero")
-    first.journal.close()
+    first.state.close()
 
     second = Bench(tmp_path, points=1)
     second.time = first.time
     assert second.vendor.tasks[done.task_id].charged == PRICE
     assert second.vendor.posts == {"Two": 1, "Two\0zero": 1}
-    assert second.vendor.accepted["One"] == 1
+    assert second.vendor.tasks_by_prompt["One"] == 1
     assert second.vendor.account.points == 8 * PRICE
     assert second.vendor.phase(second.vendor.tasks[running.task_id]) is Phase.PENDING
     second.wait(60)
     assert second.vendor.phase(second.vendor.tasks[running.task_id]) is Phase.COMPLETED
-    second.journal.close()
+    second.state.close()
 
 
 def test_state_of_another_emulator_is_refused(tmp_path):
     """Two emulators on one folder would lie about the money: the second is told so."""
-    first = Journal(tmp_path)
+    first = StateFile(tmp_path)
     with pytest.raises(StateError, match="another emulator"):
-        Journal(tmp_path)
+        StateFile(tmp_path)
     first.close()
 
 
@@ -190,12 +192,12 @@ def test_state_that_cannot_be_read_is_told(tmp_path, damage):
         target.mkdir()
         (target / "emulator.sqlite").write_text("no database" * 1000)
     else:
-        journal = Journal(target)
+        state = StateFile(target)
         if damage == "format":
-            journal.save(notes={"format": 0})
+            state.save(notes={"format": 0})
         else:
-            journal._db.execute("INSERT INTO task VALUES ('x', 1, '{}')")
-        journal.close()
+            state._db.execute("INSERT INTO task VALUES ('x', 1, '{}')")
+        state.close()
     with pytest.raises(StateError, match=r"cannot|another version") as told:
         Bench(target)
     assert str(target) in str(told.value)

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from seedance_dagster.emulator.order import prompt_of, read_order
-from seedance_dagster.emulator.prices import penalty, price
-from seedance_dagster.emulator.refusal import Refusal
+from seedance_dagster.emulator.billing import penalty, price
+from seedance_dagster.emulator.responses import Refusal
+from seedance_dagster.emulator.validation import prompt_of, read_request
 
 IMAGE, VIDEO, AUDIO = "https://x.example/a.png", "https://x.example/a.mp4", "https://x.example/a.mp3"
 
@@ -28,19 +28,19 @@ def omni(**given):
 @pytest.mark.parametrize("duration", [3, 16, 0, -1, "6", 6.5, None, True, [5]])
 def test_bad_duration_becomes_five(duration):
     """A duration outside 4 to 15 whole seconds is replaced by 5, not refused."""
-    assert read_order(body(duration=duration)).duration == 5
+    assert read_request(body(duration=duration)).duration == 5
 
 
 @pytest.mark.parametrize("duration", [4, 9, 15])
 def test_good_duration_is_kept(duration):
     """A whole duration from 4 to 15 is rendered as asked."""
-    assert read_order(body(duration=duration)).duration == duration
+    assert read_request(body(duration=duration)).duration == duration
 
 
 @pytest.mark.parametrize("ratio", ["2:1", "", 5, None, "16 : 9"])
 def test_bad_ratio_becomes_wide(ratio):
     """A ratio that does not exist is replaced by 16:9, not refused."""
-    order = read_order(body(aspect_ratio=ratio))
+    order = read_request(body(aspect_ratio=ratio))
     assert order.aspect_ratio == "16:9"
     assert order.as_rendered["aspect_ratio"] == "16:9"
 
@@ -48,9 +48,9 @@ def test_bad_ratio_becomes_wide(ratio):
 def test_frames_take_the_ratio_of_the_image():
     """With first and last frames the asked ratio is ignored."""
     frames = body(mode="first_last_frames", aspect_ratio="21:9", image_urls=[f"{IMAGE}?ratio=9:16", IMAGE])
-    assert read_order(frames).aspect_ratio == "9:16"
+    assert read_request(frames).aspect_ratio == "9:16"
     unknown = body(mode="first_last_frames", aspect_ratio="21:9", image_urls=[IMAGE])
-    assert read_order(unknown).aspect_ratio == "4:3"
+    assert read_request(unknown).aspect_ratio == "4:3"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_frames_take_the_ratio_of_the_image():
 def test_broken_rules_are_refused(bad, told):
     """Each rule of the vendor's page is checked, with a message that says which."""
     with pytest.raises(Refusal) as refusal:
-        read_order(bad)
+        read_request(bad)
     assert refusal.value.status == 400
     assert told in refusal.value.message
 
@@ -108,7 +108,7 @@ def test_broken_rules_are_refused(bad, told):
 )
 def test_input_video_counts_into_the_price(urls, seconds):
     """Input video is billed by its stated length, 5 s each when unknown, never above the vendor's most."""
-    order = read_order(omni(image_urls=[IMAGE], video_urls=urls, prompt="【@图片1】 moves"))
+    order = read_request(omni(image_urls=[IMAGE], video_urls=urls, prompt="【@图片1】 moves"))
     assert order.input_video_s == Decimal(seconds)
 
 

@@ -1,4 +1,4 @@
-"""What survives a restart: tasks, the account and the counters, in one SQLite file."""
+"""The state that survives a restart: tasks, account and counters, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pydantic import ValidationError
 
 from seedance_dagster.emulator.record import TaskRecord
 
-FORMAT = 1
+_FORMAT = 1
 
 
 class StateError(RuntimeError):
     """The state folder cannot be used; the message says why and what to do."""
 
 
-class Journal:
-    """Keeps what the vendor must not forget; without a folder it keeps it in memory.
+class StateFile:
+    """The state of an emulator, in a folder or, without one, in memory.
 
     Args:
-        folder: Where the file lives; made if missing.
+        folder: The folder of the file; created if missing.
 
     Raises:
-        StateError: when the folder cannot be used, another emulator uses it, or its format is another.
+        StateError: The folder cannot be used, is in use, or was written by another version.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -44,12 +44,12 @@ class Journal:
             self._prepare()
         except sqlite3.Error as error:
             self.close()
-            hint = "another emulator may be using it; stop that one or name another folder"
+            hint = "another emulator may be using it: stop that one or choose another folder"
             raise StateError(f"cannot keep state in {folder}: {error} ({hint})") from None
-        if self.recall("format", FORMAT) != FORMAT:
+        if self.note("format", _FORMAT) != _FORMAT:
             self.close()
-            raise StateError(f"the state in {folder} was written by another version; delete the folder")
-        self.save(notes={"format": FORMAT})
+            raise StateError(f"the state in {folder} was written by another version: delete the folder")
+        self.save(notes={"format": _FORMAT})
 
     def save(self, tasks: Iterable[TaskRecord] = (), notes: Mapping[str, Any] | None = None) -> None:
         """Write tasks and notes in one transaction."""
@@ -68,30 +68,30 @@ class Journal:
             cursor.execute("COMMIT")
 
     def tasks(self) -> list[TaskRecord]:
-        """All tasks, oldest first.
+        """Return all tasks, oldest first.
 
         Raises:
-            StateError: when a row cannot be read.
+            StateError: A task cannot be read.
         """
         rows = self._db.execute("SELECT doc FROM task ORDER BY number").fetchall()
         try:
             return [TaskRecord.model_validate_json(doc) for (doc,) in rows]
         except ValidationError:
-            raise StateError(f"the state in {self._folder} cannot be read; delete the folder") from None
+            raise StateError(f"the state in {self._folder} cannot be read: delete the folder") from None
 
-    def recall(self, name: str, default: Any) -> Any:
-        """A note, or the default when there is none."""
+    def note(self, name: str, default: Any) -> Any:
+        """Return a note, or the default when there is none."""
         row = self._db.execute("SELECT doc FROM note WHERE name = ?", (name,)).fetchone()
         return default if row is None else json.loads(row[0])
 
-    def recall_all(self, prefix: str) -> dict[str, Any]:
-        """All notes whose name starts so, by the rest of their name."""
-        # Compared here and not in SQL, where a prompt would end at its first NUL.
+    def notes(self, prefix: str) -> dict[str, Any]:
+        """Return all notes whose name starts with a prefix, by the rest of their name."""
+        # Compared in Python: SQL would end a prompt at its first NUL.
         rows = self._db.execute("SELECT name, doc FROM note")
         return {name.removeprefix(prefix): json.loads(doc) for name, doc in rows if name.startswith(prefix)}
 
     def close(self) -> None:
-        """Close the file; what was saved is there whether this is called or not."""
+        """Close the file; saved state is safe even if this is never called."""
         self._db.close()
 
     def _prepare(self) -> None:

@@ -1,4 +1,4 @@
-"""The vendor's API: what a client with a key can call."""
+"""The vendor's API: the calls of a client with a key."""
 
 from __future__ import annotations
 
@@ -12,19 +12,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from seedance_dagster.emulator.account import account_info
+from seedance_dagster.emulator.billing import account_info
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.faults import Stage, UnknownFaultError, markers_of
-from seedance_dagster.emulator.history import history_page
-from seedance_dagster.emulator.order import prompt_of
-from seedance_dagster.emulator.refusal import Refusal, invalid
-from seedance_dagster.emulator.replies import Cut, DroppedReply, SilentReply, envelope, html_page, refused
+from seedance_dagster.emulator.responses import (
+    DroppedResponse,
+    PartialBody,
+    Refusal,
+    SilentResponse,
+    envelope,
+    html_page,
+    invalid,
+    refused,
+)
+from seedance_dagster.emulator.validation import prompt_of
+from seedance_dagster.emulator.view import history_page
 
 Handler = Callable[[Request, Emulator], Awaitable[Response]]
 
 
 def vendor_call(name: str) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
-    """Make a handler a call of the API: counted, subject to outages, behind the key, refusals enveloped."""
+    """Decorate a handler as a call of the API: count it, apply outages, check the key, envelop refusals."""
 
     def decorate(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         @functools.wraps(handler)
@@ -50,13 +58,13 @@ def vendor_call(name: str) -> Callable[[Handler], Callable[[Request], Awaitable[
 
 
 def broken(kind: str, emulator: Emulator) -> Response:
-    """The reply of an outage or a fault that has nothing to do with the task."""
+    """Return the response of an outage, or of a fault that does not concern the task."""
     if kind == "html-502":
         return html_page(502)
     if kind == "drop":
-        return DroppedReply(emulator.connections)
+        return DroppedResponse(emulator.connections)
     if kind == "hang":
-        return SilentReply(emulator.connections, emulator.settings.hang_seconds)
+        return SilentResponse(emulator.connections, emulator.settings.hang_seconds)
     if kind == "429":
         return refused(Refusal(429, "too many requests", kind="429", retry_after_s=1), in_200=False)
     return envelope(None, code=500, message="internal server error", status=500)
@@ -64,7 +72,7 @@ def broken(kind: str, emulator: Emulator) -> Response:
 
 @vendor_call("post")
 async def create_task(request: Request, emulator: Emulator) -> Response:
-    """POST /api/v1/task."""
+    """Answer POST /api/v1/task."""
     body = read_json(await request.body())
     prompt = prompt_of(body)
     markers = markers_of(prompt)
@@ -73,15 +81,15 @@ async def create_task(request: Request, emulator: Emulator) -> Response:
     if before is not None:
         kinds = {"500-before": "500", "429": "429", "reset-before": "drop", "hang-before": "hang"}
         return broken(kinds[before], emulator)
-    record = emulator.vendor.accept(body)
+    record = emulator.vendor.create_task(body)
     data = emulator.show(record, request)
     after = emulator.faults.first(Stage.AFTER, markers, earlier=earlier)
-    return envelope(data) if after is None else _after_reply(after, data, emulator)
+    return envelope(data) if after is None else _after_response(after, data, emulator)
 
 
 @vendor_call("get")
 async def get_task(request: Request, emulator: Emulator) -> Response:
-    """GET /api/v1/task/{task_id}."""
+    """Answer GET /api/v1/task/{task_id}."""
     record = emulator.vendor.find(request.path_params["task_id"])
     fault = emulator.faults.first(Stage.GET, record.markers, earlier=record.gets)
     if fault is not None:
@@ -91,15 +99,15 @@ async def get_task(request: Request, emulator: Emulator) -> Response:
 
 
 @vendor_call("account")
-async def get_account(request: Request, emulator: Emulator) -> Response:  # noqa: ARG001  # a handler's signature
-    """GET /account/info."""
+async def get_account(request: Request, emulator: Emulator) -> Response:  # noqa: ARG001  a handler's signature
+    """Answer GET /account/info."""
     emulator.vendor.now()
     return envelope(account_info(emulator.vendor.account, emulator.settings))
 
 
 @vendor_call("history")
 async def get_history(request: Request, emulator: Emulator) -> Response:
-    """GET /api/open/tasks/histories."""
+    """Answer GET /api/open/tasks/histories."""
     if emulator.faults.first(Stage.HISTORY, {}, earlier=0) is not None:
         return broken("500", emulator)
     return envelope(history_page(emulator.vendor, request.query_params))
@@ -114,10 +122,10 @@ ROUTES = [
 
 
 def read_json(raw: bytes) -> Any:
-    """The JSON of a body.
+    """Parse the JSON of a body.
 
     Raises:
-        Refusal: when it is none, or holds what cannot be written down again (NaN, half a surrogate pair).
+        Refusal: The body is not JSON, or has values that cannot be written again (NaN, half a character).
     """
 
     def not_json(name: str) -> NoReturn:
@@ -132,15 +140,16 @@ def read_json(raw: bytes) -> Any:
 
 
 def _check_key(request: Request, emulator: Emulator) -> None:
-    given = request.headers.get("x-api-key", "").encode()
-    if not hmac.compare_digest(given, emulator.settings.api_key.get_secret_value().encode()):
+    key = request.headers.get("x-api-key", "").encode()
+    if not hmac.compare_digest(key, emulator.settings.api_key.get_secret_value().encode()):
         raise Refusal(emulator.settings.bad_key_status, "invalid API key", kind="bad-key")
 
 
-def _after_reply(fault: str, data: Any, emulator: Emulator) -> Response:
+def _after_response(fault: str, data: Any, emulator: Emulator) -> Response:
     match fault:
         case "cut-reply":
-            return DroppedReply(emulator.connections, Cut("application/json", 5000, b'{"code": 200, "da'))
+            part = PartialBody("application/json", 5000, b'{"code": 200, "da')
+            return DroppedResponse(emulator.connections, part)
         case "500-with-task":
             return envelope(data, code=500, message="internal server error", status=500)
         case "garbage-reply":

@@ -1,39 +1,39 @@
-"""The emulator's own books: what was accepted, held, charged, refused and leaked."""
+"""The emulator's own books: tasks and money, to compare with what a client believes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
+from seedance_dagster.emulator.billing import PRICE_TABLE
 from seedance_dagster.emulator.emulator import Emulator
-from seedance_dagster.emulator.prices import TABLE
 from seedance_dagster.emulator.record import TaskRecord
 
 
 def summary(emulator: Emulator) -> dict[str, Any]:
-    """Totals only; points throughout."""
+    """Return the totals; money is in points."""
     vendor, traffic = emulator.vendor, emulator.traffic
     now = vendor.now()
     tasks = vendor.tasks.values()
     held = sum(task.held for task in tasks)
     charged = sum(task.charged for task in tasks)
-    kept = sum(task.penalty for task in tasks)
+    penalties = sum(task.penalty for task in tasks)
     account = vendor.account
     return {
-        "price_table": TABLE,
+        "price_table": PRICE_TABLE,
         "tasks": len(tasks),
         "states": Counter(task.phase(now).value for task in tasks),
         "outcomes": Counter(task.outcome.value for task in tasks if task.settled),
         "active": vendor.active(),
         "points_held": held,
         "points_charged": charged,
-        "points_penalty": kept,
+        "points_penalty": penalties,
         "points_left": account.points,
         "points_granted": account.granted,
-        "balanced": account.granted == account.points + held + charged + kept,
+        "balanced": account.granted == account.points + held + charged + penalties,
         "violations": account.violations,
-        "prompts": len(vendor.accepted),
-        "most_accepts_of_one_prompt": max(vendor.accepted.values(), default=0),
+        "prompts": len(vendor.tasks_by_prompt),
+        "most_tasks_of_one_prompt": max(vendor.tasks_by_prompt.values(), default=0),
         "posts": vendor.posts.total(),
         "downloads": sum(task.downloads for task in tasks),
         "videos_downloaded": sum(task.downloads > 0 for task in tasks),
@@ -48,7 +48,7 @@ def summary(emulator: Emulator) -> dict[str, Any]:
 
 
 def books(emulator: Emulator) -> dict[str, Any]:
-    """Every accepted task, every prompt with its counts, the leaks, and the summary."""
+    """Return every task, every prompt with its POSTs and tasks, the leaks, and the summary."""
     vendor = emulator.vendor
     totals = summary(emulator)
     now = vendor.now()
@@ -56,8 +56,8 @@ def books(emulator: Emulator) -> dict[str, Any]:
         "summary": totals,
         "tasks": [_entry(task, task.phase(now).value) for task in vendor.tasks.values()],
         "prompts": {
-            prompt: {"posts": vendor.posts[prompt], "accepted": vendor.accepted[prompt]}
-            for prompt in {**vendor.posts, **vendor.accepted}
+            prompt: {"posts": vendor.posts[prompt], "tasks": vendor.tasks_by_prompt[prompt]}
+            for prompt in {**vendor.posts, **vendor.tasks_by_prompt}
         },
         "wallet": vendor.account.model_dump(),
         "key_leaks": emulator.traffic.leaks,
