@@ -1,4 +1,4 @@
-"""The command line `seedance-dagster`; one file per command, heavy imports only where they are used."""
+"""The command line `seedance-dagster`: one file for each command, slow imports only where they are used."""
 
 from __future__ import annotations
 

@@ -1,28 +1,32 @@
-"""The environment that commands and their child processes see."""
+"""The environment of commands and of the programs that they start."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from seedance_dagster.cli.local.ports import LOOPBACK
 
+if TYPE_CHECKING:
+    from seedance_dagster.settings import Settings
+
 DEV_FOLDER = "SEEDANCE_DEV_FOLDER"
-"""Set only in a terminal that was set up for commands beside a running `dev`."""
+"""Set only in a terminal that was prepared for commands beside a running `dev`."""
 
 _ENV_FILES = (Path(".seedance/emulator/env"), Path(".seedance/live/env"))
 
 
 def project_environ() -> dict[str, str]:
-    """This process's environment, after filling in from the current folder's `.env` what it does not set.
+    """Return the environment of this process, with gaps filled from `.env` in the current folder.
 
-    In a terminal that is set up for commands beside `dev`, what is not set is meant to be so.
+    In a terminal prepared for commands beside `dev`, what is unset is meant to be, so `.env` is ignored.
 
     Raises:
-        click.ClickException: That file cannot be read.
+        click.ClickException: `.env` cannot be read.
     """
     if DEV_FOLDER not in os.environ and Path(".env").is_file():
         from dotenv import dotenv_values  # noqa: PLC0415  only where there is such a file
@@ -30,86 +34,94 @@ def project_environ() -> dict[str, str]:
         try:
             for name, value in dotenv_values(".env").items():
                 if value is not None:
-                    # In place, since boto3 looks there.
+                    # boto3 reads os.environ.
                     os.environ.setdefault(name, value)
         except (OSError, ValueError) as error:
-            # Of the error only its kind: its text may quote a secret.
+            # The error's text may quote a secret, so only its type is shown.
             raise click.ClickException(
-                f".env in this folder cannot be read ({type(error).__name__}): it must be text in UTF-8, "
-                "NAME=value in each line"
+                f".env in this folder cannot be read ({type(error).__name__}); it must be UTF-8 text with "
+                "NAME=value on each line"
             ) from None
     return dict(os.environ)
 
 
-def ledger_environ() -> dict[str, str]:
-    """`project_environ` for commands that read or write a ledger.
+def ledger_settings() -> Settings:
+    """Return the settings of a command that reads or writes an existing ledger.
 
     Raises:
-        click.ClickException: Nothing says which; an empty one somewhere would answer that all is well.
+        click.ClickException: Nothing says which ledger; an empty new one would show that all is well.
+        SettingError: An environment variable cannot be used.
     """
-    environ = project_environ()
-    if environ.get("SEEDANCE_LEDGER_URL") or is_home(environ.get("DAGSTER_HOME")):
-        return environ
-    beside = " or ".join(f"`. {path}`" for path in _ENV_FILES if path.is_file())
+    from seedance_dagster.settings import Settings  # noqa: PLC0415  slow to import
+
+    settings = Settings.from_environ(project_environ())
+    if settings.ledger or is_home(settings.dagster_home):
+        return settings
+    home = settings.dagster_home
+    problem = (
+        f"DAGSTER_HOME is {home!r}, not the absolute path of a folder" if home else "DAGSTER_HOME is not set"
+    )
+    env_files = " or ".join(f"`. {path}`" for path in _ENV_FILES if path.is_file())
     raise click.ClickException(
-        "which ledger is meant is not known: set DAGSTER_HOME to the folder of your Dagster, as an absolute "
-        "path, or SEEDANCE_LEDGER_URL" + (f"; for what `dev` keeps here: {beside}" if beside else "")
+        f"{problem}, so it is unknown which ledger is meant: set DAGSTER_HOME to the absolute path of "
+        "Dagster's folder, or SEEDANCE_LEDGER_URL to the ledger's URL"
+        + (f"; for the data of `dev` in this folder run {env_files}" if env_files else "")
     )
 
 
 def is_home(home: str | None) -> bool:
-    """True for a DAGSTER_HOME that is there, as an absolute path."""
+    """Return True when DAGSTER_HOME is the absolute path of a folder."""
     return bool(home) and Path(str(home)).is_absolute() and Path(str(home)).is_dir()
 
 
 def has_dev_folder() -> bool:
-    """True where `dev` has worked in the current folder."""
+    """Return True when `dev` has run in the current folder."""
     return any(path.is_file() for path in _ENV_FILES)
 
 
 def without(environ: Mapping[str, str], *prefixes: str) -> dict[str, str]:
-    """The environment without the names that begin so."""
+    """Return the environment without the variables that start with a prefix."""
     return {name: value for name, value in environ.items() if not name.startswith(prefixes)}
 
 
 def unconfigured(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without anything that points to an account, a bucket or another Dagster."""
+    """Return the environment without anything that names an account, a bucket or a Dagster."""
     return without(environ, "SEEDANCE_", "GOAPI_", "AWS_", "DAGSTER_", "RCLONE_")
 
 
 def for_children(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for programs on this machine that talk to each other."""
+    """Return the environment for programs on this machine that connect to each other."""
     direct = f"{LOOPBACK},localhost"
-    past_proxy = {
+    no_proxy = {
         name: ",".join(filter(None, (environ.get(name), direct))) for name in ("NO_PROXY", "no_proxy")
     }
-    return {**environ, **past_proxy, "PYTHONUNBUFFERED": "1"}
+    return {**environ, **no_proxy, "PYTHONUNBUFFERED": "1"}
 
 
 def reference_definitions() -> Path:
-    """`definitions.py` of the current folder, or of the checkout that this package runs from.
+    """Return `definitions.py` of the current folder, or of the checkout that this package runs from.
 
     Raises:
         click.ClickException: There is none.
     """
-    return _of_project("definitions.py")
+    return _project_file("definitions.py", Path.cwd(), _checkout())
 
 
 def sample_set() -> Path:
-    """The prompt set that the demo renders.
+    """Return the prompt set that the demo renders.
 
     Raises:
         click.ClickException: This package does not run from a checkout.
     """
-    return _of_project("prompt_sets/showcase.yaml", folders=(_checkout(),))
+    return _project_file("prompt_sets/showcase.yaml", _checkout())
 
 
-def _of_project(name: str, folders: tuple[Path, ...] | None = None) -> Path:
-    for folder in folders or (Path.cwd(), _checkout()):
+def _project_file(name: str, *folders: Path) -> Path:
+    for folder in folders:
         if (folder / name).is_file():
             return folder / name
     raise click.ClickException(
-        f"{name} is not here: run this in a checkout of the project, after `make install`"
+        f"{name} is missing: run this command in a checkout of the project, after `make install`"
     )
 
 

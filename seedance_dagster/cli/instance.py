@@ -1,9 +1,9 @@
-"""The Dagster that the environment names, for commands that work on it without its webserver."""
+"""The Dagster instance of the environment, for commands that use it without its webserver."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import click
 import yaml
@@ -11,23 +11,23 @@ from dagster import DagsterError, DagsterInstance
 from sqlalchemy.exc import SQLAlchemyError
 
 from seedance_dagster.cli.environ import is_home
+from seedance_dagster.settings import Settings
 
 
 @contextlib.contextmanager
-def dagster_of(environ: Mapping[str, str]) -> Iterator[DagsterInstance]:
-    """Dagster's instance in DAGSTER_HOME.
+def dagster_of(settings: Settings) -> Iterator[DagsterInstance]:
+    """Open Dagster's instance in DAGSTER_HOME.
 
     Raises:
         click.ClickException: There is none, or it cannot be used.
     """
-    home = environ.get("DAGSTER_HOME")
+    home = settings.dagster_home
     if not is_home(home):
-        raise click.ClickException(
-            "set DAGSTER_HOME to the folder, as an absolute path, of the Dagster that is meant"
-        )
+        problem = f"DAGSTER_HOME is {home!r}" if home else "DAGSTER_HOME is not set"
+        raise click.ClickException(f"{problem}: set it to the absolute path of Dagster's folder")
     try:
         with DagsterInstance.get() as instance:
             yield instance
     except (DagsterError, SQLAlchemyError, OSError, yaml.YAMLError) as error:
-        # The ledger's and the store's errors are worded already, so a database's are Dagster's.
+        # The errors of ledger and store have classes of their own, so a database error is Dagster's.
         raise click.ClickException(f"the Dagster in {home} cannot be used: {error}") from None

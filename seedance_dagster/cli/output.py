@@ -6,12 +6,17 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from seedance_dagster.money import points_to_usd
+
+if TYPE_CHECKING:
+    from seedance_dagster.ledger.budgets import BudgetUsage
 
 _WIDE = 200
 _CENT = Decimal("0.01")
@@ -47,6 +52,21 @@ def usd(amount: Decimal) -> str:
     """Format an amount in USD, to the cent unless that would hide a part of it."""
     exact = amount.quantize(_CENT)
     return f"{exact if exact == amount else amount.normalize():f}"
+
+
+def budgets_as_json(usages: Sequence[BudgetUsage]) -> list[dict[str, Any]]:
+    """Return budgets with what is reserved, spent and remaining, in USD."""
+    return [
+        {
+            "window": usage.budget.window,
+            "prompt_set": usage.budget.prompt_set,
+            "limit_usd": points_to_usd(usage.budget.points),
+            "reserved_usd": points_to_usd(usage.reserved),
+            "spent_usd": points_to_usd(usage.spent),
+            "remaining_usd": points_to_usd(usage.remaining),
+        }
+        for usage in usages
+    ]
 
 
 def span(length: timedelta) -> str:

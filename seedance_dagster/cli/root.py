@@ -1,4 +1,4 @@
-"""The group of all commands: finds a command's file when it is asked for, and words errors for people."""
+"""The group of all commands: imports a command when it runs, and shows errors as messages."""
 
 from __future__ import annotations
 
@@ -8,53 +8,53 @@ from typing import Any
 import click
 
 COMMANDS = {
-    "demo": "Show the whole thing at work: no account, no cloud.",
-    "dev": "Run it on your own prompt sets, everything kept in .seedance/.",
-    "plan": "Show what a prompt set would cost, without sending anything.",
+    "demo": "Render sample prompts from start to finish, without an account.",
+    "dev": "Run Dagster on your own prompt sets; data is kept in .seedance/.",
+    "plan": "Show what prompt sets would cost, without ordering anything.",
     "status": "Show what is ordered, stored, outstanding and spent.",
-    "spend": "Show where the money went: by day, month, set, model, tag or run.",
-    "trace": "Show where a video comes from and what became of it: the whole chain.",
-    "audit": "Compare ledger, vendor, Dagster and S3, name every difference, and mend what can be.",
+    "spend": "Show spending by day, month, set, model, tag or run.",
+    "trace": "Show where a video comes from and what became of it.",
+    "audit": "Compare ledger, vendor, Dagster and S3; repair what is safe to repair.",
     "credential": "Read a video's content credential, or make a test certificate chain.",
-    "reconcile": "Settle orders whose reply was lost, by the vendor's history or by hand.",
-    "sync": "Make Dagster's partitions match the prompt sets now.",
-    "account": "Show the account at the vendor.",
-    "emulator": "Run a local service that behaves as the vendor does.",
+    "reconcile": "Resolve orders whose reply was lost.",
+    "sync": "Update Dagster's partitions from the prompt sets now.",
+    "account": "Show the vendor account: plan, balance and limits.",
+    "emulator": "Run a local stand-in for the vendor's API.",
 }
-"""Every command with its line in the overview, in the order in which they are shown."""
+"""Every command with its line in the overview, in the order of the overview."""
 
 
 class Commands(click.Group):
-    """Imports a command's module only when that command runs."""
+    """A group that imports a command's module only when the command runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """All names, without importing anything."""
+        """Return all names, without importing anything."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command in `cli/commands/<name>.py`."""
+        """Return the command in `cli/commands/<name>.py`."""
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
         command: click.Command = import_module(f"seedance_dagster.cli.commands.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
-        """The overview, without importing anything."""
+        """Write the overview, without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run; the package's own errors are worded for people, so they need no traceback."""
+        """Run the command; errors of this package are messages for users, so they are shown as such."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            room = type(error).__module__.partition(".")[0]
-            if room == "seedance_dagster":
+            package = type(error).__module__.partition(".")[0]
+            if package == "seedance_dagster":
                 raise click.ClickException(str(error)) from None
-            if room == "botocore":
-                # Such as a profile that does not exist; boto's texts name settings, never keys.
+            if package == "botocore":
+                # Such as a profile that does not exist; boto3's messages name settings, never keys.
                 raise click.ClickException(f"S3 cannot be used: {error}") from None
             raise
 
@@ -62,8 +62,8 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="seedance-dagster")
 def root() -> None:
-    """Seedance 2 video generation as Dagster assets."""
-    from stamina import instrumentation  # noqa: PLC0415  help needs no import
+    """Generate videos with Seedance 2 as Dagster assets."""
+    from stamina import instrumentation  # noqa: PLC0415  --help needs no import
 
-    # Beside Dagster's structlog it would tell retries on standard output, where a command's JSON goes.
+    # With Dagster's structlog it would print retries on standard output, among a command's JSON.
     instrumentation.set_on_retry_hooks([])

@@ -1,4 +1,4 @@
-"""How things stand in a ledger: what is open, what it costs, how long it may take, what needs somebody."""
+"""The status of a ledger: what is open, what it costs, how long it may take, and what needs attention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seedance_dagster.money import points_to_usd
 
 @dataclass(frozen=True)
 class SetCount:
-    """One prompt set's orders in one state; `usd` is charged, or estimated while nothing is."""
+    """One prompt set's orders in one state; `usd` is charged, or estimated while they are open."""
 
     prompt_set: str
     state: State
@@ -28,12 +28,7 @@ class SetCount:
 
 @dataclass(frozen=True)
 class OpenOrder:
-    """One order that still leads somewhere.
-
-    Attributes:
-        age: Since it was accepted.
-        usd: What the vendor charged or holds for it, or its estimate.
-    """
+    """An order that has not ended; `usd` is what was charged, else what is held, else the estimate."""
 
     order: Order
     age: timedelta
@@ -41,17 +36,16 @@ class OpenOrder:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A ledger at one moment.
+class StatusReport:
+    """The status of a ledger at one moment.
 
     Attributes:
         counts: By prompt set and state.
-        open: Outstanding orders, the oldest first.
-        spent_usd: Charged so far.
-        outstanding_usd: Held or estimated for what is open.
-        time_left: None while nothing is known of how long such tasks take.
-        penalties_usd: The part of what was spent that was charged for refused prompts.
-        waits: Why nothing, or less than the plan allows, is submitted just now, in words.
+        open: The oldest first.
+        penalties_usd: The part of `spent_usd` that was charged for rejected prompts.
+        outstanding_usd: Charged, held or estimated for open orders.
+        time_left: None while it is unknown how long such tasks take.
+        waits: Why nothing, or less than the account allows, is submitted now.
         problems: What stays wrong until a person acts.
         warnings: What a person should know: an outdated price table, budgets that are nearly used.
     """
@@ -67,7 +61,7 @@ class Standing:
     warnings: tuple[str, ...]
 
 
-def read_usage(
+def read_status(
     ledger: Ledger,
     *,
     now: datetime,
@@ -75,33 +69,31 @@ def read_usage(
     stale_after: timedelta,
     prompt_set: str | None = None,
     budgets: Sequence[BudgetUsage] = (),
-) -> Standing:
-    """Read how things stand.
+) -> StatusReport:
+    """Read the status of a ledger.
 
     Args:
-        ledger: The ledger.
-        now: The present, in UTC.
-        throttle: What may be sent, and why not more.
-        stale_after: How long a task may be at work before that is a problem.
-        prompt_set: Look at this set only.
-        budgets: The budgets that limit it.
+        now: UTC.
+        stale_after: How long a task may run before it is a problem.
+        prompt_set: Report only this set; None for all.
+        budgets: The budgets that limit its orders.
     """
     counts = {
         key: count
         for key, count in ledger.workload.counts().items()
         if prompt_set is None or key[0] == prompt_set
     }
-    found = ledger.queries.find(prompt_set=prompt_set, states=OPEN)
-    still_open = tuple(
-        OpenOrder(order, now - order.ordered_at, _at_stake(order))
-        for order in sorted(found, key=lambda order: (order.ordered_at, order.order_id))
+    orders = ledger.queries.find(prompt_set=prompt_set, states=OPEN)
+    open_orders = tuple(
+        OpenOrder(order, now - order.ordered_at, _money(order))
+        for order in sorted(orders, key=lambda order: (order.ordered_at, order.order_id))
     )
     latest = [
         order
         for name in sorted({name for name, _ in counts})
         for order in ledger.queries.latest(name).values()
     ]
-    return Standing(
+    return StatusReport(
         counts=tuple(
             SetCount(
                 name,
@@ -111,19 +103,19 @@ def read_usage(
             )
             for (name, state), count in sorted(counts.items(), key=_by_set_and_state)
         ),
-        open=still_open,
+        open=open_orders,
         spent_usd=points_to_usd(sum(count.points_charged for count in counts.values())),
         penalties_usd=points_to_usd(
             sum(count.points_charged for (_, state), count in counts.items() if state is State.REJECTED)
         ),
-        outstanding_usd=sum((each.usd for each in still_open), Decimal(0)),
-        time_left=_time_left(ledger, found, throttle.slots),
+        outstanding_usd=sum((open_order.usd for open_order in open_orders), Decimal(0)),
+        time_left=_time_left(ledger, orders, throttle.slots),
         waits=throttle.reasons,
         problems=(
             *throttle.problems,
             *_reasons(latest, no_video_reason),
             *_reasons(
-                (each.order for each in still_open),
+                (open_order.order for open_order in open_orders),
                 lambda order: stuck_reason(order, now=now, stale_after=stale_after),
             ),
         ),
@@ -145,7 +137,7 @@ def _reasons(orders: Iterable[Order], judge: Callable[[Order], str | None]) -> I
             yield f"{order.prompt_set}/{order.partition}: {reason}"
 
 
-def _at_stake(order: Order) -> Decimal:
+def _money(order: Order) -> Decimal:
     return points_to_usd(order.points_charged or order.points_held or order.estimated_points)
 
 
@@ -154,8 +146,8 @@ def _by_set_and_state(item: tuple[tuple[str, State], object]) -> tuple[str, int]
     return name, list(State).index(state)
 
 
-def _time_left(ledger: Ledger, found: Iterable[Order], at_once: int | None) -> timedelta | None:
-    rendering = [order for order in found if order.state is not State.SUCCEEDED]
+def _time_left(ledger: Ledger, orders: Iterable[Order], slots: int | None) -> timedelta | None:
+    rendering = [order for order in orders if order.state is not State.SUCCEEDED]
     if not rendering:
         return timedelta(0)
     work = 0.0
@@ -164,5 +156,5 @@ def _time_left(ledger: Ledger, found: Iterable[Order], at_once: int | None) -> t
         if seconds is None:
             return None
         work += number * seconds
-    side_by_side = at_once or sum(order.state in IN_FLIGHT for order in rendering) or 1
-    return timedelta(seconds=work / min(side_by_side, len(rendering)))
+    concurrent = slots or sum(order.state in IN_FLIGHT for order in rendering) or 1
+    return timedelta(seconds=work / min(concurrent, len(rendering)))

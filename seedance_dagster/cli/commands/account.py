@@ -1,4 +1,4 @@
-"""`seedance-dagster account`: plan, balance and limits, as the vendor tells them."""
+"""`seedance-dagster account`: shows plan, balance and limits of the vendor account."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from seedance_dagster.settings import Settings
 @click.command("account")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, as_json: bool) -> None:
-    """Show the account at the vendor; it also tells whether the API key is accepted."""
-    environment = Settings.from_environ(project_environ())
+    """Show plan, balance and limits of the vendor account; this also checks the API key."""
+    settings = Settings.from_environ(project_environ())
 
-    async def ask() -> AccountInfo:
-        async with environment.open_client() as client:
+    async def request() -> AccountInfo:
+        async with settings.open_client() as client:
             return await client.account()
 
-    found = asyncio.run(ask())
-    points = found.points_remaining
+    account = asyncio.run(request())
+    points = account.points_remaining
     balance = None if points is None else points_to_usd(points)
     if as_json:
-        print_json({**found.model_dump(mode="json"), "usd_remaining": balance})
+        print_json({**account.model_dump(mode="json"), "usd_remaining": balance})
         return
-    told = console()
-    told.print(f"Plan      {found.plan or 'not told'}", markup=False)
-    worth = found.equivalent_usd or "not told" if balance is None else usd(balance)
-    told.print(f"Balance   {worth} USD", markup=False)
-    told.print(f"At once   {found.max_concurrent_tasks or 'not told'} tasks")
+    out = console()
+    out.print(f"Plan         {account.plan or 'unknown'}", markup=False)
+    worth = account.equivalent_usd or "unknown" if balance is None else usd(balance)
+    out.print(f"Balance      {worth} USD", markup=False)
+    out.print(f"Concurrency  {account.max_concurrent_tasks or 'unknown'} tasks")

@@ -20,13 +20,12 @@ from seedance_dagster.audit.findings import Finding
 from seedance_dagster.audit.read import Progress as ShowProgress
 from seedance_dagster.audit.repair import RepairResult, repair
 from seedance_dagster.audit.snapshots import Scope
-from seedance_dagster.cli.environ import project_environ
+from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, table, usd
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.services import Services
 from seedance_dagster.money import points_to_usd
-from seedance_dagster.settings import Settings
 
 Repairs = Mapping[Finding, RepairResult]
 
@@ -50,11 +49,11 @@ def command(
     missing orders, and reports events to Dagster again. It never orders, pays or deletes anything. The exit
     status is 1 when there is a finding, even if it was repaired: run the audit again to confirm the repair.
     """
-    environ = project_environ()
+    settings = ledger_settings()
     scope = Scope(prompt_set=prompt_set, since=since.replace(tzinfo=UTC) if since else None, deep=deep)
     with (
-        Settings.from_environ(environ).services() as services,
-        dagster_of(environ) as instance,
+        dagster_of(settings) as instance,
+        settings.services() as services,
         _progress() as progress,
     ):
         side = DagsterSide(instance, services)

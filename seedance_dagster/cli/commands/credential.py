@@ -1,4 +1,4 @@
-"""`seedance-dagster credential`: what a video's content credential says, and a chain to try signing with."""
+"""`seedance-dagster credential`: shows a video's content credential, or makes a test certificate chain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from seedance_dagster.cli.output import console, print_json
+from seedance_dagster.cli.output import console, print_json, printable
 from seedance_dagster.media.credentials import Credential, CredentialState, read_credential
 from seedance_dagster.media.credentials.library import library
 
@@ -25,33 +25,33 @@ def command() -> None:
     "--trust",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="CA.pem",
-    help="Root certificates whose signers are trusted.",
+    help="Trust signers with a certificate from these roots.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def read(*, file: Path, trust: Path | None, as_json: bool) -> None:
-    """Show what an mp4's content credential says, and whether it still holds.
+    """Show the content credential of an mp4 and check that it is valid.
 
-    Nothing is fetched from any host. Ends with status 1 for a file without a credential, for an invalid
-    one, and with --trust for a signer that the roots do not vouch for.
+    Nothing is fetched from any host. The exit status is 1 for a file without a credential, for an invalid
+    credential, and with --trust for a signer that is not trusted.
     """
-    found = read_credential(file, trust=trust)
-    if found is None:
-        raise click.ClickException(f"{file} holds no content credential")
+    credential = read_credential(file, trust=trust)
+    if credential is None:
+        raise click.ClickException(f"{file} has no content credential")
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(credential))
     else:
-        _show(found)
+        _show(credential)
     wanted = CredentialState.VALID if trust is None else CredentialState.TRUSTED
-    if found.state not in (wanted, CredentialState.TRUSTED):
+    if credential.state not in (wanted, CredentialState.TRUSTED):
         raise click.exceptions.Exit(1)
 
 
 @command.command("test-chain")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def test_chain(*, folder: Path) -> None:
-    """Make a certificate chain for trying signing out; nobody else trusts it.
+    """Make a certificate chain to try signing with; nothing else trusts it.
 
-    Writes root.pem, certificate.pem and key.pem into FOLDER, over nothing that is there.
+    Writes root.pem, certificate.pem and key.pem into FOLDER. Existing files are not overwritten.
     """
     library()
     from seedance_dagster.media.credentials.chain import make_test_chain  # noqa: PLC0415  needs the extra
@@ -59,43 +59,42 @@ def test_chain(*, folder: Path) -> None:
     chain = make_test_chain(folder, now=datetime.now(UTC))
     click.echo(f"export SEEDANCE_C2PA_CERTIFICATE={chain.certificate.resolve()}")
     click.echo(f"export SEEDANCE_C2PA_KEY={chain.key.resolve()}")
-    click.echo(f"For testing only. Readers trust it when told to: --trust {chain.root}", err=True)
+    click.echo(f"For testing only. To trust it when reading: --trust {chain.root}", err=True)
 
 
-def _show(found: Credential) -> None:
+def _show(credential: Credential) -> None:
     lines = {
-        "State": f"{found.state}: {_meaning(found)}",
-        "Against it": "; ".join(found.reasons),
-        "Written by": found.generator,
-        "Signed by": f"{found.signed_by} (serial {found.serial})",
-        "Origin": found.source_type,
-        "Model": found.model,
-        "Task": found.task_id,
-        "As delivered": found.delivered_sha256 and f"sha256 {found.delivered_sha256}",
-        "Prompt": found.prompt,
-        "Manifest": found.label,
+        "State": f"{credential.state}: {_meaning(credential)}",
+        "Problems": "; ".join(credential.reasons),
+        "Written by": credential.generator,
+        "Signed by": f"{credential.signed_by} (serial {credential.serial})",
+        "Origin": credential.source_type,
+        "Model": credential.model,
+        "Task": credential.task_id,
+        "As delivered": credential.delivered_sha256 and f"sha256 {credential.delivered_sha256}",
+        "Prompt": credential.prompt,
+        "Manifest": credential.label,
     }
-    told = console()
+    out = console()
     for name, value in lines.items():
         if value:
-            told.print(_line(name, value), soft_wrap=True)
-    for kept in found.ingredients:
-        said = "intact" if kept.intact else "not intact"
-        against = f": {'; '.join(kept.reasons)}" if kept.reasons else ""
-        told.print(_line("Keeps", f"{kept.label or 'a file'}, {said}{against}"), soft_wrap=True)
+            out.print(_line(name, value), soft_wrap=True)
+    for ingredient in credential.ingredients:
+        state = "intact" if ingredient.intact else "not intact"
+        problems = f": {'; '.join(ingredient.reasons)}" if ingredient.reasons else ""
+        out.print(_line("Includes", f"{ingredient.label or 'a file'}, {state}{problems}"), soft_wrap=True)
 
 
-def _meaning(found: Credential) -> str:
-    if not found.intact:
-        return "the file or the credential was changed since it was signed"
+def _meaning(credential: Credential) -> str:
+    if not credential.intact:
+        return "the file or the credential was changed after signing"
     signer = {
-        CredentialState.INVALID: "the signer's certificate does not hold",
-        CredentialState.VALID: "nobody vouches for the signer",
-        CredentialState.TRUSTED: "the signer's certificate is of a trusted root",
+        CredentialState.INVALID: "the signer's certificate is not valid",
+        CredentialState.VALID: "the signer is not trusted",
+        CredentialState.TRUSTED: "the signer's certificate comes from a trusted root",
     }
-    return f"unchanged since it was signed; {signer[found.state]}"
+    return f"unchanged since it was signed; {signer[credential.state]}"
 
 
 def _line(name: str, value: str) -> Text:
-    # What stands in a file may be anybody's: nothing of it steers the terminal.
-    return Text(f"{name:<13} " + "".join(each if each.isprintable() else " " for each in value))
+    return Text(f"{name:<13} {printable(value)}")

@@ -1,4 +1,4 @@
-"""`seedance-dagster demo`: the whole thing at work on this machine, without account, cloud or questions."""
+"""`seedance-dagster demo`: renders sample prompts on this machine, without an account or questions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from seedance_dagster.cli.local.stack import interrupted_by_signals, running_sta
 
 @click.command("demo")
 @click.option(
-    "--exit", "leave", is_flag=True, help="End when all videos are there instead of keeping the UI open."
+    "--exit", "leave", is_flag=True, help="Stop when all videos are stored, instead of keeping the UI open."
 )
 def command(*, leave: bool) -> None:
-    """Render a dozen sample prompts through a local stand-in for the vendor.
+    """Render a dozen sample prompts with a local stand-in for the vendor.
 
-    Starts the emulator, an S3 server on a folder and Dagster on free ports, launches the same backfill that
-    the UI's "Materialize all" launches, and shows what became of every prompt. Nothing is left behind.
+    Starts the emulator, an S3 server on a folder, and Dagster on free ports, launches the backfill that
+    "Materialize all" in the UI launches, and lists the videos. Everything is deleted at the end.
     """
     definitions, prompts = reference_definitions(), sample_set()
     environ = {**unconfigured(os.environ), "SEEDANCE_PROMPTS": str(prompts)}
@@ -37,7 +37,7 @@ def command(*, leave: bool) -> None:
             emulated=True,
             embedded_s3=True,
         ) as stack:
-            # In this process too: boto3 looks nowhere else.
+            # boto3 reads the environment of this process.
             os.environ.clear()
             os.environ.update(stack.environ)
             missing = Rendering(stack, prompts).run()
@@ -47,7 +47,7 @@ def command(*, leave: bool) -> None:
                 )
             if leave:
                 return
-            click.echo(f"\nDagster's UI is at {stack.dagster.url} until you press Ctrl-C.")
+            click.echo(f"\nDagster's UI is at {stack.dagster.url}. Press Ctrl-C to stop.")
             with contextlib.suppress(KeyboardInterrupt):
                 stack.wait()
             click.echo("Stopping ...")
@@ -55,7 +55,7 @@ def command(*, leave: bool) -> None:
 
 @contextlib.contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """A folder that goes with the block, unless an error's message points to the logs in it."""
+    """Make a folder and delete it at the end, unless the message of an error refers to the logs in it."""
     folder = Path(tempfile.mkdtemp(prefix="seedance-demo-"))
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""`seedance-dagster dev`: Dagster on the user's own prompt sets, everything kept in one folder."""
+"""`seedance-dagster dev`: runs Dagster on the user's own prompt sets, with all data in one folder."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ FOLDER = Path(".seedance")
 
 @click.command("dev")
 def command() -> None:
-    """Run Dagster on your prompt sets (SEEDANCE_PROMPTS, else prompt_sets/).
+    """Run Dagster on your prompt sets (SEEDANCE_PROMPTS, by default prompt_sets/).
 
-    With GOAPI_API_KEY the real service is used, without it the emulator; with SEEDANCE_S3_BUCKET your bucket,
-    without it a local folder. Ledger, Dagster's history and local videos are kept in .seedance/, apart for
-    the emulator and the real service. Stop it with Ctrl-C; the next start goes on where it was.
+    With GOAPI_API_KEY the real API is used, without it the emulator; with SEEDANCE_S3_BUCKET your bucket,
+    without it a local folder. The ledger, Dagster's history and local videos are kept in .seedance/, in one
+    folder for the emulator and another for the real API. Press Ctrl-C to stop; the next start continues.
     """
-    found = project_environ()
-    place = StateDir.for_environ(FOLDER, found)
-    Settings.from_environ(place.environ)  # what cannot be used is named before anything starts
+    environ = project_environ()
+    state = StateDir.for_environ(FOLDER, environ)
+    Settings.from_environ(state.environ)  # reports a bad setting before anything starts
     definitions = reference_definitions()
-    with interrupted_by_signals(), place.locked():
-        click.echo(place.summary())
-        _tell_problems(place.environ["SEEDANCE_PROMPTS"])
-        place.settle_interrupted_runs()
+    with interrupted_by_signals(), state.locked():
+        click.echo(state.summary())
+        _show_problems(state.environ["SEEDANCE_PROMPTS"])
+        state.fail_interrupted_runs()
         with running_stack(
-            place.folder,
-            place.environ,
+            state.folder,
+            state.environ,
             definitions=definitions,
-            emulated=place.emulated,
-            embedded_s3=place.embedded_s3,
+            emulated=state.emulated,
+            embedded_s3=state.embedded_s3,
         ) as stack:
-            place.remember_environ(found, stack.environ)
-            click.echo(f"Dagster's UI is at {stack.dagster.url} until you press Ctrl-C.")
-            click.echo(f"For other commands, in another terminal:  . {place.env_file}")
+            state.write_env_file(environ, stack.environ)
+            click.echo(f"Dagster's UI is at {stack.dagster.url}. Press Ctrl-C to stop.")
+            click.echo(f"To use other commands in another terminal, first run:  . {state.env_file}")
             with contextlib.suppress(KeyboardInterrupt):
                 stack.wait()
-            click.echo("Stopping; tasks at the vendor go on and are picked up at the next start.")
+            click.echo("Stopping. Tasks at the vendor continue; the next start picks them up.")
 
 
-def _tell_problems(prompts: str) -> None:
+def _show_problems(prompts: str) -> None:
     loaded = load_prompt_sets(prompts)
     if loaded.problems:
         click.echo(format_problems(loaded.problems), err=True)
     if not loaded.sets:
         raise click.ClickException(
-            "there is no prompt set to work on: write one into prompt_sets/, or set SEEDANCE_PROMPTS"
+            f"no usable prompt set in {prompts}: write one into prompt_sets/, or set SEEDANCE_PROMPTS"
         )

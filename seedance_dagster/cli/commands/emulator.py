@@ -1,4 +1,4 @@
-"""`seedance-dagster emulator`: the local service that behaves as the vendor does."""
+"""`seedance-dagster emulator`: runs a local stand-in for the vendor's API."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ try:
     command: click.Command = import_module("seedance_dagster.emulator.command").main
 except ModuleNotFoundError as error:
     raise click.ClickException(
-        f"the emulator needs {error.name}; pip install 'seedance-dagster[demo]'"
+        f"the emulator needs {error.name}; run pip install 'seedance-dagster[demo]'"
     ) from None

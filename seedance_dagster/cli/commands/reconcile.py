@@ -1,120 +1,115 @@
-"""`seedance-dagster reconcile`: settle orders whose reply was lost, by the vendor's history or by hand."""
+"""`seedance-dagster reconcile`: resolves orders whose reply was lost, by the history or manually."""
 
 from __future__ import annotations
 
 import asyncio
 import getpass
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from rich.markup import escape
 
-from seedance_dagster.cli.environ import ledger_environ
+from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.engine.reconcile.manual import adopt_by_hand, requeue_by_hand
 from seedance_dagster.engine.reconcile.reconcile import ReconcileResult, reconcile
 from seedance_dagster.engine.services import Services
-from seedance_dagster.engine.worker import Worker, worker_name, working
+from seedance_dagster.engine.worker import worker_name, working
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.settings import Settings
 from seedance_dagster.threads import in_thread
+
+_ID_LIMIT = 2**63  # order ids are smaller
+_MEANINGS = {
+    "adopted": "its task was found; its video will be fetched",
+    "requeued": "no task was created; it may be sent again",
+}
+_SHOWN = 10
 
 
 @click.command("reconcile")
 @click.argument("order", required=False, metavar="[ORDER]")
-@click.option("--adopt", "task_id", metavar="TASK_ID", help="This task of the vendor's is the order's.")
-@click.option("--release", is_flag=True, help="No task was made for the order: it may be sent again.")
+@click.option("--adopt", "task_id", metavar="TASK_ID", help="Give ORDER this task of the vendor's.")
+@click.option("--requeue", is_flag=True, help="Send ORDER again: the vendor has no task for it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(*, order: str | None, task_id: str | None, release: bool, as_json: bool) -> None:
-    """Look for the tasks of uncertain orders in the vendor's history now; the sensor does the same.
+def command(*, order: str | None, task_id: str | None, requeue: bool, as_json: bool) -> None:
+    """Look up uncertain orders in the vendor's task history now; the sensor does the same.
 
-    An order is adopted when its task is found, and freed when two clean readings a grace period apart do not
-    have it. To settle one by hand, name it (its number or SET/PARTITION) with --adopt or --release; releasing
-    an order that has a task after all pays twice. Ends with status 1 while an order is uncertain.
+    An order adopts its task when the history has it. It is requeued when the history was read twice, a grace
+    period apart, without it. To resolve an order manually, name its number or SET/PARTITION with --adopt
+    or --requeue. Requeuing an order that does have a task pays twice. The exit status is 1 while an order is
+    uncertain.
     """
-    by_hand = task_id is not None or release
-    if by_hand and (order is None or (task_id is not None and release)):
-        raise click.UsageError("name one ORDER with either --adopt TASK_ID or --release")
+    manual = task_id is not None or requeue
+    if manual and (order is None or (task_id is not None and requeue)):
+        raise click.UsageError("name one ORDER, with either --adopt TASK_ID or --requeue")
     if task_id is not None and not task_id.strip():
-        raise click.UsageError("--adopt needs the vendor's task id")
-    if order is not None and not by_hand:
-        raise click.UsageError("say what is to become of the order: --adopt TASK_ID or --release")
-    with Settings.from_environ(ledger_environ()).services() as services:
+        raise click.UsageError("--adopt needs a task id of the vendor's")
+    if order is not None and not manual:
+        raise click.UsageError("say how to resolve the order: --adopt TASK_ID or --requeue")
+    with ledger_settings().services() as services:
         if order is None:
-            settled = asyncio.run(_look(services))
+            result = asyncio.run(_look_up(services))
         else:
-            chosen = _chosen(services.ledger, order)
-            settled = asyncio.run(_by_hand(services, chosen, task_id))
+            chosen = _find_order(services.ledger, order)
+            result = asyncio.run(_resolve(services, chosen, task_id))
         uncertain = tuple(services.ledger.queries.find(states={State.UNCERTAIN}))
-    settled = replace(settled, uncertain=uncertain)
+    outcomes = {"adopted": result.adopted, "requeued": result.freed, "uncertain": uncertain}
     if as_json:
-        print_json({name: [_as_json(each) for each in getattr(settled, name)] for name in _OUTCOMES})
+        print_json({outcome: list(map(_as_json, orders)) for outcome, orders in outcomes.items()})
     else:
-        _show(settled)
+        _show(outcomes)
     click.get_current_context().exit(1 if uncertain else 0)
 
 
-_NO_ID = 2**63  # more than a database numbers
-_OUTCOMES = {
-    "adopted": "its task was found, its video will be collected",
-    "freed": "no task was made, it may be sent again",
-    "uncertain": "",
-}
-
-
-async def _look(services: Services) -> ReconcileResult:
+async def _look_up(services: Services) -> ReconcileResult:
     async with working(services, worker_name("reconcile")) as worker:
         await in_thread(services.ledger.claims.expire, actor=worker.name)
         return await reconcile(worker, now=True)
 
 
-async def _by_hand(services: Services, order: Order, task_id: str | None) -> ReconcileResult:
-    async with working(services, worker_name(_person())) as worker:
-        return await _settle(worker, order, task_id)
+async def _resolve(services: Services, order: Order, task_id: str | None) -> ReconcileResult:
+    async with working(services, worker_name(_operator())) as worker:
+        if task_id is None:
+            return ReconcileResult(freed=(await requeue_by_hand(worker, order),))
+        return ReconcileResult(adopted=(await adopt_by_hand(worker, order, task_id.strip()),))
 
 
-async def _settle(worker: Worker, order: Order, task_id: str | None) -> ReconcileResult:
-    if task_id is None:
-        return ReconcileResult(freed=(await requeue_by_hand(worker, order),))
-    return ReconcileResult(adopted=(await adopt_by_hand(worker, order, task_id.strip()),))
-
-
-def _person() -> str:
+def _operator() -> str:
     try:
         return f"operator {getpass.getuser()}"
-    except (OSError, KeyError):  # a container's user may have no name
+    except (OSError, KeyError):  # the user of a container may have no name
         return "operator"
 
 
-def _chosen(ledger: Ledger, name: str) -> Order:
-    """The order of that number, or the newest uncertain one of a partition."""
+def _find_order(ledger: Ledger, name: str) -> Order:
+    """Return the order with a number, or the newest uncertain order of a partition."""
     if name.isdecimal():
-        found = ledger.queries.get_many([int(name)]) if int(name) < _NO_ID else []
+        orders = ledger.queries.get_many([int(name)]) if int(name) < _ID_LIMIT else []
     else:
         prompt_set, _, partition = name.partition("/")
-        orders = ledger.queries.find(prompt_set=prompt_set, states={State.UNCERTAIN})
-        found = [each for each in orders if each.partition == partition][-1:]
-    if not found:
-        waiting = ledger.queries.find(states={State.UNCERTAIN})
-        known = ", ".join(f"{each.order_id} ({each.prompt_set}/{each.partition})" for each in waiting[:10])
-        raise click.ClickException(f"there is no uncertain order {name}; uncertain are: {known or 'none'}")
-    return found[0]
+        uncertain = ledger.queries.find(prompt_set=prompt_set, states={State.UNCERTAIN})
+        orders = [order for order in uncertain if order.partition == partition][-1:]
+    if not orders:
+        uncertain = ledger.queries.find(states={State.UNCERTAIN})[:_SHOWN]
+        known = ", ".join(f"{order.order_id} ({order.prompt_set}/{order.partition})" for order in uncertain)
+        raise click.ClickException(f"there is no uncertain order {name}; uncertain orders: {known or 'none'}")
+    return orders[0]
 
 
-def _show(settled: ReconcileResult) -> None:
-    told = console()
-    if not any(getattr(settled, name) for name in _OUTCOMES):
-        told.print("No order is uncertain")
+def _show(outcomes: Mapping[str, Sequence[Order]]) -> None:
+    out = console()
+    if not any(outcomes.values()):
+        out.print("No order is uncertain")
         return
-    rows = table("Uncertain orders", ("Order", "Prompt", "Became", "Task", "Why"), numbers=("Order",))
-    for name, meaning in _OUTCOMES.items():
-        for each in getattr(settled, name):
-            where = f"{each.prompt_set}/{each.partition}"
-            why = meaning or each.error_message or ""
-            rows.add_row(*map(escape, (str(each.order_id), where, name, each.task_id or "", why)))
-    told.print(rows)
+    rows = table("Uncertain orders", ("Order", "Prompt", "Result", "Task", "Reason"), numbers=("Order",))
+    for outcome, orders in outcomes.items():
+        for order in orders:
+            prompt = f"{order.prompt_set}/{order.partition}"
+            reason = _MEANINGS.get(outcome) or order.error_message or ""
+            rows.add_row(*map(escape, (str(order.order_id), prompt, outcome, order.task_id or "", reason)))
+    out.print(rows)
 
 
 def _as_json(order: Order) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seedance_dagster.cli.environ import ledger_environ
+from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.output import console, print_json
 from seedance_dagster.cli.trace_tree import draw
 from seedance_dagster.ledger.ledger import Ledger
@@ -32,7 +32,7 @@ def command(*, thing: str, as_json: bool) -> None:
     video, or an mp4 on this machine under any name. Earlier requests and attempts, and orders in flight, are
     shown too. The exit status is 1 when the ledger knows nothing about it.
     """
-    settings = Settings.from_environ(ledger_environ())
+    settings = ledger_settings()
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         try:
             origin = find_origin(ledger, thing, bucket=settings.bucket)

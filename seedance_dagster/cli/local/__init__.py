@@ -1,1 +1,1 @@
-"""The processes behind `demo` and `dev`."""
+"""The local programs of `demo` and `dev`."""

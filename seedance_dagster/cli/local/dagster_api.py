@@ -1,4 +1,4 @@
-"""What the command line asks a running Dagster, over the same GraphQL as its UI."""
+"""A client of a running Dagster, over the GraphQL API of its UI."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { __typename
 
 @dataclass(frozen=True)
 class Backfill:
-    """Where a backfill stands."""
+    """The state of a backfill."""
 
     status: str
     error: str | None
 
     @property
     def ended(self) -> bool:
-        """True when nothing more will come of it."""
+        """True when it will not change any more."""
         return self.status not in {"REQUESTED", "CANCELING", "FAILING"}
 
 
@@ -55,7 +55,7 @@ class DagsterApi:
     """A client of one Dagster webserver."""
 
     def __init__(self, url: str) -> None:
-        # Loopback only: a proxy from the environment must not come between.
+        # On the loopback address only, so a proxy from the environment is not used.
         self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
     def close(self) -> None:
@@ -63,16 +63,16 @@ class DagsterApi:
         self._client.close()
 
     def code_location_loaded(self, home: Path) -> bool:
-        """True when every code location has loaded, False while the webserver or they are starting.
+        """Return True when every code location has loaded; False while it or the webserver starts.
 
         Args:
-            home: DAGSTER_HOME of the Dagster that is meant; another one on the same port is not ready ever.
+            home: DAGSTER_HOME; another Dagster on the same port never counts as loaded.
 
         Raises:
-            click.ClickException: One does not load; the message says why.
+            click.ClickException: A code location does not load; the message says why.
         """
         try:
-            answer = self._answer(_LOADED, {})
+            answer = self._post(_LOADED, {})
         except (httpx.HTTPError, ValueError):
             return False
         if f" {home}\n" not in answer["instance"]["info"]:
@@ -82,7 +82,7 @@ class DagsterApi:
         for entry in entries:
             outcome = entry.get("locationOrLoadError") or entry
             if outcome["__typename"] == "PythonError":
-                # The last cause is what was raised; Dagster's own words lie around it.
+                # The last cause is the original exception; the others are Dagster's.
                 innermost = (outcome.get("causes") or [outcome])[-1]
                 raise click.ClickException(f"the definitions do not load: {innermost['message']}")
         return bool(entries) and all(
@@ -90,31 +90,31 @@ class DagsterApi:
         )
 
     def partition_keys(self, asset: Sequence[str]) -> list[str]:
-        """The partitions of an asset, none while it is unknown."""
-        node = self._ask(_PARTITIONS, {"key": {"path": list(asset)}})["assetNodeOrError"]
+        """Return the partitions of an asset; none while Dagster does not know it."""
+        node = self._query(_PARTITIONS, {"key": {"path": list(asset)}})["assetNodeOrError"]
         return list(node.get("partitionKeys", []))
 
     def launch_backfill(self, assets: Sequence[Sequence[str]], partitions: Sequence[str], title: str) -> str:
-        """Launch what the UI's "Materialize" launches for these assets and partitions; returns its id.
+        """Launch a backfill as "Materialize" in the UI does, and return its id.
 
         Raises:
-            click.ClickException: Dagster refused it.
+            click.ClickException: Dagster declined it.
         """
         params = {
             "assetSelection": [{"path": list(asset)} for asset in assets],
             "partitionNames": list(partitions),
             "title": title,
         }
-        answer = self._ask(_LAUNCH, {"params": params})["launchPartitionBackfill"]
+        answer = self._query(_LAUNCH, {"params": params})["launchPartitionBackfill"]
         if "backfillId" not in answer:
             raise click.ClickException(
-                f"Dagster refused the backfill: {answer.get('message', answer['__typename'])}"
+                f"Dagster declined the backfill: {answer.get('message', answer['__typename'])}"
             )
         return str(answer["backfillId"])
 
     def backfill(self, backfill_id: str) -> Backfill:
-        """Where a backfill stands."""
-        answer = self._ask(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]
+        """Return the state of a backfill."""
+        answer = self._query(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]
         if "status" not in answer:
             raise click.ClickException(
                 f"Dagster does not know backfill {backfill_id}: {answer.get('message')}"
@@ -123,25 +123,25 @@ class DagsterApi:
         return Backfill(answer["status"], error["message"] if error else None)
 
     def materializations(self, asset: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The metadata of each partition's latest materialization: text, numbers and addresses."""
-        node = self._ask(_MATERIALIZATIONS, {"key": {"path": list(asset)}})["assetNodeOrError"]
-        found = filter(None, node.get("latestMaterializationByPartition", []))
-        return {each["partition"]: _plain(each["metadataEntries"]) for each in found}
+        """Return the metadata of each partition's latest materialization: text, numbers and URLs."""
+        node = self._query(_MATERIALIZATIONS, {"key": {"path": list(asset)}})["assetNodeOrError"]
+        latest = filter(None, node.get("latestMaterializationByPartition", []))
+        return {event["partition"]: _plain(event["metadataEntries"]) for event in latest}
 
-    def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _query(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return self._answer(query, variables)
+            return self._post(query, variables)
         except (httpx.HTTPError, ValueError) as error:
             raise click.ClickException(
-                f"Dagster does not answer at {self._client.base_url}: {error}"
+                f"Dagster does not respond at {self._client.base_url}: {error}"
             ) from None
 
-    def _answer(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _post(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         reply = self._client.post("/graphql", json={"query": query, "variables": variables})
         reply.raise_for_status()
         body = reply.json()
         if body.get("errors"):
-            raise click.ClickException(f"Dagster refused a question: {body['errors'][0].get('message')}")
+            raise click.ClickException(f"Dagster declined a query: {body['errors'][0].get('message')}")
         answer: dict[str, Any] = body["data"]
         return answer
 

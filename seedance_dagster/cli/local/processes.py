@@ -1,4 +1,4 @@
-"""Child processes that log to a file, are probed until they answer, and die with this process."""
+"""Child processes that log to a file, are polled until they answer, and end with this process."""
 
 from __future__ import annotations
 
@@ -15,47 +15,43 @@ import click
 from seedance_dagster.cli.local import watchdog
 
 _TAIL_LINES = 15
-_PROBE_EVERY_S = 0.1
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
 class Child:
-    """A running program and the file that holds what it said."""
+    """A running program and the file with its output."""
 
     name: str
     log: Path
     process: subprocess.Popen[bytes]
 
     def check(self) -> None:
-        """Raise `click.ClickException` with the end of the log when the program has ended."""
+        """Raise `click.ClickException` with the end of the log if the program has ended."""
         status = self.process.poll()
         if status is not None:
-            raise self.trouble(f"{self.name} ended by itself with status {status}")
+            raise self.error(f"{self.name} stopped with status {status}")
 
     def wait_until(self, ready: Callable[[], bool], *, within_s: float) -> None:
-        """Probe until the program is ready.
-
-        Args:
-            ready: True when it answers.
-            within_s: How long it may take, in seconds.
+        """Wait until the program is ready.
 
         Raises:
-            click.ClickException: It ended or took too long; the message holds the end of its log.
+            click.ClickException: It ended or took too long; the message has the end of its log.
         """
         deadline = time.monotonic() + within_s
         while not ready():
             self.check()
             if time.monotonic() > deadline:
-                raise self.trouble(f"{self.name} was not ready within {within_s:.0f} s")
-            time.sleep(_PROBE_EVERY_S)
+                raise self.error(f"{self.name} was not ready within {within_s:.0f} s")
+            time.sleep(_POLL_S)
 
-    def said(self) -> str:
-        """All of its output so far."""
+    def output(self) -> str:
+        """Return all of its output so far."""
         return self.log.read_text(errors="replace")
 
-    def trouble(self, message: str) -> click.ClickException:
-        """An error that shows the end of the log."""
-        lines = self.said().splitlines()[-_TAIL_LINES:]
+    def error(self, message: str) -> click.ClickException:
+        """Return an error that shows the end of the log."""
+        lines = self.output().splitlines()[-_TAIL_LINES:]
         tail = "\n".join(f"  {line}" for line in lines) or "  (nothing)"
         return click.ClickException(f"{message}; the end of {self.log}:\n{tail}")
 
@@ -70,29 +66,27 @@ def running(
     folder: Path,
     grace_s: float = 5.0,
 ) -> Iterator[Child]:
-    """Run a program until the block ends.
+    """Run a program until the end of the block.
 
-    The keeper between this process and the program ends the program's whole process group at the
-    block's end, and also when this process is killed and can do nothing any more.
+    A watchdog between this process and the program ends the program's whole process group at the end of
+    the block, and also when this process is killed and can do nothing.
 
     Args:
-        name: What messages call it.
-        command: The program and its arguments.
-        log: The file that gets its output; started anew.
-        environ: The program's environment.
-        folder: Its working folder.
-        grace_s: Seconds it gets to end by itself before it is killed.
+        name: Its name in messages.
+        log: The file for its output; overwritten.
+        folder: Its working directory.
+        grace_s: Seconds between the interrupt and the kill.
     """
     arguments = [sys.executable, "-I", "-S", watchdog.__file__, str(grace_s), *map(str, command)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603  our own programs
+    with log.open("wb") as log_file:
+        process = subprocess.Popen(  # noqa: S603  this package's programs
             arguments,
             stdin=subprocess.PIPE,
-            stdout=output,
+            stdout=log_file,
             stderr=subprocess.STDOUT,
             cwd=folder,
             env=dict(environ),
-            # The terminal's Ctrl-C must reach this process only: it ends the others in the right order.
+            # Ctrl-C must reach only this process: it stops the others in the right order.
             start_new_session=True,
         )
     try:

@@ -1,4 +1,4 @@
-"""The three programs behind `demo` and `dev`, each as a context manager: emulator, S3 and Dagster."""
+"""The three programs of `demo` and `dev`, each as a context manager: emulator, S3 and Dagster."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _DAGSTER_START_S = 120.0
 _DAGSTER_GRACE_S = 20.0
 _BUCKET = "videos"
 _DAGSTER_YAML = """\
-# Written at the first start; all but where things are stored is yours to change.
+# Written at the first start. You may change everything except where data is stored.
 telemetry:
   enabled: false
-# No dialog about newsletters before the first look.
+# No newsletter dialog.
 nux:
   enabled: false
-# A run whose process was stopped is started again and joins the orders it left; one that failed is not.
+# A run whose process was stopped is retried and joins its orders; a run that failed is not retried.
 run_retries:
   enabled: true
   max_retries: 3
@@ -42,7 +42,7 @@ run_monitoring:
 
 @dataclass(frozen=True)
 class EmulatorService:
-    """A running emulator: where it answers and the key it takes."""
+    """A running emulator, with its URL and API key."""
 
     child: Child
     url: str
@@ -50,7 +50,7 @@ class EmulatorService:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment that makes the package use it."""
+        """The environment variables that make this package use it."""
         return {"GOAPI_BASE_URL": self.url, "GOAPI_API_KEY": self.api_key}
 
 
@@ -65,7 +65,7 @@ class S3Service:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment that makes boto3 and the package use it."""
+        """The environment variables that make boto3 and this package use it."""
         return {
             "SEEDANCE_S3_BUCKET": _BUCKET,
             "AWS_ENDPOINT_URL_S3": self.url,
@@ -73,7 +73,7 @@ class S3Service:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
-            # The user's own profiles must not bend the way to this server.
+            # The user's profiles must not redirect requests.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
@@ -94,18 +94,13 @@ def emulator(folder: Path, log: Path, environ: Mapping[str, str], *options: str)
     """Run the emulator; it keeps tasks and ports in `folder`.
 
     Raises:
-        click.ClickException: It did not start; the message holds the end of its log.
+        click.ClickException: It did not start; the message has the end of its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
     key = "emulator-key"
     command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "seedance_dagster.emulator",
-        "--state-dir",
-        folder,
-        "--api-key",
-        key,
+        *(sys.executable, "-m", "seedance_dagster.emulator"),
+        *("--state-dir", folder, "--api-key", key),
     ]
     with running("the emulator", [*command, *options], log=log, environ=environ, folder=folder) as child:
         child.wait_until(lambda: _emulator_url(child) is not None, within_s=_START_S)
@@ -114,7 +109,7 @@ def emulator(folder: Path, log: Path, environ: Mapping[str, str], *options: str)
 
 @contextlib.contextmanager
 def s3(folder: Path, log: Path, environ: Mapping[str, str], *, port: int) -> Iterator[S3Service]:
-    """Serve `folder` as S3 with one bucket.
+    """Serve `folder` over S3, with one bucket.
 
     Raises:
         click.ClickException: The server is not installed or did not start.
@@ -122,20 +117,14 @@ def s3(folder: Path, log: Path, environ: Mapping[str, str], *, port: int) -> Ite
     (folder / _BUCKET).mkdir(parents=True, exist_ok=True)
     access_key, secret_key = "seedance", secrets.token_urlsafe(24)
     command: list[str | Path] = [
-        _rclone(),
-        "serve",
-        "s3",
-        "--addr",
-        f"{LOOPBACK}:{port}",
-        "--vfs-cache-mode",
-        "off",
-        folder,
+        *(_rclone(), "serve", "s3", "--addr", f"{LOOPBACK}:{port}"),
+        *("--vfs-cache-mode", "off", folder),
     ]
-    # By environment: other users of this machine can read command lines.
+    # In the environment, since other users of this machine can read command lines.
     keys = {"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"', "RCLONE_CONFIG": ""}
     with running("the S3 server", command, log=log, environ={**environ, **keys}, folder=folder) as child:
-        # Its own words: on the port itself another program might answer.
-        child.wait_until(lambda: "Starting s3 server" in child.said(), within_s=_START_S)
+        # Read from its log, since another program might answer on the port.
+        child.wait_until(lambda: "Starting s3 server" in child.output(), within_s=_START_S)
         yield S3Service(child, f"http://{LOOPBACK}:{port}", access_key, secret_key)
 
 
@@ -143,14 +132,13 @@ def s3(folder: Path, log: Path, environ: Mapping[str, str], *, port: int) -> Ite
 def dagster(
     home: Path, log: Path, environ: Mapping[str, str], *, definitions: Path, port: int
 ) -> Iterator[DagsterService]:
-    """Run `dagster dev` on a file with definitions, until its code location has loaded.
+    """Run `dagster dev` on a file with definitions, and wait until its code location has loaded.
 
     Args:
-        home: DAGSTER_HOME; also the working folder, so that no `.env` file changes the environment.
-        log: The file that gets its output.
-        environ: The environment of Dagster and of the code location.
+        home: DAGSTER_HOME; also the working directory, so that no `.env` file changes the environment.
+        log: The file for its output.
+        environ: The environment of Dagster and the code location.
         definitions: The Python file of the code location.
-        port: Of the UI.
 
     Raises:
         click.ClickException: It did not start or the code location does not load.
@@ -164,29 +152,34 @@ def dagster(
         *("--python-file", definitions, "--working-directory", definitions.parent),
         *("--log-level", "warning"),
     ]
-    own = {"DAGSTER_HOME": str(home)}
+    dagster_environ = {"DAGSTER_HOME": str(home)}
     url = f"http://{LOOPBACK}:{port}"
     with (
         running(
-            "Dagster", command, log=log, environ={**environ, **own}, folder=home, grace_s=_DAGSTER_GRACE_S
+            "Dagster",
+            command,
+            log=log,
+            environ={**environ, **dagster_environ},
+            folder=home,
+            grace_s=_DAGSTER_GRACE_S,
         ) as child,
         contextlib.closing(DagsterApi(url)) as api,
     ):
         child.wait_until(lambda: api.code_location_loaded(home), within_s=_DAGSTER_START_S)
-        yield DagsterService(child, url, api, own)
+        yield DagsterService(child, url, api, dagster_environ)
 
 
 def _emulator_url(child: Child) -> str | None:
-    ready = re.search(r"emulator ready at (\S+)", child.said())
+    ready = re.search(r"emulator ready at (\S+)", child.output())
     return ready[1] if ready else None
 
 
 def _rclone() -> str:
-    # The wheel puts the program beside this Python, which need not be on PATH.
-    found = shutil.which("rclone", path=sysconfig.get_path("scripts")) or shutil.which("rclone")
-    if found is None:
+    # The wheel installs the program beside this Python, which may not be on PATH.
+    program = shutil.which("rclone", path=sysconfig.get_path("scripts")) or shutil.which("rclone")
+    if program is None:
         raise click.ClickException(
-            "the embedded S3 server is not installed; pip install 'seedance-dagster[demo]', "
-            "or set SEEDANCE_S3_BUCKET to a bucket of yours"
+            "the local S3 server is not installed: run pip install 'seedance-dagster[demo]', "
+            "or set SEEDANCE_S3_BUCKET to your bucket"
         )
-    return found
+    return program

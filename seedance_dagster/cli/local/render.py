@@ -1,4 +1,4 @@
-"""Renders a prompt set through a running Dagster, as a click in its UI would, and shows what became of it."""
+"""The rendering of a prompt set by a running Dagster, as a click in its UI starts it, and its result."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.prompts import format_problems, load_prompt_sets
 from seedance_dagster.settings import Settings
 
-_LOOK_EVERY_S = 0.5
+_POLL_S = 0.5
 _PARTITIONS_S = 120.0
 _RENDER_S = 900.0
-_WIDE, _SHORT_ID = 150, 8  # on a narrower terminal the first part of a task's id leaves room for the address
+_WIDE, _SHORT_ID = 150, 8  # on a narrower terminal task ids are cut to leave room for the URI
 
 
 class Rendering:
-    """One prompt set on its way to its videos."""
+    """One prompt set that is being rendered."""
 
     def __init__(self, stack: Stack, prompts: Path) -> None:
         loaded = load_prompt_sets(prompts)
@@ -37,16 +37,16 @@ class Rendering:
         self._set = loaded.sets[0]
         self._videos = (self._set.name, "videos")
         self._wanted = list(self._set.partitions)
-        self._found: dict[str, dict[str, Any]] = {}
-        self._environment = Settings.from_environ(stack.environ)
-        self._store = self._environment.open_store()
+        self._metadata: dict[str, dict[str, Any]] = {}
+        self._settings = Settings.from_environ(stack.environ)
+        self._store = self._settings.open_store()
         self._console = console()
 
     def run(self) -> list[str]:
-        """Launch the backfill, follow it to its end, show the result; returns the prompts without a video.
+        """Launch the backfill, wait for its end and show the result; return the prompts without a video.
 
         Raises:
-            click.ClickException: Dagster refused, or nothing happens any more.
+            click.ClickException: Dagster declined it, or it does not end.
         """
         self._await_partitions()
         assets = [(self._set.name, asset) for asset in ("prompts", "tasks", "videos")]
@@ -61,30 +61,30 @@ class Rendering:
             while missing:
                 self._stack.check()
                 if time.monotonic() > deadline:
-                    raise self._stack.dagster.child.trouble(f"{missing} prompts never became partitions")
-                time.sleep(_LOOK_EVERY_S)
+                    raise self._stack.dagster.child.error(f"{missing} prompts did not become partitions")
+                time.sleep(_POLL_S)
                 missing = len(set(self._wanted) - set(self._stack.dagster.api.partition_keys(self._videos)))
 
     def _follow(self, backfill_id: str) -> None:
         deadline = time.monotonic() + _RENDER_S
         columns = (TextColumn("Videos"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with (
-            contextlib.closing(Ledger.open(self._environment.ledger_url)) as ledger,
+            contextlib.closing(Ledger.open(self._settings.ledger_url)) as ledger,
             Progress(*columns, TextColumn("{task.description}"), console=self._console) as progress,
         ):
-            bar = progress.add_task("Dagster looks for new backfills every 30 s", total=len(self._wanted))
-            while len(self._found) < len(self._wanted):
+            bar = progress.add_task("Dagster checks for new backfills every 30 s", total=len(self._wanted))
+            while len(self._metadata) < len(self._wanted):
                 self._stack.check()
                 if time.monotonic() > deadline:
-                    raise self._stack.dagster.child.trouble(f"no end after {_RENDER_S:.0f} s")
-                time.sleep(_LOOK_EVERY_S)
-                # Asked before looking, so that nothing can come after the last look.
+                    raise self._stack.dagster.child.error(f"not finished after {_RENDER_S:.0f} s")
+                time.sleep(_POLL_S)
+                # Read before the events, so that the last look at them is after its end.
                 backfill = self._stack.dagster.api.backfill(backfill_id)
-                self._found = self._stack.dagster.api.materializations(self._videos)
+                self._metadata = self._stack.dagster.api.materializations(self._videos)
                 states = Counter(order.state for order in ledger.queries.latest(self._set.name).values())
-                progress.update(bar, completed=len(self._found))
+                progress.update(bar, completed=len(self._metadata))
                 if states:
-                    progress.update(bar, description=_in_words(states))
+                    progress.update(bar, description=_summary(states))
                 if backfill.ended:
                     break
         if backfill.error:
@@ -98,35 +98,35 @@ class Rendering:
         )
         total, missing = Decimal(0), []
         for key in self._wanted:
-            facts = self._found.get(key)
-            if facts is None or not self._is_stored(facts):
+            metadata = self._metadata.get(key)
+            if metadata is None or not self._is_stored(metadata):
                 rows.add_row(key, "", "", "", "[red]missing[/red]")
                 missing.append(key)
                 continue
-            cost = Decimal(str(facts["seedance/cost_usd"]))
+            cost = Decimal(str(metadata["seedance/cost_usd"]))
             total += cost
-            seconds = f"{facts['seedance/duration_s']:.1f}"
-            task_id = str(facts["seedance/task_id"])[: None if self._console.width > _WIDE else _SHORT_ID]
-            rows.add_row(key, task_id, seconds, usd(cost), facts["dagster/uri"])
+            seconds = f"{metadata['seedance/duration_s']:.1f}"
+            task_id = str(metadata["seedance/task_id"])[: None if self._console.width > _WIDE else _SHORT_ID]
+            rows.add_row(key, task_id, seconds, usd(cost), metadata["dagster/uri"])
         self._console.print(rows)
-        there = len(self._wanted) - len(missing)
+        stored = len(self._wanted) - len(missing)
         self._console.print(
-            f"{there} of {len(self._wanted)} videos, {usd(total)} USD of the emulator's money"
+            f"{stored} of {len(self._wanted)} videos, {usd(total)} USD in the emulator's play money"
         )
         return missing
 
-    def _is_stored(self, facts: Mapping[str, Any]) -> bool:
-        key = str(facts["dagster/uri"]).removeprefix(self._store.uri(""))
-        found = self._store.head(key)
-        return found is not None and found.size_bytes == facts["seedance/size_bytes"]
+    def _is_stored(self, metadata: Mapping[str, Any]) -> bool:
+        key = str(metadata["dagster/uri"]).removeprefix(self._store.uri(""))
+        info = self._store.head(key)
+        return info is not None and info.size_bytes == metadata["seedance/size_bytes"]
 
 
-def _in_words(states: Mapping[State, int]) -> str:
-    words = {
+def _summary(states: Mapping[State, int]) -> str:
+    groups = {
         "queued": (State.QUEUED, State.CLAIMED),
         "rendering": (State.SUBMITTED,),
-        "arriving": (State.SUCCEEDED,),
-        "refused": (State.REJECTED, State.FAILED),
+        "transferring": (State.SUCCEEDED,),
+        "without video": (State.REJECTED, State.FAILED),
     }
-    counts = {word: sum(states[state] for state in group) for word, group in words.items()}
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    counts = {name: sum(states[state] for state in group) for name, group in groups.items()}
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)

@@ -1,4 +1,4 @@
-"""What `demo` and `dev` run: emulator and S3 where they are wanted, and Dagster on top, in one folder."""
+"""All programs of `demo` and `dev` together: emulator and S3 as needed, and Dagster, in one folder."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from seedance_dagster.cli.local import programs
 from seedance_dagster.cli.local.ports import remembered_ports
 from seedance_dagster.cli.local.processes import Child
 
-_LOOK_EVERY_S = 0.5
+_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Everything that runs, and the environment under which it does."""
+    """The running programs and their environment."""
 
     dagster: programs.DagsterService
     environ: dict[str, str]
     children: tuple[Child, ...]
 
     def check(self) -> None:
-        """Raise `click.ClickException` when one of the programs has ended."""
+        """Raise `click.ClickException` if one of the programs has ended."""
         for child in self.children:
             child.check()
 
@@ -35,11 +35,11 @@ class Stack:
 
         Raises:
             click.ClickException: One of the programs ended.
-            KeyboardInterrupt: The awaited end.
+            KeyboardInterrupt: Ctrl-C was pressed.
         """
         while True:
             self.check()
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_S)
 
 
 @contextlib.contextmanager
@@ -52,18 +52,18 @@ def running_stack(
     embedded_s3: bool,
     emulator_options: tuple[str, ...] = (),
 ) -> Iterator[Stack]:
-    """Run everything until the block ends; data, logs and ports stay in the folder.
+    """Run all programs until the end of the block; data, logs and ports stay in the folder.
 
     Args:
-        folder: An existing folder for everything that is kept.
-        environ: The environment to start from.
+        folder: An existing folder.
+        environ: The environment, before the programs add theirs.
         definitions: The Python file of the code location.
         emulated: Use the emulator instead of the real API.
-        embedded_s3: Use a local folder behind S3 instead of a bucket.
-        emulator_options: For the emulator's command line.
+        embedded_s3: Use a local folder instead of a bucket.
+        emulator_options: More command-line options of the emulator.
 
     Raises:
-        click.ClickException: Something did not start.
+        click.ClickException: A program did not start.
     """
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
@@ -100,7 +100,7 @@ def running_stack(
 
 @contextlib.contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP end the program as Ctrl-C does, so that children are ended too."""
+    """Make SIGTERM and SIGHUP act like Ctrl-C until the end of the block, so that children are stopped."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number in before:
         signal.signal(number, signal.default_int_handler)

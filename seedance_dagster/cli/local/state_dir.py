@@ -1,4 +1,4 @@
-"""The folder in which `dev` keeps everything between starts."""
+"""The folder in which `dev` keeps its data between starts."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _FILES = ("SEEDANCE_C2PA_CERTIFICATE", "SEEDANCE_C2PA_KEY")
 
 @dataclass(frozen=True)
 class StateDir:
-    """Where one kind of work is kept, and the environment for it.
+    """A folder for the emulator or for the real API, and the environment for it.
 
-    The emulator and the real service have a folder each: a video of the emulator must never stand for one
-    that is to be bought, nor a task of the one be asked for at the other.
+    They have one folder each: a video of the emulator must never be taken for one that was paid for, and
+    a task of one must never be looked up at the other.
     """
 
     folder: Path
@@ -34,15 +34,15 @@ class StateDir:
 
     @classmethod
     def for_environ(cls, root: Path, environ: Mapping[str, str]) -> Self:
-        """Decide what is used from what is set, and make the folder.
+        """Decide from the environment what is used, and make the folder.
 
         Raises:
-            click.ClickException: There are no prompt sets, or the folder cannot be made.
+            click.ClickException: The environment does not fit together, or the folder cannot be made.
         """
         if environ.get(DEV_FOLDER):
             raise click.ClickException(
-                f"this terminal is set up for commands beside the work in {environ[DEV_FOLDER]}; "
-                "start `seedance-dagster dev` in a fresh one"
+                f"this terminal is set up for commands beside the `dev` in {environ[DEV_FOLDER]}; "
+                "start `seedance-dagster dev` in a new one"
             )
         emulated = not environ.get("GOAPI_API_KEY")
         embedded_s3 = not environ.get("SEEDANCE_S3_BUCKET")
@@ -50,13 +50,13 @@ class StateDir:
         prompts = environ.get("SEEDANCE_PROMPTS") or "prompt_sets"
         if embedded_s3 and prompts.startswith("s3://"):
             raise click.ClickException(
-                "SEEDANCE_PROMPTS is on S3 and SEEDANCE_S3_BUCKET is not set, so a local folder would stand "
-                "in for all of S3: set SEEDANCE_S3_BUCKET, or use prompt sets from a folder"
+                "SEEDANCE_PROMPTS is on S3 and SEEDANCE_S3_BUCKET is not set, so a local folder would "
+                "replace all of S3: set SEEDANCE_S3_BUCKET, or use prompt sets from a folder"
             )
         settings = without(environ, "DAGSTER_HOME") | {"SEEDANCE_PROMPTS": _absolute(prompts)}
         settings |= {name: _absolute_file(settings[name]) for name in _FILES if settings.get(name)}
         if emulated:
-            # Orders and videos of the emulator stay out of a ledger and a prefix that hold bought ones.
+            # Orders and videos of the emulator must not mix with those that were paid for.
             settings = without(settings, "SEEDANCE_LEDGER_URL")
             settings["SEEDANCE_S3_PREFIX"] = (environ.get("SEEDANCE_S3_PREFIX") or "seedance") + "-emulator"
         elif settings.get("SEEDANCE_LEDGER_URL"):
@@ -64,20 +64,20 @@ class StateDir:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise click.ClickException(f"cannot make {folder}: {error.strerror}") from None
+            raise click.ClickException(f"cannot create {folder}: {error.strerror}") from None
         return cls(folder, settings, emulated, embedded_s3)
 
     @property
     def env_file(self) -> Path:
-        """A file to be sourced by a shell from which other commands are to see this work."""
+        """A file to source in a shell, so that other commands use this folder."""
         return self.folder / "env"
 
     def summary(self) -> str:
-        """What is used, one line each."""
-        vendor = "the emulator (set GOAPI_API_KEY for the real service)"
+        """Return what is used, one line each."""
+        vendor = "the emulator (set GOAPI_API_KEY for the real API)"
         if not self.emulated:
             url = self.environ.get("GOAPI_BASE_URL") or "https://api.goapi.ai"
-            vendor = f"the real service at {url}, which costs money"
+            vendor = f"the real API at {url}, which costs money"
         bucket = f"a local folder, {self.folder / 's3'} (set SEEDANCE_S3_BUCKET for a bucket)"
         if not self.embedded_s3:
             bucket = f"the bucket {self.environ['SEEDANCE_S3_BUCKET']}"
@@ -85,7 +85,7 @@ class StateDir:
             f"Prompt sets  {self.environ['SEEDANCE_PROMPTS']}\n"
             f"Videos from  {vendor}\n"
             f"Videos to    {bucket}\n"
-            f"Kept in      {self.folder}"
+            f"Data in      {self.folder}"
         )
 
     @contextlib.contextmanager
@@ -93,28 +93,30 @@ class StateDir:
         """Hold the folder for this process.
 
         Raises:
-            click.ClickException: Another `dev` holds it, or it cannot be written.
+            click.ClickException: Another `dev` holds it, or it is not writable.
         """
         try:
             lock = (self.folder / "lock").open("a")
         except OSError as error:
-            raise click.ClickException(f"cannot write into {self.folder}: {error.strerror}") from None
+            raise click.ClickException(f"cannot write to {self.folder}: {error.strerror}") from None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise click.ClickException(f"another `seedance-dagster dev` works in {self.folder}") from None
+                raise click.ClickException(
+                    f"another `seedance-dagster dev` is running in {self.folder}"
+                ) from None
             yield
 
-    def remember_environ(self, found: Mapping[str, str], used: Mapping[str, str]) -> None:
-        """Write `env_file`, readable by the user alone: what was decided here, not what the user had set.
+    def write_env_file(self, before: Mapping[str, str], used: Mapping[str, str]) -> None:
+        """Write `env_file`, readable by the user alone, with what `dev` decided and not what the user set.
 
         Args:
-            found: The environment as the user set it.
-            used: The environment under which everything runs.
+            before: The environment as the user set it.
+            used: The environment of the running programs.
         """
-        names = sorted(name for name in {*found, *used} if name.startswith(_OURS))
-        changed = [name for name in names if used.get(name) != found.get(name)]
+        names = sorted(name for name in {*before, *used} if name.startswith(_OURS))
+        changed = [name for name in names if used.get(name) != before.get(name)]
         lines = [
             f"export {name}={shlex.quote(used[name])}\n" if name in used else f"unset {name}\n"
             for name in changed
@@ -122,20 +124,20 @@ class StateDir:
         with open(self.env_file, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.writelines([*lines, f"export {DEV_FOLDER}={shlex.quote(str(self.folder))}\n"])
 
-    def settle_interrupted_runs(self) -> None:
-        """Mark runs that died with an earlier Dagster as failed, so that Dagster starts them again.
+    def fail_interrupted_runs(self) -> None:
+        """Mark runs that died with an earlier Dagster as failed, so that Dagster retries them.
 
-        Only this process works with the folder, so a run that is still called running is not.
+        Only this process uses the folder, so no run in it can still be running.
         """
         home = self.folder / "dagster"
         if not (home / "dagster.yaml").exists():
             return
-        from dagster import DagsterInstance, DagsterRunStatus, RunsFilter  # noqa: PLC0415  slow, and rarely needed
+        from dagster import DagsterInstance, DagsterRunStatus, RunsFilter  # noqa: PLC0415  slow to import, and rarely needed
 
-        going = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+        unfinished = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
         with DagsterInstance.from_config(str(home)) as instance:
-            for run in instance.get_runs(RunsFilter(statuses=going)):
-                instance.report_run_failed(run, "Its process ended with Dagster; the orders go on.")
+            for run in instance.get_runs(RunsFilter(statuses=unfinished)):
+                instance.report_run_failed(run, "Its process ended with Dagster; its orders continue.")
 
 
 def _absolute(location: str) -> str:
@@ -143,12 +145,12 @@ def _absolute(location: str) -> str:
 
 
 def _absolute_file(value: str) -> str:
-    """A path from the root; a text in PEM as it is."""
+    """Return an absolute path; PEM text is returned as it is."""
     return value if "-----BEGIN" in value else str(Path(value).expanduser().resolve())
 
 
 def _absolute_database(url: str) -> str:
-    from sqlalchemy import make_url  # noqa: PLC0415  only for a ledger of the user's own
+    from sqlalchemy import make_url  # noqa: PLC0415  only for the user's own ledger
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
     try:

@@ -1,10 +1,10 @@
-"""Runs one command and never lets it outlive whoever asked for it.
+"""A process that runs one command and ends it when the process that started it ends.
 
-    python keeper.py SECONDS COMMAND [ARGUMENT ...]
+    python watchdog.py SECONDS COMMAND [ARGUMENT ...]
 
-The asker holds the other end of this process's standard input. When that closes, because the asker is
-done or because it was killed, the command's whole process group is interrupted, and after SECONDS
-killed. Standard library only, so that it starts at once.
+The starter holds the other end of this process's standard input. When that closes, because the starter is
+done or was killed, the command's whole process group is interrupted, and killed after SECONDS.
+It imports only the standard library, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 
-_LOOK_EVERY_S = 0.05
+_POLL_S = 0.05
 
 
 def main(grace_s: float, command: list[str]) -> int:
@@ -25,28 +25,27 @@ def main(grace_s: float, command: list[str]) -> int:
 
     Args:
         grace_s: Seconds between the interrupt and the kill.
-        command: The program and its arguments.
 
     Returns:
         The command's exit status; 128 plus the signal's number when a signal ended it.
     """
-    over = threading.Event()
+    ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: over.set())
-    # A group of its own: the signals below reach the command's children and not this process.
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)  # noqa: S603  the asker's command
-    threading.Thread(target=_until_closed, args=(over,), daemon=True).start()
-    while child.poll() is None and not over.wait(_LOOK_EVERY_S):
+        signal.signal(number, lambda *_: ending.set())
+    # In a group of its own: the signals below reach the command's children and not this process.
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)  # noqa: S603  the starter's command
+    threading.Thread(target=_wait_for_close, args=(ending,), daemon=True).start()
+    while child.poll() is None and not ending.wait(_POLL_S):
         pass
     _end_group(child, grace_s)
     status = child.wait()
     return status if status >= 0 else 128 - status
 
 
-def _until_closed(over: threading.Event) -> None:
+def _wait_for_close(ending: threading.Event) -> None:
     while os.read(0, 1024):
         pass
-    over.set()
+    ending.set()
 
 
 def _end_group(child: subprocess.Popen[bytes], grace_s: float) -> None:
@@ -56,7 +55,7 @@ def _end_group(child: subprocess.Popen[bytes], grace_s: float) -> None:
         while time.monotonic() < deadline:
             child.poll()
             os.killpg(child.pid, 0)
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_S)
         os.killpg(child.pid, signal.SIGKILL)
 
 
