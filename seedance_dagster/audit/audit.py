@@ -10,7 +10,6 @@ from typing import Any
 from seedance_dagster.audit import events, storage, unmatched, vendor
 from seedance_dagster.audit.events import Orchestrator
 from seedance_dagster.audit.findings import Finding, Kind, finding
-from seedance_dagster.audit.money import estimates_off
 from seedance_dagster.audit.read import Progress, read_snapshots
 from seedance_dagster.audit.snapshots import Scope, Snapshots
 from seedance_dagster.audit.verify import verify
@@ -80,7 +79,7 @@ def compare(
         findings += storage.compare(order, snapshots.storage)
     findings += events.compare(snapshots, scope, expected_metadata)
     findings += unmatched.compare(snapshots, scope)
-    findings += estimates_off(audited)
+    findings += vendor.outdated_prices(audited)
     if snapshots.vendor.problem is not None:
         findings.append(
             finding(

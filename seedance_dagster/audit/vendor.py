@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from seedance_dagster.api.wire import TaskStatus
-from seedance_dagster.audit.findings import Finding, Kind, order_finding
+from seedance_dagster.audit.findings import Finding, Kind, finding, order_finding
 from seedance_dagster.audit.snapshots import GRACE, VendorSnapshot
 from seedance_dagster.engine.reconcile.history import unfinished
-from seedance_dagster.health import transfer_is_broken
+from seedance_dagster.health import price_drifts, transfer_is_broken
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.money import points_to_usd
 
@@ -54,6 +55,18 @@ def compare(order: Order, vendor: VendorSnapshot, *, now: datetime) -> Finding |
     if order.task_id in vendor.tasks and vendor.tasks[order.task_id] is None:
         return _task_finding(Kind.TASK_UNKNOWN, order, "the vendor does not know this task")
     return _compare_charge(order, _charged(order.task_id, vendor))
+
+
+def outdated_prices(orders: Iterable[Order]) -> Iterator[Finding]:
+    """Yield one finding for each task type whose price table is out of date."""
+    for drift in price_drifts(orders):
+        if drift.outdated:
+            yield finding(
+                Kind.ESTIMATE_OFF,
+                location=f"price table {drift.price_table}, {drift.task_type}",
+                message=str(drift),
+                cost_points=drift.difference_points,
+            )
 
 
 def _compare_charge(order: Order, charged: int | None) -> Finding | None:

@@ -1,4 +1,4 @@
-"""`account` and `sync` against a running emulator and a real Dagster instance."""
+"""The commands `account` and `sync` with a running emulator and a real Dagster instance."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(root, arguments)
 
 
-def test_account_tells_balance_and_limit(vendor: str) -> None:
-    """What the vendor says is shown in USD."""
+def test_account_shows_balance_and_limit(vendor: str) -> None:
+    """The vendor's points are shown in USD."""
     assert json.loads(run("account", "--json").stdout) | {"equivalent_usd": None} == {
         "plan": "creator",
         "equivalent_usd": None,
@@ -37,10 +37,10 @@ def test_account_tells_balance_and_limit(vendor: str) -> None:
         "max_concurrent_tasks": 7,
         "usd_remaining": "2.5",
     }
-    assert "Balance   2.50 USD" in run("account").output
+    assert "Balance      2.50 USD" in run("account").output
 
 
-def test_a_wrong_key_is_told_without_the_key(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_reported_without_the_key(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to set and never shows the key."""
     monkeypatch.setenv("GOAPI_API_KEY", "very-secret-key")
     done = run("account")
@@ -50,7 +50,7 @@ def test_a_wrong_key_is_told_without_the_key(vendor: str, monkeypatch: pytest.Mo
 
 
 def test_sync_makes_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """New prompts become partitions, gone ones lose theirs, a broken file changes the status only."""
+    """New prompts become partitions, removed ones lose theirs; a broken file only changes the exit status."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.delenv("SEEDANCE_LEDGER_URL", raising=False)
     prompts = tmp_path / "cats.yaml"
@@ -70,7 +70,7 @@ def test_sync_makes_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_sync_without_a_dagster_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No DAGSTER_HOME is answered in words."""
+    """Without DAGSTER_HOME the message names it."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     done = run("sync")
     assert (done.exit_code, "DAGSTER_HOME" in done.output) == (1, True)

@@ -1,4 +1,4 @@
-"""Child processes: found ready, explained when they fail, and never left behind."""
+"""Child processes: waited for, explained when they fail, and never left running."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seedance_dagster.cli.local.processes import running
 
 pytestmark = pytest.mark.integration
 
-# A program with a child of its own, as Dagster has many.
+# A program with a child process, as Dagster has many.
 FAMILY = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -33,7 +33,7 @@ time.sleep(600)
 """
 
 
-def lives(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
@@ -57,19 +57,19 @@ def grandchild(log: Path) -> int:
 
 
 def test_a_child_and_its_children_end_with_the_block(tmp_path: Path) -> None:
-    """Nothing that a program started outlives the block."""
+    """No process that a program started outlives the block."""
     log = tmp_path / "log"
     with running(
         "family", [sys.executable, "-c", FAMILY], log=log, environ=os.environ, folder=tmp_path
     ) as child:
         child.wait_until(lambda: "child" in log.read_text(), within_s=20)
         pid = grandchild(log)
-        assert lives(pid)
-    assert becomes_false(lives, pid)
+        assert is_running(pid)
+    assert becomes_false(is_running, pid)
 
 
-def test_a_deaf_child_is_killed(tmp_path: Path) -> None:
-    """A program that ignores the interrupt is killed after its grace."""
+def test_a_child_that_ignores_signals_is_killed(tmp_path: Path) -> None:
+    """A program that ignores the interrupt is killed after the grace period."""
     log = tmp_path / "log"
     with running(
         "deaf", [sys.executable, "-c", DEAF], log=log, environ=os.environ, folder=tmp_path, grace_s=0.2
@@ -79,7 +79,7 @@ def test_a_deaf_child_is_killed(tmp_path: Path) -> None:
 
 
 def test_children_end_when_the_parent_is_killed(tmp_path: Path) -> None:
-    """Even kill -9 of the parent leaves no program behind."""
+    """Even kill -9 of the parent leaves no program running."""
     log = tmp_path / "log"
     script = (
         "import os, pathlib, sys, time\n"
@@ -92,7 +92,7 @@ def test_children_end_when_the_parent_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", script]) as parent:
         pid = grandchild(log)
         parent.kill()
-    assert becomes_false(lives, pid)
+    assert becomes_false(is_running, pid)
 
 
 def test_a_child_that_fails_to_start_is_explained(tmp_path: Path) -> None:
@@ -100,15 +100,13 @@ def test_a_child_that_fails_to_start_is_explained(tmp_path: Path) -> None:
     program = [sys.executable, "-c", "raise SystemExit('no such drive')"]
     with (
         running("the drive", program, log=tmp_path / "log", environ=os.environ, folder=tmp_path) as child,
-        pytest.raises(
-            click.ClickException, match=r"the drive ended by itself with status 1(.|\n)*no such drive"
-        ),
+        pytest.raises(click.ClickException, match=r"the drive stopped with status 1(.|\n)*no such drive"),
     ):
         child.wait_until(lambda: False, within_s=20)
 
 
 def test_a_child_that_is_never_ready_is_explained(tmp_path: Path) -> None:
-    """Waiting ends with the time that was allowed."""
+    """Waiting ends after the time that was allowed."""
     program = [sys.executable, "-c", "import time; time.sleep(600)"]
     with (
         running("sleeper", program, log=tmp_path / "log", environ=os.environ, folder=tmp_path) as child,

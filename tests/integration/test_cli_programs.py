@@ -29,22 +29,21 @@ def client(environ: dict[str, str], *, secret: str | None = None):
 
 
 def test_s3_keeps_objects_between_starts(tmp_path: Path) -> None:
-    """What was put in is there at the next start, under a new secret."""
+    """Stored objects are there at the next start, which has a new secret."""
     secrets = set()
     for body in (b"one", b"two"):
         with programs.s3(tmp_path / "s3", tmp_path / "log", os.environ, port=free_port()) as server:
             secrets.add(server.secret_key)
             s3 = client(server.environ)
             if body == b"two":
-                found = s3.get_object(Bucket="videos", Key="a/b.txt")["Body"].read()
-                assert found == b"one"
+                assert s3.get_object(Bucket="videos", Key="a/b.txt")["Body"].read() == b"one"
             s3.put_object(Bucket="videos", Key="a/b.txt", Body=body)
     assert len(secrets) == 2
     assert (tmp_path / "s3" / "videos" / "a" / "b.txt").read_bytes() == b"two"
 
 
-def test_s3_takes_its_own_key_only(tmp_path: Path) -> None:
-    """Other programs of the machine cannot write to the folder."""
+def test_s3_accepts_only_its_own_key(tmp_path: Path) -> None:
+    """Other programs on the machine cannot write to the folder."""
     with (
         programs.s3(tmp_path / "s3", tmp_path / "log", os.environ, port=free_port()) as server,
         pytest.raises(ClientError, match="SignatureDoesNotMatch"),
@@ -53,35 +52,33 @@ def test_s3_takes_its_own_key_only(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_explained(tmp_path: Path) -> None:
-    """The message names the program and holds its own words."""
+    """The message names the program and has the end of its log."""
     with socket.socket() as other:
         other.bind((LOOPBACK, 0))
         other.listen()
         port = other.getsockname()[1]
         with (
-            pytest.raises(
-                click.ClickException, match=r"the S3 server ended by itself(.|\n)*address already in use"
-            ),
+            pytest.raises(click.ClickException, match=r"the S3 server stopped(.|\n)*address already in use"),
             programs.s3(tmp_path / "s3", tmp_path / "log", os.environ, port=port),
         ):
             pass
 
 
 def test_the_emulator_keeps_its_address(tmp_path: Path) -> None:
-    """The next start answers at the same address, so links that were handed out still work."""
-    addresses = []
+    """The next start has the same URL, so earlier links still work."""
+    urls = []
     for _ in range(2):
         with programs.emulator(tmp_path / "emulator", tmp_path / "log", os.environ) as vendor:
             reply = httpx.get(f"{vendor.url}/account/info", headers={"X-API-Key": vendor.api_key})
             assert reply.json()["code"] == 200
-            addresses.append(vendor.url)
-    assert addresses[0] == addresses[1]
+            urls.append(vendor.url)
+    assert urls[0] == urls[1]
 
 
 def test_a_wrong_option_of_the_emulator_is_explained(tmp_path: Path) -> None:
-    """The message holds what the emulator said."""
+    """The message has the end of the emulator's log."""
     with (
-        pytest.raises(click.ClickException, match=r"the emulator ended by itself(.|\n)*points"),
+        pytest.raises(click.ClickException, match=r"the emulator stopped(.|\n)*points"),
         programs.emulator(tmp_path / "emulator", tmp_path / "log", os.environ, "--set", "points=-1"),
     ):
         pass

@@ -100,7 +100,7 @@ def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chai
         told = json.loads(done.stdout)
         assert [(each["prompt_set"], each["partition"]) for each in told["partitions"]] == [("spots", "p0")]
         if how:
-            assert told["partitions"][0]["requests"][0]["orders"][0]["mark"] == how
+            assert told["partitions"][0]["orders"][0]["mark"] == how
     assert told["credential"]["state"] == "invalid", "found by its credential, which no longer holds"
 
 

@@ -227,7 +227,7 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing_and_tells_the_figures(l
         assert told.exit_code == as_json.exit_code == 1
         for line in (day, month, own):
             assert f"Budget  {line}" in told.stdout
-        assert "They do not fit: only the first 2 of 3 would" in told.stdout
+        assert "They do not fit into the budgets: only the first 2 of 3 would be ordered" in told.stdout
         [tiny] = json.loads(as_json.stdout)["prompt_sets"]
         assert (tiny["new"], tiny["fitting"], tiny["new_usd"]) == (3, 2, "0.96")
         assert [each["remaining_usd"] for each in tiny["budgets"]] == ["0.66", "29.36", "0.9"]
@@ -253,6 +253,6 @@ def test_what_was_refused_is_not_ordered_again_and_its_penalty_is_shown(location
     environ = {"SEEDANCE_LEDGER_URL": location.resources["ledger"].url, "AWS_DEFAULT_REGION": "us-east-1"}
     monkeypatch.setattr("os.environ", environ)
     told = CliRunner().invoke(root, ["status"])
-    assert "Spent        0.3232 USD, 0.0032 USD of it as penalties for refused prompts" in told.stdout
+    assert "Spent        0.3232 USD, of which 0.0032 USD as penalties for rejected prompts" in told.stdout
     status = json.loads(CliRunner().invoke(root, ["status", "--json"]).stdout)
     assert (status["spent_usd"], status["penalties_usd"]) == ("0.3232", "0.0032")

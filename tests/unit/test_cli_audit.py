@@ -87,9 +87,9 @@ def test_the_json_document_has_stable_names(audit):
     [
         (["--since", "yesterday"], None, "'yesterday' does not match the formats", 2),
         (["one", "two"], None, "unexpected extra argument", 2),
-        ([], None, "set DAGSTER_HOME to the folder", 1),
-        ([], "relative", "set DAGSTER_HOME to the folder", 1),
-        ([], "/no/such/folder", "set DAGSTER_HOME to the folder", 1),
+        ([], None, "set it to the absolute path of Dagster's folder", 1),
+        ([], "relative", "set it to the absolute path of Dagster's folder", 1),
+        ([], "/no/such/folder", "set it to the absolute path of Dagster's folder", 1),
     ],
 )
 def test_bad_input_gives_a_message(tmp_path, monkeypatch, arguments, home, message, status):

@@ -1,4 +1,4 @@
-"""`plan` and `status` from the outside: what they say, and with which status they end."""
+"""The commands `plan` and `status`: their output and exit status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DOGS = "name: dogs\nprompts: [{id: one, prompt: a dog, duration: 99}]\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project without any settings of the machine's."""
+    """A project without any settings of this machine."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path / "home")})
     (tmp_path / "home").mkdir()
@@ -61,13 +61,15 @@ def planned_fingerprint(partition: str) -> str:
 
 
 def test_plan_prices_each_prompt_and_orders_nothing(folder: Path) -> None:
-    """Each prompt has a price, an unknown input length an upper bound, and nothing becomes an order."""
+    """Each prompt has a price, an upper bound where an input length is unknown; nothing becomes an order."""
     done = run("plan", "--json")
     assert done.exit_code == 0
     plan = json.loads(done.stdout)
     assert plan["problems"] == []
     [cats] = plan["prompt_sets"]
-    assert [(each["partition"], each["usd"], each["exact"], each["outcome"]) for each in cats["prompts"]] == [
+    assert [
+        (prompt["partition"], prompt["usd"], prompt["exact"], prompt["outcome"]) for prompt in cats["prompts"]
+    ] == [
         ("one", "0.4", True, "new"),
         ("two", "1.552", False, "new"),
     ]
@@ -77,46 +79,44 @@ def test_plan_prices_each_prompt_and_orders_nothing(folder: Path) -> None:
     ledger.close()
 
 
-def test_plan_knows_what_is_under_way(folder: Path) -> None:
-    """A prompt that is ordered already is joined and costs nothing."""
+def test_plan_knows_what_is_in_flight(folder: Path) -> None:
+    """A prompt that is already ordered is joined and costs nothing."""
     ledger = ledger_of(folder)
     ledger.orders.place(
         [order("one", planned_fingerprint("one"))], OrderRequest(idempotency_key="c", run_id="r")
     )
     ledger.close()
     [cats] = json.loads(run("plan", "--json").stdout)["prompt_sets"]
-    assert [each["outcome"] for each in cats["prompts"]] == ["joined", "new"]
+    assert [prompt["outcome"] for prompt in cats["prompts"]] == ["joined", "new"]
     assert cats["new_usd"] == "1.552"
     assert "1 joined, 1 new; the new ones cost up to 1.552 USD" in run("plan").stdout
 
 
-def test_plan_names_every_problem_and_still_plans_the_rest(folder: Path) -> None:
-    """A broken file is told with prompt and field, and the status says that something is wrong."""
+def test_plan_reports_every_problem_and_plans_the_rest(folder: Path) -> None:
+    """A problem names file, prompt and field, and the exit status is 1."""
     (folder / "prompt_sets" / "dogs.yaml").write_text(DOGS)
     done = run("plan", "--json")
     assert done.exit_code == 1
     plan = json.loads(done.stdout)
-    assert [each["name"] for each in plan["prompt_sets"]] == ["cats"]
+    assert [prompt_set["name"] for prompt_set in plan["prompt_sets"]] == ["cats"]
     [problem] = plan["problems"]
     assert "dogs.yaml" in problem
     assert "duration" in problem
-    told = run("plan")
-    assert told.exit_code == 1
-    assert "duration" in told.stderr
+    done = run("plan")
+    assert done.exit_code == 1
+    assert "duration" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("plan", "nowhere"), "does not exist"),
-        (("plan", "--set", "mice"), "no prompt set mice here; known: cats"),
+        (("plan", "--set", "mice"), "there is no prompt set mice; known sets: cats"),
         (("plan", "--set"), "requires an argument"),
     ],
 )
-def test_bad_input_of_plan_is_answered_in_words(
-    folder: Path, arguments: tuple[str, ...], message: str
-) -> None:
-    """No traceback: a message and a status other than 0."""
+def test_bad_input_of_plan_gives_a_message(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    """It gives a message and a status other than 0, without a traceback."""
     done = run(*arguments)
     assert done.exit_code > 0
     assert isinstance(done.exception, SystemExit)
@@ -133,7 +133,7 @@ def test_bad_input_of_plan_is_answered_in_words(
     ],
 )
 @pytest.mark.parametrize("command", ["plan", "status"])
-def test_bad_settings_are_answered_in_words(
+def test_bad_settings_give_a_message(
     folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, setting: str, message: str
 ) -> None:
     """The message names what is wrong."""
@@ -145,30 +145,30 @@ def test_bad_settings_are_answered_in_words(
 
 
 def test_status_of_nothing(folder: Path) -> None:
-    """A new ledger is no error."""
+    """An empty ledger is not an error."""
     done = run("status")
     assert done.exit_code == 0
-    assert "Nothing was ordered yet" in done.output
+    assert "Nothing has been ordered yet" in done.output
 
 
 def test_status_counts_and_adds(folder: Path) -> None:
-    """Orders and money are there for people and for machines."""
+    """Orders and money are in the JSON and in the tables."""
     ledger = ledger_of(folder)
     ledger.orders.place([order("one", "f"), order("two", "f")], OrderRequest(idempotency_key="c", run_id="r"))
     ledger.close()
     status = json.loads(run("status", "--json").stdout)
     assert status["orders"] == [{"prompt_set": "cats", "state": "queued", "orders": 2, "usd": "0.8"}]
-    assert [each["partition"] for each in status["outstanding"]] == ["one", "two"]
+    assert [order["partition"] for order in status["outstanding"]] == ["one", "two"]
     assert (status["spent_usd"], status["outstanding_usd"]) == ("0", "0.8")
     assert status["time_left_s"] is None
     assert status["problems"] == []
-    told = run("status").output
-    assert "Outstanding  0.80 USD for 2 orders" in told
-    assert "Time left    unknown until one such video is there" in told
+    output = run("status").output
+    assert "Outstanding  0.80 USD for 2 orders" in output
+    assert "Time left    unknown until a video of this kind is stored" in output
 
 
-def test_status_ends_with_1_when_somebody_is_needed(folder: Path) -> None:
-    """A lost reply is shown, and scripts can tell by the status."""
+def test_status_exits_with_1_when_something_needs_attention(folder: Path) -> None:
+    """A lost reply is shown, and scripts see it by the exit status."""
     ledger = ledger_of(folder)
     ledger.orders.place([order("one", "f")], OrderRequest(idempotency_key="c", run_id="r"))
     ledger.leases.acquire("w", "w", seconds=60)
@@ -180,10 +180,8 @@ def test_status_ends_with_1_when_somebody_is_needed(folder: Path) -> None:
     assert "Problem      cats/one: it is unknown whether the vendor received order" in done.output
 
 
-def test_an_aws_profile_that_does_not_exist_is_answered_in_words(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A wrong setting of boto3's own is no traceback either."""
+def test_an_unknown_aws_profile_gives_a_message(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong setting of boto3's does not give a traceback either."""
     monkeypatch.setenv("AWS_PROFILE", "none-such")
     done = run("plan")
     assert isinstance(done.exception, SystemExit)

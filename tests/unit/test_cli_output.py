@@ -1,4 +1,4 @@
-"""How the command line words things."""
+"""Formats of the command line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from seedance_dagster.cli.output import print_json, span, usd
     ],
 )
 def test_money_keeps_every_part(amount: str, words: str) -> None:
-    """Money is shown to the cent, and finer only where a cent would hide something."""
+    """Money is shown to the cent, and finer only where that would hide a part of it."""
     assert usd(Decimal(amount)) == words
 
 
@@ -31,8 +31,8 @@ def test_money_keeps_every_part(amount: str, words: str) -> None:
     ("seconds", "words"),
     [(0, "0 s"), (59.6, "1 min 0 s"), (75, "1 min 15 s"), (12_000, "3 h 20 min"), (180_000, "2 d 2 h")],
 )
-def test_spans_are_worded_by_size(seconds: float, words: str) -> None:
-    """A length of time names its two largest units."""
+def test_spans_have_two_units(seconds: float, words: str) -> None:
+    """A length of time is shown in its two largest units."""
     assert span(timedelta(seconds=seconds)) == words
 
 

@@ -1,4 +1,4 @@
-"""Ports that stay the same where they can."""
+"""Ports that stay the same where possible."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from seedance_dagster.cli.local.ports import LOOPBACK, free_port, remembered_por
 
 
 def test_ports_are_the_same_at_the_next_start(tmp_path: Path) -> None:
-    """What was chosen once is chosen again while it is free."""
+    """A port is chosen again while it is free."""
     file = tmp_path / "ports.json"
     first = remembered_ports(file, ("ui", "s3"))
     assert remembered_ports(file, ("ui", "s3")) == first
 
 
 def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
-    """A port on which somebody listens is not chosen."""
+    """A port on which another program listens is not chosen."""
     file = tmp_path / "ports.json"
     taken = remembered_ports(file, ("ui",))["ui"]
     with socket.socket() as other:
@@ -26,7 +26,7 @@ def test_a_taken_port_is_replaced(tmp_path: Path) -> None:
         assert remembered_ports(file, ("ui",))["ui"] != taken
 
 
-def test_unreadable_notes_count_as_nothing(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_ignored(tmp_path: Path) -> None:
     """Garbage in the file does not stop a start."""
     file = tmp_path / "ports.json"
     for garbage in ("", "[]", '{"ui": "x"}', '{"ui": 99999999}'):

@@ -1,4 +1,4 @@
-"""`seedance-dagster reconcile` from the outside: what it does, what it refuses, with which status it ends."""
+"""The `reconcile` command: what it does, what it declines, and its exit status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from factories import make_order
 
 from seedance_dagster.cli.commands.reconcile import _show
 from seedance_dagster.cli.root import root
-from seedance_dagster.engine.reconcile.reconcile import ReconcileResult
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
@@ -19,7 +18,7 @@ from seedance_dagster.ledger.order import State
 
 @pytest.fixture
 def it(tmp_path, clock, monkeypatch):
-    """A bench whose vendor and ledger the command line finds in its environment."""
+    """A bench whose vendor and ledger are in the environment of the command."""
     home = tmp_path / "home" / "seedance"
     home.mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
@@ -45,12 +44,14 @@ def run(*arguments: str) -> Result:
     return done
 
 
-def told(*arguments: str) -> tuple[int, dict[str, list[str]]]:
-    """Status, and partitions by what became of them."""
+def reconcile(*arguments: str) -> tuple[int, dict[str, list[str]]]:
+    """Run the command; return its exit status and the partitions by outcome."""
     done = run(*arguments, "--json")
-    answer = json.loads(done.stdout)
-    assert list(answer) == ["adopted", "freed", "uncertain"]
-    return done.exit_code, {name: [each["partition"] for each in found] for name, found in answer.items()}
+    document = json.loads(done.stdout)
+    assert list(document) == ["adopted", "requeued", "uncertain"]
+    return done.exit_code, {
+        outcome: [order["partition"] for order in orders] for outcome, orders in document.items()
+    }
 
 
 def snapshot(it):
@@ -58,38 +59,38 @@ def snapshot(it):
     return orders, [it.ledger.queries.journal(order.order_id) for order in orders]
 
 
-def test_nothing_uncertain_is_no_trouble(it):
-    """It says so and ends with 0."""
+def test_without_uncertain_orders_nothing_happens(it):
+    """It says so and exits with 0."""
     done = run()
     assert (done.exit_code, done.stdout) == (0, "No order is uncertain\n")
-    assert told() == (0, {"adopted": [], "freed": [], "uncertain": []})
+    assert reconcile() == (0, {"adopted": [], "requeued": [], "uncertain": []})
 
 
-def test_it_settles_by_the_history_at_once(it, clock):
-    """What was made is adopted; what was not stays uncertain with status 1, until the second reading."""
+def test_orders_are_resolved_from_the_history_at_once(it, clock):
+    """A task is adopted; an order without one stays uncertain, with status 1, until the second scan."""
     it.lose("a cat")
     it.lose("a dog", fault="500-before")
-    assert told() == (1, {"adopted": ["p0"], "freed": [], "uncertain": ["p1"]})
+    assert reconcile() == (1, {"adopted": ["p0"], "requeued": [], "uncertain": ["p1"]})
     clock.forward(seconds=10)
-    assert told() == (1, {"adopted": [], "freed": [], "uncertain": ["p1"]})
+    assert reconcile() == (1, {"adopted": [], "requeued": [], "uncertain": ["p1"]})
     clock.forward(seconds=590)
-    assert told() == (0, {"adopted": [], "freed": ["p1"], "uncertain": []})
+    assert reconcile() == (0, {"adopted": [], "requeued": ["p1"], "uncertain": []})
 
 
-def test_people_see_what_became_of_each_order(it, clock):
-    """A table with order, prompt, outcome, task and reason."""
+def test_the_table_shows_the_result_for_each_order(it, clock):
+    """It has order, prompt, result, task and reason."""
     it.lose("a cat")
     it.lose("a dog", fault="500-before")
     done = run()
     assert done.exit_code == 1
     [task_id] = it.vendor.tasks
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert f"1 spots/p0 adopted {task_id} its task was found, its video will be collected" in lines
+    assert f"1 spots/p0 adopted {task_id} its task was found; its video will be fetched" in lines
     assert any(line.startswith("2 spots/p1 uncertain a POST was answered with HTTP 500") for line in lines)
 
 
-def test_an_unreadable_history_is_told(it):
-    """The reason stands beside the order, the status is 1."""
+def test_an_unreadable_history_is_reported(it):
+    """The order has the reason, and the exit status is 1."""
     it.lose("a cat")
     it.tell("outage", seconds=60, scope="history")
     done = run("--json")
@@ -98,46 +99,46 @@ def test_an_unreadable_history_is_told(it):
     assert order["reason"].startswith("the vendor's history cannot be read: ")
 
 
-def test_claims_of_killed_workers_are_taken_up(it, clock):
-    """Also where no sensor runs, an order between claim and answer is settled."""
+def test_claims_of_killed_workers_are_resolved(it, clock):
+    """An order whose worker was killed before the reply is resolved, also where no sensor runs."""
     it.accept("a cat")
     it.ledger.leases.acquire("dead", "dead", seconds=60)
     it.ledger.claims.take("dead", limit=1, max_in_flight=None)
     it.stranger("a cat")
     clock.forward(seconds=61)
-    assert told() == (0, {"adopted": ["p0"], "freed": [], "uncertain": []})
+    assert reconcile() == (0, {"adopted": ["p0"], "requeued": [], "uncertain": []})
 
 
 @pytest.mark.parametrize("name", ["1", "spots/p0"])
-def test_an_order_is_adopted_by_hand(it, name):
-    """By its number or by set and partition; the journal names the operator."""
+def test_an_order_is_adopted_manually(it, name):
+    """It is named by its number or by set and partition; the journal names the operator."""
     it.lose("a cat", fault="500-before")
     task_id = it.stranger("a cat")
-    assert told(name, "--adopt", task_id) == (0, {"adopted": ["p0"], "freed": [], "uncertain": []})
+    assert reconcile(name, "--adopt", task_id) == (0, {"adopted": ["p0"], "requeued": [], "uncertain": []})
     last = it.ledger.queries.journal(1)[-1]
     assert last.actor.startswith("operator")
     assert last.detail == {"task_id": task_id, "how": "adopted by hand"}
 
 
 @pytest.mark.parametrize("name", ["1", "spots/p0"])
-def test_an_order_is_released_by_hand(it, name):
+def test_an_order_is_requeued_manually(it, name):
     """It goes back to the queue; the journal names the operator."""
     it.lose("a cat", fault="500-before")
-    assert told(name, "--release") == (0, {"adopted": [], "freed": ["p0"], "uncertain": []})
+    assert reconcile(name, "--requeue") == (0, {"adopted": [], "requeued": ["p0"], "uncertain": []})
     last = it.ledger.queries.journal(1)[-1]
     assert last.actor.startswith("operator")
     assert last.detail == {"reason": "released by hand: no task was made"}
 
 
-def test_the_status_is_1_while_another_order_is_uncertain(it):
-    """Settling one by hand leaves the others, and says so."""
+def test_the_exit_status_is_1_while_another_order_is_uncertain(it):
+    """Resolving one order leaves the others, which are shown."""
     it.lose("a cat", "a dog", fault="500-before")
-    assert told("1", "--release") == (1, {"adopted": [], "freed": ["p0"], "uncertain": ["p1"]})
-    assert "spots/p1" in run("2", "--release").stdout
+    assert reconcile("1", "--requeue") == (1, {"adopted": [], "requeued": ["p0"], "uncertain": ["p1"]})
+    assert "spots/p1" in run("2", "--requeue").stdout
 
 
-def test_the_newest_uncertain_order_of_a_partition_is_meant(it, clock):
-    """An edited prompt may have two; a number names the other."""
+def test_a_partition_names_its_newest_uncertain_order(it, clock):
+    """An edited prompt may have two; a number names the older one."""
     from dataclasses import replace
 
     from seedance_dagster.ledger.order import NewOrder
@@ -149,31 +150,34 @@ def test_the_newest_uncertain_order_of_a_partition_is_meant(it, clock):
     it.ledger.orders.place([edited], OrderRequest(idempotency_key="c", run_id="r"))
     it.tell("faults", **{"500-before": 1.0})
     it.submit()
-    assert told("spots/p0", "--release") == (1, {"adopted": [], "freed": ["p0"], "uncertain": ["p0"]})
+    assert reconcile("spots/p0", "--requeue") == (1, {"adopted": [], "requeued": ["p0"], "uncertain": ["p0"]})
     assert [order.state for order in it.ledger.queries.find()] == [State.UNCERTAIN, State.QUEUED]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--adopt", "x"), "name one ORDER with either --adopt TASK_ID or --release"),
-        (("--release",), "name one ORDER with either --adopt TASK_ID or --release"),
-        (("1", "--adopt", "x", "--release"), "name one ORDER with either --adopt TASK_ID or --release"),
-        (("1",), "say what is to become of the order: --adopt TASK_ID or --release"),
-        (("1", "--adopt", " "), "--adopt needs the vendor's task id"),
-        (("1", "2", "--release"), "unexpected extra argument"),
-        (("99", "--release"), "there is no uncertain order 99; uncertain are: 1 (spots/p0)"),
-        (("99999999999999999999", "--release"), "there is no uncertain order 99999999999999999999"),
-        (("spots/none", "--release"), "there is no uncertain order spots/none; uncertain are: 1 (spots/p0)"),
+        (("--adopt", "x"), "name one ORDER, with either --adopt TASK_ID or --requeue"),
+        (("--requeue",), "name one ORDER, with either --adopt TASK_ID or --requeue"),
+        (("1", "--adopt", "x", "--requeue"), "name one ORDER, with either --adopt TASK_ID or --requeue"),
+        (("1",), "say how to resolve the order: --adopt TASK_ID or --requeue"),
+        (("1", "--adopt", " "), "--adopt needs a task id of the vendor's"),
+        (("1", "2", "--requeue"), "unexpected extra argument"),
+        (("99", "--requeue"), "there is no uncertain order 99; uncertain orders: 1 (spots/p0)"),
+        (("99999999999999999999", "--requeue"), "there is no uncertain order 99999999999999999999"),
+        (
+            ("spots/none", "--requeue"),
+            "there is no uncertain order spots/none; uncertain orders: 1 (spots/p0)",
+        ),
         (("none/p0", "--adopt", "x"), "there is no uncertain order none/p0"),
-        (("-1", "--release"), "No such option"),
-        (("", "--release"), "there is no uncertain order ; uncertain are"),
+        (("-1", "--requeue"), "No such option"),
+        (("", "--requeue"), "there is no uncertain order ; uncertain orders"),
         (("1", "--adopt", "none-such"), "the vendor knows no task none-such"),
         (("1", "--adopt", "../account/info"), "the vendor knows no task ../account/info"),
     ],
 )
 def test_bad_input_changes_nothing(it, arguments, message):
-    """A message in words, a status other than 0, and everything as it was."""
+    """It gives a message and a status other than 0, and everything stays as it was."""
     it.lose("a cat", fault="500-before")
     before = snapshot(it)
     done = run(*arguments)
@@ -182,8 +186,8 @@ def test_bad_input_changes_nothing(it, arguments, message):
     assert snapshot(it) == before
 
 
-def test_refusals_name_what_is_wrong(it):
-    """A task of another order, of another prompt, and an order that is not uncertain."""
+def test_a_declined_resolution_names_the_reason(it):
+    """Declined are a task of another order or prompt, and an order that is not uncertain."""
     it.accept("a cat")
     [owner] = it.submit()
     it.lose("a dog", fault="500-before")
@@ -192,7 +196,7 @@ def test_refusals_name_what_is_wrong(it):
     for arguments, message in (
         (("2", "--adopt", owner.task_id), f"task {owner.task_id} belongs to order 1 (spots/p0) already"),
         (("2", "--adopt", other), "renders another request than order 2 (spots/p1): it differs in prompt"),
-        (("1", "--release"), "order 1 (spots/p0) is submitted; only uncertain orders are settled"),
+        (("1", "--requeue"), "order 1 (spots/p0) is submitted; only uncertain orders are settled"),
         (("1", "--adopt", other), "order 1 (spots/p0) is submitted; only uncertain orders are settled"),
     ):
         done = run(*arguments)
@@ -200,8 +204,8 @@ def test_refusals_name_what_is_wrong(it):
     assert snapshot(it) == before
 
 
-def test_a_missing_key_is_told(it, monkeypatch):
-    """Nobody can be asked without a key."""
+def test_a_missing_api_key_is_reported(it, monkeypatch):
+    """The history cannot be read without a key."""
     it.lose("a cat")
     monkeypatch.delenv("GOAPI_API_KEY")
     done = run()
@@ -209,8 +213,8 @@ def test_a_missing_key_is_told(it, monkeypatch):
     assert "no API key: set GOAPI_API_KEY" in done.output
 
 
-def test_a_vendor_s_words_cannot_paint_the_terminal(capsys):
+def test_the_vendors_words_cannot_style_the_terminal(capsys):
     """Brackets in a reason are shown as they are."""
-    needs_verification = make_order(error_message="upstream [/b] broke", state=State.UNCERTAIN)
-    _show(ReconcileResult(uncertain=(needs_verification,)))
+    order = make_order(error_message="upstream [/b] broke", state=State.UNCERTAIN)
+    _show({"uncertain": [order]})
     assert "[/b]" in capsys.readouterr().out

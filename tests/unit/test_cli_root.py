@@ -1,4 +1,4 @@
-"""The overview of commands and the wording of errors."""
+"""The overview of commands, and errors as messages."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from seedance_dagster.cli.root import COMMANDS, Commands, root
 from seedance_dagster.ledger.errors import LedgerError
 
 
-def test_overview_names_every_command_without_loading_them() -> None:
-    """`--help` answers without importing Dagster, SQLAlchemy, httpx or rich."""
+def test_the_overview_has_every_command_without_importing_any() -> None:
+    """`--help` works without importing Dagster, SQLAlchemy, httpx or rich."""
     script = (
         "import sys\n"
         "from seedance_dagster.cli.root import root\n"
@@ -28,15 +28,15 @@ def test_overview_names_every_command_without_loading_them() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name: str) -> None:
-    """Each listed command exists, has its own name and a help text."""
+def test_every_command_has_a_help_text(name: str) -> None:
+    """Each listed command exists under its name."""
     command = import_module(f"seedance_dagster.cli.commands.{name}").command
     assert command.name == name
     assert CliRunner().invoke(root, [name, "--help"]).exit_code == 0
 
 
 def test_unknown_command_is_a_usage_error() -> None:
-    """A typo is answered by a message and status 2."""
+    """A typo gives a message and status 2."""
     done = CliRunner().invoke(root, ["stauts"])
     assert done.exit_code == 2
     assert "No such command 'stauts'" in done.output
@@ -53,7 +53,7 @@ def failing(error: Exception) -> click.Group:
 
 
 def test_own_errors_are_messages() -> None:
-    """An error of this package is shown as its message, without a traceback, with status 1."""
+    """An error of this package is shown as its message, with status 1 and without a traceback."""
     error = LedgerError("the ledger is on another planet")
     group = failing(error)
     done = CliRunner().invoke(group, ["fail"])

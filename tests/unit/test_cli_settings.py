@@ -1,4 +1,4 @@
-"""What commands say of settings that cannot be meant, before anything is read or made."""
+"""Messages of commands for settings that cannot be used, before anything is read or created."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CATS = "name: cats\ndefaults: {duration: 5}\nbudget_usd: {day: 5}\nprompts: [{id
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project without any settings."""
+    """A project without settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {})
     (tmp_path / "prompt_sets").mkdir()
@@ -33,23 +33,25 @@ def run(*arguments: str) -> Result:
 
 @pytest.mark.parametrize("home", [None, "typo", "~/dagster"])
 @pytest.mark.parametrize(
-    "command", [("status",), ("spend",), ("reconcile",), ("trace", "cats/one"), ("plan",)], ids=" ".join
+    "command",
+    [(name,) for name in ("status", "spend", "reconcile", "plan", "sync", "audit")] + [("trace", "cats/one")],
+    ids=" ".join,
 )
-def test_without_a_ledger_nobody_says_that_all_is_well(folder, monkeypatch, command, home):
-    """A home that is not there is named instead of an empty ledger made; beside `dev` the way is told."""
+def test_a_command_without_a_ledger_creates_nothing(folder, monkeypatch, command, home):
+    """It says what to set, and beside `dev` what to run, instead of creating an empty ledger."""
     (folder / ".seedance" / "live").mkdir(parents=True)
     (folder / ".seedance" / "live" / "env").touch()
     if home is not None:
         monkeypatch.setenv("DAGSTER_HOME", home)
     done = run(*command)
     assert done.exit_code == 1
-    assert "set DAGSTER_HOME" in done.output
+    assert "set DAGSTER_HOME to the absolute path of Dagster's folder, or SEEDANCE_LEDGER_URL" in done.output
     assert "`. .seedance/live/env`" in done.output
     assert sorted(path.name for path in folder.iterdir()) == [".seedance", "prompt_sets"]
 
 
 def test_a_plan_before_anything_else_needs_no_ledger(folder):
-    """What a set would cost is told in a fresh checkout, and nothing is left behind."""
+    """A plan works in a new checkout and leaves nothing behind."""
     done = run("plan")
     assert done.exit_code == 0
     assert "1 new" in done.output
@@ -59,15 +61,15 @@ def test_a_plan_before_anything_else_needs_no_ledger(folder):
 @pytest.mark.parametrize(
     "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite+pysqlite:///", "sqlite:///?timeout=5"]
 )
-def test_a_ledger_that_is_forgotten_is_refused(url):
-    """A ledger in memory would lose what was ordered and paid."""
+def test_a_ledger_in_memory_is_refused(url):
+    """It would lose what was ordered and paid."""
     with pytest.raises(LedgerError, match="names no file"):
         Ledger.open(url)
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:hunter2/db", "postgresql://h:abc/db"])
-def test_a_ledger_s_address_without_a_host_is_no_traceback(folder, monkeypatch, url):
-    """What stands where a port should be may be a password, and is not repeated."""
+def test_an_invalid_ledger_url_gives_a_message(folder, monkeypatch, url):
+    """The text at the place of a port may be a password, so it is not repeated."""
     monkeypatch.setenv("SEEDANCE_LEDGER_URL", url)
     done = run("status")
     assert done.exit_code == 1
@@ -76,8 +78,8 @@ def test_a_ledger_s_address_without_a_host_is_no_traceback(folder, monkeypatch, 
 
 
 @pytest.mark.parametrize("command", ["plan", "reconcile", "audit", "sync"])
-def test_an_s3_endpoint_that_is_no_url_is_named(folder, monkeypatch, command):
-    """Boto3's refusal of a setting reaches people as one line."""
+def test_an_invalid_s3_endpoint_gives_a_message(folder, monkeypatch, command):
+    """boto3's error for a setting is shown as one line."""
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "localhost:9000")
     done = run(command)
@@ -85,15 +87,15 @@ def test_an_s3_endpoint_that_is_no_url_is_named(folder, monkeypatch, command):
     assert "Invalid endpoint: localhost:9000" in done.output
 
 
-def test_prompt_sets_behind_such_an_endpoint_are_unreadable(folder, monkeypatch):
-    """Definitions load all the same, with the reason told."""
+def test_prompt_sets_behind_an_invalid_endpoint_are_a_problem(folder, monkeypatch):
+    """Loading does not fail; the problem has the reason."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "localhost:9000")
     [problem] = load_prompt_sets("s3://prompts/sets").problems
     assert "cannot be read from S3: Invalid endpoint" in str(problem)
 
 
-def test_a_broken_env_file_is_named(folder):
-    """A file that is no text is told without its values."""
+def test_a_broken_env_file_gives_a_message(folder):
+    """The message for a file that is not text does not quote it."""
     (folder / ".env").write_bytes(b"GOAPI_API_KEY=s3cret\nSEEDANCE_S3_PREFIX=caf\xe9\n")
     done = run("status")
     assert done.exit_code == 1
@@ -102,7 +104,7 @@ def test_a_broken_env_file_is_named(folder):
 
 
 def test_an_audit_without_a_bucket_says_what_to_set(folder, monkeypatch):
-    """The variable is named, not a rule for bucket names."""
+    """The message names the variable, not a rule for bucket names."""
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
     done = run("audit")
     assert done.exit_code == 1
@@ -110,8 +112,8 @@ def test_an_audit_without_a_bucket_says_what_to_set(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["sync", "audit"])
-def test_a_home_that_dagster_cannot_use_is_named(folder, monkeypatch, command):
-    """A file where Dagster wants a folder is no traceback."""
+def test_a_home_that_dagster_cannot_use_gives_a_message(folder, monkeypatch, command):
+    """A file where Dagster needs a folder does not give a traceback."""
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
     (folder / "history").touch()
     done = run(command)
@@ -119,8 +121,8 @@ def test_a_home_that_dagster_cannot_use_is_named(folder, monkeypatch, command):
     assert f"the Dagster in {folder} cannot be used" in done.output
 
 
-def test_dev_names_a_bad_setting_before_it_starts_anything(folder, monkeypatch):
-    """The variable and what is allowed are told at once."""
+def test_dev_reports_a_bad_setting_before_it_starts_anything(folder, monkeypatch):
+    """The message names the variable and what is allowed."""
     monkeypatch.setenv("SEEDANCE_MAX_IN_FLIGHT", "abc")
     done = run("dev")
     assert done.exit_code == 1
@@ -128,7 +130,7 @@ def test_dev_names_a_bad_setting_before_it_starts_anything(folder, monkeypatch):
 
 
 def test_status_shows_the_budgets_of_sets_and_knows_their_names(folder, monkeypatch):
-    """A set's own budget stands beside the environment's, and a name that is nobody's is refused."""
+    """A set's own budget is listed beside the environment's; an unknown name gives a message."""
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
     monkeypatch.setenv("SEEDANCE_BUDGET_USD_PER_DAY", "20")
     done = run("status", "--set", "cats")
@@ -136,4 +138,4 @@ def test_status_shows_the_budgets_of_sets_and_knows_their_names(folder, monkeypa
     assert done.output.count("Budget  ") == 2
     done = run("status", "--set", "dogs")
     assert done.exit_code == 1
-    assert "there is no prompt set dogs; known: cats" in done.output
+    assert "there is no prompt set dogs; known sets: cats" in done.output

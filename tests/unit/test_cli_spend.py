@@ -1,4 +1,4 @@
-"""`spend` from the outside: what it says, and with which status it ends."""
+"""The `spend` command: its output and exit status."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seedance_dagster.ledger.order import State
 
 @pytest.fixture
 def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock) -> Iterator[OrderFactory]:
-    """A ledger in Dagster's home."""
+    """Orders in the ledger of DAGSTER_HOME."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path)})
     ledger = Ledger.open(f"sqlite:///{tmp_path}/seedance/ledger.db", clock=clock)
@@ -30,7 +30,7 @@ def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock) -> Iterator[O
 
 @pytest.fixture
 def busy(orders: OrderFactory) -> OrderFactory:
-    """A cheap day and a dear one, a penalty, and something under way."""
+    """A cheap day and an expensive one, a penalty, and an order in flight."""
     orders.make(State.STORED, tags={"campaign": "spring"})
     orders.make(State.REJECTED, tags={"campaign": "[b]autumn[/b]"})
     orders.clock.forward(days=1)
@@ -44,13 +44,13 @@ def run(*arguments: str) -> Result:
 
 
 def cells(done: Result) -> list[list[str]]:
-    """The table's lines, without the bars."""
+    """Return the table's lines, without the bars."""
     assert done.exit_code == 0, done.output
     return [line.replace("█", "").split() for line in done.stdout.splitlines() if line.startswith("  ")]
 
 
 def test_days_are_a_table_with_bars_and_a_total(busy: OrderFactory) -> None:
-    """In their order; the dearest has the longest bar."""
+    """Days are in order; the most expensive has the longest bar."""
     done = run()
     assert [line for line in cells(done) if line] == [
         ["Day", "Orders", "Videos", "Points", "USD", "Penalties", "Reserved"],
@@ -60,48 +60,48 @@ def test_days_are_a_table_with_bars_and_a_total(busy: OrderFactory) -> None:
     ]
     bars = [line.count("█") for line in done.stdout.splitlines() if "2026-04" in line]
     assert bars == [8, 24]
-    assert "never told" not in done.stdout
+    assert "did not report" not in done.stdout
 
 
-def test_other_keys_stand_with_the_dearest_first(busy: OrderFactory) -> None:
-    """What has no tag is shown as such, and names are no markup."""
+def test_other_groups_are_sorted_by_charge(busy: OrderFactory) -> None:
+    """The highest charge is first; orders without the tag have a group; names are not markup."""
     assert [line[0] for line in cells(run("--by", "run"))[2:4]] == ["run-2", "run-1"]
     named = [line[0] for line in cells(run("--by", "tag", "--tag", "campaign")) if line]
     assert named == ["Tag", "(none)", "spring", "[b]autumn[/b]", "Total"]
 
 
-def test_an_untold_charge_is_told_apart(orders: OrderFactory) -> None:
-    """It is no charge, and not nothing either."""
+def test_an_unreported_charge_is_shown_separately(orders: OrderFactory) -> None:
+    """It is not a charge, and it is not zero."""
     orders.make(State.SUCCEEDED, charged=None)
-    assert "0.40 USD more are held for finished tasks whose charge the vendor never told" in run().stdout
+    assert "0.40 USD more are held for finished tasks whose charge the vendor did not report" in run().stdout
 
 
 def test_json_has_every_sum_in_points_and_usd(busy: OrderFactory) -> None:
-    """With what was asked for; the rows add up to the total."""
+    """It has the arguments, and rows that add up to the total."""
     done = run("--by", "tag", "--tag", "campaign", "--since", "2026-04-06", "--set", "spots", "--json")
-    found = json.loads(done.stdout)
+    document = json.loads(done.stdout)
     scope = {"by": "tag", "tag": "campaign", "since": "2026-04-06", "prompt_set": "spots"}
-    assert {name: found[name] for name in scope} == scope
-    assert [row["key"] for row in found["rows"]] == [None, "spring", "[b]autumn[/b]"]
+    assert {name: document[name] for name in scope} == scope
+    assert [row["key"] for row in document["rows"]] == [None, "spring", "[b]autumn[/b]"]
     for name in ("orders", "videos", "charged_points", "penalties_points", "reserved_points"):
-        assert sum(row[name] for row in found["rows"]) == found["total"][name]
-    assert (found["total"]["charged_usd"], found["total"]["penalties_usd"]) == ("1.605", "0.005")
+        assert sum(row[name] for row in document["rows"]) == document["total"][name]
+    assert (document["total"]["charged_usd"], document["total"]["penalties_usd"]) == ("1.605", "0.005")
 
 
 def test_csv_has_the_same_rows_without_a_total(busy: OrderFactory) -> None:
-    """One header, one line a key, so that a spreadsheet can add them up."""
+    """It has a header and one line for each group, so that a spreadsheet can add them up."""
     rows = list(csv.DictReader(io.StringIO(run("--by", "tag", "--tag", "campaign", "--csv").stdout)))
     assert [row["tag"] for row in rows] == ["(none)", "spring", "[b]autumn[/b]"]
     assert [row["charged_points"] for row in rows] == ["12000000", "4000000", "50000"]
     assert [row["reserved_usd"] for row in rows] == ["0.4", "0", "0"]
 
 
-def test_a_time_without_orders_is_no_error(busy: OrderFactory) -> None:
-    """Also where nothing was ever ordered."""
-    for form, said in ((), "Nothing was ordered in this time\n"), (("--csv",), "day,orders,videos,"):
+def test_a_period_without_orders_is_not_an_error(busy: OrderFactory) -> None:
+    """It says so, in each format."""
+    for form, output in ((), "Nothing was ordered in this period\n"), (("--csv",), "day,orders,videos,"):
         done = run("--since", "2030-01-01", *form)
         assert done.exit_code == 0
-        assert done.stdout.startswith(said)
+        assert done.stdout.startswith(output)
     assert json.loads(run("--since", "2030-01-01", "--json").stdout)["total"]["charged_points"] == 0
 
 
@@ -111,14 +111,14 @@ def test_a_time_without_orders_is_no_error(busy: OrderFactory) -> None:
         (("--by", "week"), "'week' is not one of 'day', 'month', 'set', 'model', 'tag', 'run'"),
         (("--by", "tag"), "--by tag --tag campaign"),
         (("--tag", "campaign"), "--by tag --tag campaign"),
-        (("--since", "yesterday"), "'yesterday' is no day; write it as 2026-04-06, it begins in UTC"),
-        (("--since", "2026-13-01"), "'2026-13-01' is no day"),
-        (("--set", "mice"), "nothing was ever ordered for a prompt set mice; known: other, spots"),
-        (("--json", "--csv"), "either --json or --csv"),
+        (("--since", "yesterday"), "'yesterday' is not a day; write it as 2026-04-06 (UTC)"),
+        (("--since", "2026-13-01"), "'2026-13-01' is not a day"),
+        (("--set", "mice"), "nothing was ever ordered for prompt set mice; known sets: other, spots"),
+        (("--json", "--csv"), "--json and --csv exclude each other"),
     ],
 )
-def test_bad_input_is_answered_in_words(busy: OrderFactory, arguments: tuple[str, ...], words: str) -> None:
-    """No traceback: what is wrong, what is allowed, and status 2."""
+def test_bad_input_gives_a_message(busy: OrderFactory, arguments: tuple[str, ...], words: str) -> None:
+    """It says what is wrong and what is allowed, with status 2 and without a traceback."""
     done = run(*arguments)
     assert done.exit_code == 2
     assert words in done.stderr

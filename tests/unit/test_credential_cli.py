@@ -1,4 +1,4 @@
-"""`credential read` and `credential test-chain`: what they say, and the status they end with."""
+"""The commands `credential read` and `credential test-chain`: their output and exit status."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def run(*arguments: str) -> Result:
 
 
 def test_a_signed_video_is_read(made):
-    """Without roots its signer is nobody's friend, which is no error; with the root it is trusted."""
+    """Without roots its signer is not trusted, which is not an error; with the root it is."""
     chain, signed = made
     alone, trusted = run("read", str(signed)), run("read", str(signed), "--trust", str(chain.root))
     assert (alone.exit_code, trusted.exit_code) == (0, 0)
-    assert "State         valid: unchanged since it was signed; nobody vouches" in alone.stdout
+    assert "State         valid: unchanged since it was signed; the signer is not trusted" in alone.stdout
     assert "State         trusted: " in trusted.stdout
     for words in ("task-1", "seedance-2-fast", f"sha256 {'ab' * 32}", "a secret cat", "test signer"):
         assert words in trusted.stdout
-    told = json.loads(run("read", str(signed), "--json").stdout)
-    assert (told["state"], told["task_id"], told["ingredients"]) == ("valid", "task-1", [])
+    document = json.loads(run("read", str(signed), "--json").stdout)
+    assert (document["state"], document["task_id"], document["ingredients"]) == ("valid", "task-1", [])
 
 
-def test_a_credential_that_does_not_hold_ends_with_1(made, tmp_path):
-    """Changed bytes; a signer that the roots do not vouch for; no credential; no mp4."""
+def test_an_invalid_credential_exits_with_1(made, tmp_path):
+    """So do changed bytes, an untrusted signer, a file without a credential, and one that is not an mp4."""
     chain, signed = made
     changed = tmp_path / "changed.mp4"
     changed.write_bytes(flipped(signed.read_bytes()))
@@ -62,13 +62,13 @@ def test_a_credential_that_does_not_hold_ends_with_1(made, tmp_path):
     done = run("read", str(signed), "--trust", str(tmp_path / "other" / "root.pem"))
     assert (done.exit_code, "State         valid: " in done.stdout) == (1, True)
     done = run("read", str(signed.with_name("plain.mp4")))
-    assert (done.exit_code, "holds no content credential" in done.stderr) == (1, True)
+    assert (done.exit_code, "has no content credential" in done.stderr) == (1, True)
     done = run("read", str(chain.root))
     assert (done.exit_code, "Traceback" in done.output) == (1, False)
 
 
-def test_what_a_stranger_wrote_does_not_steer_the_terminal(made, tmp_path):
-    """Control characters in a credential are not written out; what it keeps is shown with its standing."""
+def test_text_in_a_credential_cannot_steer_the_terminal(made, tmp_path):
+    """Control characters are replaced; an earlier credential in it is shown with its state."""
     chain, signed = made
     target = tmp_path / "again.mp4"
     provenance = replace(PROVENANCE, prompt="\x1b[2Jgone [red]")
@@ -79,8 +79,8 @@ def test_what_a_stranger_wrote_does_not_steer_the_terminal(made, tmp_path):
     assert "intact: signingCredential.untrusted" in done.stdout
 
 
-def test_a_chain_is_not_made_twice_nor_without_the_extra(made, tmp_path, monkeypatch):
-    """Each is told in words, with status 1."""
+def test_a_chain_is_not_overwritten_nor_made_without_the_extra(made, tmp_path, monkeypatch):
+    """Each gives a message, with status 1."""
     chain, _ = made
     done = run("test-chain", str(chain.key.parent))
     assert (done.exit_code, "File exists" in done.stderr) == (1, True)
@@ -90,10 +90,10 @@ def test_a_chain_is_not_made_twice_nor_without_the_extra(made, tmp_path, monkeyp
 
 
 def test_dev_finds_the_files_from_anywhere(tmp_path, monkeypatch):
-    """Paths are taken from where `dev` was started; text in PEM stays as it is."""
+    """Paths are relative to where `dev` was started; PEM text stays as it is."""
     monkeypatch.chdir(tmp_path)
     pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
     environ = {"SEEDANCE_C2PA_CERTIFICATE": "chain/certificate.pem", "SEEDANCE_C2PA_KEY": pem}
-    found = StateDir.for_environ(tmp_path / ".seedance", environ).environ
-    assert found["SEEDANCE_C2PA_CERTIFICATE"] == f"{tmp_path}/chain/certificate.pem"
-    assert found["SEEDANCE_C2PA_KEY"] == pem
+    settings = StateDir.for_environ(tmp_path / ".seedance", environ).environ
+    assert settings["SEEDANCE_C2PA_CERTIFICATE"] == f"{tmp_path}/chain/certificate.pem"
+    assert settings["SEEDANCE_C2PA_KEY"] == pem

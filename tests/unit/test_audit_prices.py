@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from audit_snapshots import POINTS, findings, make_snapshots, stored_order
 
-from seedance_dagster.audit.money import estimates_off
+from seedance_dagster.audit.vendor import outdated_prices
 
 
 def orders(*shares: float, first: int = 1, **fields):
@@ -35,7 +35,7 @@ def test_the_charges_of_the_newest_videos_decide(shares, count, factor):
     """Neither a few odd charges nor old ones are a sign of an outdated price table."""
     words = "videos cost something else than estimated, typically"
     message = f"{count} {words} {factor:g} times as much"
-    result = list(estimates_off(orders(*shares)))
+    result = list(outdated_prices(orders(*shares)))
     assert [finding.message for finding in result] == ([] if count is None else [message])
 
 
@@ -51,6 +51,6 @@ def test_a_task_type_is_one_finding_with_the_sum():
 def test_upper_bounds_and_older_price_tables_do_not_count():
     """An estimate for input videos of unknown length is an upper bound and does not count."""
     unknown = stored_order(1).request | {"video_urls": ["https://cdn.example.com/a.mp4"]}
-    assert list(estimates_off(orders(0.4, 0.4, request=unknown))) == []
+    assert list(outdated_prices(orders(0.4, 0.4, request=unknown))) == []
     old = orders(2, 2, price_table="goapi-2025-01")
-    assert list(estimates_off([*old, *orders(1, first=10)])) == []
+    assert list(outdated_prices([*old, *orders(1, first=10)])) == []
