@@ -95,7 +95,9 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
             out.print(f"All sets together: {usd(sum((plan.new_usd for plan in plans), Decimal(0)))} USD")
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
-    click.get_current_context().exit(1 if loaded.errors or not all(plan.budgets.fits for plan in plans) else 0)
+    click.get_current_context().exit(
+        1 if loaded.errors or not all(plan.budgets.fits for plan in plans) else 0
+    )
 
 
 def _plan(services: Services, prompt_set: PromptSet, *, regenerate: bool) -> Plan:
