@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import boto3
 import httpx
+import pytest
 import stamina
 from factories import NOW, OrderFactory, make_prompt_set, open_ledger
 from pydantic import SecretStr
@@ -26,24 +27,29 @@ from seedance_dagster.cli.local.programs import S3Service, s3
 from seedance_dagster.emulator import control
 from seedance_dagster.emulator.app import create_app
 from seedance_dagster.emulator.server import RunningEmulator, running_emulator
-from seedance_dagster.emulator.settings import EmulatorSettings
+from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.engine.account import remember_account
 from seedance_dagster.engine.events import Event, Placed
-from seedance_dagster.engine.ordering.place import OrderOptions, place_orders
+from seedance_dagster.engine.ordering.place import place_orders
+from seedance_dagster.engine.ordering.quote import quote
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.reconcile.reconcile import ReconcileResult, reconcile
+from seedance_dagster.engine.runtime import pipeline
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.stages import stage
 from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.stages.submit import Submitter
 from seedance_dagster.engine.worker import Worker, working
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError, VideoStore
 
 T = TypeVar("T")
 API_KEY = "emulator-key"
+BASE_URL = "http://127.0.0.1"
 
 
 class MemoryStore(VideoStore):
@@ -140,14 +146,11 @@ class Engine:
         self, *texts: str, idempotency_key: str = "c", name: str = "spots", **options: Any
     ) -> list[Placed]:
         """Order the prompts of a set with these texts."""
-        return place_orders(
-            self.services,
-            list(make_prompt_set(*texts, name=name).partitions.values()),
-            prompt_set=name,
-            options=OrderOptions(**options),
-            idempotency_key=idempotency_key,
-            run_id=f"run-{idempotency_key}",
-        )
+        key = idempotency_key
+        request = OrderRequest(idempotency_key=key, run_id=f"run-{key}", **options)
+        partitions = list(make_prompt_set(*texts, name=name).partitions.values())
+        quotes = quote(self.services, partitions, request, prompt_set=name)
+        return place_orders(self.services, quotes, request)
 
     def run(self, placed: list[Placed] | None = None, owner: str = "w") -> list[Event]:
         """Do all the work there is, or wait for some orders; return the events."""
@@ -162,7 +165,7 @@ class Engine:
     def assert_paid_once(self, prompts: int) -> None:
         """Check that each prompt was accepted once, and that the ledger booked what the vendor charged."""
         books = self.books()
-        assert {text: entry["accepted"] for text, entry in books["prompts"].items()} == dict.fromkeys(
+        assert {text: entry["tasks"] for text, entry in books["prompts"].items()} == dict.fromkeys(
             books["prompts"], 1
         )
         assert len(books["prompts"]) == prompts
@@ -181,6 +184,7 @@ def running_engine(
     rules = {"linger_s": 3.0, "grace_s": 1.0, "lease_s": 36_000.0, "allow_private_hosts": True}
     clock = FastClock()
     with (
+        pytest.MonkeyPatch.context() as patch,
         running_emulator(EmulatorSettings(**{"plan_limit": 100} | quick | settings)) as emulator,
         open_ledger(folder, clock) as ledger,
         stamina.set_testing(True, attempts=10, cap=True),
@@ -191,6 +195,9 @@ def running_engine(
                 api_key=SecretStr(API_KEY), base_url=emulator.url, requests_per_second=1000, timeout_s=0.8
             )
 
+        patch.setattr(stage, "_LOOK_AGAIN_S", 0.02)
+        patch.setattr(pipeline, "_CHECK_S", 0.02)
+        patch.setattr(pipeline, "_UPKEEP_S", 0.1)
         services = Services(
             ledger=ledger,
             open_client=open_client,
@@ -239,7 +246,7 @@ class SteppedEngine:
     def open_client(self) -> SeedanceClient:
         return SeedanceClient(
             api_key=SecretStr(API_KEY),
-            base_url="http://127.0.0.1",
+            base_url=BASE_URL,
             transport=self.transport,
             requests_per_second=1_000_000,
         )

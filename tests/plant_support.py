@@ -1,4 +1,4 @@
-"""Steps of tests on a plant: an engine on a real emulator and a real S3 server."""
+"""Steps of tests on an engine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from seedance_dagster.engine.runtime.pipeline import advance
 _TOO_LONG_S = 100.0  # a run that waits for ever is a failure, not a hang
 
 
-def one_clock(it: Any) -> None:
+def one_clock(engine: Any) -> None:
     """Give the vendor our clock, so that minutes pass on both sides."""
-    it.emulator.emulator.vendor.clock = it.services.clock
+    engine.emulator.emulator.vendor.clock = engine.services.clock
 
 
 def waiting_run(
-    it: Any,
+    engine: Any,
     accepted: Sequence[Placed],
     *,
     on_event: Callable[[Event], None] | None = None,
@@ -29,7 +29,7 @@ def waiting_run(
     """A run that waits for its orders.
 
     Args:
-        it: The plant.
+        engine: The engine.
         accepted: What it waits for.
         on_event: Called with each event, before the next is asked for.
         on_delay: Called with the reason of each delay.
@@ -38,7 +38,10 @@ def waiting_run(
     seen = []
 
     async def in_time() -> AsyncIterator[Event]:
-        async with asyncio.timeout(_TOO_LONG_S), aclosing(advance(it.services, owner="run", only=ids)) as run:
+        async with (
+            asyncio.timeout(_TOO_LONG_S),
+            aclosing(advance(engine.services, owner="run", only=ids)) as run,
+        ):
             async for event in run:
                 yield event
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 import httpx
 import pytest
-from bench_support import bench
-from conftest import prompt_set
+from factories import make_prompt_set
+from harness import stepped_engine
 from plant_support import one_clock, waiting_run
 from pydantic import SecretStr
 
@@ -32,32 +32,32 @@ A_VIDEO = 3_200_000  # points of four seconds
 
 
 @pytest.fixture
-def at(plant, monkeypatch):
+def at(start_engine, monkeypatch):
     """A plant whose vendor has our clock, so that minutes pass on both sides."""
     monkeypatch.setattr(maintenance, "_ASK_ACCOUNT_S", 0.05)
 
     @contextmanager
     def start(policy=None, **settings):
-        with plant(policy, **settings) as it:
-            one_clock(it)
-            yield it
+        with start_engine(policy, **settings) as engine:
+            one_clock(engine)
+            yield engine
 
     return start
 
 
-def at_hour(it, hour: int) -> None:
+def at_hour(engine, hour: int) -> None:
     """Go on to the next time that it is this hour, UTC."""
-    now = it.services.clock()
+    now = engine.services.clock()
     then = now.replace(hour=hour, minute=0, second=0, microsecond=0)
-    it.services.clock.forward(seconds=((then - now) % timedelta(days=1)).total_seconds())
+    engine.services.clock.forward(seconds=((then - now) % timedelta(days=1)).total_seconds())
 
 
-def two_workers(it, accepted) -> None:
+def two_workers(engine, accepted) -> None:
     """Two runs that wait for the same orders."""
     ids = [each.order.order_id for each in accepted]
 
     async def work(name: str) -> None:
-        async for _ in advance(it.services, owner=name, only=ids):
+        async for _ in advance(engine.services, owner=name, only=ids):
             pass
 
     async def both() -> None:
@@ -66,14 +66,10 @@ def two_workers(it, accepted) -> None:
     asyncio.run(both())
 
 
-def states(it, name: str = "spots") -> list[State]:
-    return [order.state for order in it.services.ledger.queries.find(prompt_set=name)]
-
-
-def most_at_once(it) -> int:
+def most_at_once(engine) -> int:
     """The most tasks that were active at the vendor at one moment."""
     moments = []
-    for task in it.books()["tasks"]:
+    for task in engine.books()["tasks"]:
         moments += [(datetime.fromisoformat(task["created_at"]), 1)]
         moments += [(datetime.fromisoformat(task["ended_at"]), -1)]
     active = peak = 0
@@ -85,129 +81,131 @@ def most_at_once(it) -> int:
 
 def test_off_peak_orders_wait_and_go_out_after(at):
     """In peak hours a waiting run says what it waits for; at 15:00 UTC it goes on by itself."""
-    with at({"off_peak_only": True}) as it:
-        at_hour(it, 10)
-        accepted = it.accept("a cat")
+    with at({"off_peak_only": True}) as engine:
+        at_hour(engine, 10)
+        accepted = engine.place("a cat")
         told = []
 
         def wait(reason: str) -> None:
-            told.append((reason, it.books()["summary"]["posts"]))
-            at_hour(it, 15)
+            told.append((reason, engine.books()["summary"]["posts"]))
+            at_hour(engine, 15)
 
-        events = waiting_run(it, accepted, on_delay=wait)
+        events = waiting_run(engine, accepted, on_delay=wait)
         assert told == [("off-peak only: queued orders wait until 15:00 UTC", 0)]
         assert isinstance(events[-1], Stored)
 
 
 def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
     """It is told what is missing; buying credits is all that is needed, nothing is posted before."""
-    with at(points=1_000_000) as it:
+    with at(points=1_000_000) as engine:
         told = []
 
         def buy(reason: str) -> None:
             told.append(reason)
-            assert it.books()["summary"]["posts"] == 0
-            it.tell("settings", points=A_VIDEO)
+            assert engine.books()["summary"]["posts"] == 0
+            engine.control("settings", points=A_VIDEO)
 
-        events = waiting_run(it, it.accept("a cat"), on_delay=buy)
+        events = waiting_run(engine, engine.place("a cat"), on_delay=buy)
         [reason] = told
         assert reason == (
             "submitting pauses: out of credits: 0.1 USD are left, the cheapest queued order is estimated at "
             "0.32 USD; buy credits, it goes on by itself when they are there"
         )
         assert isinstance(events[-1], Stored)
-        assert it.books()["summary"]["points_left"] == 0
+        assert engine.books()["summary"]["points_left"] == 0
 
 
 def test_where_the_account_tells_no_balance_a_refusal_pauses(at):
     """The vendor's words are told, and the order is tried again after a minute until it goes through."""
-    with at(points=0) as it:
-        it.tell("outage", seconds=86_400, scope="account")
-        accepted = it.accept("a cat")
+    with at(points=0) as engine:
+        engine.control("outage", seconds=86_400, scope="account")
+        accepted = engine.place("a cat")
         told = []
 
         def buy(reason: str) -> None:
             told.append(reason)
-            it.tell("settings", points=A_VIDEO)
+            engine.control("settings", points=A_VIDEO)
 
-        events = waiting_run(it, accepted, on_delay=buy)
+        events = waiting_run(engine, accepted, on_delay=buy)
         assert "the vendor refused: insufficient credits (HTTP 402, code 402)" in told[0]
         assert isinstance(events[-1], Stored)
-        [order] = it.services.ledger.queries.find()
-        steps = [entry.to_state for entry in it.services.ledger.queries.journal(order.order_id)]
+        [order] = engine.services.ledger.queries.find()
+        steps = [entry.to_state for entry in engine.services.ledger.queries.journal(order.order_id)]
         assert steps[:3] == ["queued", "claimed", "queued"]
-        assert it.books()["summary"]["tasks"] == 1
+        assert engine.books()["summary"]["tasks"] == 1
 
 
 @pytest.mark.parametrize("points", [A_VIDEO, A_VIDEO + 1_000_000])
 def test_money_for_one_is_spent_on_one(at, points):
     """The second order waits in the queue, and it is said why."""
-    with at(points=points) as it:
-        it.accept("a cat", "a dog")
-        it.run()
-        assert sorted(states(it)) == [State.QUEUED, State.STORED]
-        assert "out of credits" in it.services.throttle().problems[0]
-        assert it.books()["summary"]["tasks"] == 1
+    with at(points=points) as engine:
+        engine.place("a cat", "a dog")
+        engine.run()
+        assert sorted(engine.states().values()) == [State.QUEUED, State.STORED]
+        assert "out of credits" in engine.services.throttle().problems[0]
+        assert engine.books()["summary"]["tasks"] == 1
 
 
 @pytest.mark.parametrize("shape", ["wallet", "credit_pack"])
 def test_the_plan_s_limit_is_learned_and_kept_by_all(at, shape):
     """From the account or, where it tells none, from refusals: two workers together stay within it."""
-    with at(plan_limit=3, account_shape=shape, render_seconds=60) as it:
-        two_workers(it, it.accept(*(f"cat {number}" for number in range(7))))
-        assert set(states(it)) == {State.STORED}
-        assert most_at_once(it) == 3
-        assert it.services.ledger.observations.recall(PLAN_LIMIT)[PLAN_LIMIT].value == 3
-        refused = it.books()["summary"]["refusals"].get("plan-limit", 0)
+    with at(plan_limit=3, account_shape=shape, render_seconds=60) as engine:
+        two_workers(engine, engine.place(*(f"cat {number}" for number in range(7))))
+        assert set(engine.states().values()) == {State.STORED}
+        assert most_at_once(engine) == 3
+        assert engine.services.ledger.observations.recall(PLAN_LIMIT)[PLAN_LIMIT].value == 3
+        refused = engine.books()["summary"]["refusals"].get("plan-limit", 0)
         assert refused == 0 if shape == "wallet" else 1 <= refused <= 8
 
 
 def test_a_lower_limit_of_one_s_own_is_kept_by_two_workers(at):
     """SEEDANCE_MAX_IN_FLIGHT counts over all processes of a ledger."""
-    with at({"max_in_flight": 2}, render_seconds=30) as it:
-        two_workers(it, it.accept(*(f"cat {number}" for number in range(6))))
-        assert set(states(it)) == {State.STORED}
-        assert most_at_once(it) == 2
+    with at({"max_in_flight": 2}, render_seconds=30) as engine:
+        two_workers(engine, engine.place(*(f"cat {number}" for number in range(6))))
+        assert set(engine.states().values()) == {State.STORED}
+        assert most_at_once(engine) == 2
 
 
 def test_prompt_sets_share_the_places(at):
     """A small set that came later gets every other place."""
-    with at({"max_in_flight": 1}, render_seconds=1) as it:
-        it.accept(*(f"large {number}" for number in range(5)), name="large")
-        it.accept("small 0", "small 1", name="small")
-        it.run()
-        order = [task["request"]["input"]["prompt"].split()[0] for task in it.books()["tasks"]]
+    with at({"max_in_flight": 1}, render_seconds=1) as engine:
+        engine.place(*(f"large {number}" for number in range(5)), name="large")
+        engine.place("small 0", "small 1", name="small")
+        engine.run()
+        order = [task["request"]["input"]["prompt"].split()[0] for task in engine.books()["tasks"]]
         assert order == ["large", "small", "large", "small", "large", "large", "large"]
 
 
 def test_the_brake_stops_at_the_configured_number_until_the_next_day(at):
     """Rejections are booked with their penalties; nothing is sent after, the next UTC day opens again."""
-    with at({"max_rejections_per_day": 3, "max_in_flight": 1}) as it:
-        at_hour(it, 1)
-        it.accept(*(f"cat {number} [fault:moderation]" for number in range(8)))
-        events = it.run()
-        assert sorted(states(it)) == [State.QUEUED] * 5 + [State.REJECTED] * 3
+    with at({"max_rejections_per_day": 3, "max_in_flight": 1}) as engine:
+        at_hour(engine, 1)
+        engine.place(*(f"cat {number} [fault:moderation]" for number in range(8)))
+        events = engine.run()
+        assert sorted(engine.states().values()) == [State.QUEUED] * 5 + [State.REJECTED] * 3
         assert sum(isinstance(event, Ended) for event in events) == 3
-        [problem] = it.services.throttle().problems
+        [problem] = engine.services.throttle().problems
         assert problem.startswith("3 prompts were refused today, the limit is 3: nothing is sent until 00:00")
-        summary = it.books()["summary"]
+        summary = engine.books()["summary"]
         assert (summary["posts"], summary["points_penalty"]) == (3, 3 * A_VIDEO // 100)
-        charged = [order.points_charged for order in it.services.ledger.queries.find(states={State.REJECTED})]
+        charged = [
+            order.points_charged for order in engine.services.ledger.queries.find(states={State.REJECTED})
+        ]
         assert charged == [A_VIDEO // 100] * 3
-        it.services.clock.forward(days=1)
-        it.run()
-        assert sorted(states(it)) == [State.QUEUED] * 2 + [State.REJECTED] * 6
+        engine.services.clock.forward(days=1)
+        engine.run()
+        assert sorted(engine.states().values()) == [State.QUEUED] * 2 + [State.REJECTED] * 6
 
 
 def test_a_retry_after_vendor_trouble_crosses_no_budget(at):
     """The points of the failed attempt came back, the next one takes its place, to the point."""
     day = Budget(window=Window.DAY, points=2 * A_VIDEO)
-    with at() as it:
-        wanted = prompt_set("a cat [fault:vendor-trouble*1]", "a dog [fault:vendor-trouble*2]")
+    with at() as engine:
+        wanted = make_prompt_set("a cat [fault:vendor-trouble*1]", "a dog [fault:vendor-trouble*2]")
         request = OrderRequest(idempotency_key="c", run_id="r")
-        quotes = quote(it.services, list(wanted.partitions.values()), request, prompt_set="spots")
-        it.run(place_orders(it.services, quotes, request, budgets=[day]))
-        ledger = it.services.ledger
+        quotes = quote(engine.services, list(wanted.partitions.values()), request, prompt_set="spots")
+        engine.run(place_orders(engine.services, quotes, request, budgets=[day]))
+        ledger = engine.services.ledger
         assert {(order.partition, order.attempt): order.state for order in ledger.queries.find()} == {
             ("p0", 1): State.FAILED,
             ("p1", 1): State.FAILED,
@@ -216,43 +214,43 @@ def test_a_retry_after_vendor_trouble_crosses_no_budget(at):
         }
         [standing] = ledger.budgets.usage([day])
         assert (standing.reserved, standing.spent) == (0, A_VIDEO)
-        assert it.books()["summary"]["points_charged"] == A_VIDEO
+        assert engine.books()["summary"]["points_charged"] == A_VIDEO
 
 
 def test_a_key_that_is_refused_pauses_and_says_so(at):
     """Nothing is lost: with the right key the order goes out after a minute."""
-    with at() as it:
-        accepted = it.accept("a cat")
-        good = it.services.open_client
+    with at() as engine:
+        accepted = engine.place("a cat")
+        good = engine.services.open_client
         wrong = SecretStr("wrong-key")
         bad = replace(
-            it.services,
+            engine.services,
             open_client=lambda: SeedanceClient(
-                api_key=wrong, base_url=it.emulator.url, requests_per_second=1000
+                api_key=wrong, base_url=engine.emulator.url, requests_per_second=1000
             ),
         )
-        it.services = bad
-        it.run()
-        [problem] = it.services.throttle().problems
+        engine.services = bad
+        engine.run()
+        [problem] = engine.services.throttle().problems
         assert problem.startswith("credentials: the vendor refused: invalid API key (HTTP 401, code 401)")
         assert "check GOAPI_API_KEY" in problem
         assert "wrong-key" not in problem
-        it.services = replace(bad, open_client=good)
-        assert isinstance(it.run(accepted)[-1], Stored)
+        engine.services = replace(bad, open_client=good)
+        assert isinstance(engine.run(accepted)[-1], Stored)
 
 
 @pytest.fixture
 def refusing(tmp_path, clock) -> Iterator[Callable[..., object]]:
-    """A bench whose vendor refuses every POST in one way."""
-    with bench(tmp_path, clock) as it:
+    """An engine whose vendor refuses every POST in one way."""
+    with stepped_engine(tmp_path, clock) as engine:
 
         def make(status: int, message: str, headers: dict[str, str]):
             def answer(request: httpx.Request) -> httpx.Response:
                 body = {"code": status, "message": message, "data": None}
                 return httpx.Response(status, json=body, headers=headers)
 
-            it.transport = httpx.MockTransport(answer)
-            return it
+            engine.transport = httpx.MockTransport(answer)
+            return engine
 
         yield make
 
@@ -260,26 +258,26 @@ def refusing(tmp_path, clock) -> Iterator[Callable[..., object]]:
 @pytest.mark.parametrize(("told", "seconds"), [("37", 37), (None, 10), ("0", 10), ("3600", 3600)])
 def test_429_closes_the_gate_for_as_long_as_the_vendor_says(refusing, clock, told, seconds):
     """For all processes, to the second; one POST is enough."""
-    it = refusing(429, "too many requests", {} if told is None else {"Retry-After": told})
-    it.accept("a cat", "a dog", "a fish")
-    it.submit()
-    assert {order.state for order in it.ledger.queries.find()} == {State.QUEUED}
+    engine = refusing(429, "too many requests", {} if told is None else {"Retry-After": told})
+    engine.place("a cat", "a dog", "a fish")
+    engine.submit()
+    assert {order.state for order in engine.ledger.queries.find()} == {State.QUEUED}
     clock.forward(seconds=seconds - 1)
-    assert it.services.throttle().slots == 0
-    assert it.submit() == []
+    assert engine.services.throttle().slots == 0
+    assert engine.submit() == []
     clock.forward(seconds=1)
-    assert it.services.throttle().slots is None
-    assert len(it.submit()) == 3
+    assert engine.services.throttle().slots is None
+    assert len(engine.submit()) == 3
 
 
 def test_the_words_of_a_refusal_stay_on_the_order_and_in_the_journal(refusing):
     """Why an order went back to the queue can be read afterwards."""
-    it = refusing(429, "active task count 4 has reached the plan limit", {})
-    it.accept("a cat")
-    [order] = it.submit()
+    engine = refusing(429, "active task count 4 has reached the plan limit", {})
+    engine.place("a cat")
+    [order] = engine.submit()
     words = "the vendor refused: active task count 4 has reached the plan limit (HTTP 429, code 429)"
     assert order.error_message == words
-    assert it.ledger.queries.journal(order.order_id)[-1].detail == {"reason": words}
-    assert it.services.throttle().reasons == (f"submitting pauses: plan limit: {words}",)
-    assert it.ledger.observations.recall(PLAN_LIMIT)[PLAN_LIMIT].value == 4
+    assert engine.ledger.queries.journal(order.order_id)[-1].detail == {"reason": words}
+    assert engine.services.throttle().reasons == (f"submitting pauses: plan limit: {words}",)
+    assert engine.ledger.observations.recall(PLAN_LIMIT)[PLAN_LIMIT].value == 4
     assert points_to_usd(order.estimated_points) > 0

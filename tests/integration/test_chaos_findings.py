@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from conftest import Plant
+from harness import Engine
 
 from seedance_dagster.engine.runtime.pipeline import poll_due
 from seedance_dagster.ledger.base import utc_now
@@ -20,59 +20,62 @@ pytestmark = pytest.mark.integration
 
 
 @contextlib.contextmanager
-def on_the_vendors_clock(it: Plant, *, ahead_s: float = 0) -> Iterator[None]:
+def on_the_vendors_clock(engine: Engine, *, ahead_s: float = 0) -> Iterator[None]:
     """Let the engine's clock go as the emulator's does, or some seconds ahead of it."""
 
     def clock() -> datetime:
         return utc_now() + timedelta(seconds=ahead_s)
 
-    ledger = Ledger.open(f"sqlite:///{it.folder}/ledger.db", clock=clock)
-    it.services = replace(it.services, ledger=ledger, clock=clock)
+    ledger = Ledger.open(f"sqlite:///{engine.folder}/ledger.db", clock=clock)
+    engine.services = replace(engine.services, ledger=ledger, clock=clock)
     yield
     ledger.close()
 
 
-def tick(it: Plant) -> None:
-    asyncio.run(poll_due(it.services, owner="tick", time_box_s=5))
+def tick(engine: Engine) -> None:
+    asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5))
 
 
-def test_a_strangers_task_of_another_type_explains_its_own_price(plant):
+def test_a_strangers_task_of_another_type_explains_its_own_price(start_engine):
     """Money that another program spent on another model holds no lost order back for ever."""
-    with plant({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as it, on_the_vendors_clock(it):
-        it.tell("faults", **{"history-500": 1.0})
-        it.accept("a cat [fault:500-before*1]")
-        it.run()
-        it.tell(
+    with (
+        start_engine({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as engine,
+        on_the_vendors_clock(engine),
+    ):
+        engine.control("faults", **{"history-500": 1.0})
+        engine.place("a cat [fault:500-before*1]")
+        engine.run()
+        engine.control(
             "tasks",
             model="seedance",
             task_type="seedance-2",
             input={"prompt": "a stranger", "mode": "text_to_video", "duration": 4, "aspect_ratio": "16:9"},
         )
-        it.tell("faults")
+        engine.control("faults")
         for _ in range(3):
-            tick(it)
-        [order] = it.services.ledger.queries.find()
+            tick(engine)
+        [order] = engine.services.ledger.queries.find()
         assert order.state is not State.UNCERTAIN, order.error_message
 
 
-def test_a_stranger_at_the_moment_of_the_balance_holds_no_order_back(plant):
+def test_a_stranger_at_the_moment_of_the_balance_holds_no_order_back(start_engine):
     """A task that another program made while the balance was noted, by whichever clock, proves nothing."""
     with (
-        plant({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as it,
-        on_the_vendors_clock(it, ahead_s=3),
+        start_engine({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as engine,
+        on_the_vendors_clock(engine, ahead_s=3),
     ):
-        tick(it)  # the balance is noted, three seconds after whatever the vendor does now
-        it.tell("faults", **{"history-500": 1.0})
-        it.accept("a cat [fault:500-before*1]")
-        it.run()
-        it.tell(
+        tick(engine)  # the balance is noted, three seconds after whatever the vendor does now
+        engine.control("faults", **{"history-500": 1.0})
+        engine.place("a cat [fault:500-before*1]")
+        engine.run()
+        engine.control(
             "tasks",
             model="seedance",
             task_type="seedance-2-fast",
             input={"prompt": "a stranger", "mode": "text_to_video", "duration": 4, "aspect_ratio": "16:9"},
         )
-        it.tell("faults")
+        engine.control("faults")
         for _ in range(3):
-            tick(it)
-        [order] = it.services.ledger.queries.find()
+            tick(engine)
+        [order] = engine.services.ledger.queries.find()
         assert order.state is not State.UNCERTAIN, order.error_message

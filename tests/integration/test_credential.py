@@ -12,10 +12,10 @@ from typing import Any
 import dagster as dg
 import pytest
 from click.testing import CliRunner
-from conftest import Plant
 from credential_support import NOW, flipped, signer_of
 from dagster_aws.s3 import S3Resource
 from defs_support import QUIET, code_location
+from harness import Engine
 
 from seedance_dagster.cli.root import root
 from seedance_dagster.defs.resources import VideoStoreResource
@@ -36,21 +36,21 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 
 @pytest.fixture
-def signing(plant, chain: Chain) -> Callable[..., Any]:
+def signing(start_engine, chain: Chain) -> Callable[..., Any]:
     """A plant whose videos are signed."""
 
     @contextmanager
-    def start(by: Chain = chain, **settings: Any) -> Iterator[Plant]:
-        with plant() as it:
-            it.services = replace(it.services, signer=signer_of(by, **settings))
-            yield it
+    def start(by: Chain = chain, **settings: Any) -> Iterator[Engine]:
+        with start_engine() as engine:
+            engine.services = replace(engine.services, signer=signer_of(by, **settings))
+            yield engine
 
     return start
 
 
-def consistent(it: Plant, order: Order) -> bytes:
+def consistent(engine: Engine, order: Order) -> bytes:
     """The stored video, after a look at whether ledger, object, manifest and poster are of one mind."""
-    store = it.services.store
+    store = engine.services.store
     video, manifest = store.get_bytes(order.video_key), store.get_bytes(order.manifest_key)
     digest = hashlib.sha256(video).hexdigest()
     assert (order.state, order.sha256, order.size_bytes) == (State.STORED, digest, len(video))
@@ -62,11 +62,11 @@ def consistent(it: Plant, order: Order) -> bytes:
 
 def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chain, tmp_path, monkeypatch):
     """It plays, is trusted, names its task; both hashes are recorded and lead `trace` to its prompt."""
-    with signing(include_prompt=True) as it:
-        [event] = [each for each in it.run(it.accept("a cat in the rain")) if isinstance(each, Stored)]
-        order = it.services.ledger.queries.get(event.order.order_id)
+    with signing(include_prompt=True) as engine:
+        [event] = [each for each in engine.run(engine.place("a cat in the rain")) if isinstance(each, Stored)]
+        order = engine.services.ledger.queries.get(event.order.order_id)
         path = tmp_path / "Holiday (final) 2.mp4"
-        path.write_bytes(consistent(it, order))
+        path.write_bytes(consistent(engine, order))
     assert probe(path).duration_s == order.duration_s
     found = read_credential(path, trust=chain.root)
     assert (found.state, found.task_id, found.model) == (
@@ -81,7 +81,7 @@ def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chai
     assert order.credential["certificate"]["serial"] == found.serial
     assert order.credential["label"] == found.label
 
-    store = it.services.store
+    store = engine.services.store
     settings = s3_server.environ | {
         "SEEDANCE_LEDGER_URL": f"sqlite:///{tmp_path}/ledger.db",
         "SEEDANCE_S3_PREFIX": store.prefix,
@@ -107,26 +107,26 @@ def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chai
 def test_nothing_is_accepted_that_could_not_be_signed(signing, tmp_path):
     """A certificate that ran out, or a key that is gone: no order is made, and it is said what to do."""
     past = make_test_chain(tmp_path / "past", now=NOW.replace(year=NOW.year - 1))
-    with signing(past) as it:
+    with signing(past) as engine:
         with pytest.raises(OrderingError, match=r"nothing was ordered: the signing certificate .* renew it"):
-            it.accept("a cat")
+            engine.place("a cat")
         past.key.unlink()
         with pytest.raises(OrderingError, match=r"SEEDANCE_C2PA_KEY\) is neither PEM nor a readable file"):
-            it.accept("a cat")
-        assert it.services.ledger.queries.find() == []
-        assert it.books()["summary"]["tasks"] == 0
+            engine.place("a cat")
+        assert engine.services.ledger.queries.find() == []
+        assert engine.books()["summary"]["tasks"] == 0
 
 
 def test_a_video_that_cannot_be_signed_is_stored_as_it_came(signing, tmp_path):
     """Its key went away after the order: what was paid for is stored, and ledger, manifest and run say so."""
     chain = make_test_chain(tmp_path / "chain", now=NOW)
-    with signing(chain) as it:
-        accepted = it.accept("a cat")
+    with signing(chain) as engine:
+        accepted = engine.place("a cat")
         chain.key.unlink()
-        events = it.run(accepted)
-        order = it.services.ledger.queries.latest("spots")["p0"]
+        events = engine.run(accepted)
+        order = engine.services.ledger.queries.latest("spots")["p0"]
         assert order.sha256 == order.delivered_sha256
-        video = consistent(it, order)
+        video = consistent(engine, order)
         assert "SEEDANCE_C2PA_KEY" in order.credential["error"]
         [warning] = [event.reason for event in events if isinstance(event, Delayed)]
         assert warning.startswith("p0: stored without a content credential: the signing key")
@@ -143,24 +143,24 @@ class Killed(BaseException):
 @pytest.mark.parametrize("step", ["video.mp4", "manifest.json"])
 def test_a_worker_killed_on_the_way_leaves_nothing_half(signing, monkeypatch, step):
     """The next worker's signature makes other bytes: video, poster, manifest and ledger are of one mind."""
-    with signing() as it:
-        store, ledger = it.services.store, it.services.ledger
-        accepted = it.accept("a cat")
+    with signing() as engine:
+        store, ledger = engine.services.store, engine.services.ledger
+        accepted = engine.place("a cat")
         with monkeypatch.context() as patch:
             patch.setattr(ledger.tasks, "release", lambda *_, **__: None)
             for name in ("put_file", "put_bytes"):
                 patch.setattr(store, name, dying_after(getattr(store, name), step))
             with pytest.raises(BaseException) as ended:  # noqa: PT011  a group around the kill
-                it.run(accepted, owner="killed")
+                engine.run(accepted, owner="killed")
         assert "Killed" in repr(ended.value)
         [first] = [each for each in store.listing("spots") if each.endswith("video.mp4")]
         left = store.digest(first)
-        it.services.clock.forward(days=1)  # the dead worker's lease runs out
-        it.run(accepted, owner="next")
+        engine.services.clock.forward(days=1)  # the dead worker's lease runs out
+        engine.run(accepted, owner="next")
         order = ledger.queries.latest("spots")["p0"]
         assert order.sha256 != left
-        consistent(it, order)
-        assert it.books()["summary"]["tasks"] == 1
+        consistent(engine, order)
+        assert engine.books()["summary"]["tasks"] == 1
 
 
 def dying_after(works: Callable[..., Any], step: str) -> Callable[..., Any]:
@@ -174,52 +174,52 @@ def dying_after(works: Callable[..., Any], step: str) -> Callable[..., Any]:
 
 def test_another_copy_over_the_signed_video_is_seen_and_mended(signing, monkeypatch):
     """A worker given up for dead uploads just before the ledger is told: the video is fetched again."""
-    with signing() as it:
-        ledger, store = it.services.ledger, it.services.store
+    with signing() as engine:
+        ledger, store = engine.services.ledger, engine.services.store
         stored, copies = ledger.tasks.stored, [b"the copy of another worker"]
 
         def told(order: Order, **kwargs: Any) -> Order:
             if copies:
-                path = it.folder / "copy.mp4"
+                path = engine.folder / "copy.mp4"
                 path.write_bytes(copies.pop())
                 about = {"content_type": "video/mp4", "sha256": "ab" * 32, "metadata": {}}
                 store.put_file(kwargs["artifacts"]["video_key"], path, **about)
             return stored(order, **kwargs)
 
         monkeypatch.setattr(ledger.tasks, "stored", told)
-        events = it.run(it.accept("a cat"))
+        events = engine.run(engine.place("a cat"))
         [reason] = [event.reason for event in events if isinstance(event, Delayed)]
         assert reason == "p0: another worker's copy lies over the signed video; it is fetched again"
         assert sum(isinstance(event, Stored) for event in events) == 1, (
             "nobody was told of what was not there"
         )
-        consistent(it, ledger.queries.latest("spots")["p0"])
-        assert it.books()["summary"]["tasks"] == 1
+        consistent(engine, ledger.queries.latest("spots")["p0"])
+        assert engine.books()["summary"]["tasks"] == 1
 
 
 def test_a_worker_that_was_given_up_for_dead_mends_what_it_did(signing, monkeypatch):
     """It uploads over what another one stored and told of meanwhile, and then sees that it came too late."""
-    with signing() as it:
-        ledger, store = it.services.ledger, it.services.store
-        put_file, accepted = store.put_file, it.accept("a cat")
+    with signing() as engine:
+        ledger, store = engine.services.ledger, engine.services.store
+        put_file, accepted = store.put_file, engine.place("a cat")
         others: list[Order] = []
 
         def late(*args: Any, **kwargs: Any) -> None:
             if not others:
                 others.append(accepted[0].order)
-                it.services.clock.forward(days=1)  # its lease runs out
-                it.run(accepted, owner="next")
+                engine.services.clock.forward(days=1)  # its lease runs out
+                engine.run(accepted, owner="next")
                 others.append(ledger.queries.latest("spots")["p0"])
             put_file(*args, **kwargs)
 
         monkeypatch.setattr(store, "put_file", late)
-        it.run(accepted, owner="late")
-        it.run(accepted, owner="last")
+        engine.run(accepted, owner="late")
+        engine.run(accepted, owner="last")
         order = ledger.queries.latest("spots")["p0"]
         assert others[1].state is State.STORED
         assert order.sha256 != others[1].sha256
-        consistent(it, order)
-        assert it.books()["summary"]["tasks"] == 1
+        consistent(engine, order)
+        assert engine.books()["summary"]["tasks"] == 1
 
 
 @QUIET
@@ -234,14 +234,14 @@ def test_a_run_of_dagster_signs_and_never_keeps_the_key(s3_server, chain, tmp_pa
         aws_secret_access_key=s3_server.secret_key,
     )
     signed = {"bucket": "videos", "s3": reached, "c2pa_key": dg.EnvVar("SEEDANCE_C2PA_KEY")}
-    with code_location(tmp_path / "location", s3_server, {"cat": "a cat"}) as it:
-        with it.using(video_store=VideoStoreResource(c2pa_certificate="gone.pem", **signed)):
-            refused = it.run("cat", assets=("tasks",)).said
-        with it.using(video_store=VideoStoreResource(c2pa_certificate=str(chain.certificate), **signed)):
-            it.run("cat")
-        [order] = it.orders("cat")
-        event = it.newest("videos", "cat")
+    with code_location(tmp_path / "location", s3_server, {"cat": "a cat"}) as engine:
+        with engine.using(video_store=VideoStoreResource(c2pa_certificate="gone.pem", **signed)):
+            refused = engine.run("cat", assets=("tasks",)).said
+        with engine.using(video_store=VideoStoreResource(c2pa_certificate=str(chain.certificate), **signed)):
+            engine.run("cat")
+        [order] = engine.orders("cat")
+        event = engine.newest("videos", "cat")
         assert "SEEDANCE_C2PA_CERTIFICATE) is neither PEM nor a readable file" in refused
         assert event.metadata["seedance/credential"].value == order.credential
         assert event.tags["dagster/data_version"] == order.sha256 == order.credential["signed_sha256"]
-        assert "PRIVATE KEY" not in it.stored_by_dagster()
+        assert "PRIVATE KEY" not in engine.stored_by_dagster()

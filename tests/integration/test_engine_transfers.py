@@ -19,24 +19,26 @@ from seedance_dagster.storage.s3 import StoreError, VideoStore
 pytestmark = pytest.mark.integration
 
 
-def test_broken_transfers_are_tried_again(plant):
+def test_broken_transfers_are_tried_again(start_engine):
     """The vendor's file host misbehaves in every way once: each video is stored all the same, paid once."""
     once = {"truncated": 1, "wrong-length": 1, "redirect-file": 1, "download-500": 1}
     # A fresh link is asked for at once where the old one seems to be gone.
     once |= {"garbage": 0, "html": 0, "empty": 0, "redirect-loop": 0}
     texts = [f"a cat [fault:{fault}*1]" for fault in once]
-    with plant() as it:
-        it.run(it.accept(*texts, *(f"a cat [fault:{fault}]" for fault in ("expired", "redirect", "slow"))))
-        orders = it.services.ledger.queries.find()
+    with start_engine() as engine:
+        engine.run(
+            engine.place(*texts, *(f"a cat [fault:{fault}]" for fault in ("expired", "redirect", "slow")))
+        )
+        orders = engine.services.ledger.queries.find()
         assert {order.partition: order.state for order in orders} == {
             f"p{number}": State.STORED for number in range(11)
         }
         assert [order.transfer_failures for order in orders] == [*once.values(), 0, 0, 0]
-        summary = it.books()["summary"]
+        summary = engine.books()["summary"]
         assert (summary["tasks"], summary["balanced"], summary["key_leaks"]) == (11, True, 0)
 
 
-def test_transfers_that_never_work_stay_outstanding(plant):
+def test_transfers_that_never_work_stay_outstanding(start_engine):
     """A video that cannot be had is named and stays paid and outstanding; nothing else is disturbed."""
     never = {
         "html": "text/html, not a video",
@@ -46,18 +48,18 @@ def test_transfers_that_never_work_stay_outstanding(plant):
         "truncated": "ends early",
         "missing-url": "without a video URL",
     }
-    with plant({"linger_s": 8.0}) as it:
-        it.accept(*(f"a cat [fault:{fault}]" for fault in never), "a dog")
-        events = it.run()
+    with start_engine({"linger_s": 8.0}) as engine:
+        engine.place(*(f"a cat [fault:{fault}]" for fault in never), "a dog")
+        events = engine.run()
         assert [event.order.partition for event in events if isinstance(event, Stored)] == ["p6"]
-        orders = it.services.ledger.queries.latest("spots")
+        orders = engine.services.ledger.queries.latest("spots")
         for number, (fault, words) in enumerate(never.items()):
             order = orders[f"p{number}"]
             assert order.state is (State.SUBMITTED if fault == "missing-url" else State.SUCCEEDED)
             assert words in order.error_message, fault
         told = {event.order.partition for event in events if isinstance(event, Delayed) and event.order}
         assert told >= {"p0", "p1", "p2", "p3", "p4"}
-        summary = it.books()["summary"]
+        summary = engine.books()["summary"]
         assert (summary["tasks"], summary["balanced"]) == (7, True)
 
 
@@ -71,7 +73,9 @@ def test_transfers_that_never_work_stay_outstanding(plant):
     ],
     ids=["store", "disk", "media", "temporary folder"],
 )
-def test_what_breaks_a_transfer_is_named_and_it_is_tried_again(plant, monkeypatch, where, what, fault, words):
+def test_what_breaks_a_transfer_is_named_and_it_is_tried_again(
+    start_engine, monkeypatch, where, what, fault, words
+):
     """A refused upload, a full disk or a broken file puts a transfer off with its reason; the next stores."""
     works, faults = getattr(where, what), [fault]
 
@@ -81,15 +85,15 @@ def test_what_breaks_a_transfer_is_named_and_it_is_tried_again(plant, monkeypatc
         return works(*args, **kwargs)
 
     monkeypatch.setattr(where, what, once_broken)
-    with plant() as it:
-        events = it.run(it.accept("a cat"))
+    with start_engine() as engine:
+        events = engine.run(engine.place("a cat"))
         [reason] = [event.reason for event in events if isinstance(event, Delayed)]
         assert reason.startswith("p0: transfer put off: ")
         assert words in reason
-        [order] = it.services.ledger.queries.find()
+        [order] = engine.services.ledger.queries.find()
         assert (order.state, order.transfer_failures) == (State.STORED, 1)
         assert order.error_message is None
-        assert it.books()["summary"]["tasks"] == 1
+        assert engine.books()["summary"]["tasks"] == 1
 
 
 class Killed(BaseException):
@@ -99,16 +103,16 @@ class Killed(BaseException):
 @pytest.mark.parametrize(
     "step", ["put_file", "poster", "manifest", "stored"], ids=lambda step: f"killed after {step}"
 )
-def test_a_worker_killed_after_any_step_of_a_transfer(plant, monkeypatch, step):
+def test_a_worker_killed_after_any_step_of_a_transfer(start_engine, monkeypatch, step):
     """Another worker collects again: the same objects, the same bytes, no second order, told once."""
-    with plant() as it:
-        ledger, store = it.services.ledger, it.services.store
-        accepted = it.accept("a cat")
+    with start_engine() as engine:
+        ledger, store = engine.services.ledger, engine.services.store
+        accepted = engine.place("a cat")
         with monkeypatch.context() as patch:
             patch.setattr(ledger.tasks, "release", lambda *_, **__: None)
             kill_after(patch, ledger, store, step)
             with pytest.raises(BaseException) as ended:  # noqa: PT011  a group around the kill
-                it.run(accepted, owner="killed")
+                engine.run(accepted, owner="killed")
             assert "Killed" in repr(ended.value)
         order = ledger.queries.latest("spots")["p0"]
         assert order.state is (State.STORED if step == "stored" else State.SUCCEEDED)
@@ -117,8 +121,8 @@ def test_a_worker_killed_after_any_step_of_a_transfer(plant, monkeypatch, step):
         assert (store.head(keys.manifest) is not None) == complete, "the manifest comes last"
         before = store.head(keys.video).metadata
 
-        it.services.clock.forward(days=1)  # the dead worker's lease runs out
-        events = it.run(accepted, owner="next")
+        engine.services.clock.forward(days=1)  # the dead worker's lease runs out
+        events = engine.run(accepted, owner="next")
         [stored] = [event for event in events if isinstance(event, Stored)]
         assert stored.thumbnail_jpeg is not None
         order = ledger.queries.latest("spots")["p0"]
@@ -126,7 +130,7 @@ def test_a_worker_killed_after_any_step_of_a_transfer(plant, monkeypatch, step):
         assert store.head(keys.video).metadata == before
         assert hashlib.sha256(store.get_bytes(keys.video)).hexdigest() == order.sha256
         assert json.loads(store.get_bytes(keys.manifest))["sha256"] == order.sha256
-        assert it.books()["summary"]["tasks"] == 1
+        assert engine.books()["summary"]["tasks"] == 1
 
 
 def kill_after(patch, ledger, store, step: str) -> None:
@@ -148,13 +152,15 @@ def kill_after(patch, ledger, store, step: str) -> None:
         patch.setattr(store, "put_bytes", killing(store.put_bytes, lambda key, *_: step in key))
 
 
-def test_a_fresh_link_is_asked_for_when_the_old_one_is_gone(plant):
+def test_a_fresh_link_is_asked_for_when_the_old_one_is_gone(start_engine):
     """However a dead link looks, the video comes over a new one, in the same transfer if that works."""
-    with plant() as it:
+    with start_engine() as engine:
         for page in ("html", "empty", "404"):
-            it.tell("settings", dead_link=page)
-            it.run(it.accept(f"{page} [fault:expired]", f"{page} [fault:expired*2]", name=f"dead_{page}"))
-            orders = it.services.ledger.queries.find(prompt_set=f"dead_{page}")
+            engine.control("settings", dead_link=page)
+            engine.run(
+                engine.place(f"{page} [fault:expired]", f"{page} [fault:expired*2]", name=f"dead_{page}")
+            )
+            orders = engine.services.ledger.queries.find(prompt_set=f"dead_{page}")
             assert [order.state for order in orders] == [State.STORED] * 2
             assert [order.transfer_failures for order in orders] == [0, 1]
-        assert it.books()["summary"]["key_leaks"] == 0
+        assert engine.books()["summary"]["key_leaks"] == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from engine_support import assert_paid_once, states
 
 from seedance_dagster.api.errors import AuthenticationError
 from seedance_dagster.engine.events import Delayed, Stored
@@ -17,54 +16,54 @@ from seedance_dagster.ledger.order import State
 pytestmark = pytest.mark.integration
 
 
-def test_two_workers_on_one_ledger_order_once(plant):
+def test_two_workers_on_one_ledger_order_once(start_engine):
     """Two engines at the same work: every order is submitted and stored by one of them, and both end."""
-    with plant() as it:
-        accepted = it.accept(*(f"prompt {number}" for number in range(8)))
+    with start_engine() as engine:
+        accepted = engine.place(*(f"prompt {number}" for number in range(8)))
         ids = [each.order.order_id for each in accepted]
 
         async def work(owner: str) -> list[object]:
-            return [event async for event in advance(it.services, owner=owner, only=ids)]
+            return [event async for event in advance(engine.services, owner=owner, only=ids)]
 
         async def both() -> list[list[object]]:
             return list(await asyncio.gather(work("one"), work("two")))
 
         told = asyncio.run(both())
         assert [sum(isinstance(event, Stored) for event in events) for events in told] == [8, 8]
-        assert_paid_once(it, 8)
+        engine.assert_paid_once(8)
 
 
-def test_a_stopped_worker_gives_everything_back(plant):
+def test_a_stopped_worker_gives_everything_back(start_engine):
     """Closing the events in the middle releases the orders, and another worker finishes them."""
-    with plant(render_seconds=0.3) as it:
-        accepted = it.accept(*(f"prompt {number}" for number in range(6)))
+    with start_engine(render_seconds=0.3) as engine:
+        accepted = engine.place(*(f"prompt {number}" for number in range(6)))
 
         async def begin() -> None:
-            events = advance(it.services, owner="one", only=[each.order.order_id for each in accepted])
+            events = advance(engine.services, owner="one", only=[each.order.order_id for each in accepted])
             async for _ in events:
                 break
             await events.aclose()
 
         asyncio.run(begin())
-        assert {order.lease_owner for order in it.services.ledger.queries.find()} == {None}
-        it.run(accepted, owner="two")
-        assert set(states(it).values()) == {State.STORED}
-        assert_paid_once(it, 6)
+        assert {order.lease_owner for order in engine.services.ledger.queries.find()} == {None}
+        engine.run(accepted, owner="two")
+        assert set(engine.states().values()) == {State.STORED}
+        engine.assert_paid_once(6)
 
 
-def test_a_time_box_ends_the_work(plant):
+def test_a_time_box_ends_the_work(start_engine):
     """An engine whose time is over takes nothing new and leaves the rest due."""
-    with plant() as it:
-        it.accept("a cat")
+    with start_engine() as engine:
+        engine.place("a cat")
 
         async def nothing() -> list[object]:
-            return [event async for event in advance(it.services, owner="w", time_box_s=-1)]
+            return [event async for event in advance(engine.services, owner="w", time_box_s=-1)]
 
         assert asyncio.run(nothing()) == []
-        assert set(states(it).values()) == {State.QUEUED}
+        assert set(engine.states().values()) == {State.QUEUED}
 
 
-def test_a_ledger_that_is_gone_for_a_while_loses_nothing(plant, monkeypatch):
+def test_a_ledger_that_is_gone_for_a_while_loses_nothing(start_engine, monkeypatch):
     """Whichever write fails, the run goes on when the ledger is back: all is stored, paid once."""
     failures = {"is_valid": 2, "submitted": 12, "polled": 1, "succeeded": 2, "stored": 2}
     left = dict(failures)
@@ -78,19 +77,19 @@ def test_a_ledger_that_is_gone_for_a_while_loses_nothing(plant, monkeypatch):
 
         return call
 
-    with plant() as it:
+    with start_engine() as engine:
         # A link that comes late makes sure that a poll is noted.
-        accepted = it.accept("a cat [fault:late-url*3]", "a dog [fault:late-url*3]")
+        accepted = engine.place("a cat [fault:late-url*3]", "a dog [fault:late-url*3]")
         for write in failures:
-            part = it.services.ledger.claims if write == "is_valid" else it.services.ledger.tasks
+            part = engine.services.ledger.claims if write == "is_valid" else engine.services.ledger.tasks
             monkeypatch.setattr(part, write, failing(write, getattr(part, write)))
-        events = it.run(accepted)
+        events = engine.run(accepted)
         assert left == dict.fromkeys(failures, 0)
         assert sum(isinstance(event, Stored) for event in events) == 2
-        assert_paid_once(it, 2)
+        engine.assert_paid_once(2)
 
 
-def test_a_surprise_with_one_order_does_not_stop_the_others(plant, monkeypatch):
+def test_a_surprise_with_one_order_does_not_stop_the_others(start_engine, monkeypatch):
     """An unexpected error is told with its order, which a waiting run gives up; the next goes on with it."""
     handle = Collector.handle
 
@@ -99,28 +98,28 @@ def test_a_surprise_with_one_order_does_not_stop_the_others(plant, monkeypatch):
             raise RuntimeError("canary of a signed link")
         await handle(self, order)
 
-    with plant() as it:
-        accepted = it.accept("a cat", "a dog")
+    with start_engine() as engine:
+        accepted = engine.place("a cat", "a dog")
         with monkeypatch.context() as patch:
             patch.setattr(Collector, "handle", surprised)
-            events = it.run(accepted)
+            events = engine.run(accepted)
         assert [event.order.partition for event in events if isinstance(event, Stored)] == ["p1"]
         assert "p0: internal error: RuntimeError" in [e.reason for e in events if isinstance(e, Delayed)]
-        assert it.services.ledger.queries.latest("spots")["p0"].lease_owner is None
-        it.run(accepted, owner="next")
-        assert set(states(it).values()) == {State.STORED}
-        assert_paid_once(it, 2)
+        assert engine.services.ledger.queries.latest("spots")["p0"].lease_owner is None
+        engine.run(accepted, owner="next")
+        assert set(engine.states().values()) == {State.STORED}
+        engine.assert_paid_once(2)
 
 
-def test_a_run_s_error_reaches_its_caller(plant):
+def test_a_run_s_error_reaches_its_caller(start_engine):
     """What ends the engine itself, such as a missing key, is raised where its events are read."""
-    with plant() as it:
-        accepted = it.accept("a cat")
+    with start_engine() as engine:
+        accepted = engine.place("a cat")
 
         def no_key():
             raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
 
-        object.__setattr__(it.services, "open_client", no_key)
+        object.__setattr__(engine.services, "open_client", no_key)
         with pytest.raises(AuthenticationError, match="GOAPI_API_KEY"):
-            it.run(accepted)
-        assert set(states(it).values()) == {State.QUEUED}
+            engine.run(accepted)
+        assert set(engine.states().values()) == {State.QUEUED}

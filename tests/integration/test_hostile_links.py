@@ -80,35 +80,35 @@ def public(monkeypatch, host):
     monkeypatch.setitem(host.answers, f"/loop?sig={CANARY}", host.answers["/loop"])
 
 
-def test_hostile_links_are_refused_named_and_outstanding(plant, host, public):
+def test_hostile_links_are_refused_named_and_outstanding(start_engine, host, public):
     """Each order stays paid and outstanding with its reason; nothing is ordered anew, others are stored."""
     hostile = TO_OURSELVES | {host.url + path: words for path, words in FROM_THE_HOST.items()}
-    with plant({"allow_private_hosts": False, "attempts": 1}) as it:
-        it.accept(*hostile, "a dog")
-        events = it.run()
+    with start_engine({"allow_private_hosts": False, "attempts": 1}) as engine:
+        engine.place(*hostile, "a dog")
+        events = engine.run()
         assert [event.order.request["prompt"] for event in events if isinstance(event, Stored)] == ["a dog"]
-        orders = {order.request["prompt"]: order for order in it.services.ledger.queries.find()}
+        orders = {order.request["prompt"]: order for order in engine.services.ledger.queries.find()}
         for link, words in hostile.items():
             assert orders[link].state is State.SUCCEEDED
             assert words in orders[link].error_message, link
         named = {event.order.partition for event in events if isinstance(event, Delayed) and event.order}
         assert named >= {orders[link].partition for link in hostile}
-        summary = it.books()["summary"]
+        summary = engine.books()["summary"]
         assert (summary["tasks"], summary["balanced"], summary["key_leaks"]) == (len(orders), True, 0)
         told = [event.reason for event in events if isinstance(event, Delayed)]
         kept = [
             json.dumps(entry.detail) + str(order.error_message)
             for order in orders.values()
-            for entry in it.services.ledger.queries.journal(order.order_id)
+            for entry in engine.services.ledger.queries.journal(order.order_id)
         ]
         assert CANARY not in "".join(told + kept)
 
 
-def test_a_public_api_s_link_to_this_machine_is_refused(plant):
+def test_a_public_api_s_link_to_this_machine_is_refused(start_engine):
     """Without the emulator's exception, a link to this machine is never followed."""
-    with plant({"allow_private_hosts": False, "linger_s": 4.0}) as it:
-        it.accept("a cat")
-        it.run()
-        [order] = it.services.ledger.queries.find()
+    with start_engine({"allow_private_hosts": False, "linger_s": 4.0}) as engine:
+        engine.place("a cat")
+        engine.run()
+        [order] = engine.services.ledger.queries.find()
         assert order.state is State.SUCCEEDED
         assert "the private address 127.0.0.1" in order.error_message

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import open_store
+from harness import open_store
 from plant_support import Once, delays, one_clock, waiting_run
 
 from seedance_dagster.cli.environ import for_children
@@ -37,10 +37,10 @@ pytestmark = pytest.mark.integration
 LOST = " [fault:lost-reply*1]"
 
 
-def assert_all_is_well(it, number: int) -> None:
+def assert_all_is_well(engine, number: int) -> None:
     """Every prompt was accepted once and stored, by the vendor's own books."""
-    books = it.books()
-    orders = it.services.ledger.queries.find()
+    books = engine.books()
+    orders = engine.services.ledger.queries.find()
     assert [order.state for order in orders] == [State.STORED] * number
     assert {entry["tasks"] for entry in books["prompts"].values()} == {1}
     assert {order.task_id for order in orders} == {task["task_id"] for task in books["tasks"]}
@@ -85,19 +85,19 @@ def stoppable_s3(tmp_path, monkeypatch):
         stop()
 
 
-def test_s3_that_is_gone_for_a_while_is_told_and_waited_for(plant, stoppable_s3, tmp_path):
+def test_s3_that_is_gone_for_a_while_is_told_and_waited_for(start_engine, stoppable_s3, tmp_path):
     """The video stays paid and outstanding, the reason names S3, and it is stored when S3 is back."""
     start, stop = stoppable_s3
     server = start()
-    with plant() as it:
-        it.services = replace(it.services, store=open_store(server, "videos", "p"))
-        accepted = it.accept("a cat")
+    with start_engine() as engine:
+        engine.services = replace(engine.services, store=open_store(server, "videos", "p"))
+        accepted = engine.place("a cat")
         stop()
         told_of_s3 = Once((told("transfer put off", "S3 did not answer", server.url), start))
-        events = waiting_run(it, accepted, on_event=told_of_s3)
+        events = waiting_run(engine, accepted, on_event=told_of_s3)
         assert told_of_s3.done
         assert isinstance(events[-1], Stored)
-        assert_all_is_well(it, 1)
+        assert_all_is_well(engine, 1)
 
 
 # The ledger's database
@@ -124,34 +124,34 @@ def impatient(monkeypatch):
     monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 20)
 
 
-def test_a_locked_ledger_is_told_and_waited_for(plant, impatient):
+def test_a_locked_ledger_is_told_and_waited_for(start_engine, impatient):
     """Locked in the middle of a run, the run says so, and goes on when the lock is gone."""
-    with plant({"max_in_flight": 2}) as it:
-        lock = locked(it.folder / "ledger.db")
+    with start_engine({"max_in_flight": 2}) as engine:
+        lock = locked(engine.folder / "ledger.db")
         steps = Once(
             (submitted, lock.__enter__),
             (told("did not answer: database is locked"), lambda: lock.__exit__(None, None, None)),
         )
-        events = waiting_run(it, it.accept(*texts(6)), on_event=steps)
+        events = waiting_run(engine, engine.place(*texts(6)), on_event=steps)
         assert steps.done
         assert sum(isinstance(event, Stored) for event in events) == 6
-        assert_all_is_well(it, 6)
+        assert_all_is_well(engine, 6)
 
 
-def test_a_ledger_locked_from_the_start_ends_runs_and_ticks_in_words(plant, impatient):
+def test_a_ledger_locked_from_the_start_ends_runs_and_ticks_in_words(start_engine, impatient):
     """Neither begins; the next one does when the lock is gone."""
-    with plant() as it:
-        accepted = it.accept("a cat")
-        with locked(it.folder / "ledger.db"):
+    with start_engine() as engine:
+        accepted = engine.place("a cat")
+        with locked(engine.folder / "ledger.db"):
             with pytest.raises(
                 LedgerUnavailableError, match=r"ledger\.db did not answer: database is locked"
             ):
-                waiting_run(it, accepted)
+                waiting_run(engine, accepted)
             with pytest.raises(LedgerUnavailableError, match="database is locked"):
-                asyncio.run(poll_due(it.services, owner="tick", time_box_s=1))
-        asyncio.run(poll_due(it.services, owner="tick", time_box_s=1))
-        waiting_run(it, accepted)
-        assert_all_is_well(it, 1)
+                asyncio.run(poll_due(engine.services, owner="tick", time_box_s=1))
+        asyncio.run(poll_due(engine.services, owner="tick", time_box_s=1))
+        waiting_run(engine, accepted)
+        assert_all_is_well(engine, 1)
 
 
 @pytest.fixture
@@ -169,26 +169,26 @@ def disk(monkeypatch):
         def clear(self) -> None:
             self.pages = Disk.pages
 
-    it = Disk()
+    engine = Disk()
 
     def begin(connection) -> None:
-        connection.exec_driver_sql(f"PRAGMA max_page_count={it.pages}")
+        connection.exec_driver_sql(f"PRAGMA max_page_count={engine.pages}")
         Disk.begin(connection)
 
     monkeypatch.setattr(database, "_on_sqlite_begin", begin)
-    return it
+    return engine
 
 
-def test_a_full_disk_under_the_ledger_is_told_and_waited_for(plant, disk):
+def test_a_full_disk_under_the_ledger_is_told_and_waited_for(start_engine, disk):
     """What cannot be written down is settled once there is room again; nothing is paid for twice."""
-    with plant() as it:
-        accepted = it.accept(*texts(18))
-        disk.fill(it.folder / "ledger.db")
+    with start_engine() as engine:
+        accepted = engine.place(*texts(18))
+        disk.fill(engine.folder / "ledger.db")
         steps = Once((told("did not answer: database or disk is full"), disk.clear))
-        events = waiting_run(it, accepted, on_event=steps)
+        events = waiting_run(engine, accepted, on_event=steps)
         assert steps.done
         assert sum(isinstance(event, Stored) for event in events) == 18
-        assert_all_is_well(it, 18)
+        assert_all_is_well(engine, 18)
 
 
 @pytest.fixture(scope="module")
@@ -206,24 +206,24 @@ def postgres():
         server.cleanup()
 
 
-def test_a_postgresql_that_is_restarted_is_told_and_waited_for(plant, postgres, monkeypatch):
+def test_a_postgresql_that_is_restarted_is_told_and_waited_for(start_engine, postgres, monkeypatch):
     """Its connections break in the middle of a run; new ones are made, and the run goes on."""
     uri = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
     open_at = Ledger.open
     monkeypatch.setattr(Ledger, "open", lambda _url, **options: open_at(uri, **options))
-    with plant({"max_in_flight": 2}) as it:
+    with start_engine({"max_in_flight": 2}) as engine:
         steps = Once((submitted, postgres.stop), (told("did not answer"), postgres.start))
-        events = waiting_run(it, it.accept(*texts(5)), on_event=steps)
+        events = waiting_run(engine, engine.place(*texts(5)), on_event=steps)
         assert steps.done
         assert sum(isinstance(event, Stored) for event in events) == 5
-        assert_all_is_well(it, 5)
+        assert_all_is_well(engine, 5)
 
 
 # The temporary folder of downloads
 
 
 @pytest.mark.parametrize("where", ["folder", "file"])
-def test_a_full_temporary_folder_is_told_and_waited_for(plant, monkeypatch, where):
+def test_a_full_temporary_folder_is_told_and_waited_for(start_engine, monkeypatch, where):
     """No space for the download: put off with the reason, and stored when there is room."""
     full = iter([True, True])
 
@@ -239,11 +239,11 @@ def test_a_full_temporary_folder_is_told_and_waited_for(plant, monkeypatch, wher
         monkeypatch.setattr(tempfile, "TemporaryDirectory", failing(tempfile.TemporaryDirectory))
     else:
         monkeypatch.setattr(download, "_keep", failing(download._keep))
-    with plant() as it:
-        events = waiting_run(it, it.accept("a cat"))
+    with start_engine() as engine:
+        events = waiting_run(engine, engine.place("a cat"))
         assert len(delays(events)) == 2
         assert all("No space left on device" in reason for reason in delays(events))
-        assert_all_is_well(it, 1)
+        assert_all_is_well(engine, 1)
 
 
 # The clock
@@ -252,21 +252,21 @@ def test_a_full_temporary_folder_is_told_and_waited_for(plant, monkeypatch, wher
 @pytest.mark.parametrize(
     ("hours", "fault"), [(-3, ""), (30, ""), *((hours, LOST) for hours in (-30, -3, 3, 30))]
 )
-def test_a_clock_that_jumps_in_the_middle_of_a_run(plant, monkeypatch, hours, fault):
+def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, monkeypatch, hours, fault):
     """Forwards or back, with answers lost or not: the run ends with its videos, paid for once."""
     monkeypatch.setattr(lifecycle, "_MIN_POLL_S", 0.1)
     monkeypatch.setattr(lifecycle, "_MAX_POLL_S", 0.2)
-    with plant({"max_in_flight": 2, "lease_s": 2.0}, render_seconds=0.3) as it:
-        it.services.clock._speed = 1  # leases are renewed by real time
+    with start_engine({"max_in_flight": 2, "lease_s": 2.0}, render_seconds=0.3) as engine:
+        engine.services.clock._speed = 1  # leases are renewed by real time
         jump = Once(
             (
                 lambda event: isinstance(event, Submitted | Delayed),
-                lambda: it.services.clock.forward(hours=hours),
+                lambda: engine.services.clock.forward(hours=hours),
             )
         )
-        waiting_run(it, it.accept(*texts(3, fault)), on_event=jump)
+        waiting_run(engine, engine.place(*texts(3, fault)), on_event=jump)
         assert jump.done
-        assert_all_is_well(it, 3)
+        assert_all_is_well(engine, 3)
 
 
 # The network and the vendor
@@ -281,13 +281,13 @@ def test_a_clock_that_jumps_in_the_middle_of_a_run(plant, monkeypatch, hours, fa
         ("html-502", "api", "a POST was answered with HTTP 502"),
     ],
 )
-def test_a_minute_without_the_vendor(plant, kind, scope, words):
+def test_a_minute_without_the_vendor(start_engine, kind, scope, words):
     """What was on its way is settled afterwards, the run ends with its videos, and said what was wrong."""
-    with plant(render_seconds=20) as it:
-        one_clock(it)
-        outage = Once((submitted, lambda: it.tell("outage", seconds=60, kind=kind, scope=scope)))
+    with start_engine(render_seconds=20) as engine:
+        one_clock(engine)
+        outage = Once((submitted, lambda: engine.control("outage", seconds=60, kind=kind, scope=scope)))
         # So many that some are still to be sent when the outage begins.
-        events = waiting_run(it, it.accept(*texts(60)), on_event=outage)
+        events = waiting_run(engine, engine.place(*texts(60)), on_event=outage)
         assert outage.done
         assert any(words in reason for reason in delays(events)), delays(events)
-        assert_all_is_well(it, 60)
+        assert_all_is_well(engine, 60)

@@ -31,8 +31,8 @@ def host() -> Iterator[ReferenceFiles]:
 @pytest.fixture
 def look(tmp_path, clock) -> Iterator[Looking]:
     """Looks at the references of prompts."""
-    with looking(tmp_path, clock) as it:
-        yield it
+    with looking(tmp_path, clock) as engine:
+        yield engine
 
 
 def test_sound_references_are_known_by_type_size_hash_and_length(host, look):
@@ -150,43 +150,43 @@ def test_switched_off_nothing_is_looked_at_or_believed(host, look):
     assert (answer.estimate.exact, answer.order.reference_facts) == (False, None)
 
 
-def test_only_what_would_be_ordered_anew_is_looked_at(host, plant):
+def test_only_what_would_be_ordered_anew_is_looked_at(host, start_engine):
     """References of a prompt that is under way or stored are left alone; no key reaches their host."""
     lists = {"video_urls": [host.sample("new.mp4", seconds=4)]}
-    with plant() as it:
-        checked = preflight(it.services, quoted(it.services, lists))
+    with start_engine() as engine:
+        checked = preflight(engine.services, quoted(engine.services, lists))
         assert checked.invalid == {}
-        place_orders(it.services, checked.valid, REQUEST)
+        place_orders(engine.services, checked.valid, REQUEST)
         host.put("/new.mp4", status=404)
         host.asked.clear()
         for outcome in (Outcome.JOINED, Outcome.REUSED):
-            [answer] = quoted(it.services, lists)
+            [answer] = quoted(engine.services, lists)
             assert answer.outcome is outcome
-            assert preflight(it.services, [answer]).invalid == {}
-            it.run()
+            assert preflight(engine.services, [answer]).invalid == {}
+            engine.run()
     assert host.asked == []
     assert not any("emulator-key" in str(headers) or "x-api-key" in headers for headers in host.headers)
 
 
-def test_the_estimate_is_what_the_vendor_charges(plant):
+def test_the_estimate_is_what_the_vendor_charges(start_engine):
     """Estimate and charge agree to the point, input videos included; what is refused costs nothing."""
-    with plant() as it:
-        root = f"{it.emulator.files_url}/references"
+    with start_engine() as engine:
+        root = f"{engine.emulator.files_url}/references"
         quotes = quoted(
-            it.services,
+            engine.services,
             {"video_urls": [f"{root}/a.mp4?seconds=7.5", f"{root}/b.mov?seconds=3.333"]},
             {"video_urls": [f"{root}/a.mp4?seconds=7.5"], "audio_urls": [f"{root}/c.mp3?seconds=17.2"]},
             {"image_urls": [f"{root}/d.webp?ratio=9:16"], "audio_urls": [f"{root}/c.mp3?seconds=15"]},
         )
-        got = preflight(it.services, quotes)
+        got = preflight(engine.services, quotes)
         assert list(got.invalid) == ["p1"]
-        it.run(place_orders(it.services, got.valid, REQUEST))
-        latest = it.services.ledger.queries.latest("spots")
+        engine.run(place_orders(engine.services, got.valid, REQUEST))
+        latest = engine.services.ledger.queries.latest("spots")
         first, second = latest["p0"], latest["p2"]
         assert first.estimated_points == first.points_charged == 12_666_400
         assert first.price_formula == "0.08 USD/s x (5 s output + 10.833 s input)"
         assert second.estimated_points == second.points_charged == 4_000_000
-        summary = it.books()["summary"]
+        summary = engine.books()["summary"]
         assert summary["points_charged"] == first.points_charged + second.points_charged
         assert summary["key_leaks"] == 0
         assert [fact["duration_s"] for fact in first.reference_facts] == [7.5, 3.333]

@@ -23,155 +23,155 @@ NEVER = ("500-before", "reset-before", "hang-before")
 
 
 @pytest.fixture
-def at(plant):
+def at(start_engine):
     """A plant whose vendor has our clock, so that minutes pass on both sides."""
 
     @contextmanager
     def start(policy=None, **settings):
-        with plant({"grace_s": 60.0} | (policy or {}), **settings) as it:
-            one_clock(it)
-            tick(it)  # as one did before there was anything to settle: it notes the balance
-            yield it
+        with start_engine({"grace_s": 60.0} | (policy or {}), **settings) as engine:
+            one_clock(engine)
+            tick(engine)  # as one did before there was anything to settle: it notes the balance
+            yield engine
 
     return start
 
 
-def submit(it) -> list[Order]:
+def submit(engine) -> list[Order]:
     """POST whatever is queued, several at once, and nothing else."""
 
     async def emit(_event: object) -> None:
         return
 
     async def work() -> list[Order]:
-        async with working(it.services, "submitter") as worker:
+        async with working(engine.services, "submitter") as worker:
             submitter = Submitter(worker, emit)
             taken = await submitter.take(100, None)
             await asyncio.gather(*map(submitter.handle, taken))
             return taken
 
     taken = asyncio.run(work())
-    return it.services.ledger.queries.get_many([order.order_id for order in taken])
+    return engine.services.ledger.queries.get_many([order.order_id for order in taken])
 
 
-def tick(it) -> PollReport:
-    return asyncio.run(poll_due(it.services, owner="tick", time_box_s=5))
+def tick(engine) -> PollReport:
+    return asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5))
 
 
-def settle(it, *, forward: float = 61) -> list[PollReport]:
+def settle(engine, *, forward: float = 61) -> list[PollReport]:
     """Ticks a minute apart until nothing is uncertain."""
     reports = []
     for _ in range(8):
-        reports.append(tick(it))
-        if not it.services.ledger.queries.find(states={State.UNCERTAIN}):
+        reports.append(tick(engine))
+        if not engine.services.ledger.queries.find(states={State.UNCERTAIN}):
             return reports
-        it.services.clock.forward(seconds=forward)
-    raise AssertionError([order.error_message for order in it.services.ledger.queries.find()])
+        engine.services.clock.forward(seconds=forward)
+    raise AssertionError([order.error_message for order in engine.services.ledger.queries.find()])
 
 
 def test_every_fault_is_settled_by_ticks(at):
     """Tasks that were made are adopted with the vendor's own time; the others are freed and paid once."""
     texts = [f"a cat [fault:{fault}*1]" for fault in (*LOST, *NEVER)]
-    with at() as it:
-        it.accept(*texts)
-        lost = submit(it)
+    with at() as engine:
+        engine.place(*texts)
+        lost = submit(engine)
         assert {order.state for order in lost} == {State.UNCERTAIN}
-        assert tick(it).polled == 0
-        made = {task["request"]["input"]["prompt"]: task for task in it.books()["tasks"]}
-        for order in it.services.ledger.queries.find()[: len(LOST)]:
+        assert tick(engine).polled == 0
+        made = {task["request"]["input"]["prompt"]: task for task in engine.books()["tasks"]}
+        for order in engine.services.ledger.queries.find()[: len(LOST)]:
             task = made[order.request["prompt"]]
             assert (order.state, order.task_id) == (State.SUBMITTED, task["task_id"])
             told = datetime.fromisoformat(task["created_at"])
             assert abs((order.vendor_created_at - told).total_seconds()) < 1e-5
         assert len(made) == len(LOST)
-        settle(it)
-        assert {order.state for order in submit(it)} == {State.SUBMITTED}
-        books = it.books()
+        settle(engine)
+        assert {order.state for order in submit(engine)} == {State.SUBMITTED}
+        books = engine.books()
         assert {entry["tasks"] for entry in books["prompts"].values()} == {1}
-        assert {order.task_id for order in it.services.ledger.queries.find()} == {
+        assert {order.task_id for order in engine.services.ledger.queries.find()} == {
             task["task_id"] for task in books["tasks"]
         }
 
 
 def test_identical_lost_orders_find_a_task_each(at):
     """Of six identical orders whose answers were lost, as many are adopted as there are tasks."""
-    with at() as it:
+    with at() as engine:
         made, never = "a cat [fault:lost-reply*4]", "a cat [fault:reset-before*2]"
-        it.accept(*[made] * 4, *[never] * 2)
-        submit(it)
-        tick(it)
-        counts = Counter(order.state for order in it.services.ledger.queries.find())
+        engine.place(*[made] * 4, *[never] * 2)
+        submit(engine)
+        tick(engine)
+        counts = Counter(order.state for order in engine.services.ledger.queries.find())
         assert counts == {State.SUBMITTED: 4, State.UNCERTAIN: 2}
-        settle(it)
-        submit(it)
-        tasks = {task["task_id"] for task in it.books()["tasks"]}
+        settle(engine)
+        submit(engine)
+        tasks = {task["task_id"] for task in engine.books()["tasks"]}
         assert len(tasks) == 6
-        assert {order.task_id for order in it.services.ledger.queries.find()} == tasks
+        assert {order.task_id for order in engine.services.ledger.queries.find()} == tasks
 
 
 @pytest.mark.parametrize("kind", ["drop", "html-502", "429"])
 def test_a_history_that_cannot_be_read_is_told_in_the_tick(at, kind):
     """The order stays uncertain, says so, is never sent again, and is adopted when the history is back."""
-    with at() as it:
-        it.accept("a cat [fault:lost-reply*1]")
-        submit(it)
-        it.tell("outage", seconds=3600, kind=kind, scope="history")
+    with at() as engine:
+        engine.place("a cat [fault:lost-reply*1]")
+        submit(engine)
+        engine.control("outage", seconds=3600, kind=kind, scope="history")
         for _ in range(3):
-            [trouble] = tick(it).troubles
+            [trouble] = tick(engine).troubles
             assert trouble.startswith("the vendor's history cannot be read: ")
-            assert submit(it) == []
-            it.services.clock.forward(seconds=61)
-        it.tell("outage", seconds=0)
-        settle(it)
-        assert it.books()["prompts"]["a cat [fault:lost-reply*1]"] == {"posts": 1, "tasks": 1}
+            assert submit(engine) == []
+            engine.services.clock.forward(seconds=61)
+        engine.control("outage", seconds=0)
+        settle(engine)
+        assert engine.books()["prompts"]["a cat [fault:lost-reply*1]"] == {"posts": 1, "tasks": 1}
 
 
 def test_tasks_of_another_program_are_left_alone(at):
     """Strangers' tasks are not adopted, and what they cost keeps no order from being freed."""
-    with at() as it:
-        it.accept("a cat [fault:reset-before*1]")
-        submit(it)
+    with at() as engine:
+        engine.place("a cat [fault:reset-before*1]")
+        submit(engine)
         for text in ("their cat", "their dog"):
-            it.tell(
+            engine.control(
                 "tasks",
                 model="seedance",
                 task_type="seedance-2-fast",
                 input={"prompt": text, "mode": "text_to_video", "duration": 4},
             )
-        settle(it)
-        [order] = submit(it)
+        settle(engine)
+        [order] = submit(engine)
         assert order.state is State.SUBMITTED
-        ours = [task for task in it.books()["tasks"] if task["source"] == "api"]
+        ours = [task for task in engine.books()["tasks"] if task["source"] == "api"]
         assert [task["task_id"] for task in ours] == [order.task_id]
 
 
 def test_a_history_that_lags_for_longer_than_the_grace_frees_nothing(at):
     """The balance speaks for the task until it is listed; it is never sent again."""
-    with at(history_lag_seconds=1200) as it:
-        it.accept("a cat [fault:lost-reply*1]")
-        submit(it)
+    with at(history_lag_seconds=1200) as engine:
+        engine.place("a cat [fault:lost-reply*1]")
+        submit(engine)
         for _ in range(5):
-            [trouble] = tick(it).troubles
+            [trouble] = tick(engine).troubles
             assert trouble == "0.32 USD left the account for no task that is known"
-            it.services.clock.forward(seconds=61)
-        it.services.clock.forward(seconds=1200)
-        settle(it)
-        assert [order.state for order in it.services.ledger.queries.find()] == [State.SUBMITTED]
-        assert it.books()["summary"]["tasks"] == 1
+            engine.services.clock.forward(seconds=61)
+        engine.services.clock.forward(seconds=1200)
+        settle(engine)
+        assert [order.state for order in engine.services.ledger.queries.find()] == [State.SUBMITTED]
+        assert engine.books()["summary"]["tasks"] == 1
 
 
 @pytest.mark.parametrize("shape", ["wallet", "credit_pack"])
 def test_a_history_of_finished_tasks_only(at, shape):
     """A task at work that no history lists is adopted when it has finished; an order without one is freed."""
-    with at(history_lists_unfinished=False, account_shape=shape, render_seconds=600) as it:
-        it.accept("a cat [fault:lost-reply*1]", "a dog [fault:reset-before*1]")
-        submit(it)
-        tick(it)
-        assert {order.state for order in it.services.ledger.queries.find()} == {State.UNCERTAIN}
-        it.services.clock.forward(seconds=800)
-        settle(it)
-        cat, dog = it.services.ledger.queries.find()
+    with at(history_lists_unfinished=False, account_shape=shape, render_seconds=600) as engine:
+        engine.place("a cat [fault:lost-reply*1]", "a dog [fault:reset-before*1]")
+        submit(engine)
+        tick(engine)
+        assert {order.state for order in engine.services.ledger.queries.find()} == {State.UNCERTAIN}
+        engine.services.clock.forward(seconds=800)
+        settle(engine)
+        cat, dog = engine.services.ledger.queries.find()
         assert (cat.task_id is not None, dog.state) == (True, State.QUEUED)
-        assert it.books()["summary"]["tasks"] == 1
+        assert engine.books()["summary"]["tasks"] == 1
 
 
 def test_two_reconcilers_and_a_tick_at_once(at):
@@ -179,51 +179,53 @@ def test_two_reconcilers_and_a_tick_at_once(at):
     texts = [
         f"cat {number} [fault:{'lost-reply' if number % 2 else 'reset-before'}*1]" for number in range(8)
     ]
-    with at() as it:
-        it.accept(*texts)
-        submit(it)
+    with at() as engine:
+        engine.place(*texts)
+        submit(engine)
 
         async def look(name: str) -> None:
-            async with working(it.services, name) as worker:
+            async with working(engine.services, name) as worker:
                 await reconcile(worker, now=True)
 
         async def all_at_once() -> None:
-            await asyncio.gather(look("one"), look("two"), poll_due(it.services, owner="tick", time_box_s=5))
+            await asyncio.gather(
+                look("one"), look("two"), poll_due(engine.services, owner="tick", time_box_s=5)
+            )
 
         asyncio.run(all_at_once())
-        it.services.clock.forward(seconds=61)
+        engine.services.clock.forward(seconds=61)
         asyncio.run(all_at_once())
-        ledger = it.services.ledger
+        ledger = engine.services.ledger
         for order in ledger.queries.find():
             steps = [entry.to_state for entry in ledger.queries.journal(order.order_id)]
             assert steps[:3] == ["queued", "claimed", "uncertain"]
             assert steps[3:] in (["queued"], ["submitted"], ["submitted", "succeeded"])
-        submit(it)
-        assert {entry["tasks"] for entry in it.books()["prompts"].values()} == {1}
+        submit(engine)
+        assert {entry["tasks"] for entry in engine.books()["prompts"].values()} == {1}
 
 
 def test_an_answer_that_comes_after_its_order_was_adopted_changes_nothing(at, monkeypatch):
     """A worker that was frozen between answer and record finds its task on record already."""
-    with at() as it:
-        it.accept("a cat")
+    with at() as engine:
+        engine.place("a cat")
         record = Submitter._record
         told: list[str] = []
 
         async def late(self: Submitter, order: Order, task: object, first_poll_s: float) -> None:
             # As long as the worker was frozen, its lease ran out and a tick settled the order.
-            it.services.clock.forward(hours=11)
-            async with working(it.services, "tick") as worker:
-                await asyncio.to_thread(it.services.ledger.claims.expire, actor="tick")
-                await reconcile(Worker("tick", it.services, worker.client), now=True)
-            told.append(it.services.ledger.queries.get(order.order_id).state)
+            engine.services.clock.forward(hours=11)
+            async with working(engine.services, "tick") as worker:
+                await asyncio.to_thread(engine.services.ledger.claims.expire, actor="tick")
+                await reconcile(Worker("tick", engine.services, worker.client), now=True)
+            told.append(engine.services.ledger.queries.get(order.order_id).state)
             await record(self, order, task, first_poll_s)
 
         monkeypatch.setattr(Submitter, "_record", late)
-        submit(it)
-        [order] = it.services.ledger.queries.find()
+        submit(engine)
+        [order] = engine.services.ledger.queries.find()
         assert (told, order.state) == ([State.SUBMITTED], State.SUBMITTED)
-        assert it.books()["summary"]["tasks"] == 1
-        assert [entry.to_state for entry in it.services.ledger.queries.journal(order.order_id)] == [
+        assert engine.books()["summary"]["tasks"] == 1
+        assert [entry.to_state for entry in engine.services.ledger.queries.journal(order.order_id)] == [
             "queued",
             "claimed",
             "uncertain",

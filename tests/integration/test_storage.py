@@ -7,7 +7,7 @@ import random
 
 import boto3
 import pytest
-from conftest import open_store
+from harness import open_store
 
 from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.storage.s3 import StoreError, VideoStore

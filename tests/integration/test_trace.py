@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def command(
-    plant, store: VideoStore, s3_server: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start_engine, store: VideoStore, s3_server: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
     """Run `trace` with the plant's ledger and bucket in the environment."""
     settings = s3_server.environ | {
@@ -47,10 +47,10 @@ def chain(done: Result) -> list[dict[str, Any]]:
     return orders
 
 
-def test_a_downloaded_and_renamed_video_finds_its_prompt(plant, store, command, tmp_path) -> None:
+def test_a_downloaded_and_renamed_video_finds_its_prompt(start_engine, store, command, tmp_path) -> None:
     """Its bytes are enough; its URI, hash and task lead to the same order, with its files in S3."""
-    with plant() as works:
-        events = works.run(works.accept("a cat in the rain", "a dog in the sun"))
+    with start_engine() as engine:
+        events = engine.run(engine.place("a cat in the rain", "a dog in the sun"))
         stored = {event.order.partition: event.order for event in events if isinstance(event, Stored)}
         cat = stored["p0"]
         path = tmp_path / "elsewhere" / "Holiday (final) 2.mp4"
@@ -70,10 +70,10 @@ def test_a_downloaded_and_renamed_video_finds_its_prompt(plant, store, command, 
         assert "a dog in the sun" not in output
 
 
-def test_missing_and_altered_files_are_shown(plant, store, command, tmp_path) -> None:
+def test_missing_and_altered_files_are_shown(start_engine, store, command, tmp_path) -> None:
     """What S3 has is compared with the ledger; a file with a changed byte has no origin."""
-    with plant() as works:
-        [event] = [event for event in works.run(works.accept("a cat")) if isinstance(event, Stored)]
+    with start_engine() as engine:
+        [event] = [event for event in engine.run(engine.place("a cat")) if isinstance(event, Stored)]
         cat = event.order
         body = store.get_bytes(cat.video_key)
         (tmp_path / "changed.mp4").write_bytes(body[:-1] + bytes([body[-1] ^ 1]))

@@ -6,7 +6,6 @@ import dataclasses
 import json
 
 import pytest
-from bench_support import bench
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
@@ -39,12 +38,6 @@ def a_set(number: int = 3, *, name: str = "spots", **budgets: int) -> PromptSet:
     )
 
 
-@pytest.fixture
-def it(tmp_path, clock):
-    with bench(tmp_path, clock) as made:
-        yield made
-
-
 def day(usd: float) -> Budget:
     return Budget(window=Window.DAY, points=usd_to_points(usd))
 
@@ -53,26 +46,26 @@ def make_request(idempotency_key: str = "c", **options: object) -> OrderRequest:
     return OrderRequest(idempotency_key=idempotency_key, run_id="r", **options)
 
 
-def quotes_of(it, prompt_set: PromptSet, request: OrderRequest):
-    return quote(it.services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
+def quotes_of(engine, prompt_set: PromptSet, request: OrderRequest):
+    return quote(engine.services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
 
 
-def check(it, prompt_set: PromptSet, **options: object) -> BudgetCheck:
+def check(engine, prompt_set: PromptSet, **options: object) -> BudgetCheck:
     request = make_request("check", **options)
-    budgets = budgets_for(it.services, prompt_set.name, prompt_set.budgets)
-    quotes = quotes_of(it, prompt_set, request)
-    return budget_check(it.services, quotes, budgets, run_limit=request.max_points)
+    budgets = budgets_for(engine.services, prompt_set.name, prompt_set.budgets)
+    quotes = quotes_of(engine, prompt_set, request)
+    return budget_check(engine.services, quotes, budgets, run_limit=request.max_points)
 
 
-def ordered(it, prompt_set: PromptSet, **options: object):
+def ordered(engine, prompt_set: PromptSet, **options: object):
     request = make_request(**options)
-    budgets = budgets_for(it.services, prompt_set.name, prompt_set.budgets)
-    return place_orders(it.services, quotes_of(it, prompt_set, request), request, budgets=budgets)
+    budgets = budgets_for(engine.services, prompt_set.name, prompt_set.budgets)
+    return place_orders(engine.services, quotes_of(engine, prompt_set, request), request, budgets=budgets)
 
 
-def test_without_a_limit_everything_fits(it):
+def test_without_a_limit_everything_fits(engine):
     """Only the number and the estimate are told."""
-    found = check(it, a_set())
+    found = check(engine, a_set())
     assert (found.new, found.points, found.affordable) == (3, 12_000_000, 3)
     assert str(found) == "3 new orders, estimated at 1.2 USD"
 
@@ -91,92 +84,94 @@ def test_without_a_limit_everything_fits(it):
         ([0.4, 2], {}, 12_000_000, 1),
     ],
 )
-def test_the_smallest_limit_says_how_many_fit(it, limits, own, run, affordable):
+def test_the_smallest_limit_says_how_many_fit(engine, limits, own, run, affordable):
     """Common budgets, the set's own and the run's limit count together, to the point."""
-    it.under(budgets=tuple(map(day, limits)))
-    assert check(it, a_set(**own), max_points=run).affordable == affordable
+    engine.set_policy(budgets=tuple(map(day, limits)))
+    assert check(engine, a_set(**own), max_points=run).affordable == affordable
 
 
-def test_dry_runs_runs_and_schedules_tell_the_same_figures(it):
+def test_dry_runs_runs_and_schedules_tell_the_same_figures(engine):
     """Estimated, reserved, spent, limit, and how many would fit; a run that would cross accepts nothing."""
-    it.under(budgets=(day(1.4),))
-    [spent, reserved] = ordered(it, a_set(2, name="others"))
-    [claimed] = it.ledger.claims.take("w", limit=1, max_in_flight=None)
+    engine.set_policy(budgets=(day(1.4),))
+    [spent, reserved] = ordered(engine, a_set(2, name="others"))
+    [claimed] = engine.ledger.claims.take("w", limit=1, max_in_flight=None)
     task = {"task_id": "t", "points_held": 4_000_000}
-    submitted = it.ledger.tasks.submitted(claimed, actor="w", due_at=it.clock(), task=task)
-    it.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 3_000_000})
+    submitted = engine.ledger.tasks.submitted(claimed, actor="w", due_at=engine.clock(), task=task)
+    engine.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 3_000_000})
     assert (spent.order.order_id, reserved.order.state) == (claimed.order_id, State.QUEUED)
     wanted = a_set(3, total=10_000_000)
-    before = it.ledger.queries.find()
+    before = engine.ledger.queries.find()
     figures = "budget of 1.4 USD a day: 0.4 USD reserved, 0.3 USD spent, 0.7 USD left"
     own = "budget of prompt set spots of 1 USD in all: 0 USD reserved, 0 USD spent, 1 USD left"
     said = f"3 new orders, estimated at 1.2 USD; {figures}; {own}; they do not fit: the first 1 would"
-    assert str(check(it, wanted)) == said
-    assert str(read_pending(it.services, wanted, make_request()).budget_check) == said
+    assert str(check(engine, wanted)) == said
+    assert str(read_pending(engine.services, wanted, make_request()).budget_check) == said
     with pytest.raises(OrderingError) as caught:
-        ordered(it, wanted)
+        ordered(engine, wanted)
     assert str(caught.value) == (
         "nothing was ordered: 3 new videos are estimated at 1.2 USD and do not fit the "
         f"{figures}; nor the {own}; the first 1 would fit"
     )
-    assert it.ledger.queries.find() == before
+    assert engine.ledger.queries.find() == before
 
 
-def test_the_run_s_own_limit_is_told_as_such(it):
+def test_the_run_s_own_limit_is_told_as_such(engine):
     """In a dry run and in the refusal."""
-    assert str(check(it, a_set(), max_points=7_000_000)) == (
+    assert str(check(engine, a_set(), max_points=7_000_000)) == (
         "3 new orders, estimated at 1.2 USD; limit of this run: 0.7 USD; they do not fit: the first 1 would"
     )
     with pytest.raises(
         OrderingError, match=r"do not fit the limit of this run of 0\.7 USD; the first 1 would fit"
     ):
-        ordered(it, a_set(), max_points=7_000_000)
+        ordered(engine, a_set(), max_points=7_000_000)
     with pytest.raises(OrderingError, match=r"of this run of 0\.3 USD; none would fit"):
-        ordered(it, a_set(), max_points=3_000_000)
+        ordered(engine, a_set(), max_points=3_000_000)
 
 
-def test_what_is_there_or_under_way_needs_no_money(it):
+def test_what_is_there_or_under_way_needs_no_money(engine):
     """Joined, reused and declined prompts are no new orders."""
-    it.under(budgets=(day(1.2),))
-    ordered(it, a_set())
-    found = check(it, a_set())
+    engine.set_policy(budgets=(day(1.2),))
+    ordered(engine, a_set())
+    found = check(engine, a_set())
     assert (found.new, found.points, found.affordable) == (0, 0, 0)
     assert str(found).startswith(
         "0 new orders, estimated at 0 USD; budget of 1.2 USD a day: 1.2 USD reserved"
     )
-    assert len(ordered(it, a_set())) == 3
+    assert len(ordered(engine, a_set())) == 3
 
 
-def test_what_is_generated_again_needs_money_again(it):
+def test_what_is_generated_again_needs_money_again(engine):
     """A stored video is a new order only where the run asks for it."""
-    it.under(budgets=(day(0.4),))
-    [accepted] = ordered(it, a_set(1))
-    [claimed] = it.ledger.claims.take("w", limit=1, max_in_flight=None)
-    submitted = it.ledger.tasks.submitted(claimed, actor="w", due_at=it.clock(), task={"task_id": "t"})
-    done = it.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 4_000_000})
-    it.ledger.tasks.stored(done, actor="w", artifacts={"sha256": "ab"})
-    assert check(it, a_set(1)).new == 0
-    again = check(it, a_set(1), regenerate=True)
+    engine.set_policy(budgets=(day(0.4),))
+    [accepted] = ordered(engine, a_set(1))
+    [claimed] = engine.ledger.claims.take("w", limit=1, max_in_flight=None)
+    submitted = engine.ledger.tasks.submitted(
+        claimed, actor="w", due_at=engine.clock(), task={"task_id": "t"}
+    )
+    done = engine.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 4_000_000})
+    engine.ledger.tasks.stored(done, actor="w", artifacts={"sha256": "ab"})
+    assert check(engine, a_set(1)).new == 0
+    again = check(engine, a_set(1), regenerate=True)
     assert (again.new, again.affordable) == (1, 0)
     assert accepted.order.order_id == claimed.order_id
 
 
-def test_pending_prompts_are_ordered_as_far_as_the_money_goes(it):
+def test_pending_prompts_are_ordered_as_far_as_the_money_goes(engine):
     """In the order of the set; what does not fit any more is left for another day."""
-    it.under(budgets=(day(1),))
-    pending = read_pending(it.services, a_set(5), make_request())
+    engine.set_policy(budgets=(day(1),))
+    pending = read_pending(engine.services, a_set(5), make_request())
     assert [quote.partition.key for quote in pending.affordable] == ["p0", "p1"]
     assert (pending.points, pending.budget_check.new, pending.budget_check.affordable) == (8_000_000, 5, 2)
-    pending = read_pending(it.services, a_set(5), make_request(max_points=4_000_000))
+    pending = read_pending(engine.services, a_set(5), make_request(max_points=4_000_000))
     assert [quote.partition.key for quote in pending.affordable] == ["p0"]
 
 
-def test_a_limit_of_another_set_does_not_count(it):
+def test_a_limit_of_another_set_does_not_count(engine):
     """A set's own budget is for its own orders."""
-    ordered(it, a_set(2, name="others"))
-    own = budgets_for(it.services, "spots", {"total": 4_000_000})
+    ordered(engine, a_set(2, name="others"))
+    own = budgets_for(engine.services, "spots", {"total": 4_000_000})
     assert own == [Budget(window=Window.TOTAL, points=4_000_000, prompt_set="spots")]
-    assert check(it, a_set(total=4_000_000)).affordable == 1
+    assert check(engine, a_set(total=4_000_000)).affordable == 1
 
 
 @pytest.mark.parametrize("budgets", [{"week": 5}, {"day": 0}, {"day": -1}, {"total": 1.5}, {"month": True}])
@@ -186,14 +181,16 @@ def test_a_set_made_in_python_with_a_budget_that_is_none_is_refused(budgets):
         a_set(**budgets)
 
 
-def test_a_charge_above_its_estimate_leaves_nothing_but_takes_nothing_back(it):
+def test_a_charge_above_its_estimate_leaves_nothing_but_takes_nothing_back(engine):
     """What is left is never negative, and nothing more is accepted."""
-    it.under(budgets=(day(0.8),))
-    ordered(it, a_set(1))
-    [claimed] = it.ledger.claims.take("w", limit=1, max_in_flight=None)
-    submitted = it.ledger.tasks.submitted(claimed, actor="w", due_at=it.clock(), task={"task_id": "t"})
-    it.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 9_000_000})
-    found = check(it, a_set(2))
+    engine.set_policy(budgets=(day(0.8),))
+    ordered(engine, a_set(1))
+    [claimed] = engine.ledger.claims.take("w", limit=1, max_in_flight=None)
+    submitted = engine.ledger.tasks.submitted(
+        claimed, actor="w", due_at=engine.clock(), task={"task_id": "t"}
+    )
+    engine.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 9_000_000})
+    found = check(engine, a_set(2))
     assert str(found.usages[0]).endswith("0 USD reserved, 0.9 USD spent, 0 USD left")
     assert (found.new, found.affordable) == (1, 0)
     assert dataclasses.astuple(found.usages[0])[1:] == (0, 9_000_000)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from bench_support import BASE_URL, bench
 from click.testing import CliRunner, Result
 from factories import make_order
+from harness import BASE_URL, stepped_engine
 
 from seedance_dagster.cli.commands.reconcile import _show
 from seedance_dagster.cli.root import root
@@ -17,8 +17,8 @@ from seedance_dagster.ledger.order import State
 
 
 @pytest.fixture
-def it(tmp_path, clock, monkeypatch):
-    """A bench whose vendor and ledger are in the environment of the command."""
+def engine(tmp_path, clock, monkeypatch):
+    """An engine whose vendor and ledger are in the environment of the command."""
     home = tmp_path / "home" / "seedance"
     home.mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
@@ -30,7 +30,7 @@ def it(tmp_path, clock, monkeypatch):
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     monkeypatch.setattr("os.environ", environ)
-    with bench(home, clock) as made:
+    with stepped_engine(home, clock) as made:
         monkeypatch.setattr("seedance_dagster.api.client.default_transport", lambda **_: made.transport)
         opened = Ledger.open
         monkeypatch.setattr(Ledger, "open", lambda url: opened(url, clock=clock))
@@ -54,22 +54,22 @@ def reconcile(*arguments: str) -> tuple[int, dict[str, list[str]]]:
     }
 
 
-def snapshot(it):
-    orders = it.ledger.queries.find()
-    return orders, [it.ledger.queries.journal(order.order_id) for order in orders]
+def snapshot(engine):
+    orders = engine.ledger.queries.find()
+    return orders, [engine.ledger.queries.journal(order.order_id) for order in orders]
 
 
-def test_without_uncertain_orders_nothing_happens(it):
+def test_without_uncertain_orders_nothing_happens(engine):
     """It says so and exits with 0."""
     done = run()
     assert (done.exit_code, done.stdout) == (0, "No order is uncertain\n")
     assert reconcile() == (0, {"adopted": [], "requeued": [], "uncertain": []})
 
 
-def test_orders_are_resolved_from_the_history_at_once(it, clock):
+def test_orders_are_resolved_from_the_history_at_once(engine, clock):
     """A task is adopted; an order without one stays uncertain, with status 1, until the second scan."""
-    it.lose("a cat")
-    it.lose("a dog", fault="500-before")
+    engine.lose("a cat")
+    engine.lose("a dog", fault="500-before")
     assert reconcile() == (1, {"adopted": ["p0"], "requeued": [], "uncertain": ["p1"]})
     clock.forward(seconds=10)
     assert reconcile() == (1, {"adopted": [], "requeued": [], "uncertain": ["p1"]})
@@ -77,81 +77,81 @@ def test_orders_are_resolved_from_the_history_at_once(it, clock):
     assert reconcile() == (0, {"adopted": [], "requeued": ["p1"], "uncertain": []})
 
 
-def test_the_table_shows_the_result_for_each_order(it, clock):
+def test_the_table_shows_the_result_for_each_order(engine, clock):
     """It has order, prompt, result, task and reason."""
-    it.lose("a cat")
-    it.lose("a dog", fault="500-before")
+    engine.lose("a cat")
+    engine.lose("a dog", fault="500-before")
     done = run()
     assert done.exit_code == 1
-    [task_id] = it.vendor.tasks
+    [task_id] = engine.vendor.tasks
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert f"1 spots/p0 adopted {task_id} its task was found; its video will be fetched" in lines
     assert any(line.startswith("2 spots/p1 uncertain a POST was answered with HTTP 500") for line in lines)
 
 
-def test_an_unreadable_history_is_reported(it):
+def test_an_unreadable_history_is_reported(engine):
     """The order has the reason, and the exit status is 1."""
-    it.lose("a cat")
-    it.tell("outage", seconds=60, scope="history")
+    engine.lose("a cat")
+    engine.control("outage", seconds=60, scope="history")
     done = run("--json")
     assert done.exit_code == 1
     [order] = json.loads(done.stdout)["uncertain"]
     assert order["reason"].startswith("the vendor's history cannot be read: ")
 
 
-def test_claims_of_killed_workers_are_resolved(it, clock):
+def test_claims_of_killed_workers_are_resolved(engine, clock):
     """An order whose worker was killed before the reply is resolved, also where no sensor runs."""
-    it.accept("a cat")
-    it.ledger.leases.acquire("dead", "dead", seconds=60)
-    it.ledger.claims.take("dead", limit=1, max_in_flight=None)
-    it.stranger("a cat")
+    engine.place("a cat")
+    engine.ledger.leases.acquire("dead", "dead", seconds=60)
+    engine.ledger.claims.take("dead", limit=1, max_in_flight=None)
+    engine.create_out_of_band("a cat")
     clock.forward(seconds=61)
     assert reconcile() == (0, {"adopted": ["p0"], "requeued": [], "uncertain": []})
 
 
 @pytest.mark.parametrize("name", ["1", "spots/p0"])
-def test_an_order_is_adopted_manually(it, name):
+def test_an_order_is_adopted_manually(engine, name):
     """It is named by its number or by set and partition; the journal names the operator."""
-    it.lose("a cat", fault="500-before")
-    task_id = it.stranger("a cat")
+    engine.lose("a cat", fault="500-before")
+    task_id = engine.create_out_of_band("a cat")
     assert reconcile(name, "--adopt", task_id) == (0, {"adopted": ["p0"], "requeued": [], "uncertain": []})
-    last = it.ledger.queries.journal(1)[-1]
+    last = engine.ledger.queries.journal(1)[-1]
     assert last.actor.startswith("operator")
     assert last.detail == {"task_id": task_id, "how": "adopted by hand"}
 
 
 @pytest.mark.parametrize("name", ["1", "spots/p0"])
-def test_an_order_is_requeued_manually(it, name):
+def test_an_order_is_requeued_manually(engine, name):
     """It goes back to the queue; the journal names the operator."""
-    it.lose("a cat", fault="500-before")
+    engine.lose("a cat", fault="500-before")
     assert reconcile(name, "--requeue") == (0, {"adopted": [], "requeued": ["p0"], "uncertain": []})
-    last = it.ledger.queries.journal(1)[-1]
+    last = engine.ledger.queries.journal(1)[-1]
     assert last.actor.startswith("operator")
     assert last.detail == {"reason": "released by hand: no task was made"}
 
 
-def test_the_exit_status_is_1_while_another_order_is_uncertain(it):
+def test_the_exit_status_is_1_while_another_order_is_uncertain(engine):
     """Resolving one order leaves the others, which are shown."""
-    it.lose("a cat", "a dog", fault="500-before")
+    engine.lose("a cat", "a dog", fault="500-before")
     assert reconcile("1", "--requeue") == (1, {"adopted": [], "requeued": ["p0"], "uncertain": ["p1"]})
     assert "spots/p1" in run("2", "--requeue").stdout
 
 
-def test_a_partition_names_its_newest_uncertain_order(it, clock):
+def test_a_partition_names_its_newest_uncertain_order(engine, clock):
     """An edited prompt may have two; a number names the older one."""
     from dataclasses import replace
 
     from seedance_dagster.ledger.order import NewOrder
     from seedance_dagster.ledger.orders import OrderRequest
 
-    [old] = it.lose("a cat", fault="500-before")
+    [old] = engine.lose("a cat", fault="500-before")
     fields = {name: getattr(old, name) for name in NewOrder.__dataclass_fields__}
     edited = replace(NewOrder(**fields), fingerprint="edited")
-    it.ledger.orders.place([edited], OrderRequest(idempotency_key="c", run_id="r"))
-    it.tell("faults", **{"500-before": 1.0})
-    it.submit()
+    engine.ledger.orders.place([edited], OrderRequest(idempotency_key="c", run_id="r"))
+    engine.control("faults", **{"500-before": 1.0})
+    engine.submit()
     assert reconcile("spots/p0", "--requeue") == (1, {"adopted": [], "requeued": ["p0"], "uncertain": ["p0"]})
-    assert [order.state for order in it.ledger.queries.find()] == [State.UNCERTAIN, State.QUEUED]
+    assert [order.state for order in engine.ledger.queries.find()] == [State.UNCERTAIN, State.QUEUED]
 
 
 @pytest.mark.parametrize(
@@ -176,23 +176,23 @@ def test_a_partition_names_its_newest_uncertain_order(it, clock):
         (("1", "--adopt", "../account/info"), "the vendor knows no task ../account/info"),
     ],
 )
-def test_bad_input_changes_nothing(it, arguments, message):
+def test_bad_input_changes_nothing(engine, arguments, message):
     """It gives a message and a status other than 0, and everything stays as it was."""
-    it.lose("a cat", fault="500-before")
-    before = snapshot(it)
+    engine.lose("a cat", fault="500-before")
+    before = snapshot(engine)
     done = run(*arguments)
     assert done.exit_code > 0
     assert message in done.output
-    assert snapshot(it) == before
+    assert snapshot(engine) == before
 
 
-def test_a_declined_resolution_names_the_reason(it):
+def test_a_declined_resolution_names_the_reason(engine):
     """Declined are a task of another order or prompt, and an order that is not uncertain."""
-    it.accept("a cat")
-    [owner] = it.submit()
-    it.lose("a dog", fault="500-before")
-    other = it.stranger("a fish")
-    before = snapshot(it)
+    engine.place("a cat")
+    [owner] = engine.submit()
+    engine.lose("a dog", fault="500-before")
+    other = engine.create_out_of_band("a fish")
+    before = snapshot(engine)
     for arguments, message in (
         (("2", "--adopt", owner.task_id), f"task {owner.task_id} belongs to order 1 (spots/p0) already"),
         (("2", "--adopt", other), "renders another request than order 2 (spots/p1): it differs in prompt"),
@@ -201,12 +201,12 @@ def test_a_declined_resolution_names_the_reason(it):
     ):
         done = run(*arguments)
         assert (done.exit_code, message in done.output) == (1, True), done.output
-    assert snapshot(it) == before
+    assert snapshot(engine) == before
 
 
-def test_a_missing_api_key_is_reported(it, monkeypatch):
+def test_a_missing_api_key_is_reported(engine, monkeypatch):
     """The history cannot be read without a key."""
-    it.lose("a cat")
+    engine.lose("a cat")
     monkeypatch.delenv("GOAPI_API_KEY")
     done = run()
     assert done.exit_code == 1

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from reconcile_support import benches, states, two_readings, why
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotFoundError
@@ -13,66 +10,55 @@ from seedance_dagster.engine.reconcile import history
 from seedance_dagster.ledger.order import State
 
 
-@pytest.fixture
-def on(tmp_path: Path, clock):
-    with benches(tmp_path, clock) as make:
-        yield make
-
-
-@pytest.fixture
-def it(on):
-    return on()
-
-
-def test_a_task_that_the_history_lists_late_is_adopted(on, clock):
+def test_a_task_that_the_history_lists_late_is_adopted(start_engine, clock):
     """Until then the account's balance speaks against its absence, longer than any grace period."""
-    it = on(history_lag_seconds=3000)
-    it.lose("a cat")
+    engine = start_engine(history_lag_seconds=3000)
+    engine.lose("a cat")
     for _ in range(4):
         clock.forward(seconds=700)
-        [order] = it.reconcile().uncertain
+        [order] = engine.reconcile().uncertain
         assert order.error_message == "0.4 USD left the account for no task that is known"
     clock.forward(seconds=200)
-    assert len(it.reconcile().adopted) == 1
+    assert len(engine.reconcile().adopted) == 1
 
 
-def test_a_history_that_lacks_a_known_task_proves_nothing(on, clock):
+def test_a_history_that_lacks_a_known_task_proves_nothing(start_engine, clock):
     """What is known to exist and is not listed shows that others may be missing as well."""
-    it = on(history_lag_seconds=1000, render_seconds=10_000)
-    it.accept("a dog")
-    [known] = it.submit()
-    it.lose("a cat", fault="500-before")
-    two_readings(it, clock)
-    assert why(it) == [f"the history does not list task {known.task_id}, which exists"]
+    engine = start_engine(history_lag_seconds=1000, render_seconds=10_000)
+    engine.place("a dog")
+    [known] = engine.submit()
+    engine.lose("a cat", fault="500-before")
+    engine.reconcile_twice()
+    assert engine.doubts() == [f"the history does not list task {known.task_id}, which exists"]
     clock.forward(seconds=400)
-    two_readings(it, clock)
-    assert states(it) == [State.SUBMITTED, State.QUEUED]
+    engine.reconcile_twice()
+    assert engine.states() == [State.SUBMITTED, State.QUEUED]
 
 
-def test_a_second_page_is_read(it, clock):
+def test_a_second_page_is_read(engine, clock):
     """A task behind a hundred newer ones is found."""
-    it.lose("a cat")
+    engine.lose("a cat")
     for number in range(105):
-        it.stranger(f"dog {number}")
-    assert len(it.reconcile().adopted) == 1
-    assert it.app.state.emulator.traffic.calls["history"] == 2
+        engine.create_out_of_band(f"dog {number}")
+    assert len(engine.reconcile().adopted) == 1
+    assert engine.app.state.emulator.traffic.calls["history"] == 2
 
 
-def test_a_history_that_is_too_long_proves_nothing(it, clock, monkeypatch):
+def test_a_history_that_is_too_long_proves_nothing(engine, clock, monkeypatch):
     """The page limit is told, with the window's begin; what was found is adopted all the same."""
     monkeypatch.setattr(history, "_MAX_PAGES", 1)
-    it.lose("a cat", fault="500-before")
+    engine.lose("a cat", fault="500-before")
     for number in range(101):
-        it.stranger(f"dog {number}")
-    two_readings(it, clock)
-    assert why(it) == ["the history since 2026-04-05 18:00 UTC has more than 1 pages"]
+        engine.create_out_of_band(f"dog {number}")
+    engine.reconcile_twice()
+    assert engine.doubts() == ["the history since 2026-04-05 18:00 UTC has more than 1 pages"]
 
 
-def test_a_history_that_grows_while_it_is_read_is_caught_up_with(it, clock, monkeypatch):
+def test_a_history_that_grows_while_it_is_read_is_caught_up_with(engine, clock, monkeypatch):
     """What moved from one page to the next is read by another pass."""
-    [order] = it.lose("a cat")
+    [order] = engine.lose("a cat")
     for number in range(199):
-        it.stranger(f"dog {number}")
+        engine.create_out_of_band(f"dog {number}")
     page_of = SeedanceClient.history
     seen = []
 
@@ -86,68 +72,68 @@ def test_a_history_that_grows_while_it_is_read_is_caught_up_with(it, clock, monk
         return read
 
     monkeypatch.setattr(SeedanceClient, "history", growing)
-    assert [each.order_id for each in it.reconcile().adopted] == [order.order_id]
+    assert [each.order_id for each in engine.reconcile().adopted] == [order.order_id]
     assert seen == [1, 2, 3, 1]
 
 
-def test_a_history_that_counts_more_than_it_lists_proves_nothing(it, clock, monkeypatch):
+def test_a_history_that_counts_more_than_it_lists_proves_nothing(engine, clock, monkeypatch):
     """Rows that are never shown may be the one that is looked for."""
-    it.lose("a cat", fault="500-before")
+    engine.lose("a cat", fault="500-before")
     page_of = SeedanceClient.history
 
     async def hiding(self, **query):
         return (await page_of(self, **query)).model_copy(update={"total": 1})
 
     monkeypatch.setattr(SeedanceClient, "history", hiding)
-    two_readings(it, clock)
-    assert why(it) == ["the history counts 1 tasks and lists 0"]
+    engine.reconcile_twice()
+    assert engine.doubts() == ["the history counts 1 tasks and lists 0"]
 
 
-def test_a_history_without_a_count_ends_with_an_empty_page(it, clock, monkeypatch):
+def test_a_history_without_a_count_ends_with_an_empty_page(engine, clock, monkeypatch):
     """Where the vendor tells no total, a page that brings nothing new is the last."""
-    it.lose("a cat")
+    engine.lose("a cat")
     for number in range(120):
-        it.stranger(f"dog {number}")
+        engine.create_out_of_band(f"dog {number}")
     page_of = SeedanceClient.history
 
     async def uncounted(self, **query):
         return (await page_of(self, **query)).model_copy(update={"total": None})
 
     monkeypatch.setattr(SeedanceClient, "history", uncounted)
-    assert len(it.reconcile().adopted) == 1
+    assert len(engine.reconcile().adopted) == 1
 
 
-def test_a_listed_task_that_cannot_be_read_proves_nothing(it, clock, monkeypatch):
+def test_a_listed_task_that_cannot_be_read_proves_nothing(engine, clock, monkeypatch):
     """It may be the one that is looked for."""
-    it.lose("a cat", fault="500-before")
-    task_id = it.stranger("somebody's dog")
+    engine.lose("a cat", fault="500-before")
+    task_id = engine.create_out_of_band("somebody's dog")
 
     async def gone(_self, _task_id):
         raise NotFoundError("no such task")
 
     monkeypatch.setattr(SeedanceClient, "get_task", gone)
-    two_readings(it, clock)
-    assert why(it) == [f"task {task_id} is in the history but cannot be read"]
+    engine.reconcile_twice()
+    assert engine.doubts() == [f"task {task_id} is in the history but cannot be read"]
 
 
-def test_a_stranger_s_old_task_is_read_once_by_a_process(it, clock):
+def test_a_stranger_s_old_task_is_read_once_by_a_process(engine, clock):
     """What was made long before the order is only compared, so one look is enough."""
-    it.stranger("somebody's dog")
+    engine.create_out_of_band("somebody's dog")
     clock.forward(hours=2)
-    it.lose("a cat", fault="500-before")
+    engine.lose("a cat", fault="500-before")
     for _ in range(4):
         clock.forward(seconds=60)
-        it.reconcile()
-    assert it.app.state.emulator.traffic.calls["get"] == 1
+        engine.reconcile()
+    assert engine.app.state.emulator.traffic.calls["get"] == 1
 
 
-def test_a_stranger_s_equal_task_from_before_the_order_is_not_taken(it, clock):
+def test_a_stranger_s_equal_task_from_before_the_order_is_not_taken(engine, clock):
     """It is neither adopted nor is the order freed: a person decides."""
-    it.stranger("a cat")
+    engine.create_out_of_band("a cat")
     clock.forward(hours=2)
-    it.lose("a cat", fault="500-before")
-    two_readings(it, clock)
-    [reason] = why(it)
+    engine.lose("a cat", fault="500-before")
+    engine.reconcile_twice()
+    [reason] = engine.doubts()
     assert reason == (
         "a task without an order has the same text but other parameters, was made before the order, or does "
         "not tell its text"
@@ -171,36 +157,36 @@ def echo(monkeypatch):
 
 
 @pytest.mark.parametrize("given", [{}, {"prompt": None}, {"prompt": ["a", "cat"]}, {"prompt": " "}])
-def test_a_task_that_does_not_tell_its_text_may_be_the_order_s(it, clock, echo, given):
+def test_a_task_that_does_not_tell_its_text_may_be_the_order_s(engine, clock, echo, given):
     """Neither is it adopted nor is the order freed: a person decides."""
-    it.lose("a cat")
+    engine.lose("a cat")
     echo(**given)
-    two_readings(it, clock)
-    [reason] = why(it)
+    engine.reconcile_twice()
+    [reason] = engine.doubts()
     assert reason.endswith("or does not tell its text")
 
 
-def test_no_clock_makes_a_silent_task_somebody_else_s(it, clock, echo):
+def test_no_clock_makes_a_silent_task_somebody_else_s(engine, clock, echo):
     """A task whose time is hours before the order's may have a clock that is wrong: a person decides."""
-    it.stranger("somebody's dog")
+    engine.create_out_of_band("somebody's dog")
     clock.forward(hours=2)
-    it.lose("a cat", fault="500-before")
+    engine.lose("a cat", fault="500-before")
     echo()
-    two_readings(it, clock)
-    assert states(it) == [State.UNCERTAIN]
+    engine.reconcile_twice()
+    assert engine.states() == [State.UNCERTAIN]
 
 
 @pytest.mark.parametrize("text", ["a  cat", " a cat\n", "a\r\ncat"])
-def test_a_text_is_known_whatever_its_blanks(it, echo, text):
+def test_a_text_is_known_whatever_its_blanks(engine, echo, text):
     """A vendor that trims what it was sent still tells the same task."""
-    it.lose("a cat")
+    engine.lose("a cat")
     echo(prompt=text)
-    assert len(it.reconcile().adopted) == 1
+    assert len(engine.reconcile().adopted) == 1
 
 
-def test_a_task_of_an_unknown_type_is_read_by_itself(it, monkeypatch):
+def test_a_task_of_an_unknown_type_is_read_by_itself(engine, monkeypatch):
     """The history may call what was made by another word than it was asked for by."""
-    it.lose("a cat")
+    engine.lose("a cat")
     page_of = SeedanceClient.history
 
     async def other_words(self, **query):
@@ -209,4 +195,4 @@ def test_a_task_of_an_unknown_type_is_read_by_itself(it, monkeypatch):
         return page.model_copy(update={"rows": tuple(rows)})
 
     monkeypatch.setattr(SeedanceClient, "history", other_words)
-    assert len(it.reconcile().adopted) == 1
+    assert len(engine.reconcile().adopted) == 1

@@ -3,70 +3,64 @@
 from __future__ import annotations
 
 import pytest
-from bench_support import POINTS, bench
+from factories import POINTS
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.reconcile.manual import ManualResolutionError, adopt_by_hand, requeue_by_hand
 from seedance_dagster.ledger.order import State
 
 
-@pytest.fixture
-def it(tmp_path, clock):
-    with bench(tmp_path, clock) as made:
-        yield made
+def adopt(engine, order, task_id):
+    return engine.work(lambda worker: adopt_by_hand(worker, order, task_id), "operator ada")
 
 
-def adopt(it, order, task_id):
-    return it.live(lambda worker: adopt_by_hand(worker, order, task_id), "operator ada")
+def release(engine, order):
+    return engine.work(lambda worker: requeue_by_hand(worker, order), "operator ada")
 
 
-def release(it, order):
-    return it.live(lambda worker: requeue_by_hand(worker, order), "operator ada")
+def snapshot(engine):
+    orders = engine.ledger.queries.find()
+    return orders, [engine.ledger.queries.journal(order.order_id) for order in orders]
 
 
-def snapshot(it):
-    orders = it.ledger.queries.find()
-    return orders, [it.ledger.queries.journal(order.order_id) for order in orders]
-
-
-def test_a_task_can_be_given_to_an_uncertain_order(it, clock):
+def test_a_task_can_be_given_to_an_uncertain_order(engine, clock):
     """It is followed from then on, with the vendor's time, and the journal says who did it and how."""
-    [order] = it.lose("a cat", fault="500-before")
+    [order] = engine.lose("a cat", fault="500-before")
     made_at = clock()
-    task_id = it.stranger("a cat")
+    task_id = engine.create_out_of_band("a cat")
     clock.forward(seconds=60)
-    adopted = adopt(it, order, task_id)
+    adopted = adopt(engine, order, task_id)
     assert (adopted.state, adopted.task_id, adopted.points_held) == (State.SUBMITTED, task_id, POINTS)
     assert adopted.vendor_created_at == made_at
-    last = it.ledger.queries.journal(order.order_id)[-1]
+    last = engine.ledger.queries.journal(order.order_id)[-1]
     assert (last.actor, last.detail) == ("operator ada", {"task_id": task_id, "how": "adopted by hand"})
     clock.forward(seconds=660)
-    it.poll()
-    assert it.orders(order)[0].state is State.SUCCEEDED
+    engine.poll()
+    assert engine.read(order)[0].state is State.SUCCEEDED
 
 
-def test_an_uncertain_order_can_be_released(it):
+def test_an_uncertain_order_can_be_released(engine):
     """It may be sent again, and the journal says who vouched that no task was made."""
-    [order] = it.lose("a cat", fault="500-before")
-    freed = release(it, order)
+    [order] = engine.lose("a cat", fault="500-before")
+    freed = release(engine, order)
     assert (freed.state, freed.attempt) == (State.QUEUED, 1)
-    last = it.ledger.queries.journal(order.order_id)[-1]
+    last = engine.ledger.queries.journal(order.order_id)[-1]
     assert last.actor == "operator ada"
     assert last.detail == {"reason": "released by hand: no task was made"}
-    [again] = it.submit()
+    [again] = engine.submit()
     assert again.state is State.SUBMITTED
 
 
-def test_a_task_that_another_order_owns_is_refused(it):
+def test_a_task_that_another_order_owns_is_refused(engine):
     """The owner is named; nothing is changed."""
-    it.accept("a cat")
-    [owner] = it.submit()
-    [order] = it.lose("a cat", fault="500-before")
-    before = snapshot(it)
+    engine.place("a cat")
+    [owner] = engine.submit()
+    [order] = engine.lose("a cat", fault="500-before")
+    before = snapshot(engine)
     with pytest.raises(ManualResolutionError) as caught:
-        adopt(it, order, owner.task_id)
+        adopt(engine, order, owner.task_id)
     assert str(caught.value) == f"task {owner.task_id} belongs to order 1 (spots/p0) already"
-    assert snapshot(it) == before
+    assert snapshot(engine) == before
 
 
 @pytest.mark.parametrize(
@@ -86,26 +80,26 @@ def test_a_task_that_another_order_owns_is_refused(it):
         ),
     ],
 )
-def test_a_task_that_renders_something_else_is_refused(it, given, differs):
+def test_a_task_that_renders_something_else_is_refused(engine, given, differs):
     """What differs is named; nothing is changed."""
-    [order] = it.lose("a cat", fault="500-before")
-    task_id = it.stranger(given.pop("text"), **given)
-    before = snapshot(it)
+    [order] = engine.lose("a cat", fault="500-before")
+    task_id = engine.create_out_of_band(given.pop("text"), **given)
+    before = snapshot(engine)
     with pytest.raises(ManualResolutionError) as caught:
-        adopt(it, order, task_id)
+        adopt(engine, order, task_id)
     head, _, told = str(caught.value).partition(": it differs in ")
     assert head == f"task {task_id} renders another request than order 1 (spots/p0)"
     assert set(told.split(", ")) == set(differs.split(", "))
-    assert snapshot(it) == before
+    assert snapshot(engine) == before
 
 
 @pytest.mark.parametrize(
     ("told", "differs"), [({}, None), ({"prompt": ["a"]}, None), ({"duration": 9}, "duration")]
 )
-def test_a_task_that_does_not_tell_its_text_is_taken_on_a_person_s_word(it, monkeypatch, told, differs):
+def test_a_task_that_does_not_tell_its_text_is_taken_on_a_person_s_word(engine, monkeypatch, told, differs):
     """What it does tell must still be what the order asked for."""
-    [order] = it.lose("a cat", fault="500-before")
-    task_id = it.stranger("a cat")
+    [order] = engine.lose("a cat", fault="500-before")
+    task_id = engine.create_out_of_band("a cat")
     get_task = SeedanceClient.get_task
 
     async def silent(self, asked):
@@ -113,65 +107,65 @@ def test_a_task_that_does_not_tell_its_text_is_taken_on_a_person_s_word(it, monk
 
     monkeypatch.setattr(SeedanceClient, "get_task", silent)
     if differs is None:
-        assert adopt(it, order, task_id).state is State.SUBMITTED
+        assert adopt(engine, order, task_id).state is State.SUBMITTED
     else:
         with pytest.raises(ManualResolutionError, match=f"it differs in {differs}$"):
-            adopt(it, order, task_id)
+            adopt(engine, order, task_id)
 
 
-def test_an_unknown_task_is_refused(it):
+def test_an_unknown_task_is_refused(engine):
     """The vendor has no task of that id; nothing is changed."""
-    [order] = it.lose("a cat")
-    before = snapshot(it)
+    [order] = engine.lose("a cat")
+    before = snapshot(engine)
     with pytest.raises(ManualResolutionError, match=r"^the vendor knows no task none-such$"):
-        adopt(it, order, "none-such")
-    assert snapshot(it) == before
+        adopt(engine, order, "none-such")
+    assert snapshot(engine) == before
 
 
-def test_a_task_that_cannot_be_read_is_refused(it):
+def test_a_task_that_cannot_be_read_is_refused(engine):
     """Nothing is adopted unseen."""
-    [order] = it.lose("a cat")
-    [task_id] = it.vendor.tasks
-    it.tell("outage", seconds=60, scope="get")
-    before = snapshot(it)
+    [order] = engine.lose("a cat")
+    [task_id] = engine.vendor.tasks
+    engine.control("outage", seconds=60, scope="get")
+    before = snapshot(engine)
     with pytest.raises(ManualResolutionError, match=f"^task {task_id} cannot be read: "):
-        adopt(it, order, task_id)
-    assert snapshot(it) == before
+        adopt(engine, order, task_id)
+    assert snapshot(engine) == before
 
 
 @pytest.mark.parametrize("state", ["queued", "submitted"])
 @pytest.mark.parametrize("deed", ["adopt", "release"])
-def test_only_uncertain_orders_are_settled(it, state, deed):
+def test_only_uncertain_orders_are_settled(engine, state, deed):
     """An order whose fate is known is not touched; a submitted one is not sent again."""
-    [order] = it.accept("a cat")
+    [order] = engine.place("a cat")
     if state == "submitted":
-        [order] = it.submit()
-    task_id = it.stranger("a cat")
-    before = snapshot(it)
+        [order] = engine.submit()
+    task_id = engine.create_out_of_band("a cat")
+    before = snapshot(engine)
     with pytest.raises(ManualResolutionError) as caught:
-        adopt(it, order, task_id) if deed == "adopt" else release(it, order)
+        adopt(engine, order, task_id) if deed == "adopt" else release(engine, order)
     assert str(caught.value) == f"order 1 (spots/p0) is {state}; only uncertain orders are settled"
-    assert snapshot(it) == before
+    assert snapshot(engine) == before
 
 
 @pytest.mark.parametrize("deed", ["adopt", "release"])
-def test_an_order_that_was_settled_meanwhile_is_left_alone(it, deed):
+def test_an_order_that_was_settled_meanwhile_is_left_alone(engine, deed):
     """The sensor was quicker: the person is told, and nothing is undone."""
-    [stale] = it.lose("a cat")
-    it.reconcile()
-    task_id = it.stranger("a cat")
-    before = snapshot(it)
+    [stale] = engine.lose("a cat")
+    engine.reconcile()
+    task_id = engine.create_out_of_band("a cat")
+    before = snapshot(engine)
     with pytest.raises(ManualResolutionError, match="is no longer uncertain"):
-        adopt(it, stale, task_id) if deed == "adopt" else release(it, stale)
-    assert snapshot(it) == before
+        adopt(engine, stale, task_id) if deed == "adopt" else release(engine, stale)
+    assert snapshot(engine) == before
 
 
-def test_a_task_that_was_taken_meanwhile_is_refused(it, monkeypatch):
+def test_a_task_that_was_taken_meanwhile_is_refused(engine, monkeypatch):
     """Two people who adopt one task for two orders: the second is told."""
-    first, second = it.lose("a cat", "a cat", fault="500-before")
-    task_id = it.stranger("a cat")
-    monkeypatch.setattr(it.ledger.queries, "find", lambda **_: [])  # as it was when the second looked
-    adopt(it, first, task_id)
+    first, second = engine.lose("a cat", "a cat", fault="500-before")
+    task_id = engine.create_out_of_band("a cat")
+    monkeypatch.setattr(engine.ledger.queries, "find", lambda **_: [])  # as it was when the second looked
+    adopt(engine, first, task_id)
     with pytest.raises(ManualResolutionError, match=f"task {task_id} belongs to order 1 already"):
-        adopt(it, second, task_id)
-    assert it.orders(second)[0].state is State.UNCERTAIN
+        adopt(engine, second, task_id)
+    assert engine.read(second)[0].state is State.UNCERTAIN
