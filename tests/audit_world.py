@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from audit_snapshots import event_of, expected, row, stored_order
 from factories import NOW, make_task
+from harness import MemoryStore
 
 from seedance_dagster.api.errors import NotFoundError
 from seedance_dagster.api.wire import HistoryPage, HistoryRow, Task, TaskStatus
@@ -23,7 +24,6 @@ from seedance_dagster.audit.storage import expected_manifest
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError
 
 VIDEO, POSTER = b"video", b"poster"
 
@@ -44,7 +44,9 @@ class FakeVendor:
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def history(self, *, start: datetime, end: datetime, page: int, page_size: int) -> HistoryPage:
+    async def history(
+        self, *, start: datetime, end: datetime, page: int = 1, page_size: int = 100
+    ) -> HistoryPage:
         self.windows.append((start, end))
         if "history" in self.fails:
             raise self.fails["history"]
@@ -58,42 +60,6 @@ class FakeVendor:
         if task_id not in self.tasks:
             raise NotFoundError("no such task")
         return self.tasks[task_id]
-
-
-@dataclass
-class FakeStore:
-    """A bucket in memory."""
-
-    objects: dict[str, bytes] = field(default_factory=dict)
-    read: list[str] = field(default_factory=list)
-    bucket: str = "videos"
-    prefix: str = "seedance"
-
-    def uri(self, key: str) -> str:
-        return f"s3://{self.bucket}/{key}"
-
-    def listing(self, folder: str) -> dict[str, ListedObject]:
-        return {
-            key: ListedObject(len(body), hashlib.md5(body).hexdigest(), NOW)
-            for key, body in self.objects.items()
-            if key.startswith(f"{self.prefix}/{folder}")
-        }
-
-    def head(self, key: str) -> ObjectInfo | None:
-        body = self.objects.get(key)
-        return None if body is None else ObjectInfo(len(body), "", {})
-
-    def digest(self, key: str) -> str:
-        return hashlib.sha256(self.get_bytes(key)).hexdigest()
-
-    def get_bytes(self, key: str) -> bytes:
-        self.read.append(key)
-        if key not in self.objects:
-            raise StoreError(f"nothing at {key}")
-        return self.objects[key]
-
-    def put_bytes(self, key: str, body: bytes, **_: object) -> None:
-        self.objects[key] = body
 
 
 @dataclass
@@ -128,7 +94,7 @@ class World:
 
     ledger: Ledger
     vendor: FakeVendor = field(default_factory=FakeVendor)
-    store: FakeStore = field(default_factory=FakeStore)
+    store: MemoryStore = field(default_factory=MemoryStore)
     dagster: FakeDagster = field(default_factory=FakeDagster)
 
     @property

@@ -92,7 +92,15 @@ class MemoryStore(VideoStore):
             raise StoreError(f"nothing at {key}")
         return self.objects[key]
 
-    def put_bytes(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str]) -> None:
+    def put_bytes(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        overwrite: bool = False,
+    ) -> None:
         self.puts += 1
         self.before_put(key)
         self.objects[key] = body

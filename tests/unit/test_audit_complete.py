@@ -36,13 +36,13 @@ def test_listings_alone_show_that_sources_agree(world):
         9,
     )
     assert world.vendor.requested == []
-    assert world.store.read == []
+    assert world.store.reads == []
 
 
 def test_deep_reads_every_object_and_no_task(world):
     """`--deep` reads each video, poster and manifest once, and no task."""
     assert world.kinds(deep=True) == []
-    assert sorted(world.store.read) == sorted(world.store.objects)
+    assert sorted(world.store.reads) == sorted(world.store.objects)
     assert world.vendor.requested == []
 
 
@@ -158,7 +158,7 @@ def test_an_object_that_was_overwritten_is_hashed(world):
     """An object newer than its order is hashed, even without `--deep`, if its metadata has no hash."""
     order = world.add(4, stored_at=NOW - timedelta(hours=1))
     assert world.kinds() == []
-    assert set(world.store.read) == {order.video_key, order.poster_key}
+    assert set(world.store.reads) == {order.video_key, order.poster_key}
     world.store.objects[order.video_key] = VIDEO[::-1]
     assert world.kinds() == ["bytes_changed"]
 

@@ -9,7 +9,7 @@ from datetime import date
 import pyarrow.parquet as pq
 import pytest
 from factories import OrderFactory
-from index_support import Bucket
+from harness import MemoryStore
 
 from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl, to_parquet
@@ -94,7 +94,7 @@ def test_a_row_says_all_that_a_dataset_needs(orders):
     }
     tags = {"campaign": "spring", "from": "https://x.example.com/v?token=s3cret"}
     order = orders.make(State.STORED, request=request, tags=tags, charged=3_200_000)
-    row = index_row(order, Bucket().uri)
+    row = index_row(order, MemoryStore().uri)
     assert list(row) == [column.name for column in COLUMNS]
     assert row["duration"] == row["duration_s"] == 4
     assert row["image_urls"] == ["https://x.example.com/a.png"]

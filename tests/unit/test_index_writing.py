@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 from factories import OrderFactory
-from index_support import JSONL, PARQUET, Bucket
+from harness import MemoryStore
 
 from seedance_dagster.defs.steps.index import index_metadata, refreshed_indexes
 from seedance_dagster.engine import indexing
@@ -18,18 +19,25 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.index import index_row, to_jsonl
 from seedance_dagster.storage.s3 import StoreError
 
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return Bucket()
+JSONL, PARQUET = "p/spots/index.jsonl", "p/spots/index.parquet"
 
 
 @pytest.fixture
-def services(ledger, bucket, clock) -> Services:
+def store() -> MemoryStore:
+    return MemoryStore(prefix="p")
+
+
+def partitions_in(index: bytes) -> list[str]:
+    """Return the partitions in an index, in its order."""
+    return [json.loads(line)["partition"] for line in index.splitlines()]
+
+
+@pytest.fixture
+def services(ledger, store, clock) -> Services:
     def nobody():
         raise AssertionError("an index needs no vendor")
 
-    return Services(ledger=ledger, open_client=nobody, store=bucket, clock=clock)
+    return Services(ledger=ledger, open_client=nobody, store=store, clock=clock)
 
 
 @pytest.fixture
@@ -37,23 +45,23 @@ def orders(ledger, clock) -> OrderFactory:
     return OrderFactory(ledger, clock, paced=True, prefix="p")
 
 
-def test_an_index_is_written_only_when_something_changed(services, bucket, orders):
+def test_an_index_is_written_only_when_something_changed(services, store, orders):
     """Unchanged, it costs no request; by force it is written all the same, with the same bytes."""
     order = orders.make(State.STORED, "cat", charged=4_000_000)
     written = refresh_index(services, "spots", owner="a")
     assert (written.key, written.parquet_key, written.videos) == (JSONL, PARQUET, 1)
     assert (written.videos_points, sum(day.points for day in written.spend)) == (4_000_000, 4_000_000)
-    assert bucket.objects[JSONL] == to_jsonl([index_row(order, bucket.uri)])
+    assert store.objects[JSONL] == to_jsonl([index_row(order, store.uri)])
     assert refresh_index(services, "spots", owner="a") is None
-    assert bucket.puts == 2
+    assert store.puts == 2
     assert refresh_index(services, "spots", owner="a", force=True).sha256 == written.sha256
     orders.make(State.STORED, "dog")
     assert refresh_index(services, "spots", owner="a").videos == 2
-    assert bucket.listed() == ["cat", "dog"]
+    assert partitions_in(store.objects[JSONL]) == ["cat", "dog"]
     assert sets_with_videos(services) == ["spots"]
 
 
-def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, orders):
+def test_spend_is_told_by_what_most_videos_are_tagged_with(services, store, orders):
     """At most five tags, each with its values, the dearest first, without signatures; (none) for untagged."""
     orders.make(State.STORED, "cat", charged=4_000_000, tags={"team": "a", **dict.fromkeys("uvwxyz", "1")})
     orders.make(
@@ -62,7 +70,7 @@ def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, ord
     orders.make(State.STORED, "elk", charged=1_000_000)
     written = refresh_index(services, "spots", owner="a")
     assert len(written.by_tag) == 5
-    shown = index_metadata(written, bucket)["seedance/spend_by_tag"].records
+    shown = index_metadata(written, store)["seedance/spend_by_tag"].records
     team = [row.data for row in shown if row.data["tag"] == "team"]
     assert [(row["value"], row["orders"], row["usd"]) for row in team] == [
         ("https://x.example.com/b", 1, 0.9),
@@ -71,28 +79,28 @@ def test_spend_is_told_by_what_most_videos_are_tagged_with(services, bucket, ord
     ]
 
 
-def test_another_place_gets_an_index_of_its_own(services, bucket, orders):
-    """When videos go to another bucket, the index is written there."""
+def test_another_place_gets_an_index_of_its_own(services, store, orders):
+    """When videos go to another store, the index is written there."""
     orders.make(State.STORED)
     refresh_index(services, "spots", owner="a")
-    bucket.bucket = "elsewhere"
+    store.bucket = "elsewhere"
     assert refresh_index(services, "spots", owner="a") is not None
-    assert b"s3://elsewhere/" in bucket.objects[JSONL]
+    assert b"s3://elsewhere/" in store.objects[JSONL]
 
 
-def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, bucket, orders, monkeypatch):
+def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, store, orders, monkeypatch):
     """Without pyarrow none is written, and one that is there does not stay behind."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     orders.make(State.STORED)
     assert refresh_index(services, "spots", owner="a").parquet_key is None
-    assert list(bucket.objects) == [JSONL]
-    bucket.objects[PARQUET] = b"older"
+    assert list(store.objects) == [JSONL]
+    store.objects[PARQUET] = b"older"
     refresh_index(services, "spots", owner="a", force=True)
-    assert bucket.objects[PARQUET] == b""
+    assert store.objects[PARQUET] == b""
 
 
 @pytest.mark.each_database
-def test_writers_that_finish_together_leave_all_their_videos(services, bucket, orders, monkeypatch):
+def test_writers_that_finish_together_leave_all_their_videos(services, store, orders, monkeypatch):
     """Each of eight brings a video and refreshes; whoever comes last, the index lists all of them."""
     monkeypatch.setattr(indexing, "_WAIT_S", 0.002)
     monkeypatch.setattr(indexing, "_TRIES", 10_000)
@@ -105,28 +113,28 @@ def test_writers_that_finish_together_leave_all_their_videos(services, bucket, o
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, claimed))
-    assert bucket.listed() == names
+    assert partitions_in(store.objects[JSONL]) == names
     assert refresh_index(services, "spots", owner="late") is None
 
 
-def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, bucket, orders, clock):
+def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, store, orders, clock):
     """Its lease ran out, another wrote a newer index, then its own older bytes arrive: it writes again."""
     orders.make(State.STORED, "cat")
 
     def stand_still(key: str) -> None:
         if key == JSONL:
-            bucket.before_put = lambda _: None
+            store.before_put = lambda _: None
             clock.forward(seconds=31)
             orders.make(State.STORED, "dog")
             assert refresh_index(services, "spots", owner="b").videos == 2
 
-    bucket.before_put = stand_still
+    store.before_put = stand_still
     assert refresh_index(services, "spots", owner="a").videos == 2
-    assert bucket.listed() == ["cat", "dog"]
+    assert partitions_in(store.objects[JSONL]) == ["cat", "dog"]
 
 
 def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
-    services, bucket, orders, clock, monkeypatch
+    services, store, orders, clock, monkeypatch
 ):
     """The other had written and not yet noted it when the older bytes arrived."""
     orders.make(State.STORED, "cat")
@@ -134,20 +142,20 @@ def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
 
     def stand_still(key: str) -> None:
         if key == JSONL:
-            bucket.before_put = lambda _: None
+            store.before_put = lambda _: None
             clock.forward(seconds=31)
             orders.make(State.STORED, "dog")
             ledger.leases.acquire("index spots", "b", seconds=30)
 
     def the_other_ends(_seconds: float) -> None:
-        assert bucket.listed() == ["cat"]
+        assert partitions_in(store.objects[JSONL]) == ["cat"]
         ledger.observations.remember({"index spots": indexing._stamp(services, "spots")})
         ledger.leases.release("index spots", "b")
 
     monkeypatch.setattr(indexing.time, "sleep", the_other_ends)
-    bucket.before_put = stand_still
+    store.before_put = stand_still
     assert refresh_index(services, "spots", owner="a").videos == 2
-    assert bucket.listed() == ["cat", "dog"]
+    assert partitions_in(store.objects[JSONL]) == ["cat", "dog"]
 
 
 def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, orders, monkeypatch):
@@ -160,17 +168,17 @@ def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, 
         refresh_index(services, "spots", owner="a")
 
 
-def test_an_index_that_cannot_be_written_is_a_warning(services, bucket, orders):
+def test_an_index_that_cannot_be_written_is_a_warning(services, store, orders):
     """The run that brought the video has done its work; the next one tries again."""
     orders.make(State.STORED)
 
     def refuse(_key: str) -> None:
         raise StoreError("no space")
 
-    bucket.before_put = refuse
+    store.before_put = refuse
     said: list[str] = []
     context = SimpleNamespace(run=SimpleNamespace(run_id="r"), log=SimpleNamespace(warning=said.append))
     assert list(refreshed_indexes(context, services, ["spots"], changed=["spots"])) == []
     assert said == ["spots/index was not brought up to date, the next run tries again: no space"]
-    bucket.before_put = lambda _: None
+    store.before_put = lambda _: None
     assert refresh_index(services, "spots", owner="next") is not None
