@@ -1,4 +1,4 @@
-"""A vendor made of canned replies, for tests of the client."""
+"""A vendor with canned replies, for tests of the client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUEST = GenerationRequest(
 
 
 def task_data(**fields: Any) -> dict[str, Any]:
-    """A task as the vendor's page shows it."""
+    """Return a task as the vendor's page shows it."""
     return {
         "task_id": "t-1",
         "model": "seedance",
@@ -42,13 +42,13 @@ def task_data(**fields: Any) -> dict[str, Any]:
 
 
 def envelope(data: Any = None, *, status: int = 200, code: Any = None, message: str = "", **headers: str):
-    """One reply in the vendor's envelope, its code the HTTP status unless told otherwise."""
+    """Return a reply in the vendor's envelope, by default with the HTTP status as its code."""
     body = {"code": status if code is None else code, "data": data, "message": message}
     return httpx.Response(status, json=body, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
 
 class Vendor:
-    """Answers each request with the next canned reply, the last one again and again."""
+    """A vendor that answers each request with the next canned reply, and repeats the last one."""
 
     def __init__(self, *replies: httpx.Response | Exception | Callable[[], Any]) -> None:
         self._replies = list(replies)
@@ -64,7 +64,7 @@ class Vendor:
         return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
 
     def client(self, **options: Any) -> SeedanceClient:
-        """A client that talks to this vendor, unhindered by the rate limit."""
+        """Return a client of this vendor without a rate limit."""
         return SeedanceClient(
             **{
                 "api_key": SecretStr(KEY),
@@ -76,6 +76,6 @@ class Vendor:
 
 
 async def hang() -> httpx.Response:
-    """An answer that never comes."""
+    """Never answer."""
     await asyncio.Event().wait()
     raise AssertionError

@@ -1,4 +1,4 @@
-"""Certificate chains, good and bad, and what signs with them."""
+"""Certificate chains, valid and invalid, and their signers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROVENANCE = Provenance(
 
 
 def signer_of(chain: Chain, **settings: Any) -> Signer:
-    """Signs with a chain's files."""
+    """Return a signer with a chain's files."""
     return Signer(
         CredentialSettings(certificate=str(chain.certificate), key=SecretStr(str(chain.key)), **settings)
     )
@@ -42,7 +42,7 @@ def leaf_without(
     usage: ObjectIdentifier = ExtendedKeyUsageOID.EMAIL_PROTECTION,
     ca: bool = False,
 ) -> tuple[str, str]:
-    """A certificate and its key in PEM that lack something of what a signer of credentials needs.
+    """Make a certificate and its key in PEM that lack something that a signer needs.
 
     Args:
         missing: Names of extensions to leave out.
@@ -50,7 +50,7 @@ def leaf_without(
         ca: Whether it may sign certificates.
     """
     key, above = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    name, issuer = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in ("a", "b"))
+    name, issuer = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in ("a", "b"))
     uses = dict.fromkeys(
         ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "crl_sign"), False
     )
@@ -73,26 +73,26 @@ def leaf_without(
         NOW - timedelta(days=1),
         NOW + timedelta(days=1),
     )
-    for each, (extension, critical) in extensions.items():
-        if each not in missing:
+    for extension_name, (extension, critical) in extensions.items():
+        if extension_name not in missing:
             builder = builder.add_extension(extension, critical=critical)
     certificate = builder.sign(above, hashes.SHA256())
     return certificate.public_bytes(Encoding.PEM).decode(), key_in_pem(key)
 
 
 def key_in_pem(key: Any, password: bytes | None = None) -> str:
-    """A private key, under a password if one is given."""
+    """Return a private key as PEM, encrypted if a password is given."""
     lock = BestAvailableEncryption(password) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock).decode()
 
 
 def key_of(path: Path) -> Any:
-    """The private key in a file."""
+    """Read the private key in a file."""
     return load_pem_private_key(path.read_bytes(), None)
 
 
 def flipped(video: bytes) -> bytes:
-    """The same file with one bit of its pictures changed."""
+    """Return the file with one bit of its pictures changed."""
     changed = bytearray(video)
     changed[video.rindex(b"mdat") + 200] ^= 1
     return bytes(changed)

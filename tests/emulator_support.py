@@ -1,4 +1,4 @@
-"""An emulated vendor, called in process with a clock that is moved by hand."""
+"""An emulated vendor in this process, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START = datetime(2026, 4, 5, 13, 33, 26, 103466, tzinfo=UTC)
 
 
 class Service:
-    """An emulator without a network, plus its clock."""
+    """An emulator without a network, and its clock."""
 
     def __init__(self, **settings):
         self.time = START
@@ -28,13 +28,13 @@ class Service:
     def wait(self, seconds):
         self.time += timedelta(seconds=seconds)
 
-    async def post(self, prompt="A cat", **given):
-        request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9", **given}
+    async def post(self, prompt="A cat", **fields):
+        request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9", **fields}
         body = {"model": "seedance", "task_type": "seedance-2-fast", "input": request}
         return await self.client.post("/api/v1/task", json=body)
 
-    async def make(self, prompt="A cat", **given):
-        return (await self.post(prompt, **given)).json()["data"]["task_id"]
+    async def make(self, prompt="A cat", **fields):
+        return (await self.post(prompt, **fields)).json()["data"]["task_id"]
 
     async def get(self, task_id):
         return (await self.client.get(f"/api/v1/task/{task_id}")).json()["data"]
@@ -45,7 +45,7 @@ class Service:
 
 @asynccontextmanager
 async def running_service(**settings) -> AsyncIterator[Service]:
-    """A service for as long as the block runs."""
+    """Run a service until the end of the block."""
     made = Service(**settings)
     yield made
     await made.client.aclose()

@@ -1,4 +1,4 @@
-"""A file host that may do anything, and what it was asked."""
+"""A file host that may misbehave, and the requests that it got."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
 
 
 class FileHost(http.server.ThreadingHTTPServer):
-    """A file host that answers as told, and what it was asked."""
+    """A file host with canned answers, and the requests that it got."""
 
     daemon_threads = True
 
@@ -101,7 +101,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running_file_host() -> Iterator[FileHost]:
-    """A file host on a free port, for as long as the block runs."""
+    """Run a file host on a free port until the end of the block."""
     with FileHost() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

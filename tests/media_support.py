@@ -1,4 +1,4 @@
-"""Small real video files, made to measure."""
+"""Small real video files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def make_clip(
     metadata: dict[str, str] | None = None,
     **options: str,
 ) -> bytes:
-    """An mp4 of noise, one key frame in half a second.
+    """Make an mp4 of noise with two key frames per second.
 
     Args:
         frames: At 24 a second.
@@ -41,7 +41,7 @@ def make_clip(
 
 
 def picture(width: int, height: int) -> av.VideoFrame:
-    """A picture of noise, the hardest to compress."""
+    """Return a picture of noise, which hardly compresses."""
     return _picture(width, height, 0, random.Random(2))
 
 

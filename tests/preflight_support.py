@@ -1,4 +1,4 @@
-"""Looking at references without anything that could send or store."""
+"""Probing of references by an engine that can neither send nor store."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ QUICK = ProbeLimits(max_bytes=300_000, part_bytes=50_000, idle_s=0.3, total_s=0.
 
 @dataclasses.dataclass(frozen=True)
 class Looking:
-    """An engine that looks at references; calling it gives what a preflight of some prompts comes to."""
+    """An engine that only probes references; a call returns the preflight of some prompts."""
 
     services: Services
 
     def __call__(
         self, *prompts: dict[str, list[str]], limits: ProbeLimits = QUICK, **policy: Any
     ) -> Preflight:
-        """Look at the references of prompts, each given as its lists of URLs."""
+        """Probe the references of prompts, each given as its lists of URLs."""
         changed = dataclasses.replace(
             self.services, policy=dataclasses.replace(self.services.policy, **policy)
         )
@@ -40,7 +40,7 @@ class Looking:
 
 @contextmanager
 def looking(folder: Path, clock: Any) -> Iterator[Looking]:
-    """An engine on an empty ledger that cannot send or store anything: a preflight needs neither."""
+    """Open an engine on an empty ledger that can neither send nor store: a preflight needs neither."""
     ledger = Ledger.open(f"sqlite:///{folder}/ledger.db", clock=clock)
     policy = Policy(allow_private_hosts=True)
     yield Looking(Services(ledger=ledger, open_client=None, store=None, policy=policy, clock=clock))  # type: ignore[arg-type]
@@ -53,7 +53,7 @@ def quoted(services: Services, *prompts: dict[str, list[str]]) -> list[Quote]:
 
 
 def wanted(*prompts: dict[str, list[str]]) -> list[PromptPartition]:
-    """Partitions p0, p1, ... with these references."""
+    """Return partitions p0, p1, ... with these references."""
     made = tuple(
         Prompt(
             id=f"p{number}",

@@ -1,4 +1,4 @@
-"""Prompt files made and loaded in one step."""
+"""Prompt files written and loaded in one step."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ LIMITS, PRICES = Limits.load(), PriceTable.load()
 
 
 def load(folder: Path, name: str, content: str | bytes, **options: Any) -> LoadedPromptSets:
-    """Load one file of some content."""
+    """Load a file with this content."""
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return load_prompt_sets(path, **{"limits": LIMITS, "prices": PRICES, **options})
 
 
 def load_prompts(folder: Path, *prompts: dict[str, Any], **options: Any) -> LoadedPromptSets:
-    """Load a set of some prompts from a JSON file."""
+    """Load a set of these prompts from a JSON file."""
     return load(folder, "spots.json", json.dumps({"name": "spots", "prompts": prompts}), **options)
 
 
 def only_prompt(loaded: LoadedPromptSets) -> Prompt:
-    """The one prompt of a sound location."""
-    assert [str(each) for each in loaded.errors] == []
+    """Return the only prompt of a location without errors."""
+    assert [str(problem) for problem in loaded.errors] == []
     [prompt_set] = loaded.sets
     [prompt] = prompt_set.prompts
     return prompt
 
 
-def told(loaded: LoadedPromptSets) -> list[tuple[str | None, str | None, str]]:
-    """All problems as (prompt, field, message)."""
-    return [(each.prompt, each.field, each.message) for each in loaded.problems]
+def problems_of(loaded: LoadedPromptSets) -> list[tuple[str | None, str | None, str]]:
+    """Return all problems as (prompt, field, message)."""
+    return [(problem.prompt, problem.field, problem.message) for problem in loaded.problems]

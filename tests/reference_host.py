@@ -1,4 +1,4 @@
-"""A host of reference files that behaves as told, and what it was asked."""
+"""A host of reference files that may misbehave, and the requests that it got."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seedance_dagster.emulator.samples import sample_file
 
 @dataclass
 class Hosted:
-    """One file and how it is served; `then` says what follows the body: nothing, silence, drops, or zeros."""
+    """A file and how it is served; `then` is what follows the body: "end", "silence", "drops" or "zeros"."""
 
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
@@ -38,17 +38,17 @@ class ReferenceFiles(http.server.ThreadingHTTPServer):
         self.headers: list[dict[str, str]] = []
 
     def put(self, path: str, body: bytes = b"", **how) -> str:
-        """Serve a file; gives its URL."""
+        """Serve a file and return its URL."""
         self.files[path] = Hosted(body, **how)
         return f"http://127.0.0.1:{self.server_port}{path}"
 
     def sample(self, name: str, *, seconds: float = 5, **how) -> str:
-        """Serve a real file of the kind that its name says; gives its URL."""
+        """Make a small real file of the type that its name says."""
         return self.put(f"/{name}", sample(name, seconds=seconds), **how)
 
     def gets(self) -> list[str | None]:
-        """The ranges that were asked for since the last call."""
-        ranges = [asked for method, _, asked in self.asked if method == "GET"]
+        """Return the ranges that were requested since the last call."""
+        ranges = [requested for method, _, requested in self.asked if method == "GET"]
         self.asked.clear()
         return ranges
 
@@ -65,15 +65,15 @@ class _Answering(http.server.BaseHTTPRequestHandler):
 
     def answer(self):
         file = self.server.files[self.path.partition("?")[0]]
-        asked = self.headers.get("Range")
-        self.server.asked.append((self.command, self.path, asked))
+        requested = self.headers.get("Range")
+        self.server.asked.append((self.command, self.path, requested))
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         status, body, headers = file.status, file.body, dict(file.headers)
         if self.command == "HEAD" and file.head != 200:
             status, headers = file.head, {}
-        found = re.fullmatch(r"bytes=(\d+)-(\d+)", asked or "")
-        if found and file.ranges and status == 200:
-            start, stop = int(found[1]), min(int(found[2]) + 1, len(file.body))
+        match = re.fullmatch(r"bytes=(\d+)-(\d+)", requested or "")
+        if match and file.ranges and status == 200:
+            start, stop = int(match[1]), min(int(match[2]) + 1, len(file.body))
             status = 206 if start < stop else 416
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(file.body)}"
             body = file.body[start:stop]
@@ -104,7 +104,7 @@ class _Answering(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running_reference_files() -> Iterator[ReferenceFiles]:
-    """A host on a free port, for as long as the block runs."""
+    """Run a host on a free port until the end of the block."""
     with ReferenceFiles() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
@@ -117,13 +117,13 @@ def running_reference_files() -> Iterator[ReferenceFiles]:
 
 
 def sample(name: str, *, seconds: float = 5) -> bytes:
-    """A real small file of the kind that its name says."""
+    """Make a small real file of the type that its name says."""
     stem, _, extension = name.rpartition(".")
     return sample_file(stem, extension, duration_ms=round(seconds * 1000), ratio="16:9")
 
 
 def inflated(video: bytes, by: int, *, index_in_front: bool = False) -> bytes:
-    """A sample video with so many unused bytes in it, before its index at the end, or behind it."""
+    """Return a sample video with unused bytes added before its index at the end, or behind it."""
     start = video.index(b"moov") - 4
     filling = by.to_bytes(4) + b"free" + bytes(by - 8)
     if not index_in_front:

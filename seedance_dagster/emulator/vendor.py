@@ -12,7 +12,7 @@ from typing import Any
 
 from seedance_dagster.emulator.billing import Account, price
 from seedance_dagster.emulator.faults import FaultInjector, Stage, markers_of
-from seedance_dagster.emulator.record import Outcome, Phase, TaskRecord
+from seedance_dagster.emulator.record import Outcome, TaskRecord
 from seedance_dagster.emulator.responses import Refusal
 from seedance_dagster.emulator.state_file import StateFile
 from seedance_dagster.emulator.validation import TaskRequest, read_request
@@ -125,10 +125,6 @@ class Vendor:
         """Set the points that are left."""
         self.account.grant(points)
         self._state.save(notes={"account": self.account.model_dump()})
-
-    def phase(self, record: TaskRecord) -> Phase:
-        """Return the present phase of a task."""
-        return record.phase(self.now())
 
     def save(self, record: TaskRecord) -> None:
         """Save a changed task."""

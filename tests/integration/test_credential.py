@@ -1,4 +1,4 @@
-"""Content credentials from the vendor to S3: signed, stored, downloaded, read, and no video lost over it."""
+"""Content credentials from the vendor to S3: signed, stored, downloaded and read, and no video is lost."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 @pytest.fixture
 def signing(start_engine, chain: Chain) -> Callable[..., Any]:
-    """A plant whose videos are signed."""
+    """Return a function that starts an engine whose videos are signed."""
 
     @contextmanager
     def start(by: Chain = chain, **settings: Any) -> Iterator[Engine]:
@@ -49,7 +49,7 @@ def signing(start_engine, chain: Chain) -> Callable[..., Any]:
 
 
 def consistent(engine: Engine, order: Order) -> bytes:
-    """The stored video, after a look at whether ledger, object, manifest and poster are of one mind."""
+    """Return the stored video after checking that ledger, object, manifest and poster agree."""
     store = engine.services.store
     video, manifest = store.get_bytes(order.video_key), store.get_bytes(order.manifest_key)
     digest = hashlib.sha256(video).hexdigest()
@@ -61,25 +61,30 @@ def consistent(engine: Engine, order: Order) -> bytes:
 
 
 def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chain, tmp_path, monkeypatch):
-    """It plays, is trusted, names its task; both hashes are recorded and lead `trace` to its prompt."""
+    """It plays, is trusted and names its task; both recorded hashes lead `trace` to its prompt."""
     with signing(include_prompt=True) as engine:
-        [event] = [each for each in engine.run(engine.place("a cat in the rain")) if isinstance(each, Stored)]
+        [event] = [
+            event for event in engine.run(engine.place("a cat in the rain")) if isinstance(event, Stored)
+        ]
         order = engine.services.ledger.queries.get(event.order.order_id)
         path = tmp_path / "Holiday (final) 2.mp4"
         path.write_bytes(consistent(engine, order))
     assert probe(path).duration_s == order.duration_s
-    found = read_credential(path, trust=chain.root)
-    assert (found.state, found.task_id, found.model) == (
+    credential = read_credential(path, trust=chain.root)
+    assert (credential.state, credential.task_id, credential.model) == (
         CredentialState.TRUSTED,
         order.task_id,
         "seedance-2-fast",
     )
-    assert found.prompt == "a cat in the rain"
+    assert credential.prompt == "a cat in the rain"
     assert (
-        found.delivered_sha256 == order.delivered_sha256 != order.sha256 == order.credential["signed_sha256"]
+        credential.delivered_sha256
+        == order.delivered_sha256
+        != order.sha256
+        == order.credential["signed_sha256"]
     )
-    assert order.credential["certificate"]["serial"] == found.serial
-    assert order.credential["label"] == found.label
+    assert order.credential["certificate"]["serial"] == credential.serial
+    assert order.credential["label"] == credential.label
 
     store = engine.services.store
     settings = s3_server.environ | {
@@ -90,22 +95,24 @@ def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chai
     monkeypatch.chdir(tmp_path)
     changed = tmp_path / "changed.mp4"
     changed.write_bytes(flipped(path.read_bytes()))
-    for given, how in (
+    for thing, mark in (
         (path.name, "video"),
         (order.delivered_sha256, "video as delivered"),
         (changed.name, ""),
     ):
-        done = CliRunner().invoke(root, ["trace", given, "--json"])
+        done = CliRunner().invoke(root, ["trace", thing, "--json"])
         assert done.exit_code == 0, done.output
-        told = json.loads(done.stdout)
-        assert [(each["prompt_set"], each["partition"]) for each in told["partitions"]] == [("spots", "p0")]
-        if how:
-            assert told["partitions"][0]["orders"][0]["mark"] == how
-    assert told["credential"]["state"] == "invalid", "found by its credential, which no longer holds"
+        trace = json.loads(done.stdout)
+        assert [(partition["prompt_set"], partition["partition"]) for partition in trace["partitions"]] == [
+            ("spots", "p0")
+        ]
+        if mark:
+            assert trace["partitions"][0]["orders"][0]["mark"] == mark
+    assert trace["credential"]["state"] == "invalid", "found by its credential, which no longer holds"
 
 
-def test_nothing_is_accepted_that_could_not_be_signed(signing, tmp_path):
-    """A certificate that ran out, or a key that is gone: no order is made, and it is said what to do."""
+def test_nothing_is_ordered_that_could_not_be_signed(signing, tmp_path):
+    """With an expired certificate or without the key no order is made, and the error says what to do."""
     past = make_test_chain(tmp_path / "past", now=NOW.replace(year=NOW.year - 1))
     with signing(past) as engine:
         with pytest.raises(OrderingError, match=r"nothing was ordered: the signing certificate .* renew it"):
@@ -118,7 +125,7 @@ def test_nothing_is_accepted_that_could_not_be_signed(signing, tmp_path):
 
 
 def test_a_video_that_cannot_be_signed_is_stored_as_it_came(signing, tmp_path):
-    """Its key went away after the order: what was paid for is stored, and ledger, manifest and run say so."""
+    """If the key is lost after the order, the video is stored, and ledger, manifest and run say why."""
     chain = make_test_chain(tmp_path / "chain", now=NOW)
     with signing(chain) as engine:
         accepted = engine.place("a cat")
@@ -137,12 +144,12 @@ def test_a_video_that_cannot_be_signed_is_stored_as_it_came(signing, tmp_path):
 
 
 class Killed(BaseException):
-    """A process is gone; nothing catches this."""
+    """The end of a process; nothing catches it."""
 
 
 @pytest.mark.parametrize("step", ["video.mp4", "manifest.json"])
-def test_a_worker_killed_on_the_way_leaves_nothing_half(signing, monkeypatch, step):
-    """The next worker's signature makes other bytes: video, poster, manifest and ledger are of one mind."""
+def test_a_killed_worker_leaves_nothing_inconsistent(signing, monkeypatch, step):
+    """The next worker's signature gives other bytes: video, poster, manifest and ledger agree."""
     with signing() as engine:
         store, ledger = engine.services.store, engine.services.ledger
         accepted = engine.place("a cat")
@@ -153,7 +160,7 @@ def test_a_worker_killed_on_the_way_leaves_nothing_half(signing, monkeypatch, st
             with pytest.raises(BaseException) as ended:  # noqa: PT011  a group around the kill
                 engine.run(accepted, owner="killed")
         assert "Killed" in repr(ended.value)
-        [first] = [each for each in store.listing("spots") if each.endswith("video.mp4")]
+        [first] = [key for key in store.listing("spots") if key.endswith("video.mp4")]
         left = store.digest(first)
         engine.services.clock.forward(days=1)  # the dead worker's lease runs out
         engine.run(accepted, owner="next")
@@ -172,13 +179,13 @@ def dying_after(works: Callable[..., Any], step: str) -> Callable[..., Any]:
     return call
 
 
-def test_another_copy_over_the_signed_video_is_seen_and_mended(signing, monkeypatch):
-    """A worker given up for dead uploads just before the ledger is told: the video is fetched again."""
+def test_another_copy_over_the_signed_video_is_replaced(signing, monkeypatch):
+    """A worker without a lease uploads just before the ledger is written: the video is fetched again."""
     with signing() as engine:
         ledger, store = engine.services.ledger, engine.services.store
         stored, copies = ledger.tasks.stored, [b"the copy of another worker"]
 
-        def told(order: Order, **kwargs: Any) -> Order:
+        def stored_late(order: Order, **kwargs: Any) -> Order:
             if copies:
                 path = engine.folder / "copy.mp4"
                 path.write_bytes(copies.pop())
@@ -186,19 +193,19 @@ def test_another_copy_over_the_signed_video_is_seen_and_mended(signing, monkeypa
                 store.put_file(kwargs["artifacts"]["video_key"], path, **about)
             return stored(order, **kwargs)
 
-        monkeypatch.setattr(ledger.tasks, "stored", told)
+        monkeypatch.setattr(ledger.tasks, "stored", stored_late)
         events = engine.run(engine.place("a cat"))
         [reason] = [event.reason for event in events if isinstance(event, Delayed)]
         assert reason == "p0: another worker's copy lies over the signed video; it is fetched again"
         assert sum(isinstance(event, Stored) for event in events) == 1, (
-            "nobody was told of what was not there"
+            "a video that was not there was not reported"
         )
         consistent(engine, ledger.queries.latest("spots")["p0"])
         assert engine.books()["summary"]["tasks"] == 1
 
 
-def test_a_worker_that_was_given_up_for_dead_mends_what_it_did(signing, monkeypatch):
-    """It uploads over what another one stored and told of meanwhile, and then sees that it came too late."""
+def test_a_worker_with_an_expired_lease_repairs_its_upload(signing, monkeypatch):
+    """It uploads over what another one stored and reported, and then notices that it is too late."""
     with signing() as engine:
         ledger, store = engine.services.ledger, engine.services.store
         put_file, accepted = store.put_file, engine.place("a cat")
@@ -224,7 +231,7 @@ def test_a_worker_that_was_given_up_for_dead_mends_what_it_did(signing, monkeypa
 
 @QUIET
 def test_a_run_of_dagster_signs_and_never_keeps_the_key(s3_server, chain, tmp_path, monkeypatch):
-    """The key comes as text in a variable: the event tells what was signed, and Dagster stores no key."""
+    """The key is text in a variable: the event shows what was signed, and Dagster stores no key."""
     monkeypatch.setenv("SEEDANCE_C2PA_KEY", chain.key.read_text())
     (tmp_path / "location").mkdir()
     reached = S3Resource(

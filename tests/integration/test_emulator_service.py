@@ -1,4 +1,4 @@
-"""The emulator as a real service: broken connections, two ports, the command, and being killed."""
+"""The emulator as a real service: broken connections, two ports, the command, and kill -9."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def link(client, prompt):
     [("lost-reply", 1), ("cut-reply", 1), ("hang", 1), ("reset-before", 0), ("hang-before", 0)],
 )
 def test_replies_that_never_come(client, fault, made):
-    """The connection ends without a whole reply; only the books know whether a task was made."""
+    """The connection ends without a whole reply; only the books show whether a task was created."""
     prompt = f"{fault} [fault:{fault}]"
     with pytest.raises(httpx.RemoteProtocolError):
         client.post("/api/v1/task", json=order(prompt))
@@ -75,14 +75,14 @@ def test_polls_that_never_come_back(client, fault):
 
 
 def test_hanging_call_ends_when_the_client_leaves(client):
-    """A client that gives up on a hanging call finds the service well."""
+    """A client that gives up on a hanging call leaves the service intact."""
     with pytest.raises(httpx.ReadTimeout):
         client.post("/api/v1/task", json=order("[fault:hang] x"), timeout=0.05)
     assert client.get("/emulator/health").json()["ok"]
 
 
 def test_files_are_on_another_address(client, service):
-    """Output links lead to another port, which asks for no key."""
+    """Output links lead to another port, which needs no key."""
     address = link(client, "plain")
     assert address.startswith(service.files_url + "/ephemeral/")
     assert service.files_url != service.url
@@ -95,18 +95,18 @@ def test_files_are_on_another_address(client, service):
 
 
 def test_body_shorter_than_promised(client):
-    """`wrong-length` promises more than arrives."""
+    """`wrong-length` declares more than it sends."""
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(link(client, "[fault:wrong-length] x"), **NO_PROXY)
 
 
 def test_slow_download_arrives_whole(client):
-    """`slow` takes its time and is the same file."""
+    """`slow` takes its time and sends the same file."""
     assert httpx.get(link(client, "[fault:slow] x"), **NO_PROXY).content[4:8] == b"ftyp"
 
 
 def test_endless_download_never_ends(client):
-    """`endless` goes on far beyond any video of its kind, and stops when the client leaves."""
+    """`endless` continues far beyond any video, and stops when the client leaves."""
     got = 0
     with httpx.stream("GET", link(client, "[fault:endless] x"), **NO_PROXY) as reply:
         assert "Content-Length" not in reply.headers
@@ -128,7 +128,7 @@ def test_outages_of_the_connection(client):
 
 
 async def test_many_at_once(service):
-    """Two hundred clients at once each get their own task and video."""
+    """Each of two hundred concurrent clients gets its own task and video."""
     async with httpx.AsyncClient(timeout=60, **NO_PROXY) as client:
 
         async def one(number):
@@ -142,8 +142,8 @@ async def test_many_at_once(service):
     assert len(set(videos)) == 200
 
 
-def test_taken_port_is_told():
-    """A port in use is answered with its number."""
+def test_a_port_in_use_is_reported():
+    """The error names the port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(AddressError, match=str(port)), running_emulator(port=port):
@@ -162,8 +162,8 @@ def end(process, by):
     return out + error
 
 
-def test_killed_emulator_comes_back_with_its_books(tmp_path):
-    """After kill -9 the same command has the same address, tasks and money, and finishes what was open."""
+def test_a_killed_emulator_returns_with_its_books(tmp_path):
+    """After kill -9 the same command has the same address, tasks and money, and finishes open tasks."""
     arguments = (
         "--state-dir",
         tmp_path,
@@ -197,7 +197,7 @@ def test_killed_emulator_comes_back_with_its_books(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_interrupt_ends_it_quietly():
-    """Ctrl-C ends the command without a word, even while a call hangs."""
+    """Ctrl-C ends the command without output, even while a call hangs."""
     process, url = start()
     with httpx.Client(headers=KEY, **NO_PROXY) as client, pytest.raises(httpx.ReadTimeout):
         client.post(f"{url}/api/v1/task", json=order("[fault:hang]"), timeout=0.2)
@@ -206,7 +206,7 @@ def test_interrupt_ends_it_quietly():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--set", "colour=red"], "colour"),
         (["--set", "jitter"], "NAME=VALUE"),
@@ -216,10 +216,10 @@ def test_interrupt_ends_it_quietly():
         (["--state-dir", "/dev/null/x"], "/dev/null/x"),
     ],
 )
-def test_wrong_arguments_are_told(arguments, told):
-    """What is wrong with the command line is said in one line, without a traceback."""
+def test_invalid_arguments_are_reported(arguments, message):
+    """Errors of the command line are one line, without a traceback."""
     command = [sys.executable, "-m", "seedance_dagster.emulator", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
-    assert told in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -19,7 +19,7 @@ ABOUT = {"seedance-task-id": "T-1", "seedance-fingerprint": "ab" * 32}
 
 @pytest.fixture
 def file(tmp_path):
-    """Writes a file of so many bytes and gives path and sha256."""
+    """Return a function that writes a file of so many bytes and returns path and sha256."""
 
     def write(size: int, seed: int = 1):
         data = random.Random(seed).randbytes(size)
@@ -37,18 +37,18 @@ def put(store: VideoStore, key: str, written) -> None:
 
 @pytest.mark.parametrize("size", [1, 100_000, 17 * 1024 * 1024 + 1])
 def test_a_file_arrives_whole_with_type_and_metadata(store, file, size):
-    """Small files and large ones arrive with their type, hash and metadata."""
+    """Small and large files arrive with their type, hash and metadata."""
     key = f"{store.prefix}/video.mp4"
     written = file(size)
     put(store, key, written)
-    found = store.head(key)
-    assert (found.size_bytes, found.content_type) == (size, "video/mp4")
-    assert found.metadata.items() >= (ABOUT | {"sha256": written[1]}).items()
+    info = store.head(key)
+    assert (info.size_bytes, info.content_type) == (size, "video/mp4")
+    assert info.metadata.items() >= (ABOUT | {"sha256": written[1]}).items()
     assert hashlib.sha256(store.get_bytes(key)).hexdigest() == written[1]
 
 
 def test_writing_twice_is_writing_once(store, file, monkeypatch):
-    """The same bytes are not sent again, other bytes of the same size replace them."""
+    """The same bytes are not sent again; other bytes of the same size replace them."""
     key = f"{store.prefix}/video.mp4"
     sent = []
     upload = store._client.put_object
@@ -61,7 +61,7 @@ def test_writing_twice_is_writing_once(store, file, monkeypatch):
 
 
 def test_small_objects_can_be_written_again(store):
-    """A server that ignores conditions ends with the newest bytes, as one that honours them."""
+    """A server that ignores conditions ends with the newest bytes, like one that supports them."""
     key = f"{store.prefix}/manifest.json"
     for body in (b"{}", b"{}", b'{"a": 1}'):
         store.put_bytes(key, body, content_type="application/json", metadata=ABOUT)
@@ -69,7 +69,7 @@ def test_small_objects_can_be_written_again(store):
     assert store.head(key).content_type == "application/json"
 
 
-def test_what_is_not_there_is_told(store):
+def test_a_missing_object_is_reported(store):
     """A missing object has no head and cannot be read."""
     assert store.head(f"{store.prefix}/none") is None
     with pytest.raises(StoreError, match="NoSuchKey"):
@@ -77,13 +77,13 @@ def test_what_is_not_there_is_told(store):
 
 
 def test_the_check_leaves_nothing_behind(store):
-    """A writable bucket is found so, and the object of the check is gone afterwards."""
+    """A writable bucket passes the check, whose object is deleted afterwards."""
     store.check_writable()
     assert store.head(f"{store.prefix}/.writable") is None
 
 
-def test_a_store_that_cannot_be_used_is_told_in_words(s3_server, file):
-    """A missing bucket, a wrong secret and a dead server are named, and no secret is."""
+def test_an_unusable_store_is_reported(s3_server, file):
+    """A missing bucket, a wrong secret and a dead server are reported without a secret."""
     secret = "canary-of-a-wrong-secret"
     wrong, dead = (
         boto3.client(

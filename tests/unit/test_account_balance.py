@@ -1,4 +1,4 @@
-"""The account's balance as evidence: noted only when the ledger knows of every point that it lacks."""
+"""The account's balance as evidence, noted only when the ledger accounts for all missing points."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from harness import stepped_engine
 from seedance_dagster.ledger.order import State
 
 
-def test_a_balance_with_an_end_that_nobody_saw_is_not_noted(tmp_path, clock):
-    """Points that came back before the balance was read, and were learned of later, miss nothing."""
+def test_a_balance_with_an_unseen_refund_is_not_noted(tmp_path, clock):
+    """Points that were refunded before the balance was read, and observed later, explain it."""
     with stepped_engine(tmp_path, clock) as engine:
         engine.place("a dog [fault:vendor-trouble]")
         engine.submit()
@@ -24,8 +24,8 @@ def test_a_balance_with_an_end_that_nobody_saw_is_not_noted(tmp_path, clock):
         assert engine.ledger.queries.find(states={State.UNCERTAIN}) == []
 
 
-def test_a_lost_task_is_missed_among_others_at_work(tmp_path, clock):
-    """While others are at work the last quiet balance still speaks against an absence."""
+def test_a_lost_task_is_noticed_while_others_run(tmp_path, clock):
+    """While other tasks run, the last balance of a quiet account still contradicts an absence."""
     with stepped_engine(tmp_path, clock, history_lag_seconds=900, render_seconds=10_000) as engine:
         engine.place("a dog")
         engine.submit()

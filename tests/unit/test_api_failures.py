@@ -1,4 +1,4 @@
-"""Why a task failed: the logs decide, then the code, then the text."""
+"""Reasons of failed tasks: the logs decide, then the code, then the text."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def failed(*, logs=(), code=0, text="", raw="") -> Task:
         (Task.parse({"task_id": "t", "status": "failed"}), "unknown"),
     ],
 )
-def test_classes(task, expected):
-    """Each known way of failing has its class."""
+def test_each_known_failure_has_its_class(task, expected):
+    """Each known kind of failure is recognized."""
     assert classify_failure(task)[0] == expected
 
 
@@ -60,6 +60,6 @@ def test_classes(task, expected):
         (failed(logs=["bad: https://x.example.com/a.png?sig=1"]), "bad: https://x.example.com/a.png"),
     ],
 )
-def test_reasons(task, reason):
-    """The vendor's own words reach people as one line of bounded length, the logs before the generic text."""
+def test_the_reason_is_one_line_of_limited_length(task, reason):
+    """The reason is the vendor's explanation, from the logs before the generic text."""
     assert classify_failure(task)[1] == reason

@@ -1,4 +1,4 @@
-"""Reading tasks, the account and the history: retries, waits and odd answers."""
+"""GETs of tasks, account and history: retries, waits and malformed replies."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from seedance_dagster.api.errors import (
 
 @pytest.fixture
 def no_waits():
-    """Retries come at once, as many as the client makes."""
+    """Make retries happen at once."""
     with stamina.set_testing(True, attempts=100, cap=True):
         yield
 
 
 @pytest.fixture
 def waits(monkeypatch):
-    """Seconds the client slept, without sleeping."""
+    """Return the seconds that the client would have slept."""
     slept: list[float] = []
     sleep = asyncio.sleep
 
@@ -48,7 +48,7 @@ async def read(vendor: Vendor, task_id: str = "t-1", **options):
 
 
 async def test_a_task_is_read_by_its_id():
-    """The path ends in the task's id and the status is the vendor's."""
+    """The path ends with the task's id, and the status is the vendor's."""
     vendor = Vendor(envelope(task_data(status="completed", output={"video": "https://f.example/v.mp4"})))
     task = await read(vendor)
     [sent] = vendor.requests
@@ -57,8 +57,8 @@ async def test_a_task_is_read_by_its_id():
 
 
 @pytest.mark.parametrize("task_id", ["../account", "a/b", "a?b=c", "a#b", "a\0b", "ä ö", "%2e%2e", "\ud800"])
-async def test_an_odd_id_stays_one_part_of_the_path(task_id):
-    """No task id reaches another path of the API, and a reply about another task is no answer."""
+async def test_an_id_cannot_change_the_path(task_id):
+    """No task id leads to another path of the API, and a reply about another task is an error."""
     vendor = Vendor(envelope(task_data()))
     with pytest.raises(VendorError, match="does not contain that task"):
         await read(vendor, task_id)
@@ -84,8 +84,8 @@ async def test_an_odd_id_stays_one_part_of_the_path(task_id):
         TimeoutError(),
     ],
 )
-async def test_a_read_is_tried_again(trouble, no_waits):
-    """A GET outlives three answers that are none."""
+async def test_a_get_is_retried(trouble, no_waits):
+    """A GET succeeds after three failed attempts."""
     vendor = Vendor(trouble, trouble, trouble, envelope(task_data()))
     assert (await read(vendor)).task_id == "t-1"
     assert len(vendor.requests) == 4
@@ -100,8 +100,8 @@ async def test_a_read_is_tried_again(trouble, no_waits):
         (httpx.ReadError("reset"), TransportError),
     ],
 )
-async def test_a_read_is_given_up_after_four_tries(trouble, error, no_waits):
-    """A GET that never succeeds says what was wrong last."""
+async def test_a_get_fails_after_four_attempts(trouble, error, no_waits):
+    """A GET that never succeeds reports its last error."""
     vendor = Vendor(trouble)
     with pytest.raises(error) as caught:
         await read(vendor)
@@ -120,24 +120,24 @@ async def test_a_read_is_given_up_after_four_tries(trouble, error, no_waits):
         (envelope(status=400), InvalidRequestError),
     ],
 )
-async def test_a_plain_no_is_not_asked_again(reply, error, no_waits):
-    """A refusal of a GET is final at once."""
+async def test_a_refused_get_is_not_retried(reply, error, no_waits):
+    """A GET that the vendor refuses fails at once."""
     vendor = Vendor(reply)
     with pytest.raises(error):
         await read(vendor)
     assert len(vendor.requests) == 1
 
 
-async def test_an_answer_that_never_comes_is_no_answer(no_waits):
-    """Each try of a GET ends with the client's own timeout."""
+async def test_each_attempt_has_a_timeout(no_waits):
+    """Each attempt of a GET ends with the client's own timeout."""
     vendor = Vendor(hang)
     with pytest.raises(TransportError, match="TimeoutError"):
         await read(vendor, timeout_s=0.01)
     assert len(vendor.requests) == 4
 
 
-async def test_waits_grow_and_are_spread(waits):
-    """Without a word from the vendor the waits double, each up to a second longer by chance."""
+async def test_waits_double_with_jitter(waits):
+    """Without a Retry-After the waits double, each with up to a second of jitter."""
     vendor = Vendor(envelope(status=500))
     with pytest.raises(VendorError):
         await read(vendor)
@@ -146,8 +146,8 @@ async def test_waits_grow_and_are_spread(waits):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_the_vendors_wait_is_kept(status, waits):
-    """Retry-After decides how long a GET waits, zero included."""
+async def test_retry_after_is_obeyed(status, waits):
+    """Retry-After determines the wait of a GET, zero included."""
     vendor = Vendor(
         envelope(status=status, Retry_After="20"),
         envelope(status=status, Retry_After="0"),
@@ -159,7 +159,7 @@ async def test_the_vendors_wait_is_kept(status, waits):
 
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_long_wait_is_left_to_the_caller(status, waits):
-    """A GET does not hold its worker for minutes: the error says how long the vendor asks to wait."""
+    """A GET does not block its worker for minutes: the error says how long the vendor asks to wait."""
     vendor = Vendor(envelope(status=status, Retry_After="600"))
     with pytest.raises((RateLimitError, VendorError)) as caught:
         await read(vendor)
@@ -176,8 +176,8 @@ async def test_the_account_is_read():
     assert (account.plan, account.max_concurrent_tasks, account.points_remaining) == ("pro", 5, 7)
 
 
-async def test_the_history_is_asked_for_a_span():
-    """The whole span is asked for in unix seconds, its last second included."""
+async def test_the_history_is_requested_for_a_period():
+    """The period is sent in unix seconds, its last second included."""
     vendor = Vendor(
         envelope({"data": [{"task_id": "t-1", "usage": 5}], "page": 2, "size": 100, "total": 101})
     )
@@ -195,8 +195,8 @@ async def test_the_history_is_asked_for_a_span():
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"data": None}, {"data": [{"task_id": ""}]}, {"data": [3]}])
-async def test_a_history_that_cannot_be_read_is_no_empty_history(data):
-    """Absence is never concluded from an answer that was not understood."""
+async def test_an_unreadable_history_is_an_error(data):
+    """An unreadable reply is never taken for an empty history."""
     vendor = Vendor(envelope(data))
     now = datetime(2026, 4, 5, tzinfo=UTC)
     async with vendor.client() as client:
@@ -204,16 +204,16 @@ async def test_a_history_that_cannot_be_read_is_no_empty_history(data):
             await client.history(start=now, end=now)
 
 
-async def test_a_client_is_used_inside_its_with():
-    """Without `async with` the client says how it is used."""
+async def test_a_client_must_be_entered():
+    """Without `async with` the client says how to use it."""
     client = Vendor(envelope(task_data())).client()
     with pytest.raises(RuntimeError, match="async with"):
         await client.get_task("t-1")
     await client.__aexit__()
 
 
-async def test_every_call_takes_a_slot(waits):
-    """Calls of two clients of one process share the rate limit."""
+async def test_clients_share_the_rate_limit(waits):
+    """Calls of two clients of a process share the rate limit."""
     vendor = Vendor(envelope(task_data()))
     options = {"requests_per_second": 2.0, "base_url": "https://paced.example"}
     async with vendor.client(**options) as one, vendor.client(**options) as other:

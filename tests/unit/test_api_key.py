@@ -1,4 +1,4 @@
-"""The API key: what is refused as one, where it goes, and where it never shows."""
+"""The API key: which values are refused, where it is sent, and that it is never shown."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from seedance_dagster.api.errors import AuthenticationError, InvalidRequestError
 
 
 @pytest.mark.parametrize("key", ["", "  ", "two words", "tab\tkey", "line\nkey", "schlüssel", "\x7f"])
-def test_what_cannot_be_a_key_is_refused(key):
-    """A missing or garbled key is told by the name of its variable, without the key."""
+def test_a_malformed_key_is_refused(key):
+    """A missing or malformed key is reported with its variable's name, without the key."""
     with pytest.raises(AuthenticationError, match="GOAPI_API_KEY") as caught:
         Vendor().client(api_key=SecretStr(key))
     assert not key.strip() or key not in str(caught.value)
 
 
-async def test_blanks_around_a_key_do_not_matter():
-    """A key copied with a line end works."""
+async def test_whitespace_around_a_key_is_removed():
+    """A key that was copied with a line end works."""
     vendor = Vendor(envelope(task_data()))
     async with vendor.client(api_key=SecretStr(f" {KEY}\n")) as client:
         await client.get_task("t-1")
@@ -48,15 +48,15 @@ async def test_blanks_around_a_key_do_not_matter():
         "http://localhost.example",
     ],
 )
-def test_a_base_url_that_is_not_safe_is_refused(url):
-    """The key goes to an https host, or to this machine, and the refusal does not repeat secrets."""
+def test_an_unsafe_base_url_is_refused(url):
+    """The key goes to an https host or to this machine only, and the error repeats no secret."""
     with pytest.raises(InvalidRequestError, match="GOAPI_BASE_URL") as caught:
         Vendor().client(base_url=url)
     assert KEY not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("url", "asked"),
+    ("url", "requested"),
     [
         ("https://api.piapi.ai", "https://api.piapi.ai/account/info"),
         ("https://api.goapi.ai/", "https://api.goapi.ai/account/info"),
@@ -66,17 +66,17 @@ def test_a_base_url_that_is_not_safe_is_refused(url):
         ("http://[::1]:8188", "http://[::1]:8188/account/info"),
     ],
 )
-async def test_a_base_url_may_be_another_host_path_or_port(url, asked):
-    """Every path of the API is joined to the base."""
+async def test_a_base_url_may_be_another_host_path_or_port(url, requested):
+    """Every path of the API is appended to the base URL."""
     vendor = Vendor(envelope({}))
     async with vendor.client(base_url=url) as client:
         await client.account()
-    assert str(vendor.requests[0].url) == asked
+    assert str(vendor.requests[0].url) == requested
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_is_not_followed(status):
-    """The key stays with the API's host: not one request goes where a redirect points."""
+    """The key stays with the API's host: no request goes where a redirect points."""
     vendor = Vendor(httpx.Response(status, headers={"Location": "https://elsewhere.example/steal"}))
     async with vendor.client() as client:
         with stamina.set_testing(True, attempts=2), pytest.raises(SeedanceError):
@@ -99,7 +99,7 @@ async def test_a_redirect_is_not_followed(status):
     ],
 )
 async def test_no_error_shows_the_key(reply):
-    """Neither the text nor the traceback of an error holds the key, also when the vendor repeats it."""
+    """Neither the text nor the traceback of an error contains the key, even if the vendor repeats it."""
     vendor = Vendor(reply)
     async with vendor.client() as client:
         for call in (lambda: client.create_task(REQUEST), lambda: client.get_task("t-1")):
@@ -110,7 +110,7 @@ async def test_no_error_shows_the_key(reply):
 
 
 def test_the_client_does_not_show_the_key():
-    """Its repr names the API's root alone."""
+    """The client's repr contains the API's root alone."""
     client = Vendor().client()
     assert repr(client) == "SeedanceClient('https://api.goapi.ai')"
     assert KEY not in f"{client} {vars(client)}"

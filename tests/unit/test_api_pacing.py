@@ -1,4 +1,4 @@
-"""The request rate limit of a process."""
+"""The rate limit of a process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Clock:
         return self.now
 
 
-def test_slots_are_evenly_spaced():
-    """Who comes at once is spread over the seconds that follow."""
+def test_reservations_are_evenly_spaced():
+    """Simultaneous requests are spread over the following seconds."""
     pacer = Pacer(10, monotonic=Clock())
     assert [round(pacer.reserve(), 3) for _ in range(4)] == [0, 0.1, 0.2, 0.3]
 
 
-def test_unused_time_is_no_credit():
-    """After a rest only one request goes at once: the limit holds over every second."""
+def test_idle_time_allows_no_burst():
+    """After an idle period only one request goes at once."""
     clock = Clock()
     pacer = Pacer(10, monotonic=clock)
     pacer.reserve()
@@ -36,8 +36,8 @@ def test_unused_time_is_no_credit():
 
 
 @given(st.floats(0.5, 100), st.lists(st.floats(0, 1), max_size=50))
-def test_no_second_holds_more_than_the_limit(rate, gaps):
-    """Whenever requests come, any two slots are at least the spacing apart."""
+def test_the_limit_holds_at_all_times(rate, gaps):
+    """Whenever requests come, any two are at least the spacing apart."""
     clock, slots = Clock(), []
     pacer = Pacer(rate, monotonic=clock)
     for gap in gaps:
@@ -46,8 +46,8 @@ def test_no_second_holds_more_than_the_limit(rate, gaps):
     assert all(later - earlier > 0.999 / rate for earlier, later in pairwise(slots))
 
 
-async def test_waiting_sleeps_until_the_slot(monkeypatch):
-    """The first request does not wait, the next waits for its slot."""
+async def test_waiting_sleeps_until_the_reserved_time(monkeypatch):
+    """The first request does not wait, the second waits for its time."""
     slept = []
 
     async def note(delay):
@@ -61,13 +61,13 @@ async def test_waiting_sleeps_until_the_slot(monkeypatch):
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan")])
-def test_a_rate_is_positive(rate):
-    """A rate that is none is refused."""
+def test_a_rate_must_be_positive(rate):
+    """A rate that is not positive is refused."""
     with pytest.raises(ValueError, match="must be a positive number"):
         Pacer(rate)
 
 
 def test_a_host_has_one_pacer():
-    """Clients of the same host and rate share their slots, whatever thread they live in."""
+    """Clients of the same host and rate share one pacer."""
     assert shared_pacer("https://a.example", 3) is shared_pacer("https://a.example", 3)
     assert shared_pacer("https://a.example", 3) is not shared_pacer("https://b.example", 3)

@@ -1,4 +1,4 @@
-"""Sending paid orders: what the client says about every way in which a POST can end."""
+"""POSTs of paid tasks: the client's verdict on every way in which one can end."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ async def outcome(*replies, **options) -> tuple[BaseException, Vendor]:
     return caught.value, vendor
 
 
-async def test_an_order_is_sent_as_the_page_says():
-    """The body and the headers are those of the vendor's example."""
+async def test_a_request_matches_the_page():
+    """Body and headers are those of the vendor's example."""
     vendor = Vendor(envelope(task_data()))
     async with vendor.client() as client:
         task = await client.create_task(REQUEST)
@@ -47,8 +47,8 @@ async def test_an_order_is_sent_as_the_page_says():
     assert (task.task_id, task.points_held) == ("t-1", 4_000_000)
 
 
-async def test_only_what_was_set_is_sent():
-    """Fields without a value stay out of the body, references stay in their order, the text as it is."""
+async def test_fields_that_are_not_set_are_not_sent():
+    """Fields without a value are left out; references keep their order and the text is unchanged."""
     vendor = Vendor(envelope(task_data()))
     request = GenerationRequest(
         task_type="seedance-2",
@@ -97,7 +97,7 @@ async def test_only_what_was_set_is_sent():
     ],
 )
 async def test_refusals_say_that_no_task_was_made(reply, error):
-    """Each refusal has its class, which says that sending again is safe, and the POST left once."""
+    """Each refusal has its class, which says that sending again is safe, and was sent once."""
     refused, vendor = await outcome(reply)
     assert type(refused) is error
     assert isinstance(refused, NoTaskMadeError)
@@ -147,21 +147,21 @@ async def test_refusals_say_that_no_task_was_made(reply, error):
     ],
 )
 async def test_anything_else_may_have_made_a_task(reply):
-    """A lost, late or garbled answer or a server error leaves the outcome open; the POST is not repeated."""
+    """After a lost or garbled reply or a server error the outcome is unknown; the POST is not repeated."""
     error, vendor = await outcome(reply)
     assert type(error) is UnknownOutcomeError
     assert len(vendor.requests) == 1
 
 
-async def test_an_answer_that_never_comes_leaves_the_outcome_open():
-    """The client's own timeout ends the wait for an answer."""
+async def test_after_a_timeout_the_outcome_is_unknown():
+    """The client's own timeout ends the wait for a reply."""
     error, vendor = await outcome(hang, timeout_s=0.02)
     assert type(error) is UnknownOutcomeError
     assert len(vendor.requests) == 1
 
 
-async def test_an_endless_answer_leaves_the_outcome_open():
-    """A reply beyond 16 MiB is cut off, not collected."""
+async def test_after_an_endless_reply_the_outcome_is_unknown():
+    """A reply beyond 16 MiB is cut off and not collected."""
 
     async def endless():
         async def body():
@@ -185,14 +185,14 @@ async def test_an_endless_answer_leaves_the_outcome_open():
     ],
 )
 async def test_a_task_inside_an_error_is_a_task(reply):
-    """A reply that holds a task id is an accepted order, whatever its status says."""
+    """A reply with a task id is a created task, whatever its status."""
     vendor = Vendor(reply)
     async with vendor.client() as client:
         assert (await client.create_task(REQUEST)).task_id == "t-1"
 
 
-async def test_the_vendors_words_and_the_plan_are_kept():
-    """A refusal says what the vendor said, and how many tasks were active."""
+async def test_a_refusal_repeats_the_vendors_message():
+    """A refusal contains the vendor's message and the number of active tasks."""
     message = "active task count 12 has reached the plan limit"
     data = {"error": {"message": "please wait"}}
     error, _ = await outcome(envelope(data, status=400, message=message))
@@ -204,8 +204,8 @@ async def test_the_vendors_words_and_the_plan_are_kept():
     assert unsaid.active is None
 
 
-async def test_the_wait_that_the_vendor_asks_for_is_kept():
-    """A refusal for too many requests says how long to wait, if the vendor said so."""
-    told, _ = await outcome(envelope(status=429, Retry_After="7"))
-    untold, _ = await outcome(envelope(status=429))
-    assert (told.retry_after_s, untold.retry_after_s) == (7.0, None)
+async def test_a_rate_limit_error_has_the_wait():
+    """A refusal of too many requests says how long to wait, if the vendor says so."""
+    stated, _ = await outcome(envelope(status=429, Retry_After="7"))
+    unstated, _ = await outcome(envelope(status=429))
+    assert (stated.retry_after_s, unstated.retry_after_s) == (7.0, None)

@@ -1,4 +1,4 @@
-"""Price tables, formulas, and the files that hold them."""
+"""Price tables, their formulas and their files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def request(task_type="seedance-2-fast", duration=5, videos=0, resolution=None) 
 
 
 @pytest.mark.parametrize(
-    ("table", "asked", "input_s", "points", "formula"),
+    ("table", "priced", "input_s", "points", "formula"),
     [
         ("goapi-2026-04", request(), None, 4_000_000, "0.08 USD/s x (5 s output)"),
         ("goapi-2026-04", request("seedance-2", 15), None, 15_000_000, "0.10 USD/s x (15 s output)"),
@@ -45,11 +45,11 @@ def request(task_type="seedance-2-fast", duration=5, videos=0, resolution=None) 
         ),
     ],
 )
-def test_estimates(table, asked, input_s, points, formula):
-    """Both formulas, dated: all input seconds count on the first page, half of them in later bills."""
-    estimate = PriceTable.load(table=table).estimate(asked, input_video_s=input_s)
+def test_estimates(table, priced, input_s, points, formula):
+    """Each dated formula is applied: the page bills all input seconds, later bills half of them."""
+    estimate = PriceTable.load(table=table).estimate(priced, input_video_s=input_s)
     assert (estimate.points, estimate.formula, estimate.table) == (points, formula, table)
-    assert estimate.exact is (not asked.video_urls or input_s is not None)
+    assert estimate.exact is (not priced.video_urls or input_s is not None)
 
 
 @given(
@@ -58,14 +58,14 @@ def test_estimates(table, asked, input_s, points, formula):
     st.integers(1, 12),
     st.floats(0, 15.4),
 )
-def test_an_unknown_length_is_an_upper_bound(table, duration, videos, input_s):
+def test_an_unknown_length_gives_an_upper_bound(table, duration, videos, input_s):
     """An estimate without the length of the input videos is never below one with it."""
-    book, asked = PriceTable.load(table=table), request(duration=duration, videos=videos)
-    assert book.estimate(asked).points >= book.estimate(asked, input_video_s=input_s).points
+    prices, priced = PriceTable.load(table=table), request(duration=duration, videos=videos)
+    assert prices.estimate(priced).points >= prices.estimate(priced, input_video_s=input_s).points
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("priced", "message"),
     [
         (
             request("seedance-3"),
@@ -74,20 +74,20 @@ def test_an_unknown_length_is_an_upper_bound(table, duration, videos, input_s):
         (request(resolution="720p"), "the price of seedance-2-fast at 720p is not in .*known: 480p"),
     ],
 )
-def test_an_unknown_price_is_an_error(asked, said):
-    """What has no price is refused with the names that have one, never booked as free."""
-    with pytest.raises(UnknownPriceError, match=said):
-        PriceTable.load().estimate(asked)
+def test_an_unknown_price_is_an_error(priced, message):
+    """A request without a price is refused with the names that have one, never booked as free."""
+    with pytest.raises(UnknownPriceError, match=message):
+        PriceTable.load().estimate(priced)
 
 
 @pytest.mark.parametrize("length", [-1.0, float("nan"), float("inf")])
-def test_a_length_that_is_none_has_no_price(length):
-    """Odd lengths of input videos never lower a price."""
+def test_an_invalid_length_is_an_error(length):
+    """An invalid length of input videos never lowers a price."""
     with pytest.raises(UnknownPriceError, match="must be 0 or more"):
         PriceTable.load().estimate(request(videos=1), input_video_s=length)
 
 
-def test_a_part_of_a_point_is_rounded_up(tmp_path):
+def test_fractions_of_a_point_are_rounded_up(tmp_path):
     """An estimate is never below the exact price."""
     table = tmp_path / "own.yaml"
     table.write_text(
@@ -101,7 +101,7 @@ GOOD = "table: own\nformula: output_plus_input\ndefault_resolution: 480p\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "No such file"),
         ("usd_per_second: [", "expected the node content"),
@@ -117,23 +117,23 @@ GOOD = "table: own\nformula: output_plus_input\ndefault_resolution: 480p\n"
         (GOOD.replace("input", "guess") + "usd_per_second: {}", "formula: .*output_plus_half_input"),
     ],
 )
-def test_a_broken_price_table_is_told(tmp_path, content, said):
-    """A table that cannot be used names its file and what is wrong in it, in one line."""
+def test_a_broken_price_table_is_reported(tmp_path, content, message):
+    """The error names the file and what is wrong in it, in one line."""
     table = tmp_path / "own.yaml"
     if content is not None:
         table.write_bytes(content.encode("latin-1"))
-    with pytest.raises(UnknownPriceError, match=f"price table .*own.yaml cannot be used: .*{said}"):
+    with pytest.raises(UnknownPriceError, match=f"price table .*own.yaml cannot be used: .*{message}"):
         PriceTable.load(table)
 
 
-def test_a_table_that_is_not_packaged_is_told():
-    """An unknown name of a table is an unknown price."""
+def test_an_unknown_table_is_an_error():
+    """The name of a table that does not exist is an unknown price."""
     with pytest.raises(UnknownPriceError, match="goapi-1999"):
         PriceTable.load(table="goapi-1999")
 
 
 def test_limits_are_data(tmp_path):
-    """The packaged limits are the page's, a team's own file replaces them, a broken one is told."""
+    """The packaged limits are the page's, a team's own file replaces them, and a broken one is reported."""
     limits = Limits.load()
     assert (limits.min_duration_s, limits.max_duration_s, limits.max_references) == (4, 15, 12)
     assert limits.aspect_ratios == ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16")

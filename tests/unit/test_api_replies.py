@@ -1,4 +1,4 @@
-"""Replies as they come off the wire: envelopes, codes, waits, and bytes that are none of it."""
+"""Replies as they arrive: envelopes, codes, waits, and bytes that are none of these."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def storable(value) -> bool:
 
 
 @given(envelopes | json_values, st.integers(100, 599))
-def test_no_json_breaks_the_reading(envelope, status):
-    """Whatever JSON comes, it is read, classified and parsed, and its words can be stored."""
+def test_any_json_is_read(envelope, status):
+    """Any JSON is read, classified and parsed, and its texts can be stored."""
     reply = read_reply(status, {}, json.dumps(envelope).encode())
     assert isinstance(refusal(reply), SeedanceError | None)
     assert storable(reply.message)
@@ -62,14 +62,14 @@ def test_no_json_breaks_the_reading(envelope, status):
 
 
 @given(st.binary(max_size=40), st.integers(100, 599))
-def test_no_bytes_break_the_reading(body, status):
-    """Bytes that are no JSON are an unreadable reply with the HTTP status as code."""
+def test_any_bytes_are_read(body, status):
+    """Bytes that are not JSON are an unreadable reply with the HTTP status as its code."""
     reply = read_reply(status, {}, body)
     assert not reply.readable or isinstance(json.loads(body), dict)
 
 
-def test_a_code_counts_as_much_as_the_status():
-    """A reply is a success only when both say 200."""
+def test_success_needs_status_and_code():
+    """A reply is a success only when both are 200."""
     assert read_reply(200, {}, b'{"code":200}').ok
     assert read_reply(200, {}, b'{"data":{}}').ok
     assert not read_reply(200, {}, b'{"code":500}').ok
@@ -91,14 +91,14 @@ def test_a_code_counts_as_much_as_the_status():
         ("NaN", -1),
     ],
 )
-def test_codes_in_odd_dress(code, read):
-    """A code written as text counts; one that is no number is never taken for a success."""
+def test_codes_of_other_types(code, read):
+    """A code written as text counts; one that is not a number is never a success."""
     reply = read_reply(200, {}, f'{{"code":{code}}}'.encode())
     assert (reply.code, reply.ok) == (read, read == 200)
 
 
-def test_words_of_envelope_and_error_are_joined():
-    """A message says each thing once, in the vendor's order, and does not grow without bound."""
+def test_messages_of_envelope_and_error_are_joined():
+    """Each text occurs once, in the vendor's order, and the length is limited."""
     body = {"message": " failed ", "data": {"error": {"message": "too long"}}}
     assert read_reply(400, {}, json.dumps(body).encode()).message == "failed; too long"
     body["data"]["error"]["message"] = "failed"
@@ -123,14 +123,14 @@ def test_words_of_envelope_and_error_are_joined():
     ],
 )
 def test_half_characters_and_nul_are_replaced(body):
-    """What JSON can write and a database cannot hold does not get past the reading."""
+    """Characters that a database cannot store are replaced."""
     reply = read_reply(200, {}, body)
     assert reply.ok
     assert storable(reply.message)
 
 
-def test_endless_nesting_is_unreadable():
-    """A reply that is nested deeper than anything the vendor sends is no envelope."""
+def test_deep_nesting_is_unreadable():
+    """A reply that is nested deeper than any of the vendor's is unreadable."""
     assert not read_reply(200, {}, b'{"data":' + b"[" * 900 + b"]" * 900 + b"}").readable
 
 
@@ -155,12 +155,12 @@ def test_endless_nesting_is_unreadable():
     ],
 )
 def test_retry_after(header, seconds):
-    """Seconds or a date, never negative, never over an hour; garbage is as good as nothing."""
+    """Seconds or a date, never negative, never over an hour; garbage counts as missing."""
     headers = {} if header is None else {"retry-after": header}
     assert read_reply(429, headers, b"").retry_after_s == seconds
 
 
 def test_retry_after_as_a_date():
-    """A date in the future is the time until then."""
+    """A date in the future gives the time until then."""
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     assert 90 < read_reply(429, {"retry-after": at}, b"").retry_after_s <= 100

@@ -1,4 +1,4 @@
-"""What failures of the real transport mean: some never left, all others may have been paid for."""
+"""Failures of the real transport: a few prove that nothing was sent, all others may have been paid for."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def caused(error: Exception, idempotency_key: Exception) -> Exception:
         (OSError("reset"), False),
     ],
 )
-def test_what_certainly_never_sent(error, never):
+def test_failures_that_prove_that_nothing_was_sent(error, never):
     """Only a connection that was never made proves that nothing was sent."""
     assert never_sent(error) is never
 
 
 @asynccontextmanager
 async def serving(answer) -> AsyncIterator[SeedanceClient]:
-    """A client of a raw server on loopback, through the real transport."""
+    """Run a raw server on loopback and return a client with the real transport."""
 
     async def handle(reader, writer):
         await reader.readuntil(b"}}")
@@ -75,7 +75,7 @@ def raw(body: str, length: int | None = None) -> bytes:
 
 @pytest.mark.integration
 async def test_a_reply_comes_through_the_real_transport():
-    """The transport of production carries an order and its answer."""
+    """The transport of production carries a request and its reply."""
     body = str(task_data()).replace("'", '"').replace("None", "null").replace("False", "false")
 
     async def answer(writer):
@@ -88,8 +88,8 @@ async def test_a_reply_comes_through_the_real_transport():
 
 @pytest.mark.integration
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200", raw("{", 500), b"garbage\r\n\r\n"])
-async def test_a_connection_lost_after_sending_leaves_the_outcome_open(sent):
-    """Whatever part of an answer came before the end, the order may have been accepted."""
+async def test_after_a_lost_connection_the_outcome_is_unknown(sent):
+    """However much of a reply arrived, the task may have been created."""
 
     async def answer(writer):
         writer.write(sent)
@@ -101,8 +101,8 @@ async def test_a_connection_lost_after_sending_leaves_the_outcome_open(sent):
 
 
 @pytest.mark.integration
-async def test_a_refused_connection_never_sent():
-    """Where nothing listens, nothing was sent: it may be sent again."""
+async def test_a_refused_connection_sent_nothing():
+    """A request that nobody listened to was not sent and may be sent again."""
 
     async def answer(writer):
         raise AssertionError

@@ -1,4 +1,4 @@
-"""The vendor's answers in all the shapes in which they were seen."""
+"""The vendor's replies in all observed shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from seedance_dagster.api.wire import (
 
 
 def test_the_pages_example_is_read():
-    """The vendor's own example gives every field, and 0001 is no time."""
+    """The vendor's own example gives every field, and the year 0001 is not a time."""
     task = Task.parse(task_data())
     assert task == Task(
         task_id="t-1",
@@ -66,7 +66,7 @@ def test_the_pages_example_is_read():
     ],
 )
 def test_status_words(word, status):
-    """Words are trimmed and lower-cased; one that nobody knows is not terminal."""
+    """Status words are trimmed and lower-cased; an unknown one is not terminal."""
     task = Task.parse(task_data(status=word))
     assert task.status == status
     assert isinstance(task.raw_status, str)
@@ -74,19 +74,19 @@ def test_status_words(word, status):
 
 @pytest.mark.parametrize("field", sorted(task_data().keys() - {"task_id"}))
 @pytest.mark.parametrize("value", [None, [], {}, "odd", 7, [[1]], {"x": {}}])
-def test_any_field_may_be_odd(field, value):
-    """A field of another kind than expected leaves the others readable."""
+def test_a_malformed_field_does_not_affect_others(field, value):
+    """A field of an unexpected type leaves the others readable."""
     assert Task.parse(task_data(**{field: value})).task_id == "t-1"
 
 
 @pytest.mark.parametrize("data", [None, [], "t-1", {}, {"task_id": None}, {"task_id": " \t"}])
 def test_without_an_id_there_is_no_task(data):
-    """Nothing counts as a task that could not be asked for again."""
+    """A task without an id, which could not be read again, does not count."""
     assert Task.parse(data) is None
 
 
 def test_fields_may_be_missing():
-    """An id alone is a task; what the vendor does not tell as charged is unknown, not free."""
+    """An id alone is a task; a charge that is not reported is unknown, not free."""
     task = Task.parse({"task_id": " t-9\n"})
     assert (task.task_id, task.status) == ("t-9", "unknown")
     assert (task.points_held, task.points_charged, task.created_at) == (0, None, None)
@@ -109,13 +109,13 @@ def test_fields_may_be_missing():
     ],
 )
 def test_points(usage, held, charged):
-    """Points are whole, not negative and fit the ledger; a charge that is none of it is not told."""
+    """Points are whole, not negative and fit the ledger; any other charge counts as not reported."""
     task = Task.parse(task_data(meta={"usage": usage}))
     assert (task.points_held, task.points_charged) == (held, charged)
 
 
 def test_logs_and_errors():
-    """Logs are lines whatever they are made of, and the error says each thing once."""
+    """Logs become lines whatever they consist of, and the error contains each text once."""
     task = Task.parse(
         task_data(
             logs=["one", {"level": "error"}, None, 3],
@@ -139,8 +139,8 @@ def test_logs_and_errors():
         (None, None),
     ],
 )
-def test_output(output, url):
-    """A finished video is one URL."""
+def test_the_output_is_one_url(output, url):
+    """A finished video has one URL."""
     assert Task.parse(task_data(output=output)).video_url == url
 
 
@@ -173,13 +173,13 @@ def test_output(output, url):
     ],
 )
 def test_times(written, time):
-    """RFC 3339 with nanoseconds or unix seconds give UTC; "not yet" and garbage give nothing."""
+    """RFC 3339 with nanoseconds and unix seconds give UTC; "not yet" and garbage give None."""
     assert parse_time(written) == time
 
 
 @given(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()))
 def test_numbers_and_times_never_raise(value):
-    """Whatever stands where a number or a time should, it is read or left out."""
+    """Any value in place of a number or a time is read or ignored."""
     number, time = whole_number(value), parse_time(value)
     assert number is None or abs(number) < 2**63
     assert time is None or time.tzinfo is UTC
@@ -209,7 +209,7 @@ def test_numbers_and_times_never_raise(value):
     ],
 )
 def test_both_shapes_of_an_account(data, expected):
-    """The wallet or the credit pack tells the balance, and anything may be missing."""
+    """The balance is in the wallet or in the credit pack, and any field may be missing."""
     account = AccountInfo.parse(data)
     assert (
         account.plan,
@@ -220,7 +220,7 @@ def test_both_shapes_of_an_account(data, expected):
 
 
 def test_the_history_is_read():
-    """Rows keep the vendor's own words; numbers for ids are ids."""
+    """Rows keep the vendor's words; numbers are accepted as ids."""
     page = HistoryPage.parse(
         {
             "data": [
@@ -255,14 +255,14 @@ def test_the_history_is_read():
         {"negative_prompt": "dogs"},
     ],
 )
-def test_what_is_sent_is_strict(fields):
-    """A request takes no other kinds and no fields of its own making."""
+def test_a_request_is_strict(fields):
+    """A request accepts no other types and no additional fields."""
     plain = {"task_type": "seedance-2", "prompt": "a cat", "mode": Mode.TEXT_TO_VIDEO}
     with pytest.raises(ValidationError):
         GenerationRequest(**(plain | fields))
 
 
-def test_a_request_comes_back_from_json():
-    """What the ledger keeps of a request is that request again."""
+def test_a_request_survives_json():
+    """A request that the ledger stored as JSON is the same request again."""
     kept = REQUEST.model_dump(mode="json")
     assert GenerationRequest.model_validate(kept, strict=False) == REQUEST

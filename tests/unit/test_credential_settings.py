@@ -1,4 +1,4 @@
-"""Who signs: certificate and key from files or as text, checked before anything depends on them."""
+"""Certificate and key of the signer, from files or as text, checked before they are used."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ def refusal(certificate: str, key: str) -> str:
     return str(caught.value)
 
 
-def test_files_and_texts_are_taken_alike(chain):
-    """Certificate and key are paths or PEM itself, in either form of an EC key."""
+def test_files_and_texts_are_accepted(chain):
+    """Certificate and key are paths or PEM, in either form of an EC key."""
     check(str(chain.certificate), str(chain.key))
     check(chain.certificate.read_text(), chain.key.read_text())
     check(chain.certificate.read_text() + chain.root.read_text(), str(chain.key))
 
 
-def test_what_is_not_set_or_cannot_be_read_is_named_and_never_shown(chain, tmp_path):
-    """The message says which of the two it is; the key's value stands in none."""
+def test_a_missing_or_unreadable_value_is_named_and_never_shown(chain, tmp_path):
+    """The message says which of the two it is, and never contains the key."""
     certificate, key = str(chain.certificate), str(chain.key)
     assert "SEEDANCE_C2PA_KEY) is not set" in refusal(certificate, "")
     assert "SEEDANCE_C2PA_CERTIFICATE) is not set" in refusal("", key)
     for secret in ("MHcCAQEEIFsecret", "MHcCAQEE\0secret", "x" * 5000):
-        told = refusal(certificate, secret)
-        assert "SEEDANCE_C2PA_KEY) is neither PEM nor" in told
-        assert secret not in told
+        message = refusal(certificate, secret)
+        assert "SEEDANCE_C2PA_KEY) is neither PEM nor" in message
+        assert secret not in message
     assert "neither PEM nor a readable file (No such file" in refusal(str(tmp_path / "gone.pem"), key)
     assert "a readable file (Is a directory)" in refusal(str(tmp_path), key)
 
 
-def test_what_is_of_another_kind_is_named(chain):
-    """A key under a password, of another kind or of another certificate, and texts that are neither."""
+def test_a_wrong_kind_is_reported(chain):
+    """An encrypted key, a key of another kind or certificate, and texts that are neither are reported."""
     certificate, secret = str(chain.certificate), key_of(chain.key)
     rejected = {
         "does not belong to the first certificate": key_in_pem(ec.generate_private_key(ec.SECP256R1())),
@@ -72,7 +72,7 @@ def test_what_is_of_another_kind_is_named(chain):
 
 @pytest.mark.parametrize("late", [timedelta(days=-2), timedelta(days=4)], ids=["not yet", "no more"])
 def test_a_certificate_that_is_not_valid_now_is_refused_with_its_days(tmp_path, late):
-    """Expired or not begun: the message says from when to when it is valid."""
+    """For an expired or future certificate the message names its validity."""
     made = make_test_chain(tmp_path, now=NOW, days=3)
     with pytest.raises(CredentialError, match=rf"valid from {NOW:%Y-%m}.*, not now: renew it"):
         signer_of(made).check(NOW + late)
@@ -90,10 +90,10 @@ def test_a_certificate_that_is_not_valid_now_is_refused_with_its_days(tmp_path, 
     ids=str,
 )
 def test_a_certificate_that_readers_would_refuse_is_refused_before(lack):
-    """A sample is signed, so what the C2PA profile demands is asked of the library; the words say what is."""
-    told = refusal(*leaf_without(**lack))
-    assert told.startswith("nothing can be signed")
-    assert "emailProtection, documentSigning or C2PA's claimSigning" in told
+    """A sample is signed to check what C2PA requires; the message lists the requirements."""
+    message = refusal(*leaf_without(**lack))
+    assert message.startswith("nothing can be signed")
+    assert "emailProtection, documentSigning or C2PA's claimSigning" in message
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_a_certificate_that_readers_would_refuse_is_refused_before(lack):
     ids=["mail", "document", "claim"],
 )
 def test_a_certificate_for_mail_documents_or_claims_signs(usage):
-    """The same certificates with nothing missing; the last is what the C2PA's own program gives out."""
+    """Complete certificates work with each usage; the last one is C2PA's own."""
     check(*leaf_without(usage=ObjectIdentifier(usage)))
 
 
-def test_no_secret_in_what_is_shown(chain):
-    """Neither settings nor identity show the key, nor do they fill a line with certificates."""
+def test_no_repr_shows_a_secret(chain):
+    """Neither settings nor identity show the key, nor whole certificates."""
     settings = CredentialSettings(
         certificate=chain.certificate.read_text(), key=SecretStr(chain.key.read_text())
     )
@@ -116,19 +116,19 @@ def test_no_secret_in_what_is_shown(chain):
     assert "BEGIN" not in shown
 
 
-def test_a_test_chain_is_what_readers_ask_for(chain):
-    """The leaf is no CA, signs files, protects e-mail, and names the root's key; its own key is private."""
+def test_a_test_chain_meets_the_requirements(chain):
+    """The leaf is not a CA, signs, protects e-mail, names the root's key, and its own key is private."""
     leaf = load_pem_x509_certificate(chain.certificate.read_bytes())
     root = load_pem_x509_certificate(chain.root.read_bytes())
     leaf.verify_directly_issued_by(root)
-    known = {each.oid._name for each in leaf.extensions}
+    known = {extension.oid._name for extension in leaf.extensions}
     assert known >= {"basicConstraints", "keyUsage", "extendedKeyUsage", "authorityKeyIdentifier"}
     assert stat.S_IMODE(chain.key.stat().st_mode) == 0o600
     assert {path.name for path in chain.key.parent.iterdir()} == {"root.pem", "certificate.pem", "key.pem"}
 
 
-def test_a_test_chain_is_never_written_over_anything(chain, tmp_path):
-    """A file that is there stays, and the message names it."""
+def test_a_test_chain_overwrites_nothing(chain, tmp_path):
+    """An existing file stays, and the message names it."""
     before = chain.key.read_bytes()
     with pytest.raises(CredentialError, match=r"key\.pem: File exists"):
         make_test_chain(chain.key.parent, now=NOW)

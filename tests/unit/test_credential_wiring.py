@@ -1,4 +1,4 @@
-"""Content credentials in the engine and in Dagster: options, fall-backs and what is told."""
+"""Content credentials in the engine and in Dagster: options, fallbacks and metadata."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def delivered(tmp_path) -> Downloaded:
     return Downloaded(path, path.stat().st_size, "cd" * 32)
 
 
-def test_the_environment_says_who_signs(tmp_path):
-    """All three variables are read, and the key is shown nowhere."""
-    found = Settings.from_environ(ENVIRON | {"DAGSTER_HOME": str(tmp_path)})
-    with found.services() as services:
+def test_the_environment_configures_the_signer(tmp_path):
+    """All three variables are read, and the key is never shown."""
+    options = Settings.from_environ(ENVIRON | {"DAGSTER_HOME": str(tmp_path)})
+    with options.services() as services:
         assert services.signer.settings == CredentialSettings(
             certificate="/etc/certificate.pem", key=SecretStr("/etc/key.pem"), include_prompt=True
         )
-    assert "key.pem" not in repr(found)
+    assert "key.pem" not in repr(options)
     with pytest.raises(SettingError, match="SEEDANCE_C2PA_INCLUDE_PROMPT: 'perhaps' is not true or false"):
         Settings.from_environ({"SEEDANCE_C2PA_INCLUDE_PROMPT": "perhaps"})
 
@@ -60,16 +60,16 @@ def test_definitions_take_the_key_by_reference(monkeypatch):
     )
 
 
-def test_nothing_is_signed_that_was_not_asked_for(delivered):
-    """Without a signer the file stays as it was delivered, and no credential is recorded."""
+def test_without_a_signer_nothing_is_signed(delivered):
+    """The file stays as it was delivered, and no credential is recorded."""
     video = signed(make_order(), delivered, probe(delivered.path), signer=None, now=NOW)
     assert (video.path, video.sha256, video.credential) == (delivered.path, "cd" * 32, None)
 
 
 def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, monkeypatch):
-    """Nor one that does not play: what was delivered is kept, with the reason."""
+    """Nor is one that does not play: the delivered file is kept, with the reason."""
     signer = signer_of(make_test_chain(tmp_path / "chain", now=NOW))
-    found, other = probe(delivered.path), make_clip(frames=48)
+    original, other = probe(delivered.path), make_clip(frames=48)
     for content, words in ((other, "was not the same video"), (b"", "not a playable video")):
 
         def spoil(_self, _source, target, *_, content=content, **__):
@@ -77,7 +77,7 @@ def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, 
             return {"signed_sha256": "ef" * 32}
 
         monkeypatch.setattr(type(signer), "sign", spoil)
-        video = signed(make_order(), delivered, found, signer=signer, now=NOW)
+        video = signed(make_order(), delivered, original, signer=signer, now=NOW)
         assert (video.path, video.sha256, video.size_bytes) == (
             (delivered.path, "cd" * 32, delivered.size_bytes)
         )
@@ -85,7 +85,7 @@ def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, 
 
 
 def test_no_signed_url_is_recorded(delivered, tmp_path, monkeypatch):
-    """What the library says of a foreign file may name one; the ledger gets it without its query."""
+    """A URL in the library's message loses its query before the ledger gets it."""
     signer = signer_of(make_test_chain(tmp_path / "chain", now=NOW))
 
     def fail(*_args, **_kwargs):
@@ -107,8 +107,8 @@ def test_no_signed_url_is_recorded(delivered, tmp_path, monkeypatch):
     ],
     ids=["nothing", "another size", "other bytes", "the same", "a server without metadata"],
 )
-def test_whether_what_lies_there_is_what_was_told(monkeypatch, there, answer):
-    """By size, and by hash where the server keeps it."""
+def test_a_stored_object_is_compared_with_its_order(monkeypatch, there, answer):
+    """Sizes are compared, and hashes where the server keeps them."""
     store = VideoStore(None, "videos")
     monkeypatch.setattr(store, "head", lambda key: there if key == "v.mp4" else None)
     assert (
@@ -117,7 +117,7 @@ def test_whether_what_lies_there_is_what_was_told(monkeypatch, there, answer):
 
 
 def test_the_materialization_shows_the_credential():
-    """What was put in stands on it, or why nothing was; nothing where nothing was asked for."""
+    """Its metadata holds the record or the reason, and nothing where nothing was to be signed."""
     store = VideoStore(None, "videos")
     for credential in ({"label": "urn:c2pa:1", "vendor": None}, {"error": "no key"}, None):
         order = make_order(request={"mode": "text_to_video"}, sha256="ab" * 32, credential=credential)

@@ -1,4 +1,4 @@
-"""The emulator stands apart from the rest of the package, and takes anything that is thrown at it."""
+"""The emulator's independence from the rest of the package, and its reaction to any input."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ BODY = st.fixed_dictionaries(
 
 
 def test_imports_nothing_of_the_rest():
-    """A wrong belief shared with the client would hide, so the emulator imports only itself."""
+    """The emulator imports only itself, so that it shares no wrong belief with the client."""
     for path in Path(emulator.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -61,7 +61,7 @@ def test_imports_nothing_of_the_rest():
 @settings(max_examples=150, deadline=None)
 @given(body=BODY | ATOMS)
 async def test_any_body_gets_an_envelope(body):
-    """Whatever JSON is posted, the answer is a task or a refusal that makes none."""
+    """Any posted JSON is answered with a task, or with a refusal that creates none."""
     app = create_app(EmulatorSettings())
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
     async with httpx.AsyncClient(

@@ -1,4 +1,4 @@
-"""The emulated vendor's answers, called in process with a clock that is moved by hand."""
+"""The emulated vendor's replies, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def service(request):
 
 
 async def test_reply_is_that_of_the_page(service):
-    """The answer to a POST has every field of the vendor's example, with the same kinds of values."""
+    """The reply to a POST has every field of the vendor's example, with values of the same types."""
     body = {
         "model": "seedance",
         "task_type": "seedance-2-fast",
@@ -24,12 +24,12 @@ async def test_reply_is_that_of_the_page(service):
     }
     reply = await service.client.post("/api/v1/task", json=body)
     assert reply.status_code == 200
-    told = reply.json()
-    task_id = told["data"].pop("task_id")
-    created = told["data"]["meta"].pop("created_at")
+    body_of_reply = reply.json()
+    task_id = body_of_reply["data"].pop("task_id")
+    created = body_of_reply["data"]["meta"].pop("created_at")
     assert re.fullmatch(r"[0-9a-f-]{36}", task_id)
     assert re.fullmatch(r"2026-04-05T13:33:26\.103466\d{0,3}Z", created)
-    assert told == {
+    assert body_of_reply == {
         "code": 200,
         "message": "success",
         "data": {
@@ -54,7 +54,7 @@ async def test_reply_is_that_of_the_page(service):
 
 @pytest.mark.parametrize("service", [{"queue_seconds": 0, "render_seconds": 0}], indirect=True)
 async def test_instant_task_is_pending_once(service):
-    """The answer to the POST says pending and held even when the task ends at once."""
+    """The reply to the POST shows the task as pending and held even when it ends at once."""
     task = (await service.post()).json()["data"]
     assert (task["status"], task["output"], task["meta"]["usage"]["frozen"]) == ("pending", None, 4_000_000)
     done = await service.get(task["task_id"])
@@ -65,7 +65,7 @@ async def test_instant_task_is_pending_once(service):
     )
 
 
-async def test_task_grows_old(service):
+async def test_a_task_progresses(service):
     """A task is pending, then processing, then completed with a link, its times and its charge."""
     task_id = await service.make()
     assert (await service.get(task_id))["status"] == "pending"
@@ -84,7 +84,7 @@ async def test_task_grows_old(service):
 
 
 @pytest.mark.parametrize("key", ["", "wrong", "emulator-key2"])
-async def test_only_the_key_opens(service, key):
+async def test_every_call_needs_the_key(service, key):
     """Every call of the API answers 401 without the right key."""
     for path in ("/api/v1/task/x", "/account/info", "/api/open/tasks/histories"):
         reply = await service.client.get(path, headers={"X-API-Key": key})
@@ -94,14 +94,14 @@ async def test_only_the_key_opens(service, key):
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"[" * 100_000, b'{"x": NaN}', b'{"x": 1e999}', b'{"x": "\\ud800"}', b"\xff"]
 )
-async def test_bodies_that_are_no_json(service, raw):
-    """What is not JSON is answered with 400 and an envelope."""
+async def test_bodies_that_are_not_json(service, raw):
+    """A body that is not JSON is answered with 400 and an envelope."""
     reply = await service.client.post("/api/v1/task", content=raw)
     assert (reply.status_code, reply.json()["code"]) == (400, 400)
 
 
 async def test_unknown_things_are_not_found(service):
-    """An unknown task or path answers an envelope with 404."""
+    """An unknown task or path is answered with 404 and an envelope."""
     for path in ("/api/v1/task/nope", "/nowhere", "/ephemeral/nope.mp4"):
         assert (await service.client.get(path)).status_code == 404
     assert (await service.client.get("/api/v1/task/nope")).json()["message"] == "task not found"
@@ -109,7 +109,7 @@ async def test_unknown_things_are_not_found(service):
 
 
 @pytest.mark.parametrize(
-    ("service", "prompt", "code", "logged", "told"),
+    ("service", "prompt", "code", "logged", "message"),
     [
         ({}, "moderation", 10003, "content policy", "moderation"),
         ({}, "moderation-early", 10003, "flagged before submission", "moderation"),
@@ -118,19 +118,19 @@ async def test_unknown_things_are_not_found(service):
     ],
     indirect=["service"],
 )
-async def test_failures_say_why_in_the_logs(service, prompt, code, logged, told):
+async def test_failures_say_why_in_the_logs(service, prompt, code, logged, message):
     """A failed task has the vendor's code and text, and the real reason in its logs."""
     task_id = await service.make(f"A cat [fault:{prompt}]")
     service.wait(60)
     task = await service.get(task_id)
     assert (task["status"], task["error"]["code"], task["output"]) == ("failed", code, None)
-    assert told in task["error"]["message"]
+    assert message in task["error"]["message"]
     assert any(logged in line for line in task["logs"])
     assert task["meta"]["usage"]["frozen"] == 0
 
 
-async def test_penalty_shows_where_it_is_set_to(service):
-    """The share kept of refused content is in `consume`, or in the wallet only."""
+async def test_a_penalty_is_shown_as_set(service):
+    """The penalty of a rejected task is in `consume`, or only in the balance."""
     task_id = await service.make("A cat [fault:moderation]")
     service.wait(60)
     assert (await service.get(task_id))["meta"]["usage"]["consume"] == 40_000
@@ -138,8 +138,8 @@ async def test_penalty_shows_where_it_is_set_to(service):
     assert (await service.get(task_id))["meta"]["usage"]["consume"] == 0
 
 
-async def test_refusals_are_told_by_text(service):
-    """Too many tasks and too few points are known by the message, whatever the status, also inside a 200."""
+async def test_refusals_have_the_vendors_text(service):
+    """A full plan and missing credits are recognized by the message, whatever the status, even in a 200."""
     await service.set(plan_limit=0)
     full = await service.post()
     assert (full.status_code, full.json()["code"]) == (429, 429)
@@ -151,7 +151,7 @@ async def test_refusals_are_told_by_text(service):
 
 
 async def test_both_account_shapes(service):
-    """The account is shown in either of the two shapes that exist."""
+    """The account is shown in either of the two known shapes."""
     await service.make()
     first = (await service.client.get("/account/info")).json()["data"]
     assert first == {
@@ -167,7 +167,7 @@ async def test_both_account_shapes(service):
 
 
 async def test_echo_can_be_what_is_rendered(service):
-    """`input` is what was sent, or what is rendered, as set."""
+    """`input` is what was sent or what is rendered, as set."""
     task_id = await service.make(duration=99, aspect_ratio="x")
     assert (await service.get(task_id))["input"]["duration"] == 99
     await service.set(echo_input="as_rendered")
@@ -186,7 +186,7 @@ async def history(service, **query):
 
 
 async def test_history_is_newest_first_and_paged(service):
-    """The history lists tasks newest first, by pages of 10, in other words and without a prompt."""
+    """The history lists tasks newest first, 10 per page, with other words and without a prompt."""
     made = []
     for _ in range(12):
         made.append(await service.make())
@@ -206,7 +206,7 @@ async def test_history_is_newest_first_and_paged(service):
 
 
 async def test_history_may_lag_and_hide_unfinished(service):
-    """A task shows up in the history only after the lag, and unfinished only if so set."""
+    """A task appears in the history only after the lag, and an unfinished one only if so set."""
     await service.set(history_lag_seconds=30, render_seconds=100)
     await service.make()
     assert (await history(service))["total"] == 0
@@ -218,7 +218,7 @@ async def test_history_may_lag_and_hide_unfinished(service):
 
 @pytest.mark.parametrize("query", [{"page_size": 101}, {"page": 0}, {"start_time": "x"}, {"end_time": -1}])
 async def test_history_refuses_bad_parameters(service, query):
-    """A parameter out of range is refused, naming it."""
+    """A parameter out of range is refused by its name."""
     reply = await service.client.get("/api/open/tasks/histories", params=query)
     assert reply.status_code == 400
     assert next(iter(query)) in reply.json()["message"]

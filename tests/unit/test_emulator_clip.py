@@ -1,4 +1,4 @@
-"""The emulated videos: real, exact, small, and readable."""
+"""The emulated videos: real, exact, small and readable."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def render(prompt="A woman sings and strums her guitar", duration=5, ratio="16:9
 @pytest.mark.parametrize(
     ("duration", "ratio"), [(4, "21:9"), (5, "16:9"), (7, "4:3"), (8, "1:1"), (9, "3:4"), (15, "9:16")]
 )
-def test_clip_is_a_whole_video_of_the_asked_shape(duration, ratio):
-    """Every frame decodes, the duration is exact, and the size has the ratio."""
+def test_a_clip_is_a_whole_video_of_the_requested_shape(duration, ratio):
+    """Every frame decodes, the length is exact, and the size has the ratio."""
     with av.open(io.BytesIO(render(duration=duration, ratio=ratio))) as container:
         stream = container.streams.video[0]
         assert container.duration == duration * 1_000_000
@@ -41,7 +41,7 @@ def test_clip_is_a_whole_video_of_the_asked_shape(duration, ratio):
 
 
 def test_clip_is_small_and_starts_with_its_index():
-    """Five seconds are under 50 kB, and the index comes before the pictures."""
+    """Five seconds have less than 50 kB, and the index comes before the pictures."""
     data = render()
     assert len(data) < 50_000
     assert data[4:8] == b"ftyp"
@@ -55,7 +55,7 @@ def test_clip_is_the_same_every_time_and_another_for_another_task():
 
 
 def test_prompt_is_kept_in_the_file():
-    """The prompt is in the picture and in the file's comment, whatever its letters."""
+    """The prompt is in the picture and in the file's comment, in any script."""
     text = "小猫 and a cat"
     with av.open(io.BytesIO(render(text))) as container:
         assert container.metadata["comment"] == text
@@ -65,20 +65,20 @@ def test_prompt_is_kept_in_the_file():
     "prompt", ["x" * 4000, "word " * 800, "猫" * 4000, "a\nb\r\nc\t\0\x07", "👍🏽 emoji"]
 )
 def test_any_prompt_can_be_drawn(prompt):
-    """Long, wide, strange prompts give a video too, with its index in front."""
+    """Long, wide and strange prompts give a video too, with its index in front."""
     data = render(prompt, duration=15)
     assert data.index(b"moov") < data.index(b"mdat")
 
 
-def test_lacking_letters_are_shown_by_their_code(monkeypatch):
+def test_missing_letters_are_shown_as_code_points(monkeypatch):
     """A letter that no font has is shown by its code point."""
     monkeypatch.setattr(card, "_WIDER_FONTS", ("no such font.ttf",))
     assert card.font_for("猫") is None
     assert card.readable("a 猫", None) == "a <732B>"
 
 
-def test_text_is_seen_in_the_picture():
-    """The text makes the picture differ where it stands."""
+def test_the_text_is_visible_in_the_picture():
+    """The text changes the picture."""
     size = SIZES["16:9"]
     full, blank = (
         card.draw_card(size, text=text, title="t", footer="f", hue=0.5) for text in ("A woman sings", "")
@@ -91,8 +91,8 @@ class Record:
         self.task_id = str(uuid.UUID(int=number))
 
 
-async def test_cache_draws_once_for_many_askers(monkeypatch):
-    """Askers at the same time share one rendering, and one who leaves does not spoil it."""
+async def test_concurrent_callers_share_one_rendering(monkeypatch):
+    """A caller that leaves does not affect the others."""
     monkeypatch.setattr(clip_cache, "_render", lambda record: b"x" * 10)
     cache = ClipCache(100)
     one = Record(1)
@@ -105,8 +105,8 @@ async def test_cache_draws_once_for_many_askers(monkeypatch):
     cache.close()
 
 
-async def test_cache_stays_within_its_bound(monkeypatch):
-    """Only as many bytes are kept as allowed; what was dropped is drawn again."""
+async def test_the_cache_stays_within_its_limit(monkeypatch):
+    """Evicted videos are rendered again."""
     monkeypatch.setattr(clip_cache, "_render", lambda record: b"x" * 10)
     cache = ClipCache(25)
     for number in (1, 2, 3, 1):
@@ -117,8 +117,8 @@ async def test_cache_stays_within_its_bound(monkeypatch):
     cache.close()
 
 
-async def test_failed_rendering_is_told_and_tried_again(monkeypatch):
-    """A rendering that fails is not kept."""
+async def test_a_failed_rendering_is_raised_and_retried(monkeypatch):
+    """A failed rendering is not cached."""
     cache = ClipCache(25)
     monkeypatch.setattr(clip_cache, "_render", lambda record: 1 / 0)
     with pytest.raises(ZeroDivisionError):

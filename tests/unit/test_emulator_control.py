@@ -1,4 +1,4 @@
-"""The emulator's own calls: its books, its settings and the commands that cannot be done."""
+"""The emulator's own calls: books, settings and invalid commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def service():
         yield made
 
 
-async def test_books_tell_everything(service):
+async def test_the_books_are_complete(service):
     """The books have each task with its request and money, each prompt's counts, and totals that add up."""
     task_id = await service.make("One")
     await service.make("One [fault:moderation]")
@@ -23,14 +23,14 @@ async def test_books_tell_everything(service):
         "task_type": "seedance-2",
         "input": {"prompt": "One", "mode": "text_to_video"},
     }
-    behind = (await service.client.post("/emulator/tasks", json=body)).json()["task_id"]
+    out_of_band = (await service.client.post("/emulator/tasks", json=body)).json()["task_id"]
     await service.client.post("/emulator/charge", json={"task_id": task_id, "points": 5})
     service.wait(60)
     books = (await service.client.get("/emulator/books")).json()
     tasks = {entry["task_id"]: entry for entry in books["tasks"]}
     assert tasks[task_id]["points_charged"] == 5
     assert tasks[task_id]["request"]["input"]["prompt"] == "One"
-    assert (tasks[behind]["source"], tasks[behind]["points_charged"]) == ("out-of-band", 5_000_000)
+    assert (tasks[out_of_band]["source"], tasks[out_of_band]["points_charged"]) == ("out-of-band", 5_000_000)
     assert books["prompts"]["One"] == {"posts": 1, "tasks": 2}
     totals = (await service.client.get("/emulator/books/summary")).json()
     assert totals == books["summary"]
@@ -40,7 +40,7 @@ async def test_books_tell_everything(service):
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "told"),
+    ("path", "body", "message"),
     [
         ("settings", {"colour": 1}, "colour cannot be set while running"),
         ("settings", {"api_key": "x"}, "allowed are account_shape"),
@@ -57,14 +57,14 @@ async def test_books_tell_everything(service):
         ("tasks", {}, "model"),
     ],
 )
-async def test_bad_commands_are_told(service, path, body, told):
-    """A command that cannot be done says what is wrong and what is allowed."""
+async def test_invalid_commands_are_reported(service, path, body, message):
+    """An invalid command is answered with what is wrong and what is allowed."""
     reply = await service.client.post(f"/emulator/{path}", json=body)
     assert reply.status_code in {400, 404}
-    assert told in reply.json()["error"]
+    assert message in reply.json()["error"]
 
 
 async def test_settings_never_show_the_key(service):
-    """The key is not in the settings that are shown."""
+    """The key is not among the settings that are shown."""
     assert "emulator-key" not in (await service.client.get("/emulator/settings")).text
     assert "emulator-key" not in repr(EmulatorSettings())

@@ -16,7 +16,7 @@ KEY = {"X-API-Key": "emulator-key"}
 
 
 class Service:
-    """An emulator without a network; its tasks end after 10 s of a clock that is moved by hand."""
+    """An emulator without a network; its tasks end after 10 s of a clock that the test moves."""
 
     def __init__(self):
         self.time = datetime(2026, 4, 5, tzinfo=UTC)
@@ -63,7 +63,7 @@ async def service():
 
 
 def test_markers_are_read_from_the_prompt():
-    """A marker names a fault and may say how often it strikes."""
+    """A marker names a fault and may have a count."""
     assert markers_of("a [fault:429*2] cat [fault:truncated] [fault:late-url]") == {
         "429": 2,
         "truncated": None,
@@ -73,8 +73,8 @@ def test_markers_are_read_from_the_prompt():
         markers_of("[fault:lost-replies]")
 
 
-def test_rates_strike_about_as_often_as_asked():
-    """A rate is a probability, and every fault drawn is counted once."""
+def test_rates_are_probabilities():
+    """A fault with a rate is injected about that often and counted once."""
     injector = FaultInjector(random.Random(5))
     injector.set_rates({"lost-reply": 0.1, "hang": 0.1})
     drawn = [injector.first(Stage.AFTER, {}, earlier=0) for _ in range(2000)]
@@ -83,14 +83,14 @@ def test_rates_strike_about_as_often_as_asked():
 
 
 async def test_typo_in_a_marker_is_refused(service):
-    """A marker that names no fault is refused, so that a test cannot pass by a typo."""
+    """An unknown marker is refused, so that no test passes because of a typo."""
     reply = await service.post("[fault:tuesday]")
     assert reply.status_code == 400
     assert "known are" in reply.json()["message"]
 
 
 async def test_counted_post_faults_end(service):
-    """`[fault:429*2]` strikes the first two POSTs of that prompt, then a task is made."""
+    """`[fault:429*2]` affects the first two POSTs of that prompt, then a task is created."""
     replies = [await service.post("A cat [fault:429*2]") for _ in range(3)]
     assert [reply.status_code for reply in replies] == [429, 429, 200]
     assert replies[0].headers["Retry-After"] == "1"
@@ -114,14 +114,14 @@ async def test_500_may_carry_the_task(service):
 
 
 async def test_reply_may_be_a_page(service):
-    """A task can be made although the answer is an HTML page."""
+    """A task can be created although the reply is an HTML page."""
     reply = await service.post("[fault:garbage-reply] x")
     assert reply.headers["Content-Type"].startswith("text/html")
     assert (await service.summary())["tasks"] == 1
 
 
 async def test_odd_status_words(service):
-    """Odd words, capitals, a trailing tab and null logs; the end is told in the end."""
+    """Other words, capitals, a trailing tab and null logs occur, and the task still ends."""
     task_id = (await service.post("[fault:odd-status] x")).json()["data"]["task_id"]
     early = await service.task(task_id)
     assert (early["status"], early["logs"]) == ("retry", None)
@@ -136,7 +136,7 @@ async def test_odd_status_words(service):
 
 
 async def test_late_missing_and_early_urls(service):
-    """A URL may come late, never, or while the task still says pending."""
+    """A URL may come late, never, or while the status is still pending."""
     late = await service.finished("[fault:late-url*3] x")
     outputs = [(await service.task(late))["output"] for _ in range(4)]
     assert [output is None for output in outputs] == [True, True, True, False]
@@ -157,7 +157,7 @@ async def test_get_can_fail(service):
 
 
 async def test_expired_link_is_a_page_and_a_new_get_gives_a_new_one(service):
-    """The first link is dead; asking again gives one that works."""
+    """The first link is dead; a new GET gives one that works."""
     task_id = await service.finished("[fault:expired] x")
     first = await service.link(task_id)
     dead = await service.client.get(first)
@@ -171,7 +171,7 @@ async def test_expired_link_is_a_page_and_a_new_get_gives_a_new_one(service):
 @pytest.mark.parametrize(
     ("style", "status", "size"), [("html", 200, 100), ("empty", 200, 0), ("404", 404, 100)]
 )
-async def test_links_grow_old(service, style, status, size):
+async def test_links_expire(service, style, status, size):
     """After its lifetime a link answers as set, and a new GET gives a fresh one."""
     await service.command("settings", {"dead_link": style, "link_seconds": 60})
     task_id = await service.finished("x")
@@ -188,15 +188,15 @@ async def test_links_grow_old(service, style, status, size):
     ("fault", "status", "kind"),
     [("html", 200, "text/html; charset=utf-8"), ("empty", 200, "video/mp4"), ("garbage", 200, "video/mp4")],
 )
-async def test_bodies_that_are_no_video(service, fault, status, kind):
-    """A download may be a page, nothing, or bytes that are no video."""
+async def test_bodies_that_are_not_a_video(service, fault, status, kind):
+    """A download may be a page, empty, or bytes that are not a video."""
     reply = await service.client.get(await service.link(await service.finished(f"[fault:{fault}] x")))
     assert (reply.status_code, reply.headers["Content-Type"]) == (status, kind)
     assert reply.content[4:8] != b"ftyp"
 
 
 async def test_truncated_once(service):
-    """`truncated*1` gives half of the file with an honest length, the next download all of it."""
+    """`truncated*1` gives half of the file with a matching length, and the next download all of it."""
     link = await service.link(await service.finished("[fault:truncated*1] x"))
     half, whole = [(await service.client.get(link)).content for _ in range(2)]
     assert half == whole[: len(whole) // 2]
@@ -212,7 +212,7 @@ async def test_truncated_once(service):
     ],
 )
 async def test_redirects(service, fault, target):
-    """A download may be redirected to where it must not follow; a plain redirect leads to the file."""
+    """A download may be redirected to a forbidden place; a plain redirect leads to the file."""
     link = await service.link(await service.finished(f"[fault:{fault}] x"))
     reply = await service.client.get(link)
     assert (reply.status_code, reply.headers["Location"].startswith(target)) == (302, True)
@@ -221,7 +221,7 @@ async def test_redirects(service, fault, target):
 
 
 async def test_padding_makes_a_video_of_a_given_size(service):
-    """A video can be padded to a size without being another video."""
+    """A padded video begins with the same bytes."""
     link = await service.link(await service.finished("x"))
     plain = (await service.client.get(link)).content
     await service.command("settings", {"video_bytes_at_least": 300_000})
@@ -232,7 +232,7 @@ async def test_padding_makes_a_video_of_a_given_size(service):
 
 @pytest.mark.parametrize("headers", [{"X-API-Key": "any"}, {"Authorization": "Bearer emulator-key"}])
 async def test_key_sent_to_the_file_host_is_a_leak(service, headers):
-    """The books tell when the API key arrives where it does not belong, without keeping it."""
+    """The books show that the API key reached the file host, without the key."""
     link = await service.link(await service.finished("x"))
     await service.client.get(link)
     assert (await service.summary())["key_leaks"] == 0
@@ -242,8 +242,8 @@ async def test_key_sent_to_the_file_host_is_a_leak(service, headers):
 
 
 @pytest.mark.parametrize(("kind", "status"), [("500", 500), ("html-502", 502), ("429", 429)])
-async def test_outage_strikes_everything_until_it_ends(service, kind, status):
-    """In an outage every call of the API fails; the file host and the books go on."""
+async def test_an_outage_affects_all_calls_until_it_ends(service, kind, status):
+    """In an outage every call of the API fails; the file host and the books still work."""
     link = await service.link(await service.finished("x"))
     await service.command("outage", {"seconds": 60, "kind": kind})
     assert (await service.post()).status_code == status
@@ -263,8 +263,8 @@ async def test_outage_of_one_kind_of_call(service):
     assert (await service.post()).status_code == 200
 
 
-async def test_rates_are_replaced_and_seen(service):
-    """Rates hold until they are replaced, and the books count what drawn."""
+async def test_rates_are_replaced_and_counted(service):
+    """Rates hold until they are replaced, and the books count the injected faults."""
     await service.command("faults", {"500-after": 1, "history-500": 1})
     assert (await service.post()).status_code == 500
     assert (await service.client.get("/api/open/tasks/histories", headers=KEY)).status_code == 500
@@ -274,7 +274,7 @@ async def test_rates_are_replaced_and_seen(service):
 
 
 async def test_every_fault_is_listed(service):
-    """The emulator says which faults it knows."""
+    """The emulator lists the faults that it knows."""
     listed = (await service.client.get("/emulator/faults")).json()
     assert set(listed["known"]) == set(FAULTS)
     assert listed["rates"] == {}

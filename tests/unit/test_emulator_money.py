@@ -1,4 +1,4 @@
-"""The emulated vendor's money: holds, charges, refunds, penalties, and that a restart forgets none of it."""
+"""The emulated vendor's money: holds, charges, refunds and penalties, all of which survive a restart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRICE = 4_000_000
 
 
 class Bench:
-    """A vendor with a clock that is moved by hand."""
+    """A vendor with a clock that the test moves."""
 
     def __init__(self, folder=None, **settings):
         self.time = datetime(2026, 4, 5, 13, 33, 26, 103466, tzinfo=UTC)
@@ -32,8 +32,8 @@ class Bench:
             rng=rng,
         )
 
-    def order(self, prompt="A cat", **given):
-        request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, **given}
+    def order(self, prompt="A cat", **fields):
+        request = {"prompt": prompt, "mode": "text_to_video", "duration": 5, **fields}
         return self.vendor.create_task(
             {"model": "seedance", "task_type": "seedance-2-fast", "input": request}
         )
@@ -55,27 +55,27 @@ def money(bench, record):
 
 
 def test_hold_then_charge(bench):
-    """The price is held when the task is made and charged when it completes."""
+    """The price is held when the task is created and charged when it completes."""
     record = bench.order()
     assert money(bench, record) == (PRICE, 0, 0, 9 * PRICE)
     bench.wait(1)
-    assert bench.vendor.phase(record) is Phase.PROCESSING
+    assert record.phase(bench.vendor.now()) is Phase.PROCESSING
     bench.wait(10)
-    assert bench.vendor.phase(record) is Phase.COMPLETED
+    assert record.phase(bench.vendor.now()) is Phase.COMPLETED
     assert money(bench, record) == (0, PRICE, 0, 9 * PRICE)
 
 
 @pytest.mark.parametrize("fault", ["vendor-trouble", "real-person", "moderation-early"])
-def test_failure_gives_all_back(bench, fault):
+def test_a_failure_is_refunded(bench, fault):
     """A task that fails without a violation costs nothing."""
     record = bench.order(f"A cat [fault:{fault}]")
     bench.wait(60)
-    assert bench.vendor.phase(record) is Phase.FAILED
+    assert record.phase(bench.vendor.now()) is Phase.FAILED
     assert money(bench, record) == (0, 0, 0, 10 * PRICE)
 
 
-def test_refused_content_costs_by_the_violations_of_the_day():
-    """A refusal by the model's owner keeps a share that grows over the UTC day and starts anew the next."""
+def test_a_rejection_costs_by_the_violations_of_the_day():
+    """The share that is kept grows over the UTC day and starts again the next day."""
     bench = Bench(plan_limit=1000, points=1000 * PRICE)
     for _ in range(101):
         bench.order("Bad [fault:moderation]")
@@ -90,7 +90,7 @@ def test_refused_content_costs_by_the_violations_of_the_day():
 
 
 def test_penalties_can_be_off():
-    """Without penalties refused content costs nothing."""
+    """Without penalties a rejected task costs nothing."""
     bench = Bench(penalties=False, points=PRICE)
     record = bench.order("Bad [fault:moderation]")
     bench.wait(60)
@@ -98,8 +98,8 @@ def test_penalties_can_be_off():
     bench.state.close()
 
 
-def test_too_few_points_make_no_task():
-    """An order the wallet cannot cover is refused and leaves nothing behind."""
+def test_too_few_points_create_no_task():
+    """A request that the balance does not cover is refused and changes nothing."""
     bench = Bench(points=PRICE - 1)
     with pytest.raises(Refusal, match="insufficient credits"):
         bench.order()
@@ -108,8 +108,8 @@ def test_too_few_points_make_no_task():
     bench.state.close()
 
 
-def test_full_plan_makes_no_task(bench):
-    """At the plan limit an order is refused until a task ends."""
+def test_a_full_plan_creates_no_task(bench):
+    """At the plan limit a request is refused until a task ends."""
     bench.vendor.settings = bench.vendor.settings.changed({"plan_limit": 2})
     bench.order()
     bench.order()
@@ -120,14 +120,14 @@ def test_full_plan_makes_no_task(bench):
     assert bench.order().number == 3
 
 
-def test_silent_default_is_billed(bench):
+def test_a_silent_default_is_billed(bench):
     """A replaced duration is billed as rendered."""
     assert bench.order(duration=99).price == PRICE
     assert bench.order(duration=15).price == 3 * PRICE
 
 
 def test_charge_can_be_altered_before_and_after_the_end(bench):
-    """An altered charge is what the wallet pays, whenever it was altered."""
+    """The altered charge is the one that is paid, whenever it was altered."""
     record = bench.order()
     bench.vendor.alter_charge(record, 5 * PRICE)
     bench.wait(60)
@@ -137,23 +137,23 @@ def test_charge_can_be_altered_before_and_after_the_end(bench):
 
 
 def test_audio_that_is_too_long_fails_late(bench):
-    """Audio over 15 s is let in and fails without a clear error, as upstream does."""
+    """Audio over 15 s is accepted and fails without a clear error, as upstream."""
     urls = {"image_urls": ["https://x.example/a.png"], "audio_urls": ["https://x.example/a.mp3?seconds=16"]}
     record = bench.order(mode="omni_reference", **urls)
     bench.wait(12)
-    assert bench.vendor.phase(record) is Phase.PROCESSING
+    assert record.phase(bench.vendor.now()) is Phase.PROCESSING
     bench.wait(10)
-    assert bench.vendor.phase(record) is Phase.FAILED
+    assert record.phase(bench.vendor.now()) is Phase.FAILED
 
 
 def test_first_attempts_can_fail(bench):
-    """A counted outcome strikes the first tasks of that prompt only."""
+    """A counted outcome affects only the first tasks of that prompt."""
     ends = [bench.order("A cat [fault:vendor-trouble*2]").outcome.value for _ in range(3)]
     assert ends == ["vendor-trouble", "vendor-trouble", "completed"]
 
 
-def test_restart_forgets_nothing(tmp_path):
-    """A new emulator on the same folder has the tasks, the money and the counters, and goes on."""
+def test_a_restart_keeps_everything(tmp_path):
+    """A new emulator on the same folder has the tasks, the money and the counters, and continues."""
     first = Bench(tmp_path, points=10 * PRICE)
     done, running = first.order("One"), None
     first.wait(60)
@@ -168,14 +168,14 @@ def test_restart_forgets_nothing(tmp_path):
     assert second.vendor.posts == {"Two": 1, "Two\0zero": 1}
     assert second.vendor.tasks_by_prompt["One"] == 1
     assert second.vendor.account.points == 8 * PRICE
-    assert second.vendor.phase(second.vendor.tasks[running.task_id]) is Phase.PENDING
+    assert second.vendor.tasks[running.task_id].phase(second.vendor.now()) is Phase.PENDING
     second.wait(60)
-    assert second.vendor.phase(second.vendor.tasks[running.task_id]) is Phase.COMPLETED
+    assert second.vendor.tasks[running.task_id].phase(second.vendor.now()) is Phase.COMPLETED
     second.state.close()
 
 
-def test_state_of_another_emulator_is_refused(tmp_path):
-    """Two emulators on one folder would lie about the money: the second is told so."""
+def test_the_state_of_a_running_emulator_is_refused(tmp_path):
+    """A second emulator on the same folder is refused."""
     first = StateFile(tmp_path)
     with pytest.raises(StateError, match="another emulator"):
         StateFile(tmp_path)
@@ -183,8 +183,8 @@ def test_state_of_another_emulator_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["junk", "format", "row", "no folder"])
-def test_state_that_cannot_be_read_is_told(tmp_path, damage):
-    """A damaged or foreign state file is answered with what to do, not with a traceback."""
+def test_unreadable_state_is_reported(tmp_path, damage):
+    """A damaged or foreign state file is reported with what to do."""
     target = tmp_path / "state"
     if damage == "no folder":
         target.write_text("x")
@@ -198,6 +198,6 @@ def test_state_that_cannot_be_read_is_told(tmp_path, damage):
         else:
             state._db.execute("INSERT INTO task VALUES ('x', 1, '{}')")
         state.close()
-    with pytest.raises(StateError, match=r"cannot|another version") as told:
+    with pytest.raises(StateError, match=r"cannot|another version") as raised:
         Bench(target)
-    assert str(target) in str(told.value)
+    assert str(target) in str(raised.value)

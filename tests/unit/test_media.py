@@ -1,4 +1,4 @@
-"""Looking into video files: whole ones, broken ones, and what is none."""
+"""Inspection of video files: whole ones, damaged ones, and other files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ GARBAGE = random.Random(3).randbytes(200_000)
 
 @pytest.fixture(scope="module")
 def clip() -> bytes:
-    """Two seconds with sound, the index in front."""
+    """Two seconds with audio, the index in front."""
     return make_clip(frames=48, with_audio=True, **FRONT)
 
 
 @pytest.fixture
 def file(tmp_path):
-    """Writes bytes to a file and gives its path."""
+    """Return a function that writes bytes to a file and returns its path."""
 
     def write(data: bytes):
         path = tmp_path / "video.mp4"
@@ -52,32 +52,32 @@ def size_of(jpeg: bytes) -> tuple[int, int]:
         {"metadata": {"comment": "小猫"}},
     ],
 )
-def test_a_whole_video_says_what_it_is(file, made):
-    """Duration, size, codec and frame rate of whole files are read, wherever their index stands."""
+def test_a_whole_video_is_probed(file, made):
+    """Length, size, codec and frame rate of whole files are read, wherever their index is."""
     path = file(make_clip(frames=30, **made))
     codec = {"libx264": "h264"}.get(made.get("codec", "libx264"), "mpeg4")
     width, height = made.get("size", (64, 48))
-    found = probe(path)
-    assert found == Probe(found.duration_s, width, height, codec, path.stat().st_size, 24.0)
-    assert found.duration_s == pytest.approx(1.25, abs=0.05)
+    properties = probe(path)
+    assert properties == Probe(properties.duration_s, width, height, codec, path.stat().st_size, 24.0)
+    assert properties.duration_s == pytest.approx(1.25, abs=0.05)
 
 
-def test_names_in_another_encoding_do_not_lose_a_video(file):
-    """A file whose title is no UTF-8 is a video all the same."""
+def test_metadata_in_another_encoding_is_accepted(file):
+    """A video whose title is not UTF-8 is valid."""
     data = make_clip(metadata={"title": "caf\u00e9\u00e9"})
     assert probe(file(data.replace("\u00e9".encode(), b"\xe9\xff"))).width == 64
 
 
 @pytest.mark.parametrize("cut", [1, 100, 2_000, 0.1, 0.3, 0.5, 0.7, 0.9])
 def test_a_file_that_ends_early_is_refused(file, clip, cut):
-    """Wherever a file is cut, in bytes from its end or as a share of it, it is no whole video."""
+    """A file that is cut anywhere, in bytes from its end or as a share of it, is not a whole video."""
     keep = len(clip) - cut if cut >= 1 else int(len(clip) * cut)
     with pytest.raises(MediaError):
         probe(file(clip[:keep]))
 
 
 def test_a_file_cut_between_two_packets_is_refused(file, monkeypatch):
-    """A file that announces more seconds than it holds is named so, even if each packet is whole."""
+    """A file that declares more seconds than it holds is refused, even if each packet is whole."""
     monkeypatch.setattr(video, "_duration", lambda stream, container: 2.0)
     with pytest.raises(MediaError, match=r"declares 2.0 s but holds 1.0 s"):
         probe(file(make_clip()))
@@ -85,8 +85,8 @@ def test_a_file_cut_between_two_packets_is_refused(file, monkeypatch):
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("filling", [GARBAGE, bytes(len(GARBAGE))], ids=["noise", "zeros"])
-def test_a_header_with_something_else_behind_is_refused(file, clip, share, filling):
-    """A true index whose pictures are something else, from anywhere on, is no video."""
+def test_a_valid_index_with_other_data_is_refused(file, clip, share, filling):
+    """A valid index with other data in place of frames, from any point on, is not a video."""
     start = clip.index(b"mdat") + 4
     start += int((len(clip) - start) * share)
     with pytest.raises(MediaError, match=r"not a playable video|damaged data"):
@@ -104,16 +104,16 @@ def test_a_header_with_something_else_behind_is_refused(file, clip, share, filli
     ],
     ids=["empty", "page", "noise", "a header and noise", "a playlist"],
 )
-def test_what_is_no_mp4_is_refused(file, data, words):
-    """Other files are refused in words, and none of them is taken for another format."""
+def test_other_files_are_refused(file, data, words):
+    """Other files are refused with a reason, and none is read as another format."""
     with pytest.raises(MediaError, match=words):
         probe(file(data))
     with pytest.raises(MediaError):
         cut_poster(file(data))
 
 
-def test_sound_alone_is_no_video(file):
-    """A file without pictures is named so."""
+def test_audio_alone_is_not_a_video(file):
+    """A file without a video stream is refused."""
     path = file(make_clip(size=None, with_audio=True))
     with pytest.raises(MediaError, match="no video stream"):
         probe(path)
@@ -121,14 +121,14 @@ def test_sound_alone_is_no_video(file):
         cut_poster(path)
 
 
-def test_a_codec_that_nothing_here_knows_is_named(file, clip):
-    """A whole file that cannot be decoded is told as such, so that its order is put off with a reason."""
+def test_an_unknown_codec_is_reported(file, clip):
+    """A whole file that cannot be decoded is reported, so that its order is postponed with a reason."""
     with pytest.raises(MediaError, match="codec is not supported"):
         probe(file(clip.replace(b"avc1", b"zzzz")))
 
 
-def test_a_track_without_pictures_is_no_video(file):
-    """A file that announces pictures and holds none is refused, and has no poster."""
+def test_an_empty_video_track_is_refused(file):
+    """A file with a video track without frames is refused and has no poster."""
     path = file(make_clip(with_audio=True, empty=True))
     with pytest.raises(MediaError):
         probe(path)
@@ -136,16 +136,16 @@ def test_a_track_without_pictures_is_no_video(file):
         cut_poster(path)
 
 
-def test_the_length_stands_in_the_track_or_in_the_file(monkeypatch):
-    """A track without a length has the file's; a file with none at all is refused."""
+def test_the_length_is_read_from_track_or_file(monkeypatch):
+    """A track without a length has the file's; a file without any length is refused."""
     track, whole = SimpleNamespace(duration=None, time_base=None), SimpleNamespace(duration=1_500_000)
     assert video._duration(track, whole) == 1.5
     with pytest.raises(MediaError, match="its length"):
         video._duration(track, SimpleNamespace(duration=None))
 
 
-def test_a_missing_file_is_named(tmp_path):
-    """A file that is not there is an answer in words."""
+def test_a_missing_file_is_reported(tmp_path):
+    """A file that does not exist raises the error of other unreadable files."""
     with pytest.raises(MediaError, match="FileNotFoundError"):
         probe(tmp_path / "none.mp4")
 
@@ -173,7 +173,7 @@ def test_a_poster_is_a_frame_no_wider_than_1280_pixels(file, size, expected):
     ],
 )
 def test_a_thumbnail_is_small_whatever_the_picture(size, widths):
-    """At most 12 kB and 320 pixels wide, also of noise, which does not compress."""
+    """A thumbnail has at most 12 kB and 320 pixels of width, even of noise, which does not compress."""
     small = thumbnail(video._jpeg(picture(*size), 4000, quality=4))
     assert len(small) <= 12_000
     width, height = size_of(small)
@@ -181,8 +181,8 @@ def test_a_thumbnail_is_small_whatever_the_picture(size, widths):
     assert height == pytest.approx(size[1] * width / size[0], abs=2)
 
 
-def test_what_is_no_picture_has_no_thumbnail():
-    """Bytes without a picture, or with one that stays large, are refused in words."""
+def test_other_bytes_have_no_thumbnail():
+    """Bytes that are not a picture, or one that stays large, are refused with a reason."""
     with pytest.raises(MediaError, match="no thumbnail can be made"):
         thumbnail(b"no picture")
     with pytest.raises(MediaError, match="no thumbnail of 12 kB"):

@@ -1,4 +1,4 @@
-"""Which links are followed: a table of hosts in every dress."""
+"""The rules for links, with hosts in every disguise."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ BASE = URL("https://files.example.com/a/b.mp4?sig=1")
         ("https://b\u00fccher.example/v.mp4", "https://xn--bcher-kva.example/v.mp4"),
     ],
 )
-def test_public_links_are_followed(link, target):
-    """Names and public addresses pass unchanged, their query included."""
+def test_public_links_are_allowed(link, target):
+    """Names and public addresses pass unchanged, with their query."""
     assert str(validate_url(link, allow_private=False)) == target
 
 
@@ -41,7 +41,7 @@ def test_public_links_are_followed(link, target):
     ],
 )
 def test_a_redirect_may_be_relative(link, target):
-    """A host may send on to a relative place."""
+    """A relative redirect starts from the URL that sent it."""
     assert str(validate_url(link, base=BASE, allow_private=False)) == target
 
 
@@ -64,8 +64,8 @@ def test_a_redirect_may_be_relative(link, target):
     ],
 )
 @pytest.mark.parametrize("allow_private", [True, False])
-def test_what_is_no_plain_web_link_is_refused(link, words, allow_private):
-    """Other schemes, broken URLs and user names are refused, for the emulator too."""
+def test_other_links_are_refused(link, words, allow_private):
+    """Other schemes, malformed URLs and user names are refused, for the emulator too."""
     with pytest.raises(LinkError, match=words) as caught:
         validate_url(link, allow_private=allow_private)
     assert "secret" not in str(caught.value)
@@ -103,32 +103,32 @@ HIDDEN = [
 
 
 @pytest.mark.parametrize("host", HIDDEN)
-def test_private_hosts_are_refused_in_every_dress(host):
-    """Decimal, octal, short, mapped, tunnelled and odd addresses lead nowhere."""
+def test_private_hosts_are_refused_in_every_disguise(host):
+    """Decimal, octal, short, mapped, tunnelled and odd forms of private addresses are refused."""
     with pytest.raises(LinkError):
         validate_url(f"http://{host}/v.mp4", allow_private=False)
     with pytest.raises(LinkError):
         validate_url(f"http://{host}/v.mp4", base=BASE, allow_private=False)
 
 
-def test_private_hosts_are_fine_for_the_emulator():
-    """Where the API itself is on this machine, its files may be too."""
+def test_private_hosts_can_be_allowed():
+    """Files of an API on this machine may be on this machine, too."""
     for host in ("127.0.0.1:8080", "localhost", "[::1]", "10.0.0.7"):
         assert validate_url(f"http://{host}/v.mp4", allow_private=True)
 
 
 @given(st.ip_addresses(v=4))
 def test_an_ipv6_address_is_as_public_as_the_ipv4_address_it_carries(address):
-    """Mapped, translated and tunnelled addresses are judged by where they lead."""
+    """Mapped, translated and tunnelled addresses are judged by the address they lead to."""
     packed = address.packed
     mapped = ipaddress.IPv6Address(bytes(10) + b"\xff\xff" + packed)
     translated = ipaddress.IPv6Address(ipaddress.IPv6Address("64:ff9b::").packed[:12] + packed)
     tunnelled = ipaddress.IPv6Address(b"\x20\x02" + packed + bytes(10))
-    assert {is_public(each) for each in (mapped, translated, tunnelled)} == {is_public(address)}
+    assert {is_public(form) for form in (mapped, translated, tunnelled)} == {is_public(address)}
 
 
 @pytest.mark.parametrize(
-    ("found", "allowed", "refused"),
+    ("addresses", "allowed", "refused"),
     [
         (["8.8.8.8", "2606:4700::1111"], False, None),
         (["8.8.8.8", "10.0.0.7"], False, "10.0.0.7"),
@@ -136,16 +136,16 @@ def test_an_ipv6_address_is_as_public_as_the_ipv4_address_it_carries(address):
         (["10.0.0.7"], True, None),
     ],
 )
-async def test_a_name_must_lead_to_public_addresses_only(monkeypatch, found, allowed, refused):
-    """One private address among those of a name is enough to refuse it."""
+async def test_a_name_must_lead_to_public_addresses_only(monkeypatch, addresses, allowed, refused):
+    """A name with one private address is refused."""
 
     async def resolve(self, host, port=0, family=0):
-        return [{"host": address} for address in found]
+        return [{"host": address} for address in addresses]
 
     monkeypatch.setattr(Resolver.__base__, "resolve", resolve)
     resolver = Resolver(allow_private=allowed)
     if refused is None:
-        assert [each["host"] for each in await resolver.resolve("cdn.example.com")] == found
+        assert [result["host"] for result in await resolver.resolve("cdn.example.com")] == addresses
     else:
         with pytest.raises(LinkError, match=f"cdn.example.com leads to the private address {refused}"):
             await resolver.resolve("cdn.example.com")

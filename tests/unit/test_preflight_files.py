@@ -1,4 +1,4 @@
-"""What a file is, how long it lasts, and what is told of it, from its bytes alone."""
+"""Facts about a file from its bytes alone: type, length, and what an order records of it."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ PART = 10_000
     ],
 )
 def test_the_first_bytes_tell_the_type(start, kind):
-    """The types that the vendor takes are told from those it does not, and from pages."""
+    """The types that the vendor accepts are distinguished from others, and from web pages."""
     assert type_of(start) is kind
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.wav", "a.mp3", "a.png", "a.jpg", "a.webp", "a.bmp"])
 def test_samples_of_the_emulator_are_what_they_are_called(name):
-    """A client that looks at the emulator's reference files sees files of the kind and length asked for."""
+    """The emulator's reference files have the type of their name and the requested length."""
     body = sample(name, seconds=7.512)
     kind = type_of(body)
     assert kind.extension == name[2:]
@@ -62,7 +62,7 @@ def test_samples_of_the_emulator_are_what_they_are_called(name):
 
 
 def in_parts(body: bytes, kind: FileType) -> tuple[float | None, list[int]]:
-    """The length of a file of which one part after another comes, and where those parts lie."""
+    """Return the length of a file that is loaded part by part, and the positions of those parts."""
     file, fetched = PartialFile(body[:PART], len(body)), []
     while (duration := duration_of(file, kind)) is None:
         assert file.missing is not None
@@ -72,26 +72,26 @@ def in_parts(body: bytes, kind: FileType) -> tuple[float | None, list[int]]:
 
 
 def test_an_index_at_the_end_takes_one_more_part():
-    """The beginning says where the index must be, and that part is the only one asked for."""
+    """The beginning locates the index, and only that part is loaded."""
     body = inflated(sample("v.mp4", seconds=6.25), 500_000)
     assert in_parts(body, FileType.MP4) == (6.25, [500_000])
 
 
 def test_an_index_in_front_takes_no_more():
-    """A video that begins with its index tells its length at once."""
+    """The length of a video that begins with its index is known at once."""
     body = inflated(sample("v.mp4", seconds=6.25), 500_000, index_in_front=True)
     assert in_parts(body, FileType.MP4) == (6.25, [])
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.wav", FileType.WAV), ("a.mp3", FileType.MP3)])
-def test_a_large_audio_tells_its_length_by_its_head(name, kind):
-    """Of an audio that is far too long, the first part is enough to say so."""
+def test_the_length_of_a_large_audio_is_in_its_head(name, kind):
+    """The first part of an audio that is far too long is enough."""
     duration, fetched = in_parts(sample(name, seconds=60), kind)
     assert (duration, fetched) == (pytest.approx(60, abs=0.1), [])
 
 
 def fragmented(seconds: int) -> bytes:
-    """A video whose index is spread over the file."""
+    """Return a video whose index is spread over the file."""
     target = io.BytesIO()
     options = {"movflags": "empty_moov+frag_keyframe"}
     with (
@@ -107,8 +107,8 @@ def fragmented(seconds: int) -> bytes:
     return target.getvalue()
 
 
-def test_a_fragmented_video_is_read_whole_or_not_believed():
-    """Its head announces less than it holds: only the whole file says how long it lasts."""
+def test_a_fragmented_video_must_be_read_whole():
+    """Its head declares less than it holds: only the whole file has the length."""
     body = fragmented(9)
     assert duration_of(PartialFile(body, len(body)), FileType.MP4) == 9.0
     large = body + (500_000).to_bytes(4) + b"free" + bytes(500_000 - 8)
@@ -139,13 +139,13 @@ def test_two_audios_in_one_file_count_both():
 @pytest.mark.parametrize(
     "body", [b"", b"ID3" + bytes(2000), b"\0\0\0\x18ftypisom" + bytes(2000), sample("v.mp4")[:200], bytes(99)]
 )
-def test_what_cannot_be_played_is_an_error_in_words(kind, body):
-    """Damaged files are refused as what they are taken for, never by an error of the reader's."""
+def test_a_damaged_file_is_reported(kind, body):
+    """Damaged files are refused by type and reason, never with an error of FFmpeg."""
     with pytest.raises(MediaError, match=r"^is an? (mp4|mp3|wav) (video|audio) that "):
         duration_of(PartialFile(body, len(body)), kind)
 
 
-def seen(clock, **facts) -> CachedProbe:
+def probed(clock, **facts) -> CachedProbe:
     known = {"media_type": "video/mp4", "size_bytes": 1, "sha256": None, "duration_s": 1.0} | facts
     return CachedProbe(known, None, clock())
 
@@ -159,19 +159,19 @@ def test_the_length_of_input_videos_counts_when_all_are_known(clock):
         video_urls=("https://a/1", "https://a/2"),
     )
     one, two = (url_hash(url) for url in request.video_urls)
-    assert KnownFiles({one: seen(clock, duration_s=7.1)}).input_video_s(request) is None
-    both = KnownFiles({one: seen(clock, duration_s=7.1), two: seen(clock, duration_s=0.2)})
+    assert KnownFiles({one: probed(clock, duration_s=7.1)}).input_video_s(request) is None
+    both = KnownFiles({one: probed(clock, duration_s=7.1), two: probed(clock, duration_s=0.2)})
     assert both.input_video_s(request) == 7.3
     assert KnownFiles({}).input_video_s(request.model_copy(update={"video_urls": ()})) is None
 
 
-def test_no_signature_is_told(clock):
-    """What an order keeps of a reference holds its address without the query."""
+def test_no_signature_is_recorded(clock):
+    """The record of a reference has its URL without the query."""
     url = "https://cdn.example.com/v.mp4?X-Amz-Signature=s3cret"
     request = GenerationRequest(
         task_type="seedance-2", prompt="x", mode=Mode.OMNI_REFERENCE, video_urls=(url,)
     )
-    [told] = KnownFiles({url_hash(url): seen(clock)}).reference_facts(request) or []
-    assert told["url"] == "https://cdn.example.com/v.mp4"
-    assert "s3cret" not in str(told)
+    [record] = KnownFiles({url_hash(url): probed(clock)}).reference_facts(request) or []
+    assert record["url"] == "https://cdn.example.com/v.mp4"
+    assert "s3cret" not in str(record)
     assert KnownFiles({}).reference_facts(request) is None

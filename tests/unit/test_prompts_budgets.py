@@ -1,4 +1,4 @@
-"""Budgets of prompt sets: what a file may say, and what a set made in Python may hold."""
+"""Budgets of prompt sets in files and in Python."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prompts_support import load, told
+from prompts_support import load, problems_of
 
 from seedance_dagster.money import Window
 from seedance_dagster.prompts import PromptSet
@@ -39,12 +39,12 @@ def load_budget(tmp_path, written: str, suffix: str = "yaml"):
 def test_budgets_of_a_file(tmp_path, suffix, written, budgets):
     """A number is for all time, names are windows, and amounts are kept in exact points."""
     loaded = load_budget(tmp_path, written, suffix)
-    assert told(loaded) == []
+    assert problems_of(loaded) == []
     assert loaded.sets[0].budgets == budgets
 
 
 def test_a_set_without_a_budget_has_none(tmp_path):
-    """No field, no limit; tables have no place for one."""
+    """Without the field there is no limit; tables have no place for one."""
     assert load(tmp_path, "a.yaml", "{name: a, prompts: [{prompt: x}]}").sets[0].budgets == {}
     assert load(tmp_path, "a.jsonl", '{"prompt": "x"}').sets[0].budgets == {}
 
@@ -65,40 +65,40 @@ NO_AMOUNT = [
 
 
 @pytest.mark.parametrize("written", [*NO_AMOUNT, '"-1"', '"1e999999"'])
-def test_an_amount_that_is_none_is_refused(tmp_path, written):
-    """Only positive amounts limit anything; all else is told, also a field without a value."""
+def test_an_invalid_amount_is_reported(tmp_path, written):
+    """Only a positive amount is a budget; anything else is a problem, also a field without a value."""
     loaded = load_budget(tmp_path, written)
     assert loaded.sets == ()
-    [(prompt, field, message)] = told(loaded)
+    [(prompt, field, message)] = problems_of(loaded)
     assert (prompt, field) == (None, "budget_usd")
     assert "allowed is a positive amount of USD, or one for each of day, month, total" in message
 
 
 @pytest.mark.parametrize("written", [*NO_AMOUNT, '{"x": 5}'])
-def test_an_amount_of_a_window_that_is_none_is_refused(tmp_path, written):
-    """The window stands in the name of the field."""
-    [(_, field, message)] = told(load_budget(tmp_path, f'{{"day": 5, "month": {written}}}'))
+def test_an_invalid_amount_of_a_window_is_reported(tmp_path, written):
+    """The problem's field names the window."""
+    [(_, field, message)] = problems_of(load_budget(tmp_path, f'{{"day": 5, "month": {written}}}'))
     assert field == "budget_usd.month"
     assert message.endswith("; allowed is a positive amount of USD")
 
 
 @pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity"])
-def test_json_numbers_that_are_none_are_refused(tmp_path, written):
-    """What only Python's JSON knows is no amount."""
-    assert [field for _, field, _ in told(load_budget(tmp_path, written, "json"))] == ["budget_usd"]
+def test_nan_and_infinity_are_reported(tmp_path, written):
+    """Numbers that only Python's JSON knows are not amounts."""
+    assert [field for _, field, _ in problems_of(load_budget(tmp_path, written, "json"))] == ["budget_usd"]
 
 
-def test_all_that_is_wrong_with_a_budget_is_told_at_once(tmp_path):
-    """Each unknown window and each bad amount is a problem of its own, with what is allowed."""
+def test_all_problems_of_a_budget_are_reported(tmp_path):
+    """Each unknown window and each invalid amount is a problem of its own, with what is allowed."""
     loaded = load_budget(tmp_path, '{"week": 5, "day": -1, "Month": 5, "1": 2}')
     assert loaded.sets == ()
-    assert [(field, message) for _, field, message in told(loaded)] == [
+    assert [(field, message) for _, field, message in problems_of(loaded)] == [
         ("budget_usd.week", "is not a window of time; allowed are day, month, total"),
         ("budget_usd.day", "is -1; allowed is a positive amount of USD"),
         ("budget_usd.Month", "is not a window of time; allowed are day, month, total"),
         ("budget_usd.1", "is not a window of time; allowed are day, month, total"),
     ]
-    assert told(load_budget(tmp_path, "{}")) == [
+    assert problems_of(load_budget(tmp_path, "{}")) == [
         (None, "budget_usd", "is empty; allowed is a positive amount of USD for each of day, month, total")
     ]
 
@@ -115,14 +115,14 @@ def test_all_that_is_wrong_with_a_budget_is_told_at_once(tmp_path):
         ({3: 5}, "the window of a budget is 3"),
     ],
 )
-def test_a_set_made_in_python_is_checked_too(budgets, message):
-    """Windows and amounts are checked where a set is made."""
+def test_budgets_in_python_are_checked(budgets, message):
+    """Windows and amounts are checked when a set is created."""
     with pytest.raises(ValueError, match=message):
         PromptSet("a", (), budgets=budgets)
 
 
 def test_windows_are_words():
-    """A window may be given as its word or as the enumeration's member."""
+    """A window may be its word or the member of the enumeration."""
     assert PromptSet("a", (), budgets={Window.DAY: 5, "total": 7}).budgets == {"day": 5, "total": 7}
 
 
@@ -134,8 +134,8 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_a_budget_is_read_or_told(value):
-    """Whatever a file says, the outcome is a valid budget or a problem, never neither."""
+def test_any_value_is_a_budget_or_a_problem(value):
+    """Any value in a file gives a valid budget or a problem."""
     problems = []
     budgets = read_budgets(json.loads(json.dumps(value)), lambda *problem: problems.append(problem))
     assert budgets or problems

@@ -1,4 +1,4 @@
-"""Prompt sets in YAML and JSON: their outer form, defaults, and YAML's traps."""
+"""Prompt sets in YAML and JSON: their outer form, defaults, and the pitfalls of YAML."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import time
 
 import pytest
-from prompts_support import PNG, load, only_prompt, told
+from prompts_support import PNG, load, only_prompt, problems_of
 
 FIELDS = "fields are name, budget_usd, defaults, prompts"
 
 
 def test_a_set_as_the_documentation_shows_it(tmp_path):
-    """Defaults, ids, takes and tags of a YAML file arrive in the set, JSON gives the same set."""
+    """Defaults, ids, takes and tags of a YAML file reach the set, and JSON gives the same set."""
     text = """
 name: launch_spots
 defaults: {task_type: seedance-2, mode: text_to_video, duration: 6, aspect_ratio: 9:16, tags: {team: film}}
@@ -168,13 +168,14 @@ prompts:
         ("[" * 700, (None, None, "is nested too deeply")),
     ],
 )
-def test_what_is_wrong_with_a_yaml_file(tmp_path, text, expected):
-    """The outer form is told as plainly as the prompts, with line and column where there is one."""
+def test_problems_of_a_yaml_file(tmp_path, text, expected):
+    """The outer form is reported as precisely as the prompts, with line and column where possible."""
     loaded = load(tmp_path, "a.yaml", text)
     assert loaded.sets == ()
     assert any(
-        (prompt, field) == expected[:2] and expected[2] in message for prompt, field, message in told(loaded)
-    ), told(loaded)
+        (prompt, field) == expected[:2] and expected[2] in message
+        for prompt, field, message in problems_of(loaded)
+    ), problems_of(loaded)
 
 
 @pytest.mark.parametrize(
@@ -192,16 +193,16 @@ def test_what_is_wrong_with_a_yaml_file(tmp_path, text, expected):
         ("NaN", "must be a mapping with name, budget_usd, defaults, prompts, not a float"),
     ],
 )
-def test_what_is_wrong_with_a_json_file(tmp_path, text, message):
-    """JSON that cannot be used is told, with line and column where there is one."""
-    [(_, _, said)] = told(load(tmp_path, "a.json", text))
+def test_problems_of_a_json_file(tmp_path, text, message):
+    """Invalid JSON is reported with line and column where possible."""
+    [(_, _, said)] = problems_of(load(tmp_path, "a.json", text))
     assert said.startswith(message)
 
 
-def test_the_prompts_are_checked_also_when_the_file_has_faults(tmp_path):
-    """A file without a name still tells what is wrong with its prompts."""
+def test_prompts_are_checked_in_a_file_with_errors(tmp_path):
+    """A file without a name still reports the problems of its prompts."""
     loaded = load(tmp_path, "a.yaml", "{colour: red, prompts: [{duration: 3}]}")
-    assert [field for _, field, _ in told(loaded)] == ["colour", "name", "prompt", "duration"]
+    assert [field for _, field, _ in problems_of(loaded)] == ["colour", "name", "prompt", "duration"]
 
 
 @pytest.mark.parametrize(
@@ -215,15 +216,15 @@ def test_the_prompts_are_checked_also_when_the_file_has_faults(tmp_path):
         ("2026-04-05", "2026-04-05"),
     ],
 )
-def test_yaml_does_not_turn_texts_into_something_else(tmp_path, written, value):
-    """What YAML 1.1 takes for times, booleans, octal numbers or dates is the text that stands there."""
+def test_yaml_texts_stay_texts(tmp_path, written, value):
+    """Times, booleans, octal numbers and dates of YAML 1.1 are read as texts."""
     text = f"{{name: a, prompts: [{{prompt: {written}, tags: {{t: {written}}}}}]}}"
     prompt = only_prompt(load(tmp_path, "a.yaml", text))
     assert (prompt.request.prompt, prompt.tags) == (value, {"t": value})
 
 
 def test_plain_values_of_tags(tmp_path):
-    """A tag is kept as text; one without a value is left out."""
+    """A tag is kept as text; one without a value is omitted."""
     text = "{name: a, prompts: [{prompt: x, tags: {a: true, b: 5, c: 1.5, d: null, e: no, f: ''}}]}"
     assert only_prompt(load(tmp_path, "a.yml", text)).tags == {
         "a": "true",
@@ -235,7 +236,7 @@ def test_plain_values_of_tags(tmp_path):
 
 
 def test_yaml_merges_and_anchors_work(tmp_path):
-    """A prompt may take over another's fields by `<<` and replace some of them, over several levels."""
+    """A prompt may take the fields of another by `<<` and replace some of them, over several levels."""
     text = """
 name: a
 prompts:
@@ -243,8 +244,8 @@ prompts:
   - &more {<<: *base, id: two, duration: 6}
   - {<<: [*more, *base], id: three, tags: {<<: *tags, wave: 2}}
 """
-    [found] = load(tmp_path, "a.yaml", text).sets
-    assert [(each.id, each.request.duration, each.tags) for each in found.prompts] == [
+    [prompt_set] = load(tmp_path, "a.yaml", text).sets
+    assert [(prompt.id, prompt.request.duration, prompt.tags) for prompt in prompt_set.prompts] == [
         ("one", 5, {"team": "film"}),
         ("two", 6, {"team": "film"}),
         ("three", 6, {"team": "film", "wave": "2"}),
@@ -270,16 +271,16 @@ MERGES = "a: &a {x: y}\n" + "".join(
     ],
 )
 def test_aliases_cannot_explode(tmp_path, text):
-    """A small file whose aliases stand for billions of values is told as quickly as any other."""
+    """A small file whose aliases expand to billions of values is reported as quickly as any other."""
     began = time.process_time()
     loaded = load(tmp_path, "a.yaml", text)
     assert loaded.sets == ()
-    assert all(len(message) < 500 for _, _, message in told(loaded))
+    assert all(len(message) < 500 for _, _, message in problems_of(loaded))
     assert time.process_time() - began < 5
 
 
-def test_a_ratio_in_defaults_that_images_overrule_is_told_once(tmp_path):
-    """Defaults that ask for a ratio and for a mode which ignores it bring one warning for the file."""
+def test_an_ignored_default_ratio_is_one_warning(tmp_path):
+    """A default ratio with a default mode that ignores it is one warning for the file."""
     entry = f"{{prompt: x, image_urls: ['{PNG}']}}"
     defaults = "{mode: first_last_frames, aspect_ratio: 9:16}"
     loaded = load(tmp_path, "a.yaml", f"{{name: a, defaults: {defaults}, prompts: [{entry}, {entry}]}}")
@@ -288,8 +289,8 @@ def test_a_ratio_in_defaults_that_images_overrule_is_told_once(tmp_path):
     assert len(loaded.sets[0].prompts) == 2
 
 
-def test_a_name_in_a_file_cannot_break_a_line_of_the_report(tmp_path):
-    """Control characters of files are written out, so that a report is one line a problem."""
+def test_control_characters_are_escaped(tmp_path):
+    """Control characters of files are escaped, so that each problem is one line."""
     [problem] = load(
         tmp_path, "a.json", '{"name":"a","prompts":[{"prompt":"x","a\\n\\u001b[31m\\ud800":1}]}'
     ).problems

@@ -1,4 +1,4 @@
-"""Files of anything at all: loading gives sets or problems, and never raises."""
+"""Files with any content: loading gives sets or problems, and never raises."""
 
 from __future__ import annotations
 
@@ -53,42 +53,42 @@ syntax = st.text("ab1:- \n{}[]&*!|>'\"#%@,?~.<0xe=\\\t", max_size=60).map(str.en
 
 
 def check(suffix: str, content: bytes) -> None:
-    found, problems = _load(f"a{suffix}", suffix, content, LIMITS, PRICES)
-    errors = [each for each in problems if each.severity == "error"]
-    assert (found is None) == bool(errors)
+    prompt_set, problems = _load(f"a{suffix}", suffix, content, LIMITS, PRICES)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    assert (prompt_set is None) == bool(errors)
     report = format_problems(problems)
     assert len(report.split("\n")) == max(1, len(problems))
     report.encode()
-    if found is not None:
-        for partition in found.partitions.values():
+    if prompt_set is not None:
+        for partition in prompt_set.partitions.values():
             json.dumps([partition.request.to_wire(), partition.tags], ensure_ascii=False).encode()
 
 
 @given(SUFFIXES, st.binary(max_size=80) | syntax)
 def test_any_bytes(suffix, content):
-    """Bytes that nobody wrote as prompts are told as such."""
+    """Bytes that are not prompts are reported."""
     check(suffix, content)
 
 
 @given(documents)
 def test_any_document(document):
-    """Whatever JSON says, each prompt of a set that loads can be sent and stored."""
+    """Each prompt of a set that loads from any JSON can be sent and stored."""
     check(".json", json.dumps(document).encode())
 
 
 @given(st.lists(nearly | st.builds(dict, nearly, x=values), max_size=2) | st.lists(prompts, max_size=3))
 def test_any_rows(rows):
-    """Whatever rows say, each prompt of a set that loads can be sent and stored."""
+    """Each prompt of a set that loads from any rows can be sent and stored."""
     check(".jsonl", "\n".join(map(json.dumps, rows)).encode())
 
 
 @given(documents)
 def test_any_yaml(document):
-    """Whatever YAML says, each prompt of a set that loads can be sent and stored."""
+    """Each prompt of a set that loads from any YAML can be sent and stored."""
     check(".yaml", yaml.dump(document, allow_unicode=False).encode("utf-8", "replace"))
 
 
 @given(st.lists(st.lists(st.sampled_from(PROMPT_FIELDS) | any_text, max_size=5), max_size=4))
 def test_any_cells(rows):
-    """Whatever cells say, each prompt of a set that loads can be sent and stored."""
+    """Each prompt of a set that loads from any cells can be sent and stored."""
     check(".csv", "\n".join(["prompt,id", *(",".join(row) for row in rows)]).encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Where prompt sets come from: files, folders and S3."""
+"""Locations of prompt sets: files, folders and S3."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import botocore.exceptions
 import pytest
-from prompts_support import load, told
+from prompts_support import load, problems_of
 
 from seedance_dagster.prompts import load_prompt_sets, loading
 
@@ -17,11 +17,11 @@ ENDINGS = "file names end in .yaml, .yml, .json, .jsonl, .csv, .parquet"
 
 
 def names(loaded) -> list[str]:
-    return [each.name for each in loaded.sets]
+    return [prompt_set.name for prompt_set in loaded.sets]
 
 
-def test_a_folder_gives_all_its_sound_sets(tmp_path):
-    """Sets are found by their files' endings, not in subfolders, not hidden; a broken file stops no other."""
+def test_a_folder_gives_all_valid_sets(tmp_path):
+    """Files count by their endings, without subfolders and hidden files; an invalid file affects no other."""
     (tmp_path / "b.yaml").write_text(GOOD % "b")
     (tmp_path / "a.YML").write_text(GOOD % "a")
     (tmp_path / "c.csv").write_text("prompt\nx\n")
@@ -33,12 +33,12 @@ def test_a_folder_gives_all_its_sound_sets(tmp_path):
     (tmp_path / "more" / "d.yaml").write_text(GOOD % "d")
     loaded = load_prompt_sets(tmp_path)
     assert names(loaded) == ["a", "b", "c"]
-    assert {Path(each.source).name for each in loaded.errors} == {"broken.yaml", "faulty.yaml"}
+    assert {Path(problem.source).name for problem in loaded.errors} == {"broken.yaml", "faulty.yaml"}
     assert loaded.sets[1].source == str(tmp_path / "b.yaml")
 
 
 def test_a_name_belongs_to_one_file(tmp_path):
-    """The second file of a name is told with the first, which is used."""
+    """The second file with a name is reported, the first one is used."""
     (tmp_path / "1.yaml").write_text(GOOD % "spots")
     (tmp_path / "spots.jsonl").write_text('{"prompt": "y"}')
     loaded = load_prompt_sets(tmp_path)
@@ -64,8 +64,8 @@ def test_a_name_belongs_to_one_file(tmp_path):
         ("latin.yaml", "is not UTF-8 text (byte 6)"),
     ],
 )
-def test_a_place_without_prompt_sets_is_told(tmp_path, location, message):
-    """What cannot be found or read is a problem, never an error and never a wait."""
+def test_a_location_without_prompt_sets_is_reported(tmp_path, location, message):
+    """A location that does not exist or cannot be read is a problem, and loading never blocks."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").write_text("x")
     (tmp_path / "folder.yaml").mkdir()
@@ -74,11 +74,11 @@ def test_a_place_without_prompt_sets_is_told(tmp_path, location, message):
     (tmp_path / "gone.yaml").symlink_to("nowhere.yaml")
     (tmp_path / "latin.yaml").write_bytes("name: ä".encode("latin-1"))
     loaded = load_prompt_sets(f"{tmp_path}/{location}")
-    assert (loaded.sets, [each[2] for each in told(loaded)]) == ((), [message])
+    assert (loaded.sets, [message for _, _, message in problems_of(loaded)]) == ((), [message])
 
 
-def test_what_cannot_be_opened_is_told(tmp_path, monkeypatch):
-    """Missing permissions are told for the folder or the file, in the system's words."""
+def test_missing_permissions_are_reported(tmp_path, monkeypatch):
+    """Missing permissions are reported for the folder or the file, in the system's words."""
     (tmp_path / "a.yaml").write_text(GOOD % "a")
 
     def refuse(*_):
@@ -86,25 +86,25 @@ def test_what_cannot_be_opened_is_told(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.iterdir", refuse)
-        assert told(load_prompt_sets(tmp_path)) == [(None, None, "cannot be read: Permission denied")]
+        assert problems_of(load_prompt_sets(tmp_path)) == [(None, None, "cannot be read: Permission denied")]
     monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
-    assert told(load_prompt_sets(tmp_path)) == [(None, None, "cannot be read: Permission denied")]
+    assert problems_of(load_prompt_sets(tmp_path)) == [(None, None, "cannot be read: Permission denied")]
 
 
-def test_sizes_are_bounded(tmp_path, monkeypatch):
-    """A file or a set beyond all reason is told instead of being read."""
+def test_sizes_are_limited(tmp_path, monkeypatch):
+    """A file or a set that is too large is reported and not read."""
     monkeypatch.setattr(loading, "_MAX_PROMPTS", 2)
     rows = '{"prompt": "x"}\n' * 3
-    assert told(load(tmp_path, "a.jsonl", rows)) == [(None, None, "contains 3 prompts; allowed are 2")]
+    assert problems_of(load(tmp_path, "a.jsonl", rows)) == [(None, None, "contains 3 prompts; allowed are 2")]
     monkeypatch.setattr(loading, "_MAX_FILE_BYTES", 10)
-    assert told(load(tmp_path, "a.jsonl", rows)) == [(None, None, "is larger than 10 bytes")]
+    assert problems_of(load(tmp_path, "a.jsonl", rows)) == [(None, None, "is larger than 10 bytes")]
 
 
-def test_a_file_name_that_is_no_text_can_be_told(tmp_path):
-    """A name in another encoding is shown as far as it can be."""
+def test_a_file_name_in_another_encoding_is_shown(tmp_path):
+    """Bytes of a file's name that are not UTF-8 are replaced."""
     (tmp_path / os.fsdecode(b"\xff.yaml")).write_text(GOOD % "a")
-    [found] = load_prompt_sets(tmp_path).sets
-    assert found.source == f"{tmp_path}/\ufffd.yaml"
+    [prompt_set] = load_prompt_sets(tmp_path).sets
+    assert prompt_set.source == f"{tmp_path}/\ufffd.yaml"
 
 
 class Bucket:
@@ -112,18 +112,18 @@ class Bucket:
 
     def __init__(self, objects, *, fails=None, page=2):
         self._objects, self._fails, self._page = objects, fails, page
-        self.asked = []
+        self.listed = []
 
     def get_paginator(self, name):
         assert name == "list_objects_v2"
         return self
 
     def paginate(self, *, Bucket, Prefix, Delimiter):  # noqa: N803  boto3's names
-        self.asked.append((Bucket, Prefix))
+        self.listed.append((Bucket, Prefix))
         if self._fails:
             raise self._fails
-        found = sorted(key for key in self._objects if key.startswith(Prefix))
-        direct = [key for key in found if Delimiter not in key.removeprefix(Prefix)]
+        keys = sorted(key for key in self._objects if key.startswith(Prefix))
+        direct = [key for key in keys if Delimiter not in key.removeprefix(Prefix)]
         yield {}
         for start in range(0, len(direct), self._page):
             part = direct[start : start + self._page]
@@ -165,21 +165,21 @@ OBJECTS = {
     ],
 )
 def test_sets_in_s3(location, expected):
-    """An object or all objects directly under a prefix, over all pages of the listing."""
+    """A location is an object or all objects directly under a prefix, over all pages of the listing."""
     bucket = Bucket(OBJECTS)
     loaded = load_prompt_sets(location, s3_client=bucket)
     assert (names(loaded), loaded.problems) == (expected, ())
-    assert bucket.asked[0][0] == "bucket"
+    assert bucket.listed[0][0] == "bucket"
     assert loaded.sets[0].source.startswith("s3://bucket/")
 
 
-def test_an_object_that_cannot_be_read_stops_no_other(monkeypatch):
-    """A refused or too large object is told with its URI, the other sets still load."""
+def test_an_unreadable_object_affects_no_other(monkeypatch):
+    """An unreadable or too large object is reported with its URI, and the other sets load."""
     monkeypatch.setattr(loading, "_MAX_FILE_BYTES", 1000)
     objects = {"a.yaml": b"secret", "b.yaml": b"x" * 1001, "c.yaml": (GOOD % "c").encode()}
     loaded = load_prompt_sets("s3://bucket", s3_client=Bucket(objects))
     assert names(loaded) == ["c"]
-    assert [str(each) for each in loaded.problems] == [
+    assert [str(problem) for problem in loaded.problems] == [
         f"s3://bucket/a.yaml cannot be read from S3: {client_error('AccessDenied', 'GetObject')}",
         "s3://bucket/b.yaml is larger than 1000 bytes",
     ]
@@ -204,17 +204,17 @@ def test_an_object_that_cannot_be_read_stops_no_other(monkeypatch):
         ),
     ],
 )
-def test_a_bucket_without_prompt_sets_is_told(bucket, message):
+def test_a_bucket_without_prompt_sets_is_reported(bucket, message):
     """A missing bucket, missing credentials or an empty prefix is one problem."""
-    assert told(load_prompt_sets("s3://bucket/a.yaml", s3_client=bucket)) == [(None, None, message)]
+    assert problems_of(load_prompt_sets("s3://bucket/a.yaml", s3_client=bucket)) == [(None, None, message)]
 
 
 @pytest.mark.parametrize("location", ["s3://", "s3:///sets", "s3://[bad", "s3://not a bucket/x"])
-def test_a_location_that_is_none_is_told(location, monkeypatch):
-    """What names no bucket is refused by boto3's own check, before any request."""
+def test_a_malformed_location_is_reported(location, monkeypatch):
+    """A location without a valid bucket name is refused by boto3 before any request."""
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
-    [(_, _, message)] = told(load_prompt_sets(location))
+    [(_, _, message)] = problems_of(load_prompt_sets(location))
     assert message.startswith("cannot be read from S3: ")

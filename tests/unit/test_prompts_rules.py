@@ -1,9 +1,9 @@
-"""The rules of the vendor's page, mode by mode, each checked before anything is sent."""
+"""The rules of the vendor's page, mode by mode, all checked before anything is sent."""
 
 from __future__ import annotations
 
 import pytest
-from prompts_support import MP3, MP4, PNG, load_prompts, only_prompt, told
+from prompts_support import MP3, MP4, PNG, load_prompts, only_prompt, problems_of
 
 from seedance_dagster.api.prices import PriceTable
 
@@ -47,8 +47,8 @@ OMNI = {"prompt": "A cat", "mode": "omni_reference", "image_urls": [PNG]}
         {**TEXT, "prompt": "write to me@video1.example, or @imagery, @video and 图片1"},
     ],
 )
-def test_what_the_page_allows_is_sent_unchanged(tmp_path, prompt):
-    """A prompt within the rules is loaded without a word, its fields as they were given."""
+def test_a_valid_prompt_is_sent_unchanged(tmp_path, prompt):
+    """A prompt within the rules loads without a problem and keeps its fields."""
     loaded = load_prompts(tmp_path, prompt)
     assert loaded.problems == ()
     request = only_prompt(loaded).request
@@ -235,18 +235,18 @@ RULES = [
 
 
 @pytest.mark.parametrize(("prompt", "field", "message"), RULES)
-def test_what_the_page_refuses_or_replaces_is_an_error(tmp_path, prompt, field, message):
-    """Each fault is told with its prompt, field and what is allowed, and keeps the set from being used."""
+def test_a_broken_rule_is_an_error(tmp_path, prompt, field, message):
+    """Each error names prompt, field, value and what is allowed, and keeps the set from loading."""
     loaded = load_prompts(tmp_path, prompt)
     assert loaded.sets == ()
-    found = [(each.field, each.message) for each in loaded.errors]
-    assert any(name == field and message in said for name, said in found), found
-    assert all(each.prompt.startswith("prompt 1") for each in loaded.errors)
+    errors = [(error.field, error.message) for error in loaded.errors]
+    assert any(name == field and message in text for name, text in errors), errors
+    assert all(error.prompt.startswith("prompt 1") for error in loaded.errors)
     assert "secret" not in str(loaded.problems)
 
 
-def test_the_ratio_that_an_image_overrules_is_a_warning(tmp_path):
-    """A ratio given beside first and last frames is told as ignored, and not sent."""
+def test_an_ignored_ratio_is_a_warning(tmp_path):
+    """A ratio beside first and last frames is reported as ignored, and not sent."""
     loaded = load_prompts(tmp_path, {**FRAMES, "aspect_ratio": "9:16"})
     [warning] = loaded.problems
     assert (warning.severity, warning.field, warning.prompt) == ("warning", "aspect_ratio", "prompt 1")
@@ -257,7 +257,7 @@ def test_the_ratio_that_an_image_overrules_is_a_warning(tmp_path):
 
 
 def test_defaults_are_those_of_the_page(tmp_path):
-    """A text alone is the fast model, text_to_video, 5 s, 16:9, one take."""
+    """A text alone means the fast model, text_to_video, 5 s, 16:9, one take."""
     prompt = only_prompt(load_prompts(tmp_path, TEXT))
     request = prompt.request
     assert (request.task_type, request.mode, request.duration) == ("seedance-2-fast", "text_to_video", 5)
@@ -266,14 +266,14 @@ def test_defaults_are_those_of_the_page(tmp_path):
 
 
 def test_another_price_table_allows_other_task_types(tmp_path):
-    """What has a price may be asked for."""
+    """Everything with a price may be ordered."""
     prompt = {**TEXT, "task_type": "seedance-2-mini", "resolution": "720p"}
     assert load_prompts(tmp_path, prompt).sets == ()
     assert only_prompt(load_prompts(tmp_path, prompt, prices=PriceTable.load(table="piapi-2026-10")))
 
 
-def test_all_problems_of_a_file_are_told_at_once(tmp_path):
-    """One load names every fault of every prompt, and the faults of the file."""
+def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
+    """Loading reports every problem of every prompt, and those of the file."""
     loaded = load_prompts(
         tmp_path,
         {
@@ -293,7 +293,7 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path):
             "prompt": "x" * 5000,
         },
     )
-    assert [(prompt, field) for prompt, field, _ in told(loaded)] == [
+    assert [(prompt, field) for prompt, field, _ in problems_of(loaded)] == [
         ("prompt 2", None),
         ("prompt 1 (cat)", "colour"),
         ("prompt 1 (cat)", "id"),

@@ -1,4 +1,4 @@
-"""Prompt sets as such: ids, partitions, fingerprints, reports."""
+"""Prompt sets: ids, partitions, fingerprints and reports."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def changed(**fields) -> GenerationRequest:
         changed(image_urls=()),
     ],
 )
-def test_what_the_vendor_renders_the_same_has_one_fingerprint(other):
-    """Saying what the vendor takes anyway changes nothing."""
+def test_documented_defaults_do_not_change_the_fingerprint(other):
+    """Setting a field to the vendor's default changes nothing."""
     assert fingerprint(other) == fingerprint(REQUEST)
 
 
 def test_whatever_changes_the_video_changes_the_fingerprint():
-    """Each single field that the vendor renders by counts, references with their order."""
+    """Every field that affects the video counts, and so does the order of references."""
     frames = changed(mode=Mode.FIRST_LAST_FRAMES, image_urls=(PNG,))
     omni = changed(mode=Mode.OMNI_REFERENCE, image_urls=(PNG,))
     different = [
@@ -62,17 +62,17 @@ def test_whatever_changes_the_video_changes_the_fingerprint():
         omni.model_copy(update={"audio_urls": (PNG,), "image_urls": ()}),
         omni.model_copy(update={"aspect_ratio": "1:1"}),
     ]
-    assert len({fingerprint(each) for each in different}) == len(different)
+    assert len({fingerprint(request) for request in different}) == len(different)
 
 
 def test_an_ignored_ratio_does_not_count():
-    """With first and last frames the image decides the ratio, so none makes a difference."""
+    """With first and last frames the image decides the ratio, so the field does not count."""
     frames = changed(mode=Mode.FIRST_LAST_FRAMES, image_urls=(PNG,))
     assert fingerprint(frames) == fingerprint(frames.model_copy(update={"aspect_ratio": "9:16"}))
 
 
 def test_fingerprints_are_fixed_for_good():
-    """A new version of the package knows what was paid for under an old one."""
+    """A new version of the package recognizes what was paid for under an old one."""
     assert fingerprint(REQUEST) == "791e80d1e90b141503e8e418d24c90b040e8d278fe746524182726ecfebd9212"
     omni = changed(
         mode=Mode.OMNI_REFERENCE, prompt="猫 @image1", image_urls=(PNG,), aspect_ratio="9:16", audio=False
@@ -86,7 +86,7 @@ def test_fingerprints_are_fixed_for_good():
 @example("--- !!! ---")
 @example("\ud800")
 def test_ids_are_stable_and_allowed(text):
-    """Any text has an id that may be a partition key, the same one every time."""
+    """Any text has an id that may be a partition key, always the same one."""
     first, second = slug_id(text), slug_id(text, 2)
     assert ID_PATTERN.fullmatch(first)
     assert ID_PATTERN.fullmatch(second)
@@ -94,8 +94,8 @@ def test_ids_are_stable_and_allowed(text):
 
 
 @given(st.sets(texts, min_size=2, max_size=10))
-def test_texts_have_ids_of_their_own(several):
-    """Different texts have different ids, also when they read alike."""
+def test_different_texts_have_different_ids(several):
+    """Texts that read alike have different ids, too."""
     assert len({slug_id(text) for text in several}) == len(several)
 
 
@@ -109,7 +109,7 @@ def test_texts_have_ids_of_their_own(several):
     ],
 )
 def test_ids_begin_with_the_texts_words(text, start):
-    """A person recognises the prompt in its id."""
+    """A person recognizes the prompt by its id."""
     assert slug_id(text).startswith(start)
     assert len(slug_id(text)) == len(start) + 8
 
@@ -118,19 +118,19 @@ def test_ids_begin_with_the_texts_words(text, start):
 @example("1" * 80)
 @example("_")
 def test_names_from_files_are_allowed_or_empty(text):
-    """What a file is called becomes a name for a set, or nothing."""
+    """A file's name becomes an allowed name of a set, or an empty one."""
     name = slug_name(text)
     assert name == "" or NAME_PATTERN.fullmatch(name)
 
 
-def test_equal_texts_have_ids_of_their_own(tmp_path):
-    """A repeated text is numbered, a given id is kept, and ids that meet are told for each of the two."""
+def test_equal_texts_have_different_ids(tmp_path):
+    """A repeated text is numbered, explicit ids are kept, and a clash is reported for both prompts."""
     text = {"prompt": "A cat"}
-    [found] = load_prompts(tmp_path, text, {**text, "duration": 6}, {**text, "id": "mine"}, text).sets
+    [prompt_set] = load_prompts(tmp_path, text, {**text, "duration": 6}, {**text, "id": "mine"}, text).sets
     first = slug_id("A cat")
-    assert [each.id for each in found.prompts] == [first, f"{first}-2", "mine", f"{first}-3"]
+    assert [prompt.id for prompt in prompt_set.prompts] == [first, f"{first}-2", "mine", f"{first}-3"]
     clash = load_prompts(tmp_path, text, {"prompt": "A dog", "id": first})
-    assert [(each.prompt, each.field) for each in clash.errors] == [
+    assert [(error.prompt, error.field) for error in clash.errors] == [
         ("prompt 1", "id"),
         (f"prompt 2 ({first})", "id"),
     ]
@@ -138,19 +138,19 @@ def test_equal_texts_have_ids_of_their_own(tmp_path):
 
 def test_ids_may_be_numbers(tmp_path):
     """A number is an id by its digits."""
-    [found] = load_prompts(tmp_path, {"prompt": "x", "id": 7}, {"prompt": "y", "id": "07"}).sets
-    assert [each.id for each in found.prompts] == ["7", "07"]
+    [prompt_set] = load_prompts(tmp_path, {"prompt": "x", "id": 7}, {"prompt": "y", "id": "07"}).sets
+    assert [prompt.id for prompt in prompt_set.prompts] == ["7", "07"]
 
 
 def test_partitions_of_a_set():
-    """One partition per take, in the order of the prompts, all takes with one fingerprint and the tags."""
+    """There is one partition per take, in the order of the prompts; takes share fingerprint and tags."""
     cat = Prompt(id="cat", request=REQUEST, takes=3, tags={"a": "b"})
     dog = Prompt(id="dog", request=changed(prompt="A dog"))
     partitions = PromptSet("pets", (cat, dog)).partitions
     assert list(partitions) == ["cat.t1", "cat.t2", "cat.t3", "dog"]
     last = partitions["cat.t3"]
     assert (last.key, last.prompt_id, last.take, last.tags) == ("cat.t3", "cat", 3, {"a": "b"})
-    assert len({each.fingerprint for each in partitions.values()}) == 2
+    assert len({partition.fingerprint for partition in partitions.values()}) == 2
     assert last.fingerprint == fingerprint(REQUEST)
     assert partitions["dog"].take == 1
 
@@ -165,13 +165,13 @@ def test_partitions_of_a_set():
     ],
 )
 def test_a_set_made_in_python_is_checked(name, ids, message):
-    """What cannot be an asset key or a partition key is refused where the set is made."""
+    """Names that are not allowed in asset keys or partition keys are refused when a set is created."""
     with pytest.raises(ValueError, match=message):
-        PromptSet(name, tuple(Prompt(id=each, request=REQUEST) for each in ids))
+        PromptSet(name, tuple(Prompt(id=prompt_id, request=REQUEST) for prompt_id in ids))
 
 
 def test_reports_name_the_place_and_put_errors_first():
-    """One line a problem: file, prompt, field, what is wrong."""
+    """A report has one line per problem: file, prompt, field, what is wrong."""
     warning = Problem(
         source="a.yaml", prompt="prompt 1", field="ratio", message="is ignored", severity="warning"
     )
@@ -179,5 +179,5 @@ def test_reports_name_the_place_and_put_errors_first():
     assert format_problems([warning, error]) == (
         "b.yaml contains no prompts\na.yaml, prompt 1: warning: ratio is ignored"
     )
-    raised = PromptSetError(each for each in [error])
+    raised = PromptSetError(iter([error]))
     assert (str(raised), raised.problems) == ("b.yaml contains no prompts", (error,))

@@ -1,4 +1,4 @@
-"""Prompt files with a prompt a row: JSONL, CSV and Parquet."""
+"""Prompt files with one prompt per row: JSONL, CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from prompts_support import MP4, PNG, load, only_prompt, told
+from prompts_support import MP4, PNG, load, only_prompt, problems_of
 
 VBENCH = [
     {"prompt": "In a still frame, a stop sign", "dimension": ["temporal_flickering"]},
@@ -28,30 +28,30 @@ VBENCH = [
 
 
 def test_a_real_set_of_prompts(tmp_path):
-    """Rows without ids and with further columns are used as they are, equal texts under ids of their own."""
+    """Rows without ids and with further columns load unchanged; equal texts get different ids."""
     text = "\n".join(map(json.dumps, VBENCH))
     loaded = load(tmp_path, "vbench_prompts.jsonl", text)
-    [found] = loaded.sets
-    assert (found.name, loaded.problems) == ("vbench_prompts", ())
-    assert [prompt.id for prompt in found.prompts] == [
+    [prompt_set] = loaded.sets
+    assert (prompt_set.name, loaded.problems) == ("vbench_prompts", ())
+    assert [prompt.id for prompt in prompt_set.prompts] == [
         "in-a-still-frame-a-stop-sign-8d521e45",
         "a-bicycle-gliding-through-a-snowy-field-0296bdfb",
         "a-bird-9e5b3d53",
         "a-bicycle-gliding-through-a-snowy-field-0296bdfb-2",
     ]
-    assert [prompt.tags for prompt in found.prompts] == [
+    assert [prompt.tags for prompt in prompt_set.prompts] == [
         {"dimension": "temporal_flickering"},
         {"dimension": "subject_consistency,motion_smoothness"},
         {"dimension": "object_class", "auxiliary_info": '{"object_class": {"object": "bird"}}'},
         {"dimension": "dynamic_degree"},
     ]
-    prints = [partition.fingerprint for partition in found.partitions.values()]
+    prints = [partition.fingerprint for partition in prompt_set.partitions.values()]
     assert prints[1] == prints[3]
     assert len(set(prints)) == 3
 
 
 def test_jsonl_lines(tmp_path):
-    """Empty lines count but hold nothing, a text may hold any line end, nulls are as good as nothing."""
+    """Empty lines are counted and skipped, a text may contain any line end, nulls count as not set."""
     text = '\n  \r\n{"prompt": "one\u2028two", "id": 12, "mood": null, "tags": {"a": 1}, "wave": 3}\r\n\n'
     prompt = only_prompt(load(tmp_path, "2 Späte Spots.jsonl", text))
     assert (prompt.id, prompt.request.prompt) == ("12", "one\u2028two")
@@ -63,13 +63,13 @@ def test_jsonl_lines(tmp_path):
     [("Launch Spots.jsonl", "launch_spots"), ("2024-spots.jsonl", "set_2024_spots"), ("été.jsonl", "ete")],
 )
 def test_a_table_is_named_after_its_file(tmp_path, name, expected):
-    """A set takes its file's name as far as it can be one."""
+    """A set takes its file's name as far as that is allowed."""
     assert load(tmp_path, name, '{"prompt": "x"}').sets[0].name == expected
 
 
-def test_a_file_name_that_cannot_name_a_set_is_told(tmp_path):
-    """A name without a single usable letter is a problem, not an empty name."""
-    [(_, field, message)] = told(load(tmp_path, "猫.jsonl", '{"prompt": "x"}'))
+def test_a_file_name_without_usable_letters_is_reported(tmp_path):
+    """A name without a usable letter is a problem, not an empty name."""
+    [(_, field, message)] = problems_of(load(tmp_path, "猫.jsonl", '{"prompt": "x"}'))
     assert (field, message) == (
         "name",
         "is ''; allowed are 1 to 63 lower-case letters, digits or '_', starting with a letter",
@@ -103,18 +103,18 @@ def test_a_file_name_that_cannot_name_a_set_is_told(tmp_path):
         ),
     ],
 )
-def test_what_is_wrong_with_a_jsonl_file(tmp_path, text, expected):
-    """A fault is told with its line."""
+def test_problems_of_a_jsonl_file(tmp_path, text, expected):
+    """A problem is reported with its line."""
     loaded = load(tmp_path, "a.jsonl", text)
     assert loaded.sets == ()
     assert any(
         (prompt, field) == expected[:2] and message.startswith(expected[2])
-        for prompt, field, message in told(loaded)
+        for prompt, field, message in problems_of(loaded)
     )
 
 
-def test_csv_cells_become_what_their_column_is(tmp_path):
-    """Numbers, booleans, lists and tags are read from text; empty cells are not given; a BOM is no harm."""
+def test_csv_cells_are_converted(tmp_path):
+    """Numbers, booleans, lists and tags are parsed; empty cells count as not set; a BOM is ignored."""
     text = (
         "\ufeff prompt ,id,duration,takes,audio,mode,image_urls,video_urls,tags,wave\r\n"
         f'"A cat, ""quoted""\nand a dog",cat, 6 ,2,TRUE,omni_reference,{PNG} | {PNG},'
@@ -122,8 +122,8 @@ def test_csv_cells_become_what_their_column_is(tmp_path):
         ",,,,,,,,,\r\n"
         "A dog\r\n"
     )
-    [found] = load(tmp_path, "a.csv", text).sets
-    cat, dog = found.prompts
+    [prompt_set] = load(tmp_path, "a.csv", text).sets
+    cat, dog = prompt_set.prompts
     assert (cat.id, cat.takes, cat.tags) == ("cat", 2, {"a": "1", "wave": "3"})
     assert cat.request.prompt == 'A cat, "quoted"\nand a dog'
     assert (cat.request.duration, cat.request.audio) == (6, True)
@@ -169,14 +169,14 @@ def test_csv_cells_become_what_their_column_is(tmp_path):
         ('prompt,mode\n"two\nlines",x\n', ("line 3", "mode", "is 'x'; allowed are text_to_video")),
     ],
 )
-def test_what_is_wrong_with_a_csv_file(tmp_path, text, expected):
-    """A fault is told with the line on which its row ends."""
+def test_problems_of_a_csv_file(tmp_path, text, expected):
+    """A problem is reported with the line on which its row ends."""
     loaded = load(tmp_path, "a.csv", text)
     assert loaded.sets == ()
     assert any(
         (prompt, field) == expected[:2] and message.startswith(expected[2])
-        for prompt, field, message in told(loaded)
-    ), told(loaded)
+        for prompt, field, message in problems_of(loaded)
+    ), problems_of(loaded)
 
 
 def parquet(**columns) -> bytes:
@@ -186,7 +186,7 @@ def parquet(**columns) -> bytes:
 
 
 def test_parquet_columns_are_fields_and_tags(tmp_path):
-    """Typed columns are used as they are, nulls are not given, structs and maps may hold tags."""
+    """Typed columns are used as they are, nulls count as not set, structs and maps may hold tags."""
     content = parquet(
         prompt=["A cat", "A dog"],
         id=pa.array([7, None], pa.int64()),
@@ -199,8 +199,8 @@ def test_parquet_columns_are_fields_and_tags(tmp_path):
         score=[0.5, None],
         words=[["x", "y"], None],
     )
-    [found] = load(tmp_path, "a.parquet", content).sets
-    cat, dog = found.prompts
+    [prompt_set] = load(tmp_path, "a.parquet", content).sets
+    cat, dog = prompt_set.prompts
     assert (cat.id, cat.request.duration, cat.request.image_urls) == ("7", 6, (PNG,))
     assert cat.tags == {"a": "x", "when": "2026-04-05 00:00:00+00:00", "score": "0.5", "words": "x,y"}
     assert (dog.request.duration, dog.request.mode, dog.tags) == (5, "text_to_video", {})
@@ -219,22 +219,22 @@ def test_parquet_columns_are_fields_and_tags(tmp_path):
         (parquet(prompt=["x"], duration=[5.5]), "is 5.5; allowed are whole seconds from 4 to 15"),
     ],
 )
-def test_what_is_wrong_with_a_parquet_file(tmp_path, content, message):
-    """Bytes that are no Parquet, and columns that are no prompts, are told."""
-    [(_, _, said)] = told(load(tmp_path, "a.parquet", content))
-    assert said.startswith(message)
+def test_problems_of_a_parquet_file(tmp_path, content, message):
+    """Bytes that are not Parquet, and columns that are not prompts, are reported."""
+    [(_, _, text)] = problems_of(load(tmp_path, "a.parquet", content))
+    assert text.startswith(message)
 
 
-def test_two_parquet_columns_of_one_name_are_told(tmp_path):
-    """No column is silently lost."""
+def test_duplicate_parquet_columns_are_reported(tmp_path):
+    """No column is lost silently."""
     out = io.BytesIO()
     pq.write_table(pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], ["prompt", "prompt"]), out)
-    [(_, _, message)] = told(load(tmp_path, "a.parquet", out.getvalue()))
+    [(_, _, message)] = problems_of(load(tmp_path, "a.parquet", out.getvalue()))
     assert message == "has two columns with the same name, or one without a name"
 
 
 def test_parquet_without_its_extra_says_what_to_install(tmp_path, monkeypatch):
-    """Where pyarrow is missing the answer is the command that brings it; other files load."""
+    """Without pyarrow the problem names the command that installs it."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    [(_, _, message)] = told(load(tmp_path, "a.parquet", b""))
+    [(_, _, message)] = problems_of(load(tmp_path, "a.parquet", b""))
     assert message == "needs pyarrow: pip install 'seedance-dagster[parquet]'"

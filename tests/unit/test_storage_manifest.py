@@ -1,4 +1,4 @@
-"""Where things lie in the bucket, and what stands beside each video."""
+"""Keys in the bucket, and the manifest beside each video."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def manifest_of(**fields) -> Manifest:
 
 
 @pytest.mark.parametrize("prefix", ["seedance", "/seedance/", "a/b", ""])
-def test_keys_lie_under_the_prefix(prefix):
-    """The contract's layout, whatever slashes or nothing the prefix has."""
+def test_keys_begin_with_the_prefix(prefix):
+    """The layout holds with any slashes around the prefix, and without one."""
     keys = object_keys(prefix, "spots", "cat.t2", "0123456789abcdef", 3)
     folder = "/".join(filter(None, [prefix.strip("/"), "spots", "cat.t2", "0123456789ab-a3"]))
     assert (keys.video, keys.poster, keys.manifest) == (
@@ -58,46 +58,46 @@ def test_keys_lie_under_the_prefix(prefix):
 def test_no_two_attempts_share_a_key(attempts):
     """Set, partition, fingerprint and attempt each change all three keys."""
     keys = [object_keys("seedance", *attempt) for attempt in attempts]
-    every = [key for each in keys for key in (each.video, each.poster, each.manifest)]
+    every = [key for order in keys for key in (order.video, order.poster, order.manifest)]
     assert len(set(every)) == len(every)
 
 
-def test_a_manifest_agrees_with_order_file_and_keys():
-    """What the ledger knows of the order, its money and its bytes stands in the manifest."""
+def test_a_manifest_holds_order_money_and_bytes():
+    """The manifest has what the ledger knows of the order, its money and its bytes."""
     made = manifest_of(points_held=1, points_charged=2, vendor_created_at=NOW, tags={"campaign": "spring"})
-    told = json.loads(made.to_json())
-    assert told["task_id"] == "task-1"
-    assert (told["points_held"], told["points_charged"], told["estimated_points"]) == (1, 2, 4_000_000)
-    assert (told["size_bytes"], told["sha256"], told["codec"]) == (12_345, "ab" * 32, "h264")
-    assert (told["duration_s"], told["width"], told["height"]) == (4.0, 854, 480)
-    assert told["video_key"].startswith("seedance/spots/p1/000000000000-a1/")
-    assert told["vendor_created_at"] == "2026-04-06T18:00:00Z"
-    assert told["tags"] == {"campaign": "spring"}
-    assert told["schema_version"] == 1
+    fields = json.loads(made.to_json())
+    assert fields["task_id"] == "task-1"
+    assert (fields["points_held"], fields["points_charged"], fields["estimated_points"]) == (1, 2, 4_000_000)
+    assert (fields["size_bytes"], fields["sha256"], fields["codec"]) == (12_345, "ab" * 32, "h264")
+    assert (fields["duration_s"], fields["width"], fields["height"]) == (4.0, 854, 480)
+    assert fields["video_key"].startswith("seedance/spots/p1/000000000000-a1/")
+    assert fields["vendor_created_at"] == "2026-04-06T18:00:00Z"
+    assert fields["tags"] == {"campaign": "spring"}
+    assert fields["schema_version"] == 1
 
 
 def test_an_order_without_a_video_has_no_manifest():
-    """A manifest says which bytes came, so there must be some."""
+    """A manifest describes stored bytes, so there must be some."""
     with pytest.raises(ValueError, match="video_key"):
         Manifest.of(make_order())
 
 
 def test_the_same_order_has_the_same_manifest():
-    """Writing it twice writes the same bytes, and they can be read back."""
+    """The bytes are the same every time and can be read back."""
     assert manifest_of().to_json() == manifest_of().to_json()
     assert Manifest.model_validate_json(manifest_of().to_json()) == manifest_of()
 
 
-def test_references_stand_without_their_signatures():
+def test_references_have_no_signatures():
     """Signatures and passwords of reference links stay out of the manifest."""
     lists = {
         name: [f"https://me:canary@cdn.example.com/{name}?sig=canary#canary"]
         for name in ("image_urls", "video_urls", "audio_urls")
     }
-    told = manifest_of(request=lists).to_json().decode()
-    assert "canary" not in told
+    text = manifest_of(request=lists).to_json().decode()
+    assert "canary" not in text
     for name in lists:
-        assert f"https://cdn.example.com/{name}" in told
+        assert f"https://cdn.example.com/{name}" in text
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,6 @@ def test_references_stand_without_their_signatures():
         ("", ""),
     ],
 )
-def test_a_bare_url_still_says_where_the_file_is(url, bare):
-    """Only user, query and fragment go."""
+def test_a_stripped_url_still_locates_the_file(url, bare):
+    """Only user, query and fragment are removed."""
     assert strip_query(url) == bare

@@ -1,4 +1,4 @@
-"""Manifests: made of a row of the ledger alone, without secrets, in a published form."""
+"""Manifests: made from an order alone, without secrets, in a published form."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ ARTIFACTS = {
 
 @pytest.fixture
 def finished(ledger, new_order, clock):
-    """An order as its collector has it: finished at the vendor, its video not yet in the row."""
+    """Return an order as its collector has it: finished at the vendor, its video not yet recorded."""
     asking = OrderRequest(idempotency_key="backfill", run_id="r", job_name="j", run_tags={"owner": "ann"})
     tags = {
         "source": "https://cdn.example.com/cat.mp4?X-Amz-Signature=s3cret",
@@ -81,29 +81,29 @@ def manifest(finished):
     return Manifest.of(dataclasses.replace(finished, **ARTIFACTS))
 
 
-def test_the_row_alone_gives_the_same_bytes(ledger, finished, manifest):
-    """What the collector writes before its last transaction is what the row gives after it."""
+def test_the_stored_order_gives_the_same_bytes(ledger, finished, manifest):
+    """The manifest written before the last transaction is the one that the order gives after it."""
     ledger.tasks.stored(finished, actor="w", artifacts=ARTIFACTS)
     row = ledger.queries.get(finished.order_id)
     assert Manifest.of(row).to_json() == manifest.to_json()
     assert Manifest.model_validate_json(manifest.to_json()) == manifest
 
 
-def test_a_manifest_holds_the_row(finished, manifest):
-    """Every field that is named as a column of the ledger holds what the column holds."""
-    told = json.loads(manifest.to_json())
+def test_a_manifest_holds_the_order(finished, manifest):
+    """Every field named as a column of the ledger has the column's value."""
+    fields = json.loads(manifest.to_json())
     order = dataclasses.replace(finished, **ARTIFACTS)
-    same = set(told) - {"$schema", "schema_version", "request", "references", "tags", "vendor_logs"}
+    same = set(fields) - {"$schema", "schema_version", "request", "references", "tags", "vendor_logs"}
     for name in same:
         value = getattr(order, name)
         wanted = value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else value
-        assert told[name] == wanted, name
+        assert fields[name] == wanted, name
     assert len(same) > 30
-    assert told["run_tags"] == {"owner": "ann"}
+    assert fields["run_tags"] == {"owner": "ann"}
 
 
-def test_the_request_stands_as_it_was_sent(manifest):
-    """The body of the POST, with what is known of each reference beside it."""
+def test_the_request_is_the_one_that_was_sent(manifest):
+    """It is the body of the POST, with the facts about each reference beside it."""
     assert manifest.request == {
         "model": "seedance",
         "task_type": "seedance-2",
@@ -116,29 +116,29 @@ def test_the_request_stands_as_it_was_sent(manifest):
         },
     }
     unknown = {"media_type": None, "size_bytes": None, "sha256": None, "duration_s": None}
-    told = [json.loads(each.model_dump_json()) for each in manifest.references]
-    assert [(each["kind"], each["position"], each["facts"]) for each in told] == [
+    references = [json.loads(reference.model_dump_json()) for reference in manifest.references]
+    assert [(reference["kind"], reference["position"], reference["facts"]) for reference in references] == [
         ("image", 1, unknown | {"size_bytes": 9, "from": "https://cdn.example.com/cat.png"}),
         ("image", 2, None),
         ("audio", 1, unknown | {"duration_s": 3.5}),
     ]
 
 
-def test_no_secret_stands_in_a_manifest(manifest):
-    """Signatures and passwords of references, tags and logs stay out; an innocent query stays in a tag."""
+def test_a_manifest_contains_no_secret(manifest):
+    """Signatures and passwords of references, tags and logs stay out; a harmless query stays in a tag."""
     assert b"s3cret" not in manifest.to_json()
     assert manifest.tags == {"source": "https://cdn.example.com/cat.mp4", "of": "https://v.example.com/w?v=1"}
     assert manifest.vendor_logs == ["fetched https://cdn.example.com/cat.png 9 bytes", "rendered"]
 
 
 def test_an_order_without_a_video_has_no_manifest(finished):
-    """What is not there is not made up."""
+    """Missing values are not made up."""
     with pytest.raises(ValueError, match="video_key"):
         Manifest.of(finished)
 
 
-def test_the_published_schema_is_the_model_s():
-    """The file is what the model generates; `make schemas` writes it anew."""
+def test_the_published_schema_is_that_of_the_model():
+    """The file is what the model generates with `make schemas`."""
     assert json.loads(PUBLISHED.read_text()) == json_schema()
     required = set(json_schema()["required"])
     assert required == {"$schema", *Manifest.model_fields} - {"schema_id"}
@@ -154,15 +154,15 @@ def test_the_published_schema_is_the_model_s():
         ("no url", "no url"),
     ],
 )
-def test_a_bare_url_has_no_place_for_secrets(url, bare):
-    """User, query and fragment go, also where the rest cannot be read."""
+def test_a_stripped_url_has_no_place_for_secrets(url, bare):
+    """User, query and fragment are removed, even from a malformed URL."""
     assert strip_query(url) == bare
 
 
-def test_urls_are_found_in_texts():
-    """URLs in JSON of any depth are cleaned, all else stays."""
-    given = {"a": [1, None, "see <https://x.example.com/?q=1>, or ftp://u:p@y.example.com/z"], "b": "c?d=e"}
-    assert redact(given) == {
+def test_urls_in_texts_are_redacted():
+    """URLs in JSON of any depth are cleaned, everything else is unchanged."""
+    value = {"a": [1, None, "see <https://x.example.com/?q=1>, or ftp://u:p@y.example.com/z"], "b": "c?d=e"}
+    assert redact(value) == {
         "a": [1, None, "see <https://x.example.com/>, or ftp://y.example.com/z"],
         "b": "c?d=e",
     }

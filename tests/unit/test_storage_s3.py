@@ -1,4 +1,4 @@
-"""The video store against a client that answers as told: the words for people, and writing twice."""
+"""The video store with a stubbed client: messages, and repeated writes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def client():
 
 @pytest.fixture
 def s3(client) -> Iterator[Stubber]:
-    """What the client answers; every answer must have been asked for."""
+    """Return a stubbed client whose responses must all be used."""
     with Stubber(client) as stub:
         yield stub
         stub.assert_no_pending_responses()
@@ -69,8 +69,8 @@ def head(size: int = len(BODY), metadata: dict[str, str] | None = None):
         ("SlowDown", r"S3 refused a request for the bucket 'videos' \(SlowDown: it said so\)"),
     ],
 )
-def test_a_refusal_says_what_to_set_or_mend(store, s3, video, code, words):
-    """The same words come from the check up front, from uploads, small writes and reads."""
+def test_a_refusal_says_what_to_set_or_fix(store, s3, video, code, words):
+    """The message is the same from the check in advance, from uploads, small writes and reads."""
     for attempt, method in (
         (store.check_writable, "put_object"),
         (lambda: store.put_bytes("k", b"x", content_type="text/plain", metadata={}), "put_object"),
@@ -89,7 +89,7 @@ def test_a_refusal_says_what_to_set_or_mend(store, s3, video, code, words):
 
 
 def test_a_store_without_a_bucket_says_what_to_set(client, s3):
-    """No bucket is an answer in words, before anything is sent."""
+    """A missing bucket is reported before anything is sent."""
     with pytest.raises(StoreError, match="set SEEDANCE_S3_BUCKET"):
         VideoStore(client, "").check_writable()
 
@@ -105,8 +105,8 @@ def test_a_store_without_a_bucket_says_what_to_set(client, s3):
         (ReadTimeoutError(endpoint_url="http://s3.invalid/"), "did not answer: Read timeout"),
     ],
 )
-def test_no_answer_is_told_in_words(store, client, monkeypatch, fault, words):
-    """A network or a credential that is missing is named, without a user name in an address."""
+def test_a_missing_answer_is_reported(store, client, monkeypatch, fault, words):
+    """A broken network or missing credentials are reported, without a user name from a URL."""
 
     def broken(**_):
         raise fault
@@ -117,15 +117,15 @@ def test_no_answer_is_told_in_words(store, client, monkeypatch, fault, words):
     assert "canary" not in str(caught.value)
 
 
-def test_a_name_that_no_bucket_has_is_told_in_words(client):
-    """What boto3 refuses by itself is told whole, on one line."""
+def test_an_invalid_bucket_name_is_reported(client):
+    """The refusal of boto3 itself is shown whole, on one line."""
     with pytest.raises(StoreError, match='Invalid bucket name "my bucket"') as caught:
         VideoStore(client, "my bucket").check_writable()
     assert "\n" not in str(caught.value)
 
 
 def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
-    """Being allowed to write is enough."""
+    """Permission to write is enough."""
     s3.add_response(
         "put_object", {}, {"Bucket": "videos", "Key": "seedance/.writable", "Body": ANY, "ContentType": ANY}
     )
@@ -134,7 +134,7 @@ def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
 
 
 def test_an_upload_carries_type_hash_and_metadata(store, s3, video):
-    """The object tells its type, its sha256 and what was given."""
+    """The object has its type, its sha256 and the given metadata."""
     s3.add_client_error("head_object", "404")
     s3.add_response(
         "put_object",
@@ -152,7 +152,7 @@ def test_an_upload_carries_type_hash_and_metadata(store, s3, video):
 
 
 def test_what_an_interrupted_worker_uploaded_is_not_uploaded_again(store, s3, video):
-    """An object of this size and hash is the video, whatever the server made of the name's case."""
+    """An object of the same size and hash is the video, whatever the case of metadata names."""
     s3.add_response("head_object", head(metadata={"Sha256": SHA256}))
     put(store, video)
 
@@ -161,7 +161,7 @@ def test_what_an_interrupted_worker_uploaded_is_not_uploaded_again(store, s3, vi
     "there", [head(metadata={"sha256": "other"}), head(size=7, metadata={"sha256": SHA256}), head()]
 )
 def test_another_object_under_the_key_is_replaced(store, s3, video, there):
-    """Other bytes, another size or no hash: the file is uploaded."""
+    """With other bytes, another size or no hash, the file is uploaded."""
     s3.add_response("head_object", there)
     s3.add_response("put_object", {})
     s3.add_response("head_object", head())
@@ -172,8 +172,8 @@ def test_another_object_under_the_key_is_replaced(store, s3, video, there):
     ("answer", "words"),
     [(head(size=3), "has 3 bytes after an upload of 700 bytes"), (None, "is missing after")],
 )
-def test_an_upload_that_did_not_arrive_whole_is_named(store, s3, video, answer, words):
-    """A store that holds another size than the file's, or nothing, has not stored it."""
+def test_an_incomplete_upload_is_reported(store, s3, video, answer, words):
+    """An object of another size, or none, is an error."""
     s3.add_client_error("head_object", "NotFound")
     s3.add_response("put_object", {})
     if answer is None:
@@ -184,8 +184,8 @@ def test_an_upload_that_did_not_arrive_whole_is_named(store, s3, video, answer, 
         put(store, video)
 
 
-def test_names_of_metadata_are_lower_case_whatever_the_server_made_of_them(store, s3):
-    """Servers change the case of metadata names; what is read does not depend on it."""
+def test_metadata_names_are_lower_case(store, s3):
+    """Servers change the case of metadata names; the result does not depend on it."""
     s3.add_response("head_object", head(metadata={"Seedance-Task-Id": "T-1", "SHA256": "ab"}))
     expected = {"seedance-task-id": "T-1", "sha256": "ab"}
     assert store.head("k") == ObjectInfo(len(BODY), "video/mp4", expected)
@@ -193,23 +193,23 @@ def test_names_of_metadata_are_lower_case_whatever_the_server_made_of_them(store
 
 def written(body: bytes = b"{}", **more):
     md5 = {b"{}": "mZFLkyvTelC5g8XnyQrpOw=="}[body]
-    given = {"Bucket": "videos", "Key": "k", "Body": body, "ContentType": "application/json"}
-    return given | {"ContentMD5": md5, "Metadata": {"seedance-x": "y"}} | more
+    request = {"Bucket": "videos", "Key": "k", "Body": body, "ContentType": "application/json"}
+    return request | {"ContentMD5": md5, "Metadata": {"seedance-x": "y"}} | more
 
 
 def put_json(store) -> None:
     store.put_bytes("k", b"{}", content_type="application/json", metadata={"seedance-x": "y"})
 
 
-def test_a_small_object_is_written_where_none_is(store, s3):
-    """One conditional request, with its MD5 for the server to check."""
+def test_a_new_small_object_is_written(store, s3):
+    """It takes one conditional request, with an MD5 for the server to verify."""
     s3.add_response("put_object", {}, written(IfNoneMatch="*"))
     put_json(store)
 
 
 @pytest.mark.parametrize("there", [b"{}", b"other"])
 def test_a_small_object_is_replaced_only_by_another(store, s3, there):
-    """Where the server honours conditions, equal bytes are left alone and others replaced."""
+    """With conditional writes, equal bytes are left unchanged and others replaced."""
     s3.add_client_error("put_object", "PreconditionFailed", http_status_code=412)
     s3.add_response("get_object", {"Body": Body(there)})
     if there != b"{}":
@@ -217,20 +217,20 @@ def test_a_small_object_is_replaced_only_by_another(store, s3, there):
     put_json(store)
 
 
-def test_a_server_that_knows_no_conditions_is_asked_without(store, s3):
-    """A condition that is not implemented costs no video."""
+def test_a_server_without_conditional_writes_is_written_to(store, s3):
+    """A condition that is not implemented is omitted."""
     s3.add_client_error("put_object", "NotImplemented", http_status_code=501)
     s3.add_response("put_object", {}, written())
     put_json(store)
 
 
 def test_a_uri_names_bucket_and_key(store):
-    """The URI is what people paste into other tools."""
+    """The URI can be pasted into other tools."""
     assert store.uri("a/video.mp4") == "s3://videos/a/video.mp4"
 
 
 class Body:
-    """The body of an answer."""
+    """The body of a response."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -1,1 +1,1 @@
-"""Reference files at their own hosts: what they are, looked at with as few bytes as needed."""
+"""Reference files at their hosts, probed by reading as few bytes as possible."""

@@ -1,4 +1,4 @@
-"""What the emulated vendor lets in, refuses and silently replaces."""
+"""The emulated vendor's checks: what is accepted, refused and silently replaced."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from seedance_dagster.emulator.validation import prompt_of, read_request
 IMAGE, VIDEO, AUDIO = "https://x.example/a.png", "https://x.example/a.mp4", "https://x.example/a.mp3"
 
 
-def body(**given):
+def body(**fields):
     return {
         "model": "seedance",
         "task_type": "seedance-2-fast",
-        "input": {"prompt": "A cat", "mode": "text_to_video", **given},
+        "input": {"prompt": "A cat", "mode": "text_to_video", **fields},
     }
 
 
-def omni(**given):
-    return body(mode="omni_reference", **given)
+def omni(**fields):
+    return body(mode="omni_reference", **fields)
 
 
 @pytest.mark.parametrize("duration", [3, 16, 0, -1, "6", 6.5, None, True, [5]])
-def test_bad_duration_becomes_five(duration):
+def test_an_invalid_duration_becomes_five(duration):
     """A duration outside 4 to 15 whole seconds is replaced by 5, not refused."""
     assert read_request(body(duration=duration)).duration == 5
 
 
 @pytest.mark.parametrize("duration", [4, 9, 15])
-def test_good_duration_is_kept(duration):
-    """A whole duration from 4 to 15 is rendered as asked."""
+def test_a_valid_duration_is_kept(duration):
+    """A whole duration from 4 to 15 is rendered as requested."""
     assert read_request(body(duration=duration)).duration == duration
 
 
 @pytest.mark.parametrize("ratio", ["2:1", "", 5, None, "16 : 9"])
-def test_bad_ratio_becomes_wide(ratio):
+def test_an_invalid_ratio_becomes_wide(ratio):
     """A ratio that does not exist is replaced by 16:9, not refused."""
     order = read_request(body(aspect_ratio=ratio))
     assert order.aspect_ratio == "16:9"
@@ -46,7 +46,7 @@ def test_bad_ratio_becomes_wide(ratio):
 
 
 def test_frames_take_the_ratio_of_the_image():
-    """With first and last frames the asked ratio is ignored."""
+    """With first and last frames the requested ratio is ignored."""
     frames = body(mode="first_last_frames", aspect_ratio="21:9", image_urls=[f"{IMAGE}?ratio=9:16", IMAGE])
     assert read_request(frames).aspect_ratio == "9:16"
     unknown = body(mode="first_last_frames", aspect_ratio="21:9", image_urls=[IMAGE])
@@ -54,7 +54,7 @@ def test_frames_take_the_ratio_of_the_image():
 
 
 @pytest.mark.parametrize(
-    ("bad", "told"),
+    ("bad", "message"),
     [
         ([], "JSON object"),
         ({**body(), "model": "kling"}, "model"),
@@ -87,12 +87,12 @@ def test_frames_take_the_ratio_of_the_image():
         (omni(video_urls=[f"{VIDEO}?seconds=8", f"{VIDEO}?seconds=7.5"]), "15.5 s"),
     ],
 )
-def test_broken_rules_are_refused(bad, told):
-    """Each rule of the vendor's page is checked, with a message that says which."""
-    with pytest.raises(Refusal) as refusal:
+def test_broken_rules_are_refused(bad, message):
+    """Each rule of the vendor's page is checked, with a message that names it."""
+    with pytest.raises(Refusal) as raised:
         read_request(bad)
-    assert refusal.value.status == 400
-    assert told in refusal.value.message
+    assert raised.value.status == 400
+    assert message in raised.value.message
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_broken_rules_are_refused(bad, told):
         ([f"{VIDEO}?seconds=-3"], "5"),
     ],
 )
-def test_input_video_counts_into_the_price(urls, seconds):
-    """Input video is billed by its stated length, 5 s each when unknown, never above the vendor's most."""
+def test_input_video_is_billed(urls, seconds):
+    """Input video counts with its stated length, 5 s when unknown, and never above the vendor's maximum."""
     order = read_request(omni(image_urls=[IMAGE], video_urls=urls, prompt="【@图片1】 moves"))
     assert order.input_video_s == Decimal(seconds)
 
@@ -120,7 +120,7 @@ def test_prices_are_those_of_the_page():
 
 @pytest.mark.parametrize(("violation", "points"), [(1, 1), (19, 1), (20, 5), (100, 5), (101, 10)])
 def test_penalty_grows_by_tier(violation, points):
-    """A refusal keeps 1, 5 or 10 per cent of the price by the day's violations."""
+    """A rejection costs 1, 5 or 10 per cent of the price by the day's violations."""
     assert penalty(100, violation) == points
 
 
