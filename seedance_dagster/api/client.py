@@ -71,8 +71,8 @@ class SeedanceClient:
         timeout_s: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._key = _checked_key(api_key)
-        self._base_url = _checked_base_url(base_url)
+        self._key = _valid_key(api_key)
+        self._base_url = _valid_base_url(base_url)
         self._pacer = shared_pacer(self._base_url, requests_per_second)
         self._timeout_s = timeout_s
         self._transport = transport
@@ -233,7 +233,7 @@ def _retry_delay(error: Exception) -> bool | float:
     return isinstance(error, RateLimitError | TransportError | VendorError)
 
 
-def _checked_key(api_key: SecretStr) -> SecretStr:
+def _valid_key(api_key: SecretStr) -> SecretStr:
     key = api_key.get_secret_value().strip()
     if not key:
         raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
@@ -244,7 +244,7 @@ def _checked_key(api_key: SecretStr) -> SecretStr:
     return SecretStr(key)
 
 
-def _checked_base_url(base_url: str) -> str:
+def _valid_base_url(base_url: str) -> str:
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:

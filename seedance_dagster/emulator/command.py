@@ -32,6 +32,6 @@ def main(host: str, port: int, files_port: int, pairs: tuple[str, ...], **option
             raise click.UsageError(f"--set is {pair!r}; allowed is NAME=VALUE")
         values[name] = value
     try:
-        serve(EmulatorSettings.checked(values), host, port, files_port=files_port)
+        serve(EmulatorSettings.from_values(values), host, port, files_port=files_port)
     except (SettingsError, StateError, AddressError) as error:
         raise click.ClickException(str(error)) from None

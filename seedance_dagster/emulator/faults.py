@@ -114,13 +114,13 @@ class FaultInjector:
         Raises:
             UnknownFaultError: A name is unknown, or a rate is not from 0 to 1.
         """
-        checked: dict[str, float] = {}
+        validated: dict[str, float] = {}
         for name, rate in rates.items():
             _check_name(name)
             if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
                 raise UnknownFaultError(f"the rate of {name} is {rate!r}; allowed are numbers from 0 to 1")
-            checked[name] = float(rate)
-        self.rates = checked
+            validated[name] = float(rate)
+        self.rates = validated
 
     def inject(
         self, stage: Stage, markers: Mapping[str, int | None], *, earlier: int

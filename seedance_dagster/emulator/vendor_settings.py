@@ -74,10 +74,12 @@ class EmulatorSettings(BaseModel):
             raise SettingsError(
                 f"{', '.join(refused)} cannot be set while running; allowed are {', '.join(allowed)}"
             )
-        return self.checked({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
+        return self.from_values(
+            {**{name: getattr(self, name) for name in type(self).model_fields}, **changes}
+        )
 
     @classmethod
-    def checked(cls, values: dict[str, Any]) -> Self:
+    def from_values(cls, values: dict[str, Any]) -> Self:
         """Validate plain values.
 
         Raises:

@@ -29,7 +29,7 @@ def slug_id(text: str, occurrence: int = 1) -> str:
 
     Example:
         >>> slug_id("A cat in the garden")
-        'a-cat-in-the-garden-aa8b05b2'
+        'a-cat-in-the-garden-69f8e7d5'
     """
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_CHARACTERS]
     slug = _words(text, "-")[:_SLUG_CHARACTERS].rstrip("-")
