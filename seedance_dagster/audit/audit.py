@@ -36,9 +36,9 @@ class Audit:
     def totals(self) -> Mapping[Kind, tuple[int, int]]:
         """The number of findings of each kind, and the points at stake."""
         counts, points = Counter[Kind](), Counter[Kind]()
-        for found in self.findings:
-            counts[found.kind] += 1
-            points[found.kind] += found.cost_points
+        for difference in self.findings:
+            counts[difference.kind] += 1
+            points[difference.kind] += difference.cost_points
         return {kind: (counts[kind], points[kind]) for kind in _KINDS if counts[kind]}
 
 
@@ -91,5 +91,6 @@ def compare(
     return tuple(sorted(findings, key=_sort_key))
 
 
-def _sort_key(found: Finding) -> tuple[int, str, str, str]:
-    return _KINDS.index(found.kind), found.prompt_set or "", found.partition or "", found.location
+def _sort_key(difference: Finding) -> tuple[int, str, str, str]:
+    kind = _KINDS.index(difference.kind)
+    return kind, difference.prompt_set or "", difference.partition or "", difference.location

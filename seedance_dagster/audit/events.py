@@ -47,8 +47,8 @@ def partitions_to_verify(
         partitions.setdefault(order.prompt_set, set()).add(order.partition)
     # A finding is about an order, whose event may be recorded for another partition.
     by_location = {_location(*key): key for key in snapshots.dagster.newest}
-    for found in _wrong_events(snapshots, scope, expected):
-        prompt_set, partition = by_location.get(found.location, (str(found.prompt_set), str(found.partition)))
+    for wrong in _wrong_events(snapshots, scope, expected):
+        prompt_set, partition = by_location.get(wrong.location, (str(wrong.prompt_set), str(wrong.partition)))
         partitions.setdefault(prompt_set, set()).add(partition)
     return partitions
 
@@ -121,9 +121,9 @@ def _unreported(snapshots: Snapshots, scope: Scope) -> list[Order]:
 def _wrong_events(snapshots: Snapshots, scope: Scope, expected: ExpectedMetadata) -> list[Finding]:
     """Return what is wrong with the materializations that partitions show, at most one per partition."""
     hidden = list(_hidden_videos(snapshots, scope))
-    named = {(found.prompt_set, found.partition) for found in hidden}
+    named = {(wrong.prompt_set, wrong.partition) for wrong in hidden}
     different = _different_events(snapshots, scope, expected)
-    return hidden + [found for found in different if (found.prompt_set, found.partition) not in named]
+    return hidden + [wrong for wrong in different if (wrong.prompt_set, wrong.partition) not in named]
 
 
 def _hidden_videos(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:

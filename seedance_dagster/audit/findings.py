@@ -48,7 +48,7 @@ ADVICE = {
     Kind.MATERIALIZATION_DIFFERS: f"{_REPAIR} reports it to Dagster again",
     Kind.SOURCE_UNAVAILABLE: "run the audit again; what could not be read was not compared",
 }
-"""What to do about each kind, unless a finding has better advice."""
+"""Advice for each kind, unless a finding has better advice."""
 
 
 class Finding(BaseModel):

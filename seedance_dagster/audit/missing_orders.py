@@ -22,7 +22,7 @@ _SHARED_FIELDS = sorted((Manifest.model_fields.keys() & Order.__dataclass_fields
 
 @dataclass(frozen=True, kw_only=True)
 class MissingOrderEvidence:
-    """What is left of an order whose row is missing.
+    """The evidence that is left of an order whose row is missing.
 
     Attributes:
         journal: The ledger's journal of it.
@@ -48,7 +48,7 @@ class MissingOrderEvidence:
 
     @property
     def at(self) -> datetime | None:
-        """When it was ordered, or else the earliest time that is known of it."""
+        """The time of the order, or else the earliest time that is known of it."""
         if self.manifest is not None:
             return self.manifest.ordered_at
         if self.journal is not None:
@@ -63,7 +63,7 @@ class MissingOrderEvidence:
 
     @property
     def points(self) -> int:
-        """What it was charged, in points; 0 when that is unknown."""
+        """The charge, in points; 0 when it is unknown."""
         reported = self.event.metadata.get("seedance/points_consumed") if self.event is not None else None
         charges = (
             self.manifest.points_charged if self.manifest is not None else None,

@@ -32,10 +32,10 @@ _EMPTY_LEDGER = timedelta(days=30)  # how far to look back when there is no firs
 
 
 class Progress(Protocol):
-    """A function that is told how far a step is."""
+    """A function that shows the progress of a step."""
 
     def __call__(self, step: str, done: int, total: int) -> None:
-        """Show that so much of a step is done."""
+        """Show how much of a step is done."""
         ...
 
 

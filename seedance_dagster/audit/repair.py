@@ -197,7 +197,7 @@ class _Repairer:
     def _check_manifest(self, evidence: MissingOrderEvidence, columns: Mapping[str, Any]) -> None:
         """Raise `NotRepairableError` where another source contradicts the manifest."""
         order = Order(order_id=0, state=State.STORED, **columns)
-        against = [found.message for found in storage.compare(order, self._snapshots.storage)]
+        against = [finding.message for finding in storage.compare(order, self._snapshots.storage)]
         if evidence.event is not None:
             expected = self._orchestrator.expected_metadata(order)
             against += differences(evidence.event, order, expected)

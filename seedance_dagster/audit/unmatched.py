@@ -71,7 +71,7 @@ def find_unmatched(snapshots: Snapshots, scope: Scope) -> Unmatched:
         folder = order_folder(journal.video_key) if journal.video_key else None
         name = journal.task_id or f"order {journal.order_id}"
         evidence[name] = MissingOrderEvidence(journal=journal, folder=folder)
-    by_path = {found.folder.path: name for name, found in evidence.items() if found.folder is not None}
+    by_path = {left.folder.path: name for name, left in evidence.items() if left.folder is not None}
     for path, folder in unmatched_objects(snapshots.ledger.orders, snapshots.storage).items():
         manifest = _manifest(snapshots.storage, path)
         owner = manifest.task_id if manifest is not None else by_path.get(path)
@@ -90,7 +90,7 @@ def find_unmatched(snapshots: Snapshots, scope: Scope) -> Unmatched:
             evidence[task_id] = replace(evidence[task_id], task=row)
         else:
             result.tasks.append(row)
-    result.missing_orders = [found for found in evidence.values() if _is_audited(found, scope)]
+    result.missing_orders = [left for left in evidence.values() if _is_audited(left, scope)]
     return result
 
 

@@ -18,14 +18,14 @@ from seedance_dagster.money import points_to_usd
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
 
-_WIDE = 200
+_WIDE = 200  # so that no URL in a table is cut
 _CENT = Decimal("0.01")
 
 
-def console() -> Console:
-    """Return a console on standard output; in a file or pipe its lines are wide, so that no URL is cut."""
+def console(*, width: int = _WIDE) -> Console:
+    """Return a console on standard output; in a file or pipe it is `width` columns wide."""
     out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=_WIDE)
+    return out if out.is_terminal else Console(highlight=False, width=width)
 
 
 def print_json(value: Any) -> None:

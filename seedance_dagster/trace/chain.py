@@ -54,7 +54,7 @@ class TracedOrder:
 
     @property
     def finished_at(self) -> datetime | None:
-        """When the video was stored, or the order ended without one (UTC)."""
+        """The time at which the video was stored, or the order ended without one (UTC)."""
         if self.in_flight:
             return None
         return self.order.stored_at or (self.journal[-1].at if self.journal else self.order.vendor_ended_at)
@@ -107,7 +107,7 @@ class TracedPartition:
 
     @property
     def points_charged(self) -> int:
-        """What all orders together were charged, in points."""
+        """The charges of all orders, in points."""
         return sum(traced.order.points_charged or 0 for traced in self.orders)
 
 

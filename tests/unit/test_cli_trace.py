@@ -152,6 +152,13 @@ def test_an_edited_prompt_that_is_not_ordered_yet_is_shown(orders: OrderFactory)
     assert "Request bbbbbbbbbbbb, the prompt set's current one: not ordered yet" in lines(run("t-1"))
 
 
+def test_a_long_line_is_not_cut_in_a_pipe(orders: OrderFactory) -> None:
+    """A prompt of any length stands in one line."""
+    prompt = "a cat and " * 100 + "a dog"
+    orders.make(State.QUEUED, request={"task_type": "seedance-2", "prompt": prompt})
+    assert prompt in lines(run("spots/cat"))
+
+
 def test_texts_cannot_steer_the_terminal(orders: OrderFactory) -> None:
     """Markup is shown as it is, and control characters are replaced."""
     request = {"task_type": "seedance-2", "prompt": "a [red]cat[/red] \x1b[31m\x07猫"}

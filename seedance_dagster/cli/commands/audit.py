@@ -35,7 +35,8 @@ Repairs = Mapping[Finding, RepairResult]
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="Audit only what was ordered since then, in UTC.",
+    metavar="TIME",
+    help="Audit only what was ordered since this UTC time: 2026-04-06 or 2026-04-06T18:00:00.",
 )
 @click.option("--deep", is_flag=True, help="Hash all videos and posters, and read all manifests.")
 @click.option("--repair", "repairing", is_flag=True, help="Repair what is safe to repair.")

@@ -19,7 +19,7 @@ def command() -> None:
     """Read a video's content credential, or make a test certificate chain."""
 
 
-@command.command("read")
+@command.command("read", short_help="Show and check the content credential of an mp4.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--trust",
@@ -46,7 +46,7 @@ def read(*, file: Path, trust: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@command.command("test-chain")
+@command.command("test-chain", short_help="Make a certificate chain for trying out signing.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def test_chain(*, folder: Path) -> None:
     """Make a certificate chain to try signing with; nothing else trusts it.

@@ -34,7 +34,7 @@ _OUTCOMES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What materializing all of one prompt set would order and cost."""
+    """The orders that materializing all of one prompt set would make, and their cost."""
 
     prompt_set: str
     quotes: tuple[Quote, ...]

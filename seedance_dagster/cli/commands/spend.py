@@ -42,10 +42,10 @@ class _Day(click.ParamType[datetime]):
     "--by",
     type=click.Choice(list(SpendBy), case_sensitive=False),
     default=SpendBy.DAY,
-    show_default=True,
-    help="Group by this.",
+    show_default="day",
+    help="Group charges by this.",
 )
-@click.option("--tag", metavar="NAME", help="Group by this tag of the prompts, with --by tag.")
+@click.option("--tag", metavar="NAME", help="With --by tag: the tag of the prompts to group by.")
 @click.option("--since", type=_Day(), metavar="DATE", help="Count only from this day on, in UTC.")
 @click.option("--set", "prompt_set", metavar="NAME", help="Count only this prompt set.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")

@@ -32,12 +32,16 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
     stored, a task that is very late, an order whose reply was lost, missing credits.
     """
     settings = ledger_settings()
-    loaded = load_prompt_sets(settings.prompts)
+    sets = {loaded.name: loaded for loaded in load_prompt_sets(settings.prompts).sets}
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         now, policy = datetime.now(UTC), settings.policy()
-        known = {name for name, _ in ledger.workload.counts()} | {found.name for found in loaded.sets}
-        shown = [found for found in loaded.sets if prompt_set in (None, found.name)]
-        own = [budget for found in shown for budget in own_budgets(found.name, found.budgets)]
+        known = {name for name, _ in ledger.workload.counts()} | sets.keys()
+        own = [
+            budget
+            for name, loaded in sets.items()
+            if prompt_set in (None, name)
+            for budget in own_budgets(name, loaded.budgets)
+        ]
         budgets = ledger.budgets.usage([*policy.budgets, *own])
         report = read_status(
             ledger,

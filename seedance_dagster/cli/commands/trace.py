@@ -19,6 +19,7 @@ from seedance_dagster.trace.origin import NotTraceableError, find_origin
 if TYPE_CHECKING:
     from seedance_dagster.storage.s3 import VideoStore
 
+_UNCUT = 100_000  # columns; a line in a file is never wrapped or cut
 _S3_TIMEOUT_S = 3  # a trace is useful without S3
 
 
@@ -44,9 +45,7 @@ def command(*, thing: str, as_json: bool) -> None:
     if as_json:
         print_json(trace.as_json())
     else:
-        out = console()
-        # In a file lines are not wrapped.
-        out.print(draw(trace), soft_wrap=not out.is_terminal)
+        console(width=_UNCUT).print(draw(trace))
 
 
 def _with_sizes(trace: Trace, settings: Settings) -> Trace:
@@ -91,6 +90,6 @@ def _sizes(store: VideoStore, trace: Trace) -> dict[str, int | None]:
         folder = "/".join(part for part in (store.prefix.strip("/"), name) if part) + "/"
         for key in keys:
             # A file under an earlier prefix is looked up by its key.
-            found = listing.get(key) if key.startswith(folder) else store.head(key)
-            sizes[key] = None if found is None else found.size_bytes
+            info = listing.get(key) if key.startswith(folder) else store.head(key)
+            sizes[key] = None if info is None else info.size_bytes
     return sizes
