@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seedance_dagster.cli.local.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from seedance_dagster.settings import Settings
@@ -91,7 +90,7 @@ def unconfigured(environ: Mapping[str, str]) -> dict[str, str]:
 
 def for_children(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for programs on this machine that connect to each other."""
-    direct = f"{LOOPBACK},localhost"
+    direct = "127.0.0.1,localhost"
     no_proxy = {
         name: ",".join(filter(None, (environ.get(name), direct))) for name in ("NO_PROXY", "no_proxy")
     }
