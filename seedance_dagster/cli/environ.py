@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-
 if TYPE_CHECKING:
     from seedance_dagster.settings import Settings
 
