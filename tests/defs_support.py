@@ -7,7 +7,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResourc
 from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.emulator.server import RunningEmulator, running_emulator
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
-from seedance_dagster.engine import lifecycle
-from seedance_dagster.engine.stages import stage
+from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.storage.s3 import VideoStore
 
 KEY = "emulator-key"
+FAST = Pacing(take_s=0.05, min_poll_s=0.05)
 KEY_VARIABLE = "SEEDANCE_TEST_KEY"
 S3_SECRET_VARIABLE = "SEEDANCE_TEST_S3_SECRET"
 ALL = ("prompts", "tasks", "videos")
@@ -226,7 +226,7 @@ def video_store(server: S3Service, prefix: str, secret: str, bucket: str = "vide
 
 @contextmanager
 def code_location(
-    folder: Path, s3_server: S3Service, prompts: Mapping[str, Any], **settings: Any
+    folder: Path, s3_server: S3Service, prompts: Mapping[str, Any], *, pacing: Pacing = FAST, **settings: Any
 ) -> Iterator[Location]:
     """A code location with a vendor and an instance of its own, where nothing waits longer than it must."""
     for name in ("prompts", "home"):
@@ -239,8 +239,8 @@ def code_location(
             str(folder / "home"), overrides={"telemetry": {"enabled": False}}
         ) as instance,
     ):
-        patch.setattr(lifecycle, "_MIN_POLL_S", 0.05)
-        patch.setattr(stage, "_LOOK_AGAIN_S", 0.05)
+        policy = SeedanceResource.policy
+        patch.setattr(SeedanceResource, "policy", lambda self: replace(policy(self), pacing=pacing))
         patch.setenv(KEY_VARIABLE, KEY)
         patch.setenv(S3_SECRET_VARIABLE, s3_server.secret_key)
         it = Location(

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
 import httpx
-import pytest
 import stamina
 from factories import NOW, OrderFactory, make_prompt_set, open_ledger
 from pydantic import SecretStr
@@ -32,13 +32,11 @@ from seedance_dagster.engine.account import remember_account
 from seedance_dagster.engine.events import Event, Placed
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import quote
-from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.engine.reconcile.reconcile import ReconcileResult, reconcile
-from seedance_dagster.engine.runtime import pipeline
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
-from seedance_dagster.engine.stages import stage
 from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.stages.submit import Submitter
 from seedance_dagster.engine.worker import Worker, working
@@ -48,6 +46,7 @@ from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError, VideoStore
 
 T = TypeVar("T")
+FAST = Pacing(take_s=0.02, end_check_s=0.02, maintenance_s=0.1)
 API_KEY = "emulator-key"
 BASE_URL = "http://127.0.0.1"
 
@@ -163,7 +162,7 @@ class Engine:
     def run(self, placed: list[Placed] | None = None, owner: str = "w") -> list[Event]:
         """Do all the work there is, or wait for some orders; return the events."""
         only = None if placed is None else [each.order.order_id for each in placed]
-        with in_background(lambda: advance(self.services, owner=owner, only=only)) as events:
+        with in_background(partial(advance, self.services, owner=owner, only=only)) as events:
             return list(events)
 
     def states(self, prompt_set: str = "spots") -> dict[str, State]:
@@ -189,10 +188,9 @@ def running_engine(
 ) -> Iterator[Engine]:
     """Run an emulator and an engine on it until the block ends; nothing waits longer than it must."""
     quick = {"queue_seconds": 0.0, "render_seconds": 0.0, "hang_seconds": 1.2, "slow_seconds": 0.3}
-    rules = {"linger_s": 3.0, "grace_s": 1.0, "lease_s": 36_000.0, "allow_private_hosts": True}
+    waits = {"linger_s": 3.0, "grace_s": 1.0, "lease_s": 36_000.0, "pacing": FAST}
     clock = FastClock()
     with (
-        pytest.MonkeyPatch.context() as patch,
         running_emulator(EmulatorSettings(**{"plan_limit": 100} | quick | settings)) as emulator,
         open_ledger(folder, clock) as ledger,
         stamina.set_testing(True, attempts=10, cap=True),
@@ -203,14 +201,11 @@ def running_engine(
                 api_key=SecretStr(API_KEY), base_url=emulator.url, requests_per_second=1000, timeout_s=0.8
             )
 
-        patch.setattr(stage, "_LOOK_AGAIN_S", 0.02)
-        patch.setattr(pipeline, "_CHECK_S", 0.02)
-        patch.setattr(pipeline, "_UPKEEP_S", 0.1)
         services = Services(
             ledger=ledger,
             open_client=open_client,
             store=store,
-            policy=Policy(**rules | dict(policy or {})),
+            policy=Policy(**{"allow_private_hosts": True} | waits | dict(policy or {})),
             clock=clock,
         )
         yield Engine(emulator, services, folder)

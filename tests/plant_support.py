@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from seedance_dagster.engine.events import Delayed, Event, Placed
+from seedance_dagster.engine.events import Delayed, Emit, Event, Placed
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
+from seedance_dagster.engine.services import Services
 
 _TOO_LONG_S = 100.0  # a run that waits for ever is a failure, not a hang
 
@@ -37,15 +37,11 @@ def waiting_run(
     ids = [each.order.order_id for each in accepted]
     seen = []
 
-    async def in_time() -> AsyncIterator[Event]:
-        async with (
-            asyncio.timeout(_TOO_LONG_S),
-            aclosing(advance(engine.services, owner="run", only=ids)) as run,
-        ):
-            async for event in run:
-                yield event
+    async def run(emit: Emit) -> None:
+        async with asyncio.timeout(_TOO_LONG_S):
+            await advance(engine.services, emit, owner="run", only=ids)
 
-    with in_background(in_time) as events:
+    with in_background(run) as events:
         for event in events:
             seen.append(event)
             if on_event is not None:
@@ -53,6 +49,19 @@ def waiting_run(
             if on_delay is not None and isinstance(event, Delayed):
                 on_delay(event.reason)
     return seen
+
+
+async def events_of(
+    services: Services, *, owner: str, only: Sequence[int] | None = None, **box: Any
+) -> list[Event]:
+    """Advance in this thread; return what was emitted."""
+    events: list[Event] = []
+
+    async def emit(event: Event) -> None:
+        events.append(event)
+
+    await advance(services, emit, owner=owner, only=only, **box)
+    return events
 
 
 def delays(events: Sequence[Event]) -> list[str]:

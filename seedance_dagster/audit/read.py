@@ -20,7 +20,7 @@ from seedance_dagster.audit.snapshots import (
     StorageSnapshot,
     VendorSnapshot,
 )
-from seedance_dagster.engine.reconcile.history import all_rows
+from seedance_dagster.engine.reconcile.history import read_rows
 from seedance_dagster.engine.reconcile.matching import CLOCK_SKEW
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
@@ -86,7 +86,7 @@ def _history_start(services: Services, scope: Scope, now: datetime) -> datetime:
 async def _read_vendor(services: Services, start: datetime, end: datetime) -> VendorSnapshot:
     try:
         async with services.open_client() as client:
-            history, problem = await all_rows(client, start, end)
+            history, problem = await read_rows(client, start, end)
     except SeedanceError as error:
         return VendorSnapshot(problem=str(error))
     return VendorSnapshot(history=history, problem=problem)

@@ -8,7 +8,7 @@ from datetime import datetime
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.findings import Finding, Kind, finding, order_finding
 from seedance_dagster.audit.snapshots import GRACE, VendorSnapshot
-from seedance_dagster.engine.reconcile.history import unfinished
+from seedance_dagster.engine.reconcile.history import is_unfinished
 from seedance_dagster.health import price_drifts, transfer_is_broken
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.money import points_to_usd
@@ -34,7 +34,7 @@ def needs_verification(
         forgotten = complete_since is None or created_at is None or created_at < complete_since
         return not forgotten and order.state is not State.SUBMITTED
     if order.state is State.SUBMITTED:
-        return not unfinished(row)
+        return not is_unfinished(row)
     return deep if row.points is None else row.points != (order.points_charged or 0)
 
 

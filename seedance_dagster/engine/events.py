@@ -1,7 +1,8 @@
-"""What the engine tells its caller: plain facts, which only `defs/` and `cli/` put into words."""
+"""The engine's events: plain facts that only `defs/` and `cli/` put into words."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from seedance_dagster.ledger.order import Order
@@ -10,12 +11,12 @@ from seedance_dagster.ledger.orders import Outcome
 
 @dataclass(frozen=True)
 class Placed:
-    """The answer to asking for one partition.
+    """The answer to the request for one partition.
 
     Attributes:
-        order: The order that now stands for the partition (for DECLINED the earlier rejected one).
-        outcome: ACCEPTED a new order, JOINED one in flight, REUSED a stored video,
-            DECLINED because the same request was refused before.
+        order: The order that now answers it; for SKIPPED the earlier one that ended without a video.
+        outcome: ORDERED a new order, JOINED an open one, REUSED a stored video, SKIPPED what was rejected
+            or failed before.
     """
 
     order: Order
@@ -31,7 +32,7 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Stored:
-    """Video, poster and manifest are in S3 and the ledger knows it."""
+    """Video, poster and manifest are in S3, and the ledger records them."""
 
     order: Order
     thumbnail_jpeg: bytes | None
@@ -46,12 +47,14 @@ class Ended:
 
 @dataclass(frozen=True)
 class Delayed:
-    """Nothing ended, but somebody should know: a transfer failed, a reply was lost, a POST was refused."""
+    """Nothing ended, but a person should know: a transfer failed, a reply was lost, a POST was refused."""
 
     order: Order | None
     reason: str
 
 
 Event = Placed | Submitted | Stored | Ended | Delayed
+Emit = Callable[[Event], Awaitable[None]]
+"""Takes an event; returns when the next one may come."""
 
-__all__ = ["Delayed", "Ended", "Event", "Outcome", "Placed", "Stored", "Submitted"]
+__all__ = ["Delayed", "Emit", "Ended", "Event", "Outcome", "Placed", "Stored", "Submitted"]

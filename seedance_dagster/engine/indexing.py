@@ -1,13 +1,14 @@
-"""Keeping a set's index in step with the ledger, by one writer at a time.
+"""Keeping a set's index in sync with the ledger, by one writer at a time.
 
-What was written last is a fact in the ledger: a stamp of what the index was made from. It tells whether
-there is anything to do, and a writer that was held up, so that its lease ran out, finds it changed and
-writes again instead of leaving older bytes over newer ones.
+An observation in the ledger is a stamp of what the last index was made from. It says whether there is
+anything to do, and a writer that was held up until its lease expired finds it changed and writes again,
+instead of leaving older bytes over newer ones.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,8 @@ from seedance_dagster.ledger.spend import DaySpend, SpendBy, Sums
 from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl, to_parquet
 from seedance_dagster.storage.keys import index_keys
 
-_LEASE_S = 30.0  # as long as writing may take before others try
-_WAIT_S = 0.25
-_TRIES = 240  # twice the lease of a writer that was killed
 _TAGS = 5  # names; each is a pass over the set's orders
-_STAMP_BITS = 60  # a fact is a whole number of 64 bits
+_STAMP_BITS = 60  # an observation is a whole number of 64 bits
 
 
 class IndexingError(Exception):
@@ -32,17 +30,16 @@ class IndexingError(Exception):
 
 @dataclass(frozen=True)
 class WrittenIndex:
-    """An index as it was just written.
+    """An index that was just written.
 
     Attributes:
-        prompt_set: The set.
         key: Of the JSONL file.
         parquet_key: Of the Parquet file; None where pyarrow is not installed.
         sha256: Of the JSONL file, in hex.
         size_bytes: Of the JSONL file.
-        videos: How many rows.
-        videos_points: What these videos were charged, in points.
-        spend: What the whole set was charged by day, penalties and earlier attempts included.
+        videos: Number of rows.
+        videos_points: Charges of these videos, in points.
+        spend: Charges of the whole set by day, penalties and earlier attempts included.
         by_model: The same money by task type.
         by_run: By the run that ordered.
         by_tag: By the value of each tag, for the tags that most videos have.
@@ -62,7 +59,7 @@ class WrittenIndex:
 
 
 def sets_with_videos(services: Services) -> list[str]:
-    """Sets that have something to index, by name."""
+    """Return the names of the sets that have something to index, sorted."""
     return sorted({name for name, state in services.ledger.workload.counts() if state is State.STORED})
 
 
@@ -74,37 +71,38 @@ def refresh_index(
     Args:
         services: The engine's surroundings.
         prompt_set: The set's name.
-        owner: Who writes; unique among all processes.
+        owner: The writer; unique among all processes.
         force: Write it in any case.
 
     Returns:
-        What was written; None when nothing had changed.
+        The index as written; None when nothing had changed.
 
     Raises:
         IndexingError: Others were writing all the time.
         StoreError: The bucket cannot be written.
         LedgerError: The ledger cannot be read.
     """
-    ledger, name = services.ledger, f"index {prompt_set}"
-    for _ in range(_TRIES):
-        told = ledger.observations.recall(name)
+    ledger, name, pacing = services.ledger, f"index {prompt_set}", services.policy.pacing
+    tries = math.ceil(
+        2 * pacing.index_lease_s / pacing.index_wait_s
+    )  # until the lease of a killed writer ends
+    for _ in range(tries):
+        last = ledger.observations.recall(name)
         stamp = _stamp(services, prompt_set)
-        if not force and name in told and told[name].value == stamp:
+        if not force and name in last and last[name].value == stamp:
             return None
-        if not ledger.leases.acquire(name, owner, seconds=_LEASE_S):
-            time.sleep(_WAIT_S)
+        if not ledger.leases.acquire(name, owner, seconds=pacing.index_lease_s):
+            time.sleep(pacing.index_wait_s)
             continue
         try:
-            # Read anew: another may have written until just now.
-            told, stamp = ledger.observations.recall(name), _stamp(services, prompt_set)
+            # Read again: another writer may have written until just now.
+            last, stamp = ledger.observations.recall(name), _stamp(services, prompt_set)
             written = _write(services, prompt_set)
-            if (
-                ledger.leases.acquire(name, owner, seconds=_LEASE_S)
-                and ledger.observations.recall(name) == told
-            ):
+            held = ledger.leases.acquire(name, owner, seconds=pacing.index_lease_s)
+            if held and ledger.observations.recall(name) == last:
                 ledger.observations.remember({name: stamp})
                 return written
-            # Somebody took over meanwhile, and what is there now may be older than what they wrote.
+            # Another writer took over meanwhile, and these bytes may be older than what it wrote.
             force = True
         finally:
             ledger.leases.release(name, owner)
@@ -112,21 +110,21 @@ def refresh_index(
 
 
 def _stamp(services: Services, prompt_set: str) -> int:
-    """A number for what the index would be made from, and for where it goes."""
+    """Return a number for what the index would be made from, and for where it goes."""
     names = [column.name for column in COLUMNS]
-    place = services.store.uri(index_keys(services.store.prefix, prompt_set).jsonl)
-    made_from = repr((names, place, services.ledger.videos.stamp(prompt_set)))
+    uri = services.store.uri(index_keys(services.store.prefix, prompt_set).jsonl)
+    made_from = repr((names, uri, services.ledger.videos.stamp(prompt_set)))
     return int.from_bytes(hashlib.sha256(made_from.encode()).digest()) >> (256 - _STAMP_BITS)
 
 
 def _write(services: Services, prompt_set: str) -> WrittenIndex:
     store = services.store
     keys = index_keys(store.prefix, prompt_set)
-    shown = services.ledger.videos.current(prompt_set)
-    rows = [index_row(order, store.uri) for order in shown]
+    videos = services.ledger.videos.current(prompt_set)
+    rows = [index_row(order, store.uri) for order in videos]
     jsonl, parquet = to_jsonl(rows), to_parquet(rows)
     if parquet is not None or store.head(keys.parquet) is not None:
-        # One that cannot be kept current is emptied: it fails to load instead of being out of date.
+        # A Parquet file that cannot be kept current is emptied: better unreadable than out of date.
         store.put_bytes(
             keys.parquet,
             parquet or b"",
@@ -155,6 +153,6 @@ def _write(services: Services, prompt_set: str) -> WrittenIndex:
         by_run=services.ledger.spend.total_by(SpendBy.RUN, prompt_set=prompt_set),
         by_tag={
             name: services.ledger.spend.total_by(SpendBy.TAG, tag=name, prompt_set=prompt_set)
-            for name, _ in Counter(name for order in shown for name in order.tags).most_common(_TAGS)
+            for name, _ in Counter(name for order in videos for name in order.tags).most_common(_TAGS)
         },
     )

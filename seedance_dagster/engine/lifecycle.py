@@ -1,4 +1,4 @@
-"""The lifecycle as pure functions: what was heard about an order decides its next step.
+"""The lifecycle as pure functions: what is learned of an order decides its next step.
 
     queued -> claimed -> submitted -> succeeded -> stored
                  |            |-> rejected  (content refused)
@@ -28,17 +28,14 @@ from seedance_dagster.api.errors import (
 )
 from seedance_dagster.api.failures import FailureClass, classify_failure
 from seedance_dagster.api.wire import Task, TaskStatus
+from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.throttle import CREDENTIALS, CREDITS
 from seedance_dagster.ledger.order import Order, State
-
-_MIN_POLL_S, _MAX_POLL_S = 2.0, 120.0
-_RETRY_DELAY = timedelta(seconds=30)
-_MAX_TRANSFER_DELAY_S = 900.0
 
 
 @dataclass(frozen=True)
 class KeepPolling:
-    """The task is still at work: look again at `due_at`."""
+    """The task is still running: poll again at `due_at`."""
 
     due_at: datetime
     seen: Mapping[str, Any]
@@ -46,14 +43,14 @@ class KeepPolling:
 
 @dataclass(frozen=True)
 class Collect:
-    """The vendor finished: fetch the video."""
+    """The vendor finished: collect the video."""
 
     seen: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class End:
-    """No video will come of this attempt; `retry_at` queues the next one."""
+    """This attempt ends without a video; `retry_at` queues the next one."""
 
     state: State
     error_class: str
@@ -64,7 +61,7 @@ class End:
 
 @dataclass(frozen=True)
 class QueueAgain:
-    """The POST was refused and no task was made; `pause` is the kind of pause for all submitting."""
+    """The POST was refused and no task was made; `pause` is the kind of pause in all submitting."""
 
     due_at: datetime
     pause: str
@@ -73,18 +70,18 @@ class QueueAgain:
 
 @dataclass(frozen=True)
 class NeedsReconciliation:
-    """Whether a task was made is unknown: reconcile before anything else."""
+    """A task may have been made or not: reconcile before anything else."""
 
     reason: str
 
 
 def task_columns(task: Task) -> dict[str, Any]:
-    """What the ledger keeps of a task; a hold is kept when it is over, as what was held."""
-    # Once charged, the vendor may tell the charge as the hold: what was held before stays.
+    """Return what the ledger keeps of a task; the hold is kept after its end, as what was held."""
+    # Once it has charged, the vendor may report the charge as the hold: the earlier hold stays.
     held = {"points_held": task.points_held} if task.points_held and not task.points_charged else {}
-    over = task.status in (TaskStatus.COMPLETED, TaskStatus.FAILED)
-    # Still held when it is over: the vendor has not settled it yet, and nothing is never assumed.
-    unsettled = over and task.points_held and not task.points_charged
+    ended = task.status in (TaskStatus.COMPLETED, TaskStatus.FAILED)
+    # Still held after its end: the vendor has not settled it yet, and a charge of zero is never assumed.
+    unsettled = ended and task.points_held and not task.points_charged
     return held | {
         "task_id": task.task_id,
         "points_charged": None if unsettled else task.points_charged,
@@ -93,14 +90,14 @@ def task_columns(task: Task) -> dict[str, Any]:
         "vendor_ended_at": task.ended_at,
         "video_url": task.video_url,
         "vendor_logs": list(task.logs),
-        "error_message": None,  # what was wrong before is over: the task was read
+        "error_message": None,  # the task was read, so an earlier error is over
     }
 
 
 def after_poll(
-    order: Order, task: Task, *, now: datetime, render_s: float | None, jitter: float
+    order: Order, task: Task, *, now: datetime, render_s: float | None, jitter: float, pacing: Pacing
 ) -> KeepPolling | Collect | End:
-    """The next step of a submitted order, from its task as just read.
+    """Return the next step of a submitted order, from its task as just read.
 
     Args:
         order: The order, in state SUBMITTED.
@@ -108,39 +105,40 @@ def after_poll(
         now: UTC.
         render_s: How long such tasks took lately, in seconds; None when unknown.
         jitter: A number in [0, 1) that spreads polls.
+        pacing: The engine's waits.
     """
     seen = task_columns(task)
     if task.status is TaskStatus.COMPLETED and task.video_url:
         return Collect(seen)
     if task.status is TaskStatus.FAILED:
         failure, reason = classify_failure(task)
-        refused = failure in (FailureClass.MODERATION, FailureClass.REAL_PERSON)
+        rejected = failure in (FailureClass.MODERATION, FailureClass.REAL_PERSON)
         # Only where the points came back: the next attempt takes their place in the budgets.
-        again = failure is FailureClass.VENDOR and order.retries > 0 and seen["points_charged"] == 0
+        retry = failure is FailureClass.VENDOR and order.retries > 0 and seen["points_charged"] == 0
         return End(
-            State.REJECTED if refused else State.FAILED,
+            State.REJECTED if rejected else State.FAILED,
             failure.value,
             reason,
             seen,
-            now + _RETRY_DELAY if again else None,
+            now + timedelta(seconds=pacing.retry_s) if retry else None,
         )
     if task.status is TaskStatus.COMPLETED:
-        return KeepPolling(
-            now + timedelta(seconds=_MIN_POLL_S * (1 + jitter) * (1 + min(order.polls, 30))),
-            seen | {"error_message": "completed without a video URL; asked again"},
-        )
+        delay = pacing.min_poll_s * (1 + jitter) * (1 + min(order.polls, 30))
+        seen |= {"error_message": "completed without a video URL; polled again"}
+        return KeepPolling(now + timedelta(seconds=delay), seen)
     since = order.submitted_at or now
-    delay = poll_delay((now - since).total_seconds(), render_s, jitter)
+    delay = poll_delay((now - since).total_seconds(), render_s, jitter=jitter, pacing=pacing)
     return KeepPolling(now + timedelta(seconds=delay), seen)
 
 
-def poll_delay(age_s: float, render_s: float | None, jitter: float) -> float:
-    """Seconds until the next poll: rare while a task is young, dense around its expected end, then rarer.
+def poll_delay(age_s: float, render_s: float | None, *, jitter: float, pacing: Pacing) -> float:
+    """Return the seconds until the next poll: rare while a task is young, frequent around its expected end.
 
     Args:
         age_s: Seconds since the task was submitted.
         render_s: Expected seconds from submission to end; None when nothing is known yet.
         jitter: A number in [0, 1) that spreads polls over up to a further quarter of the delay.
+        pacing: The engine's waits.
     """
     if render_s is None or age_s > 2 * render_s:
         delay = age_s / 2
@@ -148,11 +146,11 @@ def poll_delay(age_s: float, render_s: float | None, jitter: float) -> float:
         delay = 0.9 * render_s - age_s
     else:
         delay = render_s / 10
-    return min(max(delay, _MIN_POLL_S), _MAX_POLL_S) * (1 + jitter / 4)
+    return min(max(delay, pacing.min_poll_s), pacing.max_poll_s) * (1 + jitter / 4)
 
 
 def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | End | NeedsReconciliation:
-    """The next step of a claimed order whose POST raised.
+    """Return the next step of a claimed order whose POST raised.
 
     Only errors that say "no task was made" lead back to the queue; anything else may have been paid for.
     """
@@ -161,7 +159,7 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
         case InvalidRequestError():
             return End(State.FAILED, FailureClass.INVALID.value, reason, {}, None)
         case InsufficientCreditsError():
-            pause, seconds = CREDITS, 60.0  # longer while the account tells too low a balance
+            pause, seconds = CREDITS, 60.0  # longer while the account's balance is too low
         case PlanLimitError():
             pause, seconds = "plan limit", 5.0
         case RateLimitError():
@@ -175,6 +173,6 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
     return QueueAgain(now + timedelta(seconds=seconds), pause, reason)
 
 
-def transfer_delay(failures: int) -> float:
-    """Seconds to wait after the n-th broken transfer of a video, doubling to a quarter of an hour."""
-    return min(5.0 * 2.0 ** min(failures, 12), _MAX_TRANSFER_DELAY_S)
+def transfer_delay(failures: int, pacing: Pacing) -> float:
+    """Return the seconds to wait after a failed transfer that followed so many failures."""
+    return min(pacing.transfer_s * 2.0 ** min(failures, 12), pacing.max_transfer_s)

@@ -1,4 +1,4 @@
-"""How the engine works: limits, numbers of workers, times. Decided by whoever builds the `Services`."""
+"""The engine's settings: limits, numbers of workers and waits. Whoever builds the `Services` decides them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,68 @@ from seedance_dagster.ledger.budgets import Budget
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pacing:
+    """Waits of the engine, in seconds.
+
+    Attributes:
+        take_s: Until an idle worker pool looks for due orders again; another process may have made some.
+        gather_s: From the end of an order until its pool takes more, so that others that end share the look.
+        end_check_s: Between two checks whether a run is over.
+        maintenance_s: Between two rounds of maintenance.
+        account_s: Between two reads of the account in a long run.
+        batch_s: How long a few orders wait for others to share a run, while tasks are in flight.
+        min_poll_s: Shortest wait between two polls of a task.
+        max_poll_s: Longest wait between two polls of a task.
+        failed_poll_s: Wait after a poll that failed.
+        retry_s: Wait before the next attempt after vendor trouble.
+        transfer_s: Wait after the first failed transfer of a video; doubled after each further one.
+        max_transfer_s: Longest wait after a failed transfer.
+        answer_s: How long a cancelled worker waits for the answer to a POST under way.
+        reconcile_s: Between two scans of the vendor's history for an uncertain order.
+        history_lag_s: How late the vendor's history may list a task.
+        index_lease_s: How long writing an index may take before another writer tries.
+        index_wait_s: Between two tries to get that lease.
+    """
+
+    take_s: float = 1.0
+    gather_s: float = 0.05
+    end_check_s: float = 0.1
+    maintenance_s: float = 2.0
+    account_s: float = 30.0
+    batch_s: float = 60.0
+    min_poll_s: float = 2.0
+    max_poll_s: float = 120.0
+    failed_poll_s: float = 15.0
+    retry_s: float = 30.0
+    transfer_s: float = 5.0
+    max_transfer_s: float = 900.0
+    answer_s: float = 10.0
+    reconcile_s: float = 60.0
+    history_lag_s: float = 120.0
+    index_lease_s: float = 30.0
+    index_wait_s: float = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """The engine's settings.
 
     Attributes:
-        max_in_flight: Tasks at the vendor at once, over all processes of a ledger; None: the
-            account's own limit.
+        max_in_flight: Tasks in flight at once, over all processes; None for the account's own limit.
         budgets: Hard limits for all prompt sets together.
         off_peak_only: Submit only outside the vendor's peak hours (09:00-15:00 UTC).
-        max_rejections_per_day: Refused prompts of a UTC day after which submitting stops.
-        stale_after_s: Seconds after which a task that is still at work is reported.
-        attempts: How often vendor trouble may start an order anew, the first time included.
-        allow_private_hosts: Videos and references may lie at loopback and private addresses.
-        preflight: Look at reference files before an order is accepted, and believe what is known of them.
+        max_rejections_per_day: Rejections in a UTC day after which nothing is submitted.
+        stale_after_s: Seconds after which a task that is still running is reported.
+        attempts: How many attempts an order has when the vendor has trouble, the first included.
+        allow_private_hosts: Videos and references may be at loopback and private addresses.
+        preflight: Probe reference files before ordering, and trust what is known of them.
         submit_workers: POSTs at once.
         poll_workers: Polls at once.
         collect_workers: Transfers at once; each needs one temporary file of a video's size.
-        lease_s: Seconds after which a worker that was killed no longer holds its orders.
-        grace_s: Seconds between the two readings of the vendor's history that free an uncertain order.
+        lease_s: Seconds after which a killed worker no longer holds its orders.
+        grace_s: Seconds between the two scans of the vendor's history that requeue an uncertain order.
         linger_s: Seconds a run stays when nothing is due, since starting another costs about as much.
+        pacing: All other waits.
     """
 
     max_in_flight: int | None = None
@@ -43,3 +86,4 @@ class Policy:
     lease_s: float = 60.0
     linger_s: float = 5.0
     grace_s: float = 600.0
+    pacing: Pacing = Pacing()

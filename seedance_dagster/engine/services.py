@@ -1,4 +1,4 @@
-"""Everything the engine works with, handed in from outside."""
+"""The engine's surroundings, handed in from outside."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ from seedance_dagster.storage.s3 import VideoStore
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """The engine's surroundings.
+    """Everything that the engine works with.
 
     Attributes:
-        ledger: What was ordered and paid.
-        open_client: Makes an API client, to be used as `async with`; raises
-            `AuthenticationError` without a key.
-        store: Where videos go.
-        prices: What a request will cost.
+        ledger: The orders and their money.
+        open_client: Makes an API client for `async with`; raises `AuthenticationError` without a key.
+        store: The bucket for videos.
+        prices: The price of each request.
         limits: The vendor's rules, its peak hours and penalty steps among them.
-        policy: Limits and numbers of workers.
+        policy: The engine's settings.
         clock: The wall clock, aware and in UTC.
-        signer: Puts a content credential into each video; None where none is asked for.
+        signer: Puts a content credential into each video; None where none is configured.
     """
 
     ledger: Ledger
@@ -43,5 +42,5 @@ class Services:
     signer: Signer | None = None
 
     def throttle(self) -> Throttle:
-        """Whether orders may be sent now, and how many at once; raises `LedgerError`."""
+        """Return how many orders may be sent now, and why not more; raise `LedgerError`."""
         return read_throttle(self.ledger, self.policy, self.limits, now=self.clock())

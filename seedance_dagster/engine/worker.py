@@ -1,4 +1,4 @@
-"""A worker's life: its name, its lease, its client, and giving everything back at the end."""
+"""Workers: a name, a lease and a client, all returned at the end."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from seedance_dagster.threads import in_thread
 
 @dataclass(frozen=True)
 class Worker:
-    """One process's hand in the work.
+    """A run, tick or command that works on orders.
 
     Attributes:
         name: Unique; leases and journal rows carry it.
         services: The engine's surroundings.
         client: The open API client.
-        possibly_sent: Orders whose POST is under way, or left and has no answer on record.
-        dropped: Orders in its hands that it could write nothing about, since the ledger was not there.
+        possibly_sent: Orders whose POST is under way, or left and has no recorded answer.
+        unwritten: Orders that it holds and could not record anything about, since the ledger was unavailable.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Worker:
     _render_s: dict[str, float | None] = field(default_factory=dict)
 
     async def render_seconds(self, task_type: str) -> float | None:
-        """How long such tasks took lately, in seconds, asked once; None when unknown."""
+        """Return how long such tasks took lately, in seconds, read once; None when unknown."""
         if task_type not in self._render_s:
             self._render_s[task_type] = await in_thread(
                 self.services.ledger.workload.render_seconds, task_type
@@ -43,7 +43,7 @@ class Worker:
         return self._render_s[task_type]
 
     async def return_orders(self) -> None:
-        """Let go of what was dropped, so that anybody takes it up again; raises `LedgerUnavailableError`."""
+        """Return unwritten orders, so that any worker may take them again; raise `LedgerUnavailableError`."""
         unwritten = frozenset(self.unwritten)
         if unwritten:
             ledger = self.services.ledger
@@ -55,13 +55,13 @@ class Worker:
 
 
 def worker_name(role: str) -> str:
-    """A name that no other process has, not even one that goes on with the same run."""
+    """Return a name that no other process has, not even one that resumes the same run."""
     return f"{role} {uuid4().hex[:8]}"
 
 
 @asynccontextmanager
 async def working(services: Services, name: str) -> AsyncIterator[Worker]:
-    """Hold a worker's lease while the block runs; then release what it holds, also on cancellation."""
+    """Hold a worker's lease while the block runs, then release it and its orders, also on cancellation."""
     async with services.open_client() as client:
         await in_thread(services.ledger.leases.acquire, name, name, seconds=services.policy.lease_s)
         worker = Worker(name, services, client)
@@ -71,7 +71,7 @@ async def working(services: Services, name: str) -> AsyncIterator[Worker]:
         finally:
             renewal.cancel()
             with contextlib.suppress(LedgerUnavailableError):
-                # An unreachable ledger frees the leases by itself when their time is up.
+                # In an unavailable ledger the leases expire automatically.
                 services.ledger.tasks.release(name, possibly_sent=worker.possibly_sent)
 
 

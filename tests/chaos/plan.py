@@ -6,13 +6,13 @@ import random
 import string
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chaos.boundaries import GROUPS, Kill, Life
 from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.money import Window
 from seedance_dagster.prompts.models import Prompt, PromptSet
@@ -22,6 +22,20 @@ ROLES = ("daemon-1", "daemon-2", "command")
 
 PERSON = "person"
 """Who comes in the calm, for what only a person can settle."""
+
+_PACING = Pacing(
+    take_s=0.2,
+    end_check_s=0.05,
+    maintenance_s=0.3,
+    batch_s=0.3,
+    min_poll_s=0.1,
+    max_poll_s=0.5,
+    failed_poll_s=0.2,
+    retry_s=0.2,
+    max_transfer_s=0.3,
+    answer_s=1.5,
+    reconcile_s=0.3,
+)
 
 # Probability per event, so that most work ends well within the storm's few seconds.
 _RATES = {
@@ -136,6 +150,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
         lease_s=lease_s,
         linger_s=rng.uniform(0, 0.4),
         grace_s=hidden_s + freeze_s + 0.5,
+        pacing=replace(_PACING, history_lag_s=settings["history_lag_seconds"] + 0.3),
     )
     storm_s = rng.uniform(2.5, 3.5) + (2 if dagster else 0)
     lasting = rng.random() < 0.3

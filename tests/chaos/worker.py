@@ -8,8 +8,9 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -21,7 +22,7 @@ from chaos.person import settle_by_hand
 from chaos.plan import PERSON, Plan
 from chaos.s3_faults import trouble_s3
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.engine.events import Event
+from seedance_dagster.engine.events import Emit, Event
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import OrderingError, quote
@@ -98,7 +99,6 @@ def work(around: Surroundings, role: str, life: Life) -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(_mark_unexpected)
     quicken(
-        history_lag_s=around.plan.settings["history_lag_seconds"],
         page_size=around.plan.page_size,
         phase="calm" if around.calm else "storm",
     )
@@ -161,7 +161,7 @@ def _tick(services: Services, role: str) -> None:
     asyncio.run(poll_due(services, owner=f"sensor {name}", time_box_s=5))
     work = services.ledger.workload.actionable()
     if work.to_submit or work.to_collect or work.to_poll:
-        _listen(services, lambda: advance(services, owner=f"run {name}"))
+        _listen(partial(advance, services, owner=f"run {name}"))
 
 
 def _wait_for(
@@ -181,7 +181,7 @@ def _wait_for(
             _wait_for(services, role, name, wanted[: len(wanted) // 2], regenerate=regenerate)
         return
     ids = [answer.order.order_id for answer in answers]
-    _listen(services, lambda: advance(services, owner=f"waiting {time.time_ns()}", only=ids))
+    _listen(partial(advance, services, owner=f"waiting {time.time_ns()}", only=ids))
 
 
 def _settle(services: Services, role: str) -> None:
@@ -194,8 +194,8 @@ def _settle(services: Services, role: str) -> None:
     asyncio.run(now())
 
 
-def _listen(services: Services, make: Callable[[], object]) -> None:
-    with in_background(make) as events:
+def _listen(work: Callable[[Emit], Awaitable[None]]) -> None:
+    with in_background(work) as events:
         for event in events:
             _say(event)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from audit_support import audit, kinds, prompts, run, stored, vandal_at
-from defs_support import QUIET, code_location
+from defs_support import FAST, QUIET, code_location
 
-from seedance_dagster.engine.runtime import pipeline
-from seedance_dagster.engine.stages import collect
 from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
@@ -20,12 +19,8 @@ COUNT = 40
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
     """A code location that has rendered every prompt that can be rendered."""
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        code_location(tmp_path_factory.mktemp("audit"), s3_server, {}) as it,
-    ):
-        patch.setattr(pipeline, "_UPKEEP_S", 0.1)
-        patch.setattr(collect, "transfer_delay", lambda failures: 0.05)
+    pacing = replace(FAST, maintenance_s=0.1, transfer_s=0.05, max_transfer_s=0.05)
+    with code_location(tmp_path_factory.mktemp("audit"), s3_server, {}, pacing=pacing) as it:
         it.write(prompts(it.emulator.files_url, COUNT))
         it.reload()
         it.skipped()

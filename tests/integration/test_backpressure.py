@@ -11,16 +11,14 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 from factories import make_prompt_set
-from harness import stepped_engine
-from plant_support import one_clock, waiting_run
+from harness import FAST, stepped_engine
+from plant_support import events_of, one_clock, waiting_run
 from pydantic import SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.events import Ended, Stored
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import quote
-from seedance_dagster.engine.runtime import maintenance
-from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.throttle import PLAN_LIMIT
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
@@ -32,13 +30,13 @@ A_VIDEO = 3_200_000  # points of four seconds
 
 
 @pytest.fixture
-def at(start_engine, monkeypatch):
+def at(start_engine):
     """A plant whose vendor has our clock, so that minutes pass on both sides."""
-    monkeypatch.setattr(maintenance, "_ASK_ACCOUNT_S", 0.05)
 
     @contextmanager
     def start(policy=None, **settings):
-        with start_engine(policy, **settings) as engine:
+        pacing = replace(FAST, account_s=0.05)
+        with start_engine({"pacing": pacing} | (policy or {}), **settings) as engine:
             one_clock(engine)
             yield engine
 
@@ -56,12 +54,8 @@ def two_workers(engine, accepted) -> None:
     """Two runs that wait for the same orders."""
     ids = [each.order.order_id for each in accepted]
 
-    async def work(name: str) -> None:
-        async for _ in advance(engine.services, owner=name, only=ids):
-            pass
-
     async def both() -> None:
-        await asyncio.gather(work("one"), work("two"))
+        await asyncio.gather(*(events_of(engine.services, owner=name, only=ids) for name in ("one", "two")))
 
     asyncio.run(both())
 
@@ -109,7 +103,7 @@ def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
         [reason] = told
         assert reason == (
             "submitting pauses: out of credits: 0.1 USD are left, the cheapest queued order is estimated at "
-            "0.32 USD; buy credits, it goes on by itself when they are there"
+            "0.32 USD; buy credits; submitting then goes on automatically"
         )
         assert isinstance(events[-1], Stored)
         assert engine.books()["summary"]["points_left"] == 0
@@ -185,7 +179,9 @@ def test_the_brake_stops_at_the_configured_number_until_the_next_day(at):
         assert sorted(engine.states().values()) == [State.QUEUED] * 5 + [State.REJECTED] * 3
         assert sum(isinstance(event, Ended) for event in events) == 3
         [problem] = engine.services.throttle().problems
-        assert problem.startswith("3 prompts were refused today, the limit is 3: nothing is sent until 00:00")
+        assert problem.startswith(
+            "3 prompts were rejected today, the limit is 3: nothing is sent until 00:00"
+        )
         summary = engine.books()["summary"]
         assert (summary["posts"], summary["points_penalty"]) == (3, 3 * A_VIDEO // 100)
         charged = [

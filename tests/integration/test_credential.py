@@ -196,7 +196,7 @@ def test_another_copy_over_the_signed_video_is_replaced(signing, monkeypatch):
         monkeypatch.setattr(ledger.tasks, "stored", stored_late)
         events = engine.run(engine.place("a cat"))
         [reason] = [event.reason for event in events if isinstance(event, Delayed)]
-        assert reason == "p0: another worker's copy lies over the signed video; it is fetched again"
+        assert reason == "p0: another worker overwrote the signed video; it will be fetched again"
         assert sum(isinstance(event, Stored) for event in events) == 1, (
             "a video that was not there was not reported"
         )

@@ -7,11 +7,11 @@ import asyncio
 import dagster as dg
 import pytest
 from defs_support import QUIET, code_location
+from plant_support import events_of
 
 from seedance_dagster.defs.resources import open_services
 from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
 from seedance_dagster.defs.steps.reporter import Reporter
-from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.ledger import reports
 from seedance_dagster.ledger.order import State
 
@@ -156,13 +156,8 @@ def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypat
     location.write({"first": "one", "edited": "two", "late": "five"})
     location.skipped()
     location.run("late", assets=("tasks",))
-
-    async def engine_alone(services) -> None:
-        async for _ in advance(services, owner="killed"):
-            pass
-
     with open_services(location.instance, **opened(location)) as services:
-        asyncio.run(engine_alone(services))
+        asyncio.run(events_of(services, owner="killed"))
     [order] = location.orders("late")
     assert (order.state, order.reported) == (State.STORED, None)
     assert "nothing is ordered" in location.skipped()  # whoever stored it may still be about to tell

@@ -77,8 +77,8 @@ async def test_a_link_that_gives_no_mp4_any_more_is_named(host, link):
         ("/to-user", "user name or a password", {}),
         ("/loop", "redirects more than 5 times", {}),
         ("/cut", "the connection ended early", {}),
-        ("/still", "took too long or stood still", {"idle_timeout_s": 0.2}),
-        ("/drip", "took too long or stood still", {"total_timeout_s": 0.3}),
+        ("/still", "took too long or stalled", {"idle_timeout_s": 0.2}),
+        ("/drip", "took too long or stalled", {"total_timeout_s": 0.3}),
     ],
 )
 async def test_broken_answers_are_refused_in_words(host, tmp_path, link, words, limits):
@@ -101,8 +101,8 @@ async def test_broken_answers_are_refused_in_words(host, tmp_path, link, words, 
         ("/json", "application/json, not a video"),
         ("/nothing", "an empty file"),
         ("/tiny", "an empty file"),
-        ("/no-mp4", "no mp4"),
-        ("/packed", "no mp4"),
+        ("/no-mp4", "not give an mp4"),
+        ("/packed", "not give an mp4"),
     ],
 )
 async def test_what_is_no_video_may_be_a_link_that_is_gone(host, tmp_path, link, words):
@@ -175,9 +175,9 @@ async def test_a_host_that_speaks_no_http_is_named_as_broken(tmp_path, host):
 
     async with await asyncio.start_server(noise, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(DownloadError, match="the download broke: "):
+        with pytest.raises(DownloadError, match="the download failed: "):
             await host.get(f"http://127.0.0.1:{port}/v.mp4", tmp_path / "v.mp4")
-    with pytest.raises(DownloadError, match="no URL that can be followed"):
+    with pytest.raises(DownloadError, match="not a URL that can be followed"):
         await host.get(f"http://{'a' * 70}.example/v.mp4", tmp_path / "v.mp4")
 
 

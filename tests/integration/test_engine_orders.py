@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 import httpx
 import pytest
 
 from seedance_dagster.engine.events import Delayed, Ended, Outcome, Stored, Submitted
+from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance, poll_due
 from seedance_dagster.ledger.order import State
 from seedance_dagster.media.video import probe
@@ -88,18 +90,10 @@ def test_an_unreadable_history_frees_nothing(start_engine):
     with start_engine({"grace_s": 0.0}) as engine:
         engine.control("faults", **{"history-500": 1.0})
         accepted = engine.place("a cat [fault:lost-reply*1]")
-        seen: list[Delayed] = []
-
-        async def some() -> None:
-            events = advance(engine.services, owner="w", only=[each.order.order_id for each in accepted])
-            async for event in events:
-                seen.append(event)
-                break
-            await events.aclose()
-            await poll_due(engine.services, owner="tick", time_box_s=5)
-
-        asyncio.run(some())
-        assert isinstance(seen[0], Delayed)
+        ids = [each.order.order_id for each in accepted]
+        with in_background(partial(advance, engine.services, owner="w", only=ids)) as events:
+            assert isinstance(next(events), Delayed)
+        asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5))
         assert set(engine.states().values()) == {State.UNCERTAIN}
         assert "cannot be read" in engine.services.ledger.queries.latest("spots")["p0"].error_message
         engine.control("faults")

@@ -42,7 +42,7 @@ def test_transfers_that_never_work_stay_outstanding(start_engine):
     """A video that cannot be had is named and stays paid and outstanding; nothing else is disturbed."""
     never = {
         "html": "text/html, not a video",
-        "garbage": "no mp4",
+        "garbage": "not give an mp4",
         "empty": "empty file",
         "redirect-file": "only http",
         "truncated": "ends early",
@@ -88,7 +88,7 @@ def test_what_breaks_a_transfer_is_named_and_it_is_tried_again(
     with start_engine() as engine:
         events = engine.run(engine.place("a cat"))
         [reason] = [event.reason for event in events if isinstance(event, Delayed)]
-        assert reason.startswith("p0: transfer put off: ")
+        assert reason.startswith("p0: transfer postponed: ")
         assert words in reason
         [order] = engine.services.ledger.queries.find()
         assert (order.state, order.transfer_failures) == (State.STORED, 1)

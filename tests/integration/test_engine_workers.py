@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
+from plant_support import events_of
 
 from seedance_dagster.api.errors import AuthenticationError
 from seedance_dagster.engine.events import Delayed, Stored
+from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.stages.collect import Collector
 from seedance_dagster.ledger.errors import LedgerUnavailableError
@@ -22,14 +25,13 @@ def test_two_workers_on_one_ledger_order_once(start_engine):
         accepted = engine.place(*(f"prompt {number}" for number in range(8)))
         ids = [each.order.order_id for each in accepted]
 
-        async def work(owner: str) -> list[object]:
-            return [event async for event in advance(engine.services, owner=owner, only=ids)]
-
         async def both() -> list[list[object]]:
-            return list(await asyncio.gather(work("one"), work("two")))
+            return await asyncio.gather(
+                *(events_of(engine.services, owner=owner, only=ids) for owner in ("one", "two"))
+            )
 
-        told = asyncio.run(both())
-        assert [sum(isinstance(event, Stored) for event in events) for events in told] == [8, 8]
+        for events in asyncio.run(both()):
+            assert sum(isinstance(event, Stored) for event in events) == 8
         engine.assert_paid_once(8)
 
 
@@ -38,13 +40,9 @@ def test_a_stopped_worker_gives_everything_back(start_engine):
     with start_engine(render_seconds=0.3) as engine:
         accepted = engine.place(*(f"prompt {number}" for number in range(6)))
 
-        async def begin() -> None:
-            events = advance(engine.services, owner="one", only=[each.order.order_id for each in accepted])
-            async for _ in events:
-                break
-            await events.aclose()
-
-        asyncio.run(begin())
+        ids = [each.order.order_id for each in accepted]
+        with in_background(partial(advance, engine.services, owner="one", only=ids)) as events:
+            next(events)
         assert {order.lease_owner for order in engine.services.ledger.queries.find()} == {None}
         engine.run(accepted, owner="two")
         assert set(engine.states().values()) == {State.STORED}
@@ -55,11 +53,7 @@ def test_a_time_box_ends_the_work(start_engine):
     """An engine whose time is over takes nothing new and leaves the rest due."""
     with start_engine() as engine:
         engine.place("a cat")
-
-        async def nothing() -> list[object]:
-            return [event async for event in advance(engine.services, owner="w", time_box_s=-1)]
-
-        assert asyncio.run(nothing()) == []
+        assert asyncio.run(events_of(engine.services, owner="w", time_box_s=-1)) == []
         assert set(engine.states().values()) == {State.QUEUED}
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from file_host import VIDEO
+from harness import FAST
 from media_support import make_clip
 
 from seedance_dagster.emulator.emulator import Emulator
@@ -46,7 +48,7 @@ FROM_THE_HOST = {
     "/cut": "ended early",
     "/page": "text/html, not a video",
     "/nothing": "an empty file",
-    "/no-mp4": "no mp4",
+    "/no-mp4": "not give an mp4",
     "/head-and-noise": "not a playable video",
 }
 
@@ -70,7 +72,6 @@ def public(monkeypatch, host):
     monkeypatch.setattr(Emulator, "show", shown)
     monkeypatch.setattr(links.Resolver.__base__, "resolve", resolved)
     monkeypatch.setattr(links, "is_public", lambda each: str(each) == "127.0.0.1" or is_public(each))
-    monkeypatch.setattr(collect, "transfer_delay", lambda failures: 900.0)  # once is enough here
     narrow = partial(DownloadLimits, max_bytes=1_000_000)
     monkeypatch.setattr(collect, "DownloadLimits", narrow)
     clip = make_clip()
@@ -83,7 +84,8 @@ def public(monkeypatch, host):
 def test_hostile_links_are_refused_named_and_outstanding(start_engine, host, public):
     """Each order stays paid and outstanding with its reason; nothing is ordered anew, others are stored."""
     hostile = TO_OURSELVES | {host.url + path: words for path, words in FROM_THE_HOST.items()}
-    with start_engine({"allow_private_hosts": False, "attempts": 1}) as engine:
+    pacing = replace(FAST, transfer_s=900.0)  # once is enough here
+    with start_engine({"allow_private_hosts": False, "attempts": 1, "pacing": pacing}) as engine:
         engine.place(*hostile, "a dog")
         events = engine.run()
         assert [event.order.request["prompt"] for event in events if isinstance(event, Stored)] == ["a dog"]

@@ -16,13 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness import open_store
+from harness import FAST, open_store
 from plant_support import Once, delays, one_clock, waiting_run
 
 from seedance_dagster.cli.environ import for_children
 from seedance_dagster.cli.local import programs
 from seedance_dagster.cli.local.ports import free_port
-from seedance_dagster.engine import lifecycle
 from seedance_dagster.engine.events import Delayed, Event, Stored, Submitted
 from seedance_dagster.engine.runtime.pipeline import poll_due
 from seedance_dagster.engine.stages import download
@@ -93,7 +92,7 @@ def test_s3_that_is_gone_for_a_while_is_told_and_waited_for(start_engine, stoppa
         engine.services = replace(engine.services, store=open_store(server, "videos", "p"))
         accepted = engine.place("a cat")
         stop()
-        told_of_s3 = Once((told("transfer put off", "S3 did not answer", server.url), start))
+        told_of_s3 = Once((told("transfer postponed", "S3 did not answer", server.url), start))
         events = waiting_run(engine, accepted, on_event=told_of_s3)
         assert told_of_s3.done
         assert isinstance(events[-1], Stored)
@@ -224,7 +223,7 @@ def test_a_postgresql_that_is_restarted_is_told_and_waited_for(start_engine, pos
 
 @pytest.mark.parametrize("where", ["folder", "file"])
 def test_a_full_temporary_folder_is_told_and_waited_for(start_engine, monkeypatch, where):
-    """No space for the download: put off with the reason, and stored when there is room."""
+    """No space for the download: postponed with the reason, and stored when there is room."""
     full = iter([True, True])
 
     def failing(work):
@@ -238,7 +237,7 @@ def test_a_full_temporary_folder_is_told_and_waited_for(start_engine, monkeypatc
     if where == "folder":
         monkeypatch.setattr(tempfile, "TemporaryDirectory", failing(tempfile.TemporaryDirectory))
     else:
-        monkeypatch.setattr(download, "_keep", failing(download._keep))
+        monkeypatch.setattr(download, "_write", failing(download._write))
     with start_engine() as engine:
         events = waiting_run(engine, engine.place("a cat"))
         assert len(delays(events)) == 2
@@ -252,11 +251,11 @@ def test_a_full_temporary_folder_is_told_and_waited_for(start_engine, monkeypatc
 @pytest.mark.parametrize(
     ("hours", "fault"), [(-3, ""), (30, ""), *((hours, LOST) for hours in (-30, -3, 3, 30))]
 )
-def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, monkeypatch, hours, fault):
+def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
     """Forwards or back, with answers lost or not: the run ends with its videos, paid for once."""
-    monkeypatch.setattr(lifecycle, "_MIN_POLL_S", 0.1)
-    monkeypatch.setattr(lifecycle, "_MAX_POLL_S", 0.2)
-    with start_engine({"max_in_flight": 2, "lease_s": 2.0}, render_seconds=0.3) as engine:
+    pacing = replace(FAST, min_poll_s=0.1, max_poll_s=0.2)
+    policy = {"max_in_flight": 2, "lease_s": 2.0, "pacing": pacing}
+    with start_engine(policy, render_seconds=0.3) as engine:
         engine.services.clock._speed = 1  # leases are renewed by real time
         jump = Once(
             (

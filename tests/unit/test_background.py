@@ -5,64 +5,70 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 
 import pytest
 
-from seedance_dagster.engine.runtime import background
 from seedance_dagster.engine.runtime.background import in_background
 
 
+def numbers(count: int, *, then: Exception | None = None, emitted: list[int] | None = None):
+    """Return work that emits numbers, and may fail behind them."""
+
+    async def work(emit):
+        for number in range(count):
+            if emitted is not None:
+                emitted.append(number)
+            await emit(number)
+        if then is not None:
+            raise then
+
+    return work
+
+
 def test_events_arrive_in_order_and_the_loop_ends():
-    """A stream's events come through, in their order, also when there are many."""
-
-    async def stream():
-        for number in range(500):
-            yield number
-
-    with in_background(stream) as events:
+    """All events come through, in their order, also when there are many."""
+    with in_background(numbers(500)) as events:
         assert list(events) == list(range(500))
 
 
 def test_work_goes_on_while_the_caller_is_busy():
-    """The stream runs on while its reader does something else."""
+    """The engine works while its caller does something else."""
     went_on = threading.Event()
 
-    async def stream():
-        yield 1
+    async def work(emit):
+        await emit(1)
         went_on.set()
-        yield 2
+        await emit(2)
 
-    with in_background(stream) as events:
+    with in_background(work) as events:
         assert next(events) == 1
         assert went_on.wait(5)
 
 
-def test_an_error_of_the_stream_is_raised_to_the_reader():
-    """What the engine raises reaches the run."""
-
-    async def stream():
-        yield 1
-        raise ValueError("broken")
-
-    with in_background(stream) as events, pytest.raises(ValueError, match="broken"):
+def test_an_error_is_raised_to_the_caller():
+    """An error of the engine reaches the run."""
+    with (
+        in_background(numbers(1, then=ValueError("broken"))) as events,
+        pytest.raises(ValueError, match="broken"),
+    ):
         list(events)
 
 
-def test_leaving_early_lets_the_stream_clean_up():
-    """A terminated run waits until the engine has given everything back."""
+def test_leaving_early_lets_the_work_clean_up():
+    """A terminated run waits until the engine has released everything."""
     cleaned = []
 
-    async def stream():
+    async def work(emit):
         try:
-            yield 1
+            await emit(1)
             await asyncio.sleep(3600)
-            yield 2
         finally:
             await asyncio.sleep(0.01)
             cleaned.append("clean")
 
     def interrupted():
-        with in_background(stream) as events:
+        with in_background(work) as events:
             next(events)
             raise KeyboardInterrupt
 
@@ -72,76 +78,74 @@ def test_leaving_early_lets_the_stream_clean_up():
     assert "seedance-engine" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_reader_that_stops_reading_does_not_hang():
-    """Leaving with many unread events ends the engine all the same."""
-
-    async def stream():
-        number = 0
-        while True:
-            yield number
-            number += 1
-
-    with in_background(stream) as events:
+def test_a_caller_that_stops_reading_does_not_hang():
+    """Leaving with many unread events ends the engine too."""
+    with in_background(numbers(1_000_000)) as events:
         assert next(events) == 0
 
 
+def test_what_happens_during_the_cleanup_waits_for_no_caller():
+    """Work that reports while it ends, such as a POST's late answer, is not held up by unread events."""
+    ended = []
+
+    async def work(emit):
+        try:
+            await asyncio.gather(*(emit(number) for number in range(10)))
+        finally:
+            for number in range(10):
+                await emit(number)
+            ended.append("ended")
+
+    started = time.monotonic()
+    with in_background(work, unread=2) as events:
+        next(events)
+    assert ended == ["ended"]
+    assert time.monotonic() - started < 5
+
+
 def test_events_before_an_error_are_read_before_it():
-    """What happened before a fault is told, then the fault is raised."""
-
-    async def stream():
-        for number in range(200):
-            yield number
-        raise ValueError("broken")
-
+    """What happened before an error is reported, then the error is raised."""
     seen = []
-    with in_background(stream) as events, pytest.raises(ValueError, match="broken"):
+    work = numbers(200, then=ValueError("broken"))
+    with in_background(work) as events, pytest.raises(ValueError, match="broken"):
         seen.extend(events)
     assert seen == list(range(200))
 
 
-def test_a_stream_that_cannot_be_made_is_an_error_to_the_reader():
-    """A fault before the first event reaches the reader as well."""
+def test_work_that_cannot_start_is_an_error_to_the_caller():
+    """An error before the first event reaches the caller as well."""
 
-    def make():
+    def work(emit):
         raise LookupError("no ledger")
 
-    with in_background(make) as events, pytest.raises(LookupError, match="no ledger"):
+    with in_background(work) as events, pytest.raises(LookupError, match="no ledger"):
         next(events)
 
 
-def test_a_stream_waits_for_a_reader_that_is_far_behind(monkeypatch):
-    """Not more than so many events are kept unread."""
-    monkeypatch.setattr(background, "_UNREAD_EVENTS", 3)
-    made = []
-
-    async def stream():
-        for number in range(50):
-            made.append(number)
-            yield number
-
-    with in_background(stream) as events:
+def test_the_work_waits_for_a_caller_that_is_far_behind():
+    """Only a limited number of events is kept unread."""
+    emitted = []
+    with in_background(numbers(50, emitted=emitted), unread=3) as events:
         for number in events:
-            assert len(made) - number <= 3 + 3  # unread, in hand at both ends, and the next
-    assert made == list(range(50))
+            assert len(emitted) - number <= 3 + 2  # unread, the one read, and the one that waits
+    assert emitted == list(range(50))
 
 
-def test_a_waiting_reader_can_be_interrupted(monkeypatch):
+def test_a_waiting_caller_can_be_interrupted():
     """A signal reaches a run that waits for an event, and the engine still cleans up."""
-    monkeypatch.setattr(background, "_LOOK_S", 0.01)
     cleaned = []
 
-    async def stream():
+    async def work(emit):
         try:
             asyncio.get_running_loop().call_soon(
                 signal.pthread_kill, threading.main_thread().ident, signal.SIGINT
             )
             await asyncio.sleep(3600)
-            yield 1
         finally:
             cleaned.append("clean")
 
     def interrupted():
-        with in_background(stream) as events:
+        with in_background(work) as events:
             next(events)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -127,7 +127,7 @@ def test_an_order_is_requeued_manually(engine, name):
     assert reconcile(name, "--requeue") == (0, {"adopted": [], "requeued": ["p0"], "uncertain": []})
     last = engine.ledger.queries.journal(1)[-1]
     assert last.actor.startswith("operator")
-    assert last.detail == {"reason": "released by hand: no task was made"}
+    assert last.detail == {"reason": "requeued by hand: no task was made"}
 
 
 def test_the_exit_status_is_1_while_another_order_is_uncertain(engine):
@@ -196,8 +196,8 @@ def test_a_declined_resolution_names_the_reason(engine):
     for arguments, message in (
         (("2", "--adopt", owner.task_id), f"task {owner.task_id} belongs to order 1 (spots/p0) already"),
         (("2", "--adopt", other), "renders another request than order 2 (spots/p1): it differs in prompt"),
-        (("1", "--requeue"), "order 1 (spots/p0) is submitted; only uncertain orders are settled"),
-        (("1", "--adopt", other), "order 1 (spots/p0) is submitted; only uncertain orders are settled"),
+        (("1", "--requeue"), "order 1 (spots/p0) is submitted; only uncertain orders can be resolved"),
+        (("1", "--adopt", other), "order 1 (spots/p0) is submitted; only uncertain orders can be resolved"),
     ):
         done = run(*arguments)
         assert (done.exit_code, message in done.output) == (1, True), done.output

@@ -134,7 +134,7 @@ async def test_a_broken_transfer_is_postponed_with_its_reason(
     assert words in order.error_message
     [event] = world.events
     assert isinstance(event, Delayed)
-    assert event.reason == f"p1: transfer put off: {order.error_message}"
+    assert event.reason == f"p1: transfer postponed: {order.error_message}"
 
 
 async def test_a_collector_takes_finished_orders(world, ledger, succeeded, new_order):

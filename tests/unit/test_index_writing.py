@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from harness import MemoryStore
 from seedance_dagster.defs.steps.index import index_metadata, refreshed_indexes
 from seedance_dagster.engine import indexing
 from seedance_dagster.engine.indexing import IndexingError, refresh_index, sets_with_videos
+from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.index import index_row, to_jsonl
@@ -100,10 +102,9 @@ def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, store, 
 
 
 @pytest.mark.each_database
-def test_writers_that_finish_together_leave_all_their_videos(services, store, orders, monkeypatch):
+def test_writers_that_finish_together_leave_all_their_videos(services, store, orders):
     """Each of eight brings a video and refreshes; whoever comes last, the index lists all of them."""
-    monkeypatch.setattr(indexing, "_WAIT_S", 0.002)
-    monkeypatch.setattr(indexing, "_TRIES", 10_000)
+    services = replace(services, policy=Policy(pacing=Pacing(index_wait_s=0.002)))
     names = [f"p{number}" for number in range(8)]
     claimed = orders.make_many(State.CLAIMED, *names)
 
@@ -158,10 +159,9 @@ def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
     assert partitions_in(store.objects[JSONL]) == ["cat", "dog"]
 
 
-def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, orders, monkeypatch):
+def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, orders):
     """Who holds it is named."""
-    monkeypatch.setattr(indexing, "_TRIES", 2)
-    monkeypatch.setattr(indexing, "_WAIT_S", 0)
+    services = replace(services, policy=Policy(pacing=Pacing(index_lease_s=0.001, index_wait_s=0.001)))
     orders.make(State.STORED)
     services.ledger.leases.acquire("index spots", "run 7", seconds=60)
     with pytest.raises(IndexingError, match="the index of spots is being written by run 7"):

@@ -23,6 +23,7 @@ from seedance_dagster.engine.lifecycle import (
     task_columns,
     transfer_delay,
 )
+from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.ledger.order import State
 
 URL = "https://files.example.com/v.mp4"
@@ -31,7 +32,7 @@ VENDOR = ("upstream error 502",)
 
 
 def polled(task, order=None, *, render_s=None, jitter=0.0):
-    return after_poll(order or make_order(), task, now=NOW, render_s=render_s, jitter=jitter)
+    return after_poll(order or make_order(), task, now=NOW, render_s=render_s, jitter=jitter, pacing=Pacing())
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_vendor_trouble_is_tried_again_while_attempts_remain_and_the_points_came
 )
 def test_polls_are_dense_around_the_expected_end(age_s, render_s, seconds):
     """The delay follows the task's age against how long such tasks took."""
-    assert poll_delay(age_s, render_s, 0) == pytest.approx(seconds)
+    assert poll_delay(age_s, render_s, jitter=0, pacing=Pacing()) == pytest.approx(seconds)
     order = make_order(submitted_at=NOW - timedelta(seconds=age_s))
     assert polled(make_task(), order, render_s=render_s).due_at == NOW + timedelta(seconds=seconds)
 
@@ -142,9 +143,9 @@ def test_polls_are_dense_around_the_expected_end(age_s, render_s, seconds):
 )
 def test_a_delay_has_bounds(age_s, render_s, jitter):
     """Whatever the figures: at least two seconds, at most two minutes and a quarter for the spread."""
-    delay = poll_delay(age_s, render_s, jitter)
+    delay = poll_delay(age_s, render_s, jitter=jitter, pacing=Pacing())
     assert 2 <= delay <= 150
-    assert poll_delay(age_s, render_s, 0) <= delay
+    assert poll_delay(age_s, render_s, jitter=0, pacing=Pacing()) <= delay
 
 
 def test_an_order_without_a_time_of_submission_counts_as_young():
@@ -202,7 +203,7 @@ def test_any_other_error_of_a_post_may_have_been_paid_for(kind):
 )
 def test_broken_transfers_are_tried_ever_more_rarely(failures, seconds):
     """The wait doubles up to a quarter of an hour."""
-    assert transfer_delay(failures) == seconds
+    assert transfer_delay(failures, Pacing()) == seconds
 
 
 def test_what_the_ledger_keeps_of_a_task():

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from seedance_dagster.engine.events import Delayed
+from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.runtime import maintenance
 from seedance_dagster.engine.runtime.maintenance import Maintenance
 from seedance_dagster.engine.throttle import Throttle
@@ -26,6 +27,7 @@ def services(ledger, clock):
     return SimpleNamespace(
         ledger=ledger,
         clock=clock,
+        policy=Policy(),
         throttle=lambda: Throttle(None, ("off-peak only",)),
         store=SimpleNamespace(get_bytes=none),
     )
@@ -52,7 +54,7 @@ def rounds(services, monkeypatch):
             work = Maintenance(Worker("w", services, SimpleNamespace()), None, emit)
             for _ in outcomes:
                 told.append([])
-                await work.once()
+                await work.run_once()
 
         monkeypatch.setattr(maintenance, "reconcile", reconciling)
         asyncio.run(all_of_them())

@@ -11,6 +11,7 @@ from factories import make_task
 from seedance_dagster.api.errors import NotFoundError, TransportError
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.engine.events import Delayed, Ended
+from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.order import State
@@ -26,7 +27,8 @@ class World:
         self.ledger = ledger
         self.answer: object = make_task()
         self.events: list[object] = []
-        self.poller = Poller(Worker("w", SimpleNamespace(ledger=ledger, clock=clock), self), self.emit)
+        services = SimpleNamespace(ledger=ledger, clock=clock, policy=Policy())
+        self.poller = Poller(Worker("w", services, self), self.emit)
 
     async def get_task(self, task_id):
         if isinstance(self.answer, Exception):

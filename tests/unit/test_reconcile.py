@@ -20,7 +20,7 @@ def test_a_task_that_was_made_is_adopted_with_the_vendor_s_own_time(engine, cloc
     clock.forward(seconds=90)
     settled = engine.reconcile()
     [adopted] = settled.adopted
-    assert (settled.freed, settled.uncertain) == ((), ())
+    assert (settled.requeued, settled.uncertain) == ((), ())
     [task_id] = engine.vendor.tasks
     assert (adopted.state, adopted.task_id) == (State.SUBMITTED, task_id)
     assert (adopted.vendor_created_at, adopted.due_at, adopted.points_held) == (made_at, clock(), POINTS)
@@ -34,7 +34,7 @@ def test_identical_orders_match_identical_tasks_one_to_one(engine, orders, tasks
     engine.lose(*["a cat"] * tasks)
     engine.lose(*["a cat"] * (orders - tasks), fault="500-before")
     settled = engine.reconcile()
-    assert (len(settled.adopted), len(settled.freed), len(settled.uncertain)) == (tasks, 0, orders - tasks)
+    assert (len(settled.adopted), len(settled.requeued), len(settled.uncertain)) == (tasks, 0, orders - tasks)
     assert {order.task_id for order in settled.adopted} == set(engine.vendor.tasks)
 
 
@@ -43,9 +43,9 @@ def test_an_order_that_never_arrived_is_freed_after_two_clean_readings(engine, c
     [order] = engine.lose("a cat", fault="500-before")
     for seconds in (0, 60, 300, 239):
         clock.forward(seconds=seconds)
-        assert engine.reconcile(now=True).freed == ()
+        assert engine.reconcile(now=True).requeued == ()
     clock.forward(seconds=1)
-    [freed] = engine.reconcile(now=True).freed
+    [freed] = engine.reconcile(now=True).requeued
     assert (freed.state, freed.attempt, freed.absent_since) == (State.QUEUED, 1, None)
     assert engine.ledger.queries.journal(order.order_id)[-1].detail == {
         "reason": "no task was made: the history was read twice without it"
@@ -61,9 +61,9 @@ def test_the_grace_period_can_be_set(engine, clock):
     engine.lose("a cat", fault="500-before")
     engine.reconcile()
     clock.forward(seconds=29)
-    assert engine.reconcile(now=True).freed == ()
+    assert engine.reconcile(now=True).requeued == ()
     clock.forward(seconds=1)
-    assert len(engine.reconcile(now=True).freed) == 1
+    assert len(engine.reconcile(now=True).requeued) == 1
 
 
 def test_an_order_is_looked_at_once_a_minute(engine, clock):
@@ -97,9 +97,9 @@ def test_an_unreadable_history_frees_nothing_and_starts_the_grace_anew(engine, c
     clock.forward(seconds=60)
     engine.reconcile()
     clock.forward(seconds=599)
-    assert engine.reconcile(now=True).freed == ()
+    assert engine.reconcile(now=True).requeued == ()
     clock.forward(seconds=1)
-    assert len(engine.reconcile(now=True).freed) == 1
+    assert len(engine.reconcile(now=True).requeued) == 1
 
 
 def test_a_task_that_turns_up_after_its_order_was_freed_is_adopted(start_engine, clock):

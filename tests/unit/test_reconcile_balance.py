@@ -137,7 +137,7 @@ def test_while_a_post_is_on_its_way_the_verdict_is_put_off(engine, clock):
     assert clock() - order.absent_since == timedelta(minutes=10)
     engine.ledger.claims.requeue(claimed, actor="other", due_at=clock(), reason="429")
     clock.forward(seconds=60)
-    assert len(engine.reconcile().freed) == 1
+    assert len(engine.reconcile().requeued) == 1
 
 
 def test_orders_that_move_while_the_balance_is_read_put_the_verdict_off(engine, clock, monkeypatch):
@@ -157,4 +157,4 @@ def test_orders_that_move_while_the_balance_is_read_put_the_verdict_off(engine, 
     with monkeypatch.context() as patch:
         patch.setattr(SeedanceClient, "account", meanwhile)
         assert len(engine.reconcile(now=True).uncertain) == 1
-    assert len(engine.reconcile(now=True).freed) == 1
+    assert len(engine.reconcile(now=True).requeued) == 1

@@ -46,4 +46,4 @@ def test_a_clock_that_is_put_back_between_the_readings_starts_the_grace_anew(eng
     [order] = engine.reconcile().uncertain
     assert order.absent_since == clock()
     clock.forward(seconds=600)
-    assert len(engine.reconcile().freed) == 1
+    assert len(engine.reconcile().requeued) == 1

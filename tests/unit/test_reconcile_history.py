@@ -136,7 +136,7 @@ def test_a_stranger_s_equal_task_from_before_the_order_is_not_taken(engine, cloc
     [reason] = engine.doubts()
     assert reason == (
         "a task without an order has the same text but other parameters, was made before the order, or does "
-        "not tell its text"
+        "not report its text"
     )
 
 
@@ -163,7 +163,7 @@ def test_a_task_that_does_not_tell_its_text_may_be_the_order_s(engine, clock, ec
     echo(**given)
     engine.reconcile_twice()
     [reason] = engine.doubts()
-    assert reason.endswith("or does not tell its text")
+    assert reason.endswith("or does not report its text")
 
 
 def test_no_clock_makes_a_silent_task_somebody_else_s(engine, clock, echo):

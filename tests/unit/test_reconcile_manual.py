@@ -46,7 +46,7 @@ def test_an_uncertain_order_can_be_released(engine):
     assert (freed.state, freed.attempt) == (State.QUEUED, 1)
     last = engine.ledger.queries.journal(order.order_id)[-1]
     assert last.actor == "operator ada"
-    assert last.detail == {"reason": "released by hand: no task was made"}
+    assert last.detail == {"reason": "requeued by hand: no task was made"}
     [again] = engine.submit()
     assert again.state is State.SUBMITTED
 
@@ -144,7 +144,7 @@ def test_only_uncertain_orders_are_settled(engine, state, deed):
     before = snapshot(engine)
     with pytest.raises(ManualResolutionError) as caught:
         adopt(engine, order, task_id) if deed == "adopt" else release(engine, order)
-    assert str(caught.value) == f"order 1 (spots/p0) is {state}; only uncertain orders are settled"
+    assert str(caught.value) == f"order 1 (spots/p0) is {state}; only uncertain orders can be resolved"
     assert snapshot(engine) == before
 
 

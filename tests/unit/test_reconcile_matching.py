@@ -79,7 +79,7 @@ def test_identical_orders_take_identical_tasks_one_each_by_time():
     tasks = [task_of(30, minutes=3), task_of(10, minutes=1), task_of(20, minutes=2)]
     matches = match([third, first, second], tasks)
     assert ids(matches) == {3: "task-10", 1: "task-20", 2: "task-30"}
-    assert matches.doubtful == frozenset()
+    assert matches.ambiguous == frozenset()
 
 
 def test_an_order_without_a_claim_and_a_task_without_a_time_come_first():
@@ -144,4 +144,4 @@ def test_every_task_that_was_made_for_an_order_finds_one_like_it(asked, lost):
     by_id = {order.order_id: order for order in orders}
     for order_id, task in matches.adopted.items():
         assert differences(task, by_id[order_id]) == []
-    assert matches.doubtful == frozenset()
+    assert matches.ambiguous == frozenset()

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from factories import NOW
 
+from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.runtime.run_decision import RunDecision, decide_run
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.ledger.workload import Actionable
@@ -56,5 +57,5 @@ def waited(seconds: float) -> dict[str, object]:
 )
 def test_a_run_is_worth_it(doing, throttle, submit, worth):
     """A run starts for a batch, for what waited long, and for what nothing else could join."""
-    found = decide_run(work(**doing), throttle=throttle, now=NOW)
+    found = decide_run(work(**doing), throttle=throttle, pacing=Pacing(), now=NOW)
     assert found == RunDecision(submit, doing.get("to_collect", 0), doing.get("to_report", 0), worth)

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from seedance_dagster.engine.stages import stage as module
+from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.stages.stage import WorkerPool
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError
+
+FAST = Pacing(take_s=0.001)
 
 
 class Stage:
@@ -41,15 +43,14 @@ async def settled(line: WorkerPool, idle: bool) -> None:
             await asyncio.sleep(0)
 
 
-async def test_a_line_is_not_idle_from_the_look_that_takes_to_the_end_of_the_work(monkeypatch):
+async def test_a_line_is_not_idle_from_the_look_that_takes_to_the_end_of_the_work():
     """What a look takes is under our lease before the look returns: already then the line is busy."""
-    monkeypatch.setattr(module, "_LOOK_AGAIN_S", 0.001)
     station = Stage()
 
     async def handled(order, fault) -> None:
         assert fault is None
 
-    line = WorkerPool(station, workers=1, only=lambda: None, handled=handled)
+    line = WorkerPool(station, workers=1, pacing=FAST, only=lambda: None, handled=handled)
     running = asyncio.create_task(line.run(lambda: False))
     await settled(line, idle=True)
 
@@ -72,18 +73,17 @@ async def test_a_line_is_not_idle_from_the_look_that_takes_to_the_end_of_the_wor
 
 
 @pytest.fixture
-def at_work(monkeypatch):
+def at_work():
     """Runs a line over a station while the block runs, and gives what was handled: id to fault."""
-    monkeypatch.setattr(module, "_LOOK_AGAIN_S", 0.001)
 
     @contextlib.asynccontextmanager
-    async def run(station, *, workers: int = 2, stopping=lambda: False, only=lambda: None):
+    async def run(station, *, workers: int = 2, stopping=lambda: False, only=lambda: None, pacing=FAST):
         done: dict[int, Exception | None] = {}
 
         async def handled(order, fault) -> None:
             done[order.order_id] = fault
 
-        line = WorkerPool(station, workers=workers, only=only, handled=handled)
+        line = WorkerPool(station, workers=workers, pacing=pacing, only=only, handled=handled)
         running = asyncio.create_task(line.run(stopping))
         yield line, done
         running.cancel()
@@ -185,11 +185,10 @@ async def test_a_cancelled_line_cancels_what_is_under_way(at_work):
     assert sorted(station.cancelled) == [0, 1]
 
 
-async def test_a_line_wakes_at_once_when_it_is_told_of_work(at_work, monkeypatch):
+async def test_a_line_wakes_at_once_when_it_is_told_of_work(at_work):
     """New work does not wait for the next look by the clock."""
-    monkeypatch.setattr(module, "_LOOK_AGAIN_S", 3600)
     station = Orders(0)
-    async with at_work(station) as (line, done), asyncio.timeout(5):
+    async with at_work(station, pacing=Pacing(take_s=3600)) as (line, done), asyncio.timeout(5):
         await settled(line, idle=True)
         station.left = [SimpleNamespace(order_id=7)]
         line.wake()

@@ -13,7 +13,7 @@ from factories import make_task
 
 from seedance_dagster.api import errors
 from seedance_dagster.engine.events import Delayed, Ended, Submitted
-from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.engine.stages.submit import Submitter
 from seedance_dagster.engine.throttle import PLAN_LIMIT, Throttle
 from seedance_dagster.engine.worker import Worker
@@ -34,12 +34,17 @@ class World:
         self.posts = 0
         self.sent, self.reply = asyncio.Event(), asyncio.Event()
         self.reply.set()
+        self.claimed = order
+        self.under(Pacing())
+
+    def under(self, pacing: Pacing) -> None:
+        """Work with these waits from now on."""
+        policy = Policy(lease_s=60, pacing=pacing)
         services = SimpleNamespace(
-            ledger=ledger, policy=Policy(lease_s=60), clock=clock, throttle=lambda: self.throttle
+            ledger=self.ledger, policy=policy, clock=self.clock, throttle=lambda: self.throttle
         )
         self.worker = Worker("w", services, self)
         self.submitter = Submitter(self.worker, self.emit)
-        self.claimed = order
 
     async def create_task(self, request):
         assert request.prompt == "a cat"
@@ -197,9 +202,9 @@ async def test_a_stopped_worker_waits_for_the_answer(world):
     assert (world.order.state, world.order.task_id) == (State.SUBMITTED, "task-7")
 
 
-async def test_a_stopped_worker_does_not_wait_forever(world, monkeypatch):
+async def test_a_stopped_worker_does_not_wait_forever(world):
     """Without an answer the order stays one that was possibly sent."""
-    monkeypatch.setattr("seedance_dagster.engine.stages.submit._ANSWER_GRACE_S", 0.01)
+    world.under(Pacing(answer_s=0.01))
     world.reply.clear()
     sending = asyncio.create_task(world.handle())
     await world.sent.wait()

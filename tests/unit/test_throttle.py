@@ -117,7 +117,7 @@ def test_all_that_closes_the_gate_is_told_at_once(throttle, ledger, clock, refus
         "submitting pauses",
         "submitting pauses",
         "off-peak only",
-        "3 prompts were refused today, the limit is 3",
+        "3 prompts were rejected today, the limit is 3",
     ]
     assert (found.slots, len(found.problems)) == (0, 2)
 
@@ -209,7 +209,7 @@ def test_refusals_one_after_the_other_never_cross_a_step(stop_at):
 def test_the_brake_says_what_it_is_for(refused, said):
     """The next step is named, and that it is the vendor's or the team's."""
     assert rejection_throttle(refused, tiers=TIERS, stop_at=100).reasons == (
-        f"{refused} prompts were refused today: {said}",
+        f"{refused} prompts were rejected today: {said}",
     )
 
 
@@ -220,8 +220,8 @@ def test_the_stop_says_how_to_go_on(throttle, refuse):
     assert found.problems == found.reasons
     [reason] = found.reasons
     assert reason == (
-        "3 prompts were refused today, the limit is 3: nothing is sent until 00:00 UTC, since the vendor's "
-        "penalty grows with refusals. See what was refused with `seedance-dagster status`; raise "
+        "3 prompts were rejected today, the limit is 3: nothing is sent until 00:00 UTC, since the vendor's "
+        "penalty grows with rejections. See the rejected prompts with `seedance-dagster status`; raise "
         "SEEDANCE_MAX_REJECTIONS_PER_DAY to go on"
     )
     assert throttle(max_rejections_per_day=4).slots == 1
@@ -255,7 +255,7 @@ def test_a_brake_is_stronger_than_a_plan(throttle, ledger, refuse):
 
 def test_out_of_credits_says_what_to_do():
     """By a refusal or by the balance: what is missing, and that it goes on by itself."""
-    end = "; buy credits, it goes on by itself when they are there"
+    end = "; buy credits; submitting then goes on automatically"
     assert pause_message(CREDITS, "the vendor refused") == f"out of credits: the vendor refused{end}"
     assert low_balance_message(1_000_000, 4_000_000) == (
         f"out of credits: 0.1 USD are left, the cheapest queued order is estimated at 0.4 USD{end}"

@@ -55,7 +55,7 @@ def command(*, order: str | None, task_id: str | None, requeue: bool, as_json: b
             chosen = _find_order(services.ledger, order)
             result = asyncio.run(_resolve(services, chosen, task_id))
         uncertain = tuple(services.ledger.queries.find(states={State.UNCERTAIN}))
-    outcomes = {"adopted": result.adopted, "requeued": result.freed, "uncertain": uncertain}
+    outcomes = {"adopted": result.adopted, "requeued": result.requeued, "uncertain": uncertain}
     if as_json:
         print_json({outcome: list(map(_as_json, orders)) for outcome, orders in outcomes.items()})
     else:
@@ -72,7 +72,7 @@ async def _look_up(services: Services) -> ReconcileResult:
 async def _resolve(services: Services, order: Order, task_id: str | None) -> ReconcileResult:
     async with working(services, worker_name(_operator())) as worker:
         if task_id is None:
-            return ReconcileResult(freed=(await requeue_by_hand(worker, order),))
+            return ReconcileResult(requeued=(await requeue_by_hand(worker, order),))
         return ReconcileResult(adopted=(await adopt_by_hand(worker, order, task_id.strip()),))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Event as ThreadEvent
 from threading import Thread
 
@@ -39,8 +40,9 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
             told.add(order.prompt_set)
         yield from reporter.again(order)
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "put off": 0}
+    run = partial(advance, services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)
     with (
-        in_background(lambda: advance(services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)) as events,
+        in_background(run) as events,
         on_termination(context.log),
     ):
         for event in events:

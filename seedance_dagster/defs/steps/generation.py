@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import dagster as dg
 
@@ -159,8 +159,9 @@ class GenerationRun:
         self.context.log.info(f"waiting for {len(waiting)} videos")
         ids = [order.order_id for order in waiting]
         owner = worker_name(f"run {self.context.run.run_id}")
+        run = partial(advance, self.services, owner=owner, only=ids)
         with (
-            in_background(lambda: advance(self.services, owner=owner, only=ids)) as events,
+            in_background(run) as events,
             on_termination(self.context.log),
         ):
             for event in events:

@@ -48,7 +48,7 @@ def tick(
         can_work = False
     work = services.ledger.workload.actionable()
     throttle = services.throttle()
-    wanted = decide_run(work, throttle=throttle, now=services.clock())
+    wanted = decide_run(work, throttle=throttle, pacing=services.policy.pacing, now=services.clock())
     if wanted.worth_a_run and can_work:
         # One at a time for a ledger; another code location may have one of its own.
         tags = {_LEDGER_TAG: hashlib.sha256(services.ledger.label.encode()).hexdigest()[:12]}

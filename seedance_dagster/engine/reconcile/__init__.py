@@ -1,1 +1,1 @@
-"""Orders whose reply was lost: the vendor's history, matching, and resolving them by hand."""
+"""Reconciling uncertain orders: the vendor's task history, matching, evidence, and resolution by hand."""

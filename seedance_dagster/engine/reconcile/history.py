@@ -1,7 +1,7 @@
-"""Reading the vendor's task history: which tasks no order owns, and whether the reading proves an absence.
+"""Scans of the vendor's task history: the tasks that no order owns, and whether a scan proves an absence.
 
-The history has no prompts, so every task of the orders' types that no order owns is read by itself. A
-reading is clean when all that the vendor counts was listed, and every task that is known to exist among it.
+The history has no prompts, so every task of the orders' types that no order owns is read on its own. A scan
+is complete when it listed all that the vendor counts, and every task that is known to exist.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from seedance_dagster.engine.worker import Worker
 from seedance_dagster.threads import in_thread
 
 LISTS_UNFINISHED = "history_lists_unfinished"
-"""The fact in the ledger: the history was seen to list a task that was still at work."""
+"""Observation in the ledger: the history was seen to list a task that was still running."""
 
 _UNFINISHED = ("pending", "waiting", "queued", "staged", "starting", "processing", "running")
 _PAGE_SIZE = 100  # the vendor's maximum
 _MAX_PAGES = 1000
-_PASSES = 3  # what came while it was read is caught up with
-_KEPT = 5000
-_old_strangers: dict[str, Task] = {}  # what a task was asked for never changes: a process reads each once
+_PASSES = 3  # later passes catch up with what came during the first
+_MAX_OLD_TASKS = 5000
+_old_tasks: dict[str, Task] = {}  # the request of a task never changes: a process reads each old one once
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One reading of the history.
+class HistoryScan:
+    """One scan of the history.
 
     Attributes:
         at: When it began.
-        tasks: Tasks that no order owns and that may be of the asked types.
-        strangers: Rows of all tasks that no order owns, of any type.
-        unseen_end: True when a task of ours has ended and nobody looked at it yet, so that its points may
-            be back without the ledger knowing.
-        doubt: Why nothing may be concluded from a task's absence; None for a clean reading.
+        tasks: Tasks that no order owns and that may be of the orders' types.
+        unmatched: Rows of all tasks that no order owns, of any type.
+        unseen_end: True when a task of an order has ended unseen, so that its points may be back without the
+            ledger's knowing.
+        doubt: Why a task's absence proves nothing; None for a complete scan.
     """
 
     at: datetime
@@ -47,60 +47,61 @@ class Reading:
     doubt: str | None = None
 
 
-async def read_history(
-    worker: Worker, *, start: datetime, end: datetime, old: datetime, lag: timedelta, types: Iterable[str]
-) -> Reading:
-    """Read a window of the history.
+async def scan_history(
+    worker: Worker, *, start: datetime, end: datetime, old: datetime, types: Iterable[str]
+) -> HistoryScan:
+    """Scan a window of the history.
 
     Args:
-        worker: The worker.
-        start: Its begin.
-        end: Its end.
-        old: Tasks made before this are read for their request alone, once by a process.
-        lag: How late the history may list a task.
+        worker: The worker that reads.
+        start: The window's start.
+        end: The window's end.
+        old: Tasks made before this are read for their request alone, once in a process.
         types: Task types to read; rows of other types that have a price are left out.
     """
-    ledger, at = worker.services.ledger, worker.services.clock()
+    services = worker.services
+    ledger, at = services.ledger, services.clock()
     try:
-        rows, doubt = await all_rows(worker.client, start, end)
-        if any(map(unfinished, rows.values())) and not await in_thread(
+        rows, doubt = await read_rows(worker.client, start, end)
+        if any(map(is_unfinished, rows.values())) and not await in_thread(
             ledger.observations.recall, LISTS_UNFINISHED
         ):
             await in_thread(ledger.observations.remember, {LISTS_UNFINISHED: 1})
         known = await in_thread(ledger.reconciliation.tasks_since, start)
+        listed_by = at - timedelta(seconds=services.policy.pacing.history_lag_s)
         unlisted = [
-            each.task_id for each in known if each.created_at <= at - lag and each.task_id not in rows
+            task.task_id for task in known if task.created_at <= listed_by and task.task_id not in rows
         ]
         if unlisted:
             doubt = f"the history does not list task {unlisted[0]}, which exists"
-        followed = {each.task_id for each in known if each.running}
+        running = {task.task_id for task in known if task.running}
         owned = await in_thread(ledger.reconciliation.owned_tasks, rows)
         unmatched = {task_id: row for task_id, row in rows.items() if task_id not in owned}
-        other_types = set(worker.services.prices.task_types) - set(types)
-        tasks, missing = await _requests(worker, unmatched, old, other_types)
+        other_types = set(services.prices.task_types) - set(types)
+        tasks, missing = await _read_tasks(worker, unmatched, old, other_types)
     except SeedanceError as error:
-        return Reading(at, doubt=f"the vendor's history cannot be read: {error}")
-    return Reading(
+        return HistoryScan(at, doubt=f"the vendor's history cannot be read: {error}")
+    return HistoryScan(
         at,
         tuple(tasks),
         tuple(unmatched.values()),
-        any(task_id in followed and not unfinished(row) for task_id, row in rows.items()),
+        any(task_id in running and not is_unfinished(row) for task_id, row in rows.items()),
         f"task {missing} is in the history but cannot be read" if missing else doubt,
     )
 
 
-async def all_rows(
+async def read_rows(
     client: SeedanceClient, start: datetime, end: datetime
 ) -> tuple[dict[str, HistoryRow], str | None]:
-    """Rows of a window by task id, and why there may be more; raises `SeedanceError`."""
+    """Return the rows of a window by task id, and why there may be more; raise `SeedanceError`."""
     rows: dict[str, HistoryRow] = {}
     total: int | None = None
     for _ in range(_PASSES):
-        for page in range(1, _MAX_PAGES + 1):
-            read = await client.history(start=start, end=end, page=page, page_size=_PAGE_SIZE)
-            new = {row.task_id: row for row in read.rows if row.task_id not in rows}
+        for number in range(1, _MAX_PAGES + 1):
+            page = await client.history(start=start, end=end, page=number, page_size=_PAGE_SIZE)
+            new = {row.task_id: row for row in page.rows if row.task_id not in rows}
             rows |= new
-            total = read.total
+            total = page.total
             if not new or (total is not None and len(rows) >= total):
                 break
         else:
@@ -110,15 +111,15 @@ async def all_rows(
     return rows, f"the history counts {total} tasks and lists {len(rows)}"
 
 
-async def _requests(
+async def _read_tasks(
     worker: Worker, unmatched: Mapping[str, HistoryRow], old: datetime, other_types: set[str]
 ) -> tuple[list[Task], str | None]:
-    """Tasks by themselves, and the id of one that the vendor does not find."""
+    """Return the tasks of some rows, and the id of one that the vendor does not find."""
     tasks, missing = [], None
     for task_id, row in unmatched.items():
-        if row.task_type in other_types:  # a word that is not known may stand for any type
+        if row.task_type in other_types:  # a type that is not known may stand for any
             continue
-        task = _old_strangers.get(task_id)
+        task = _old_tasks.get(task_id)
         if task is None:
             try:
                 task = await worker.client.get_task(task_id)
@@ -126,11 +127,11 @@ async def _requests(
                 missing = task_id
                 continue
         tasks.append(task)
-        if row.created_at is not None and row.created_at < old and len(_old_strangers) < _KEPT:
-            _old_strangers[task_id] = task
+        if row.created_at is not None and row.created_at < old and len(_old_tasks) < _MAX_OLD_TASKS:
+            _old_tasks[task_id] = task
     return tasks, missing
 
 
-def unfinished(row: HistoryRow) -> bool:
-    """True while the vendor is at work on a task."""
+def is_unfinished(row: HistoryRow) -> bool:
+    """Return True while a task is running at the vendor."""
     return row.status.strip().lower() in _UNFINISHED

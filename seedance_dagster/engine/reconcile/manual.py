@@ -1,4 +1,4 @@
-"""Settling an uncertain order by hand: a person looked at the vendor's site and knows."""
+"""Manual resolution of an uncertain order: a person looked at the vendor's site and knows."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
         task_id: The vendor's task.
 
     Raises:
-        ManualResolutionError: The order is not uncertain, or the task is unknown, owned, or renders another
-            request.
+        ManualResolutionError: The order is not uncertain, or the task is unknown, belongs to another order,
+            or renders another request.
     """
     _check_uncertain(order)
     owners = await in_thread(worker.services.ledger.queries.find, task_id=task_id)
@@ -42,7 +42,7 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
         raise ManualResolutionError(f"task {task_id} cannot be read: {error}") from None
     different = differences(task, order)
     if prompt_of(task) is None:
-        # A person vouches for what a task does not tell; what it does tell must still be the order's.
+        # A person vouches for what a task does not report; what it reports must still be the order's.
         different = [name for name in different if name == "task_type" or task.input.get(name)]
         different = [name for name in different if name != "prompt"]
     if different:
@@ -70,7 +70,7 @@ async def requeue_by_hand(worker: Worker, order: Order) -> Order:
             order,
             actor=worker.name,
             due_at=services.clock(),
-            reason="released by hand: no task was made",
+            reason="requeued by hand: no task was made",
         )
     except StaleOrderError as error:
         raise ManualResolutionError(str(error)) from None
@@ -80,5 +80,5 @@ def _check_uncertain(order: Order) -> None:
     if order.state is not State.UNCERTAIN:
         raise ManualResolutionError(
             f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}; "
-            "only uncertain orders are settled"
+            "only uncertain orders can be resolved"
         )

@@ -1,1 +1,1 @@
-"""Running the stages: worker pools, the background thread, and what a run does beside its orders."""
+"""Running the stages: the pipeline, its background thread, maintenance, and the decision to start a run."""

@@ -1,99 +1,104 @@
-"""The engine's events in a plain `for` loop: the engine runs on in a thread while the caller is busy."""
+"""The engine in a background thread, and its events in a plain `for` loop."""
 
 from __future__ import annotations
 
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
-from seedance_dagster.engine.events import Event
+from seedance_dagster.engine.events import Emit, Event
 
-_UNREAD_EVENTS = 100  # the stream waits while the caller is further behind
-_LOOK_S = 0.5  # how often a waiting caller can be interrupted
-_END = None  # stands after the last event
+_INTERRUPT_S = 0.5  # a waiting caller can be interrupted this often, on platforms whose locks cannot be
 
 
 @contextmanager
-def in_background(make: Callable[[], AsyncIterator[Event]]) -> Iterator[Iterator[Event]]:
-    """Run an event stream in a thread of its own.
+def in_background(work: Callable[[Emit], Awaitable[None]], *, unread: int = 100) -> Iterator[Iterator[Event]]:
+    """Run asynchronous work in a thread of its own, and iterate over the events that it emits.
 
-    Leaving the block, also by an exception such as a run's termination, cancels the stream and
-    waits for its clean end: leases released, answers to POSTs under way recorded.
+    The work goes on while the caller is busy with an event.
+
+    Leaving the block, also by an exception such as a run's termination, cancels the work and waits for its
+    clean end: leases released, answers to POSTs under way recorded.
 
     Args:
-        make: Makes the stream, inside the thread's event loop.
+        work: Emits events; called inside the thread's event loop.
+        unread: How many events may wait for the caller; then the work waits for it.
 
     Yields:
-        The events. What the stream raises is raised here.
+        The events. What the work raises is raised behind the last one.
 
     Example:
-        >>> with in_background(lambda: advance(services, owner="me")) as events:  # doctest: +SKIP
+        >>> with in_background(lambda emit: advance(services, emit, owner="me")) as events:  # doctest: +SKIP
         ...     for event in events:
         ...         print(event)
     """
-    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-    stop = threading.Event()
-    runner = _Runner(make, events, stop)
+    engine = _EngineThread(work, unread)
     try:
-        runner.start()
-        yield _drain(events, runner)
+        engine.start()
+        yield engine.events()
     finally:
-        stop.set()
-        if runner.ident is not None:  # an interrupt may come before it was started
-            runner.join()
+        engine.stop()
 
 
-class _Runner(threading.Thread):
-    def __init__(
-        self,
-        make: Callable[[], AsyncIterator[Event]],
-        events: queue.SimpleQueue[Event | None],
-        stop: threading.Event,
-    ) -> None:
+class _EngineThread(threading.Thread):
+    def __init__(self, work: Callable[[Emit], Awaitable[None]], unread: int) -> None:
         super().__init__(name="seedance-engine", daemon=True)
-        self._make = make
-        self._events = events
-        self._stopping = stop
-        self.error: BaseException | None = None
+        self._work = work
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()  # None comes last
+        self._unread = unread
+        self._room = asyncio.Semaphore(unread)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         try:
             asyncio.run(self._main())
-        except BaseException as error:  # noqa: BLE001  handed to the caller's thread
-            self.error = error
+        except BaseException as error:  # noqa: BLE001  raised in the caller's thread
+            self._error = error
         finally:
-            self._events.put(_END)
+            self._events.put(None)
+
+    def events(self) -> Iterator[Event]:
+        while True:
+            try:
+                event = self._events.get(timeout=_INTERRUPT_S)
+            except queue.Empty:
+                continue
+            if event is None:
+                break
+            self._call(self._room.release)
+            yield event
+        if self._error is not None:
+            raise self._error from None
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._call(self._cancel)
+        if self.ident is not None:  # an interrupt may come before it was started
+            self.join()
 
     async def _main(self) -> None:
-        pumping = asyncio.create_task(self._pump())
-        while not pumping.done() and not self._stopping.is_set():
-            await asyncio.wait({pumping}, timeout=0.1)
-        pumping.cancel()
-        await asyncio.wait({pumping})
-        if not pumping.cancelled():
-            pumping.result()
+        self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
+        if not self._stopping:
+            await self._work(self._emit)
 
-    async def _pump(self) -> None:
-        stream = self._make()
-        try:
-            async for event in stream:
-                while self._events.qsize() >= _UNREAD_EVENTS:  # noqa: ASYNC110  a thread's queue cannot be awaited
-                    await asyncio.sleep(0.02)
-                self._events.put(event)
-        finally:
-            await stream.aclose()  # type: ignore[attr-defined]  # always an async generator here
+    async def _emit(self, event: Event) -> None:
+        if not self._stopping:
+            await self._room.acquire()
+        self._events.put(event)
 
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        for _ in range(self._unread):  # the caller is gone: nothing waits for it any more
+            self._room.release()
 
-def _drain(events: queue.SimpleQueue[Event | None], runner: _Runner) -> Iterator[Event]:
-    while True:
-        try:
-            event = events.get(timeout=_LOOK_S)
-        except queue.Empty:
-            continue
-        if event is _END:
-            break
-        yield event
-    if runner.error is not None:
-        raise runner.error from None
+    def _call(self, function: Callable[[], object]) -> None:
+        """Call a function in the event loop, if it runs."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # closed
+                self._loop.call_soon_threadsafe(function)

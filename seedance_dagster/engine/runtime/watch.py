@@ -1,4 +1,4 @@
-"""What a waiting run waits for: its orders, whoever brings them to their end."""
+"""The orders that a run waits for, whoever brings them to their end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.threads import in_thread
 
 _CHUNK = 5000  # ids in one query
-_TAKEN_BACK_WITHIN = timedelta(seconds=20)
+_FETCHED_AGAIN_WITHIN = timedelta(seconds=20)
 
 
 class OrderWatch:
@@ -22,19 +22,19 @@ class OrderWatch:
     def __init__(self, services: Services, order_ids: Iterable[int]) -> None:
         self._services = services
         self._pending = dict.fromkeys(order_ids)
-        self._telling: set[int] = set()
+        self._reporting: set[int] = set()
 
     @property
     def over(self) -> bool:
-        """True when nothing is left to wait for or to tell."""
-        return not self._pending and not self._telling
+        """Return True when nothing is left to wait for or to report."""
+        return not self._pending and not self._reporting
 
     def pending(self) -> list[int]:
-        """Ids to work on next."""
+        """Return the ids to work on next."""
         return list(self._pending)[:_CHUNK]
 
     def ends(self, event: Event) -> bool:
-        """Note an event of our own work; False when it was already told."""
+        """Note an event of this worker's own; return False when it was reported before."""
         if isinstance(event, Stored | Ended):
             known = event.order.order_id in self._pending
             self._pending.pop(event.order.order_id, None)
@@ -42,16 +42,20 @@ class OrderWatch:
         return True
 
     def give_up(self, order_id: int) -> None:
-        """Wait no longer for an order whose handling broke here."""
+        """Stop waiting for an order whose handling failed unexpectedly."""
         self._pending.pop(order_id, None)
 
     async def look(self) -> AsyncIterator[Event]:
-        """What ended by somebody else's work since the last look; each is over when the next is asked for."""
+        """Yield the ends that other workers brought about; each is over when the next is asked for."""
         for order in await in_thread(self._services.ledger.queries.get_many, list(self._pending)):
-            if order.state in OPEN or order.order_id not in self._pending or self._may_be_taken_back(order):
+            if (
+                order.state in OPEN
+                or order.order_id not in self._pending
+                or self._may_be_fetched_again(order)
+            ):
                 continue
             del self._pending[order.order_id]
-            self._telling.add(order.order_id)
+            self._reporting.add(order.order_id)
             try:
                 event = await self._ended(order)
                 if event is not None:
@@ -60,16 +64,16 @@ class OrderWatch:
                 self._pending[order.order_id] = None
                 raise
             finally:
-                self._telling.discard(order.order_id)
+                self._reporting.discard(order.order_id)
 
-    def _may_be_taken_back(self, order: Order) -> bool:
-        """Whether a signed video's worker may still be finding out that another copy lies over it."""
+    def _may_be_fetched_again(self, order: Order) -> bool:
+        """Return True while a signed video's worker may still find that another copy overwrote it."""
         if order.credential is None or order.stored_at is None:
             return False
-        return self._services.clock() - order.stored_at < _TAKEN_BACK_WITHIN
+        return self._services.clock() - order.stored_at < _FETCHED_AGAIN_WITHIN
 
     async def _ended(self, order: Order) -> Event | None:
-        """The event of an order's end; None where its next attempt is waited for instead."""
+        """Return the event of an order's end; None where its next attempt is watched instead."""
         if order.state is State.STORED:
             return await in_thread(stored_event, self._services.store, order)
         if order.state is State.FAILED:

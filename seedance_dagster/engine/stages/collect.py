@@ -1,20 +1,19 @@
-"""Collecting: from a finished task to a video, a poster and a manifest in S3, and only then the ledger."""
+"""Collecting: a finished task becomes a video, a poster and a manifest in S3, and only then STORED."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from seedance_dagster.api.errors import SeedanceError
-from seedance_dagster.engine.events import Delayed, Event, Stored
+from seedance_dagster.engine.events import Delayed, Emit, Stored
 from seedance_dagster.engine.lifecycle import transfer_delay
 from seedance_dagster.engine.stages.download import Downloaded, DownloadError, DownloadLimits, download_video
-from seedance_dagster.engine.stages.signing import matches_stored_object, signed
+from seedance_dagster.engine.stages.signing import matches_stored_object, sign_video
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
@@ -25,11 +24,11 @@ from seedance_dagster.storage.s3 import StoreError, VideoStore
 from seedance_dagster.threads import in_decoding_thread, in_thread
 from seedance_dagster.versions import CODE_VERSION, package_version
 
-_OVERWRITTEN = "another worker's copy lies over the signed video"
+_OVERWRITTEN = "another worker overwrote the signed video"
 
 
 def stored_event(store: VideoStore, order: Order) -> Stored:
-    """The event of a video stored earlier, its thumbnail cut from the poster in S3."""
+    """Return the event of a video that was stored earlier, with a thumbnail of its poster in S3."""
     try:
         return _stored(order, store.get_bytes(str(order.poster_key)))
     except StoreError:
@@ -40,55 +39,55 @@ def _stored(order: Order, poster: bytes) -> Stored:
     try:
         return Stored(order, in_decoding_thread(thumbnail, poster))
     except MediaError:
-        # The video is there: nothing may keep Dagster from being told.
+        # The video is stored, and that must be reported.
         return Stored(order, None)
 
 
 class Collector:
-    """Brings finished videos home."""
+    """The stage that stores finished videos."""
 
-    def __init__(self, worker: Worker, emit: Callable[[Event], Awaitable[None]]) -> None:
+    def __init__(self, worker: Worker, emit: Emit) -> None:
         self._worker = worker
         self._ledger = worker.services.ledger
         self._store = worker.services.store
         self._emit = emit
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
-        """Take finished, uncollected orders."""
+        """Take orders whose video is finished and not stored."""
         return await in_thread(
             self._ledger.tasks.lease_due, self._worker.name, State.SUCCEEDED, limit=limit, only=only
         )
 
     async def handle(self, order: Order) -> None:
-        """Bring one video home; a broken transfer is put off, the order stays paid and outstanding."""
+        """Store one video; after a failed transfer the order stays paid and outstanding, and is retried."""
         try:
             artifacts, poster = await self._collect(order)
         except (DownloadError, MediaError, StoreError, SeedanceError, OSError) as error:
-            wait = timedelta(seconds=transfer_delay(order.transfer_failures))
+            services = self._worker.services
+            wait = timedelta(seconds=transfer_delay(order.transfer_failures, services.policy.pacing))
             await in_thread(
                 self._ledger.tasks.transfer_failed,
                 order,
                 actor=self._worker.name,
-                due_at=self._worker.services.clock() + wait,
+                due_at=services.clock() + wait,
                 reason=str(error),
             )
-            await self._emit(Delayed(order, f"{order.partition}: transfer put off: {error}"))
+            await self._emit(Delayed(order, f"{order.partition}: transfer postponed: {error}"))
             return
-        stored = await self._note(order, artifacts)
+        stored = await self._record(order, artifacts)
         if stored is None:
-            await self._emit(Delayed(order, f"{order.partition}: {_OVERWRITTEN}; it is fetched again"))
+            await self._emit(Delayed(order, f"{order.partition}: {_OVERWRITTEN}; it will be fetched again"))
             return
-        if why := (stored.credential or {}).get("error"):
-            await self._emit(
-                Delayed(stored, f"{order.partition}: stored without a content credential: {why}")
-            )
+        if problem := (stored.credential or {}).get("error"):
+            reason = f"{order.partition}: stored without a content credential: {problem}"
+            await self._emit(Delayed(stored, reason))
         await self._emit(await in_thread(_stored, stored, poster))
 
-    async def _note(self, order: Order, artifacts: dict[str, Any]) -> Order | None:
-        """Tell the ledger; None where another worker's copy lies over what it was told.
+    async def _record(self, order: Order, artifacts: dict[str, Any]) -> Order | None:
+        """Record the stored video in the ledger; return None where another worker overwrote it.
 
-        Each signing makes other bytes, so where two workers have an order in hand, the first given up for
-        dead, the last upload may not be the one that the ledger knows. Whoever comes second sees it.
+        Each signing makes other bytes. Where two workers have one order, because the first seemed dead, the
+        last upload may not be the one in the ledger. The second to record sees it.
         """
         try:
             stored = await in_thread(
@@ -96,20 +95,20 @@ class Collector:
             )
         except StaleOrderError:
             if artifacts["credential"] is not None:
-                now = await in_thread(self._ledger.queries.get, order.order_id)
-                await in_thread(self._overwritten, now)
+                current = await in_thread(self._ledger.queries.get, order.order_id)
+                await in_thread(self._is_overwritten, current)
             raise
-        return None if await in_thread(self._overwritten, stored) else stored
+        return None if await in_thread(self._is_overwritten, stored) else stored
 
-    def _overwritten(self, order: Order) -> bool:
-        """Whether a signed video in S3 is another than the ledger tells of; if so it is fetched again."""
+    def _is_overwritten(self, order: Order) -> bool:
+        """Return True where a signed video in S3 differs from the ledger; it is to be fetched again."""
         if order.credential is None or order.state is not State.STORED:
             return False
         try:
             if matches_stored_object(self._store, order):
                 return False
         except StoreError:
-            return False  # an audit looks again
+            return False  # an audit compares them too
         self._ledger.repairs.fetch_again(
             order, actor=self._worker.name, video_url=order.video_url or "", reason=_OVERWRITTEN
         )
@@ -131,33 +130,32 @@ class Collector:
             except DownloadError as error:
                 if not error.expired:
                     raise
-        # The link is gone or broke before: a new look at the task can give a fresh one.
+        # The link is gone or failed before: reading the task can give a fresh one.
         task = await self._worker.client.get_task(str(order.task_id))
         if not task.video_url:
-            msg = f"task {order.task_id} has no video URL any more"
-            raise DownloadError(msg)
+            raise DownloadError(f"task {order.task_id} has no video URL any more")
         return await download_video(task.video_url, path, limits=limits)
 
     def _put(self, order: Order, keys: ObjectKeys, downloaded: Downloaded) -> tuple[dict[str, Any], bytes]:
-        found = in_decoding_thread(probe, downloaded.path)
+        media = in_decoding_thread(probe, downloaded.path)
         poster = in_decoding_thread(cut_poster, downloaded.path)
-        video = signed(
+        video = sign_video(
             order,
             downloaded,
-            found,
+            media,
             signer=self._worker.services.signer,
             now=self._worker.services.clock(),
         )
-        about = object_metadata(str(order.task_id), order.fingerprint)
+        metadata = object_metadata(str(order.task_id), order.fingerprint)
         self._store.put_file(
             keys.video,
             video.path,
             content_type="video/mp4",
             sha256=video.sha256,
-            metadata=about,
-            overwrite=order.sha256 is not None,  # it was stored before: what lies there is lost or damaged
+            metadata=metadata,
+            overwrite=order.sha256 is not None,  # stored before, and lost or damaged since
         )
-        self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", metadata=about)
+        self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", metadata=metadata)
         artifacts: dict[str, Any] = {
             "video_key": keys.video,
             "poster_key": keys.poster,
@@ -168,17 +166,17 @@ class Collector:
             "delivered_sha256": downloaded.sha256,
             "credential": video.credential,
             "poster_sha256": hashlib.sha256(poster).hexdigest(),
-            "duration_s": found.duration_s,
-            "width": found.width,
-            "height": found.height,
-            "codec": found.codec,
-            "fps": found.fps,
+            "duration_s": media.duration_s,
+            "width": media.width,
+            "height": media.height,
+            "codec": media.codec,
+            "fps": media.fps,
             "package_version": package_version(),
             "code_version": CODE_VERSION,
         }
         manifest = Manifest.of(replace(order, **artifacts))
         # Last, so that its presence means that the rest is complete.
         self._store.put_bytes(
-            keys.manifest, manifest.to_json(), content_type="application/json", metadata=about
+            keys.manifest, manifest.to_json(), content_type="application/json", metadata=metadata
         )
         return artifacts, poster

@@ -1,7 +1,7 @@
-"""Downloading a finished video from the vendor's file host, which is not trusted with anything.
+"""Downloading a finished video from the vendor's file host, which is not trusted.
 
-The host gets no API key, may send us only to http(s) and public addresses, and its bytes must be an
-mp4 of a bounded size that arrives in bounded time.
+The host gets no API key, may redirect only to http(s) and public addresses, and its bytes must be an mp4 of
+a bounded size that arrives in bounded time.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from seedance_dagster.net.hosts import open_session, request
 from seedance_dagster.net.links import LinkError
 from seedance_dagster.threads import in_thread
 
-_CHUNK_BYTES = 512 * 1024  # about four of them are held by each transfer
+_CHUNK_BYTES = 512 * 1024  # each transfer holds about four of them
 _FTYP = slice(4, 8)
-_NO_VIDEO = ("text/", "image/", "audio/", "application/json", "application/xml", "application/xhtml")
+_NOT_A_VIDEO = ("text/", "image/", "audio/", "application/json", "application/xml", "application/xhtml")
 
 
 class DownloadError(Exception):
-    """The video could not be fetched; the message says why.
+    """The video could not be downloaded; the message says why.
 
     Attributes:
         expired: True when the link seems to be gone and a fresh one may help.
@@ -45,7 +45,7 @@ class DownloadLimits:
         max_bytes: Largest file.
         total_timeout_s: Seconds for all of it.
         idle_timeout_s: Seconds without a byte.
-        allow_private_hosts: Loopback and private addresses are fine.
+        allow_private_hosts: Loopback and private addresses are allowed.
     """
 
     max_bytes: int = 2 * 1024**3
@@ -56,7 +56,7 @@ class DownloadLimits:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A file that arrived whole; `sha256` in hex."""
+    """A complete file; `sha256` in hex."""
 
     path: Path
     size_bytes: int
@@ -64,31 +64,28 @@ class Downloaded:
 
 
 async def download_video(url: str, path: Path, *, limits: DownloadLimits) -> Downloaded:
-    """Fetch a video into a file, hashing on the way.
+    """Download a video into a file, hashing on the way.
 
     Args:
-        url: The vendor's link; it never stands in a message whole, since it may be signed.
-        path: Where to write; overwritten.
+        url: The vendor's link; no message quotes it whole, since it may be signed.
+        path: Overwritten.
         limits: Bounds.
 
     Raises:
-        DownloadError: The link is gone or refused, what came is no whole mp4, or it cannot be written.
+        DownloadError: The link is gone or not followed, gives anything but a whole mp4, or the file cannot
+            be written.
     """
-    async with _answer(url, limits) as response:
+    async with _response(url, limits) as response:
         return await _save(response, path, limits)
 
 
 async def check_link(url: str, *, limits: DownloadLimits) -> None:
-    """Look whether a link still gives an mp4, by its first bytes.
-
-    Args:
-        url: The vendor's link.
-        limits: Bounds.
+    """Check by its first bytes that a link still gives an mp4.
 
     Raises:
-        DownloadError: It is gone or refused, or gives something else.
+        DownloadError: It is gone or not followed, or gives something else.
     """
-    async with _answer(url, limits) as response:
+    async with _response(url, limits) as response:
         head = b""
         async for chunk in response.content.iter_chunked(_FTYP.stop):
             head += chunk
@@ -99,8 +96,8 @@ async def check_link(url: str, *, limits: DownloadLimits) -> None:
 
 
 @asynccontextmanager
-async def _answer(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.ClientResponse]:
-    """What a link gives, if by its head it may be a video; whatever breaks is a `DownloadError`."""
+async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Open a link that may be a video by its headers; raise everything as `DownloadError`."""
     timeout = aiohttp.ClientTimeout(
         total=limits.total_timeout_s, sock_connect=30, sock_read=limits.idle_timeout_s
     )
@@ -115,14 +112,14 @@ async def _answer(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.Cli
     except LinkError as error:
         raise DownloadError(str(error)) from None
     except TimeoutError:
-        raise DownloadError("the download took too long or stood still") from None
+        raise DownloadError("the download took too long or stalled") from None
     except aiohttp.ClientError as error:
-        raise DownloadError(f"the download broke: {_words(error)}") from None
+        raise DownloadError(f"the download failed: {_describe(error)}") from None
     except OSError as error:
         raise DownloadError(f"the download cannot be written or read: {error.strerror or error}") from None
     except ValueError:
         # A host that no resolver takes, such as one with an overlong label.
-        raise DownloadError("the link is no URL that can be followed") from None
+        raise DownloadError("the link is not a URL that can be followed") from None
 
 
 async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLimits) -> Downloaded:
@@ -135,7 +132,7 @@ async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLi
             size += len(chunk)
             if size > limits.max_bytes:
                 raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
-            await in_thread(_keep, chunk, file, digest)
+            await in_thread(_write, chunk, file, digest)
     _check_not_empty(size)
     return Downloaded(path, size, digest.hexdigest())
 
@@ -145,7 +142,7 @@ def _check_head(response: aiohttp.ClientResponse, limits: DownloadLimits) -> Non
         raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
     if response.status != HTTPStatus.OK:
         raise DownloadError(f"the file host answered HTTP {response.status}")
-    if response.content_type.startswith(_NO_VIDEO):
+    if response.content_type.startswith(_NOT_A_VIDEO):
         raise DownloadError(f"the link gives {response.content_type[:100]}, not a video", expired=True)
     if (response.content_length or 0) > limits.max_bytes:
         raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
@@ -153,7 +150,7 @@ def _check_head(response: aiohttp.ClientResponse, limits: DownloadLimits) -> Non
 
 def _check_start(head: bytes) -> None:
     if head[_FTYP] != b"ftyp"[: len(head[_FTYP])]:
-        raise DownloadError("what came is no mp4", expired=True)
+        raise DownloadError("the link does not give an mp4", expired=True)
 
 
 def _check_not_empty(size: int) -> None:
@@ -161,12 +158,12 @@ def _check_not_empty(size: int) -> None:
         raise DownloadError(f"the link gives an empty file ({size} bytes)", expired=True)
 
 
-def _keep(chunk: bytes, file: BinaryIO, digest: hashlib._Hash) -> None:
+def _write(chunk: bytes, file: BinaryIO, digest: hashlib._Hash) -> None:
     digest.update(chunk)
     file.write(chunk)
 
 
-def _words(error: aiohttp.ClientError) -> str:
+def _describe(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection ended early"
     return type(error).__name__

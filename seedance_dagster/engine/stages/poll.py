@@ -1,25 +1,22 @@
-"""Polling: one look at one task, and what it means."""
+"""Polling: one read of one task, and the step that follows from it."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from seedance_dagster.api.errors import SeedanceError
-from seedance_dagster.engine.events import Delayed, Ended, Event
+from seedance_dagster.engine.events import Delayed, Emit, Ended
 from seedance_dagster.engine.lifecycle import Collect, End, KeepPolling, after_poll
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.threads import in_thread
 
-_TROUBLE_DELAY = timedelta(seconds=15)
-
 
 class Poller:
-    """Follows submitted orders until the vendor is done with them."""
+    """The stage that follows submitted orders until the vendor has ended them."""
 
-    def __init__(self, worker: Worker, emit: Callable[[Event], Awaitable[None]]) -> None:
+    def __init__(self, worker: Worker, emit: Emit) -> None:
         self._worker = worker
         self._ledger = worker.services.ledger
         self._emit = emit
@@ -27,14 +24,15 @@ class Poller:
         self.finished = 0
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
-        """Take due tasks, the longest-waiting first."""
+        """Take orders whose poll is due, the longest-waiting first."""
         return await in_thread(
             self._ledger.tasks.lease_due, self._worker.name, State.SUBMITTED, limit=limit, only=only
         )
 
     async def handle(self, order: Order) -> None:
-        """Look at one task once."""
+        """Poll one task once."""
         name, clock = self._worker.name, self._worker.services.clock
+        pacing = self._worker.services.policy.pacing
         self.polled += 1
         try:
             task = await self._worker.client.get_task(str(order.task_id))
@@ -42,7 +40,7 @@ class Poller:
             await in_thread(
                 self._ledger.tasks.polled,
                 order,
-                due_at=clock() + _TROUBLE_DELAY,
+                due_at=clock() + timedelta(seconds=pacing.failed_poll_s),
                 seen={"error_message": str(error)},
             )
             await self._emit(Delayed(order, str(error)))
@@ -51,6 +49,7 @@ class Poller:
             order,
             task,
             now=clock(),
+            pacing=pacing,
             render_s=await self._worker.render_seconds(order.task_type),
             jitter=random.random(),  # noqa: S311  spreads polls, guards nothing
         )
@@ -61,7 +60,7 @@ class Poller:
                 await in_thread(self._ledger.tasks.succeeded, order, actor=name, task=step.seen)
                 self.finished += 1
             case End():
-                over, again = await in_thread(
+                ended, again = await in_thread(
                     self._ledger.tasks.ended,
                     order,
                     step.state,
@@ -72,4 +71,4 @@ class Poller:
                     retry_at=step.retry_at,
                 )
                 self.finished += 1
-                await self._emit(Delayed(over, step.reason) if again else Ended(over))
+                await self._emit(Delayed(ended, step.reason) if again else Ended(ended))

@@ -1,4 +1,4 @@
-"""Content credentials on the way to S3: the signed copy of what was delivered, or, failing that, what was."""
+"""Content credentials: a signed copy of the delivered video is stored, or the video as delivered."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ from seedance_dagster.threads import in_decoding_thread
 
 @dataclass(frozen=True)
 class SignedFile:
-    """A file that is to be stored.
+    """A file to store.
 
     Attributes:
-        path: Where it is.
-        size_bytes: Of the file.
         sha256: Of the file, in hex.
-        credential: What was put into it, for the ledger; `{"error": ...}` where nothing could be; None
-            where nothing was asked for.
+        credential: The ledger's record of what was put into it; `{"error": ...}` where signing failed, None
+            where no signer is configured.
     """
 
     path: Path
@@ -34,18 +32,18 @@ class SignedFile:
     credential: dict[str, Any] | None
 
 
-def signed(
-    order: Order, downloaded: Downloaded, found: Probe, *, signer: Signer | None, now: datetime
+def sign_video(
+    order: Order, downloaded: Downloaded, media: Probe, *, signer: Signer | None, now: datetime
 ) -> SignedFile:
-    """Sign a delivered video where that is asked for.
+    """Sign a delivered video, if there is a signer.
 
-    What cannot be signed is paid for all the same, so it is to be stored as it came.
+    A video that cannot be signed is paid for too, so it is stored as it came.
 
     Args:
-        order: Whose video it is.
+        order: The video's order.
         downloaded: The file as delivered.
-        found: What it was found to be.
-        signer: Signs; None where nothing is asked for.
+        media: The probe of that file.
+        signer: None where none is configured.
         now: The time (UTC).
 
     Raises:
@@ -66,19 +64,20 @@ def signed(
         copy = in_decoding_thread(probe, target)
     except (CredentialError, MediaError) as error:
         return replace(plain, credential={"error": redact(str(error))})
-    if replace(copy, size_bytes=found.size_bytes) != found:
+    if replace(copy, size_bytes=media.size_bytes) != media:
         return replace(plain, credential={"error": "the signed copy was not the same video"})
     return SignedFile(target, copy.size_bytes, credential["signed_sha256"], redact(credential))
 
 
 def matches_stored_object(store: VideoStore, order: Order) -> bool:
-    """Whether the video in S3 is the one that the ledger tells of, as far as a look at it says.
+    """Return True where the video in S3 is the one in the ledger, by its size and recorded hash.
 
     Raises:
-        StoreError: Nobody can look.
+        StoreError: S3 cannot be read.
     """
-    there = store.head(str(order.video_key))
-    if there is None:
+    stored = store.head(str(order.video_key))
+    if stored is None:
         return False
     # A server may keep no metadata.
-    return (there.size_bytes, there.metadata.get("sha256", order.sha256)) == (order.size_bytes, order.sha256)
+    sha256 = stored.metadata.get("sha256", order.sha256)
+    return (stored.size_bytes, sha256) == (order.size_bytes, order.sha256)

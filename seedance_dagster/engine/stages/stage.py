@@ -1,4 +1,4 @@
-"""A line of workers: it takes due orders and handles them, a fixed number at a time."""
+"""Worker pools: each takes due orders for its stage and handles a fixed number at a time."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError
 from seedance_dagster.ledger.order import Order
 
 _log = logging.getLogger(__name__)
-_LOOK_AGAIN_S = 1.0  # another process may have made work meanwhile
-_GATHER_S = 0.05  # what ends shortly after one another is followed by one look
 
 
 class Stage(Protocol):
-    """Takes orders from the ledger and does one kind of work on each."""
+    """One kind of work on orders."""
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
-        """Take up to `limit` due orders, restricted to some ids if given."""
+        """Take up to `limit` due orders, only of some ids if given."""
 
     async def handle(self, order: Order) -> None:
         """Do the work on one order."""
 
 
 class WorkerPool:
-    """One station with a fixed number of workers on one queue.
+    """A fixed number of workers of one stage on one queue.
 
     Attributes:
         idle: True from a look that found nothing, with no worker busy, to the next look.
@@ -34,25 +33,27 @@ class WorkerPool:
 
     def __init__(
         self,
-        station: Stage,
+        stage: Stage,
         *,
         workers: int,
+        pacing: Pacing,
         only: Callable[[], list[int] | None],
         handled: Callable[[Order, Exception | None], Awaitable[None]],
     ) -> None:
-        self._station = station
+        self._stage = stage
         self._workers = workers
+        self._pacing = pacing
         self._only = only
         self._handled = handled
         self._queue: asyncio.Queue[Order] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._busy = 0
         self._in_hand: set[int] = set()
-        self._in_vain = False  # the ledger was not there at the last look
+        self._unavailable = False  # the ledger, at the last look
         self.idle = False
 
     def wake(self) -> None:
-        """There may be something due: look again."""
+        """Look for due orders again: there may be some."""
         self.idle = False
         self._wake.set()
 
@@ -63,7 +64,7 @@ class WorkerPool:
                 group.create_task(self._work())
             while True:
                 self._wake.clear()
-                self.idle = False  # what a look takes is in our hands before it returns
+                self.idle = False  # a look leases orders before it returns
                 taken = [] if stopping() else await self._take()
                 for order in taken:
                     self._in_hand.add(order.order_id)
@@ -77,21 +78,21 @@ class WorkerPool:
         if room <= 0:
             return []
         try:
-            taken = await self._station.take(room, self._only())
+            taken = await self._stage.take(room, self._only())
         except LedgerUnavailableError as error:
-            if not self._in_vain:
+            if not self._unavailable:
                 _log.warning("%s; looking again soon", error)
-            self._in_vain = True
+            self._unavailable = True
             return []
-        self._in_vain = False
+        self._unavailable = False
         # A worker whose lease had run out may be given what it still works on.
         return [order for order in taken if order.order_id not in self._in_hand]
 
     async def _nap(self) -> None:
         try:
-            async with asyncio.timeout(_LOOK_AGAIN_S):
+            async with asyncio.timeout(self._pacing.take_s):
                 await self._wake.wait()
-                await asyncio.sleep(_GATHER_S)
+                await asyncio.sleep(self._pacing.gather_s)
         except TimeoutError:
             return
 
@@ -99,19 +100,19 @@ class WorkerPool:
         while True:
             order = await self._queue.get()
             self._busy += 1
-            fault: Exception | None = None
+            failure: Exception | None = None
             try:
-                await self._station.handle(order)
+                await self._stage.handle(order)
             except StaleOrderError:
-                # Somebody else went on with the order; nothing of ours was written.
-                _log.info("order %s went on in other hands", order.order_id)
+                # Another worker went on with the order; this one wrote nothing.
+                _log.info("another worker went on with order %s", order.order_id)
             except LedgerUnavailableError as error:
                 _log.warning("order %s: %s", order.order_id, error)
-                fault = error
-            except Exception as error:  # noqa: BLE001  one order's surprise must not stop the others
+                failure = error
+            except Exception as error:  # noqa: BLE001  one order must not stop the others
                 _log.exception("order %s: unexpected error", order.order_id)
-                fault = error
+                failure = error
             finally:
                 self._busy -= 1
                 self._in_hand.discard(order.order_id)
-            await self._handled(order, fault)
+            await self._handled(order, failure)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import stamina
 
 from seedance_dagster.api.errors import PlanLimitError, SeedanceError
 from seedance_dagster.api.wire import GenerationRequest, Task
-from seedance_dagster.engine.events import Delayed, Ended, Event, Submitted
+from seedance_dagster.engine.events import Delayed, Emit, Ended, Submitted
 from seedance_dagster.engine.lifecycle import (
     End,
     NeedsReconciliation,
@@ -27,19 +26,19 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.threads import in_thread
 
 _log = logging.getLogger(__name__)
-_ANSWER_GRACE_S = 10.0  # how long a cancelled worker listens for the answer to a POST under way
 
 
 class Submitter:
-    """Sends claimed orders to the vendor."""
+    """The stage that sends claimed orders to the vendor."""
 
-    def __init__(self, worker: Worker, emit: Callable[[Event], Awaitable[None]]) -> None:
+    def __init__(self, worker: Worker, emit: Emit) -> None:
         self._worker = worker
         self._ledger = worker.services.ledger
+        self._pacing = worker.services.policy.pacing
         self._emit = emit
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
-        """Claim what may be sent now."""
+        """Claim orders that may be sent now."""
         throttle = await in_thread(self._worker.services.throttle)
         if throttle.slots == 0:
             return []
@@ -49,25 +48,26 @@ class Submitter:
             limit=limit,
             max_in_flight=throttle.slots,
             only=only,
-            rejections=throttle.refusals,
+            rejections=throttle.rejections,
         )
 
     async def handle(self, order: Order) -> None:
-        """Send one order; when cancelled meanwhile, listen a little for the answer."""
+        """Send one order; when cancelled meanwhile, wait a little for the answer."""
         sending = asyncio.create_task(self._send(order))
         try:
             await asyncio.shield(sending)
         except asyncio.CancelledError:
-            await asyncio.wait({sending}, timeout=_ANSWER_GRACE_S)
+            await asyncio.wait({sending}, timeout=self._pacing.answer_s)
             sending.cancel()
             raise
 
     async def _send(self, order: Order) -> None:
-        # Looked up before: between the POST's answer and its record nothing else may fail.
-        first_poll_s = poll_delay(0, await self._worker.render_seconds(order.task_type), 0)
+        # Read before the POST: between its answer and the record nothing else may fail.
+        render_s = await self._worker.render_seconds(order.task_type)
+        first_poll_s = poll_delay(0, render_s, jitter=0, pacing=self._pacing)
         margin_s = self._worker.services.policy.lease_s / 2
         if not await in_thread(self._ledger.claims.is_valid, order, margin_s=margin_s):
-            # Somebody else may be settling this claim, or will soon: what is not sent cannot be paid twice.
+            # Another worker may soon reconcile this claim: what is not sent cannot be paid twice.
             reason = "the worker's lease ran low before the POST"
             await in_thread(
                 self._ledger.claims.requeue, order, actor=self._worker.name, due_at=self._now(), reason=reason
@@ -97,7 +97,7 @@ class Submitter:
                         task=task_columns(task),
                     )
         except TaskOwnedError as error:
-            # Adopted meanwhile for an equal order that had lost its own: this one takes its place.
+            # An equal order whose reply was lost adopted it meanwhile: this one takes its place.
             await in_thread(
                 self._ledger.claims.mark_uncertain, order, actor=self._worker.name, reason=str(error)
             )
@@ -107,12 +107,12 @@ class Submitter:
                 await self._unrecorded(order, task, error)
         except LedgerUnavailableError as error:
             await self._unrecorded(order, task, error)
-            raise  # so that the claim is given back as soon as the ledger is there
+            raise  # so that the claim is returned as soon as the ledger is available
         else:
             await self._emit(Submitted(submitted))
 
     async def _unrecorded(self, order: Order, task: Task, error: Exception) -> None:
-        """Say so where it can be said; reconciliation finds the task."""
+        """Log and report a task that only reconciliation can find now."""
         _log.error("task %s was made for order %s but not recorded: %s", task.task_id, order.order_id, error)
         await self._emit(Delayed(order, f"task {task.task_id} was made but not recorded: {error}"))
 
@@ -137,7 +137,7 @@ class Submitter:
                 await in_thread(self._ledger.claims.mark_uncertain, order, actor=name, reason=step.reason)
                 await self._emit(Delayed(order, f"outcome unknown: {step.reason}"))
             case End():
-                over, _ = await in_thread(
+                ended, _ = await in_thread(
                     self._ledger.tasks.ended,
                     order,
                     step.state,
@@ -146,7 +146,7 @@ class Submitter:
                     reason=step.reason,
                     task=step.seen,
                 )
-                await self._emit(Ended(over))
+                await self._emit(Ended(ended))
 
     def _now(self) -> datetime:
         return self._worker.services.clock()
