@@ -173,7 +173,7 @@ def _around_calls(trap: Trap) -> None:
 
 
 def _around_transfers(trap: Trap) -> None:
-    download_video, keep = collect.download_video, download._keep
+    download_video, keep = collect.download_video, download._write
     put_file, put_bytes = VideoStore.put_file, VideoStore.put_bytes
 
     async def downloading(*args: Any, **kwargs: Any) -> Any:
@@ -195,7 +195,7 @@ def _around_transfers(trap: Trap) -> None:
         put_bytes(self, key, *args, **kwargs)
         trap.passing(f"upload: {'poster' if key.endswith('.jpg') else 'manifest'} there")
 
-    collect.download_video, download._keep = downloading, keeping
+    collect.download_video, download._write = downloading, keeping
     VideoStore.put_file, VideoStore.put_bytes = putting_file, putting_bytes
 
 

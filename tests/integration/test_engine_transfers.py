@@ -67,7 +67,7 @@ def test_transfers_that_never_work_stay_outstanding(start_engine):
     ("where", "what", "fault", "words"),
     [
         (VideoStore, "put_file", StoreError("S3 refused a request (SlowDown)"), "SlowDown"),
-        (download, "_keep", OSError(errno.ENOSPC, "No space left on device"), "No space left"),
+        (download, "_write", OSError(errno.ENOSPC, "No space left on device"), "No space left"),
         (collect, "probe", MediaError("the file is not a playable video"), "not a playable video"),
         (tempfile, "TemporaryDirectory", OSError(errno.EROFS, "Read-only file system"), "Read-only"),
     ],
