@@ -13,7 +13,7 @@ from seedance_dagster.defs.definitions import definitions_from_environ
 from seedance_dagster.defs.resources import VideoStoreResource
 from seedance_dagster.defs.steps.metadata import video_event
 from seedance_dagster.engine.stages.download import Downloaded
-from seedance_dagster.engine.stages.signing import matches_stored_object, signed
+from seedance_dagster.engine.stages.signing import matches_stored_object, sign_video
 from seedance_dagster.media.credentials import CredentialError, CredentialSettings
 from seedance_dagster.media.credentials.chain import make_test_chain
 from seedance_dagster.media.video import probe
@@ -62,7 +62,7 @@ def test_definitions_take_the_key_by_reference(monkeypatch):
 
 def test_without_a_signer_nothing_is_signed(delivered):
     """The file stays as it was delivered, and no credential is recorded."""
-    video = signed(make_order(), delivered, probe(delivered.path), signer=None, now=NOW)
+    video = sign_video(make_order(), delivered, probe(delivered.path), signer=None, now=NOW)
     assert (video.path, video.sha256, video.credential) == (delivered.path, "cd" * 32, None)
 
 
@@ -77,7 +77,7 @@ def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, 
             return {"signed_sha256": "ef" * 32}
 
         monkeypatch.setattr(type(signer), "sign", spoil)
-        video = signed(make_order(), delivered, original, signer=signer, now=NOW)
+        video = sign_video(make_order(), delivered, original, signer=signer, now=NOW)
         assert (video.path, video.sha256, video.size_bytes) == (
             (delivered.path, "cd" * 32, delivered.size_bytes)
         )
@@ -92,7 +92,7 @@ def test_no_signed_url_is_recorded(delivered, tmp_path, monkeypatch):
         raise CredentialError("must fetch https://cdn.example.com/a.c2pa?X-Amz-Signature=secret first")
 
     monkeypatch.setattr(type(signer), "sign", fail)
-    video = signed(make_order(), delivered, probe(delivered.path), signer=signer, now=NOW)
+    video = sign_video(make_order(), delivered, probe(delivered.path), signer=signer, now=NOW)
     assert video.credential == {"error": "must fetch https://cdn.example.com/a.c2pa first"}
 
 
