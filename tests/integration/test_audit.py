@@ -49,14 +49,14 @@ def planted(location):
 
 
 @pytest.fixture(scope="module")
-def named(location, planted, s3_server):
-    """A deep audit of the damage."""
+def damaged(location, planted, s3_server):
+    """The document and result of a deep audit of the damage."""
     with pytest.MonkeyPatch.context() as patch:
         return audit(location, s3_server, patch, "--deep")
 
 
 @pytest.fixture(scope="module")
-def repaired(location, planted, named, s3_server):
+def repaired(location, planted, damaged, s3_server):
     """A deep audit that repairs, followed by the run that the sensor starts."""
     with pytest.MonkeyPatch.context() as patch:
         document, done = audit(location, s3_server, patch, "--deep", "--repair")
@@ -64,9 +64,9 @@ def repaired(location, planted, named, s3_server):
         return document, done
 
 
-def test_all_damage_is_found_and_nothing_else(planted, named):
+def test_all_damage_is_found_and_nothing_else(planted, damaged):
     """Seven kinds of damage give seven findings, each about the right order, with cost and advice."""
-    document, done = named
+    document, done = damaged
     assert done.exit_code == 1
     by_kind = {finding["kind"]: finding for finding in document["findings"]}
     assert len(document["findings"]) == 7
@@ -83,10 +83,10 @@ def test_all_damage_is_found_and_nothing_else(planted, named):
     assert by_kind["manifest_altered"]["message"] == "it differs from the ledger in points_charged"
 
 
-def test_without_deep_a_changed_byte_alone_is_not_seen(location, planted, named, s3_server, monkeypatch):
+def test_without_deep_a_changed_byte_alone_is_not_seen(location, planted, damaged, s3_server, monkeypatch):
     """A listing shows all damage except a byte that was changed without changing the size."""
     document, _ = audit(location, s3_server, monkeypatch)
-    deep, _ = named
+    deep, _ = damaged
     assert set(kinds(document)) == {pair for pair in kinds(deep) if pair[0] != "bytes_changed"}
 
 
@@ -127,7 +127,7 @@ def test_repairs_cost_nothing(location, repaired):
     assert location.books()["tasks"] == COUNT + 1
 
 
-def test_orders_before_a_day_are_not_audited(location, planted, named, s3_server, monkeypatch):
+def test_orders_before_a_day_are_not_audited(location, planted, damaged, s3_server, monkeypatch):
     """`--since` leaves out older orders; an audit of a set that does not exist fails."""
     with location.ledger() as ledger:
         after = max(order.ordered_at for order in ledger.queries.find()) + timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""What the fault suite found, each as a small test."""
+"""Bugs that the chaos tests found, one small test for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 @contextlib.contextmanager
 def on_the_vendors_clock(engine: Engine, *, ahead_s: float = 0) -> Iterator[None]:
-    """Let the engine's clock go as the emulator's does, or some seconds ahead of it."""
+    """Run the engine on the emulator's clock, or some seconds ahead of it."""
 
     def clock() -> datetime:
         return utc_now() + timedelta(seconds=ahead_s)
@@ -36,8 +36,8 @@ def tick(engine: Engine) -> None:
     asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5))
 
 
-def test_a_strangers_task_of_another_type_explains_its_own_price(start_engine):
-    """Money that another program spent on another model holds no lost order back for ever."""
+def test_an_unmatched_task_of_another_type_explains_its_own_price(start_engine):
+    """Money that another program spent on another model does not block a lost order forever."""
     with (
         start_engine({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as engine,
         on_the_vendors_clock(engine),
@@ -49,7 +49,12 @@ def test_a_strangers_task_of_another_type_explains_its_own_price(start_engine):
             "tasks",
             model="seedance",
             task_type="seedance-2",
-            input={"prompt": "a stranger", "mode": "text_to_video", "duration": 4, "aspect_ratio": "16:9"},
+            input={
+                "prompt": "another program's",
+                "mode": "text_to_video",
+                "duration": 4,
+                "aspect_ratio": "16:9",
+            },
         )
         engine.control("faults")
         for _ in range(3):
@@ -58,13 +63,13 @@ def test_a_strangers_task_of_another_type_explains_its_own_price(start_engine):
         assert order.state is not State.UNCERTAIN, order.error_message
 
 
-def test_a_stranger_at_the_moment_of_the_balance_holds_no_order_back(start_engine):
-    """A task that another program made while the balance was noted, by whichever clock, proves nothing."""
+def test_an_unmatched_task_at_the_moment_of_the_balance_blocks_no_order(start_engine):
+    """A task that another program created while the balance was read, by whichever clock, proves nothing."""
     with (
         start_engine({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as engine,
         on_the_vendors_clock(engine, ahead_s=3),
     ):
-        tick(engine)  # the balance is noted, three seconds after whatever the vendor does now
+        tick(engine)  # the balance is read, three seconds ahead of the vendor's clock
         engine.control("faults", **{"history-500": 1.0})
         engine.place("a cat [fault:500-before*1]")
         engine.run()
@@ -72,7 +77,12 @@ def test_a_stranger_at_the_moment_of_the_balance_holds_no_order_back(start_engin
             "tasks",
             model="seedance",
             task_type="seedance-2-fast",
-            input={"prompt": "a stranger", "mode": "text_to_video", "duration": 4, "aspect_ratio": "16:9"},
+            input={
+                "prompt": "another program's",
+                "mode": "text_to_video",
+                "duration": 4,
+                "aspect_ratio": "16:9",
+            },
         )
         engine.control("faults")
         for _ in range(3):

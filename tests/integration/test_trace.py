@@ -71,7 +71,7 @@ def test_a_downloaded_and_renamed_video_finds_its_prompt(start_engine, store, co
 
 
 def test_missing_and_altered_files_are_shown(start_engine, store, command, tmp_path) -> None:
-    """What S3 has is compared with the ledger; a file with a changed byte has no origin."""
+    """Files in S3 are compared with the ledger; a file with a changed byte has no origin."""
     with start_engine() as engine:
         [event] = [event for event in engine.run(engine.place("a cat")) if isinstance(event, Stored)]
         cat = event.order

@@ -27,7 +27,7 @@ def world(tmp_path, clock):
 
 
 def test_listings_alone_show_that_sources_agree(world):
-    """Where everything agrees no single task, object or manifest is read."""
+    """No single task, object or manifest is read when everything agrees."""
     audit = world.audit()
     assert audit.findings == ()
     assert (audit.audited, len(audit.snapshots.vendor.history), len(audit.snapshots.storage.objects)) == (
@@ -103,7 +103,7 @@ def test_without_an_api_key_the_other_sources_are_compared(world):
 
 
 def test_the_number_of_tasks_that_are_read_is_limited(world, monkeypatch):
-    """Where the whole history differs, some tasks are read and the rest is reported as not compared."""
+    """If the whole history differs, some tasks are read and the rest is reported as not compared."""
     monkeypatch.setattr(verify, "MAX_TASKS", 2)
     for number in (1, 2, 3):
         world.change_task(world.ledger.queries.get(number), points_charged=2 * POINTS)

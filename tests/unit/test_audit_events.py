@@ -22,7 +22,7 @@ def dagster(*materializations, observed=()) -> DagsterSnapshot:
 
 
 @pytest.mark.parametrize(
-    ("reported", "ago", "named"),
+    ("reported", "ago", "is_finding"),
     [
         ("stored", timedelta(seconds=1), True),
         ("stored", timedelta(days=1), True),
@@ -31,11 +31,11 @@ def dagster(*materializations, observed=()) -> DagsterSnapshot:
         (None, timedelta(hours=1), True),
     ],
 )
-def test_a_stored_video_without_a_materialization_is_a_finding(reported, ago, named):
+def test_a_stored_video_without_a_materialization_is_a_finding(reported, ago, is_finding):
     """A reported video must be there; one that was not reported yet has half an hour."""
     order = stored_order(1, reported=reported, stored_at=NOW - ago)
     result = findings(make_snapshots([order], dagster=EMPTY))
-    assert [finding.kind.value for finding in result] == ["not_materialized"] * named
+    assert [finding.kind.value for finding in result] == ["not_materialized"] * is_finding
     assert all(
         finding.location == "Dagster spots/videos p1" and finding.cost_points == POINTS for finding in result
     )
@@ -148,7 +148,7 @@ def test_an_older_attempt_that_hides_the_current_video_is_a_finding():
 
 
 def test_a_materialization_without_a_stored_video_is_a_finding():
-    """Where no video is stored this package reports none, whether something was ordered or not."""
+    """This package never reports a video for a partition without one, ordered or not."""
     rejected = stored_order(1, state=State.REJECTED)
     blank = event_of(rejected, metadata={})
     for orders in ([rejected], []):

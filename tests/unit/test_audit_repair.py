@@ -54,7 +54,7 @@ def actors(world: World, order_id: int = 1) -> list[str]:
 
 
 def test_a_repair_without_findings_does_nothing(world):
-    """Where all sources agree nothing is changed and nothing is written to the journal."""
+    """Nothing is changed and nothing is written to the journal when all sources agree."""
     assert world.repair(deep=True) == {}
     assert actors(world) == ["test"]
 
@@ -143,7 +143,7 @@ def test_a_lost_video_and_its_manifest_are_left_to_the_next_run(world, order):
 
 
 def test_the_manifest_of_a_video_that_is_lost_for_good_is_repaired(world, order):
-    """Where the vendor no longer has the video, its manifest is still written."""
+    """The manifest is written even if the vendor no longer has the video."""
     del world.store.objects[order.video_key]
     before = world.store.objects.pop(order.manifest_key)
     world.store.objects[order.manifest_key] = b"{}"
@@ -178,7 +178,7 @@ def test_nothing_is_written_for_an_order_that_changed_meanwhile(world, order):
 
 
 def test_a_row_that_two_sources_contradict_is_not_trusted(world, order):
-    """Where manifest and Dagster both contradict the ledger's row, the row may be wrong."""
+    """The ledger's row may be wrong when manifest and Dagster both contradict it."""
     world.store.objects[order.manifest_key] = rewritten(order, points_charged=1)
     charged = {"seedance/task_id": "task-1", "seedance/points_consumed": 1}
     world.dagster.events.append(event_of(order, metadata=charged))

@@ -101,7 +101,7 @@ def test_a_missing_order_without_a_task_is_found_by_its_journal():
 
 
 @pytest.mark.parametrize(
-    ("scope", "named"),
+    ("scope", "is_finding"),
     [
         ({"prompt_set": "spots"}, True),
         ({"prompt_set": "others"}, False),
@@ -109,10 +109,10 @@ def test_a_missing_order_without_a_task_is_found_by_its_journal():
         ({"since": NOW - timedelta(hours=1)}, False),
     ],
 )
-def test_missing_orders_are_found_within_the_scope(scope, named):
+def test_missing_orders_are_found_within_the_scope(scope, is_finding):
     """An audit of a set finds its own missing orders, `--since` those ordered since."""
     snapshots = without_row("video", "manifest", "event", "task", "journal")
-    assert kinds(snapshots, **scope) == ["missing_order"] * named
+    assert kinds(snapshots, **scope) == ["missing_order"] * is_finding
 
 
 def test_objects_that_belong_to_no_order_are_a_finding():

@@ -98,7 +98,7 @@ def test_a_task_that_the_history_forgot_is_not_read(complete_since, reads):
 
 
 def test_an_incomplete_history_proves_nothing():
-    """Where the history counts more tasks than it lists, the absence of a task means nothing."""
+    """The absence of a task means nothing when the history counts more tasks than it lists."""
     rows = {"a": row(created_at=NOW), "b": row(created_at=NOW - timedelta(days=1))}
     assert VendorSnapshot(history=rows).complete_since() == NOW - timedelta(days=1)
     assert VendorSnapshot(history=rows, problem="it counts 3 and lists 2").complete_since() is None
@@ -112,7 +112,7 @@ def test_a_task_that_the_vendor_does_not_know_is_a_finding():
 
 
 @pytest.mark.parametrize(
-    ("fields", "named"),
+    ("fields", "is_finding"),
     [
         ({"due_at": LONG_AGO}, True),
         ({"due_at": JUST_NOW}, False),
@@ -120,16 +120,16 @@ def test_a_task_that_the_vendor_does_not_know_is_a_finding():
         ({"due_at": NOW + timedelta(minutes=10), "transfer_failures": 5}, True),
     ],
 )
-def test_a_paid_video_that_is_not_fetched_is_a_finding(fields, named):
+def test_a_paid_video_that_is_not_fetched_is_a_finding(fields, is_finding):
     """A finished order has half an hour, unless its transfer keeps failing."""
     order = stored_order(1, state=State.SUCCEEDED, error_message="the link broke", **fields)
     result = findings(make_snapshots([order]))
-    assert [finding.kind.value for finding in result] == ["paid_not_stored"] * named
+    assert [finding.kind.value for finding in result] == ["paid_not_stored"] * is_finding
     assert all("the link broke" in finding.message for finding in result)
 
 
 @pytest.mark.parametrize(
-    ("state", "task", "named"),
+    ("state", "task", "is_finding"),
     [
         (State.SUBMITTED, make_task(1, DONE, ended_at=LONG_AGO, points_charged=POINTS), True),
         (State.SUBMITTED, make_task(1, DONE, ended_at=JUST_NOW, points_charged=POINTS), False),
@@ -138,13 +138,13 @@ def test_a_paid_video_that_is_not_fetched_is_a_finding(fields, named):
         (State.REJECTED, make_task(1, TaskStatus.FAILED, points_charged=POINTS), False),
     ],
 )
-def test_a_completed_task_that_the_ledger_does_not_have_as_completed_is_a_finding(state, task, named):
+def test_a_completed_task_that_the_ledger_does_not_have_as_completed_is_a_finding(state, task, is_finding):
     """A video that the vendor completed and charged is never called pending, failed or rejected for long."""
     order = stored_order(1, state=state, points_charged=POINTS)
     snapshots = make_snapshots(
         [order], vendor=VendorSnapshot(history={"task-1": row(order)}, tasks={"task-1": task})
     )
-    assert kinds(snapshots) == ["paid_not_stored"] * named
+    assert kinds(snapshots) == ["paid_not_stored"] * is_finding
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED])
