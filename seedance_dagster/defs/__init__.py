@@ -1,1 +1,1 @@
-"""Dagster's side: resources, assets, the job, the sensor, metadata."""
+"""The Dagster side: what a code location declares, loaded fast; the work itself is in `steps`."""

@@ -1,10 +1,11 @@
-"""The three assets of a prompt set, in one step."""
+"""The assets `prompts`, `tasks` and `videos` of a prompt set, materialized by one step."""
 
 from collections.abc import Generator, Iterator
 
 import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig
+from seedance_dagster.defs.events import StepEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
@@ -14,29 +15,32 @@ from seedance_dagster.defs.resources import (
     open_services,
 )
 from seedance_dagster.defs.step_cleanup import StepCleanup
-from seedance_dagster.defs.steps.metadata import StepEvent
 from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTIONS = {
-    PROMPTS: "Validated requests, each with its estimated cost. Costs nothing to materialize.",
-    TASKS: "Accepted orders at the vendor. **Materializing costs money**; what exists is reused.",
-    VIDEOS: "Finished videos in S3, each with its manifest, poster and cost. A run that selects this waits.",
+    PROMPTS: "The validated request of each prompt, with its estimated cost. Materializing it costs nothing.",
+    TASKS: "The order of each video at the video API. Materializing it costs money, unless the video exists "
+    "or is on its way: then that one is used. A run without videos returns at once; the sensor does the "
+    "rest.",
+    VIDEOS: "The finished videos in S3, each with its manifest, its poster and its cost. A run that includes "
+    "this asset waits for the videos and fails at its end if one is missing.",
 }
 _KINDS = {PROMPTS: {"yaml"}, TASKS: {"api"}, VIDEOS: {"s3", "mp4"}}
-# A video hangs on its prompt too, so that an edit marks it Unsynced before a new task is there.
+# A video depends on its prompt too, so that an edit shows it as Unsynced before there is a new task.
 _UPSTREAM = {TASKS: (PROMPTS,), VIDEOS: (PROMPTS, TASKS)}
 
 
 def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
-    """The step that materializes a prompt set's assets.
+    """Build the step that materializes a prompt set's assets.
 
     Args:
         name: The set's name.
-        source: Where its prompts are read anew at each run.
+        source: Where each run reads its prompts.
     """
 
     @dg.multi_asset(
         name=f"{name}_generation",
+        description="Orders videos, waits for them where videos are selected, and reports them to Dagster.",
         specs=[
             dg.AssetSpec(
                 asset_key(name, asset),
@@ -53,7 +57,7 @@ def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
         partitions_def=partitions_def(name),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def generation(  # noqa: PLR0917  Dagster hands resources in by name
+    def generation(  # noqa: PLR0917  Dagster passes resources by name
         context: dg.AssetExecutionContext,
         config: GenerationConfig,
         seedance: SeedanceResource,

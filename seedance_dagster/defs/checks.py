@@ -1,10 +1,10 @@
-"""Checks on the videos of a prompt set: cheap ones, from the ledger and a listing of S3."""
+"""The checks of a prompt set's videos, and the job and schedule that run them."""
 
 from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import VIDEOS, asset_key
+from seedance_dagster.defs.naming import CHECKS_JOB, VIDEOS, asset_key
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -14,12 +14,11 @@ from seedance_dagster.defs.resources import (
 )
 from seedance_dagster.defs.video_checks import CHECKS
 
-CHECKS_JOB = "seedance_check_videos"
 _DAILY = "30 5 * * *"
 
 
 def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinition:
-    """The checks of one prompt set.
+    """Build the checks of one prompt set; they read the ledger and a listing of S3, and cost nothing.
 
     Args:
         name: The set's name.
@@ -28,6 +27,7 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
 
     @dg.multi_asset_check(
         name=f"{name}_checks",
+        description="Checks the videos of the prompt set. Costs nothing.",
         specs=[
             dg.AssetCheckSpec(check_name, asset=asset_key(name, VIDEOS), description=check.description)
             for check_name, check in CHECKS.items()
@@ -44,19 +44,21 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
         from seedance_dagster.engine.ordering.budget_check import budgets_for
 
         with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
-            own = next((each.budgets for each in source.load().sets if each.name == name), {})
+            own = next((loaded.budgets for loaded in source.load().sets if loaded.name == name), {})
             yield from check_results(services, name, CHECKS, budgets_for(services, name, own))
 
     return checks
 
 
 def build_checks_schedule(names: Iterable[str]) -> dg.ScheduleDefinition:
-    """The job that runs all checks, on a daily schedule that is on by default.
+    """Build the job that runs all checks, and its daily schedule, which is on by default.
 
     Args:
         names: The sets' names; checks of other assets in the code location are not run.
     """
-    checks = [dg.AssetCheckKey(asset_key(name, VIDEOS), check) for name in names for check in CHECKS]
+    checks = [
+        dg.AssetCheckKey(asset_key(name, VIDEOS), check_name) for name in names for check_name in CHECKS
+    ]
     job = dg.define_asset_job(
         CHECKS_JOB,
         selection=dg.AssetSelection.checks(*checks),
@@ -69,5 +71,5 @@ def build_checks_schedule(names: Iterable[str]) -> dg.ScheduleDefinition:
         cron_schedule=_DAILY,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Checks the videos of all prompt sets every day. Costs nothing.",
+        description="Checks the videos of all prompt sets every day at 05:30 UTC. Costs nothing.",
     )

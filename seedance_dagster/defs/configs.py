@@ -1,4 +1,4 @@
-"""What people may set for a run, and the check of an amount."""
+"""The config of a run, as the launchpad shows it."""
 
 import dagster as dg
 from pydantic import Field
@@ -7,35 +7,48 @@ from seedance_dagster.money import usd_to_points
 
 
 class GenerationConfig(dg.Config):
-    """What a run may be asked for beyond its partitions.
+    """The config of a run that materializes a prompt set's assets."""
 
-    Attributes:
-        regenerate: Generate again what is already stored. It is paid for again.
-        resubmit_rejected: Send again what moderation refused, or what failed and was charged.
-        max_cost_usd: Accept nothing if the new orders are estimated above this.
-        dry_run: Only tell what it would cost.
-    """
-
-    regenerate: bool = False
-    resubmit_rejected: bool = False
-    max_cost_usd: float | None = None
-    dry_run: bool = False
+    regenerate: bool = Field(
+        default=False,
+        description="Make the selected videos again even where they are already stored. Each is paid for "
+        "again, once for this run and its retries.",
+    )
+    resubmit_rejected: bool = Field(
+        default=False,
+        description="Submit again, unchanged, what moderation rejected and what failed after it was charged. "
+        "Each is paid for again, and the vendor charges a penalty for each rejection: edit the prompt first "
+        "if you can.",
+    )
+    max_cost_usd: float | None = Field(
+        default=None,
+        description="Order nothing if the new orders of this run are estimated above this amount, in USD. By "
+        "default only the budgets limit a run.",
+    )
+    dry_run: bool = Field(
+        default=False, description="Order nothing; only log what the run would cost. Costs nothing."
+    )
 
 
 class PendingConfig(dg.Config):
-    """What a run of `seedance_order_pending` may spend, and on what.
+    """The config of a run of `seedance_order_pending`."""
 
-    Attributes:
-        max_cost_usd: The new orders of this run may not be estimated above this, in USD.
-        prompt_sets: Names of the sets to look at; empty for all.
-    """
-
-    max_cost_usd: float | None = None
-    prompt_sets: list[str] = Field(default_factory=list)
+    max_cost_usd: float | None = Field(
+        default=None,
+        description="The most that this run may spend by estimate, in USD; it orders as many videos as fit. "
+        "By default the budgets limit it; without a budget it orders nothing.",
+    )
+    prompt_sets: list[str] = Field(
+        default_factory=list, description="Order only for the prompt sets of these names. By default for all."
+    )
 
 
 def limit_points(usd: float | None, name: str) -> int | None:
-    """A limit in points; raises `ValueError` where it is no positive amount."""
+    """Return a limit in points.
+
+    Raises:
+        ValueError: It is not a positive amount.
+    """
     if usd is None:
         return None
     try:
@@ -43,5 +56,5 @@ def limit_points(usd: float | None, name: str) -> int | None:
     except ValueError:
         points = 0
     if points <= 0:
-        raise ValueError(f"{name} must be a positive number of USD, not {usd}")
+        raise ValueError(f"{name}: {usd} is out of range; allowed are amounts in USD above 0")
     return points

@@ -1,4 +1,4 @@
-"""Definitions for a code location, the reference one's and a team's own alike."""
+"""Definitions of a code location, from arguments or from the environment."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from pydantic import BaseModel
 from seedance_dagster.defs.assets import build_set_assets
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.index import build_index_asset
-from seedance_dagster.defs.jobs import seedance_advance
-from seedance_dagster.defs.order_pending import build_pending_job, build_pending_schedule
+from seedance_dagster.defs.jobs import build_pending_job, build_pending_schedule, seedance_advance
 from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.sensor import build_sensor
@@ -34,18 +33,17 @@ def build_seedance_definitions(
     sensor_running: bool = True,
     pending_usd_per_run: float | None = None,
 ) -> dg.Definitions:
-    """Assets, job, sensor and resources for some prompt sets.
+    """Build the assets, checks, jobs, schedules, sensor and resources of some prompt sets.
 
     Args:
-        prompt_sets: A file, a folder or an s3:// location, read anew at each run and tick; or sets
-            that stay as they are, loaded before or made in Python. What has errors is left out and
-            reported; the others load.
-        seedance: The vendor's API.
-        video_store: Where videos go.
-        ledger: What was ordered and paid; by default SQLite under `$DAGSTER_HOME`.
-        sensor_running: False leaves `seedance_sensor` to be switched on in the UI.
-        pending_usd_per_run: What each run of the schedule `seedance_order_pending` may spend, in USD; the
-            schedule is off until it is switched on in the UI.
+        prompt_sets: A file, a folder or an s3:// location, which each run and tick reads again; or sets that
+            were loaded before or made in Python. Sets with errors are logged and left out.
+        seedance: The video API.
+        video_store: The bucket in which videos are stored.
+        ledger: The ledger of orders and payments; by default SQLite under `$DAGSTER_HOME`.
+        sensor_running: False leaves `seedance_sensor` off until it is switched on in the UI.
+        pending_usd_per_run: The most that each run of the schedule `seedance_order_pending` may spend, in
+            USD. The schedule is off until it is switched on in the UI.
 
     Example:
         >>> defs = build_seedance_definitions(
@@ -57,7 +55,7 @@ def build_seedance_definitions(
     source = PromptSource(prompt_sets)
     loaded = source.load()
     if loaded.problems:
-        _log.warning("prompt sets:\n%s", format_problems(loaded.problems))
+        _log.warning("Problems in prompt sets:\n%s", format_problems(loaded.problems))
     status = dg.DefaultSensorStatus.RUNNING if sensor_running else dg.DefaultSensorStatus.STOPPED
     pending = build_pending_job(source)
     return dg.Definitions(
@@ -83,10 +81,10 @@ def build_seedance_definitions(
 
 
 def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Definitions:
-    """The reference code location: everything from the environment variables of the contract.
+    """Build the reference code location from environment variables.
 
     Raises:
-        SettingError: A variable cannot be used.
+        SettingError: Some variables cannot be used.
     """
     settings = Settings.from_environ(environ)
     return build_seedance_definitions(

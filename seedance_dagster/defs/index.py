@@ -1,4 +1,4 @@
-"""The asset `<set>/index`: the set's videos as one table, written anew by the runs that brought videos."""
+"""The asset `<set>/index`: one table of the set's videos."""
 
 from typing import Any
 
@@ -14,17 +14,14 @@ from seedance_dagster.defs.resources import (
 from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTION = (
-    "One row a video, as JSONL and Parquet in S3: text, parameters, tags, cost, place and checksum. "
-    "Runs that bring videos keep it current; materializing writes it anew and costs nothing."
+    "A table of the set's videos, one row each, as JSON Lines and Parquet in S3: prompt, parameters, tags, "
+    "cost, location and checksum. Runs that store videos keep it up to date. Materializing it writes it "
+    "again and costs nothing."
 )
 
 
 def build_index_asset(name: str) -> dg.AssetsDefinition:
-    """The asset of a set's index.
-
-    Args:
-        name: The set's name.
-    """
+    """Build the index asset of the prompt set of this name."""
 
     @dg.asset(
         key=asset_key(name, INDEX),
@@ -48,7 +45,7 @@ def build_index_asset(name: str) -> dg.AssetsDefinition:
             try:
                 written = refresh_index(services, name, owner=f"run {context.run.run_id}", force=True)
             except IndexingError as error:
-                raise dg.Failure(str(error)) from None
+                raise dg.Failure(str(error)) from None  # another run was writing: a retry may help
             assert written is not None
             return dg.MaterializeResult(
                 metadata=index_metadata(written, services.store), data_version=dg.DataVersion(written.sha256)

@@ -1,10 +1,13 @@
-"""The job `seedance_advance`: whatever is due, for all sets, in one run."""
+"""The jobs for all prompt sets: `seedance_advance`, and `seedance_order_pending` with its schedule."""
 
 from collections.abc import Generator, Iterator
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import ADVANCE_JOB
+from seedance_dagster.defs.configs import PendingConfig, limit_points
+from seedance_dagster.defs.events import AssetEvent, StepEvent
+from seedance_dagster.defs.naming import ADVANCE_JOB, PENDING_JOB
+from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
@@ -12,13 +15,16 @@ from seedance_dagster.defs.resources import (
     open_services,
 )
 from seedance_dagster.defs.step_cleanup import StepCleanup
-from seedance_dagster.defs.steps.metadata import StepEvent
+
+_ORDER_OP = "order"
+_AFTER_PEAK = "5 15 * * *"  # the vendor's peak hours end at 15:00 UTC
 
 
 @dg.op(
     name="advance",
     out={},
-    description="Submits queued orders, follows tasks, brings finished videos to S3, for all prompt sets.",
+    description="Submits queued orders, follows tasks and stores finished videos, for all prompt sets. "
+    "Orders nothing new.",
 )
 def advance_op(
     context: dg.OpExecutionContext,
@@ -27,24 +33,109 @@ def advance_op(
     ledger: LedgerResource,
     seedance_cleanup: dg.ResourceParam[StepCleanup],
 ) -> Iterator[StepEvent]:
-    """Advance everything that is due; another such run makes this one end at once."""
+    """Advance everything that is due, unless another run does so already."""
 
     def events() -> Generator[StepEvent, None, None]:
-        from seedance_dagster.defs.steps.advance import advance_events, holding
+        from seedance_dagster.defs.steps.advance import advance_events, advance_lease
         from seedance_dagster.defs.steps.failures import as_failure
 
         with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
             owner = f"run {context.run_id}"
-            with holding(services.ledger, owner) as held:
-                if not held:
-                    context.log.info("another run advances the generations already; nothing to do")
+            with advance_lease(services.ledger, owner) as acquired:
+                if not acquired:
+                    context.log.info(f"another run of {ADVANCE_JOB} is working: nothing to do")
                     return
                 yield from advance_events(context, services, owner)
 
     yield from seedance_cleanup.close_with_run(events())
 
 
-@dg.job(name=ADVANCE_JOB, executor_def=dg.in_process_executor)
+@dg.job(
+    name=ADVANCE_JOB,
+    executor_def=dg.in_process_executor,
+    description="Submits queued orders, follows tasks and stores finished videos, for all prompt sets. The "
+    "sensor starts it when there is something to do. Orders nothing new.",
+)
 def seedance_advance() -> None:
-    """Submit, follow and collect whatever is due. The sensor starts it when there is something to do."""
+    """Advance everything that is due."""
     advance_op()
+
+
+def build_pending_job(source: PromptSource) -> dg.JobDefinition:
+    """Build the job `seedance_order_pending`, which a person can also launch."""
+
+    @dg.op(
+        name=_ORDER_OP,
+        out={},
+        description="Orders a video for each prompt that has none and none on its way, as far as the budgets "
+        "allow. Costs money.",
+    )
+    def order_op(
+        context: dg.OpExecutionContext,
+        config: PendingConfig,
+        seedance: SeedanceResource,
+        video_store: VideoStoreResource,
+        ledger: LedgerResource,
+    ) -> Iterator[AssetEvent]:
+        from seedance_dagster.defs.steps.failures import as_failure
+        from seedance_dagster.defs.steps.order_pending import order_pending_events
+
+        with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
+            yield from order_pending_events(context, config, services, source)
+
+    @dg.job(
+        name=PENDING_JOB,
+        executor_def=dg.in_process_executor,
+        description="Orders a video for each prompt that has none and none on its way, as far as the budgets "
+        "allow. Costs money. The sensor and seedance_advance do the rest.",
+    )
+    def seedance_order_pending() -> None:
+        order_op()
+
+    return seedance_order_pending
+
+
+def build_pending_schedule(
+    job: dg.JobDefinition, source: PromptSource, max_cost_usd: float | None
+) -> dg.ScheduleDefinition:
+    """Build the schedule of the same name, daily after the vendor's peak hours.
+
+    Args:
+        job: The job that it starts.
+        source: Where the prompt sets are read.
+        max_cost_usd: What each run may spend, in USD; None leaves it to the budgets.
+
+    Raises:
+        ValueError: The amount is not positive.
+    """
+    max_points = limit_points(max_cost_usd, "pending_usd_per_run")
+
+    @dg.schedule(
+        name=PENDING_JOB,
+        job=job,
+        cron_schedule=_AFTER_PEAK,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Orders a video for each prompt that has none and none on its way, every day at 15:05 "
+        "UTC, as far as the budgets allow. Costs money. Off until you switch it on.",
+    )
+    def seedance_order_pending(
+        context: dg.ScheduleEvaluationContext,
+        seedance: SeedanceResource,
+        video_store: VideoStoreResource,
+        ledger: LedgerResource,
+    ) -> dg.RunRequest | dg.SkipReason:
+        from seedance_dagster.defs.steps.failures import USER_ERRORS
+        from seedance_dagster.defs.steps.order_pending import skip_reason
+
+        try:
+            with open_services(context.instance, seedance, video_store, ledger) as services:
+                reason = skip_reason(services, source, max_points)
+        except USER_ERRORS as error:
+            return dg.SkipReason(str(error))
+        if reason is not None:
+            return dg.SkipReason(reason)
+        config = PendingConfig(max_cost_usd=max_cost_usd)
+        return dg.RunRequest(run_config=dg.RunConfig(ops={_ORDER_OP: config}))
+
+    return seedance_order_pending

@@ -1,4 +1,4 @@
-"""Names that Dagster and people see: asset keys, jobs, partitions, data versions."""
+"""Names that Dagster and its users see: asset keys, jobs, partitions, tags."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from seedance_dagster.versions import CODE_VERSION
 
 PROMPTS, TASKS, VIDEOS, INDEX = "prompts", "tasks", "videos", "index"
 
-ADVANCE_JOB, PENDING_JOB = "seedance_advance", "seedance_order_pending"
+ADVANCE_JOB = "seedance_advance"
+PENDING_JOB = "seedance_order_pending"
+CHECKS_JOB = "seedance_check_videos"
 
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 
 
 def asset_key(prompt_set: str, asset: str) -> dg.AssetKey:
-    """`<set>/prompts`, `<set>/tasks`, `<set>/videos` or `<set>/index`."""
+    """Return the key of one of a set's assets, such as `<set>/videos`."""
     return dg.AssetKey([prompt_set, asset])
 
 
 def partitions_def(prompt_set: str) -> dg.DynamicPartitionsDefinition:
-    """The partitions that prompts, tasks and videos of a set share."""
+    """Return the partitions that the prompts, tasks and videos of a set share."""
     return dg.DynamicPartitionsDefinition(name=f"{prompt_set}_prompts")
 
 
 def version_tags(data_version: str) -> dict[str, str]:
-    """The tags by which Dagster knows which version an event stands for."""
+    """Return the tags by which Dagster knows the data version that an event stands for."""
     return {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: CODE_VERSION}
 
 
 def user_tags(run_tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags that people gave a run: Dagster's own, and its launchers' settings, are left out."""
+    """Return a run's tags without those of Dagster itself and of its launchers."""
     return {name: value for name, value in run_tags.items() if not name.lstrip(".").startswith("dagster")}

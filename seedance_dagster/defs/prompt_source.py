@@ -1,4 +1,4 @@
-"""Where prompt sets come from: files, read anew at every use, or sets made in Python."""
+"""The source of prompt sets: files that are read at each use, or sets made in Python."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from seedance_dagster.prompts.problems import Problem, PromptSetError
 from seedance_dagster.prompts.rules import check_request
 
 PromptSets = str | Path | LoadedPromptSets | Sequence[PromptSet]
-"""A file, a folder or an s3:// location; or sets that are there already."""
+"""A file, a folder or an s3:// location; or sets that are loaded already."""
 
 
 class PromptSource:
-    """A location, or prompt sets that stay as they are."""
+    """A location of prompt sets, or fixed ones."""
 
     def __init__(self, prompt_sets: PromptSets) -> None:
         self._location: str | Path | None = None
@@ -32,43 +32,43 @@ class PromptSource:
                 self._fixed = _checked(prompt_sets)
 
     def load(self) -> LoadedPromptSets:
-        """All sets as they are now; never raises for bad content."""
+        """Return all sets as they are now; bad content is reported, not raised."""
         return self._fixed if self._location is None else load_prompt_sets(self._location)
 
     def load_set(self, name: str) -> PromptSet:
-        """One set as it is now.
+        """Return one set as it is now.
 
         Raises:
-            PromptSetError: It is gone or its file has errors; the text is the report.
+            PromptSetError: It is gone or its file has errors; the message lists them.
         """
         loaded = self.load()
         for prompt_set in loaded.sets:
             if prompt_set.name == name:
                 return prompt_set
-        where = str(self._location or "Python")
-        gone = Problem(source=where, message=f"no longer contains a prompt set {name!r}")
+        source = str(self._location or "Python")
+        gone = Problem(source=source, message=f"no longer contains a prompt set {name!r}")
         raise PromptSetError(loaded.errors or (gone,))
 
 
 def _checked(prompt_sets: Sequence[PromptSet]) -> LoadedPromptSets:
-    """Sets made in Python obey the same rules as files: what breaks one is left out and told."""
+    """Check sets made in Python by the rules for files; those with errors are left out and reported."""
     limits, prices = Limits.load(), PriceTable.load()
     valid, problems = [], []
     for prompt_set in prompt_sets:
-        wrong = _problems(prompt_set, limits, prices)
-        problems += wrong
-        if not any(problem.severity == "error" for problem in wrong):
+        of_set = _problems(prompt_set, limits, prices)
+        problems += of_set
+        if not any(problem.severity == "error" for problem in of_set):
             valid.append(prompt_set)
     return LoadedPromptSets(tuple(valid), tuple(problems))
 
 
 def _problems(prompt_set: PromptSet, limits: Limits, prices: PriceTable) -> list[Problem]:
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for prompt in prompt_set.prompts:
 
         def report(field: str, message: str, severity: Any = "error", prompt_id: str = prompt.id) -> None:
             place = f"{prompt_set.source}: {prompt_set.name}"
-            found.append(
+            problems.append(
                 Problem(source=place, prompt=prompt_id, field=field, message=message, severity=severity)
             )
 
@@ -79,4 +79,4 @@ def _problems(prompt_set: PromptSet, limits: Limits, prices: PriceTable) -> list
             prices=prices,
             report=report,
         )
-    return found
+    return problems

@@ -1,4 +1,4 @@
-"""The three resources: the vendor's API, the bucket, the ledger."""
+"""The resources: the vendor's API, the bucket for videos, the ledger of orders."""
 
 from __future__ import annotations
 
@@ -18,16 +18,11 @@ if TYPE_CHECKING:
     from seedance_dagster.ledger.ledger import Ledger
     from seedance_dagster.storage.s3 import VideoStore
 
-_TEMPORARY_HOME = ".tmp_dagster_home_"  # what `dagster dev` calls the home that it makes and deletes
+_TEMPORARY_HOME = ".tmp_dagster_home_"  # a folder that `dagster dev` makes and deletes
 
 
 class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[type-arg]  # as Dagster's own resources
-    """The vendor's API and how much of it is used.
-
-    Example:
-        >>> SeedanceResource(api_key=dg.EnvVar("GOAPI_API_KEY"), max_in_flight=20)
-        SeedanceResource('https://api.goapi.ai')
-    """
+    """The video API: the account, its limits and budgets."""
 
     requests_per_second: float = Field(
         default=10.0, gt=0, description="The most requests that one process sends to the API in a second."
@@ -37,7 +32,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
         return f"SeedanceResource({self.base_url!r})"
 
     def open_client(self) -> SeedanceClient:
-        """A new client; raises `AuthenticationError` without a key."""
+        """Return a new client; raises `AuthenticationError` without a key."""
         from seedance_dagster.api.client import SeedanceClient
 
         return SeedanceClient(
@@ -48,60 +43,50 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
 
 
 class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: ignore[type-arg]  # as Dagster's own resources
-    """The bucket for videos, reached through dagster-aws's `S3Resource` or boto3's own environment.
-
-    Example:
-        >>> VideoStoreResource(bucket="videos", s3=S3Resource(endpoint_url="https://minio.example.com"))
-        VideoStoreResource('videos/seedance')
-    """
+    """The S3 bucket in which videos are stored."""
 
     # Any resource here, since importing dagster-aws takes longer than all of this package.
     s3: dg.ConfigurableResource | None = Field(  # type: ignore[type-arg]
-        default=None, repr=False, description="How S3 is reached: an S3Resource of dagster-aws."
+        default=None,
+        repr=False,
+        description="An S3Resource of dagster-aws. By default boto3 uses its own environment variables.",
     )
 
     def __repr__(self) -> str:
         return f"VideoStoreResource('{self.bucket}/{self.prefix}')"
 
     def open_store(self) -> VideoStore:
-        """The store on a new S3 client; raises `StoreError` for settings that boto3 cannot use."""
+        """Return the store with a new S3 client; raises `StoreError` where boto3 cannot use the settings."""
         from dagster_aws.s3 import S3Resource
 
         from seedance_dagster.storage.s3 import StoreError, VideoStore, create_client
 
         s3 = self.s3 or S3Resource()
         if not isinstance(s3, S3Resource):
-            raise StoreError(f"s3 must be an S3Resource of dagster-aws, not {type(s3).__name__}")
+            raise StoreError(
+                f"s3 of VideoStoreResource is a {type(s3).__name__}; allowed is an S3Resource of dagster-aws"
+            )
         return VideoStore(create_client(s3.get_client), self.bucket, self.prefix)
 
 
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources
-    """What was ordered and paid, in SQL.
+    """The ledger of orders and payments, an SQL database."""
 
-    Example:
-        >>> LedgerResource(url="sqlite:////data/ledger.db")
-        LedgerResource()
-    """
-
-    url: str = Field(
-        default="",
-        repr=False,
-        description=Settings.model_fields["ledger"].description,
-    )
+    url: str = Field(default="", repr=False, description=Settings.model_fields["ledger"].description)
 
     def __repr__(self) -> str:
         return "LedgerResource()"
 
     @contextmanager
     def open_ledger(self, instance: dg.DagsterInstance) -> Iterator[Ledger]:
-        """The ledger, closed at the end; raises `LedgerError` when it cannot be opened."""
+        """Open the ledger, and close it at the end; raises `LedgerError`."""
         from seedance_dagster.ledger.errors import LedgerUnavailableError
         from seedance_dagster.ledger.ledger import Ledger
 
         if not self.url and Path(instance.root_directory).name.startswith(_TEMPORARY_HOME):
             raise LedgerUnavailableError(
-                "DAGSTER_HOME is not set, so Dagster deletes everything when it ends, the ledger of what was "
-                "paid for with it: set DAGSTER_HOME, or SEEDANCE_LEDGER_URL"
+                "DAGSTER_HOME is not set, so Dagster would delete the ledger of what was paid for when it "
+                "ends: set DAGSTER_HOME, or SEEDANCE_LEDGER_URL"
             )
         ledger = Ledger.open(self.url or default_ledger_url(instance.root_directory))
         try:
@@ -117,7 +102,7 @@ def open_services(
     video_store: VideoStoreResource,
     ledger: LedgerResource,
 ) -> Iterator[Services]:
-    """The engine's surroundings from the resources; raises `LedgerError` and `StoreError`."""
+    """Open the engine's services from the resources; raises `LedgerError` and `StoreError`."""
     from seedance_dagster.engine.services import Services
 
     with ledger.open_ledger(instance) as opened:

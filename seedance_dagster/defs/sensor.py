@@ -1,4 +1,4 @@
-"""The sensor: keeps partitions in step, looks at due tasks, and asks for a run when one is worth it."""
+"""The sensor `seedance_sensor`, one for all prompt sets of a code location."""
 
 import dagster as dg
 
@@ -15,14 +15,15 @@ _INTERVAL_S = 10
 
 
 def build_sensor(source: PromptSource, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
-    """The one sensor of a code location."""
+    """Build the sensor for the prompt sets of a source."""
 
     @dg.sensor(
         name="seedance_sensor",
         job_name=ADVANCE_JOB,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=status,
-        description="Keeps partitions in step with the prompt sets, polls tasks, starts runs that collect.",
+        description="Keeps the partitions in sync with the prompt sets, polls tasks at the video API, and "
+        "starts seedance_advance when there is an order to submit or a video to store.",
     )
     def seedance_sensor(
         context: dg.SensorEvaluationContext,

@@ -1,4 +1,4 @@
-"""The end of a step whose run is told to stop."""
+"""The end of a step whose run is terminated."""
 
 from __future__ import annotations
 
@@ -8,50 +8,51 @@ from logging import Logger
 
 import dagster as dg
 
-from seedance_dagster.defs.steps.metadata import StepEvent
+from seedance_dagster.defs.events import StepEvent
 
-_GOES_ON = (
-    "the run was told to stop: it accepts and waits for nothing more. Submitted tasks go on at the vendor "
-    "and are paid for, queued orders will be sent as well; the sensor brings their videos"
+_CONTINUES = (
+    "the run is being terminated: it orders nothing more and waits no longer. Submitted tasks continue at "
+    "the vendor and are paid for, and queued orders will still be submitted; the sensor has their videos "
+    "stored"
 )
 
 
 class StepCleanup:
-    """Ends a step's work with its run.
+    """The steps of a run whose work must end with it.
 
-    Dagster raises a termination inside a step only while the step works. While Dagster itself writes what
-    the step yielded, it raises outside, and never comes back: the step's work would go on, under its leases.
+    Dagster raises a termination inside a step only while the step itself runs. While Dagster stores an event
+    that the step yielded, it raises outside and never resumes the step, whose work and leases would live on.
     """
 
     def __init__(self) -> None:
-        self._begun: list[Generator[StepEvent, None, None]] = []
+        self._started: list[Generator[StepEvent, None, None]] = []
 
     def close_with_run(self, events: Generator[StepEvent, None, None]) -> Iterator[StepEvent]:
-        """The same events; their generator is closed at the latest when the run ends."""
-        self._begun.append(events)
+        """Yield the same events; their generator is closed when the run ends, at the latest."""
+        self._started.append(events)
         yield from events
 
     def close(self) -> None:
-        """Close what stands where the run left it; what is finished is not touched."""
-        for events in self._begun:
+        """Close the generators that the run abandoned."""
+        for events in self._started:
             events.close()
 
 
-@dg.resource(description="Ends a step's work with its run.")
+@dg.resource(description="Ends the work of a step together with its run.")
 def step_cleanup(_context: dg.InitResourceContext) -> Iterator[StepCleanup]:
-    """One for each run."""
-    made = StepCleanup()
+    """Provide a cleanup for one run."""
+    cleanup = StepCleanup()
     try:
-        yield made
+        yield cleanup
     finally:
-        made.close()
+        cleanup.close()
 
 
 @contextmanager
 def on_termination(log: Logger) -> Iterator[None]:
-    """Say what goes on when the block is left because its run is told to stop."""
+    """Log what continues without the run when the block is left because the run is terminated."""
     try:
         yield
     except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, GeneratorExit):
-        log.warning(_GOES_ON)
+        log.warning(_CONTINUES)
         raise

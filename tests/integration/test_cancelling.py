@@ -19,10 +19,7 @@ from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
 
-SAID = (
-    "the run was told to stop: it accepts and waits for nothing more. Submitted tasks go on at the vendor "
-    "and are paid for, queued orders will be sent as well; the sensor brings their videos"
-)
+SAID = "the run is being terminated: it orders nothing more and waits no longer"
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,7 @@ def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypat
         asyncio.run(events_of(services, owner="killed"))
     [order] = location.orders("late")
     assert (order.state, order.reported) == (State.STORED, None)
-    assert "nothing is ordered" in location.skipped()  # whoever stored it may still be about to tell
+    assert "there are no open orders" in location.skipped()  # whoever stored it may still be about to tell
     monkeypatch.setattr(reports, "_REPORT_GRACE", reports._REPORT_GRACE * 0)
     assert isinstance(location.tick(), dg.SensorResult)
     done = location.advance()
@@ -190,7 +190,7 @@ def test_a_run_that_is_told_to_stop_gives_its_orders_back(location, changed, mon
     assert (order.state, order.lease_owner) == (State.SUBMITTED, None)
     [run] = location.instance.get_runs(limit=1)
     said = [entry.user_message for entry in location.instance.all_logs(run.run_id)]
-    assert any("the sensor brings their videos" in each for each in said)
+    assert any("the sensor has their videos stored" in each for each in said)
     location.tell("settings", render_seconds=0)
     assert location.advance().told("videos") == [("stopped", "materialization")]
 
@@ -204,8 +204,8 @@ def test_a_second_run_of_the_job_ends_at_once(location, changed):
         assert ledger.leases.acquire(ADVANCE_LEASE, "another run", seconds=60)
         done = location.advance()
         assert done.ok
-        assert "another run advances the generations already" in done.log
-        assert "a run advances the generations already" in location.skipped()
+        assert "another run of seedance_advance is working" in done.log
+        assert "a run of seedance_advance is working" in location.skipped()
         ledger.leases.release(ADVANCE_LEASE, "another run")
     assert location.orders("more")[0].state is State.QUEUED
     assert location.advance().told("videos") == [("more", "materialization")]

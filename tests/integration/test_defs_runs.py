@@ -218,7 +218,7 @@ def test_a_run_of_tasks_alone_names_what_it_did_not_accept(location, second):
     """What was refused before is no accepted order: its partition of `tasks` is not shown anew."""
     done = location.run("bad", assets=("tasks",))
     assert done.said.startswith(
-        "1 of 1 prompts were not accepted; the others are not affected:\nbad: rejected by"
+        "1 of 1 prompts were not ordered; the others are not affected:\nbad: rejected by"
     )
     assert done.told("tasks") == []
 
@@ -250,7 +250,7 @@ def test_a_maximum_cost_accepts_all_or_nothing(location, second):
 def test_a_maximum_cost_that_is_no_amount_is_refused_in_words(location, second):
     """Not a number is refused before anything is told."""
     done = location.run("cat", config={"max_cost_usd": float("nan")})
-    assert done.said == "max_cost_usd must be a positive number of USD, not nan"
+    assert done.said == "max_cost_usd: nan is out of range; allowed are amounts in USD above 0"
     assert done.told("prompts") == []
 
 
@@ -283,7 +283,10 @@ def test_generating_again_and_sending_the_refused_again_are_paid(location, secon
 
 def test_a_run_without_partitions_is_told_to_choose_some(location):
     """A run that names no partition fails in words."""
-    assert location.run(None).said == "no prompts were chosen: launch the run with partitions"
+    assert (
+        location.run(None).said
+        == "no partitions are selected: launch the run with the partitions of the prompts"
+    )
 
 
 def test_dagster_keeps_no_secret(location, s3_server, second):

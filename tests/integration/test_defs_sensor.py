@@ -12,6 +12,7 @@ from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.steps import tick
 from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.schema import VERSION_TABLE
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -52,7 +53,7 @@ def test_one_run_at_a_time(location, monkeypatch):
         for tags in (elsewhere, request.tags)
     ]
     try:
-        assert "a run advances the generations already; 1 order is queued" in location.skipped()
+        assert "a run of seedance_advance is working; 1 order is queued" in location.skipped()
         with monkeypatch.context() as patch:
             patch.setattr(tick, "_STARTING_S", 0.0)  # as if it had been asked for long ago
             assert isinstance(location.tick(), dg.SensorResult)
@@ -70,7 +71,7 @@ def test_a_run_in_dagsters_queue_is_waited_for(location, monkeypatch):
         return ["a run"][:limit] if dg.DagsterRunStatus.QUEUED in filters.statuses else []
 
     monkeypatch.setattr(location.instance, "get_run_records", records)
-    assert "a run advances the generations already" in location.skipped()
+    assert "a run of seedance_advance is working" in location.skipped()
 
 
 def test_a_broken_prompt_file_is_named_while_others_go_on(location, busy):
@@ -82,7 +83,7 @@ def test_a_broken_prompt_file_is_named_while_others_go_on(location, busy):
         said = location.skipped()
     finally:
         broken.unlink()
-    assert "prompt files with errors were left out" in said
+    assert "prompt sets with errors are left out" in said
     assert f"{broken}, prompt 1 (p0): duration is 40; allowed are" in said
     assert "... and 2 more, see `seedance-dagster plan`" in said
     assert location.partitions() == ["one", "two", "three"]
@@ -95,7 +96,7 @@ def test_many_edits_are_told_over_several_ticks(location, monkeypatch):
     location.tick()
     location.run("two", "three", assets=("prompts",))
     location.write({"one": "one", "two": "two, edited", "three": "three, edited"})
-    monkeypatch.setattr(tick, "_CHANGES_A_TICK", 1)
+    monkeypatch.setattr(tick, "_CHANGES_PER_TICK", 1)
     for told in (3, 4, 4):
         location.tick()
         assert sum(len(location.history("prompts", key)) for key in ("two", "three")) == told
@@ -107,7 +108,7 @@ def test_a_vendor_that_hangs_does_not_hold_the_tick(location, busy, monkeypatch)
     location.tell("settings", hang_seconds=1)
     location.tell("outage", kind="hang", scope="api", seconds=60)
     try:
-        assert "the vendor did not answer within 0 s; the next tick asks again" in location.skipped()
+        assert "the vendor did not answer within 0 s; the next tick tries again" in location.skipped()
     finally:
         location.tell("outage", kind="hang", scope="api", seconds=0)
 
@@ -115,7 +116,7 @@ def test_a_vendor_that_hangs_does_not_hold_the_tick(location, busy, monkeypatch)
 def test_without_a_url_the_ledger_is_under_dagster_home(location):
     """By default the ledger lies beside Dagster's own storage, made at its first use."""
     with location.using(ledger=None):
-        assert "nothing is ordered" in location.skipped()
+        assert "there are no open orders" in location.skipped()
     assert (location.folder / "home" / "seedance" / "ledger.db").is_file()
 
 
@@ -125,7 +126,7 @@ def newer_ledger(location) -> str:
         pass
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        connection.execute(sa.text("UPDATE seedance_schema SET version = 999"))
+        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0999'"))
     engine.dispose()
     return url
 
@@ -159,7 +160,7 @@ def settings(location, s3_server):
         ),
         "a ledger of another kind": (
             {"ledger": LedgerResource(url="mysql://me:db-secret@host/x")},
-            "SEEDANCE_LEDGER_URL takes",
+            "(SEEDANCE_LEDGER_URL) names mysql",
         ),
         "a newer ledger": (
             {"ledger": LedgerResource(url=newer_ledger(location))},

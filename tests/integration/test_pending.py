@@ -18,7 +18,6 @@ from seedance_dagster import SeedanceResource
 from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.cli.root import root
 from seedance_dagster.defs.naming import PENDING_JOB
-from seedance_dagster.defs.order_pending import PENDING_SCHEDULE
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.order import State
 
@@ -61,7 +60,7 @@ def limited(location, **limits: float):
 
 
 def the_schedule(location) -> dg.ScheduleDefinition:
-    [found] = [each for each in location.defs.schedules if each.name == PENDING_SCHEDULE]
+    [found] = [each for each in location.defs.schedules if each.name == PENDING_JOB]
     return found
 
 
@@ -77,7 +76,7 @@ def evaluate(location) -> dg.RunRequest | str:
 def pending_run(location, **config: object) -> Done:
     """A run of the job, launched by hand."""
     job = location.defs.resolve_job_def(PENDING_JOB)
-    run_config = {"ops": {"accept": {"config": config}}} if config else None
+    run_config = {"ops": {"order": {"config": config}}} if config else None
     return Done(
         job.execute_in_process(instance=location.instance, run_config=run_config, raise_on_error=False),
         location.instance,
@@ -99,7 +98,7 @@ def test_the_schedule_is_off_until_somebody_switches_it_on(idle):
 def test_it_refuses_to_spend_without_a_limit(idle):
     """Neither the schedule nor a run by hand orders anything, and both say what to set."""
     said = evaluate(idle)
-    assert said.startswith("spots, tiny: it would spend without a limit: set SEEDANCE_PENDING_USD_PER_RUN")
+    assert said.startswith("spots, tiny: nothing limits what it may spend: set SEEDANCE_PENDING_USD_PER_RUN")
     assert pending_run(idle).said == f"nothing was ordered: {said}"
 
 
@@ -108,7 +107,7 @@ def test_one_set_without_a_limit_stops_the_whole_run(idle):
     path = idle.folder / "prompts" / "spots.json"
     before = path.read_text()
     path.write_text(json.dumps(json.loads(before) | {"budget_usd": 5}))
-    assert pending_run(idle).said.startswith("nothing was ordered: tiny: it would spend without a limit")
+    assert pending_run(idle).said.startswith("nothing was ordered: tiny: nothing limits what it may spend")
     path.write_text(before)
 
 
@@ -116,8 +115,8 @@ def test_it_orders_over_several_sets_inside_the_given_budget(location):
     """As many prompts as the money reaches for, set by set; the sensor's job brings their videos."""
     location.reload(pending_usd_per_run=3.5 * A_VIDEO)
     request = evaluate(location)
-    assert request.run_config["ops"]["accept"]["config"]["max_cost_usd"] == 3.5 * A_VIDEO
-    done = pending_run(location, **request.run_config["ops"]["accept"]["config"])
+    assert request.run_config["ops"]["order"]["config"]["max_cost_usd"] == 3.5 * A_VIDEO
+    done = pending_run(location, **request.run_config["ops"]["order"]["config"])
     assert done.ok
     assert ordered(location) == ["spots/cat", "spots/dog", "tiny/ant"]
     assert done.told("tasks") == [(key, "materialization") for key in ("cat", "dog", "ant")]
@@ -127,7 +126,7 @@ def test_it_orders_over_several_sets_inside_the_given_budget(location):
         assert Counter(order.state for order in ledger.queries.find()) == {State.STORED: 3}
     assert pending_run(location, max_cost_usd=1, prompt_sets=["tiny"]).ok
     assert ordered(location)[3:] == ["tiny/bee", "tiny/fly"]
-    assert evaluate(location) == "every prompt has a video, is under way or was refused"
+    assert evaluate(location) == "every prompt has a video, is on its way or was rejected"
 
 
 def test_budgets_bound_it_as_they_bound_runs(location):
@@ -169,12 +168,15 @@ def test_a_run_that_can_accept_nothing_fails_in_words(idle, s3_server):
     ("config", "message"),
     [
         *(
-            ({"max_cost_usd": amount}, f"max_cost_usd must be a positive number of USD, not {amount}")
+            (
+                {"max_cost_usd": amount},
+                f"max_cost_usd: {amount} is out of range; allowed are amounts in USD above 0",
+            )
             for amount in (-1.0, float("nan"))
         ),
         (
             {"prompt_sets": ["none", "spots"], "max_cost_usd": 1},
-            "there is no prompt set none; known: spots, tiny",
+            "prompt_sets: unknown: none; allowed are spots, tiny",
         ),
     ],
 )
@@ -186,7 +188,7 @@ def test_bad_config_is_refused_in_words(idle, config, message):
 @pytest.mark.parametrize("amount", [0, float("nan"), 1e300])
 def test_a_limit_that_is_none_does_not_load(idle, amount):
     """Given in Python it is refused when the code location is built."""
-    with pytest.raises(ValueError, match="pending_usd_per_run must be a positive number of USD"):
+    with pytest.raises(ValueError, match=r"pending_usd_per_run: .* is out of range"):
         idle.reload(pending_usd_per_run=amount)
 
 

@@ -60,7 +60,7 @@ def prompts(it: Location) -> dict[str, Any]:
 def pending(it: Location, name: str, usd: float) -> Done:
     """A run of the job behind the schedule."""
     job = it.defs.resolve_job_def(PENDING_JOB)
-    config = {"ops": {"accept": {"config": {"max_cost_usd": usd, "prompt_sets": [name]}}}}
+    config = {"ops": {"order": {"config": {"max_cost_usd": usd, "prompt_sets": [name]}}}}
     return Done(
         job.execute_in_process(instance=it.instance, run_config=config, raise_on_error=False), it.instance
     )
@@ -93,7 +93,7 @@ def test_the_schedule_orders_what_is_sound_within_its_budget(location):
     """What is refused takes no room from what comes after it, and is logged with its reason."""
     done = pending(location, "by_schedule", EXACT_USD * 1.001)
     assert done.ok
-    assert "left out long: audio_urls number 1 lasts 17.2 s" in done.log
+    assert "left out: by_schedule/long: audio_urls number 1 lasts 17.2 s" in done.log
     assert [partition for partition, _ in done.told("tasks")] == ["fine"]
 
 

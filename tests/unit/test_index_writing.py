@@ -179,6 +179,6 @@ def test_an_index_that_cannot_be_written_is_a_warning(services, store, orders):
     said: list[str] = []
     context = SimpleNamespace(run=SimpleNamespace(run_id="r"), log=SimpleNamespace(warning=said.append))
     assert list(refreshed_indexes(context, services, ["spots"], changed=["spots"])) == []
-    assert said == ["spots/index was not brought up to date, the next run tries again: no space"]
+    assert said == ["spots/index could not be updated; the next run tries again: no space"]
     store.before_put = lambda _: None
     assert refresh_index(services, "spots", owner="next") is not None

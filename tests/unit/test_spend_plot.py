@@ -29,7 +29,7 @@ def test_each_day_is_a_bar_as_high_as_what_it_cost():
     tall, small = (float(bar.get("height", 0)) for bar in bars)
     assert tall == 2 * small
     assert float(bars[1].get("x", 0)) > 2 * float(bars[0].get("width", 0))
-    assert texts == ["most on a day: 0.80 USD", "2026-04-06 to 2026-04-08 (UTC)"]
+    assert texts == ["highest day: 0.80 USD", "2026-04-06 to 2026-04-08 (UTC)"]
 
 
 def test_only_the_newest_days_are_drawn():

@@ -1,1 +1,1 @@
-"""The work of a step, a tick or a check, imported when it runs."""
+"""The work of steps, sensor ticks and checks, imported when it runs."""

@@ -1,4 +1,4 @@
-"""The work of `seedance_advance`."""
+"""The work of the job `seedance_advance`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from threading import Thread
 
 import dagster as dg
 
+from seedance_dagster.defs.events import StepEvent
 from seedance_dagster.defs.step_cleanup import on_termination
 from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
-from seedance_dagster.defs.steps.metadata import StepEvent
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
 from seedance_dagster.engine.indexing import sets_with_videos
@@ -21,6 +21,7 @@ from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import worker_name
+from seedance_dagster.health import no_video_reason
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
@@ -28,18 +29,18 @@ from seedance_dagster.ledger.order import State
 ADVANCE_LEASE = "advance"
 _LEASE_S = 60.0
 _TIME_BOX_S = 1800.0  # then the sensor starts the next run, with fresh memory and logs
-_RETELL = 1000  # orders told anew in one run
+_MAX_UNREPORTED = 1000  # orders of earlier runs that one run reports
 
 
 def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[StepEvent]:
-    """Tell what a run that is gone should have told, then submit, follow and collect, and check what came."""
+    """Report what killed runs did not, then submit, follow and collect, and check the sets that changed."""
     reporter = Reporter(context.instance, services)
-    told, ended = set[str](), set[str]()
-    for order in services.ledger.reports.unreported(_RETELL):
+    changed, ended = set[str](), set[str]()
+    for order in services.ledger.reports.unreported(_MAX_UNREPORTED):
         if order.state is State.STORED:
-            told.add(order.prompt_set)
+            changed.add(order.prompt_set)
         yield from reporter.again(order)
-    counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "put off": 0}
+    counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "postponed": 0}
     run = partial(advance, services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)
     with (
         in_background(run) as events,
@@ -52,26 +53,24 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                     yield from reporter.event(event)
                 case Stored():
                     counts["stored"] += 1
-                    told.add(event.order.prompt_set)
+                    changed.add(event.order.prompt_set)
                     yield from reporter.event(event)
                 case Ended():
                     counts["ended without a video"] += 1
                     order = event.order
                     ended.add(order.prompt_set)
-                    context.log.warning(
-                        f"{order.prompt_set}/{order.partition} {order.state}: {order.error_message}"
-                    )
+                    context.log.warning(f"{order.prompt_set}/{order.partition}: {no_video_reason(order)}")
                 case Delayed():
-                    counts["put off"] += 1
+                    counts["postponed"] += 1
                     context.log.warning(event.reason)
-    yield from evaluations(services, told | ended, context.log)
-    yield from refreshed_indexes(context, services, sets_with_videos(services), changed=told)
-    context.log.info(", ".join(f"{count} {what}" for what, count in counts.items()))
+    yield from evaluations(services, changed | ended, context.log)
+    yield from refreshed_indexes(context, services, sets_with_videos(services), changed=changed)
+    context.log.info(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
 
 
 @contextmanager
-def holding(ledger: Ledger, owner: str) -> Iterator[bool]:
-    """Hold the lease of this job, renewed by a thread while the block runs."""
+def advance_lease(ledger: Ledger, owner: str) -> Iterator[bool]:
+    """Try to acquire the lease of this job, and renew it in a thread while the block runs."""
     if not ledger.leases.acquire(ADVANCE_LEASE, owner, seconds=_LEASE_S):
         yield False
         return
@@ -82,7 +81,7 @@ def holding(ledger: Ledger, owner: str) -> Iterator[bool]:
             try:
                 ledger.leases.acquire(ADVANCE_LEASE, owner, seconds=_LEASE_S)
             except LedgerUnavailableError:
-                continue  # three more tries before the lease is over
+                continue  # three more attempts before the lease expires
 
     renewal = Thread(target=renew, name="seedance-advance-lease", daemon=True)
     renewal.start()
@@ -92,4 +91,4 @@ def holding(ledger: Ledger, owner: str) -> Iterator[bool]:
         done.set()
         renewal.join()
         with suppress(LedgerUnavailableError):
-            ledger.leases.release(ADVANCE_LEASE, owner)  # else it runs out by itself
+            ledger.leases.release(ADVANCE_LEASE, owner)  # otherwise it expires

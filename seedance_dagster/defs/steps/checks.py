@@ -1,4 +1,4 @@
-"""The work of the checks, and telling Dagster of it."""
+"""The checks of a prompt set's videos, run and reported to Dagster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from seedance_dagster.ledger.order import OPEN
 from seedance_dagster.storage.s3 import StoreError, VideoStore
 
 _BUDGETS = "budget_remaining"
-_TABLE_ROWS = 500  # an event is no place for more
+_TABLE_ROWS = 500  # an event should not grow without bounds
 
 
 def check_results(
@@ -28,7 +28,7 @@ def check_results(
     checks: Mapping[str, Check],
     budgets: Sequence[Budget],
 ) -> Iterator[dg.AssetCheckResult]:
-    """Judge one prompt set; raises `LedgerError`."""
+    """Run some checks of one prompt set; raises `LedgerError`."""
     data = CheckInput(
         current=services.ledger.videos.current(name),
         latest=services.ledger.queries.latest(name),
@@ -57,15 +57,14 @@ def check_results(
 def evaluations(
     services: Services, prompt_sets: Collection[str], log: Logger, budgets: Sequence[Budget] | None = None
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Check some sets from within the run that has just brought their videos home, or failed to.
+    """Check some sets within the run that stored their videos, or failed to.
 
-    They are the run's own events, so that they stand for the materializations that it made.
+    As events of that run the evaluations belong to the materializations that it made.
 
     Args:
-        services: The engine's surroundings.
         prompt_sets: Names of the sets.
-        log: Reported of a set that could not be checked.
-        budgets: Those that their orders count in; None where they are not known, and not checked.
+        log: Warns of a set that could not be checked.
+        budgets: The budgets that their orders count towards; None to leave the budgets unchecked.
     """
     checks = {key: check for key, check in CHECKS.items() if key != _BUDGETS or budgets is not None}
     for name in sorted(prompt_sets):
@@ -89,6 +88,6 @@ def evaluations(
 
 def _sizes(store: VideoStore, name: str) -> dict[str, int] | None:
     try:
-        return {key: found.size_bytes for key, found in store.listing(name).items()}
+        return {key: listed.size_bytes for key, listed in store.listing(name).items()}
     except StoreError:
         return None

@@ -1,4 +1,4 @@
-"""What a person can mend, told in words instead of a traceback."""
+"""Errors that a user can fix, shown as failures with a message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from seedance_dagster.prompts.problems import PromptSetError
 from seedance_dagster.storage.s3 import StoreError
 
 USER_ERRORS = (OrderingError, LedgerError, PromptSetError, SeedanceError, StoreError)
-"""Errors whose message says what was wrong and what to do, and holds no secret."""
+"""Errors whose message says what is wrong and what to do, and contains no secret."""
 
 
 @contextmanager
 def as_failure() -> Iterator[None]:
-    """Turn such an error into the failure of a step.
+    """Turn a user error into the failure of a step.
 
     Raises:
         dg.Failure: With the error's message.

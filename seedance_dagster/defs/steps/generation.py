@@ -1,4 +1,4 @@
-"""One run of a prompt set's step: check, accept, wait, tell, and name at the end what has no video."""
+"""One run of a prompt set's step: check, order, wait, report, and name at the end what has no video."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from functools import cached_property, partial
 import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig, limit_points
+from seedance_dagster.defs.events import AssetEvent, StepEvent
 from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, asset_key, user_tags
 from seedance_dagster.defs.step_cleanup import on_termination
 from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
-from seedance_dagster.defs.steps.metadata import AssetEvent, StepEvent, reasons_table
+from seedance_dagster.defs.steps.metadata import reasons_table
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.events import Delayed, Ended, Outcome, Placed, Stored, Submitted
 from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_for
@@ -42,8 +43,8 @@ class GenerationRun:
 
     Attributes:
         missing: Why a partition has no video, by partition.
-        stored: How many videos came home while it waited.
-        ended: How many orders ended without one.
+        stored: How many videos were stored while it waited.
+        ended: How many orders ended without a video.
     """
 
     context: dg.AssetExecutionContext
@@ -58,21 +59,21 @@ class GenerationRun:
         """Do what is selected, and yield Dagster's events as it happens.
 
         Raises:
-            dg.Failure: Nothing was accepted, or some partitions have no video; each is named.
+            dg.Failure: Nothing was ordered, or some partitions have no video; the message names them.
         """
         request = self._request  # checks the config before anything is reported
-        keys = self._asked_for()
+        keys = self._partition_keys()
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         dry_run, name = self.config.dry_run, self.prompt_set.name
-        orders = self._selected(TASKS) or dry_run
-        quotes = quote(self.services, wanted, request, prompt_set=name) if orders else []
+        priced = self._selected(TASKS) or dry_run
+        quotes = quote(self.services, wanted, request, prompt_set=name) if priced else []
         valid = quotes
-        if orders and not dry_run:
+        if priced and not dry_run:
             # Before the prompts are reported: their costs are exact then.
             checked = preflight(self.services, quotes)
             quotes, valid = list(checked.quotes), checked.valid
             self.missing |= checked.invalid
-        estimates = {each.partition.key: each.estimate for each in quotes}
+        estimates = {quoted.partition.key: quoted.estimate for quoted in quotes}
         if self._selected(PROMPTS):
             yield from self._reporter.prompts(name, wanted, estimates)
         elif not dry_run:
@@ -82,21 +83,24 @@ class GenerationRun:
             self.context.log.info(f"dry run, nothing was ordered: {len(quotes)} prompts, {check}")
             return
         if self._selected(TASKS) or self._selected(VIDEOS):
-            answers = self._removed(keys)
+            placed = self._removed(keys)
             if self._selected(TASKS):
-                answers += self._accept(valid)
+                placed += self._place(valid)
             else:
-                answers += self._standing({each.key: each.fingerprint for each in wanted})
-            yield from self._follow(answers)
+                placed += self._existing({partition.key: partition.fingerprint for partition in wanted})
+            yield from self._follow(placed)
         if self.stored or self.ended:
             yield from evaluations(self.services, [name], self.context.log, self._budgets)
         if self._selected(VIDEOS):
             yield from self._index()
         self._fail_if_missing(len(keys))
 
-    def _asked_for(self) -> list[str]:
+    def _partition_keys(self) -> list[str]:
         if not (self.context.has_partition_key or self.context.has_partition_key_range):
-            raise dg.Failure("no prompts were chosen: launch the run with partitions", allow_retries=False)
+            raise dg.Failure(
+                "no partitions are selected: launch the run with the partitions of the prompts",
+                allow_retries=False,
+            )
         return list(self.context.partition_keys)
 
     def _selected(self, asset: str) -> bool:
@@ -106,44 +110,44 @@ class GenerationRun:
     def _budgets(self) -> list[Budget]:
         return budgets_for(self.services, self.prompt_set.name, self.prompt_set.budgets)
 
-    def _accept(self, quotes: list[Quote]) -> list[Placed]:
-        answers = place_orders(self.services, quotes, self._request, budgets=self._budgets)
-        counts = {outcome.value: sum(each.outcome is outcome for each in answers) for outcome in Outcome}
-        said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
-        self.context.log.info(f"{len(answers)} prompts: {said or 'nothing to do'}")
-        return answers
+    def _place(self, quotes: list[Quote]) -> list[Placed]:
+        placed = place_orders(self.services, quotes, self._request, budgets=self._budgets)
+        counts = {outcome: sum(answer.outcome is outcome for answer in placed) for outcome in Outcome}
+        summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        self.context.log.info(f"{len(placed)} prompts: {summary or 'nothing to do'}")
+        return placed
 
     def _removed(self, keys: list[str]) -> list[Placed]:
-        """Prompts that left their file: what was ordered is still brought home, nothing is ordered."""
-        gone = [key for key in keys if key not in self.prompt_set.partitions]
-        latest = self.services.ledger.queries.latest(self.prompt_set.name) if gone else {}
-        self.missing |= {key: "this prompt is no longer in its file" for key in gone if key not in latest}
-        return self._standing({key: latest[key].fingerprint for key in gone if key in latest})
+        """Return what exists for prompts that left their file; nothing is ordered for them."""
+        removed = [key for key in keys if key not in self.prompt_set.partitions]
+        latest = self.services.ledger.queries.latest(self.prompt_set.name) if removed else {}
+        self.missing |= {key: "this prompt is no longer in its file" for key in removed if key not in latest}
+        return self._existing({key: latest[key].fingerprint for key in removed if key in latest})
 
-    def _standing(self, fingerprints: Mapping[str, str]) -> list[Placed]:
-        """What earlier orders answer for partitions with these fingerprints; nothing is ordered."""
+    def _existing(self, fingerprints: Mapping[str, str]) -> list[Placed]:
+        """Return the orders that exist for partitions with these fingerprints; nothing is ordered."""
         if not fingerprints:
             return []
-        made: defaultdict[str, list[Order]] = defaultdict(list)
+        by_partition: defaultdict[str, list[Order]] = defaultdict(list)
         for order in self.services.ledger.queries.find(prompt_set=self.prompt_set.name):
             if fingerprints.get(order.partition) == order.fingerprint:
-                made[order.partition].append(order)
-        nobody = OrderRequest(idempotency_key="", run_id=self.context.run.run_id)
-        found = []
+                by_partition[order.partition].append(order)
+        request = OrderRequest(idempotency_key="", run_id=self.context.run.run_id)
+        placed = []
         for key in fingerprints:
-            if key not in made:
+            if key not in by_partition:
                 self.missing[key] = "not ordered yet: select tasks as well as videos"
                 continue
-            order, outcome = find_existing_order(made[key], nobody) or (made[key][-1], Outcome.SKIPPED)
-            found.append(Placed(order, outcome))
-        return found
+            existing = find_existing_order(by_partition[key], request)
+            placed.append(Placed(*(existing or (by_partition[key][-1], Outcome.SKIPPED))))
+        return placed
 
-    def _follow(self, answers: list[Placed]) -> Iterator[AssetEvent]:
+    def _follow(self, placed: list[Placed]) -> Iterator[AssetEvent]:
         waiting: list[Order] = []
-        for answer in answers:
+        for answer in placed:
             order = answer.order
             if answer.outcome is Outcome.SKIPPED:
-                self.missing[order.partition] = no_video_reason(order) or ""
+                self.missing[order.partition] = str(no_video_reason(order))
                 continue
             if self._selected(TASKS):
                 yield from self._reporter.task(order)
@@ -155,7 +159,7 @@ class GenerationRun:
             yield from self._wait(waiting)
 
     def _wait(self, waiting: list[Order]) -> Iterator[AssetEvent]:
-        self.missing |= {order.partition: "the run ended before its video was there" for order in waiting}
+        self.missing |= {order.partition: "the run ended before its video was stored" for order in waiting}
         self.context.log.info(f"waiting for {len(waiting)} videos")
         ids = [order.order_id for order in waiting]
         owner = worker_name(f"run {self.context.run.run_id}")
@@ -174,28 +178,27 @@ class GenerationRun:
                         yield from self._reporter.event(event)
                     case Ended():
                         self.ended += 1
-                        self.missing[event.order.partition] = no_video_reason(event.order) or ""
+                        self.missing[event.order.partition] = str(no_video_reason(event.order))
                     case Delayed():
                         self.context.log.warning(event.reason)
 
     def _index(self) -> Iterator[AssetEvent]:
-        """Bring the index in step; Dagster skips its own step behind this one, which gives no outputs."""
+        """Bring the index up to date: Dagster skips its own step behind this one, which yields no outputs."""
         name = self.prompt_set.name
-        asked = asset_key(name, INDEX) in (self.context.run.asset_selection or ())
-        yield from refreshed_indexes(
-            self.context, self.services, [name], changed=[name] if asked or self.stored else ()
-        )
+        selected = asset_key(name, INDEX) in (self.context.run.asset_selection or ())
+        changed = [name] if selected or self.stored else []
+        yield from refreshed_indexes(self.context, self.services, [name], changed=changed)
 
-    def _fail_if_missing(self, asked: int) -> None:
+    def _fail_if_missing(self, count: int) -> None:
         if not self.missing:
             return
         named = list(self.missing.items())[:_NAMED_IN_TEXT]
         text = "\n".join(f"{partition}: {reason}" for partition, reason in named)
         more = len(self.missing) - len(named)
         text += f"\n... and {more} more, see the table" if more else ""
-        lack = "have no video" if self._selected(VIDEOS) else "were not accepted"
+        lack = "have no video" if self._selected(VIDEOS) else "were not ordered"
         raise dg.Failure(
-            f"{len(self.missing)} of {asked} prompts {lack}; the others are not affected:\n{text}",
+            f"{len(self.missing)} of {count} prompts {lack}; the others are not affected:\n{text}",
             metadata={"missing": reasons_table(self.missing.items())},
             allow_retries=False,
         )
@@ -206,7 +209,7 @@ class GenerationRun:
 
     @cached_property
     def _request(self) -> OrderRequest:
-        """The config as the engine takes it; raises `dg.Failure` for an amount that is none."""
+        """The config as the engine takes it; raises `dg.Failure` for an amount that is not allowed."""
         run, config = self.context.run, self.config
         try:
             points = limit_points(config.max_cost_usd, "max_cost_usd")

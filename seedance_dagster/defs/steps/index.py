@@ -1,4 +1,4 @@
-"""Writing indexes in the runs that brought videos, and what Dagster is told of an index."""
+"""Writing indexes in the runs that stored videos, and the metadata of an index."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from seedance_dagster.storage.index import COLUMNS
 from seedance_dagster.storage.s3 import StoreError, VideoStore
 
 _SUMS = (dg.TableColumn("orders", "int"), dg.TableColumn("usd", "float"))
-# An event is no place for more.
-_MOST_ROWS, _MOST_DAYS, _MOST_CHARACTERS = 50, 366, 80
+# An event should not grow without bounds.
+_MAX_ROWS, _MAX_DAYS, _MAX_CHARACTERS = 50, 366, 80
 
 
 def refreshed_indexes(
@@ -31,22 +31,18 @@ def refreshed_indexes(
     *,
     changed: Collection[str],
 ) -> Iterator[dg.AssetMaterialization]:
-    """Bring indexes in step and tell of those that were written; what fails is a warning, not the run's end.
+    """Bring indexes up to date and report those that were written; a failure is only a warning.
 
     Args:
-        context: Of the step.
-        services: The engine's surroundings.
         prompt_sets: Names of the sets to look at.
-        changed: Those to write in any case: events point to videos that this run told of.
+        changed: Those to write in any case, so that the event points to the videos that this run reported.
     """
     for name in prompt_sets:
         owner = f"run {context.run.run_id}"
         try:
             written = refresh_index(services, name, owner=owner, force=name in changed)
         except (IndexingError, StoreError, LedgerError) as error:
-            context.log.warning(
-                f"{name}/{INDEX} was not brought up to date, the next run tries again: {error}"
-            )
+            context.log.warning(f"{name}/{INDEX} could not be updated; the next run tries again: {error}")
             continue
         if written is not None:
             yield dg.AssetMaterialization(
@@ -58,17 +54,17 @@ def refreshed_indexes(
 
 
 def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
-    """What Dagster shows of a written index."""
+    """Return the metadata of a written index."""
     total = sum(day.points for day in written.spend)
     spend = [
         dg.TableRecord({"day": f"{day.day}", "orders": day.orders, "usd": _usd(day.points)})
-        for day in written.spend[-_MOST_DAYS:]
+        for day in written.spend[-_MAX_DAYS:]
     ]
     columns = [dg.TableColumn("day"), *_SUMS]
     tags = [
-        {"tag": tag[:_MOST_CHARACTERS], "value": _tag_value(value)} | sums
-        for tag, found in written.by_tag.items()
-        for value, sums in _dearest(found)
+        {"tag": tag[:_MAX_CHARACTERS], "value": _tag_value(value)} | sums
+        for tag, by_value in written.by_tag.items()
+        for value, sums in _most_expensive(by_value)
     ]
     metadata: dict[str, Any] = {
         "dagster/uri": dg.MetadataValue.path(store.uri(written.key)),
@@ -82,10 +78,10 @@ def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
         "seedance/total_points": total,
         "seedance/spend_by_day": dg.MetadataValue.table(spend, schema=dg.TableSchema(columns)),
         "seedance/spend_by_model": _table(
-            [{"model": model or "", **sums} for model, sums in _dearest(written.by_model)], "model"
+            [{"model": model or "", **sums} for model, sums in _most_expensive(written.by_model)], "model"
         ),
         "seedance/spend_by_run": _table(
-            [{"run": run or "", **sums} for run, sums in _dearest(written.by_run)], "run"
+            [{"run": run or "", **sums} for run, sums in _most_expensive(written.by_run)], "run"
         ),
         "seedance/size_bytes": written.size_bytes,
         "seedance/sha256": written.sha256,
@@ -100,15 +96,15 @@ def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
     return metadata
 
 
-def _dearest(found: Sums) -> list[tuple[str | None, dict[str, Any]]]:
-    """Orders and what they were charged by key, the dearest first, no more than an event should hold."""
-    dearest = sorted(found.items(), key=lambda item: -item[1].charged)[:_MOST_ROWS]
-    return [(key, {"orders": sums.orders, "usd": _usd(sums.charged)}) for key, sums in dearest]
+def _most_expensive(sums: Sums) -> list[tuple[str | None, dict[str, Any]]]:
+    """Return numbers of orders and their charges by key, the highest first, up to a limit."""
+    highest = sorted(sums.items(), key=lambda item: -item[1].charged)[:_MAX_ROWS]
+    return [(key, {"orders": total.orders, "usd": _usd(total.charged)}) for key, total in highest]
 
 
 def _tag_value(value: str | None) -> str:
-    """A tag's value without what may be a signature; one that is not set is told apart from an empty one."""
-    return "(none)" if value is None else str(redact(value, redact_url))[:_MOST_CHARACTERS]
+    """Return a tag's value without what may be a signature; an unset one differs from an empty one."""
+    return "(none)" if value is None else str(redact(value, redact_url))[:_MAX_CHARACTERS]
 
 
 def _table(rows: Sequence[Mapping[str, Any]], *keys: str) -> dg.TableMetadataValue:

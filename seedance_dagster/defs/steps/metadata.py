@@ -1,4 +1,4 @@
-"""What stands on each materialization: the contract's metadata, and the versions of data and inputs."""
+"""The events of prompts, tasks and videos, with their metadata and data versions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, version_tags
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.money import points_to_usd
@@ -15,17 +16,13 @@ from seedance_dagster.net.redaction import strip_query
 from seedance_dagster.prompts.models import PromptPartition
 from seedance_dagster.storage.s3 import VideoStore
 
-AssetEvent = dg.AssetMaterialization | dg.AssetObservation
-StepEvent = AssetEvent | dg.AssetCheckEvaluation
-"""What a step may tell Dagster."""
-
 
 def prompt_materialization(
     prompt_set: str, partition: PromptPartition, estimated_points: int
 ) -> dg.AssetMaterialization:
-    """A validated request and its estimated cost."""
+    """Return the event of a validated request, with its estimated cost."""
     request = {
-        # Reference URLs without their query, as in the manifest: it may hold a signature.
+        # Reference URLs without their query, which may hold a signature; the manifest does the same.
         name: [strip_query(url) for url in value] if isinstance(value, list) else value
         for name, value in partition.request.model_dump(mode="json", exclude_none=True).items()
     }
@@ -45,7 +42,7 @@ def prompt_materialization(
 def task_event(
     order: Order, made_from: dict[str, str], kind: type[AssetEvent] = dg.AssetMaterialization
 ) -> AssetEvent:
-    """An accepted order, or a submitted task; `made_from` are the tags of its inputs."""
+    """Return the event of an order or a submitted task; `made_from` are the tags of its inputs."""
     return kind(
         asset_key=asset_key(order.prompt_set, TASKS),
         partition=order.partition,
@@ -68,7 +65,7 @@ def video_event(
     made_from: dict[str, str],
     kind: type[AssetEvent] = dg.AssetMaterialization,
 ) -> AssetEvent:
-    """A finished video in S3; `made_from` are the tags of its inputs."""
+    """Return the event of a video in S3; `made_from` are the tags of its inputs."""
     metadata: dict[str, Any] = {
         "dagster/uri": dg.MetadataValue.path(store.uri(str(order.video_key))),
         "seedance/task_id": order.task_id,
@@ -77,11 +74,11 @@ def video_event(
         "seedance/prompt": dg.MetadataValue.text(order.request["prompt"]),
         "seedance/fingerprint": order.fingerprint,
         "seedance/attempt": order.attempt,
-        # Left out where the vendor did not tell it: unknown is not free.
+        # Left out where the vendor did not report it: unknown is not free.
         "seedance/cost_usd": None if order.points_charged is None else _usd(order.points_charged),
         "seedance/points_consumed": order.points_charged,
         "seedance/estimated_cost_usd": _usd(order.estimated_points),
-        # SQLite hands a whole number back as an int; one name keeps one type.
+        # SQLite returns a whole number as an int, and one name must keep one type.
         "seedance/duration_s": None if order.duration_s is None else float(order.duration_s),
         "seedance/width": order.width,
         "seedance/height": order.height,
@@ -102,7 +99,7 @@ def video_event(
 
 
 def task_version(order: Order) -> str:
-    """The data version of a task: what was asked, and which attempt at it."""
+    """Return the data version of a task: the fingerprint of its request, and the attempt."""
     return f"{order.fingerprint}-a{order.attempt}"
 
 
@@ -119,8 +116,8 @@ def _usd(points: int) -> dg.FloatMetadataValue:
 
 
 def _seconds(order: Order, start: str, end: str) -> float | None:
-    begun, ended = getattr(order, start), getattr(order, end)
-    return None if begun is None or ended is None else round((ended - begun).total_seconds(), 3)
+    started, ended = getattr(order, start), getattr(order, end)
+    return None if started is None or ended is None else round((ended - started).total_seconds(), 3)
 
 
 def _poster(jpeg: bytes | None, uri: str) -> dg.MarkdownMetadataValue:

@@ -1,4 +1,4 @@
-"""Keeping Dagster's partitions and `prompts` in step with the files."""
+"""Keeping Dagster's partitions and the asset `prompts` in sync with the prompt sets."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
-_MOST_AT_ONCE = 5000  # partitions that Dagster takes in one call
+_MAX_AT_ONCE = 5000  # partitions that Dagster takes in one call
 
 
 @dataclass
 class SyncReport:
-    """What a sync changed.
+    """Numbers of partitions that a sync changed, by prompt set.
 
     Attributes:
-        added: Partitions added, by set.
-        removed: Partitions removed, by set: those whose prompt is gone and that never were ordered.
-        edited: Partitions whose `prompts` was told anew because the prompt changed, by set.
+        removed: Those whose prompt is gone and was never ordered.
+        edited: Those whose `prompts` was reported again because the prompt changed.
     """
 
     added: dict[str, int] = field(default_factory=dict)
@@ -41,14 +40,12 @@ def sync_all(
     *,
     limit: int | None = None,
 ) -> SyncReport:
-    """Bring partitions and edited prompts in step; raises `LedgerError`.
+    """Bring partitions and edited prompts in sync; raises `LedgerError`.
 
     Args:
-        instance: Dagster's.
-        ledger: Remembers what was ordered and what Dagster was told.
+        ledger: Knows what was ordered, and what was reported to Dagster.
         sets: The prompt sets as they are now.
-        prices: For the estimates.
-        limit: Remove and tell at most so many now, each a write of Dagster's; None for all.
+        limit: How many to remove and report at most, since each is a write by Dagster; None for all.
     """
     report = SyncReport()
     for prompt_set in sets:
@@ -56,7 +53,7 @@ def sync_all(
     for prompt_set in sets:
         removed = _remove(instance, ledger, prompt_set, limit)
         limit = None if limit is None else limit - removed
-        edited = _tell_edits(instance, ledger, prompt_set, prices, limit)
+        edited = _report_edits(instance, ledger, prompt_set, prices, limit)
         limit = None if limit is None else limit - edited
         report.removed[prompt_set.name], report.edited[prompt_set.name] = removed, edited
     return report
@@ -66,7 +63,7 @@ def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
     name = str(partitions_def(prompt_set.name).name)
     known = set(instance.get_dynamic_partitions(name))
     new = [key for key in prompt_set.partitions if key not in known]
-    for chunk in chunked(new, _MOST_AT_ONCE):
+    for chunk in chunked(new, _MAX_AT_ONCE):
         instance.add_dynamic_partitions(name, chunk)
     return len(new)
 
@@ -75,30 +72,30 @@ def _remove(instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet,
     name = str(partitions_def(prompt_set.name).name)
     gone = set(instance.get_dynamic_partitions(name)) - set(prompt_set.partitions)
     if gone:
-        # What was ordered keeps its partition: its video and its cost stay in sight.
+        # What was ordered keeps its partition, so that its video and its cost stay visible.
         gone -= set(ledger.queries.latest(prompt_set.name))
-    going = sorted(gone)[:limit]
-    for key in going:
+    removable = sorted(gone)[:limit]
+    for key in removable:
         instance.delete_dynamic_partition(name, key)
-    return len(going)
+    return len(removable)
 
 
 def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPartition]:
-    """Partitions that Dagster was told of with another fingerprint than the files have now."""
-    told = ledger.reports.prompts(prompt_set.name)
+    """Yield the partitions whose last reported fingerprint differs from the file's."""
+    reported = ledger.reports.prompts(prompt_set.name)
     for key, partition in prompt_set.partitions.items():
-        if key in told and told[key] != partition.fingerprint:
+        if reported.get(key, partition.fingerprint) != partition.fingerprint:
             yield partition
 
 
-def _tell_edits(
+def _report_edits(
     instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, prices: PriceTable, limit: int | None
 ) -> int:
-    """Materialize `prompts` anew where a prompt was edited, so that what hangs on it shows as Unsynced."""
-    told = 0
+    """Materialize `prompts` again where a prompt was edited, so that its video shows as Unsynced."""
+    count = 0
     for partition in islice(edited_prompts(ledger, prompt_set), limit):
         points = prices.estimate(partition.request).points
         instance.report_runless_asset_event(prompt_materialization(prompt_set.name, partition, points))
         ledger.reports.mark_prompts(prompt_set.name, {partition.key: partition.fingerprint})
-        told += 1
-    return told
+        count += 1
+    return count

@@ -1,7 +1,7 @@
-"""Which upstream event a materialization was made from, by Dagster's own tags.
+"""Dagster's tags for the upstream event that a materialization was made from.
 
-For partitions Dagster decides "Unsynced" by a pointer to the upstream event, not by its data version
-alone: an event without the pointer counts as made from nothing it knows.
+For partitions Dagster decides "Unsynced" by a pointer to the upstream event, not by the data version alone:
+an event without the pointer counts as made from an unknown version.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from seedance_dagster.defs.naming import DATA_VERSION_TAG
 _INPUT_VERSION_TAG = "dagster/input_data_version"
 _INPUT_POINTER_TAG = "dagster/input_event_pointer"
 _NO_EVENT = "NULL"
-_RECENT = 20  # versions of one partition looked through; an order is rarely more than one behind
+_RECENT = 20  # versions of one partition that are searched; an order is rarely more than one behind
 
 Pointers = dict[tuple[dg.AssetKey, str, str], str]
-"""Upstream events that were found, by asset, partition and data version."""
+"""Storage ids of upstream events, by asset, partition and data version."""
 
 
 def input_tags(
@@ -24,27 +24,24 @@ def input_tags(
     upstream: dg.AssetKey,
     partition: str,
     data_version: str,
-    found: Pointers | None = None,
+    pointers: Pointers | None = None,
 ) -> dict[str, str]:
-    """The tags that say: made from this data version of that upstream partition.
+    """Return the tags for something made from one data version of an upstream partition.
 
     Args:
-        instance: Dagster's, which has the upstream events.
-        upstream: The asset that it was made from.
-        partition: Its partition.
-        data_version: The version that was used, the newest there or an older one.
-        found: Events found before, which are not looked up again; what is found is added.
+        data_version: The version that was used, which need not be the newest.
+        pointers: Events that were found before; those found now are added.
     """
     name = upstream.to_user_string()
     wanted = (upstream, partition, data_version)
     return {
         f"{_INPUT_VERSION_TAG}/{name}": data_version,
-        f"{_INPUT_POINTER_TAG}/{name}": _pointer(instance, wanted, {} if found is None else found),
+        f"{_INPUT_POINTER_TAG}/{name}": _pointer(instance, wanted, {} if pointers is None else pointers),
     }
 
 
 def whole_input_tags(instance: dg.DagsterInstance, upstream: dg.AssetKey) -> dict[str, str]:
-    """The same for something made from all partitions of an asset, as they were told until now."""
+    """Return the tags for something made from all partitions of an asset, as reported until now."""
     records = instance.fetch_materializations(upstream, limit=1).records
     name = upstream.to_user_string()
     return {
@@ -54,21 +51,21 @@ def whole_input_tags(instance: dg.DagsterInstance, upstream: dg.AssetKey) -> dic
 
 
 def newest_version(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str) -> str | None:
-    """The data version of a partition's newest materialization; None where there is none."""
+    """Return the data version of a partition's newest materialization; None where there is none."""
     records = _recent(instance, asset, partition, 1)
     return _version(records[0]) if records else None
 
 
-def _pointer(instance: dg.DagsterInstance, wanted: tuple[dg.AssetKey, str, str], found: Pointers) -> str:
-    if wanted in found:
-        return found[wanted]
+def _pointer(instance: dg.DagsterInstance, wanted: tuple[dg.AssetKey, str, str], pointers: Pointers) -> str:
+    if wanted in pointers:
+        return pointers[wanted]
     asset, partition, data_version = wanted
     records = _recent(instance, asset, partition, _RECENT)
     for record in records:
         if _version(record) == data_version:
-            found[wanted] = str(record.storage_id)
-            return found[wanted]
-    # Just before the oldest one seen: whatever came since is another version.
+            pointers[wanted] = str(record.storage_id)
+            return pointers[wanted]
+    # Point just before the oldest one searched: everything since is another version.
     return str(records[-1].storage_id - 1) if records else _NO_EVENT
 
 

@@ -1,4 +1,4 @@
-"""The engine's events in Dagster's words, and the note in the ledger that Dagster was told."""
+"""Reports of the engine's events to Dagster, each noted in the ledger."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from seedance_dagster.api.prices import Estimate
+from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, asset_key
 from seedance_dagster.defs.steps.metadata import (
-    AssetEvent,
     prompt_materialization,
     task_event,
     task_version,
@@ -29,15 +29,15 @@ _NO_ESTIMATES: Mapping[str, Estimate] = {}
 
 @dataclass(frozen=True)
 class Reporter:
-    """Makes Dagster's events for one of its steps.
+    """The source of one step's events.
 
-    Its iterators must be yielded from one event at a time: Dagster has stored an event when it asks
-    for the next, and only then is the ledger told so, and the next event can point to it.
+    Its iterators must be yielded from one event at a time: Dagster has stored an event when it asks for the
+    next one, and only then is it noted in the ledger and can another event point to it.
     """
 
     instance: dg.DagsterInstance
     services: Services
-    _found: Pointers = field(default_factory=dict)
+    _pointers: Pointers = field(default_factory=dict)
 
     def prompts(
         self,
@@ -45,15 +45,15 @@ class Reporter:
         partitions: Iterable[PromptPartition],
         estimates: Mapping[str, Estimate] = _NO_ESTIMATES,
     ) -> Iterator[AssetEvent]:
-        """Report requests; those whose estimate the run does not have, by key, are priced here."""
-        wanted, reported = list(partitions), dict[str, str]()
+        """Report requests; those without an estimate, by key, are priced here."""
+        wanted, fingerprints = list(partitions), dict[str, str]()
         unpriced = [partition for partition in wanted if partition.key not in estimates]
         priced = zip(unpriced, estimate_costs(self.services, unpriced), strict=True)
         estimates = {**estimates, **{partition.key: estimate for partition, estimate in priced}}
         for partition in wanted:
             yield prompt_materialization(prompt_set, partition, estimates[partition.key].points)
-            reported[partition.key] = partition.fingerprint
-        self.services.ledger.reports.mark_prompts(prompt_set, reported)
+            fingerprints[partition.key] = partition.fingerprint
+        self.services.ledger.reports.mark_prompts(prompt_set, fingerprints)
 
     def changed_prompts(
         self,
@@ -61,7 +61,7 @@ class Reporter:
         partitions: Iterable[PromptPartition],
         estimates: Mapping[str, Estimate] = _NO_ESTIMATES,
     ) -> Iterator[AssetEvent]:
-        """Report requests that Dagster does not know as they are now; what is made of them points there."""
+        """Report requests that Dagster does not know as they are now, so that videos can point to them."""
         asset = asset_key(prompt_set, PROMPTS)
         yield from self.prompts(
             prompt_set,
@@ -74,9 +74,9 @@ class Reporter:
         )
 
     def task(self, order: Order) -> Iterator[AssetEvent]:
-        """Tell of an order as it stands.
+        """Report an order as it is now.
 
-        Others work on it meanwhile, and what they tell must not be followed by what was before.
+        Another worker may report it at the same time: its newer state must not be followed by an older one.
         """
         now = self.services.ledger.queries.get(order.order_id)
         yield self._task(now, dg.AssetMaterialization)
@@ -85,10 +85,10 @@ class Reporter:
             yield self._task(later, dg.AssetMaterialization)
 
     def event(self, event: Submitted | Stored) -> Iterator[AssetEvent]:
-        """Tell of a task that was submitted or a video that was stored.
+        """Report a task that was submitted or a video that was stored.
 
-        When another order answers the same partition better, this one is observed, not materialized:
-        the partition goes on showing the newest.
+        Where another order stands for the partition, this one is an observation, not a materialization: the
+        partition continues to show the other.
         """
         order = event.order
         superseded = self.services.ledger.reports.is_superseded(order)
@@ -97,7 +97,7 @@ class Reporter:
             yield self._task(order, kind)
             self.services.ledger.reports.mark_reported({order.order_id: Reported.SUBMITTED})
             return
-        # Asked now: the event's order may be older than what was told of it since.
+        # Read now: the event's order may be older than the last report of it.
         if self.services.ledger.queries.get(order.order_id).reported is None:
             yield self._task(order, kind)
         made_from = self._input(order, PROMPTS, order.fingerprint)
@@ -108,7 +108,7 @@ class Reporter:
         )
 
     def again(self, order: Order) -> Iterator[AssetEvent]:
-        """Tell what a run that is gone should have told."""
+        """Report what a killed run did not."""
         if order.state is State.STORED:
             yield from self.event(stored_event(self.services.store, order))
         else:
@@ -119,4 +119,4 @@ class Reporter:
 
     def _input(self, order: Order, upstream: str, version: str) -> dict[str, str]:
         asset = asset_key(order.prompt_set, upstream)
-        return input_tags(self.instance, asset, order.partition, version, self._found)
+        return input_tags(self.instance, asset, order.partition, version, self._pointers)

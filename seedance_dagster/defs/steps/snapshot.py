@@ -19,14 +19,14 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order
 
 _PAGE = 1000
-_PICTURE = "poster"  # made of the poster's bytes, which are compared in S3
+_PICTURE = "poster"  # made of the poster's bytes, which the audit compares in S3
 
 Fetch = Callable[..., dg.EventRecordsResult]
 
 
 @dataclass(frozen=True)
 class DagsterSide:
-    """The audit's `Orchestrator` on a Dagster instance."""
+    """The Dagster instance as the audit's `Orchestrator`."""
 
     instance: dg.DagsterInstance
     services: Services

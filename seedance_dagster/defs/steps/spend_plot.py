@@ -1,4 +1,4 @@
-"""A bar chart of a set's spend by day, small enough to stand in an event."""
+"""A bar chart of a set's spend by day, small enough for an event."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from seedance_dagster.money import points_to_usd
 
 _WIDTH, _HEIGHT, _TOP, _BOTTOM = 640, 180, 20, 20
 _DAYS = 60
-# Both are read on white and on black.
+# Both are legible on white and on black.
 _BAR, _TEXT = "#7c6ee6", "#8a8a8a"
 
 
 def spend_plot(spend: Sequence[DaySpend]) -> str | None:
-    """The newest 60 days up to the last charge as an SVG image in Markdown, which Dagster's UI shows.
+    """Return a chart of the 60 days up to the last charge, as an SVG image in Markdown.
 
     Args:
         spend: Charges by UTC day, the oldest first.
@@ -33,21 +33,21 @@ def spend_plot(spend: Sequence[DaySpend]) -> str | None:
 def _svg(spend: Sequence[DaySpend]) -> str:
     last = spend[-1].day
     first = max(spend[0].day, last - timedelta(days=_DAYS - 1))
-    shown = [each for each in spend if each.day >= first]
-    most = max(each.points for each in shown)
+    days = [day for day in spend if day.day >= first]
+    most = max(day.points for day in days)
     step = _WIDTH / ((last - first).days + 1)
-    room = _HEIGHT - _TOP - _BOTTOM
+    height = _HEIGHT - _TOP - _BOTTOM
     bars = "".join(
-        f'<rect x="{(each.day - first).days * step + step * 0.1:.1f}" '
-        f'y="{_TOP + room * (1 - each.points / most):.1f}" '
-        f'width="{min(step * 0.8, 60):.1f}" height="{room * each.points / most:.1f}" fill="{_BAR}">'
-        f"<title>{each.day}: {points_to_usd(each.points):.2f} USD, {each.orders} orders</title></rect>"
-        for each in shown
+        f'<rect x="{(day.day - first).days * step + step * 0.1:.1f}" '
+        f'y="{_TOP + height * (1 - day.points / most):.1f}" '
+        f'width="{min(step * 0.8, 60):.1f}" height="{height * day.points / most:.1f}" fill="{_BAR}">'
+        f"<title>{day.day}: {points_to_usd(day.points):.2f} USD, {day.orders} orders</title></rect>"
+        for day in days
     )
-    days = f"{first}" if first == last else f"{first} to {last}"
+    span = f"{first}" if first == last else f"{first} to {last}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
         f'font-family="sans-serif" font-size="12" fill="{_TEXT}">'
-        f'<text x="0" y="12">most on a day: {points_to_usd(most):.2f} USD</text>{bars}'
-        f'<text x="0" y="{_HEIGHT - 5}">{days} (UTC)</text></svg>'
+        f'<text x="0" y="12">highest day: {points_to_usd(most):.2f} USD</text>{bars}'
+        f'<text x="0" y="{_HEIGHT - 5}">{span} (UTC)</text></svg>'
     )

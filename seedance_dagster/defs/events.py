@@ -1,0 +1,8 @@
+"""The kinds of events that a step yields."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+AssetEvent = dg.AssetMaterialization | dg.AssetObservation
+StepEvent = AssetEvent | dg.AssetCheckEvaluation
