@@ -1,4 +1,4 @@
-"""The fault suite: real processes, killed at every boundary, judged by the emulator's books.
+"""The fault suite: real processes, killed at every boundary, compared with the emulator's accounts.
 
-`make chaos ROUNDS=n SEED=s` runs the rounds of the seeds s, s+1, ...; a round is drawn from its seed alone.
+`make chaos ROUNDS=n SEED=s` runs the rounds of seeds s, s+1, ...; a round is drawn from its seed alone.
 """

@@ -1,4 +1,4 @@
-"""`python -m chaos`: runs rounds, two side by side, and prints the tally."""
+"""`python -m chaos`: runs rounds, two at a time, and prints a summary."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ import boto3
 import click
 import sqlalchemy as sa
 
-from chaos.places import postgres_server
 from chaos.plan import Plan, draw
+from chaos.programs import postgres_server
 from chaos.round import Result, read_result, run_round
 from chaos.tally import line, summary
 from seedance_dagster.cli.environ import for_children, unconfigured
 from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.cli.local.programs import s3
-from seedance_dagster.defs import definitions  # noqa: F401  imported once, not by every worker
+from seedance_dagster.defs import definitions  # noqa: F401  imported once, before workers are forked
 from seedance_dagster.defs.steps import (
-    advance,  # noqa: F401  imported once, not by every worker
-    generation,  # noqa: F401  imported once, not by every worker
-    tick,  # noqa: F401  imported once, not by every worker
+    advance,  # noqa: F401  imported once, before workers are forked
+    generation,  # noqa: F401  imported once, before workers are forked
+    tick,  # noqa: F401  imported once, before workers are forked
 )
 
-# No round cuts the power, so what waits for a disk proves nothing more.
+# No round cuts the power, so waiting for a disk would prove nothing more.
 _IN_MEMORY = "/dev/shm"
 _LONGEST_S = 300
 
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--seed", type=int, help="Of the first round; the next have the next numbers.")
-@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), help="For all rounds.")
+@click.option("--seed", type=int, help="Seed of the first round; the next rounds have the next numbers.")
+@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), help="Database of all rounds.")
 @click.option("--side-by-side", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--keep", is_flag=True, help="Keep the folders of good rounds too.")
+@click.option("--keep", is_flag=True, help="Keep the folders of passed rounds too.")
 def main(rounds: int, seed: int | None, database: str | None, side_by_side: int, keep: bool) -> None:
-    """Run rounds; status 1 if one of them failed."""
+    """Run rounds; exit with 1 if one of them fails."""
     first = random.randrange(1_000_000) if seed is None else seed
     plans = [draw(first + number, database) for number in range(rounds)]
     folder = Path(
@@ -62,8 +62,8 @@ def main(rounds: int, seed: int | None, database: str | None, side_by_side: int,
             s3(folder / "s3", folder / "s3.log", for_children(environ), port=free_port())
         )
         boto3.client("s3", region_name="us-east-1")  # its service model is read once, not by every worker
-        assert threading.active_count() == 1, "workers are forked: no thread may be there"
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))  # the blocks' ends stop the others
+        assert threading.active_count() == 1, "workers are forked, so this process must have no threads"
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # leaving the blocks stops the others
         running = _results(plans, folder, service.environ, server, side_by_side)
         for result in stack.enter_context(contextlib.closing(running)):
             results.append(result)
@@ -72,7 +72,7 @@ def main(rounds: int, seed: int | None, database: str | None, side_by_side: int,
                 _forget(folder, result.seed)
     click.echo(summary(results))
     if any(result.violations for result in results):
-        click.echo(f"the failed rounds' folders are in {folder}")
+        click.echo(f"The folders of the failed rounds are in {folder}")
         sys.exit(1)
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
@@ -81,7 +81,7 @@ def main(rounds: int, seed: int | None, database: str | None, side_by_side: int,
 def _results(
     plans: list[Plan], folder: Path, s3_environ: dict[str, str], server: sa.URL | None, at_once: int
 ):
-    """Run each round in a process group of its own."""
+    """Yield the result of each round, run in its own process group."""
     waiting, running = list(plans), dict[int, Plan]()
     try:
         while waiting or running:
@@ -94,7 +94,7 @@ def _results(
                     del running[pid]
                     _end_group(pid)
                     yield read_result(folder / f"seed-{plan.seed}") or Result(
-                        plan.seed, str(plan), violations=["the round left no result"]
+                        plan.seed, str(plan), violations=["the round wrote no result"]
                     )
     finally:
         for pid in running:
@@ -102,7 +102,7 @@ def _results(
 
 
 def _forget(folder: Path, seed: int) -> None:
-    """Remove what a good round left; many rounds would fill the memory."""
+    """Delete the files of a passed round; many rounds would fill the memory."""
     for path in (folder / f"seed-{seed}", *(folder / "s3").glob(f"*/round-{seed}-*")):
         shutil.rmtree(path)
 
@@ -114,7 +114,7 @@ def _start(plan: Plan, folder: Path, s3_environ: dict[str, str], server: sa.URL 
         try:
             os.setpgid(0, 0)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.alarm(_LONGEST_S)  # a forgotten one ends by itself
+            signal.alarm(_LONGEST_S)  # ends also when nobody stops it
             run_round(plan, folder, s3_environ, server)
         finally:
             os._exit(0)

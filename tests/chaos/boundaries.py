@@ -1,4 +1,4 @@
-"""Where a worker can be killed: exact points of its work, counted as they are passed."""
+"""The boundaries at which a worker can be killed: exact points of its work, counted as they are passed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _around(*writes: str) -> tuple[str, ...]:
     return tuple(f"{name}: {when} commit" for name in writes for when in ("before", "after"))
 
 
-# One life of a worker is cut short at a boundary of one group, so that late ones get their turn too.
+# Each life of a worker ends at a boundary of one group, so that late boundaries are reached too.
 GROUPS = {
     "place": _around("orders.place"),
     "claim": _around("claims.take"),
@@ -59,7 +59,7 @@ _WRITES = sorted(
 
 @dataclass(frozen=True)
 class Kill:
-    """SIGKILL at the n-th pass of a boundary in one process's life."""
+    """A SIGKILL at the n-th pass of a boundary by one process."""
 
     boundary: str
     nth: int
@@ -67,11 +67,11 @@ class Kill:
 
 @dataclass(frozen=True)
 class Life:
-    """What is in store for one life of a worker.
+    """The plan for one life of a worker.
 
     Attributes:
         kills: Where it is killed, whichever comes first.
-        disk_bytes: No file of its can grow beyond this, as on a full disk; None for no limit.
+        disk_bytes: The size that none of its files can exceed, as on a full disk; None for no limit.
     """
 
     kills: tuple[Kill, ...] = ()
@@ -82,7 +82,7 @@ UNHARMED = Life()
 
 
 class Trap:
-    """Counts passes, and kills its own process at the first chosen one, after a word to `record`."""
+    """A counter of passes that kills its own process at the first chosen one, after calling `record`."""
 
     def __init__(self, kills: Collection[Kill], record: Callable[[str], None]) -> None:
         self._kills = kills
@@ -105,7 +105,7 @@ class Trap:
 
 
 def set_trap(trap: Trap) -> None:
-    """Wrap the product's methods in this process so that they pass the boundaries."""
+    """Wrap the product's methods in this process so that they count as boundaries."""
     _around_commits(trap)
     _around_calls(trap)
     _around_transfers(trap)
@@ -178,9 +178,9 @@ def _around_transfers(trap: Trap) -> None:
 
     async def downloading(*args: Any, **kwargs: Any) -> Any:
         trap.passing("download: before")
-        found = await download_video(*args, **kwargs)
+        downloaded = await download_video(*args, **kwargs)
         trap.passing("download: done")
-        return found
+        return downloaded
 
     def keeping(*args: Any) -> None:
         keep(*args)
@@ -202,10 +202,10 @@ def _around_transfers(trap: Trap) -> None:
 def _around_events(trap: Trap) -> None:
     event = Reporter.event
 
-    def reporting(self: Reporter, what: Any) -> Iterator[Any]:
+    def reporting(self: Reporter, engine_event: Any) -> Iterator[Any]:
         trap.passing("event: before")
-        for each in event(self, what):
-            yield each
-            trap.passing("event: reported")  # Dagster has it, the ledger does not know yet
+        for dagster_event in event(self, engine_event):
+            yield dagster_event
+            trap.passing("event: reported")  # Dagster has the event, the ledger has not recorded it yet
 
     Reporter.event = reporting

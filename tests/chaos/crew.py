@@ -16,11 +16,11 @@ from chaos.boundaries import UNHARMED, Life
 
 CRASHED = 70
 on_termination = False
-_LIFE_S = 180  # a forgotten process ends by itself
+_LIFE_S = 180  # a process ends also when nobody stops it
 
 
 def fork(log: Path, work: Callable[[], None]) -> int:
-    """Run some work in a child with its output in a file; SIGTERM interrupts it. Returns its process id."""
+    """Run work in a child whose output goes to a file; return its process id. SIGTERM interrupts it."""
     pid = os.fork()
     if pid:
         return pid
@@ -33,19 +33,19 @@ def fork(log: Path, work: Callable[[], None]) -> int:
         os.dup2(output, 1)
         os.dup2(output, 2)
         work()
-    except Exception:  # noqa: BLE001  whatever it is, it is looked at
+    except Exception:  # noqa: BLE001  the round reports whatever it is
         crashed = True
         traceback.print_exc()
     finally:
-        # What is left are ways to be told to stop: KeyboardInterrupt, and Dagster's own word for it.
+        # The remaining exceptions are interrupts: KeyboardInterrupt, and Dagster's own.
         with contextlib.suppress(BaseException):
             sys.stderr.flush()
         os._exit(CRASHED if crashed else 0)
 
 
 def _interrupt(*_: object) -> None:
-    # Raised in a callback it would be lost: loops look at the flag too.
-    global on_termination  # noqa: PLW0603  one per process, and a signal handler has nowhere else
+    # An exception raised in a callback would be lost, so loops check the flag too.
+    global on_termination  # noqa: PLW0603  one per process, and a signal handler has no other place
     on_termination = True
     # Dagster and asyncio have their own ways to be interrupted.
     signal.raise_signal(signal.SIGINT)
@@ -61,7 +61,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class End:
-    """How a life ended: by a signal's number, or with a status."""
+    """The end of a life: the number of a signal, or an exit status."""
 
     role: str
     signal: int
@@ -72,8 +72,8 @@ class Crew:
     """The living workers of a round.
 
     Args:
-        log_folder: Where each role's output goes.
-        work: Does a role's work in its own process, as its life is to go.
+        log_folder: The folder of each role's output.
+        work: Does a role's work in its own process, with the plan for its life.
     """
 
     def __init__(self, log_folder: Path, work: Callable[[str, Life], None]) -> None:
@@ -86,7 +86,7 @@ class Crew:
         self.living[role] = Worker(role, pid)
 
     def signal(self, role: str, number: int) -> bool:
-        """Send a signal to a role; False when it is not alive."""
+        """Send a signal to a role; return False when it is not alive."""
         worker = self.living.get(role)
         if worker is None:
             return False
@@ -94,7 +94,7 @@ class Crew:
         return True
 
     def reap(self) -> list[End]:
-        """The lives that ended since the last look."""
+        """Return the lives that ended since the last call."""
         ended = []
         for role, worker in list(self.living.items()):
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
@@ -111,7 +111,7 @@ class Crew:
         return ended
 
     def stop(self, within_s: float) -> tuple[list[End], list[str]]:
-        """Tell all to stop; how they ended, and the roles that had to be killed."""
+        """Stop all workers; return how they ended, and the roles that had to be killed."""
         for role in self.living:
             self.signal(role, signal.SIGCONT)
             self.signal(role, signal.SIGTERM)

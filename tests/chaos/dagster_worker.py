@@ -1,4 +1,4 @@
-"""The same work as Dagster does it: the sensor's tick, the job, the step of a set, and their events."""
+"""The workers of a round with Dagster: the sensor's tick, the job, the step of a set, and their events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import dagster as dg
 
 from chaos import crew
-from chaos.worker import UNEXPECTED, Surroundings
+from chaos.worker import UNEXPECTED, Environment
 from seedance_dagster.defs.definitions import build_seedance_definitions
 from seedance_dagster.defs.naming import ADVANCE_JOB, PROMPTS, TASKS, VIDEOS, partitions_def
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
@@ -20,16 +20,17 @@ _log = logging.getLogger("chaos")
 _REST_S = 0.2
 
 
-def prepare(around: Surroundings) -> None:
-    """Make the instance's tables and the partitions before anybody hurries."""
+def prepare(around: Environment) -> None:
+    """Create the instance's tables and the partitions before the workers start."""
     (around.folder / "dagster").mkdir()
     with _instance(around) as instance:
-        for each in around.plan.sets:
-            instance.add_dynamic_partitions(str(partitions_def(each.name).name), list(each.partitions))
+        for prompt_set in around.plan.sets:
+            name = str(partitions_def(prompt_set.name).name)
+            instance.add_dynamic_partitions(name, list(prompt_set.partitions))
 
 
-def work(around: Surroundings, role: str) -> None:
-    """A daemon or a waiting run, as Dagster has them."""
+def work(around: Environment, role: str) -> None:
+    """Work as a daemon or as a waiting run of Dagster."""
     logging.getLogger("dagster").setLevel(logging.WARNING)
     SeedanceResource.open_client = lambda self: around.open_client()
     SeedanceResource.policy = lambda self: around.policy
@@ -52,7 +53,7 @@ def work(around: Surroundings, role: str) -> None:
             time.sleep(_REST_S)
 
 
-def _instance(around: Surroundings) -> dg.DagsterInstance:
+def _instance(around: Environment) -> dg.DagsterInstance:
     return dg.DagsterInstance.local_temp(str(around.folder / "dagster"))
 
 
@@ -64,13 +65,13 @@ def _tick(definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
         result = sensor(context)
     if isinstance(result, dg.SensorResult) and result.run_requests:
         job = definitions.resolve_job_def(ADVANCE_JOB)
-        _look_at(job.execute_in_process(instance=instance, raise_on_error=False))
+        _log_failures(job.execute_in_process(instance=instance, raise_on_error=False))
 
 
 def _run_until_ended(
-    around: Surroundings, definitions: dg.Definitions, instance: dg.DagsterInstance, role: str
+    around: Environment, definitions: dg.Definitions, instance: dg.DagsterInstance, role: str
 ) -> None:
-    """A run of a set's step, launched again for the same backfill while an order of the set is open."""
+    """Run a set's step, again and again for the same backfill while an order of the set is open."""
     prompt_set = around.plan.set_of(role)
     name = prompt_set.name
     keys = list(prompt_set.partitions)
@@ -87,14 +88,14 @@ def _run_until_ended(
             },
             run_config={"ops": {f"{name}_generation": {"config": {"regenerate": around.plan.regenerate}}}},
         )
-        _look_at(result)
+        _log_failures(result)
         if _ended(around, prompt_set):
             return
         time.sleep(_REST_S)
 
 
-def _ended(around: Surroundings, prompt_set: PromptSet) -> bool:
-    ledger = Ledger.open(around.found.ledger_url)
+def _ended(around: Environment, prompt_set: PromptSet) -> bool:
+    ledger = Ledger.open(around.settings.ledger_url)
     try:
         latest = ledger.queries.latest(prompt_set.name)
     finally:
@@ -104,12 +105,13 @@ def _ended(around: Surroundings, prompt_set: PromptSet) -> bool:
     )
 
 
-def _look_at(result: dg.ExecuteInProcessResult) -> None:
-    """A step may fail in words, or be interrupted; any other exception is one that nobody thought of."""
-    for event in () if result.success else result.filter_events(lambda each: each.is_step_failure):
+def _log_failures(result: dg.ExecuteInProcessResult) -> None:
+    """Log a failed step as unexpected unless it failed with a message or was interrupted."""
+    failures = [] if result.success else result.filter_events(lambda event: event.is_step_failure)
+    for event in failures:
         error = event.step_failure_data.error
         name = error.cls_name if error else None
         if name == dg.DagsterExecutionInterruptedError.__name__:
-            raise KeyboardInterrupt  # Dagster has the signals in its own hands during a run
+            raise KeyboardInterrupt  # Dagster handles the signals itself during a run
         expected = name == dg.Failure.__name__
         _log.info("%s%s", "" if expected else f"{UNEXPECTED} ", error.to_string() if error else "no error")

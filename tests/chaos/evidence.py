@@ -1,4 +1,4 @@
-"""What a round leaves to judge by: the ledger, its journal, the bucket and the emulator's books."""
+"""The evidence of a round: the ledger, its journal, the bucket and the emulator's accounts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chaos.plan import BROKEN_FOR_EVER
-from chaos.worker import Surroundings
+from chaos.worker import Environment
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, State
@@ -21,14 +21,13 @@ from seedance_dagster.storage.s3 import VideoStore
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything there is to judge by, read once.
+    """Everything that a round is judged by, read once.
 
     Attributes:
-        tasks: The vendor's tasks that we made, by id.
         objects: The bucket's objects under the round's prefix, by key.
     """
 
-    around: Surroundings
+    around: Environment
     books: dict[str, Any]
     orders: list[Order]
     journal: list[JournalEntry]
@@ -38,10 +37,11 @@ class Evidence:
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:
+        """The vendor's tasks that were made through the API, by id."""
         return {task["task_id"]: task for task in self.books["tasks"] if task["source"] == "api"}
 
     def write(self, folder: Path) -> None:
-        """Leave what a person needs to understand a failed round."""
+        """Write the files that a person needs to understand a failed round."""
         (folder / "books.json").write_text(json.dumps(self.books, indent=1))
         (folder / "journal.txt").write_text(
             "".join(
@@ -52,39 +52,39 @@ class Evidence:
         )
 
     @classmethod
-    def gather(cls, around: Surroundings, books: dict[str, Any]) -> Evidence:
-        store = around.found.open_store()
-        ledger = Ledger.open(around.found.ledger_url)
+    def gather(cls, around: Environment, books: dict[str, Any]) -> Evidence:
+        store = around.settings.open_store()
+        ledger = Ledger.open(around.settings.ledger_url)
         try:
             orders = ledger.queries.find()
             owners = {order.lease_owner for order in orders} - {None}
         finally:
             ledger.close()
-        entries = _journal(around.found.ledger_url)
+        entries = _journal(around.settings.ledger_url)
         return cls(around, books, orders, entries, sorted(map(str, owners)), _objects(store), store)
 
 
-def outstanding(around: Surroundings, books: dict[str, Any]) -> list[str]:
-    """What has not come to its end yet and could, in words."""
-    ledger = Ledger.open(around.found.ledger_url)
+def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
+    """Return a message for each thing that has not ended yet and still could."""
+    ledger = Ledger.open(around.settings.ledger_url)
     try:
         orders = ledger.queries.find()
     finally:
         ledger.close()
-    asked = {(each.name, key) for each in around.plan.sets for key in each.partitions}
-    missing = asked - {(order.prompt_set, order.partition) for order in orders}
+    wanted = {(prompts.name, key) for prompts in around.plan.sets for key in prompts.partitions}
+    missing = wanted - {(order.prompt_set, order.partition) for order in orders}
     if around.plan.policy.budgets:
-        missing = set()  # what did not fit was refused
+        missing = set()  # what exceeded the budget was not ordered
     left = [f"{name}/{key} was never ordered" for name, key in sorted(missing)]
     left += [
         f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}: "
-        f"{order.error_message}, due {order.due_at}, in the hands of {order.lease_owner}"
+        f"{order.error_message}, due {order.due_at}, leased by {order.lease_owner}"
         for order in orders
         if order.state in OPEN and not excused(order, books)
     ]
     if around.plan.dagster:
         left += [
-            f"Dagster was not told that order {order.order_id} is stored"
+            f"order {order.order_id} is stored and was not reported to Dagster"
             for order in orders
             if order.state is State.STORED and order.reported not in ("stored", "observed")
         ]
@@ -92,7 +92,7 @@ def outstanding(around: Surroundings, books: dict[str, Any]) -> list[str]:
 
 
 def excused(order: Order, books: dict[str, Any]) -> bool:
-    """True for a paid order whose file the vendor never gives: it must stay outstanding, and say so."""
+    """Return True for a paid order whose file the vendor never delivers: it must stay open, with a reason."""
     task = next((each for each in books["tasks"] if each["task_id"] == order.task_id), None)
     if task is None or task["state"] != "completed" or not order.error_message:
         return False
@@ -102,19 +102,19 @@ def excused(order: Order, books: dict[str, Any]) -> bool:
     return order.state is State.SUCCEEDED and broken
 
 
-def unordered(around: Surroundings, run: str) -> bool:
-    """True when a waiting run has a partition that was never ordered."""
+def unordered(around: Environment, run: str) -> bool:
+    """Return True when a waiting run has a partition that was never ordered."""
     prompt_set = around.plan.set_of(run)
-    ledger = Ledger.open(around.found.ledger_url)
+    ledger = Ledger.open(around.settings.ledger_url)
     try:
         return not prompt_set.partitions.keys() <= ledger.queries.latest(prompt_set.name).keys()
     finally:
         ledger.close()
 
 
-def waits_for_ever(around: Surroundings, role: str, books: dict[str, Any]) -> bool:
-    """True for a waiting run with an order that is excused."""
-    ledger = Ledger.open(around.found.ledger_url)
+def waits_for_ever(around: Environment, role: str, books: dict[str, Any]) -> bool:
+    """Return True for a waiting run with an order that is excused."""
+    ledger = Ledger.open(around.settings.ledger_url)
     try:
         orders = ledger.queries.find(prompt_set=around.plan.set_of(role).name, states=OPEN)
     finally:
@@ -123,7 +123,7 @@ def waits_for_ever(around: Surroundings, role: str, books: dict[str, Any]) -> bo
 
 
 def _journal(url: str) -> list[JournalEntry]:
-    """All entries in the order in which they were written."""
+    """Return all entries in the order in which they were written."""
     database = Database(url)
     with database.reading() as connection:
         rows = connection.execute(sa.select(journal).order_by(journal.c.entry_id)).all()
@@ -136,5 +136,5 @@ def _objects(store: VideoStore) -> dict[str, bytes]:
     pages = store._client.get_paginator("list_objects_v2").paginate(
         Bucket=store.bucket, Prefix=f"{store.prefix}/"
     )
-    keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
     return {key: store.get_bytes(key) for key in keys}

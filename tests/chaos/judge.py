@@ -1,4 +1,4 @@
-"""The judgement: the ledger, the journal and the bucket against the emulator's books."""
+"""The judgement: ledger, journal and bucket compared with the emulator's accounts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def judge(evidence: Evidence, result: Result) -> None:
-    """Add to the result what was counted and what was broken."""
+    """Add counts and violations to the result."""
     result.tally.update(_counts(evidence))
     for check in (_owned_one_to_one, _ordered_once, _money, _budget, _journals, _leases, _stored, _bucket):
         result.violations += check(evidence)
@@ -38,7 +38,7 @@ def judge(evidence: Evidence, result: Result) -> None:
 
 
 def _unexpected(logs: Path) -> Iterator[str]:
-    """What the workers wrote of errors that nobody thought of."""
+    """Yield a message for each log with unexpected errors."""
     for path in sorted(logs.iterdir()):
         lines = [line for line in path.read_text(errors="replace").splitlines() if UNEXPECTED in line]
         if lines:
@@ -74,7 +74,7 @@ def _owned_one_to_one(evidence: Evidence) -> Iterator[str]:
     for task_id, order in owners.items():
         task = evidence.tasks.get(task_id)
         if task is None:
-            yield f"order {order.order_id} owns task {task_id}, which the vendor never made for us"
+            yield f"order {order.order_id} owns task {task_id}, which the vendor never made for this account"
         elif task["request"] != GenerationRequest.model_validate(order.request, strict=False).to_wire():
             yield f"order {order.order_id} owns task {task_id}, which renders something else"
 
@@ -84,12 +84,12 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
     for order in evidence.orders:
         groups[order.prompt_set, order.partition, order.fingerprint].append(order)
     wanted = {
-        (each.name, key, partition.fingerprint)
-        for each in evidence.around.plan.sets
-        for key, partition in each.partitions.items()
+        (prompts.name, key, partition.fingerprint)
+        for prompts in evidence.around.plan.sets
+        for key, partition in prompts.partitions.items()
     }
     if not groups.keys() <= wanted or (groups.keys() != wanted and not evidence.around.plan.policy.budgets):
-        yield f"ordered was {sorted(groups.keys() ^ wanted)} that was not asked for, or the other way round"
+        yield f"ordered and wanted differ by {sorted(groups.keys() ^ wanted)}"
     for name, orders in groups.items():
         attempts = sorted(order.attempt for order in orders)
         if attempts != list(range(1, len(orders) + 1)):
@@ -99,13 +99,13 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
             yield f"{name} was ordered again although attempt {paid[0]} did not fail"
         reasons = {order.error_class for order in orders if order.state is State.FAILED}
         if reasons - {"vendor"}:
-            yield f"{name} failed for {reasons}"
+            yield f"{name} failed because of {reasons}"
 
 
 def _money(evidence: Evidence) -> Iterator[str]:
     summary = evidence.books["summary"]
     if not summary["balanced"]:
-        yield "the vendor's own books are not balanced"
+        yield "the vendor's own accounts are not balanced"
     if summary["key_leaks"]:
         yield f"the API key reached the file host: {evidence.books['key_leaks']}"
     for order in evidence.orders:
@@ -113,7 +113,8 @@ def _money(evidence: Evidence) -> Iterator[str]:
         if task is None:
             continue
         if order.estimated_points != task["points_price"]:
-            yield f"order {order.order_id} was estimated at {order.estimated_points}, {task['points_price']}"
+            estimate, price = order.estimated_points, task["points_price"]
+            yield f"order {order.order_id} is estimated at {estimate}, its price is {price}"
         charged = task["points_charged"] + task["points_penalty"]
         if (order.points_charged or 0) != charged:
             yield f"order {order.order_id} is booked with {order.points_charged}, charged were {charged}"
@@ -124,16 +125,16 @@ def _money(evidence: Evidence) -> Iterator[str]:
 
 
 def _budget(evidence: Evidence) -> Iterator[str]:
-    """No moment may have more reserved and charged than the budget; the journal tells every moment."""
+    """Check that never more was reserved and charged than the budget; the journal has every moment."""
     for budget in evidence.around.plan.policy.budgets:
         orders = {order.order_id: order for order in evidence.orders}
         used: dict[int, int] = {}
         for entry in evidence.journal:
             order = orders[entry.order_id]
-            over = entry.to_state not in OPEN or entry.to_state == State.SUCCEEDED
+            ended = entry.to_state not in OPEN or entry.to_state == State.SUCCEEDED
             charged = order.points_charged or 0
-            # What is charged above its estimate is the vendor's doing.
-            used[entry.order_id] = min(charged, order.estimated_points) if over else order.estimated_points
+            # A charge above the estimate is the vendor's decision.
+            used[entry.order_id] = min(charged, order.estimated_points) if ended else order.estimated_points
             if sum(used.values()) > budget.points:
                 yield f"{budget}: {sum(used.values())} points were in use after {entry}"
                 return
@@ -146,7 +147,9 @@ def _journals(evidence: Evidence) -> Iterator[str]:
     for order in evidence.orders:
         state: str | None = None
         for entry in journals[order.order_id]:
-            legal = {"queued"} if state is None else {each.value for each in TRANSITIONS[State(state)]}
+            legal = (
+                {"queued"} if state is None else {following.value for following in TRANSITIONS[State(state)]}
+            )
             if entry.from_state != state or entry.to_state not in legal:
                 yield f"order {order.order_id}: journal goes from {state} to {entry}"
             state = entry.to_state
@@ -156,7 +159,7 @@ def _journals(evidence: Evidence) -> Iterator[str]:
 
 def _leases(evidence: Evidence) -> Iterator[str]:
     if evidence.living_leases:
-        yield f"orders are still in the hands of {evidence.living_leases}, who were told to stop"
+        yield f"orders are still leased by {evidence.living_leases}, which have stopped"
 
 
 def _stored(evidence: Evidence) -> Iterator[str]:
@@ -169,16 +172,16 @@ def _stored(evidence: Evidence) -> Iterator[str]:
         if video is None or manifest is None or poster is None:
             yield f"order {order.order_id} is stored, but not all of its objects are there"
             continue
-        told = json.loads(manifest)
-        if not hashlib.sha256(video).hexdigest() == order.sha256 == told["sha256"]:
+        fields = json.loads(manifest)
+        if not hashlib.sha256(video).hexdigest() == order.sha256 == fields["sha256"]:
             yield f"order {order.order_id}: bytes, ledger and manifest have different hashes"
-        if not len(video) == order.size_bytes == told["size_bytes"]:
+        if not len(video) == order.size_bytes == fields["size_bytes"]:
             yield f"order {order.order_id}: bytes, ledger and manifest have different sizes"
         if not poster.startswith(b"\xff\xd8"):
-            yield f"order {order.order_id}: the poster is no JPEG"
+            yield f"order {order.order_id}: the poster is not a JPEG"
         for name in ("task_id", "prompt_set", "partition", "fingerprint", "attempt", "points_charged"):
-            if told[name] != getattr(order, name):
-                yield f"order {order.order_id}: {name} is {told[name]} in the manifest"
+            if fields[name] != getattr(order, name):
+                yield f"order {order.order_id}: {name} is {fields[name]} in the manifest"
         yield from _renders(order, video)
 
 
@@ -204,6 +207,6 @@ def _bucket(evidence: Evidence) -> Iterator[str]:
         if order.state in {State.SUCCEEDED, State.STORED}
     }
     for key in evidence.objects:
-        # A killed check's leftover is nobody's video.
+        # The leftover of a killed check of the bucket is not a video.
         if key.endswith("/manifest.json") and key not in known:
-            yield f"there is a manifest at {key} of which the ledger knows nothing"
+            yield f"the ledger knows nothing of the manifest at {key}"

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def judge_events(evidence: Evidence, folder: Path) -> Iterator[str]:
-    """What is wrong with Dagster's events, in words.
+    """Yield a message for each difference between Dagster's events and the truth.
 
     Args:
-        evidence: The round's.
-        folder: Dagster's own.
+        evidence: The evidence of the round.
+        folder: Dagster's home.
     """
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
         for order in evidence.orders:
@@ -32,7 +32,7 @@ def judge_events(evidence: Evidence, folder: Path) -> Iterator[str]:
 
 
 def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order) -> Iterator[str]:
-    told = _newest(instance, VIDEOS, order)
+    metadata = _newest(instance, VIDEOS, order)
     manifest = json.loads(evidence.objects[str(order.manifest_key)])
     uri = f"s3://{evidence.store.bucket}/"
     wanted = {
@@ -47,17 +47,17 @@ def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order) ->
         "seedance/sha256": manifest["sha256"],
         "seedance/duration_s": manifest["duration_s"],
     }
-    yield from _differences(order, VIDEOS, told, wanted)
+    yield from _differences(order, VIDEOS, metadata, wanted)
 
 
 def _of_task(instance: dg.DagsterInstance, order: Order) -> Iterator[str]:
-    told = _newest(instance, TASKS, order)
+    metadata = _newest(instance, TASKS, order)
     wanted = {
         "seedance/task_id": order.task_id,
         "seedance/fingerprint": order.fingerprint,
         "seedance/attempt": order.attempt,
     }
-    yield from _differences(order, TASKS, told, wanted)
+    yield from _differences(order, TASKS, metadata, wanted)
 
 
 def _newest(instance: dg.DagsterInstance, asset: str, order: Order) -> dict[str, Any] | None:
@@ -66,16 +66,16 @@ def _newest(instance: dg.DagsterInstance, asset: str, order: Order) -> dict[str,
     )
     records = instance.fetch_materializations(wanted, limit=1).records
     event = records[0].asset_materialization if records else None
-    return None if event is None else {name: each.value for name, each in event.metadata.items()}
+    return None if event is None else {name: value.value for name, value in event.metadata.items()}
 
 
 def _differences(
-    order: Order, asset: str, told: dict[str, Any] | None, wanted: dict[str, Any]
+    order: Order, asset: str, metadata: dict[str, Any] | None, wanted: dict[str, Any]
 ) -> Iterator[str]:
     name = f"{order.prompt_set}/{asset} {order.partition}"
-    if told is None:
-        yield f"{name}: order {order.order_id} is stored, Dagster was told nothing"
+    if metadata is None:
+        yield f"{name}: order {order.order_id} is stored and was not reported"
         return
     for key, value in wanted.items():
-        if told.get(key) != value:
-            yield f"{name}: {key} is {told.get(key)} in Dagster and {value} in truth"
+        if metadata.get(key) != value:
+            yield f"{name}: {key} is {metadata.get(key)} in Dagster, and {value} in truth"

@@ -1,4 +1,4 @@
-"""Delays of the product that no policy holds, made short in a worker's process: a round takes seconds."""
+"""Delays of the product that are not in its policy, shortened in a worker's process."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _DOWNLOAD_S = {"storm": (3.0, 1.0), "calm": (20.0, 10.0)}
 
 
 def quicken(*, page_size: int, phase: str) -> None:
-    """Shorten every delay; a name that is gone raises, since then a round would prove less than it says.
+    """Shorten every delay; raise for a name that is gone, because rounds would then prove less than they say.
 
     Args:
-        page_size: How many rows of the history are asked for at once.
-        phase: "storm", or "calm" where a slow machine gets the time it needs.
+        page_size: Rows of the history on one page.
+        phase: "storm", or "calm" with more time for a slow machine.
     """
     for module, values in _SHORT.items():
         for name, value in values.items():

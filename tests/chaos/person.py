@@ -1,4 +1,4 @@
-"""The person who settles by hand what the vendor's numbers leave open, after a look at the vendor's site."""
+"""The operator, who resolves by hand the orders that the vendor's numbers leave open."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from seedance_dagster.engine.worker import Worker, working
 from seedance_dagster.ledger.order import Order, State
 
 NEEDS_A_PERSON = "proves nothing"
-"""In the words of an order that stays uncertain by design: neither balance nor history can tell."""
+"""In the reason of an order that stays uncertain by design: neither balance nor history proves anything."""
 
-_SURELY_OVER = timedelta(seconds=5)  # no POST of the calm is under way so long
+_SURELY_OVER = timedelta(seconds=5)  # longer than any POST of the calm
 
 
-def settle_by_hand(services: Services, vendor_url: str) -> None:
-    """Adopt or release each order that waits for a person; the emulator's books are the vendor's site."""
+def resolve_by_hand(services: Services, vendor_url: str) -> None:
+    """Adopt or requeue each order that needs an operator, who reads the emulator's accounts."""
 
-    async def settle() -> None:
+    async def resolve() -> None:
         async with working(services, f"person {time.time_ns()}") as worker:
             for order in services.ledger.queries.find(states={State.UNCERTAIN}):
-                settled_for = services.clock() - (order.claimed_at or order.ordered_at)
-                if NEEDS_A_PERSON in (order.error_message or "") and settled_for > _SURELY_OVER:
-                    with contextlib.suppress(ManualResolutionError):  # it was settled meanwhile
-                        await _settle(worker, order, vendor_url)
+                uncertain_for = services.clock() - (order.claimed_at or order.ordered_at)
+                if NEEDS_A_PERSON in (order.error_message or "") and uncertain_for > _SURELY_OVER:
+                    with contextlib.suppress(ManualResolutionError):  # it was resolved meanwhile
+                        await _resolve(worker, order, vendor_url)
 
     while not crew.on_termination:
-        asyncio.run(settle())
+        asyncio.run(resolve())
         time.sleep(1)
 
 
-async def _settle(worker: Worker, order: Order, vendor_url: str) -> None:
+async def _resolve(worker: Worker, order: Order, vendor_url: str) -> None:
     request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
     async with httpx.AsyncClient(trust_env=False) as site:
         tasks = (await site.get(f"{vendor_url}/emulator/books")).json()["tasks"]

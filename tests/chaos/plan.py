@@ -1,4 +1,4 @@
-"""What one round is: everything random about it, drawn from its seed alone."""
+"""The plan of a round: everything random about it, drawn from its seed alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from seedance_dagster.money import Window
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
 ROLES = ("daemon-1", "daemon-2", "command")
-"""What works beside the waiting runs, of which each prompt set has one."""
+"""Workers beside the waiting runs, of which each prompt set has one."""
 
 PERSON = "person"
-"""Who comes in the calm, for what only a person can settle."""
+"""The operator of the calm, for orders that only a person can resolve."""
 
 _PACING = Pacing(
     take_s=0.2,
@@ -37,7 +37,7 @@ _PACING = Pacing(
     reconcile_s=0.3,
 )
 
-# Probability per event, so that most work ends well within the storm's few seconds.
+# Probabilities per event: most work still ends within the storm's few seconds.
 _RATES = {
     **dict.fromkeys(("500-before", "429", "reset-before", "hang-before"), 0.15),
     **dict.fromkeys(("lost-reply", "cut-reply", "hang", "500-after", "500-with-task", "garbage-reply"), 0.15),
@@ -64,35 +64,35 @@ _MARKERS = (
     "garbage",
 )
 BROKEN_FOR_EVER = ("[fault:garbage]",)
-"""In the text of a prompt whose file the vendor never gives whole."""
+"""In the text of a prompt whose file the vendor never delivers whole."""
 
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Something that happens at a time of the storm, in seconds from its start."""
+    """An incident at a time of the storm, in seconds from its start."""
 
     at_s: float
     kind: str
-    what: dict[str, Any]
+    details: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One round.
+    """The plan of one round.
 
     Attributes:
         settings: The emulator's settings.
-        rates: Its fault rates during the storm.
+        lasting: The emulator keeps its state on disk, so that it can be killed too.
+        rates: The emulator's fault rates during the storm.
         s3_trouble: Share of S3 requests that fail during the storm.
         timeout_s: Seconds that the client waits for a reply.
-        storm_s: How long the storm lasts at least, in seconds.
-        storm_videos: It lasts until so many were downloaded, though not for ever.
-        lives: What is in store for the first lives of each role.
-        runs: The waiting runs' roles: one for each set, and maybe another for the first one.
-        runs_return: They are launched again in the calm; else the daemons finish what they left.
-        regenerate: The runs generate again what others stored; what they stored themselves stays.
-        page_size: Rows of the history that are asked for at once.
-        lasting: The emulator keeps its state on disk, so that it can be killed too.
+        storm_s: Least length of the storm in seconds.
+        storm_videos: Downloaded videos that end the storm; it does not wait for them forever.
+        lives: The plans for the first lives of each role.
+        runs: The roles of the waiting runs: one for each set, and perhaps a second one for the first set.
+        runs_return: The runs are launched again in the calm; otherwise the daemons finish their work.
+        regenerate: The runs generate again what others stored, but not what they stored themselves.
+        page_size: Rows of the history on one page.
     """
 
     seed: int
@@ -116,18 +116,18 @@ class Plan:
     disturbances: tuple[Disturbance, ...]
 
     def set_of(self, run: str) -> PromptSet:
-        """The prompt set that a waiting run is for."""
+        """Return the prompt set of a waiting run."""
         name = run.partition("-")[2]
-        return next(each for each in self.sets if each.name == name)
+        return next(prompts for prompts in self.sets if prompts.name == name)
 
     def __str__(self) -> str:
-        partitions = sum(len(each.partitions) for each in self.sets)
+        partitions = sum(len(prompts.partitions) for prompts in self.sets)
         more = "Dagster, " if self.dagster else "budget, " if self.policy.budgets else ""
         return f"{self.database}, {more}{partitions} partitions in {len(self.sets)} sets"
 
 
 def draw(seed: int, database: str | None = None) -> Plan:
-    """The round of a seed; every third is on PostgreSQL unless told, every fourth tells Dagster."""
+    """Draw the round of a seed; by default every third is on PostgreSQL, and every fourth has Dagster."""
     rng = random.Random(seed)
     settings = _settings(rng, seed)
     sets = _sets(rng)
@@ -137,12 +137,12 @@ def draw(seed: int, database: str | None = None) -> Plan:
     lease_s = rng.uniform(1.5, 2.5)
     work_s = 1.2 * (settings["queue_seconds"] + settings["render_seconds"])
     hidden_s = settings["history_lag_seconds"] + (0 if settings["history_lists_unfinished"] else work_s)
-    # As in real life the grace is longer than the vendor may be late with anything.
+    # As in production, the grace is longer than any delay of the vendor.
     policy = Policy(
         attempts=2,
         budgets=() if budget is None else (Budget(window=Window.TOTAL, points=budget),),
         allow_private_hosts=True,
-        preflight=False,  # its references lead nowhere
+        preflight=False,  # its references do not exist
         submit_workers=rng.choice((1, 4)),
         poll_workers=rng.choice((2, 8)),
         collect_workers=rng.choice((1, 4)),
@@ -154,7 +154,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
     )
     storm_s = rng.uniform(2.5, 3.5) + (2 if dagster else 0)
     lasting = rng.random() < 0.3
-    runs = tuple(f"run-{each.name}" for each in sets)
+    runs = tuple(f"run-{prompts.name}" for prompts in sets)
     if rng.random() < 0.4:
         runs += (f"again-{sets[0].name}",)
     return Plan(
@@ -173,7 +173,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
         policy=policy,
         timeout_s=rng.uniform(0.5, 1.0),
         storm_s=storm_s,
-        storm_videos=int(rng.uniform(0.4, 0.9) * sum(len(each.partitions) for each in sets)),
+        storm_videos=int(rng.uniform(0.4, 0.9) * sum(len(prompts.partitions) for prompts in sets)),
         lives={role: _lives(rng, role, dagster=dagster) for role in (*ROLES, *runs)},
         runs=runs,
         runs_return=rng.random() < 0.5,
@@ -223,8 +223,8 @@ def _sets(rng: random.Random) -> tuple[PromptSet, ...]:
         PromptSet(
             name=f"set{number}",
             prompts=tuple(
-                Prompt(id=f"p{place}", request=_request(rng, text), takes=2 if rng.random() < 0.08 else 1)
-                for place, text in enumerate(texts[number::count])
+                Prompt(id=f"p{position}", request=_request(rng, text), takes=2 if rng.random() < 0.08 else 1)
+                for position, text in enumerate(texts[number::count])
             ),
         )
         for number in range(count)
@@ -234,12 +234,14 @@ def _sets(rng: random.Random) -> tuple[PromptSet, ...]:
 def _estimate(sets: Sequence[PromptSet]) -> int:
     prices = PriceTable.load()
     return sum(
-        prices.estimate(partition.request).points for each in sets for partition in each.partitions.values()
+        prices.estimate(partition.request).points
+        for prompts in sets
+        for partition in prompts.partitions.values()
     )
 
 
 def _request(rng: random.Random, text: str) -> GenerationRequest:
-    # Few different requests, so that identical ones are common.
+    # Few different requests, so that equal ones are common.
     common = {
         "task_type": rng.choice(("seedance-2", "seedance-2-fast")),
         "prompt": text,
@@ -258,7 +260,7 @@ def _request(rng: random.Random, text: str) -> GenerationRequest:
 def _lives(rng: random.Random, role: str, *, dagster: bool) -> tuple[Life, ...]:
     weights = dict.fromkeys(GROUPS, 1) | {
         "place": int(role.startswith(("run", "again"))),
-        # A run of Dagster's takes its time: what only it passes must not come too rarely.
+        # A run of Dagster is slow: the boundaries that only it passes must not be too rare.
         "event": 5 if dagster else 0,
     }
     if role == "command":
@@ -285,7 +287,7 @@ def _disturbances(
     kinds = Counter(
         {"kill": 3, "stop": 1, "stall": 1, "outage": 2, "freeze": 1, "lock": 1, "credits": 1, "limit": 1}
     )
-    kinds["stranger"] = kinds["charge"] = 1
+    kinds["unmatched"] = kinds["charge"] = 1
     kinds["restart"] = 1 if lasting else 0
     drawn = rng.choices(list(kinds), weights=list(kinds.values()), k=rng.randint(4, 9))
     details = {
@@ -302,12 +304,12 @@ def _disturbances(
         "credits": lambda: {"seconds": rng.uniform(0.2, 0.8)},
         "limit": lambda: {"seconds": rng.uniform(0.2, 0.8), "limit": rng.choice((1, 2))},
         "charge": lambda: {"more": rng.choice((-1_000_000, -1, 500_000))},
-        "stranger": lambda: {"count": rng.randint(1, 3)},
+        "unmatched": lambda: {"count": rng.randint(1, 3)},
         "restart": lambda: {"seconds": rng.uniform(0.1, 0.6)},
     }
     return tuple(
         sorted(
             (Disturbance(rng.uniform(0.1, storm_s), kind, details[kind]()) for kind in drawn),
-            key=lambda each: each.at_s,
+            key=lambda disturbance: disturbance.at_s,
         )
     )

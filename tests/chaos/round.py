@@ -1,4 +1,4 @@
-"""One round: a storm, a calm in which everything must settle, and the judgement."""
+"""One round: a storm, a calm in which everything must end, and the judgement."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from chaos.canaries import leaks
 from chaos.crew import CRASHED, Crew, fork
 from chaos.evidence import Evidence, outstanding, unordered, waits_for_ever
 from chaos.judge import judge
-from chaos.places import EmulatorProcess, database
 from chaos.plan import PERSON, ROLES, Plan
+from chaos.programs import EmulatorProcess, database
 from chaos.storm import Storm
 from seedance_dagster.ledger.ledger import Ledger
 
@@ -31,12 +31,12 @@ _STOP_S = 15.0
 
 @dataclass
 class Result:
-    """What a round came to.
+    """The result of a round.
 
     Attributes:
         kills: By boundary; "at random" for those from outside.
         tally: Further counts by name.
-        violations: What was broken, in words; empty for a good round.
+        violations: Messages; empty for a round that passes.
     """
 
     seed: int
@@ -50,20 +50,20 @@ class Result:
 
 
 def run_round(plan: Plan, folder: Path, s3_environ: Mapping[str, str], server: sa.URL | None) -> None:
-    """Run a round in this process, which must have no threads; the result goes to `result.json`.
+    """Run a round in this process, which must have no threads, and write `result.json`.
 
     Args:
-        plan: The round.
-        folder: Its empty folder.
-        s3_environ: How the S3 server is reached.
+        plan: The plan of the round.
+        folder: An empty folder.
+        s3_environ: The environment that makes boto3 use the S3 server.
         server: The PostgreSQL server.
     """
     began = time.monotonic()
     result = Result(plan.seed, str(plan))
     try:
         _run(plan, folder, s3_environ, server, result)
-    except Exception:  # noqa: BLE001  told as the round's result
-        result.violations.append(f"the round itself broke:\n{traceback.format_exc()}")
+    except Exception:  # noqa: BLE001  part of the result
+        result.violations.append(f"the round itself failed:\n{traceback.format_exc()}")
     # Without the key, which is a canary.
     (folder / "plan.txt").write_text(pformat(vars(replace(plan, api_key=""))))
     result.seconds = round(time.monotonic() - began, 1)
@@ -71,7 +71,7 @@ def run_round(plan: Plan, folder: Path, s3_environ: Mapping[str, str], server: s
 
 
 def read_result(folder: Path) -> Result | None:
-    """The result that a round left; None when it left none."""
+    """Return the result that a round wrote; None when it wrote none."""
     with contextlib.suppress(OSError):
         fields = json.loads((folder / "result.json").read_text())
         counters = {
@@ -100,7 +100,7 @@ def _run(
             "DAGSTER_HOME": str(folder),
             "DAGSTER_DISABLE_TELEMETRY": "yes",
         }
-        around = worker.Surroundings(plan, environ, folder, kills)
+        around = worker.Environment(plan, environ, folder, kills)
         _prepare(around, logs / "prepare.log")
         later = replace(around, calm=True)
         armed = Crew(logs, lambda role, life: worker.work(around, role, life))
@@ -110,10 +110,9 @@ def _run(
             storm.run()
             ended, stubborn = armed.stop(_STOP_S)
             storm.crashes += [end.role for end in ended if end.status == CRASHED]
-            result.violations += [f"{role} did not stop when it was told to" for role in stubborn]
+            result.violations += [f"{role} did not stop on SIGTERM" for role in stubborn]
             result.violations += [
-                f"{role} crashed, {times} times, see its log"
-                for role, times in Counter(storm.crashes).items()
+                f"{role} crashed {times} times, see its log" for role, times in Counter(storm.crashes).items()
             ]
             _calm(around, unarmed, emulator, result)
             result.kills.update(kills.read_text().splitlines())
@@ -130,11 +129,11 @@ def _run(
             emulator.end()
 
 
-def _prepare(around: worker.Surroundings, log: Path) -> None:
-    """Make all tables before anybody hurries; in a child, since this process may get no threads."""
+def _prepare(around: worker.Environment, log: Path) -> None:
+    """Create all tables before the workers start; in a child, since this process must have no threads."""
 
     def work() -> None:
-        Ledger.open(around.found.ledger_url).close()
+        Ledger.open(around.settings.ledger_url).close()
         if around.plan.dagster:
             from chaos import dagster_worker
 
@@ -145,25 +144,25 @@ def _prepare(around: worker.Surroundings, log: Path) -> None:
         raise RuntimeError(log.read_text())
 
 
-def _calm(around: worker.Surroundings, crew: Crew, emulator: EmulatorProcess, result: Result) -> None:
-    """No more faults: everything must come to its end, and whoever waits must see it."""
+def _calm(around: worker.Environment, crew: Crew, emulator: EmulatorProcess, result: Result) -> None:
+    """Stop all faults: every order must end, and every waiting run must notice."""
     runs = [run for run in around.plan.runs if around.plan.runs_return or unordered(around, run)]
     for role in (*ROLES, *runs, PERSON):
         crew.start(role)
     began = time.monotonic()
-    left = ["nothing was looked at"]
-    while left and time.monotonic() - began < _CALM_S:
+    unfinished = ["nothing was checked"]
+    while unfinished and time.monotonic() - began < _CALM_S:
         time.sleep(0.1)
         for end in crew.reap():
             if end.role not in runs or end.status or end.signal:
                 result.violations.append(f"{end.role} ended in the calm with {end}")
-        left = outstanding(around, emulator.books())
-        left += [
+        unfinished = outstanding(around, emulator.books())
+        unfinished += [
             role
             for role in crew.living
             if role in runs and not waits_for_ever(around, role, emulator.books())
         ]
     result.tally["calm s"] = round(time.monotonic() - began)
-    result.violations += [f"not settled after {_CALM_S:.0f} s of calm: {each}" for each in left]
+    result.violations += [f"after {_CALM_S:.0f} s of calm: {message}" for message in unfinished]
     _, stubborn = crew.stop(_STOP_S)
-    result.violations += [f"{role} did not stop when it was told to" for role in stubborn]
+    result.violations += [f"{role} did not stop on SIGTERM" for role in stubborn]

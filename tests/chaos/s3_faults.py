@@ -1,4 +1,4 @@
-"""S3 refusing and not answering, by boto3's own event hook, in a worker's process."""
+"""Refusals and lost replies of S3, by boto3's own event hook, in a worker's process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REFUSALS = {503: "SlowDown", 500: "InternalError", 403: "AccessDenied"}
 
 
 def trouble_s3(share: float) -> None:
-    """Let this share of all S3 requests fail."""
+    """Make a share of all S3 requests fail."""
     prepare = VideoStore.__init__
 
     def prepared(self: VideoStore, client: Any, *args: Any, **kwargs: Any) -> None:

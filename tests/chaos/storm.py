@@ -1,4 +1,4 @@
-"""The storm: armed workers that are started again whenever they end, and what befalls them meanwhile."""
+"""The storm: workers that are killed and started again, and incidents around them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ from typing import Any
 
 from chaos.boundaries import UNHARMED
 from chaos.crew import CRASHED, Crew, fork
-from chaos.places import EmulatorProcess, hold_the_ledger
 from chaos.plan import ROLES, Disturbance, Plan
+from chaos.programs import EmulatorProcess, hold_the_ledger
 
-_STRANGE = {"prompt": "a stranger's prompt", "mode": "text_to_video", "duration": 4, "aspect_ratio": "1:1"}
-_LONGEST = 4  # times as long as planned
+_OUT_OF_BAND = {
+    "prompt": "a prompt of another program",
+    "mode": "text_to_video",
+    "duration": 4,
+    "aspect_ratio": "1:1",
+}
+_LONGEST = 4  # times as long as planned at most
 
 
 class Storm:
-    """One round's disturbances.
+    """The storm of one round.
 
     Attributes:
-        disturbed: What happened, by kind.
-        crashes: Roles whose process ended by an exception.
+        disturbed: The number of incidents by kind.
+        crashes: The roles of processes that ended by an exception.
     """
 
     def __init__(self, plan: Plan, crew: Crew, emulator: EmulatorProcess, ledger_url: str, log: Path) -> None:
@@ -42,8 +47,8 @@ class Storm:
         self.down = False
 
     def run(self) -> None:
-        """Let it blow, then put everything outside the workers right again."""
-        self._emulator.tell("faults", **self._plan.rates)
+        """Run the storm, then make the emulator behave again."""
+        self._emulator.control("faults", **self._plan.rates)
         for role in (*ROLES, *self._plan.runs):
             self._start(role)
         began = time.monotonic()
@@ -51,16 +56,16 @@ class Storm:
         while (now := time.monotonic() - began) < self._plan.storm_s or self._later or self._young(now):
             while coming and coming[0].at_s <= now:
                 self._disturb(coming.pop(0), now)
-            for at_s, act in [each for each in self._later if each[0] <= now]:
+            for at_s, act in [later for later in self._later if later[0] <= now]:
                 self._later.remove((at_s, act))
                 act()
             self._restart(now)
             time.sleep(0.01)
-        self._emulator.tell("faults")
-        self._emulator.tell("outage", seconds=0)
+        self._emulator.control("faults")
+        self._emulator.control("outage", seconds=0)
 
     def _young(self, now: float) -> bool:
-        """True while too little happened yet; a slow machine gets more time."""
+        """Return True while too little has happened yet; a slow machine gets more time."""
         if now > _LONGEST * self._plan.storm_s or self.down:
             return False
         return self._emulator.books()["summary"]["videos_downloaded"] < self._plan.storm_videos
@@ -75,7 +80,7 @@ class Storm:
         for end in self._crew.reap():
             if end.status == CRASHED:
                 self.crashes.append(end.role)
-            # A waiting run that ended well is launched again too: Dagster does things at least once.
+            # A waiting run that succeeded is launched again too: Dagster may run anything twice.
             self._resting[end.role] = now + self._rng.uniform(0, 0.3)
         for role, at_s in list(self._resting.items()):
             if at_s <= now:
@@ -83,30 +88,30 @@ class Storm:
                 self._start(role)
 
     def _disturb(self, disturbance: Disturbance, now: float) -> None:
-        what = disturbance.what
+        details = disturbance.details
         act: dict[str, Callable[[], bool]] = {
-            "kill": lambda: self._crew.signal(what["role"], signal.SIGKILL),
-            "stop": lambda: self._crew.signal(what["role"], signal.SIGTERM),
-            "stall": lambda: self._stall(what["role"], now + what["seconds"]),
-            "outage": lambda: self._tell("outage", **what),
-            "freeze": lambda: self._freeze(now + what["seconds"]),
-            "restart": lambda: self._take_down(now + what["seconds"]),
-            "lock": lambda: self._lock(what["seconds"]),
-            "credits": lambda: self._empty_the_account(now + what["seconds"]),
+            "kill": lambda: self._crew.signal(details["role"], signal.SIGKILL),
+            "stop": lambda: self._crew.signal(details["role"], signal.SIGTERM),
+            "stall": lambda: self._stall(details["role"], now + details["seconds"]),
+            "outage": lambda: self._control("outage", **details),
+            "freeze": lambda: self._freeze(now + details["seconds"]),
+            "restart": lambda: self._take_down(now + details["seconds"]),
+            "lock": lambda: self._lock(details["seconds"]),
+            "credits": lambda: self._empty_the_account(now + details["seconds"]),
             "limit": lambda: self._set(
-                now + what["seconds"],
-                {"plan_limit": what["limit"]},
+                now + details["seconds"],
+                {"plan_limit": details["limit"]},
                 {"plan_limit": self._plan.settings["plan_limit"]},
             ),
-            "charge": lambda: self._charge_otherwise(what["more"]),
-            "stranger": lambda: self._strangers(what["count"]),
+            "charge": lambda: self._charge_otherwise(details["more"]),
+            "unmatched": lambda: self._create_out_of_band(details["count"]),
         }
         self.disturbed[disturbance.kind] += act[disturbance.kind]()
 
-    def _tell(self, path: str, **body: Any) -> bool:
+    def _control(self, path: str, **body: Any) -> bool:
         if self.down:
             return False
-        self._emulator.tell(path, **body)
+        self._emulator.control(path, **body)
         return True
 
     def _stall(self, role: str, until: float) -> bool:
@@ -143,7 +148,7 @@ class Storm:
 
         def bring_back() -> None:
             self._emulator.start()
-            self._emulator.tell("faults", **self._plan.rates)
+            self._emulator.control("faults", **self._plan.rates)
             self.down = False
 
         self._later.append((until, bring_back))
@@ -157,13 +162,13 @@ class Storm:
         if self.down:
             return False
         taken = self._points_left()
-        self._emulator.tell("settings", points=0)
+        self._emulator.control("settings", points=0)
 
         def return_orders() -> None:
             if self.down:
                 self._later.append((until + 1, return_orders))
             else:
-                self._emulator.tell("settings", points=taken + self._points_left())
+                self._emulator.control("settings", points=taken + self._points_left())
 
         self._later.append((until, return_orders))
         return True
@@ -172,18 +177,18 @@ class Storm:
         return int(self._emulator.books()["summary"]["points_left"])
 
     def _set(self, until: float, now: dict[str, Any], later: dict[str, Any]) -> bool:
-        if not self._tell("settings", **now):
+        if not self._control("settings", **now):
             return False
 
         def undo() -> None:
-            if not self._tell("settings", **later):
+            if not self._control("settings", **later):
                 self._later.append((until + 1, undo))
 
         self._later.append((until, undo))
         return True
 
     def _charge_otherwise(self, more: int) -> bool:
-        """Let a task that has just been made cost something else at its end."""
+        """Make the vendor charge another price for a task that has just been made."""
         if self.down:
             return False
         young = [task for task in self._emulator.books()["tasks"] if task["state"] == "pending"]
@@ -191,13 +196,13 @@ class Storm:
             return False
         task = young[-1]
         points = max(0, task["points_price"] + more)
-        self._emulator.tell("charge", task_id=task["task_id"], points=points)
+        self._emulator.control("charge", task_id=task["task_id"], points=points)
         return True
 
-    def _strangers(self, count: int) -> bool:
+    def _create_out_of_band(self, count: int) -> bool:
         if self.down:
             return False
         for _ in range(count):
-            # May be refused for the plan limit or for want of credits, as anybody's.
-            self._emulator.try_stranger(_STRANGE)
+            # May be refused like any other POST, for the plan limit or for missing credits.
+            self._emulator.create_out_of_band(_OUT_OF_BAND)
         return True

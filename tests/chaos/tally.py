@@ -1,4 +1,4 @@
-"""The tally of many rounds, in words."""
+"""The summary of rounds as text."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from chaos.round import Result
 
 
 def line(result: Result) -> str:
-    """One round in one line, its violations below."""
-    said = (
+    """Return one round in one line, with its violations below."""
+    text = (
         f"{'ok  ' if not result.violations else 'FAIL'} seed {result.seed:<6} {result.seconds:5.1f} s  "
         f"{result.about}: {result.tally['stored']} stored, {result.kills.total()} kills, "
         f"{result.faults.total()} faults, {result.tally['adopted']} adopted, {result.tally['freed']} freed"
     )
     if not result.violations:
-        return said
+        return text
     more = {"disturbed": result.disturbed, "faults": result.faults, "killed": result.kills}
     context = [f"{name}: {_counts(counter)}" for name, counter in more.items()]
-    return "\n     ".join([said, *result.violations, *context])
+    return "\n     ".join([text, *result.violations, *context])
 
 
 def summary(results: Sequence[Result]) -> str:
-    """All rounds together."""
+    """Return the summary of all rounds."""
     kills, faults, disturbed, tally = (
         sum((getattr(result, name) for result in results), Counter())
         for name in ("kills", "faults", "disturbed", "tally")

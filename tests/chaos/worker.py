@@ -1,4 +1,4 @@
-"""What the workers do: the product's own entries, in loops, on one ledger."""
+"""The workers of a round: the product's own entry points, in loops, on one ledger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from chaos import crew
 from chaos.boundaries import Life, Trap, set_trap
 from chaos.pace import quicken
-from chaos.person import settle_by_hand
+from chaos.person import resolve_by_hand
 from chaos.plan import PERSON, Plan
 from chaos.s3_faults import trouble_s3
 from seedance_dagster.api.client import SeedanceClient
@@ -43,18 +43,18 @@ CALM_LEASE_S = 15.0
 _REST_S = {"daemon": 0.2, "command": 0.4}
 _NO_BUDGET = "do not fit the budget"
 UNEXPECTED = "UNEXPECTED"
-"""Begins a line of a worker's output that no fault excuses."""
+"""The start of a line of a worker's output that no fault excuses."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """Where the workers of a round find everything.
+class Environment:
+    """The environment of the workers of a round.
 
     Attributes:
-        environ: The contract's variables and boto3's own.
-        folder: The round's folder.
+        environ: The environment variables of the product and of boto3.
+        folder: The folder of the round.
         killed: The file that names the boundary of each kill.
-        calm: The storm is over: no fault of the worker's own making any more, and more patience.
+        calm: The storm is over: workers make no faults of their own, and have more time.
     """
 
     plan: Plan
@@ -64,7 +64,7 @@ class Surroundings:
     calm: bool = False
 
     @property
-    def found(self) -> Settings:
+    def settings(self) -> Settings:
         return Settings.from_environ(self.environ)
 
     @property
@@ -74,19 +74,19 @@ class Surroundings:
     def open_client(self) -> SeedanceClient:
         return SeedanceClient(
             api_key=SecretStr(self.plan.api_key),
-            base_url=self.found.base_url,
+            base_url=self.settings.base_url,
             requests_per_second=200,
             timeout_s=CALM_TIMEOUT_S if self.calm else self.plan.timeout_s,
         )
 
 
-def work(around: Surroundings, role: str, life: Life) -> None:
-    """A worker's whole life.
+def work(around: Environment, role: str, life: Life) -> None:
+    """Live the whole life of a worker.
 
     Args:
-        around: The round's surroundings.
+        around: The environment of the round.
         role: One of the plan's roles or runs.
-        life: Where it is to be killed, and what else is in store for it.
+        life: The plan for this life.
     """
     os.environ.update(around.environ)
     logging.basicConfig(
@@ -113,9 +113,9 @@ def work(around: Surroundings, role: str, life: Life) -> None:
         dagster_worker.work(around, role)
         return
     if role == PERSON:
-        _persist(around, lambda services: settle_by_hand(services, around.environ["GOAPI_BASE_URL"]))
+        _persist(around, lambda services: resolve_by_hand(services, around.environ["GOAPI_BASE_URL"]))
         return
-    steps: dict[str, Callable[[Services, str], None]] = {"daemon": _tick, "command": _settle}
+    steps: dict[str, Callable[[Services, str], None]] = {"daemon": _tick, "command": _reconcile}
     name, _, _ = role.partition("-")
     if role in around.plan.runs:
         prompt_set = around.plan.set_of(role)
@@ -131,12 +131,12 @@ def work(around: Surroundings, role: str, life: Life) -> None:
         time.sleep(_REST_S[name])
 
 
-def _persist(around: Surroundings, step: Callable[[Services], None]) -> None:
-    """Do a step as a tick or a run would: what the product says it cannot do now is tried again."""
-    store = around.found.open_store()
+def _persist(around: Environment, step: Callable[[Services], None]) -> None:
+    """Do a step as a tick or a run would; repeat it when the product reports that it cannot do it now."""
+    store = around.settings.open_store()
     while not crew.on_termination:
         try:
-            ledger = Ledger.open(around.found.ledger_url)
+            ledger = Ledger.open(around.settings.ledger_url)
             try:
                 step(
                     Services(
@@ -149,25 +149,25 @@ def _persist(around: Surroundings, step: Callable[[Services], None]) -> None:
             finally:
                 ledger.close()
         except (LedgerError, OrderingError) as error:
-            logging.getLogger("chaos").info("again soon: %s", error)
+            logging.getLogger("chaos").info("trying again soon: %s", error)
             time.sleep(0.2)
         else:
             return
 
 
 def _tick(services: Services, role: str) -> None:
-    """A sensor's tick and, if it is worth one, a run of the job."""
+    """Do a tick of the sensor and, if there is work, a run of the job."""
     name = f"{role} {time.time_ns()}"
     asyncio.run(poll_due(services, owner=f"sensor {name}", time_box_s=5))
     work = services.ledger.workload.actionable()
     if work.to_submit or work.to_collect or work.to_poll:
-        _listen(partial(advance, services, owner=f"run {name}"))
+        _log_events(partial(advance, services, owner=f"run {name}"))
 
 
 def _wait_for(
     services: Services, role: str, name: str, wanted: Sequence[PromptPartition], *, regenerate: bool
 ) -> None:
-    """A waiting run: accepts its partitions, fewer where the budget says so, and waits for their videos."""
+    """Order the partitions of a waiting run, fewer where a budget is too small, and wait for their videos."""
     request = OrderRequest(
         idempotency_key=f"backfill of {role}", run_id=f"run {time.time_ns()}", regenerate=regenerate
     )
@@ -181,11 +181,11 @@ def _wait_for(
             _wait_for(services, role, name, wanted[: len(wanted) // 2], regenerate=regenerate)
         return
     ids = [answer.order.order_id for answer in answers]
-    _listen(partial(advance, services, owner=f"waiting {time.time_ns()}", only=ids))
+    _log_events(partial(advance, services, owner=f"waiting {time.time_ns()}", only=ids))
 
 
-def _settle(services: Services, role: str) -> None:
-    """`seedance-dagster reconcile`, by somebody impatient."""
+def _reconcile(services: Services, role: str) -> None:
+    """Do what `seedance-dagster reconcile` does."""
 
     async def now() -> None:
         async with working(services, f"{role} {time.time_ns()}") as worker:
@@ -194,13 +194,13 @@ def _settle(services: Services, role: str) -> None:
     asyncio.run(now())
 
 
-def _listen(work: Callable[[Emit], Awaitable[None]]) -> None:
+def _log_events(work: Callable[[Emit], Awaitable[None]]) -> None:
     with in_background(work) as events:
         for event in events:
-            _say(event)
+            _log_event(event)
 
 
-def _say(event: Event) -> None:
+def _log_event(event: Event) -> None:
     number = event.order.order_id if event.order else "none"
     logging.getLogger("chaos").info(
         "%s, order %s %s", type(event).__name__, number, getattr(event, "reason", "")

