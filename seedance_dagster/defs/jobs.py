@@ -67,8 +67,8 @@ def build_pending_job(source: PromptSource) -> dg.JobDefinition:
     @dg.op(
         name=_ORDER_OP,
         out={},
-        description="Orders a video for each prompt that has none and none on its way, as far as the budgets "
-        "allow. Costs money.",
+        description="Costs money: orders a video for each prompt that has none and none on its way, as far "
+        "as the budgets allow.",
     )
     def order_op(
         context: dg.OpExecutionContext,
@@ -86,8 +86,8 @@ def build_pending_job(source: PromptSource) -> dg.JobDefinition:
     @dg.job(
         name=PENDING_JOB,
         executor_def=dg.in_process_executor,
-        description="Orders a video for each prompt that has none and none on its way, as far as the budgets "
-        "allow. Costs money. The sensor and seedance_advance do the rest.",
+        description="Costs money: orders a video for each prompt that has none and none on its way, as far "
+        "as the budgets allow. The sensor and seedance_advance do the rest.",
     )
     def seedance_order_pending() -> None:
         order_op()
@@ -116,8 +116,8 @@ def build_pending_schedule(
         cron_schedule=_AFTER_PEAK,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="Orders a video for each prompt that has none and none on its way, every day at 15:05 "
-        "UTC, as far as the budgets allow. Costs money. Off until you switch it on.",
+        description="Costs money: every day at 15:05 UTC, orders a video for each prompt that has none and "
+        "none on its way, as far as the budgets allow. Off until you switch it on.",
     )
     def seedance_order_pending(
         context: dg.ScheduleEvaluationContext,

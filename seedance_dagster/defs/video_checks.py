@@ -213,8 +213,8 @@ CHECKS: Mapping[str, Check] = {
         warns=True,
     ),
     "no_stuck_orders": Check(
-        "Every open order proceeds: the vendor is known to have received it or not, no task has been running "
-        "for too long, and every video that was paid for can be stored.",
+        "Every open order proceeds: it is known whether the vendor received it, no task has been running for "
+        "too long, and every video that was paid for can be stored.",
         _no_stuck_orders,
     ),
     "budget_remaining": Check("At least a tenth of each budget remains.", _budget_remaining, warns=True),
