@@ -57,6 +57,22 @@ def test_every_setting_says_what_it_means():
         assert all(row), row[0]
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        "seedance_dagster.defs.configs.GenerationConfig",
+        "seedance_dagster.defs.configs.PendingConfig",
+        "seedance_dagster.SeedanceResource",
+        "seedance_dagster.VideoStoreResource",
+        "seedance_dagster.LedgerResource",
+    ],
+)
+def test_every_field_of_a_run_and_of_a_resource_says_what_it_means(model):
+    """Dagster's launchpad and the reference show the descriptions of the fields."""
+    for row in reference_tables.fields(model).rows:
+        assert all(row), row[0]
+
+
 @pytest.mark.parametrize(("name", "command"), list(commands()))
 def test_every_command_and_option_has_a_help_text(name, command):
     """The reference of the command line is made from these texts."""
