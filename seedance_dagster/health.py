@@ -23,7 +23,7 @@ _NO_REASON = "no reason given"
 
 @dataclass(frozen=True)
 class PriceDrift:
-    """How far the newest charges for one task type are from their estimates.
+    """The drift of the newest charges for one task type from their estimates.
 
     Attributes:
         newest: The newest 50 videos that were estimated exactly and by the newest price table.
@@ -46,7 +46,7 @@ class PriceDrift:
 
     @property
     def difference_points(self) -> int:
-        """What was charged above the estimates, in points; below 0 where less was charged."""
+        """The points charged above the estimates; below 0 where less was charged."""
         return sum((order.points_charged or 0) - order.estimated_points for order in self.newest)
 
     def __str__(self) -> str:

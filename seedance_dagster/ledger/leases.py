@@ -44,8 +44,10 @@ class Leases(LedgerPart):
         now = self._clock()
         until = now + timedelta(seconds=seconds)
         with self._database.writing() as connection:
-            holder = connection.scalar(sa.select(leases.c.owner).where(leases.c.name == name, _in_force(now)))
-            if holder not in (None, owner):
+            current = connection.scalar(
+                sa.select(leases.c.owner).where(leases.c.name == name, _in_force(now))
+            )
+            if current not in (None, owner):
                 return False
             connection.execute(leases.delete().where(leases.c.name == name))
             connection.execute(leases.insert().values(name=name, owner=owner, since=now, until=until))

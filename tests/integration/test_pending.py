@@ -229,7 +229,7 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing_and_tells_the_figures(l
         assert told.exit_code == as_json.exit_code == 1
         for line in (day, month, own):
             assert f"Budget  {line}" in told.stdout
-        assert "They do not fit into the budgets: only the first 2 of 3 would be ordered" in told.stdout
+        assert "They do not fit into the budgets: the first 2 of 3 would" in told.stdout
         [tiny] = json.loads(as_json.stdout)["prompt_sets"]
         assert (tiny["new"], tiny["affordable"], tiny["new_usd"]) == (3, 2, "0.96")
         assert [each["remaining_usd"] for each in tiny["budgets"]] == ["0.66", "29.36", "0.9"]

@@ -130,8 +130,8 @@ def _show(out: Console, plan: Plan) -> None:
     for usage in plan.budgets.usages:
         out.print(f"Budget  {usage}", markup=False)
     if not plan.budgets.fits:
-        fitting = f"only the first {plan.budgets.affordable} of {plan.budgets.new} would be ordered"
-        out.print(f"They do not fit into the budgets: {fitting}", style="red")
+        affordable, new = plan.budgets.affordable, plan.budgets.new
+        out.print(f"They do not fit into the budgets: the first {affordable} of {new} would", style="red")
     out.print()
 
 

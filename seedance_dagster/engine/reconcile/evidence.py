@@ -25,7 +25,7 @@ class OrdersMovedError(Exception):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What supports or contradicts absences beside the history.
+    """Evidence outside the history that supports or contradicts an absence.
 
     Attributes:
         points: Points that left the account for no known task; None when the balance proves nothing.

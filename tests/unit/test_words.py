@@ -1,0 +1,85 @@
+"""One word for each thing: names and words that were given up do not come back."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+NAMES = re.compile(
+    "_?(?:standing_order|AcceptOptions|Asking|strangers|PriceBook|read_gate|Gate|Demand|LedgerBook|Books|"
+    "Telling|told|untold|telling|Floor|Station|refusal_brake|max_refusals_per_day|Fit|fitting|SettleError|"
+    "Settled|Settle|sealing|Sealed|lies_there|Reading|holder|learned|Fact|PROMISED|BudgetStanding|give_back|"
+    "may_have_left|surely_claimed|closer|CloserLook|unclear|mend|Mending|NotMendedError|MENDABLE|in_words|"
+    "sound_pending|Situation|Offender|surroundings|workplace|keeper|scrubbed|bare_url|Looker|SeenFile|Begun|"
+    "StepEnding|ended_with_run|told_to_stop|people_tags|FaultDesk|ClipShelf|create_behind)",
+)
+"""Identifiers that have another name now."""
+
+WORDS = re.compile(
+    r"\b(?:told|anew|likewise|mend(?:s|ed|ing)?|somebody|put off|strangers?|task_nobody_ordered|"
+    r"object_nobody_ordered|row_removed|book_unread|as_asked|orders_move|few_refused|charged_as_held|"
+    r"estimates_hold|budget_left|offenders|advance_generations|accept_pending|generate_pending|"
+    r"SEEDANCE_MAX_REFUSALS_PER_DAY)\b|\b(?:is|are) no [a-z]+ed\b",
+    re.IGNORECASE,
+)
+"""Words that no user and no reader meets any more."""
+
+PACKAGE = sorted((ROOT / "seedance_dagster").rglob("*.py"))
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+def shown(path: Path, line: int, text: str) -> str:
+    return f"{path.relative_to(ROOT)}:{line}: {text}"
+
+
+def identifiers(path: Path) -> Iterator[tuple[int, str]]:
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text("utf-8")).readline):
+        if token.type == tokenize.NAME:
+            yield token.start[0], token.string
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "lineno", 1), text
+
+
+def test_identifiers_that_were_given_up_are_gone():
+    """No name of the package is one of them."""
+    assert [
+        shown(path, line, name)
+        for path in PACKAGE
+        for line, name in identifiers(path)
+        if NAMES.fullmatch(name)
+    ] == []
+
+
+@pytest.mark.parametrize("paths", [PACKAGE, PAGES], ids=["package", "pages"])
+def test_words_that_were_given_up_are_gone(paths):
+    """Neither code nor comments, messages or pages use them."""
+    assert [
+        shown(path, line, match.group())
+        for path in paths
+        for line, text in enumerate(path.read_text("utf-8").splitlines(), 1)
+        for match in WORDS.finditer(text)
+    ] == []
+
+
+def test_a_docstring_begins_with_a_sentence():
+    """It says what the function does; it is not half a question."""
+    assert [
+        shown(path, line, text.splitlines()[0])
+        for path in PACKAGE
+        for line, text in docstrings(path)
+        if re.match(r"(?:What|How|Whether|Where|Which)\b", text)
+    ] == []
