@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 from seedance_dagster.audit.findings import Finding, Kind, order_finding
 from seedance_dagster.audit.snapshots import InspectedObject, StorageSnapshot
@@ -32,29 +33,15 @@ class MediaObject:
     sha256: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verification:
-    """The keys of objects that a listing says too little about.
+class Verification(StrEnum):
+    """A way to verify an object that a listing says too little about."""
 
-    Attributes:
-        check: Compare the hash in their metadata; where there is none, hash them.
-        hash: Hash their bytes.
-        read: Read them whole.
-    """
-
-    check: frozenset[str] = frozenset()
-    hash: frozenset[str] = frozenset()
-    read: frozenset[str] = frozenset()
-
-    @classmethod
-    def union(cls, verifications: Iterable[Verification]) -> Verification:
-        """Return one verification of everything."""
-        parts = list(verifications)
-        return cls(
-            check=frozenset().union(*(part.check for part in parts)),
-            hash=frozenset().union(*(part.hash for part in parts)),
-            read=frozenset().union(*(part.read for part in parts)),
-        )
+    CHECK = "check"
+    """Compare the hash in its metadata; if it has none, hash it."""
+    HASH = "hash"
+    """Hash its bytes."""
+    READ = "read"
+    """Read it whole."""
 
 
 def media_of(order: Order) -> tuple[MediaObject, MediaObject]:
@@ -73,35 +60,32 @@ def expected_manifest(order: Order) -> bytes | None:
         return None
 
 
-def objects_to_verify(order: Order, storage: StorageSnapshot, *, deep: bool) -> Verification:
-    """Return the objects of an order that must be inspected.
+def objects_to_verify(order: Order, storage: StorageSnapshot, *, deep: bool) -> dict[str, Verification]:
+    """Return the objects of an order that must be verified, by key.
 
     Args:
         deep: Hash everything and read every manifest.
     """
     if order.state is not State.STORED or order.manifest_key is None:
-        return Verification()
-    check, hashed = set(), set()
+        return {}
+    to_verify = {}
     for media in media_of(order):
         listed = storage.objects.get(media.key)
         if listed is None:
-            check.add(media.key)
+            to_verify[media.key] = Verification.CHECK
         elif deep or media.size_bytes not in (None, listed.size_bytes):
-            hashed.add(media.key)
+            to_verify[media.key] = Verification.HASH
         elif order.stored_at is not None and listed.modified_at > order.stored_at + _CLOCK_SKEW:
             # An object is never edited, only written again, and then its time is newer.
-            check.add(media.key)
+            to_verify[media.key] = Verification.CHECK
     manifest = storage.objects.get(order.manifest_key)
-    matches = not deep and manifest is not None and _matches_listing(order, manifest)
-    return Verification(
-        check=frozenset(check),
-        hash=frozenset(hashed),
-        read=frozenset() if matches else frozenset([order.manifest_key]),
-    )
+    if deep or manifest is None or not _matches_listing(order, manifest):
+        to_verify[order.manifest_key] = Verification.READ
+    return to_verify
 
 
 def compare(order: Order, storage: StorageSnapshot) -> Iterator[Finding]:
-    """Yield what is wrong with an order's objects; `objects_to_verify` have been inspected."""
+    """Yield what is wrong with an order's objects; `objects_to_verify` have been verified."""
     if order.state is not State.STORED:
         return
     if order.manifest_key is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
@@ -21,6 +21,7 @@ from seedance_dagster.audit.snapshots import (
     StorageSnapshot,
     VendorSnapshot,
 )
+from seedance_dagster.audit.storage import Verification
 from seedance_dagster.audit.unmatched import unmatched_objects, unmatched_tasks
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import State
@@ -51,44 +52,32 @@ async def verify(
 def _verify_objects(
     snapshots: Snapshots, store: VideoStore, scope: Scope, progress: Progress
 ) -> StorageSnapshot:
-    verification = storage.Verification.union(
-        [
-            *(
-                storage.objects_to_verify(order, snapshots.storage, deep=scope.deep)
-                for order in snapshots.ledger.orders
-                if scope.covers(order)
-            ),
-            _unmatched_objects(snapshots, deep=scope.deep),
-        ]
-    )
-    return replace(snapshots.storage, inspected=dict(_inspect(store, verification, progress)))
+    to_verify = _unmatched_objects(snapshots, deep=scope.deep)
+    for order in snapshots.ledger.orders:
+        if scope.covers(order):
+            to_verify |= storage.objects_to_verify(order, snapshots.storage, deep=scope.deep)
+    return replace(snapshots.storage, inspected=dict(_inspect(store, to_verify, progress)))
 
 
-def _unmatched_objects(snapshots: Snapshots, *, deep: bool) -> storage.Verification:
+def _unmatched_objects(snapshots: Snapshots, *, deep: bool) -> dict[str, Verification]:
     """Return the objects that belong to no order: a manifest says whose they are."""
     paths = unmatched_objects(snapshots.ledger.orders, snapshots.storage)
-    keys = frozenset(key for key in snapshots.storage.objects if key.rpartition("/")[0] in paths)
-    manifests = frozenset(key for key in keys if key.endswith("/manifest.json"))
-    return storage.Verification(read=manifests, hash=keys - manifests if deep else frozenset())
+    keys = [key for key in snapshots.storage.objects if key.rpartition("/")[0] in paths]
+    manifests = {key: Verification.READ for key in keys if key.endswith("/manifest.json")}
+    return (dict.fromkeys(keys, Verification.HASH) if deep else {}) | manifests
 
 
 def _inspect(
-    store: VideoStore, verification: storage.Verification, progress: Progress
+    store: VideoStore, to_verify: Mapping[str, Verification], progress: Progress
 ) -> Iterator[tuple[str, InspectedObject | None]]:
-    methods: dict[Callable[[VideoStore, str], InspectedObject], frozenset[str]] = {
-        _check: verification.check,
-        _hash: verification.hash,
-        _read: verification.read,
-    }
-    total = sum(map(len, methods.values()))
+    methods = {Verification.CHECK: _check, Verification.HASH: _hash, Verification.READ: _read}
     with ThreadPoolExecutor(_THREADS) as pool:
         running = {
-            pool.submit(_or_missing, method, store, key): key
-            for method, keys in methods.items()
-            for key in keys
+            pool.submit(_or_missing, methods[verification], store, key): key
+            for key, verification in to_verify.items()
         }
         for done, future in enumerate(as_completed(running), 1):
-            progress("Inspecting objects in S3", done, total)
+            progress("Inspecting objects in S3", done, len(running))
             yield running[future], future.result()
 
 

@@ -16,6 +16,7 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.s3 import ListedObject
 
 ORDER = stored_order(1)
+CHECK, HASH, READ = Verification
 VIDEO, POSTER, MANIFEST = ORDER.video_key, ORDER.poster_key, ORDER.manifest_key
 BODY = expected_manifest(ORDER)
 
@@ -125,24 +126,24 @@ def test_a_row_too_damaged_for_a_manifest_does_not_stop_the_audit():
     assert [(finding.kind.value, finding.message) for finding in result] == [
         ("missing_in_s3", "the ledger does not say where its objects are")
     ]
-    assert objects_to_verify(bare, storage([]), deep=True) == Verification()
+    assert objects_to_verify(bare, storage([]), deep=True) == {}
 
 
 @pytest.mark.parametrize(
-    ("change", "deep", "verification"),
+    ("change", "deep", "to_verify"),
     [
-        ({}, False, Verification()),
-        ({}, True, Verification(hash=frozenset({VIDEO, POSTER}), read=frozenset({MANIFEST}))),
-        ({VIDEO: None}, False, Verification(check=frozenset({VIDEO}))),
-        ({MANIFEST: None}, False, Verification(read=frozenset({MANIFEST}))),
-        ({VIDEO: {"size_bytes": 9}}, False, Verification(hash=frozenset({VIDEO}))),
-        ({POSTER: {"modified_at": NOW - timedelta(hours=1)}}, False, Verification(check=frozenset({POSTER}))),
-        ({MANIFEST: {"etag": "0" * 32}}, False, Verification(read=frozenset({MANIFEST}))),
-        ({MANIFEST: {"etag": "not-an-md5-2"}}, False, Verification(read=frozenset({MANIFEST}))),
-        ({MANIFEST: {"size_bytes": 9}}, False, Verification(read=frozenset({MANIFEST}))),
+        ({}, False, {}),
+        ({}, True, {VIDEO: HASH, POSTER: HASH, MANIFEST: READ}),
+        ({VIDEO: None}, False, {VIDEO: CHECK}),
+        ({MANIFEST: None}, False, {MANIFEST: READ}),
+        ({VIDEO: {"size_bytes": 9}}, False, {VIDEO: HASH}),
+        ({POSTER: {"modified_at": NOW - timedelta(hours=1)}}, False, {POSTER: CHECK}),
+        ({MANIFEST: {"etag": "0" * 32}}, False, {MANIFEST: READ}),
+        ({MANIFEST: {"etag": "not-an-md5-2"}}, False, {MANIFEST: READ}),
+        ({MANIFEST: {"size_bytes": 9}}, False, {MANIFEST: READ}),
     ],
 )
-def test_only_what_the_listing_leaves_open_is_inspected(change, deep, verification):
+def test_only_what_the_listing_leaves_open_is_inspected(change, deep, to_verify):
     """Size, time and MD5 in the listing save a request for each object; `--deep` reads them all."""
     objects = listed(ORDER)
     for key, fields in change.items():
@@ -150,20 +151,11 @@ def test_only_what_the_listing_leaves_open_is_inspected(change, deep, verificati
             del objects[key]
         else:
             objects[key] = replace(objects[key], **fields)
-    assert objects_to_verify(ORDER, storage([ORDER], objects=objects), deep=deep) == verification
+    assert objects_to_verify(ORDER, storage([ORDER], objects=objects), deep=deep) == to_verify
 
 
 def test_an_order_that_is_not_stored_has_no_objects_to_compare():
     """A video that is being fetched may be incomplete."""
     fetching = replace(ORDER, state=State.SUCCEEDED, due_at=NOW)
-    assert objects_to_verify(fetching, storage([]), deep=True) == Verification()
+    assert objects_to_verify(fetching, storage([]), deep=True) == {}
     assert findings(make_snapshots([fetching], storage=storage([]))) == []
-
-
-def test_verifications_are_combined():
-    """The union has the keys of all, by method."""
-    verifications = [
-        Verification(check=frozenset("a")),
-        Verification(check=frozenset("b"), read=frozenset("c")),
-    ]
-    assert Verification.union(verifications) == Verification(check=frozenset("ab"), read=frozenset("c"))
