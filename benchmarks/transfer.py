@@ -37,7 +37,7 @@ from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.stages.submit import Submitter
 from seedance_dagster.engine.worker import Worker, working
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
@@ -96,7 +96,7 @@ async def finished_orders(worker: Worker, name: str, count: int) -> list[Order]:
     submitter, poller = Submitter(worker, emit), Poller(worker, emit)
     for order in await submitter.take(count, None):
         await submitter.handle(order)
-    while poller.finished < count:
+    while any(state == State.SUBMITTED for _, state in services.ledger.workload.counts()):
         for order in await poller.take(count, None):
             await poller.handle(order)
         await asyncio.sleep(0.1)

@@ -24,7 +24,7 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     except asyncio.CancelledError:
         await asyncio.wait({running})
         if not running.cancelled():
-            running.exception()  # looked at, or asyncio would log it as never retrieved
+            running.exception()  # or asyncio would log it as never retrieved
         raise
 
 

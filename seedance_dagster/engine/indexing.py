@@ -20,7 +20,7 @@ from seedance_dagster.ledger.spend import DaySpend, SpendBy, Sums
 from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl, to_parquet
 from seedance_dagster.storage.keys import index_keys
 
-_TAGS = 5  # names; each is a pass over the set's orders
+_TAGS = 5  # tag names; each is a pass over the set's orders
 _STAMP_BITS = 60  # an observation is a whole number of 64 bits
 
 

@@ -1,7 +1,7 @@
 """The lifecycle as pure functions: what is learned of an order decides its next step.
 
     queued -> claimed -> submitted -> succeeded -> stored
-                 |            |-> rejected  (content refused)
+                 |            |-> rejected  (by moderation)
                  |            |-> failed    (anything else; vendor trouble queues another attempt)
                  |-> queued    (refused by the POST, no task made)
                  |-> failed    (the request itself was refused)

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.engine.lifecycle import End
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.order import Order
 from seedance_dagster.threads import in_thread
 
 
@@ -41,6 +43,19 @@ class Worker:
                 self.services.ledger.workload.render_seconds, task_type
             )
         return self._render_s[task_type]
+
+    async def end(self, order: Order, step: End) -> tuple[Order, Order | None]:
+        """Record the end of an order; return it and its next attempt, if there is one."""
+        return await in_thread(
+            self.services.ledger.tasks.ended,
+            order,
+            step.state,
+            actor=self.name,
+            error_class=step.error_class,
+            reason=step.reason,
+            task=step.seen,
+            retry_at=step.retry_at,
+        )
 
     async def return_orders(self) -> None:
         """Return unwritten orders, so that any worker may take them again; raise `LedgerUnavailableError`."""

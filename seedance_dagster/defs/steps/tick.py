@@ -66,10 +66,10 @@ async def _poll(services: Services) -> list[str]:
     owner = worker_name("sensor")
     try:
         async with asyncio.timeout(_POLL_END_S):
-            report = await poll_due(services, owner=owner, time_box_s=_POLL_BOX_S)
+            troubles = await poll_due(services, owner=owner, time_box_s=_POLL_BOX_S)
     except TimeoutError:
         return [f"the vendor did not answer within {_POLL_END_S:.0f} s; the next tick tries again"]
-    return list(report.troubles[:5])
+    return troubles[:5]
 
 
 def _is_starting(context: dg.SensorEvaluationContext, tags: Mapping[str, str]) -> bool:

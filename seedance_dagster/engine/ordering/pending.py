@@ -80,7 +80,7 @@ def valid_pending(services: Services, prompt_set: PromptSet, request: OrderReque
 
 def _new_quotes(services: Services, prompt_set: PromptSet, request: OrderRequest) -> dict[str, Quote]:
     quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
-    return {each.partition.key: each for each in quotes if each.is_new}
+    return {new.partition.key: new for new in quotes if new.is_new}
 
 
 def _afford(

@@ -62,7 +62,7 @@ async def gather_evidence(worker: Worker, scan: HistoryScan, adopted: set[str]) 
 
 
 async def unexplained_points(worker: Worker, unmatched: Sequence[HistoryRow]) -> int | None:
-    """Return the points that left the account for no known task: what a task nobody found may hold.
+    """Return the points that left the account for no known task: an unknown task may hold them.
 
     Args:
         worker: The worker that reads the account.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from seedance_dagster.engine.account import remember_account
@@ -23,21 +22,6 @@ from seedance_dagster.engine.worker import Worker, working
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.threads import in_thread
-
-
-@dataclass(frozen=True)
-class PollReport:
-    """The result of a tick's polling.
-
-    Attributes:
-        polled: Tasks polled.
-        finished: Those of them that have ended, well or not.
-        troubles: What went wrong, each once.
-    """
-
-    polled: int
-    finished: int
-    troubles: tuple[str, ...]
 
 
 async def advance(
@@ -83,8 +67,12 @@ async def advance(
             maintenance.cancel()
 
 
-async def poll_due(services: Services, *, owner: str, time_box_s: float) -> PollReport:
-    """Poll the tasks that are due, inside a time box in seconds, and reconcile uncertain orders."""
+async def poll_due(services: Services, *, owner: str, time_box_s: float) -> list[str]:
+    """Poll the tasks that are due, inside a time box in seconds, and reconcile uncertain orders.
+
+    Returns:
+        What went wrong, each once.
+    """
     troubles: dict[str, None] = {}
 
     async def emit(event: Event) -> None:
@@ -97,13 +85,12 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> Poll
     await in_thread(services.ledger.claims.expire, actor=owner)
     async with working(services, owner) as worker:
         await remember_account(worker)
-        poller = Poller(worker, emit)
         pipeline = Pipeline(worker, emit, time_box_s=time_box_s)
-        pipeline.add(poller, services.policy.poll_workers)
+        pipeline.add(Poller(worker, emit), services.policy.poll_workers)
         await pipeline.run(is_over)
         result = await reconcile(worker)
-        troubles |= {order.error_message or "": None for order in result.uncertain}
-    return PollReport(poller.polled, poller.finished, tuple(troubles))
+        troubles |= dict.fromkeys(order.error_message or "" for order in result.uncertain)
+    return list(troubles)
 
 
 class Pipeline:

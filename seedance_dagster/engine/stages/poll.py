@@ -20,8 +20,6 @@ class Poller:
         self._worker = worker
         self._ledger = worker.services.ledger
         self._emit = emit
-        self.polled = 0
-        self.finished = 0
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
         """Take orders whose poll is due, the longest-waiting first."""
@@ -31,9 +29,8 @@ class Poller:
 
     async def handle(self, order: Order) -> None:
         """Poll one task once."""
-        name, clock = self._worker.name, self._worker.services.clock
-        pacing = self._worker.services.policy.pacing
-        self.polled += 1
+        services = self._worker.services
+        clock, pacing = services.clock, services.policy.pacing
         try:
             task = await self._worker.client.get_task(str(order.task_id))
         except SeedanceError as error:
@@ -57,18 +54,7 @@ class Poller:
             case KeepPolling():
                 await in_thread(self._ledger.tasks.polled, order, due_at=step.due_at, seen=step.seen)
             case Collect():
-                await in_thread(self._ledger.tasks.succeeded, order, actor=name, task=step.seen)
-                self.finished += 1
+                await in_thread(self._ledger.tasks.succeeded, order, actor=self._worker.name, task=step.seen)
             case End():
-                ended, again = await in_thread(
-                    self._ledger.tasks.ended,
-                    order,
-                    step.state,
-                    actor=name,
-                    error_class=step.error_class,
-                    reason=step.reason,
-                    task=step.seen,
-                    retry_at=step.retry_at,
-                )
-                self.finished += 1
+                ended, again = await self._worker.end(order, step)
                 await self._emit(Delayed(ended, step.reason) if again else Ended(ended))

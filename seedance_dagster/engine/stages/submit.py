@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import stamina
 
@@ -35,6 +35,7 @@ class Submitter:
         self._worker = worker
         self._ledger = worker.services.ledger
         self._pacing = worker.services.policy.pacing
+        self._clock = worker.services.clock
         self._emit = emit
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
@@ -70,14 +71,17 @@ class Submitter:
             # Another worker may soon reconcile this claim: what is not sent cannot be paid twice.
             reason = "the worker's lease ran low before the POST"
             await in_thread(
-                self._ledger.claims.requeue, order, actor=self._worker.name, due_at=self._now(), reason=reason
+                self._ledger.claims.requeue,
+                order,
+                actor=self._worker.name,
+                due_at=self._clock(),
+                reason=reason,
             )
             return
         self._worker.possibly_sent.add(order.order_id)
         try:
-            task = await self._worker.client.create_task(
-                GenerationRequest.model_validate(order.request, strict=False)
-            )
+            request = GenerationRequest.model_validate(order.request, strict=False)
+            task = await self._worker.client.create_task(request)
         except SeedanceError as error:
             await self._refused(order, error)
         else:
@@ -93,7 +97,7 @@ class Submitter:
                         self._ledger.tasks.submitted,
                         order,
                         actor=self._worker.name,
-                        due_at=self._now() + timedelta(seconds=first_poll_s),
+                        due_at=self._clock() + timedelta(seconds=first_poll_s),
                         task=task_columns(task),
                     )
         except TaskOwnedError as error:
@@ -118,7 +122,7 @@ class Submitter:
 
     async def _refused(self, order: Order, error: SeedanceError) -> None:
         name = self._worker.name
-        step = after_refused_post(error, now=self._now())
+        step = after_refused_post(error, now=self._clock())
         if isinstance(error, PlanLimitError) and error.active:
             await in_thread(self._ledger.observations.remember, {PLAN_LIMIT: error.active})
         match step:
@@ -137,16 +141,5 @@ class Submitter:
                 await in_thread(self._ledger.claims.mark_uncertain, order, actor=name, reason=step.reason)
                 await self._emit(Delayed(order, f"outcome unknown: {step.reason}"))
             case End():
-                ended, _ = await in_thread(
-                    self._ledger.tasks.ended,
-                    order,
-                    step.state,
-                    actor=name,
-                    error_class=step.error_class,
-                    reason=step.reason,
-                    task=step.seen,
-                )
+                ended, _ = await self._worker.end(order, step)
                 await self._emit(Ended(ended))
-
-    def _now(self) -> datetime:
-        return self._worker.services.clock()
