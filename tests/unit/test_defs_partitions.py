@@ -1,4 +1,4 @@
-"""Partitions in step with prompt sets, edits told, and the tags behind Dagster's Unsynced badge."""
+"""Partitions in sync with prompt sets, reported edits, and the tags behind Dagster's Unsynced badge."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PRICES = PriceTable.load()
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
 
 
 def spots(**texts: str) -> PromptSet:
@@ -39,16 +39,16 @@ def spots(**texts: str) -> PromptSet:
     )
 
 
-def tell(instance: dg.DagsterInstance, prompt_set: PromptSet, key: str) -> int:
-    """Materialize a prompt, and say under which number Dagster keeps it."""
+def report(instance: dg.DagsterInstance, prompt_set: PromptSet, key: str) -> int:
+    """Materialize a prompt, and return the storage id of the event."""
     partition = prompt_set.partitions[key]
     instance.report_runless_asset_event(prompt_materialization("spots", partition, 100))
     wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(["spots", "prompts"]), asset_partitions=[key])
     return instance.fetch_materializations(wanted, limit=1).records[0].storage_id
 
 
-def test_partitions_are_added_and_removed_but_never_what_was_ordered(instance, ledger, new_order):
-    """New prompts become partitions; a prompt that is gone loses its own unless something was ordered."""
+def test_partitions_are_added_and_removed_except_those_that_were_ordered(instance, ledger, new_order):
+    """New prompts become partitions; a prompt that is gone loses its partition unless it was ordered."""
     report = sync_all(instance, ledger, [spots(a="x", b="x", c="x")], PRICES)
     assert (report.added, report.removed, report.edited) == ({"spots": 3}, {"spots": 0}, {"spots": 0})
     ledger.orders.place([new_order("b")], OrderRequest(idempotency_key="c", run_id="r"))
@@ -60,22 +60,22 @@ def test_partitions_are_added_and_removed_but_never_what_was_ordered(instance, l
 
 
 def test_sets_do_not_touch_each_other(instance, ledger):
-    """A set that is not given, its file being broken, keeps its partitions."""
+    """A set whose file is broken, and which is therefore left out, keeps its partitions."""
     other = PromptSet(name="other", prompts=spots(a="x").prompts)
     sync_all(instance, ledger, [spots(a="x"), other], PRICES)
     sync_all(instance, ledger, [spots(b="x")], PRICES)
     assert instance.get_dynamic_partitions("other_prompts") == ["a"]
 
 
-def test_many_partitions_go_in_as_dagster_takes_them(instance, ledger):
-    """More partitions than Dagster takes in one call are all there, in the order of the file."""
+def test_many_partitions_are_added_in_chunks(instance, ledger):
+    """More partitions than Dagster takes in one call are all added, in the order of the file."""
     keys = [f"p{number}" for number in range(5001)]
     sync_all(instance, ledger, [spots(**dict.fromkeys(keys, "x"))], PRICES)
     assert instance.get_dynamic_partitions("spots_prompts") == keys
 
 
-def test_an_edit_is_told_once_and_only_where_dagster_knew_the_prompt(instance, ledger):
-    """Prompts told before are told again when they change; ones never told are not."""
+def test_an_edit_is_reported_once_and_only_where_dagster_knew_the_prompt(instance, ledger):
+    """Prompts that were reported are reported again when they change; others are not."""
     before = spots(a="x", b="x", c="x")
     ledger.reports.mark_prompts("spots", {key: before.partitions[key].fingerprint for key in "ab"})
     after = spots(a="x", b="y", c="y")
@@ -86,16 +86,18 @@ def test_an_edit_is_told_once_and_only_where_dagster_knew_the_prompt(instance, l
     assert sync_all(instance, ledger, [after], PRICES).edited == {"spots": 0}
 
 
-def test_removals_and_edits_may_be_made_in_portions(instance, ledger):
-    """A limit over all sets leaves the rest for the next times, so that a tick of the sensor stays short."""
+def test_removals_and_edits_may_be_limited(instance, ledger):
+    """A limit over all sets leaves the rest for later calls, so that a tick of the sensor stays short."""
     before, after = spots(a="x", b="x", c="x", d="x", e="x"), spots(a="y", b="y", c="y")
     other = PromptSet(name="other", prompts=before.prompts)
     sync_all(instance, ledger, [before, other], PRICES)
     for name in ("spots", "other"):
-        ledger.reports.mark_prompts(name, {key: each.fingerprint for key, each in before.partitions.items()})
+        ledger.reports.mark_prompts(
+            name, {key: partition.fingerprint for key, partition in before.partitions.items()}
+        )
     other = PromptSet(name="other", prompts=after.prompts)
     reports = [sync_all(instance, ledger, [after, other], PRICES, limit=4) for _ in range(4)]
-    assert [(each.removed, each.edited) for each in reports] == [
+    assert [(report.removed, report.edited) for report in reports] == [
         ({"spots": 2, "other": 0}, {"spots": 2, "other": 0}),
         ({"spots": 0, "other": 2}, {"spots": 1, "other": 1}),
         ({"spots": 0, "other": 0}, {"spots": 0, "other": 2}),
@@ -108,54 +110,54 @@ POINTER = "dagster/input_event_pointer/spots/prompts"
 VERSION = "dagster/input_data_version/spots/prompts"
 
 
-def test_an_input_that_dagster_never_saw_points_nowhere(instance):
-    """Without an upstream event the tags say so, and Dagster shows it as such."""
+def test_an_input_that_was_never_reported_points_nowhere(instance):
+    """Without an upstream event the pointer is NULL, as Dagster expects."""
     assert input_tags(instance, ASSET, "a", "v") == {POINTER: "NULL", VERSION: "v"}
 
 
 def test_an_input_points_to_the_newest_event_of_its_version(instance):
-    """Reported twice, the later event counts: what is made from it is in step."""
+    """Of two reports the later one counts, so that what is made from it is in sync."""
     prompt_set = spots(a="x")
-    tell(instance, prompt_set, "a")
-    again = tell(instance, prompt_set, "a")
+    report(instance, prompt_set, "a")
+    again = report(instance, prompt_set, "a")
     version = prompt_set.partitions["a"].fingerprint
     assert input_tags(instance, ASSET, "a", version) == {POINTER: str(again), VERSION: version}
 
 
 def test_an_event_that_was_found_is_not_looked_up_again(instance):
-    """Its pointer serves all that is made from this version, and says nothing of other versions."""
+    """Its pointer serves everything that is made from this version, and no other version."""
     old, new = spots(a="x"), spots(a="y")
-    first = tell(instance, old, "a")
+    first = report(instance, old, "a")
     version = old.partitions["a"].fingerprint
-    found = {}
-    assert input_tags(instance, ASSET, "a", "unknown", found)[POINTER] == str(first - 1)
-    assert found == {}, "it may be told yet"
-    assert input_tags(instance, ASSET, "a", version, found)[POINTER] == str(first)
-    assert found == {(ASSET, "a", version): str(first)}
-    second = tell(instance, new, "a")
-    assert input_tags(None, ASSET, "a", version, found)[POINTER] == str(first)
-    assert input_tags(instance, ASSET, "a", new.partitions["a"].fingerprint, found)[POINTER] == str(second)
+    pointers = {}
+    assert input_tags(instance, ASSET, "a", "unknown", pointers)[POINTER] == str(first - 1)
+    assert pointers == {}, "it may still be reported"
+    assert input_tags(instance, ASSET, "a", version, pointers)[POINTER] == str(first)
+    assert pointers == {(ASSET, "a", version): str(first)}
+    second = report(instance, new, "a")
+    assert input_tags(None, ASSET, "a", version, pointers)[POINTER] == str(first)
+    assert input_tags(instance, ASSET, "a", new.partitions["a"].fingerprint, pointers)[POINTER] == str(second)
 
 
 def test_what_was_made_from_an_older_version_points_to_it(instance):
-    """After an edit, a late result of the old request points before the edit: it shows as Unsynced."""
+    """After an edit, a late result of the old request points before the edit and shows as Unsynced."""
     old, new = spots(a="x"), spots(a="y")
-    first = tell(instance, old, "a")
-    tell(instance, new, "a")
+    first = report(instance, old, "a")
+    report(instance, new, "a")
     version = old.partitions["a"].fingerprint
     assert input_tags(instance, ASSET, "a", version)[POINTER] == str(first)
 
 
-def test_a_version_that_dagster_never_saw_points_before_all_it_saw(instance):
-    """Everything that Dagster knows of the upstream partition then counts as newer."""
-    only = tell(instance, spots(a="y"), "a")
+def test_a_version_that_was_never_reported_points_before_all_events(instance):
+    """Every event of the upstream partition counts as newer."""
+    only = report(instance, spots(a="y"), "a")
     assert int(input_tags(instance, ASSET, "a", "another")[POINTER]) < only
 
 
-def test_partitions_do_not_mix(instance):
-    """Each partition points to its own upstream partition."""
+def test_each_partition_points_to_its_own_upstream_partition(instance):
+    """Two partitions with the same fingerprint do not share a pointer."""
     prompt_set = spots(a="x", b="x")
-    first = tell(instance, prompt_set, "a")
-    tell(instance, prompt_set, "b")
+    first = report(instance, prompt_set, "a")
+    report(instance, prompt_set, "b")
     version = prompt_set.partitions["a"].fingerprint
     assert input_tags(instance, ASSET, "a", version)[POINTER] == str(first)

@@ -1,4 +1,4 @@
-"""What Dagster is told of orders that others work on at the same time."""
+"""Reports of orders that other workers change at the same time."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.s3 import VideoStore
 
 
-def test_an_order_that_is_submitted_while_it_is_told_is_told_again(ledger, orders):
-    """A run that tells of an accepted order never has the last word once another has submitted it."""
+def test_an_order_that_is_submitted_while_it_is_reported_is_reported_again(ledger, orders):
+    """The newest event of an order is never older than its state in the ledger."""
     [order] = orders.place("cat")
     services = Services(ledger=ledger, open_client=lambda: None, store=None)
     with dg.DagsterInstance.ephemeral() as instance:
         reporting = Reporter(instance, services).task(order)
         events = [next(reporting)]
-        # Dagster keeps the event now; meanwhile another worker submits the order and says so.
+        # Dagster stores the event now; meanwhile another worker submits the order and reports it.
         orders.advance(order, State.SUBMITTED)
         events += reporting
     assert [event.metadata["seedance/task_id"].value for event in events] == ["not yet submitted", "t-1"]
 
 
-def test_an_order_is_told_as_it_stands(ledger, orders):
-    """An order that was submitted since it was read is told as submitted, once."""
+def test_an_order_is_reported_as_it_is_now(ledger, orders):
+    """An order that was submitted since it was read is reported as submitted, once."""
     [order] = orders.place("cat")
     orders.advance(order, State.SUBMITTED)
     services = Services(ledger=ledger, open_client=lambda: None, store=None)
@@ -36,8 +36,8 @@ def test_an_order_is_told_as_it_stands(ledger, orders):
 
 
 @pytest.mark.parametrize("reported", ["submitted", "stored"])
-def test_the_ledger_is_told_last(ledger, orders, reported):
-    """A process killed while Dagster keeps its event leaves an order that is told again, never one untold."""
+def test_the_ledger_notes_a_report_last(ledger, orders, reported):
+    """A process that is killed while Dagster stores its event leaves an order that is reported again."""
     order = orders.make(State(reported))
     event = Stored(order, None) if order.state is State.STORED else Submitted(order)
     services = Services(ledger=ledger, open_client=lambda: None, store=VideoStore(None, "videos"))

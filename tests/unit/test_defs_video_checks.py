@@ -55,16 +55,16 @@ def order(partition: str = "cat", **fields: object) -> Order:
 
 def judge(check: str, *orders: Order, **data: object) -> CheckResult:
     """Return the result of one check of these orders."""
-    current = [each for each in orders if each.state is State.STORED]
+    current = [order for order in orders if order.state is State.STORED]
     defaults = {"sizes": SIZES, "budgets": [], "now": NOW, "stale_after": timedelta(hours=12)}
-    latest = {each.partition: each for each in orders}
-    still_open = [each for each in orders if each.state in OPEN]
-    fields = {"current": current, "latest": latest, "open_orders": still_open, **defaults, **data}
+    latest = {order.partition: order for order in orders}
+    open_orders = [order for order in orders if order.state in OPEN]
+    fields = {"current": current, "latest": latest, "open_orders": open_orders, **defaults, **data}
     return CHECKS[check].judge(CheckInput(**fields))
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_valid_set_passes_every_check(check):
+def test_a_good_set_passes_every_check(check):
     """A set with one good video, or with none, has no violations."""
     assert judge(check, order()).violations == ()
     assert judge(check).violations == ()
@@ -125,8 +125,8 @@ def test_an_older_order_of_an_edited_prompt_is_checked_too():
     assert violation.reason.startswith("it is unknown whether the vendor received order 1 (reply lost)")
 
 
-def test_the_first_image_decides_the_ratio_of_frames():
-    """Where no aspect ratio was requested, every shape matches."""
+def test_any_ratio_matches_where_none_was_requested():
+    """The first image decides the shape of a video that is made from frames."""
     assert (
         judge("matches_request", order(width=100, height=900, request={"aspect_ratio": None})).violations
         == ()
@@ -134,7 +134,7 @@ def test_the_first_image_decides_the_ratio_of_frames():
 
 
 def test_only_the_newest_charges_count_for_the_price_table():
-    """What was charged long ago does not hide that prices have changed."""
+    """Charges from long ago do not hide that prices have changed."""
     old = [order(order_id=number) for number in range(1000)]
     new = [order(order_id=1000 + number, points_charged=8_000_000) for number in range(30)]
     assert len(judge("estimate_accuracy", *old, *new).violations) == 30

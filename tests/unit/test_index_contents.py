@@ -1,4 +1,4 @@
-"""A set's index: which videos it lists, and in which form."""
+"""The content of a set's index: its videos, its money, its formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def orders(ledger, clock) -> OrderFactory:
     return OrderFactory(ledger, clock, paced=True, prefix="p")
 
 
-def shown(ledger) -> list[tuple[str, int]]:
+def current(ledger) -> list[tuple[str, int]]:
     return [(order.partition, order.attempt) for order in ledger.videos.current("spots")]
 
 
@@ -31,7 +31,7 @@ def io_of(content: bytes | None) -> io.BytesIO:
 
 @pytest.mark.each_database
 def test_each_partition_shows_its_newest_video(ledger, orders):
-    """In the order of the first orders, whatever became of them; what has no video is left out."""
+    """Partitions come in the order of their first orders; those without a video are left out."""
     orders.make(State.REJECTED, "bad")
     orders.make(State.STORED, "cat")
     orders.make(State.QUEUED, "dog")
@@ -39,12 +39,12 @@ def test_each_partition_shows_its_newest_video(ledger, orders):
     orders.make(State.STORED, "cat")
     orders.make(State.FAILED, "cat")
     orders.make(State.STORED, "bad")
-    assert shown(ledger) == [("bad", 2), ("cat", 2)]
+    assert current(ledger) == [("bad", 2), ("cat", 2)]
 
 
 @pytest.mark.each_database
-def test_what_the_file_asks_for_now_is_shown_before_what_is_newer(ledger, orders):
-    """An edit that was taken back shows the first video again."""
+def test_a_video_of_the_current_prompt_comes_before_a_newer_one(ledger, orders):
+    """After an edit is taken back, the index shows the first video again."""
     orders.make(State.STORED, "cat", fingerprint="first")
     orders.make(State.STORED, "cat", fingerprint="edited")
     assert [order.fingerprint for order in ledger.videos.current("spots")] == ["edited"]
@@ -56,16 +56,16 @@ def test_what_the_file_asks_for_now_is_shown_before_what_is_newer(ledger, orders
 
 @pytest.mark.each_database
 def test_spend_by_day_counts_everything_that_was_charged(ledger, orders, clock):
-    """Penalties and earlier attempts too, on the UTC day of the order."""
+    """Penalties and earlier attempts count, on the UTC day of the order."""
     orders.make(State.STORED, "cat", charged=4_000_000)
     orders.make(State.STORED, "cat", charged=5_000_000)
     clock.forward(hours=6)
     orders.make(State.REJECTED, "bad", charged=40_000)
     orders.make(State.FAILED, "free", charged=0)
-    orders.make(State.STORED, "untold", charged=None)
-    # Charged and without its link yet: reserved, as for budgets.
+    orders.make(State.STORED, "unreported", charged=None)
+    # Charged but not finished: its money is reserved, as for budgets.
     orders.make(State.SUBMITTED, "late", charged=4_000_000)
-    spend = [(each.day, each.orders, each.points) for each in ledger.spend.by_day("spots")]
+    spend = [(day.day, day.orders, day.points) for day in ledger.spend.by_day("spots")]
     assert spend == [(date(2026, 4, 6), 2, 9_000_000), (date(2026, 4, 7), 1, 40_000)]
 
 
@@ -83,8 +83,8 @@ def test_the_stamp_changes_with_what_the_index_is_made_from(ledger, orders):
     assert ledger.videos.stamp("spots") == stamps[-1]
 
 
-def test_a_row_says_all_that_a_dataset_needs(orders):
-    """Parameters from the request, measures from the file, no signature; unknown is null."""
+def test_a_row_has_everything_that_a_dataset_needs(orders):
+    """A row has the request, the measures of the file, and no signature; what is unknown is null."""
     request = {
         "task_type": "seedance-2",
         "prompt": "ein Kätzchen",
@@ -108,8 +108,8 @@ def test_a_row_says_all_that_a_dataset_needs(orders):
     assert json.loads(line)["stored_at"] == order.stored_at.isoformat().replace("+00:00", "Z")
 
 
-def test_jsonl_and_parquet_hold_the_same(orders):
-    """Row by row and column by column, with types; the same rows give the same bytes."""
+def test_jsonl_and_parquet_have_the_same_rows(orders):
+    """They agree in every row, column and type, and the same rows give the same bytes."""
     rows = [
         index_row(orders.make(State.STORED, "cat", tags={"a": "b"}), str),
         index_row(orders.make(State.STORED, "dog", charged=None), str),

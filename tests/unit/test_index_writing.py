@@ -1,4 +1,4 @@
-"""Writing a set's index: only when something changed, and no older one overwrites a newer."""
+"""Writing a set's index: only when something changed, and never an older one over a newer one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def partitions_in(index: bytes) -> list[str]:
 @pytest.fixture
 def services(ledger, store, clock) -> Services:
     def nobody():
-        raise AssertionError("an index needs no vendor")
+        raise AssertionError("an index does not need the vendor")
 
     return Services(ledger=ledger, open_client=nobody, store=store, clock=clock)
 
@@ -48,7 +48,7 @@ def orders(ledger, clock) -> OrderFactory:
 
 
 def test_an_index_is_written_only_when_something_changed(services, store, orders):
-    """Unchanged, it costs no request; by force it is written all the same, with the same bytes."""
+    """An unchanged index costs no request; with force it is written again, with the same bytes."""
     order = orders.make(State.STORED, "cat", charged=4_000_000)
     written = refresh_index(services, "spots", owner="a")
     assert (written.key, written.parquet_key, written.videos) == (JSONL, PARQUET, 1)
@@ -63,8 +63,8 @@ def test_an_index_is_written_only_when_something_changed(services, store, orders
     assert sets_with_videos(services) == ["spots"]
 
 
-def test_spend_is_told_by_what_most_videos_are_tagged_with(services, store, orders):
-    """At most five tags, each with its values, the dearest first, without signatures; (none) for untagged."""
+def test_spend_is_summed_by_the_most_common_tags(services, store, orders):
+    """At most five tags are shown, the most expensive values first, without signatures."""
     orders.make(State.STORED, "cat", charged=4_000_000, tags={"team": "a", **dict.fromkeys("uvwxyz", "1")})
     orders.make(
         State.STORED, "dog", charged=9_000_000, tags={"team": "https://me:pw@x.example.com/b?token=s3cret"}
@@ -72,8 +72,8 @@ def test_spend_is_told_by_what_most_videos_are_tagged_with(services, store, orde
     orders.make(State.STORED, "elk", charged=1_000_000)
     written = refresh_index(services, "spots", owner="a")
     assert len(written.by_tag) == 5
-    shown = index_metadata(written, store)["seedance/spend_by_tag"].records
-    team = [row.data for row in shown if row.data["tag"] == "team"]
+    rows = index_metadata(written, store)["seedance/spend_by_tag"].records
+    team = [row.data for row in rows if row.data["tag"] == "team"]
     assert [(row["value"], row["orders"], row["usd"]) for row in team] == [
         ("https://x.example.com/b", 1, 0.9),
         ("a", 1, 0.4),
@@ -81,8 +81,8 @@ def test_spend_is_told_by_what_most_videos_are_tagged_with(services, store, orde
     ]
 
 
-def test_another_place_gets_an_index_of_its_own(services, store, orders):
-    """When videos go to another store, the index is written there."""
+def test_another_store_gets_its_own_index(services, store, orders):
+    """After the bucket changes, the index is written to the new one."""
     orders.make(State.STORED)
     refresh_index(services, "spots", owner="a")
     store.bucket = "elsewhere"
@@ -91,7 +91,7 @@ def test_another_place_gets_an_index_of_its_own(services, store, orders):
 
 
 def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, store, orders, monkeypatch):
-    """Without pyarrow none is written, and one that is there does not stay behind."""
+    """Without pyarrow none is written, and an older one does not stay behind."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     orders.make(State.STORED)
     assert refresh_index(services, "spots", owner="a").parquet_key is None
@@ -102,8 +102,8 @@ def test_a_parquet_file_that_cannot_be_kept_current_is_emptied(services, store, 
 
 
 @pytest.mark.each_database
-def test_writers_that_finish_together_leave_all_their_videos(services, store, orders):
-    """Each of eight brings a video and refreshes; whoever comes last, the index lists all of them."""
+def test_concurrent_writers_leave_an_index_of_all_videos(services, store, orders):
+    """Eight writers store a video each and refresh the index, which lists all of them at the end."""
     services = replace(services, policy=Policy(pacing=Pacing(index_wait_s=0.002)))
     names = [f"p{number}" for number in range(8)]
     claimed = orders.make_many(State.CLAIMED, *names)
@@ -118,18 +118,18 @@ def test_writers_that_finish_together_leave_all_their_videos(services, store, or
     assert refresh_index(services, "spots", owner="late") is None
 
 
-def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, store, orders, clock):
-    """Its lease ran out, another wrote a newer index, then its own older bytes arrive: it writes again."""
+def test_a_delayed_writer_does_not_leave_older_bytes(services, store, orders, clock):
+    """A writer whose lease ran out while it wrote, after another wrote a newer index, writes again."""
     orders.make(State.STORED, "cat")
 
-    def stand_still(key: str) -> None:
+    def stall(key: str) -> None:
         if key == JSONL:
             store.before_put = lambda _: None
             clock.forward(seconds=31)
             orders.make(State.STORED, "dog")
             assert refresh_index(services, "spots", owner="b").videos == 2
 
-    store.before_put = stand_still
+    store.before_put = stall
     assert refresh_index(services, "spots", owner="a").videos == 2
     assert partitions_in(store.objects[JSONL]) == ["cat", "dog"]
 
@@ -137,30 +137,30 @@ def test_a_writer_that_was_held_up_does_not_leave_older_bytes(services, store, o
 def test_a_writer_that_lost_its_lease_waits_for_the_other_and_writes_last(
     services, store, orders, clock, monkeypatch
 ):
-    """The other had written and not yet noted it when the older bytes arrived."""
+    """The other writer had written, and not yet noted it, when the older bytes arrived."""
     orders.make(State.STORED, "cat")
     ledger = services.ledger
 
-    def stand_still(key: str) -> None:
+    def stall(key: str) -> None:
         if key == JSONL:
             store.before_put = lambda _: None
             clock.forward(seconds=31)
             orders.make(State.STORED, "dog")
             ledger.leases.acquire("index spots", "b", seconds=30)
 
-    def the_other_ends(_seconds: float) -> None:
+    def end_other(_seconds: float) -> None:
         assert partitions_in(store.objects[JSONL]) == ["cat"]
         ledger.observations.remember({"index spots": indexing._stamp(services, "spots")})
         ledger.leases.release("index spots", "b")
 
-    monkeypatch.setattr(indexing.time, "sleep", the_other_ends)
-    store.before_put = stand_still
+    monkeypatch.setattr(indexing.time, "sleep", end_other)
+    store.before_put = stall
     assert refresh_index(services, "spots", owner="a").videos == 2
     assert partitions_in(store.objects[JSONL]) == ["cat", "dog"]
 
 
-def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, orders):
-    """Who holds it is named."""
+def test_an_index_that_others_keep_writing_is_an_error(services, orders):
+    """The error names the owner of the lease."""
     services = replace(services, policy=Policy(pacing=Pacing(index_lease_s=0.001, index_wait_s=0.001)))
     orders.make(State.STORED)
     services.ledger.leases.acquire("index spots", "run 7", seconds=60)
@@ -169,16 +169,16 @@ def test_an_index_that_others_write_all_the_time_is_given_up_in_words(services, 
 
 
 def test_an_index_that_cannot_be_written_is_a_warning(services, store, orders):
-    """The run that brought the video has done its work; the next one tries again."""
+    """The run that stored the video succeeds, and the next one tries again."""
     orders.make(State.STORED)
 
     def refuse(_key: str) -> None:
         raise StoreError("no space")
 
     store.before_put = refuse
-    said: list[str] = []
-    context = SimpleNamespace(run=SimpleNamespace(run_id="r"), log=SimpleNamespace(warning=said.append))
+    warnings: list[str] = []
+    context = SimpleNamespace(run=SimpleNamespace(run_id="r"), log=SimpleNamespace(warning=warnings.append))
     assert list(refreshed_indexes(context, services, ["spots"], changed=["spots"])) == []
-    assert said == ["spots/index could not be updated; the next run tries again: no space"]
+    assert warnings == ["spots/index could not be updated; the next run tries again: no space"]
     store.before_put = lambda _: None
     assert refresh_index(services, "spots", owner="next") is not None

@@ -1,4 +1,4 @@
-"""Where a code location's prompt sets come from: files, loaded sets, sets made in Python."""
+"""The sources of a code location's prompt sets: files, loaded sets, sets made in Python."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seedance_dagster.prompts.models import Prompt
 from seedance_dagster.prompts.problems import PromptSetError
 
 
-def made(name: str = "pets", **fields: object) -> PromptSet:
+def make_set(name: str = "pets", **fields: object) -> PromptSet:
     request = GenerationRequest(
         **{"task_type": "seedance-2-fast", "prompt": "a cat", "mode": Mode.TEXT_TO_VIDEO} | fields
     )
@@ -33,8 +33,8 @@ def asset_names(prompt_sets) -> set[str]:
     return {name for name in names if name.endswith(("/prompts", "/tasks", "/videos"))}
 
 
-def test_files_are_read_anew_each_time(tmp_path):
-    """A location says what its files hold now."""
+def test_files_are_read_at_each_use(tmp_path):
+    """A set is what its file holds now."""
     source = PromptSource(tmp_path)
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
     assert list(source.load_set("spots").partitions) == ["cat"]
@@ -42,13 +42,13 @@ def test_files_are_read_anew_each_time(tmp_path):
     assert list(source.load_set("spots").partitions) == ["cat.t1", "cat.t2"]
 
 
-def test_what_load_prompt_sets_gives_can_be_handed_on(tmp_path):
-    """Sets that were loaded before make the same assets, and a set made in Python does too."""
+def test_loaded_sets_make_the_same_assets(tmp_path):
+    """A location, its loaded sets, and sets made in Python are all accepted."""
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
     loaded = load_prompt_sets(tmp_path)
     names = {"spots/prompts", "spots/tasks", "spots/videos"}
     assert asset_names(tmp_path) == asset_names(loaded) == asset_names(loaded.sets) == names
-    assert asset_names([made()]) == {"pets/prompts", "pets/tasks", "pets/videos"}
+    assert asset_names([make_set()]) == {"pets/prompts", "pets/tasks", "pets/videos"}
 
 
 @pytest.mark.parametrize(
@@ -60,39 +60,41 @@ def test_what_load_prompt_sets_gives_can_be_handed_on(tmp_path):
     ],
 )
 def test_a_set_made_in_python_obeys_the_rules_of_files(fields, words, caplog):
-    """What the vendor would replace, bill and not say, is left out and told; other sets go on."""
-    source = PromptSource([made(**fields), made("birds")])
-    assert [each.name for each in source.load().sets] == ["birds"]
+    """A set that breaks a rule is left out and reported; other sets load."""
+    source = PromptSource([make_set(**fields), make_set("birds")])
+    assert [loaded.name for loaded in source.load().sets] == ["birds"]
     with pytest.raises(PromptSetError) as caught:
         source.load_set("pets")
     assert words in str(caught.value)
-    assert asset_names([made(**fields)]) == set()
+    assert asset_names([make_set(**fields)]) == set()
     assert words in caplog.text
 
 
 def test_a_warning_leaves_a_set_in():
-    """A ratio that the vendor ignores is told and does no harm."""
+    """A ratio that the vendor ignores is reported and does no harm."""
     fields = {"mode": Mode.FIRST_LAST_FRAMES, "image_urls": ("https://x.org/a.png",), "aspect_ratio": "1:1"}
-    loaded = PromptSource([made(**fields)]).load()
-    assert [each.name for each in loaded.sets] == ["pets"]
-    assert [each.severity for each in loaded.problems] == ["warning"]
+    loaded = PromptSource([make_set(**fields)]).load()
+    assert [prompt_set.name for prompt_set in loaded.sets] == ["pets"]
+    assert [problem.severity for problem in loaded.problems] == ["warning"]
 
 
 def test_a_set_that_is_gone_is_named(tmp_path):
-    """A run of a set whose file is gone says so."""
+    """A run of a set that is no longer in the files fails with its name."""
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
     with pytest.raises(PromptSetError, match="no longer contains a prompt set 'pets'"):
         PromptSource(tmp_path).load_set("pets")
 
 
 def test_the_assets_of_a_set_are_one_step_with_exact_lineage():
-    """Tasks are made from prompts, videos from both; one run takes any of the partitions."""
-    defs = build_seedance_definitions([made()], seedance=SeedanceResource(), video_store=VideoStoreResource())
-    [assets] = [each for each in defs.assets if dg.AssetKey(["pets", "videos"]) in each.keys]
+    """Tasks are made from prompts, videos from both, and one run materializes any of the partitions."""
+    defs = build_seedance_definitions(
+        [make_set()], seedance=SeedanceResource(), video_store=VideoStoreResource()
+    )
+    [assets] = [assets for assets in defs.assets if dg.AssetKey(["pets", "videos"]) in assets.keys]
     assert assets.can_subset
     assert assets.backfill_policy == dg.BackfillPolicy.single_run()
     specs = {spec.key.path[-1]: spec for spec in assets.specs}
-    made_from = {name: {dep.asset_key.path[-1] for dep in spec.deps} for name, spec in specs.items()}
-    assert made_from == {"prompts": set(), "tasks": {"prompts"}, "videos": {"prompts", "tasks"}}
+    upstream = {name: {dep.asset_key.path[-1] for dep in spec.deps} for name, spec in specs.items()}
+    assert upstream == {"prompts": set(), "tasks": {"prompts"}, "videos": {"prompts", "tasks"}}
     assert {spec.partitions_def.name for spec in specs.values()} == {"pets_prompts"}
     assert {spec.group_name for spec in specs.values()} == {"pets"}

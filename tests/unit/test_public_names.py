@@ -1,4 +1,4 @@
-"""What a team imports: six names, light until they are used."""
+"""The names that a team imports, which load nothing heavy until they are used."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ NAMES = {
 HEAVY = ("dagster", "boto3", "sqlalchemy", "httpx", "aiohttp", "av", "pydantic", "yaml")
 
 
-def test_the_six_names_are_there_and_nothing_else():
-    """Each name of the contract can be imported; any other is an ordinary error."""
+def test_the_package_exports_its_public_names():
+    """Each public name can be imported, and any other raises an ordinary error."""
     assert set(seedance_dagster.__all__) == NAMES
     for name in NAMES:
         assert getattr(seedance_dagster, name).__name__ == name
@@ -31,14 +31,14 @@ def test_the_six_names_are_there_and_nothing_else():
 
 
 def test_importing_the_package_imports_nothing_heavy():
-    """A code location pays for the package when it uses it, not when it names it."""
+    """Importing the package costs nothing until one of its names is used."""
     code = f"import sys, seedance_dagster; print([each for each in {HEAVY} if each in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_loading_definitions_imports_nothing_that_only_runs_need(tmp_path):
-    """HTTP, SQL, S3 and video libraries come with the first step or tick, not with the code location."""
+    """Libraries for HTTP, SQL, S3 and video are imported by the first step or tick."""
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
     late = ("aiohttp", "httpx", "sqlalchemy", "boto3", "dagster_aws", "av", "pyarrow")
     code = (
@@ -50,8 +50,8 @@ def test_loading_definitions_imports_nothing_that_only_runs_need(tmp_path):
     assert done.stdout.strip() == "[]"
 
 
-def test_a_teams_own_code_location_takes_five_lines(tmp_path, monkeypatch):
-    """A folder, a key by name and a bucket make the assets, the job, the sensor and the resources."""
+def test_a_team_builds_its_own_code_location(tmp_path, monkeypatch):
+    """A folder of prompt sets, a key and a bucket are enough for the definitions."""
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
     monkeypatch.delenv("GOAPI_API_KEY", raising=False)
     from seedance_dagster import SeedanceResource, VideoStoreResource, build_seedance_definitions
@@ -67,13 +67,13 @@ def test_a_teams_own_code_location_takes_five_lines(tmp_path, monkeypatch):
     assert set(defs.resources) == {"seedance", "video_store", "ledger", "seedance_cleanup"}
     assert [job.name for job in defs.jobs].count("seedance_advance") == 1
     assert [sensor.name for sensor in defs.sensors] == ["seedance_sensor"]
-    # A team's own definitions stand beside them.
+    # They merge with a team's own definitions.
     merged = dg.Definitions.merge(defs, dg.Definitions(assets=[dg.AssetSpec("theirs")]))
     assert dg.AssetKey("theirs") in merged.resolve_all_asset_keys()
 
 
 def test_the_sensor_can_be_left_off(tmp_path):
-    """With sensor_running=False the sensor waits to be switched on."""
+    """With sensor_running=False the sensor is off until it is switched on."""
     from seedance_dagster import SeedanceResource, VideoStoreResource, build_seedance_definitions
 
     defs = build_seedance_definitions(

@@ -63,7 +63,7 @@ def test_nothing_needs_to_be_set(empty, monkeypatch):
 
 
 def test_every_option_has_its_variable_and_a_description():
-    """The documentation is made of the model's fields."""
+    """The documentation is generated from the model's fields."""
     fields = Settings.model_fields.values()
     assert {field.validation_alias for field in fields} == PUBLIC_NAMES
     assert all(field.description and field.description.endswith(".") for field in fields)
