@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from factories import make_order
 
 from seedance_dagster.defs.video_checks import CHECKS, CheckInput, CheckResult
 from seedance_dagster.ledger.budgets import Budget, BudgetUsage
@@ -22,35 +23,17 @@ GOOD = {
     "poster_key": "p/p.jpg",
     "manifest_key": "p/m.json",
     "size_bytes": 10,
+    "poster_size_bytes": 3,
     "points_held": 4_000_000,
     "points_charged": 4_000_000,
 }
 SIZES = {"p/v.mp4": 10, "p/p.jpg": 3, "p/m.json": 5}
 
 
-def order(partition: str = "cat", **fields: object) -> Order:
-    request = {"task_type": "seedance-2-fast", "prompt": "a", "duration": 5, "aspect_ratio": "16:9"}
-    return Order(
-        **{
-            "order_id": 1,
-            "prompt_set": "spots",
-            "partition": partition,
-            "fingerprint": "f",
-            "attempt": 1,
-            "request": request | dict(fields.pop("request", {})),
-            "estimated_points": 4_000_000,
-            "price_table": "goapi-2026-04",
-            "price_formula": "x",
-            "tags": {},
-            "retries": 0,
-            "idempotency_key": "c",
-            "run_id": "r",
-            "ordered_at": NOW,
-            "booked_at": NOW,
-        }
-        | GOOD
-        | fields
-    )
+def order(partition: str = "cat", *, order_id: int = 1, **fields: object) -> Order:
+    """Return an order that passes every check, but for the given fields."""
+    request = {"duration": 5, "aspect_ratio": "16:9"} | dict(fields.pop("request", {}))
+    return make_order(order_id, partition=partition, request=request, **GOOD | fields)
 
 
 def judge(check: str, *orders: Order, **data: object) -> CheckResult:
