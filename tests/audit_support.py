@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner, Result
-from defs_support import KEY, Location
+from code_location import CodeLocation
+from harness import API_KEY
 
 from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.cli.root import root
@@ -149,14 +150,14 @@ class Vandal:
         }
 
 
-def vandal_at(location: Location) -> Vandal:
+def vandal_at(location: CodeLocation) -> Vandal:
     """Return a vandal for a code location."""
     store, folder = location.store, location.folder
     return Vandal(store._client, store.bucket, folder / "ledger.db", folder / "home", location.emulator.url)
 
 
 def audit(
-    location: Location, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str
+    location: CodeLocation, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str
 ) -> tuple[dict[str, Any], Result]:
     """Run `seedance-dagster audit --json` on a code location; return its document and result."""
     done = run(location, s3, monkeypatch, "--json", *arguments)
@@ -164,7 +165,7 @@ def audit(
     return json.loads(done.stdout), done
 
 
-def run(location: Location, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+def run(location: CodeLocation, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
     """Run `seedance-dagster audit` on a code location."""
     home = location.folder / "home"
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
@@ -174,7 +175,7 @@ def run(location: Location, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arg
         "SEEDANCE_S3_PREFIX": location.folder.name,
         "SEEDANCE_LEDGER_URL": f"sqlite:///{location.folder}/ledger.db",
         "GOAPI_BASE_URL": location.emulator.url,
-        "GOAPI_API_KEY": KEY,
+        "GOAPI_API_KEY": API_KEY,
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -187,7 +188,7 @@ def kinds(document: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [(finding["kind"], finding["partition"]) for finding in document["findings"]]
 
 
-def stored(location: Location, name: str = "spots") -> list[Order]:
+def stored(location: CodeLocation, name: str = "spots") -> list[Order]:
     """Return the orders with a video, the oldest first."""
     with location.ledger() as ledger:
         return ledger.queries.find(prompt_set=name, states={State.STORED})

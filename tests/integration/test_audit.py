@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from audit_support import audit, kinds, prompts, run, stored, vandal_at
-from defs_support import FAST, QUIET, code_location
+from code_location import FAST, QUIET, running_location
 
 from seedance_dagster.ledger.order import State
 
@@ -20,13 +20,13 @@ COUNT = 40
 def location(s3_server, tmp_path_factory):
     """A code location that has rendered every prompt that can be rendered."""
     pacing = replace(FAST, maintenance_s=0.1, transfer_s=0.05, max_transfer_s=0.05)
-    with code_location(tmp_path_factory.mktemp("audit"), s3_server, {}, pacing=pacing) as it:
-        it.write(prompts(it.emulator.files_url, COUNT))
-        it.reload()
-        it.skipped()
-        done = it.run("p000", f"p{COUNT - 1:03d}")
+    with running_location(tmp_path_factory.mktemp("audit"), s3_server, {}, pacing=pacing) as location:
+        location.write(prompts(location.emulator.files_url, COUNT))
+        location.reload()
+        location.skipped()
+        done = location.run("p000", f"p{COUNT - 1:03d}")
         assert len(done.missing) == 2, done.missing
-        yield it
+        yield location
 
 
 def test_a_run_with_references_and_faults_is_clean(location, s3_server, monkeypatch):
@@ -60,7 +60,7 @@ def repaired(location, planted, damaged, s3_server):
     """A deep audit that repairs, followed by the run that the sensor starts."""
     with pytest.MonkeyPatch.context() as patch:
         document, done = audit(location, s3_server, patch, "--deep", "--repair")
-        assert location.advance().ok
+        assert location.advance().success
         return document, done
 
 

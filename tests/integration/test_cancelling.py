@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import dagster as dg
 import pytest
-from defs_support import QUIET, Location, code_location
+from code_location import QUIET, CodeLocation, running_location
 
 from seedance_dagster.ledger import reports
 from seedance_dagster.ledger.order import State
@@ -27,12 +27,12 @@ def location(s3_server, tmp_path_factory):
     """A code location with two prompts for each test, of which the vendor takes one at once."""
     prompts = {f"{name}{number}": f"{name} {number}" for name in ("cat", "dog", "fox") for number in (1, 2)}
     folder = tmp_path_factory.mktemp("cancelling")
-    with code_location(folder, s3_server, prompts, render_seconds=1.0, plan_limit=1) as it:
-        it.tick()
-        yield it
+    with running_location(folder, s3_server, prompts, render_seconds=1.0, plan_limit=1) as location:
+        location.tick()
+        yield location
 
 
-def terminate(location: Location) -> None:
+def terminate(location: CodeLocation) -> None:
     """What Dagster's launcher does: note the wish, then interrupt the run's process."""
     [run] = location.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     location.instance.report_run_canceling(run)
@@ -40,7 +40,7 @@ def terminate(location: Location) -> None:
 
 
 @contextmanager
-def terminated_when(location: Location, ready: Callable[[], bool]) -> Iterator[None]:
+def terminated_when(location: CodeLocation, ready: Callable[[], bool]) -> Iterator[None]:
     """Terminate the run of the block as soon as something is so."""
 
     def wait() -> None:
@@ -55,7 +55,7 @@ def terminated_when(location: Location, ready: Callable[[], bool]) -> Iterator[N
 
 
 @contextmanager
-def terminated_while_dagster_writes(location: Location, monkeypatch) -> Iterator[None]:
+def terminated_while_dagster_writes(location: CodeLocation, monkeypatch) -> Iterator[None]:
     """Terminate the run of the block while Dagster writes that a task was submitted."""
     write = dg.DagsterInstance.handle_new_event
     terminated = []
@@ -75,7 +75,7 @@ def terminated_while_dagster_writes(location: Location, monkeypatch) -> Iterator
     assert terminated
 
 
-def assert_nothing_is_held(location: Location) -> None:
+def assert_nothing_is_held(location: CodeLocation) -> None:
     with location.ledger() as ledger:
         orders = ledger.queries.find()
         assert {order.lease_owner for order in orders} == {None}
@@ -83,7 +83,7 @@ def assert_nothing_is_held(location: Location) -> None:
         assert ledger.leases.owner_of("advance") is None
 
 
-def assert_the_rest_is_brought(location: Location, *keys: str) -> None:
+def assert_the_rest_is_brought(location: CodeLocation, *keys: str) -> None:
     """Runs of the sensor's job bring every video, each paid for once."""
     with location.ledger() as ledger, pytest.MonkeyPatch.context() as patch:
         patch.setattr(reports, "_REPORT_GRACE", timedelta(0))  # what nobody told is told at once
@@ -97,7 +97,7 @@ def assert_the_rest_is_brought(location: Location, *keys: str) -> None:
     assert all(location.history("videos", key) for key in keys)
 
 
-def status(location: Location, done) -> dg.DagsterRunStatus:
+def status(location: CodeLocation, done) -> dg.DagsterRunStatus:
     return location.instance.get_run_by_id(done.result.run_id).status
 
 
@@ -123,7 +123,7 @@ def test_a_run_that_is_told_to_stop_while_dagster_writes(location, monkeypatch):
 
 def test_the_sensor_s_job_that_is_told_to_stop(location, monkeypatch):
     """It gives back its lease too, so that the next run can start at once."""
-    assert location.run("fox1", "fox2", assets=("tasks",)).ok
+    assert location.run("fox1", "fox2", assets=("tasks",)).success
     with terminated_while_dagster_writes(location, monkeypatch):
         done = location.advance()
     assert status(location, done) is dg.DagsterRunStatus.CANCELED

@@ -12,9 +12,9 @@ from typing import Any
 import dagster as dg
 import pytest
 from click.testing import CliRunner
+from code_location import QUIET, running_location
 from credential_support import NOW, flipped, signer_of
 from dagster_aws.s3 import S3Resource
-from defs_support import QUIET, code_location
 from harness import Engine
 
 from seedance_dagster.cli.root import root
@@ -241,9 +241,9 @@ def test_a_run_of_dagster_signs_and_never_keeps_the_key(s3_server, chain, tmp_pa
         aws_secret_access_key=s3_server.secret_key,
     )
     signed = {"bucket": "videos", "s3": reached, "c2pa_key": dg.EnvVar("SEEDANCE_C2PA_KEY")}
-    with code_location(tmp_path / "location", s3_server, {"cat": "a cat"}) as engine:
+    with running_location(tmp_path / "location", s3_server, {"cat": "a cat"}) as engine:
         with engine.using(video_store=VideoStoreResource(c2pa_certificate="gone.pem", **signed)):
-            refused = engine.run("cat", assets=("tasks",)).said
+            refused = engine.run("cat", assets=("tasks",)).message
         with engine.using(video_store=VideoStoreResource(c2pa_certificate=str(chain.certificate), **signed)):
             engine.run("cat")
         [order] = engine.orders("cat")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 import pytest
-from defs_support import QUIET, code_location
+from code_location import QUIET, running_location
 
 from seedance_dagster.defs.video_checks import CHECKS
 
@@ -17,9 +17,9 @@ VIDEOS = dg.AssetKey(["spots", "videos"])
 def location(s3_server, tmp_path_factory):
     """A code location with two videos."""
     folder = tmp_path_factory.mktemp("checks")
-    with code_location(folder, s3_server, {"one": "one", "two": "two"}) as it:
-        assert it.run("one", "two").ok
-        yield it
+    with running_location(folder, s3_server, {"one": "one", "two": "two"}) as location:
+        assert location.run("one", "two").success
+        yield location
 
 
 def executed(location) -> dict[str, dg.AssetCheckEvaluation]:

@@ -6,7 +6,7 @@ import asyncio
 
 import dagster as dg
 import pytest
-from defs_support import QUIET, code_location
+from code_location import QUIET, running_location
 from plant_support import events_of
 
 from seedance_dagster.defs.resources import open_services
@@ -23,8 +23,8 @@ PROMPTS = {"first": "one", "edited": "two", "removed": "three", "never": "four"}
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
     """A code location of four prompts."""
-    with code_location(tmp_path_factory.mktemp("orders"), s3_server, PROMPTS) as it:
-        yield it
+    with running_location(tmp_path_factory.mktemp("orders"), s3_server, PROMPTS) as location:
+        yield location
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +36,16 @@ def accepted(location):
 def test_a_run_of_tasks_alone_returns_when_all_is_accepted(location, accepted):
     """Orders are queued and shown as such; nothing was sent yet, and no video is waited for."""
     done, books = accepted
-    assert done.ok
-    assert done.told("tasks") == [(key, "materialization") for key in ("first", "edited", "removed")]
-    assert done.told("videos") == []
+    assert done.success
+    assert done.events_of("tasks") == [(key, "materialization") for key in ("first", "edited", "removed")]
+    assert done.events_of("videos") == []
     assert books["posts"] == 0
     shown = location.newest("tasks", "first").metadata
     assert shown["seedance/state"].value == "queued"
     assert shown["seedance/task_id"].value == "not yet submitted"
     assert shown["seedance/points_held"].value == 0
     # The lineage needs a prompt to point to, selected or not.
-    assert done.told("prompts") == [(key, "materialization") for key in ("first", "edited", "removed")]
+    assert done.events_of("prompts") == [(key, "materialization") for key in ("first", "edited", "removed")]
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,9 @@ def test_the_video_of_a_removed_prompt_is_collected(location, changed):
     assert order.state is State.STORED
     assert location.newest("videos", "removed").metadata["seedance/sha256"].value == order.sha256
     again = location.run("removed")
-    assert again.ok
-    assert again.told("videos") == [("removed", "materialization")]
-    assert again.told("prompts") == []
+    assert again.success
+    assert again.events_of("videos") == [("removed", "materialization")]
+    assert again.events_of("prompts") == []
 
 
 def test_both_videos_of_an_edited_prompt_are_kept_and_the_newest_is_shown(location, changed):
@@ -103,8 +103,10 @@ def test_both_videos_of_an_edited_prompt_are_kept_and_the_newest_is_shown(locati
         assert location.store.head(order.video_key) is not None
     assert location.newest("videos", "edited").metadata["seedance/fingerprint"].value == new.fingerprint
     assert location.newest("tasks", "edited").metadata["seedance/fingerprint"].value == new.fingerprint
-    assert ("edited", "observation") in changed[2].told("videos")
-    assert [key for key, kind in changed[2].told("videos") if kind == "materialization"].count("edited") == 1
+    assert ("edited", "observation") in changed[2].events_of("videos")
+    assert [key for key, kind in changed[2].events_of("videos") if kind == "materialization"].count(
+        "edited"
+    ) == 1
     video = location.newest("videos", "edited")
     assert (
         int(video.tags["dagster/input_event_pointer/spots/prompts"])
@@ -118,7 +120,7 @@ def test_an_edit_taken_back_shows_the_first_video_again(location, changed):
     old = location.orders("edited")[0]
     location.write({"first": "one", "edited": "two"})
     done = location.run("edited", assets=("videos",))
-    assert done.ok, done.said
+    assert done.success, done.message
     shown = location.newest("videos", "edited")
     assert shown.metadata["seedance/fingerprint"].value == old.fingerprint
     prompt_id, prompt = location.history("prompts", "edited")[0]
@@ -132,7 +134,7 @@ def test_videos_alone_order_nothing(location, changed):
     location.write({"first": "one, in the rain", "edited": "two"})
     done = location.run("first", "edited", assets=("videos",))
     assert done.missing == {"first": "not ordered yet: select tasks as well as videos"}
-    assert done.told("videos") == [("edited", "materialization")]
+    assert done.events_of("videos") == [("edited", "materialization")]
     assert len(location.orders("first")) == 1
 
 
@@ -145,10 +147,10 @@ def test_a_prompt_set_whose_file_is_gone_or_broken_is_refused_in_words(location,
     path.unlink()
     gone = location.run("first", assets=("tasks",))
     path.write_text(before)
-    assert broken.said.startswith("nothing was ordered:\n")
-    assert "spots.json" in broken.said
-    assert "duration is 40; allowed are whole seconds from 4 to 15" in broken.said
-    assert "contains no prompt set" in gone.said
+    assert broken.message.startswith("nothing was ordered:\n")
+    assert "spots.json" in broken.message
+    assert "duration is 40; allowed are whole seconds from 4 to 15" in broken.message
+    assert "contains no prompt set" in gone.message
 
 
 def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypatch):
@@ -165,9 +167,9 @@ def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypat
     assert isinstance(location.tick(), dg.SensorResult)
     done = location.advance()
     for asset in ("tasks", "videos"):
-        assert ("late", "materialization") in done.told(asset)
+        assert ("late", "materialization") in done.events_of(asset)
     assert location.newest("videos", "late").metadata["seedance/sha256"].value == order.sha256
-    assert location.advance().told("videos") == []
+    assert location.advance().events_of("videos") == []
     task_id, _ = location.history("tasks", "late")[0]
     video = location.newest("videos", "late")
     assert video.tags["dagster/input_event_pointer/spots/tasks"] == str(task_id)
@@ -177,7 +179,7 @@ def test_a_run_that_is_told_to_stop_gives_its_orders_back(location, changed, mon
     """A terminated run releases what it holds and says that the tasks go on; the job brings the video."""
     location.write({"first": "one", "edited": "two", "stopped": "seven"})
     location.tick()
-    location.tell("settings", render_seconds=0.5)
+    location.control("settings", render_seconds=0.5)
 
     def interrupted(self, event):
         raise dg.DagsterExecutionInterruptedError
@@ -185,14 +187,14 @@ def test_a_run_that_is_told_to_stop_gives_its_orders_back(location, changed, mon
     with monkeypatch.context() as patch:
         patch.setattr(Reporter, "event", interrupted)
         stopped = location.run("stopped")
-    assert not stopped.ok
+    assert not stopped.success
     [order] = location.orders("stopped")
     assert (order.state, order.lease_owner) == (State.SUBMITTED, None)
     [run] = location.instance.get_runs(limit=1)
     said = [entry.user_message for entry in location.instance.all_logs(run.run_id)]
     assert any("the sensor has their videos stored" in each for each in said)
-    location.tell("settings", render_seconds=0)
-    assert location.advance().told("videos") == [("stopped", "materialization")]
+    location.control("settings", render_seconds=0)
+    assert location.advance().events_of("videos") == [("stopped", "materialization")]
 
 
 def test_a_second_run_of_the_job_ends_at_once(location, changed):
@@ -203,12 +205,12 @@ def test_a_second_run_of_the_job_ends_at_once(location, changed):
     with location.ledger() as ledger:
         assert ledger.leases.acquire(ADVANCE_LEASE, "another run", seconds=60)
         done = location.advance()
-        assert done.ok
+        assert done.success
         assert "another run of seedance_advance is working" in done.log
         assert "a run of seedance_advance is working" in location.skipped()
         ledger.leases.release(ADVANCE_LEASE, "another run")
     assert location.orders("more")[0].state is State.QUEUED
-    assert location.advance().told("videos") == [("more", "materialization")]
+    assert location.advance().events_of("videos") == [("more", "materialization")]
 
 
 def opened(location) -> dict[str, object]:

@@ -7,7 +7,8 @@ import json
 
 import dagster as dg
 import pytest
-from defs_support import KEY, KEY_VARIABLE, QUIET, code_location
+from code_location import KEY_VARIABLE, QUIET, running_location
+from harness import API_KEY
 
 from seedance_dagster.ledger.order import State
 from seedance_dagster.money import points_to_usd
@@ -69,8 +70,8 @@ CONTRACT = {
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
     """A code location of five partitions, one of which moderation refuses the first time."""
-    with code_location(tmp_path_factory.mktemp("runs"), s3_server, PROMPTS) as it:
-        yield it
+    with running_location(tmp_path_factory.mktemp("runs"), s3_server, PROMPTS) as location:
+        yield location
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +86,16 @@ def plain(materialization: dg.AssetMaterialization) -> dict[str, object]:
 
 def test_a_run_fails_at_its_end_and_names_what_has_no_video(location, first):
     """The refused prompt is named with its reason; every other one has its video."""
-    assert not first.ok
-    assert first.said.startswith(
+    assert not first.success
+    assert first.message.startswith(
         "1 of 5 prompts have no video; the others are not affected:\nbad: rejected by"
     )
     assert list(first.missing) == ["bad"]
     assert "content policy" in first.missing["bad"]
-    assert sorted(first.told("videos")) == [
+    assert sorted(first.events_of("videos")) == [
         (key, "materialization") for key in ("cat", "dog.t1", "dog.t2", "frog")
     ]
-    assert first.told("prompts") == [(key, "materialization") for key in KEYS]
+    assert first.events_of("prompts") == [(key, "materialization") for key in KEYS]
     assert location.history("videos", "bad") == []
 
 
@@ -207,7 +208,7 @@ def test_again_is_free_and_the_refused_is_not_sent_again(location, second):
     assert after["posts"] == 5
     assert list(again.missing) == ["bad"]
     assert again.missing["bad"].endswith("edit the prompt, or set resubmit_rejected in a run's config")
-    assert again.told("videos") == [(key, "materialization") for key in KEYS if key != "bad"]
+    assert again.events_of("videos") == [(key, "materialization") for key in KEYS if key != "bad"]
     for key in ("cat", "frog"):
         (_, newer), (_, older) = location.history("videos", key)
         assert plain(newer) == plain(older)
@@ -217,10 +218,10 @@ def test_again_is_free_and_the_refused_is_not_sent_again(location, second):
 def test_a_run_of_tasks_alone_names_what_it_did_not_accept(location, second):
     """What was refused before is no accepted order: its partition of `tasks` is not shown anew."""
     done = location.run("bad", assets=("tasks",))
-    assert done.said.startswith(
+    assert done.message.startswith(
         "1 of 1 prompts were not ordered; the others are not affected:\nbad: rejected by"
     )
-    assert done.told("tasks") == []
+    assert done.events_of("tasks") == []
 
 
 def test_a_dry_run_tells_the_costs_and_orders_nothing(location, second):
@@ -228,8 +229,8 @@ def test_a_dry_run_tells_the_costs_and_orders_nothing(location, second):
     before = location.books()
     tasks = len(location.history("tasks", "cat"))
     done = location.run("cat", "dog.t2", config={"dry_run": True, "regenerate": True})
-    assert done.ok
-    assert done.told("tasks") == done.told("videos") == []
+    assert done.success
+    assert done.events_of("tasks") == done.events_of("videos") == []
     assert "dry run, nothing was ordered: 3 prompts, 3 new orders, estimated at 0.96 USD" in done.log
     assert location.books() == before | {"calls": location.books()["calls"]}
     assert len(location.history("tasks", "cat")) == tasks
@@ -239,19 +240,19 @@ def test_a_maximum_cost_accepts_all_or_nothing(location, second):
     """Above max_cost_usd nothing is accepted, and the message says how many would fit."""
     posts = location.books()["posts"]
     done = location.run("cat", "dog.t2", config={"max_cost_usd": 0.7, "regenerate": True})
-    assert "3 new videos are estimated at 0.96 USD" in done.said
-    assert "0.7 USD" in done.said
-    assert "the first 2 would fit" in done.said
+    assert "3 new videos are estimated at 0.96 USD" in done.message
+    assert "0.7 USD" in done.message
+    assert "the first 2 would fit" in done.message
     assert location.books()["posts"] == posts
     # What is reused costs nothing, so it fits below any maximum.
-    assert location.run("cat", config={"max_cost_usd": 0.001}).ok
+    assert location.run("cat", config={"max_cost_usd": 0.001}).success
 
 
 def test_a_maximum_cost_that_is_no_amount_is_refused_in_words(location, second):
     """Not a number is refused before anything is told."""
     done = location.run("cat", config={"max_cost_usd": float("nan")})
-    assert done.said == "max_cost_usd: nan is out of range; allowed are amounts in USD above 0"
-    assert done.told("prompts") == []
+    assert done.message == "max_cost_usd: nan is out of range; allowed are amounts in USD above 0"
+    assert done.events_of("prompts") == []
 
 
 def test_generating_again_and_sending_the_refused_again_are_paid(location, second):
@@ -259,7 +260,7 @@ def test_generating_again_and_sending_the_refused_again_are_paid(location, secon
     [old] = location.orders("cat")
     tasks = location.books()["tasks"]
     done = location.run("cat", config={"regenerate": True}, tags={"dagster/backfill": "backfill-1"})
-    assert done.ok
+    assert done.success
     assert location.books()["tasks"] == tasks + 1
     new = location.orders("cat")[-1]
     assert (new.attempt, new.idempotency_key) == (2, "backfill-1")
@@ -272,11 +273,11 @@ def test_generating_again_and_sending_the_refused_again_are_paid(location, secon
     assert video.tags["dagster/input_event_pointer/spots/tasks"] == str(task_id)
 
     again = location.run("cat", config={"regenerate": True}, tags={"dagster/backfill": "backfill-1"})
-    assert again.ok
+    assert again.success
     assert location.books()["tasks"] == tasks + 1  # the same cause never pays twice
 
     done = location.run("bad", config={"resubmit_rejected": True})
-    assert done.ok, done.said
+    assert done.success, done.message
     assert [order.state for order in location.orders("bad")] == [State.REJECTED, State.STORED]
     assert location.newest("videos", "bad").metadata["seedance/attempt"].value == 2
 
@@ -284,7 +285,7 @@ def test_generating_again_and_sending_the_refused_again_are_paid(location, secon
 def test_a_run_without_partitions_is_told_to_choose_some(location):
     """A run that names no partition fails in words."""
     assert (
-        location.run(None).said
+        location.run(None).message
         == "no partitions are selected: launch the run with the partitions of the prompts"
     )
 
@@ -293,7 +294,7 @@ def test_dagster_keeps_no_secret(location, s3_server, second):
     """Run configs, snapshots and events hold the names of the variables, never key, secret or signature."""
     kept = location.stored_by_dagster()
     assert KEY_VARIABLE in kept
-    for secret in (KEY, s3_server.secret_key, "X-Amz-Signature"):
+    for secret in (API_KEY, s3_server.secret_key, "X-Amz-Signature"):
         assert secret not in kept
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 import sqlalchemy as sa
-from defs_support import KEY, QUIET, code_location, video_store
+from code_location import QUIET, running_location, video_store
+from harness import API_KEY
 
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.naming import ADVANCE_JOB
@@ -20,11 +21,13 @@ pytestmark = [pytest.mark.integration, QUIET]
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
     """A code location with one queued order, which no test here submits."""
-    with code_location(tmp_path_factory.mktemp("sensor"), s3_server, {"one": "one", "two": "two"}) as it:
-        assert it.run("one", assets=("tasks",)).ok
-        yield it
-        assert [order.state for order in it.orders("one")] == [State.QUEUED]
-        assert it.books()["posts"] == 0
+    with running_location(
+        tmp_path_factory.mktemp("sensor"), s3_server, {"one": "one", "two": "two"}
+    ) as location:
+        assert location.run("one", assets=("tasks",)).success
+        yield location
+        assert [order.state for order in location.orders("one")] == [State.QUEUED]
+        assert location.books()["posts"] == 0
 
 
 @pytest.fixture
@@ -105,12 +108,12 @@ def test_many_edits_are_told_over_several_ticks(location, monkeypatch):
 def test_a_vendor_that_hangs_does_not_hold_the_tick(location, busy, monkeypatch):
     """A tick ends before Dagster gives it up, and says why nothing was looked at."""
     monkeypatch.setattr(tick, "_POLL_END_S", 0.2)
-    location.tell("settings", hang_seconds=1)
-    location.tell("outage", kind="hang", scope="api", seconds=60)
+    location.control("settings", hang_seconds=1)
+    location.control("outage", kind="hang", scope="api", seconds=60)
     try:
         assert "the vendor did not answer within 0 s; the next tick tries again" in location.skipped()
     finally:
-        location.tell("outage", kind="hang", scope="api", seconds=0)
+        location.control("outage", kind="hang", scope="api", seconds=0)
 
 
 def test_without_a_url_the_ledger_is_under_dagster_home(location):
@@ -142,7 +145,7 @@ def settings(location, s3_server):
             "GOAPI_API_KEY",
         ),
         "an address that is none": (
-            {"seedance": SeedanceResource(base_url="http://[", api_key=KEY)},
+            {"seedance": SeedanceResource(base_url="http://[", api_key=API_KEY)},
             "GOAPI_BASE_URL must be https",
         ),
         "no bucket": ({"video_store": VideoStoreResource()}, "no bucket: set SEEDANCE_S3_BUCKET"),
@@ -188,9 +191,9 @@ def test_a_wrong_setting_is_told_at_its_first_use(location, settings, capfd, cas
     resources, words = settings[case]
     with location.using(**resources):
         done = location.run("two", assets=("tasks",))
-        assert words in done.said
+        assert words in done.message
     assert location.orders("two") == []
-    everything = done.said + done.log + "".join(capfd.readouterr())
+    everything = done.message + done.log + "".join(capfd.readouterr())
     assert "secret" not in everything.replace("AWS_SECRET", "").replace("and its secret", "")
 
 
@@ -207,8 +210,8 @@ def test_a_wrong_setting_is_told_by_the_job_and_by_a_waiting_run(location, setti
     """The job, and a run that only waits for what was accepted earlier, fail in words as well."""
     resources, words = settings[case]
     with location.using(**resources):
-        assert words in location.advance().said
-        assert words in location.run("one").said
+        assert words in location.advance().message
+        assert words in location.run("one").message
 
 
 def test_a_set_that_has_a_problem_with_boto_is_told(location):
@@ -217,5 +220,5 @@ def test_a_set_that_has_a_problem_with_boto_is_told(location):
 
     wrong = VideoStoreResource(bucket="videos", s3=S3Resource(endpoint_url="no url", region_name="x"))
     with location.using(video_store=wrong):
-        assert "S3 cannot be reached with these settings" in location.run("two", assets=("tasks",)).said
+        assert "S3 cannot be reached with these settings" in location.run("two", assets=("tasks",)).message
         assert "S3 cannot be reached with these settings" in location.skipped()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from defs_support import QUIET, code_location
+from code_location import QUIET, running_location
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -28,15 +28,15 @@ def asset_of_page(name: str) -> dg.AssetsDefinition:
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
     """A code location with one stored video, and the assets of the page behind it."""
-    with code_location(tmp_path_factory.mktemp("downstream"), s3_server, {}) as it:
-        (it.folder / "prompts" / "spots.json").unlink()
-        it.write({"cat": "a cat"}, SET)
-        it.reload()
+    with running_location(tmp_path_factory.mktemp("downstream"), s3_server, {}) as location:
+        (location.folder / "prompts" / "spots.json").unlink()
+        location.write({"cat": "a cat"}, SET)
+        location.reload()
         own = dg.Definitions(assets=[asset_of_page("campaign_report"), asset_of_page("subtitles")])
-        it.defs = dg.Definitions.merge(it.defs, own)
-        it.tick()
-        assert it.run("cat", name=SET).ok
-        yield it
+        location.defs = dg.Definitions.merge(location.defs, own)
+        location.tick()
+        assert location.run("cat", name=SET).success
+        yield location
 
 
 def run(location, asset, partition=None):
@@ -62,7 +62,7 @@ def test_an_asset_behind_the_index_is_made_again_when_a_video_comes(location):
     before = dg.evaluate_automation_conditions(location.defs, location.instance)
     location.write({"cat": "a cat", "dog": "a dog"}, SET)
     location.tick()
-    assert location.run("dog", name=SET).ok
+    assert location.run("dog", name=SET).success
     after = dg.evaluate_automation_conditions(location.defs, location.instance, cursor=before.cursor)
     assert after.get_num_requested(report) == 1
     run(location, "campaign_report")

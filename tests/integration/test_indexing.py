@@ -13,7 +13,7 @@ import dagster as dg
 import httpx
 import pyarrow.parquet as pq
 import pytest
-from defs_support import QUIET, Location, code_location
+from code_location import QUIET, CodeLocation, running_location
 
 from seedance_dagster.cli.environ import for_children, reference_definitions, unconfigured
 from seedance_dagster.cli.local.ports import LOOPBACK, free_port
@@ -33,8 +33,8 @@ FRESH, STALE = "FRESH", "STALE"
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
     """A code location of four partitions, one of which moderation always refuses."""
-    with code_location(tmp_path_factory.mktemp("indexing"), s3_server, PROMPTS) as it:
-        yield it
+    with running_location(tmp_path_factory.mktemp("indexing"), s3_server, PROMPTS) as location:
+        yield location
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def badges(location, first):
 
 
 @contextmanager
-def webserver(location: Location) -> Iterator[str]:
+def webserver(location: CodeLocation) -> Iterator[str]:
     home, port = location.folder / "home", free_port()
     url = f"http://{LOOPBACK}:{port}"
     environ = for_children(unconfigured(os.environ)) | {
@@ -98,19 +98,19 @@ def outdated(statuses: dict[str, str]) -> set[str]:
     return {name for name, status in statuses.items() if status == STALE}
 
 
-def index_of(location: Location) -> list[dict]:
+def index_of(location: CodeLocation) -> list[dict]:
     lines = location.store.get_bytes(f"{location.folder.name}/spots/index.jsonl").splitlines()
     return [json.loads(line) for line in lines]
 
 
-def newest_index(location: Location) -> dg.AssetMaterialization:
+def newest_index(location: CodeLocation) -> dg.AssetMaterialization:
     entry = location.instance.get_latest_materialization_event(dg.AssetKey(["spots", "index"]))
     return entry.asset_materialization
 
 
 def test_a_run_that_brings_videos_writes_the_index(location, first):
     """One row a video, as the ledger has them; the event says where it is, what it cost and what it is."""
-    assert first.told("index") == [("None", "materialization")]
+    assert first.events_of("index") == [("None", "materialization")]
     with location.ledger() as ledger:
         wanted = [index_row(order, location.store.uri) for order in ledger.videos.current("spots")]
         spent = sum(order.points_charged or 0 for order in ledger.queries.find())
@@ -156,7 +156,7 @@ def test_an_edit_marks_exactly_what_hangs_on_it(location, badges):
     location.write(PROMPTS | {"cat": "a cat at night"})
     location.tick()
     assert outdated(badges()) == {"tasks/cat", "videos/cat"}
-    assert location.run("cat").told("index") == [("None", "materialization")]
+    assert location.run("cat").events_of("index") == [("None", "materialization")]
     assert outdated(badges()) == set()
     [row] = [row for row in index_of(location) if row["partition"] == "cat"]
     assert row["prompt"] == "a cat at night"
@@ -169,7 +169,7 @@ def test_an_edit_taken_back_is_in_sync_with_the_first_video(location, badges):
     location.tick()
     assert outdated(badges()) == {"tasks/cat", "videos/cat"}
     done = location.run("cat")
-    assert done.told("index") == [("None", "materialization")]
+    assert done.events_of("index") == [("None", "materialization")]
     assert outdated(badges()) == set()
     assert [row["prompt"] for row in index_of(location) if row["partition"] == "cat"] == ["a cat"]
 
@@ -177,26 +177,26 @@ def test_an_edit_taken_back_is_in_sync_with_the_first_video(location, badges):
 def test_a_second_attempt_at_one_take_marks_its_video_alone(location, badges):
     """Ordered again, its old video is Unsynced until the new one is there; the other take never is."""
     done = location.run("dog.t1", assets=("tasks",), config={"regenerate": True})
-    assert done.ok
+    assert done.success
     assert outdated(badges()) == {"videos/dog.t1"}
     done = location.advance()
-    assert done.told("videos") == [("dog.t1", "materialization")]
-    assert done.told("index") == [("None", "materialization")]
+    assert done.events_of("videos") == [("dog.t1", "materialization")]
+    assert done.events_of("index") == [("None", "materialization")]
     assert outdated(badges()) == set()
     assert [row["attempt"] for row in index_of(location)] == [1, 2, 1]
 
 
 def test_telling_again_what_is_there_marks_nothing(location, badges):
     """A reuse of tasks alone tells the same version: the video, which is not told, stays in sync."""
-    assert location.run("cat", assets=("tasks",)).told("index") == []
+    assert location.run("cat", assets=("tasks",)).events_of("index") == []
     assert outdated(badges()) == set()
 
 
 def test_the_whole_group_in_one_run_tells_the_index(location, badges):
     """Dagster skips the index's own step behind one without outputs: the set's step tells it instead."""
     done = location.run("cat", assets=GROUP)
-    assert done.ok
-    assert done.told("index") == [("None", "materialization")]
+    assert done.success
+    assert done.events_of("index") == [("None", "materialization")]
     assert "spots__index" in [event.step_key for event in done.result.all_events if event.is_step_skipped]
     assert outdated(badges()) == set()
 

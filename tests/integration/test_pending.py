@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from click.testing import CliRunner
-from defs_support import KEY_VARIABLE, QUIET, Done, Location, code_location, video_store
+from code_location import KEY_VARIABLE, QUIET, CodeLocation, RunResult, running_location, video_store
 
 from seedance_dagster import SeedanceResource
 from seedance_dagster.cli.local.programs import S3Service
@@ -27,29 +27,29 @@ A_VIDEO = 0.32  # USD, four seconds
 
 
 @contextmanager
-def two_sets(folder: Path, s3_server: S3Service) -> Iterator[Location]:
+def two_sets(folder: Path, s3_server: S3Service) -> Iterator[CodeLocation]:
     """A code location with two sets, of two and three prompts."""
-    with code_location(folder, s3_server, {"cat": "a cat", "dog": "a dog"}) as it:
-        it.write({"ant": "an ant", "bee": "a bee", "fly": "a fly"}, name="tiny")
-        it.reload()
-        it.tick()
-        yield it
+    with running_location(folder, s3_server, {"cat": "a cat", "dog": "a dog"}) as location:
+        location.write({"ant": "an ant", "bee": "a bee", "fly": "a fly"}, name="tiny")
+        location.reload()
+        location.tick()
+        yield location
 
 
 @pytest.fixture
 def location(s3_server, tmp_path):
     """A code location of a test's own."""
-    with two_sets(tmp_path, s3_server) as it:
-        yield it
+    with two_sets(tmp_path, s3_server) as location:
+        yield location
 
 
 @pytest.fixture(scope="module")
 def idle(s3_server, tmp_path_factory):
     """One for all tests that order nothing, which is seen to at the end."""
-    with two_sets(tmp_path_factory.mktemp("idle"), s3_server) as it:
-        yield it
-        assert ordered(it) == []
-        assert it.books()["posts"] == 0
+    with two_sets(tmp_path_factory.mktemp("idle"), s3_server) as location:
+        yield location
+        assert ordered(location) == []
+        assert location.books()["posts"] == 0
 
 
 def limited(location, **limits: float):
@@ -73,11 +73,11 @@ def evaluate(location) -> dg.RunRequest | str:
     return str(answer.skip_message) if isinstance(answer, dg.SkipReason) else answer
 
 
-def pending_run(location, **config: object) -> Done:
+def pending_run(location, **config: object) -> RunResult:
     """A run of the job, launched by hand."""
     job = location.defs.resolve_job_def(PENDING_JOB)
     run_config = {"ops": {"order": {"config": config}}} if config else None
-    return Done(
+    return RunResult(
         job.execute_in_process(instance=location.instance, run_config=run_config, raise_on_error=False),
         location.instance,
     )
@@ -99,7 +99,7 @@ def test_it_refuses_to_spend_without_a_limit(idle):
     """Neither the schedule nor a run by hand orders anything, and both say what to set."""
     said = evaluate(idle)
     assert said.startswith("spots, tiny: nothing limits what it may spend: set SEEDANCE_PENDING_USD_PER_RUN")
-    assert pending_run(idle).said == f"nothing was ordered: {said}"
+    assert pending_run(idle).message == f"nothing was ordered: {said}"
 
 
 def test_one_set_without_a_limit_stops_the_whole_run(idle):
@@ -107,7 +107,7 @@ def test_one_set_without_a_limit_stops_the_whole_run(idle):
     path = idle.folder / "prompts" / "spots.json"
     before = path.read_text()
     path.write_text(json.dumps(json.loads(before) | {"budget_usd": 5}))
-    assert pending_run(idle).said.startswith("nothing was ordered: tiny: nothing limits what it may spend")
+    assert pending_run(idle).message.startswith("nothing was ordered: tiny: nothing limits what it may spend")
     path.write_text(before)
 
 
@@ -117,14 +117,14 @@ def test_it_orders_over_several_sets_inside_the_given_budget(location):
     request = evaluate(location)
     assert request.run_config["ops"]["order"]["config"]["max_cost_usd"] == 3.5 * A_VIDEO
     done = pending_run(location, **request.run_config["ops"]["order"]["config"])
-    assert done.ok
+    assert done.success
     assert ordered(location) == ["spots/cat", "spots/dog", "tiny/ant"]
-    assert done.told("tasks") == [(key, "materialization") for key in ("cat", "dog", "ant")]
+    assert done.events_of("tasks") == [(key, "materialization") for key in ("cat", "dog", "ant")]
     assert "tiny: 3 new orders, estimated at 0.96 USD; limit of this run: 0.48 USD" in done.log
     location.advance()
     with location.ledger() as ledger:
         assert Counter(order.state for order in ledger.queries.find()) == {State.STORED: 3}
-    assert pending_run(location, max_cost_usd=1, prompt_sets=["tiny"]).ok
+    assert pending_run(location, max_cost_usd=1, prompt_sets=["tiny"]).success
     assert ordered(location)[3:] == ["tiny/bee", "tiny/fly"]
     assert evaluate(location) == "every prompt has a video, is on its way or was rejected"
 
@@ -133,7 +133,7 @@ def test_budgets_bound_it_as_they_bound_runs(location):
     """A day's limit counts over both sets; when it is reached the schedule tells the figures."""
     with location.using(seedance=limited(location, budget_usd_per_day=1.5 * A_VIDEO)):
         assert isinstance(evaluate(location), dg.RunRequest)
-        assert pending_run(location).ok
+        assert pending_run(location).success
         assert ordered(location) == ["spots/cat"]
         said = evaluate(location)
         figures = "budget of 0.48 USD a day: 0.32 USD reserved, 0 USD spent, 0.16 USD left"
@@ -141,7 +141,7 @@ def test_budgets_bound_it_as_they_bound_runs(location):
             f"spots: 1 new orders, estimated at 0.32 USD; {figures}; they do not fit: none would; "
             f"tiny: 3 new orders, estimated at 0.96 USD; {figures}; they do not fit: none would"
         )
-        assert pending_run(location).ok
+        assert pending_run(location).success
         assert ordered(location) == ["spots/cat"]
 
 
@@ -159,7 +159,7 @@ def test_a_run_that_can_accept_nothing_fails_in_words(idle, s3_server):
     """A bucket that cannot be written is told for each set, and nothing is ordered."""
     with idle.using(video_store=video_store(s3_server, "p", "wrong")):
         done = pending_run(idle, max_cost_usd=10)
-    lines = done.said.splitlines()
+    lines = done.message.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["spots", "tiny"]
     assert all("the AWS credentials are refused" in line for line in lines)
 
@@ -182,7 +182,7 @@ def test_a_run_that_can_accept_nothing_fails_in_words(idle, s3_server):
 )
 def test_bad_config_is_refused_in_words(idle, config, message):
     """The message names the value and what is allowed; nothing is ordered."""
-    assert pending_run(idle, **config).said == f"nothing was ordered: {message}"
+    assert pending_run(idle, **config).message == f"nothing was ordered: {message}"
 
 
 @pytest.mark.parametrize("amount", [0, float("nan"), 1e300])
@@ -198,19 +198,19 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing_and_tells_the_figures(l
     path.write_text(json.dumps(json.loads(path.read_text()) | {"budget_usd": {"total": 0.9}}))
     budgeted = limited(location, budget_usd_per_day=1.3, budget_usd_per_month=30)
     with location.using(seedance=budgeted):
-        assert location.run("cat").ok  # stored: spent
-        assert location.run("dog", assets=("tasks",)).ok  # queued: reserved
+        assert location.run("cat").success  # stored: spent
+        assert location.run("dog", assets=("tasks",)).success  # queued: reserved
         day = "budget of 1.3 USD a day: 0.32 USD reserved, 0.32 USD spent, 0.66 USD left"
         month = "budget of 30 USD a month: 0.32 USD reserved, 0.32 USD spent, 29.36 USD left"
         own = "budget of prompt set tiny of 0.9 USD in all: 0 USD reserved, 0 USD spent, 0.9 USD left"
         dry = location.run("ant", "fly", name="tiny", config={"dry_run": True})
-        assert dry.ok
+        assert dry.success
         assert (
             f"3 new orders, estimated at 0.96 USD; {day}; {month}; {own}; "
             "they do not fit: the first 2 would" in dry.log
         )
         done = location.run("ant", "fly", name="tiny")
-        assert done.said == (
+        assert done.message == (
             "nothing was ordered: 3 new videos are estimated at 0.96 USD and do not fit the "
             f"{day}; nor the {own}; the first 2 would fit"
         )
@@ -233,14 +233,14 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing_and_tells_the_figures(l
         [tiny] = json.loads(as_json.stdout)["prompt_sets"]
         assert (tiny["new"], tiny["affordable"], tiny["new_usd"]) == (3, 2, "0.96")
         assert [each["remaining_usd"] for each in tiny["budgets"]] == ["0.66", "29.36", "0.9"]
-        assert location.run("ant", "bee", name="tiny", assets=("tasks",)).ok
+        assert location.run("ant", "bee", name="tiny", assets=("tasks",)).success
         assert len(ordered(location)) == 4
 
 
 def test_a_dry_run_counts_the_run_s_own_limit(idle):
     """With max_cost_usd it tells how many would fit."""
     done = idle.run("ant", "fly", name="tiny", config={"dry_run": True, "max_cost_usd": 0.7})
-    assert done.ok
+    assert done.success
     assert "limit of this run: 0.7 USD; they do not fit: the first 2 would" in done.log
 
 
@@ -248,9 +248,9 @@ def test_what_was_refused_is_not_ordered_again_and_its_penalty_is_shown(location
     """The schedule never sends refused content unchanged; `status` tells what it cost, apart."""
     location.write({"cat": "a cat [fault:moderation]", "dog": "a dog"})
     location.reload()
-    assert pending_run(location, max_cost_usd=10, prompt_sets=["spots"]).ok
+    assert pending_run(location, max_cost_usd=10, prompt_sets=["spots"]).success
     location.advance()
-    assert pending_run(location, max_cost_usd=10, prompt_sets=["spots"]).ok
+    assert pending_run(location, max_cost_usd=10, prompt_sets=["spots"]).success
     assert ordered(location) == ["spots/cat", "spots/dog"]
     environ = {"SEEDANCE_LEDGER_URL": location.resources["ledger"].url, "AWS_DEFAULT_REGION": "us-east-1"}
     monkeypatch.setattr("os.environ", environ)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from defs_support import QUIET, Done, Location, code_location
+from code_location import QUIET, CodeLocation, RunResult, running_location
 
 from seedance_dagster import SeedanceResource
 from seedance_dagster.defs.naming import PENDING_JOB
@@ -21,25 +21,25 @@ EXACT_USD = 0.08 * (4 + 7.5)
 
 
 @pytest.fixture(scope="module")
-def location(s3_server, tmp_path_factory) -> Iterator[Location]:
+def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
     """A code location whose API is on this machine, with the preflight on all the same."""
-    with code_location(tmp_path_factory.mktemp("looked"), s3_server, {"cat": "a cat"}) as it:
-        it.resources["seedance"] = SeedanceResource(
-            api_key=it.resources["seedance"].api_key,
-            base_url=it.emulator.url,
+    with running_location(tmp_path_factory.mktemp("looked"), s3_server, {"cat": "a cat"}) as location:
+        location.resources["seedance"] = SeedanceResource(
+            api_key=location.resources["seedance"].api_key,
+            base_url=location.emulator.url,
             requests_per_second=1000,
             preflight=True,
         )
         for name in ("by_hand", "by_schedule", "unseen"):
-            it.write(prompts(it), name=name)
-        it.reload()
-        it.skipped()
-        yield it
+            location.write(prompts(location), name=name)
+        location.reload()
+        location.skipped()
+        yield location
 
 
-def prompts(it: Location) -> dict[str, Any]:
+def prompts(location: CodeLocation) -> dict[str, Any]:
     """One prompt whose references are sound between two whose audio is too long or not there."""
-    root = f"{it.emulator.files_url}/references"
+    root = f"{location.emulator.files_url}/references"
 
     def asking(audio: str) -> dict[str, Any]:
         video = f"{root}/clip.mp4?seconds=7.5"
@@ -57,12 +57,13 @@ def prompts(it: Location) -> dict[str, Any]:
     }
 
 
-def pending(it: Location, name: str, usd: float) -> Done:
+def pending(location: CodeLocation, name: str, usd: float) -> RunResult:
     """A run of the job behind the schedule."""
-    job = it.defs.resolve_job_def(PENDING_JOB)
+    job = location.defs.resolve_job_def(PENDING_JOB)
     config = {"ops": {"order": {"config": {"max_cost_usd": usd, "prompt_sets": [name]}}}}
-    return Done(
-        job.execute_in_process(instance=it.instance, run_config=config, raise_on_error=False), it.instance
+    return RunResult(
+        job.execute_in_process(instance=location.instance, run_config=config, raise_on_error=False),
+        location.instance,
     )
 
 
@@ -73,8 +74,8 @@ def test_a_run_names_what_was_refused_and_makes_the_rest(location):
         "long": ("audio_urls number 1 lasts 17.2 s; at most 15.0 s (the vendor drops longer audio silently)"),
         "gone": "audio_urls number 1 cannot be read: its host answers HTTP 400",
     }
-    assert "2 of 3 prompts have no video; the others are not affected" in done.said
-    [video] = done.told("videos")
+    assert "2 of 3 prompts have no video; the others are not affected" in done.message
+    [video] = done.events_of("videos")
     assert video == ("fine", "materialization")
     for asset in ("prompts", "tasks", "videos"):
         told = location.newest(asset, "fine", "by_hand").metadata["seedance/estimated_cost_usd"].value
@@ -92,9 +93,9 @@ def test_a_run_names_what_was_refused_and_makes_the_rest(location):
 def test_the_schedule_orders_what_is_sound_within_its_budget(location):
     """What is refused takes no room from what comes after it, and is logged with its reason."""
     done = pending(location, "by_schedule", EXACT_USD * 1.001)
-    assert done.ok
+    assert done.success
     assert "left out: by_schedule/long: audio_urls number 1 lasts 17.2 s" in done.log
-    assert [partition for partition, _ in done.told("tasks")] == ["fine"]
+    assert [partition for partition, _ in done.events_of("tasks")] == ["fine"]
 
 
 def test_a_run_prices_each_prompt_and_looks_it_up_once(location, monkeypatch):
@@ -117,10 +118,10 @@ def test_a_run_prices_each_prompt_and_looks_it_up_once(location, monkeypatch):
 
     monkeypatch.setattr(module, "_estimate", count_prices)
     monkeypatch.setattr(Orders, "existing_orders", count_lookups)
-    assert location.run("plain", "probed", assets=("prompts", "tasks"), name="counted").ok
+    assert location.run("plain", "probed", assets=("prompts", "tasks"), name="counted").success
     assert priced == {"plain": 1, "probed": 2}
     assert looked_up == [["plain", "probed"]]
-    assert location.run("plain", "probed", assets=("prompts", "tasks"), name="counted").ok
+    assert location.run("plain", "probed", assets=("prompts", "tasks"), name="counted").success
     assert priced == {"plain": 2, "probed": 3}
     assert looked_up == [["plain", "probed"]] * 2
 
@@ -131,5 +132,5 @@ def test_an_api_on_this_machine_needs_no_preflight(location):
     calls = location.emulator.emulator.traffic.calls
     before = calls["files"]
     with location.using(seedance=local):
-        assert location.run("long", "gone", assets=("prompts", "tasks"), name="unseen").ok
+        assert location.run("long", "gone", assets=("prompts", "tasks"), name="unseen").success
     assert calls["files"] == before

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import httpx
 import pytest
 from dagster_aws.s3 import S3Resource
+from harness import API_KEY, control_emulator, read_books
 
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource, build_seedance_definitions
 from seedance_dagster.cli.local.programs import S3Service
@@ -26,7 +26,6 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.storage.s3 import VideoStore
 
-KEY = "emulator-key"
 FAST = Pacing(take_s=0.05, min_poll_s=0.05)
 KEY_VARIABLE = "SEEDANCE_TEST_KEY"
 S3_SECRET_VARIABLE = "SEEDANCE_TEST_S3_SECRET"
@@ -38,46 +37,46 @@ QUIET = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run:Depre
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a run left."""
+class RunResult:
+    """The result of a run, and what Dagster keeps of it."""
 
     result: dg.ExecuteInProcessResult
     instance: dg.DagsterInstance
 
     @property
-    def ok(self) -> bool:
+    def success(self) -> bool:
         return self.result.success
 
     @property
     def failure(self) -> dg.Failure:
-        """Why it failed: in words, never by an unexpected error."""
+        """Its failure, which must have a message: an unexpected error fails the test."""
         [event] = [event for event in self.result.all_events if event.is_step_failure]
         data = event.step_failure_data
         assert data.user_failure_data is not None, data.error
         return dg.Failure(data.user_failure_data.description, data.user_failure_data.metadata)
 
     @property
-    def said(self) -> str:
-        """The words of its failure."""
+    def message(self) -> str:
+        """The text of its failure."""
         return str(self.failure.description)
 
     @property
     def missing(self) -> dict[str, str]:
-        """The table of its failure: reason by partition."""
+        """The reasons in the table of its failure, by partition."""
         records = self.failure.metadata["missing"].records
         return {str(record.data["partition"]): str(record.data["reason"]) for record in records}
 
     @property
     def log(self) -> str:
-        """What its steps logged."""
+        """The log messages of its steps."""
         return "\n".join(
             entry.user_message
             for entry in self.instance.all_logs(self.result.run_id)
             if not entry.is_dagster_event
         )
 
-    def told(self, asset: str) -> list[tuple[str, str]]:
-        """Partition and kind of each event of an asset, in order."""
+    def events_of(self, asset: str) -> list[tuple[str, str]]:
+        """Return partition and kind of each event of an asset, in order."""
         return [
             (str(event.partition), event.event_type_value.removeprefix("ASSET_").lower())
             for event in self.result.all_events
@@ -87,8 +86,8 @@ class Done:
 
 
 @dataclass
-class Location:
-    """A code location, its instance, and the vendor's side of the story."""
+class CodeLocation:
+    """A code location with its Dagster instance and its vendor."""
 
     folder: Path
     instance: dg.DagsterInstance
@@ -103,12 +102,12 @@ class Location:
         return self.direct_store.open_store()
 
     def reload(self, **resources: Any) -> None:
-        """Load the definitions anew, with other resources where they are given."""
+        """Load the definitions again, with other resources where they are given."""
         self.defs = build_seedance_definitions(self.folder / "prompts", **self.resources | resources)
 
     @contextmanager
     def using(self, **resources: Any) -> Iterator[None]:
-        """The definitions with other resources while the block runs."""
+        """Use other resources until the block ends."""
         self.reload(**resources)
         try:
             yield
@@ -116,7 +115,7 @@ class Location:
             self.reload()
 
     def write(self, prompts: Mapping[str, str | Mapping[str, Any]], name: str = "spots") -> None:
-        """Make a file hold these prompts: a text or fields by id."""
+        """Write a prompt set: a text, or fields, by id."""
         rows = [
             {"id": key, "duration": 4} | ({"prompt": value} if isinstance(value, str) else dict(value))
             for key, value in prompts.items()
@@ -124,7 +123,7 @@ class Location:
         (self.folder / "prompts" / f"{name}.json").write_text(json.dumps({"name": name, "prompts": rows}))
 
     def tick(self) -> dg.SensorResult | dg.SkipReason:
-        """One tick of the sensor."""
+        """Run one tick of the sensor."""
         [sensor] = self.defs.sensors
         with dg.build_sensor_context(
             instance=self.instance, definitions=self.defs, resources=dict(self.defs.resources)
@@ -132,7 +131,7 @@ class Location:
             return sensor(context)
 
     def skipped(self) -> str:
-        """The reason of a tick that asks for no run."""
+        """Run a tick that requests no run; return its reason."""
         answer = self.tick()
         assert isinstance(answer, dg.SkipReason), answer
         return str(answer.skip_message)
@@ -146,11 +145,11 @@ class Location:
         name: str = "spots",
         config: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
-    ) -> Done:
-        """Materialize a range of partitions; none are named with None."""
+    ) -> RunResult:
+        """Materialize a range of partitions, or no named ones with None."""
         chosen = {RANGE_START: first, RANGE_END: last or first} if first else {}
         job = self.defs.resolve_implicit_global_asset_job_def()
-        return Done(
+        return RunResult(
             job.execute_in_process(
                 instance=self.instance,
                 asset_selection=[dg.AssetKey([name, asset]) for asset in assets],
@@ -161,13 +160,13 @@ class Location:
             self.instance,
         )
 
-    def advance(self) -> Done:
-        """One run of `seedance_advance`."""
+    def advance(self) -> RunResult:
+        """Run `seedance_advance` once."""
         job = self.defs.resolve_job_def("seedance_advance")
-        return Done(job.execute_in_process(instance=self.instance, raise_on_error=False), self.instance)
+        return RunResult(job.execute_in_process(instance=self.instance, raise_on_error=False), self.instance)
 
     def stored_by_dagster(self) -> str:
-        """Everything that the instance keeps, as text."""
+        """Return everything that the instance keeps, as text."""
         found = []
         for path in (self.folder / "home").rglob("*.db"):
             with closing(sqlite3.connect(path)) as connection:
@@ -179,56 +178,55 @@ class Location:
         )
 
     def newest(self, asset: str, key: str, name: str = "spots") -> dg.AssetMaterialization:
-        """The newest materialization of a partition."""
+        """Return the newest materialization of a partition."""
         return self.history(asset, key, name)[0][1]
 
     def history(self, asset: str, key: str, name: str = "spots") -> list[tuple[int, dg.AssetMaterialization]]:
-        """Storage ids and materializations of a partition, the newest first."""
-        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey([name, asset]), asset_partitions=[key])
-        records = self.instance.fetch_materializations(wanted, limit=100).records
+        """Return storage ids and materializations of a partition, the newest first."""
+        records_filter = dg.AssetRecordsFilter(asset_key=dg.AssetKey([name, asset]), asset_partitions=[key])
+        records = self.instance.fetch_materializations(records_filter, limit=100).records
         return [(record.storage_id, record.asset_materialization) for record in records]
 
     def partitions(self, name: str = "spots") -> list[str]:
-        """Dagster's partitions of a set."""
+        """Return Dagster's partitions of a set."""
         return list(self.instance.get_dynamic_partitions(f"{name}_prompts"))
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        """The ledger that the resources open."""
+        """Open the ledger that the resources open."""
         with self.resources["ledger"].open_ledger(self.instance) as opened:
             yield opened
 
     def orders(self, key: str, name: str = "spots") -> list[Order]:
-        """All orders of a partition, the oldest first."""
+        """Return all orders of a partition, the oldest first."""
         with self.ledger() as ledger:
             return [order for order in ledger.queries.find(prompt_set=name) if order.partition == key]
 
     def books(self) -> dict[str, Any]:
-        """The vendor's own totals."""
-        return httpx.get(f"{self.emulator.url}/emulator/books/summary", trust_env=False).json()
+        """Return the vendor's own totals."""
+        return read_books(self.emulator.url, "/summary")
 
-    def tell(self, path: str, **body: Any) -> None:
+    def control(self, path: str, **body: Any) -> None:
         """Change how the vendor behaves."""
-        reply = httpx.post(f"{self.emulator.url}/emulator/{path}", json=body, trust_env=False)
-        assert reply.is_success, reply.text
+        control_emulator(self.emulator.url, path, **body)
 
 
 def video_store(server: S3Service, prefix: str, secret: str, bucket: str = "videos") -> VideoStoreResource:
-    """The resource for a bucket on the server."""
-    reached = S3Resource(
+    """Return the resource of a bucket on a server."""
+    s3 = S3Resource(
         endpoint_url=server.url,
         region_name="us-east-1",
         aws_access_key_id=server.access_key,
         aws_secret_access_key=secret,
     )
-    return VideoStoreResource(bucket=bucket, prefix=prefix, s3=reached)
+    return VideoStoreResource(bucket=bucket, prefix=prefix, s3=s3)
 
 
 @contextmanager
-def code_location(
+def running_location(
     folder: Path, s3_server: S3Service, prompts: Mapping[str, Any], *, pacing: Pacing = FAST, **settings: Any
-) -> Iterator[Location]:
-    """A code location with a vendor and an instance of its own, where nothing waits longer than it must."""
+) -> Iterator[CodeLocation]:
+    """Run a code location with a vendor and an instance of its own; nothing waits longer than it must."""
     for name in ("prompts", "home"):
         (folder / name).mkdir()
     rules = {"queue_seconds": 0, "render_seconds": 0, "plan_limit": 100} | settings
@@ -241,9 +239,9 @@ def code_location(
     ):
         policy = SeedanceResource.policy
         patch.setattr(SeedanceResource, "policy", lambda self: replace(policy(self), pacing=pacing))
-        patch.setenv(KEY_VARIABLE, KEY)
+        patch.setenv(KEY_VARIABLE, API_KEY)
         patch.setenv(S3_SECRET_VARIABLE, s3_server.secret_key)
-        it = Location(
+        location = CodeLocation(
             folder,
             instance,
             emulator,
@@ -256,7 +254,7 @@ def code_location(
             },
             video_store(s3_server, folder.name, s3_server.secret_key),
         )
-        it.write(prompts)
-        it.reload()
-        it.skipped()
-        yield it
+        location.write(prompts)
+        location.reload()
+        location.skipped()
+        yield location
