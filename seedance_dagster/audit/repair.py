@@ -142,7 +142,7 @@ class _Repairer:
             raise NotRepairableError(f"the vendor no longer has a link to it; {_COSTS_AGAIN}")
         limits = DownloadLimits(allow_private_hosts=self._services.policy.allow_private_hosts)
         try:
-            # Checked first: an order that is half stored is worth more than one that can never end.
+            # Checked first: a half-stored order is worth more than one that can never end.
             await check_link(task.video_url, limits=limits)
         except DownloadError as error:
             raise NotRepairableError(f"the vendor's link no longer works ({error}); {_COSTS_AGAIN}") from None
