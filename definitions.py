@@ -1,4 +1,4 @@
-"""The reference code location: prompt sets, bucket, key and ledger come from the environment."""
+"""The reference code location, configured by environment variables."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Seedance 2 video generation as Dagster assets.
 
-The names below are imported when they are first used: Dagster loads many code locations, and most
-of them need this package's heavy parts only in a run.
+The names below are imported when they are first used, so that a code location loads fast.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class ApiOptions(BaseModel):
     max_in_flight: int | None = Field(
         default=None,
         gt=0,
-        description="How many tasks may be at the vendor at once. By default as many as the account allows.",
+        description="The number of tasks that may be at the vendor at once. By default the account's limit.",
     )
     off_peak_only: bool = Field(
         default=False,
@@ -73,13 +73,13 @@ class ApiOptions(BaseModel):
     max_rejections_per_day: int = Field(
         default=100,
         gt=0,
-        description="How many prompts moderation may reject in a UTC day before submitting stops until 00:00 "
-        "UTC. The vendor charges for rejected prompts, and more for each as they add up.",
+        description="The number of prompts that moderation may reject in a UTC day before submitting stops "
+        "until 00:00 UTC. The vendor charges for rejected prompts, and more for each as they add up.",
     )
     preflight: bool | None = Field(
         default=None,
-        description="Look at each reference file before an order is placed, so that one which the "
-        "vendor would not take costs nothing. By default on, unless the API runs on this machine.",
+        description="Look at each reference file before an order is placed, so that an "
+        "unusable one costs nothing. By default on, unless the API runs on this machine.",
     )
     allow_private_hosts: bool | None = Field(
         default=None,

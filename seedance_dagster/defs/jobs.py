@@ -103,7 +103,7 @@ def build_pending_schedule(
     Args:
         job: The job that it starts.
         source: Where the prompt sets are read.
-        max_cost_usd: What each run may spend, in USD; None leaves it to the budgets.
+        max_cost_usd: The most that each run may spend, in USD; None leaves it to the budgets.
 
     Raises:
         ValueError: The amount is not positive.

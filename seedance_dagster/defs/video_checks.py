@@ -54,7 +54,7 @@ class CheckInput:
         sizes: Bytes of the set's objects in S3, by key; None when S3 could not be listed.
         budgets: The budgets that its orders count towards.
         now: UTC.
-        stale_after: How long a task may be running.
+        stale_after: The time after which a running task counts as stuck.
     """
 
     current: Sequence[Order]

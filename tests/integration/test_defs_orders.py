@@ -79,7 +79,7 @@ def test_the_tick_asks_for_a_run_that_submits(changed):
 
 def test_what_is_in_flight_is_joined(location, changed):
     """OrderRequest again for the same makes no second order; the edited prompt gets one of its own."""
-    assert "1 ordered, 1 joined" in changed[1].log
+    assert "1 ordered, 1 on their way already" in changed[1].log
     assert len(location.orders("first")) == 1
     assert len(location.orders("edited")) == 2
 

@@ -1,4 +1,4 @@
-"""`demo` as a person runs it: real processes, real Dagster, ended and killed."""
+"""`seedance-dagster demo` with real processes and a real Dagster, ended and killed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """A folder in which nothing may be left running."""
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a process that must leave nothing running."""
     yield from left_empty(tmp_path)
 
 
-def test_demo_renders_everything_and_leaves_nothing(elsewhere: Path) -> None:
-    """`demo --exit` ends with status 0 once every video is there, whatever the machine is set up for."""
+def test_demo_stores_every_video_and_leaves_nothing_behind(folder: Path) -> None:
+    """`demo --exit` ends with status 0 once every video is stored, whatever the environment holds."""
     environ = {
         **os.environ,
-        "TMPDIR": str(elsewhere),
+        "TMPDIR": str(folder),
         "GOAPI_API_KEY": "a-real-key",
         "GOAPI_BASE_URL": "https://api.example.com",
         "SEEDANCE_OFF_PEAK_ONLY": "true",
@@ -44,12 +44,12 @@ def test_demo_renders_everything_and_leaves_nothing(elsewhere: Path) -> None:
     assert "13 of 13 videos" in done.stdout
     assert done.stdout.count("s3://videos/seedance/showcase/") == 13
     assert "a-real-key" not in done.stdout + done.stderr
-    assert list(elsewhere.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
-def test_demo_that_is_killed_leaves_no_process(elsewhere: Path) -> None:
-    """After kill -9 the emulator, the S3 server and Dagster end as well."""
-    environ = {**os.environ, "TMPDIR": str(elsewhere)}
+def test_a_killed_demo_leaves_no_process(folder: Path) -> None:
+    """After kill -9 the emulator, the S3 server and Dagster end too."""
+    environ = {**os.environ, "TMPDIR": str(folder)}
     with subprocess.Popen([*COMMAND, "demo"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL) as demo:
-        awaited(lambda: any("dagster_webserver" in words for words in processes_of(elsewhere)))
+        awaited(lambda: any("dagster_webserver" in words for words in processes_of(folder)))
         demo.kill()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -35,6 +35,12 @@ from seedance_dagster.prompts.models import PromptSet
 
 _NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all
 _BACKFILL_TAG = "dagster/backfill"
+_OUTCOMES = {
+    Outcome.ORDERED: "ordered",
+    Outcome.JOINED: "on their way already",
+    Outcome.REUSED: "stored already",
+    Outcome.SKIPPED: "not ordered again after they ended without a video",
+}
 
 
 @dataclass
@@ -43,8 +49,8 @@ class GenerationRun:
 
     Attributes:
         missing: Why a partition has no video, by partition.
-        stored: How many videos were stored while it waited.
-        ended: How many orders ended without a video.
+        stored: Number of videos that were stored while it waited.
+        ended: Number of orders that ended without a video.
     """
 
     context: dg.AssetExecutionContext
@@ -112,8 +118,10 @@ class GenerationRun:
 
     def _place(self, quotes: list[Quote]) -> list[Placed]:
         placed = place_orders(self.services, quotes, self._request, budgets=self._budgets)
-        counts = {outcome: sum(answer.outcome is outcome for answer in placed) for outcome in Outcome}
-        summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        counts = Counter(answer.outcome for answer in placed)
+        summary = ", ".join(
+            f"{counts[outcome]} {text}" for outcome, text in _OUTCOMES.items() if counts[outcome]
+        )
         self.context.log.info(f"{len(placed)} prompts: {summary or 'nothing to do'}")
         return placed
 

@@ -45,7 +45,7 @@ def sync_all(
     Args:
         ledger: Knows what was ordered, and what was reported to Dagster.
         sets: The prompt sets as they are now.
-        limit: How many to remove and report at most, since each is a write by Dagster; None for all.
+        limit: The most to remove and report, since each is a write by Dagster; None for all.
     """
     report = SyncReport()
     for prompt_set in sets:
