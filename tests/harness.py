@@ -46,7 +46,7 @@ from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError, VideoStore
 
 T = TypeVar("T")
-FAST = Pacing(take_s=0.02, end_check_s=0.02, maintenance_s=0.1)
+FAST = Pacing(take_s=0.02, end_check_s=0.02, maintenance_s=0.1, signed_s=300.0)
 API_KEY = "emulator-key"
 BASE_URL = "http://127.0.0.1"
 

@@ -24,6 +24,7 @@ class Pacing:
         retry_s: Wait before the next attempt after vendor trouble.
         transfer_s: Wait after the first failed transfer of a video; doubled after each further one.
         max_transfer_s: Longest wait after a failed transfer.
+        signed_s: How long after storing a signed video its worker may still find it overwritten.
         answer_s: How long a cancelled worker waits for the answer to a POST under way.
         reconcile_s: Between two scans of the vendor's history for an uncertain order.
         history_lag_s: How late the vendor's history may list a task.
@@ -43,6 +44,7 @@ class Pacing:
     retry_s: float = 30.0
     transfer_s: float = 5.0
     max_transfer_s: float = 900.0
+    signed_s: float = 20.0
     answer_s: float = 10.0
     reconcile_s: float = 60.0
     history_lag_s: float = 120.0

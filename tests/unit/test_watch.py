@@ -10,6 +10,7 @@ from factories import make_order
 from media_support import picture
 
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
+from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.runtime.watch import OrderWatch
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import State
@@ -30,7 +31,9 @@ def watch(ledger, clock):
             return poster
 
         store = SimpleNamespace(get_bytes=get_bytes)
-        return OrderWatch(SimpleNamespace(ledger=ledger, store=store, clock=clock), order_ids)
+        return OrderWatch(
+            SimpleNamespace(ledger=ledger, store=store, clock=clock, policy=Policy()), order_ids
+        )
 
     return make
 

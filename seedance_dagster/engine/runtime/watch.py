@@ -13,7 +13,6 @@ from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.threads import in_thread
 
 _CHUNK = 5000  # ids in one query
-_FETCHED_AGAIN_WITHIN = timedelta(seconds=20)
 
 
 class OrderWatch:
@@ -70,7 +69,8 @@ class OrderWatch:
         """Return True while a signed video's worker may still find that another copy overwrote it."""
         if order.credential is None or order.stored_at is None:
             return False
-        return self._services.clock() - order.stored_at < _FETCHED_AGAIN_WITHIN
+        wait = timedelta(seconds=self._services.policy.pacing.signed_s)
+        return self._services.clock() - order.stored_at < wait
 
     async def _ended(self, order: Order) -> Event | None:
         """Return the event of an order's end; None where its next attempt is watched instead."""
