@@ -105,6 +105,11 @@ class MemoryStore(VideoStore):
         self.objects[key] = body
 
 
+def no_client() -> SeedanceClient:
+    """Fail: what uses these services must not reach the vendor."""
+    raise AssertionError("nothing may be sent to the vendor")
+
+
 def control_emulator(url: str, path: str, **body: Any) -> Any:
     """Change how a running emulator behaves."""
     reply = httpx.post(f"{url}/emulator/{path}", json=body, timeout=60, trust_env=False)

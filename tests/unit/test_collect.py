@@ -7,15 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 from factories import make_task
+from harness import MemoryStore, no_client
 
 from seedance_dagster.api.errors import NotFoundError
 from seedance_dagster.engine.events import Delayed, Stored
-from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages import collect
 from seedance_dagster.engine.stages.collect import Collector
 from seedance_dagster.engine.stages.download import Downloaded, DownloadError
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.media.video import MediaError
 
 OLD, FRESH = "https://files.example.com/old.mp4", "https://files.example.com/fresh.mp4"
@@ -32,9 +32,7 @@ class World:
         self.downloads: dict[str, Exception] = {}
         self.steps: list[str] = []
         self.events: list[object] = []
-        services = SimpleNamespace(
-            ledger=ledger, store=SimpleNamespace(prefix="seedance"), policy=Policy(), clock=clock
-        )
+        services = Services(ledger=ledger, open_client=no_client, store=MemoryStore(), clock=clock)
         self.collector = Collector(SimpleNamespace(name="w", services=services, client=self), self.emit)
 
     async def get_task(self, task_id):
@@ -63,15 +61,12 @@ def world(ledger, clock, monkeypatch):
 
 
 @pytest.fixture
-def succeeded(ledger, clock, new_order):
+def succeeded(ledger, orders, clock):
     """Brings an order to the end of its task, and breaks its transfer so many times."""
 
     def make(partition: str = "p1", *, video_url: str | None = OLD, transfer_failures: int = 0):
-        ledger.orders.place([new_order(partition)], OrderRequest(idempotency_key="c", run_id="r"))
-        [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
-        task = {"task_id": f"task-{order.order_id}", "video_url": video_url}
-        order = ledger.tasks.submitted(order, actor="w", due_at=clock(), task=task)
-        order = ledger.tasks.succeeded(order, actor="w", task={})
+        order = orders.make(State.SUCCEEDED, partition, outcome={"video_url": video_url})
+        ledger.leases.release("w", "w")
         for _ in range(transfer_failures):
             order = ledger.tasks.transfer_failed(order, actor="w", due_at=clock(), reason="broke")
         return order
@@ -89,10 +84,10 @@ async def collect_one(world, ledger):
     ("order", "downloads", "steps"),
     [
         ({"video_url": OLD}, {}, ["old"]),
-        ({"video_url": OLD}, {"old": GONE}, ["old", "asked for task-1", "fresh"]),
-        ({"video_url": None}, {}, ["asked for task-1", "fresh"]),
+        ({"video_url": OLD}, {"old": GONE}, ["old", "asked for t-1", "fresh"]),
+        ({"video_url": None}, {}, ["asked for t-1", "fresh"]),
         # what broke before may have had a bad link
-        ({"video_url": OLD, "transfer_failures": 1}, {}, ["asked for task-1", "fresh"]),
+        ({"video_url": OLD, "transfer_failures": 1}, {}, ["asked for t-1", "fresh"]),
     ],
 )
 async def test_a_transfer_takes_the_link_that_is_known_or_a_fresh_one(
@@ -111,9 +106,9 @@ async def test_a_transfer_takes_the_link_that_is_known_or_a_fresh_one(
     ("fresh", "downloads", "steps", "words"),
     [
         (FRESH, {"old": BROKEN}, ["old"], "ended early"),
-        (FRESH, {"old": GONE, "fresh": GONE}, ["old", "asked for task-1", "fresh"], "HTTP 404"),
-        (None, {"old": GONE}, ["old", "asked for task-1"], "task task-1 has no video URL any more"),
-        (NotFoundError("no such task"), {"old": GONE}, ["old", "asked for task-1"], "no such task"),
+        (FRESH, {"old": GONE, "fresh": GONE}, ["old", "asked for t-1", "fresh"], "HTTP 404"),
+        (None, {"old": GONE}, ["old", "asked for t-1"], "task t-1 has no video URL any more"),
+        (NotFoundError("no such task"), {"old": GONE}, ["old", "asked for t-1"], "no such task"),
         (FRESH, {"old": MediaError("no frame")}, ["old"], "no frame"),
         (FRESH, {"old": OSError(28, "No space left on device")}, ["old"], "No space left"),
     ],
@@ -137,13 +132,13 @@ async def test_a_broken_transfer_is_postponed_with_its_reason(
     assert event.reason == f"p1: transfer postponed: {order.error_message}"
 
 
-async def test_a_collector_takes_finished_orders(world, ledger, succeeded, new_order):
+async def test_a_collector_takes_finished_orders(orders, world, ledger, succeeded):
     """Only finished orders, under its own lease, up to a limit, of those that are asked for."""
     first, second, third = succeeded("p1"), succeeded("p2"), succeeded("p3")
     ledger.leases.acquire("w", "w", seconds=60)
     [taken] = await world.collector.take(1, [second.order_id, third.order_id])
     assert (taken.order_id, taken.lease_owner) == (second.order_id, "w")
-    ledger.orders.place([new_order("queued")], OrderRequest(idempotency_key="c", run_id="r"))
+    orders.place("queued")
     assert [order.order_id for order in await world.collector.take(9, None)] == [
         first.order_id,
         third.order_id,

@@ -12,7 +12,6 @@ from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.defs.steps.metadata import prompt_materialization
 from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.defs.steps.provenance import input_tags, newest_version
-from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
 PRICES = PriceTable.load()
@@ -47,11 +46,11 @@ def report(instance: dg.DagsterInstance, prompt_set: PromptSet, key: str) -> int
     return instance.fetch_materializations(wanted, limit=1).records[0].storage_id
 
 
-def test_partitions_are_added_and_removed_except_those_that_were_ordered(instance, ledger, new_order):
+def test_partitions_are_added_and_removed_except_those_that_were_ordered(orders, instance, ledger):
     """New prompts become partitions; a prompt that is gone loses its partition unless it was ordered."""
     report = sync_all(instance, ledger, [spots(a="x", b="x", c="x")], PRICES)
     assert (report.added, report.removed, report.edited) == ({"spots": 3}, {"spots": 0}, {"spots": 0})
-    ledger.orders.place([new_order("b")], OrderRequest(idempotency_key="c", run_id="r"))
+    orders.place("b")
     report = sync_all(instance, ledger, [spots(d="x", a="x")], PRICES)
     assert (report.added, report.removed) == ({"spots": 1}, {"spots": 1})
     assert instance.get_dynamic_partitions("spots_prompts") == ["a", "b", "d"]

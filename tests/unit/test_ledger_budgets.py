@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 import pytest
@@ -22,16 +23,9 @@ DAY = Budget(window=Window.DAY, points=10_000_000)
 
 
 @pytest.fixture
-def submitted(ledger, new_order, clock):
-    """Place one order and submit it."""
-
-    def make(partition: str = "cat", *, held: int = 4_000_000, retries: int = 1):
-        [(order, _)] = ledger.orders.place([new_order(partition, retries=retries)], REQUEST)
-        [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order.order_id])
-        task = {"task_id": f"t-{partition}", "points_held": held}
-        return ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task=task)
-
-    return make
+def submitted(orders):
+    """Places an order and submits it."""
+    return partial(orders.make, State.SUBMITTED)
 
 
 def used(ledger: Ledger, budget: Budget = DAY) -> tuple[int, int]:

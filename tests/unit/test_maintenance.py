@@ -15,7 +15,6 @@ from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.storage.s3 import StoreError
 
 
@@ -63,17 +62,17 @@ def rounds(services, monkeypatch):
     return do
 
 
-def test_why_orders_wait_is_told_once_while_it_is_so(rounds, ledger, new_order):
+def test_why_orders_wait_is_told_once_while_it_is_so(rounds, orders):
     """A reason is told when it is new, and only while something is queued."""
     assert rounds(None) == [[]]
-    ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
+    orders.place("cat")
     assert rounds(None, None, None) == [["off-peak only"], [], []]
 
 
-def test_a_ledger_that_is_gone_is_told_and_does_not_end_the_work(rounds, ledger, new_order):
+def test_a_ledger_that_is_gone_is_told_and_does_not_end_the_work(rounds, orders):
     """Its words come once for each time that it goes."""
     gone = LedgerUnavailableError("the ledger is locked")
-    ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
+    orders.place("cat")
     assert rounds(gone, gone, None, gone) == [
         ["the ledger is locked"],
         [],
@@ -82,18 +81,16 @@ def test_a_ledger_that_is_gone_is_told_and_does_not_end_the_work(rounds, ledger,
     ]
 
 
-def test_a_surprise_does_not_end_the_work(rounds, ledger, new_order, caplog):
+def test_a_surprise_does_not_end_the_work(rounds, orders, caplog):
     """An unexpected error is logged with its place, and the next round is done."""
-    ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
+    orders.place("cat")
     assert rounds(RuntimeError("surprise"), None) == [[], ["off-peak only"]]
     assert "unexpected error" in caplog.text
 
 
-def test_what_was_dropped_is_given_back(services, ledger, new_order, clock):
+def test_what_was_dropped_is_given_back(services, ledger, orders):
     """Orders that a worker could write nothing about come free while it lives on, sent ones as uncertain."""
-    ledger.orders.place([new_order(name) for name in "abc"], OrderRequest(idempotency_key="c", run_id="r"))
-    ledger.leases.acquire("w", "w", seconds=3600)
-    sent, unsent, kept = (order.order_id for order in ledger.claims.take("w", limit=3, max_in_flight=None))
+    sent, unsent, kept = (order.order_id for order in orders.make_many(State.CLAIMED, "a", "b", "c"))
     worker = Worker("w", services, SimpleNamespace(), possibly_sent={sent, kept}, unwritten={sent, unsent})
     asyncio.run(worker.return_orders())
     assert [ledger.queries.get(each).state for each in (sent, unsent, kept)] == [

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 from factories import make_task
+from harness import MemoryStore, no_client
 
 from seedance_dagster.api.errors import NotFoundError, TransportError
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.engine.events import Delayed, Ended
-from seedance_dagster.engine.policy import Policy
+from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.orders import OrderRequest
 
 URL = "https://files.example.com/v.mp4"
 
@@ -27,7 +26,7 @@ class World:
         self.ledger = ledger
         self.answer: object = make_task()
         self.events: list[object] = []
-        services = SimpleNamespace(ledger=ledger, clock=clock, policy=Policy())
+        services = Services(ledger=ledger, open_client=no_client, store=MemoryStore(), clock=clock)
         self.poller = Poller(Worker("w", services, self), self.emit)
 
     async def get_task(self, task_id):
@@ -51,18 +50,13 @@ def world(ledger, clock):
 
 
 @pytest.fixture
-def submitted(ledger, clock, new_order):
+def submitted(orders, clock):
     """Submits orders a minute ago."""
 
     def make(*partitions: str, retries: int = 1):
-        wanted = [new_order(partition, retries=retries) for partition in partitions]
-        ledger.orders.place(wanted, OrderRequest(idempotency_key="c", run_id="r"))
-        orders = []
-        for number, order in enumerate(ledger.claims.take("w", limit=9, max_in_flight=None), 1):
-            task = {"task_id": f"task-{number}", "points_held": 4_000_000}
-            orders.append(ledger.tasks.submitted(order, actor="w", due_at=clock(), task=task))
+        made = orders.make_many(State.SUBMITTED, *partitions, retries=retries)
         clock.forward(seconds=60)
-        return orders
+        return made
 
     return make
 
@@ -119,11 +113,11 @@ async def test_a_failed_poll_ends_nothing(world, submitted, clock, error):
     assert event.reason == str(error)
 
 
-async def test_a_poller_takes_submitted_orders(world, ledger, submitted, new_order):
+async def test_a_poller_takes_submitted_orders(world, orders, ledger, submitted):
     """Only submitted orders, under its own lease, up to a limit, of those that are asked for."""
     first, second, third = submitted("a", "b", "c")
-    queued = ledger.orders.place([new_order("d")], OrderRequest(idempotency_key="c", run_id="r"))
-    ids = [second.order_id, third.order_id, queued[0][0].order_id]
+    [queued] = orders.place("d")
+    ids = [second.order_id, third.order_id, queued.order_id]
     [taken] = await world.poller.take(1, ids)
     assert (taken.order_id, taken.lease_owner) == (second.order_id, "w")
     ledger.leases.acquire("w", "w", seconds=60)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
 from seedance_dagster.storage.manifest import Manifest, json_schema
 
@@ -57,21 +56,17 @@ ARTIFACTS = {
 
 
 @pytest.fixture
-def finished(ledger, new_order, clock):
+def finished(ledger, orders, clock):
     """Return an order as its collector has it: finished at the vendor, its video not yet recorded."""
-    asking = OrderRequest(idempotency_key="backfill", run_id="r", job_name="j", run_tags={"owner": "ann"})
     tags = {
         "source": "https://cdn.example.com/cat.mp4?X-Amz-Signature=s3cret",
         "of": "https://v.example.com/w?v=1",
     }
-    new = new_order(request=REQUEST, tags=tags, reference_facts=FACTS)
-    ledger.orders.place([new], asking)
-    [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    request = {"idempotency_key": "backfill", "job_name": "j", "run_tags": {"owner": "ann"}}
+    claimed = orders.make(State.CLAIMED, request=REQUEST, tags=tags, reference_facts=FACTS, **request)
     clock.forward(microseconds=123_456)
-    task = {"task_id": "t", "points_held": 3, "vendor_created_at": clock(), "vendor_started_at": clock()}
-    order = ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task=task)
-    task = {"points_charged": 2, "vendor_ended_at": clock(), "vendor_logs": LOGS}
-    ledger.tasks.succeeded(order, actor="w", task=task)
+    task = {"vendor_started_at": clock()}
+    orders.advance(claimed, State.SUCCEEDED, held=3, charged=2, task=task, outcome={"vendor_logs": LOGS})
     [leased] = ledger.tasks.lease_due("w", State.SUCCEEDED, limit=1)
     return leased
 

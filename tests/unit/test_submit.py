@@ -19,7 +19,6 @@ from seedance_dagster.engine.throttle import PLAN_LIMIT, Throttle
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.orders import OrderRequest
 
 
 class World:
@@ -87,10 +86,9 @@ class World:
 
 
 @pytest.fixture
-def world(ledger, clock, new_order):
+def world(ledger, clock, orders):
+    claimed = orders.make(State.CLAIMED, "a cat")
     ledger.leases.acquire("w", "w", seconds=60)
-    ledger.orders.place([new_order("a cat")], OrderRequest(idempotency_key="c", run_id="r"))
-    [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
     return World(ledger, clock, claimed)
 
 
@@ -215,11 +213,9 @@ async def test_a_stopped_worker_does_not_wait_forever(world):
 
 
 @pytest.mark.parametrize(("slots", "claimed"), [(0, 0), (3, 2), (None, 4)])
-async def test_a_submitter_claims_as_many_orders_as_there_are_slots(world, ledger, new_order, slots, claimed):
+async def test_a_submitter_claims_as_many_orders_as_there_are_slots(world, orders, slots, claimed):
     """Nothing is claimed without slots, nor more than there are; one is taken by the claimed order."""
-    wanted = [new_order(f"p{number}") for number in range(6)]
-    placed = ledger.orders.place(wanted, OrderRequest(idempotency_key="c", run_id="r"))
-    only = [order.order_id for order, _ in placed][:4]
+    only = [order.order_id for order in orders.place(*(f"p{number}" for number in range(6)))][:4]
     world.throttle = Throttle(slots)
     taken = await world.submitter.take(9, only)
     assert [order.order_id for order in taken] == only[:claimed]

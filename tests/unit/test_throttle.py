@@ -22,7 +22,6 @@ from seedance_dagster.engine.throttle import (
 )
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.orders import OrderRequest
 
 LIMITS = Limits.load()
 TIERS = LIMITS.rejection_tiers
@@ -40,23 +39,12 @@ def throttle(ledger, clock):
 
 
 @pytest.fixture
-def refuse(ledger, new_order, clock):
+def refuse(ledger, orders):
     """Lets moderation refuse some prompts now, each at a penalty."""
 
     def make(number: int) -> None:
         done = len(ledger.queries.find())
-        wanted = [new_order(f"p{done + n}") for n in range(number)]
-        ledger.orders.place(wanted, OrderRequest(idempotency_key="c", run_id="r"))
-        for order in ledger.claims.take("w", limit=number, max_in_flight=None):
-            task = {"task_id": f"t{order.order_id}", "vendor_ended_at": clock()}
-            ledger.tasks.ended(
-                ledger.tasks.submitted(order, actor="w", due_at=clock(), task=task),
-                State.REJECTED,
-                actor="w",
-                error_class="moderation",
-                reason="no",
-                task={"points_charged": 40_000},
-            )
+        orders.make_many(State.REJECTED, *(f"p{done + n}" for n in range(number)))
 
     return make
 
@@ -150,7 +138,7 @@ def test_the_smaller_of_plan_and_setting_counts(throttle, ledger, own, learned, 
     assert throttle(max_in_flight=own) == Throttle(slots)
 
 
-def test_what_one_process_learns_all_know(throttle, ledger, tmp_path, clock):
+def test_what_one_process_learns_all_know(throttle, tmp_path, clock):
     """Limits and pauses stand in the ledger."""
     other = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
     other.observations.remember({PLAN_LIMIT: 7})
@@ -238,11 +226,10 @@ def test_the_next_utc_day_opens_again(throttle, refuse, clock):
     assert throttle(max_rejections_per_day=2).slots == 0
 
 
-def test_only_refused_content_brakes(throttle, ledger, new_order, clock):
+def test_only_refused_content_brakes(throttle, orders):
     """Vendor trouble and invalid requests are no violations."""
-    ledger.orders.place([new_order("a"), new_order("b")], OrderRequest(idempotency_key="c", run_id="r"))
-    for order in ledger.claims.take("w", limit=2, max_in_flight=None):
-        ledger.tasks.ended(order, State.FAILED, actor="w", error_class="invalid", reason="no", task={})
+    orders.make(State.FAILED, "a", error_class="vendor")
+    orders.make(State.FAILED, "b", error_class="invalid")
     assert throttle(max_rejections_per_day=1) == Throttle(None)
 
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 from factories import make_order
+from harness import MemoryStore, no_client
 from media_support import picture
 
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
-from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.runtime.watch import OrderWatch
+from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.media import video
 from seedance_dagster.media.video import thumbnail
-from seedance_dagster.storage.s3 import StoreError
 
 
 @pytest.fixture
@@ -25,48 +23,19 @@ def watch(ledger, clock):
     """Watches some orders; reading any poster gives the same bytes, or fails where there are none."""
 
     def make(*order_ids: int, poster: bytes | None = None) -> OrderWatch:
-        def get_bytes(key: str) -> bytes:
-            if poster is None:
-                raise StoreError("no such object")
-            return poster
-
-        store = SimpleNamespace(get_bytes=get_bytes)
-        return OrderWatch(
-            SimpleNamespace(ledger=ledger, store=store, clock=clock, policy=Policy()), order_ids
-        )
+        store = MemoryStore()
+        if poster is not None:
+            store.objects |= {str(order.poster_key): poster for order in ledger.queries.get_many(order_ids)}
+        services = Services(ledger=ledger, open_client=no_client, store=store, clock=clock)
+        return OrderWatch(services, order_ids)
 
     return make
 
 
 @pytest.fixture
-def order(ledger, clock, new_order):
+def order(orders):
     """Places an order and brings it to a state; returns its id."""
-
-    def make(partition: str, state: State, *, retries: int = 0) -> int:
-        request = OrderRequest(idempotency_key="c", run_id="r")
-        [(placed, _)] = ledger.orders.place([new_order(partition, retries=retries)], request)
-        if state is not State.QUEUED:
-            advance(ledger, clock, placed.order_id, state)
-        return placed.order_id
-
-    return make
-
-
-def advance(ledger, clock, order_id: int, state: State, *, retry: bool = False) -> None:
-    """Bring a queued order to a state."""
-    [order] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order_id])
-    if state is State.UNCERTAIN:
-        ledger.claims.mark_uncertain(order, actor="w", reason="lost")
-        return
-    order = ledger.tasks.submitted(order, actor="w", due_at=clock(), task={"task_id": f"t{order_id}"})
-    if state is State.STORED:
-        order = ledger.tasks.succeeded(order, actor="w", task={})
-        ledger.tasks.stored(order, actor="w", artifacts={"poster_key": "poster.jpg"})
-    elif state in {State.REJECTED, State.FAILED}:
-        retry_at = clock() if retry else None
-        ledger.tasks.ended(
-            order, state, actor="w", error_class="vendor", reason="no", task={}, retry_at=retry_at
-        )
+    return lambda partition, state, **details: orders.make(state, partition, **details).order_id
 
 
 def look(watched: OrderWatch) -> list[object]:
@@ -139,16 +108,16 @@ def test_a_watch_is_not_over_before_the_last_end_is_reported(watch, order):
     assert (asyncio.run(collect()), watched.over) == ([False], True)
 
 
-def test_a_next_attempt_takes_the_place_of_a_failed_one(watch, order, ledger, clock):
+def test_a_next_attempt_takes_the_place_of_a_failed_one(watch, order, orders, ledger, clock):
     """An order that failed with retries left goes on as its next attempt; without, it has ended."""
     first = order("a", State.QUEUED, retries=1)
     watched = watch(first)
     assert look(watched) == []
-    advance(ledger, clock, first, State.FAILED, retry=True)
+    orders.advance(ledger.queries.get(first), State.FAILED, retry_at=clock())
     assert look(watched) == []
     [second] = watched.pending()
     assert second != first
-    advance(ledger, clock, second, State.FAILED)
+    orders.advance(ledger.queries.get(second), State.FAILED)
     [event] = look(watched)
     assert isinstance(event, Ended)
     assert event.order.attempt == 2
