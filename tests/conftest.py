@@ -43,6 +43,33 @@ def postgres_url() -> Iterator[str]:
         server.cleanup()
 
 
+# Their tests wait for other processes most of the time, so they begin first and others run meanwhile.
+_LONG = (
+    "test_demo",
+    "test_dev",
+    "test_chaos",
+    "test_defs_runs",
+    "test_audit",
+    "test_defs_orders",
+    "test_pending",
+    "test_indexing",
+    "test_outages",
+    "test_backpressure",
+    "test_credential",
+    "test_defs_sensor",
+    "test_downstream",
+    "test_cancelling",
+    "test_ledger_tasks",
+    "test_ledger_database",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that no process is left alone with one at the end."""
+    positions = {name: position for position, name in enumerate(_LONG)}
+    items.sort(key=lambda item: positions.get(item.path.stem, len(positions)))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked `each_database` on SQLite and on PostgreSQL; the rest runs on SQLite alone."""
     if "ledger_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("each_database"):
