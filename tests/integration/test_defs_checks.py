@@ -1,4 +1,4 @@
-"""The checks of a prompt set, as a run reports them and as a person or the schedule executes them."""
+"""The checks of a prompt set, reported by a run and executed by their job."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def location(s3_server, tmp_path_factory):
         yield location
 
 
-def executed(location) -> dict[str, dg.AssetCheckEvaluation]:
-    """What the job of all checks finds."""
+def run_checks(location) -> dict[str, dg.AssetCheckEvaluation]:
+    """Run the job of all checks and return its evaluations by name."""
     job = location.defs.resolve_job_def("seedance_check_videos")
     done = job.execute_in_process(instance=location.instance, raise_on_error=False)
-    return {each.check_name: each for each in done.get_asset_check_evaluations()}
+    return {evaluation.check_name: evaluation for evaluation in done.get_asset_check_evaluations()}
 
 
-def test_a_run_that_brings_videos_reports_the_checks(location):
-    """After collecting, every check stands on the asset, passed, as an event of the run that collected."""
+def test_a_run_that_stores_videos_reports_the_checks(location):
+    """Every check has passed, in an event of the run that stored the videos."""
     records = {
         name: location.instance.get_latest_asset_check_evaluation_record(dg.AssetCheckKey(VIDEOS, name))
         for name in CHECKS
@@ -41,16 +41,16 @@ def test_a_run_that_brings_videos_reports_the_checks(location):
     assert {record.run_id for record in records.values() if record} == {newest.run_id}
 
 
-def test_the_job_runs_every_check_and_names_offenders_in_a_table(location):
-    """A deleted object is named by its partition; the other checks pass."""
+def test_the_job_runs_every_check_and_lists_violations(location):
+    """A deleted object is listed with its partition, and the other checks pass."""
     [order] = location.orders("two")
     store = location.store
     poster = store.get_bytes(order.poster_key)
-    assert {name for name, found in executed(location).items() if found.passed} == set(CHECKS)
+    assert {name for name, check in run_checks(location).items() if check.passed} == set(CHECKS)
     store._client.delete_object(Bucket=store.bucket, Key=order.poster_key)
-    found = executed(location)
-    assert [name for name, check in found.items() if not check.passed] == ["objects_intact"]
-    intact = found["objects_intact"]
+    checks = run_checks(location)
+    assert [name for name, check in checks.items() if not check.passed] == ["objects_intact"]
+    intact = checks["objects_intact"]
     [row] = intact.metadata["violations"].records
     assert row.data == {"partition": "two", "reason": "missing in S3: poster"}
     assert intact.severity is dg.AssetCheckSeverity.ERROR
@@ -58,16 +58,16 @@ def test_the_job_runs_every_check_and_names_offenders_in_a_table(location):
 
 
 def test_the_schedule_is_on_and_costs_nothing(location):
-    """The daily schedule runs by default and asks for the job of the checks alone."""
-    [schedule] = [each for each in location.defs.schedules if each.name == "seedance_check_videos"]
+    """The daily schedule is on by default, and its job sends nothing to the vendor."""
+    [schedule] = [item for item in location.defs.schedules if item.name == "seedance_check_videos"]
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     posts = location.books()["posts"]
-    executed(location)
+    run_checks(location)
     assert location.books()["posts"] == posts
 
 
 def test_the_job_runs_no_checks_of_others(location):
-    """A team's own checks in the same code location are not run under the name of ours."""
+    """The job does not run a team's own checks of the same asset."""
 
     @dg.asset_check(asset=VIDEOS)
     def their_own() -> dg.AssetCheckResult:
@@ -76,4 +76,4 @@ def test_the_job_runs_no_checks_of_others(location):
     merged = dg.Definitions.merge(location.defs, dg.Definitions(asset_checks=[their_own]))
     job = merged.resolve_job_def("seedance_check_videos")
     done = job.execute_in_process(instance=location.instance)
-    assert {each.check_name for each in done.get_asset_check_evaluations()} == set(CHECKS)
+    assert {evaluation.check_name for evaluation in done.get_asset_check_evaluations()} == set(CHECKS)

@@ -1,4 +1,4 @@
-"""Orders that outlive their runs: tasks alone, edits and removals while in flight, runs that were killed."""
+"""Orders that outlive their runs: tasks alone, edits and removals while in flight, killed runs."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def location(s3_server, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def accepted(location):
-    """A run of `tasks` alone over three of them, and what the vendor had heard by its end."""
+def ordered(location):
+    """A run of `tasks` alone for three of them, and the vendor's totals at its end."""
     return location.run("first", "removed", assets=("tasks",)), location.books()
 
 
-def test_a_run_of_tasks_alone_returns_when_all_is_accepted(location, accepted):
-    """Orders are queued and shown as such; nothing was sent yet, and no video is waited for."""
-    done, books = accepted
+def test_a_run_of_tasks_alone_returns_when_everything_is_ordered(location, ordered):
+    """The orders are queued and reported as such; nothing was sent yet, and no video is awaited."""
+    done, books = ordered
     assert done.success
     assert done.events_of("tasks") == [(key, "materialization") for key in ("first", "edited", "removed")]
     assert done.events_of("videos") == []
@@ -49,8 +49,8 @@ def test_a_run_of_tasks_alone_returns_when_all_is_accepted(location, accepted):
 
 
 @pytest.fixture(scope="module")
-def changed(location, accepted):
-    """One prompt edited, two removed while in flight; the sensor's tick; then one run of the job."""
+def changed(location, ordered):
+    """One prompt edited and two removed while in flight, a tick of the sensor, and one run of the job."""
     location.write({"first": "one", "edited": "two, at night"})
     tick = location.tick()
     joined = location.run("first", "edited", assets=("tasks",))
@@ -58,12 +58,12 @@ def changed(location, accepted):
 
 
 def test_a_removed_prompt_keeps_its_partition_only_if_it_was_ordered(location, changed):
-    """What was ordered stays in sight; what never was goes."""
+    """The partition of an order stays visible; one without any order goes."""
     assert location.partitions() == ["first", "edited", "removed"]
 
 
-def test_an_edit_is_told_so_that_what_hangs_on_it_is_unsynced(location, accepted, changed):
-    """The tick tells the edited prompt anew: the first order points to an older event than the newest."""
+def test_an_edit_is_reported_so_that_its_task_is_unsynced(location, ordered, changed):
+    """The tick reports the edited prompt, and the first order points to an older event."""
     (edited_id, newest), (_, older) = location.history("prompts", "edited")
     assert newest.metadata["seedance/prompt"].value == "two, at night"
     assert newest.tags["dagster/data_version"] != older.tags["dagster/data_version"]
@@ -71,21 +71,21 @@ def test_an_edit_is_told_so_that_what_hangs_on_it_is_unsynced(location, accepted
     assert int(first_task.tags["dagster/input_event_pointer/spots/prompts"]) < edited_id
 
 
-def test_the_tick_asks_for_a_run_that_submits(changed):
+def test_the_tick_requests_a_run_that_submits(changed):
     """Three queued orders are worth a run."""
     [request] = changed[0].run_requests
     assert (request.tags["seedance/submit"], request.tags["seedance/collect"]) == ("3", "0")
 
 
-def test_what_is_in_flight_is_joined(location, changed):
-    """OrderRequest again for the same makes no second order; the edited prompt gets one of its own."""
+def test_an_order_in_flight_is_joined(location, changed):
+    """Ordering the same again makes no second order, and the edited prompt gets its own."""
     assert "1 ordered, 1 on their way already" in changed[1].log
     assert len(location.orders("first")) == 1
     assert len(location.orders("edited")) == 2
 
 
 def test_the_video_of_a_removed_prompt_is_collected(location, changed):
-    """Removing a prompt loses no video that is paid for; a later run shows it again."""
+    """Removing a prompt loses no video that was paid for, and a later run reports it again."""
     [order] = location.orders("removed")
     assert order.state is State.STORED
     assert location.newest("videos", "removed").metadata["seedance/sha256"].value == order.sha256
@@ -96,7 +96,7 @@ def test_the_video_of_a_removed_prompt_is_collected(location, changed):
 
 
 def test_both_videos_of_an_edited_prompt_are_kept_and_the_newest_is_shown(location, changed):
-    """Old and new are in S3; the partition shows the fingerprint that the file has now."""
+    """Both are in S3, and the partition shows the one of the current prompt."""
     old, new = location.orders("edited")
     assert old.state is new.state is State.STORED
     for order in (old, new):
@@ -115,7 +115,7 @@ def test_both_videos_of_an_edited_prompt_are_kept_and_the_newest_is_shown(locati
 
 
 def test_an_edit_taken_back_shows_the_first_video_again(location, changed):
-    """Back to the first text: its video is reused at no cost, also by a run of `videos` alone."""
+    """The first video is reused at no cost, also by a run of `videos` alone."""
     tasks = location.books()["tasks"]
     old = location.orders("edited")[0]
     location.write({"first": "one", "edited": "two"})
@@ -130,7 +130,7 @@ def test_an_edit_taken_back_shows_the_first_video_again(location, changed):
 
 
 def test_videos_alone_order_nothing(location, changed):
-    """A run without `tasks` names what was never ordered instead of paying for it."""
+    """A run without `tasks` names what was never ordered and does not pay for it."""
     location.write({"first": "one, in the rain", "edited": "two"})
     done = location.run("first", "edited", assets=("videos",))
     assert done.missing == {"first": "not ordered yet: select tasks as well as videos"}
@@ -138,8 +138,8 @@ def test_videos_alone_order_nothing(location, changed):
     assert len(location.orders("first")) == 1
 
 
-def test_a_prompt_set_whose_file_is_gone_or_broken_is_refused_in_words(location, changed):
-    """A run then accepts nothing and says what is wrong with which file."""
+def test_a_prompt_set_whose_file_is_gone_or_broken_fails_the_run(location, changed):
+    """The run orders nothing, and its message names the file and the problem."""
     path = location.folder / "prompts" / "spots.json"
     before = path.read_text()
     path.write_text(before.replace('"duration": 4', '"duration": 40', 1))
@@ -153,16 +153,16 @@ def test_a_prompt_set_whose_file_is_gone_or_broken_is_refused_in_words(location,
     assert "contains no prompt set" in gone.message
 
 
-def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypatch):
-    """A video that was stored and not told is materialized by the next run, with its lineage."""
+def test_a_video_that_a_killed_run_did_not_report_is_reported(location, changed, monkeypatch):
+    """The next run materializes a video that was stored and not reported, with its lineage."""
     location.write({"first": "one", "edited": "two", "late": "five"})
     location.skipped()
     location.run("late", assets=("tasks",))
-    with open_services(location.instance, **opened(location)) as services:
+    with open_services(location.instance, **open_resources(location)) as services:
         asyncio.run(events_of(services, owner="killed"))
     [order] = location.orders("late")
     assert (order.state, order.reported) == (State.STORED, None)
-    assert "there are no open orders" in location.skipped()  # whoever stored it may still be about to tell
+    assert "there are no open orders" in location.skipped()  # the worker that stored it may still report it
     monkeypatch.setattr(reports, "_REPORT_GRACE", reports._REPORT_GRACE * 0)
     assert isinstance(location.tick(), dg.SensorResult)
     done = location.advance()
@@ -175,8 +175,8 @@ def test_what_a_killed_run_should_have_told_is_told(location, changed, monkeypat
     assert video.tags["dagster/input_event_pointer/spots/tasks"] == str(task_id)
 
 
-def test_a_run_that_is_told_to_stop_gives_its_orders_back(location, changed, monkeypatch):
-    """A terminated run releases what it holds and says that the tasks go on; the job brings the video."""
+def test_a_terminated_run_releases_its_orders(location, changed, monkeypatch):
+    """It logs that its tasks continue, and the job stores their videos."""
     location.write({"first": "one", "edited": "two", "stopped": "seven"})
     location.tick()
     location.control("settings", render_seconds=0.5)
@@ -191,14 +191,14 @@ def test_a_run_that_is_told_to_stop_gives_its_orders_back(location, changed, mon
     [order] = location.orders("stopped")
     assert (order.state, order.lease_owner) == (State.SUBMITTED, None)
     [run] = location.instance.get_runs(limit=1)
-    said = [entry.user_message for entry in location.instance.all_logs(run.run_id)]
-    assert any("the sensor has their videos stored" in each for each in said)
+    messages = [entry.user_message for entry in location.instance.all_logs(run.run_id)]
+    assert any("the sensor has their videos stored" in message for message in messages)
     location.control("settings", render_seconds=0)
     assert location.advance().events_of("videos") == [("stopped", "materialization")]
 
 
 def test_a_second_run_of_the_job_ends_at_once(location, changed):
-    """While one run advances the generations another does nothing."""
+    """While one run of the job works, another does nothing."""
     location.write({"first": "one", "edited": "two", "more": "six"})
     location.tick()
     location.run("more", assets=("tasks",))
@@ -213,8 +213,8 @@ def test_a_second_run_of_the_job_ends_at_once(location, changed):
     assert location.advance().events_of("videos") == [("more", "materialization")]
 
 
-def opened(location) -> dict[str, object]:
-    """The resources as a process gets them, for the engine alone."""
+def open_resources(location) -> dict[str, object]:
+    """Return the resources as a process gets them, for the engine alone."""
     resources = location.resources
     return {
         "seedance": resources["seedance"].process_config_and_initialize(),

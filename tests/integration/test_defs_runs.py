@@ -1,4 +1,4 @@
-"""Runs of a prompt set's three assets, in this process, on a real emulator and a real S3 server."""
+"""Runs of a prompt set's partitioned assets, with a real emulator and a real S3 server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROMPTS = {
 }
 TEXT, WHOLE, NUMBER = dg.TextMetadataValue, dg.IntMetadataValue, dg.FloatMetadataValue
 PATH, MARKDOWN = dg.PathMetadataValue, dg.MarkdownMetadataValue
-CONTRACT = {
+METADATA = {
     "prompts": {
         "request": dg.JsonMetadataValue,
         "seedance/prompt": TEXT,
@@ -69,14 +69,14 @@ CONTRACT = {
 
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
-    """A code location of five partitions, one of which moderation refuses the first time."""
+    """A code location of five partitions, one of which moderation rejects the first time."""
     with running_location(tmp_path_factory.mktemp("runs"), s3_server, PROMPTS) as location:
         yield location
 
 
 @pytest.fixture(scope="module")
 def first(location):
-    """The first run of everything."""
+    """The first run of all partitions."""
     return location.run("cat", "frog")
 
 
@@ -84,8 +84,8 @@ def plain(materialization: dg.AssetMaterialization) -> dict[str, object]:
     return {name: value.value for name, value in materialization.metadata.items()}
 
 
-def test_a_run_fails_at_its_end_and_names_what_has_no_video(location, first):
-    """The refused prompt is named with its reason; every other one has its video."""
+def test_a_run_fails_at_its_end_and_names_the_prompts_without_a_video(location, first):
+    """The rejected prompt is named with its reason, and every other one has its video."""
     assert not first.success
     assert first.message.startswith(
         "1 of 5 prompts have no video; the others are not affected:\nbad: rejected by"
@@ -99,17 +99,17 @@ def test_a_run_fails_at_its_end_and_names_what_has_no_video(location, first):
     assert location.history("videos", "bad") == []
 
 
-@pytest.mark.parametrize("asset", CONTRACT)
+@pytest.mark.parametrize("asset", METADATA)
 @pytest.mark.parametrize("key", ["cat", "dog.t1", "dog.t2", "frog"])
-def test_every_partition_has_its_own_metadata_of_the_contract(location, first, asset, key):
-    """Exactly the names and types of the contract stand on each partition of each asset."""
-    found = location.newest(asset, key).metadata
-    assert {name: type(value) for name, value in found.items()} == CONTRACT[asset]
+def test_every_partition_has_its_own_public_metadata(location, first, asset, key):
+    """Each partition of each asset has exactly the documented metadata, by name and type."""
+    metadata = location.newest(asset, key).metadata
+    assert {name: type(value) for name, value in metadata.items()} == METADATA[asset]
 
 
 @pytest.mark.parametrize("key", ["cat", "dog.t1", "dog.t2", "frog"])
 def test_ledger_manifest_and_materialization_agree(location, first, key):
-    """What Dagster shows of a video, field by field, is what the ledger and the manifest hold."""
+    """The metadata of a video agrees with the ledger and the manifest in every field."""
     [order] = location.orders(key)
     shown = plain(location.newest("videos", key))
     manifest = json.loads(location.store.get_bytes(order.manifest_key))
@@ -164,16 +164,16 @@ def test_the_poster_is_a_small_picture(location, first):
 
 
 def test_signatures_of_references_stay_out_of_events(location, first):
-    """A signed reference URL stands in the request without its query, which the vendor alone gets."""
+    """The query of a signed reference URL is sent to the vendor and is not in the reported request."""
     request = location.newest("prompts", "frog").metadata["request"].value
     assert request["image_urls"] == ["https://cdn.example.com/frog.png"]
     assert request["mode"] == "omni_reference"
-    told = [repr(event) for event in first.result.all_events]
-    assert not any("s3cret" in text for text in told)
+    events = [repr(event) for event in first.result.all_events]
+    assert not any("s3cret" in event for event in events)
 
 
-def test_versions_and_lineage_stand_in_the_tags(location, first):
-    """Data versions are fingerprint, fingerprint and attempt, sha256; inputs point to the events used."""
+def test_tags_have_versions_and_lineage(location, first):
+    """Each event has its data version and points to the events that it was made from."""
     [order] = location.orders("dog.t2")
     ((prompt_id, prompt), *_) = location.history("prompts", "dog.t2")
     ((task_id, task), *_) = location.history("tasks", "dog.t2")
@@ -201,8 +201,8 @@ def second(location, first):
     return location.books(), location.run("cat", "frog"), location.books()
 
 
-def test_again_is_free_and_the_refused_is_not_sent_again(location, second):
-    """What is stored is shown again at no cost; what was refused is declined with the same reason."""
+def test_running_again_is_free_and_sends_no_rejected_prompt(location, second):
+    """Stored videos are reported again at no cost, and the rejected prompt is skipped with its reason."""
     before, again, after = second
     assert (before["tasks"], before["points_charged"]) == (after["tasks"], after["points_charged"])
     assert after["posts"] == 5
@@ -215,8 +215,8 @@ def test_again_is_free_and_the_refused_is_not_sent_again(location, second):
         assert newer.tags["dagster/data_version"] == older.tags["dagster/data_version"]
 
 
-def test_a_run_of_tasks_alone_names_what_it_did_not_accept(location, second):
-    """What was refused before is no accepted order: its partition of `tasks` is not shown anew."""
+def test_a_run_of_tasks_alone_names_what_it_did_not_order(location, second):
+    """A prompt that was rejected before is not ordered, and `tasks` is not materialized for it."""
     done = location.run("bad", assets=("tasks",))
     assert done.message.startswith(
         "1 of 1 prompts were not ordered; the others are not affected:\nbad: rejected by"
@@ -224,8 +224,8 @@ def test_a_run_of_tasks_alone_names_what_it_did_not_accept(location, second):
     assert done.events_of("tasks") == []
 
 
-def test_a_dry_run_tells_the_costs_and_orders_nothing(location, second):
-    """With regenerate a dry run counts what would be paid; nothing is accepted and no task shows."""
+def test_a_dry_run_logs_the_costs_and_orders_nothing(location, second):
+    """With regenerate it counts every video as new, and materializes neither tasks nor videos."""
     before = location.books()
     tasks = len(location.history("tasks", "cat"))
     done = location.run("cat", "dog.t2", config={"dry_run": True, "regenerate": True})
@@ -236,8 +236,8 @@ def test_a_dry_run_tells_the_costs_and_orders_nothing(location, second):
     assert len(location.history("tasks", "cat")) == tasks
 
 
-def test_a_maximum_cost_accepts_all_or_nothing(location, second):
-    """Above max_cost_usd nothing is accepted, and the message says how many would fit."""
+def test_a_maximum_cost_orders_everything_or_nothing(location, second):
+    """Above max_cost_usd nothing is ordered, and the message says how many orders would fit."""
     posts = location.books()["posts"]
     done = location.run("cat", "dog.t2", config={"max_cost_usd": 0.7, "regenerate": True})
     assert "3 new videos are estimated at 0.96 USD" in done.message
@@ -248,15 +248,15 @@ def test_a_maximum_cost_accepts_all_or_nothing(location, second):
     assert location.run("cat", config={"max_cost_usd": 0.001}).success
 
 
-def test_a_maximum_cost_that_is_no_amount_is_refused_in_words(location, second):
-    """Not a number is refused before anything is told."""
+def test_a_maximum_cost_that_is_not_an_amount_fails_the_run(location, second):
+    """The run fails before anything is reported, with the allowed amounts."""
     done = location.run("cat", config={"max_cost_usd": float("nan")})
     assert done.message == "max_cost_usd: nan is out of range; allowed are amounts in USD above 0"
     assert done.events_of("prompts") == []
 
 
-def test_generating_again_and_sending_the_refused_again_are_paid(location, second):
-    """To regenerate or to send the refused again makes another attempt; the tags say which."""
+def test_regenerating_and_resubmitting_are_paid_for(location, second):
+    """Each makes another attempt, whose number is in the tags."""
     [old] = location.orders("cat")
     tasks = location.books()["tasks"]
     done = location.run("cat", config={"regenerate": True}, tags={"dagster/backfill": "backfill-1"})
@@ -282,8 +282,8 @@ def test_generating_again_and_sending_the_refused_again_are_paid(location, secon
     assert location.newest("videos", "bad").metadata["seedance/attempt"].value == 2
 
 
-def test_a_run_without_partitions_is_told_to_choose_some(location):
-    """A run that names no partition fails in words."""
+def test_a_run_without_partitions_fails(location):
+    """The message says to launch the run with partitions."""
     assert (
         location.run(None).message
         == "no partitions are selected: launch the run with the partitions of the prompts"
@@ -291,14 +291,14 @@ def test_a_run_without_partitions_is_told_to_choose_some(location):
 
 
 def test_dagster_keeps_no_secret(location, s3_server, second):
-    """Run configs, snapshots and events hold the names of the variables, never key, secret or signature."""
+    """Run configs, snapshots and events have the names of variables, and never a key or signature."""
     kept = location.stored_by_dagster()
     assert KEY_VARIABLE in kept
     for secret in (API_KEY, s3_server.secret_key, "X-Amz-Signature"):
         assert secret not in kept
 
 
-def test_an_unknown_config_value_is_dagsters_to_refuse(location, second):
-    """A misspelt name does not start a run."""
+def test_dagster_refuses_an_unknown_config_field(location, second):
+    """A misspelled name does not start a run."""
     with pytest.raises(dg.DagsterInvalidConfigError, match="regenerat"):
         location.run("cat", config={"regenerat": True})

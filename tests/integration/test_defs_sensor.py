@@ -1,4 +1,4 @@
-"""The sensor's ticks, and what every place says when a setting is missing, wrong or out of order."""
+"""Ticks of the sensor, and the messages about settings that are missing or wrong."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.integration, QUIET]
 
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
-    """A code location with one queued order, which no test here submits."""
+    """A code location with one queued order, which no test submits."""
     with running_location(
         tmp_path_factory.mktemp("sensor"), s3_server, {"one": "one", "two": "two"}
     ) as location:
@@ -32,22 +32,22 @@ def location(s3_server, tmp_path_factory):
 
 @pytest.fixture
 def busy(location):
-    """Another run advances the generations, so that no tick asks for one."""
+    """Another run of the job works, so that no tick requests one."""
     with location.ledger() as ledger:
         ledger.leases.acquire(ADVANCE_LEASE, "another run", seconds=60)
         yield
         ledger.leases.release(ADVANCE_LEASE, "another run")
 
 
-def test_queued_orders_are_worth_a_run_and_no_cursor_is_kept(location):
-    """The tick asks for one run, by what the ledger says alone."""
+def test_a_queued_order_is_worth_a_run(location):
+    """The tick requests one run by the ledger's content, and keeps no cursor."""
     answer = location.tick()
     assert len(answer.run_requests) == 1
     assert answer.cursor is None
 
 
 def test_one_run_at_a_time(location, monkeypatch):
-    """While a run that was asked for starts up none is asked for; a killed one is no obstacle for long."""
+    """No run is requested while another starts, and a killed one does not block for long."""
     [request] = location.tick().run_requests
     job = location.defs.resolve_job_def(ADVANCE_JOB)
     elsewhere = request.tags | {"seedance/ledger": "another team's"}
@@ -58,7 +58,7 @@ def test_one_run_at_a_time(location, monkeypatch):
     try:
         assert "a run of seedance_advance is working; 1 order is queued" in location.skipped()
         with monkeypatch.context() as patch:
-            patch.setattr(tick, "_STARTING_S", 0.0)  # as if it had been asked for long ago
+            patch.setattr(tick, "_STARTING_S", 0.0)  # as if it had been requested long ago
             assert isinstance(location.tick(), dg.SensorResult)
         location.instance.delete_run(runs.pop().run_id)
         assert isinstance(location.tick(), dg.SensorResult)
@@ -67,8 +67,8 @@ def test_one_run_at_a_time(location, monkeypatch):
             location.instance.delete_run(run.run_id)
 
 
-def test_a_run_in_dagsters_queue_is_waited_for(location, monkeypatch):
-    """However long a run waits in Dagster's own queue, no other is put behind it."""
+def test_no_run_is_requested_behind_a_queued_one(location, monkeypatch):
+    """A run may wait in Dagster's queue for any time."""
 
     def records(filters, limit):
         return ["a run"][:limit] if dg.DagsterRunStatus.QUEUED in filters.statuses else []
@@ -77,36 +77,36 @@ def test_a_run_in_dagsters_queue_is_waited_for(location, monkeypatch):
     assert "a run of seedance_advance is working" in location.skipped()
 
 
-def test_a_broken_prompt_file_is_named_while_others_go_on(location, busy):
-    """The reason names file, prompt and field; the sound sets are kept in step."""
+def test_a_broken_prompt_file_is_named_while_others_are_synced(location, busy):
+    """The reason names the file, the prompt and the field."""
     broken = location.folder / "prompts" / "broken.json"
     try:
         location.write({f"p{n}": {"prompt": "x", "duration": 40} for n in range(12)}, name="broken")
         location.write({"one": "one", "two": "two", "three": "three"})
-        said = location.skipped()
+        reason = location.skipped()
     finally:
         broken.unlink()
-    assert "prompt sets with errors are left out" in said
-    assert f"{broken}, prompt 1 (p0): duration is 40; allowed are" in said
-    assert "... and 2 more, see `seedance-dagster plan`" in said
+    assert "prompt sets with errors are left out" in reason
+    assert f"{broken}, prompt 1 (p0): duration is 40; allowed are" in reason
+    assert "... and 2 more, see `seedance-dagster plan`" in reason
     assert location.partitions() == ["one", "two", "three"]
     assert location.partitions("broken") == []
 
 
-def test_many_edits_are_told_over_several_ticks(location, monkeypatch):
-    """A tick tells a bounded number of edits, the next ones the rest."""
+def test_many_edits_are_reported_over_several_ticks(location, monkeypatch):
+    """A tick reports a bounded number of edits, and the next ticks the rest."""
     location.write({"one": "one", "two": "two", "three": "three"})
     location.tick()
     location.run("two", "three", assets=("prompts",))
     location.write({"one": "one", "two": "two, edited", "three": "three, edited"})
     monkeypatch.setattr(tick, "_CHANGES_PER_TICK", 1)
-    for told in (3, 4, 4):
+    for events in (3, 4, 4):
         location.tick()
-        assert sum(len(location.history("prompts", key)) for key in ("two", "three")) == told
+        assert sum(len(location.history("prompts", key)) for key in ("two", "three")) == events
 
 
-def test_a_vendor_that_hangs_does_not_hold_the_tick(location, busy, monkeypatch):
-    """A tick ends before Dagster gives it up, and says why nothing was looked at."""
+def test_a_vendor_that_hangs_does_not_block_the_tick(location, busy, monkeypatch):
+    """A tick ends before Dagster abandons it, and says why nothing was polled."""
     monkeypatch.setattr(tick, "_POLL_END_S", 0.2)
     location.control("settings", hang_seconds=1)
     location.control("outage", kind="hang", scope="api", seconds=60)
@@ -117,7 +117,7 @@ def test_a_vendor_that_hangs_does_not_hold_the_tick(location, busy, monkeypatch)
 
 
 def test_without_a_url_the_ledger_is_under_dagster_home(location):
-    """By default the ledger lies beside Dagster's own storage, made at its first use."""
+    """By default the ledger is beside Dagster's own storage, created at its first use."""
     with location.using(ledger=None):
         assert "there are no open orders" in location.skipped()
     assert (location.folder / "home" / "seedance" / "ledger.db").is_file()
@@ -136,7 +136,7 @@ def newer_ledger(location) -> str:
 
 @pytest.fixture(scope="module")
 def settings(location, s3_server):
-    """What is set wrong, and the words that must be said, by name."""
+    """Wrong settings, each with the words that its message must contain, by name."""
     url = location.emulator.url
     return {
         "no key": ({"seedance": SeedanceResource(base_url=url)}, "no API key: set GOAPI_API_KEY"),
@@ -186,8 +186,8 @@ WRONG = [
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_setting_is_told_at_its_first_use(location, settings, capfd, case):
-    """The definitions load; a run fails in words, and the ledger gets no order; no secret is told."""
+def test_a_wrong_setting_fails_its_first_run(location, settings, capfd, case):
+    """The definitions load, the run fails with a message and without a secret, and nothing is ordered."""
     resources, words = settings[case]
     with location.using(**resources):
         done = location.run("two", assets=("tasks",))
@@ -198,24 +198,24 @@ def test_a_wrong_setting_is_told_at_its_first_use(location, settings, capfd, cas
 
 
 @pytest.mark.parametrize("case", ["no key", "an address that is none", "a newer ledger"])
-def test_a_wrong_setting_is_told_by_the_sensor_and_no_run_is_asked_for(location, settings, case):
-    """Where a run could do nothing the tick says what to set instead of asking for one."""
+def test_a_wrong_setting_is_the_reason_of_a_skipped_tick(location, settings, case):
+    """Where a run could do nothing, the tick says what to set and requests none."""
     resources, words = settings[case]
     with location.using(**resources):
         assert words in location.skipped()
 
 
 @pytest.mark.parametrize("case", ["no key", "a newer ledger"])
-def test_a_wrong_setting_is_told_by_the_job_and_by_a_waiting_run(location, settings, case):
-    """The job, and a run that only waits for what was accepted earlier, fail in words as well."""
+def test_a_wrong_setting_fails_the_job_and_a_waiting_run(location, settings, case):
+    """The job, and a run that only waits for earlier orders, fail with the same message."""
     resources, words = settings[case]
     with location.using(**resources):
         assert words in location.advance().message
         assert words in location.run("one").message
 
 
-def test_a_set_that_has_a_problem_with_boto_is_told(location):
-    """An endpoint that boto3 refuses is a setting too."""
+def test_an_endpoint_that_boto3_refuses_is_a_wrong_setting(location):
+    """Run and tick both say that S3 cannot be reached."""
     from dagster_aws.s3 import S3Resource
 
     wrong = VideoStoreResource(bucket="videos", s3=S3Resource(endpoint_url="no url", region_name="x"))

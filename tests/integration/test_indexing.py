@@ -1,4 +1,4 @@
-"""A set's index and the Unsynced badge, on real runs, a real S3 server and Dagster's own webserver."""
+"""A set's index and the Unsynced badge, with real runs, a real S3 server and Dagster's webserver."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ FRESH, STALE = "FRESH", "STALE"
 
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
-    """A code location of four partitions, one of which moderation always refuses."""
+    """A code location of four partitions, one of which moderation always rejects."""
     with running_location(tmp_path_factory.mktemp("indexing"), s3_server, PROMPTS) as location:
         yield location
 
 
 @pytest.fixture(scope="module")
 def first(location):
-    """The first run of the three partitioned assets; its runs are Ann's."""
+    """The first run of the partitioned assets, tagged with an owner."""
     return location.run("cat", "bad", tags={"owner": "ann"})
 
 
 @pytest.fixture(scope="module")
 def badges(location, first):
-    """Asks the webserver for the stale status of everything, as the UI does."""
+    """A function that asks the webserver for the stale status of everything, as the UI does."""
     with webserver(location) as url:
         yield lambda: stale(url)
 
@@ -76,20 +76,20 @@ def answers(url: str) -> bool:
 
 
 def stale(url: str) -> dict[str, str]:
-    """Stale status by `asset/partition`; the index has no partition."""
-    asked = [(asset, key) for asset in PARTITIONED for key in KEYS] + [("index", None)]
+    """Return stale statuses by `asset/partition`; the index has no partition."""
+    wanted = [(asset, key) for asset in PARTITIONED for key in KEYS] + [("index", None)]
     parts = [
         f'a{number}: assetNodeOrError(assetKey: {{path: ["spots", "{asset}"]}}) {{ ... on AssetNode '
         f"{{ staleStatus{f'(partition: {json.dumps(key)})' if key else ''} }} }}"
-        for number, (asset, key) in enumerate(asked)
+        for number, (asset, key) in enumerate(wanted)
     ]
     reply = httpx.post(
         f"{url}/graphql", json={"query": f"query {{ {' '.join(parts)} }}"}, timeout=60, trust_env=False
     ).json()
     assert not reply.get("errors"), reply
     return {
-        "/".join(filter(None, each)): reply["data"][f"a{number}"]["staleStatus"]
-        for number, each in enumerate(asked)
+        "/".join(filter(None, pair)): reply["data"][f"a{number}"]["staleStatus"]
+        for number, pair in enumerate(wanted)
     }
 
 
@@ -108,8 +108,8 @@ def newest_index(location: CodeLocation) -> dg.AssetMaterialization:
     return entry.asset_materialization
 
 
-def test_a_run_that_brings_videos_writes_the_index(location, first):
-    """One row a video, as the ledger has them; the event says where it is, what it cost and what it is."""
+def test_a_run_that_stores_videos_writes_the_index(location, first):
+    """The index has one row for each video, and its event has the location, the costs and the version."""
     assert first.events_of("index") == [("None", "materialization")]
     with location.ledger() as ledger:
         wanted = [index_row(order, location.store.uri) for order in ledger.videos.current("spots")]
@@ -136,8 +136,8 @@ def test_a_run_that_brings_videos_writes_the_index(location, first):
     assert event.tags["dagster/data_version"] == shown["seedance/sha256"]
 
 
-def test_the_manifest_in_the_bucket_is_what_the_row_gives(location, first):
-    """Byte by byte, so that a lost one can be written again; it says who tagged the run that ordered."""
+def test_a_manifest_can_be_made_from_its_order(location, first):
+    """The bytes are those in the bucket, so that a lost manifest can be written again."""
     for key in KEYS:
         [order] = location.orders(key)
         stored = location.store.get_bytes(order.manifest_key)
@@ -147,12 +147,12 @@ def test_the_manifest_in_the_bucket_is_what_the_row_gives(location, first):
 
 
 def test_everything_is_in_sync_after_a_run(badges):
-    """Each event points to what it was made from, the index to all videos."""
+    """Each event points to the events that it was made from, and the index to all videos."""
     assert outdated(badges()) == set()
 
 
-def test_an_edit_marks_exactly_what_hangs_on_it(location, badges):
-    """The edited prompt's task and video are Unsynced until they are made anew; then nothing is."""
+def test_an_edit_marks_exactly_its_task_and_video(location, badges):
+    """They are Unsynced until they are made again; then nothing is."""
     location.write(PROMPTS | {"cat": "a cat at night"})
     location.tick()
     assert outdated(badges()) == {"tasks/cat", "videos/cat"}
@@ -164,7 +164,7 @@ def test_an_edit_marks_exactly_what_hangs_on_it(location, badges):
 
 
 def test_an_edit_taken_back_is_in_sync_with_the_first_video(location, badges):
-    """The reused video is shown by asset and index alike, and nothing is Unsynced."""
+    """Asset and index both show the reused video, and nothing is Unsynced."""
     location.write(PROMPTS)
     location.tick()
     assert outdated(badges()) == {"tasks/cat", "videos/cat"}
@@ -174,8 +174,8 @@ def test_an_edit_taken_back_is_in_sync_with_the_first_video(location, badges):
     assert [row["prompt"] for row in index_of(location) if row["partition"] == "cat"] == ["a cat"]
 
 
-def test_a_second_attempt_at_one_take_marks_its_video_alone(location, badges):
-    """Ordered again, its old video is Unsynced until the new one is there; the other take never is."""
+def test_a_second_attempt_at_one_take_marks_only_its_video(location, badges):
+    """The old video is Unsynced until the new one is stored; the other take never is."""
     done = location.run("dog.t1", assets=("tasks",), config={"regenerate": True})
     assert done.success
     assert outdated(badges()) == {"videos/dog.t1"}
@@ -186,14 +186,14 @@ def test_a_second_attempt_at_one_take_marks_its_video_alone(location, badges):
     assert [row["attempt"] for row in index_of(location)] == [1, 2, 1]
 
 
-def test_telling_again_what_is_there_marks_nothing(location, badges):
-    """A reuse of tasks alone tells the same version: the video, which is not told, stays in sync."""
+def test_reporting_an_order_again_marks_nothing(location, badges):
+    """A reuse of `tasks` alone reports the same version, so that the video stays in sync."""
     assert location.run("cat", assets=("tasks",)).events_of("index") == []
     assert outdated(badges()) == set()
 
 
-def test_the_whole_group_in_one_run_tells_the_index(location, badges):
-    """Dagster skips the index's own step behind one without outputs: the set's step tells it instead."""
+def test_a_run_of_the_whole_group_reports_the_index(location, badges):
+    """Dagster skips the index's step behind one without outputs, so the set's step reports it."""
     done = location.run("cat", assets=GROUP)
     assert done.success
     assert done.events_of("index") == [("None", "materialization")]
@@ -201,8 +201,8 @@ def test_the_whole_group_in_one_run_tells_the_index(location, badges):
     assert outdated(badges()) == set()
 
 
-def test_the_index_can_be_materialized_by_itself(location, badges):
-    """By a click, also when its object was lost: the same bytes, in sync."""
+def test_the_index_can_be_materialized_on_its_own(location, badges):
+    """After its object was lost it is written again with the same bytes, and is in sync."""
     before = newest_index(location)
     location.store._client.delete_object(Bucket="videos", Key=f"{location.folder.name}/spots/index.jsonl")
     job = location.defs.resolve_implicit_global_asset_job_def()
