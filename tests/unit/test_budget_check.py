@@ -1,4 +1,4 @@
-"""Whether orders fit their budgets: the same figures wherever they are told, and no limit is crossed."""
+"""Quotes against budgets: the same figures everywhere, and no limit is exceeded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from seedance_dagster.settings import SettingError, Settings
 
 
 def a_set(number: int = 3, *, name: str = "spots", **budgets: int) -> PromptSet:
-    """Prompts of 0.4 USD each."""
+    """Return a set of prompts of 0.4 USD each."""
     return PromptSet(
         name=name,
         budgets=budgets,
@@ -63,8 +63,8 @@ def ordered(engine, prompt_set: PromptSet, **options: object):
     return place_orders(engine.services, quotes_of(engine, prompt_set, request), request, budgets=budgets)
 
 
-def test_without_a_limit_everything_fits(engine):
-    """Only the number and the estimate are told."""
+def test_everything_fits_without_a_limit(engine):
+    """The text names only the number of orders and their estimate."""
     found = check(engine, a_set())
     assert (found.new, found.points, found.affordable) == (3, 12_000_000, 3)
     assert str(found) == "3 new orders, estimated at 1.2 USD"
@@ -84,14 +84,14 @@ def test_without_a_limit_everything_fits(engine):
         ([0.4, 2], {}, 12_000_000, 1),
     ],
 )
-def test_the_smallest_limit_says_how_many_fit(engine, limits, own, run, affordable):
-    """Common budgets, the set's own and the run's limit count together, to the point."""
+def test_the_smallest_limit_decides_how_many_fit(engine, limits, own, run, affordable):
+    """Common budgets, the set's own and the run's limit apply together, to the point."""
     engine.set_policy(budgets=tuple(map(day, limits)))
     assert check(engine, a_set(**own), max_points=run).affordable == affordable
 
 
-def test_dry_runs_runs_and_schedules_tell_the_same_figures(engine):
-    """Estimated, reserved, spent, limit, and how many would fit; a run that would cross accepts nothing."""
+def test_dry_runs_runs_and_schedules_report_the_same_figures(engine):
+    """All name estimate, reserved, spent, limit and how many fit; a run that does not fit orders nothing."""
     engine.set_policy(budgets=(day(1.4),))
     [spent, reserved] = ordered(engine, a_set(2, name="others"))
     [claimed] = engine.ledger.claims.take("w", limit=1, max_in_flight=None)
@@ -115,8 +115,8 @@ def test_dry_runs_runs_and_schedules_tell_the_same_figures(engine):
     assert engine.ledger.queries.find() == before
 
 
-def test_the_run_s_own_limit_is_told_as_such(engine):
-    """In a dry run and in the refusal."""
+def test_the_run_s_own_limit_is_named(engine):
+    """The run's own limit is named in a dry run and in the error."""
     assert str(check(engine, a_set(), max_points=7_000_000)) == (
         "3 new orders, estimated at 1.2 USD; limit of this run: 0.7 USD; they do not fit: the first 1 would"
     )
@@ -128,8 +128,8 @@ def test_the_run_s_own_limit_is_told_as_such(engine):
         ordered(engine, a_set(), max_points=3_000_000)
 
 
-def test_what_is_there_or_under_way_needs_no_money(engine):
-    """Joined, reused and declined prompts are no new orders."""
+def test_existing_orders_need_no_money(engine):
+    """Joined, reused and skipped prompts are not new orders."""
     engine.set_policy(budgets=(day(1.2),))
     ordered(engine, a_set())
     found = check(engine, a_set())
@@ -140,8 +140,8 @@ def test_what_is_there_or_under_way_needs_no_money(engine):
     assert len(ordered(engine, a_set())) == 3
 
 
-def test_what_is_generated_again_needs_money_again(engine):
-    """A stored video is a new order only where the run asks for it."""
+def test_a_regenerated_video_needs_money_again(engine):
+    """A stored video is ordered again only where the run says so."""
     engine.set_policy(budgets=(day(0.4),))
     [accepted] = ordered(engine, a_set(1))
     [claimed] = engine.ledger.claims.take("w", limit=1, max_in_flight=None)
@@ -156,8 +156,8 @@ def test_what_is_generated_again_needs_money_again(engine):
     assert accepted.order.order_id == claimed.order_id
 
 
-def test_pending_prompts_are_ordered_as_far_as_the_money_goes(engine):
-    """In the order of the set; what does not fit any more is left for another day."""
+def test_pending_prompts_are_ordered_as_far_as_the_budget_goes(engine):
+    """Prompts are ordered in the order of the set; those that no longer fit are left for another day."""
     engine.set_policy(budgets=(day(1),))
     pending = read_pending(engine.services, a_set(5), make_request())
     assert [quote.partition.key for quote in pending.affordable] == ["p0", "p1"]
@@ -167,7 +167,7 @@ def test_pending_prompts_are_ordered_as_far_as_the_money_goes(engine):
 
 
 def test_a_limit_of_another_set_does_not_count(engine):
-    """A set's own budget is for its own orders."""
+    """A set's own budget counts only its own orders."""
     ordered(engine, a_set(2, name="others"))
     own = budgets_for(engine.services, "spots", {"total": 4_000_000})
     assert own == [Budget(window=Window.TOTAL, points=4_000_000, prompt_set="spots")]
@@ -175,14 +175,14 @@ def test_a_limit_of_another_set_does_not_count(engine):
 
 
 @pytest.mark.parametrize("budgets", [{"week": 5}, {"day": 0}, {"day": -1}, {"total": 1.5}, {"month": True}])
-def test_a_set_made_in_python_with_a_budget_that_is_none_is_refused(budgets):
-    """An unknown window or an amount that is no positive number of points is named."""
+def test_a_set_made_in_python_with_an_invalid_budget_is_an_error(budgets):
+    """The error names an unknown window, or an amount that is not a positive number of points."""
     with pytest.raises(ValueError, match="budget"):
         a_set(**budgets)
 
 
-def test_a_charge_above_its_estimate_leaves_nothing_but_takes_nothing_back(engine):
-    """What is left is never negative, and nothing more is accepted."""
+def test_after_a_charge_above_its_estimate_nothing_remains(engine):
+    """The remainder is never negative, and nothing more is ordered."""
     engine.set_policy(budgets=(day(0.8),))
     ordered(engine, a_set(1))
     [claimed] = engine.ledger.claims.take("w", limit=1, max_in_flight=None)
@@ -200,7 +200,7 @@ def test_a_charge_above_its_estimate_leaves_nothing_but_takes_nothing_back(engin
 @pytest.mark.parametrize(
     "name", ["SEEDANCE_BUDGET_USD_PER_DAY", "SEEDANCE_BUDGET_USD_PER_MONTH", "SEEDANCE_PENDING_USD_PER_RUN"]
 )
-def test_a_budget_in_the_environment_that_is_none_is_refused(name, amount):
+def test_an_invalid_budget_in_the_environment_is_an_error(name, amount):
     """The message names the variable, its value and what is allowed."""
     with pytest.raises(SettingError) as caught:
         Settings.from_environ({name: amount})
@@ -220,7 +220,7 @@ def test_a_budget_in_the_environment_that_is_none_is_refused(name, amount):
         ({}, "budget_usd is empty; allowed is a positive amount of USD for each of day, month, total"),
     ],
 )
-def test_a_budget_in_a_file_that_is_none_is_refused(tmp_path, given, problem):
+def test_an_invalid_budget_in_a_file_is_an_error(tmp_path, given, problem):
     """The file is left out, and the message names it, the field and what is allowed."""
     file = {"name": "spots", "budget_usd": given, "prompts": [{"prompt": "a cat"}]}
     (tmp_path / "spots.json").write_text(json.dumps(file))

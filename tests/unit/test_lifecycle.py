@@ -1,4 +1,4 @@
-"""The lifecycle as a table: what was heard about an order, and its next step."""
+"""The lifecycle as a table: the next step of an order, from what is known of it."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def polled(task, order=None, *, render_s=None, jitter=0.0):
         (TaskStatus.PROCESSING, URL),
     ],
 )
-def test_a_task_at_work_is_looked_at_again(status, url):
-    """No word but completed and failed ends anything, with a link or without."""
+def test_a_running_task_is_polled_again(status, url):
+    """No status but completed and failed ends a task, with a link or without."""
     step = polled(make_task(status=status, video_url=url))
     assert isinstance(step, KeepPolling)
     assert step.due_at > NOW
@@ -55,15 +55,15 @@ def test_a_task_at_work_is_looked_at_again(status, url):
 
 
 def test_a_finished_task_is_collected():
-    """Completed with a link leads to the transfer, and what was charged is kept."""
+    """A completed task with a link is collected, and its charge is kept."""
     step = polled(make_task(status=COMPLETED, video_url=URL, points_charged=4_000_000))
     assert isinstance(step, Collect)
     assert (step.seen["video_url"], step.seen["points_charged"]) == (URL, 4_000_000)
 
 
 @pytest.mark.parametrize(("polls", "seconds"), [(0, 2), (1, 4), (4, 10), (30, 62), (10_000, 62)])
-def test_a_finished_task_without_a_link_is_asked_again(polls, seconds):
-    """Completed without a link ends nothing: it is asked again, ever more rarely, and says why."""
+def test_a_finished_task_without_a_link_is_polled_again(polls, seconds):
+    """A completed task without a link is polled again, at growing intervals, with the reason."""
     step = polled(make_task(status=COMPLETED), make_order(polls=polls))
     assert isinstance(step, KeepPolling)
     assert step.due_at == NOW + timedelta(seconds=seconds)
@@ -82,7 +82,7 @@ def test_a_finished_task_without_a_link_is_asked_again(polls, seconds):
     ],
 )
 def test_a_failed_task_ends_by_its_class(logs, code, message, state, error_class):
-    """Refused content is rejected, all else failed, each with the vendor's words."""
+    """Moderation rejects an order, everything else fails it, each with the vendor's words."""
     failed = {"points_held": 0, "points_charged": 0, "error_code": code, "error_message": message}
     step = polled(make_task(status=FAILED, logs=logs, **failed))
     assert isinstance(step, End)
@@ -102,10 +102,10 @@ def test_a_failed_task_ends_by_its_class(logs, code, message, state, error_class
         (1, 0, None, False),
     ],
 )
-def test_vendor_trouble_is_tried_again_while_attempts_remain_and_the_points_came_back(
+def test_vendor_trouble_is_retried_while_attempts_remain_and_the_points_came_back(
     retries, held, charged, again
 ):
-    """Another attempt needs a retry that is left, and a vendor that says that it holds and took nothing."""
+    """Another attempt needs a retry that is left, and a vendor that reports neither hold nor charge."""
     task = make_task(status=FAILED, logs=VENDOR, error_code=10000, points_held=held, points_charged=charged)
     step = polled(task, make_order(retries=retries))
     assert isinstance(step, End)
@@ -129,8 +129,8 @@ def test_vendor_trouble_is_tried_again_while_attempts_remain_and_the_points_came
         (10_000, 100, 120),
     ],
 )
-def test_polls_are_dense_around_the_expected_end(age_s, render_s, seconds):
-    """The delay follows the task's age against how long such tasks took."""
+def test_polls_are_frequent_around_the_expected_end(age_s, render_s, seconds):
+    """The delay depends on the task's age and on how long such tasks took."""
     assert poll_delay(age_s, render_s, jitter=0, pacing=Pacing()) == pytest.approx(seconds)
     order = make_order(submitted_at=NOW - timedelta(seconds=age_s))
     assert polled(make_task(), order, render_s=render_s).due_at == NOW + timedelta(seconds=seconds)
@@ -142,14 +142,14 @@ def test_polls_are_dense_around_the_expected_end(age_s, render_s, seconds):
     jitter=st.floats(0, 1, exclude_max=True),
 )
 def test_a_delay_has_bounds(age_s, render_s, jitter):
-    """Whatever the figures: at least two seconds, at most two minutes and a quarter for the spread."""
+    """A delay is at least two seconds, and at most two minutes plus a quarter of jitter."""
     delay = poll_delay(age_s, render_s, jitter=jitter, pacing=Pacing())
     assert 2 <= delay <= 150
     assert poll_delay(age_s, render_s, jitter=0, pacing=Pacing()) <= delay
 
 
 def test_an_order_without_a_time_of_submission_counts_as_young():
-    """What was adopted without a time is polled as if it had just been sent."""
+    """A task that was adopted without a time is polled as if it had just been sent."""
     assert polled(make_task(), make_order(submitted_at=None)).due_at == NOW + timedelta(seconds=2)
 
 
@@ -164,14 +164,14 @@ def test_an_order_without_a_time_of_submission_counts_as_young():
         (errors.NotSentError("no network"), "network", 15),
     ],
 )
-def test_a_post_that_made_no_task_goes_back_to_the_queue(error, pause, seconds):
-    """Each refusal pauses submitting for its own time, with the vendor's words."""
+def test_an_order_whose_post_made_no_task_is_queued_again(error, pause, seconds):
+    """Each kind of refusal pauses submitting for its own time, with the vendor's words."""
     step = after_refused_post(error, now=NOW)
     assert step == QueueAgain(NOW + timedelta(seconds=seconds), pause, str(error))
 
 
-def test_a_request_that_is_invalid_ends():
-    """Sending it again unchanged is pointless: it ends, without another attempt."""
+def test_an_invalid_request_ends():
+    """An invalid request stays invalid: the order ends without another attempt."""
     step = after_refused_post(errors.InvalidRequestError("no such ratio"), now=NOW)
     assert step == End(State.FAILED, "invalid", "no such ratio", {}, None)
 
@@ -193,21 +193,21 @@ SAFE = {
 @pytest.mark.parametrize(
     "kind", sorted(every_error(errors.SeedanceError) - SAFE, key=lambda each: each.__name__)
 )
-def test_any_other_error_of_a_post_may_have_been_paid_for(kind):
-    """What does not say that no task was made is reconciled first, new errors included."""
+def test_after_any_other_error_a_post_may_have_been_paid_for(kind):
+    """An error that does not prove that no task was made leads to reconciliation, unknown errors included."""
     assert after_refused_post(kind("lost"), now=NOW) == NeedsReconciliation("lost")
 
 
 @pytest.mark.parametrize(
     ("failures", "seconds"), [(0, 5), (1, 10), (4, 80), (7, 640), (8, 900), (100_000, 900)]
 )
-def test_broken_transfers_are_tried_ever_more_rarely(failures, seconds):
+def test_failed_transfers_are_retried_at_growing_intervals(failures, seconds):
     """The wait doubles up to a quarter of an hour."""
     assert transfer_delay(failures, Pacing()) == seconds
 
 
-def test_what_the_ledger_keeps_of_a_task():
-    """A hold that is over is kept as what was held, and old trouble is forgotten."""
+def test_the_ledger_keeps_the_hold_of_an_ended_task():
+    """The hold of an ended task is kept, and an earlier error is cleared."""
     held = task_columns(make_task(points_held=7, logs=("a", "b"), ended_at=NOW))
     assert (held["points_held"], held["vendor_logs"], held["vendor_ended_at"]) == (7, ["a", "b"], NOW)
     assert held["error_message"] is None

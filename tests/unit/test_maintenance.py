@@ -1,4 +1,4 @@
-"""What a run does beside its own orders: others' results are told, and no trouble there ends the work."""
+"""A run's maintenance: why orders wait is reported, and no error there ends the run."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def services(ledger, clock):
 
 @pytest.fixture
 def rounds(services, monkeypatch):
-    """Does rounds of upkeep, one for each outcome of its reconciliation, and gives what was told in each."""
+    """Does rounds of maintenance, one for each outcome of reconciliation; returns their reasons."""
 
     def do(*outcomes: Exception | None) -> list[list[str]]:
-        told: list[list[str]] = []
+        reasons: list[list[str]] = []
         coming = iter(outcomes)
 
         async def reconciling(_worker: Worker) -> None:
@@ -47,30 +47,30 @@ def rounds(services, monkeypatch):
 
         async def emit(event: object) -> None:
             assert isinstance(event, Delayed)
-            told[-1].append(event.reason)
+            reasons[-1].append(event.reason)
 
         async def all_of_them() -> None:
             work = Maintenance(Worker("w", services, SimpleNamespace()), None, emit)
             for _ in outcomes:
-                told.append([])
+                reasons.append([])
                 await work.run_once()
 
         monkeypatch.setattr(maintenance, "reconcile", reconciling)
         asyncio.run(all_of_them())
-        return told
+        return reasons
 
     return do
 
 
-def test_why_orders_wait_is_told_once_while_it_is_so(rounds, orders):
-    """A reason is told when it is new, and only while something is queued."""
+def test_why_orders_wait_is_reported_once(rounds, orders):
+    """A reason is reported when it is new, and only while something is queued."""
     assert rounds(None) == [[]]
     orders.place("cat")
     assert rounds(None, None, None) == [["off-peak only"], [], []]
 
 
-def test_a_ledger_that_is_gone_is_told_and_does_not_end_the_work(rounds, orders):
-    """Its words come once for each time that it goes."""
+def test_an_unavailable_ledger_is_reported_and_does_not_end_the_run(rounds, orders):
+    """An unavailable ledger is reported once each time."""
     gone = LedgerUnavailableError("the ledger is locked")
     orders.place("cat")
     assert rounds(gone, gone, None, gone) == [
@@ -81,15 +81,15 @@ def test_a_ledger_that_is_gone_is_told_and_does_not_end_the_work(rounds, orders)
     ]
 
 
-def test_a_surprise_does_not_end_the_work(rounds, orders, caplog):
-    """An unexpected error is logged with its place, and the next round is done."""
+def test_an_unexpected_error_does_not_end_the_run(rounds, orders, caplog):
+    """An unexpected error is logged with its traceback, and the next round follows."""
     orders.place("cat")
     assert rounds(RuntimeError("surprise"), None) == [[], ["off-peak only"]]
     assert "unexpected error" in caplog.text
 
 
-def test_what_was_dropped_is_given_back(services, ledger, orders):
-    """Orders that a worker could write nothing about come free while it lives on, sent ones as uncertain."""
+def test_unwritten_orders_are_returned(services, ledger, orders):
+    """Orders that a worker could not write about are returned while it lives on; sent ones are uncertain."""
     sent, unsent, kept = (order.order_id for order in orders.make_many(State.CLAIMED, "a", "b", "c"))
     worker = Worker("w", services, SimpleNamespace(), possibly_sent={sent, kept}, unwritten={sent, unsent})
     asyncio.run(worker.return_orders())

@@ -1,4 +1,4 @@
-"""Reconciliation: a lost answer is settled by the vendor's history, and nothing is freed on weak evidence."""
+"""Reconciliation: the vendor's history resolves a lost reply, and weak evidence requeues nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from seedance_dagster.ledger.order import State
 
 
 def test_a_task_that_was_made_is_adopted_with_the_vendor_s_own_time(engine, clock):
-    """The order owns the task, its creation time is the vendor's, and it is looked at at once."""
+    """The order gets the task with the vendor's creation time, and is polled at once."""
     [order] = engine.lose("a cat")
     made_at = clock()
     clock.forward(seconds=90)
@@ -30,7 +30,7 @@ def test_a_task_that_was_made_is_adopted_with_the_vendor_s_own_time(engine, cloc
 
 @pytest.mark.parametrize(("orders", "tasks"), [(3, 3), (3, 2), (3, 0), (1, 1)])
 def test_identical_orders_match_identical_tasks_one_to_one(engine, orders, tasks):
-    """As many orders are adopted as there are tasks, each task once; the others wait."""
+    """As many orders are adopted as there are tasks, one each; the others wait."""
     engine.lose(*["a cat"] * tasks)
     engine.lose(*["a cat"] * (orders - tasks), fault="500-before")
     settled = engine.reconcile()
@@ -38,8 +38,8 @@ def test_identical_orders_match_identical_tasks_one_to_one(engine, orders, tasks
     assert {order.task_id for order in settled.adopted} == set(engine.vendor.tasks)
 
 
-def test_an_order_that_never_arrived_is_freed_after_two_clean_readings(engine, clock):
-    """Not before the grace period is over, however often and by whom it is looked at."""
+def test_an_order_without_a_task_is_requeued_after_two_complete_scans(engine, clock):
+    """An order is not requeued before the grace period is over, however often it is reconciled."""
     [order] = engine.lose("a cat", fault="500-before")
     for seconds in (0, 60, 300, 239):
         clock.forward(seconds=seconds)
@@ -56,7 +56,7 @@ def test_an_order_that_never_arrived_is_freed_after_two_clean_readings(engine, c
 
 
 def test_the_grace_period_can_be_set(engine, clock):
-    """It is a setting of whoever builds the engine."""
+    """The grace period is part of the policy."""
     engine.set_policy(grace_s=30)
     engine.lose("a cat", fault="500-before")
     engine.reconcile()
@@ -66,8 +66,8 @@ def test_the_grace_period_can_be_set(engine, clock):
     assert len(engine.reconcile(now=True).requeued) == 1
 
 
-def test_an_order_is_looked_at_once_a_minute(engine, clock):
-    """The history is read when an order is due, or now where somebody says so."""
+def test_an_order_is_reconciled_once_a_minute(engine, clock):
+    """The history is read when an order is due, or at once on request."""
     engine.lose("a cat", fault="500-before")
     assert len(engine.reconcile().uncertain) == 1
     clock.forward(seconds=59)
@@ -77,15 +77,15 @@ def test_an_order_is_looked_at_once_a_minute(engine, clock):
     assert len(engine.reconcile().uncertain) == 1
 
 
-def test_nothing_uncertain_asks_nothing(engine):
-    """Without uncertain orders the history is left alone."""
+def test_without_uncertain_orders_nothing_is_read(engine):
+    """Without uncertain orders the history is not read."""
     engine.place("a cat")
     assert engine.reconcile(now=True).uncertain == ()
     assert engine.app.state.emulator.traffic.calls["history"] == 0
 
 
-def test_an_unreadable_history_frees_nothing_and_starts_the_grace_anew(engine, clock):
-    """The reason is on the order; the clean readings before it no longer count."""
+def test_an_unreadable_history_requeues_nothing_and_restarts_the_grace_period(engine, clock):
+    """The order has the reason, and earlier complete scans no longer count."""
     engine.lose("a cat", fault="500-before")
     engine.reconcile()
     clock.forward(seconds=590)
@@ -102,8 +102,8 @@ def test_an_unreadable_history_frees_nothing_and_starts_the_grace_anew(engine, c
     assert len(engine.reconcile(now=True).requeued) == 1
 
 
-def test_a_task_that_turns_up_after_its_order_was_freed_is_adopted(start_engine, clock):
-    """The window begins at the acceptance: a first task that was listed too late is not lost."""
+def test_a_task_that_turns_up_after_its_order_was_requeued_is_adopted(start_engine, clock):
+    """The window begins when the order was placed: a first task that was listed late is not lost."""
     engine = start_engine(history_lag_seconds=3000)
     # Another's task shows that the history lists what is at work, and the account tells nothing.
     engine.create_out_of_band("somebody's dog")
@@ -127,8 +127,8 @@ def test_a_task_that_turns_up_after_its_order_was_freed_is_adopted(start_engine,
     assert adopted.vendor_created_at < adopted.claimed_at
 
 
-def test_two_reconcilers_at_once_settle_each_order_once(engine, clock):
-    """Adopted or freed, one of them does it and the other leaves it."""
+def test_two_workers_at_once_resolve_each_order_once(engine, clock):
+    """One worker adopts or requeues the order, and the other leaves it alone."""
     lost = engine.lose(*["a cat"] * 5)
     never = engine.lose(*["a dog"] * 5, fault="500-before")
 
@@ -149,8 +149,8 @@ def test_two_reconcilers_at_once_settle_each_order_once(engine, clock):
     assert len({order.task_id for order in engine.read(*lost)}) == 5
 
 
-def test_a_reading_from_before_a_later_claim_says_nothing_about_it(engine, clock):
-    """A slow reconciler frees and notes nothing for an order that was sent again meanwhile."""
+def test_a_scan_from_before_a_later_claim_does_not_apply_to_it(engine, clock):
+    """A slow worker neither requeues nor notes anything for an order that was sent again meanwhile."""
     from seedance_dagster.ledger.errors import StaleOrderError
 
     [old] = engine.lose("a cat", fault="500-before")
@@ -166,8 +166,8 @@ def test_a_reading_from_before_a_later_claim_says_nothing_about_it(engine, clock
         engine.ledger.claims.requeue(old, actor="slow", due_at=clock(), reason="absent twice")
 
 
-def test_lost_answers_of_killed_workers_are_settled_alike(engine, clock):
-    """A claim whose worker is gone becomes uncertain and is adopted or freed as any other."""
+def test_lost_replies_of_killed_workers_are_reconciled_too(engine, clock):
+    """A claim whose worker is gone becomes uncertain, and is adopted or requeued like any other."""
     engine.place("a cat")
     engine.ledger.leases.acquire("dead", "dead", seconds=60)
     engine.ledger.claims.take("dead", limit=1, max_in_flight=None)

@@ -10,8 +10,8 @@ from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.ledger.order import State
 
 
-def test_a_history_of_finished_tasks_only_frees_nothing_while_tasks_are_at_work(start_engine, clock):
-    """A lost task is adopted when it has finished; the balance speaks for it before."""
+def test_a_history_of_finished_tasks_only_requeues_nothing_while_tasks_run(start_engine, clock):
+    """A lost task is adopted when it has finished; until then the balance shows that it exists."""
     engine = start_engine(history_lists_unfinished=False)
     engine.lose("a cat")
     engine.reconcile_twice()
@@ -20,8 +20,8 @@ def test_a_history_of_finished_tasks_only_frees_nothing_while_tasks_are_at_work(
     assert len(engine.reconcile().adopted) == 1
 
 
-def test_a_history_of_finished_tasks_only_frees_what_the_balance_clears(start_engine, clock):
-    """When no points are missing, two clean readings free the order."""
+def test_a_history_of_finished_tasks_only_requeues_what_the_balance_clears(start_engine, clock):
+    """When no points are missing, two complete scans requeue the order."""
     engine = start_engine(history_lists_unfinished=False)
     engine.lose("a cat", fault="500-before")
     engine.reconcile_twice()
@@ -32,7 +32,7 @@ def test_a_history_of_finished_tasks_only_frees_what_the_balance_clears(start_en
 def test_without_a_balance_the_history_must_have_listed_an_unfinished_task(
     start_engine, clock, lists_unfinished, state
 ):
-    """An account that tells nothing leaves the history alone to prove an absence: it must be fit for it."""
+    """Without a balance the history alone must prove an absence: it must have listed unfinished tasks."""
     engine = start_engine(history_lists_unfinished=lists_unfinished)
     engine.control("outage", seconds=86_400, scope="account")
     engine.lose("a cat", fault="500-before")
@@ -46,7 +46,7 @@ def test_without_a_balance_the_history_must_have_listed_an_unfinished_task(
 
 
 def test_a_payment_into_the_account_hides_no_task(start_engine, clock):
-    """More than there should be proves nothing: the order stays uncertain until the task is listed."""
+    """A balance that is too high proves nothing: the order stays uncertain until the task is listed."""
     engine = start_engine(history_lists_unfinished=False)
     engine.lose("a cat")
     engine.control("settings", points=20_000_000_000)
@@ -63,7 +63,7 @@ def test_a_payment_into_the_account_hides_no_task(start_engine, clock):
 
 @pytest.mark.parametrize("task_type", ["seedance-2-fast", "seedance-2"])
 def test_tasks_of_other_programs_explain_a_drop_of_the_balance(engine, clock, task_type):
-    """What strangers took, by tasks of any type, is not missing; an order that never arrived is freed."""
+    """Points of unmatched tasks, of any type, are not missing; an order without a task is requeued."""
     engine.lose("a cat", fault="500-before")
     clock.forward(seconds=1)
     engine.create_out_of_band("somebody's dog", task_type=task_type)
@@ -72,7 +72,7 @@ def test_tasks_of_other_programs_explain_a_drop_of_the_balance(engine, clock, ta
 
 
 def test_a_drop_that_nothing_explains_keeps_an_order_uncertain(engine, clock):
-    """What another program took for something else cannot be told from a task that nobody found."""
+    """Points that another program took otherwise may be those of a task that was not found."""
     engine.lose("a cat", fault="500-before")
     engine.control("settings", points=engine.vendor.account.points - 2_000_000)
     engine.reconcile_twice()
@@ -80,23 +80,23 @@ def test_a_drop_that_nothing_explains_keeps_an_order_uncertain(engine, clock):
 
 
 def test_a_hold_far_under_the_estimate_keeps_an_order_uncertain(engine, clock):
-    """Prices fall, and an estimate may be an upper bound: a share of it proves nothing."""
+    """Prices may fall, and an estimate may be an upper bound: a share of it proves nothing."""
     engine.lose("a cat", fault="500-before")
     engine.control("settings", points=engine.vendor.account.points - 1_500_000)
     engine.reconcile_twice()
     assert engine.doubts() == ["0.15 USD left the account for no task that is known"]
 
 
-def test_small_change_is_no_task(engine, clock):
-    """Less than a quarter of what its output alone should cost cannot be the order's task."""
+def test_a_small_difference_is_not_a_task(engine, clock):
+    """Less than a quarter of the cost of its output alone cannot be the order's task."""
     engine.lose("a cat", fault="500-before")
     engine.control("settings", points=engine.vendor.account.points - 999_999)
     engine.reconcile_twice()
     assert engine.states() == [State.QUEUED]
 
 
-def test_what_was_adopted_just_now_explains_once(start_engine, clock):
-    """A task that is adopted in the same look does not stand for another one that is missing."""
+def test_a_task_adopted_just_now_explains_its_points_once(start_engine, clock):
+    """A task that the same scan adopted does not explain another one that is missing."""
     engine = start_engine(history_lag_seconds=1000)
     engine.lose("a cat")
     clock.forward(seconds=500)
@@ -107,8 +107,8 @@ def test_what_was_adopted_just_now_explains_once(start_engine, clock):
     assert engine.doubts() == ["0.4 USD left the account for no task that is known"]
 
 
-def test_an_end_that_nobody_saw_puts_the_verdict_off(start_engine, clock):
-    """Points that came back unseen could hide those of a missing task: the next look decides."""
+def test_an_unseen_end_postpones_the_decision(start_engine, clock):
+    """Points that came back unseen could hide those of a missing task: the next scan decides."""
     engine = start_engine(history_lists_unfinished=False, history_lag_seconds=0)
     engine.place("a dog [fault:vendor-trouble]")
     engine.submit()
@@ -125,8 +125,8 @@ def test_an_end_that_nobody_saw_puts_the_verdict_off(start_engine, clock):
     assert len(engine.reconcile().adopted) == 1
 
 
-def test_while_a_post_is_on_its_way_the_verdict_is_put_off(engine, clock):
-    """The balance proves nothing then; the clean readings still count."""
+def test_a_post_under_way_postpones_the_decision(engine, clock):
+    """The balance proves nothing then; complete scans still count."""
     engine.lose("a cat", fault="500-before")
     engine.reconcile()
     engine.place("a dog")
@@ -140,8 +140,8 @@ def test_while_a_post_is_on_its_way_the_verdict_is_put_off(engine, clock):
     assert len(engine.reconcile().requeued) == 1
 
 
-def test_orders_that_move_while_the_balance_is_read_put_the_verdict_off(engine, clock, monkeypatch):
-    """A task that is recorded during the reading explains nothing and hides nothing."""
+def test_orders_that_move_while_the_balance_is_read_postpone_the_decision(engine, clock, monkeypatch):
+    """A task that is recorded while the balance is read explains nothing and hides nothing."""
     engine.lose("a cat", fault="500-before")
     engine.reconcile()
     clock.forward(seconds=600)

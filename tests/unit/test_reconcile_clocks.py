@@ -1,4 +1,4 @@
-"""Reconciliation under clocks that are wrong or jump: a task that was made is never taken for absent."""
+"""Reconciliation under wrong or jumping clocks: a task that exists is never taken for absent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from seedance_dagster.ledger.order import State
 
 
 @pytest.mark.parametrize("ahead", [-20, -3, 3, 20])
-def test_a_clock_that_is_wrong_by_hours_frees_nothing(engine, clock, ahead):
-    """A task that the vendor's clock puts hours before or after the order is doubtful, not absent."""
+def test_a_clock_that_is_wrong_by_hours_requeues_nothing(engine, clock, ahead):
+    """A task that the vendor's clock puts hours before or after the order is ambiguous, not absent."""
     engine.vendor.clock = lambda: clock() - timedelta(hours=ahead)
     engine.control("outage", seconds=86_400, scope="account")
     engine.ledger.observations.remember({history.LISTS_UNFINISHED: 1})
@@ -28,8 +28,8 @@ def test_a_clock_that_is_wrong_by_hours_frees_nothing(engine, clock, ahead):
 
 
 @pytest.mark.parametrize("hours", [-20, -3, 3, 20])
-def test_a_clock_that_jumps_after_the_post_frees_nothing(engine, clock, hours):
-    """Whether it was put forwards or back, the task is found."""
+def test_a_clock_that_jumps_after_the_post_requeues_nothing(engine, clock, hours):
+    """The task is found when the clock was put forward and when it was put back."""
     engine.lose("a cat")
     vendor_time, started = clock(), clock() + timedelta(hours=hours)
     engine.vendor.clock = lambda: vendor_time + (clock() - started)
@@ -37,8 +37,8 @@ def test_a_clock_that_jumps_after_the_post_frees_nothing(engine, clock, hours):
     assert len(engine.reconcile().adopted) == 1
 
 
-def test_a_clock_that_is_put_back_between_the_readings_starts_the_grace_anew(engine, clock):
-    """A first reading that lies in the future is none."""
+def test_a_clock_that_is_put_back_between_scans_restarts_the_grace_period(engine, clock):
+    """A first scan in the future does not count."""
     engine.lose("a cat", fault="500-before")
     clock.forward(hours=5)
     engine.reconcile()

@@ -1,4 +1,4 @@
-"""Reconciliation: how the vendor's history is read, and when it proves nothing."""
+"""Reconciliation: scans of the vendor's history, complete or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seedance_dagster.ledger.order import State
 
 
 def test_a_task_that_the_history_lists_late_is_adopted(start_engine, clock):
-    """Until then the account's balance speaks against its absence, longer than any grace period."""
+    """Until then the account's balance contradicts its absence, beyond any grace period."""
     engine = start_engine(history_lag_seconds=3000)
     engine.lose("a cat")
     for _ in range(4):
@@ -23,7 +23,7 @@ def test_a_task_that_the_history_lists_late_is_adopted(start_engine, clock):
 
 
 def test_a_history_that_lacks_a_known_task_proves_nothing(start_engine, clock):
-    """What is known to exist and is not listed shows that others may be missing as well."""
+    """A known task that is not listed shows that others may be missing too."""
     engine = start_engine(history_lag_seconds=1000, render_seconds=10_000)
     engine.place("a dog")
     [known] = engine.submit()
@@ -45,7 +45,7 @@ def test_a_second_page_is_read(engine, clock):
 
 
 def test_a_history_that_is_too_long_proves_nothing(engine, clock, monkeypatch):
-    """The page limit is told, with the window's begin; what was found is adopted all the same."""
+    """The reason names the page limit and the window's start; a task that was found is adopted anyway."""
     monkeypatch.setattr(history, "_MAX_PAGES", 1)
     engine.lose("a cat", fault="500-before")
     for number in range(101):
@@ -55,7 +55,7 @@ def test_a_history_that_is_too_long_proves_nothing(engine, clock, monkeypatch):
 
 
 def test_a_history_that_grows_while_it_is_read_is_caught_up_with(engine, clock, monkeypatch):
-    """What moved from one page to the next is read by another pass."""
+    """A row that moved to the next page is read by another pass."""
     [order] = engine.lose("a cat")
     for number in range(199):
         engine.create_out_of_band(f"dog {number}")
@@ -77,7 +77,7 @@ def test_a_history_that_grows_while_it_is_read_is_caught_up_with(engine, clock, 
 
 
 def test_a_history_that_counts_more_than_it_lists_proves_nothing(engine, clock, monkeypatch):
-    """Rows that are never shown may be the one that is looked for."""
+    """A row that is never listed may be the missing task."""
     engine.lose("a cat", fault="500-before")
     page_of = SeedanceClient.history
 
@@ -90,7 +90,7 @@ def test_a_history_that_counts_more_than_it_lists_proves_nothing(engine, clock, 
 
 
 def test_a_history_without_a_count_ends_with_an_empty_page(engine, clock, monkeypatch):
-    """Where the vendor tells no total, a page that brings nothing new is the last."""
+    """Without a total, a page that brings nothing new is the last."""
     engine.lose("a cat")
     for number in range(120):
         engine.create_out_of_band(f"dog {number}")
@@ -104,7 +104,7 @@ def test_a_history_without_a_count_ends_with_an_empty_page(engine, clock, monkey
 
 
 def test_a_listed_task_that_cannot_be_read_proves_nothing(engine, clock, monkeypatch):
-    """It may be the one that is looked for."""
+    """It may be the missing task."""
     engine.lose("a cat", fault="500-before")
     task_id = engine.create_out_of_band("somebody's dog")
 
@@ -116,8 +116,8 @@ def test_a_listed_task_that_cannot_be_read_proves_nothing(engine, clock, monkeyp
     assert engine.doubts() == [f"task {task_id} is in the history but cannot be read"]
 
 
-def test_a_stranger_s_old_task_is_read_once_by_a_process(engine, clock):
-    """What was made long before the order is only compared, so one look is enough."""
+def test_an_old_unmatched_task_is_read_once_in_a_process(engine, clock):
+    """A task from long before the order is only compared, so one read is enough."""
     engine.create_out_of_band("somebody's dog")
     clock.forward(hours=2)
     engine.lose("a cat", fault="500-before")
@@ -127,8 +127,8 @@ def test_a_stranger_s_old_task_is_read_once_by_a_process(engine, clock):
     assert engine.app.state.emulator.traffic.calls["get"] == 1
 
 
-def test_a_stranger_s_equal_task_from_before_the_order_is_not_taken(engine, clock):
-    """It is neither adopted nor is the order freed: a person decides."""
+def test_an_equal_task_from_before_the_order_is_not_adopted(engine, clock):
+    """The task is not adopted and the order not requeued: a person decides."""
     engine.create_out_of_band("a cat")
     clock.forward(hours=2)
     engine.lose("a cat", fault="500-before")
@@ -142,7 +142,7 @@ def test_a_stranger_s_equal_task_from_before_the_order_is_not_taken(engine, cloc
 
 @pytest.fixture
 def echo(monkeypatch):
-    """Lets the vendor tell tasks and rows of its history otherwise than they were asked for."""
+    """Lets the vendor report other tasks and history rows than were requested."""
 
     def change(**input_: object) -> None:
         get_task = SeedanceClient.get_task
@@ -157,8 +157,8 @@ def echo(monkeypatch):
 
 
 @pytest.mark.parametrize("given", [{}, {"prompt": None}, {"prompt": ["a", "cat"]}, {"prompt": " "}])
-def test_a_task_that_does_not_tell_its_text_may_be_the_order_s(engine, clock, echo, given):
-    """Neither is it adopted nor is the order freed: a person decides."""
+def test_a_task_that_reports_no_text_may_be_the_order_s(engine, clock, echo, given):
+    """The task is not adopted and the order not requeued: a person decides."""
     engine.lose("a cat")
     echo(**given)
     engine.reconcile_twice()
@@ -166,8 +166,8 @@ def test_a_task_that_does_not_tell_its_text_may_be_the_order_s(engine, clock, ec
     assert reason.endswith("or does not report its text")
 
 
-def test_no_clock_makes_a_silent_task_somebody_else_s(engine, clock, echo):
-    """A task whose time is hours before the order's may have a clock that is wrong: a person decides."""
+def test_a_task_that_reports_no_text_is_ambiguous_whatever_its_time(engine, clock, echo):
+    """The clock of a task from hours before the order may be wrong: a person decides."""
     engine.create_out_of_band("somebody's dog")
     clock.forward(hours=2)
     engine.lose("a cat", fault="500-before")
@@ -177,15 +177,15 @@ def test_no_clock_makes_a_silent_task_somebody_else_s(engine, clock, echo):
 
 
 @pytest.mark.parametrize("text", ["a  cat", " a cat\n", "a\r\ncat"])
-def test_a_text_is_known_whatever_its_blanks(engine, echo, text):
-    """A vendor that trims what it was sent still tells the same task."""
+def test_a_text_matches_whatever_its_whitespace(engine, echo, text):
+    """A task whose text the vendor trimmed is still the order's."""
     engine.lose("a cat")
     echo(prompt=text)
     assert len(engine.reconcile().adopted) == 1
 
 
-def test_a_task_of_an_unknown_type_is_read_by_itself(engine, monkeypatch):
-    """The history may call what was made by another word than it was asked for by."""
+def test_a_task_of_an_unknown_type_is_read_on_its_own(engine, monkeypatch):
+    """The history may name the type of a task otherwise than the request did."""
     engine.lose("a cat")
     page_of = SeedanceClient.history
 

@@ -1,4 +1,4 @@
-"""Settling by hand: what a person may do to an uncertain order, and what is refused."""
+"""Manual resolution: what a person may do to an uncertain order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def snapshot(engine):
 
 
 def test_a_task_can_be_given_to_an_uncertain_order(engine, clock):
-    """It is followed from then on, with the vendor's time, and the journal says who did it and how."""
+    """It is followed from then on with the vendor's time, and the journal names the person and the way."""
     [order] = engine.lose("a cat", fault="500-before")
     made_at = clock()
     task_id = engine.create_out_of_band("a cat")
@@ -39,8 +39,8 @@ def test_a_task_can_be_given_to_an_uncertain_order(engine, clock):
     assert engine.read(order)[0].state is State.SUCCEEDED
 
 
-def test_an_uncertain_order_can_be_released(engine):
-    """It may be sent again, and the journal says who vouched that no task was made."""
+def test_an_uncertain_order_can_be_requeued(engine):
+    """It may be sent again, and the journal names the person who vouched that no task was made."""
     [order] = engine.lose("a cat", fault="500-before")
     freed = release(engine, order)
     assert (freed.state, freed.attempt) == (State.QUEUED, 1)
@@ -51,8 +51,8 @@ def test_an_uncertain_order_can_be_released(engine):
     assert again.state is State.SUBMITTED
 
 
-def test_a_task_that_another_order_owns_is_refused(engine):
-    """The owner is named; nothing is changed."""
+def test_a_task_that_another_order_owns_is_not_adopted(engine):
+    """The error names the owner; nothing is changed."""
     engine.place("a cat")
     [owner] = engine.submit()
     [order] = engine.lose("a cat", fault="500-before")
@@ -80,8 +80,8 @@ def test_a_task_that_another_order_owns_is_refused(engine):
         ),
     ],
 )
-def test_a_task_that_renders_something_else_is_refused(engine, given, differs):
-    """What differs is named; nothing is changed."""
+def test_a_task_that_renders_another_request_is_not_adopted(engine, given, differs):
+    """The error names the differences; nothing is changed."""
     [order] = engine.lose("a cat", fault="500-before")
     task_id = engine.create_out_of_band(given.pop("text"), **given)
     before = snapshot(engine)
@@ -96,8 +96,8 @@ def test_a_task_that_renders_something_else_is_refused(engine, given, differs):
 @pytest.mark.parametrize(
     ("told", "differs"), [({}, None), ({"prompt": ["a"]}, None), ({"duration": 9}, "duration")]
 )
-def test_a_task_that_does_not_tell_its_text_is_taken_on_a_person_s_word(engine, monkeypatch, told, differs):
-    """What it does tell must still be what the order asked for."""
+def test_a_task_that_reports_no_text_is_adopted_on_a_person_s_word(engine, monkeypatch, told, differs):
+    """What it reports must still be the order's request."""
     [order] = engine.lose("a cat", fault="500-before")
     task_id = engine.create_out_of_band("a cat")
     get_task = SeedanceClient.get_task
@@ -113,8 +113,8 @@ def test_a_task_that_does_not_tell_its_text_is_taken_on_a_person_s_word(engine, 
             adopt(engine, order, task_id)
 
 
-def test_an_unknown_task_is_refused(engine):
-    """The vendor has no task of that id; nothing is changed."""
+def test_an_unknown_task_is_not_adopted(engine):
+    """The vendor has no task with that id; nothing is changed."""
     [order] = engine.lose("a cat")
     before = snapshot(engine)
     with pytest.raises(ManualResolutionError, match=r"^the vendor knows no task none-such$"):
@@ -122,7 +122,7 @@ def test_an_unknown_task_is_refused(engine):
     assert snapshot(engine) == before
 
 
-def test_a_task_that_cannot_be_read_is_refused(engine):
+def test_a_task_that_cannot_be_read_is_not_adopted(engine):
     """Nothing is adopted unseen."""
     [order] = engine.lose("a cat")
     [task_id] = engine.vendor.tasks
@@ -135,8 +135,8 @@ def test_a_task_that_cannot_be_read_is_refused(engine):
 
 @pytest.mark.parametrize("state", ["queued", "submitted"])
 @pytest.mark.parametrize("deed", ["adopt", "release"])
-def test_only_uncertain_orders_are_settled(engine, state, deed):
-    """An order whose fate is known is not touched; a submitted one is not sent again."""
+def test_only_uncertain_orders_can_be_resolved(engine, state, deed):
+    """An order that is not uncertain is not touched; a submitted one is not sent again."""
     [order] = engine.place("a cat")
     if state == "submitted":
         [order] = engine.submit()
@@ -149,8 +149,8 @@ def test_only_uncertain_orders_are_settled(engine, state, deed):
 
 
 @pytest.mark.parametrize("deed", ["adopt", "release"])
-def test_an_order_that_was_settled_meanwhile_is_left_alone(engine, deed):
-    """The sensor was quicker: the person is told, and nothing is undone."""
+def test_an_order_that_was_resolved_meanwhile_is_left_alone(engine, deed):
+    """The sensor was quicker: the error says so, and nothing is undone."""
     [stale] = engine.lose("a cat")
     engine.reconcile()
     task_id = engine.create_out_of_band("a cat")
@@ -160,8 +160,8 @@ def test_an_order_that_was_settled_meanwhile_is_left_alone(engine, deed):
     assert snapshot(engine) == before
 
 
-def test_a_task_that_was_taken_meanwhile_is_refused(engine, monkeypatch):
-    """Two people who adopt one task for two orders: the second is told."""
+def test_a_task_that_was_adopted_meanwhile_is_not_adopted_again(engine, monkeypatch):
+    """When two people adopt one task for two orders, the second gets an error."""
     first, second = engine.lose("a cat", "a cat", fault="500-before")
     task_id = engine.create_out_of_band("a cat")
     monkeypatch.setattr(engine.ledger.queries, "find", lambda **_: [])  # as it was when the second looked

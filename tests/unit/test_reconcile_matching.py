@@ -1,4 +1,4 @@
-"""Which of the vendor's tasks answers which lost POST."""
+"""Matching of the vendor's tasks to the orders whose reply was lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IMAGE = ["https://cdn.example.com/a.png"]
 
 
 def task_of(number=1, *, minutes=0.0, task_type="seedance-2-fast", **given):
-    """A task that echoes the order's request, with other or further fields; None leaves one out."""
+    """Return a task that echoes the order's request, with other or further fields; None leaves one out."""
     echoed = {"prompt": "a cat", "mode": "text_to_video", "duration": 4} | given
     return make_task(
         number,
@@ -52,8 +52,8 @@ def ids(matches: Matches) -> dict[int, str]:
         ({}, {"duration": 5, "mode": None}, ["mode", "duration"]),
     ],
 )
-def test_a_task_renders_an_order_if_it_echoes_all_that_was_asked(asked, echoed, different):
-    """What was asked must be echoed; what was left open may be anything but references."""
+def test_a_task_renders_an_order_if_it_echoes_the_request(asked, echoed, different):
+    """Requested fields must be echoed; fields left open may be anything but references."""
     order = make_order(request=asked)
     assert sorted(differences(task_of(**echoed), order)) == sorted(different)
     assert may_answer(task_of(**echoed), order) is not bool(different)
@@ -63,8 +63,8 @@ def test_a_task_renders_an_order_if_it_echoes_all_that_was_asked(asked, echoed, 
     ("age", "young"),
     [(timedelta(0), True), (CLOCK_SKEW, True), (CLOCK_SKEW + timedelta(seconds=1), False), (None, True)],
 )
-def test_a_task_older_than_its_order_is_somebody_else_s(age, young):
-    """A task from before the order was accepted, beyond the clocks' difference, is no answer to it."""
+def test_a_task_older_than_the_order_is_not_its_own(age, young):
+    """A task from before the order, beyond the clocks' difference, is not the order's."""
     order = make_order()
     task = task_of().model_copy(update={"created_at": None if age is None else order.ordered_at - age})
     assert may_answer(task, order) is young
@@ -90,7 +90,7 @@ def test_an_order_without_a_claim_and_a_task_without_a_time_come_first():
 
 
 def test_an_order_that_left_something_open_does_not_take_another_s_task():
-    """The order that asked for upright gets the upright task, although the open one was claimed first."""
+    """The order for an upright video gets the upright task, although the open one was claimed first."""
     open_one = make_order(1, claimed_at=NOW)
     upright = make_order(2, claimed_at=NOW + timedelta(seconds=1), request={"aspect_ratio": "9:16"})
     tasks = [task_of(20, aspect_ratio="9:16"), task_of(10, minutes=1)]
@@ -100,14 +100,14 @@ def test_an_order_that_left_something_open_does_not_take_another_s_task():
     assert ids(match([open_one], tasks)) == {1: "task-10"}
 
 
-def test_an_order_left_over_beside_a_task_with_its_text_is_doubtful():
-    """Same text, other parameters, no owner: neither adopted nor to be freed; other texts don't matter."""
+def test_an_order_beside_an_unmatched_task_with_its_text_is_ambiguous():
+    """A task with the order's text but other parameters is neither adopted nor ignored; other texts are."""
     matches = match([make_order(1), make_order(2, request={"prompt": "a dog"})], [task_of(duration=9)])
     assert matches == Matches({}, frozenset({1}))
 
 
-def test_without_tasks_nothing_is_doubtful():
-    """An empty history frees."""
+def test_without_tasks_nothing_is_ambiguous():
+    """An empty history makes no order ambiguous."""
     assert match([make_order(1)], []) == Matches({}, frozenset())
     assert match([], [task_of()]) == Matches({}, frozenset())
 
@@ -119,7 +119,7 @@ def test_without_tasks_nothing_is_doubtful():
     lost=st.data(),
 )
 def test_every_task_that_was_made_for_an_order_finds_one_like_it(asked, lost):
-    """Some POSTs made tasks: as many orders are adopted, one to one, each by a task that renders it."""
+    """As many orders are adopted as POSTs made tasks, one to one, each with a task that renders it."""
     orders = [
         make_order(
             number,

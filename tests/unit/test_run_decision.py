@@ -1,4 +1,4 @@
-"""Whether there is enough to do for a run: a table."""
+"""The decision to start a run: a table."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def waited(seconds: float) -> dict[str, object]:
     ],
 )
 def test_a_run_is_worth_it(doing, throttle, submit, worth):
-    """A run starts for a batch, for what waited long, and for what nothing else could join."""
+    """A run starts for a batch, for work that has waited long, and for work that nothing else could join."""
     found = decide_run(work(**doing), throttle=throttle, pacing=Pacing(), now=NOW)
     assert found == RunDecision(submit, doing.get("to_collect", 0), doing.get("to_report", 0), worth)

@@ -12,8 +12,8 @@ import pytest
 from seedance_dagster.threads import in_decoding_thread, in_thread
 
 
-async def test_work_that_fails_after_its_cancellation_leaves_nothing_unsaid():
-    """A ledger write that fails while its worker is told to stop puts no traceback into the log."""
+async def test_work_that_fails_after_its_cancellation_is_not_logged():
+    """A ledger write that fails while its worker is cancelled leaves no traceback in the log."""
     said: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
     begun, go_on = threading.Event(), threading.Event()
@@ -35,8 +35,8 @@ async def test_work_that_fails_after_its_cancellation_leaves_nothing_unsaid():
     assert said == []
 
 
-async def test_blocking_work_gives_its_result_or_its_error():
-    """What the work returns or raises comes back, and the loop goes on meanwhile."""
+async def test_blocking_work_returns_its_result_or_raises_its_error():
+    """The result or the error of the work comes back, and the loop goes on meanwhile."""
     went_on = threading.Event()
 
     def work(number: int, *, more: int) -> int:
@@ -78,8 +78,8 @@ async def test_work_that_was_begun_is_finished_before_its_cancellation_is_seen()
     assert steps == ["written", "released"]
 
 
-def test_pictures_are_decoded_in_one_thread_whoever_asks():
-    """Decoders leave their memory in the one thread, and what they return or raise comes back."""
+def test_pictures_are_decoded_in_one_thread():
+    """Decoders keep their memory in one thread, and their result or error comes back."""
     with ThreadPoolExecutor(4) as askers:
         asked = [askers.submit(in_decoding_thread, threading.get_ident) for _ in range(20)]
         assert len({each.result() for each in asked}) == 1

@@ -1,4 +1,4 @@
-"""The gate for submitting: peak hours, pauses, the plan's limit, and the brake on refusals."""
+"""The throttle of submitting: peak hours, pauses, the plan's limit, and rejections."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OFF_PEAK = Policy(off_peak_only=True)
 
 @pytest.fixture
 def throttle(ledger, clock):
-    """Reads the gate now, under a policy."""
+    """Reads the throttle now, under a policy."""
 
     def read(policy: Policy | None = None, **rules: object) -> Throttle:
         return read_throttle(ledger, replace(policy or Policy(), **rules), LIMITS, now=clock())
@@ -39,8 +39,8 @@ def throttle(ledger, clock):
 
 
 @pytest.fixture
-def refuse(ledger, orders):
-    """Lets moderation refuse some prompts now, each at a penalty."""
+def reject(ledger, orders):
+    """Lets moderation reject some prompts now, each at a penalty."""
 
     def make(number: int) -> None:
         done = len(ledger.queries.find())
@@ -62,15 +62,15 @@ def refuse(ledger, orders):
     ],
 )
 def test_off_peak_only_waits_from_9_to_15_utc(throttle, clock, at, open_):
-    """Orders accepted in peak hours wait and go out after; without the setting they go at once."""
+    """Orders placed in peak hours wait and are sent after; without the setting they are sent at once."""
     clock.now = datetime.combine(clock.now, at, tzinfo=UTC)
     wanted = Throttle(None) if open_ else Throttle(0, ("off-peak only: queued orders wait until 15:00 UTC",))
     assert throttle(OFF_PEAK) == wanted
     assert throttle() == Throttle(None)
 
 
-def test_the_peak_s_end_is_told_in_utc():
-    """The hours come from the vendor's dated limits."""
+def test_the_peak_s_end_is_given_in_utc():
+    """The hours come from the vendor's limits."""
     noon = datetime(2026, 4, 6, 12, tzinfo=UTC)
     assert peak_ends(noon, LIMITS.peak_start_hour_utc, LIMITS.peak_end_hour_utc) == noon.replace(hour=15)
     assert peak_ends(noon, 13, 15) is None
@@ -78,13 +78,13 @@ def test_the_peak_s_end_is_told_in_utc():
 
 
 @pytest.mark.parametrize(
-    ("kind", "needs_somebody"),
+    ("kind", "needs_a_person"),
     [(CREDITS, True), (CREDENTIALS, True), ("plan limit", False), ("rate limit", False), ("network", False)],
 )
-def test_a_pause_closes_the_gate_for_its_time(throttle, ledger, clock, kind, needs_somebody):
-    """While it lasts nothing is sent, it is said why, and only what somebody must mend is a problem."""
+def test_a_pause_stops_submitting_for_its_time(throttle, ledger, clock, kind, needs_a_person):
+    """While it lasts nothing is sent, the reason is named, and only what a person must fix is a problem."""
     ledger.pauses.start(kind, until=clock() + timedelta(seconds=60), message="because")
-    problems = ("because",) if needs_somebody else ()
+    problems = ("because",) if needs_a_person else ()
     assert throttle() == Throttle(0, ("submitting pauses: because",), problems)
     clock.forward(seconds=59)
     assert throttle().slots == 0
@@ -92,11 +92,11 @@ def test_a_pause_closes_the_gate_for_its_time(throttle, ledger, clock, kind, nee
     assert throttle() == Throttle(None)
 
 
-def test_all_that_closes_the_gate_is_told_at_once(throttle, ledger, clock, refuse):
-    """Several pauses, the peak and the brake stand side by side."""
-    refuse(3)
+def test_all_reasons_are_named_at_once(throttle, ledger, clock, reject):
+    """Several pauses, the peak and the rejections are named side by side."""
+    reject(3)
     clock.now = clock.now.replace(hour=10) + timedelta(days=1)
-    refuse(3)
+    reject(3)
     until = clock() + timedelta(minutes=1)
     ledger.pauses.start("rate limit", until=until, message="slow down")
     ledger.pauses.start(CREDITS, until=until, message="no money")
@@ -111,7 +111,7 @@ def test_all_that_closes_the_gate_is_told_at_once(throttle, ledger, clock, refus
 
 
 def test_of_two_pauses_of_a_kind_the_longer_counts(throttle, ledger, clock):
-    """A worker that was told to wait a second does not end what another was told to wait for a minute."""
+    """A worker that must wait for a second does not end another one's pause of a minute."""
     ledger.pauses.start("rate limit", until=clock() + timedelta(seconds=60), message="a minute")
     ledger.pauses.start("rate limit", until=clock() + timedelta(seconds=1), message="a second")
     assert throttle().reasons == ("submitting pauses: a minute",)
@@ -120,7 +120,7 @@ def test_of_two_pauses_of_a_kind_the_longer_counts(throttle, ledger, clock):
 
 
 def test_a_pause_can_end_early(throttle, ledger, clock):
-    """What was waited for is there: the gate opens at once."""
+    """When the cause is gone, submitting goes on at once."""
     ledger.pauses.start(CREDITS, until=clock() + timedelta(seconds=60), message="no money")
     ledger.pauses.end("rate limit")
     assert throttle().slots == 0
@@ -132,14 +132,14 @@ def test_a_pause_can_end_early(throttle, ledger, clock):
     ("own", "learned", "slots"), [(None, None, None), (5, None, 5), (None, 3, 3), (5, 3, 3), (2, 3, 2)]
 )
 def test_the_smaller_of_plan_and_setting_counts(throttle, ledger, own, learned, slots):
-    """The plan's limit is known once anybody learned it; a setting can only lower it."""
+    """The plan's limit is known once any process has read it; a setting can only lower it."""
     if learned is not None:
         ledger.observations.remember({PLAN_LIMIT: learned})
     assert throttle(max_in_flight=own) == Throttle(slots)
 
 
-def test_what_one_process_learns_all_know(throttle, tmp_path, clock):
-    """Limits and pauses stand in the ledger."""
+def test_what_one_process_learns_applies_to_all(throttle, tmp_path, clock):
+    """Limits and pauses are in the ledger."""
     other = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
     other.observations.remember({PLAN_LIMIT: 7})
     assert throttle() == Throttle(7)
@@ -150,8 +150,8 @@ def test_what_one_process_learns_all_know(throttle, tmp_path, clock):
     other.close()
 
 
-def test_a_limit_that_nobody_tells_any_more_is_tried_again(throttle, ledger, clock):
-    """A plan that grew is noticed within a day, also where the account tells no limit."""
+def test_a_limit_that_is_no_longer_reported_expires(throttle, ledger, clock):
+    """A raised plan is noticed within a day, also where the account reports no limit."""
     ledger.observations.remember({PLAN_LIMIT: 2})
     clock.forward(hours=23)
     assert throttle() == Throttle(2)
@@ -160,7 +160,7 @@ def test_a_limit_that_nobody_tells_any_more_is_tried_again(throttle, ledger, clo
 
 
 @pytest.mark.parametrize(
-    ("refused", "slots"),
+    ("rejected", "slots"),
     [
         *((number, None) for number in (0, 9, 20, 49)),
         *((number, 20 - number) for number in (10, 15, 19)),
@@ -170,40 +170,40 @@ def test_a_limit_that_nobody_tells_any_more_is_tried_again(throttle, ledger, clo
         (201, 0),
     ],
 )
-def test_the_brake_slows_down_before_each_step_and_stops_at_the_limit(refused, slots):
-    """In the last half of the way to a step no more tasks are out than refusals are left to it."""
-    assert rejection_throttle(refused, tiers=TIERS, stop_at=200).slots == slots
+def test_submitting_slows_down_before_each_step_and_stops_at_the_limit(rejected, slots):
+    """In the last half of the way to a step no more tasks are in flight than rejections are left to it."""
+    assert rejection_throttle(rejected, tiers=TIERS, stop_at=200).slots == slots
 
 
 @pytest.mark.parametrize("stop_at", [1, 5, 20, 21, 60, 100, 1000])
-def test_refusals_one_after_the_other_never_cross_a_step(stop_at):
-    """From the middle on, whatever is out may be refused, and the step is at most reached."""
+def test_successive_rejections_never_cross_a_step(stop_at):
+    """From the middle on, all tasks in flight may be rejected, and the step is at most reached."""
     steps = [*(tier for tier in TIERS if tier < stop_at), stop_at]
     for step in steps:
-        for refused in range((step + 1) // 2, step):
-            slots = rejection_throttle(refused, tiers=TIERS, stop_at=stop_at).slots
-            next_step = min(each for each in steps if each > refused)
-            assert slots is None or refused + slots <= next_step
+        for rejected in range((step + 1) // 2, step):
+            slots = rejection_throttle(rejected, tiers=TIERS, stop_at=stop_at).slots
+            next_step = min(each for each in steps if each > rejected)
+            assert slots is None or rejected + slots <= next_step
     assert rejection_throttle(stop_at, tiers=TIERS, stop_at=stop_at).slots == 0
 
 
 @pytest.mark.parametrize(
-    ("refused", "said"),
+    ("rejected", "said"),
     [
         (12, "at most 8 tasks at once, since the vendor charges more for each from 20"),
         (70, "at most 30 tasks at once, since the limit is 100"),
     ],
 )
-def test_the_brake_says_what_it_is_for(refused, said):
-    """The next step is named, and that it is the vendor's or the team's."""
-    assert rejection_throttle(refused, tiers=TIERS, stop_at=100).reasons == (
-        f"{refused} prompts were rejected today: {said}",
+def test_fewer_slots_have_a_reason(rejected, said):
+    """The reason names the next step, and whether it is the vendor's or the team's."""
+    assert rejection_throttle(rejected, tiers=TIERS, stop_at=100).reasons == (
+        f"{rejected} prompts were rejected today: {said}",
     )
 
 
-def test_the_stop_says_how_to_go_on(throttle, refuse):
-    """At the configured number nothing is sent; the message names where to look and what to set."""
-    refuse(3)
+def test_a_stop_says_how_to_go_on(throttle, reject):
+    """At the configured number nothing is sent; the message says where to look and what to set."""
+    reject(3)
     found = throttle(max_rejections_per_day=3)
     assert found.problems == found.reasons
     [reason] = found.reasons
@@ -215,33 +215,33 @@ def test_the_stop_says_how_to_go_on(throttle, refuse):
     assert throttle(max_rejections_per_day=4).slots == 1
 
 
-def test_the_next_utc_day_opens_again(throttle, refuse, clock):
-    """Rejections count for the day on which the vendor refused, to the second."""
+def test_submitting_goes_on_the_next_utc_day(throttle, reject, clock):
+    """Rejections count for the day on which the vendor rejected, to the second."""
     clock.now = datetime(2026, 4, 6, 23, 59, 59, tzinfo=UTC)
-    refuse(2)
+    reject(2)
     assert throttle(max_rejections_per_day=2).slots == 0
     clock.forward(seconds=1)
     assert throttle(max_rejections_per_day=2) == Throttle(None)
-    refuse(2)
+    reject(2)
     assert throttle(max_rejections_per_day=2).slots == 0
 
 
-def test_only_refused_content_brakes(throttle, orders):
-    """Vendor trouble and invalid requests are no violations."""
+def test_only_rejections_count(throttle, orders):
+    """Vendor trouble and invalid requests do not count."""
     orders.make(State.FAILED, "a", error_class="vendor")
     orders.make(State.FAILED, "b", error_class="invalid")
     assert throttle(max_rejections_per_day=1) == Throttle(None)
 
 
-def test_a_brake_is_stronger_than_a_plan(throttle, ledger, refuse):
-    """The smallest of all numbers counts."""
+def test_rejections_count_beside_the_plan(throttle, ledger, reject):
+    """The smallest of all limits applies."""
     ledger.observations.remember({PLAN_LIMIT: 5})
-    refuse(17)
+    reject(17)
     assert (throttle().slots, throttle(max_in_flight=2).slots) == (3, 2)
 
 
 def test_out_of_credits_says_what_to_do():
-    """By a refusal or by the balance: what is missing, and that it goes on by itself."""
+    """The message says what is missing, after a refusal or by the balance, and what happens then."""
     end = "; buy credits; submitting then goes on automatically"
     assert pause_message(CREDITS, "the vendor refused") == f"out of credits: the vendor refused{end}"
     assert low_balance_message(1_000_000, 4_000_000) == (
