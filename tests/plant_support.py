@@ -11,11 +11,11 @@ from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
 
-_TOO_LONG_S = 100.0  # a run that waits for ever is a failure, not a hang
+_TOO_LONG_S = 100.0  # a run that waits forever fails instead of hanging
 
 
 def one_clock(engine: Any) -> None:
-    """Give the vendor our clock, so that minutes pass on both sides."""
+    """Give the vendor the engine's clock, so that minutes pass on both sides."""
     engine.emulator.emulator.vendor.clock = engine.services.clock
 
 
@@ -26,11 +26,11 @@ def waiting_run(
     on_event: Callable[[Event], None] | None = None,
     on_delay: Callable[[str], None] | None = None,
 ) -> list[Event]:
-    """A run that waits for its orders.
+    """Run a worker that waits for some orders; return the events.
 
     Args:
         engine: The engine.
-        accepted: What it waits for.
+        accepted: The orders that it waits for.
         on_event: Called with each event, before the next is asked for.
         on_delay: Called with the reason of each delay.
     """
@@ -65,7 +65,7 @@ async def events_of(
 
 
 def delays(events: Sequence[Event]) -> list[str]:
-    """The reasons of all delays."""
+    """Return the reasons of all delays."""
     return [event.reason for event in events if isinstance(event, Delayed)]
 
 

@@ -1,4 +1,4 @@
-"""Limits over real HTTP: orders wait for money, places, the hour or the day, say so, and go on."""
+"""Limits over real HTTP: orders wait for money, slots, the hour or the day, say so, and go on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ A_VIDEO = 3_200_000  # points of four seconds
 
 @pytest.fixture
 def at(start_engine):
-    """A plant whose vendor has our clock, so that minutes pass on both sides."""
+    """An engine whose vendor has its clock, so that minutes pass on both sides."""
 
     @contextmanager
     def start(policy=None, **settings):
@@ -51,7 +51,7 @@ def at_hour(engine, hour: int) -> None:
 
 
 def two_workers(engine, accepted) -> None:
-    """Two runs that wait for the same orders."""
+    """Run two workers that wait for the same orders."""
     ids = [each.order.order_id for each in accepted]
 
     async def both() -> None:
@@ -61,7 +61,7 @@ def two_workers(engine, accepted) -> None:
 
 
 def most_at_once(engine) -> int:
-    """The most tasks that were active at the vendor at one moment."""
+    """Return the most tasks that were in flight at one moment."""
     moments = []
     for task in engine.books()["tasks"]:
         moments += [(datetime.fromisoformat(task["created_at"]), 1)]
@@ -73,34 +73,34 @@ def most_at_once(engine) -> int:
     return peak
 
 
-def test_off_peak_orders_wait_and_go_out_after(at):
-    """In peak hours a waiting run says what it waits for; at 15:00 UTC it goes on by itself."""
+def test_off_peak_orders_wait_and_are_sent_after(at):
+    """In peak hours a waiting run says what it waits for; at 15:00 UTC it goes on automatically."""
     with at({"off_peak_only": True}) as engine:
         at_hour(engine, 10)
         accepted = engine.place("a cat")
-        told = []
+        reasons = []
 
         def wait(reason: str) -> None:
-            told.append((reason, engine.books()["summary"]["posts"]))
+            reasons.append((reason, engine.books()["summary"]["posts"]))
             at_hour(engine, 15)
 
         events = waiting_run(engine, accepted, on_delay=wait)
-        assert told == [("off-peak only: queued orders wait until 15:00 UTC", 0)]
+        assert reasons == [("off-peak only: queued orders wait until 15:00 UTC", 0)]
         assert isinstance(events[-1], Stored)
 
 
 def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
-    """It is told what is missing; buying credits is all that is needed, nothing is posted before."""
+    """The run says what is missing; buying credits is enough, and nothing is posted before."""
     with at(points=1_000_000) as engine:
-        told = []
+        reasons = []
 
         def buy(reason: str) -> None:
-            told.append(reason)
+            reasons.append(reason)
             assert engine.books()["summary"]["posts"] == 0
             engine.control("settings", points=A_VIDEO)
 
         events = waiting_run(engine, engine.place("a cat"), on_delay=buy)
-        [reason] = told
+        [reason] = reasons
         assert reason == (
             "submitting pauses: out of credits: 0.1 USD are left, the cheapest queued order is estimated at "
             "0.32 USD; buy credits; submitting then goes on automatically"
@@ -109,19 +109,19 @@ def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
         assert engine.books()["summary"]["points_left"] == 0
 
 
-def test_where_the_account_tells_no_balance_a_refusal_pauses(at):
-    """The vendor's words are told, and the order is tried again after a minute until it goes through."""
+def test_without_a_balance_a_refused_post_pauses(at):
+    """The vendor's words are reported, and the order is sent again every minute until it is taken."""
     with at(points=0) as engine:
         engine.control("outage", seconds=86_400, scope="account")
         accepted = engine.place("a cat")
-        told = []
+        reasons = []
 
         def buy(reason: str) -> None:
-            told.append(reason)
+            reasons.append(reason)
             engine.control("settings", points=A_VIDEO)
 
         events = waiting_run(engine, accepted, on_delay=buy)
-        assert "the vendor refused: insufficient credits (HTTP 402, code 402)" in told[0]
+        assert "the vendor refused: insufficient credits (HTTP 402, code 402)" in reasons[0]
         assert isinstance(events[-1], Stored)
         [order] = engine.services.ledger.queries.find()
         steps = [entry.to_state for entry in engine.services.ledger.queries.journal(order.order_id)]
@@ -130,8 +130,8 @@ def test_where_the_account_tells_no_balance_a_refusal_pauses(at):
 
 
 @pytest.mark.parametrize("points", [A_VIDEO, A_VIDEO + 1_000_000])
-def test_money_for_one_is_spent_on_one(at, points):
-    """The second order waits in the queue, and it is said why."""
+def test_money_for_one_order_is_spent_on_one(at, points):
+    """The second order waits in the queue, with the reason."""
     with at(points=points) as engine:
         engine.place("a cat", "a dog")
         engine.run()
@@ -141,8 +141,8 @@ def test_money_for_one_is_spent_on_one(at, points):
 
 
 @pytest.mark.parametrize("shape", ["wallet", "credit_pack"])
-def test_the_plan_s_limit_is_learned_and_kept_by_all(at, shape):
-    """From the account or, where it tells none, from refusals: two workers together stay within it."""
+def test_all_workers_keep_the_plan_s_limit(at, shape):
+    """The limit comes from the account or, without it, from refused POSTs; two workers together keep it."""
     with at(plan_limit=3, account_shape=shape, render_seconds=60) as engine:
         two_workers(engine, engine.place(*(f"cat {number}" for number in range(7))))
         assert set(engine.states().values()) == {State.STORED}
@@ -152,16 +152,16 @@ def test_the_plan_s_limit_is_learned_and_kept_by_all(at, shape):
         assert refused == 0 if shape == "wallet" else 1 <= refused <= 8
 
 
-def test_a_lower_limit_of_one_s_own_is_kept_by_two_workers(at):
-    """SEEDANCE_MAX_IN_FLIGHT counts over all processes of a ledger."""
+def test_two_workers_keep_a_configured_limit(at):
+    """SEEDANCE_MAX_IN_FLIGHT applies to all processes of a ledger together."""
     with at({"max_in_flight": 2}, render_seconds=30) as engine:
         two_workers(engine, engine.place(*(f"cat {number}" for number in range(6))))
         assert set(engine.states().values()) == {State.STORED}
         assert most_at_once(engine) == 2
 
 
-def test_prompt_sets_share_the_places(at):
-    """A small set that came later gets every other place."""
+def test_prompt_sets_share_the_slots(at):
+    """A small set that came later gets every other slot."""
     with at({"max_in_flight": 1}, render_seconds=1) as engine:
         engine.place(*(f"large {number}" for number in range(5)), name="large")
         engine.place("small 0", "small 1", name="small")
@@ -170,8 +170,8 @@ def test_prompt_sets_share_the_places(at):
         assert order == ["large", "small", "large", "small", "large", "large", "large"]
 
 
-def test_the_brake_stops_at_the_configured_number_until_the_next_day(at):
-    """Rejections are booked with their penalties; nothing is sent after, the next UTC day opens again."""
+def test_submitting_stops_at_the_configured_number_of_rejections_until_the_next_day(at):
+    """Rejections are booked with their penalties; nothing is sent after that until the next UTC day."""
     with at({"max_rejections_per_day": 3, "max_in_flight": 1}) as engine:
         at_hour(engine, 1)
         engine.place(*(f"cat {number} [fault:moderation]" for number in range(8)))
@@ -193,8 +193,8 @@ def test_the_brake_stops_at_the_configured_number_until_the_next_day(at):
         assert sorted(engine.states().values()) == [State.QUEUED] * 2 + [State.REJECTED] * 6
 
 
-def test_a_retry_after_vendor_trouble_crosses_no_budget(at):
-    """The points of the failed attempt came back, the next one takes its place, to the point."""
+def test_a_retry_after_vendor_trouble_exceeds_no_budget(at):
+    """The next attempt takes the place of the failed one, whose points came back, to the point."""
     day = Budget(window=Window.DAY, points=2 * A_VIDEO)
     with at() as engine:
         wanted = make_prompt_set("a cat [fault:vendor-trouble*1]", "a dog [fault:vendor-trouble*2]")
@@ -213,8 +213,8 @@ def test_a_retry_after_vendor_trouble_crosses_no_budget(at):
         assert engine.books()["summary"]["points_charged"] == A_VIDEO
 
 
-def test_a_key_that_is_refused_pauses_and_says_so(at):
-    """Nothing is lost: with the right key the order goes out after a minute."""
+def test_a_refused_key_pauses_and_says_so(at):
+    """With the right key the order is sent after a minute."""
     with at() as engine:
         accepted = engine.place("a cat")
         good = engine.services.open_client
@@ -251,10 +251,10 @@ def refusing(tmp_path, clock) -> Iterator[Callable[..., object]]:
         yield make
 
 
-@pytest.mark.parametrize(("told", "seconds"), [("37", 37), (None, 10), ("0", 10), ("3600", 3600)])
-def test_429_closes_the_gate_for_as_long_as_the_vendor_says(refusing, clock, told, seconds):
-    """For all processes, to the second; one POST is enough."""
-    engine = refusing(429, "too many requests", {} if told is None else {"Retry-After": told})
+@pytest.mark.parametrize(("retry_after", "seconds"), [("37", 37), (None, 10), ("0", 10), ("3600", 3600)])
+def test_429_pauses_for_as_long_as_the_vendor_says(refusing, clock, retry_after, seconds):
+    """One refused POST pauses all processes, to the second."""
+    engine = refusing(429, "too many requests", {} if retry_after is None else {"Retry-After": retry_after})
     engine.place("a cat", "a dog", "a fish")
     engine.submit()
     assert {order.state for order in engine.ledger.queries.find()} == {State.QUEUED}
@@ -266,8 +266,8 @@ def test_429_closes_the_gate_for_as_long_as_the_vendor_says(refusing, clock, tol
     assert len(engine.submit()) == 3
 
 
-def test_the_words_of_a_refusal_stay_on_the_order_and_in_the_journal(refusing):
-    """Why an order went back to the queue can be read afterwards."""
+def test_the_reason_of_a_refused_post_stays_on_the_order_and_in_the_journal(refusing):
+    """The reason why an order was queued again can be read afterwards."""
     engine = refusing(429, "active task count 4 has reached the plan limit", {})
     engine.place("a cat")
     [order] = engine.submit()

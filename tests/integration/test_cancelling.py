@@ -1,4 +1,4 @@
-"""Runs that are told to stop: they accept and wait no more, say what goes on, and leave it to the sensor."""
+"""Terminated runs: they order and wait no more, say what goes on, and leave it to the sensor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def location(s3_server, tmp_path_factory):
 
 
 def terminate(location: CodeLocation) -> None:
-    """What Dagster's launcher does: note the wish, then interrupt the run's process."""
+    """Do as Dagster's launcher: mark the run as canceling, then interrupt its process."""
     [run] = location.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     location.instance.report_run_canceling(run)
     os.kill(os.getpid(), signal.SIGINT)
@@ -41,7 +41,7 @@ def terminate(location: CodeLocation) -> None:
 
 @contextmanager
 def terminated_when(location: CodeLocation, ready: Callable[[], bool]) -> Iterator[None]:
-    """Terminate the run of the block as soon as something is so."""
+    """Terminate the run of the block as soon as a condition holds."""
 
     def wait() -> None:
         while not ready():
@@ -61,9 +61,13 @@ def terminated_while_dagster_writes(location: CodeLocation, monkeypatch) -> Iter
     terminated = []
 
     def writing(self, event, **options):
-        told = event.dagster_event
-        if not terminated and told is not None and told.event_type_value == "ASSET_MATERIALIZATION":
-            state = told.step_materialization_data.materialization.metadata.get("seedance/state")
+        step_event = event.dagster_event
+        if (
+            not terminated
+            and step_event is not None
+            and step_event.event_type_value == "ASSET_MATERIALIZATION"
+        ):
+            state = step_event.step_materialization_data.materialization.metadata.get("seedance/state")
             if state is not None and state.value == "submitted":
                 terminated.append(event)
                 terminate(location)
@@ -83,10 +87,10 @@ def assert_nothing_is_held(location: CodeLocation) -> None:
         assert ledger.leases.owner_of("advance") is None
 
 
-def assert_the_rest_is_brought(location: CodeLocation, *keys: str) -> None:
-    """Runs of the sensor's job bring every video, each paid for once."""
+def assert_the_rest_is_stored(location: CodeLocation, *keys: str) -> None:
+    """Check that runs of the sensor's job store every video, each paid for once."""
     with location.ledger() as ledger, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reports, "_REPORT_GRACE", timedelta(0))  # what nobody told is told at once
+        patch.setattr(reports, "_REPORT_GRACE", timedelta(0))  # unreported orders are reported at once
         for _ in range(20):
             location.advance()
             orders = ledger.queries.find()
@@ -101,19 +105,19 @@ def status(location: CodeLocation, done) -> dg.DagsterRunStatus:
     return location.instance.get_run_by_id(done.result.run_id).status
 
 
-def test_a_waiting_run_that_is_told_to_stop(location):
-    """Interrupted while it waits: said, everything given back, and brought home by the sensor's job."""
+def test_a_terminated_waiting_run(location):
+    """A run interrupted while it waits says so and releases its orders; the sensor's job goes on."""
     with terminated_when(location, lambda: location.books()["tasks"] == 1):
         done = location.run("cat1", "cat2")
     assert status(location, done) is dg.DagsterRunStatus.CANCELED
     assert SAID in done.log
     assert location.books()["tasks"] == 1
     assert_nothing_is_held(location)
-    assert_the_rest_is_brought(location, "cat1", "cat2")
+    assert_the_rest_is_stored(location, "cat1", "cat2")
 
 
-def test_a_run_that_is_told_to_stop_while_dagster_writes(location, monkeypatch):
-    """Dagster never comes back to the step; its work ends with the run all the same."""
+def test_a_run_terminated_while_dagster_writes(location, monkeypatch):
+    """The step's work ends with the run, although Dagster never returns to it."""
     with terminated_while_dagster_writes(location, monkeypatch):
         done = location.run("dog1", "dog2")
     assert status(location, done) is dg.DagsterRunStatus.CANCELED
@@ -121,12 +125,12 @@ def test_a_run_that_is_told_to_stop_while_dagster_writes(location, monkeypatch):
     assert_nothing_is_held(location)
 
 
-def test_the_sensor_s_job_that_is_told_to_stop(location, monkeypatch):
-    """It gives back its lease too, so that the next run can start at once."""
+def test_a_terminated_run_of_the_sensor_s_job(location, monkeypatch):
+    """It releases the job's lease too, so that the next run can start at once."""
     assert location.run("fox1", "fox2", assets=("tasks",)).success
     with terminated_while_dagster_writes(location, monkeypatch):
         done = location.advance()
     assert status(location, done) is dg.DagsterRunStatus.CANCELED
     assert SAID in done.log
     assert_nothing_is_held(location)
-    assert_the_rest_is_brought(location, "dog1", "dog2", "fox1", "fox2")
+    assert_the_rest_is_stored(location, "dog1", "dog2", "fox1", "fox2")

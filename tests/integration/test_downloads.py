@@ -43,21 +43,21 @@ bring(200_000_000)
 
 @pytest.mark.parametrize("link", ["/good", "/to-good", "/octets"])
 async def test_a_download_is_hashed_on_its_way(host, tmp_path, link):
-    """Bytes, size and sha256 of what was delivered agree, also over a redirect and with a vague type."""
+    """Bytes, size and sha256 agree, also over a redirect and with a vague type."""
     got = await host.get(link, tmp_path / "v.mp4")
     assert got.path.read_bytes() == MP4
     assert (got.size_bytes, got.sha256) == (len(MP4), hashlib.sha256(MP4).hexdigest())
 
 
 @pytest.mark.parametrize("link", ["/good", "/to-good", "/endless", "/still"])
-async def test_a_link_is_looked_at_by_its_first_bytes(host, link):
-    """A link that gives an mp4 is fine, however much of it comes."""
+async def test_a_link_is_checked_by_its_first_bytes(host, link):
+    """A link that gives an mp4 is valid, however much of it comes."""
     await check_link(host.url + link, limits=DownloadLimits(allow_private_hosts=True))
 
 
 @pytest.mark.parametrize("link", ["/gone", "/to-gone", "/page", "/nothing", "/tiny", "/no-mp4"])
-async def test_a_link_that_gives_no_mp4_any_more_is_named(host, link):
-    """What an expired link gives is told apart from a video without fetching it."""
+async def test_a_link_that_no_longer_gives_an_mp4_is_named(host, link):
+    """An expired link is distinguished from a video without downloading it."""
     with pytest.raises(DownloadError) as caught:
         await check_link(host.url + link, limits=DownloadLimits(allow_private_hosts=True))
     assert caught.value.expired
@@ -81,8 +81,8 @@ async def test_a_link_that_gives_no_mp4_any_more_is_named(host, link):
         ("/drip", "took too long or stalled", {"total_timeout_s": 0.3}),
     ],
 )
-async def test_broken_answers_are_refused_in_words(host, tmp_path, link, words, limits):
-    """Too big, too slow, cut, an error or a redirect elsewhere is named."""
+async def test_broken_downloads_have_a_readable_error(host, tmp_path, link, words, limits):
+    """The error names what is too big, too slow, cut off, an error or a redirect elsewhere."""
     with pytest.raises(DownloadError, match=words) as caught:
         await host.get(link, tmp_path / "v.mp4", **limits)
     assert not caught.value.expired
@@ -105,8 +105,8 @@ async def test_broken_answers_are_refused_in_words(host, tmp_path, link, words, 
         ("/packed", "not give an mp4"),
     ],
 )
-async def test_what_is_no_video_may_be_a_link_that_is_gone(host, tmp_path, link, words):
-    """Dead links come as errors, pages, empty files or something else: a fresh one is worth asking for."""
+async def test_anything_but_a_video_may_be_a_dead_link(host, tmp_path, link, words):
+    """Dead links give errors, pages, empty files or something else: a fresh one may help."""
     with pytest.raises(DownloadError, match=words) as caught:
         await host.get(link, tmp_path / "v.mp4")
     assert caught.value.expired
@@ -125,8 +125,8 @@ async def test_what_is_no_video_may_be_a_link_that_is_gone(host, tmp_path, link,
         "[::ffff:127.0.0.1]",
     ],
 )
-async def test_this_machine_is_never_asked_for_a_public_link(host, tmp_path, name):
-    """However this machine is written, no request reaches it when the API is public."""
+async def test_a_public_link_never_leads_to_this_machine(host, tmp_path, name):
+    """No request reaches this machine when the API is public, however its address is written."""
     before = len(host.asked)
     with pytest.raises(DownloadError):
         await host.get(
@@ -144,8 +144,8 @@ async def test_this_machine_is_never_asked_for_a_public_link(host, tmp_path, nam
         ("/to-file", "only http"),
     ],
 )
-async def test_redirects_into_this_network_are_refused(host, tmp_path, monkeypatch, link, words):
-    """A public host that sends us on to a private address, by number or by name, is not followed."""
+async def test_redirects_into_this_network_are_not_followed(host, tmp_path, monkeypatch, link, words):
+    """A redirect from a public host to a private address, by number or by name, is not followed."""
     is_public = links.is_public
 
     async def resolve(self, host, port=0, family=0):
@@ -158,16 +158,16 @@ async def test_redirects_into_this_network_are_refused(host, tmp_path, monkeypat
         await host.get(link, tmp_path / "v.mp4", allow_private_hosts=False)
 
 
-async def test_a_host_that_nobody_serves_is_named_as_broken(tmp_path, host):
-    """No connection is an answer in words, and so is a disk that cannot be written."""
+async def test_a_host_that_does_not_answer_has_a_readable_error(tmp_path, host):
+    """A failed connection and a disk that cannot be written have a readable error."""
     with pytest.raises(DownloadError, match="accepts no connection"):
         await host.get("http://127.0.0.1:9/v.mp4", tmp_path / "v.mp4")
     with pytest.raises(DownloadError, match="cannot be written or read: No such file"):
         await host.get("/good", tmp_path / "no-folder" / "v.mp4")
 
 
-async def test_a_host_that_speaks_no_http_is_named_as_broken(tmp_path, host):
-    """Noise instead of an answer, and a name that no resolver takes, are answers in words."""
+async def test_a_host_without_http_has_a_readable_error(tmp_path, host):
+    """Noise instead of HTTP, and a name that no resolver takes, have a readable error."""
 
     async def noise(reader, writer):
         writer.write(b"220 ready\r\n\r\n")
@@ -182,14 +182,14 @@ async def test_a_host_that_speaks_no_http_is_named_as_broken(tmp_path, host):
 
 
 async def test_the_file_host_gets_no_secret(host, tmp_path):
-    """What the file host is sent holds neither key nor cookie, and asks for plain bytes."""
+    """Requests to the file host have neither key nor cookie, and ask for plain bytes."""
     await host.get("/good", tmp_path / "v.mp4")
     assert set(host.asked[-1]) <= {"host", "accept", "accept-encoding", "user-agent"}
     assert host.asked[-1]["accept-encoding"] == "identity"
 
 
 def test_memory_does_not_grow_with_the_file(host, s3_server, tmp_path):
-    """A file of 200 MB takes no more memory than one of 20 MB, down from the host and up to the store."""
+    """A file of 200 MB takes no more memory than one of 20 MB, in the download and in the upload."""
     script = tmp_path / "bring.py"
     script.write_text(BRING)
     environ = os.environ | s3_server.environ | {"PYTHONWARNINGS": "error"}

@@ -1,4 +1,4 @@
-"""What the engine accepts over real HTTP: what is stored is reused, and nothing is queued in vain."""
+"""Ordering over real HTTP: stored videos are reused, and nothing is queued in vain."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.integration
 REQUEST = OrderRequest(idempotency_key="c", run_id="r")
 
 
-def test_asking_again_costs_nothing(start_engine):
-    """What is stored is reused, by the same cause even when told to regenerate; another cause pays again."""
+def test_requesting_again_costs_nothing(start_engine):
+    """A stored video is reused, under the same key even with `regenerate`; another key pays again."""
     with start_engine() as engine:
         engine.run(engine.place("a cat", idempotency_key="one", regenerate=True))
         assert [each.outcome for each in engine.place("a cat", idempotency_key="two")] == [Outcome.REUSED]
@@ -30,8 +30,8 @@ def test_asking_again_costs_nothing(start_engine):
         assert engine.services.ledger.queries.latest("spots")["p0"].attempt == 2
 
 
-def test_nothing_is_accepted_that_could_not_be_stored(start_engine, s3_server):
-    """A missing bucket, no bucket, a wrong key: refused in words before anything is queued."""
+def test_nothing_is_ordered_that_could_not_be_stored(start_engine, s3_server):
+    """A missing bucket, or none, is named before anything is queued."""
     with start_engine() as engine:
         for bucket, words in (("", "SEEDANCE_S3_BUCKET"), ("no-such-bucket", "does not exist")):
             object.__setattr__(engine.services, "store", open_store(s3_server, bucket, "x"))
@@ -42,7 +42,7 @@ def test_nothing_is_accepted_that_could_not_be_stored(start_engine, s3_server):
 
 
 def test_a_wrong_key_is_refused_before_anything_is_queued(start_engine):
-    """A key that the vendor refuses costs no order."""
+    """With a key that the vendor refuses nothing is ordered."""
     with start_engine(api_key="another") as engine:
         with pytest.raises(OrderingError, match="GOAPI_API_KEY"):
             engine.place("a cat")

@@ -19,18 +19,18 @@ pytestmark = pytest.mark.integration
 
 
 def with_faults(*faults: str) -> list[str]:
-    """A text for each fault, which strikes once unless it says otherwise."""
+    """Return a text for each fault, which strikes once unless it says otherwise."""
     return [f"a cat [fault:{fault if '*' in fault else fault + '*1'}]" for fault in faults]
 
 
 def how_submitted(engine, order) -> str:
-    """How an order came by its task: by the POST's answer, or adopted."""
+    """Return how an order got its task: by the POST's answer, or adopted."""
     journal = engine.services.ledger.queries.journal(order.order_id)
     return next(entry.detail["how"] for entry in journal if entry.to_state == State.SUBMITTED)
 
 
-def test_orders_become_videos_and_the_books_agree(start_engine, tmp_path):
-    """Every order is submitted once and stored with manifest and poster; the books agree to the point."""
+def test_orders_become_videos_and_the_money_agrees(start_engine, tmp_path):
+    """Every order is submitted once and stored with manifest and poster; the money agrees to the point."""
     with start_engine() as engine:
         accepted = engine.place("a cat", "a dog", "a fish")
         events = engine.run(accepted)
@@ -53,7 +53,7 @@ def test_orders_become_videos_and_the_books_agree(start_engine, tmp_path):
 
 
 def test_a_task_whose_reply_is_lost_is_found_and_not_paid_twice(start_engine):
-    """After any unclear answer the task is adopted from the vendor's history."""
+    """After any unclear answer the task in the vendor's history is adopted."""
     needs_verification = ("lost-reply", "cut-reply", "hang", "500-after", "garbage-reply")
     with start_engine() as engine:
         engine.run(engine.place(*with_faults(*needs_verification), "a cat [fault:500-with-task*1]", "a dog"))
@@ -64,7 +64,7 @@ def test_a_task_whose_reply_is_lost_is_found_and_not_paid_twice(start_engine):
 
 
 def test_the_same_text_twice_is_adopted_one_to_one(start_engine):
-    """Two lost replies of one text settle as two tasks of two orders."""
+    """Two orders of one text whose replies were lost get one task each."""
     with start_engine() as engine:
         text = "a cat [fault:lost-reply*2]"
         engine.run(engine.place(text, text))
@@ -74,8 +74,8 @@ def test_the_same_text_twice_is_adopted_one_to_one(start_engine):
         assert engine.books()["summary"]["tasks"] == 2
 
 
-def test_orders_that_never_arrived_are_freed_after_two_clean_readings(start_engine):
-    """No task in the history, read twice, frees an order, which is then sent and paid once."""
+def test_orders_without_a_task_are_requeued_after_two_complete_scans(start_engine):
+    """An order is requeued when two scans have no task for it, and is then sent and paid once."""
     with start_engine() as engine:
         engine.run(engine.place(*with_faults("500-before", "reset-before", "hang-before")))
         assert set(engine.states().values()) == {State.STORED}
@@ -85,7 +85,7 @@ def test_orders_that_never_arrived_are_freed_after_two_clean_readings(start_engi
             assert steps[:4] == ["queued", "claimed", "uncertain", "queued"]
 
 
-def test_an_unreadable_history_frees_nothing(start_engine):
+def test_an_unreadable_history_requeues_nothing(start_engine):
     """While the history cannot be read the order stays uncertain; afterwards it is adopted."""
     with start_engine({"grace_s": 0.0}) as engine:
         engine.control("faults", **{"history-500": 1.0})
@@ -102,8 +102,8 @@ def test_an_unreadable_history_frees_nothing(start_engine):
         engine.assert_paid_once(1)
 
 
-def test_a_task_of_the_same_text_that_somebody_else_made_is_not_taken(start_engine):
-    """A stranger's task with other parameters leaves the order uncertain: neither adopted nor freed."""
+def test_an_unmatched_task_with_the_same_text_is_not_adopted(start_engine):
+    """An unmatched task with other parameters leaves the order uncertain: neither adopted nor requeued."""
     with start_engine({"grace_s": 0.0}) as engine:
         text = "a cat [fault:500-before*1]"
         engine.control(
@@ -120,7 +120,7 @@ def test_a_task_of_the_same_text_that_somebody_else_made_is_not_taken(start_engi
         assert "same text but other parameters" in order.error_message
 
 
-def test_a_refused_post_goes_back_to_the_queue(start_engine):
+def test_an_order_whose_post_is_refused_is_queued_again(start_engine):
     """A POST that made no task is sent again later."""
     with start_engine() as engine:
         engine.run(engine.place(*with_faults("429*2", "429*1"), "a dog"))
@@ -129,7 +129,7 @@ def test_a_refused_post_goes_back_to_the_queue(start_engine):
 
 
 def test_the_plan_limit_is_respected(start_engine):
-    """More orders than the plan allows at once all get their turn."""
+    """More orders than the plan allows at once are all sent in turn."""
     with start_engine(plan_limit=2, render_seconds=0.05) as engine:
         engine.run(engine.place(*(f"prompt {number}" for number in range(7))))
         assert set(engine.states().values()) == {State.STORED}
@@ -137,7 +137,7 @@ def test_the_plan_limit_is_respected(start_engine):
 
 
 def test_without_credits_orders_wait(start_engine):
-    """Out of credits nothing is lost and nothing ends; it is said why, and it goes on by itself."""
+    """Out of credits no order ends; the reason is reported, and submitting goes on automatically."""
     with start_engine(points=0) as engine:
         engine.place("a cat")
         engine.run()
@@ -149,8 +149,8 @@ def test_without_credits_orders_wait(start_engine):
         engine.assert_paid_once(1)
 
 
-def test_refused_content_ends_and_is_not_sent_again_unchanged(start_engine):
-    """Moderation and real persons end an order with its reason; another asking is declined unless told."""
+def test_a_rejected_order_is_not_sent_again_unchanged(start_engine):
+    """Moderation and real persons end an order with its reason; the next request skips it by default."""
     with start_engine() as engine:
         texts = ("bad [fault:moderation*1]", "face [fault:real-person*1]", "good")
         events = engine.run(engine.place(*texts))
@@ -165,8 +165,8 @@ def test_refused_content_ends_and_is_not_sent_again_unchanged(start_engine):
         assert [each.outcome for each in more] == [Outcome.ORDERED, Outcome.ORDERED, Outcome.REUSED]
 
 
-def test_vendor_trouble_is_tried_again_up_to_the_limit(start_engine):
-    """A task that failed by the vendor's fault comes back as another attempt, twice in all."""
+def test_vendor_trouble_is_retried_up_to_the_limit(start_engine):
+    """A task that failed through the vendor's fault gets another attempt, two in all."""
     with start_engine() as engine:
         events = engine.run(engine.place("once [fault:vendor-trouble*1]", "always [fault:vendor-trouble]"))
         assert engine.states() == {"p0": State.STORED, "p1": State.FAILED}
@@ -182,7 +182,7 @@ def test_vendor_trouble_is_tried_again_up_to_the_limit(start_engine):
 
 
 def test_troubled_polls_end_well(start_engine):
-    """Whatever a GET answers, each task is followed to its end."""
+    """Each task is followed to its end, whatever a GET answers."""
     odd = ("a cat [fault:odd-status]", "a cat [fault:late-url]", "a cat [fault:url-while-pending]")
     with start_engine() as engine:
         engine.run(engine.place(*odd, *with_faults("get-500*2", "get-429", "get-drop*2", "get-hang")))
@@ -190,8 +190,8 @@ def test_troubled_polls_end_well(start_engine):
         engine.assert_paid_once(7)
 
 
-def test_a_request_that_the_vendor_refuses_ends(start_engine):
-    """A request refused as invalid ends with the vendor's words and costs nothing."""
+def test_an_invalid_request_ends(start_engine):
+    """An invalid request ends with the vendor's words and costs nothing."""
     with start_engine() as engine:
         [accepted] = engine.place("a cat [fault:no-such-fault]")
         [event] = engine.run([accepted])

@@ -1,4 +1,4 @@
-"""Transfers that break: the task stays paid and outstanding, and its video comes home later."""
+"""Failed transfers: the task stays paid and outstanding, and its video is stored later."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from seedance_dagster.storage.s3 import StoreError, VideoStore
 pytestmark = pytest.mark.integration
 
 
-def test_broken_transfers_are_tried_again(start_engine):
-    """The vendor's file host misbehaves in every way once: each video is stored all the same, paid once."""
+def test_failed_transfers_are_retried(start_engine):
+    """After the file host has failed once in every way, each video is stored, and paid once."""
     once = {"truncated": 1, "wrong-length": 1, "redirect-file": 1, "download-500": 1}
     # A fresh link is asked for at once where the old one seems to be gone.
     once |= {"garbage": 0, "html": 0, "empty": 0, "redirect-loop": 0}
@@ -38,8 +38,8 @@ def test_broken_transfers_are_tried_again(start_engine):
         assert (summary["tasks"], summary["balanced"], summary["key_leaks"]) == (11, True, 0)
 
 
-def test_transfers_that_never_work_stay_outstanding(start_engine):
-    """A video that cannot be had is named and stays paid and outstanding; nothing else is disturbed."""
+def test_transfers_that_always_fail_stay_outstanding(start_engine):
+    """A video that cannot be downloaded is named and stays paid and outstanding; the others are stored."""
     never = {
         "html": "text/html, not a video",
         "garbage": "not give an mp4",
@@ -57,8 +57,8 @@ def test_transfers_that_never_work_stay_outstanding(start_engine):
             order = orders[f"p{number}"]
             assert order.state is (State.SUBMITTED if fault == "missing-url" else State.SUCCEEDED)
             assert words in order.error_message, fault
-        told = {event.order.partition for event in events if isinstance(event, Delayed) and event.order}
-        assert told >= {"p0", "p1", "p2", "p3", "p4"}
+        delayed = {event.order.partition for event in events if isinstance(event, Delayed) and event.order}
+        assert delayed >= {"p0", "p1", "p2", "p3", "p4"}
         summary = engine.books()["summary"]
         assert (summary["tasks"], summary["balanced"]) == (7, True)
 
@@ -73,10 +73,10 @@ def test_transfers_that_never_work_stay_outstanding(start_engine):
     ],
     ids=["store", "disk", "media", "temporary folder"],
 )
-def test_what_breaks_a_transfer_is_named_and_it_is_tried_again(
+def test_the_reason_of_a_failed_transfer_is_named_and_it_is_retried(
     start_engine, monkeypatch, where, what, fault, words
 ):
-    """A refused upload, a full disk or a broken file puts a transfer off with its reason; the next stores."""
+    """A refused upload, a full disk or a broken file postpones a transfer, with its reason."""
     works, faults = getattr(where, what), [fault]
 
     def once_broken(*args, **kwargs):
@@ -104,7 +104,7 @@ class Killed(BaseException):
     "step", ["put_file", "poster", "manifest", "stored"], ids=lambda step: f"killed after {step}"
 )
 def test_a_worker_killed_after_any_step_of_a_transfer(start_engine, monkeypatch, step):
-    """Another worker collects again: the same objects, the same bytes, no second order, told once."""
+    """Another worker collects again: the same objects, the same bytes, no second order, one report."""
     with start_engine() as engine:
         ledger, store = engine.services.ledger, engine.services.store
         accepted = engine.place("a cat")
@@ -134,7 +134,7 @@ def test_a_worker_killed_after_any_step_of_a_transfer(start_engine, monkeypatch,
 
 
 def kill_after(patch, ledger, store, step: str) -> None:
-    """The process ends right after a step of a transfer."""
+    """End the process right after a step of a transfer."""
 
     def killing(works, strikes=lambda *_: True):
         def call(*args, **kwargs):
@@ -152,8 +152,8 @@ def kill_after(patch, ledger, store, step: str) -> None:
         patch.setattr(store, "put_bytes", killing(store.put_bytes, lambda key, *_: step in key))
 
 
-def test_a_fresh_link_is_asked_for_when_the_old_one_is_gone(start_engine):
-    """However a dead link looks, the video comes over a new one, in the same transfer if that works."""
+def test_a_dead_link_is_replaced_by_a_fresh_one(start_engine):
+    """A dead link of any kind is replaced by a fresh one, in the same transfer if that works."""
     with start_engine() as engine:
         for page in ("html", "empty", "404"):
             engine.control("settings", dead_link=page)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_two_workers_on_one_ledger_order_once(start_engine):
-    """Two engines at the same work: every order is submitted and stored by one of them, and both end."""
+    """Of two workers with the same orders, one submits and stores each order, and both end."""
     with start_engine() as engine:
         accepted = engine.place(*(f"prompt {number}" for number in range(8)))
         ids = [each.order.order_id for each in accepted]
@@ -35,8 +35,8 @@ def test_two_workers_on_one_ledger_order_once(start_engine):
         engine.assert_paid_once(8)
 
 
-def test_a_stopped_worker_gives_everything_back(start_engine):
-    """Closing the events in the middle releases the orders, and another worker finishes them."""
+def test_a_stopped_worker_releases_everything(start_engine):
+    """A worker stopped in the middle releases its orders, and another worker finishes them."""
     with start_engine(render_seconds=0.3) as engine:
         accepted = engine.place(*(f"prompt {number}" for number in range(6)))
 
@@ -50,15 +50,15 @@ def test_a_stopped_worker_gives_everything_back(start_engine):
 
 
 def test_a_time_box_ends_the_work(start_engine):
-    """An engine whose time is over takes nothing new and leaves the rest due."""
+    """A worker whose time box is over takes nothing new and leaves the rest due."""
     with start_engine() as engine:
         engine.place("a cat")
         assert asyncio.run(events_of(engine.services, owner="w", time_box_s=-1)) == []
         assert set(engine.states().values()) == {State.QUEUED}
 
 
-def test_a_ledger_that_is_gone_for_a_while_loses_nothing(start_engine, monkeypatch):
-    """Whichever write fails, the run goes on when the ledger is back: all is stored, paid once."""
+def test_an_unavailable_ledger_loses_nothing(start_engine, monkeypatch):
+    """The run goes on when the ledger is back, whichever write failed: all is stored, and paid once."""
     failures = {"is_valid": 2, "submitted": 12, "polled": 1, "succeeded": 2, "stored": 2}
     left = dict(failures)
 
@@ -83,8 +83,8 @@ def test_a_ledger_that_is_gone_for_a_while_loses_nothing(start_engine, monkeypat
         engine.assert_paid_once(2)
 
 
-def test_a_surprise_with_one_order_does_not_stop_the_others(start_engine, monkeypatch):
-    """An unexpected error is told with its order, which a waiting run gives up; the next goes on with it."""
+def test_an_unexpected_error_with_one_order_does_not_stop_the_others(start_engine, monkeypatch):
+    """An unexpected error is reported with its order; the run gives it up, the next one resumes it."""
     handle = Collector.handle
 
     async def surprised(self, order):
@@ -106,7 +106,7 @@ def test_a_surprise_with_one_order_does_not_stop_the_others(start_engine, monkey
 
 
 def test_a_run_s_error_reaches_its_caller(start_engine):
-    """What ends the engine itself, such as a missing key, is raised where its events are read."""
+    """An error that ends the engine itself, such as a missing key, is raised where its events are read."""
     with start_engine() as engine:
         accepted = engine.place("a cat")
 

@@ -1,4 +1,4 @@
-"""Output links that a vendor should never give, through the whole engine: refused, named, outstanding."""
+"""Hostile video links through the whole engine: not followed, named, outstanding."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FROM_THE_HOST = {
 
 @pytest.fixture
 def public(monkeypatch, host):
-    """The emulator and the file host stand for public ones; what a prompt names is its video's link."""
+    """Makes the emulator and the file host seem public; the text of a prompt is its video's link."""
     show, is_public, resolve = Emulator.show, links.is_public, links.Resolver.__base__.resolve
 
     def shown(self, record, *args, **more):
@@ -81,8 +81,8 @@ def public(monkeypatch, host):
     monkeypatch.setitem(host.answers, f"/loop?sig={CANARY}", host.answers["/loop"])
 
 
-def test_hostile_links_are_refused_named_and_outstanding(start_engine, host, public):
-    """Each order stays paid and outstanding with its reason; nothing is ordered anew, others are stored."""
+def test_hostile_links_are_not_followed_but_named_and_outstanding(start_engine, host, public):
+    """Each order stays paid and outstanding with its reason; nothing is ordered again, others are stored."""
     hostile = TO_OURSELVES | {host.url + path: words for path, words in FROM_THE_HOST.items()}
     pacing = replace(FAST, transfer_s=900.0)  # once is enough here
     with start_engine({"allow_private_hosts": False, "attempts": 1, "pacing": pacing}) as engine:
@@ -97,16 +97,16 @@ def test_hostile_links_are_refused_named_and_outstanding(start_engine, host, pub
         assert named >= {orders[link].partition for link in hostile}
         summary = engine.books()["summary"]
         assert (summary["tasks"], summary["balanced"], summary["key_leaks"]) == (len(orders), True, 0)
-        told = [event.reason for event in events if isinstance(event, Delayed)]
+        reasons = [event.reason for event in events if isinstance(event, Delayed)]
         kept = [
             json.dumps(entry.detail) + str(order.error_message)
             for order in orders.values()
             for entry in engine.services.ledger.queries.journal(order.order_id)
         ]
-        assert CANARY not in "".join(told + kept)
+        assert CANARY not in "".join(reasons + kept)
 
 
-def test_a_public_api_s_link_to_this_machine_is_refused(start_engine):
+def test_a_public_api_s_link_to_this_machine_is_not_followed(start_engine):
     """Without the emulator's exception, a link to this machine is never followed."""
     with start_engine({"allow_private_hosts": False, "linger_s": 4.0}) as engine:
         engine.place("a cat")

@@ -1,4 +1,4 @@
-"""Outages of all that is around the engine: it says what is wrong, goes on, pays for nothing twice."""
+"""Outages of everything around the engine: it reports them, goes on, and pays for nothing twice."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LOST = " [fault:lost-reply*1]"
 
 
 def assert_all_is_well(engine, number: int) -> None:
-    """Every prompt was accepted once and stored, by the vendor's own books."""
+    """Check that every prompt was paid once and stored, by the vendor's own accounts."""
     books = engine.books()
     orders = engine.services.ledger.queries.find()
     assert [order.state for order in orders] == [State.STORED] * number
@@ -56,7 +56,7 @@ def submitted(event: Event) -> bool:
     return isinstance(event, Submitted)
 
 
-def told(*words: str):
+def reported(*words: str):
     return lambda event: isinstance(event, Delayed) and all(word in event.reason for word in words)
 
 
@@ -84,17 +84,17 @@ def stoppable_s3(tmp_path, monkeypatch):
         stop()
 
 
-def test_s3_that_is_gone_for_a_while_is_told_and_waited_for(start_engine, stoppable_s3, tmp_path):
-    """The video stays paid and outstanding, the reason names S3, and it is stored when S3 is back."""
+def test_an_outage_of_s3_is_reported_and_waited_for(start_engine, stoppable_s3, tmp_path):
+    """The video stays paid and outstanding, with a reason that names S3, and is stored when S3 is back."""
     start, stop = stoppable_s3
     server = start()
     with start_engine() as engine:
         engine.services = replace(engine.services, store=open_store(server, "videos", "p"))
         accepted = engine.place("a cat")
         stop()
-        told_of_s3 = Once((told("transfer postponed", "S3 did not answer", server.url), start))
-        events = waiting_run(engine, accepted, on_event=told_of_s3)
-        assert told_of_s3.done
+        s3_reported = Once((reported("transfer postponed", "S3 did not answer", server.url), start))
+        events = waiting_run(engine, accepted, on_event=s3_reported)
+        assert s3_reported.done
         assert isinstance(events[-1], Stored)
         assert_all_is_well(engine, 1)
 
@@ -104,7 +104,7 @@ def test_s3_that_is_gone_for_a_while_is_told_and_waited_for(start_engine, stoppa
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Another process writes to the database and does not finish while the block runs."""
+    """Keep the database locked by another process while the block runs."""
     script = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
         "c.execute('BEGIN IMMEDIATE'); print('locked', flush=True); sys.stdin.read()"
@@ -119,17 +119,17 @@ def locked(path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """A ledger that is not waited for."""
+    """A ledger whose lock is hardly waited for."""
     monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 20)
 
 
-def test_a_locked_ledger_is_told_and_waited_for(start_engine, impatient):
-    """Locked in the middle of a run, the run says so, and goes on when the lock is gone."""
+def test_a_locked_ledger_is_reported_and_waited_for(start_engine, impatient):
+    """A run reports a lock in its middle, and goes on when it is gone."""
     with start_engine({"max_in_flight": 2}) as engine:
         lock = locked(engine.folder / "ledger.db")
         steps = Once(
             (submitted, lock.__enter__),
-            (told("did not answer: database is locked"), lambda: lock.__exit__(None, None, None)),
+            (reported("did not answer: database is locked"), lambda: lock.__exit__(None, None, None)),
         )
         events = waiting_run(engine, engine.place(*texts(6)), on_event=steps)
         assert steps.done
@@ -137,8 +137,8 @@ def test_a_locked_ledger_is_told_and_waited_for(start_engine, impatient):
         assert_all_is_well(engine, 6)
 
 
-def test_a_ledger_locked_from_the_start_ends_runs_and_ticks_in_words(start_engine, impatient):
-    """Neither begins; the next one does when the lock is gone."""
+def test_a_ledger_locked_from_the_start_ends_runs_and_ticks_with_a_readable_error(start_engine, impatient):
+    """Neither starts; the next one does when the lock is gone."""
     with start_engine() as engine:
         accepted = engine.place("a cat")
         with locked(engine.folder / "ledger.db"):
@@ -178,12 +178,12 @@ def disk(monkeypatch):
     return engine
 
 
-def test_a_full_disk_under_the_ledger_is_told_and_waited_for(start_engine, disk):
-    """What cannot be written down is settled once there is room again; nothing is paid for twice."""
+def test_a_full_disk_under_the_ledger_is_reported_and_waited_for(start_engine, disk):
+    """An order that cannot be recorded is reconciled once there is room again; nothing is paid for twice."""
     with start_engine() as engine:
         accepted = engine.place(*texts(18))
         disk.fill(engine.folder / "ledger.db")
-        steps = Once((told("did not answer: database or disk is full"), disk.clear))
+        steps = Once((reported("did not answer: database or disk is full"), disk.clear))
         events = waiting_run(engine, accepted, on_event=steps)
         assert steps.done
         assert sum(isinstance(event, Stored) for event in events) == 18
@@ -192,7 +192,7 @@ def test_a_full_disk_under_the_ledger_is_told_and_waited_for(start_engine, disk)
 
 @pytest.fixture(scope="module")
 def postgres():
-    """A PostgreSQL server of this module's own."""
+    """A PostgreSQL server for this module alone."""
     with (
         warnings.catch_warnings(),
         tempfile.TemporaryDirectory(prefix="seedance-pg-", ignore_cleanup_errors=True) as folder,
@@ -205,13 +205,13 @@ def postgres():
         server.cleanup()
 
 
-def test_a_postgresql_that_is_restarted_is_told_and_waited_for(start_engine, postgres, monkeypatch):
-    """Its connections break in the middle of a run; new ones are made, and the run goes on."""
+def test_a_restarted_postgresql_is_reported_and_waited_for(start_engine, postgres, monkeypatch):
+    """When its connections break in the middle of a run, new ones are made, and the run goes on."""
     uri = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
     open_at = Ledger.open
     monkeypatch.setattr(Ledger, "open", lambda _url, **options: open_at(uri, **options))
     with start_engine({"max_in_flight": 2}) as engine:
-        steps = Once((submitted, postgres.stop), (told("did not answer"), postgres.start))
+        steps = Once((submitted, postgres.stop), (reported("did not answer"), postgres.start))
         events = waiting_run(engine, engine.place(*texts(5)), on_event=steps)
         assert steps.done
         assert sum(isinstance(event, Stored) for event in events) == 5
@@ -222,8 +222,8 @@ def test_a_postgresql_that_is_restarted_is_told_and_waited_for(start_engine, pos
 
 
 @pytest.mark.parametrize("where", ["folder", "file"])
-def test_a_full_temporary_folder_is_told_and_waited_for(start_engine, monkeypatch, where):
-    """No space for the download: postponed with the reason, and stored when there is room."""
+def test_a_full_temporary_folder_is_reported_and_waited_for(start_engine, monkeypatch, where):
+    """Without space a download is postponed with the reason, and the video is stored when there is room."""
     full = iter([True, True])
 
     def failing(work):
@@ -252,7 +252,7 @@ def test_a_full_temporary_folder_is_told_and_waited_for(start_engine, monkeypatc
     ("hours", "fault"), [(-3, ""), (30, ""), *((hours, LOST) for hours in (-30, -3, 3, 30))]
 )
 def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
-    """Forwards or back, with answers lost or not: the run ends with its videos, paid for once."""
+    """Forwards or back, with replies lost or not, the run ends with its videos, paid once."""
     pacing = replace(FAST, min_poll_s=0.1, max_poll_s=0.2)
     policy = {"max_in_flight": 2, "lease_s": 2.0, "pacing": pacing}
     with start_engine(policy, render_seconds=0.3) as engine:
@@ -281,7 +281,7 @@ def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
     ],
 )
 def test_a_minute_without_the_vendor(start_engine, kind, scope, words):
-    """What was on its way is settled afterwards, the run ends with its videos, and said what was wrong."""
+    """Orders in flight are reconciled afterwards; the run reports the reason and ends with its videos."""
     with start_engine(render_seconds=20) as engine:
         one_clock(engine)
         outage = Once((submitted, lambda: engine.control("outage", seconds=60, kind=kind, scope=scope)))

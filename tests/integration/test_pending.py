@@ -1,4 +1,4 @@
-"""What may be spent: budgets in runs, dry runs and plan, and the schedule that orders what is pending."""
+"""Spending: budgets in runs, dry runs and plans, and the schedule that orders pending prompts."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def two_sets(folder: Path, s3_server: S3Service) -> Iterator[CodeLocation]:
 
 @pytest.fixture
 def location(s3_server, tmp_path):
-    """A code location of a test's own."""
+    """A code location for one test."""
     with two_sets(tmp_path, s3_server) as location:
         yield location
 
 
 @pytest.fixture(scope="module")
 def idle(s3_server, tmp_path_factory):
-    """One for all tests that order nothing, which is seen to at the end."""
+    """One for all tests that order nothing, which is checked at the end."""
     with two_sets(tmp_path_factory.mktemp("idle"), s3_server) as location:
         yield location
         assert ordered(location) == []
@@ -53,7 +53,7 @@ def idle(s3_server, tmp_path_factory):
 
 
 def limited(location, **limits: float):
-    """The API's resource with budgets."""
+    """Return the API's resource with budgets."""
     return SeedanceResource(
         api_key=dg.EnvVar(KEY_VARIABLE), base_url=location.emulator.url, requests_per_second=1000, **limits
     )
@@ -65,7 +65,7 @@ def the_schedule(location) -> dg.ScheduleDefinition:
 
 
 def evaluate(location) -> dg.RunRequest | str:
-    """What the schedule says now: a run, or why there is none."""
+    """Evaluate the schedule now: a run, or why there is none."""
     with dg.build_schedule_context(
         instance=location.instance, resources=dict(location.defs.resources)
     ) as context:
@@ -74,7 +74,7 @@ def evaluate(location) -> dg.RunRequest | str:
 
 
 def pending_run(location, **config: object) -> RunResult:
-    """A run of the job, launched by hand."""
+    """Launch a run of the job by hand."""
     job = location.defs.resolve_job_def(PENDING_JOB)
     run_config = {"ops": {"order": {"config": config}}} if config else None
     return RunResult(
@@ -88,14 +88,14 @@ def ordered(location) -> list[str]:
         return [f"{order.prompt_set}/{order.partition}" for order in ledger.queries.find()]
 
 
-def test_the_schedule_is_off_until_somebody_switches_it_on(idle):
-    """It comes once a day, after the vendor's peak hours."""
+def test_the_schedule_is_off_until_it_is_switched_on(idle):
+    """The schedule runs once a day, after the vendor's peak hours."""
     schedule = the_schedule(idle)
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("5 15 * * *", "UTC")
 
 
-def test_it_refuses_to_spend_without_a_limit(idle):
+def test_nothing_is_spent_without_a_limit(idle):
     """Neither the schedule nor a run by hand orders anything, and both say what to set."""
     said = evaluate(idle)
     assert said.startswith("spots, tiny: nothing limits what it may spend: set SEEDANCE_PENDING_USD_PER_RUN")
@@ -103,7 +103,7 @@ def test_it_refuses_to_spend_without_a_limit(idle):
 
 
 def test_one_set_without_a_limit_stops_the_whole_run(idle):
-    """A budget of another set is none of its own; it is named before anything is ordered."""
+    """A budget of another set does not count; the set is named before anything is ordered."""
     path = idle.folder / "prompts" / "spots.json"
     before = path.read_text()
     path.write_text(json.dumps(json.loads(before) | {"budget_usd": 5}))
@@ -111,8 +111,8 @@ def test_one_set_without_a_limit_stops_the_whole_run(idle):
     path.write_text(before)
 
 
-def test_it_orders_over_several_sets_inside_the_given_budget(location):
-    """As many prompts as the money reaches for, set by set; the sensor's job brings their videos."""
+def test_several_sets_are_ordered_within_one_limit(location):
+    """As many prompts are ordered as are affordable, set by set; the sensor's job stores their videos."""
     location.reload(pending_usd_per_run=3.5 * A_VIDEO)
     request = evaluate(location)
     assert request.run_config["ops"]["order"]["config"]["max_cost_usd"] == 3.5 * A_VIDEO
@@ -129,8 +129,8 @@ def test_it_orders_over_several_sets_inside_the_given_budget(location):
     assert evaluate(location) == "every prompt has a video, is on its way or was rejected"
 
 
-def test_budgets_bound_it_as_they_bound_runs(location):
-    """A day's limit counts over both sets; when it is reached the schedule tells the figures."""
+def test_budgets_limit_the_schedule_like_runs(location):
+    """A day's limit applies to both sets together; when it is reached the schedule names the figures."""
     with location.using(seedance=limited(location, budget_usd_per_day=1.5 * A_VIDEO)):
         assert isinstance(evaluate(location), dg.RunRequest)
         assert pending_run(location).success
@@ -145,8 +145,8 @@ def test_budgets_bound_it_as_they_bound_runs(location):
         assert ordered(location) == ["spots/cat"]
 
 
-def test_it_waits_while_somebody_is_needed(idle):
-    """Out of credits, it says so instead of queueing more."""
+def test_the_schedule_waits_while_a_person_is_needed(idle):
+    """Out of credits, the schedule says so instead of ordering more."""
     with idle.using(pending_usd_per_run=1), idle.ledger() as ledger:
         until = utc_now() + timedelta(minutes=1)
         ledger.pauses.start("credits", until=until, message="out of credits: buy some")
@@ -155,8 +155,8 @@ def test_it_waits_while_somebody_is_needed(idle):
         assert isinstance(evaluate(idle), dg.RunRequest)
 
 
-def test_a_run_that_can_accept_nothing_fails_in_words(idle, s3_server):
-    """A bucket that cannot be written is told for each set, and nothing is ordered."""
+def test_a_run_that_can_order_nothing_fails_with_a_readable_error(idle, s3_server):
+    """The error names a bucket that cannot be written for each set, and nothing is ordered."""
     with idle.using(video_store=video_store(s3_server, "p", "wrong")):
         done = pending_run(idle, max_cost_usd=10)
     lines = done.message.splitlines()
@@ -180,20 +180,20 @@ def test_a_run_that_can_accept_nothing_fails_in_words(idle, s3_server):
         ),
     ],
 )
-def test_bad_config_is_refused_in_words(idle, config, message):
+def test_invalid_config_is_a_readable_error(idle, config, message):
     """The message names the value and what is allowed; nothing is ordered."""
     assert pending_run(idle, **config).message == f"nothing was ordered: {message}"
 
 
 @pytest.mark.parametrize("amount", [0, float("nan"), 1e300])
-def test_a_limit_that_is_none_does_not_load(idle, amount):
-    """Given in Python it is refused when the code location is built."""
+def test_an_invalid_limit_does_not_load(idle, amount):
+    """An invalid limit in Python is an error when the code location is built."""
     with pytest.raises(ValueError, match=r"pending_usd_per_run: .* is out of range"):
         idle.reload(pending_usd_per_run=amount)
 
 
-def test_a_run_that_would_cross_a_budget_accepts_nothing_and_tells_the_figures(location, monkeypatch):
-    """The refusal, the dry run and `plan` tell the same of estimate, reserved, spent, limit and what fits."""
+def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(location, monkeypatch):
+    """The error, the dry run and `plan` agree on estimate, reserved, spent, limit and what fits."""
     path = location.folder / "prompts" / "tiny.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"budget_usd": {"total": 0.9}}))
     budgeted = limited(location, budget_usd_per_day=1.3, budget_usd_per_month=30)
@@ -224,12 +224,12 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing_and_tells_the_figures(l
         }
         with monkeypatch.context() as patch:
             patch.setattr("os.environ", environ)
-            told = CliRunner().invoke(root, ["plan", "--set", "tiny"])
+            result = CliRunner().invoke(root, ["plan", "--set", "tiny"])
             as_json = CliRunner().invoke(root, ["plan", "--set", "tiny", "--json"])
-        assert told.exit_code == as_json.exit_code == 1
+        assert result.exit_code == as_json.exit_code == 1
         for line in (day, month, own):
-            assert f"Budget  {line}" in told.stdout
-        assert "They do not fit into the budgets: the first 2 of 3 would" in told.stdout
+            assert f"Budget  {line}" in result.stdout
+        assert "They do not fit into the budgets: the first 2 of 3 would" in result.stdout
         [tiny] = json.loads(as_json.stdout)["prompt_sets"]
         assert (tiny["new"], tiny["affordable"], tiny["new_usd"]) == (3, 2, "0.96")
         assert [each["remaining_usd"] for each in tiny["budgets"]] == ["0.66", "29.36", "0.9"]
@@ -238,14 +238,14 @@ def test_a_run_that_would_cross_a_budget_accepts_nothing_and_tells_the_figures(l
 
 
 def test_a_dry_run_counts_the_run_s_own_limit(idle):
-    """With max_cost_usd it tells how many would fit."""
+    """With max_cost_usd it says how many would fit."""
     done = idle.run("ant", "fly", name="tiny", config={"dry_run": True, "max_cost_usd": 0.7})
     assert done.success
     assert "limit of this run: 0.7 USD; they do not fit: the first 2 would" in done.log
 
 
-def test_what_was_refused_is_not_ordered_again_and_its_penalty_is_shown(location, monkeypatch):
-    """The schedule never sends refused content unchanged; `status` tells what it cost, apart."""
+def test_a_rejected_prompt_is_not_ordered_again_and_its_penalty_is_shown(location, monkeypatch):
+    """The schedule never sends a rejected prompt unchanged; `status` shows its penalty separately."""
     location.write({"cat": "a cat [fault:moderation]", "dog": "a dog"})
     location.reload()
     assert pending_run(location, max_cost_usd=10, prompt_sets=["spots"]).success
@@ -254,7 +254,7 @@ def test_what_was_refused_is_not_ordered_again_and_its_penalty_is_shown(location
     assert ordered(location) == ["spots/cat", "spots/dog"]
     environ = {"SEEDANCE_LEDGER_URL": location.resources["ledger"].url, "AWS_DEFAULT_REGION": "us-east-1"}
     monkeypatch.setattr("os.environ", environ)
-    told = CliRunner().invoke(root, ["status"])
-    assert "Spent        0.3232 USD, of which 0.0032 USD as penalties for rejected prompts" in told.stdout
+    result = CliRunner().invoke(root, ["status"])
+    assert "Spent        0.3232 USD, of which 0.0032 USD as penalties for rejected prompts" in result.stdout
     status = json.loads(CliRunner().invoke(root, ["status", "--json"]).stdout)
     assert (status["spent_usd"], status["penalties_usd"]) == ("0.3232", "0.0032")

@@ -1,4 +1,4 @@
-"""References are looked at over real HTTP, once and with as few bytes as needed; costs are exact then."""
+"""References are probed over real HTTP, once and with as few bytes as needed; costs are exact then."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def host() -> Iterator[ReferenceFiles]:
 
 @pytest.fixture
 def look(tmp_path, clock) -> Iterator[Looking]:
-    """Looks at the references of prompts."""
+    """Probes the references of prompts."""
     with looking(tmp_path, clock) as engine:
         yield engine
 
 
-def test_sound_references_are_known_by_type_size_hash_and_length(host, look):
-    """Files of every kind that the vendor takes pass, and an order keeps what was seen of them."""
+def test_valid_references_are_recorded_with_type_size_hash_and_length(host, look):
+    """Files of every kind that the vendor takes are valid, and an order records their facts."""
     names = {"image": ["a.png", "a.jpg", "a.webp", "a.bmp"], "video": ["a.mp4", "a.mov"], "audio": ["a.wav"]}
     urls = {
         f"{kind}_urls": [host.sample(name, seconds=6.5) + "?sig=secret" for name in found]
@@ -72,8 +72,8 @@ def test_sound_references_are_known_by_type_size_hash_and_length(host, look):
     assert "secret" not in json.dumps(facts)
 
 
-def test_large_files_are_looked_at_in_parts(host, look):
-    """Of a large video only head and index are read, wherever the index lies; of a large image its head."""
+def test_large_files_are_probed_in_parts(host, look):
+    """Of a large video only head and index are read, wherever the index is; of a large image its head."""
     video = sample("v.mp4", seconds=6)
     urls = {
         "image_urls": [host.put("/large.png", sample("v.png") + bytes(1_000_000))],
@@ -94,15 +94,15 @@ def test_large_files_are_looked_at_in_parts(host, look):
 
 @pytest.mark.parametrize("how", [{"ranges": False}, {"sized": False, "ranges": False}, {"head": 405}])
 def test_plain_hosts_will_do(host, look, how):
-    """A host without parts, without a length or without HEAD serves small files as well as any."""
+    """A host without parts, without a length or without HEAD can serve small files."""
     assert look({"video_urls": [host.sample("plain.mp4", seconds=15.4, **how)]}).invalid == {}
 
 
 @pytest.mark.parametrize(
     "headers", [{"ETag": '"1"'}, {"Last-Modified": "Mon, 06 Apr 2026 00:00:00 GMT"}], ids=["etag", "date"]
 )
-def test_a_file_that_did_not_change_is_not_read_again(host, look, clock, headers):
-    """With the same validator a HEAD is all that is sent, however late; with another one the file is read."""
+def test_an_unchanged_file_is_not_read_again(host, look, clock, headers):
+    """With the same validator only a HEAD is sent, however late; with another one the file is read."""
     lists = {"audio_urls": [host.sample("same.wav", seconds=3, headers=headers)]}
     look(lists)
     clock.forward(days=100)
@@ -117,8 +117,8 @@ def test_a_file_that_did_not_change_is_not_read_again(host, look, clock, headers
 
 
 @pytest.mark.parametrize("how", [{}, {"head": 403}, {"headers": {"ETag": "\xe9"}}])
-def test_without_a_validator_a_look_holds_for_ten_minutes(host, look, clock, how):
-    """A host that gives no validator, or no HEAD, is asked for the file again after ten minutes."""
+def test_without_a_validator_a_probe_is_valid_for_ten_minutes(host, look, clock, how):
+    """Without a validator, or without HEAD, the file is read again after ten minutes."""
     lists = {"image_urls": [host.sample("plain.png", **how)]}
     look(lists)
     clock.forward(minutes=9)
@@ -130,16 +130,16 @@ def test_without_a_validator_a_look_holds_for_ten_minutes(host, look, clock, how
     assert len(host.gets()) == 1
 
 
-def test_a_file_that_went_away_is_refused_although_it_was_seen(host, look):
-    """What an earlier look found does not hold for a file that is no longer there."""
+def test_a_file_that_is_gone_is_invalid_although_it_was_probed(host, look):
+    """An earlier probe does not count for a file that is gone."""
     lists = {"image_urls": [host.sample("away.png")]}
     assert look(lists).invalid == {}
     host.put("/away.png", status=404)
     assert look(lists).invalid == {"p0": "image_urls number 1 does not exist: its host answers HTTP 404"}
 
 
-def test_switched_off_nothing_is_looked_at_or_believed(host, look):
-    """Without the preflight every prompt passes, nothing is sent, and estimates are upper bounds again."""
+def test_switched_off_nothing_is_probed_or_trusted(host, look):
+    """Without the preflight every prompt is valid, nothing is requested, and estimates are upper bounds."""
     lists = {"video_urls": [host.sample("off.mp4", seconds=4)]}
     look(lists)
     host.asked.clear()
@@ -150,8 +150,8 @@ def test_switched_off_nothing_is_looked_at_or_believed(host, look):
     assert (answer.estimate.exact, answer.order.reference_facts) == (False, None)
 
 
-def test_only_what_would_be_ordered_anew_is_looked_at(host, start_engine):
-    """References of a prompt that is under way or stored are left alone; no key reaches their host."""
+def test_only_new_orders_are_probed(host, start_engine):
+    """References of a prompt that is in flight or stored are not probed; no key reaches their host."""
     lists = {"video_urls": [host.sample("new.mp4", seconds=4)]}
     with start_engine() as engine:
         checked = preflight(engine.services, quoted(engine.services, lists))
@@ -169,7 +169,7 @@ def test_only_what_would_be_ordered_anew_is_looked_at(host, start_engine):
 
 
 def test_the_estimate_is_what_the_vendor_charges(start_engine):
-    """Estimate and charge agree to the point, input videos included; what is refused costs nothing."""
+    """Estimate and charge agree to the point, input videos included; an invalid prompt costs nothing."""
     with start_engine() as engine:
         root = f"{engine.emulator.files_url}/references"
         quotes = quoted(

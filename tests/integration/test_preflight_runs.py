@@ -1,4 +1,4 @@
-"""The preflight in Dagster's runs: what is refused is named at the end, everything else goes on."""
+"""The preflight in Dagster's runs: invalid prompts are named at the end, everything else goes on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXACT_USD = 0.08 * (4 + 7.5)
 
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
-    """A code location whose API is on this machine, with the preflight on all the same."""
+    """A code location whose API is on this machine, with the preflight switched on."""
     with running_location(tmp_path_factory.mktemp("looked"), s3_server, {"cat": "a cat"}) as location:
         location.resources["seedance"] = SeedanceResource(
             api_key=location.resources["seedance"].api_key,
@@ -38,7 +38,7 @@ def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
 
 
 def prompts(location: CodeLocation) -> dict[str, Any]:
-    """One prompt whose references are sound between two whose audio is too long or not there."""
+    """Return a prompt with valid references between two whose audio is too long or missing."""
     root = f"{location.emulator.files_url}/references"
 
     def asking(audio: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def prompts(location: CodeLocation) -> dict[str, Any]:
 
 
 def pending(location: CodeLocation, name: str, usd: float) -> RunResult:
-    """A run of the job behind the schedule."""
+    """Run the job behind the schedule."""
     job = location.defs.resolve_job_def(PENDING_JOB)
     config = {"ops": {"order": {"config": {"max_cost_usd": usd, "prompt_sets": [name]}}}}
     return RunResult(
@@ -67,8 +67,8 @@ def pending(location: CodeLocation, name: str, usd: float) -> RunResult:
     )
 
 
-def test_a_run_names_what_was_refused_and_makes_the_rest(location):
-    """Refused prompts are missing with their reason, the other is stored, and all show its exact cost."""
+def test_a_run_names_invalid_prompts_and_stores_the_rest(location):
+    """Invalid prompts are missing with their reason; the other is stored, with its exact cost."""
     done = location.run("long", "gone", name="by_hand")
     assert done.missing == {
         "long": ("audio_urls number 1 lasts 17.2 s; at most 15.0 s (the vendor drops longer audio silently)"),
@@ -78,8 +78,8 @@ def test_a_run_names_what_was_refused_and_makes_the_rest(location):
     [video] = done.events_of("videos")
     assert video == ("fine", "materialization")
     for asset in ("prompts", "tasks", "videos"):
-        told = location.newest(asset, "fine", "by_hand").metadata["seedance/estimated_cost_usd"].value
-        assert told == pytest.approx(EXACT_USD)
+        usd = location.newest(asset, "fine", "by_hand").metadata["seedance/estimated_cost_usd"].value
+        assert usd == pytest.approx(EXACT_USD)
     [order] = location.orders("fine", "by_hand")
     assert order.points_charged == order.estimated_points == 9_200_000
     manifest = json.loads(location.store.get_bytes(order.manifest_key))
@@ -90,8 +90,8 @@ def test_a_run_names_what_was_refused_and_makes_the_rest(location):
     assert location.books()["tasks"] == 1
 
 
-def test_the_schedule_orders_what_is_sound_within_its_budget(location):
-    """What is refused takes no room from what comes after it, and is logged with its reason."""
+def test_the_schedule_orders_valid_prompts_within_its_budget(location):
+    """An invalid prompt takes no room from those after it, and is logged with its reason."""
     done = pending(location, "by_schedule", EXACT_USD * 1.001)
     assert done.success
     assert "left out: by_schedule/long: audio_urls number 1 lasts 17.2 s" in done.log
@@ -127,7 +127,7 @@ def test_a_run_prices_each_prompt_and_looks_it_up_once(location, monkeypatch):
 
 
 def test_an_api_on_this_machine_needs_no_preflight(location):
-    """Without the option a local API, which fetches no reference, has its prompts accepted unseen."""
+    """By default the prompts of a local API, which fetches no reference, are ordered without a probe."""
     local = SeedanceResource(api_key=location.resources["seedance"].api_key, base_url=location.emulator.url)
     calls = location.emulator.emulator.traffic.calls
     before = calls["files"]

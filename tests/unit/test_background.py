@@ -104,7 +104,7 @@ def test_what_happens_during_the_cleanup_waits_for_no_caller():
 
 
 def test_events_before_an_error_are_read_before_it():
-    """What happened before an error is reported, then the error is raised."""
+    """Events from before an error are reported, then the error is raised."""
     seen = []
     work = numbers(200, then=ValueError("broken"))
     with in_background(work) as events, pytest.raises(ValueError, match="broken"):

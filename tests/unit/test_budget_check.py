@@ -226,6 +226,6 @@ def test_an_invalid_budget_in_a_file_is_an_error(tmp_path, given, problem):
     (tmp_path / "spots.json").write_text(json.dumps(file))
     loaded = load_prompt_sets(tmp_path)
     assert loaded.sets == ()
-    [told] = map(str, loaded.errors)
-    assert "spots.json" in told
-    assert problem in told
+    [message] = map(str, loaded.errors)
+    assert "spots.json" in message
+    assert problem in message

@@ -25,7 +25,7 @@ ARTIFACTS = {"sha256": "ab" * 32, "credential": None}
 
 
 class World:
-    """A collector on a real ledger, whose downloads and vendor answer as they are told."""
+    """A collector on a real ledger, whose downloads and vendor answer as the test says."""
 
     def __init__(self, ledger, clock) -> None:
         self.fresh: object = FRESH

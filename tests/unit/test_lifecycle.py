@@ -212,7 +212,7 @@ def test_the_ledger_keeps_the_hold_of_an_ended_task():
     assert (held["points_held"], held["vendor_logs"], held["vendor_ended_at"]) == (7, ["a", "b"], NOW)
     assert held["error_message"] is None
     for status in (COMPLETED, FAILED):
-        # Not settled yet: nothing charged and all still held is no charge of zero.
+        # Not settled by the vendor yet: nothing charged and all still held is not a charge of zero.
         unsettled = make_task(status=status, points_held=7, points_charged=0)
         assert task_columns(unsettled)["points_charged"] is None
     for after_charging in (0, 7):

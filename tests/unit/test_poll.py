@@ -20,7 +20,7 @@ URL = "https://files.example.com/v.mp4"
 
 
 class World:
-    """A poller on a real ledger, and a vendor that answers as it is told."""
+    """A poller on a real ledger, and a vendor that answers as the test says."""
 
     def __init__(self, ledger, clock) -> None:
         self.ledger = ledger

@@ -18,9 +18,9 @@ def test_a_task_that_was_made_is_adopted_with_the_vendor_s_own_time(engine, cloc
     [order] = engine.lose("a cat")
     made_at = clock()
     clock.forward(seconds=90)
-    settled = engine.reconcile()
-    [adopted] = settled.adopted
-    assert (settled.requeued, settled.uncertain) == ((), ())
+    result = engine.reconcile()
+    [adopted] = result.adopted
+    assert (result.requeued, result.uncertain) == ((), ())
     [task_id] = engine.vendor.tasks
     assert (adopted.state, adopted.task_id) == (State.SUBMITTED, task_id)
     assert (adopted.vendor_created_at, adopted.due_at, adopted.points_held) == (made_at, clock(), POINTS)
@@ -33,9 +33,9 @@ def test_identical_orders_match_identical_tasks_one_to_one(engine, orders, tasks
     """As many orders are adopted as there are tasks, one each; the others wait."""
     engine.lose(*["a cat"] * tasks)
     engine.lose(*["a cat"] * (orders - tasks), fault="500-before")
-    settled = engine.reconcile()
-    assert (len(settled.adopted), len(settled.requeued), len(settled.uncertain)) == (tasks, 0, orders - tasks)
-    assert {order.task_id for order in settled.adopted} == set(engine.vendor.tasks)
+    result = engine.reconcile()
+    assert (len(result.adopted), len(result.requeued), len(result.uncertain)) == (tasks, 0, orders - tasks)
+    assert {order.task_id for order in result.adopted} == set(engine.vendor.tasks)
 
 
 def test_an_order_without_a_task_is_requeued_after_two_complete_scans(engine, clock):
@@ -45,8 +45,8 @@ def test_an_order_without_a_task_is_requeued_after_two_complete_scans(engine, cl
         clock.forward(seconds=seconds)
         assert engine.reconcile(now=True).requeued == ()
     clock.forward(seconds=1)
-    [freed] = engine.reconcile(now=True).requeued
-    assert (freed.state, freed.attempt, freed.absent_since) == (State.QUEUED, 1, None)
+    [requeued] = engine.reconcile(now=True).requeued
+    assert (requeued.state, requeued.attempt, requeued.absent_since) == (State.QUEUED, 1, None)
     assert engine.ledger.queries.journal(order.order_id)[-1].detail == {
         "reason": "no task was made: the history was read twice without it"
     }
@@ -106,10 +106,10 @@ def test_a_task_that_turns_up_after_its_order_was_requeued_is_adopted(start_engi
     """The window begins when the order was placed: a first task that was listed late is not lost."""
     engine = start_engine(history_lag_seconds=3000)
     # Another's task shows that the history lists what is at work, and the account tells nothing.
-    engine.create_out_of_band("somebody's dog")
+    engine.create_out_of_band("another dog")
     clock.forward(seconds=3000)
     engine.control("settings", history_lag_seconds=0)
-    engine.create_out_of_band("somebody's cat")
+    engine.create_out_of_band("another cat")
     engine.control("outage", seconds=86_400, scope="account")
     [order] = engine.lose("a cat", fault="500-after")
     engine.control("settings", history_lag_seconds=3000)
@@ -154,7 +154,7 @@ def test_a_scan_from_before_a_later_claim_does_not_apply_to_it(engine, clock):
     from seedance_dagster.ledger.errors import StaleOrderError
 
     [old] = engine.lose("a cat", fault="500-before")
-    engine.ledger.claims.requeue(old, actor="other", due_at=clock(), reason="released by hand")
+    engine.ledger.claims.requeue(old, actor="other", due_at=clock(), reason="requeued by hand")
     clock.forward(seconds=5)
     engine.control("faults", **{"500-after": 1.0})
     engine.submit()

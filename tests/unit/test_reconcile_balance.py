@@ -36,7 +36,7 @@ def test_without_a_balance_the_history_must_have_listed_an_unfinished_task(
     engine = start_engine(history_lists_unfinished=lists_unfinished)
     engine.control("outage", seconds=86_400, scope="account")
     engine.lose("a cat", fault="500-before")
-    engine.create_out_of_band("somebody's dog")
+    engine.create_out_of_band("another dog")
     engine.reconcile_twice()
     assert engine.states() == [state]
     if state is State.UNCERTAIN:
@@ -66,7 +66,7 @@ def test_tasks_of_other_programs_explain_a_drop_of_the_balance(engine, clock, ta
     """Points of unmatched tasks, of any type, are not missing; an order without a task is requeued."""
     engine.lose("a cat", fault="500-before")
     clock.forward(seconds=1)
-    engine.create_out_of_band("somebody's dog", task_type=task_type)
+    engine.create_out_of_band("another dog", task_type=task_type)
     engine.reconcile_twice()
     assert engine.states() == [State.QUEUED]
 
@@ -102,8 +102,8 @@ def test_a_task_adopted_just_now_explains_its_points_once(start_engine, clock):
     clock.forward(seconds=500)
     engine.lose("a dog")
     clock.forward(seconds=500)
-    settled = engine.reconcile()
-    assert [order.partition for order in settled.adopted] == ["p0"]
+    result = engine.reconcile()
+    assert [order.partition for order in result.adopted] == ["p0"]
     assert engine.doubts() == ["0.4 USD left the account for no task that is known"]
 
 
@@ -148,11 +148,11 @@ def test_orders_that_move_while_the_balance_is_read_postpone_the_decision(engine
     account = SeedanceClient.account
 
     async def meanwhile(self):
-        told = await account(self)
+        info = await account(self)
         [order] = engine.place("a dog")
         [claimed] = engine.ledger.claims.take("x", limit=1, max_in_flight=None, only=[order.order_id])
         engine.ledger.claims.requeue(claimed, actor="x", due_at=clock(), reason="429")
-        return told
+        return info
 
     with monkeypatch.context() as patch:
         patch.setattr(SeedanceClient, "account", meanwhile)

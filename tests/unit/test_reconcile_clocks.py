@@ -17,14 +17,14 @@ def test_a_clock_that_is_wrong_by_hours_requeues_nothing(engine, clock, ahead):
     engine.control("outage", seconds=86_400, scope="account")
     engine.ledger.observations.remember({history.LISTS_UNFINISHED: 1})
     engine.lose("a cat")
-    settled = engine.reconcile()
+    result = engine.reconcile()
     if ahead > 0:
-        assert settled.adopted == ()
+        assert result.adopted == ()
         engine.reconcile_twice()
         assert engine.states() == [State.UNCERTAIN]
         assert "was made before the order" in engine.doubts()[0]
     else:
-        assert len(settled.adopted) == 1
+        assert len(result.adopted) == 1
 
 
 @pytest.mark.parametrize("hours", [-20, -3, 3, 20])

@@ -14,7 +14,7 @@ def adopt(engine, order, task_id):
     return engine.work(lambda worker: adopt_by_hand(worker, order, task_id), "operator ada")
 
 
-def release(engine, order):
+def requeue(engine, order):
     return engine.work(lambda worker: requeue_by_hand(worker, order), "operator ada")
 
 
@@ -42,8 +42,8 @@ def test_a_task_can_be_given_to_an_uncertain_order(engine, clock):
 def test_an_uncertain_order_can_be_requeued(engine):
     """It may be sent again, and the journal names the person who vouched that no task was made."""
     [order] = engine.lose("a cat", fault="500-before")
-    freed = release(engine, order)
-    assert (freed.state, freed.attempt) == (State.QUEUED, 1)
+    requeued = requeue(engine, order)
+    assert (requeued.state, requeued.attempt) == (State.QUEUED, 1)
     last = engine.ledger.queries.journal(order.order_id)[-1]
     assert last.actor == "operator ada"
     assert last.detail == {"reason": "requeued by hand: no task was made"}
@@ -87,23 +87,23 @@ def test_a_task_that_renders_another_request_is_not_adopted(engine, given, diffe
     before = snapshot(engine)
     with pytest.raises(ManualResolutionError) as caught:
         adopt(engine, order, task_id)
-    head, _, told = str(caught.value).partition(": it differs in ")
+    head, _, fields = str(caught.value).partition(": it differs in ")
     assert head == f"task {task_id} renders another request than order 1 (spots/p0)"
-    assert set(told.split(", ")) == set(differs.split(", "))
+    assert set(fields.split(", ")) == set(differs.split(", "))
     assert snapshot(engine) == before
 
 
 @pytest.mark.parametrize(
-    ("told", "differs"), [({}, None), ({"prompt": ["a"]}, None), ({"duration": 9}, "duration")]
+    ("reported", "differs"), [({}, None), ({"prompt": ["a"]}, None), ({"duration": 9}, "duration")]
 )
-def test_a_task_that_reports_no_text_is_adopted_on_a_person_s_word(engine, monkeypatch, told, differs):
-    """What it reports must still be the order's request."""
+def test_a_task_that_reports_no_text_is_adopted_on_a_person_s_word(engine, monkeypatch, reported, differs):
+    """The task's other fields must still be those of the order's request."""
     [order] = engine.lose("a cat", fault="500-before")
     task_id = engine.create_out_of_band("a cat")
     get_task = SeedanceClient.get_task
 
     async def silent(self, asked):
-        return (await get_task(self, asked)).model_copy(update={"input": told})
+        return (await get_task(self, asked)).model_copy(update={"input": reported})
 
     monkeypatch.setattr(SeedanceClient, "get_task", silent)
     if differs is None:
@@ -134,7 +134,7 @@ def test_a_task_that_cannot_be_read_is_not_adopted(engine):
 
 
 @pytest.mark.parametrize("state", ["queued", "submitted"])
-@pytest.mark.parametrize("deed", ["adopt", "release"])
+@pytest.mark.parametrize("deed", ["adopt", "requeue"])
 def test_only_uncertain_orders_can_be_resolved(engine, state, deed):
     """An order that is not uncertain is not touched; a submitted one is not sent again."""
     [order] = engine.place("a cat")
@@ -143,12 +143,12 @@ def test_only_uncertain_orders_can_be_resolved(engine, state, deed):
     task_id = engine.create_out_of_band("a cat")
     before = snapshot(engine)
     with pytest.raises(ManualResolutionError) as caught:
-        adopt(engine, order, task_id) if deed == "adopt" else release(engine, order)
+        adopt(engine, order, task_id) if deed == "adopt" else requeue(engine, order)
     assert str(caught.value) == f"order 1 (spots/p0) is {state}; only uncertain orders can be resolved"
     assert snapshot(engine) == before
 
 
-@pytest.mark.parametrize("deed", ["adopt", "release"])
+@pytest.mark.parametrize("deed", ["adopt", "requeue"])
 def test_an_order_that_was_resolved_meanwhile_is_left_alone(engine, deed):
     """The sensor was quicker: the error says so, and nothing is undone."""
     [stale] = engine.lose("a cat")
@@ -156,7 +156,7 @@ def test_an_order_that_was_resolved_meanwhile_is_left_alone(engine, deed):
     task_id = engine.create_out_of_band("a cat")
     before = snapshot(engine)
     with pytest.raises(ManualResolutionError, match="is no longer uncertain"):
-        adopt(engine, stale, task_id) if deed == "adopt" else release(engine, stale)
+        adopt(engine, stale, task_id) if deed == "adopt" else requeue(engine, stale)
     assert snapshot(engine) == before
 
 

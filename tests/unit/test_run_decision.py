@@ -38,7 +38,7 @@ def waited(seconds: float) -> dict[str, object]:
         ({"to_collect": 24, "in_flight": 5}, OPEN, 0, False),
         ({"to_collect": 25, "in_flight": 5}, OPEN, 0, True),
         ({"to_collect": 12, "to_submit": 13, "in_flight": 5}, OPEN, 13, True),
-        # what Dagster was not told of does not wait
+        # what was not reported to Dagster does not wait
         ({"to_report": 1, "in_flight": 5}, OPEN, 0, True),
         # only as many as there are places
         ({"to_submit": 100, "in_flight": 15}, Throttle(20), 5, False),

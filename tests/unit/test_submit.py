@@ -22,7 +22,7 @@ from seedance_dagster.ledger.order import State
 
 
 class World:
-    """A submitter on a real ledger with one claimed order, and a vendor that answers as it is told."""
+    """A submitter on a real ledger with one claimed order, and a vendor that answers as the test says."""
 
     def __init__(self, ledger, clock, order) -> None:
         self.ledger = ledger
@@ -71,7 +71,7 @@ class World:
 
     @property
     def wait(self) -> timedelta:
-        """How long until the order is due."""
+        """The time until the order is due."""
         return self.order.due_at - self.clock()
 
     @property
@@ -152,7 +152,7 @@ async def test_a_refused_order_returns_to_the_queue_and_submitting_pauses(
 
 
 async def test_an_unclear_answer_leaves_the_order_uncertain(world):
-    """What may have been paid for is reconciled before anything is sent again."""
+    """An order that may have been paid for is reconciled before anything is sent again."""
     world.answer = errors.UnknownOutcomeError("the answer was lost")
     assert await world.handle() == ["outcome unknown: the answer was lost"]
     assert (world.order.state, world.order.error_message) == (State.UNCERTAIN, "the answer was lost")

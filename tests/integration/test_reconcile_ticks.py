@@ -1,4 +1,4 @@
-"""Lost answers over real HTTP, settled by the sensor's ticks alone: adopted or freed, paid once."""
+"""Lost replies over real HTTP, reconciled by the sensor's ticks: adopted or requeued, paid once."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ NEVER = ("500-before", "reset-before", "hang-before")
 
 @pytest.fixture
 def at(start_engine):
-    """A plant whose vendor has our clock, so that minutes pass on both sides."""
+    """An engine whose vendor has its clock, so that minutes pass on both sides."""
 
     @contextmanager
     def start(policy=None, **settings):
         with start_engine({"grace_s": 60.0} | (policy or {}), **settings) as engine:
             one_clock(engine)
-            tick(engine)  # as one did before there was anything to settle: it notes the balance
+            tick(engine)  # as one did before there was anything to reconcile: it remembers the balance
             yield engine
 
     return start
 
 
 def submit(engine) -> list[Order]:
-    """POST whatever is queued, several at once, and nothing else."""
+    """POST all queued orders, several at once, and do nothing else."""
 
     async def emit(_event: object) -> None:
         return
@@ -57,7 +57,7 @@ def tick(engine) -> list[str]:
     return asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5))
 
 
-def settle(engine, *, forward: float = 61) -> None:
+def reconcile_by_ticks(engine, *, forward: float = 61) -> None:
     """Tick every minute until no order is uncertain."""
     for _ in range(8):
         tick(engine)
@@ -67,8 +67,8 @@ def settle(engine, *, forward: float = 61) -> None:
     raise AssertionError([order.error_message for order in engine.services.ledger.queries.find()])
 
 
-def test_every_fault_is_settled_by_ticks(at):
-    """Tasks that were made are adopted with the vendor's own time; the others are freed and paid once."""
+def test_ticks_reconcile_after_every_fault(at):
+    """Orders with a task adopt it with the vendor's own time; the others are requeued and paid once."""
     texts = [f"a cat [fault:{fault}*1]" for fault in (*LOST, *NEVER)]
     with at() as engine:
         engine.place(*texts)
@@ -79,10 +79,10 @@ def test_every_fault_is_settled_by_ticks(at):
         for order in engine.services.ledger.queries.find()[: len(LOST)]:
             task = made[order.request["prompt"]]
             assert (order.state, order.task_id) == (State.SUBMITTED, task["task_id"])
-            told = datetime.fromisoformat(task["created_at"])
-            assert abs((order.vendor_created_at - told).total_seconds()) < 1e-5
+            created_at = datetime.fromisoformat(task["created_at"])
+            assert abs((order.vendor_created_at - created_at).total_seconds()) < 1e-5
         assert len(made) == len(LOST)
-        settle(engine)
+        reconcile_by_ticks(engine)
         assert {order.state for order in submit(engine)} == {State.SUBMITTED}
         books = engine.books()
         assert {entry["tasks"] for entry in books["prompts"].values()} == {1}
@@ -91,8 +91,8 @@ def test_every_fault_is_settled_by_ticks(at):
         }
 
 
-def test_identical_lost_orders_find_a_task_each(at):
-    """Of six identical orders whose answers were lost, as many are adopted as there are tasks."""
+def test_identical_orders_get_one_task_each(at):
+    """Of six identical orders whose replies were lost, as many are adopted as there are tasks."""
     with at() as engine:
         made, never = "a cat [fault:lost-reply*4]", "a cat [fault:reset-before*2]"
         engine.place(*[made] * 4, *[never] * 2)
@@ -100,7 +100,7 @@ def test_identical_lost_orders_find_a_task_each(at):
         tick(engine)
         counts = Counter(order.state for order in engine.services.ledger.queries.find())
         assert counts == {State.SUBMITTED: 4, State.UNCERTAIN: 2}
-        settle(engine)
+        reconcile_by_ticks(engine)
         submit(engine)
         tasks = {task["task_id"] for task in engine.books()["tasks"]}
         assert len(tasks) == 6
@@ -108,8 +108,8 @@ def test_identical_lost_orders_find_a_task_each(at):
 
 
 @pytest.mark.parametrize("kind", ["drop", "html-502", "429"])
-def test_a_history_that_cannot_be_read_is_told_in_the_tick(at, kind):
-    """The order stays uncertain, says so, is never sent again, and is adopted when the history is back."""
+def test_a_tick_reports_a_history_that_cannot_be_read(at, kind):
+    """The order stays uncertain, is never sent again, and is adopted when the history is back."""
     with at() as engine:
         engine.place("a cat [fault:lost-reply*1]")
         submit(engine)
@@ -120,12 +120,12 @@ def test_a_history_that_cannot_be_read_is_told_in_the_tick(at, kind):
             assert submit(engine) == []
             engine.services.clock.forward(seconds=61)
         engine.control("outage", seconds=0)
-        settle(engine)
+        reconcile_by_ticks(engine)
         assert engine.books()["prompts"]["a cat [fault:lost-reply*1]"] == {"posts": 1, "tasks": 1}
 
 
 def test_tasks_of_another_program_are_left_alone(at):
-    """Strangers' tasks are not adopted, and what they cost keeps no order from being freed."""
+    """Unmatched tasks are not adopted, and their cost keeps no order from being requeued."""
     with at() as engine:
         engine.place("a cat [fault:reset-before*1]")
         submit(engine)
@@ -136,15 +136,15 @@ def test_tasks_of_another_program_are_left_alone(at):
                 task_type="seedance-2-fast",
                 input={"prompt": text, "mode": "text_to_video", "duration": 4},
             )
-        settle(engine)
+        reconcile_by_ticks(engine)
         [order] = submit(engine)
         assert order.state is State.SUBMITTED
         ours = [task for task in engine.books()["tasks"] if task["source"] == "api"]
         assert [task["task_id"] for task in ours] == [order.task_id]
 
 
-def test_a_history_that_lags_for_longer_than_the_grace_frees_nothing(at):
-    """The balance speaks for the task until it is listed; it is never sent again."""
+def test_a_history_that_lags_longer_than_the_grace_period_requeues_nothing(at):
+    """The balance shows that the task exists until it is listed; the order is never sent again."""
     with at(history_lag_seconds=1200) as engine:
         engine.place("a cat [fault:lost-reply*1]")
         submit(engine)
@@ -153,28 +153,28 @@ def test_a_history_that_lags_for_longer_than_the_grace_frees_nothing(at):
             assert trouble == "0.32 USD left the account for no task that is known"
             engine.services.clock.forward(seconds=61)
         engine.services.clock.forward(seconds=1200)
-        settle(engine)
+        reconcile_by_ticks(engine)
         assert [order.state for order in engine.services.ledger.queries.find()] == [State.SUBMITTED]
         assert engine.books()["summary"]["tasks"] == 1
 
 
 @pytest.mark.parametrize("shape", ["wallet", "credit_pack"])
 def test_a_history_of_finished_tasks_only(at, shape):
-    """A task at work that no history lists is adopted when it has finished; an order without one is freed."""
+    """A running task that is not listed is adopted when it has finished; an order without one is requeued."""
     with at(history_lists_unfinished=False, account_shape=shape, render_seconds=600) as engine:
         engine.place("a cat [fault:lost-reply*1]", "a dog [fault:reset-before*1]")
         submit(engine)
         tick(engine)
         assert {order.state for order in engine.services.ledger.queries.find()} == {State.UNCERTAIN}
         engine.services.clock.forward(seconds=800)
-        settle(engine)
+        reconcile_by_ticks(engine)
         cat, dog = engine.services.ledger.queries.find()
         assert (cat.task_id is not None, dog.state) == (True, State.QUEUED)
         assert engine.books()["summary"]["tasks"] == 1
 
 
-def test_two_reconcilers_and_a_tick_at_once(at):
-    """Whoever is first settles an order, once, whoever else looks at the same time."""
+def test_two_workers_and_a_tick_reconcile_at_once(at):
+    """The first of several workers resolves an order, once."""
     texts = [
         f"cat {number} [fault:{'lost-reply' if number % 2 else 'reset-before'}*1]" for number in range(8)
     ]
@@ -203,26 +203,26 @@ def test_two_reconcilers_and_a_tick_at_once(at):
         assert {entry["tasks"] for entry in engine.books()["prompts"].values()} == {1}
 
 
-def test_an_answer_that_comes_after_its_order_was_adopted_changes_nothing(at, monkeypatch):
-    """A worker that was frozen between answer and record finds its task on record already."""
+def test_an_answer_after_its_order_was_adopted_changes_nothing(at, monkeypatch):
+    """A worker that was frozen between answer and record finds its task already recorded."""
     with at() as engine:
         engine.place("a cat")
         record = Submitter._record
-        told: list[str] = []
+        states: list[str] = []
 
         async def late(self: Submitter, order: Order, task: object, first_poll_s: float) -> None:
-            # As long as the worker was frozen, its lease ran out and a tick settled the order.
+            # While the worker was frozen, its lease expired and a tick adopted the task.
             engine.services.clock.forward(hours=11)
             async with working(engine.services, "tick") as worker:
                 await asyncio.to_thread(engine.services.ledger.claims.expire, actor="tick")
                 await reconcile(Worker("tick", engine.services, worker.client), now=True)
-            told.append(engine.services.ledger.queries.get(order.order_id).state)
+            states.append(engine.services.ledger.queries.get(order.order_id).state)
             await record(self, order, task, first_poll_s)
 
         monkeypatch.setattr(Submitter, "_record", late)
         submit(engine)
         [order] = engine.services.ledger.queries.find()
-        assert (told, order.state) == ([State.SUBMITTED], State.SUBMITTED)
+        assert (states, order.state) == ([State.SUBMITTED], State.SUBMITTED)
         assert engine.books()["summary"]["tasks"] == 1
         assert [entry.to_state for entry in engine.services.ledger.queries.journal(order.order_id)] == [
             "queued",

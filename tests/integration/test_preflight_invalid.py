@@ -1,4 +1,4 @@
-"""What cannot be used as a reference is refused in words, over real HTTP, and stops no other prompt."""
+"""Invalid references have a readable reason, over real HTTP, and stop no other prompt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def host() -> Iterator[ReferenceFiles]:
 
 @pytest.fixture
 def look(tmp_path, clock) -> Iterator[Looking]:
-    """Looks at the references of prompts."""
+    """Probes the references of prompts."""
     with looking(tmp_path, clock) as it:
         yield it
 
@@ -105,7 +105,7 @@ REFUSALS = {
 
 @pytest.fixture(scope="module")
 def files(host) -> dict[str, str]:
-    """URLs of the files that are refused, and of one that is not."""
+    """URLs of invalid files, and of a valid one."""
     video = sample("v.mp4", seconds=5)
     pixels = sample("cat.png")
     return {
@@ -132,8 +132,8 @@ def files(host) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("lists", "words"), REFUSALS.values(), ids=REFUSALS)
-def test_what_cannot_be_used_is_refused_in_words(files, look, lists, words):
-    """A refusal names field, number, what is wrong and what is allowed, and stops no other prompt."""
+def test_an_invalid_reference_has_a_readable_reason(files, look, lists, words):
+    """The reason names field, number, what is wrong and what is allowed; other prompts are not affected."""
     broken = {name: [files[each] for each in names] for name, names in lists.items()}
     got = look({"image_urls": [files["cat.png"]]}, broken, {})
     assert got.invalid == {"p1": words}
@@ -160,8 +160,8 @@ def test_what_cannot_be_used_is_refused_in_words(files, look, lists, words):
         ),
     ],
 )
-def test_links_that_lead_nowhere_or_inside_are_refused(host, look, link, words, monkeypatch):
-    """The rules of downloads hold for references: public addresses only, each redirect looked at."""
+def test_links_to_nowhere_or_into_this_network_are_invalid(host, look, link, words, monkeypatch):
+    """The rules of downloads apply to references: only public addresses, each redirect checked."""
     host.put("/to-metadata", status=302, headers={"Location": "http://169.254.169.254/latest/?sig=secret"})
     host.put("/to-file", status=302, headers={"Location": "file:///etc/passwd"})
     host.put("/loop", status=302, headers={"Location": "/loop"})
@@ -181,7 +181,7 @@ def test_links_that_lead_nowhere_or_inside_are_refused(host, look, link, words, 
 
 
 def test_a_silent_host_costs_its_time_once(look):
-    """After one file of a host could not be reached, its other files are refused without waiting again."""
+    """After one file of a host could not be reached, its other files are invalid without waiting again."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
