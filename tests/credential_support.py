@@ -23,8 +23,7 @@ from pydantic import SecretStr
 from seedance_dagster.media.credentials import CredentialSettings, Provenance, Signer
 from seedance_dagster.media.credentials.chain import Chain
 
-# Inside the validity of every chain that this session makes, however late it makes it.
-NOW = datetime.now(UTC) + timedelta(hours=1)
+NOW = datetime.now(UTC)
 PROVENANCE = Provenance(
     task_id="task-1", model="seedance-2-fast", delivered_sha256="ab" * 32, prompt="a secret cat"
 )

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from seedance_dagster.media.credentials.library import CredentialError
 
-_CLOCK_SKEW = timedelta(minutes=5)
+_CLOCK_SKEW = timedelta(hours=1)
 _USES = (
     "digital_signature",
     "content_commitment",
