@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from seedance_dagster.media.credentials import Signer
     from seedance_dagster.storage.s3 import VideoStore
 
-LEAST_USD, MOST_USD = 1e-7, 1e11
-"""One point, and more than any account holds: the bounds of a budget."""
+_LEAST_USD, _MOST_USD = 1e-7, 1e11  # one point, and more than any account holds
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _OTHER_NAMES = {
@@ -49,8 +48,12 @@ class SettingError(ValueError):
     """Environment variables that cannot be used; the message has a line for each, with what is allowed."""
 
 
+def _usd(description: str) -> Any:
+    return Field(default=None, ge=_LEAST_USD, le=_MOST_USD, description=description)
+
+
 class ApiOptions(BaseModel):
-    """Options of the vendor's API: the account, and how much of it is used."""
+    """Options of the vendor's API: the account and its limits."""
 
     api_key: str = Field(
         default="",
@@ -86,17 +89,11 @@ class ApiOptions(BaseModel):
         description="Fetch videos and reference files from private and loopback addresses too. By default "
         "off, unless the API runs on this machine.",
     )
-    budget_usd_per_day: float | None = Field(
-        default=None,
-        ge=LEAST_USD,
-        le=MOST_USD,
-        description="The most that may be spent in a UTC day, in USD. What would exceed it is not ordered.",
+    budget_usd_per_day: float | None = _usd(
+        "The most that may be spent in a UTC day, in USD. What would exceed it is not ordered.",
     )
-    budget_usd_per_month: float | None = Field(
-        default=None,
-        ge=LEAST_USD,
-        le=MOST_USD,
-        description="The most that may be spent in a UTC month, in USD. What would exceed it is not ordered.",
+    budget_usd_per_month: float | None = _usd(
+        "The most that may be spent in a UTC month, in USD. What would exceed it is not ordered.",
     )
 
     def policy(self) -> Policy:
@@ -175,26 +172,17 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         description="Where orders and payments are recorded: an SQLAlchemy URL of SQLite or PostgreSQL. By "
         "default an SQLite file under DAGSTER_HOME.",
     )
-    pending_usd_per_run: float | None = Field(
-        default=None,
-        ge=LEAST_USD,
-        le=MOST_USD,
-        description="The most that one scheduled run of seedance_order_pending may spend, in USD. By default "
+    pending_usd_per_run: float | None = _usd(
+        "The most that one scheduled run of seedance_order_pending may spend, in USD. By default "
         "the budgets limit it; without a budget it orders nothing.",
     )
     dagster_home: str = Field(default="", description="The folder of the Dagster instance; Dagster's own.")
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+    def settings_customise_sources(  # type: ignore[override]  # pydantic names its arguments
+        cls, _settings: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_others: object
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read only what `from_environ` hands in."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        """Read only what `from_environ` passes."""
         return (init_settings,)
 
     @classmethod

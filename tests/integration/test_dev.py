@@ -1,4 +1,4 @@
-"""`dev` as a person runs it: real processes, real Dagster, stopped and started again."""
+"""`seedance-dagster dev` with real processes and a real Dagster, stopped and started again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SLOW = """
 name: slow
 prompts:
   - {id: first, prompt: a slow cat, takes: 3}
-  - {id: refused, prompt: "something forbidden [fault:moderation]"}
+  - {id: rejected, prompt: "something forbidden [fault:moderation]"}
 """
 # Dagster looks for new backfills every 30 s; a run that a person launches in the UI starts at once.
 LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
@@ -33,34 +33,38 @@ LAUNCH = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $p
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """A folder in which nothing may be left running."""
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for a process that must leave nothing running."""
     yield from left_empty(tmp_path)
 
 
 class Dev:
-    """`seedance-dagster dev` in a folder, and questions to what it runs."""
+    """A running `seedance-dagster dev` in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.place = folder / ".seedance" / "emulator"
-        own = {
+        self.state_dir = folder / ".seedance" / "emulator"
+        environ = {
             name: value for name, value in os.environ.items() if not name.startswith(("GOAPI", "SEEDANCE"))
         }
         self.log = (folder / "dev.log").open("w+")
         self.process = subprocess.Popen(
-            [*COMMAND, "dev"], cwd=folder, env=own, stdout=self.log, stderr=subprocess.STDOUT
+            [*COMMAND, "dev"], cwd=folder, env=environ, stdout=self.log, stderr=subprocess.STDOUT
         )
-        awaited(lambda: "UI is at" in self.said() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.said()
-        self.ports = json.loads((self.place / "ports.json").read_text())
+        try:
+            awaited(lambda: "UI is at" in self.output() or self.process.poll() is not None)
+        except AssertionError:
+            self.process.terminate()
+            raise
+        assert self.process.poll() is None, self.output()
+        self.ports = json.loads((self.state_dir / "ports.json").read_text())
         self.api = DagsterApi(f"http://127.0.0.1:{self.ports['ui']}")
 
-    def said(self) -> str:
+    def output(self) -> str:
         return (self.folder / "dev.log").read_text()
 
     def setting(self, name: str) -> str:
-        [line] = [line for line in (self.place / "env").read_text().splitlines() if f" {name}=" in line]
+        [line] = [line for line in (self.state_dir / "env").read_text().splitlines() if f" {name}=" in line]
         return line.partition("=")[2]
 
     def launch_run(self, first: str, last: str) -> None:
@@ -89,53 +93,53 @@ class Dev:
     def stop(self) -> None:
         self.api.close()
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0, self.said()
+        assert self.process.wait(60) == 0, self.output()
         self.log.close()
 
     def states(self) -> dict[str, State]:
-        ledger = Ledger.open(f"sqlite:///{self.place}/dagster/seedance/ledger.db")
+        ledger = Ledger.open(f"sqlite:///{self.state_dir}/dagster/seedance/ledger.db")
         with contextlib.closing(ledger):
             return {key: order.state for key, order in ledger.queries.latest("slow").items()}
 
 
-def test_dev_goes_on_where_it_was(elsewhere: Path) -> None:
-    """Stopped during a run, the next start stores its videos; nothing is ordered twice."""
-    (elsewhere / "prompt_sets").mkdir()
-    (elsewhere / "prompt_sets" / "slow.yaml").write_text(SLOW)
-    wanted = ["first.t1", "first.t2", "first.t3", "refused"]
-    dev = Dev(elsewhere)
+def test_dev_continues_where_it_stopped(folder: Path) -> None:
+    """When `dev` stops during a run, its next start stores the videos, and nothing is ordered twice."""
+    (folder / "prompt_sets").mkdir()
+    (folder / "prompt_sets" / "slow.yaml").write_text(SLOW)
+    partitions = ["first.t1", "first.t2", "first.t3", "rejected"]
+    dev = Dev(folder)
     try:
         with pytest.raises(click.ClickException, match="could not be found"):
             dev.api.backfill("no-such-backfill")
-        awaited(lambda: dev.api.partition_keys(("slow", "videos")) == wanted)
-        dev.launch_run(wanted[0], wanted[-1])
+        awaited(lambda: dev.api.partition_keys(("slow", "videos")) == partitions)
+        dev.launch_run(partitions[0], partitions[-1])
         awaited(lambda: State.SUBMITTED in dev.states().values())
         dev.stop()
         first_ports = dev.ports
-        dev = Dev(elsewhere)
+        dev = Dev(folder)
         assert dev.ports == first_ports
         awaited(lambda: len(dev.api.materializations(("slow", "videos"))) == 3)
         assert dev.states() == {
             "first.t1": State.STORED,
             "first.t2": State.STORED,
             "first.t3": State.STORED,
-            "refused": State.REJECTED,
+            "rejected": State.REJECTED,
         }
         videos = dev.api.materializations(("slow", "videos")).values()
         tasks = {metadata["seedance/task_id"] for metadata in videos}
         assert len(tasks) == 3
         address = dev.setting("GOAPI_BASE_URL")
         assert len(httpx.get(f"{address}/emulator/books").json()["tasks"]) == 4
-        other_terminal = subprocess.run(
+        status = subprocess.run(
             ["sh", "-c", '. .seedance/emulator/env && "$@"', "sh", *COMMAND, "status", "--json"],
-            cwd=elsewhere,
+            cwd=folder,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert other_terminal.returncode == 1, other_terminal.stderr
-        status = json.loads(other_terminal.stdout)
-        assert status["spent_usd"] == "1.204"  # three videos, and the penalty for the refused one
-        assert len(status["problems"]) == 1
+        assert status.returncode == 1, status.stderr
+        report = json.loads(status.stdout)
+        assert report["spent_usd"] == "1.204"  # three videos, and the penalty for the rejected one
+        assert len(report["problems"]) == 1
     finally:
         dev.stop()
