@@ -56,5 +56,3 @@ class Delayed:
 Event = Placed | Submitted | Stored | Ended | Delayed
 Emit = Callable[[Event], Awaitable[None]]
 """Takes an event; returns when the next one may come."""
-
-__all__ = ["Delayed", "Emit", "Ended", "Event", "Outcome", "Placed", "Stored", "Submitted"]

@@ -6,9 +6,8 @@ import pytest
 from factories import make_prompt_set
 from harness import open_store
 
-from seedance_dagster.engine.events import Outcome
 from seedance_dagster.engine.ordering.quote import OrderingError, quote
-from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.ledger.orders import OrderRequest, Outcome
 
 pytestmark = pytest.mark.integration
 

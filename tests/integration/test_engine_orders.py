@@ -9,10 +9,11 @@ from functools import partial
 import httpx
 import pytest
 
-from seedance_dagster.engine.events import Delayed, Ended, Outcome, Stored, Submitted
+from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance, poll_due
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.orders import Outcome
 from seedance_dagster.media.video import probe
 
 pytestmark = pytest.mark.integration

@@ -12,10 +12,10 @@ from preflight_support import QUICK, REQUEST, Looking, looking, quoted
 from reference_host import ReferenceFiles, inflated, running_reference_files, sample
 
 from seedance_dagster.api.prices import PriceTable
-from seedance_dagster.engine.events import Outcome
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.policy import Policy
+from seedance_dagster.ledger.orders import Outcome
 from seedance_dagster.media.references.host import ProbeLimits
 
 pytestmark = pytest.mark.integration

@@ -40,7 +40,7 @@ def order(orders):
 
 def look(watched: OrderWatch) -> list[object]:
     async def collect() -> list[object]:
-        return [event async for event in watched.look()]
+        return [event async for event in watched.ended_elsewhere()]
 
     return asyncio.run(collect())
 
@@ -103,7 +103,7 @@ def test_a_watch_is_not_over_before_the_last_end_is_reported(watch, order):
     watched = watch(order("a", State.STORED))
 
     async def collect() -> list[bool]:
-        return [watched.over async for _ in watched.look()]
+        return [watched.over async for _ in watched.ended_elsewhere()]
 
     assert (asyncio.run(collect()), watched.over) == ([False], True)
 

@@ -15,11 +15,10 @@ from rich.console import Console
 
 from seedance_dagster.cli.environ import has_dev_folder, ledger_settings, project_environ
 from seedance_dagster.cli.output import budgets_as_json, console, print_json, table, usd
-from seedance_dagster.engine.events import Outcome
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
 from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.prompts import PromptSet, format_problems, load_prompt_sets
 from seedance_dagster.settings import Settings, default_ledger_url

@@ -17,7 +17,7 @@ from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.metadata import reasons_table
 from seedance_dagster.defs.steps.reporter import Reporter
-from seedance_dagster.engine.events import Delayed, Ended, Outcome, Placed, Stored, Submitted
+from seedance_dagster.engine.events import Delayed, Ended, Placed, Stored, Submitted
 from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_for
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
@@ -30,7 +30,7 @@ from seedance_dagster.engine.worker import worker_name
 from seedance_dagster.health import no_video_reason
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, Order, State
-from seedance_dagster.ledger.orders import OrderRequest, find_existing_order
+from seedance_dagster.ledger.orders import OrderRequest, Outcome, find_existing_order
 from seedance_dagster.prompts.models import PromptSet
 
 _NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all

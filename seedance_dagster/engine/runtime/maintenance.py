@@ -57,7 +57,7 @@ class Maintenance:
             self._account_read_at = time.monotonic()
             await remember_account(self._worker)
         if self._watch is not None:
-            async for event in self._watch.look():
+            async for event in self._watch.ended_elsewhere():
                 await self._emit(event)
         throttle = await in_thread(self._worker.services.throttle)
         work = await in_thread(self._ledger.workload.actionable)

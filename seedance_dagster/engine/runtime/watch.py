@@ -44,7 +44,7 @@ class OrderWatch:
         """Stop waiting for an order whose handling failed unexpectedly."""
         self._pending.pop(order_id, None)
 
-    async def look(self) -> AsyncIterator[Event]:
+    async def ended_elsewhere(self) -> AsyncIterator[Event]:
         """Yield the ends that other workers brought about; each is over when the next is asked for."""
         for order in await in_thread(self._services.ledger.queries.get_many, list(self._pending)):
             if (
