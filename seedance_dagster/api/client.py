@@ -15,6 +15,7 @@ import httpx
 import stamina
 from pydantic import SecretStr
 
+from seedance_dagster.api.echo import foreign_field
 from seedance_dagster.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -104,8 +105,9 @@ class SeedanceClient:
             UnknownOutcomeError: A task may have been created; reconcile before sending again.
         """
         await self._pacer.wait()
+        body = request.to_wire()
         try:
-            reply = await self._send("POST", _TASKS, json_body=request.to_wire())
+            reply = await self._send("POST", _TASKS, json_body=body)
         except _NETWORK_ERRORS as error:
             if never_sent(error):
                 raise NotSentError(f"no connection to {self._base_url}: {type(error).__name__}") from None
@@ -114,8 +116,14 @@ class SeedanceClient:
             ) from None
         task = Task.parse(reply.data)
         if task is not None:
-            return task
-        refused = refusal(reply)
+            differs = foreign_field(task, request)
+            if differs is None:
+                return task
+            raise UnknownOutcomeError(
+                f"a POST was answered with task {task.task_id}, whose {differs} is not the one that was "
+                "sent: the reply belongs to another request, and this one's is lost"
+            )
+        refused = refusal(reply, sent=json.dumps(body, ensure_ascii=False))
         if isinstance(refused, NotFoundError):
             raise InvalidRequestError(str(refused)) from None
         if refused is not None:

@@ -27,13 +27,12 @@ _OK = 200
 _MAX_RETRY_AFTER_S = 3600.0
 _UNREADABLE = -1
 _ACTIVE_TASKS = re.compile(r"active task count ([0-9]{1,6})\b", re.IGNORECASE)
-_PLAIN_REFUSAL = re.compile(
-    r"\W*((error|failed to create task)\W+)?"
-    r"(insufficient (credits?|balance)|active task count \d+ has reached the plan limit|plan limit)"
-    r"[^\"'`:]{0,40}"
-)
-_END_OF_HTTP = 600  # the vendor's own codes are higher
-_TIMEOUTS = {HTTPStatus.REQUEST_TIMEOUT, 499}  # in status or envelope: a task may have been created
+_RATE_LIMIT, _NO_CREDITS = 10001, 10002
+"""The vendor's own codes of refusals that make no task (vendor-facts, "Errors and refusals")."""
+_OPEN_CLIENT_ERRORS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499}
+"""4xx of whoever gave up waiting: the request may have gone on without them."""
+_CREDITS_WORDS = ("insufficient credit", "insufficient balance")
+_SLOT_WORDS = ("plan limit", "active task count")
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Reply:
         message: The vendor's message, for people.
         data: The envelope's data.
         readable: True when the body was an envelope.
+        broken: True when the body began as one and cannot be read: it may hold a task.
         retry_after_s: Seconds that the vendor asks to wait.
     """
 
@@ -55,6 +55,7 @@ class Reply:
     data: Any
     readable: bool
     retry_after_s: float | None
+    broken: bool = False
 
     @property
     def ok(self) -> bool:
@@ -77,7 +78,9 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str
     except (ValueError, RecursionError):
         envelope = None
     if not isinstance(envelope, dict):
-        return Reply(status, status, f"HTTP {status} without an envelope", None, False, retry_after)
+        message = f"HTTP {status} without an envelope"
+        broken = envelope is None and body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+        return Reply(status, status, message, None, False, retry_after, broken)
     code = whole_number(envelope.get("code", status))
     data = envelope.get("data")
     error = data.get("error") if isinstance(data, dict) else None
@@ -97,43 +100,68 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str
     )
 
 
-def refusal(reply: Reply) -> SeedanceError | None:  # noqa: PLR0911  a table of cases reads best flat
+def proves_no_task(reply: Reply) -> bool:
+    """Return True when HTTP status and code prove that a POST made no task; words prove nothing.
+
+    | HTTP | code | why |
+    |---|---|---|
+    | 4xx but 408, 425, 499 | any | the 4xx decides; its code may be internal |
+    | 200 | 4xx but 408, 425, 499 | an error inside a 200 |
+    | 200 | 10001 | rate limit |
+    | 200, 5xx | 10002 | out of credits |
+
+    Source: the vendor's facts, "Errors and refusals". All else may have made a task: any other 5xx, a
+    success without a task, and a body that breaks off.
+    """
+    if reply.broken:
+        return False
+    if _is_client_error(reply.status):
+        return True
+    if not reply.readable:
+        return False
+    if reply.status == _OK:
+        return _is_client_error(reply.code) or reply.code in (_RATE_LIMIT, _NO_CREDITS)
+    return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.code == _NO_CREDITS
+
+
+def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: PLR0911  a table reads best flat
     """Return the error of a reply that refuses a request; None for a success or a server error.
 
-    Missing credits and the plan limit are recognized by their text, since their HTTP status is not
-    documented. Where no code says that no task was created, the text counts only if it is the whole
-    message: a server error may quote anything, even the prompt.
+    That it was refused is proved by status and code. The vendor's words only say why, and only those that
+    do not stand in what was sent: a message may quote it.
+
+    Args:
+        reply: The reply.
+        sent: The text of the request's body.
     """
-    text = reply.message.lower()
+    if reply.ok or not proves_no_task(reply):
+        return None
     message = f"the vendor refused: {reply.message} (HTTP {reply.status}, code {reply.code})"
     codes = {reply.status, reply.code}
-    if reply.ok:
-        return None
-    if not _proves_no_task(codes) and not _PLAIN_REFUSAL.fullmatch(text):
-        return None
-    if "insufficient credit" in text or "insufficient balance" in text:
-        return InsufficientCreditsError(message)
-    if "plan limit" in text or "active task count" in text:
+    text, sent = reply.message.casefold(), sent.casefold()
+
+    def says(words: tuple[str, ...]) -> bool:
+        return any(word in text and word not in sent for word in words)
+
+    if HTTPStatus.UNAUTHORIZED in codes:
+        return AuthenticationError(f"{message}; check GOAPI_API_KEY")
+    if says(_SLOT_WORDS):
         active = _ACTIVE_TASKS.search(reply.message)
         return PlanLimitError(message, active=int(active.group(1)) if active else None)
-    if codes & {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return AuthenticationError(f"{message}; check GOAPI_API_KEY")
-    if HTTPStatus.PAYMENT_REQUIRED in codes:
+    if codes & {HTTPStatus.PAYMENT_REQUIRED, _NO_CREDITS} or says(_CREDITS_WORDS):
         return InsufficientCreditsError(message)
-    if HTTPStatus.TOO_MANY_REQUESTS in codes:
+    if HTTPStatus.FORBIDDEN in codes:
+        return AuthenticationError(f"{message}; check GOAPI_API_KEY")
+    if codes & {HTTPStatus.TOO_MANY_REQUESTS, _RATE_LIMIT}:
         return RateLimitError(message, retry_after_s=reply.retry_after_s)
     if HTTPStatus.NOT_FOUND in codes:
         return NotFoundError(message)
-    if HTTPStatus.BAD_REQUEST <= max(codes) < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return InvalidRequestError(message)
-    return None
+    return InvalidRequestError(message)
 
 
-def _proves_no_task(codes: set[int]) -> bool:
-    """Return True when status or envelope refuse the request and neither reports a server error."""
-    broken = any(HTTPStatus.INTERNAL_SERVER_ERROR <= code < _END_OF_HTTP for code in codes)
-    refused = any(HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR for code in codes)
-    return refused and not broken and not codes & _TIMEOUTS
+def _is_client_error(code: int) -> bool:
+    client_error = HTTPStatus.BAD_REQUEST <= code < HTTPStatus.INTERNAL_SERVER_ERROR
+    return client_error and code not in _OPEN_CLIENT_ERRORS
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -49,7 +49,7 @@ async def test_a_request_matches_the_page():
 
 async def test_fields_that_are_not_set_are_not_sent():
     """Fields without a value are left out; references keep their order and the text is unchanged."""
-    vendor = Vendor(envelope(task_data()))
+    vendor = Vendor(envelope(task_data(task_type="seedance-2", input={})))
     request = GenerationRequest(
         task_type="seedance-2",
         prompt="猫 \N{CAT} “quoted”",
@@ -77,13 +77,20 @@ async def test_fields_that_are_not_set_are_not_sent():
         (envelope(code=401, message="invalid key"), AuthenticationError),
         (envelope(status=402), InsufficientCreditsError),
         (envelope(status=400, message="insufficient credits"), InsufficientCreditsError),
-        (envelope(status=500, message="Insufficient Credits for this task"), InsufficientCreditsError),
-        (envelope(code=500, message="insufficient balance"), InsufficientCreditsError),
+        (envelope(status=400, code=10002, message="failed to create task"), InsufficientCreditsError),
+        (envelope(code=10002), InsufficientCreditsError),
+        (envelope(status=500, code=10002), InsufficientCreditsError),
         (envelope(status=400, message="active task count 2 has reached the plan limit"), PlanLimitError),
-        (envelope(status=500, message="Plan Limit reached"), PlanLimitError),
+        (envelope(status=402, message="active task count 2 has reached the plan limit"), PlanLimitError),
+        (envelope(code=429, message="Plan Limit reached"), PlanLimitError),
         (envelope(status=429), RateLimitError),
         (envelope(code=429), RateLimitError),
         (envelope(status=429, code=10429), RateLimitError),
+        (envelope(code=10001), RateLimitError),
+        (envelope(status=400, code=10000, message="invalid request"), InvalidRequestError),
+        (envelope(status=400, code=10003, message="invalid request"), InvalidRequestError),
+        (envelope(status=400, code=500, message="invalid request"), InvalidRequestError),
+        (envelope(status=400, code="oops"), InvalidRequestError),
         (envelope(status=400, message="prompt is too long"), InvalidRequestError),
         (envelope(code=400, message="mode is required"), InvalidRequestError),
         (envelope(status=422), InvalidRequestError),
@@ -111,7 +118,12 @@ async def test_refusals_say_that_no_task_was_made(reply, error):
         envelope(status=503, code=429, Retry_After="1"),
         envelope(status=502, code=200),
         envelope(code=500),
-        envelope(status=400, code=500, message="upstream"),
+        envelope(status=500, code=10001),
+        envelope(status=500, message="insufficient credits"),
+        envelope(status=500, message="active task count 2 has reached the plan limit"),
+        envelope(code=500, message="insufficient credits"),
+        envelope(status=425),
+        envelope(code=10003),
         envelope(code=10000),
         envelope(status=408),
         envelope(code=408),
@@ -119,7 +131,6 @@ async def test_refusals_say_that_no_task_was_made(reply, error):
         envelope(code=500, message='cannot read "a sign: insufficient credit"'),
         envelope(code="oops", message="the prompt says insufficient credit"),
         envelope(code=10000, message="the prompt says: insufficient balance"),
-        envelope(status=400, code=500, message="the prompt says insufficient credits"),
         envelope(code=499, message="client closed request"),
         envelope(status=500, message='failed to read "a sign that says insufficient credit"'),
         envelope(status=502, message="upstream: the plan limit of a road is painted"),
@@ -131,6 +142,8 @@ async def test_refusals_say_that_no_task_was_made(reply, error):
         httpx.Response(200, text="<html>welcome</html>"),
         httpx.Response(200, content=b""),
         httpx.Response(200, json=[1, 2]),
+        httpx.Response(400, text='{"code": 400, "data": {"task_id": "t-'),
+        httpx.Response(503, text="<html>"),
         httpx.Response(504, text="gateway timeout"),
         httpx.Response(302, headers={"Location": "https://elsewhere.example/"}),
         httpx.Response(200, content=b'{"code":200,"data":' + b"[" * 100_000),
@@ -187,6 +200,47 @@ async def test_after_an_endless_reply_the_outcome_is_unknown():
 async def test_a_task_inside_an_error_is_a_task(reply):
     """A reply with a task id is a created task, whatever its status."""
     vendor = Vendor(reply)
+    async with vendor.client() as client:
+        assert (await client.create_task(REQUEST)).task_id == "t-1"
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(
+    "words", ["insufficient credits", "Active task count 2 has reached the plan limit", "plan limit"]
+)
+async def test_words_of_a_prompt_that_is_quoted_are_not_read(status, words):
+    """A message that quotes the prompt says nothing of credits or slots, and never that no task was made."""
+    text = f"a sign that says {words}"
+    vendor = Vendor(envelope(status=status, code=500, message=f'cannot process "{text}" now'))
+    async with vendor.client() as client:
+        with pytest.raises(SeedanceError) as caught:
+            await client.create_task(REQUEST.model_copy(update={"prompt": text}))
+    assert type(caught.value) is (UnknownOutcomeError if status == 200 else InvalidRequestError)
+
+
+@pytest.mark.parametrize(
+    ("echo", "differs"),
+    [
+        ({"input": {"prompt": "a dog", "duration": 5}}, "prompt"),
+        ({"input": {"prompt": "A cat", "duration": 6}}, "duration"),
+        ({"task_type": "seedance-2"}, "task type"),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_reply_that_echoes_another_request_is_a_lost_reply(echo, differs, status):
+    """What a connection delivers may belong to another POST: its task is not ours, and ours is unknown."""
+    error, _ = await outcome(envelope(task_data(**echo), status=status))
+    assert type(error) is UnknownOutcomeError
+    assert f"with task t-1, whose {differs} is not the one that was sent" in str(error)
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [{}, {"prompt": None}, {"prompt": " a &lt;cat&gt; ", "duration": "5"}, {"prompt": "“A cat”"}],
+)
+async def test_a_reply_with_a_changed_or_missing_echo_is_an_answer(echo):
+    """What the vendor does to a text, or leaves out, makes no reply another's."""
+    vendor = Vendor(envelope(task_data(input=echo)))
     async with vendor.client() as client:
         assert (await client.create_task(REQUEST)).task_id == "t-1"
 
