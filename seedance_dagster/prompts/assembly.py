@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import Mode
+from seedance_dagster.prompts.identity import normalized_text
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem, shown
 from seedance_dagster.prompts.rules import RATIO_IGNORED, REQUEST_FIELDS, UNSTORABLE, Report, check_request
@@ -22,7 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "duration": 5,
     "aspect_ratio": "16:9",
 }
-PROMPT_FIELDS = (*REQUEST_FIELDS, "id", "takes", "tags")
+PROMPT_FIELDS = (*REQUEST_FIELDS, "id", "takes", "fresh", "tags")
 _DEFAULTABLE = tuple(name for name in PROMPT_FIELDS if name not in ("id", "prompt"))
 _MAX_TAKES = 100
 
@@ -96,7 +97,23 @@ def assemble(raw: RawSet, *, limits: Limits, prices: PriceTable) -> tuple[Prompt
             prompts.append(prompt)
     if any(problem.severity == "error" for problem in problems):
         return None, problems
-    return PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets), problems
+    prompt_set = PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets)
+    return prompt_set, problems + list(_repeated(prompt_set, dict(zip(ids, raw.rows, strict=True))))
+
+
+def _repeated(prompt_set: PromptSet, rows: Mapping[str, Row]) -> Iterator[Problem]:
+    """Yield a warning for each prompt that repeats another one's request."""
+    for key, earlier in prompt_set.repeated.items():
+        partition, first = prompt_set.partitions[key], prompt_set.partitions[earlier]
+        if partition.take == 1:
+            yield Problem(
+                source=prompt_set.source,
+                prompt=f"{rows[partition.prompt_id].place} ({partition.prompt_id})",
+                field="prompt",
+                message=f"repeats the request of {first.prompt_id}, so both show one video; set takes: 2 "
+                "for two videos of it, or fresh: true for one of its own",
+                severity="warning",
+            )
 
 
 def _ids(rows: Sequence[Row]) -> list[str]:
@@ -109,7 +126,7 @@ def _ids(rows: Sequence[Row]) -> list[str]:
             ids.append(own_id)
             continue
         text = row.fields.get("prompt")
-        text = text if isinstance(text, str) else ""
+        text = normalized_text(text) if isinstance(text, str) else ""
         occurrences[text] += 1
         ids.append(slug_id(text, occurrences[text]))
     return ids
@@ -154,6 +171,9 @@ def _prompt(
     takes = 1 if fields["takes"] is None else fields["takes"]
     if isinstance(takes, bool) or not isinstance(takes, int) or not 1 <= takes <= _MAX_TAKES:
         report("takes", f"is {shown(takes)}; allowed are whole numbers from 1 to {_MAX_TAKES}")
+    fresh = False if fields["fresh"] is None else fields["fresh"]
+    if not isinstance(fresh, bool):
+        report("fresh", f"is {shown(fresh)}; allowed are true and false")
     tags = _tags(raw.defaults.get("tags"), report) | _tags(row.fields.get("tags"), report) | dict(row.tags)
     for name, value in tags.items():
         if UNSTORABLE.search(name + value):
@@ -168,7 +188,7 @@ def _prompt(
     failed = any(problem.severity == "error" for problem in problems[before:])
     if failed or request is None:
         return None
-    return Prompt(id=prompt_id, request=request, takes=takes, tags=tags)
+    return Prompt(id=prompt_id, request=request, takes=takes, fresh=fresh, tags=tags)
 
 
 def _tags(value: Any, report: Report) -> dict[str, str]:

@@ -1,21 +1,15 @@
-"""Prompt sets, their prompts and partitions, and the fingerprint of a request."""
+"""Prompt sets, their prompts, and the partitions that these become."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from seedance_dagster.api.wire import GenerationRequest, Mode
+from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.prompts.budgets import check_budgets
+from seedance_dagster.prompts.identity import fingerprint, normalized
 from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE
-
-# The vendor's defaults of 2026-04, fixed for good: a change here would change every fingerprint, and
-# with it what counts as paid for already.
-_DEFAULT_RATIO = "16:9"
-_DEFAULT_RESOLUTION = "480p"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +20,14 @@ class Prompt:
         id: Unique in its set.
         request: The request to order.
         takes: Number of videos to make of it.
+        fresh: Make videos of its own, even where the same request was made elsewhere.
         tags: Kept with each video.
     """
 
     id: str
     request: GenerationRequest
     takes: int = 1
+    fresh: bool = False
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -40,10 +36,11 @@ class PromptPartition:
     """One video to make: a prompt, or one of its takes.
 
     Attributes:
-        key: The partition key, `<id>` or `<id>.t<n>`.
+        key: The partition key: `<id>` for take 1, `<id>.t<n>` for take n.
         prompt_id: The prompt's id.
         take: From 1.
-        request: The request to order.
+        scope: `<set>/<id>` for a fresh prompt, which no order of another scope answers; empty otherwise.
+        request: The request to order, with its text normalized.
         fingerprint: Changes exactly when what would be rendered changes.
         tags: The prompt's tags.
     """
@@ -51,6 +48,7 @@ class PromptPartition:
     key: str
     prompt_id: str
     take: int
+    scope: str
     request: GenerationRequest
     fingerprint: str
     tags: dict[str, str]
@@ -73,7 +71,7 @@ class PromptSet:
         >>> from seedance_dagster.api.wire import Mode
         >>> request = GenerationRequest(task_type="seedance-2", prompt="a cat", mode=Mode.TEXT_TO_VIDEO)
         >>> list(PromptSet("pets", (Prompt(id="cat", request=request, takes=2),)).partitions)
-        ['cat.t1', 'cat.t2']
+        ['cat', 'cat.t2']
     """
 
     name: str
@@ -100,37 +98,34 @@ class PromptSet:
     @cached_property
     def partitions(self) -> dict[str, PromptPartition]:
         """All videos of the set by partition key, in the order of the prompts."""
-        return {partition.key: partition for prompt in self.prompts for partition in _partitions_of(prompt)}
+        return {
+            partition.key: partition
+            for prompt in self.prompts
+            for partition in _partitions_of(self.name, prompt)
+        }
+
+    @cached_property
+    def repeated(self) -> dict[str, str]:
+        """The partitions that ask for the request and take of an earlier one, with its key, by their own."""
+        first: dict[tuple[str, int, str], str] = {}
+        repeated: dict[str, str] = {}
+        for key, partition in self.partitions.items():
+            earlier = first.setdefault((partition.fingerprint, partition.take, partition.scope), key)
+            if earlier != key:
+                repeated[key] = earlier
+        return repeated
 
 
-def fingerprint(request: GenerationRequest) -> str:
-    """Return the SHA-256, in hex, of what the vendor would render.
-
-    A field that is not set counts as the vendor's documented default: 16:9, 480p, with sound. The aspect
-    ratio does not count in first_last_frames, where the first image decides it.
-
-    Example:
-        >>> request = GenerationRequest(task_type="seedance-2", prompt="a", mode=Mode.TEXT_TO_VIDEO)
-        >>> fingerprint(request) == fingerprint(request.model_copy(update={"aspect_ratio": "16:9"}))
-        True
-    """
-    rendered = request.model_dump(mode="json")
-    rendered["aspect_ratio"] = (
-        None if request.mode is Mode.FIRST_LAST_FRAMES else request.aspect_ratio or _DEFAULT_RATIO
-    )
-    rendered["resolution"] = request.resolution or _DEFAULT_RESOLUTION
-    rendered["audio"] = request.audio is not False
-    return hashlib.sha256(json.dumps(rendered, sort_keys=True).encode()).hexdigest()
-
-
-def _partitions_of(prompt: Prompt) -> list[PromptPartition]:
-    digest = fingerprint(prompt.request)
+def _partitions_of(prompt_set: str, prompt: Prompt) -> list[PromptPartition]:
+    request = normalized(prompt.request)
+    digest = fingerprint(request)
     return [
         PromptPartition(
-            key=prompt.id if prompt.takes == 1 else f"{prompt.id}.t{take}",
+            key=prompt.id if take == 1 else f"{prompt.id}.t{take}",
             prompt_id=prompt.id,
             take=take,
-            request=prompt.request,
+            scope=f"{prompt_set}/{prompt.id}" if prompt.fresh else "",
+            request=request,
             fingerprint=digest,
             tags=prompt.tags,
         )

@@ -15,6 +15,7 @@ from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
+from seedance_dagster.prompts.identity import normalized_text
 from seedance_dagster.prompts.problems import shown
 
 REQUEST_FIELDS = tuple(GenerationRequest.model_fields)
@@ -135,11 +136,12 @@ def _text(value: Any, limits: Limits, errors: _Errors) -> str:
     if not isinstance(value, str) or not value.strip():
         errors.add("prompt", "must be a text that is not empty")
         return ""
-    if len(value) > limits.max_prompt_characters:
-        errors.add("prompt", f"has {len(value)} characters; allowed are {limits.max_prompt_characters}")
-    if UNSTORABLE.search(value):
+    text = normalized_text(value)
+    if len(text) > limits.max_prompt_characters:
+        errors.add("prompt", f"has {len(text)} characters; allowed are {limits.max_prompt_characters}")
+    if UNSTORABLE.search(text):
         errors.add("prompt", "contains characters that cannot be sent")
-    return value
+    return text
 
 
 def _duration(value: Any, limits: Limits, errors: _Errors) -> int:

@@ -6,6 +6,8 @@ import hashlib
 import re
 import unicodedata
 
+from seedance_dagster.prompts.identity import normalized_text
+
 _MAX_ID_CHARACTERS = 120
 ID_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{_MAX_ID_CHARACTERS - 1}}}")
 ID_RULE = (
@@ -31,6 +33,7 @@ def slug_id(text: str, occurrence: int = 1) -> str:
         >>> slug_id("A cat in the garden")
         'a-cat-in-the-garden-69f8e7d5'
     """
+    text = normalized_text(text)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_CHARACTERS]
     slug = _words(text, "-")[:_SLUG_CHARACTERS].rstrip("-")
     parts = [slug or "prompt", digest]

@@ -15,6 +15,7 @@ from seedance_dagster.prompts.problems import Problem, UnreadableError, first_li
 
 _URL_FIELDS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _NUMBER_FIELDS = ("duration", "takes")
+_BOOLEAN_FIELDS = ("audio", "fresh")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -105,7 +106,7 @@ def _typed(name: str, cell: str) -> Any:
         return int(cell)
     if name in _URL_FIELDS:
         return _url_list(cell)
-    if name == "audio":
+    if name in _BOOLEAN_FIELDS:
         return _BOOLEANS.get(cell.strip().lower(), cell)
     return _json(cell) if name == "tags" else cell
 

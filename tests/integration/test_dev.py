@@ -106,7 +106,7 @@ def test_dev_continues_where_it_stopped(folder: Path) -> None:
     """When `dev` stops during a run, its next start stores the videos, and nothing is ordered twice."""
     (folder / "prompt_sets").mkdir()
     (folder / "prompt_sets" / "slow.yaml").write_text(SLOW)
-    partitions = ["first.t1", "first.t2", "first.t3", "rejected"]
+    partitions = ["first", "first.t2", "first.t3", "rejected"]
     dev = Dev(folder)
     try:
         with pytest.raises(click.ClickException, match="could not be found"):
@@ -120,7 +120,7 @@ def test_dev_continues_where_it_stopped(folder: Path) -> None:
         assert dev.ports == first_ports
         awaited(lambda: len(dev.api.materializations(("slow", "videos"))) == 3)
         assert dev.states() == {
-            "first.t1": State.STORED,
+            "first": State.STORED,
             "first.t2": State.STORED,
             "first.t3": State.STORED,
             "rejected": State.REJECTED,

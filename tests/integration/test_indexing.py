@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.integration, QUIET]
 PROMPTS = {"cat": "a cat", "dog": {"prompt": "a dog", "takes": 2}, "bad": "bad [fault:moderation]"}
 GROUP = ("prompts", "tasks", "videos", "index")
 PARTITIONED = ("prompts", "tasks", "videos")
-KEYS = ["cat", "dog.t1", "dog.t2"]
+KEYS = ["cat", "dog", "dog.t2"]
 FRESH, STALE = "FRESH", "STALE"
 
 
@@ -176,11 +176,11 @@ def test_an_edit_taken_back_is_in_sync_with_the_first_video(location, badges):
 
 def test_a_second_attempt_at_one_take_marks_only_its_video(location, badges):
     """The old video is Unsynced until the new one is stored; the other take never is."""
-    done = location.run("dog.t1", assets=("tasks",), config={"regenerate": True})
+    done = location.run("dog", assets=("tasks",), config={"regenerate": True})
     assert done.success
-    assert outdated(badges()) == {"videos/dog.t1"}
+    assert outdated(badges()) == {"videos/dog"}
     done = location.advance()
-    assert done.events_of("videos") == [("dog.t1", "materialization")]
+    assert done.events_of("videos") == [("dog", "materialization")]
     assert done.events_of("index") == [("None", "materialization")]
     assert outdated(badges()) == set()
     assert [row["attempt"] for row in index_of(location)] == [1, 2, 1]

@@ -39,7 +39,7 @@ def test_files_are_read_at_each_use(tmp_path):
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
     assert list(source.load_set("spots").partitions) == ["cat"]
     (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat, takes: 2}]}")
-    assert list(source.load_set("spots").partitions) == ["cat.t1", "cat.t2"]
+    assert list(source.load_set("spots").partitions) == ["cat", "cat.t2"]
 
 
 def test_loaded_sets_make_the_same_assets(tmp_path):

@@ -281,9 +281,9 @@ def test_aliases_cannot_explode(tmp_path, text):
 
 def test_an_ignored_default_ratio_is_one_warning(tmp_path):
     """A default ratio with a default mode that ignores it is one warning for the file."""
-    entry = f"{{prompt: x, image_urls: ['{PNG}']}}"
+    entry, other = (f"{{prompt: {text}, image_urls: ['{PNG}']}}" for text in "xy")
     defaults = "{mode: first_last_frames, aspect_ratio: 9:16}"
-    loaded = load(tmp_path, "a.yaml", f"{{name: a, defaults: {defaults}, prompts: [{entry}, {entry}]}}")
+    loaded = load(tmp_path, "a.yaml", f"{{name: a, defaults: {defaults}, prompts: [{entry}, {other}]}}")
     [warning] = loaded.problems
     assert (warning.severity, warning.field, warning.prompt) == ("warning", "defaults.aspect_ratio", None)
     assert len(loaded.sets[0].prompts) == 2

@@ -28,11 +28,11 @@ VBENCH = [
 
 
 def test_a_real_set_of_prompts(tmp_path):
-    """Rows without ids and with further columns load unchanged; equal texts get different ids."""
+    """Rows without ids and with further columns load unchanged; a repeated text has an id of its own."""
     text = "\n".join(map(json.dumps, VBENCH))
     loaded = load(tmp_path, "vbench_prompts.jsonl", text)
     [prompt_set] = loaded.sets
-    assert (prompt_set.name, loaded.problems) == ("vbench_prompts", ())
+    assert (prompt_set.name, loaded.errors) == ("vbench_prompts", ())
     assert [prompt.id for prompt in prompt_set.prompts] == [
         "in-a-still-frame-a-stop-sign-8d521e45",
         "a-bicycle-gliding-through-a-snowy-field-0296bdfb",
@@ -48,6 +48,7 @@ def test_a_real_set_of_prompts(tmp_path):
     prints = [partition.fingerprint for partition in prompt_set.partitions.values()]
     assert prints[1] == prints[3]
     assert len(set(prints)) == 3
+    assert [problem.prompt for problem in loaded.problems] == [f"line 4 ({prompt_set.prompts[3].id})"]
 
 
 def test_jsonl_lines(tmp_path):

@@ -1,0 +1,54 @@
+"""The identity of a request: its text in one spelling, and the fingerprint of what would be rendered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+
+from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
+from seedance_dagster.prompts.links import unsigned_link
+
+# The vendor's defaults of 2026-04, fixed for good: a change here would change every fingerprint, and
+# with it what counts as paid for already.
+_DEFAULT_RATIO = "16:9"
+_DEFAULT_RESOLUTION = "480p"
+
+
+def normalized_text(text: str) -> str:
+    r"""Return a prompt's text in NFC, with line feeds as line ends and without blanks around it.
+
+    Example:
+        >>> normalized_text("  A cafe\u0301\r\nat dawn \n")
+        'A café\nat dawn'
+    """
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+
+
+def normalized(request: GenerationRequest) -> GenerationRequest:
+    """Return a request as it is sent: with its text in the one spelling, and its links unchanged."""
+    text = normalized_text(request.prompt)
+    return request if text == request.prompt else request.model_copy(update={"prompt": text})
+
+
+def fingerprint(request: GenerationRequest) -> str:
+    """Return the SHA-256, in hex, of what the vendor would render.
+
+    A field that is not set counts as the vendor's documented default: 16:9, 480p, with sound. The aspect
+    ratio does not count in first_last_frames, where the first image decides it. The text counts in its one
+    spelling, and a link to a file without what signs it.
+
+    Example:
+        >>> request = GenerationRequest(task_type="seedance-2", prompt="a", mode=Mode.TEXT_TO_VIDEO)
+        >>> fingerprint(request) == fingerprint(request.model_copy(update={"aspect_ratio": "16:9"}))
+        True
+    """
+    rendered = normalized(request).model_dump(mode="json")
+    rendered["aspect_ratio"] = (
+        None if request.mode is Mode.FIRST_LAST_FRAMES else request.aspect_ratio or _DEFAULT_RATIO
+    )
+    rendered["resolution"] = request.resolution or _DEFAULT_RESOLUTION
+    rendered["audio"] = request.audio is not False
+    for kind in REFERENCE_KINDS:
+        rendered[f"{kind}_urls"] = list(map(unsigned_link, rendered[f"{kind}_urls"]))
+    return hashlib.sha256(json.dumps(rendered, sort_keys=True).encode()).hexdigest()
