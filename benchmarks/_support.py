@@ -1,4 +1,4 @@
-"""What the benchmarks share: servers in processes of their own, CPU times, and a plain table."""
+"""Helpers of the benchmarks: servers in processes of their own, CPU times, and a plain table."""
 
 from __future__ import annotations
 

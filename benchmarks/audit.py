@@ -140,7 +140,7 @@ def fill_bucket(folder: Path, every: list[Order]) -> None:
 
 
 def fill_dagster(home: Path, first: Order) -> None:
-    """One materialization, told as the product does, and the others as copies of its row.
+    """Report one materialization as the product does, and the others as copies of its row.
 
     Reported one by one they would take longer than everything else here together.
     """
@@ -197,7 +197,7 @@ def fill_vendor(folder: Path, every: list[Order]) -> None:
 
 
 def audit(environ: dict[str, str], folder: Path) -> tuple[dict[str, Any], float, float]:
-    """One audit: what it told, its seconds of wall time and of CPU."""
+    """Run one audit; return its report, and its seconds of wall time and of CPU."""
     program = str(Path(sys.executable).with_name("seedance-dagster"))
     began, cpu = time.perf_counter(), children_s()
     done = subprocess.run(

@@ -6,7 +6,7 @@ use the same servers, in turns. The run is executed in this process, so no start
 and its requests a second are not limited, as the script's are not.
 
 Dagster's own share is taken as 12 ms for each event that Dagster writes for the run: a materialization
-for each thing told, and one "planned" for each asset and partition. What an event costs on this machine
+for each thing reported, and one "planned" for each asset and partition. What an event costs on this machine
 at this hour is measured too, by an op that does nothing else.
 """
 
@@ -162,21 +162,21 @@ async def script(world: Servers, prefix: str) -> None:
 
 
 def event_seconds(home: Path) -> float:
-    """What Dagster takes for one event: from the first to the last of an op that does nothing else."""
+    """Return the seconds that one event takes Dagster, in an op that does nothing else."""
 
     @dg.op(out={})
-    def tell() -> Iterator[dg.AssetMaterialization]:
+    def report() -> Iterator[dg.AssetMaterialization]:
         for number in range(PROMPTS):
-            yield dg.AssetMaterialization("told", partition=str(number), metadata={"number": number})
+            yield dg.AssetMaterialization("reported", partition=str(number), metadata={"number": number})
 
     @dg.job
-    def telling() -> None:
-        tell()
+    def reporting() -> None:
+        report()
 
     with dg.DagsterInstance.local_temp(str(home)) as instance:
-        result = telling.execute_in_process(instance=instance, run_config=QUIET)
+        result = reporting.execute_in_process(instance=instance, run_config=QUIET)
         records = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey("told")), limit=PROMPTS
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey("reported")), limit=PROMPTS
         ).records
         times = [record.timestamp for record in records]
         assert result.success

@@ -1,4 +1,4 @@
-"""What this package adds to `import dagster`, in fresh interpreters.
+"""The time that this package adds to `import dagster`, in fresh interpreters.
 
 Each interpreter imports dagster, then what `definitions.py` imports, and says how long the second took:
 the two are paired, and the time of starting Python is in neither. The first round only warms the disk.

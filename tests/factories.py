@@ -1,4 +1,4 @@
-"""What tests work with: a clock, requests, tasks, ledgers, and orders in any state."""
+"""The material of tests: a clock, requests, tasks, ledgers, and orders in any state."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def open_ledger(where: Path | str, clock: Any) -> Iterator[Ledger]:
 
 @dataclasses.dataclass(frozen=True)
 class Details:
-    """What workers record of an order on its way to a state.
+    """The records of workers on an order's way to a state.
 
     Attributes:
         worker: Who claims it; its lease lasts an hour.

@@ -199,7 +199,7 @@ def test_a_wrong_setting_fails_its_first_run(location, settings, capfd, case):
 
 @pytest.mark.parametrize("case", ["no key", "an address that is none", "a newer ledger"])
 def test_a_wrong_setting_is_the_reason_of_a_skipped_tick(location, settings, case):
-    """Where a run could do nothing, the tick says what to set and requests none."""
+    """The tick says what to set, and requests no run that could do nothing."""
     resources, words = settings[case]
     with location.using(**resources):
         assert words in location.skipped()

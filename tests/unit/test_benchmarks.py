@@ -12,7 +12,7 @@ SCRIPTS = sorted((ROOT / "benchmarks").glob("[a-z]*.py"))
 
 
 def names_of(module: str) -> set[str]:
-    """What a module of the package says at its top level, without importing it."""
+    """Return the names that a module of the package defines, without importing it."""
     path = ROOT.joinpath(*module.split("."))
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     names = {each.stem for each in path.glob("*.py")}

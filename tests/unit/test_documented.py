@@ -105,7 +105,7 @@ def test_every_finding_is_described(kind):
 
 
 def test_every_metadata_key_is_described():
-    """What stands on an event, a run or a check is in the page of metadata, and nothing else is."""
+    """The page of metadata has each key of an event, a run or a check, and no other."""
     defs = "\n".join(path.read_text("utf-8") for path in (PACKAGE / "defs").rglob("*.py"))
     keys = set(re.findall(r"\"(seedance/[a-z0-9_]+)\"", defs + (PACKAGE / "health.py").read_text("utf-8")))
     page = PAGES[Path("docs/reference/metadata.md")]

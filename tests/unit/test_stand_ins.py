@@ -1,4 +1,4 @@
-"""What tests use instead of a real part is called as the real one."""
+"""Stand-ins of tests are called as the real parts."""
 
 from __future__ import annotations
 

@@ -129,12 +129,12 @@ def test_a_pause_can_end_early(throttle, ledger, clock):
 
 
 @pytest.mark.parametrize(
-    ("own", "learned", "slots"), [(None, None, None), (5, None, 5), (None, 3, 3), (5, 3, 3), (2, 3, 2)]
+    ("own", "plan", "slots"), [(None, None, None), (5, None, 5), (None, 3, 3), (5, 3, 3), (2, 3, 2)]
 )
-def test_the_smaller_of_plan_and_setting_counts(throttle, ledger, own, learned, slots):
+def test_the_smaller_of_plan_and_setting_counts(throttle, ledger, own, plan, slots):
     """The plan's limit is known once any process has read it; a setting can only lower it."""
-    if learned is not None:
-        ledger.observations.remember({PLAN_LIMIT: learned})
+    if plan is not None:
+        ledger.observations.remember({PLAN_LIMIT: plan})
     assert throttle(max_in_flight=own) == Throttle(slots)
 
 

@@ -33,6 +33,9 @@ WORDS = re.compile(
 """Words that no user and no reader meets any more."""
 
 PACKAGE = sorted((ROOT / "seedance_dagster").rglob("*.py"))
+OTHER_CODE = sorted(
+    path for room in ("tests", "benchmarks") for path in (ROOT / room).rglob("*.py") if path != Path(__file__)
+)
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
@@ -55,16 +58,16 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_identifiers_that_were_given_up_are_gone():
-    """No name of the package is one of them."""
+    """No name of the package, its tests or its benchmarks is one of them."""
     assert [
         shown(path, line, name)
-        for path in PACKAGE
+        for path in (*PACKAGE, *OTHER_CODE)
         for line, name in identifiers(path)
         if NAMES.fullmatch(name)
     ] == []
 
 
-@pytest.mark.parametrize("paths", [PACKAGE, PAGES], ids=["package", "pages"])
+@pytest.mark.parametrize("paths", [PACKAGE, OTHER_CODE, PAGES], ids=["package", "tests", "pages"])
 def test_words_that_were_given_up_are_gone(paths):
     """Neither code nor comments, messages or pages use them."""
     assert [
@@ -79,7 +82,7 @@ def test_a_docstring_begins_with_a_sentence():
     """It says what the function does; it is not half a question."""
     assert [
         shown(path, line, text.splitlines()[0])
-        for path in PACKAGE
+        for path in (*PACKAGE, *OTHER_CODE)
         for line, text in docstrings(path)
         if re.match(r"(?:What|How|Whether|Where|Which)\b", text)
     ] == []
