@@ -62,7 +62,7 @@ def stuck_reason(order: Order, *, now: datetime, stale_after: timedelta) -> str 
         return (
             f"it is unknown whether the vendor received order {order.order_id} "
             f"({order.error_message or 'the reply was lost'}); it is not sent again until "
-            "`seedance-dagster reconcile` has settled it"
+            "`seedance-dagster reconcile` has resolved it"
         )
     if order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < now - stale_after:
         return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC"

@@ -79,7 +79,7 @@ def test_a_good_set_passes_every_check(check):
             {"state": State.UNCERTAIN, "error_message": "reply lost"},
             (
                 "it is unknown whether the vendor received order 1 (reply lost); it is not sent again until "
-                "`seedance-dagster reconcile` has settled it"
+                "`seedance-dagster reconcile` has resolved it"
             ),
         ),
         (
