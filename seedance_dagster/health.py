@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
+from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, UNREADABLE, Order, State
 
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
@@ -63,6 +63,11 @@ def stuck_reason(order: Order, *, now: datetime, stale_after: timedelta) -> str 
             f"it is unknown whether the vendor received order {order.order_id} "
             f"({order.error_message or 'the reply was lost'}); it is not sent again until "
             "`seedance-dagster reconcile` has resolved it"
+        )
+    if order.state is State.SUBMITTED and order.error_class == UNREADABLE:
+        return (
+            f"the vendor does not show task {order.task_id} of order {order.order_id}; it is asked again: "
+            f"{order.error_message}"
         )
     if order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < now - stale_after:
         return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC"

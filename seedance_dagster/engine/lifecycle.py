@@ -79,9 +79,9 @@ def task_columns(task: Task) -> dict[str, Any]:
     """Return what the ledger keeps of a task; the hold is kept after its end, as what was held."""
     # Once it has charged, the vendor may report the charge as the hold: the earlier hold stays.
     held = {"points_held": task.points_held} if task.points_held and not task.points_charged else {}
-    ended = task.status in (TaskStatus.COMPLETED, TaskStatus.FAILED)
-    # Still held after its end: the vendor has not settled it yet, and a charge of zero is never assumed.
-    unsettled = ended and task.points_held and not task.points_charged
+    # Still held after its end: not settled yet. A video is never free, whatever the vendor reports.
+    failed_unsettled = task.status is TaskStatus.FAILED and task.points_held
+    unsettled = (task.status is TaskStatus.COMPLETED or failed_unsettled) and not task.points_charged
     return held | {
         "task_id": task.task_id,
         "points_charged": None if unsettled else task.points_charged,
@@ -90,6 +90,7 @@ def task_columns(task: Task) -> dict[str, Any]:
         "vendor_ended_at": task.ended_at,
         "video_url": task.video_url,
         "vendor_logs": list(task.logs),
+        "error_class": None,
         "error_message": None,  # the task was read, so an earlier error is over
     }
 

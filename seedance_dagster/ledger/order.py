@@ -39,6 +39,9 @@ OPEN = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED,
 RESERVED_STATES = OPEN - {State.SUCCEEDED}
 """States whose money is reserved: nothing is charged yet, and it may be."""
 
+UNREADABLE = "unreadable"
+"""The error class of an order whose task the vendor refuses to show, unlike others."""
+
 MANY_TRANSFER_FAILURES = 5
 """Failed transfers in a row, about five minutes of trying, after which a person should know."""
 

@@ -27,6 +27,8 @@ NOW = datetime(2026, 4, 6, 12, tzinfo=UTC)
         ({"state": State.UNCERTAIN}, True),
         ({"state": State.SUBMITTED, "submitted_at": NOW - timedelta(hours=13)}, True),
         ({"state": State.SUBMITTED, "submitted_at": NOW - timedelta(hours=11)}, False),
+        ({"state": State.SUBMITTED, "submitted_at": NOW, "error_class": "unreadable"}, True),
+        ({"state": State.SUBMITTED, "submitted_at": NOW, "error_message": "no answer"}, False),
         ({"state": State.SUCCEEDED, "transfer_failures": 5}, True),
         ({"state": State.SUCCEEDED, "transfer_failures": 4}, False),
         ({"state": State.STORED, "transfer_failures": 5}, False),

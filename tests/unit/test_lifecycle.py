@@ -215,5 +215,9 @@ def test_the_ledger_keeps_the_hold_of_an_ended_task():
         # Not settled by the vendor yet: nothing charged and all still held is not a charge of zero.
         unsettled = make_task(status=status, points_held=7, points_charged=0)
         assert task_columns(unsettled)["points_charged"] is None
+    # A video that is reported as free counts with what was held for it.
+    free = task_columns(make_task(status=COMPLETED, points_held=0, points_charged=0))
+    assert (free["points_charged"], "points_held" in free) == (None, False)
+    assert task_columns(make_task(status=FAILED, points_held=0, points_charged=0))["points_charged"] == 0
     for after_charging in (0, 7):
         assert "points_held" not in task_columns(make_task(points_held=after_charging, points_charged=7))

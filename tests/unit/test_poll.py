@@ -8,12 +8,13 @@ import pytest
 from factories import make_task
 from harness import MemoryStore, no_client
 
-from seedance_dagster.api.errors import NotFoundError, TransportError
+from seedance_dagster.api.errors import AuthenticationError, NotFoundError, TransportError
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.engine.events import Delayed, Ended
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.worker import Worker
+from seedance_dagster.health import stuck_reason
 from seedance_dagster.ledger.order import State
 
 URL = "https://files.example.com/v.mp4"
@@ -30,9 +31,10 @@ class World:
         self.poller = Poller(Worker("w", services, self), self.emit)
 
     async def get_task(self, task_id):
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        answer = self.answer(task_id) if callable(self.answer) else self.answer
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def emit(self, event):
         self.events.append(event)
@@ -111,6 +113,25 @@ async def test_a_failed_poll_ends_nothing(world, submitted, clock, error):
     [event] = world.events
     assert isinstance(event, Delayed)
     assert event.reason == str(error)
+
+
+async def test_a_task_that_the_vendor_refuses_to_show_stops_no_other(world, ledger, submitted, clock):
+    """Its order is polled on and reported, the others end, and the report ends with the refusal."""
+    refused, other = submitted("a", "b")
+    done = make_task(status=TaskStatus.COMPLETED, video_url=URL, task_id=other.task_id)
+    forbidden = AuthenticationError("the vendor refused: no such right (HTTP 403, code 403)")
+    world.answer = lambda task_id: forbidden if task_id == refused.task_id else done
+    for _ in range(3):
+        for order in await world.poller.take(9, None):
+            await world.poller.handle(order)
+        clock.forward(seconds=15)
+    refused, other = ledger.queries.get_many([refused.order_id, other.order_id])
+    assert (refused.state, refused.polls, other.state) == (State.SUBMITTED, 3, State.SUCCEEDED)
+    reason = stuck_reason(refused, now=clock(), stale_after=timedelta(hours=12))
+    assert reason is not None
+    assert reason.startswith(f"the vendor does not show task {refused.task_id} of order {refused.order_id}")
+    world.answer = make_task(task_id=refused.task_id)
+    assert stuck_reason(await world.poll(), now=clock(), stale_after=timedelta(hours=12)) is None
 
 
 async def test_a_poller_takes_submitted_orders(world, orders, ledger, submitted):

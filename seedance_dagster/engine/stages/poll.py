@@ -5,12 +5,19 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
-from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.api.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    NotFoundError,
+    SeedanceError,
+)
 from seedance_dagster.engine.events import Delayed, Emit, Ended
 from seedance_dagster.engine.lifecycle import Collect, End, KeepPolling, after_poll
 from seedance_dagster.engine.worker import Worker
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import UNREADABLE, Order, State
 from seedance_dagster.threads import in_thread
+
+_REFUSED = (AuthenticationError, InvalidRequestError, NotFoundError)
 
 
 class Poller:
@@ -34,12 +41,12 @@ class Poller:
         try:
             task = await self._worker.client.get_task(str(order.task_id))
         except SeedanceError as error:
-            await in_thread(
-                self._ledger.tasks.polled,
-                order,
-                due_at=clock() + timedelta(seconds=pacing.failed_poll_s),
-                seen={"error_message": str(error)},
-            )
+            seen = {
+                "error_class": UNREADABLE if isinstance(error, _REFUSED) else None,
+                "error_message": str(error),
+            }
+            due_at = clock() + timedelta(seconds=pacing.failed_poll_s)
+            await in_thread(self._ledger.tasks.polled, order, due_at=due_at, seen=seen)
             await self._emit(Delayed(order, str(error)))
             return
         step = after_poll(
