@@ -279,9 +279,8 @@ class OrderFactory:
         return step(order, details)
 
     def _claim(self, order: Order, details: Details) -> Order:
-        self.ledger.leases.acquire(details.worker, details.worker, seconds=3600)
         [claimed] = self.ledger.claims.take(
-            details.worker, limit=1, max_in_flight=None, only=[order.order_id]
+            details.worker, limit=1, max_in_flight=None, lease_s=3600, only=[order.order_id]
         )
         self._wait(1)
         return claimed

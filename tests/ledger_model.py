@@ -29,6 +29,7 @@ class ModelOrder:
     due_at: datetime | None
     retries: int
     owner: str | None = None
+    leased_until: datetime | None = None
     task_id: str | None = None
     charged: int | None = None
 
@@ -47,32 +48,41 @@ class Model:
     Attributes:
         held: Orders as the workers that still live hold them.
         lost: Orders as workers held them before they lost them.
+        joined: Orders in flight that a request which pays again joined, each with its idempotency key.
     """
 
     now: datetime = datetime(2026, 4, 29, 18, 0, tzinfo=UTC)
     orders: dict[int, ModelOrder] = field(default_factory=dict)
-    leases: dict[str, datetime] = field(default_factory=dict)
     held: dict[int, Order] = field(default_factory=dict)
     lost: list[Order] = field(default_factory=list)
     tasks: int = 0
+    joined: set[tuple[int, str]] = field(default_factory=set)
 
     def of(self, identity: Identity) -> dict[int, ModelOrder]:
         return {number: order for number, order in self.orders.items() if order.identity == identity}
 
     def answer(self, identity: Identity, request: OrderRequest) -> tuple[Outcome, int | None]:
         newest_first = sorted(self.of(identity).items(), key=lambda item: -item[1].attempt)
+        keys = {order.idempotency_key for number, order in newest_first if self.has_joined(number, request)}
         for number, order in newest_first:
             if order.state in OPEN:
                 return Outcome.JOINED, number
         for number, order in newest_first:
-            own = order.idempotency_key == request.idempotency_key
+            own = order.idempotency_key in {request.idempotency_key, *keys}
             if order.state is State.STORED and (own or not request.regenerate):
                 return Outcome.REUSED, number
         for number, order in newest_first:
-            own = order.idempotency_key == request.idempotency_key
+            own = order.idempotency_key in {request.idempotency_key, *keys}
             if order.state is State.REJECTED and (own or not request.resubmit_rejected):
                 return Outcome.SKIPPED, number
         return Outcome.ORDERED, None
+
+    def has_joined(self, number: int, request: OrderRequest) -> bool:
+        return request.pays_again and (number, request.idempotency_key) in self.joined
+
+    def join(self, number: int, request: OrderRequest) -> None:
+        if request.pays_again:
+            self.joined.add((number, request.idempotency_key))
 
     def money(self, budget: Budget) -> tuple[int, int]:
         midnight = self.now.replace(hour=0, minute=0, second=0)
@@ -99,8 +109,8 @@ class Model:
         return sorted(number for number in self.held if self.orders[number].state is state)
 
     def is_leased(self, number: int) -> bool:
-        owner = self.orders[number].owner
-        return owner is not None and self.leases.get(owner, self.now) > self.now
+        order = self.orders[number]
+        return order.owner is not None and order.leased_until is not None and order.leased_until > self.now
 
     def new_task(self) -> str:
         self.tasks += 1
@@ -126,5 +136,6 @@ class Model:
             else:
                 self.orders[number].owner = None
 
-    def renew_lease(self, worker: str) -> None:
-        self.leases[worker] = self.now + timedelta(seconds=LEASE_S)
+    def lease(self, worker: str, number: int) -> None:
+        order = self.orders[number]
+        order.owner, order.leased_until = worker, self.now + timedelta(seconds=LEASE_S)

@@ -28,28 +28,29 @@ class Workers:
             data.draw(st.integers(1, 4)),
             data.draw(st.sampled_from((None, None, None, 0, 2, 4))),
         )
-        self.renew(worker)
+        self.renew(data, worker)
         queued = self.model.due(State.QUEUED)
         in_flight = len(self.model.with_state(State.CLAIMED, State.UNCERTAIN, State.SUBMITTED))
         room = limit if max_in_flight is None else min(limit, max(0, max_in_flight - in_flight))
-        taken = self.ledger.claims.take(worker, limit=limit, max_in_flight=max_in_flight)
+        taken = self.ledger.claims.take(worker, limit=limit, max_in_flight=max_in_flight, lease_s=LEASE_S)
         assert len(taken) == min(room, len(queued))
         for order in taken:
             assert order.order_id in queued
-            self.model.move(order.order_id, State.CLAIMED, owner=worker)
+            self.model.move(order.order_id, State.CLAIMED)
+            self.model.lease(worker, order.order_id)
             self.model.held[order.order_id] = order
 
     def lease(self, data: st.DataObject, worker: str) -> None:
         state = data.draw(st.sampled_from([state for state in FOLLOWED if self.model.due(state)]))
         limit = data.draw(st.integers(1, 3))
-        self.renew(worker)
+        self.renew(data, worker)
         free = {number for number in self.model.due(state) if not self.model.is_leased(number)}
-        taken = self.ledger.tasks.lease_due(worker, state, limit=limit)
+        taken = self.ledger.tasks.lease_due(worker, state, limit=limit, lease_s=LEASE_S)
         assert len(taken) == min(limit, len(free))
         assert {order.order_id for order in taken} <= free
         for order in taken:
             self.model.lose(order.order_id)
-            self.model.orders[order.order_id].owner = worker
+            self.model.lease(worker, order.order_id)
             self.model.held[order.order_id] = order
 
     def receive_reply(self, data: st.DataObject, _worker: str) -> None:
@@ -150,9 +151,12 @@ class Workers:
                 self.ledger.claims.requeue(order, actor="s", due_at=self.model.now, reason="absent")
                 self.model.move(number, State.QUEUED, due_at=self.model.now)
 
-    def renew(self, worker: str) -> None:
-        assert self.ledger.leases.acquire(worker, worker, seconds=LEASE_S)
-        self.model.renew_lease(worker)
+    def renew(self, data: st.DataObject, worker: str) -> None:
+        in_hand = {number for number in self.model.held if self.model.orders[number].owner == worker}
+        renewed = in_hand if data.draw(st.booleans()) else set(sorted(in_hand)[:1])
+        self.ledger.leases.renew(worker, renewed, seconds=LEASE_S)
+        for number in renewed:
+            self.model.lease(worker, number)
 
     def draw(self, data: st.DataObject, state: State) -> Order:
         return self.model.held[data.draw(st.sampled_from(self.model.held_with_state(state)))]
@@ -167,7 +171,6 @@ class Workers:
     def end(self, data: st.DataObject, worker: str) -> None:
         sent = data.draw(st.sets(st.integers(1, 12)))
         self.ledger.tasks.release(worker, possibly_sent=sent)
-        self.model.leases.pop(worker, None)
         self.model.return_orders(worker, set(self.model.orders), sent)
 
     def return_orders(self, data: st.DataObject, worker: str) -> None:

@@ -26,8 +26,10 @@ from seedance_dagster.api.errors import (
     UnknownOutcomeError,
     VendorError,
 )
+from seedance_dagster.api.last_look import LastLook
 from seedance_dagster.api.replies import Reply, read_reply, refusal
-from seedance_dagster.api.transport import default_transport, failure_name, never_sent, shared_pacer
+from seedance_dagster.api.single_use import AfterLastLook, SingleUseTransport
+from seedance_dagster.api.transport import default_transport, failure_name, shared_pacer
 from seedance_dagster.api.wire import AccountInfo, GenerationRequest, HistoryPage, Task
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
@@ -44,7 +46,7 @@ _NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSErr
 class SeedanceClient:
     """An asynchronous client, used as `async with`.
 
-    A POST is sent once and never retried; a GET is tried up to four times.
+    A POST is sent once, on a connection of its own, and never retried; a GET is tried up to four times.
 
     Args:
         api_key: Sent to the host of `base_url` only.
@@ -78,6 +80,7 @@ class SeedanceClient:
         self._timeout_s = timeout_s
         self._transport = transport
         self._opened: httpx.AsyncBaseTransport | None = None
+        self._posts = SingleUseTransport() if transport is None else AfterLastLook(transport)
 
     def __repr__(self) -> str:
         return f"SeedanceClient({self._base_url!r})"
@@ -91,11 +94,14 @@ class SeedanceClient:
         if self._opened is not None:
             await self._opened.aclose()
 
-    async def create_task(self, request: GenerationRequest) -> Task:
+    async def create_task(self, request: GenerationRequest, *, last_look: LastLook | None = None) -> Task:
         """Create a paid task.
+
+        The rate limit is waited for first and the connection made; then the last look decides.
 
         Args:
             request: A validated request.
+            last_look: Lets the POST leave, or holds it back.
 
         Returns:
             The new task, also when it came inside an error reply.
@@ -104,12 +110,13 @@ class SeedanceClient:
             NoTaskMadeError: No task was created; the subclass says why.
             UnknownOutcomeError: A task may have been created; reconcile before sending again.
         """
-        await self._pacer.wait()
+        last_look = last_look or LastLook()
         body = request.to_wire()
+        await self._pacer.wait()
         try:
-            reply = await self._send("POST", _TASKS, json_body=body)
+            reply = await self._send("POST", _TASKS, json_body=body, last_look=last_look)
         except _NETWORK_ERRORS as error:
-            if never_sent(error):
+            if not last_look.left:
                 raise NotSentError(f"no connection to {self._base_url}: {type(error).__name__}") from None
             raise UnknownOutcomeError(
                 f"the reply to a POST was lost ({type(error).__name__}); a task may have been created"
@@ -202,7 +209,13 @@ class SeedanceClient:
         )
 
     async def _send(
-        self, method: str, path: str, *, query: dict[str, str | int] | None = None, json_body: Any = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str | int] | None = None,
+        json_body: Any = None,
+        last_look: LastLook | None = None,
     ) -> Reply:
         if self._opened is None:
             msg = "use the client as `async with SeedanceClient(...) as client`"
@@ -219,10 +232,11 @@ class SeedanceClient:
             params=query or None,
             headers=headers,
             content=content,
-            extensions={"timeout": httpx.Timeout(self._timeout_s).as_dict()},
+            extensions={"timeout": httpx.Timeout(self._timeout_s).as_dict(), "last_look": last_look},
         )
+        transport = self._opened if last_look is None else self._posts
         async with asyncio.timeout(self._timeout_s):
-            response = await self._opened.handle_async_request(request)
+            response = await transport.handle_async_request(request)
             async with contextlib.aclosing(response):
                 body = bytearray()
                 async for chunk in response.aiter_bytes():

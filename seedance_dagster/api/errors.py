@@ -7,7 +7,8 @@ SeedanceError
 │   ├── PlanLimitError           the plan allows no further active task
 │   ├── RateLimitError           too many requests, with the seconds to wait if the vendor says so
 │   ├── InvalidRequestError      the request itself was refused
-│   └── NotSentError             no connection: the POST was never sent
+│   ├── NotSentError             no connection: the POST was never sent
+│   └── HeldBackError            the last look found a reason not to send the POST
 ├── UnknownOutcomeError          a POST was sent and its reply was lost, late, a 5xx or unreadable
 ├── NotFoundError                the vendor has no such task
 ├── VendorError                  a GET got a 5xx or an unreadable reply, after all retries
@@ -62,6 +63,10 @@ class RateLimitError(NoTaskMadeError):
 
 class InvalidRequestError(NoTaskMadeError):
     """The vendor refused the request itself; sending it again unchanged is pointless."""
+
+
+class HeldBackError(NoTaskMadeError):
+    """The POST did not leave, since something changed while it waited; the message says what."""
 
 
 class NotSentError(NoTaskMadeError):

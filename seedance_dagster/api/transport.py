@@ -31,20 +31,6 @@ def default_transport(*, timeout_s: float) -> httpx.AsyncBaseTransport:
     return AiohttpTransport(client=session)
 
 
-def never_sent(error: Exception) -> bool:
-    """Return True only when a request certainly did not reach the other side.
-
-    The aiohttp transport reports a connection lost after sending as a connect timeout, too; so the
-    underlying error of aiohttp decides.
-    """
-    if isinstance(error, httpx.UnsupportedProtocol):
-        return True
-    for candidate in (error.__cause__, error):
-        if isinstance(candidate, aiohttp.ClientError):
-            return isinstance(candidate, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    return isinstance(error, httpx.ConnectError | httpx.PoolTimeout)
-
-
 def failure_name(error: Exception) -> str:
     """Return the name of aiohttp's underlying error, since its transport reports nearly all as timeouts."""
     cause = error.__cause__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger.leases import LEASE_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ class Policy:
     submit_workers: int = 4
     poll_workers: int = 8
     collect_workers: int = 4
-    lease_s: float = 60.0
+    lease_s: float = LEASE_S
     linger_s: float = 5.0
     grace_s: float = 600.0
     pacing: Pacing = Pacing()

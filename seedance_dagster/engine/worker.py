@@ -1,10 +1,10 @@
-"""Workers: a name, a lease and a client, all returned at the end."""
+"""Workers: a name, leases of the orders in hand, and a client, all returned at the end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -27,6 +27,7 @@ class Worker:
         client: The open API client.
         possibly_sent: Orders whose POST is under way, or left and has no recorded answer.
         unwritten: Orders that it holds and could not record anything about, since the ledger was unavailable.
+        in_hand: The orders that each of its pools works on, by id; their leases are renewed, and no others.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Worker:
     client: SeedanceClient
     possibly_sent: set[int] = field(default_factory=set)
     unwritten: set[int] = field(default_factory=set)
+    in_hand: list[Collection[int]] = field(default_factory=list)
     _render_s: dict[str, float | None] = field(default_factory=dict)
 
     async def render_seconds(self, task_type: str) -> float | None:
@@ -76,11 +78,10 @@ def worker_name(role: str) -> str:
 
 @asynccontextmanager
 async def working(services: Services, name: str) -> AsyncIterator[Worker]:
-    """Hold a worker's lease while the block runs, then release it and its orders, also on cancellation."""
+    """Renew a worker's leases while the block runs, then release its orders, also on cancellation."""
     async with services.open_client() as client:
-        await in_thread(services.ledger.leases.acquire, name, name, seconds=services.policy.lease_s)
         worker = Worker(name, services, client)
-        renewal = asyncio.create_task(_renew(services, name))
+        renewal = asyncio.create_task(_renew(worker))
         try:
             yield worker
         finally:
@@ -90,8 +91,11 @@ async def working(services: Services, name: str) -> AsyncIterator[Worker]:
                 services.ledger.tasks.release(name, possibly_sent=worker.possibly_sent)
 
 
-async def _renew(services: Services, name: str) -> None:
+async def _renew(worker: Worker) -> None:
+    """Renew the leases of the orders in hand; one that is in nobody's hand runs out."""
+    services, lease_s = worker.services, worker.services.policy.lease_s
     while True:
-        await asyncio.sleep(services.policy.lease_s / 4)
+        await asyncio.sleep(lease_s / 4)
+        in_hand = worker.unwritten.union(*worker.in_hand)
         with contextlib.suppress(LedgerUnavailableError):
-            await in_thread(services.ledger.leases.acquire, name, name, seconds=services.policy.lease_s)
+            await in_thread(services.ledger.leases.renew, worker.name, in_hand, seconds=lease_s)

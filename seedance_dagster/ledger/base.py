@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.transitions import transition
@@ -17,11 +19,21 @@ def utc_now() -> datetime:
 
 
 class LedgerPart:
-    """One part of the ledger; each of its public methods is one transaction."""
+    """One part of the ledger; each of its public methods is one transaction.
+
+    Args:
+        database: The database.
+        clock: The wall clock. Leases go by the database's where it has one, unless a test brings its own.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+
+    def _lease_time(self, connection: sa.Connection) -> datetime:
+        """Return the time that leases go by: one clock for all machines that share the ledger."""
+        now = self._database.time(connection) if self._clock is utc_now else None
+        return self._clock() if now is None else now
 
     def _transition(
         self,

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.leases import is_due, unleased
+from seedance_dagster.ledger.leases import LEASE_S, is_due, lease, unleased
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import leases, orders, to_order
+from seedance_dagster.ledger.schema import orders, to_order
 from seedance_dagster.ledger.transitions import transition
 from seedance_dagster.ledger.workload import Rejections, count_rejections, occupies_slot
 
@@ -49,6 +49,7 @@ class Claims(LedgerPart):
         *,
         limit: int,
         max_in_flight: int | None,
+        lease_s: float = LEASE_S,
         only: Collection[int] | None = None,
         rejections: Rejections | None = None,
     ) -> list[Order]:
@@ -57,9 +58,10 @@ class Claims(LedgerPart):
         The claims are committed when this returns, so each POST that follows is on record before it leaves.
 
         Args:
-            owner: The worker whose lease the claims are under.
+            owner: The worker that the claimed orders are leased to.
             limit: Claim at most this many.
             max_in_flight: Tasks at the vendor at once, over all processes; None for no limit.
+            lease_s: Seconds until the leases run out if nobody renews them.
             only: Claim only orders with these ids.
             rejections: Those that `max_in_flight` was decided by; after another one nothing is claimed.
         """
@@ -80,7 +82,7 @@ class Claims(LedgerPart):
             if limit <= 0:
                 return []
             rows = connection.execute(_by_turns(queued).limit(limit)).all()
-            changes = {"lease_owner": owner, "claimed_at": now}
+            changes = lease(owner, self._lease_time(connection), lease_s) | {"claimed_at": now}
             return [
                 transition(
                     connection, to_order(row), State.CLAIMED, actor=owner, at=now, changes=changes, detail={}
@@ -90,18 +92,15 @@ class Claims(LedgerPart):
 
     def is_valid(self, order: Order, *, margin_s: float) -> bool:
         """Return True while a claim is its owner's and will be for some seconds: its POST may leave."""
-        until = self._clock() + timedelta(seconds=margin_s)
-        query = (
-            sa.select(sa.literal(1))
-            .select_from(orders.join(leases, leases.c.name == orders.c.lease_owner))
-            .where(
+        with self._database.reading() as connection:
+            until = self._lease_time(connection) + timedelta(seconds=margin_s)
+            query = sa.select(orders.c.order_id).where(
                 orders.c.order_id == order.order_id,
                 orders.c.state == State.CLAIMED,
                 orders.c.lease_owner == order.lease_owner,
-                leases.c.until > until,
+                orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
+                orders.c.leased_until > until,
             )
-        )
-        with self._database.reading() as connection:
             return connection.scalar(query) is not None
 
     def requeue(self, order: Order, *, actor: str, due_at: datetime, reason: str) -> Order:
@@ -120,11 +119,12 @@ class Claims(LedgerPart):
         )
 
     def expire(self, *, actor: str) -> list[Order]:
-        """Mark the claims of workers that are gone uncertain: their POST may have left."""
+        """Mark claims whose lease ran out uncertain: their POST may have left."""
         now = self._clock()
         changes = {"due_at": now, "error_message": "the worker ended between the claim and the reply"}
-        expired = sa.select(orders).where(orders.c.state == State.CLAIMED, unleased(now))
         with self._database.writing() as connection:
+            free = unleased(self._lease_time(connection))
+            expired = sa.select(orders).where(orders.c.state == State.CLAIMED, free)
             return [
                 transition(
                     connection,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ class Database:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
             yield connection
+
+    def time(self, connection: sa.Connection) -> datetime | None:
+        """Return the server's time (UTC); None on SQLite, which has the clock of its only machine."""
+        if connection.dialect.name == "sqlite":
+            return None
+        now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return now.astimezone(UTC)
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,18 +1,22 @@
 """Leases: which worker works on what.
 
-A worker (a run, a tick, a command) holds one lease under its own name and renews it while it lives.
-An order is a worker's while `lease_owner` names the worker and its lease has not run out, so renewing
-thousands of orders is one small write.
+An order is a worker's while `lease_owner` names the worker and the lease has not run out. A worker (a run, a
+tick, a command) renews the leases of the orders that it has in hand, and of no others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.schema import leases, orders
+
+LEASE_S = 60.0
+"""How long a killed worker still holds its orders, in seconds, unless a policy says otherwise."""
 
 LONGEST_DELAY = timedelta(minutes=20)
 """Nothing is postponed for longer: a later due time was written by a clock that ran ahead, and is over."""
@@ -27,28 +31,43 @@ def is_due(now: datetime) -> sa.ColumnElement[bool]:
 
 def unleased(now: datetime) -> sa.ColumnElement[bool]:
     """Select orders that no living worker holds."""
-    alive = sa.exists().where(leases.c.name == orders.c.lease_owner, _in_force(now))
-    return sa.or_(orders.c.lease_owner.is_(None), ~alive)
+    in_force = _in_force(orders.c.leased_at, orders.c.leased_until, now)
+    return sa.or_(orders.c.leased_until.is_(None), ~in_force)
 
 
-def _in_force(now: datetime) -> sa.ColumnElement[bool]:
+def lease(owner: str, now: datetime, seconds: float) -> dict[str, Any]:
+    """Return the columns of an order that is leased to a worker."""
+    return {"lease_owner": owner, "leased_at": now, "leased_until": now + timedelta(seconds=seconds)}
+
+
+def _in_force(
+    since: sa.ColumnElement[datetime], until: sa.ColumnElement[datetime], now: datetime
+) -> sa.ColumnElement[bool]:
     """Select leases that hold; one that begins later was written by a clock that ran ahead."""
-    return sa.and_(leases.c.until > now, leases.c.since <= now + _MAX_CLOCK_SKEW)
+    return sa.and_(until > now, since <= now + _MAX_CLOCK_SKEW)
 
 
 class Leases(LedgerPart):
     """The part of the ledger that knows which worker works on what."""
 
+    def renew(self, owner: str, order_ids: Collection[int], *, seconds: float) -> None:
+        """Renew a worker's leases of some orders; those that are no longer its own stay as they are."""
+        if not order_ids:
+            return
+        with self._database.writing() as connection:
+            connection.execute(
+                orders.update()
+                .where(orders.c.order_id.in_(order_ids), orders.c.lease_owner == owner)
+                .values(lease(owner, self._lease_time(connection), seconds))
+            )
+
     def acquire(self, name: str, owner: str, *, seconds: float) -> bool:
         """Take or renew a named lease; return False while another owner holds it."""
-        now = self._clock()
-        until = now + timedelta(seconds=seconds)
         with self._database.writing() as connection:
-            current = connection.scalar(
-                sa.select(leases.c.owner).where(leases.c.name == name, _in_force(now))
-            )
-            if current not in (None, owner):
+            now = self._lease_time(connection)
+            if self._owner_of(connection, name, now) not in (None, owner):
                 return False
+            until = now + timedelta(seconds=seconds)
             connection.execute(leases.delete().where(leases.c.name == name))
             connection.execute(leases.insert().values(name=name, owner=owner, since=now, until=until))
             return True
@@ -61,6 +80,12 @@ class Leases(LedgerPart):
     def owner_of(self, name: str) -> str | None:
         """Return the owner of a named lease; None when it is free."""
         with self._database.reading() as connection:
-            return connection.scalar(
-                sa.select(leases.c.owner).where(leases.c.name == name, _in_force(self._clock()))
-            )
+            return self._owner_of(connection, name, self._lease_time(connection))
+
+    @staticmethod
+    def _owner_of(connection: sa.Connection, name: str, now: datetime) -> str | None:
+        in_force = _in_force(leases.c.since, leases.c.until, now)
+        owner: str | None = connection.scalar(
+            sa.select(leases.c.owner).where(leases.c.name == name, in_force)
+        )
+        return owner

@@ -80,7 +80,8 @@ class Order(NewOrder):
     Attributes:
         booked_at: When the first attempt was ordered: its day and month are the ones whose budgets pay.
         due_at: When the next step may be taken; None when nothing is left to do.
-        lease_owner: The worker whose lease the order is under.
+        lease_owner: The worker that the order is leased to.
+        leased_at: When the lease was last renewed; it runs out at `leased_until`.
         absent_since: Since when the vendor's history was read without a task for an uncertain order.
         delivered_sha256: Of the bytes that the vendor delivered; `sha256` differs when a credential was
             signed into the video.
@@ -101,6 +102,8 @@ class Order(NewOrder):
     due_at: datetime | None = None
     polls: int = 0
     lease_owner: str | None = None
+    leased_at: datetime | None = None
+    leased_until: datetime | None = None
     task_id: str | None = None
     points_held: int | None = None
     points_charged: int | None = None

@@ -104,6 +104,9 @@ orders = sa.Table(
     sqlite_autoincrement=True,  # the number of a deleted row never stands for another order
 )
 
+NO_LEASE: dict[str, Any] = {"lease_owner": None, "leased_at": None, "leased_until": None}
+"""The columns of an order that no worker holds."""
+
 journal = sa.Table(
     "seedance_journal",
     metadata,

@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import TaskOwnedError
-from seedance_dagster.ledger.leases import is_due, unleased
+from seedance_dagster.ledger.leases import LEASE_S, is_due, lease, unleased
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import leases, ordered_values, orders, to_order
+from seedance_dagster.ledger.schema import NO_LEASE, ordered_values, orders, to_order
 from seedance_dagster.ledger.transitions import insert_order, transition
 
 
@@ -57,22 +57,31 @@ class Tasks(LedgerPart):
             raise TaskOwnedError(msg) from None
 
     def lease_due(
-        self, owner: str, state: State, *, limit: int, only: Collection[int] | None = None
+        self,
+        owner: str,
+        state: State,
+        *,
+        limit: int,
+        lease_s: float = LEASE_S,
+        only: Collection[int] | None = None,
     ) -> list[Order]:
         """Lease due orders of a state that no worker holds, the longest-waiting first."""
-        now = self._clock()
-        due = sa.select(orders.c.order_id).where(orders.c.state == state, is_due(now), unleased(now))
-        if only is not None:
-            due = due.where(orders.c.order_id.in_(only))
+
+        def due(connection: sa.Connection) -> sa.Select[tuple[int]]:
+            free = unleased(self._lease_time(connection))
+            query = sa.select(orders.c.order_id).where(orders.c.state == state, is_due(self._clock()), free)
+            return query if only is None else query.where(orders.c.order_id.in_(only))
+
         with self._database.reading() as connection:
             # Checked first without the writer's lock: idle workers ask often.
-            if connection.scalar(due.limit(1)) is None:
+            if connection.scalar(due(connection).limit(1)) is None:
                 return []
         with self._database.writing() as connection:
+            longest_waiting = due(connection).order_by(orders.c.due_at).limit(limit)
             rows = connection.execute(
                 orders.update()
-                .where(orders.c.order_id.in_(due.order_by(orders.c.due_at).limit(limit)))
-                .values(lease_owner=owner)
+                .where(orders.c.order_id.in_(longest_waiting))
+                .values(lease(owner, self._lease_time(connection), lease_s))
                 .returning(orders)
             )
             return sorted(map(to_order, rows.all()), key=lambda order: (order.due_at, order.order_id))
@@ -88,7 +97,7 @@ class Tasks(LedgerPart):
                     orders.c.state == State.SUBMITTED,
                     orders.c.lease_owner == order.lease_owner,
                 )
-                .values(due_at=due_at, polls=orders.c.polls + 1, lease_owner=None, **seen)
+                .values(due_at=due_at, polls=orders.c.polls + 1, **NO_LEASE, **seen)
             )
 
     def succeeded(self, order: Order, *, actor: str, task: Mapping[str, Any]) -> Order:
@@ -191,10 +200,9 @@ class Tasks(LedgerPart):
             self._take_back(connection, owner, possibly_sent, orders.c.order_id.in_(order_ids))
 
     def release(self, owner: str, *, possibly_sent: Collection[int] = ()) -> None:
-        """Take all orders from a worker that ends, as `return_orders` does, and end its lease."""
+        """Take all orders from a worker that ends, as `return_orders` does."""
         with self._database.writing() as connection:
             self._take_back(connection, owner, possibly_sent, sa.true())
-            connection.execute(leases.delete().where(leases.c.name == owner, leases.c.owner == owner))
 
     def _take_back(
         self,
@@ -218,4 +226,4 @@ class Tasks(LedgerPart):
                 changes={"due_at": now, "error_message": reason},
                 detail={"reason": reason},
             )
-        connection.execute(orders.update().where(held).values(lease_owner=None))
+        connection.execute(orders.update().where(held).values(NO_LEASE))

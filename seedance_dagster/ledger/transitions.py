@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import journal, orders, to_order
+from seedance_dagster.ledger.schema import NO_LEASE, journal, orders, to_order
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     # Failed before the POST left: an invalid request never becomes valid.
@@ -82,7 +82,7 @@ def transition(
             orders.c.lease_owner.is_not_distinct_from(order.lease_owner),
             orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
         )
-        .values(state=to, **{"lease_owner": None, **changes})
+        .values(state=to, **{**NO_LEASE, **changes})
         .returning(orders)
     ).one_or_none()
     if row is None:

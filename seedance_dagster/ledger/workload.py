@@ -110,6 +110,11 @@ class Workload(LedgerPart):
             outflow, claimed, uncertain, running, last_claim = connection.execute(query).one()
         return Flow(int(outflow), claimed, uncertain, running, last_claim)
 
+    def in_flight(self) -> int:
+        """Return the number of tasks that are, or may be, at the vendor."""
+        with self._database.reading() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).where(occupies_slot())) or 0)
+
     def rejections_since(self, start: datetime) -> Rejections:
         """Return how many orders moderation rejected since a time."""
         with self._database.reading() as connection:
@@ -145,7 +150,6 @@ class Workload(LedgerPart):
     def actionable(self) -> Actionable:
         """Return the work that any worker could do now."""
         now = self._clock()
-        free = unleased(now)
 
         def count(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
             return sa.select(sa.func.count()).select_from(orders).where(*conditions).scalar_subquery()
@@ -155,19 +159,20 @@ class Workload(LedgerPart):
             (orders.c.due_at <= now, orders.c.due_at),
             else_=sa.literal(now - LONGEST_DELAY, orders.c.due_at.type),
         )
-        query = sa.select(
-            count(orders.c.state == State.QUEUED, due),
-            count(orders.c.state == State.SUCCEEDED, due, free),
-            count(unreported(now)),
-            count(orders.c.state == State.SUBMITTED, due, free),
-            count(occupies_slot()),
-            count(orders.c.state == State.UNCERTAIN),
-            sa.select(sa.func.min(since))
-            .where(orders.c.state.in_({State.QUEUED, State.SUCCEEDED}), due, free)
-            .scalar_subquery(),
-            sa.select(sa.func.min(orders.c.due_at)).where(orders.c.due_at > now, ~due).scalar_subquery(),
-        )
         with self._database.reading() as connection:
+            free = unleased(self._lease_time(connection))
+            waiting = orders.c.state.in_({State.QUEUED, State.SUCCEEDED})
+            later = sa.select(sa.func.min(orders.c.due_at)).where(orders.c.due_at > now, ~due)
+            query = sa.select(
+                count(orders.c.state == State.QUEUED, due),
+                count(orders.c.state == State.SUCCEEDED, due, free),
+                count(unreported(now)),
+                count(orders.c.state == State.SUBMITTED, due, free),
+                count(occupies_slot()),
+                count(orders.c.state == State.UNCERTAIN),
+                sa.select(sa.func.min(since)).where(waiting, due, free).scalar_subquery(),
+                later.scalar_subquery(),
+            )
             return Actionable(*connection.execute(query).one())
 
     def render_seconds(self, task_type: str, *, sample: int = 50) -> float | None:

@@ -149,12 +149,12 @@ def _around_calls(trap: Trap) -> None:
         SeedanceClient.history,
     )
 
-    async def creating(self: SeedanceClient, request: Any) -> Any:
+    async def creating(self: SeedanceClient, request: Any, **options: Any) -> Any:
         trap.passing("post: before it leaves")
         if trap.springs("post: on its way"):
             # Somewhere between the first byte out and the last byte in.
             asyncio.get_running_loop().call_later(random.uniform(0, 0.006), trap.spring, "post: on its way")
-        task = await create_task(self, request)
+        task = await create_task(self, request, **options)
         trap.passing("post: answered")
         return task
 

@@ -1,64 +1,36 @@
-"""Failures of the real transport: a few prove that nothing was sent, all others may have been paid for."""
+"""The real transport: what proves that nothing was sent, and what may have been paid for."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
-import httpx
 import pytest
 from api_support import KEY, REQUEST, task_data
 from pydantic import SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.api.errors import NotSentError, UnknownOutcomeError
-from seedance_dagster.api.transport import never_sent
-
-CONNECTION = aiohttp.client_reqrep.ConnectionKey("h", 443, True, True, None, None, None)
-
-
-def caused(error: Exception, idempotency_key: Exception) -> Exception:
-    error.__cause__ = idempotency_key
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "never"),
-    [
-        (httpx.ConnectError("refused"), True),
-        (httpx.PoolTimeout("busy"), True),
-        (httpx.UnsupportedProtocol("ftp"), True),
-        (aiohttp.ClientConnectorError(CONNECTION, OSError("refused")), True),
-        (aiohttp.ConnectionTimeoutError(), True),
-        (caused(httpx.ConnectError("x"), aiohttp.ClientConnectorError(CONNECTION, OSError())), True),
-        (caused(httpx.ConnectTimeout("x"), aiohttp.ConnectionTimeoutError()), True),
-        (caused(httpx.UnsupportedProtocol("x"), aiohttp.InvalidURL("x")), True),
-        (httpx.ConnectTimeout("ambiguous"), False),
-        (caused(httpx.ConnectTimeout("x"), aiohttp.ServerDisconnectedError()), False),
-        (caused(httpx.ConnectTimeout("x"), aiohttp.ClientOSError(104, "reset")), False),
-        (caused(httpx.ReadTimeout("x"), aiohttp.SocketTimeoutError()), False),
-        (aiohttp.ClientPayloadError("cut"), False),
-        (httpx.ReadError("reset"), False),
-        (httpx.WriteError("pipe"), False),
-        (TimeoutError(), False),
-        (OSError("reset"), False),
-    ],
-)
-def test_failures_that_prove_that_nothing_was_sent(error, never):
-    """Only a connection that was never made proves that nothing was sent."""
-    assert never_sent(error) is never
+from seedance_dagster.api.errors import HeldBackError, NotSentError, UnknownOutcomeError
+from seedance_dagster.api.last_look import LastLook
 
 
 @asynccontextmanager
 async def serving(answer) -> AsyncIterator[SeedanceClient]:
     """Run a raw server on loopback and return a client with the real transport."""
+    ends: set[asyncio.Task[None]] = set()
 
     async def handle(reader, writer):
-        await reader.readuntil(b"}}")
-        await answer(writer)
+        ends.add(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):  # nothing was sent
+            await reader.readuntil(b"}}")
+            await answer(writer)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -67,6 +39,7 @@ async def serving(answer) -> AsyncIterator[SeedanceClient]:
     )
     async with server, client:
         yield client
+        await asyncio.gather(*ends)
 
 
 def raw(body: str, length: int | None = None) -> bytes:
@@ -112,3 +85,106 @@ async def test_a_refused_connection_sent_nothing():
     async with client:
         with pytest.raises(NotSentError, match=r"no connection to http://127.0.0.1"):
             await client.create_task(REQUEST)
+
+
+@pytest.mark.integration
+async def test_a_host_that_speaks_no_tls_was_sent_nothing():
+    """A connection that cannot be made safe carries no request."""
+
+    async def answer(writer):
+        raise AssertionError
+
+    async with serving(answer) as plain:
+        secure = SeedanceClient(
+            api_key=SecretStr(KEY), base_url=plain._base_url.replace("http:", "https:"), timeout_s=5
+        )
+        async with secure:
+            with pytest.raises(NotSentError):
+                await secure.create_task(REQUEST)
+
+
+TASK = json.dumps({"code": 200, "data": task_data()})
+
+
+@pytest.mark.integration
+async def test_a_reply_that_nobody_asked_for_is_never_taken_for_a_post_s():
+    """A host that sends a second reply behind a good one cannot answer the next POST with it (case v14)."""
+    answered = 0
+
+    async def answer(writer):
+        nonlocal answered
+        answered += 1
+        reply = raw(TASK.replace("t-1", f"t-{answered}"))
+        writer.write(reply + reply.replace(f"t-{answered}".encode(), b"t-strange"))
+        await writer.drain()
+
+    async with serving(answer) as client:
+        tasks = [(await client.create_task(REQUEST)).task_id for _ in range(3)]
+    assert tasks == ["t-1", "t-2", "t-3"]
+
+
+class Look(LastLook):
+    """A last look behind which the test does something; it then finds a reason to wait, or none."""
+
+    def __init__(self, then=lambda: None, reason: str | None = None) -> None:
+        super().__init__(lasts_s=0.2)
+        self.then, self.reason = then, reason
+
+    async def reason_to_wait(self):
+        self.then()
+        return self.reason
+
+
+async def answer_task(writer):
+    writer.write(raw(TASK))
+    await writer.drain()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        (Look(reason="off-peak only"), "off-peak only"),
+        # Whatever stops a process: here its event loop, as SIGSTOP or a frozen container would.
+        (Look(lambda: time.sleep(0.3)), "stood still for 0.3 s"),
+        (Look(lambda: asyncio.get_running_loop().call_soon(time.sleep, 0.3)), None),
+    ],
+)
+async def test_what_the_last_look_holds_back_is_not_sent(look, words):
+    """A reason to wait, or a process that stood still behind the look, and nothing is sent."""
+    asked = 0
+
+    async def answer(writer):
+        nonlocal asked
+        asked += 1
+        await answer_task(writer)
+
+    async with serving(answer) as client:
+        if words is None:  # what stalls the loop later comes behind the request
+            await client.create_task(REQUEST, last_look=look)
+        else:
+            with pytest.raises(HeldBackError, match=words):
+                await client.create_task(REQUEST, last_look=look)
+    assert (asked, look.left) == ((1, True) if words is None else (0, False))
+
+
+@pytest.mark.integration
+async def test_the_last_look_comes_behind_every_wait():
+    """The rate limit has been waited for and the connection made when the look is taken."""
+    steps = []
+
+    async def answer(writer):
+        steps.append("answered")
+        await answer_task(writer)
+
+    async with serving(answer) as client:
+        pacer = client._pacer
+
+        class Pacer:
+            async def wait(self):
+                steps.append("waited")
+                await pacer.wait()
+
+        client._pacer = Pacer()
+        await client.create_task(REQUEST, last_look=Look(lambda: steps.append("looked")))
+    assert steps == ["waited", "looked", "answered"]

@@ -171,7 +171,6 @@ def test_status_exits_with_1_when_something_needs_attention(folder: Path) -> Non
     """A lost reply is shown, and scripts see it by the exit status."""
     ledger = ledger_of(folder)
     ledger.orders.place([order("one", "f")], OrderRequest(idempotency_key="c", run_id="r"))
-    ledger.leases.acquire("w", "w", seconds=60)
     [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
     ledger.claims.mark_uncertain(claimed, actor="w", reason="the reply was lost")
     ledger.close()

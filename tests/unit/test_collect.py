@@ -66,7 +66,6 @@ def succeeded(ledger, orders, clock):
 
     def make(partition: str = "p1", *, video_url: str | None = OLD, transfer_failures: int = 0):
         order = orders.make(State.SUCCEEDED, partition, outcome={"video_url": video_url})
-        ledger.leases.release("w", "w")
         for _ in range(transfer_failures):
             order = ledger.tasks.transfer_failed(order, actor="w", due_at=clock(), reason="broke")
         return order
@@ -135,7 +134,6 @@ async def test_a_broken_transfer_is_postponed_with_its_reason(
 async def test_a_collector_takes_finished_orders(orders, world, ledger, succeeded):
     """Only finished orders, under its own lease, up to a limit, of those that are asked for."""
     first, second, third = succeeded("p1"), succeeded("p2"), succeeded("p3")
-    ledger.leases.acquire("w", "w", seconds=60)
     [taken] = await world.collector.take(1, [second.order_id, third.order_id])
     assert (taken.order_id, taken.lease_owner) == (second.order_id, "w")
     orders.place("queued")

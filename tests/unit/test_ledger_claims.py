@@ -99,13 +99,11 @@ def test_only_restricts_claims_and_leases(ledger, orders):
 def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, orders, clock):
     """A process killed between claim and reply may have sent its POST."""
     orders.place("a", "b")
-    ledger.leases.acquire("alive", "alive", seconds=60)
-    ledger.leases.acquire("dead", "dead", seconds=60)
-    ledger.claims.take("alive", limit=1, max_in_flight=None)
-    ledger.claims.take("dead", limit=1, max_in_flight=None)
+    [mine] = ledger.claims.take("alive", limit=1, max_in_flight=None, lease_s=60)
+    ledger.claims.take("dead", limit=1, max_in_flight=None, lease_s=60)
     assert ledger.claims.expire(actor="s") == []
     clock.forward(seconds=50)
-    ledger.leases.acquire("alive", "alive", seconds=60)
+    ledger.leases.renew("alive", [mine.order_id], seconds=60)
     clock.forward(seconds=11)
     [lost] = ledger.claims.expire(actor="s")
     assert (lost.partition, lost.state, lost.lease_owner) == ("b", State.UNCERTAIN, None)

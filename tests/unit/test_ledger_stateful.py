@@ -81,6 +81,8 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         for (order, outcome), (_, existing), identity in zip(answers, expected, identities, strict=True):
             if outcome is not Outcome.ORDERED:
                 assert order.order_id == existing
+                if outcome is Outcome.JOINED:
+                    self.model.join(existing, request)
                 continue
             attempt = 1 + max((order.attempt for order in self.model.of(identity).values()), default=0)
             assert order.attempt == attempt

@@ -40,11 +40,32 @@ def test_an_uncertain_order_can_be_adopted_or_requeued(ledger, orders, clock):
 def test_leased_work_has_one_worker_until_the_lease_ends(ledger, orders, clock):
     """One worker at a time polls a due task; a dead worker's task becomes free again."""
     orders.make_many(State.SUBMITTED, "a")
-    ledger.leases.acquire("x", "x", seconds=60)
     assert len(ledger.tasks.lease_due("x", State.SUBMITTED, limit=5)) == 1
     assert ledger.tasks.lease_due("y", State.SUBMITTED, limit=5) == []
     clock.forward(seconds=61)
     assert len(ledger.tasks.lease_due("y", State.SUBMITTED, limit=5)) == 1
+
+
+def test_a_lease_that_nobody_renews_runs_out_although_its_worker_lives(ledger, orders, clock):
+    """What a worker no longer has in hand, as after a commit whose answer was lost, is taken up again."""
+    orders.make_many(State.SUBMITTED, "lost", "in hand")
+    lost, in_hand = ledger.tasks.lease_due("x", State.SUBMITTED, limit=5, lease_s=60)
+    clock.forward(seconds=45)
+    ledger.leases.renew("x", [in_hand.order_id], seconds=60)
+    clock.forward(seconds=45)
+    assert ledger.workload.actionable().to_poll == 1
+    [taken] = ledger.tasks.lease_due("x", State.SUBMITTED, limit=5, lease_s=60)
+    assert taken.order_id == lost.order_id
+
+
+def test_a_worker_renews_no_lease_that_another_worker_has_by_now(ledger, orders, clock):
+    """A late renewal takes nothing back."""
+    orders.make_many(State.SUBMITTED, "a")
+    [mine] = ledger.tasks.lease_due("x", State.SUBMITTED, limit=1)
+    clock.forward(seconds=999)
+    [theirs] = ledger.tasks.lease_due("y", State.SUBMITTED, limit=1)
+    ledger.leases.renew("x", [mine.order_id], seconds=9999)
+    assert ledger.queries.get(mine.order_id) == theirs
 
 
 def test_work_is_leased_longest_waiting_first(ledger, orders, clock):
@@ -68,7 +89,6 @@ def test_a_clock_that_ran_ahead_delays_nothing(ledger, orders, clock):
     orders.make_many(State.SUBMITTED, "a", "b")
     clock.forward(hours=3)
     ledger.leases.acquire("advance", "dead", seconds=60)
-    ledger.leases.acquire("dead", "dead", seconds=60)
     [_] = ledger.tasks.lease_due("dead", State.SUBMITTED, limit=1)
     [b] = ledger.tasks.lease_due("w", State.SUBMITTED, limit=1)
     ledger.tasks.polled(b, due_at=clock() + timedelta(seconds=120), seen={})
@@ -153,21 +173,18 @@ def test_a_worker_that_ends_frees_its_work_and_requeues_unsent_claims(ledger, or
     """Only the claims whose POST may have left become uncertain."""
     orders.make_many(State.SUBMITTED, "a")
     orders.place("b", "c")
-    ledger.leases.acquire("x", "x", seconds=60)
     ledger.tasks.lease_due("x", State.SUBMITTED, limit=1)
     b, c = ledger.claims.take("x", limit=2, max_in_flight=None)
     ledger.tasks.release("x", possibly_sent={c.order_id})
     assert ledger.queries.get(b.order_id).state is State.QUEUED
     assert ledger.queries.get(c.order_id).state is State.UNCERTAIN
     assert len(ledger.tasks.lease_due("y", State.SUBMITTED, limit=1)) == 1
-    assert ledger.leases.owner_of("x") is None
 
 
 def test_a_worker_can_return_some_orders_and_go_on(ledger, orders):
     """Returned orders are free; its other orders and those of other workers stay as they are."""
     orders.make_many(State.SUBMITTED, "a", "b")
     orders.place("c", "d", "e")
-    ledger.leases.acquire("x", "x", seconds=60)
     a, b = ledger.tasks.lease_due("x", State.SUBMITTED, limit=2)
     c, d = ledger.claims.take("x", limit=2, max_in_flight=None)
     [e] = ledger.claims.take("z", limit=1, max_in_flight=None)
@@ -186,12 +203,10 @@ def test_a_worker_can_return_some_orders_and_go_on(ledger, orders):
         None,
         "z",
     ]
-    assert ledger.leases.owner_of("x") == "x"
 
 
 def test_a_late_poll_overwrites_nothing_that_came_after_it(ledger, orders, clock):
     """A poll that ends after its order succeeded, under the same worker's name, changes nothing."""
-    ledger.leases.acquire("w", "w", seconds=600)
     [order] = orders.make_many(State.SUBMITTED, "a")
     [early] = ledger.tasks.lease_due("w", State.SUBMITTED, limit=1)
     done = ledger.tasks.succeeded(

@@ -169,7 +169,6 @@ def test_a_scan_from_before_a_later_claim_does_not_apply_to_it(engine, clock):
 def test_lost_replies_of_killed_workers_are_reconciled_too(engine, clock):
     """A claim whose worker is gone becomes uncertain, and is adopted or requeued like any other."""
     engine.place("a cat")
-    engine.ledger.leases.acquire("dead", "dead", seconds=60)
     engine.ledger.claims.take("dead", limit=1, max_in_flight=None)
     engine.create_out_of_band("a cat")  # what the dead worker's POST made
     clock.forward(seconds=61)

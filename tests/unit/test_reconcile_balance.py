@@ -130,7 +130,6 @@ def test_a_post_under_way_postpones_the_decision(engine, clock):
     engine.lose("a cat", fault="500-before")
     engine.reconcile()
     engine.place("a dog")
-    engine.ledger.leases.acquire("other", "other", seconds=3600)
     [claimed] = engine.ledger.claims.take("other", limit=1, max_in_flight=None)
     clock.forward(seconds=600)
     [order] = engine.reconcile().uncertain

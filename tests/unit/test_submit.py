@@ -31,6 +31,7 @@ class World:
         self.throttle = Throttle(5)
         self.events: list[object] = []
         self.posts = 0
+        self.before_look = lambda: None
         self.sent, self.reply = asyncio.Event(), asyncio.Event()
         self.reply.set()
         self.claimed = order
@@ -45,8 +46,12 @@ class World:
         self.worker = Worker("w", services, self)
         self.submitter = Submitter(self.worker, self.emit)
 
-    async def create_task(self, request):
+    async def create_task(self, request, *, last_look):
         assert request.prompt == "a cat"
+        self.before_look()
+        await last_look.look()
+        assert self.worker.possibly_sent == set()
+        last_look.leave()
         assert self.worker.possibly_sent == {self.claimed.order_id}
         self.posts += 1
         self.sent.set()
@@ -88,8 +93,8 @@ class World:
 @pytest.fixture
 def world(ledger, clock, orders):
     claimed = orders.make(State.CLAIMED, "a cat")
-    ledger.leases.acquire("w", "w", seconds=60)
-    return World(ledger, clock, claimed)
+    ledger.leases.renew("w", [claimed.order_id], seconds=60)
+    return World(ledger, clock, ledger.queries.get(claimed.order_id))
 
 
 def raising(error):
@@ -116,13 +121,36 @@ async def test_a_submitted_order_is_recorded_with_its_task(world, ledger, monkey
     assert world.worker.possibly_sent == set()
 
 
-async def test_a_claim_whose_lease_runs_low_is_not_sent(world, clock):
-    """Another worker may soon take over the claim: what is not sent is not paid twice."""
-    clock.forward(seconds=30)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda world: world.clock.forward(seconds=30), "lease ran low"),
+        (lambda world: setattr(world, "throttle", Throttle(0, ("off-peak only",))), "off-peak only"),
+        (lambda world: setattr(world, "throttle", Throttle(1)), "only 1 tasks may be in flight"),
+    ],
+)
+async def test_what_changes_while_a_claim_waits_for_its_post_holds_it_back(world, orders, change, words):
+    """A low lease, a pause, off-peak hours and fewer slots are looked at right before the POST."""
+    orders.make(State.SUBMITTED, "another")
+    world.before_look = lambda: change(world)
     await world.handle()
     assert world.posts == 0
     assert (world.order.state, world.wait) == (State.QUEUED, timedelta(0))
-    assert "lease ran low" in world.order.error_message
+    assert words in world.order.error_message
+    assert world.worker.possibly_sent == set()
+
+
+async def test_a_claim_that_another_worker_reconciles_is_not_sent(world, ledger, clock):
+    """A worker that was stopped for longer than its lease sends nothing on waking (case v17)."""
+
+    def stopped() -> None:
+        clock.forward(seconds=600)
+        ledger.claims.expire(actor="other")
+
+    world.before_look = stopped
+    with pytest.raises(StaleOrderError):
+        await world.handle()
+    assert (world.posts, world.order.state) == (0, State.UNCERTAIN)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A worker's life: its lease is held, renewed and released, however it ends."""
+"""A worker's life: the leases of its orders are renewed and released, however it ends."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ REQUEST = OrderRequest(idempotency_key="c", run_id="r")
 
 
 class Locks:
-    """Counts the writes of a ledger's leases; those that `locked` says fail."""
+    """Counts the renewals of a ledger's leases; those that `locked` says fail, and so does a release."""
 
     def __init__(self, ledger, monkeypatch) -> None:
-        self.acquired = self.failed = 0
+        self.renewed = self.failed = 0
         self.locked = lambda: False
-        acquire, release = ledger.leases.acquire, ledger.tasks.release
+        renew, release = ledger.leases.renew, ledger.tasks.release
 
-        def checked_acquire(name, owner, *, seconds):
+        def checked_renew(owner, order_ids, *, seconds):
             self.fail_if_locked()
-            self.acquired += 1
-            return acquire(name, owner, seconds=seconds)
+            self.renewed += 1
+            renew(owner, order_ids, seconds=seconds)
 
         def checked_release(owner, *, possibly_sent):
             self.fail_if_locked()
             release(owner, possibly_sent=possibly_sent)
 
-        monkeypatch.setattr(ledger.leases, "acquire", checked_acquire)
+        monkeypatch.setattr(ledger.leases, "renew", checked_renew)
         monkeypatch.setattr(ledger.tasks, "release", checked_release)
 
     def fail_if_locked(self) -> None:
@@ -70,33 +70,39 @@ async def until(true) -> None:
             await asyncio.sleep(0.001)
 
 
-def test_a_run_that_goes_on_in_another_process_is_another_worker(ledger, new_order):
+def test_a_run_that_goes_on_in_another_process_is_another_worker(ledger, clock, new_order):
     """A resumed run does not return the claim of its dead process: the POST may have left."""
     dead, resumed = worker_name("run r"), worker_name("run r")
     ledger.orders.place([new_order()], REQUEST)
-    ledger.claims.take(dead, limit=1, max_in_flight=None)
-    ledger.leases.acquire(resumed, resumed, seconds=60)
+    ledger.claims.take(dead, limit=1, max_in_flight=None, lease_s=60)
     ledger.tasks.release(resumed)
     assert [order.state for order in ledger.queries.find()] == [State.CLAIMED]
+    clock.forward(seconds=61)
     assert [order.state for order in ledger.claims.expire(actor=resumed)] == [State.UNCERTAIN]
 
 
-async def test_a_worker_holds_renews_and_releases_its_lease(services, ledger, locks, new_order):
-    """The lease is renewed while the work lasts; then a claim that may have been sent becomes uncertain."""
-    ledger.orders.place([new_order("sent"), new_order("unsent")], REQUEST)
+async def test_a_worker_renews_what_it_has_in_hand_and_releases_all(
+    services, ledger, locks, clock, new_order
+):
+    """Leases are renewed while the work lasts; then a claim that may have been sent becomes uncertain."""
+    ledger.orders.place([new_order(name) for name in ("sent", "unsent", "lost")], REQUEST)
     async with working(services, "w") as worker:
         assert (worker.name, worker.client) == ("w", "client")
-        assert ledger.leases.owner_of("w") == "w"
-        await until(lambda: locks.acquired > 3)
-        sent, unsent = ledger.claims.take("w", limit=2, max_in_flight=None)
+        sent, unsent, lost = ledger.claims.take("w", limit=3, max_in_flight=None, lease_s=60)
+        clock.forward(seconds=59)
+        worker.in_hand.append({sent.order_id})
+        worker.unwritten.add(unsent.order_id)
         worker.possibly_sent.add(sent.order_id)
-    assert ledger.queries.get(sent.order_id).state is State.UNCERTAIN
-    assert ledger.queries.get(unsent.order_id).state is State.QUEUED
-    assert ledger.leases.owner_of("w") is None
+        renewed = locks.renewed
+        await until(lambda: locks.renewed > renewed + 1)
+        leased = {order.order_id: order.leased_at for order in ledger.queries.find()}
+        assert leased == {sent.order_id: clock(), unsent.order_id: clock(), lost.order_id: lost.leased_at}
+    states = [ledger.queries.get(order.order_id).state for order in (sent, unsent, lost)]
+    assert states == [State.UNCERTAIN, State.QUEUED, State.QUEUED]
     assert services.closed == [True]
-    acquired = locks.acquired
+    renewed = locks.renewed
     await asyncio.sleep(0.005)
-    assert locks.acquired == acquired
+    assert locks.renewed == renewed
 
 
 async def test_a_failed_renewal_is_retried(services, locks):
@@ -104,28 +110,36 @@ async def test_a_failed_renewal_is_retried(services, locks):
     async with working(services, "w"):
         locks.locked = lambda: locks.failed < 2
         await until(lambda: locks.failed == 2)
-        acquired = locks.acquired
-        await until(lambda: locks.acquired > acquired)
+        renewed = locks.renewed
+        await until(lambda: locks.renewed > renewed)
 
 
-async def test_a_worker_ends_although_the_ledger_is_unavailable(services, ledger, locks):
-    """A lease that cannot be released is left to expire."""
+async def test_a_worker_ends_although_the_ledger_is_unavailable(services, ledger, locks, new_order):
+    """Leases that cannot be released are left to expire."""
+    ledger.orders.place([new_order()], REQUEST)
     async with working(services, "w"):
+        ledger.claims.take("w", limit=1, max_in_flight=None)
         locks.locked = lambda: True
-    assert ledger.leases.owner_of("w") == "w"
+    assert [order.lease_owner for order in ledger.queries.find()] == ["w"]
 
 
 @pytest.mark.parametrize("end", [asyncio.CancelledError, RuntimeError, KeyboardInterrupt])
-async def test_the_lease_is_released_however_the_work_ends(services, ledger, end):
-    """An error, a cancellation and an interrupt release the lease."""
-    with pytest.raises(end):
+async def test_orders_are_released_however_the_work_ends(services, ledger, new_order, end):
+    """An error, a cancellation and an interrupt release them."""
+    ledger.orders.place([new_order()], REQUEST)
+
+    async def work() -> None:
         async with working(services, "w"):
+            ledger.claims.take("w", limit=1, max_in_flight=None)
             raise end
-    assert ledger.leases.owner_of("w") is None
+
+    with pytest.raises(end):
+        await work()
+    assert [order.state for order in ledger.queries.find()] == [State.QUEUED]
 
 
-async def test_no_work_begins_without_a_key_or_a_ledger(services, locks):
-    """A missing key acquires no lease, and an unavailable ledger leaves no client open."""
+async def test_no_work_begins_without_a_key(services):
+    """A missing key is raised before anything is done."""
 
     def no_key():
         raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
@@ -133,11 +147,4 @@ async def test_no_work_begins_without_a_key_or_a_ledger(services, locks):
     keyless = SimpleNamespace(**vars(services) | {"open_client": no_key})
     with pytest.raises(AuthenticationError):
         async with working(keyless, "w"):
-            pass
-    assert locks.acquired == 0
-    locks.locked = lambda: True
-    with pytest.raises(LedgerUnavailableError):
-        async with working(services, "w"):
-            pass
-    assert locks.acquired == 0
-    assert services.closed == [True]
+            pytest.fail("there is no key")

@@ -116,6 +116,7 @@ class Pipeline:
         only = self._watch.pending if self._watch else lambda: None
         pool = WorkerPool(stage, workers=workers, pacing=self._pacing, only=only, handled=self._handled)
         self._pools.append(pool)
+        self._worker.in_hand.append(pool.in_hand)
 
     async def run(self, is_over: Callable[[], Awaitable[bool]]) -> None:
         """Run all stages until the work is over."""

@@ -55,7 +55,12 @@ class Collector:
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
         """Take orders whose video is finished and not stored."""
         return await in_thread(
-            self._ledger.tasks.lease_due, self._worker.name, State.SUCCEEDED, limit=limit, only=only
+            self._ledger.tasks.lease_due,
+            self._worker.name,
+            State.SUCCEEDED,
+            limit=limit,
+            lease_s=self._worker.services.policy.lease_s,
+            only=only,
         )
 
     async def handle(self, order: Order) -> None:

@@ -31,7 +31,12 @@ class Poller:
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
         """Take orders whose poll is due, the longest-waiting first."""
         return await in_thread(
-            self._ledger.tasks.lease_due, self._worker.name, State.SUBMITTED, limit=limit, only=only
+            self._ledger.tasks.lease_due,
+            self._worker.name,
+            State.SUBMITTED,
+            limit=limit,
+            lease_s=self._worker.services.policy.lease_s,
+            only=only,
         )
 
     async def handle(self, order: Order) -> None:

@@ -28,6 +28,7 @@ class WorkerPool:
     """A fixed number of workers of one stage on one queue.
 
     Attributes:
+        in_hand: The ids of the orders that it took and has not finished.
         idle: True from a look that found nothing, with no worker busy, to the next look.
     """
 
@@ -48,7 +49,7 @@ class WorkerPool:
         self._queue: asyncio.Queue[Order] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._busy = 0
-        self._in_hand: set[int] = set()
+        self.in_hand: set[int] = set()
         self._unavailable = False  # the ledger, at the last look
         self.idle = False
 
@@ -67,7 +68,7 @@ class WorkerPool:
                 self.idle = False  # a look leases orders before it returns
                 taken = [] if stopping() else await self._take()
                 for order in taken:
-                    self._in_hand.add(order.order_id)
+                    self.in_hand.add(order.order_id)
                     self._queue.put_nowait(order)
                 if not taken:
                     self.idle = not self._busy and self._queue.empty() and not self._wake.is_set()
@@ -86,7 +87,7 @@ class WorkerPool:
             return []
         self._unavailable = False
         # A worker whose lease had run out may be given what it still works on.
-        return [order for order in taken if order.order_id not in self._in_hand]
+        return [order for order in taken if order.order_id not in self.in_hand]
 
     async def _nap(self) -> None:
         try:
@@ -114,5 +115,5 @@ class WorkerPool:
                 failure = error
             finally:
                 self._busy -= 1
-                self._in_hand.discard(order.order_id)
+                self.in_hand.discard(order.order_id)
             await self._handled(order, failure)

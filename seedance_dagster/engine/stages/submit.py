@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import stamina
 
-from seedance_dagster.api.errors import PlanLimitError, SeedanceError
+from seedance_dagster.api.errors import HeldBackError, PlanLimitError, SeedanceError
 from seedance_dagster.api.wire import GenerationRequest, Task
 from seedance_dagster.engine.events import Delayed, Emit, Ended, Submitted
 from seedance_dagster.engine.lifecycle import (
@@ -19,6 +19,7 @@ from seedance_dagster.engine.lifecycle import (
     poll_delay,
     task_columns,
 )
+from seedance_dagster.engine.stages.claim_look import ClaimLook
 from seedance_dagster.engine.throttle import PLAN_LIMIT, pause_message
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
@@ -48,6 +49,7 @@ class Submitter:
             self._worker.name,
             limit=limit,
             max_in_flight=throttle.slots,
+            lease_s=self._worker.services.policy.lease_s,
             only=only,
             rejections=throttle.rejections,
         )
@@ -66,22 +68,12 @@ class Submitter:
         # Read before the POST: between its answer and the record nothing else may fail.
         render_s = await self._worker.render_seconds(order.task_type)
         first_poll_s = poll_delay(0, render_s, jitter=0, pacing=self._pacing)
-        margin_s = self._worker.services.policy.lease_s / 2
-        if not await in_thread(self._ledger.claims.is_valid, order, margin_s=margin_s):
-            # Another worker may soon reconcile this claim: what is not sent cannot be paid twice.
-            reason = "the worker's lease ran low before the POST"
-            await in_thread(
-                self._ledger.claims.requeue,
-                order,
-                actor=self._worker.name,
-                due_at=self._clock(),
-                reason=reason,
-            )
-            return
-        self._worker.possibly_sent.add(order.order_id)
+        request = GenerationRequest.model_validate(order.request, strict=False)
+        last_look = ClaimLook(self._worker, order)
         try:
-            request = GenerationRequest.model_validate(order.request, strict=False)
-            task = await self._worker.client.create_task(request)
+            task = await self._worker.client.create_task(request, last_look=last_look)
+        except HeldBackError as error:
+            await self._return(order, error)
         except SeedanceError as error:
             await self._refused(order, error)
         else:
@@ -114,6 +106,17 @@ class Submitter:
             raise  # so that the claim is returned as soon as the ledger is available
         else:
             await self._emit(Submitted(submitted))
+
+    async def _return(self, order: Order, error: HeldBackError) -> None:
+        """Put an order that was held back into the queue again; what it waits for, the throttle says."""
+        _log.info("order %s was not sent: %s", order.order_id, error)
+        await in_thread(
+            self._ledger.claims.requeue,
+            order,
+            actor=self._worker.name,
+            due_at=self._clock(),
+            reason=str(error),
+        )
 
     async def _unrecorded(self, order: Order, task: Task, error: Exception) -> None:
         """Log and report a task that only reconciliation can find now."""

@@ -1,0 +1,116 @@
+"""The transport of paid POSTs: a connection for each, and a last look before the request leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Iterator
+
+import h11
+import httpx
+
+from seedance_dagster.api.last_look import LastLook
+
+_READ_BYTES = 64 * 1024
+_MAX_HEAD_BYTES = 100 * 1024
+
+
+class SingleUseTransport(httpx.AsyncBaseTransport):
+    """Sends each request on a connection of its own, which ends with the reply.
+
+    What else a host or a proxy sends on it is thus never taken for the reply to another request. The last
+    look is taken when the connection is there, so that behind it nothing remains to wait for.
+    """
+
+    def __init__(self) -> None:
+        self._tls: ssl.SSLContext | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request whose extension `last_look` lets it leave."""
+        with _errors():
+            exchange = _Exchange(*await self._connect(request.url))
+            try:
+                await exchange.send(request, request.extensions["last_look"])
+                return await exchange.response()
+            except BaseException:
+                exchange.abort()
+                raise
+
+    async def _connect(self, url: httpx.URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if url.scheme == "http":
+            return await asyncio.open_connection(url.host, url.port or 80)
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return await asyncio.open_connection(url.host, url.port or 443, ssl=self._tls)
+
+
+class AfterLastLook(httpx.AsyncBaseTransport):
+    """Another transport, such as a test's, that is asked when the last look has let the request leave."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request whose extension `last_look` lets it leave."""
+        last_look: LastLook = request.extensions["last_look"]
+        await last_look.look()
+        last_look.leave()
+        return await self._inner.handle_async_request(request)
+
+
+class _Exchange(httpx.AsyncByteStream):
+    """One request and its reply on one connection; as a stream, the reply's body."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
+
+    async def send(self, request: httpx.Request, last_look: LastLook) -> None:
+        head = h11.Request(
+            method=request.method,
+            target=request.url.raw_path,
+            headers=[*request.headers.raw, (b"Connection", b"close")],
+        )
+        events = (head, h11.Data(request.content), h11.EndOfMessage())
+        data = b"".join(self._http.send(event) or b"" for event in events)
+        await last_look.look()
+        last_look.leave()
+        self._writer.write(data)  # at once: nothing is awaited in between
+
+    async def response(self) -> httpx.Response:
+        while True:
+            event = await self._next_event()
+            if isinstance(event, h11.Response):
+                return httpx.Response(event.status_code, headers=event.headers.raw_items(), stream=self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _errors():
+            while not isinstance(event := await self._next_event(), h11.EndOfMessage):
+                if isinstance(event, h11.Data):
+                    yield bytes(event.data)
+
+    async def aclose(self) -> None:
+        self._writer.close()
+
+    def abort(self) -> None:
+        self._writer.transport.abort()
+
+    async def _next_event(self) -> object:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            self._http.receive_data(await self._reader.read(_READ_BYTES))
+        if isinstance(event, h11.ConnectionClosed):
+            raise httpx.RemoteProtocolError("the connection ended without a reply")
+        return event
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Raise what is not a network's error already as one of httpx's."""
+    try:
+        yield
+    except h11.ProtocolError as error:
+        raise httpx.RemoteProtocolError(f"the reply is not HTTP: {type(error).__name__}") from None
+    except UnicodeError:
+        raise httpx.ConnectError("the host's name cannot be resolved") from None
