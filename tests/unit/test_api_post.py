@@ -219,7 +219,7 @@ async def test_words_of_a_prompt_that_is_quoted_are_not_read(status, words):
 )
 @pytest.mark.parametrize("status", [200, 500])
 async def test_a_reply_that_echoes_another_request_is_a_lost_reply(echo, differs, status):
-    """What a connection delivers may belong to another POST: its task is not ours, and ours is unknown."""
+    """A connection may deliver the reply to another POST: its task is not ours, and ours is unknown."""
     error, _ = await outcome(envelope(task_data(**echo), status=status))
     assert type(error) is UnknownOutcomeError
     assert f"with task t-1, whose {differs} is not the one that was sent" in str(error)
@@ -230,7 +230,7 @@ async def test_a_reply_that_echoes_another_request_is_a_lost_reply(echo, differs
     [{}, {"prompt": None}, {"prompt": " a &lt;cat&gt; ", "duration": "5"}, {"prompt": "“A cat”"}],
 )
 async def test_a_reply_with_a_changed_or_missing_echo_is_an_answer(echo):
-    """What the vendor does to a text, or leaves out, makes no reply another's."""
+    """A text that the vendor changes, or leaves out, makes no reply another's."""
     vendor = Vendor(envelope(task_data(input=echo)))
     async with vendor.client() as client:
         assert (await client.create_task(REQUEST)).task_id == "t-1"

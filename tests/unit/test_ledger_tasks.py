@@ -47,7 +47,7 @@ def test_leased_work_has_one_worker_until_the_lease_ends(ledger, orders, clock):
 
 
 def test_a_lease_that_nobody_renews_runs_out_although_its_worker_lives(ledger, orders, clock):
-    """What a worker no longer has in hand, as after a commit whose answer was lost, is taken up again."""
+    """An order that its worker lost, as after a commit whose answer was lost, is taken up again."""
     orders.make_many(State.SUBMITTED, "lost", "in hand")
     lost, in_hand = ledger.tasks.lease_due("x", State.SUBMITTED, limit=5, lease_s=60)
     clock.forward(seconds=45)

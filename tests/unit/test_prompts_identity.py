@@ -1,4 +1,4 @@
-"""What makes two requests the same: the text as it reads, and the files that links lead to."""
+"""The identity of requests: the text as it reads, and the files that links lead to."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_file_and_its_copy_with_other_line_ends_ask_for_the_same(tmp_path):
 
 @given(st.text())
 def test_normalizing_twice_changes_nothing_more(text):
-    """What was sent has the fingerprint of what was written."""
+    """The request as sent has the fingerprint of the one as written."""
     assert normalized_text(normalized_text(text)) == normalized_text(text)
 
 
@@ -110,7 +110,7 @@ def test_a_host_in_capitals_is_the_same_host():
 
 @given(st.text())
 def test_any_text_can_be_compared_as_a_link(text):
-    """What is no link is compared as it is."""
+    """A text that is no link is compared as it is."""
     assert unsigned_link(unsigned_link(text)) == unsigned_link(text)
 
 
