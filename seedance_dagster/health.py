@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, UNREADABLE, Order, State
+from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, UNFAMILIAR, UNREADABLE, Order, State
 
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
@@ -69,6 +69,8 @@ def stuck_reason(order: Order, *, now: datetime, stale_after: timedelta) -> str 
             f"the vendor does not show task {order.task_id} of order {order.order_id}; it is asked again: "
             f"{order.error_message}"
         )
+    if order.state is State.SUBMITTED and order.error_class == UNFAMILIAR:
+        return f"task {order.task_id} of order {order.order_id} is waited for: {order.error_message}"
     if order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < now - stale_after:
         return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
     if transfer_is_broken(order):

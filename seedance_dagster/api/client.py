@@ -15,6 +15,7 @@ import httpx
 import stamina
 from pydantic import SecretStr
 
+from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.api.echo import foreign_field
 from seedance_dagster.api.errors import (
     AuthenticationError,
@@ -30,7 +31,7 @@ from seedance_dagster.api.last_look import LastLook
 from seedance_dagster.api.replies import Reply, read_reply, refusal
 from seedance_dagster.api.single_use import AfterLastLook, SingleUseTransport
 from seedance_dagster.api.transport import default_transport, failure_name, shared_pacer
-from seedance_dagster.api.wire import AccountInfo, GenerationRequest, HistoryPage, Task
+from seedance_dagster.api.wire import GenerationRequest, HistoryPage, Task
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
 _TASKS = "/api/v1/task"

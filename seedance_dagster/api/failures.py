@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from seedance_dagster.api.wire import Task
+from seedance_dagster.api.wire import Task, TaskStatus
 from seedance_dagster.net.redaction import redact
 
 _CODE_REJECTED = 10003  # rejected by moderation, cause in the logs
 _CODE_GENERIC = 10000  # a real person (only the logs say so) or a vendor failure
+_MOST_SEARCHED = 8000  # characters of a reason, which is cut further once it is clean
 
 
 class FailureClass(StrEnum):
@@ -22,21 +23,23 @@ class FailureClass(StrEnum):
     UNKNOWN = "unknown"
 
 
-_PATTERNS = (
-    (FailureClass.REAL_PERSON, r"real.?person|real.?human|content restriction"),
-    (
-        FailureClass.MODERATION,
-        r"moderat|sensitive|prohibited|policy|violat|nsfw|unsafe|copyright|content (?:was )?refused",
+_PATTERNS = {
+    FailureClass.REAL_PERSON: (r"real.?person", r"real.?human"),
+    FailureClass.MODERATION: (
+        r"moderat|sensitive|prohibited|policy|violat|nsfw|unsafe|copyright",
+        r"content (?:was )?refused",
+        r"content restriction",  # the note of a retry stands in the logs of every kind of refused content
     ),
-    (
-        FailureClass.INVALID,
-        r"invalid (?:param|input|request|image|video|audio)|unsupported|not supported",
+    FailureClass.INVALID: (
+        r"invalid (?:param|input|request|image|video|audio|task.?type)",
+        r"unsupported|not supported|input too large",
     ),
-    (
-        FailureClass.VENDOR,
-        r"upstream|time.?out|timed out|unavailable|overload|internal (server )?error|\b5\d\d\b|connection",
+    FailureClass.VENDOR: (
+        r"upstream|time.?out|timed out|unavailable|overload|connection",
+        r"internal (?:server )?error|\b5\d\d\b",
+        r"upload.?(?:image|video|audio|resource)",  # the vendor could not fetch or keep a reference
     ),
-)
+}
 
 
 def classify_failure(task: Task) -> tuple[FailureClass, str]:
@@ -46,6 +49,9 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
         The class, and the explanation as one line whose links carry no signatures.
     """
     reason = "; ".join(filter(None, map(_one_line, task.logs))) or _one_line(task.error_message)
+    if task.status is TaskStatus.ENDED:
+        reason = f"the vendor reports it as {task.raw_status}" + (f": {reason}" if reason else "")
+        return FailureClass.UNKNOWN, redact(reason[:_MOST_SEARCHED])[:2000]
     reason = reason or f"failed with code {task.error_code} and no explanation"
     failure = _matching("\n".join(task.logs))
     if failure is None and task.error_code == _CODE_REJECTED:
@@ -54,7 +60,7 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
         failure = _matching(task.error_message)
     if failure is None and task.error_code == _CODE_GENERIC and task.logs:
         failure = FailureClass.VENDOR
-    return failure or FailureClass.UNKNOWN, redact(reason)[:2000]
+    return failure or FailureClass.UNKNOWN, redact(reason[:_MOST_SEARCHED])[:2000]
 
 
 def _one_line(text: str) -> str:
@@ -62,7 +68,7 @@ def _one_line(text: str) -> str:
 
 
 def _matching(text: str) -> FailureClass | None:
-    for failure, pattern in _PATTERNS:
-        if re.search(pattern, text, re.IGNORECASE):
+    for failure, patterns in _PATTERNS.items():
+        if re.search("|".join(patterns), text, re.IGNORECASE):
             return failure
     return None

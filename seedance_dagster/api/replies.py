@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from seedance_dagster.api.errors import (
     AuthenticationError,
@@ -25,6 +27,7 @@ from seedance_dagster.net.redaction import redact
 
 _OK = 200
 _MAX_RETRY_AFTER_S = 3600.0
+_MOST_SEARCHED = 8000  # characters of a message, which is cut further once it is clean
 _UNREADABLE = -1
 _ACTIVE_TASKS = re.compile(r"active task count ([0-9]{1,6})\b", re.IGNORECASE)
 _RATE_LIMIT, _NO_CREDITS = 10001, 10002
@@ -70,11 +73,11 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str
         status: The HTTP status.
         headers: By name in lower case.
         body: The raw bytes.
-        key: The API key; removed from the message, since the vendor may quote a key that it refuses.
+        key: The API key; removed from everything, since the vendor may quote it.
     """
     retry_after = _retry_after(headers.get("retry-after"))
     try:
-        envelope = _storable(json.loads(body.decode("utf-8-sig", "replace")))
+        envelope = _cleaned(json.loads(body.decode("utf-8-sig", "replace")), _spellings(key))
     except (ValueError, RecursionError):
         envelope = None
     if not isinstance(envelope, dict):
@@ -86,10 +89,7 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str
     error = data.get("error") if isinstance(data, dict) else None
     texts = [envelope.get("message"), error.get("message") if isinstance(error, dict) else None]
     message = "; ".join(dict.fromkeys(str(text).strip() for text in texts if text))
-    message = (
-        message.replace(key, "***") if key else message
-    )  # before it is cut, which could leave half a key
-    message = redact(message)[:1000]  # it may contain a reference's signed link
+    message = redact(message[:_MOST_SEARCHED])[:1000]  # it may contain a reference's signed link
     return Reply(
         status,
         _UNREADABLE if code is None else code,
@@ -178,12 +178,22 @@ def _retry_after(value: str | None) -> float | None:
     return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S)
 
 
-def _storable(value: Any) -> Any:
-    """Replace what JSON can express but a database or file cannot store: half characters and NUL."""
+def _spellings(key: str) -> tuple[str, ...]:
+    """Return the ways in which the vendor may quote a key: as it is, in a URL, in Base64."""
+    if not key:
+        return ()
+    encoded = base64.b64encode(key.encode()).decode().rstrip("=")
+    return tuple({key, quote(key, safe=""), quote_plus(key), encoded})
+
+
+def _cleaned(value: Any, secrets: tuple[str, ...]) -> Any:
+    """Remove secrets, and what JSON can express but nothing can store: half characters and NUL."""
     if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***")
         return value.encode("utf-8", "replace").decode().replace("\0", "?")
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [_cleaned(item, secrets) for item in value]
     if isinstance(value, dict):
-        return {_storable(name): _storable(item) for name, item in value.items()}
+        return {_cleaned(name, secrets): _cleaned(item, secrets) for name, item in value.items()}
     return value

@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from seedance_dagster.api.shapes import names_in, status_meaning, texts_of, video_link
+
 
 class Mode(StrEnum):
     """A use of references; the vendor requires one of these words."""
@@ -74,19 +76,12 @@ class TaskStatus(StrEnum):
     STAGED = "staged"
     COMPLETED = "completed"
     FAILED = "failed"
+    ENDED = "ended"
+    """Over without a video: cancelled, expired, and the like."""
     UNKNOWN = "unknown"
 
 
 _MOST_POINTS = 10**15  # 100 million USD; sums of larger amounts might not fit into 64 bits
-_WORDS = {
-    "success": TaskStatus.COMPLETED,
-    "succeeded": TaskStatus.COMPLETED,
-    "finished": TaskStatus.COMPLETED,
-    "starting": TaskStatus.PROCESSING,
-    "running": TaskStatus.PROCESSING,
-    "retry": TaskStatus.PROCESSING,
-    "cancelled": TaskStatus.FAILED,
-} | {status.value: status for status in TaskStatus}
 
 
 class Task(BaseModel):
@@ -96,6 +91,7 @@ class Task(BaseModel):
         status: The meaning of the vendor's word; an unknown word is not terminal.
         raw_status: The word itself.
         input: The request as the vendor understood it.
+        output: The names in its output, for messages.
         video_url: The finished video; None before.
         points_held: `usage.frozen`, in points; may still repeat the charge after completion.
         points_charged: `usage.consume`, in points; None when the vendor does not report it.
@@ -109,6 +105,7 @@ class Task(BaseModel):
     status: TaskStatus
     raw_status: str
     input: dict[str, Any]
+    output: str = "nothing"
     video_url: str | None
     points_held: int
     points_charged: int | None
@@ -126,62 +123,25 @@ class Task(BaseModel):
         task_id = _text(fields.get("task_id")).strip()
         if not task_id:
             return None
-        meta, output, error = (_mapping(fields.get(name)) for name in ("meta", "output", "error"))
+        meta, error = _mapping(fields.get("meta")), fields.get("error")
         usage = _mapping(meta.get("usage"))
         raw_status = _text(fields.get("status"))
-        logs = fields.get("logs")
-        url = output.get("video")
         return cls(
             task_id=task_id,
             task_type=_text(fields.get("task_type")),
-            status=_WORDS.get(raw_status.strip().lower(), TaskStatus.UNKNOWN),
-            raw_status=raw_status,
+            status=TaskStatus(status_meaning(raw_status) or TaskStatus.UNKNOWN),
+            raw_status=raw_status.strip()[:100],
             input=_mapping(fields.get("input")),
-            video_url=(url.strip() or None) if isinstance(url, str) else None,
+            output=names_in(fields.get("output")),
+            video_url=video_link(fields),
             points_held=_points(usage.get("frozen")) or 0,
             points_charged=_points(usage.get("consume")),
             created_at=parse_time(meta.get("created_at")),
             started_at=parse_time(meta.get("started_at")),
             ended_at=parse_time(meta.get("ended_at")),
-            logs=tuple(map(_text, logs)) if isinstance(logs, list) else (),
-            error_code=whole_number(error.get("code")) or 0,
-            error_message=" ".join(
-                dict.fromkeys(_text(error[name]) for name in ("message", "raw_message") if error.get(name))
-            ),
-        )
-
-
-class AccountInfo(BaseModel):
-    """The account as the vendor reports it, in one of two shapes, so any field may be missing.
-
-    Attributes:
-        plan: The plan's name.
-        equivalent_usd: Balance in USD, as the vendor prints it.
-        points_remaining: Balance in points.
-        max_concurrent_tasks: Number of tasks that may be active at once.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    plan: str | None
-    equivalent_usd: str | None
-    points_remaining: int | None
-    max_concurrent_tasks: int | None
-
-    @classmethod
-    def parse(cls, data: object) -> AccountInfo:
-        """Parse the `data` of an account's envelope."""
-        fields = _mapping(data)
-        wallet, credit_pack = _mapping(fields.get("wallet")), _mapping(fields.get("credit_pack_info"))
-        points = _points(wallet.get("point_remain"))
-        if points is None:
-            points = _points(credit_pack.get("available_credits"))
-        limit = _points(fields.get("max_concurrent_task_count"))
-        return cls(
-            plan=_text(fields.get("plan")) or None,
-            equivalent_usd=_text(fields.get("equivalent_in_usd")) or None,
-            points_remaining=points,
-            max_concurrent_tasks=limit if limit and limit > 0 else None,
+            logs=tuple(texts_of(fields.get("logs") or fields.get("log"))),
+            error_code=whole_number(_mapping(error).get("code")) or 0,
+            error_message=" ".join(dict.fromkeys(texts_of(_error_text(error)))),
         )
 
 
@@ -262,6 +222,14 @@ def whole_number(value: object) -> int | None:
 def _points(value: object) -> int | None:
     number = whole_number(value)
     return number if number is not None and 0 <= number <= _MOST_POINTS else None
+
+
+def _error_text(error: object) -> object:
+    """Return the texts of an error: without a message it has only a code, which says nothing to people."""
+    if not isinstance(error, Mapping):
+        return error
+    texts = {name: error[name] for name in ("message", "raw_message", "detail") if error.get(name)}
+    return texts or None
 
 
 def _mapping(value: object) -> dict[str, Any]:

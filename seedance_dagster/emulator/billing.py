@@ -18,6 +18,7 @@ POINTS_PER_SECOND = {
     "seedance-2-fast-preview": 800_000,
 }
 _POINTS_PER_USD = 10_000_000
+_POINTS_PER_CREDIT = 20_000
 
 
 class Account(BaseModel):
@@ -46,7 +47,7 @@ def account_info(account: Account, settings: EmulatorSettings) -> dict[str, Any]
         "equivalent_in_usd": round(account.points / _POINTS_PER_USD, 6),
     }
     if settings.account_shape == "credit_pack":
-        return {**info, "credit_pack_info": {"available_credits": account.points}}
+        return {**info, "credit_pack_info": {"available_credits": account.points // _POINTS_PER_CREDIT}}
     return {
         **info,
         "max_concurrent_task_count": settings.plan_limit,

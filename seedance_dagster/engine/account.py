@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.api.errors import SeedanceError
-from seedance_dagster.api.wire import AccountInfo
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.throttle import CREDITS, PLAN_LIMIT, low_balance_message
 from seedance_dagster.engine.worker import Worker

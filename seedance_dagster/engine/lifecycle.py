@@ -30,7 +30,9 @@ from seedance_dagster.api.failures import FailureClass, classify_failure
 from seedance_dagster.api.wire import Task, TaskStatus
 from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.throttle import CREDENTIALS, CREDITS
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import UNFAMILIAR, Order, State
+
+_OVER_WITHOUT_VIDEO = frozenset({TaskStatus.FAILED, TaskStatus.ENDED})
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def task_columns(task: Task) -> dict[str, Any]:
     # Once it has charged, the vendor may report the charge as the hold: the earlier hold stays.
     held = {"points_held": task.points_held} if task.points_held and not task.points_charged else {}
     # Still held after its end: not settled yet. A video is never free, whatever the vendor reports.
-    failed_unsettled = task.status is TaskStatus.FAILED and task.points_held
+    failed_unsettled = task.status in _OVER_WITHOUT_VIDEO and task.points_held
     unsettled = (task.status is TaskStatus.COMPLETED or failed_unsettled) and not task.points_charged
     return held | {
         "task_id": task.task_id,
@@ -111,7 +113,7 @@ def after_poll(
     seen = task_columns(task)
     if task.status is TaskStatus.COMPLETED and task.video_url:
         return Collect(seen)
-    if task.status is TaskStatus.FAILED:
+    if task.status in _OVER_WITHOUT_VIDEO:
         failure, reason = classify_failure(task)
         rejected = failure in (FailureClass.MODERATION, FailureClass.REAL_PERSON)
         # Only where the points came back: the next attempt takes their place in the budgets.
@@ -125,11 +127,17 @@ def after_poll(
         )
     if task.status is TaskStatus.COMPLETED:
         delay = pacing.min_poll_s * (1 + jitter) * (1 + min(order.polls, 30))
-        seen |= {"error_message": "completed without a video URL; polled again"}
-        return KeepPolling(now + timedelta(seconds=delay), seen)
+        reason = f"completed without a link in any known place; its output has {task.output}"
+        return KeepPolling(now + timedelta(seconds=delay), seen | _unfamiliar(reason))
+    if task.status is TaskStatus.UNKNOWN:
+        seen |= _unfamiliar(f"its status is {task.raw_status!r}, a word that is not known")
     since = order.submitted_at or now
     delay = poll_delay((now - since).total_seconds(), render_s, jitter=jitter, pacing=pacing)
     return KeepPolling(now + timedelta(seconds=delay), seen)
+
+
+def _unfamiliar(reason: str) -> dict[str, str]:
+    return {"error_class": UNFAMILIAR, "error_message": reason}
 
 
 def poll_delay(age_s: float, render_s: float | None, *, jitter: float, pacing: Pacing) -> float:

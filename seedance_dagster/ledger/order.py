@@ -42,6 +42,9 @@ RESERVED_STATES = OPEN - {State.SUCCEEDED}
 UNREADABLE = "unreadable"
 """The error class of an order whose task the vendor refuses to show, unlike others."""
 
+UNFAMILIAR = "unfamiliar"
+"""The error class of an order whose task reports something that is not known, and is waited for."""
+
 MANY_TRANSFER_FAILURES = 5
 """Failed transfers in a row, about five minutes of trying, after which a person should know."""
 

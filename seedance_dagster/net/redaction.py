@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-# Also as JSON escapes it, and percent-encoded inside another URL.
-_URL = re.compile(r"[a-z][a-z0-9+.-]*(?:://|:\\/\\/|%3A%2F%2F)[^\s\"'<>]+", re.IGNORECASE)
+# What follows a scheme, also as JSON escapes it, and percent-encoded inside another URL. Without the scheme
+# itself: a long word without blanks would be searched again from each of its characters.
+_AFTER_SCHEME = re.compile(r"(?:://|:\\/\\/|%3A%2F%2F)[^\s\"'<>]+", re.IGNORECASE)
+_ANY_SCHEME = "any"
 _AFTER_PATH = re.compile(r"[?#].*", re.DOTALL)
 _SECRETS = re.compile("sig|token|secret|passw|credential|auth|key|policy|session|hmac|expire", re.IGNORECASE)
 
@@ -48,7 +50,9 @@ def redact(value: Any, clean: Callable[[str], str] = strip_query) -> Any:
     """
     match value:
         case str():
-            return _URL.sub(lambda match: clean(_unescaped(match.group())), value)
+            return _AFTER_SCHEME.sub(
+                lambda match: clean(_unescaped(_ANY_SCHEME + match.group())).removeprefix(_ANY_SCHEME), value
+            )
         case list() | tuple():
             return [redact(item, clean) for item in value]
         case dict():

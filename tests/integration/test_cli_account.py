@@ -30,14 +30,14 @@ def run(*arguments: str) -> Result:
 
 def test_account_shows_balance_and_limit(vendor: str) -> None:
     """The vendor's points are shown in USD."""
-    assert json.loads(run("account", "--json").stdout) | {"equivalent_usd": None} == {
+    assert json.loads(run("account", "--json").stdout) == {
         "plan": "creator",
-        "equivalent_usd": None,
         "points_remaining": 25_000_000,
+        "balance_source": "wallet.point_remain",
         "max_concurrent_tasks": 7,
         "usd_remaining": "2.5",
     }
-    assert "Balance      2.50 USD" in run("account").output
+    assert "Balance      2.50 USD (from wallet.point_remain)" in run("account").output
 
 
 def test_a_wrong_key_is_reported_without_the_key(vendor: str, monkeypatch: pytest.MonkeyPatch) -> None:

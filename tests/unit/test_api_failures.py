@@ -28,6 +28,26 @@ def failed(*, logs=(), code=0, text="", raw="") -> Task:
         (failed(logs=["Internal Server Error"], code=10000), "vendor"),
         (failed(logs=["invalid image: cannot decode"], code=10000), "invalid"),
         (failed(logs=["codec not supported"], code=10000), "invalid"),
+        # A refusal for copyright, with the note of a retry that stands in every refusal.
+        (
+            failed(
+                logs=[
+                    "The request was rejected due to copyright restrictions.",
+                    "Attempt 1 failed (content restriction), retrying.",
+                    "restored frozen points",
+                ],
+                code=10003,
+            ),
+            "moderation",
+        ),
+        (
+            failed(logs=["real person in image", "Attempt 1 failed (content restriction), retrying."]),
+            "real_person",
+        ),
+        (failed(logs=["create generation task: upload image"], code=10000), "vendor"),
+        (failed(logs=["UploadResource: timed out"], code=10000), "vendor"),
+        (failed(logs=["task input too large"], code=10000), "invalid"),
+        (Task.parse(task_data(status="canceled")), "unknown"),
         # The code, where the logs say nothing that is known.
         (failed(code=10003), "moderation"),
         (failed(logs=["see details"], code=10003, text="upstream timeout"), "moderation"),
@@ -57,6 +77,12 @@ def test_each_known_failure_has_its_class(task, expected):
         (failed(logs=[], text=" task\r\nfailed "), "task failed"),
         (failed(logs=["  "], code=42), "failed with code 42 and no explanation"),
         (failed(logs=["x" * 5000]), "x" * 2000),
+        (failed(logs=["x" * 3000, "https://x.example.com/a.png?sig=1"] * 50), "x" * 2000),
+        (Task.parse(task_data(status="expired")), "the vendor reports it as expired"),
+        (
+            Task.parse(task_data(status="canceled", error="by support")),
+            "the vendor reports it as canceled: by support",
+        ),
         (failed(logs=["bad: https://x.example.com/a.png?sig=1"]), "bad: https://x.example.com/a.png"),
     ],
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import traceback
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -11,6 +14,8 @@ from api_support import KEY, REQUEST, Vendor, envelope, task_data
 from pydantic import SecretStr
 
 from seedance_dagster.api.errors import AuthenticationError, InvalidRequestError, SeedanceError
+from seedance_dagster.api.replies import read_reply
+from seedance_dagster.api.wire import Task
 
 
 @pytest.mark.parametrize("key", ["", "  ", "two words", "tab\tkey", "line\nkey", "schlüssel", "\x7f"])
@@ -107,6 +112,26 @@ async def test_no_error_shows_the_key(reply):
                 await call()
             shown = "".join(traceback.format_exception(caught.value))
             assert KEY not in f"{shown} {caught.value!r} {caught.value.args}"
+
+
+@pytest.mark.parametrize(
+    "quoted", [KEY, f"Bearer {KEY}!", quote(KEY), base64.b64encode(KEY.encode()).decode()]
+)
+def test_a_key_inside_a_task_is_taken_out(quoted):
+    """Whatever field quotes it, and however: nothing that reads the reply sees the key."""
+    body = {
+        "code": 200,
+        "data": {
+            "task_id": "t",
+            "status": "failed",
+            "logs": ["calling with " + quoted],
+            "error": {"raw_message": quoted},
+            quoted: {"deep": [quoted]},
+        },
+    }
+    reply = read_reply(200, {}, json.dumps(body).encode(), key=KEY)
+    assert quoted not in str(reply)
+    assert Task.parse(reply.data).logs[0].startswith("calling with ")
 
 
 def test_the_client_does_not_show_the_key():

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.api.replies import read_reply, refusal
-from seedance_dagster.api.wire import AccountInfo, HistoryPage, Task
+from seedance_dagster.api.wire import HistoryPage, Task
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),

@@ -162,7 +162,7 @@ async def test_both_account_shapes(service):
     }
     await service.set(account_shape="credit_pack")
     second = (await service.client.get("/account/info")).json()["data"]
-    assert second["credit_pack_info"] == {"available_credits": 9_996_000_000}
+    assert second["credit_pack_info"] == {"available_credits": 499_800}
     assert "wallet" not in second
 
 

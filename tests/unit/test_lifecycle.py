@@ -67,7 +67,7 @@ def test_a_finished_task_without_a_link_is_polled_again(polls, seconds):
     step = polled(make_task(status=COMPLETED), make_order(polls=polls))
     assert isinstance(step, KeepPolling)
     assert step.due_at == NOW + timedelta(seconds=seconds)
-    assert "without a video URL" in step.seen["error_message"]
+    assert "without a link" in step.seen["error_message"]
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,38 @@ async def test_a_failed_task_ends_or_is_tried_again(world, ledger, submitted, cl
     assert isinstance(event, Delayed if retries else Ended)
 
 
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ({"status": TaskStatus.UNKNOWN, "raw_status": "finalizing"}, "its status is 'finalizing', a word"),
+        ({"status": TaskStatus.COMPLETED, "output": "cover_url"}, "its output has cover_url"),
+    ],
+)
+async def test_what_is_not_known_is_said_once_and_waited_for(world, submitted, clock, task, words):
+    """The run's log has it once, `status` while it lasts, and the next answer that is clear ends it."""
+    submitted("a")
+    world.answer = make_task(**task)
+    for _ in range(3):
+        order = await world.poll()
+        clock.forward(minutes=5)
+        assert words in stuck_reason(order, now=clock(), stale_after=timedelta(days=1))
+    [event] = world.events
+    assert isinstance(event, Delayed)
+    assert words in event.reason
+    world.answer = make_task(status=TaskStatus.PROCESSING)
+    order = await world.poll()
+    assert stuck_reason(order, now=clock(), stale_after=timedelta(days=1)) is None
+
+
+async def test_a_task_that_was_ended_is_over_and_not_tried_again(world, ledger, submitted):
+    """The vendor's word stands in the reason; a person decides about another attempt."""
+    submitted("a")
+    world.answer = make_task(status=TaskStatus.ENDED, raw_status="canceled")
+    order = await world.poll()
+    assert (order.state, order.error_message) == (State.FAILED, "the vendor reports it as canceled")
+    assert ledger.queries.next_attempt(order) is None
+
+
 @pytest.mark.parametrize("error", [TransportError("no answer"), NotFoundError("no such task")])
 async def test_a_failed_poll_ends_nothing(world, submitted, clock, error):
     """A vendor that is unreachable, or denies the task, is reported, and the task is polled again."""

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from seedance_dagster.api.wire import AccountInfo
+from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.cli.environ import project_environ
 from seedance_dagster.cli.output import console, print_json, usd
 from seedance_dagster.money import points_to_usd
@@ -31,6 +31,6 @@ def command(*, as_json: bool) -> None:
         return
     out = console()
     out.print(f"Plan         {account.plan or 'unknown'}", markup=False)
-    worth = account.equivalent_usd or "unknown" if balance is None else usd(balance)
-    out.print(f"Balance      {worth} USD", markup=False)
+    worth = "unknown" if balance is None else f"{usd(balance)} USD (from {account.balance_source})"
+    out.print(f"Balance      {worth}", markup=False)
     out.print(f"Concurrency  {account.max_concurrent_tasks or 'unknown'} tasks")

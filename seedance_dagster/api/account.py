@@ -1,0 +1,86 @@
+"""The account as the vendor reports it: its plan, its balance and its limit of tasks at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from seedance_dagster.api.wire import whole_number
+from seedance_dagster.money import POINTS_PER_USD
+
+_POINTS_PER_CREDIT = 20_000  # 500 credits are 1 USD (vendor's facts, "Account")
+_ROUNDING = 100_000  # a cent: within it an amount in points is the more exact one
+_MOST_POINTS = 10**15
+_USD = re.compile(r"[^0-9.,eE+-]")
+
+
+class AccountInfo(BaseModel):
+    """The account; it comes in two shapes, possibly both at once, so any field may be missing.
+
+    Attributes:
+        plan: The plan's name.
+        points_remaining: Balance in points: the largest of the amounts that the vendor reports, since a
+            wallet of 0 beside a full pack of credits is usual.
+        balance_source: The field that the balance was taken from.
+        max_concurrent_tasks: Number of tasks that may be active at once.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: str | None
+    points_remaining: int | None
+    balance_source: str | None
+    max_concurrent_tasks: int | None
+
+    @classmethod
+    def parse(cls, data: object) -> AccountInfo:
+        """Parse the `data` of an account's envelope."""
+        fields = _mapping(data)
+        balances = {name: points for name, points in _balances(fields).items() if points is not None}
+        largest = max(balances.values(), default=0)
+        source = next((name for name, points in balances.items() if points >= largest - _ROUNDING), None)
+        limit = whole_number(fields.get("max_concurrent_task_count"))
+        plan = fields.get("plan")
+        return cls(
+            plan=(str(plan)[:100] or None) if isinstance(plan, str | int) else None,
+            points_remaining=None if source is None else balances[source],
+            balance_source=source,
+            max_concurrent_tasks=limit if limit and limit > 0 else None,
+        )
+
+
+def _balances(fields: Mapping[str, Any]) -> dict[str, int | None]:
+    """Return the balance in points by the field that reports it, the most exact field first."""
+    quota, wallet, pack = (_mapping(fields.get(name)) for name in ("quota", "wallet", "credit_pack_info"))
+    credit = whole_number(pack.get("available_credits"))
+    return {
+        "wallet.point_remain": _in_range(whole_number(wallet.get("point_remain"))),
+        "equivalent_in_usd": _usd_points(fields.get("equivalent_in_usd")),
+        "quota.equivalent_in_usd": _usd_points(quota.get("equivalent_in_usd")),
+        "credit_pack_info.available_credits": _in_range(
+            None if credit is None else credit * _POINTS_PER_CREDIT
+        ),
+    }
+
+
+def _usd_points(value: object) -> int | None:
+    """Return an amount of USD, a number or a text such as "$1,234.56", in points."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = Decimal(_USD.sub("", str(value)[:40]).replace(",", ""))
+        return _in_range(int((amount * POINTS_PER_USD).to_integral_value(rounding=ROUND_FLOOR)))
+    except (InvalidOperation, ValueError, OverflowError):
+        return None
+
+
+def _in_range(points: int | None) -> int | None:
+    return points if points is not None and 0 <= points <= _MOST_POINTS else None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}

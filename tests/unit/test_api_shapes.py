@@ -1,0 +1,121 @@
+"""Tasks in all shapes that clients met: words, places of the link, and texts."""
+
+from __future__ import annotations
+
+import pytest
+from api_support import task_data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedance_dagster.api.shapes import status_meaning, video_link
+from seedance_dagster.api.wire import Task
+
+LINK = "https://files.example.com/v.mp4"
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        ("Pending queued QUEUEING waiting submitted", "pending"),
+        ("staged Staging", "staged"),
+        (
+            "processing RUNNING in_progress In-Progress starting started retry retrying rendering",
+            "processing",
+        ),
+        ("completed complete succeed Succeeded success successful finished finish done", "completed"),
+        ("failed fail failure error errored rejected", "failed"),
+        ("canceled cancelled cancel expired timeout timed_out terminated", "ended"),
+    ],
+)
+def test_every_spelling_and_tense_of_a_word_is_understood(words, meaning):
+    """Upper case, blanks, hyphens and underscores make no difference."""
+    assert {word: status_meaning(f" {word}\t") for word in words.split()} == dict.fromkeys(
+        words.split(), meaning
+    )
+
+
+@pytest.mark.parametrize("word", ["finalizing", "", "42", "unpaid"])
+def test_an_unknown_word_has_no_meaning(word):
+    """It is neither an end nor a failure."""
+    assert status_meaning(word) is None
+    assert Task.parse(task_data(status=word)).status == "unknown"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"output": {"video": LINK}},
+        {"output": {"video": f" {LINK} "}},
+        {"output": {"video_url": LINK}},
+        {"output": {"video": {"url": LINK}}},
+        {"output": {"video": {"resource": LINK, "duration": 5}}},
+        {"output": {"works": [{"cover": {"url": "https://f/c.jpg"}, "video": {"url": LINK}}]}},
+        {"output": {"videos": [{"url": LINK}]}},
+        {"output": {"results": [LINK]}},
+        {"output": [{"video_url": LINK}]},
+        {"output": LINK},
+        {"output": None, "detail": {"output": {"video": LINK}}},
+        {"output": None, "video_url": LINK},
+        {"output": {"video": "https://f/marked.mp4", "video_without_watermark": LINK}},
+        {
+            "output": {
+                "works": [{"video": {"resource": "https://f/marked.mp4", "resource_without_watermark": LINK}}]
+            }
+        },
+    ],
+)
+def test_the_link_is_found_wherever_it_stands(fields):
+    """Of two links, the one without a watermark is taken."""
+    assert Task.parse(task_data(status="completed", **fields)).video_url == LINK
+
+
+@pytest.mark.parametrize(
+    "output", [None, {}, {"video": ""}, {"video": None}, {"cover": {"url": LINK}}, {"video": "asset://1"}, 5]
+)
+def test_nothing_else_is_taken_for_the_link(output):
+    """A cover, an empty text or another scheme is not a video."""
+    assert video_link({"output": output}) is None
+
+
+def test_the_names_of_an_output_without_a_link_are_kept():
+    """A message can say what was there."""
+    task = Task.parse(task_data(status="completed", output={"cover_url": "x", "seed": 3}))
+    assert task.output == "cover_url, seed"
+
+
+@pytest.mark.parametrize(
+    ("fields", "logs", "message"),
+    [
+        ({"error": "boom", "logs": []}, (), "boom"),
+        ({"error": {"code": 1, "message": "", "raw_message": "raw"}, "logs": None}, (), "raw"),
+        ({"logs": ["a", {"message": "b"}]}, ("a", "b"), ""),
+        ({"logs": "one line"}, ("one line",), ""),
+        ({"logs": None, "log": "old name"}, ("old name",), ""),
+        ({"logs": [{"level": 3}]}, ('{"level": 3}',), ""),
+        ({"logs": ["x" * 20_000]}, ("x" * 4000,), ""),
+        ({"error": {"message": {"text": "inner"}}}, (), "inner"),
+    ],
+)
+def test_texts_are_read_in_any_shape(fields, logs, message):
+    """Error and logs may be texts, lists or objects; what is too long is cut."""
+    error = {"code": 0, "message": "", "raw_message": ""}
+    task = Task.parse(task_data(**({"error": error} | fields)))
+    assert (task.logs, task.error_message) == (logs, message)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"task_id": st.just("t")},
+        optional=dict.fromkeys(("status", "output", "meta", "error", "logs", "log", "detail", "input"), JSON),
+    )
+)
+def test_no_shape_of_a_task_raises(fields):
+    """Whatever a field holds, the task is read."""
+    assert Task.parse(fields).task_id == "t"
