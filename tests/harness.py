@@ -71,6 +71,9 @@ class MemoryStore(VideoStore):
     def check_writable(self) -> None:
         """Accept it: a dictionary can be written."""
 
+    def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
+        self.objects.setdefault(key, body)
+
     def listing(self, folder: str) -> dict[str, ListedObject]:
         return {
             key: ListedObject(len(body), hashlib.md5(body).hexdigest(), NOW)
@@ -99,6 +102,7 @@ class MemoryStore(VideoStore):
         content_type: str,
         metadata: Mapping[str, str],
         overwrite: bool = False,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         self.puts += 1
         self.before_put(key)

@@ -14,6 +14,7 @@ from seedance_dagster.engine.throttle import Throttle, read_throttle
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.media.credentials import Signer
+from seedance_dagster.storage.owner import Owner, claim_prefix
 from seedance_dagster.storage.s3 import VideoStore
 
 
@@ -40,6 +41,16 @@ class Services:
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = utc_now
     signer: Signer | None = None
+
+    def claim_prefix(self) -> None:
+        """Make the store's prefix this ledger's own, or check that it is.
+
+        Raises:
+            StoreError: It belongs to another ledger, or S3 cannot be read or written.
+            LedgerError: The ledger cannot be read.
+        """
+        identity = self.ledger.identity
+        claim_prefix(self.store, Owner(ledger_id=identity.ledger_id, created_at=identity.created_at))
 
     def throttle(self) -> Throttle:
         """Return how many orders may be sent now, and why not more; raise `LedgerError`."""

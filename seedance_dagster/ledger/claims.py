@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -89,19 +89,6 @@ class Claims(LedgerPart):
                 )
                 for row in rows
             ]
-
-    def is_valid(self, order: Order, *, margin_s: float) -> bool:
-        """Return True while a claim is its owner's and will be for some seconds: its POST may leave."""
-        with self._database.reading() as connection:
-            until = self._lease_time(connection) + timedelta(seconds=margin_s)
-            query = sa.select(orders.c.order_id).where(
-                orders.c.order_id == order.order_id,
-                orders.c.state == State.CLAIMED,
-                orders.c.lease_owner == order.lease_owner,
-                orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
-                orders.c.leased_until > until,
-            )
-            return connection.scalar(query) is not None
 
     def requeue(self, order: Order, *, actor: str, due_at: datetime, reason: str) -> Order:
         """Put an order back into the queue, because no task was made; it may be claimed from `due_at`."""

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.schema import leases, orders
 
 LEASE_S = 60.0
@@ -60,6 +61,19 @@ class Leases(LedgerPart):
                 .where(orders.c.order_id.in_(order_ids), orders.c.lease_owner == owner)
                 .values(lease(owner, self._lease_time(connection), seconds))
             )
+
+    def holds(self, order: Order, *, margin_s: float = 0.0) -> bool:
+        """Return True while an order is as its worker took it, under its lease for some seconds more."""
+        with self._database.reading() as connection:
+            until = self._lease_time(connection) + timedelta(seconds=margin_s)
+            query = sa.select(orders.c.order_id).where(
+                orders.c.order_id == order.order_id,
+                orders.c.state == order.state,
+                orders.c.lease_owner == order.lease_owner,
+                orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
+                orders.c.leased_until > until,
+            )
+            return connection.scalar(query) is not None
 
     def acquire(self, name: str, owner: str, *, seconds: float) -> bool:
         """Take or renew a named lease; return False while another owner holds it."""

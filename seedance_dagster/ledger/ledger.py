@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Self
+
+import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.budgets import Budgets
@@ -20,10 +24,19 @@ from seedance_dagster.ledger.reconciliation import Reconciliation
 from seedance_dagster.ledger.references import References
 from seedance_dagster.ledger.repairs import Repairs
 from seedance_dagster.ledger.reports import Reports
+from seedance_dagster.ledger.schema import ledger_identity
 from seedance_dagster.ledger.spend import Spend
 from seedance_dagster.ledger.tasks import Tasks
 from seedance_dagster.ledger.videos import Videos
 from seedance_dagster.ledger.workload import Workload
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The id that a ledger got when it was made (UTC); it never changes."""
+
+    ledger_id: str
+    created_at: datetime
 
 
 class Ledger:
@@ -94,6 +107,12 @@ class Ledger:
             )
             raise LedgerError(msg)
         return cls(database, clock=clock)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Return who this ledger is, wherever its database lies; raise `LedgerUnavailableError`."""
+        with self._database.reading() as connection:
+            return Identity(*connection.execute(sa.select(ledger_identity)).one())
 
     @property
     def label(self) -> str:

@@ -107,6 +107,13 @@ orders = sa.Table(
 NO_LEASE: dict[str, Any] = {"lease_owner": None, "leased_at": None, "leased_until": None}
 """The columns of an order that no worker holds."""
 
+ledger_identity = sa.Table(
+    "seedance_ledger",
+    metadata,
+    sa.Column("ledger_id", sa.Text, primary_key=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
 journal = sa.Table(
     "seedance_journal",
     metadata,

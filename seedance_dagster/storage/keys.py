@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+TASK_ID = "seedance-task-id"
+"""The S3 metadata that names the task that an object was made for."""
+
 _FINGERPRINT_CHARACTERS = 12
 _FILES = {"video.mp4": "video", "poster.jpg": "poster", "manifest.json": "manifest"}
 _KEY = re.compile(r"((?:.*/)?([^/]+)/([^/]+)/([^/]+)-a([1-9][0-9]{0,8}))(?:/([^/]*))?", re.DOTALL)
@@ -65,7 +68,7 @@ def object_keys(prefix: str, prompt_set: str, partition: str, fingerprint: str, 
 
 def object_metadata(task_id: str, fingerprint: str) -> dict[str, str]:
     """Return the S3 metadata of each object of an order."""
-    return {"seedance-task-id": task_id, "seedance-fingerprint": fingerprint}
+    return {TASK_ID: task_id, "seedance-fingerprint": fingerprint}
 
 
 def order_folder(key: str) -> OrderFolder | None:

@@ -6,30 +6,29 @@ import base64
 import contextlib
 import functools
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from seedance_dagster.storage.errors import NO_BUCKET, StoreError, describe, error_code, one_line
+from seedance_dagster.storage.keys import TASK_ID
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+__all__ = ["ListedObject", "ObjectInfo", "StoreError", "VideoStore", "create_client"]
+
 _MIB = 1024 * 1024
 _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
-_EXISTS = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+_CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 _NO_CONDITIONS = {"501", "NotImplemented"}
-_USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class StoreError(Exception):
-    """S3 refused or did not answer; the message says what to set or fix and contains no secret."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class ObjectInfo:
     size_bytes: int
     content_type: str
     metadata: Mapping[str, str]
+    etag: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,6 @@ class ListedObject:
     size_bytes: int
     etag: str
     modified_at: datetime
-
-
-_NO_BUCKET = "no bucket: set SEEDANCE_S3_BUCKET to the bucket that should hold the videos"
 
 
 def create_client(factory: Callable[[], S3Client]) -> S3Client:
@@ -69,14 +66,14 @@ def _user_errors(
         try:
             return method(self, *args, **kwargs)
         except ClientError as error:
-            raise StoreError(self._message(error)) from None
+            raise StoreError(describe(error, self.bucket)) from None
         except (NoCredentialsError, PartialCredentialsError):
             raise StoreError(
                 "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
             ) from None
         except BotoCoreError as error:
             # Botocore's messages name endpoints and settings, never keys.
-            raise StoreError(f"S3 did not answer: {_one_line(str(error))}") from None
+            raise StoreError(f"S3 did not answer: {one_line(str(error))}") from None
 
     return wrapped
 
@@ -107,7 +104,7 @@ class VideoStore:
             StoreError: No bucket is set, it is missing, or it cannot be written.
         """
         if not self.bucket:
-            raise StoreError(_NO_BUCKET)
+            raise StoreError(NO_BUCKET)
         key = "/".join(part for part in (self.prefix, ".writable") if part)
         self._client.put_object(Bucket=self.bucket, Key=key, Body=b"ok", ContentType="text/plain")
         with contextlib.suppress(ClientError):
@@ -124,6 +121,7 @@ class VideoStore:
         sha256: str,
         metadata: Mapping[str, str],
         overwrite: bool = False,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         """Upload a file in one request with constant memory, and check that all of it arrived.
 
@@ -135,26 +133,32 @@ class VideoStore:
             content_type: Such as "video/mp4".
             sha256: Of the file, in hex; stored as metadata.
             metadata: Further metadata, lower-case ASCII names.
-            overwrite: Upload the file even if it exists.
+            overwrite: Upload the file whatever lies there.
+            before_write: Called between the look at what lies there and the write; raises to leave it.
 
         Raises:
-            StoreError: S3 refused, or the object's size differs from the file's.
+            StoreError: S3 refused, the object there is another task's or changed meanwhile, or the object's
+                size differs from the file's.
         """
         size = path.stat().st_size
-        with contextlib.suppress(ClientError):
-            # Without permission to list, S3 does not say that an object is missing.
-            existing = None if overwrite else self._head(key)
-            if existing and (existing.size_bytes, existing.metadata.get("sha256")) == (size, sha256):
-                return
-        with path.open("rb") as file:
-            # Not in parts: they use memory, and an interrupted upload leaves them behind, to be paid for.
-            self._client.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=file,
-                ContentType=content_type,
-                Metadata={**metadata, "sha256": sha256},
-            )
+        existing = None if overwrite else self._find(key, metadata)
+        if existing and (existing.size_bytes, existing.metadata.get("sha256")) == (size, sha256):
+            return
+        before_write()
+
+        def write(**condition: Any) -> None:
+            with path.open("rb") as file:
+                # Not in parts: they use memory, and an interrupted upload leaves them behind, to be paid for.
+                self._client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=file,
+                    ContentType=content_type,
+                    Metadata={**metadata, "sha256": sha256},
+                    **condition,
+                )
+
+        write() if overwrite else self._write(write, key, existing)
         stored = self._head(key)
         if stored is None or stored.size_bytes != size:
             actual = "is missing" if stored is None else f"has {stored.size_bytes} bytes"
@@ -169,14 +173,19 @@ class VideoStore:
         content_type: str,
         metadata: Mapping[str, str],
         overwrite: bool = False,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         """Write a small object in one request; the server verifies its MD5.
 
-        An equal object is left unchanged where the server supports conditional writes, unless `overwrite`.
+        An equal object is left unchanged, unless `overwrite`; the other arguments are those of `put_file`.
 
         Raises:
-            StoreError: S3 refused.
+            StoreError: S3 refused, or the object there is another task's or changed meanwhile.
         """
+        existing = None if overwrite else self._find(key, metadata)
+        if existing and existing.size_bytes == len(body) and self.get_bytes(key) == body:
+            return
+        before_write()
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         write = functools.partial(
             self._client.put_object,
@@ -187,17 +196,24 @@ class VideoStore:
             ContentMD5=digest,
             Metadata=dict(metadata),
         )
-        if overwrite:
-            write()
-            return
-        try:
-            write(IfNoneMatch="*")
-        except ClientError as error:
-            exists = _code(error) in _EXISTS
-            if not exists and _code(error) not in _NO_CONDITIONS:
-                raise
-            if not exists or self.get_bytes(key) != body:
-                write()
+        write() if overwrite else self._write(write, key, existing)
+
+    @_user_errors
+    def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
+        """Write a small object where there is none; one that is there stays as it is.
+
+        Raises:
+            StoreError: S3 refused.
+        """
+        with contextlib.suppress(ClientError):
+            # Looked at first, since some servers ignore conditions.
+            if self._head(key) is not None:
+                return
+        write = functools.partial(
+            self._client.put_object, Bucket=self.bucket, Key=key, Body=body, ContentType=content_type
+        )
+        with contextlib.suppress(StoreError):  # another was faster
+            self._write(write, key, None)
 
     @_user_errors
     def get_bytes(self, key: str) -> bytes:
@@ -236,7 +252,7 @@ class VideoStore:
             StoreError: The folder cannot be listed.
         """
         if not self.bucket:
-            raise StoreError(_NO_BUCKET)
+            raise StoreError(NO_BUCKET)
         start = "/".join(part for part in (self.prefix.strip("/"), folder) if part)
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{start}/" if start else ""
@@ -247,36 +263,38 @@ class VideoStore:
             for item in page.get("Contents", [])
         }
 
+    def _find(self, key: str, metadata: Mapping[str, str]) -> ObjectInfo | None:
+        """Return the object at a key; raise `StoreError` when it is another task's."""
+        existing = None
+        with contextlib.suppress(ClientError):
+            # Without permission to list, S3 does not say that an object is missing.
+            existing = self._head(key)
+        if existing is not None and existing.metadata.get(TASK_ID) != metadata.get(TASK_ID):
+            owner = existing.metadata.get(TASK_ID, "nobody known")
+            raise StoreError(f"{self.uri(key)} is not overwritten: it belongs to {owner}")
+        return existing
+
+    def _write(self, write: Callable[..., object], key: str, existing: ObjectInfo | None) -> None:
+        """Write an object, unless another has taken its place since it was looked at."""
+        condition = {"IfNoneMatch": "*"}
+        if existing is not None:
+            condition = {"IfMatch": existing.etag} if existing.etag else {}
+        try:
+            write(**condition)
+        except ClientError as error:
+            if error_code(error) in _CHANGED:
+                raise StoreError(f"{self.uri(key)} was written by another worker meanwhile") from None
+            if error_code(error) not in _NO_CONDITIONS:
+                raise
+            write()
+
     def _head(self, key: str) -> ObjectInfo | None:
         try:
             response = self._client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if _code(error) in _NOT_FOUND:
+            if error_code(error) in _NOT_FOUND:
                 return None
             raise
         metadata = {name.lower(): value for name, value in response.get("Metadata", {}).items()}
-        return ObjectInfo(response["ContentLength"], response.get("ContentType", ""), metadata)
-
-    def _message(self, error: ClientError) -> str:
-        code, bucket = _code(error), f"the bucket {self.bucket!r}"
-        reply = _one_line(f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}")
-        match code:
-            case "NoSuchBucket" | "404":
-                return f"{bucket} does not exist: create it or change SEEDANCE_S3_BUCKET ({reply})"
-            case "AccessDenied" | "403":
-                return f"{bucket} cannot be used with these AWS credentials ({reply})"
-            case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "401":
-                # Without the server's message, which may quote what was signed.
-                return f"the AWS credentials are refused: check AWS_ACCESS_KEY_ID and its secret ({code})"
-            case "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired":
-                return f"the AWS credentials have expired: renew them ({code})"
-            case _:
-                return f"S3 refused a request for {bucket} ({reply})"
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", "unknown"))
-
-
-def _one_line(text: str) -> str:
-    return _USER_IN_URL.sub("", " ".join(text.split()))
+        content_type, etag = response.get("ContentType", ""), response.get("ETag", "")
+        return ObjectInfo(response["ContentLength"], content_type, metadata, etag)

@@ -54,7 +54,7 @@ def test_the_job_runs_every_check_and_lists_violations(location):
     [row] = intact.metadata["violations"].records
     assert row.data == {"partition": "two", "reason": "missing in S3: poster"}
     assert intact.severity is dg.AssetCheckSeverity.ERROR
-    store.put_bytes(order.poster_key, poster, content_type="image/jpeg", metadata={})
+    store.put_bytes(order.poster_key, poster, content_type="image/jpeg", metadata={}, overwrite=True)
 
 
 def test_the_schedule_is_on_and_costs_nothing(location):

@@ -59,7 +59,7 @@ def test_a_time_box_ends_the_work(start_engine):
 
 def test_an_unavailable_ledger_loses_nothing(start_engine, monkeypatch):
     """The run goes on when the ledger is back, whichever write failed: all is stored, and paid once."""
-    failures = {"is_valid": 2, "submitted": 12, "polled": 1, "succeeded": 2, "stored": 2}
+    failures = {"holds": 2, "submitted": 12, "polled": 1, "succeeded": 2, "stored": 2}
     left = dict(failures)
 
     def failing(write, works):
@@ -75,7 +75,7 @@ def test_an_unavailable_ledger_loses_nothing(start_engine, monkeypatch):
         # A link that comes late makes sure that a poll is noted.
         accepted = engine.place("a cat [fault:late-url*3]", "a dog [fault:late-url*3]")
         for write in failures:
-            part = engine.services.ledger.claims if write == "is_valid" else engine.services.ledger.tasks
+            part = engine.services.ledger.leases if write == "holds" else engine.services.ledger.tasks
             monkeypatch.setattr(part, write, failing(write, getattr(part, write)))
         events = engine.run(accepted)
         assert left == dict.fromkeys(failures, 0)

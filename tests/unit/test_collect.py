@@ -9,19 +9,20 @@ import pytest
 from factories import make_task
 from harness import MemoryStore, no_client
 
-from seedance_dagster.api.errors import NotFoundError
+from seedance_dagster.api.errors import NotFoundError, TransportError
 from seedance_dagster.engine.events import Delayed, Stored
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages import collect
 from seedance_dagster.engine.stages.collect import Collector
 from seedance_dagster.engine.stages.download import Downloaded, DownloadError
+from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import State
 from seedance_dagster.media.video import MediaError
 
 OLD, FRESH = "https://files.example.com/old.mp4", "https://files.example.com/fresh.mp4"
 GONE = DownloadError("the link is gone (HTTP 404)", expired=True)
 BROKEN = DownloadError("the connection ended early")
-ARTIFACTS = {"sha256": "ab" * 32, "credential": None}
+ARTIFACTS = {"sha256": "ab" * 32, "credential": None, "video_key": "k", "size_bytes": 1}
 
 
 class World:
@@ -32,7 +33,7 @@ class World:
         self.downloads: dict[str, Exception] = {}
         self.steps: list[str] = []
         self.events: list[object] = []
-        services = Services(ledger=ledger, open_client=no_client, store=MemoryStore(), clock=clock)
+        services = Services(ledger=ledger, open_client=no_client, store=MemoryStore({"k": b"v"}), clock=clock)
         self.collector = Collector(SimpleNamespace(name="w", services=services, client=self), self.emit)
 
     async def get_task(self, task_id):
@@ -87,6 +88,7 @@ async def collect_one(world, ledger):
         ({"video_url": None}, {}, ["asked for t-1", "fresh"]),
         # what broke before may have had a bad link
         ({"video_url": OLD, "transfer_failures": 1}, {}, ["asked for t-1", "fresh"]),
+        ({"video_url": OLD, "transfer_failures": 1}, {"fresh": GONE}, ["asked for t-1", "fresh", "old"]),
     ],
 )
 async def test_a_transfer_takes_the_link_that_is_known_or_a_fresh_one(
@@ -99,6 +101,23 @@ async def test_a_transfer_takes_the_link_that_is_known_or_a_fresh_one(
     assert world.steps == steps
     assert (stored.state, stored.sha256) == (State.STORED, ARTIFACTS["sha256"])
     assert world.events == [Stored(stored, None)], "a poster without a thumbnail is reported all the same"
+
+
+@pytest.mark.parametrize("answer", [NotFoundError("no such task"), TransportError("no answer"), None])
+async def test_the_known_link_works_without_the_vendor_s_answer(world, ledger, succeeded, answer):
+    """After one broken transfer, the API that is down or knows nothing loses no video (case m11)."""
+    world.fresh = answer
+    succeeded(video_url=OLD, transfer_failures=1)
+    assert (await collect_one(world, ledger)).state is State.STORED
+    assert world.steps == ["asked for t-1", "old"]
+
+
+async def test_a_broken_transfer_says_what_both_links_gave(world, ledger, succeeded):
+    """A person sees both reasons."""
+    world.fresh, world.downloads = NotFoundError("no such task"), {"old": GONE}
+    succeeded(transfer_failures=1)
+    order = await collect_one(world, ledger)
+    assert order.error_message == "no such task; by the earlier link: the link is gone (HTTP 404)"
 
 
 @pytest.mark.parametrize(
@@ -141,3 +160,38 @@ async def test_a_collector_takes_finished_orders(orders, world, ledger, succeede
         first.order_id,
         third.order_id,
     ]
+
+
+async def test_a_late_worker_uploads_nothing_over_another_s_video(world, ledger, succeeded, clock):
+    """A worker that was stopped for longer than its lease finds on waking that the order is another's."""
+    succeeded()
+    [late] = await world.collector.take(1, None)
+    clock.forward(seconds=999)
+    [_] = ledger.tasks.lease_due("other", State.SUCCEEDED, limit=1)
+    with pytest.raises(StaleOrderError):
+        world.collector._check_lease(late)
+
+
+@pytest.mark.parametrize("size_bytes", [1, 2])
+async def test_a_video_that_differs_from_the_ledger_s_is_fetched_again(world, ledger, succeeded, size_bytes):
+    """A server that ignores conditions may hold the bytes of a late worker (seen right after recording)."""
+    world.collector._store.objects["k"] = b"v" * size_bytes
+    succeeded()
+    order = await collect_one(world, ledger)
+    assert order.state is (State.STORED if size_bytes == 1 else State.SUCCEEDED)
+
+
+async def test_a_worker_stores_nothing_at_a_prefix_of_another_ledger(world, ledger, succeeded, monkeypatch):
+    """The video stays paid and outstanding, and the reason says what to set."""
+    monkeypatch.undo()
+    monkeypatch.setattr(collect, "download_video", world.download)
+    for name in ("probe", "cut_poster"):
+        monkeypatch.setattr(collect, name, lambda _: None)
+    monkeypatch.setattr(collect, "sign_video", lambda *_, **__: None)
+    world.collector._store.objects["seedance/.seedance-ledger.json"] = (
+        b'{"ledger_id": "them", "created_at": "2026-04-06T00:00:00Z"}'
+    )
+    succeeded()
+    order = await collect_one(world, ledger)
+    assert order.state is State.SUCCEEDED
+    assert "set SEEDANCE_S3_PREFIX" in order.error_message

@@ -35,5 +35,5 @@ def test_a_machine_whose_clock_is_ahead_takes_no_leases_away(ledger_url, monkeyp
         assert ledger.tasks.lease_due("y", State.SUBMITTED, limit=1) == []
         assert ledger.claims.expire(actor="y") == []
         assert not ledger.leases.acquire("advance", "y", seconds=60)
-        assert ledger.claims.is_valid(claimed, margin_s=30)
+        assert ledger.leases.holds(claimed, margin_s=30)
     ledger.close()

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from botocore.stub import ANY, Stubber
 
+from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.storage.s3 import ObjectInfo, StoreError, VideoStore
 
 SECRET = "canary-of-the-secret-key"
@@ -50,12 +51,13 @@ def video(tmp_path):
 
 def put(store, video) -> None:
     store.put_file(
-        "k/video.mp4", video, content_type="video/mp4", sha256=SHA256, metadata={"seedance-x": "y"}
+        "k/video.mp4", video, content_type="video/mp4", sha256=SHA256, metadata={"seedance-task-id": "T-1"}
     )
 
 
-def head(size: int = len(BODY), metadata: dict[str, str] | None = None):
-    return {"ContentLength": size, "ContentType": "video/mp4", "Metadata": metadata or {}}
+def head(size: int = len(BODY), task_id: str | None = "T-1", **metadata: str):
+    metadata |= {} if task_id is None else {"seedance-task-id": task_id}
+    return {"ContentLength": size, "ContentType": "video/mp4", "Metadata": metadata, "ETag": '"e1"'}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,10 @@ def test_a_refusal_says_what_to_set_or_fix(store, s3, video, code, words):
     """The message is the same from the check in advance, from uploads, small writes and reads."""
     for attempt, method in (
         (store.check_writable, "put_object"),
-        (lambda: store.put_bytes("k", b"x", content_type="text/plain", metadata={}), "put_object"),
+        (
+            lambda: store.put_bytes("k", b"x", content_type="text/plain", metadata={}, overwrite=True),
+            "put_object",
+        ),
         (lambda: store.get_bytes("k"), "get_object"),
         (lambda: store.head("k"), "head_object"),
     ):
@@ -136,36 +141,62 @@ def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
 def test_an_upload_carries_type_hash_and_metadata(store, s3, video):
     """The object has its type, its sha256 and the given metadata."""
     s3.add_client_error("head_object", "404")
-    s3.add_response(
-        "put_object",
-        {},
-        {
-            "Bucket": "videos",
-            "Key": "k/video.mp4",
-            "Body": ANY,
-            "ContentType": "video/mp4",
-            "Metadata": {"seedance-x": "y", "sha256": SHA256},
-        },
-    )
+    s3.add_response("put_object", {}, uploaded(IfNoneMatch="*"))
     s3.add_response("head_object", head())
     put(store, video)
+
+
+def uploaded(**condition):
+    return {
+        "Bucket": "videos",
+        "Key": "k/video.mp4",
+        "Body": ANY,
+        "ContentType": "video/mp4",
+        "Metadata": {"seedance-task-id": "T-1", "sha256": SHA256},
+    } | condition
 
 
 def test_what_an_interrupted_worker_uploaded_is_not_uploaded_again(store, s3, video):
     """An object of the same size and hash is the video, whatever the case of metadata names."""
-    s3.add_response("head_object", head(metadata={"Sha256": SHA256}))
+    s3.add_response("head_object", head(Sha256=SHA256))
     put(store, video)
 
 
-@pytest.mark.parametrize(
-    "there", [head(metadata={"sha256": "other"}), head(size=7, metadata={"sha256": SHA256}), head()]
-)
-def test_another_object_under_the_key_is_replaced(store, s3, video, there):
-    """With other bytes, another size or no hash, the file is uploaded."""
+@pytest.mark.parametrize("there", [head(sha256="other"), head(size=7, sha256=SHA256), head()])
+def test_another_file_of_the_same_task_is_replaced(store, s3, video, there):
+    """With other bytes, another size or no hash, the file is uploaded, if nobody replaced it meanwhile."""
     s3.add_response("head_object", there)
-    s3.add_response("put_object", {})
+    s3.add_response("put_object", {}, uploaded(IfMatch='"e1"'))
     s3.add_response("head_object", head())
     put(store, video)
+
+
+@pytest.mark.parametrize(("owner", "words"), [("T-2", "it belongs to T-2"), (None, "it belongs to nobody")])
+def test_an_object_of_another_task_is_never_overwritten(store, s3, video, owner, words):
+    """A person or another ledger put it there: neither a video nor a manifest replaces it."""
+    for attempt in (lambda: put(store, video), lambda: put_json(store)):
+        s3.add_response("head_object", head(task_id=owner, sha256="other"))
+        with pytest.raises(StoreError, match=f"is not overwritten: {words}"):
+            attempt()
+
+
+def test_an_object_that_another_worker_wrote_meanwhile_is_not_overwritten(store, s3, video):
+    """A worker that was stopped between its look and its upload leaves what another stored since then."""
+    s3.add_client_error("head_object", "404")
+    s3.add_client_error("put_object", "PreconditionFailed", http_status_code=412)
+    with pytest.raises(StoreError, match="was written by another worker meanwhile"):
+        put(store, video)
+
+
+def test_nothing_is_written_by_a_worker_that_may_no_longer(store, s3, video):
+    """It is asked between the look at what lies there and the write."""
+
+    def gone():
+        raise StaleOrderError("another worker has it")
+
+    s3.add_client_error("head_object", "404")
+    with pytest.raises(StaleOrderError):
+        store.put_file("k", video, content_type="x", sha256=SHA256, metadata={}, before_write=gone)
 
 
 @pytest.mark.parametrize(
@@ -186,39 +217,41 @@ def test_an_incomplete_upload_is_reported(store, s3, video, answer, words):
 
 def test_metadata_names_are_lower_case(store, s3):
     """Servers change the case of metadata names; the result does not depend on it."""
-    s3.add_response("head_object", head(metadata={"Seedance-Task-Id": "T-1", "SHA256": "ab"}))
+    s3.add_response("head_object", head(task_id=None, **{"Seedance-Task-Id": "T-1", "SHA256": "ab"}))
     expected = {"seedance-task-id": "T-1", "sha256": "ab"}
-    assert store.head("k") == ObjectInfo(len(BODY), "video/mp4", expected)
+    assert store.head("k") == ObjectInfo(len(BODY), "video/mp4", expected, '"e1"')
 
 
 def written(body: bytes = b"{}", **more):
     md5 = {b"{}": "mZFLkyvTelC5g8XnyQrpOw=="}[body]
     request = {"Bucket": "videos", "Key": "k", "Body": body, "ContentType": "application/json"}
-    return request | {"ContentMD5": md5, "Metadata": {"seedance-x": "y"}} | more
+    return request | {"ContentMD5": md5, "Metadata": {"seedance-task-id": "T-1"}} | more
 
 
 def put_json(store) -> None:
-    store.put_bytes("k", b"{}", content_type="application/json", metadata={"seedance-x": "y"})
+    store.put_bytes("k", b"{}", content_type="application/json", metadata={"seedance-task-id": "T-1"})
 
 
 def test_a_new_small_object_is_written(store, s3):
-    """It takes one conditional request, with an MD5 for the server to verify."""
+    """It takes a conditional request, with an MD5 for the server to verify."""
+    s3.add_client_error("head_object", "404")
     s3.add_response("put_object", {}, written(IfNoneMatch="*"))
     put_json(store)
 
 
-@pytest.mark.parametrize("there", [b"{}", b"other"])
+@pytest.mark.parametrize("there", [b"{}", b"[]"])
 def test_a_small_object_is_replaced_only_by_another(store, s3, there):
-    """With conditional writes, equal bytes are left unchanged and others replaced."""
-    s3.add_client_error("put_object", "PreconditionFailed", http_status_code=412)
+    """Equal bytes are left unchanged, and others of the same task replaced."""
+    s3.add_response("head_object", head(size=2))
     s3.add_response("get_object", {"Body": Body(there)})
     if there != b"{}":
-        s3.add_response("put_object", {}, written())
+        s3.add_response("put_object", {}, written(IfMatch='"e1"'))
     put_json(store)
 
 
 def test_a_server_without_conditional_writes_is_written_to(store, s3):
     """A condition that is not implemented is omitted."""
+    s3.add_client_error("head_object", "404")
     s3.add_client_error("put_object", "NotImplemented", http_status_code=501)
     s3.add_response("put_object", {}, written())
     put_json(store)

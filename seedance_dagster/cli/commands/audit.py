@@ -57,6 +57,8 @@ def command(
         settings.services() as services,
         _progress() as progress,
     ):
+        if repairing:
+            services.claim_prefix()  # objects of another ledger are none of this one's orders
         side = DagsterSide(instance, services)
         result, repairs = asyncio.run(_run(services, side, scope, progress, repairing=repairing))
         known = {name for name, _ in services.ledger.workload.counts()}

@@ -45,13 +45,14 @@ def place_orders(
 
 
 def _check_ready(services: Services) -> None:
-    """Fail where a video could not be stored or signed, or the API key is refused: no order may cost that."""
+    """Fail where a video could not be stored or signed, or the key is refused: no order may cost that."""
     try:
         if services.signer is not None:
             services.signer.check(services.clock())
         services.store.check_writable()
+        services.claim_prefix()
         asyncio.run(_check_key(services))
-    except (CredentialError, StoreError, AuthenticationError) as error:
+    except (CredentialError, StoreError, AuthenticationError, LedgerError) as error:
         raise OrderingError(f"nothing was ordered: {error}") from None
 
 

@@ -37,7 +37,7 @@ class ClaimLook(LastLook):
             return throttle.reasons[0]
         if throttle.slots is not None and services.ledger.workload.in_flight() > throttle.slots:
             return f"only {throttle.slots} tasks may be in flight by now"
-        if not services.ledger.claims.is_valid(self._order, margin_s=self._margin_s):
+        if not services.ledger.leases.holds(self._order, margin_s=self._margin_s):
             # Another worker may soon reconcile this claim: what is not sent cannot be paid twice.
             return "the worker's lease ran low before the POST"
         return None

@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from seedance_dagster.storage.s3 import StoreError, VideoStore
 from seedance_dagster.threads import in_decoding_thread, in_thread
 from seedance_dagster.versions import CODE_VERSION, package_version
 
-_OVERWRITTEN = "another worker overwrote the signed video"
+_OVERWRITTEN = "another worker overwrote the video"
 
 
 def stored_event(store: VideoStore, order: Order) -> Stored:
@@ -51,6 +52,7 @@ class Collector:
         self._ledger = worker.services.ledger
         self._store = worker.services.store
         self._emit = emit
+        self._prefix_is_ours = False  # not looked at yet
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
         """Take orders whose video is finished and not stored."""
@@ -91,23 +93,22 @@ class Collector:
     async def _record(self, order: Order, artifacts: dict[str, Any]) -> Order | None:
         """Record the stored video in the ledger; return None where another worker overwrote it.
 
-        Each signing makes other bytes. Where two workers have one order, because the first seemed dead, the
-        last upload may not be the one in the ledger. The second to record sees it.
+        A server may ignore the conditions of an upload. Where two workers have one order, because the first
+        seemed dead, the last upload may then not be the one in the ledger. The second to record sees it.
         """
         try:
             stored = await in_thread(
                 self._ledger.tasks.stored, order, actor=self._worker.name, artifacts=artifacts
             )
         except StaleOrderError:
-            if artifacts["credential"] is not None:
-                current = await in_thread(self._ledger.queries.get, order.order_id)
-                await in_thread(self._is_overwritten, current)
+            current = await in_thread(self._ledger.queries.get, order.order_id)
+            await in_thread(self._is_overwritten, current)
             raise
         return None if await in_thread(self._is_overwritten, stored) else stored
 
     def _is_overwritten(self, order: Order) -> bool:
-        """Return True where a signed video in S3 differs from the ledger; it is to be fetched again."""
-        if order.credential is None or order.state is not State.STORED:
+        """Return True where the video in S3 differs from the ledger; it is to be fetched again."""
+        if order.state is not State.STORED:
             return False
         try:
             if matches_stored_object(self._store, order):
@@ -129,17 +130,37 @@ class Collector:
 
     async def _download(self, order: Order, path: Path) -> Downloaded:
         limits = DownloadLimits(allow_private_hosts=self._worker.services.policy.allow_private_hosts)
-        if order.video_url and not order.transfer_failures:
+        known = order.video_url
+        if known and not order.transfer_failures:
             try:
-                return await download_video(order.video_url, path, limits=limits)
+                return await download_video(known, path, limits=limits)
             except DownloadError as error:
                 if not error.expired:
                     raise
+                known = None
         # The link is gone or failed before: reading the task can give a fresh one.
+        try:
+            return await download_video(await self._fresh_link(order), path, limits=limits)
+        except (DownloadError, SeedanceError) as error:
+            if not known:
+                raise
+            failure = str(error)
+        # Without a fresh link the known one may work all the same.
+        try:
+            return await download_video(known, path, limits=limits)
+        except DownloadError as error:
+            raise DownloadError(f"{failure}; by the earlier link: {error}") from None
+
+    async def _fresh_link(self, order: Order) -> str:
         task = await self._worker.client.get_task(str(order.task_id))
         if not task.video_url:
             raise DownloadError(f"task {order.task_id} has no video URL any more")
-        return await download_video(task.video_url, path, limits=limits)
+        return task.video_url
+
+    def _check_lease(self, order: Order) -> None:
+        """Raise `StaleOrderError` where another worker may store the order by now: its facts are not ours."""
+        if not self._ledger.leases.holds(order):
+            raise StaleOrderError(f"order {order.order_id} is no longer leased to {order.lease_owner}")
 
     def _put(self, order: Order, keys: ObjectKeys, downloaded: Downloaded) -> tuple[dict[str, Any], bytes]:
         media = in_decoding_thread(probe, downloaded.path)
@@ -151,16 +172,16 @@ class Collector:
             signer=self._worker.services.signer,
             now=self._worker.services.clock(),
         )
-        metadata = object_metadata(str(order.task_id), order.fingerprint)
-        self._store.put_file(
-            keys.video,
-            video.path,
-            content_type="video/mp4",
-            sha256=video.sha256,
-            metadata=metadata,
-            overwrite=order.sha256 is not None,  # stored before, and lost or damaged since
-        )
-        self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", metadata=metadata)
+        if not self._prefix_is_ours:
+            self._worker.services.claim_prefix()
+            self._prefix_is_ours = True
+        about: dict[str, Any] = {
+            "metadata": object_metadata(str(order.task_id), order.fingerprint),
+            "overwrite": order.sha256 is not None,  # stored before, and lost or damaged since
+            "before_write": partial(self._check_lease, order),
+        }
+        self._store.put_file(keys.video, video.path, content_type="video/mp4", sha256=video.sha256, **about)
+        self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", **about)
         artifacts: dict[str, Any] = {
             "video_key": keys.video,
             "poster_key": keys.poster,
@@ -181,7 +202,5 @@ class Collector:
         }
         manifest = Manifest.of(replace(order, **artifacts))
         # Last, so that its presence means that the rest is complete.
-        self._store.put_bytes(
-            keys.manifest, manifest.to_json(), content_type="application/json", metadata=metadata
-        )
+        self._store.put_bytes(keys.manifest, manifest.to_json(), content_type="application/json", **about)
         return artifacts, poster

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 from alembic import op
@@ -53,6 +55,13 @@ def upgrade() -> None:
     op.create_index("seedance_orders_by_delivered_sha256", "seedance_orders", ["delivered_sha256"])
     op.create_index("seedance_orders_by_booking", "seedance_orders", ["booked_at"])
     op.create_index("seedance_orders_by_claim", "seedance_orders", ["prompt_set", "claimed_at"])
+    identity = op.create_table(
+        "seedance_ledger",
+        sa.Column("ledger_id", sa.Text, primary_key=True),
+        sa.Column("created_at", sa.DateTime, nullable=False),
+    )
+    created_at = datetime.now(UTC).replace(tzinfo=None)
+    op.bulk_insert(identity, [{"ledger_id": str(uuid4()), "created_at": created_at}])
     op.create_table(
         "seedance_journal",
         sa.Column("entry_id", _ID, primary_key=True, autoincrement=True),

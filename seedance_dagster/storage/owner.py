@@ -1,0 +1,63 @@
+"""The owner of a prefix: the one ledger whose videos lie there."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pydantic import AwareDatetime, BaseModel, ValidationError
+
+from seedance_dagster.storage.errors import StoreError
+
+_FILE = ".seedance-ledger.json"
+
+
+class Prefix(Protocol):
+    """A prefix in a bucket."""
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of every key."""
+
+    def uri(self, key: str) -> str:
+        """Return a key as an s3:// URI."""
+
+    def get_bytes(self, key: str) -> bytes:
+        """Read an object; raise `StoreError` where there is none."""
+
+    def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
+        """Write an object where there is none."""
+
+
+class Owner(BaseModel):
+    """A ledger, as it is named at the prefix."""
+
+    ledger_id: str
+    created_at: AwareDatetime
+
+
+def owner_key(prefix: str) -> str:
+    """Return the key of the object that names the owner."""
+    return "/".join(part for part in (prefix.strip("/"), _FILE) if part)
+
+
+def claim_prefix(store: Prefix, owner: Owner) -> None:
+    """Make a prefix a ledger's own, or check that it is.
+
+    Raises:
+        StoreError: It belongs to another ledger, or S3 cannot be read or written.
+    """
+    key = owner_key(store.prefix)
+    store.put_if_absent(key, owner.model_dump_json().encode(), content_type="application/json")
+    # Read back, as another ledger may have been faster.
+    try:
+        found = Owner.model_validate_json(store.get_bytes(key))
+    except ValidationError:
+        raise StoreError(
+            f"{store.uri(key)} does not say which ledger the prefix belongs to: restore it, or set "
+            "SEEDANCE_S3_PREFIX to a prefix of your own"
+        ) from None
+    if found.ledger_id != owner.ledger_id:
+        raise StoreError(
+            f"the prefix {store.uri(store.prefix)} belongs to another ledger (id {found.ledger_id}, since "
+            f"{found.created_at:%Y-%m-%d}): set SEEDANCE_S3_PREFIX to a prefix of your own"
+        )

@@ -1,0 +1,61 @@
+"""A prefix in S3 belongs to one ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from factories import make_prompt_set
+from harness import MemoryStore, no_client
+
+from seedance_dagster.engine.ordering.place import place_orders
+from seedance_dagster.engine.ordering.quote import OrderingError, quote
+from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.storage.errors import StoreError
+from seedance_dagster.storage.owner import Owner, claim_prefix, owner_key
+
+MINE, THEIRS = (Owner(ledger_id=name, created_at=datetime(2026, 4, 6, tzinfo=UTC)) for name in ("me", "them"))
+
+
+def test_a_ledger_keeps_its_id(ledger_url):
+    """It has the same one each time it is opened, and another ledger has another."""
+    first, again = Ledger.open(ledger_url), Ledger.open(ledger_url)
+    other = Ledger.open(ledger_url.replace("ledger.db", "other.db"))
+    assert first.identity == again.identity != other.identity
+    for each in (first, again, other):
+        each.close()
+
+
+def test_a_prefix_belongs_to_the_ledger_that_came_first():
+    """The first may come again; another one sees whose it is and what to set."""
+    store = MemoryStore(prefix="videos")
+    claim_prefix(store, MINE)
+    claim_prefix(store, MINE)
+    with pytest.raises(StoreError) as caught:
+        claim_prefix(store, THEIRS)
+    assert str(caught.value) == (
+        "the prefix s3://videos/videos belongs to another ledger (id me, since 2026-04-06): set "
+        "SEEDANCE_S3_PREFIX to a prefix of your own"
+    )
+    claim_prefix(MemoryStore(store.objects, prefix="theirs"), THEIRS)
+
+
+def test_an_owner_that_cannot_be_read_owns_all_the_same():
+    """A damaged file says nothing, so nothing is written beside it."""
+    store = MemoryStore({owner_key("seedance"): b"{}"})
+    with pytest.raises(StoreError, match="does not say which ledger"):
+        claim_prefix(store, MINE)
+
+
+def test_a_second_ledger_orders_nothing_at_a_prefix_of_another(ledger):
+    """Two people's dev, or dev and prod: the second is refused before it pays (case m14)."""
+    store = MemoryStore()
+    claim_prefix(store, THEIRS)
+    services = Services(ledger=ledger, open_client=no_client, store=store)
+    request = OrderRequest(idempotency_key="c", run_id="r")
+    quotes = quote(services, list(make_prompt_set("a cat").partitions.values()), request, prompt_set="spots")
+    with pytest.raises(OrderingError, match=r"nothing was ordered: the prefix .* set SEEDANCE_S3_PREFIX"):
+        place_orders(services, quotes, request)
+    assert ledger.queries.find() == []
