@@ -19,6 +19,7 @@ from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.api.echo import foreign_field
 from seedance_dagster.api.errors import (
     AuthenticationError,
+    GatewayError,
     InvalidRequestError,
     NotFoundError,
     NotSentError,
@@ -148,6 +149,8 @@ class SeedanceClient:
             AuthenticationError: The key was refused.
             InvalidRequestError: The request was refused.
             RateLimitError: Too many requests, after all retries.
+            GatewayError: A gateway turned the request away, after all retries.
+            AddressError: The address redirects elsewhere.
             VendorError: A server error or an unreadable reply, after all retries.
             TransportError: No answer, after all retries.
         """
@@ -253,7 +256,7 @@ def _retry_delay(error: Exception) -> bool | float:
     """Return True to retry a GET, or the seconds that the vendor asks to wait first."""
     if isinstance(error, RateLimitError | VendorError) and error.retry_after_s is not None:
         return error.retry_after_s if error.retry_after_s <= _MAX_WAIT_S else False
-    return isinstance(error, RateLimitError | TransportError | VendorError)
+    return isinstance(error, RateLimitError | GatewayError | TransportError | VendorError)
 
 
 def _valid_key(api_key: SecretStr) -> SecretStr:

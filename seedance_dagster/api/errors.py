@@ -8,6 +8,8 @@ SeedanceError
 │   ├── RateLimitError           too many requests, with the seconds to wait if the vendor says so
 │   ├── InvalidRequestError      the request itself was refused
 │   ├── NotSentError             no connection: the POST was never sent
+│   ├── GatewayError             something in front of the API answered with a page
+│   ├── AddressError             the address redirects, or is not the API's
 │   └── HeldBackError            the last look found a reason not to send the POST
 ├── UnknownOutcomeError          a POST was sent and its reply was lost, late, a 5xx or unreadable
 ├── NotFoundError                the vendor has no such task
@@ -63,6 +65,14 @@ class RateLimitError(NoTaskMadeError):
 
 class InvalidRequestError(NoTaskMadeError):
     """The vendor refused the request itself; sending it again unchanged is pointless."""
+
+
+class GatewayError(NoTaskMadeError):
+    """Something in front of the API, such as bot protection, answered with a page of its own."""
+
+
+class AddressError(NoTaskMadeError):
+    """The address redirects elsewhere, where the API key is not sent, or knows no such path."""
 
 
 class HeldBackError(NoTaskMadeError):

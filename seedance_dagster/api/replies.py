@@ -14,7 +14,9 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from seedance_dagster.api.errors import (
+    AddressError,
     AuthenticationError,
+    GatewayError,
     InsufficientCreditsError,
     InvalidRequestError,
     NotFoundError,
@@ -23,7 +25,7 @@ from seedance_dagster.api.errors import (
     SeedanceError,
 )
 from seedance_dagster.api.wire import whole_number
-from seedance_dagster.net.redaction import redact
+from seedance_dagster.net.redaction import redact, strip_query
 
 _OK = 200
 _MAX_RETRY_AFTER_S = 3600.0
@@ -34,6 +36,10 @@ _RATE_LIMIT, _NO_CREDITS = 10001, 10002
 """The vendor's own codes of refusals that make no task (vendor-facts, "Errors and refusals")."""
 _OPEN_CLIENT_ERRORS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499}
 """4xx of whoever gave up waiting: the request may have gone on without them."""
+_GATEWAY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
+"""Statuses with which a gateway turns a request away before the API sees it."""
+_NO_SUCH_PATH = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
+_REDIRECTS = {301, 302, 303, 307, 308}
 _CREDITS_WORDS = ("insufficient credit", "insufficient balance")
 _SLOT_WORDS = ("plan limit", "active task count")
 
@@ -49,6 +55,8 @@ class Reply:
         data: The envelope's data.
         readable: True when the body was an envelope.
         broken: True when the body began as one and cannot be read: it may hold a task.
+        page: True when the body is a page, as a gateway in front of the API answers.
+        location: Where a redirect leads, without query; empty for any other reply.
         retry_after_s: Seconds that the vendor asks to wait.
     """
 
@@ -59,6 +67,8 @@ class Reply:
     readable: bool
     retry_after_s: float | None
     broken: bool = False
+    page: bool = False
+    location: str = ""
 
     @property
     def ok(self) -> bool:
@@ -80,10 +90,19 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes, *, key: str
         envelope = _cleaned(json.loads(body.decode("utf-8-sig", "replace")), _spellings(key))
     except (ValueError, RecursionError):
         envelope = None
-    if not isinstance(envelope, dict):
-        message = f"HTTP {status} without an envelope"
-        broken = envelope is None and body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
-        return Reply(status, status, message, None, False, retry_after, broken)
+    if not isinstance(envelope, dict) or not envelope.keys() & {"code", "data", "message"}:
+        start = body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")
+        return Reply(
+            status,
+            status,
+            f"HTTP {status} without an envelope",
+            None,
+            readable=False,
+            retry_after_s=retry_after,
+            broken=envelope is None and start.startswith(b"{"),
+            page=start.startswith(b"<"),
+            location=strip_query(headers.get("location", "")) if status in _REDIRECTS else "",
+        )
     code = whole_number(envelope.get("code", status))
     data = envelope.get("data")
     error = data.get("error") if isinstance(data, dict) else None
@@ -109,6 +128,8 @@ def proves_no_task(reply: Reply) -> bool:
     | 200 | 4xx but 408, 425, 499 | an error inside a 200 |
     | 200 | 10001 | rate limit |
     | 200, 5xx | 10002 | out of credits |
+    | 503 with a page | | a gateway turned it away |
+    | a redirect | | nothing behind it saw the request |
 
     Source: the vendor's facts, "Errors and refusals". All else may have made a task: any other 5xx, a
     success without a task, and a body that breaks off.
@@ -118,7 +139,7 @@ def proves_no_task(reply: Reply) -> bool:
     if _is_client_error(reply.status):
         return True
     if not reply.readable:
-        return False
+        return reply.status in _REDIRECTS or (reply.page and reply.status in _GATEWAY)
     if reply.status == _OK:
         return _is_client_error(reply.code) or reply.code in (_RATE_LIMIT, _NO_CREDITS)
     return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.code == _NO_CREDITS
@@ -136,6 +157,8 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
     """
     if reply.ok or not proves_no_task(reply):
         return None
+    if not reply.readable and (turned_away := _turned_away(reply)) is not None:
+        return turned_away
     message = f"the vendor refused: {reply.message} (HTTP {reply.status}, code {reply.code})"
     codes = {reply.status, reply.code}
     text, sent = reply.message.casefold(), sent.casefold()
@@ -157,6 +180,26 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
     if HTTPStatus.NOT_FOUND in codes:
         return NotFoundError(message)
     return InvalidRequestError(message)
+
+
+def _turned_away(reply: Reply) -> SeedanceError | None:
+    """Return the error of a reply that was not the API's own; None for one that may be."""
+    if reply.status in _REDIRECTS:
+        return AddressError(
+            f"the API's address redirects to {reply.location or 'no address'} (HTTP {reply.status}); if that "
+            "is the vendor's, set GOAPI_BASE_URL to it"
+        )
+    if reply.status in _NO_SUCH_PATH:
+        return AddressError(
+            f"the API's address knows no such path (HTTP {reply.status} without an envelope); set "
+            "GOAPI_BASE_URL to the API's root, such as https://api.goapi.ai"
+        )
+    if reply.status in _GATEWAY:
+        return GatewayError(
+            f"a gateway in front of the API turned the request away (HTTP {reply.status} with "
+            f"{'a page' if reply.page else 'no envelope'}); the API key is not the reason"
+        )
+    return None
 
 
 def _is_client_error(code: int) -> bool:

@@ -18,7 +18,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from seedance_dagster.api.errors import (
+    AddressError,
     AuthenticationError,
+    GatewayError,
     InsufficientCreditsError,
     InvalidRequestError,
     NotSentError,
@@ -29,7 +31,7 @@ from seedance_dagster.api.errors import (
 from seedance_dagster.api.failures import FailureClass, classify_failure
 from seedance_dagster.api.wire import Task, TaskStatus
 from seedance_dagster.engine.policy import Pacing
-from seedance_dagster.engine.throttle import CREDENTIALS, CREDITS
+from seedance_dagster.engine.throttle import ADDRESS, CREDENTIALS, CREDITS
 from seedance_dagster.ledger.order import UNFAMILIAR, Order, State
 
 _OVER_WITHOUT_VIDEO = frozenset({TaskStatus.FAILED, TaskStatus.ENDED})
@@ -177,6 +179,10 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
             pause, seconds = CREDENTIALS, 60.0
         case NotSentError():
             pause, seconds = "network", 15.0
+        case GatewayError():
+            pause, seconds = "gateway", 60.0
+        case AddressError():
+            pause, seconds = ADDRESS, 60.0
         case _:
             return NeedsReconciliation(reason)
     return QueueAgain(now + timedelta(seconds=seconds), pause, reason)

@@ -15,10 +15,10 @@ from seedance_dagster.money import points_to_usd
 PLAN_LIMIT = "plan_limit"
 """Observation in the ledger: tasks that the account's plan allows at once."""
 
-CREDITS, CREDENTIALS = "credits", "credentials"
+CREDITS, CREDENTIALS, ADDRESS = "credits", "credentials", "address"
 """Kinds of pause that end only when a person acts."""
 
-_NEEDS_A_PERSON = (CREDITS, CREDENTIALS)
+_NEEDS_A_PERSON = (CREDITS, CREDENTIALS, ADDRESS)
 _BUY_CREDITS = "buy credits; submitting then goes on automatically"
 _LIMIT_LASTS = timedelta(days=1)  # an older limit may have been raised
 

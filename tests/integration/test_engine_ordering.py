@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from factories import make_prompt_set
-from harness import open_store
+from harness import API_KEY, open_store
+from pydantic import SecretStr
 
+from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.ordering.quote import OrderingError, quote
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 
@@ -44,6 +46,16 @@ def test_a_wrong_key_is_refused_before_anything_is_queued(start_engine):
     """With a key that the vendor refuses nothing is ordered."""
     with start_engine(api_key="another") as engine:
         with pytest.raises(OrderingError, match="GOAPI_API_KEY"):
+            engine.place("a cat")
+        assert engine.services.ledger.queries.find() == []
+
+
+def test_a_wrong_address_is_found_before_anything_is_queued(start_engine):
+    """With a path too many in the address nothing is ordered, and the message names the setting."""
+    with start_engine() as engine:
+        client = SeedanceClient(api_key=SecretStr(API_KEY), base_url=f"{engine.emulator.url}/v2")
+        object.__setattr__(engine.services, "open_client", lambda: client)
+        with pytest.raises(OrderingError, match="GOAPI_BASE_URL"):
             engine.place("a cat")
         assert engine.services.ledger.queries.find() == []
 

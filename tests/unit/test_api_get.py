@@ -12,6 +12,7 @@ import stamina
 from api_support import Vendor, envelope, hang, task_data
 
 from seedance_dagster.api.errors import (
+    AddressError,
     AuthenticationError,
     InvalidRequestError,
     NotFoundError,
@@ -76,7 +77,8 @@ async def test_an_id_cannot_change_the_path(task_id):
         envelope(status=429),
         envelope(status=408),
         httpx.Response(200, text="<html>"),
-        httpx.Response(302, headers={"Location": "https://elsewhere.example/"}),
+        httpx.Response(403, text="<html>are you a robot?"),
+        httpx.Response(503, text="<html>"),
         httpx.ReadTimeout("slow"),
         httpx.ConnectError("refused"),
         aiohttp.ServerDisconnectedError(),
@@ -116,6 +118,8 @@ async def test_a_get_fails_after_four_attempts(trouble, error, no_waits):
         (envelope(status=403), AuthenticationError),
         (envelope(code=401), AuthenticationError),
         (envelope(status=404), NotFoundError),
+        (httpx.Response(404, text="<html>"), AddressError),
+        (httpx.Response(308, headers={"Location": "https://elsewhere.example/?key=1"}), AddressError),
         (envelope(code=404), NotFoundError),
         (envelope(status=400), InvalidRequestError),
     ],

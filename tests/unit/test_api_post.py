@@ -9,7 +9,9 @@ import pytest
 from api_support import KEY, REQUEST, Vendor, envelope, hang, task_data
 
 from seedance_dagster.api.errors import (
+    AddressError,
     AuthenticationError,
+    GatewayError,
     InsufficientCreditsError,
     InvalidRequestError,
     NoTaskMadeError,
@@ -93,8 +95,13 @@ async def test_fields_that_are_not_set_are_not_sent():
         (envelope(code=400, message="mode is required"), InvalidRequestError),
         (envelope(status=422), InvalidRequestError),
         (envelope(status=404, message="no such model"), InvalidRequestError),
-        (httpx.Response(404, text="<html>"), InvalidRequestError),
+        (httpx.Response(404, text="<html>"), AddressError),
         (httpx.Response(413, text="too large"), InvalidRequestError),
+        (httpx.Response(403, text="<!doctype html>are you a robot?"), GatewayError),
+        (httpx.Response(401, text="\n<html>"), GatewayError),
+        (httpx.Response(503, text="<html>"), GatewayError),
+        (httpx.Response(302, headers={"Location": "https://elsewhere.example/"}), AddressError),
+        (httpx.Response(308, headers={"Location": "https://elsewhere.example/?sig=1"}), AddressError),
     ],
 )
 async def test_refusals_say_that_no_task_was_made(reply, error):
@@ -137,9 +144,9 @@ async def test_refusals_say_that_no_task_was_made(reply, error):
         httpx.Response(200, content=b""),
         httpx.Response(200, json=[1, 2]),
         httpx.Response(400, text='{"code": 400, "data": {"task_id": "t-'),
-        httpx.Response(503, text="<html>"),
         httpx.Response(504, text="gateway timeout"),
-        httpx.Response(302, headers={"Location": "https://elsewhere.example/"}),
+        httpx.Response(502, text="<html>"),
+        httpx.Response(503, text="no more"),
         httpx.Response(200, content=b'{"code":200,"data":' + b"[" * 100_000),
         httpx.ReadError("connection reset"),
         httpx.ReadTimeout("slow"),

@@ -162,6 +162,8 @@ def test_an_order_without_a_time_of_submission_counts_as_young():
         (errors.RateLimitError("slow down", retry_after_s=33), "rate limit", 33),
         (errors.AuthenticationError("bad key"), "credentials", 60),
         (errors.NotSentError("no network"), "network", 15),
+        (errors.GatewayError("a page"), "gateway", 60),
+        (errors.AddressError("elsewhere"), "address", 60),
     ],
 )
 def test_an_order_whose_post_made_no_task_is_queued_again(error, pause, seconds):
@@ -187,6 +189,8 @@ SAFE = {
     errors.AuthenticationError,
     errors.NotSentError,
     errors.InvalidRequestError,
+    errors.GatewayError,
+    errors.AddressError,
 }
 
 

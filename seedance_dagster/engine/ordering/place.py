@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from seedance_dagster.api.errors import AuthenticationError, SeedanceError
+from seedance_dagster.api.errors import AddressError, AuthenticationError, NotFoundError, SeedanceError
 from seedance_dagster.engine.events import Placed
 from seedance_dagster.engine.ordering.quote import OrderingError, Quote
 from seedance_dagster.engine.services import Services
@@ -52,7 +52,7 @@ def _check_ready(services: Services) -> None:
         services.store.check_writable()
         services.claim_prefix()
         asyncio.run(_check_key(services))
-    except (CredentialError, StoreError, AuthenticationError, LedgerError) as error:
+    except (CredentialError, StoreError, AuthenticationError, AddressError, LedgerError) as error:
         raise OrderingError(f"nothing was ordered: {error}") from None
 
 
@@ -60,8 +60,12 @@ async def _check_key(services: Services) -> None:
     async with services.open_client() as client:
         try:
             await client.account()
-        except AuthenticationError:
+        except (AuthenticationError, AddressError):
             raise
+        except NotFoundError as error:
+            raise AddressError(
+                f"the API has no page for the account ({error}): check GOAPI_BASE_URL"
+            ) from None
         except SeedanceError:
             # An account page that is down says nothing about the key; orders wait in the queue.
             return

@@ -19,7 +19,7 @@ _CLOCKS_APART = timedelta(seconds=10)  # within it the order of two events on tw
 _PRICE_CUT = 4  # promotions have halved prices and formulas; a few penalties are far less
 
 
-class OrdersMovedError(Exception):
+class OrdersAddressError(Exception):
     """Orders moved while the balance was read, so it proves nothing this time."""
 
 
@@ -55,7 +55,7 @@ async def gather_evidence(worker: Worker, scan: HistoryScan, adopted: set[str]) 
     unmatched = [row for row in scan.unmatched if row.task_id not in adopted]
     try:
         points = await unexplained_points(worker, unmatched)
-    except OrdersMovedError:
+    except OrdersAddressError:
         return Evidence(moved=True)
     lists_unfinished = bool(await in_thread(worker.services.ledger.observations.recall, LISTS_UNFINISHED))
     return Evidence(points, lists_unfinished)
@@ -74,7 +74,7 @@ async def unexplained_points(worker: Worker, unmatched: Sequence[HistoryRow]) ->
         the remembered balance may have taken what is missing.
 
     Raises:
-        OrdersMovedError: The numbers must be read again.
+        OrdersAddressError: The numbers must be read again.
     """
     ledger = worker.services.ledger
     remembered = await in_thread(ledger.observations.recall, BALANCE, BALANCE_OUTFLOW)
@@ -83,7 +83,7 @@ async def unexplained_points(worker: Worker, unmatched: Sequence[HistoryRow]) ->
     if account is None or account.points_remaining is None or remembered.keys() < {BALANCE, BALANCE_OUTFLOW}:
         return None
     if before.claimed or await in_thread(ledger.workload.flow) != before:
-        raise OrdersMovedError
+        raise OrdersAddressError
     balance, outflow = remembered[BALANCE], remembered[BALANCE_OUTFLOW]
     explained, undated = before.outflow - outflow.value, 0
     for row in unmatched:
