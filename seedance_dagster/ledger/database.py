@@ -16,6 +16,13 @@ from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE
 
 _BUSY_TIMEOUT_MS = 30_000
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
+# Of a writer on PostgreSQL: one that stands still loses its transaction before others stop waiting for it.
+_WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 10, "lock_timeout": 30, "statement_timeout": 60}
+_LIMIT_MESSAGES = {  # by SQLSTATE
+    "25P03": "this process stood still in a transaction for too long, and nothing of it was written",
+    "55P03": "another process has been writing for too long",
+    "57014": "a statement took too long",
+}
 _ALLOWED = "allowed are sqlite:////path/to/file and postgresql://user@host/database"
 
 
@@ -63,6 +70,11 @@ class Database:
             self._engine.execution_options(seedance_writes=True).begin() as connection,
         ):
             if connection.dialect.name == "postgresql":
+                limits = (
+                    sa.func.set_config(name, f"{seconds * 1000:.0f}ms", sa.true())
+                    for name, seconds in _WRITER_LIMITS_S.items()
+                )
+                connection.execute(sa.select(*limits))
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
             yield connection
 
@@ -122,7 +134,9 @@ class Database:
 
 def _driver_message(error: DBAPIError) -> str:
     message = str(error.orig).strip()
-    return message.splitlines()[0] if message else type(error.orig).__name__
+    words = message.splitlines()[0] if message else type(error.orig).__name__
+    limit = _LIMIT_MESSAGES.get(getattr(error.orig, "sqlstate", None) or "")
+    return f"{limit} ({words})" if limit else words
 
 
 def _create_engine(url: str) -> sa.Engine:

@@ -1,0 +1,60 @@
+"""Writers of a ledger on PostgreSQL: none makes the others wait for ever."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from seedance_dagster.ledger import database
+from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.schema import pauses
+
+pytestmark = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+def two(ledger_url, monkeypatch):
+    """Opens two processes' connections to one ledger, with short limits for their transactions in seconds."""
+    opened = []
+
+    def open_two(**limits: float) -> tuple[Database, Database]:
+        monkeypatch.setattr(database, "_WRITER_LIMITS_S", database._WRITER_LIMITS_S | limits)
+        opened.extend((Database(ledger_url), Database(ledger_url)))
+        return opened[0], opened[1]
+
+    yield open_two
+    for each in opened:
+        each.close()
+
+
+def test_a_writer_that_stands_still_loses_its_transaction(two):
+    """The others go on, and it writes nothing on waking (case m23)."""
+    frozen, living = two(idle_in_transaction_session_timeout=0.3)
+
+    def freeze() -> None:
+        with frozen.writing() as connection:
+            connection.execute(pauses.delete())
+            with living.writing() as other:
+                other.execute(sa.select(pauses))
+            connection.execute(pauses.delete())
+
+    with pytest.raises(LedgerUnavailableError, match="this process stood still in a transaction"):
+        freeze()
+    with frozen.writing() as connection:
+        assert connection.execute(sa.select(pauses)).all() == [], "it goes on with a new connection"
+
+
+def test_a_writer_that_waits_too_long_says_why(two):
+    """A limit that is hit is an unavailable ledger, in words."""
+    busy, waiting = two(lock_timeout=0.3)
+    with busy.writing():
+        began = time.monotonic()
+        with (
+            pytest.raises(LedgerUnavailableError, match="another process has been writing for too long"),
+            waiting.writing(),
+        ):
+            pytest.fail("two writers at once")
+    assert time.monotonic() - began < 5
