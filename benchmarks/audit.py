@@ -254,6 +254,7 @@ def main() -> None:
                 "vendor_tasks": VIDEOS,
                 "materialized_partitions": VIDEOS,
                 "objects": 3 * VIDEOS,
+                "replaced_objects": 0,
             }
             delete(s3, str(every[-1].video_key))
             found, again_wall, again_cpu = audit(settings, folder)

@@ -23,6 +23,7 @@ from seedance_dagster.audit.snapshots import (
     VendorSnapshot,
 )
 from seedance_dagster.audit.storage import expected_manifest, media_of
+from seedance_dagster.audit.weigh import weigh
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.storage.s3 import ListedObject
 
@@ -114,7 +115,7 @@ def storage(orders: Iterable[Order], **fields: Any) -> StorageSnapshot:
 
 def findings(snapshots: Snapshots, **scope: Any) -> list[Finding]:
     """Return all findings."""
-    return list(compare(snapshots, Scope(**scope), expected))
+    return list(compare(weigh(snapshots, Scope(**scope)), Scope(**scope), expected))
 
 
 def kinds(snapshots: Snapshots, **scope: Any) -> list[str]:

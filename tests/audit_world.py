@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any, Self
 
 from audit_snapshots import event_of, expected, row, stored_order
-from factories import NOW, make_task
+from factories import NOW, PREFIX, make_request, make_task
 from harness import MemoryStore
 
 from seedance_dagster.api.errors import NotFoundError
-from seedance_dagster.api.wire import HistoryPage, HistoryRow, Task, TaskStatus
+from seedance_dagster.api.wire import GenerationRequest, HistoryPage, HistoryRow, Task, TaskStatus
 from seedance_dagster.audit.audit import Audit, audit
 from seedance_dagster.audit.findings import Finding
 from seedance_dagster.audit.read import READING
@@ -24,6 +24,8 @@ from seedance_dagster.audit.storage import expected_manifest
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.prompts.identity import fingerprint
+from seedance_dagster.storage.keys import object_keys
 
 VIDEO, POSTER = b"video", b"poster"
 
@@ -116,10 +118,22 @@ class World:
             "poster_sha256": hashlib.sha256(POSTER).hexdigest(),
             "stored_at": NOW,
         }
+        request = make_request(f"cat {number}").model_dump(mode="json")
+        sums |= {"request": request, "fingerprint": fingerprint(make_request(f"cat {number}"))}
         made = stored_order(number, **sums | fields)
+        keys = object_keys(PREFIX, made.prompt_set, made.partition, made.fingerprint, made.attempt)
+        named = {f"{kind}_key": getattr(keys, kind) for kind in ("video", "poster", "manifest")}
+        made = replace(made, **named | fields)
         columns = {name: value for name, value in vars(made).items() if name not in ("order_id", "state")}
         order = self.ledger.repairs.restore(columns, order_id=number, actor="test", source="test")
-        task = make_task(number, TaskStatus.COMPLETED, points_charged=order.points_charged)
+        task = make_task(
+            number,
+            TaskStatus.COMPLETED,
+            points_charged=order.points_charged,
+            input=GenerationRequest.model_validate(order.request, strict=False).to_wire()["input"],
+            created_at=order.vendor_created_at,
+            ended_at=order.vendor_ended_at,
+        )
         self.vendor.rows[str(order.task_id)] = row(order)
         self.vendor.tasks[str(order.task_id)] = task.model_copy(
             update={"video_url": "https://v.example.com/a"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import boto3
 import httpx
@@ -85,8 +85,14 @@ class MemoryStore(VideoStore):
         body = self.objects.get(key)
         return None if body is None else ObjectInfo(len(body), "", {})
 
-    def digest(self, key: str) -> str:
-        return hashlib.sha256(self.get_bytes(key)).hexdigest()
+    def digest(self, key: str, into: BinaryIO | None = None) -> str:
+        body = self.get_bytes(key)
+        if into is not None:
+            into.write(body)
+        return hashlib.sha256(body).hexdigest()
+
+    def copy(self, key: str, to: str) -> None:
+        self.objects[to] = self.get_bytes(key)
 
     def get_bytes(self, key: str) -> bytes:
         self.reads.append(key)

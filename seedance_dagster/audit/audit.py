@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seedance_dagster.audit import events, storage, unmatched, vendor
+from seedance_dagster.audit import events, storage, unmatched, vendor, weigh
 from seedance_dagster.audit.events import Orchestrator
+from seedance_dagster.audit.facts import order_facts
 from seedance_dagster.audit.findings import Finding, Kind, finding
 from seedance_dagster.audit.read import Progress, read_snapshots
 from seedance_dagster.audit.snapshots import Scope, Snapshots
@@ -60,15 +61,17 @@ async def audit(
     """
     snapshots = await read_snapshots(services, orchestrator, scope, progress)
     snapshots = await verify(snapshots, services, orchestrator, scope, progress)
+    snapshots = weigh.weigh(snapshots, scope)
     return Audit(scope, snapshots, compare(snapshots, scope, orchestrator.expected_metadata))
 
 
 def compare(
     snapshots: Snapshots, scope: Scope, expected_metadata: Callable[[Order], Mapping[str, Any]]
 ) -> tuple[Finding, ...]:
-    """Return every difference between verified snapshots.
+    """Return every difference between verified snapshots, with the evidence.
 
     Args:
+        snapshots: With damaged rows replaced, see `weigh`.
         expected_metadata: Returns the metadata that the materialization of a stored order should have.
     """
     findings: list[Finding] = []
@@ -77,6 +80,7 @@ def compare(
         task_finding = vendor.compare(order, snapshots.vendor, now=snapshots.read_at)
         findings += [] if task_finding is None else [task_finding]
         findings += storage.compare(order, snapshots.storage)
+    findings += weigh.compare(snapshots)
     findings += events.compare(snapshots, scope, expected_metadata)
     findings += unmatched.compare(snapshots, scope)
     findings += vendor.outdated_prices(audited)
@@ -88,7 +92,17 @@ def compare(
                 message=snapshots.vendor.problem,
             )
         )
+    orders = {order.order_id: order for order in audited} | dict(snapshots.ledger.damaged_rows)
+    findings = [_with_evidence(each, orders, snapshots) for each in findings]
     return tuple(sorted(findings, key=_sort_key))
+
+
+def _with_evidence(difference: Finding, orders: Mapping[int, Order], snapshots: Snapshots) -> Finding:
+    order = orders.get(difference.order_id or 0)
+    if order is None or not difference.facts:
+        return difference
+    evidence = order_facts(order, snapshots).evidence(difference.facts)
+    return difference.model_copy(update={"evidence": evidence})
 
 
 def _sort_key(difference: Finding) -> tuple[int, str, str, str]:

@@ -5,12 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from seedance_dagster.audit.evidence import CORE
 from seedance_dagster.audit.findings import Finding, Kind, finding, order_finding
 from seedance_dagster.audit.snapshots import GRACE, DagsterSnapshot, RecordedEvent, Scope, Snapshots
 from seedance_dagster.ledger.order import OPEN, Order, Reported, State
 
 # An order whose video is fetched again was reported before, so it may have a materialization.
 _MATERIALIZED = frozenset({State.STORED, State.SUCCEEDED})
+
+
+EVENT_FACTS = {
+    "seedance/task_id": "task_id",
+    "seedance/task_type": "task_type",
+    "seedance/mode": "mode",
+    "seedance/prompt": "prompt",
+    "seedance/fingerprint": "fingerprint",
+    "seedance/attempt": "attempt",
+    "seedance/points_consumed": "points_charged",
+    "seedance/duration_s": "duration_s",
+    "seedance/width": "width",
+    "seedance/height": "height",
+    "seedance/size_bytes": "size_bytes",
+    "seedance/sha256": "sha256",
+    "seedance/credential": "credential",
+    "data version": "sha256",
+    "dagster/uri": "video_key",
+    "seedance/manifest_uri": "manifest_key",
+}
+"""The facts of an order that differences in an event are about."""
 
 
 class Orchestrator(Protocol):
@@ -80,6 +102,7 @@ def compare(snapshots: Snapshots, scope: Scope, expected: ExpectedMetadata) -> I
                 order,
                 location=event_location(order),
                 message="it is stored and has no materialization",
+                facts=("state", *CORE),
             )
     yield from _wrong_events(snapshots, scope, expected)
 
@@ -140,12 +163,16 @@ def _hidden_videos(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
         newest = snapshots.dagster.newest.get(partition)
         if newest is None:
             message = "it is stored and its partition has no materialization"
-            yield order_finding(Kind.NOT_MATERIALIZED, order, location=location, message=message)
+            yield order_finding(
+                Kind.NOT_MATERIALIZED, order, location=location, message=message, facts=("state", *CORE)
+            )
             continue
         shown = owners.get(str(newest.task_id))
         if shown and shown.fingerprint == order.fingerprint and shown.attempt < order.attempt:
             message = f"it shows order {shown.order_id}; order {order.order_id} of the same request is newer"
-            yield order_finding(Kind.MATERIALIZATION_DIFFERS, order, location=location, message=message)
+            yield order_finding(
+                Kind.MATERIALIZATION_DIFFERS, order, location=location, message=message, facts=CORE
+            )
 
 
 def _busy_partitions(snapshots: Snapshots) -> set[tuple[str, str]]:
@@ -177,6 +204,7 @@ def _different_events(snapshots: Snapshots, scope: Scope, expected: ExpectedMeta
         order = owners.get(event.task_id)
         if order is None or not scope.covers(order):
             continue  # `unmatched` reports events that belong to no order
+        names = []
         if order.state not in _MATERIALIZED:
             message = f"it shows a video of order {order.order_id}, which is {order.state}"
         elif _is_under_way(order, snapshots):
@@ -186,7 +214,10 @@ def _different_events(snapshots: Snapshots, scope: Scope, expected: ExpectedMeta
         else:
             continue
         location = _location(*key)
-        yield order_finding(Kind.MATERIALIZATION_DIFFERS, order, location=location, message=message)
+        facts = [EVENT_FACTS[name] for name in names if name in EVENT_FACTS] or ("state", *CORE)
+        yield order_finding(
+            Kind.MATERIALIZATION_DIFFERS, order, location=location, message=message, facts=facts
+        )
 
 
 def _foreign_event(event: RecordedEvent, current: Order | None, scope: Scope) -> Iterator[Finding]:
@@ -195,7 +226,9 @@ def _foreign_event(event: RecordedEvent, current: Order | None, scope: Scope) ->
     message = "the newest materialization names no task: another program reported it"
     if current is not None:
         if scope.covers(current):
-            yield order_finding(Kind.MATERIALIZATION_DIFFERS, current, location=location, message=message)
+            yield order_finding(
+                Kind.MATERIALIZATION_DIFFERS, current, location=location, message=message, facts=CORE
+            )
     elif scope.covers_set(event.prompt_set) and scope.covers_time(event.at):
         yield finding(
             Kind.MATERIALIZATION_DIFFERS,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from seedance_dagster.audit.evidence import Evidence
 from seedance_dagster.ledger.order import Order
 
 
@@ -15,6 +17,7 @@ class Kind(StrEnum):
     UNMATCHED_TASK = "unmatched_task"
     TASK_UNKNOWN = "task_unknown"
     MISSING_ORDER = "missing_order"
+    ORDER_ALTERED = "order_altered"
     NEVER_CHARGED = "never_charged"
     CHARGE_DIFFERS = "charge_differs"
     ESTIMATE_OFF = "estimate_off"
@@ -35,6 +38,8 @@ ADVICE = {
     "run reconcile ORDER --adopt TASK_ID",
     Kind.TASK_UNKNOWN: "ask the vendor what became of the task",
     Kind.MISSING_ORDER: f"{_REPAIR} restores the order from its manifest",
+    Kind.ORDER_ALTERED: "find out who wrote to the ledger, and restore the row from a backup; "
+    "S3 and Dagster stay as they are",
     Kind.NEVER_CHARGED: "expect a later charge; budgets count what the ledger says",
     Kind.CHARGE_DIFFERS: "ask the vendor; the ledger keeps what the task said when it ended",
     Kind.ESTIMATE_OFF: "the price table may be out of date: compare it with the vendor's price page",
@@ -63,6 +68,8 @@ class Finding(BaseModel):
         message: What is wrong with it.
         cost_points: The money at stake, in points; negative where less was charged than booked.
         advice: What to do.
+        evidence: What each system says about the facts in question.
+        facts: The names of these facts, until the evidence is there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -76,6 +83,8 @@ class Finding(BaseModel):
     message: str
     cost_points: int = 0
     advice: str
+    evidence: tuple[Evidence, ...] = ()
+    facts: tuple[str, ...] = Field(default=(), exclude=True)
 
 
 def finding(
@@ -88,9 +97,19 @@ def finding(
 
 
 def order_finding(
-    kind: Kind, order: Order, *, location: str, message: str, cost_points: int | None = None
+    kind: Kind,
+    order: Order,
+    *,
+    location: str,
+    message: str,
+    facts: Iterable[str] = (),
+    cost_points: int | None = None,
 ) -> Finding:
-    """Return a finding about an order; its cost is what was charged for the order, unless given."""
+    """Return a finding about an order; its cost is what was charged for the order, unless given.
+
+    Args:
+        facts: What the finding is about, in the names of `audit.facts`.
+    """
     return finding(
         kind,
         location=location,
@@ -99,6 +118,7 @@ def order_finding(
         partition=order.partition,
         order_id=order.order_id,
         task_id=order.task_id,
+        facts=tuple(facts),
         cost_points=paid_points(order) if cost_points is None else cost_points,
     )
 

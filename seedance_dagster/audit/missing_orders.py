@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from seedance_dagster.api.wire import GenerationRequest, HistoryRow
+from seedance_dagster.audit.evidence import Evidence, Source
 from seedance_dagster.audit.findings import Finding, Kind, finding
-from seedance_dagster.audit.snapshots import RecordedEvent, StorageSnapshot
+from seedance_dagster.audit.snapshots import RecordedEvent, Snapshots
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.storage.keys import OrderFolder
@@ -73,7 +74,7 @@ class MissingOrderEvidence:
         )
         return next((points for points in charges if points is not None), 0)
 
-    def finding(self, storage: StorageSnapshot) -> Finding:
+    def finding(self, snapshots: Snapshots) -> Finding:
         """Return the one finding about it."""
         evidence = {
             "objects in S3": self.folder,
@@ -86,7 +87,7 @@ class MissingOrderEvidence:
         prompt_set, partition = self.partition or (None, None)
         location = f"order {self.journal.order_id}" if self.journal is not None else f"task {self.task_id}"
         if self.manifest is not None:
-            location = storage.uri(self.manifest.manifest_key)
+            location = snapshots.storage.uri(self.manifest.manifest_key)
         return finding(
             Kind.MISSING_ORDER,
             location=location,
@@ -97,7 +98,21 @@ class MissingOrderEvidence:
             order_id=None if self.journal is None else self.journal.order_id,
             task_id=self.task_id,
             cost_points=self.points,
+            evidence=(self._evidence(snapshots),),
         )
+
+    def _evidence(self, snapshots: Snapshots) -> Evidence:
+        """Return what each source says about the order's task."""
+        task = snapshots.vendor.tasks.get(self.task_id or "")
+        journaled = f"no row; its journal says task {self.journal.task_id}" if self.journal else "no row"
+        says = {
+            Source.LEDGER: journaled,
+            Source.VENDOR: task.raw_status if task else self.task.status if self.task else None,
+            Source.DAGSTER: f"task {self.event.task_id}" if self.event else None,
+            Source.MANIFEST: f"task {self.manifest.task_id}" if self.manifest else None,
+            Source.OBJECTS: self.folder.path if self.folder else None,
+        }
+        return Evidence.of("order", {source: text for source, text in says.items() if text})
 
 
 def order_columns(manifest: Manifest) -> dict[str, Any] | None:

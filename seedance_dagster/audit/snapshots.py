@@ -10,6 +10,7 @@ from typing import Any
 from seedance_dagster.api.wire import HistoryRow, Task
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.repairs import MissingOrder
+from seedance_dagster.storage.keys import is_replaced
 from seedance_dagster.storage.s3 import ListedObject
 
 GRACE = timedelta(minutes=30)
@@ -52,12 +53,14 @@ class LedgerSnapshot:
         missing_orders: Orders of any set that the journal knows and that have no row.
         owned_tasks: Task ids of the other snapshots that belong to an order of any set.
         current_videos: Order ids of the videos that the partitions should show, at most one per partition.
+        damaged_rows: Rows, by order id, that two other systems contradict; `orders` has what these agree on.
     """
 
     orders: tuple[Order, ...] = ()
     missing_orders: tuple[MissingOrder, ...] = ()
     owned_tasks: frozenset[str] = frozenset()
     current_videos: frozenset[int] = frozenset()
+    damaged_rows: Mapping[int, Order] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,11 @@ class StorageSnapshot:
     prefix: str = ""
     objects: Mapping[str, ListedObject] = field(default_factory=dict)
     inspected: Mapping[str, InspectedObject | None] = field(default_factory=dict)
+
+    @property
+    def replaced_objects(self) -> int:
+        """The number of objects that earlier repairs replaced and kept."""
+        return sum(map(is_replaced, self.objects))
 
     def uri(self, key: str) -> str:
         """Return a key as an s3:// URI."""

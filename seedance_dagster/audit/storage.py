@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
+from seedance_dagster.audit.evidence import CORE
 from seedance_dagster.audit.findings import Finding, Kind, order_finding
 from seedance_dagster.audit.snapshots import InspectedObject, StorageSnapshot
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.storage.manifest import Manifest
 from seedance_dagster.storage.s3 import ListedObject
 
@@ -32,6 +35,12 @@ class MediaObject:
     size_bytes: int | None
     sha256: str | None
 
+    @property
+    def facts(self) -> tuple[str, str]:
+        """The facts that describe its bytes."""
+        prefix = "" if self.name == "video" else f"{self.name}_"
+        return f"{prefix}sha256", f"{prefix}size_bytes"
+
 
 class Verification(StrEnum):
     """A way to verify an object that a listing says too little about."""
@@ -47,8 +56,8 @@ class Verification(StrEnum):
 def media_of(order: Order) -> tuple[MediaObject, MediaObject]:
     """Return video and poster of a stored order."""
     return (
-        MediaObject("video", str(order.video_key), order.size_bytes, order.sha256),
-        MediaObject("poster", str(order.poster_key), order.poster_size_bytes, order.poster_sha256),
+        MediaObject("video", order.video_key or "", order.size_bytes, order.sha256),
+        MediaObject("poster", order.poster_key or "", order.poster_size_bytes, order.poster_sha256),
     )
 
 
@@ -60,17 +69,28 @@ def expected_manifest(order: Order) -> bytes | None:
         return None
 
 
+def manifest_key(order: Order, storage: StorageSnapshot) -> str:
+    """Return the key of an order's manifest; where the row names none that exists, the one it should have."""
+    named = order.manifest_key
+    if named in storage.objects:
+        return str(named)
+    keys = object_keys(storage.prefix, order.prompt_set, order.partition, order.fingerprint, order.attempt)
+    return keys.manifest if named is None or keys.manifest in storage.objects else named
+
+
 def objects_to_verify(order: Order, storage: StorageSnapshot, *, deep: bool) -> dict[str, Verification]:
     """Return the objects of an order that must be verified, by key.
 
     Args:
         deep: Hash everything and read every manifest.
     """
-    if order.state is not State.STORED or order.manifest_key is None:
+    if order.state is not State.STORED:
         return {}
     to_verify = {}
     for media in media_of(order):
         listed = storage.objects.get(media.key)
+        if not media.key:
+            continue
         if listed is None:
             to_verify[media.key] = Verification.CHECK
         elif deep or media.size_bytes not in (None, listed.size_bytes):
@@ -78,9 +98,10 @@ def objects_to_verify(order: Order, storage: StorageSnapshot, *, deep: bool) -> 
         elif order.stored_at is not None and listed.modified_at > order.stored_at + _CLOCK_SKEW:
             # An object is never edited, only written again, and then its time is newer.
             to_verify[media.key] = Verification.CHECK
-    manifest = storage.objects.get(order.manifest_key)
+    key = manifest_key(order, storage)
+    manifest = storage.objects.get(key)
     if deep or manifest is None or not _matches_listing(order, manifest):
-        to_verify[order.manifest_key] = Verification.READ
+        to_verify[key] = Verification.READ
     return to_verify
 
 
@@ -94,6 +115,7 @@ def compare(order: Order, storage: StorageSnapshot) -> Iterator[Finding]:
             order,
             location=f"order {order.order_id}",
             message="the ledger does not say where its objects are",
+            facts=("state", "video_key", "manifest_key"),
         )
         return
     yield from _missing(order, order.manifest_key, storage)
@@ -102,7 +124,8 @@ def compare(order: Order, storage: StorageSnapshot) -> Iterator[Finding]:
     }
     if changes:
         location, message = storage.uri(next(iter(changes))), " and ".join(changes.values())
-        yield order_finding(Kind.BYTES_CHANGED, order, location=location, message=message)
+        facts = [name for media in media_of(order) if media.key in changes for name in media.facts]
+        yield order_finding(Kind.BYTES_CHANGED, order, location=location, message=message, facts=facts)
     yield from _compare_manifest(order, order.manifest_key, storage)
 
 
@@ -118,14 +141,19 @@ def _matches_listing(order: Order, listed: ListedObject) -> bool:
 
 
 def _missing(order: Order, manifest_key: str, storage: StorageSnapshot) -> Iterator[Finding]:
-    missing = {media.name: media.key for media in media_of(order) if _is_missing(media.key, storage)}
+    missing = {
+        media.name: media.key for media in media_of(order) if media.key and _is_missing(media.key, storage)
+    }
     kind = Kind.MISSING_IN_S3 if missing else Kind.MANIFEST_LOST
     if _is_missing(manifest_key, storage):
         missing["manifest"] = manifest_key
     if missing:
         message = f"its {' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not in S3"
         location = storage.uri(next(iter(missing.values())))
-        yield order_finding(kind, order, location=location, message=message)
+        facts = [name for media in media_of(order) if media.name in missing for name in media.facts]
+        yield order_finding(
+            kind, order, location=location, message=message, facts=("state", *(facts or CORE))
+        )
 
 
 def _is_missing(key: str, storage: StorageSnapshot) -> bool:
@@ -135,7 +163,7 @@ def _is_missing(key: str, storage: StorageSnapshot) -> bool:
 
 def _change(media: MediaObject, storage: StorageSnapshot) -> str | None:
     """Return how the bytes differ from what was stored; None when they do not, or are missing."""
-    if _is_missing(media.key, storage):
+    if not media.key or _is_missing(media.key, storage):
         return None
     sha256 = (storage.inspected.get(media.key) or InspectedObject()).sha256
     if sha256 is not None and media.sha256 is not None and sha256 == media.sha256:
@@ -154,19 +182,36 @@ def _compare_manifest(order: Order, key: str, storage: StorageSnapshot) -> Itera
         return
     expected = expected_manifest(order)
     if manifest.body != expected:
-        message = _manifest_difference(manifest.body, expected)
-        yield order_finding(Kind.MANIFEST_ALTERED, order, location=storage.uri(key), message=message)
+        message, facts = _manifest_difference(manifest.body, expected)
+        location = storage.uri(key)
+        yield order_finding(
+            Kind.MANIFEST_ALTERED, order, location=location, message=message, facts=facts or CORE
+        )
 
 
-def _manifest_difference(body: bytes, expected: bytes | None) -> str:
+def _manifest_difference(body: bytes, expected: bytes | None) -> tuple[str, list[str]]:
+    """Return how a manifest differs, and in which facts."""
     if expected is None:
-        return "the ledger's row is too damaged to give a manifest"
+        return "the ledger's row is too damaged to give a manifest", []
     try:
         stored = json.loads(body)
     except ValueError:
-        return "it is not valid JSON"
+        return "it is not valid JSON", []
     if not isinstance(stored, dict):
-        return "it is not a JSON object"
+        return "it is not a JSON object", []
     wanted = json.loads(expected)
     names = [name for name in {**wanted, **stored} if stored.get(name, ...) != wanted.get(name, ...)]
-    return f"it differs from the ledger in {', '.join(names)}" if names else "its bytes are not as written"
+    if not names:
+        return "its bytes are not as written", []
+    facts = [name for name in names if name != "request"]
+    if "request" in names:
+        facts += _different_fields(stored.get("request"), wanted["request"])
+    return f"it differs from the ledger in {', '.join(names)}", facts
+
+
+def _different_fields(stored: object, wanted: dict[str, Any]) -> list[str]:
+    """Return the fields of a request that differ."""
+    if not isinstance(stored, dict) or not isinstance(stored.get("input"), dict):
+        return ["prompt"]
+    flat = [{**request["input"], "task_type": request.get("task_type")} for request in (stored, wanted)]
+    return [name for name in {**flat[0], **flat[1]} if flat[0].get(name, ...) != flat[1].get(name, ...)]

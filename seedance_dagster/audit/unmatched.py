@@ -13,13 +13,14 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from seedance_dagster.api.wire import HistoryRow
+from seedance_dagster.audit.evidence import Evidence
 from seedance_dagster.audit.findings import Finding, Kind, finding
 from seedance_dagster.audit.missing_orders import MissingOrderEvidence
 from seedance_dagster.audit.snapshots import GRACE, Scope, Snapshots, StorageSnapshot
 from seedance_dagster.engine.reconcile.matching import may_answer
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.money import points_to_usd
-from seedance_dagster.storage.keys import OrderFolder, object_keys, order_folder
+from seedance_dagster.storage.keys import OrderFolder, is_replaced, object_keys, order_folder
 from seedance_dagster.storage.manifest import Manifest
 
 
@@ -48,7 +49,7 @@ def unmatched_objects(orders: Iterable[Order], storage: StorageSnapshot) -> dict
         owned |= {_parent(keys.video), _parent(order.video_key or keys.video)}
     folders = {}
     for key in storage.objects:
-        if _parent(key) not in owned and (folder := order_folder(key)) is not None:
+        if _parent(key) not in owned and not is_replaced(key) and (folder := order_folder(key)) is not None:
             folders[folder.path] = folder
     return folders
 
@@ -98,12 +99,13 @@ def compare(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
     """Yield a finding for everything that belongs to no order."""
     unmatched = find_unmatched(snapshots, scope)
     for missing_order in unmatched.missing_orders:
-        yield missing_order.finding(snapshots.storage)
+        yield missing_order.finding(snapshots)
     for folder in unmatched.objects:
         yield finding(
             Kind.UNMATCHED_OBJECT,
             location=snapshots.storage.uri(folder.path),
             message="objects that belong to no order of the ledger",
+            evidence=(Evidence(fact="order", objects=folder.path),),
             prompt_set=folder.prompt_set,
             partition=folder.partition,
         )
@@ -137,6 +139,7 @@ def _unmatched_task(row: HistoryRow, snapshots: Snapshots) -> Iterator[Finding]:
         advice=advice,
         task_id=row.task_id,
         cost_points=row.points or 0,
+        evidence=(Evidence(fact="task_id", vendor=row.task_id),),
     )
 
 

@@ -14,6 +14,12 @@ from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.money import points_to_usd
 
 _DELIVERED = frozenset({State.SUCCEEDED, State.STORED})
+_FACTS = {
+    Kind.PAID_NOT_STORED: ("state", "points_charged"),
+    Kind.TASK_UNKNOWN: ("task_id", "state"),
+    Kind.NEVER_CHARGED: ("points_charged",),
+    Kind.CHARGE_DIFFERS: ("points_charged",),
+}
 _ENDED = _DELIVERED | {State.REJECTED, State.FAILED}
 
 
@@ -24,18 +30,18 @@ def needs_verification(
 
     Args:
         complete_since: Since when the history lists every task; it may have forgotten older ones.
-        deep: Also read tasks whose charge the history does not show.
+        deep: Read every task: only a task shows what the vendor was asked for.
     """
     if order.task_id is None or order.state not in _ENDED | {State.SUBMITTED}:
         return False
     row = vendor.history.get(order.task_id)
+    if deep:
+        return True
     if row is None:
-        created_at = order.vendor_created_at or order.submitted_at
-        forgotten = complete_since is None or created_at is None or created_at < complete_since
-        return not forgotten and order.state is not State.SUBMITTED
+        return order.state is not State.SUBMITTED and not _is_forgotten(order, complete_since)
     if order.state is State.SUBMITTED:
         return not is_unfinished(row)
-    return deep if row.points is None else row.points != (order.points_charged or 0)
+    return row.points is not None and row.points != (order.points_charged or 0)
 
 
 def compare(order: Order, vendor: VendorSnapshot, *, now: datetime) -> Finding | None:
@@ -52,9 +58,16 @@ def compare(order: Order, vendor: VendorSnapshot, *, now: datetime) -> Finding |
         return _task_finding(Kind.PAID_NOT_STORED, order, outstanding)
     if order.state not in _ENDED:
         return None
-    if order.task_id in vendor.tasks and vendor.tasks[order.task_id] is None:
+    unknown = order.task_id in vendor.tasks and vendor.tasks[order.task_id] is None
+    if unknown and (order.task_id in vendor.history or not _is_forgotten(order, vendor.complete_since())):
         return _task_finding(Kind.TASK_UNKNOWN, order, "the vendor does not know this task")
     return _compare_charge(order, _charged(order.task_id, vendor))
+
+
+def _is_forgotten(order: Order, complete_since: datetime | None) -> bool:
+    """Return True where the vendor may know nothing of a task because it is old."""
+    created_at = order.vendor_created_at or order.submitted_at
+    return complete_since is None or created_at is None or created_at < complete_since
 
 
 def outdated_prices(orders: Iterable[Order]) -> Iterator[Finding]:
@@ -83,7 +96,9 @@ def _compare_charge(order: Order, charged: int | None) -> Finding | None:
 
 def _task_finding(kind: Kind, order: Order, message: str, cost_points: int | None = None) -> Finding:
     location = f"task {order.task_id}"
-    return order_finding(kind, order, location=location, message=message, cost_points=cost_points)
+    return order_finding(
+        kind, order, location=location, message=message, facts=_FACTS[kind], cost_points=cost_points
+    )
 
 
 def _charged(task_id: str, vendor: VendorSnapshot) -> int | None:

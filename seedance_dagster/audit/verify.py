@@ -12,6 +12,7 @@ from seedance_dagster.api.errors import NotFoundError, SeedanceError
 from seedance_dagster.api.wire import Task
 from seedance_dagster.audit import events, storage, vendor
 from seedance_dagster.audit.events import Orchestrator, with_events
+from seedance_dagster.audit.facts import manifest_facts
 from seedance_dagster.audit.read import Progress
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,
@@ -22,7 +23,7 @@ from seedance_dagster.audit.snapshots import (
     VendorSnapshot,
 )
 from seedance_dagster.audit.storage import Verification
-from seedance_dagster.audit.unmatched import unmatched_objects, unmatched_tasks
+from seedance_dagster.audit.unmatched import find_unmatched, unmatched_objects, unmatched_tasks
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.s3 import StoreError, VideoStore
@@ -44,9 +45,10 @@ async def verify(
         StoreError: S3 cannot be read.
     """
     storage = await in_thread(_verify_objects, snapshots, services.store, scope, progress)
+    snapshots = replace(snapshots, storage=storage)
     vendor = await _verify_tasks(snapshots, services, scope, progress)
     dagster = await in_thread(_verify_events, snapshots, orchestrator, scope)
-    return replace(snapshots, storage=storage, vendor=vendor, dagster=dagster)
+    return replace(snapshots, vendor=vendor, dagster=dagster)
 
 
 def _verify_objects(
@@ -119,7 +121,9 @@ async def _verify_tasks(
     ]
     if any(order.state in (State.CLAIMED, State.UNCERTAIN) for order in snapshots.ledger.orders):
         wanted += unmatched_tasks(snapshots)
-    chosen, left = wanted[:MAX_TASKS], wanted[MAX_TASKS:]
+    wanted = list(dict.fromkeys([*wanted, *_doubtful_tasks(snapshots, scope)]))
+    most = len(wanted) if scope.deep else MAX_TASKS
+    chosen, left = wanted[:most], wanted[most:]
     if not chosen:
         return snapshot
     tasks: dict[str, Task | None] = {}
@@ -146,6 +150,18 @@ async def _verify_tasks(
         )
     unread = frozenset(left) | (set(chosen) - tasks.keys())
     return replace(snapshot, tasks=tasks, unread=unread, problem=problem)
+
+
+def _doubtful_tasks(snapshots: Snapshots, scope: Scope) -> Iterator[str]:
+    """Yield the tasks of orders that disagree with their manifests, and of missing orders."""
+    for order in snapshots.ledger.orders:
+        inspected = snapshots.storage.inspected.get(storage.manifest_key(order, snapshots.storage))
+        if not scope.covers(order) or inspected is None or inspected.body is None:
+            continue
+        if inspected.body != storage.expected_manifest(order):
+            yield from filter(None, (order.task_id, manifest_facts(inspected.body).get("task_id")))
+    for missing_order in find_unmatched(snapshots, scope).missing_orders:
+        yield from filter(None, [missing_order.task_id])
 
 
 def _verify_events(snapshots: Snapshots, orchestrator: Orchestrator, scope: Scope) -> DagsterSnapshot:

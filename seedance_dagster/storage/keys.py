@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 TASK_ID = "seedance-task-id"
 """The S3 metadata that names the task that an object was made for."""
 
 _FINGERPRINT_CHARACTERS = 12
 _FILES = {"video.mp4": "video", "poster.jpg": "poster", "manifest.json": "manifest"}
+_REPLACED = re.compile(r"\.replaced-\d{8}T\d{6}Z$")
 _KEY = re.compile(r"((?:.*/)?([^/]+)/([^/]+)/([^/]+)-a([1-9][0-9]{0,8}))(?:/([^/]*))?", re.DOTALL)
 
 
@@ -69,6 +71,21 @@ def object_keys(prefix: str, prompt_set: str, partition: str, fingerprint: str, 
 def object_metadata(task_id: str, fingerprint: str) -> dict[str, str]:
     """Return the S3 metadata of each object of an order."""
     return {TASK_ID: task_id, "seedance-fingerprint": fingerprint}
+
+
+def replaced_key(key: str, at: datetime) -> str:
+    """Return the key under which an object is kept that a repair replaces at a time (UTC).
+
+    Example:
+        >>> replaced_key("spots/cat/video.mp4", datetime(2026, 4, 6, 18))
+        'spots/cat/video.mp4.replaced-20260406T180000Z'
+    """
+    return f"{key}.replaced-{at:%Y%m%dT%H%M%SZ}"
+
+
+def is_replaced(key: str) -> bool:
+    """Return True for a key that `replaced_key` made."""
+    return _REPLACED.search(key) is not None
 
 
 def order_folder(key: str) -> OrderFolder | None:

@@ -7,15 +7,14 @@ import contextlib
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from seedance_dagster.storage.errors import NO_BUCKET, StoreError, describe, error_code, one_line
 from seedance_dagster.storage.keys import TASK_ID
+from seedance_dagster.storage.objects import ListedObject, ObjectInfo
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -29,25 +28,6 @@ _NO_CONDITIONS = {"501", "NotImplemented"}
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    """The properties of an object; metadata names are lower-case, whatever the server made of them."""
-
-    size_bytes: int
-    content_type: str
-    metadata: Mapping[str, str]
-    etag: str = ""
-
-
-@dataclass(frozen=True)
-class ListedObject:
-    """An object in a listing; the ETag of an object that was uploaded in one part is its MD5 in hex."""
-
-    size_bytes: int
-    etag: str
-    modified_at: datetime
 
 
 def create_client(factory: Callable[[], S3Client]) -> S3Client:
@@ -225,8 +205,11 @@ class VideoStore:
         return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     @_user_errors
-    def digest(self, key: str) -> str:
+    def digest(self, key: str, into: BinaryIO | None = None) -> str:
         """Return the SHA-256 of an object's bytes in hex, read with constant memory.
+
+        Args:
+            into: A file that gets the bytes as well.
 
         Raises:
             StoreError: The object does not exist or cannot be read.
@@ -234,7 +217,18 @@ class VideoStore:
         digest = hashlib.sha256()
         for part in self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_MIB):
             digest.update(part)
+            if into is not None:
+                into.write(part)
         return digest.hexdigest()
+
+    @_user_errors
+    def copy(self, key: str, to: str) -> None:
+        """Copy an object of up to 5 GB within the bucket, with its metadata.
+
+        Raises:
+            StoreError: The object does not exist, or S3 refused.
+        """
+        self._client.copy_object(Bucket=self.bucket, Key=to, CopySource={"Bucket": self.bucket, "Key": key})
 
     @_user_errors
     def head(self, key: str) -> ObjectInfo | None:

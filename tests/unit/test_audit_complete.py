@@ -39,11 +39,11 @@ def test_listings_alone_show_that_sources_agree(world):
     assert world.store.reads == []
 
 
-def test_deep_reads_every_object_and_no_task(world):
-    """`--deep` reads each video, poster and manifest once, and no task."""
+def test_deep_reads_every_object_and_every_task(world):
+    """`--deep` reads each video, poster, manifest and task once."""
     assert world.kinds(deep=True) == []
     assert sorted(world.store.reads) == sorted(world.store.objects)
-    assert world.vendor.requested == []
+    assert sorted(world.vendor.requested) == ["task-1", "task-2", "task-3"]
 
 
 def test_the_history_is_read_since_the_first_order(world):

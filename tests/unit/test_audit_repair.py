@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from audit_snapshots import POINTS, event_of, row
-from audit_world import VIDEO, World, rewritten
+from audit_world import POSTER, VIDEO, World, rewritten
 from test_ledger_repairs import remove
 
 from seedance_dagster.api.errors import VendorError
@@ -38,7 +38,7 @@ def dead(monkeypatch):
         if url in links:
             raise DownloadError("the link is gone (HTTP 404)", expired=True)
 
-    monkeypatch.setattr("seedance_dagster.audit.repair.check_link", check_link)
+    monkeypatch.setattr("seedance_dagster.audit.objects.check_link", check_link)
     return links
 
 
@@ -59,7 +59,7 @@ def test_a_repair_without_findings_does_nothing(world):
     assert actors(world) == ["test"]
 
 
-@pytest.mark.parametrize("damage", ["lost", "changed", "lost poster", "all lost"])
+@pytest.mark.parametrize("damage", ["lost", "changed", "all lost"])
 def test_a_lost_or_changed_video_is_fetched_again(world, order, damage):
     """The order waits for the next run with the vendor's current link, and a second audit is clean."""
     match damage:
@@ -67,13 +67,13 @@ def test_a_lost_or_changed_video_is_fetched_again(world, order, damage):
             del world.store.objects[order.video_key]
         case "changed":
             world.store.objects[order.video_key] = VIDEO[::-1]
-        case "lost poster":
-            del world.store.objects[order.poster_key]
         case "all lost":
             for key in (order.video_key, order.poster_key, order.manifest_key):
                 del world.store.objects[key]
     [result] = world.repair(deep=True).values()
-    assert (result.repaired, result.message) == (True, "the next run fetches it again")
+    assert result.repaired
+    agreed = "ledger and Dagster agree on sha256; ledger and vendor agree on task_id"
+    assert result.message.startswith(f"the next run fetches it again: {agreed}")
     now = world.ledger.queries.get(1)
     assert (now.state, now.video_url, now.reported) == (
         State.SUCCEEDED,
@@ -84,9 +84,74 @@ def test_a_lost_or_changed_video_is_fetched_again(world, order, damage):
     assert world.kinds(deep=True) == []
 
 
-def test_a_video_whose_link_is_dead_is_not_given_up(world, order, dead):
-    """A lost poster is not a reason to give up a stored video that cannot be fetched again."""
+def test_what_a_fetched_video_replaces_is_kept(world, order):
+    """The object that the next run overwrites is beside it, its old bytes unchanged."""
+    world.store.objects[order.video_key] = VIDEO[::-1]
+    [result] = world.repair(deep=True).values()
+    kept = f"{order.video_key}.replaced-20260406T180000Z"
+    assert f"s3://videos/{kept}" in result.message
+    assert world.store.objects[kept] == VIDEO[::-1]
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """Posters by video: the one that was stored, unless a test says otherwise."""
+    posters = {VIDEO: POSTER}
+    monkeypatch.setattr("seedance_dagster.audit.objects.cut_poster", lambda path: posters[path.read_bytes()])
+    return posters
+
+
+@pytest.mark.parametrize("damage", ["lost", "changed", "lost with its manifest"])
+def test_a_poster_is_cut_again_from_the_stored_video(world, order, cut, dead, damage):
+    """Neither the video nor the vendor is touched, and a second audit is clean."""
+    dead.add("https://v.example.com/a")
+    before = dict(world.store.objects)
     del world.store.objects[order.poster_key]
+    if damage == "changed":
+        world.store.objects[order.poster_key] = b"others"
+    if damage == "lost with its manifest":
+        del world.store.objects[order.manifest_key]
+    [result] = world.repair(deep=True).values()
+    assert result.message.startswith("the poster was cut again from the stored video: ledger and Dagster")
+    kept = {key: body for key, body in world.store.objects.items() if key not in before}
+    assert list(kept.values()) == [b"others"] * (damage == "changed")
+    assert {key: world.store.objects[key] for key in before} == before
+    assert world.ledger.queries.get(1).state is State.STORED
+    assert world.kinds(deep=True) == []
+
+
+def test_a_poster_with_other_bytes_is_recorded(world, order, cut):
+    """Ledger and manifest have the new poster's hash; the old manifest is kept."""
+    cut[VIDEO] = b"another encoder's"
+    old = world.store.objects[order.manifest_key]
+    del world.store.objects[order.poster_key]
+    [result] = world.repair().values()
+    assert result.repaired
+    assert world.store.objects[f"{order.manifest_key}.replaced-20260406T180000Z"] == old
+    assert world.ledger.queries.get(1).poster_size_bytes == len(b"another encoder's")
+    assert world.kinds(deep=True) == []
+
+
+def test_no_poster_is_cut_from_a_video_that_is_not_the_one_stored(world, order, cut):
+    """The bytes are hashed first, also where the listing shows nothing wrong."""
+    del world.store.objects[order.poster_key]
+    world.store.objects[order.video_key] = VIDEO[::-1]
+    [result] = world.repair().values()
+    assert result == RepairResult(False, "the video in S3 is not the one that was stored")
+    assert order.poster_key not in world.store.objects
+
+
+def test_a_video_of_another_request_is_not_fetched(world, order):
+    """The vendor's task must render the order's prompt."""
+    del world.store.objects[order.video_key]
+    world.change_task(order, input={"prompt": "a dog", "mode": "text_to_video", "duration": 4})
+    result = world.repair()["missing_in_s3"]
+    assert result == RepairResult(False, "the vendor's task is another request's: its prompt differs")
+
+
+def test_a_video_whose_link_is_dead_is_not_given_up(world, order, dead):
+    """An order whose video cannot be fetched again stays stored."""
+    del world.store.objects[order.video_key]
     dead.add("https://v.example.com/a")
     [result] = world.repair().values()
     assert not result.repaired
@@ -111,7 +176,7 @@ def test_a_video_that_the_vendor_no_longer_has_is_left(world, order, change, why
         del world.vendor.tasks[order.task_id]
     else:
         world.vendor.fails["task"] = change
-    [result] = world.repair(deep=True).values()
+    result = world.repair(deep=True)["bytes_changed"]
     assert (result.repaired, result.message) == (False, why)
     assert world.ledger.queries.get(1) == order
     assert world.store.objects[order.video_key] == VIDEO[::-1]
@@ -122,9 +187,11 @@ def test_a_lost_or_altered_manifest_is_written_from_the_ledger(world, order, los
     """The new manifest is the old one, byte by byte."""
     before = world.store.objects.pop(order.manifest_key)
     if not lost:
-        world.store.objects[order.manifest_key] = before.replace(b"a cat", b"a dog")
+        world.store.objects[order.manifest_key] = before.replace(b"cat 1", b"dog 1")
     [result] = world.repair().values()
-    assert (result.repaired, result.message) == (True, "written from the ledger")
+    agreed = "ledger and Dagster agree on sha256" if lost else "ledger and vendor agree on prompt, task_id"
+    assert result.repaired
+    assert result.message.startswith(f"written from the ledger: {agreed}")
     assert world.store.objects[order.manifest_key] == before
     assert actors(world) == ["test", "audit 1"]
     assert world.kinds(deep=True) == []
@@ -177,15 +244,15 @@ def test_nothing_is_written_for_an_order_that_changed_meanwhile(world, order):
     assert world.store.objects[order.manifest_key] == b"{}"
 
 
-def test_a_row_that_two_sources_contradict_is_not_trusted(world, order):
-    """The ledger's row may be wrong when manifest and Dagster both contradict it."""
+def test_two_systems_against_two_are_no_evidence(world, order):
+    """A person decides when manifest and Dagster contradict ledger and vendor."""
     world.store.objects[order.manifest_key] = rewritten(order, points_charged=1)
     charged = {"seedance/task_id": "task-1", "seedance/points_consumed": 1}
     world.dagster.events.append(event_of(order, metadata=charged))
     results = world.repair()
     assert results.keys() == {"manifest_altered", "materialization_differs"}
     assert {result.message for result in results.values()} == {
-        "two other sources contradict the ledger: check which one is right"
+        "no second system confirms the ledger on points_charged: see the evidence"
     }
     assert (world.dagster.reported_again, actors(world)) == ([], ["test"])
 
@@ -213,7 +280,10 @@ def test_a_missing_order_is_restored_from_its_manifest(world, order):
     """Everything that a manifest holds is as before, and a second audit is clean."""
     remove(world.ledger, 1)
     [result] = world.repair(deep=True).values()
-    assert (result.repaired, result.message) == (True, "order 1 was restored from its manifest")
+    assert (result.repaired, result.message) == (
+        True,
+        "order 1 was restored: its manifest and the vendor's task agree",
+    )
     now = world.ledger.queries.get(1)
     assert (now.state, now.reported, now.task_id) == (State.STORED, "stored", order.task_id)
     different = {name for name, value in vars(order).items() if vars(now)[name] != value}
@@ -270,4 +340,4 @@ def test_two_repairs_at_once_repair_an_order_once(world, order):
     world.audit = lambda **_: replace(audit)
     [result] = world.repair().values()
     assert not result.repaired
-    assert "no longer stored" in result.message
+    assert result.message == "the order changed during the audit: run it again"

@@ -19,7 +19,7 @@ def world(tmp_path, clock, monkeypatch):
     async def check_link(url, *, limits):
         pass
 
-    monkeypatch.setattr("seedance_dagster.audit.repair.check_link", check_link)
+    monkeypatch.setattr("seedance_dagster.audit.objects.check_link", check_link)
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
     it = World(ledger)
     it.add(1)
@@ -53,7 +53,8 @@ def test_a_missing_or_wrong_event_is_reported_again(world, order, wrong):
     if wrong:
         world.dagster.events.append(event_of(order, data_version="0"))
     [result] = world.repair().values()
-    assert (result.repaired, result.message) == (True, "reported to Dagster again")
+    agreed = "ledger and S3 manifest agree on sha256; ledger and vendor agree on task_id"
+    assert (result.repaired, result.message) == (True, f"reported to Dagster again: {agreed}")
     assert world.dagster.reported_again == [1]
     assert [entry.actor for entry in world.ledger.queries.journal(1)] == ["test", "audit 1"]
     assert world.kinds() == []
@@ -64,7 +65,7 @@ def test_a_wrong_event_of_an_older_order_is_replaced_by_the_current_video(world,
     other_request(world)
     world.dagster.events.append(event_of(order, data_version="0"))
     results = world.repair()
-    assert results["materialization_differs"] == RepairResult(True, "reported to Dagster again")
+    assert results["materialization_differs"].message.startswith("reported to Dagster again: ledger and")
     assert set(world.dagster.reported_again) == {3}
     assert world.kinds() == []
 
@@ -92,7 +93,7 @@ def test_an_event_of_a_rejected_order_is_replaced_by_the_current_video(world, or
     rejected = world.add(3, partition="p1", fingerprint="b", attempt=2)
     reject(world, rejected.order_id)
     [result] = [result for kind, result in world.repair().items() if kind == "materialization_differs"]
-    assert result == RepairResult(True, "reported to Dagster again")
+    assert result.message.startswith("reported to Dagster again: ledger and")
     assert world.dagster.reported_again == [1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -106,7 +107,13 @@ def test_an_incomplete_history_proves_nothing():
 
 def test_a_task_that_the_vendor_does_not_know_is_a_finding():
     """An order whose task is neither in the history nor found by its id is a finding."""
-    snapshots = make_snapshots([stored_order(1)], vendor=VendorSnapshot(tasks={"task-1": None}))
+    older = {"older": row(created_at=NOW - timedelta(days=1))}
+    snapshots = make_snapshots(
+        [stored_order(1)], vendor=VendorSnapshot(history=older, tasks={"task-1": None})
+    )
+    snapshots = replace(
+        snapshots, ledger=replace(snapshots.ledger, owned_tasks=frozenset({"task-1", "older"}))
+    )
     [finding] = findings(snapshots)
     assert (finding.kind.value, finding.cost_points, finding.task_id) == ("task_unknown", POINTS, "task-1")
 

@@ -74,7 +74,7 @@ def test_the_json_document_has_stable_names(audit):
     ]
     assert list(document["findings"][0]) == [
         *("kind", "prompt_set", "partition", "order_id", "task_id", "location", "message", "cost_points"),
-        *("advice", "cost_usd"),
+        *("advice", "evidence", "cost_usd"),
     ]
     repaired = cli._as_json(audit, dict.fromkeys(audit.findings, RepairResult(True, "done")))
     assert repaired["findings"][0]["repair"] == {"repaired": True, "message": "done"}

@@ -46,9 +46,10 @@ def command(
 ) -> None:
     """Compare ledger, vendor, Dagster and S3, and list every difference with its cost and what to do.
 
-    --repair fetches lost videos again while the vendor has them, writes lost or altered manifests, restores
-    missing orders, and reports events to Dagster again. It never orders, pays or deletes anything. The exit
-    status is 1 when there is a finding, even if it was repaired: run the audit again to confirm the repair.
+    --repair fetches lost videos again while the vendor has them, cuts lost posters again, writes lost or
+    altered manifests, restores missing orders, and reports events to Dagster again, each only where two
+    systems agree. It never orders, pays or deletes anything, and keeps what it replaces. The exit status is
+    1 when there is a finding, even if it was repaired: run the audit again to confirm the repair.
     """
     settings = ledger_settings()
     scope = Scope(prompt_set=prompt_set, since=since.replace(tzinfo=UTC) if since else None, deep=deep)
@@ -120,11 +121,14 @@ def _show(result: Audit, repairs: Repairs | None) -> None:
         f"in S3: {verdict}",
         markup=False,
     )
+    if kept := snapshots.storage.replaced_objects:
+        out.print(f"{kept} objects that repairs replaced are kept in S3", markup=False)
 
 
 def _message(finding: Finding) -> str:
     partition = "/".join(filter(None, (finding.prompt_set, finding.partition)))
-    return f"{partition}: {finding.message}" if partition else finding.message
+    message = f"{partition}: {finding.message}" if partition else finding.message
+    return "\n".join([message, *map(str, finding.evidence)])
 
 
 def _outcome(result: RepairResult) -> str:
@@ -143,6 +147,7 @@ def _as_json(result: Audit, repairs: Repairs | None) -> dict[str, Any]:
             "vendor_tasks": len(snapshots.vendor.history),
             "materialized_partitions": len(snapshots.dagster.newest),
             "objects": len(snapshots.storage.objects),
+            "replaced_objects": snapshots.storage.replaced_objects,
         },
         "findings": [
             finding.model_dump(mode="json")

@@ -1,0 +1,154 @@
+"""Evidence: what each system says about an order, fact by fact, and which of them agree.
+
+Two systems that agree, while no other two agree on something else, are evidence. S3 is one system, although
+both a manifest and the objects beside it speak for it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+_LONGEST = 80
+CORE = ("task_id", "sha256")
+"""The facts that say which task an order is, and which video."""
+
+
+class Source(StrEnum):
+    """A record that says something about an order."""
+
+    LEDGER = "ledger"
+    VENDOR = "vendor"
+    DAGSTER = "Dagster"
+    MANIFEST = "S3 manifest"
+    OBJECTS = "S3 objects"
+
+    @property
+    def system(self) -> str:
+        """The system that the record is in."""
+        return self.value.partition(" ")[0]
+
+
+class NotRepairableError(Exception):
+    """A finding was left as it is; the message says why."""
+
+
+class Evidence(BaseModel):
+    """The statements of all systems about one fact; None where one says nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fact: str
+    ledger: str | None = None
+    vendor: str | None = None
+    dagster: str | None = None
+    manifest: str | None = None
+    objects: str | None = None
+
+    @classmethod
+    def of(cls, fact: str, says: Mapping[Source, Any]) -> Evidence:
+        """Return the evidence for values of a fact, shortened to what a person can compare."""
+        return cls(fact=fact, **{source.name.lower(): _text(value) for source, value in says.items()})
+
+    def __str__(self) -> str:
+        """Return one line with those that say something."""
+        says = {source: getattr(self, source.name.lower()) for source in Source}
+        return f"{self.fact}: " + ", ".join(f"{name} {value}" for name, value in says.items() if value)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A value on which at least two systems agree."""
+
+    value: Any
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class OrderFacts:
+    """Everything that the sources say about one order.
+
+    Attributes:
+        said: Values by source and fact, as JSON has them; a source that says nothing of a fact lacks it.
+        states: What became of the order as each source has it; these are shown and never compared.
+    """
+
+    said: Mapping[Source, Mapping[str, Any]]
+    states: Mapping[Source, str] = field(default_factory=dict)
+
+    def values(self, fact: str) -> dict[Source, Any]:
+        """Return what each source says about a fact."""
+        return {source: said[fact] for source, said in self.said.items() if said.get(fact) is not None}
+
+    def agreed(self, fact: str) -> Agreement | None:
+        """Return the value that two systems agree on; None where no two do, or two others disagree."""
+        groups: list[tuple[Any, list[Source]]] = []
+        for source, value in self.values(fact).items():
+            for known, sources in groups:
+                if known == value:
+                    sources.append(source)
+                    break
+            else:
+                groups.append((value, [source]))
+        agreeing = [group for group in groups if len({source.system for source in group[1]}) > 1]
+        if len(agreeing) != 1:
+            return None
+        [(value, sources)] = agreeing
+        return Agreement(value, tuple(sources))
+
+    def disputed(self, by: Collection[Source] = tuple(Source)) -> list[str]:
+        """Return the facts about which some sources say something else than the ledger, sorted."""
+        ledger = self.said.get(Source.LEDGER, {})
+        return sorted(
+            {
+                fact
+                for source in by
+                for fact, value in self.said.get(source, {}).items()
+                if value is not None and ledger.get(fact) not in (None, value)
+            }
+        )
+
+    def without(self, source: Source) -> OrderFacts:
+        """Return what the other sources say."""
+        return replace(self, said={name: said for name, said in self.said.items() if name is not source})
+
+    def evidence(self, facts: Iterable[str]) -> tuple[Evidence, ...]:
+        """Return what each source says about some facts."""
+        return tuple(
+            Evidence.of(fact, self.states if fact == "state" else self.values(fact)) for fact in facts
+        )
+
+    def vouch_for_ledger(self, facts: Iterable[str] = CORE) -> str:
+        """Return which other systems confirm what the ledger says.
+
+        Args:
+            facts: What must be confirmed, beside everything that any source disputes.
+
+        Raises:
+            NotRepairableError: For one of the facts no second system says the same, or two say otherwise.
+        """
+        confirmed: defaultdict[Source, list[str]] = defaultdict(list)
+        doubtful = []
+        for fact in sorted({*facts, *self.disputed()}):
+            agreement = self.agreed(fact)
+            if agreement is None or Source.LEDGER not in agreement.sources:
+                doubtful.append(fact)
+                continue
+            partner = next(source for source in agreement.sources if source.system != Source.LEDGER.system)
+            confirmed[partner].append(fact)
+        if doubtful:
+            names = ", ".join(doubtful)
+            raise NotRepairableError(f"no second system confirms the ledger on {names}: see the evidence")
+        return "; ".join(
+            f"ledger and {partner} agree on {', '.join(names)}" for partner, names in confirmed.items()
+        )
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
