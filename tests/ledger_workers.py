@@ -108,9 +108,14 @@ class Workers:
         assert (again is None) == (again_at is None)
         if again is not None:
             assert self.ledger.queries.next_attempt(order) == again
+            for orders in self.model.given.values():
+                if order.order_id in orders:
+                    orders.add(again.order_id)
+            attempt = self.model.next_attempt(known.identity)
             self.model.orders[again.order_id] = ModelOrder(
+                known.prompt_set,
                 known.identity,
-                known.attempt + 1,
+                attempt,
                 State.QUEUED,
                 known.idempotency_key,
                 known.booked_at,

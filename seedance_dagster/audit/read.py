@@ -113,15 +113,18 @@ def _read_dagster(
 
 
 def _read_ledger(ledger: Ledger, scope: Scope, task_ids: Collection[str]) -> LedgerSnapshot:
-    orders = tuple(ledger.queries.find(prompt_set=scope.prompt_set))
-    own = {order.task_id for order in orders if order.task_id is not None}
+    orders = {order.order_id: order for order in ledger.queries.find(prompt_set=scope.prompt_set)}
+    names = ledger.partitions.sets() if scope.prompt_set is None else {scope.prompt_set}
+    current = {
+        (name, video.partition): video.order for name in names for video in ledger.videos.current(name)
+    }
+    # A set may show videos that another one made.
+    orders |= {order.order_id: order for order in current.values()}
+    own = {order.task_id for order in orders.values() if order.task_id is not None}
     return LedgerSnapshot(
-        orders=orders,
+        orders=tuple(orders.values()),
         missing_orders=tuple(ledger.repairs.missing_orders()),
         owned_tasks=frozenset(own | ledger.reconciliation.owned_tasks(set(task_ids) - own)),
-        current_videos=frozenset(
-            order.order_id
-            for name in {order.prompt_set for order in orders}
-            for order in ledger.videos.current(name)
-        ),
+        current_videos={partition: order.order_id for partition, order in current.items()},
+        links=ledger.partitions.links_of(orders),
     )
