@@ -80,13 +80,13 @@ def _owned_one_to_one(evidence: Evidence) -> Iterator[str]:
 
 
 def _ordered_once(evidence: Evidence) -> Iterator[str]:
-    groups: defaultdict[tuple[str, int, str], list[Order]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, str], list[Order]] = defaultdict(list)
     for order in evidence.orders:
-        groups[order.fingerprint, order.take, order.scope].append(order)
+        groups[order.prompt_set, order.partition, order.fingerprint].append(order)
     wanted = {
-        (partition.fingerprint, partition.take, partition.scope)
+        (prompts.name, key, partition.fingerprint)
         for prompts in evidence.around.plan.sets
-        for partition in prompts.partitions.values()
+        for key, partition in prompts.partitions.items()
     }
     if not groups.keys() <= wanted or (groups.keys() != wanted and not evidence.around.plan.policy.budgets):
         yield f"ordered and wanted differ by {sorted(groups.keys() ^ wanted)}"

@@ -11,7 +11,6 @@ import dagster as dg
 
 from seedance_dagster.defs.naming import TASKS, VIDEOS, asset_key
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.money import points_to_usd
 
 if TYPE_CHECKING:
@@ -28,13 +27,12 @@ def judge_events(evidence: Evidence, folder: Path) -> Iterator[str]:
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
         for order in evidence.orders:
             if order.state is State.STORED:
-                for link in evidence.links[order.order_id]:
-                    yield from _of_video(instance, evidence, order, link)
-                    yield from _of_task(instance, order, link)
+                yield from _of_video(instance, evidence, order)
+                yield from _of_task(instance, order)
 
 
-def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order, link: Link) -> Iterator[str]:
-    metadata = _newest(instance, VIDEOS, link)
+def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order) -> Iterator[str]:
+    metadata = _newest(instance, VIDEOS, order)
     manifest = json.loads(evidence.objects[str(order.manifest_key)])
     uri = f"s3://{evidence.store.bucket}/"
     wanted = {
@@ -49,22 +47,22 @@ def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order, li
         "seedance/sha256": manifest["sha256"],
         "seedance/duration_s": manifest["duration_s"],
     }
-    yield from _differences(link, VIDEOS, metadata, wanted)
+    yield from _differences(order, VIDEOS, metadata, wanted)
 
 
-def _of_task(instance: dg.DagsterInstance, order: Order, link: Link) -> Iterator[str]:
-    metadata = _newest(instance, TASKS, link)
+def _of_task(instance: dg.DagsterInstance, order: Order) -> Iterator[str]:
+    metadata = _newest(instance, TASKS, order)
     wanted = {
         "seedance/task_id": order.task_id,
         "seedance/fingerprint": order.fingerprint,
         "seedance/attempt": order.attempt,
     }
-    yield from _differences(link, TASKS, metadata, wanted)
+    yield from _differences(order, TASKS, metadata, wanted)
 
 
-def _newest(instance: dg.DagsterInstance, asset: str, link: Link) -> dict[str, Any] | None:
+def _newest(instance: dg.DagsterInstance, asset: str, order: Order) -> dict[str, Any] | None:
     wanted = dg.AssetRecordsFilter(
-        asset_key=asset_key(link.prompt_set, asset), asset_partitions=[link.partition]
+        asset_key=asset_key(order.prompt_set, asset), asset_partitions=[order.partition]
     )
     records = instance.fetch_materializations(wanted, limit=1).records
     event = records[0].asset_materialization if records else None
@@ -72,11 +70,11 @@ def _newest(instance: dg.DagsterInstance, asset: str, link: Link) -> dict[str, A
 
 
 def _differences(
-    link: Link, asset: str, metadata: dict[str, Any] | None, wanted: dict[str, Any]
+    order: Order, asset: str, metadata: dict[str, Any] | None, wanted: dict[str, Any]
 ) -> Iterator[str]:
-    name = f"{link.prompt_set}/{asset} {link.partition}"
+    name = f"{order.prompt_set}/{asset} {order.partition}"
     if metadata is None:
-        yield f"{name}: order {link.order_id} is stored and was not reported"
+        yield f"{name}: order {order.order_id} is stored and was not reported"
         return
     for key, value in wanted.items():
         if metadata.get(key) != value:

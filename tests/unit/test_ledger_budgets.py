@@ -158,8 +158,7 @@ def _place(job: tuple[str, NewOrder]) -> int:
     ledger = Ledger.open(url)
     count = 0
     for number in range(5):
-        name = f"{new.partition}-{number}"
-        wanted = dataclasses.replace(new, partition=name, fingerprint=name)
+        wanted = dataclasses.replace(new, partition=f"{new.partition}-{number}")
         try:
             ledger.orders.place([wanted], REQUEST, [Budget(window=Window.DAY, points=92_000_000)])
         except BudgetExceededError:

@@ -29,12 +29,11 @@ def check_results(
     budgets: Sequence[Budget],
 ) -> Iterator[dg.AssetCheckResult]:
     """Run some checks of one prompt set; raises `LedgerError`."""
-    current = {video.partition: video.order for video in services.ledger.videos.current(name)}
     data = CheckInput(
-        current=current,
+        current=services.ledger.videos.current(name),
         latest=services.ledger.queries.latest(name),
         open_orders=services.ledger.queries.find(prompt_set=name, states=OPEN),
-        sizes=_sizes(services.store, {name, *(order.prompt_set for order in current.values())}),
+        sizes=_sizes(services.store, name),
         budgets=services.ledger.budgets.usage(budgets),
         now=services.clock(),
         stale_after=timedelta(seconds=services.policy.stale_after_s),
@@ -87,11 +86,8 @@ def evaluations(
             )
 
 
-def _sizes(store: VideoStore, names: Collection[str]) -> dict[str, int] | None:
-    """Return the sizes of all objects under the folders of some sets; None when they cannot be listed."""
+def _sizes(store: VideoStore, name: str) -> dict[str, int] | None:
     try:
-        return {
-            key: listed.size_bytes for name in sorted(names) for key, listed in store.listing(name).items()
-        }
+        return {key: listed.size_bytes for key, listed in store.listing(name).items()}
     except StoreError:
         return None
