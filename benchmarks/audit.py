@@ -36,7 +36,8 @@ from seedance_dagster.defs.steps.metadata import video_event
 from seedance_dagster.emulator.record import Outcome, TaskRecord
 from seedance_dagster.emulator.state_file import StateFile
 from seedance_dagster.ledger.database import Database
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import Order, Reported, State
+from seedance_dagster.ledger.partitions import Link, link_orders
 from seedance_dagster.ledger.schema import journal, orders
 from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.storage.manifest import Manifest
@@ -102,7 +103,6 @@ def an_order(number: int) -> Order:
         package_version="1",
         code_version="1",
         stored_at=datetime.now(UTC) + timedelta(minutes=1),
-        reported="stored",
     )
 
 
@@ -112,6 +112,8 @@ def fill_ledger(url: str, every: list[Order]) -> None:
     with database.writing() as connection:
         connection.execute(orders.insert(), [vars(order) for order in every])
         connection.execute(journal.insert(), list(journal_rows(every)))
+        given = [Link(order.prompt_set, order.partition, order.order_id, Reported.STORED) for order in every]
+        link_orders(connection, given, at=datetime.now(UTC))
     database.close()
 
 

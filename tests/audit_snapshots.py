@@ -24,7 +24,8 @@ from seedance_dagster.audit.snapshots import (
 )
 from seedance_dagster.audit.storage import expected_manifest, media_of
 from seedance_dagster.audit.weigh import weigh
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import Order, Reported, State
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.storage.s3 import ListedObject
 
 
@@ -87,6 +88,10 @@ def make_snapshots(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
     stored = [order for order in every if order.state is State.STORED]
     tasks = [order for order in every if order.task_id is not None]
     newest = {(order.prompt_set, order.partition): order.order_id for order in stored}
+    links = {
+        order.order_id: [Link(order.prompt_set, order.partition, order.order_id, Reported.STORED)]
+        for order in every
+    }
     events = [event_of(order) for order in stored]
     return Snapshots(
         **{
@@ -94,7 +99,8 @@ def make_snapshots(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
             "ledger": LedgerSnapshot(
                 orders=every,
                 owned_tasks=frozenset(str(order.task_id) for order in tasks),
-                current_videos=frozenset(newest.values()),
+                current_videos=newest,
+                links=links,
             ),
             "vendor": VendorSnapshot(history={str(order.task_id): row(order) for order in tasks}),
             "storage": storage(stored),

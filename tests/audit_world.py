@@ -23,7 +23,7 @@ from seedance_dagster.audit.snapshots import RecordedEvent, Scope
 from seedance_dagster.audit.storage import expected_manifest
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.order import Order, Reported
 from seedance_dagster.prompts.identity import fingerprint
 from seedance_dagster.storage.keys import object_keys
 
@@ -125,7 +125,9 @@ class World:
         named = {f"{kind}_key": getattr(keys, kind) for kind in ("video", "poster", "manifest")}
         made = replace(made, **named | fields)
         columns = {name: value for name, value in vars(made).items() if name not in ("order_id", "state")}
-        order = self.ledger.repairs.restore(columns, order_id=number, actor="test", source="test")
+        order = self.ledger.repairs.restore(
+            columns, order_id=number, actor="test", source="test", reported=Reported.STORED
+        )
         task = make_task(
             number,
             TaskStatus.COMPLETED,

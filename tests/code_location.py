@@ -202,6 +202,16 @@ class CodeLocation:
         with self.ledger() as ledger:
             return [order for order in ledger.queries.find(prompt_set=name) if order.partition == key]
 
+    def reported(self, order: Order) -> str | None:
+        """Return the event of an order that its own partition was last given."""
+        with self.ledger() as ledger:
+            [link] = [
+                link
+                for link in ledger.partitions.links(order.order_id)
+                if (link.prompt_set, link.partition) == (order.prompt_set, order.partition)
+            ]
+        return link.reported
+
     def books(self) -> dict[str, Any]:
         """Return the vendor's own totals."""
         return read_books(self.emulator.url, "/summary")

@@ -12,8 +12,9 @@ from typing import Any
 
 from seedance_dagster.api.wire import GenerationRequest, Mode, Task, TaskStatus
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import NewOrder, Order, State
+from seedance_dagster.ledger.order import NewOrder, Order, Reported, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
+from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.transitions import TRANSITIONS
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.storage.keys import object_keys
@@ -128,7 +129,6 @@ def _stored_fields(order: Mapping[str, Any]) -> dict[str, Any]:
         "package_version": "1",
         "code_version": "1",
         "stored_at": two_hours_ago,
-        "reported": "stored",
     }
 
 
@@ -164,6 +164,13 @@ def make_task(number: int = 1, status: TaskStatus = TaskStatus.PROCESSING, **fie
         }
         | fields
     )
+
+
+def read_prompts(ledger: Ledger, prompt_set: str, fingerprints: Mapping[str, str]) -> None:
+    """Let partitions ask for other requests, as if their file was read and Dagster was given it."""
+    asked = {key: PartitionRequest(fingerprint) for key, fingerprint in fingerprints.items()}
+    ledger.partitions.update(prompt_set, ledger.partitions.requests(prompt_set) | asked)
+    ledger.reports.mark_prompts(prompt_set, fingerprints)
 
 
 @contextmanager
@@ -238,9 +245,14 @@ class OrderFactory:
         self._keys = (f"key-{number}" for number in itertools.count(1))
 
     def place(self, *partitions: str, **fields: Any) -> list[Order]:
-        """Place a new order for each partition, whatever was ordered before."""
+        """Place a new order for each partition, whatever was ordered before.
+
+        A `fingerprint` may be a function of the partition.
+        """
         fields = self._defaults | fields
-        wanted = [make_new_order(name, **_only(_NEW_ORDER, fields)) for name in partitions]
+        fingerprint = fields.get("fingerprint")
+        own = (lambda name: {"fingerprint": fingerprint(name)}) if callable(fingerprint) else (lambda _: {})
+        wanted = [make_new_order(name, **_only(_NEW_ORDER, fields) | own(name)) for name in partitions]
         pays_again = {"regenerate": True, "resubmit_rejected": True}
         request = {"idempotency_key": next(self._keys), "run_id": "r"} | pays_again
         placed = self.ledger.orders.place(wanted, OrderRequest(**request | _only(_ORDER_REQUEST, fields)))
@@ -328,7 +340,8 @@ class OrderFactory:
         artifacts |= details.artifacts
         stored = self.ledger.tasks.stored(order, actor=details.worker, artifacts=artifacts)
         if details.reported:
-            self.ledger.reports.mark_reported({stored.order_id: "stored"})
+            links = self.ledger.partitions.links(stored.order_id)
+            self.ledger.reports.mark_reported(links, Reported.STORED)
         return self.ledger.queries.get(stored.order_id)
 
     def _outcome(self, charged: int, details: Details) -> dict[str, Any]:

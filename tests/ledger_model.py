@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,13 +15,15 @@ from seedance_dagster.money import Window
 
 LEASE_S = 60
 ESTIMATE = 4
-Identity = tuple[str, str, str]
+Identity = tuple[str, int, str]
+"""A fingerprint, a take and a scope."""
 
 
 @dataclass
 class ModelOrder:
-    """An order as the model knows it."""
+    """An order as the model knows it; `prompt_set` is the one that it was made for."""
 
+    prompt_set: str
     identity: Identity
     attempt: int
     state: State
@@ -28,17 +31,21 @@ class ModelOrder:
     booked_at: datetime
     due_at: datetime | None
     retries: int
-    sent: bool = False
     owner: str | None = None
     leased_until: datetime | None = None
     task_id: str | None = None
     charged: int | None = None
 
 
-def new_order(identity: Identity) -> NewOrder:
-    prompt_set, partition, fingerprint = identity
+def new_order(prompt_set: str, partition: str, identity: Identity) -> NewOrder:
+    fingerprint, take, scope = identity
     return make_new_order(
-        partition, prompt_set=prompt_set, fingerprint=fingerprint, estimated_points=ESTIMATE
+        partition,
+        prompt_set=prompt_set,
+        fingerprint=fingerprint,
+        take=take,
+        scope=scope,
+        estimated_points=ESTIMATE,
     )
 
 
@@ -47,6 +54,7 @@ class Model:
     """All orders, the workers that hold them, and the time.
 
     Attributes:
+        given: The orders that each partition was given, by set and key.
         held: Orders as the workers that still live hold them.
         lost: Orders as workers held them before they lost them.
         joined: Orders in flight that a request which pays again joined, each with its idempotency key.
@@ -54,16 +62,29 @@ class Model:
 
     now: datetime = datetime(2026, 4, 29, 18, 0, tzinfo=UTC)
     orders: dict[int, ModelOrder] = field(default_factory=dict)
+    given: defaultdict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     held: dict[int, Order] = field(default_factory=dict)
     lost: list[Order] = field(default_factory=list)
     tasks: int = 0
     joined: set[tuple[int, str]] = field(default_factory=set)
 
-    def of(self, identity: Identity) -> dict[int, ModelOrder]:
-        return {number: order for number, order in self.orders.items() if order.identity == identity}
+    def next_attempt(self, identity: Identity) -> int:
+        """Attempts count over all scopes."""
+        same = [order.attempt for order in self.orders.values() if order.identity[:2] == identity[:2]]
+        return 1 + max(same, default=0)
+
+    def candidates(self, identity: Identity) -> dict[int, ModelOrder]:
+        """Return the orders of a scope that are not void; for no scope, and without one, of any scope."""
+        of_any_scope = {
+            number: order
+            for number, order in self.orders.items()
+            if order.identity[:2] == identity[:2] and order.state is not State.FAILED
+        }
+        own = {number: order for number, order in of_any_scope.items() if order.identity == identity}
+        return own or ({} if identity[2] else of_any_scope)
 
     def answer(self, identity: Identity, request: OrderRequest) -> tuple[Outcome, int | None]:
-        newest_first = sorted(self.of(identity).items(), key=lambda item: -item[1].attempt)
+        newest_first = sorted(self.candidates(identity).items(), key=lambda item: -item[1].attempt)
         keys = {order.idempotency_key for number, order in newest_first if self.has_joined(number, request)}
         for number, order in newest_first:
             if order.state in OPEN:
@@ -91,7 +112,7 @@ class Model:
         counted = [
             order
             for order in self.orders.values()
-            if budget.prompt_set in (None, order.identity[0]) and (start is None or order.booked_at >= start)
+            if budget.prompt_set in (None, order.prompt_set) and (start is None or order.booked_at >= start)
         ]
         reserved = ESTIMATE * sum(order.state in RESERVED_STATES for order in counted)
         return reserved, sum(order.charged or 0 for order in counted if order.state not in RESERVED_STATES)

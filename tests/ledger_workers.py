@@ -36,14 +36,9 @@ class Workers:
         assert len(taken) == min(room, len(queued))
         for order in taken:
             assert order.order_id in queued
-            self.model.move(order.order_id, State.CLAIMED, sent=False)
+            self.model.move(order.order_id, State.CLAIMED)
             self.model.lease(worker, order.order_id)
             self.model.held[order.order_id] = order
-
-    def send(self, data: st.DataObject, _worker: str) -> None:
-        order = self.draw(data, State.CLAIMED)
-        self.ledger.claims.mark_sent(order, account="mine")
-        self.model.orders[order.order_id].sent = True
 
     def lease(self, data: st.DataObject, worker: str) -> None:
         state = data.draw(st.sampled_from([state for state in FOLLOWED if self.model.due(state)]))
@@ -113,9 +108,14 @@ class Workers:
         assert (again is None) == (again_at is None)
         if again is not None:
             assert self.ledger.queries.next_attempt(order) == again
+            for orders in self.model.given.values():
+                if order.order_id in orders:
+                    orders.add(again.order_id)
+            attempt = self.model.next_attempt(known.identity)
             self.model.orders[again.order_id] = ModelOrder(
+                known.prompt_set,
                 known.identity,
-                known.attempt + 1,
+                attempt,
                 State.QUEUED,
                 known.idempotency_key,
                 known.booked_at,
@@ -188,8 +188,7 @@ class Workers:
         assert {order.order_id for order in self.ledger.claims.expire(actor="s")} == gone
         for number in gone:
             self.model.lose(number)
-            to = State.UNCERTAIN if self.model.orders[number].sent else State.QUEUED
-            self.model.move(number, to, due_at=self.model.now)
+            self.model.move(number, State.UNCERTAIN, due_at=self.model.now)
 
     def write_after_losing(self, data: st.DataObject, _worker: str) -> None:
         order = data.draw(st.sampled_from(self.model.lost))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from seedance_dagster.audit.evidence import CORE
@@ -68,7 +68,7 @@ def partitions_to_verify(
     for order in _unreported(snapshots, scope):
         partitions.setdefault(order.prompt_set, set()).add(order.partition)
     # A finding is about an order, whose event may be recorded for another partition.
-    by_location = {_location(*key): key for key in snapshots.dagster.newest}
+    by_location = {event_location(*key): key for key in snapshots.dagster.newest}
     for wrong in _wrong_events(snapshots, scope, expected):
         prompt_set, partition = by_location.get(wrong.location, (str(wrong.prompt_set), str(wrong.partition)))
         partitions.setdefault(prompt_set, set()).add(partition)
@@ -100,7 +100,7 @@ def compare(snapshots: Snapshots, scope: Scope, expected: ExpectedMetadata) -> I
             yield order_finding(
                 Kind.NOT_MATERIALIZED,
                 order,
-                location=event_location(order),
+                location=event_location(order.prompt_set, order.partition),
                 message="it is stored and has no materialization",
                 facts=("state", *CORE),
             )
@@ -109,24 +109,33 @@ def compare(snapshots: Snapshots, scope: Scope, expected: ExpectedMetadata) -> I
 
 def current_orders(snapshots: Snapshots) -> dict[tuple[str, str], Order]:
     """Return the order that each partition should show."""
-    current = snapshots.ledger.current_videos
+    orders = {order.order_id: order for order in snapshots.ledger.orders}
     return {
-        (order.prompt_set, order.partition): order
-        for order in snapshots.ledger.orders
-        if order.order_id in current
+        partition: orders[order_id]
+        for partition, order_id in snapshots.ledger.current_videos.items()
+        if order_id in orders
     }
 
 
-def event_location(order: Order) -> str:
-    """Return where the materialization of an order's video belongs."""
-    return _location(order.prompt_set, order.partition)
+def event_location(prompt_set: str, partition: str) -> str:
+    """Return where the materializations of a partition's videos are."""
+    return f"Dagster {prompt_set}/videos {partition}"
 
 
-def differences(event: RecordedEvent, order: Order, expected: Mapping[str, Any]) -> list[str]:
-    """Return the names of what differs; a value that an older version did not report is not compared."""
+def differences(
+    event: RecordedEvent, order: Order, expected: Mapping[str, Any], partitions: Collection[tuple[str, str]]
+) -> list[str]:
+    """Return the names of what differs; a value that an older version did not report is not compared.
+
+    Args:
+        event: A materialization or observation of the order.
+        order: The order.
+        expected: The metadata that it should have.
+        partitions: Set and key of the partitions that the order was given to.
+    """
     metadata = event.metadata
     names = [name for name, value in expected.items() if name in metadata and metadata[name] != value]
-    if (order.prompt_set, order.partition) != (event.prompt_set, event.partition):
+    if (event.prompt_set, event.partition) not in partitions:
         names.append("partition")
     return names if event.data_version == order.sha256 else [*names, "data version"]
 
@@ -159,7 +168,7 @@ def _hidden_videos(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
     for partition, order in current_orders(snapshots).items():
         if partition in busy or not scope.covers(order) or order.task_id not in snapshots.dagster.reported:
             continue
-        location = event_location(order)
+        location = event_location(*partition)
         newest = snapshots.dagster.newest.get(partition)
         if newest is None:
             message = "it is stored and its partition has no materialization"
@@ -179,18 +188,20 @@ def _busy_partitions(snapshots: Snapshots) -> set[tuple[str, str]]:
     """Return partitions with an order that is open or ended just now: Dagster will get another event."""
     since = snapshots.read_at - GRACE
     return {
-        (order.prompt_set, order.partition)
+        partition
         for order in snapshots.ledger.orders
         if order.state in OPEN
         or (order.stored_at or order.vendor_ended_at or order.claimed_at or order.ordered_at) >= since
+        for partition in snapshots.ledger.partitions(order)
     }
 
 
 def _is_under_way(order: Order, snapshots: Snapshots) -> bool:
     """Return True when the run that stores the video, or the next one, will still report it."""
     recent = order.stored_at is not None and order.stored_at >= snapshots.read_at - GRACE
+    reported = {link.reported for link in snapshots.ledger.links.get(order.order_id, ())}
     return order.state is not State.STORED or (
-        order.reported not in (Reported.STORED, Reported.OBSERVED) and recent
+        reported.isdisjoint({Reported.STORED, Reported.OBSERVED}) and recent
     )
 
 
@@ -209,11 +220,11 @@ def _different_events(snapshots: Snapshots, scope: Scope, expected: ExpectedMeta
             message = f"it shows a video of order {order.order_id}, which is {order.state}"
         elif _is_under_way(order, snapshots):
             continue
-        elif names := differences(event, order, expected(order)):
+        elif names := differences(event, order, expected(order), snapshots.ledger.partitions(order)):
             message = f"it differs from the ledger in {', '.join(names)}"
         else:
             continue
-        location = _location(*key)
+        location = event_location(*key)
         facts = [EVENT_FACTS[name] for name in names if name in EVENT_FACTS] or ("state", *CORE)
         yield order_finding(
             Kind.MATERIALIZATION_DIFFERS, order, location=location, message=message, facts=facts
@@ -222,7 +233,7 @@ def _different_events(snapshots: Snapshots, scope: Scope, expected: ExpectedMeta
 
 def _foreign_event(event: RecordedEvent, current: Order | None, scope: Scope) -> Iterator[Finding]:
     """Yield a finding for a materialization without a task: another program reported it."""
-    location = _location(event.prompt_set, event.partition)
+    location = event_location(event.prompt_set, event.partition)
     message = "the newest materialization names no task: another program reported it"
     if current is not None:
         if scope.covers(current):
@@ -238,7 +249,3 @@ def _foreign_event(event: RecordedEvent, current: Order | None, scope: Scope) ->
             prompt_set=event.prompt_set,
             partition=event.partition,
         )
-
-
-def _location(prompt_set: str, partition: str) -> str:
-    return f"Dagster {prompt_set}/videos {partition}"

@@ -20,8 +20,8 @@ from seedance_dagster.audit.snapshots import (
     StorageSnapshot,
     VendorSnapshot,
 )
-from seedance_dagster.engine.reconcile.clocks import UNKNOWN
 from seedance_dagster.engine.reconcile.history import read_rows
+from seedance_dagster.engine.reconcile.matching import CLOCK_SKEW
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.storage.keys import order_folder
@@ -78,9 +78,9 @@ async def read_snapshots(
 def _history_start(services: Services, scope: Scope, now: datetime) -> datetime:
     """Return the earliest time at which an audited task can have been created."""
     if scope.since is not None:
-        return scope.since - UNKNOWN
+        return scope.since - CLOCK_SKEW
     first = services.ledger.queries.find(prompt_set=scope.prompt_set, limit=1)
-    return first[0].ordered_at - UNKNOWN if first else now - _EMPTY_LEDGER
+    return first[0].ordered_at - CLOCK_SKEW if first else now - _EMPTY_LEDGER
 
 
 async def _read_vendor(services: Services, start: datetime, end: datetime) -> VendorSnapshot:
@@ -113,15 +113,18 @@ def _read_dagster(
 
 
 def _read_ledger(ledger: Ledger, scope: Scope, task_ids: Collection[str]) -> LedgerSnapshot:
-    orders = tuple(ledger.queries.find(prompt_set=scope.prompt_set))
-    own = {order.task_id for order in orders if order.task_id is not None}
+    orders = {order.order_id: order for order in ledger.queries.find(prompt_set=scope.prompt_set)}
+    names = ledger.partitions.sets() if scope.prompt_set is None else {scope.prompt_set}
+    current = {
+        (name, video.partition): video.order for name in names for video in ledger.videos.current(name)
+    }
+    # A set may show videos that another one made.
+    orders |= {order.order_id: order for order in current.values()}
+    own = {order.task_id for order in orders.values() if order.task_id is not None}
     return LedgerSnapshot(
-        orders=orders,
+        orders=tuple(orders.values()),
         missing_orders=tuple(ledger.repairs.missing_orders()),
         owned_tasks=frozenset(own | ledger.reconciliation.owned_tasks(set(task_ids) - own)),
-        current_videos=frozenset(
-            order.order_id
-            for name in {order.prompt_set for order in orders}
-            for order in ledger.videos.current(name)
-        ),
+        current_videos={partition: order.order_id for partition, order in current.items()},
+        links=ledger.partitions.links_of(orders),
     )

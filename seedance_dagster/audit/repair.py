@@ -111,12 +111,17 @@ class _Repairer:
         order = self._orders.get(finding.order_id or 0)
         if finding.kind is not Kind.MATERIALIZATION_DIFFERS:
             return order
-        if order is not None and finding.location != event_location(order):
+        given = {} if order is None else {event_location(*key): key for key in self._given(order)}
+        if order is not None and finding.location not in given:
             raise NotRepairableError("it is at another video's partition: wipe it in Dagster")
-        current = None if order is None else self._current.get((order.prompt_set, order.partition))
+        current = self._current.get(given[finding.location]) if given else None
         if current is None:
             raise NotRepairableError("no video is stored for its partition: wipe it in Dagster")
         return current
+
+    def _given(self, order: Order) -> set[tuple[str, str]]:
+        """Return the partitions that an order was given to."""
+        return self._snapshots.ledger.partitions(order)
 
     async def _repair_media(self, order: Order, facts: OrderFacts, finding: Finding) -> str:
         if order.order_id in self._lost_videos:

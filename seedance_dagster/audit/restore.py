@@ -60,23 +60,22 @@ class Restorer:
         order = Order(order_id=0, state=State.STORED, **columns)
         against = [finding.message for finding in storage.compare(order, self.storage)]
         if evidence.event is not None:
-            against += differences(evidence.event, order, self.orchestrator.expected_metadata(order))
+            expected = self.orchestrator.expected_metadata(order)
+            own = {(order.prompt_set, order.partition)}
+            against += differences(evidence.event, order, expected, own)
         if evidence.task is not None and evidence.task.points not in (None, order.points_charged or 0):
             against.append("the vendor's charge")
         if against:
             raise NotRepairableError(f"other sources contradict its manifest: {', '.join(against)}")
 
     def _write(self, evidence: MissingOrderEvidence, manifest: Manifest, columns: dict[str, Any]) -> str:
-        columns |= {
-            "stored_at": self.storage.objects[manifest.manifest_key].modified_at,
-            # Without an event the next run reports it.
-            "reported": None if evidence.event is None else Reported.STORED,
-        }
+        columns |= {"stored_at": self.storage.objects[manifest.manifest_key].modified_at}
         order = self.services.ledger.repairs.restore(
             columns,
             order_id=None if evidence.journal is None else evidence.journal.order_id,
             actor=self.actor,
             source=manifest.manifest_key,
+            reported=None if evidence.event is None else Reported.STORED,
         )
         return f"order {order.order_id} was restored: its manifest and the vendor's task agree"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from seedance_dagster.api.wire import HistoryRow, Task
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.storage.keys import is_replaced
 from seedance_dagster.storage.s3 import ListedObject
@@ -52,15 +53,21 @@ class LedgerSnapshot:
         orders: All orders of the audited sets, also those before `since`: they own their tasks and files.
         missing_orders: Orders of any set that the journal knows and that have no row.
         owned_tasks: Task ids of the other snapshots that belong to an order of any set.
-        current_videos: Order ids of the videos that the partitions should show, at most one per partition.
+        current_videos: Order ids of the videos that the partitions should show, by set and partition.
+        links: The partitions that each order was given to, by order id.
         damaged_rows: Rows, by order id, that two other systems contradict; `orders` has what these agree on.
     """
 
     orders: tuple[Order, ...] = ()
     missing_orders: tuple[MissingOrder, ...] = ()
     owned_tasks: frozenset[str] = frozenset()
-    current_videos: frozenset[int] = frozenset()
+    current_videos: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    links: Mapping[int, Sequence[Link]] = field(default_factory=dict)
     damaged_rows: Mapping[int, Order] = field(default_factory=dict)
+
+    def partitions(self, order: Order) -> set[tuple[str, str]]:
+        """Return set and key of the partitions that an order was given to."""
+        return {(link.prompt_set, link.partition) for link in self.links.get(order.order_id, ())}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,11 +88,12 @@ def read_status(
         OpenOrder(order, now - order.ordered_at, _money(order))
         for order in sorted(orders, key=lambda order: (order.ordered_at, order.order_id))
     )
-    latest = [
-        order
-        for name in sorted({name for name, _ in counts})
-        for order in ledger.queries.latest(name).values()
-    ]
+    latest = {
+        f"{name}/{partition}": order
+        for name in sorted({name for name, _ in counts} | ledger.partitions.sets())
+        if prompt_set in (None, name)
+        for partition, order in ledger.queries.latest(name).items()
+    }
     return StatusReport(
         counts=tuple(
             SetCount(
@@ -113,16 +114,19 @@ def read_status(
         waits=throttle.reasons,
         problems=(
             *throttle.problems,
-            *_reasons(latest, no_video_reason),
+            *_reasons(latest.items(), no_video_reason),
             *_reasons(
-                (open_order.order for open_order in open_orders),
+                (
+                    (f"{open_order.order.prompt_set}/{open_order.order.partition}", open_order.order)
+                    for open_order in open_orders
+                ),
                 lambda order: stuck_reason(order, now=now, stale_after=stale_after),
             ),
         ),
         warnings=(
             *(
                 f"price table {drift.price_table}, {drift.task_type}: {drift}"
-                for drift in price_drifts(latest)
+                for drift in price_drifts({order.order_id: order for order in latest.values()}.values())
                 if drift.outdated
             ),
             *(f"little is left of the {usage}" for usage in low_budgets(budgets)),
@@ -130,11 +134,11 @@ def read_status(
     )
 
 
-def _reasons(orders: Iterable[Order], judge: Callable[[Order], str | None]) -> Iterator[str]:
-    for order in orders:
+def _reasons(orders: Iterable[tuple[str, Order]], judge: Callable[[Order], str | None]) -> Iterator[str]:
+    for name, order in orders:
         reason = judge(order)
         if reason is not None:
-            yield f"{order.prompt_set}/{order.partition}: {reason}"
+            yield f"{name}: {reason}"
 
 
 def _money(order: Order) -> Decimal:

@@ -89,6 +89,7 @@ def _add_order(tree: Tree, trace: Trace, traced: TracedOrder, *, known: Sequence
     head = f"Order {order.order_id}, attempt {order.attempt}: {order.state}{flight}{shown}"
     branch = tree.add(_line(head, here=here == "order"))
     job = f" of job {order.job_name}" if order.job_name else ""
+    branch.add(_text(f"Take {order.take}, made for {order.prompt_set}/{order.partition}"))
     branch.add(_text(f"Ordered by run {order.run_id}{job}, idempotency key {order.idempotency_key}"))
     for name, tags in (("Tags of the prompt", columns["tags"]), ("Tags of the run", columns["run_tags"])):
         if tags:
@@ -105,7 +106,7 @@ def _add_order(tree: Tree, trace: Trace, traced: TracedOrder, *, known: Sequence
         _add_task(branch, traced, here=here == "task")
     for file in traced.files:
         _add_file(branch, trace, file, traced, here)
-    branch.add(_text(_REPORTED[order.reported]))
+    branch.add(_text(_REPORTED[traced.reported]))
     _add_journal(branch, traced.journal)
 
 

@@ -48,16 +48,16 @@ class CheckInput:
     """The data of one prompt set that its checks look at.
 
     Attributes:
-        current: The stored order that each partition shows.
-        latest: The newest order of each partition.
+        current: The stored order that each partition shows, which another set may have made.
+        latest: The newest order of each partition, one of what it asks for now before others.
         open_orders: All that have not ended, also older ones of edited prompts.
-        sizes: Bytes of the set's objects in S3, by key; None when S3 could not be listed.
+        sizes: Bytes of the objects in S3, by key; None when S3 could not be listed.
         budgets: The budgets that its orders count towards.
         now: UTC.
         stale_after: The time after which a running task counts as stuck.
     """
 
-    current: Sequence[Order]
+    current: Mapping[str, Order]
     latest: Mapping[str, Order]
     open_orders: Sequence[Order]
     sizes: Mapping[str, int] | None
@@ -86,7 +86,7 @@ def _playable(data: CheckInput) -> CheckResult:
         playable = order.codec and order.duration_s and order.width and order.height
         return None if playable else "the stored file is not a playable video"
 
-    return _judge(data.current, problem, "videos are playable")
+    return _judge(data.current.items(), problem, "videos are playable")
 
 
 def _matches_request(data: CheckInput) -> CheckResult:
@@ -102,7 +102,7 @@ def _matches_request(data: CheckInput) -> CheckResult:
             return f"has {order.width} x {order.height} pixels; {ratio} was requested"
         return None
 
-    return _judge(data.current, problem, "videos have the requested duration and aspect ratio")
+    return _judge(data.current.items(), problem, "videos have the requested duration and aspect ratio")
 
 
 def _objects_intact(data: CheckInput) -> CheckResult:
@@ -121,7 +121,7 @@ def _objects_intact(data: CheckInput) -> CheckResult:
                 return f"the {name} has {size} bytes in S3 and {expected} in the ledger"
         return None
 
-    return _judge(data.current, problem, "videos are in S3 with poster and manifest")
+    return _judge(data.current.items(), problem, "videos are in S3 with poster and manifest")
 
 
 def _charge_matches_hold(data: CheckInput) -> CheckResult:
@@ -133,11 +133,11 @@ def _charge_matches_hold(data: CheckInput) -> CheckResult:
             return f"{held} USD were held and {charged} USD charged"
         return None
 
-    return _judge(data.current, problem, "videos cost what the vendor held for them")
+    return _judge(data.current.items(), problem, "videos cost what the vendor held for them")
 
 
 def _estimate_accuracy(data: CheckInput) -> CheckResult:
-    drifts = price_drifts(data.current)
+    drifts = price_drifts({order.order_id: order for order in data.current.values()}.values())
     outdated = [drift for drift in drifts if drift.outdated]
     estimated = sum(order.estimated_points for drift in drifts for order in drift.newest)
     share = sum(drift.difference_points for drift in drifts) / estimated if estimated else 0.0
@@ -156,10 +156,10 @@ def _estimate_accuracy(data: CheckInput) -> CheckResult:
 
 
 def _rejection_rate(data: CheckInput) -> CheckResult:
-    rejected = [order for order in data.latest.values() if order.state is State.REJECTED]
+    rejected = {key: order for key, order in data.latest.items() if order.state is State.REJECTED}
     share = len(rejected) / len(data.latest) if data.latest else 0.0
     return CheckResult(
-        tuple(Violation(order.partition, no_video_reason(order) or "") for order in rejected)
+        tuple(Violation(key, no_video_reason(order) or "") for key, order in rejected.items())
         if share > _MAX_REJECTED_SHARE
         else (),
         f"{len(rejected)} of {len(data.latest)} prompts were rejected by moderation",
@@ -171,7 +171,8 @@ def _no_stuck_orders(data: CheckInput) -> CheckResult:
     def problem(order: Order) -> str | None:
         return stuck_reason(order, now=data.now, stale_after=data.stale_after)
 
-    return _judge(data.open_orders, problem, "open orders proceed")
+    orders = ((order.partition, order) for order in data.open_orders)
+    return _judge(orders, problem, "open orders proceed")
 
 
 def _budget_remaining(data: CheckInput) -> CheckResult:
@@ -181,8 +182,10 @@ def _budget_remaining(data: CheckInput) -> CheckResult:
     return CheckResult(violations, "; ".join(map(str, data.budgets)) or "there is no budget", figures)
 
 
-def _judge(orders: Iterable[Order], problem: Callable[[Order], str | None], passed: str) -> CheckResult:
-    reasons = [(order.partition, problem(order)) for order in orders]
+def _judge(
+    orders: Iterable[tuple[str, Order]], problem: Callable[[Order], str | None], passed: str
+) -> CheckResult:
+    reasons = [(partition, problem(order)) for partition, order in orders]
     violations = tuple(Violation(partition, reason) for partition, reason in reasons if reason is not None)
     return CheckResult(violations, f"{len(reasons) - len(violations)} of {len(reasons)} {passed}", {})
 

@@ -14,11 +14,13 @@ class Placed:
     """The answer to the request for one partition.
 
     Attributes:
+        partition: The partition's key.
         order: The order that now answers it; for SKIPPED the earlier one that ended without a video.
         outcome: ORDERED a new order, JOINED an open one, REUSED a stored video, SKIPPED what was rejected
             or failed before.
     """
 
+    partition: str
     order: Order
     outcome: Outcome
 

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.spend import DaySpend, SpendBy, Sums
 from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl, to_parquet
 from seedance_dagster.storage.keys import index_keys
@@ -60,7 +59,7 @@ class WrittenIndex:
 
 def sets_with_videos(services: Services) -> list[str]:
     """Return the names of the sets that have something to index, sorted."""
-    return sorted({name for name, state in services.ledger.workload.counts() if state is State.STORED})
+    return services.ledger.videos.sets()
 
 
 def refresh_index(
@@ -121,7 +120,7 @@ def _write(services: Services, prompt_set: str) -> WrittenIndex:
     store = services.store
     keys = index_keys(store.prefix, prompt_set)
     videos = services.ledger.videos.current(prompt_set)
-    rows = [index_row(order, store.uri) for order in videos]
+    rows = [index_row(prompt_set, video, store.uri) for video in videos]
     jsonl, parquet = to_jsonl(rows), to_parquet(rows)
     if parquet is not None or store.head(keys.parquet) is not None:
         # A Parquet file that cannot be kept current is emptied: better unreadable than out of date.
@@ -153,6 +152,6 @@ def _write(services: Services, prompt_set: str) -> WrittenIndex:
         by_run=services.ledger.spend.total_by(SpendBy.RUN, prompt_set=prompt_set),
         by_tag={
             name: services.ledger.spend.total_by(SpendBy.TAG, tag=name, prompt_set=prompt_set)
-            for name, _ in Counter(name for order in videos for name in order.tags).most_common(_TAGS)
+            for name, _ in Counter(name for video in videos for name in video.tags).most_common(_TAGS)
         },
     )

@@ -18,6 +18,7 @@ from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.leases import Leases
 from seedance_dagster.ledger.observations import Observations
 from seedance_dagster.ledger.orders import Orders
+from seedance_dagster.ledger.partitions import Partitions
 from seedance_dagster.ledger.pauses import Pauses
 from seedance_dagster.ledger.queries import Queries
 from seedance_dagster.ledger.reconciliation import Reconciliation
@@ -55,6 +56,7 @@ class Ledger:
         budgets: The used part of each budget.
         spend: Money by day, set, model, tag or run.
         queries: Orders and their journals.
+        partitions: What each partition asks for, and the orders that it was given.
         workload: Work that is due, and sums over all orders.
         videos: The current video of each partition.
         reports: The prompts and orders that were reported to Dagster.
@@ -79,6 +81,7 @@ class Ledger:
         self.budgets = Budgets(database, clock)
         self.spend = Spend(database, clock)
         self.queries = Queries(database, clock)
+        self.partitions = Partitions(database, clock)
         self.workload = Workload(database, clock)
         self.videos = Videos(database, clock)
         self.reports = Reports(database, clock)

@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class Reported(StrEnum):
-    """The event of an order that was last reported to Dagster."""
+    """The event of an order that was last reported to Dagster for a partition."""
 
     SUBMITTED = "submitted"
     STORED = "stored"
@@ -53,7 +53,11 @@ MANY_TRANSFER_FAILURES = 5
 class NewOrder:
     """A validated request that is to be ordered for one partition.
 
+    What is ordered is the take of a request; set and partition say where it is made.
+
     Attributes:
+        take: From 1; each take of a request is a video of its own.
+        scope: Empty, or the fresh prompt that the order is made for; see `PromptPartition`.
         request: The request as JSON (`GenerationRequest.model_dump(mode="json")`).
         estimated_points: Upper estimate of the charge, in points.
         retries: How many more attempts vendor trouble may start automatically.
@@ -65,6 +69,8 @@ class NewOrder:
     prompt_set: str
     partition: str
     fingerprint: str
+    take: int = 1
+    scope: str = ""
     request: dict[str, Any] = field(repr=False)  # its links may be signed
     estimated_points: int
     price_table: str
@@ -81,13 +87,11 @@ class Order(NewOrder):
     The table is made of these fields (see `schema`).
 
     Attributes:
+        attempt: From 1 among the orders of the same fingerprint and take.
         booked_at: When the first attempt was ordered: its day and month are the ones whose budgets pay.
         due_at: When the next step may be taken; None when nothing is left to do.
         lease_owner: The worker that the order is leased to.
         leased_at: When the lease was last renewed; it runs out at `leased_until`.
-        account: The account that its POST was sent to, by a hash of API key and API root.
-        sent_at: When the POST of its last claim was about to leave; None until then.
-        lost_at: When the reply to that POST was given up; None after a clear one.
         absent_since: Since when the vendor's history was read without a task for an uncertain order.
         delivered_sha256: Of the bytes that the vendor delivered; `sha256` differs when a credential was
             signed into the video.
@@ -104,9 +108,6 @@ class Order(NewOrder):
     ordered_at: datetime
     booked_at: datetime
     claimed_at: datetime | None = None
-    account: str | None = None
-    sent_at: datetime | None = None
-    lost_at: datetime | None = None
     submitted_at: datetime | None = None
     due_at: datetime | None = None
     polls: int = 0
@@ -142,7 +143,6 @@ class Order(NewOrder):
     code_version: str | None = None
     stored_at: datetime | None = None
     absent_since: datetime | None = None
-    reported: Reported | None = None
 
     @property
     def charge_unknown(self) -> bool:

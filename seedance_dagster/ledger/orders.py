@@ -13,12 +13,13 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import Budget, check_budgets, read_usage
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, OPEN, NewOrder, Order, State
+from seedance_dagster.ledger.partitions import Link, Wanted, answers, link_orders
 from seedance_dagster.ledger.schema import order_subscribers, ordered_values, orders, to_order
 from seedance_dagster.ledger.transitions import insert_order
 
 
 class Outcome(StrEnum):
-    """The result of requesting a video of one partition.
+    """The result of requesting a video for one partition.
 
     A video that was ordered before is joined while its order is open, reused when it is stored, and skipped
     when the order ended without a video and is not placed again.
@@ -60,60 +61,87 @@ class OrderRequest:
 
 
 def find_existing_order(
-    history: Iterable[Order], request: OrderRequest, joined: Collection[int] = ()
+    history: Iterable[Order], request: OrderRequest, scope: str = "", joined: Collection[int] = ()
 ) -> tuple[Order, Outcome] | None:
-    """Return the earlier order of the same partition and fingerprint that answers a request, if one does.
+    """Return the earlier order of the same take of a request that answers it, if one does.
 
-    A failed order whose points came back answers nothing, so it may be placed again. Nor does one whose
-    video was paid for and cannot be fetched, where the request is to regenerate.
+    Orders of its own scope come first; a request without a scope is answered by any other as well. A failed
+    order whose points came back answers nothing, so it may be placed again. One whose video was paid for and
+    could not be fetched so far is joined, but a stored video comes before it.
 
     Args:
-        history: Orders of one partition and fingerprint.
+        history: Orders of one fingerprint and take, in whatever scope.
         request: Who requests, and on what terms.
+        scope: The scope that is asked for.
         joined: Ids of orders that a request with this idempotency key joined: they count as its own.
     """
     newest_first = sorted(history, key=lambda order: order.attempt, reverse=True)
     # A further attempt after vendor trouble has the key of the first, whoever joined that order.
-    own = {request.idempotency_key} | {
+    own_keys = {request.idempotency_key} | {
         order.idempotency_key for order in newest_first if order.order_id in joined
     }
-    for order in newest_first:
-        unfetchable = order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES
-        again = request.regenerate and order.idempotency_key not in own
-        if order.state in OPEN and not (unfetchable and again):
+
+    def is_own(order: Order) -> bool:
+        return order.idempotency_key in own_keys
+
+    own_scope = [order for order in newest_first if order.scope == scope and not _is_void(order)]
+    candidates = own_scope or [order for order in newest_first if answers(scope, order.scope)]
+    for order in candidates:
+        if order.state in OPEN and not _is_unfetchable(order):
             return order, Outcome.JOINED
-    for order in newest_first:
-        if order.state is State.STORED and (not request.regenerate or order.idempotency_key in own):
+    for order in candidates:
+        if order.state is State.STORED and (not request.regenerate or is_own(order)):
             return order, Outcome.REUSED
-    for order in newest_first:
-        paid = order.state is State.FAILED and (order.points_charged or order.charge_unknown)
-        ended = order.state is State.REJECTED or paid
-        if ended and (not request.resubmit_rejected or order.idempotency_key in own):
+    for order in candidates:
+        if _is_unfetchable(order):
+            return order, Outcome.JOINED
+    for order in candidates:
+        ended = order.state in {State.REJECTED, State.FAILED} and not _is_void(order)
+        if ended and (not request.resubmit_rejected or is_own(order)):
             return order, Outcome.SKIPPED
     return None
+
+
+def _is_void(order: Order) -> bool:
+    """Return True for a failed order whose points came back, or that was never sent."""
+    return order.state is State.FAILED and not order.points_charged and not order.charge_unknown
+
+
+def _is_unfetchable(order: Order) -> bool:
+    return order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES
 
 
 class Orders(LedgerPart):
     """The part of the ledger that places orders."""
 
     def existing_orders(
-        self, new_orders: Sequence[NewOrder], request: OrderRequest
+        self, wanted: Sequence[Wanted], request: OrderRequest
     ) -> list[tuple[Order, Outcome] | None]:
         """Return the existing order that `place` would answer with; None where it would place a new one."""
         with self._database.reading() as connection:
-            histories = _histories(connection, new_orders)
+            histories = _histories(connection, wanted)
             joined = _joined_orders(connection, request)
-        return [find_existing_order(histories[_identity(new)], request, joined) for new in new_orders]
+        return [
+            find_existing_order(histories[asked.fingerprint, asked.take], request, asked.scope, joined)
+            for asked in wanted
+        ]
 
     def place(
-        self, new_orders: Sequence[NewOrder], request: OrderRequest, budgets: Sequence[Budget] = ()
+        self,
+        new_orders: Sequence[NewOrder],
+        request: OrderRequest,
+        budgets: Sequence[Budget] = (),
+        *,
+        quoted: Collection[int] = (),
     ) -> list[tuple[Order, Outcome]]:
         """Queue each new order that no existing order answers; all or nothing.
 
         Args:
-            new_orders: One for each partition.
+            new_orders: One for each partition; those that ask for the same are one order.
             request: Who requests, and on what terms.
             budgets: Limits that the new orders are reserved in.
+            quoted: Ids of orders that answered when the request was quoted. What one of them answered is not
+                ordered, since nothing was checked for it: where it has ended meanwhile, it is skipped.
 
         Returns:
             The order that now stands for each partition, in the order of `new_orders`.
@@ -122,14 +150,18 @@ class Orders(LedgerPart):
             BudgetExceededError: The new orders do not fit every budget; none was placed.
         """
         now = self._clock()
-        answers: list[tuple[Order, Outcome]] = []
+        answered: list[tuple[Order, Outcome]] = []
         with self._database.writing() as connection:
             usages = [read_usage(connection, budget, now=now) for budget in budgets]
             histories = _histories(connection, new_orders)
             joined = _joined_orders(connection, request)
             for new in new_orders:
-                history = histories[_identity(new)]
-                answer = find_existing_order(history, request, joined)
+                history = histories[new.fingerprint, new.take]
+                answer = find_existing_order(history, request, new.scope, joined)
+                if answer is None:
+                    answer = next(
+                        ((order, Outcome.SKIPPED) for order in history if order.order_id in quoted), None
+                    )
                 if answer is None:
                     attempt = 1 + max((order.attempt for order in history), default=0)
                     values = ordered_values(new) | {
@@ -150,12 +182,20 @@ class Orders(LedgerPart):
                     )
                     history.append(order)
                     answer = (order, Outcome.ORDERED)
-                answers.append(answer)
-            new_points = [order.estimated_points for order, outcome in answers if outcome is Outcome.ORDERED]
+                answered.append(answer)
+            link_orders(
+                connection,
+                [
+                    Link(new.prompt_set, new.partition, order.order_id)
+                    for new, (order, _) in zip(new_orders, answered, strict=True)
+                ],
+                at=now,
+            )
+            new_points = [order.estimated_points for order, outcome in answered if outcome is Outcome.ORDERED]
             check_budgets(usages, new_points, run_limit=request.max_points)
             if request.pays_again:
-                _note_joined(connection, answers, request, joined)
-        return answers
+                _note_joined(connection, answered, request, joined)
+        return answered
 
 
 def _joined_orders(connection: sa.Connection, request: OrderRequest) -> set[int]:
@@ -185,22 +225,12 @@ def _note_joined(
         connection.execute(order_subscribers.insert(), rows)
 
 
-def _identity(order: NewOrder) -> tuple[str, str, str]:
-    return order.prompt_set, order.partition, order.fingerprint
-
-
 def _histories(
-    connection: sa.Connection, new_orders: Sequence[NewOrder]
-) -> defaultdict[tuple[str, str, str], list[Order]]:
-    histories: defaultdict[tuple[str, str, str], list[Order]] = defaultdict(list)
-    for chunk in chunked(new_orders):
-        rows = connection.execute(
-            sa.select(orders).where(
-                orders.c.prompt_set.in_({new.prompt_set for new in chunk}),
-                orders.c.partition.in_({new.partition for new in chunk}),
-                orders.c.fingerprint.in_({new.fingerprint for new in chunk}),
-            )
-        )
+    connection: sa.Connection, wanted: Iterable[Wanted]
+) -> defaultdict[tuple[str, int], list[Order]]:
+    histories: defaultdict[tuple[str, int], list[Order]] = defaultdict(list)
+    for chunk in chunked({asked.fingerprint for asked in wanted}):
+        rows = connection.execute(sa.select(orders).where(orders.c.fingerprint.in_(chunk)))
         for order in map(to_order, rows):
-            histories[_identity(order)].append(order)
+            histories[order.fingerprint, order.take].append(order)
     return histories

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import journal, orders, to_order
+from seedance_dagster.ledger.partitions import asks_for, same_partition
+from seedance_dagster.ledger.schema import journal, links, orders, partitions, to_order
 
 
 @dataclass(frozen=True)
@@ -67,23 +68,38 @@ class Queries(LedgerPart):
         return self._all(query)
 
     def latest(self, prompt_set: str) -> dict[str, Order]:
-        """Return the newest order of each partition of a set."""
-        newest = (
-            sa.select(sa.func.max(orders.c.order_id))
-            .where(orders.c.prompt_set == prompt_set)
-            .group_by(orders.c.partition)
+        """Return the newest order of each partition of a set, one of what it asks for now before others."""
+        is_current = sa.case((asks_for(), 0), else_=1)
+        rank = sa.func.row_number().over(
+            partition_by=links.c.partition, order_by=(is_current, links.c.order_id.desc())
         )
-        found = self._all(sa.select(orders).where(orders.c.order_id.in_(newest)))
-        return {order.partition: order for order in found}
+        ranked = (
+            sa.select(links.c.partition.label("label"), links.c.order_id, rank.label("rank"))
+            .join(orders, orders.c.order_id == links.c.order_id)
+            .outerjoin(partitions, same_partition(partitions, links))
+            .where(links.c.prompt_set == prompt_set)
+            .subquery()
+        )
+        query = sa.select(ranked.c.label, ranked.c.order_id).where(ranked.c.rank == 1)
+        with self._database.reading() as connection:
+            ids = {row.label: row.order_id for row in connection.execute(query.order_by(ranked.c.order_id))}
+        by_id = {order.order_id: order for order in self.get_many(set(ids.values()))}
+        return {label: by_id[order_id] for label, order_id in ids.items()}
 
     def next_attempt(self, order: Order) -> Order | None:
-        """Return the attempt that followed a failed one automatically."""
-        return self._one_or_none(
-            orders.c.prompt_set == order.prompt_set,
-            orders.c.partition == order.partition,
-            orders.c.fingerprint == order.fingerprint,
-            orders.c.attempt == order.attempt + 1,
+        """Return the attempt that followed a failed one."""
+        found = self._all(
+            sa.select(orders)
+            .where(
+                orders.c.fingerprint == order.fingerprint,
+                orders.c.take == order.take,
+                orders.c.scope == order.scope,
+                orders.c.attempt > order.attempt,
+            )
+            .order_by(orders.c.attempt)
+            .limit(1)
         )
+        return found[0] if found else None
 
     def with_task(self, task_id: str) -> Order | None:
         """Return the order that owns a task of the vendor's."""
@@ -100,17 +116,13 @@ class Queries(LedgerPart):
         return self._all(same_bytes.order_by(ids.c.order_id).limit(limit))
 
     def of_partition(self, prompt_set: str, partition: str) -> list[Order]:
-        """Return all orders of one partition, whatever its request was at the time; the oldest first."""
-        query = sa.select(orders).where(orders.c.prompt_set == prompt_set, orders.c.partition == partition)
-        return sorted(self._all(query), key=lambda order: order.order_id)
-
-    def ordered_among(self, prompt_set: str, partitions: Collection[str]) -> set[str]:
-        """Return those of some partitions that were ever ordered."""
-        query = sa.select(orders.c.partition).where(
-            orders.c.prompt_set == prompt_set, orders.c.partition.in_(partitions)
+        """Return all orders that one partition was given, whatever it asked for then; the oldest first."""
+        query = (
+            sa.select(orders)
+            .join(links, links.c.order_id == orders.c.order_id)
+            .where(links.c.prompt_set == prompt_set, links.c.partition == partition)
         )
-        with self._database.reading() as connection:
-            return set(connection.scalars(query))
+        return self._all(query.order_by(orders.c.order_id))
 
     def journal(self, order_id: int) -> list[JournalEntry]:
         """Return everything that happened to an order, in order."""

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import Order, Reported, State
-from seedance_dagster.ledger.schema import journal, orders
-from seedance_dagster.ledger.transitions import insert_order
+from seedance_dagster.ledger.partitions import Link, link_orders
+from seedance_dagster.ledger.schema import journal, links, orders
+from seedance_dagster.ledger.transitions import insert_order, transition
 
 _JOURNALED = ("task_id", "video_key", "points_charged")  # columns that transitions note in the journal
 
@@ -67,15 +68,22 @@ class Repairs(LedgerPart):
             StaleOrderError: The order moved on.
         """
         now = self._clock()
-        changes = {
-            "video_url": video_url,
-            "transfer_failures": 0,
-            "due_at": now,
-            "reported": Reported.SUBMITTED,
-        }
-        return self._transition(
-            order, State.SUCCEEDED, actor=actor, at=now, changes=changes, detail={"reason": reason}
-        )
+        changes = {"video_url": video_url, "transfer_failures": 0, "due_at": now}
+        with self._database.writing() as connection:
+            connection.execute(
+                links.update()
+                .where(links.c.order_id == order.order_id, links.c.reported.is_not(None))
+                .values(reported=Reported.SUBMITTED)
+            )
+            return transition(
+                connection,
+                order,
+                State.SUCCEEDED,
+                actor=actor,
+                at=now,
+                changes=changes,
+                detail={"reason": reason},
+            )
 
     def note_repair(self, order: Order, *, actor: str, repaired: str) -> Order:
         """Journal that something beside a stored video was repaired, such as its manifest.
@@ -99,7 +107,15 @@ class Repairs(LedgerPart):
             order, State.STORED, actor=actor, at=self._clock(), changes=changes, detail=detail
         )
 
-    def restore(self, values: Mapping[str, Any], *, order_id: int | None, actor: str, source: str) -> Order:
+    def restore(
+        self,
+        values: Mapping[str, Any],
+        *,
+        order_id: int | None,
+        actor: str,
+        source: str,
+        reported: Reported | None = None,
+    ) -> Order:
         """Write the row of a stored order again.
 
         Args:
@@ -107,12 +123,13 @@ class Repairs(LedgerPart):
             order_id: Its earlier number, used again if it is free; None where it is unknown.
             actor: Who restores it.
             source: Where the values come from, for the journal.
+            reported: What Dagster has of it; without an event the next run reports it.
 
         Raises:
             TaskOwnedError: Another order has its task.
             StaleOrderError: The order has a row again.
         """
-        identity = ("prompt_set", "partition", "fingerprint", "attempt")
+        identity = ("fingerprint", "take", "attempt")
         with self._database.writing() as connection:
 
             def existing(*conditions: sa.ColumnElement[bool]) -> int | None:
@@ -129,6 +146,18 @@ class Repairs(LedgerPart):
             if order_id is not None and existing(orders.c.order_id == order_id) is None:
                 values = {**values, "order_id": order_id}
             detail = {"restored_from": source} | {name: values.get(name) for name in _JOURNALED}
-            return insert_order(
-                connection, State.STORED, values, actor=actor, at=self._clock(), detail=detail
+            now = self._clock()
+            order = insert_order(connection, State.STORED, values, actor=actor, at=now, detail=detail)
+            link = Link(order.prompt_set, order.partition, order.order_id, reported)
+            link_orders(connection, [link], at=now)
+            # A link outlives a row that a person deleted.
+            connection.execute(
+                links.update()
+                .where(
+                    links.c.order_id == order.order_id,
+                    links.c.prompt_set == order.prompt_set,
+                    links.c.partition == order.partition,
+                )
+                .values(reported=reported)
             )
+            return order

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order, Reported, State
-from seedance_dagster.ledger.schema import orders, reported_prompts, to_order
+from seedance_dagster.ledger.partitions import Link, asks_for, same_partition
+from seedance_dagster.ledger.schema import links, orders, partitions, to_order
 
 _REPORT_GRACE = timedelta(seconds=60)  # a living run reports its own orders within this time
+_LINK = (links.c.prompt_set, links.c.partition, links.c.order_id, links.c.reported)
 
 
 class Reports(LedgerPart):
@@ -19,100 +22,117 @@ class Reports(LedgerPart):
 
     def prompts(self, prompt_set: str) -> dict[str, str]:
         """Return the fingerprints of a set that were last reported, by partition."""
-        query = sa.select(reported_prompts.c.partition, reported_prompts.c.fingerprint).where(
-            reported_prompts.c.prompt_set == prompt_set
+        query = sa.select(partitions.c.partition, partitions.c.reported).where(
+            partitions.c.prompt_set == prompt_set, partitions.c.reported.is_not(None)
         )
         with self._database.reading() as connection:
-            return {row.partition: row.fingerprint for row in connection.execute(query)}
+            return {row.partition: row.reported for row in connection.execute(query)}
 
     def mark_prompts(self, prompt_set: str, fingerprints: Mapping[str, str]) -> None:
         """Remember the fingerprints that were just reported, by partition."""
         with self._database.writing() as connection:
             for partition, fingerprint in fingerprints.items():
                 connection.execute(
-                    reported_prompts.delete().where(
-                        reported_prompts.c.prompt_set == prompt_set, reported_prompts.c.partition == partition
-                    )
-                )
-                connection.execute(
-                    reported_prompts.insert().values(
-                        prompt_set=prompt_set, partition=partition, fingerprint=fingerprint
-                    )
+                    partitions.update()
+                    .where(partitions.c.prompt_set == prompt_set, partitions.c.partition == partition)
+                    .values(reported=fingerprint)
                 )
 
     def prompt(self, prompt_set: str, partition: str) -> str | None:
         """Return the fingerprint that was last reported for a partition; None when none was."""
-        query = sa.select(reported_prompts.c.fingerprint).where(
-            reported_prompts.c.prompt_set == prompt_set, reported_prompts.c.partition == partition
+        query = sa.select(partitions.c.reported).where(
+            partitions.c.prompt_set == prompt_set, partitions.c.partition == partition
         )
         with self._database.reading() as connection:
             return connection.scalar(query)
 
-    def is_superseded(self, order: Order) -> bool:
+    def is_superseded(self, link: Link) -> bool:
         """Return True when another order stands for the partition.
 
-        An order of the fingerprint that was last reported comes first, then the newest order; failed
-        and rejected ones do not count.
+        An order of what the partition asks for now comes first, then the newest order; failed and rejected
+        ones do not count.
         """
-        query = sa.select(_superseded()).where(orders.c.order_id == order.order_id)
+        query = (
+            sa.select(_superseded())
+            .select_from(links.join(orders, orders.c.order_id == links.c.order_id))
+            .where(*_is(link))
+        )
         with self._database.reading() as connection:
             return bool(connection.scalar(query))
 
-    def unreported(self, limit: int) -> list[Order]:
-        """Return orders whose state was not reported, because the worker that should have is gone."""
-        query = sa.select(orders).where(unreported(self._clock())).order_by(orders.c.order_id).limit(limit)
+    def unreported(self, limit: int) -> list[tuple[Order, Link]]:
+        """Return orders that were not reported, because the worker that should have is gone."""
+        query = (
+            sa.select(*_LINK)
+            .join(orders, orders.c.order_id == links.c.order_id)
+            .where(unreported(self._clock()))
+            .order_by(links.c.order_id, links.c.prompt_set, links.c.partition)
+            .limit(limit)
+        )
         with self._database.reading() as connection:
-            return [to_order(row) for row in connection.execute(query)]
+            found = [Link(*row) for row in connection.execute(query)]
+            by_id = {
+                row.order_id: to_order(row)
+                for chunk in chunked({link.order_id for link in found})
+                for row in connection.execute(sa.select(orders).where(orders.c.order_id.in_(chunk)))
+            }
+        return [(by_id[link.order_id], link) for link in found]
 
-    def mark_reported(self, reported: Mapping[int, Reported]) -> None:
-        """Remember the events of orders that were just reported, by order id."""
+    def mark_reported(self, reported: Iterable[Link], event: Reported) -> None:
+        """Remember the event that was just reported of orders, for some partitions."""
         with self._database.writing() as connection:
-            for order_id, event in reported.items():
-                connection.execute(
-                    orders.update().where(orders.c.order_id == order_id).values(reported=event)
-                )
+            for link in reported:
+                connection.execute(links.update().where(*_is(link)).values(reported=event))
+
+
+def _is(link: Link) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        links.c.prompt_set == link.prompt_set,
+        links.c.partition == link.partition,
+        links.c.order_id == link.order_id,
+    )
 
 
 def _superseded() -> sa.ColumnElement[bool]:
-    """Select orders whose partition another order stands for; for a query on `orders`."""
-    other = orders.alias()
-    current = (
-        sa.select(reported_prompts.c.fingerprint)
-        .where(
-            reported_prompts.c.prompt_set == orders.c.prompt_set,
-            reported_prompts.c.partition == orders.c.partition,
-        )
-        .correlate(orders)
-        .scalar_subquery()
+    """Select links whose partition another order stands for; for a query on `links` and `orders`."""
+    other, other_link = orders.alias(), links.alias()
+    wanted = sa.exists().where(same_partition(partitions, links), asks_for()).correlate(links, orders)
+    other_wanted = (
+        sa.exists()
+        .where(same_partition(partitions, other_link), asks_for(order=other))
+        .correlate(other_link, other)
     )
-    is_current, is_newer = other.c.fingerprint == current, other.c.order_id > orders.c.order_id
+    is_newer = other.c.order_id > orders.c.order_id
     return (
         sa.exists()
         .where(
-            other.c.prompt_set == orders.c.prompt_set,
-            other.c.partition == orders.c.partition,
+            same_partition(other_link, links),
+            other.c.order_id == other_link.c.order_id,
             other.c.state.not_in({State.FAILED, State.REJECTED}),
-            sa.case((orders.c.fingerprint == current, is_current & is_newer), else_=is_current | is_newer),
+            sa.case((wanted, other_wanted & is_newer), else_=other_wanted | is_newer),
         )
-        .correlate(orders)
+        .correlate(links, orders)
     )
 
 
 def unreported(now: datetime) -> sa.ColumnElement[bool]:
-    """Select orders whose present state was not reported to Dagster in time."""
+    """Select links whose order's present state was not reported in time; for a query with `orders`."""
     before = now - _REPORT_GRACE
-    reported = orders.c.reported
-    return sa.or_(
-        sa.and_(
-            orders.c.state.in_({State.SUBMITTED, State.SUCCEEDED}),
-            reported.is_(None),
-            orders.c.submitted_at <= before,
-        ),
-        sa.and_(
-            orders.c.state == State.STORED,
-            reported.is_distinct_from(Reported.STORED),
-            orders.c.stored_at <= before,
-            # One that was observed behind a better order is reported again once that order came to nothing.
-            sa.or_(reported.is_distinct_from(Reported.OBSERVED), ~_superseded()),
+    reported = links.c.reported
+    return sa.and_(
+        links.c.linked_at <= before,
+        sa.or_(
+            sa.and_(
+                orders.c.state.in_({State.SUBMITTED, State.SUCCEEDED}),
+                reported.is_(None),
+                orders.c.submitted_at <= before,
+            ),
+            sa.and_(
+                orders.c.state == State.STORED,
+                reported.is_distinct_from(Reported.STORED),
+                orders.c.stored_at <= before,
+                # One that was observed behind a better order is reported again once that came to nothing.
+                sa.or_(reported.is_distinct_from(Reported.OBSERVED), ~_superseded()),
+            ),
         ),
     )

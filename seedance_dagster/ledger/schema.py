@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.order import NewOrder, Order
+from seedance_dagster.ledger.order import NewOrder, Order, Reported
 
 REVISION = "0001"
 """The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
@@ -93,9 +93,7 @@ orders = sa.Table(
     sa.Column("order_id", _Id, primary_key=True, autoincrement=True),
     *_columns(Order, without="order_id"),
     sa.UniqueConstraint("task_id", name="seedance_orders_one_task"),
-    sa.UniqueConstraint(
-        "prompt_set", "partition", "fingerprint", "attempt", name="seedance_orders_one_attempt"
-    ),
+    sa.UniqueConstraint("fingerprint", "take", "attempt", name="seedance_orders_one_attempt"),
     sa.Index("seedance_orders_by_state", "state", "due_at"),
     sa.Index("seedance_orders_by_sha256", "sha256"),
     sa.Index("seedance_orders_by_delivered_sha256", "delivered_sha256"),
@@ -160,12 +158,31 @@ observations = sa.Table(
     sa.Column("observed_at", UtcDateTime, nullable=False),
 )
 
-reported_prompts = sa.Table(
-    "seedance_reported_prompts",
+# What each partition asks for, as last read from its file; `reported` is what Dagster was last given.
+partitions = sa.Table(
+    "seedance_partitions",
     metadata,
     sa.Column("prompt_set", sa.Text, primary_key=True),
     sa.Column("partition", sa.Text, primary_key=True),
     sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("take", sa.BigInteger, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("removed_at", UtcDateTime),
+    sa.Column("reported", sa.Text),
+    sa.Index("seedance_partitions_by_request", "fingerprint", "take"),
+)
+
+# The orders that each partition was given: placed, joined, reused or skipped for it.
+links = sa.Table(
+    "seedance_links",
+    metadata,
+    sa.Column("prompt_set", sa.Text, primary_key=True),
+    sa.Column("partition", sa.Text, primary_key=True),
+    sa.Column("order_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("linked_at", UtcDateTime, nullable=False),
+    sa.Column("reported", EnumText(Reported)),
+    sa.Index("seedance_links_by_order", "order_id"),
 )
 
 references = sa.Table(

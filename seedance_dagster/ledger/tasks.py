@@ -13,8 +13,9 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import TaskOwnedError
 from seedance_dagster.ledger.leases import LEASE_S, is_due, lease, unleased
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.partitions import copy_links
 from seedance_dagster.ledger.schema import NO_LEASE, ordered_values, orders, to_order
-from seedance_dagster.ledger.transitions import insert_order, transition
+from seedance_dagster.ledger.transitions import insert_order, next_number, transition
 
 
 class Tasks(LedgerPart):
@@ -150,8 +151,9 @@ class Tasks(LedgerPart):
             )
             if retry_at is None:
                 return over, None
+            attempt = next_number(connection, order.fingerprint, order.take)
             values = ordered_values(order) | {
-                "attempt": order.attempt + 1,
+                "attempt": attempt,
                 "retries": order.retries - 1,
                 "idempotency_key": order.idempotency_key,
                 "run_id": order.run_id,
@@ -162,8 +164,10 @@ class Tasks(LedgerPart):
                 "booked_at": order.booked_at,
                 "due_at": retry_at,
             }
-            detail = {"attempt": order.attempt + 1}
-            return over, insert_order(connection, State.QUEUED, values, actor=actor, at=now, detail=detail)
+            detail = {"attempt": attempt}
+            again = insert_order(connection, State.QUEUED, values, actor=actor, at=now, detail=detail)
+            copy_links(connection, order.order_id, again.order_id, at=now)
+            return over, again
 
     def stored(self, order: Order, *, actor: str, artifacts: Mapping[str, Any]) -> Order:
         """Record that video, poster and manifest are in S3."""
@@ -223,7 +227,7 @@ class Tasks(LedgerPart):
                 State.UNCERTAIN if sent else State.QUEUED,
                 actor=owner,
                 at=now,
-                changes={"due_at": now, "error_message": reason, "lost_at": now if sent else order.lost_at},
+                changes={"due_at": now, "error_message": reason},
                 detail={"reason": reason},
             )
         connection.execute(orders.update().where(held).values(NO_LEASE))

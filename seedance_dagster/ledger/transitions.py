@@ -30,6 +30,14 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 """Legal next states of each state."""
 
 
+def next_number(connection: sa.Connection, fingerprint: str, take: int) -> int:
+    """Return the number of the next attempt at a take of a request, in whatever scope."""
+    newest = sa.select(sa.func.max(orders.c.attempt)).where(
+        orders.c.fingerprint == fingerprint, orders.c.take == take
+    )
+    return 1 + (connection.scalar(newest) or 0)
+
+
 def insert_order(
     connection: sa.Connection,
     state: State,

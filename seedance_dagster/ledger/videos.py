@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,34 +11,73 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import order_money
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import orders, reported_prompts, to_order
+from seedance_dagster.ledger.partitions import asks_for, same_partition
+from seedance_dagster.ledger.schema import links, orders, partitions
+
+
+@dataclass(frozen=True)
+class CurrentVideo:
+    """The video that a partition shows.
+
+    Attributes:
+        partition: The partition's key.
+        order: The stored order, which may have been made for another partition or set.
+        tags: Those of the prompt, as its file has them now.
+    """
+
+    partition: str
+    order: Order
+    tags: dict[str, str]
 
 
 class Videos(LedgerPart):
     """The part of the ledger that a set's index is made of."""
 
-    def current(self, prompt_set: str) -> list[Order]:
-        """Return the stored order that each partition of a set shows, sorted by their first orders.
+    def current(self, prompt_set: str) -> list[CurrentVideo]:
+        """Return the video that each partition of a set shows, sorted by their first orders.
 
-        That is the newest one of the fingerprint that was last reported to Dagster, else the newest.
+        That is the newest one of what the partition asks for now, else the newest.
         """
         current = _current_videos(prompt_set)
         query = (
-            sa.select(orders)
+            sa.select(orders, current.c.label, current.c.label_tags)
             .join(current, current.c.order_id == orders.c.order_id)
-            .order_by(current.c.first_order_id)
+            .order_by(current.c.first_order_id, current.c.label)
         )
         with self._database.reading() as connection:
-            return [to_order(row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        videos = []
+        for row in rows:
+            columns = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
+            label, tags = columns.pop("label"), columns.pop("label_tags")
+            order = Order(**columns)
+            videos.append(CurrentVideo(label, order, order.tags if tags is None else tags))
+        return videos
+
+    def shown(self, prompt_set: str, partition: str) -> int | None:
+        """Return the id of the stored order that one partition shows; None when it shows none."""
+        with self._database.reading() as connection:
+            return connection.scalar(sa.select(_current_videos(prompt_set, partition).c.order_id))
+
+    def sets(self) -> list[str]:
+        """Return the names of the sets that have a video to show, sorted."""
+        query = (
+            sa.select(links.c.prompt_set)
+            .join(orders, orders.c.order_id == links.c.order_id)
+            .where(orders.c.state == State.STORED)
+            .distinct()
+        )
+        with self._database.reading() as connection:
+            return sorted(connection.scalars(query))
 
     def stamp(self, prompt_set: str) -> str:
         """Return a hash that changes when `current` or `Spend.by_day` would; it is cheaper than they are."""
         current = _current_videos(prompt_set)
         columns = (orders.c.order_id, orders.c.sha256, orders.c.points_charged, orders.c.stored_at)
         videos = (
-            sa.select(*columns)
+            sa.select(current.c.label, sa.cast(current.c.label_tags, sa.Text), *columns)
             .join(current, current.c.order_id == orders.c.order_id)
-            .order_by(orders.c.order_id)
+            .order_by(current.c.label)
         )
         digest = hashlib.sha256()
         with self._database.reading() as connection:
@@ -50,15 +90,17 @@ class Videos(LedgerPart):
         return digest.hexdigest()
 
 
-def _current_videos(prompt_set: str) -> sa.Subquery:
-    """Select `order_id` and `first_order_id`, a row for each partition that has a video."""
-    reported = reported_prompts.c
-    is_current = sa.case((reported.fingerprint == orders.c.fingerprint, 0), else_=1)
-    within: dict[str, Any] = {"partition_by": orders.c.partition}
+def _current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquery:
+    """Select order, first order, label and its tags, a row for each partition that has a video."""
+    of_partition = sa.true() if partition is None else links.c.partition == partition
+    is_current = sa.case((asks_for(), 0), else_=1)
+    within: dict[str, Any] = {"partition_by": links.c.partition}
     ranked = (
         sa.select(
             orders.c.order_id,
             orders.c.state,
+            links.c.partition.label("label"),
+            partitions.c.tags.label("label_tags"),
             sa.func.min(orders.c.order_id).over(**within).label("first_order_id"),
             sa.func.row_number()
             .over(
@@ -67,15 +109,14 @@ def _current_videos(prompt_set: str) -> sa.Subquery:
             )
             .label("rank"),
         )
-        .outerjoin(
-            reported_prompts,
-            sa.and_(reported.prompt_set == orders.c.prompt_set, reported.partition == orders.c.partition),
-        )
-        .where(orders.c.prompt_set == prompt_set)
+        .select_from(links)
+        .join(orders, orders.c.order_id == links.c.order_id)
+        .outerjoin(partitions, same_partition(partitions, links))
+        .where(links.c.prompt_set == prompt_set, of_partition)
         .subquery()
     )
     return (
-        sa.select(ranked.c.order_id, ranked.c.first_order_id)
+        sa.select(ranked.c.order_id, ranked.c.first_order_id, ranked.c.label, ranked.c.label_tags)
         .where(ranked.c.rank == 1, ranked.c.state == State.STORED)
         .subquery()
     )

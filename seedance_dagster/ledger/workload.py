@@ -12,7 +12,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.leases import LONGEST_DELAY, is_due, unleased
 from seedance_dagster.ledger.order import IN_FLIGHT, State
 from seedance_dagster.ledger.reports import unreported
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.schema import links, orders
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def count_rejections(connection: sa.Connection, start: datetime) -> int:
 class Workload(LedgerPart):
     """The part of the ledger that sums up all orders."""
 
-    def flow(self, account: str) -> Flow:
-        """Return an account's money as this ledger knows it."""
+    def flow(self) -> Flow:
+        """Return the account's money as this ledger knows it."""
         # Once the vendor has charged for a task it holds nothing for it any more.
         charged = sa.func.coalesce(orders.c.points_charged, 0)
         held = sa.and_(orders.c.state == State.SUBMITTED, charged == 0)
@@ -105,7 +105,7 @@ class Workload(LedgerPart):
             sa.func.count().filter(orders.c.state == State.UNCERTAIN),
             sa.func.count().filter(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None)),
             sa.func.max(orders.c.claimed_at),
-        ).where(sa.or_(orders.c.account.is_(None), orders.c.account == account))
+        )
         with self._database.reading() as connection:
             outflow, claimed, uncertain, running, last_claim = connection.execute(query).one()
         return Flow(int(outflow), claimed, uncertain, running, last_claim)
@@ -159,6 +159,9 @@ class Workload(LedgerPart):
             (orders.c.due_at <= now, orders.c.due_at),
             else_=sa.literal(now - LONGEST_DELAY, orders.c.due_at.type),
         )
+        to_report = sa.select(sa.func.count()).select_from(
+            links.join(orders, orders.c.order_id == links.c.order_id)
+        )
         with self._database.reading() as connection:
             free = unleased(self._lease_time(connection))
             waiting = orders.c.state.in_({State.QUEUED, State.SUCCEEDED})
@@ -166,7 +169,7 @@ class Workload(LedgerPart):
             query = sa.select(
                 count(orders.c.state == State.QUEUED, due),
                 count(orders.c.state == State.SUCCEEDED, due, free),
-                count(unreported(now)),
+                to_report.where(unreported(now)).scalar_subquery(),
                 count(orders.c.state == State.SUBMITTED, due, free),
                 count(occupies_slot()),
                 count(orders.c.state == State.UNCERTAIN),

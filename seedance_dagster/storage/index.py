@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any, get_args
 
 from seedance_dagster.api.wire import REFERENCE_KINDS
-from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 from seedance_dagster.storage.manifest import Manifest
@@ -70,18 +70,22 @@ COLUMNS = (
 )
 
 
-def index_row(order: Order, uri: Callable[[str], str]) -> Row:
-    """Return the row of a stored order.
+def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -> Row:
+    """Return the row of a video that a partition of a set shows.
 
     Args:
-        order: An order with its artifacts.
+        prompt_set: The set.
+        video: The partition's video.
         uri: Makes an s3:// URI of a key.
     """
+    order = video.order
     charged = order.points_charged
     values = {
+        "prompt_set": prompt_set,
+        "partition": video.partition,
         **{name: order.request.get(name) for name in _OF_REQUEST},
         **{name: redact(order.request.get(name) or []) for name in _URL_LISTS},
-        "tags": redact(order.tags, redact_url),
+        "tags": redact(video.tags, redact_url),
         "cost_usd": None if charged is None else float(points_to_usd(charged)),
         "duration_s": None if order.duration_s is None else float(order.duration_s),
         "fps": None if order.fps is None else float(order.fps),

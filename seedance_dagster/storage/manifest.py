@@ -64,9 +64,11 @@ class Manifest(BaseModel):
     schema_version: Literal[1] = Field(default=1, description="The version of the schema.")
 
     prompt_set: str = Field(description="The prompt set.")
-    partition: str = Field(description="The prompt's id, with the number of the take where it has several.")
+    partition: str = Field(description="The prompt's id, with the number of the take after the first.")
     fingerprint: str = Field(description="Changes exactly when what would be rendered changes.")
-    attempt: int = Field(description="From 1 among the orders of the same partition and fingerprint.")
+    take: int = Field(description="From 1; each take of a request is a video of its own.")
+    scope: str = Field(description="Empty, or the fresh prompt that the video was made for.")
+    attempt: int = Field(description="From 1 among the orders of the same fingerprint and take.")
     tags: dict[str, str] = Field(description="The prompt's tags.")
 
     request: dict[str, Any] = Field(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.ledger.order import OPEN, Order, Reported
 from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
 from seedance_dagster.storage.manifest import Reference, references_of
@@ -38,11 +38,13 @@ class TracedOrder:
     """An order with its journal.
 
     Attributes:
+        reported: The event of it that Dagster has for the partition.
         mark: The part of this order that was asked about, such as "video"; None for other orders.
         shown: True for the video that its partition shows now.
     """
 
     order: Order
+    reported: Reported | None
     journal: Sequence[JournalEntry]
     mark: str | None
     shown: bool
@@ -85,6 +87,7 @@ class TracedOrder:
             for name, value in self.order.request.items()
         }
         return redacted | {
+            "reported": self.reported,
             "request": request,
             "tags": redact(self.order.tags, redact_url),
             "run_tags": redact(self.order.run_tags or {}, redact_url),
@@ -183,20 +186,22 @@ def _read_partition(ledger: Ledger, origin: Origin, prompt_set: str, partition: 
     orders = ledger.queries.of_partition(prompt_set, partition)
     journals = ledger.queries.journals([order.order_id for order in orders])
     reported = ledger.reports.prompt(prompt_set, partition)
-    shown = _shown(orders, reported)
+    shown = ledger.videos.shown(prompt_set, partition)
+    links = ledger.partitions.links_of(order.order_id for order in orders)
+    events = {
+        link.order_id: link.reported
+        for of_order in links.values()
+        for link in of_order
+        if (link.prompt_set, link.partition) == (prompt_set, partition)
+    }
     traced = [
         TracedOrder(
             order=order,
+            reported=events.get(order.order_id),
             journal=journals.get(order.order_id, ()),
             mark=origin.marks.get(order.order_id),
-            shown=order is shown,
+            shown=order.order_id == shown,
         )
         for order in orders
     ]
     return TracedPartition(prompt_set, partition, reported, traced)
-
-
-def _shown(orders: Sequence[Order], reported: str | None) -> Order | None:
-    """Return the newest video of the reported request, else the newest video, as `ledger.videos.current`."""
-    stored = [order for order in orders if order.state is State.STORED]
-    return max(stored, key=lambda order: (order.fingerprint == reported, order.order_id), default=None)

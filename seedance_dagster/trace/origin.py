@@ -29,7 +29,6 @@ MAX_ORDERS = 20
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _PARTITION = re.compile(r"([a-z][a-z0-9_]*)/([A-Za-z0-9][A-Za-z0-9._-]*)")
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
-_MAX_TAKES = 100
 
 
 class Form(StrEnum):
@@ -110,7 +109,12 @@ def _of_uri(ledger: Ledger, uri: str, bucket: str) -> Origin:
             "<set>/<partition>/<fingerprint>-a<attempt>/video.mp4"
         )
     orders = ledger.queries.of_partition(folder.prompt_set, folder.partition)
-    owners = [order for order in orders if folder.belongs_to(order.fingerprint, order.attempt)]
+    owners = [
+        order
+        for order in orders
+        if (order.prompt_set, order.partition) == (folder.prompt_set, folder.partition)
+        and folder.belongs_to(order.fingerprint, order.attempt)
+    ]
     if not owners:
         raise UnknownOriginError(f"{ledger.label} has no order with files at {uri}")
     notes = []
@@ -187,13 +191,8 @@ def _of_hash(thing: str, form: Form, digest: str, orders: list[Order]) -> Origin
 
 
 def _of_partition(ledger: Ledger, thing: str, prompt_set: str, partition: str) -> Origin:
-    if ledger.queries.ordered_among(prompt_set, [partition]):
+    if ledger.partitions.given_orders(prompt_set, [partition]):
         return Origin(thing=thing, form=Form.PARTITION, partitions=((prompt_set, partition),))
-    takes = [f"{partition}.t{number}" for number in range(1, _MAX_TAKES + 1)]
-    ordered = ledger.queries.ordered_among(prompt_set, takes)
-    if ordered:
-        known = ", ".join(f"{prompt_set}/{take}" for take in takes if take in ordered)
-        raise UnknownOriginError(f"{thing} has several takes; name one of them: {known}")
     if ledger.reports.prompt(prompt_set, partition):
         raise UnknownOriginError(f"nothing has been ordered for {thing} yet, according to {ledger.label}")
     raise UnknownOriginError(f"{ledger.label} has no partition {thing}, and there is no such file")

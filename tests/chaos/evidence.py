@@ -14,6 +14,7 @@ from chaos.worker import Environment
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.schema import journal
 from seedance_dagster.storage.s3 import VideoStore
@@ -24,12 +25,14 @@ class Evidence:
     """Everything that a round is judged by, read once.
 
     Attributes:
+        links: The partitions that each order was given to, by order id.
         objects: The bucket's objects under the round's prefix, by key.
     """
 
     around: Environment
     books: dict[str, Any]
     orders: list[Order]
+    links: dict[int, list[Link]]
     journal: list[JournalEntry]
     living_leases: list[str]
     objects: dict[str, bytes]
@@ -57,11 +60,12 @@ class Evidence:
         ledger = Ledger.open(around.settings.ledger_url)
         try:
             orders = ledger.queries.find()
+            links = ledger.partitions.links_of(order.order_id for order in orders)
             owners = {order.lease_owner for order in orders} - {None}
         finally:
             ledger.close()
         entries = _journal(around.settings.ledger_url)
-        return cls(around, books, orders, entries, sorted(map(str, owners)), _objects(store), store)
+        return cls(around, books, orders, links, entries, sorted(map(str, owners)), _objects(store), store)
 
 
 def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
@@ -69,10 +73,12 @@ def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
     ledger = Ledger.open(around.settings.ledger_url)
     try:
         orders = ledger.queries.find()
+        links = ledger.partitions.links_of(order.order_id for order in orders)
     finally:
         ledger.close()
     wanted = {(prompts.name, key) for prompts in around.plan.sets for key in prompts.partitions}
-    missing = wanted - {(order.prompt_set, order.partition) for order in orders}
+    given = {(link.prompt_set, link.partition) for of_order in links.values() for link in of_order}
+    missing = wanted - given
     if around.plan.policy.budgets:
         missing = set()  # what exceeded the budget was not ordered
     left = [f"{name}/{key} was never ordered" for name, key in sorted(missing)]
@@ -84,9 +90,10 @@ def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
     ]
     if around.plan.dagster:
         left += [
-            f"order {order.order_id} is stored and was not reported to Dagster"
+            f"order {order.order_id} is stored and was not reported to Dagster for {link.partition}"
             for order in orders
-            if order.state is State.STORED and order.reported not in ("stored", "observed")
+            for link in links[order.order_id]
+            if order.state is State.STORED and link.reported not in ("stored", "observed")
         ]
     return left
 

@@ -80,13 +80,13 @@ def _owned_one_to_one(evidence: Evidence) -> Iterator[str]:
 
 
 def _ordered_once(evidence: Evidence) -> Iterator[str]:
-    groups: defaultdict[tuple[str, str, str], list[Order]] = defaultdict(list)
+    groups: defaultdict[tuple[str, int, str], list[Order]] = defaultdict(list)
     for order in evidence.orders:
-        groups[order.prompt_set, order.partition, order.fingerprint].append(order)
+        groups[order.fingerprint, order.take, order.scope].append(order)
     wanted = {
-        (prompts.name, key, partition.fingerprint)
+        (partition.fingerprint, partition.take, partition.scope)
         for prompts in evidence.around.plan.sets
-        for key, partition in prompts.partitions.items()
+        for partition in prompts.partitions.values()
     }
     if not groups.keys() <= wanted or (groups.keys() != wanted and not evidence.around.plan.policy.budgets):
         yield f"ordered and wanted differ by {sorted(groups.keys() ^ wanted)}"

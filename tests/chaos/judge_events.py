@@ -11,6 +11,7 @@ import dagster as dg
 
 from seedance_dagster.defs.naming import TASKS, VIDEOS, asset_key
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.money import points_to_usd
 
 if TYPE_CHECKING:
@@ -27,12 +28,13 @@ def judge_events(evidence: Evidence, folder: Path) -> Iterator[str]:
     with dg.DagsterInstance.local_temp(str(folder)) as instance:
         for order in evidence.orders:
             if order.state is State.STORED:
-                yield from _of_video(instance, evidence, order)
-                yield from _of_task(instance, order)
+                for link in evidence.links[order.order_id]:
+                    yield from _of_video(instance, evidence, order, link)
+                    yield from _of_task(instance, order, link)
 
 
-def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order) -> Iterator[str]:
-    metadata = _newest(instance, VIDEOS, order)
+def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order, link: Link) -> Iterator[str]:
+    metadata = _newest(instance, VIDEOS, link)
     manifest = json.loads(evidence.objects[str(order.manifest_key)])
     uri = f"s3://{evidence.store.bucket}/"
     wanted = {
@@ -47,22 +49,22 @@ def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order) ->
         "seedance/sha256": manifest["sha256"],
         "seedance/duration_s": manifest["duration_s"],
     }
-    yield from _differences(order, VIDEOS, metadata, wanted)
+    yield from _differences(link, VIDEOS, metadata, wanted)
 
 
-def _of_task(instance: dg.DagsterInstance, order: Order) -> Iterator[str]:
-    metadata = _newest(instance, TASKS, order)
+def _of_task(instance: dg.DagsterInstance, order: Order, link: Link) -> Iterator[str]:
+    metadata = _newest(instance, TASKS, link)
     wanted = {
         "seedance/task_id": order.task_id,
         "seedance/fingerprint": order.fingerprint,
         "seedance/attempt": order.attempt,
     }
-    yield from _differences(order, TASKS, metadata, wanted)
+    yield from _differences(link, TASKS, metadata, wanted)
 
 
-def _newest(instance: dg.DagsterInstance, asset: str, order: Order) -> dict[str, Any] | None:
+def _newest(instance: dg.DagsterInstance, asset: str, link: Link) -> dict[str, Any] | None:
     wanted = dg.AssetRecordsFilter(
-        asset_key=asset_key(order.prompt_set, asset), asset_partitions=[order.partition]
+        asset_key=asset_key(link.prompt_set, asset), asset_partitions=[link.partition]
     )
     records = instance.fetch_materializations(wanted, limit=1).records
     event = records[0].asset_materialization if records else None
@@ -70,11 +72,11 @@ def _newest(instance: dg.DagsterInstance, asset: str, order: Order) -> dict[str,
 
 
 def _differences(
-    order: Order, asset: str, metadata: dict[str, Any] | None, wanted: dict[str, Any]
+    link: Link, asset: str, metadata: dict[str, Any] | None, wanted: dict[str, Any]
 ) -> Iterator[str]:
-    name = f"{order.prompt_set}/{asset} {order.partition}"
+    name = f"{link.prompt_set}/{asset} {link.partition}"
     if metadata is None:
-        yield f"{name}: order {order.order_id} is stored and was not reported"
+        yield f"{name}: order {link.order_id} is stored and was not reported"
         return
     for key, value in wanted.items():
         if metadata.get(key) != value:

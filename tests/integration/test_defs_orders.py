@@ -161,7 +161,7 @@ def test_a_video_that_a_killed_run_did_not_report_is_reported(location, changed,
     with open_services(location.instance, **open_resources(location)) as services:
         asyncio.run(events_of(services, owner="killed"))
     [order] = location.orders("late")
-    assert (order.state, order.reported) == (State.STORED, None)
+    assert (order.state, location.reported(order)) == (State.STORED, None)
     assert "there are no open orders" in location.skipped()  # the worker that stored it may still report it
     monkeypatch.setattr(reports, "_REPORT_GRACE", reports._REPORT_GRACE * 0)
     assert isinstance(location.tick(), dg.SensorResult)

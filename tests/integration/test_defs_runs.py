@@ -113,7 +113,7 @@ def test_ledger_manifest_and_materialization_agree(location, first, key):
     [order] = location.orders(key)
     shown = plain(location.newest("videos", key))
     manifest = json.loads(location.store.get_bytes(order.manifest_key))
-    assert (order.state, order.reported) == (State.STORED, "stored")
+    assert (order.state, location.reported(order)) == (State.STORED, "stored")
     assert shown.pop("poster").startswith("![poster](data:image/jpeg;base64,")
     usd = float(points_to_usd(order.points_charged))
     assert shown == {

@@ -112,7 +112,7 @@ def test_a_run_that_stores_videos_writes_the_index(location, first):
     """The index has one row for each video, and its event has the location, the costs and the version."""
     assert first.events_of("index") == [("None", "materialization")]
     with location.ledger() as ledger:
-        wanted = [index_row(order, location.store.uri) for order in ledger.videos.current("spots")]
+        wanted = [index_row("spots", video, location.store.uri) for video in ledger.videos.current("spots")]
         spent = sum(order.points_charged or 0 for order in ledger.queries.find())
     content = location.store.get_bytes(f"{location.folder.name}/spots/index.parquet")
     assert pq.read_table(io.BytesIO(content)).to_pylist(maps_as_pydicts="strict") == wanted

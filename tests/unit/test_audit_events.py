@@ -12,6 +12,7 @@ from factories import NOW
 from seedance_dagster.audit.events import partitions_to_verify, with_events
 from seedance_dagster.audit.snapshots import DagsterSnapshot, Scope
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.partitions import Link
 
 ORDER = stored_order(1)
 EMPTY = DagsterSnapshot()
@@ -33,8 +34,10 @@ def dagster(*materializations, observed=()) -> DagsterSnapshot:
 )
 def test_a_stored_video_without_a_materialization_is_a_finding(reported, ago, is_finding):
     """A reported video must be there; one that was not reported yet has half an hour."""
-    order = stored_order(1, reported=reported, stored_at=NOW - ago)
-    result = findings(make_snapshots([order], dagster=EMPTY))
+    order = stored_order(1, stored_at=NOW - ago)
+    snapshots = make_snapshots([order], dagster=EMPTY)
+    links = {1: [Link("spots", "p1", 1, reported)]}
+    result = findings(replace(snapshots, ledger=replace(snapshots.ledger, links=links)))
     assert [finding.kind.value for finding in result] == ["not_materialized"] * is_finding
     assert all(
         finding.location == "Dagster spots/videos p1" and finding.cost_points == POINTS for finding in result
@@ -170,7 +173,7 @@ def test_a_foreign_materialization_is_a_finding_about_the_current_video():
     snapshots = make_snapshots(
         [first, edited], dagster=dagster(event_of(first, metadata={}), event_of(first), event_of(edited))
     )
-    snapshots = replace(snapshots, ledger=replace(snapshots.ledger, current_videos=frozenset({1})))
+    snapshots = replace(snapshots, ledger=replace(snapshots.ledger, current_videos={("spots", "p1"): 1}))
     assert [finding.order_id for finding in findings(snapshots)] == [1]
 
 

@@ -59,6 +59,11 @@ def test_a_repair_without_findings_does_nothing(world):
     assert actors(world) == ["test"]
 
 
+def reported(world) -> str | None:
+    [link] = world.ledger.partitions.links(1)
+    return link.reported
+
+
 @pytest.mark.parametrize("damage", ["lost", "changed", "all lost"])
 def test_a_lost_or_changed_video_is_fetched_again(world, order, damage):
     """The order waits for the next run with the vendor's current link, and a second audit is clean."""
@@ -75,11 +80,8 @@ def test_a_lost_or_changed_video_is_fetched_again(world, order, damage):
     agreed = "ledger and Dagster agree on sha256; ledger and vendor agree on task_id"
     assert result.message.startswith(f"the next run fetches it again: {agreed}")
     now = world.ledger.queries.get(1)
-    assert (now.state, now.video_url, now.reported) == (
-        State.SUCCEEDED,
-        "https://v.example.com/a",
-        "submitted",
-    )
+    assert (now.state, now.video_url) == (State.SUCCEEDED, "https://v.example.com/a")
+    assert reported(world) == "submitted"
     assert actors(world) == ["test", "audit 1"]
     assert world.kinds(deep=True) == []
 
@@ -285,7 +287,7 @@ def test_a_missing_order_is_restored_from_its_manifest(world, order):
         "order 1 was restored: its manifest and the vendor's task agree",
     )
     now = world.ledger.queries.get(1)
-    assert (now.state, now.reported, now.task_id) == (State.STORED, "stored", order.task_id)
+    assert (now.state, reported(world), now.task_id) == (State.STORED, "stored", order.task_id)
     different = {name for name, value in vars(order).items() if vars(now)[name] != value}
     assert different <= {"retries", "claimed_at", "request"}  # the restored request has every field
     assert actors(world) == ["test", "audit 1"]
@@ -297,7 +299,7 @@ def test_a_restored_order_that_dagster_does_not_know_is_reported_by_the_next_run
     remove(world.ledger, 1)
     world.dagster.events = [event_of(world.ledger.queries.get(2))]
     assert world.repair()["missing_order"].repaired
-    assert world.ledger.queries.get(1).reported is None
+    assert reported(world) is None
 
 
 @pytest.mark.parametrize(

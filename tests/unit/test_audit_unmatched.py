@@ -25,7 +25,6 @@ from seedance_dagster.audit.audit import compare
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,
     InspectedObject,
-    LedgerSnapshot,
     Scope,
     Snapshots,
     VendorSnapshot,
@@ -186,10 +185,11 @@ def test_a_task_that_may_belong_to_an_uncertain_order_is_under_way(state, text, 
 
 def test_a_task_of_another_sets_order_is_not_unmatched():
     """An audit of one set knows which tasks orders of other sets own."""
-    snapshots = make_snapshots(
-        [KEPT], ledger=LedgerSnapshot(orders=(KEPT,), owned_tasks=frozenset({"task-2", "other"}))
-    )
+    snapshots = make_snapshots([KEPT])
+    ledger = replace(snapshots.ledger, owned_tasks=frozenset({"task-2", "other"}))
     snapshots = replace(
-        snapshots, vendor=VendorSnapshot(history={"task-2": row(KEPT), "other": row(task_id="other")})
+        snapshots,
+        ledger=ledger,
+        vendor=VendorSnapshot(history={"task-2": row(KEPT), "other": row(task_id="other")}),
     )
     assert compare(snapshots, Scope(prompt_set="spots"), expected) == ()

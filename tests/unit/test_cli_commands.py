@@ -92,6 +92,26 @@ def test_plan_knows_what_is_in_flight(folder: Path) -> None:
     assert "1 joined, 1 new; the new ones cost up to 1.552 USD" in run("plan").stdout
 
 
+def test_plan_says_as_what_a_prompt_was_ordered(folder: Path) -> None:
+    """A renamed prompt costs nothing, and a repeated row joins the first one."""
+    ledger = ledger_of(folder)
+    ledger.orders.place(
+        [order("earlier", planned_fingerprint("one"))], OrderRequest(idempotency_key="c", run_id="r")
+    )
+    ledger.close()
+    (folder / "prompt_sets" / "again.jsonl").write_text(2 * '{"prompt": "a dog", "duration": 4}\n')
+    again, cats = json.loads(run("plan", "--json").stdout)["prompt_sets"]
+    assert [(prompt["outcome"], prompt["ordered_as"]) for prompt in cats["prompts"]] == [
+        ("joined", "cats/earlier"),
+        ("new", None),
+    ]
+    first, second = again["prompts"]
+    assert (first["outcome"], second["outcome"]) == ("new", "joined")
+    assert second["ordered_as"] == f"again/{first['partition']}"
+    assert (again["new"], again["new_usd"]) == (1, first["usd"])
+    assert f"joined, ordered as again/{first['partition'][:5]}" in run("plan", "--set", "again").stdout
+
+
 def test_plan_reports_every_problem_and_plans_the_rest(folder: Path) -> None:
     """A problem names file, prompt and field, and the exit status is 1."""
     (folder / "prompt_sets" / "dogs.yaml").write_text(DOGS)
@@ -154,7 +174,7 @@ def test_status_of_nothing(folder: Path) -> None:
 def test_status_counts_and_adds(folder: Path) -> None:
     """Orders and money are in the JSON and in the tables."""
     ledger = ledger_of(folder)
-    ledger.orders.place([order("one", "f"), order("two", "f")], OrderRequest(idempotency_key="c", run_id="r"))
+    ledger.orders.place([order("one", "f"), order("two", "g")], OrderRequest(idempotency_key="c", run_id="r"))
     ledger.close()
     status = json.loads(run("status", "--json").stdout)
     assert status["orders"] == [{"prompt_set": "cats", "state": "queued", "orders": 2, "usd": "0.8"}]

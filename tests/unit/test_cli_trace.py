@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from factories import OrderFactory
+from factories import OrderFactory, read_prompts
 from trace_support import SECRET, traced_orders
 
 from seedance_dagster.cli.local.ports import LOOPBACK, free_port
@@ -56,7 +56,7 @@ def test_the_tree_shows_the_whole_chain(orders: OrderFactory) -> None:
     orders.make(State.REJECTED)
     orders.make(State.STORED, fingerprint="b" * 64, artifacts={"delivered_sha256": "e" * 64})
     orders.make(State.SUBMITTED, fingerprint="b" * 64)
-    orders.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
+    read_prompts(orders.ledger, "spots", {"cat": "b" * 64})
     shown = lines(run("t-2"))
     task = (
         "-> Task t-2: created 2026-04-06 18:01:04, ended 2026-04-06 18:02:04, "
@@ -148,7 +148,7 @@ def test_s3_is_not_checked_for_an_order_without_files(orders: OrderFactory) -> N
 def test_an_edited_prompt_that_is_not_ordered_yet_is_shown(orders: OrderFactory) -> None:
     """The current request of the prompt set may not be ordered yet."""
     orders.make(State.STORED)
-    orders.ledger.reports.mark_prompts("spots", {"cat": "b" * 64})
+    read_prompts(orders.ledger, "spots", {"cat": "b" * 64})
     assert "Request bbbbbbbbbbbb, the prompt set's current one: not ordered yet" in lines(run("t-1"))
 
 

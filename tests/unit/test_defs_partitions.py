@@ -76,6 +76,7 @@ def test_many_partitions_are_added_in_chunks(instance, ledger):
 def test_an_edit_is_reported_once_and_only_where_dagster_knew_the_prompt(instance, ledger):
     """Prompts that were reported are reported again when they change; others are not."""
     before = spots(a="x", b="x", c="x")
+    ledger.partitions.update("spots", before.partitions)
     ledger.reports.mark_prompts("spots", {key: before.partitions[key].fingerprint for key in "ab"})
     after = spots(a="x", b="y", c="y")
     assert sync_all(instance, ledger, [after], PRICES).edited == {"spots": 1}

@@ -17,7 +17,7 @@ def test_an_order_that_is_submitted_while_it_is_reported_is_reported_again(ledge
     [order] = orders.place("cat")
     services = Services(ledger=ledger, open_client=lambda: None, store=None)
     with dg.DagsterInstance.ephemeral() as instance:
-        reporting = Reporter(instance, services).task(order)
+        reporting = Reporter(instance, services, "spots").task(order, "cat")
         events = [next(reporting)]
         # Dagster stores the event now; meanwhile another worker submits the order and reports it.
         orders.advance(order, State.SUBMITTED)
@@ -31,7 +31,7 @@ def test_an_order_is_reported_as_it_is_now(ledger, orders):
     orders.advance(order, State.SUBMITTED)
     services = Services(ledger=ledger, open_client=lambda: None, store=None)
     with dg.DagsterInstance.ephemeral() as instance:
-        events = list(Reporter(instance, services).task(order))
+        events = list(Reporter(instance, services, "spots").task(order, "cat"))
     assert [event.metadata["seedance/task_id"].value for event in events] == ["t-1"]
 
 
@@ -42,6 +42,6 @@ def test_the_ledger_notes_a_report_last(ledger, orders, reported):
     event = Stored(order, None) if order.state is State.STORED else Submitted(order)
     services = Services(ledger=ledger, open_client=lambda: None, store=VideoStore(None, "videos"))
     with dg.DagsterInstance.ephemeral() as instance:
-        marks = [ledger.queries.get(1).reported for _ in Reporter(instance, services).event(event)]
+        marks = [ledger.partitions.links(1)[0].reported for _ in Reporter(instance, services).event(event)]
     assert set(marks) == {None}
-    assert ledger.queries.get(1).reported == reported
+    assert ledger.partitions.links(1)[0].reported == reported

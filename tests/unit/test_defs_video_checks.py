@@ -38,7 +38,8 @@ def order(partition: str = "cat", *, order_id: int = 1, **fields: object) -> Ord
 
 def judge(check: str, *orders: Order, **data: object) -> CheckResult:
     """Return the result of one check of these orders."""
-    current = [order for order in orders if order.state is State.STORED]
+    stored = [order for order in orders if order.state is State.STORED]
+    current = {order.partition if len(stored) == 1 else f"p{order.order_id}": order for order in stored}
     defaults = {"sizes": SIZES, "budgets": [], "now": NOW, "stale_after": timedelta(hours=12)}
     latest = {order.partition: order for order in orders}
     open_orders = [order for order in orders if order.state in OPEN]

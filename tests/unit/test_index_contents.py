@@ -8,10 +8,12 @@ from datetime import date
 
 import pyarrow.parquet as pq
 import pytest
-from factories import OrderFactory
+from factories import OrderFactory, read_prompts
 from harness import MemoryStore
 
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.partitions import PartitionRequest
+from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl, to_parquet
 
 
@@ -21,7 +23,7 @@ def orders(ledger, clock) -> OrderFactory:
 
 
 def current(ledger) -> list[tuple[str, int]]:
-    return [(order.partition, order.attempt) for order in ledger.videos.current("spots")]
+    return [(video.partition, video.order.attempt) for video in ledger.videos.current("spots")]
 
 
 def io_of(content: bytes | None) -> io.BytesIO:
@@ -47,10 +49,10 @@ def test_a_video_of_the_current_prompt_comes_before_a_newer_one(ledger, orders):
     """After an edit is taken back, the index shows the first video again."""
     orders.make(State.STORED, "cat", fingerprint="first")
     orders.make(State.STORED, "cat", fingerprint="edited")
-    assert [order.fingerprint for order in ledger.videos.current("spots")] == ["edited"]
+    assert [video.order.fingerprint for video in ledger.videos.current("spots")] == ["edited"]
     before = ledger.videos.stamp("spots")
-    ledger.reports.mark_prompts("spots", {"cat": "first"})
-    assert [order.fingerprint for order in ledger.videos.current("spots")] == ["first"]
+    read_prompts(ledger, "spots", {"cat": "first"})
+    assert [video.order.fingerprint for video in ledger.videos.current("spots")] == ["first"]
     assert ledger.videos.stamp("spots") != before
 
 
@@ -94,7 +96,7 @@ def test_a_row_has_everything_that_a_dataset_needs(orders):
     }
     tags = {"campaign": "spring", "from": "https://x.example.com/v?token=s3cret"}
     order = orders.make(State.STORED, request=request, tags=tags, charged=3_200_000)
-    row = index_row(order, MemoryStore().uri)
+    row = index_row("spots", CurrentVideo("cat", order, order.tags), MemoryStore().uri)
     assert list(row) == [column.name for column in COLUMNS]
     assert row["duration"] == row["duration_s"] == 4
     assert row["image_urls"] == ["https://x.example.com/a.png"]
@@ -111,8 +113,11 @@ def test_a_row_has_everything_that_a_dataset_needs(orders):
 def test_jsonl_and_parquet_have_the_same_rows(orders):
     """They agree in every row, column and type, and the same rows give the same bytes."""
     rows = [
-        index_row(orders.make(State.STORED, "cat", tags={"a": "b"}), str),
-        index_row(orders.make(State.STORED, "dog", charged=None), str),
+        index_row("spots", CurrentVideo(order.partition, order, order.tags), str)
+        for order in (
+            orders.make(State.STORED, "cat", tags={"a": "b"}),
+            orders.make(State.STORED, "dog", charged=None),
+        )
     ]
     table = pq.read_table(io_of(to_parquet(rows)))
     assert table.column_names == [column.name for column in COLUMNS]
@@ -122,3 +127,17 @@ def test_jsonl_and_parquet_have_the_same_rows(orders):
     assert (to_jsonl(rows), to_parquet(rows)) == (to_jsonl(rows), to_parquet(rows))
     assert to_jsonl([]) == b""
     assert pq.read_table(io_of(to_parquet([]))).num_rows == 0
+
+
+@pytest.mark.each_database
+def test_a_video_of_another_set_has_the_set_and_tags_of_the_prompt_that_shows_it(ledger, orders):
+    """A renamed file's index has the videos that were made under its earlier name, with the tags of now."""
+    made = orders.make(State.STORED, "cat", fingerprint="a", tags={"campaign": "spring"})
+    asked = PartitionRequest("a", tags={"campaign": "autumn"})
+    ledger.partitions.update("spots_v2", {"kitty": asked})
+    ledger.partitions.link("spots_v2", {"kitty": made.order_id})
+    [video] = ledger.videos.current("spots_v2")
+    row = index_row("spots_v2", video, str)
+    assert (row["prompt_set"], row["partition"], row["tags"]) == ("spots_v2", "kitty", {"campaign": "autumn"})
+    assert row["uri"] == made.video_key
+    assert ledger.videos.sets() == ["spots", "spots_v2"]

@@ -18,6 +18,7 @@ from seedance_dagster.engine.indexing import IndexingError, refresh_index, sets_
 from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.storage.index import index_row, to_jsonl
 from seedance_dagster.storage.s3 import StoreError
 
@@ -53,7 +54,9 @@ def test_an_index_is_written_only_when_something_changed(services, store, orders
     written = refresh_index(services, "spots", owner="a")
     assert (written.key, written.parquet_key, written.videos) == (JSONL, PARQUET, 1)
     assert (written.videos_points, sum(day.points for day in written.spend)) == (4_000_000, 4_000_000)
-    assert store.objects[JSONL] == to_jsonl([index_row(order, store.uri)])
+    assert store.objects[JSONL] == to_jsonl(
+        [index_row("spots", CurrentVideo("cat", order, order.tags), store.uri)]
+    )
     assert refresh_index(services, "spots", owner="a") is None
     assert store.puts == 2
     assert refresh_index(services, "spots", owner="a", force=True).sha256 == written.sha256

@@ -158,7 +158,8 @@ def _place(job: tuple[str, NewOrder]) -> int:
     ledger = Ledger.open(url)
     count = 0
     for number in range(5):
-        wanted = dataclasses.replace(new, partition=f"{new.partition}-{number}")
+        name = f"{new.partition}-{number}"
+        wanted = dataclasses.replace(new, partition=name, fingerprint=name)
         try:
             ledger.orders.place([wanted], REQUEST, [Budget(window=Window.DAY, points=92_000_000)])
         except BudgetExceededError:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome, find_existing_order
 
 pytestmark = pytest.mark.each_database
@@ -16,16 +16,16 @@ pytestmark = pytest.mark.each_database
 REQUEST = OrderRequest(idempotency_key="backfill-1", run_id="run-1")
 
 
-def finish(ledger: Ledger, order, state: State, charged: int | None = 0) -> None:
+def finish(ledger: Ledger, order, state: State, charged: int | None = 0) -> Order:
     """Take a queued order to its end."""
     [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[order.order_id])
     task = {"task_id": f"task-{order.order_id}", "points_charged": charged}
     submitted = ledger.tasks.submitted(claimed, actor="w", due_at=order.ordered_at, task=task)
     if state is State.STORED:
         succeeded = ledger.tasks.succeeded(submitted, actor="w", task=task)
-        ledger.tasks.stored(succeeded, actor="w", artifacts={"sha256": "00"})
-    else:
-        ledger.tasks.ended(submitted, state, actor="w", error_class="x", reason="because", task=task)
+        return ledger.tasks.stored(succeeded, actor="w", artifacts={"sha256": "00"})
+    ended, _ = ledger.tasks.ended(submitted, state, actor="w", error_class="x", reason="because", task=task)
+    return ended
 
 
 def test_a_new_order_is_queued_and_journalled(ledger, new_order):
@@ -142,32 +142,72 @@ def test_a_failed_regeneration_leaves_the_stored_video_current(ledger, new_order
     assert (order.order_id, outcome) == (first.order_id, Outcome.REUSED)
 
 
-def test_a_video_that_cannot_be_fetched_may_be_regenerated(ledger, new_order, clock):
-    """A paid order whose transfers keep failing is joined, except by a request that pays again."""
-    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
+def test_a_video_that_cannot_be_fetched_is_never_paid_for_again(ledger, new_order, clock):
+    """A paid order whose transfers keep failing is joined, also by a request that pays again."""
+    ledger.orders.place([new_order()], REQUEST)
     [order] = ledger.claims.take("w", limit=1, max_in_flight=None)
     order = ledger.tasks.submitted(order, actor="w", due_at=clock(), task={"task_id": "t"})
     order = ledger.tasks.succeeded(order, actor="w", task={})
-    again = OrderRequest(idempotency_key="again", run_id="r", regenerate=True)
-    for number in range(5):
-        early = OrderRequest(idempotency_key=f"early {number}", run_id="r", regenerate=True)
-        assert ledger.orders.place([new_order()], early) == [(order, Outcome.JOINED)]
+    for number in range(7):
+        again = OrderRequest(idempotency_key=f"again {number}", run_id="r", regenerate=True)
+        assert ledger.orders.place([new_order()], again) == [(order, Outcome.JOINED)]
         order = ledger.tasks.transfer_failed(order, actor="w", due_at=clock(), reason="the link is gone")
-    assert ledger.orders.place([new_order()], REQUEST)[0][1] is Outcome.JOINED
-    [(second, outcome)] = ledger.orders.place([new_order()], again)
-    assert (second.attempt, outcome) == (first.attempt + 1, Outcome.ORDERED)
-    assert ledger.orders.place([new_order()], again) == [(second, Outcome.JOINED)]
+    assert ledger.orders.place([new_order()], REQUEST) == [(order, Outcome.JOINED)]
 
 
-def test_another_fingerprint_or_partition_or_set_is_another_order(ledger, new_order):
-    """Only the same set, partition and fingerprint share an order."""
-    wanted = [
-        new_order(),
-        new_order(fingerprint="edited"),
-        new_order(prompt_set="other"),
-        new_order("dog", fingerprint="f-cat"),
+def test_a_stored_video_answers_before_one_that_cannot_be_fetched(ledger, new_order, clock):
+    """A plain run shows the video that exists, and does not wait for the lost one."""
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
+    stored = finish(ledger, first, State.STORED)
+    lost = dataclasses.replace(
+        first, order_id=2, attempt=2, state=State.SUCCEEDED, transfer_failures=MANY_TRANSFER_FAILURES
+    )
+    assert find_existing_order([stored, lost], REQUEST) == (stored, Outcome.REUSED)
+
+
+def test_a_take_of_a_request_is_one_order_wherever_it_is_asked_for(ledger, new_order):
+    """Partitions, of whatever set, that ask for the same share an order; each is given it."""
+    wanted = [new_order(), new_order("dog", fingerprint="f-cat"), new_order(prompt_set="other")]
+    placed = ledger.orders.place(wanted, REQUEST)
+    assert [outcome for _, outcome in placed] == [Outcome.ORDERED, Outcome.JOINED, Outcome.JOINED]
+    [order_id] = {order.order_id for order, _ in placed}
+    links = ledger.partitions.links(order_id)
+    assert [(link.prompt_set, link.partition) for link in links] == [
+        ("other", "cat"),
+        ("spots", "cat"),
+        ("spots", "dog"),
     ]
-    assert {outcome for _, outcome in ledger.orders.place(wanted, REQUEST)} == {Outcome.ORDERED}
+
+
+@pytest.mark.parametrize(
+    "other", [{"fingerprint": "edited"}, {"take": 2}, {"scope": "spots/dog"}], ids=["edit", "take", "fresh"]
+)
+def test_another_request_or_take_or_a_fresh_prompt_is_another_order(ledger, new_order, other):
+    """An edit, a further take and a fresh prompt have a video of their own, with keys of its own in S3."""
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
+    [(second, outcome)] = ledger.orders.place([new_order(**other)], REQUEST)
+    assert outcome is Outcome.ORDERED
+    assert ledger.orders.place([new_order(**other)], REQUEST) == [(second, Outcome.JOINED)]
+    names = ("fingerprint", "take", "attempt")
+    assert [getattr(first, name) for name in names] != [getattr(second, name) for name in names]
+
+
+def test_the_video_of_a_fresh_prompt_answers_where_there_is_no_other(ledger, new_order):
+    """A prompt that is no longer fresh keeps its video; one that is fresh is answered by no other scope."""
+    [(own, _)] = ledger.orders.place([new_order(scope="spots/cat")], REQUEST)
+    assert ledger.orders.place([new_order()], REQUEST) == [(own, Outcome.JOINED)]
+    [(another, outcome)] = ledger.orders.place([new_order(scope="other/cat")], REQUEST)
+    assert (another.attempt, outcome) == (2, Outcome.ORDERED)
+
+
+def test_what_was_quoted_as_answered_is_not_ordered(ledger, new_order):
+    """An order that ends between quote and order leaves its prompt without one, as nothing was checked."""
+    [(order, _)] = ledger.orders.place([new_order()], REQUEST)
+    ended = finish(ledger, order, State.FAILED)
+    later = OrderRequest(idempotency_key="later", run_id="r")
+    assert ledger.orders.place([new_order()], later, quoted={order.order_id}) == [(ended, Outcome.SKIPPED)]
+    [(again, outcome)] = ledger.orders.place([new_order()], later)
+    assert (again.attempt, outcome) == (2, Outcome.ORDERED)
 
 
 def test_many_partitions_are_placed_in_their_order(ledger, new_order):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from factories import read_prompts
 
-from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.order import Reported, State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.ledger.workload import Count
 
@@ -45,15 +46,24 @@ def test_actionable_counts_due_work_and_knows_when_the_next_is_due(ledger, new_o
     assert ledger.workload.actionable().to_report == 3
 
 
+def superseded(ledger, *orders) -> list[bool]:
+    return [
+        ledger.reports.is_superseded(link)
+        for order in orders
+        for link in ledger.partitions.links(order.order_id)
+    ]
+
+
 def test_each_state_is_reported_once(ledger, orders, clock):
     """An order stays unreported until its state was reported; a living run gets a minute to report it."""
     order = orders.make(State.STORED)
     assert ledger.reports.unreported(9) == []
     clock.forward(seconds=61)
-    assert [unreported.order_id for unreported in ledger.reports.unreported(9)] == [order.order_id]
-    ledger.reports.mark_reported({order.order_id: "submitted"})
+    [(unreported, link)] = ledger.reports.unreported(9)
+    assert (unreported, link.partition) == (order, "cat")
+    ledger.reports.mark_reported([link], Reported.SUBMITTED)
     assert len(ledger.reports.unreported(9)) == 1
-    ledger.reports.mark_reported({order.order_id: "stored"})
+    ledger.reports.mark_reported([link], Reported.STORED)
     assert ledger.reports.unreported(9) == []
 
 
@@ -63,13 +73,14 @@ def test_an_observed_video_is_reported_again_when_the_better_order_fails(ledger,
     [(newer, _)] = ledger.orders.place(
         [new_order(fingerprint="edited")], OrderRequest(idempotency_key="c", run_id="r")
     )
-    ledger.reports.mark_reported({older.order_id: "observed"})
+    [link] = ledger.partitions.links(older.order_id)
+    ledger.reports.mark_reported([link], Reported.OBSERVED)
     clock.forward(seconds=61)
-    assert (ledger.reports.is_superseded(older), ledger.reports.unreported(9)) == (True, [])
+    assert (ledger.reports.is_superseded(link), ledger.reports.unreported(9)) == (True, [])
     [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[newer.order_id])
     ledger.tasks.ended(claimed, State.FAILED, actor="w", error_class="x", reason="because", task={})
-    assert not ledger.reports.is_superseded(older)
-    assert [unreported.order_id for unreported in ledger.reports.unreported(9)] == [older.order_id]
+    assert not ledger.reports.is_superseded(link)
+    assert [order.order_id for order, _ in ledger.reports.unreported(9)] == [older.order_id]
 
 
 def test_the_latest_order_of_each_partition_is_the_newest(ledger, orders):
@@ -80,8 +91,7 @@ def test_the_latest_order_of_each_partition_is_the_newest(ledger, orders):
     assert {name: order.order_id for name, order in ledger.queries.latest("spots").items()} == {
         "cat": newer.order_id
     }
-    assert ledger.reports.is_superseded(older)
-    assert not ledger.reports.is_superseded(newer)
+    assert superseded(ledger, older, newer) == [True, False]
 
 
 def test_an_order_of_the_current_prompt_is_superseded_by_nothing_newer(ledger, orders):
@@ -90,9 +100,9 @@ def test_an_order_of_the_current_prompt_is_superseded_by_nothing_newer(ledger, o
         orders.make(State.STORED, fingerprint="1"),
         orders.make(State.STORED, fingerprint="2"),
     )
-    ledger.reports.mark_prompts("spots", {"cat": "1", "dog": "2"})
-    ledger.reports.mark_prompts("other", {"cat": "2"})
-    assert [ledger.reports.is_superseded(order) for order in (first, edited)] == [False, True]
+    read_prompts(ledger, "spots", {"cat": "1", "dog": "2"})
+    read_prompts(ledger, "other", {"cat": "2"})
+    assert superseded(ledger, first, edited) == [False, True]
 
 
 def test_orders_are_found_by_set_state_and_task(ledger, orders):
@@ -148,7 +158,7 @@ def test_pauses_say_why_and_end_automatically(ledger, clock):
 
 def test_reported_prompts_are_remembered_by_set_and_partition(ledger):
     """A later report of a prompt replaces an earlier one."""
-    ledger.reports.mark_prompts("spots", {"a": "1", "b": "2"})
-    ledger.reports.mark_prompts("spots", {"b": "3"})
-    ledger.reports.mark_prompts("other", {"a": "9"})
+    read_prompts(ledger, "spots", {"a": "1", "b": "2"})
+    read_prompts(ledger, "spots", {"b": "3"})
+    read_prompts(ledger, "other", {"a": "9"})
     assert ledger.reports.prompts("spots") == {"a": "1", "b": "3"}

@@ -10,7 +10,7 @@ from factories import ORDER_REQUEST
 
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.order import Reported, State
 from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.ledger.schema import orders as order_table
 
@@ -32,17 +32,15 @@ def columns(order) -> dict[str, object]:
 def test_a_lost_video_is_fetched_again(ledger, orders, clock):
     """A stored order goes back to its transfer, and its video is to be reported again."""
     order = orders.make(State.STORED, "cat")
-    ledger.reports.mark_reported({order.order_id: "stored"})
+    ledger.reports.mark_reported(ledger.partitions.links(order.order_id), Reported.STORED)
     order = ledger.queries.get(order.order_id)
     clock.forward(hours=1)
     again = ledger.repairs.fetch_again(
         order, actor="audit 1", video_url="https://v.example.com/a", reason="lost"
     )
-    assert (again.state, again.video_url, again.reported) == (
-        State.SUCCEEDED,
-        "https://v.example.com/a",
-        "submitted",
-    )
+    assert (again.state, again.video_url) == (State.SUCCEEDED, "https://v.example.com/a")
+    [link] = ledger.partitions.links(order.order_id)
+    assert link.reported == Reported.SUBMITTED
     assert (again.points_charged, again.task_id, again.sha256) == (4_000_000, order.task_id, order.sha256)
     entry = ledger.queries.journal(order.order_id)[-1]
     assert (entry.actor, entry.from_state, entry.to_state) == ("audit 1", "stored", "succeeded")

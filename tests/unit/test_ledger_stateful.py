@@ -38,7 +38,9 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         self.model = Model()
         self.ledger = Ledger(Database("sqlite://"), clock=lambda: self.model.now)
         for prompt_set in "ab":
-            self.place(prompt_set, {"p", "q"}, "1", "one", regenerate=False, resubmit=False, run_limit=None)
+            self.place(
+                prompt_set, {"p", "q"}, ("1", 1, ""), "one", regenerate=False, resubmit=False, run_limit=None
+            )
 
     def teardown(self) -> None:
         if hasattr(self, "ledger"):
@@ -50,15 +52,18 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
     @rule(
         prompt_set=st.sampled_from("ab"),
         partitions=st.sets(st.sampled_from("pqr"), min_size=1),
-        fingerprint=st.sampled_from("12"),
+        identity=st.tuples(
+            st.sampled_from("12"), st.sampled_from((1, 1, 2)), st.sampled_from(("", "", "a/p"))
+        ),
         idempotency_key=st.sampled_from(("one", "two")),
         regenerate=st.booleans(),
         resubmit=st.booleans(),
         run_limit=st.sampled_from((None, None, None, 3, 4, 9)),
     )
-    def place(self, prompt_set, partitions, fingerprint, idempotency_key, *, regenerate, resubmit, run_limit):
-        identities = [(prompt_set, partition, fingerprint) for partition in sorted(partitions)]
-        wanted = [new_order(identity) for identity in identities]
+    def place(self, prompt_set, partitions, identity, idempotency_key, *, regenerate, resubmit, run_limit):
+        """Some partitions ask for one take of one request."""
+        keys = sorted(partitions)
+        wanted = [new_order(prompt_set, key, identity) for key in keys]
         request = OrderRequest(
             idempotency_key=idempotency_key,
             run_id="r",
@@ -66,8 +71,8 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             resubmit_rejected=resubmit,
             max_points=run_limit,
         )
-        expected = [self.model.answer(identity, request) for identity in identities]
-        cost = ESTIMATE * sum(outcome is Outcome.ORDERED for outcome, _ in expected)
+        outcome, existing = self.model.answer(identity, request)
+        cost = ESTIMATE * (outcome is Outcome.ORDERED)
         budgets = [budget for budget in BUDGETS if budget.prompt_set in (None, prompt_set)]
         remaining = [budget.points - sum(self.model.money(budget)) for budget in budgets]
         remaining += [] if run_limit is None else [run_limit]
@@ -77,18 +82,22 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             assert caught.value.affordable == max(0, min(remaining)) // ESTIMATE
             return
         answers = self.ledger.orders.place(wanted, request, budgets)
-        assert [outcome for _, outcome in answers] == [outcome for outcome, _ in expected]
-        for (order, outcome), (_, existing), identity in zip(answers, expected, identities, strict=True):
-            if outcome is not Outcome.ORDERED:
-                assert order.order_id == existing
-                if outcome is Outcome.JOINED:
-                    self.model.join(existing, request)
-                continue
-            attempt = 1 + max((order.attempt for order in self.model.of(identity).values()), default=0)
-            assert order.attempt == attempt
-            self.model.orders[order.order_id] = ModelOrder(
-                identity, attempt, State.QUEUED, idempotency_key, self.model.now, self.model.now, retries=1
-            )
+        others = Outcome.JOINED if outcome is Outcome.ORDERED else outcome
+        assert [answered for _, answered in answers] == [outcome, *[others] * (len(keys) - 1)]
+        [number] = {order.order_id for order, _ in answers}
+        for key in keys:
+            self.model.given[prompt_set, key].add(number)
+        if outcome is not Outcome.ORDERED:
+            assert number == existing
+            if outcome is Outcome.JOINED:
+                self.model.join(existing, request)
+            return
+        attempt = self.model.next_attempt(identity)
+        assert answers[0][0].attempt == attempt
+        now = self.model.now
+        self.model.orders[number] = ModelOrder(
+            prompt_set, identity, attempt, State.QUEUED, idempotency_key, now, now, retries=1
+        )
 
     @rule(seconds=st.sampled_from((1, 31, 61, 3600, 40_000)))
     def wait(self, seconds):
@@ -100,7 +109,6 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         for _ in range(steps):
             doable = [
                 *([self.claim] if self.model.due(State.QUEUED) else []),
-                *([self.send] if self.model.held_with_state(State.CLAIMED) else []),
                 *([self.lease] if any(map(self.model.due, FOLLOWED)) else []),
                 *([self.receive_reply] if self.model.held_with_state(State.CLAIMED) else []),
                 *([self.poll] if self.model.held_with_state(State.SUBMITTED) else []),
@@ -125,7 +133,8 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
     def the_ledger_is_as_the_model_says(self):
         in_ledger = {
             order.order_id: (
-                (order.prompt_set, order.partition, order.fingerprint),
+                order.prompt_set,
+                (order.fingerprint, order.take, order.scope),
                 order.attempt,
                 order.state,
                 order.task_id,
@@ -135,15 +144,31 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             for order in self.ledger.queries.find()
         }
         assert in_ledger == {
-            number: (order.identity, order.attempt, order.state, order.task_id, order.charged, order.owner)
+            number: (
+                order.prompt_set,
+                order.identity,
+                order.attempt,
+                order.state,
+                order.task_id,
+                order.charged,
+                order.owner,
+            )
             for number, order in self.model.orders.items()
         }
+
+    @invariant()
+    def partitions_keep_the_orders_that_they_were_given(self):
+        given = defaultdict(set)
+        for number, links in self.ledger.partitions.links_of(self.model.orders).items():
+            for link in links:
+                given[link.prompt_set, link.partition].add(number)
+        assert given == self.model.given
 
     @invariant()
     def at_most_one_order_is_open_and_attempts_count_up(self):
         attempts, open_ = defaultdict(list), defaultdict(int)
         for order in self.model.orders.values():
-            attempts[order.identity].append(order.attempt)
+            attempts[order.identity[:2]].append(order.attempt)
             open_[order.identity] += order.state in OPEN
         assert all(sorted(numbers) == list(range(1, len(numbers) + 1)) for numbers in attempts.values())
         assert all(count <= 1 for count in open_.values())

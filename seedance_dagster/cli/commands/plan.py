@@ -101,7 +101,6 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
 
 def _plan(services: Services, prompt_set: PromptSet, *, regenerate: bool) -> Plan:
     request = OrderRequest(idempotency_key="", run_id="", regenerate=regenerate)
-    request = OrderRequest(idempotency_key="", run_id="", regenerate=regenerate)
     quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
     return Plan(prompt_set.name, tuple(quotes), budget_check(services, quotes, budgets))
@@ -122,7 +121,7 @@ def _show(out: Console, plan: Plan) -> None:
             request.mode,
             str(request.duration),
             bound + usd(points_to_usd(priced.estimate.points)),
-            _OUTCOMES[priced.outcome],
+            _outcome(plan, priced),
         )
     out.print(rows)
     out.print(str(plan))
@@ -132,6 +131,20 @@ def _show(out: Console, plan: Plan) -> None:
         affordable, new = plan.budgets.affordable, plan.budgets.new
         out.print(f"They do not fit into the budgets: the first {affordable} of {new} would", style="red")
     out.print()
+
+
+def _outcome(plan: Plan, priced: Quote) -> str:
+    ordered_as = _ordered_as(plan, priced)
+    return _OUTCOMES[priced.outcome] + (f", ordered as {ordered_as}" if ordered_as else "")
+
+
+def _ordered_as(plan: Plan, priced: Quote) -> str | None:
+    """Return the partition that a prompt's order is made for; None for its own."""
+    order = priced.existing or priced.order
+    place = (order.prompt_set, order.partition)
+    if priced.repeats is not None:
+        place = (plan.prompt_set, priced.repeats)
+    return None if place == (plan.prompt_set, priced.partition.key) else "/".join(place)
 
 
 def _as_json(plan: Plan) -> dict[str, Any]:
@@ -151,6 +164,7 @@ def _as_json(plan: Plan) -> dict[str, Any]:
                 "exact": priced.estimate.exact,
                 "price_table": priced.estimate.table,
                 "outcome": _OUTCOMES[priced.outcome],
+                "ordered_as": _ordered_as(plan, priced),
             }
             for priced in plan.quotes
         ],

@@ -36,10 +36,10 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
     """Report what killed runs did not, then submit, follow and collect, and check the sets that changed."""
     reporter = Reporter(context.instance, services)
     changed, ended = set[str](), set[str]()
-    for order in services.ledger.reports.unreported(_MAX_UNREPORTED):
+    for order, link in services.ledger.reports.unreported(_MAX_UNREPORTED):
         if order.state is State.STORED:
-            changed.add(order.prompt_set)
-        yield from reporter.again(order)
+            changed.add(link.prompt_set)
+        yield from reporter.again(order, [link])
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "postponed": 0}
     run = partial(advance, services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)
     with (
@@ -53,12 +53,12 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                     yield from reporter.event(event)
                 case Stored():
                     counts["stored"] += 1
-                    changed.add(event.order.prompt_set)
+                    changed |= {link.prompt_set for link in reporter.links(event.order)}
                     yield from reporter.event(event)
                 case Ended():
                     counts["ended without a video"] += 1
                     order = event.order
-                    ended.add(order.prompt_set)
+                    ended |= {link.prompt_set for link in reporter.links(order)}
                     context.log.warning(f"{order.prompt_set}/{order.partition}: {no_video_reason(order)}")
                 case Delayed():
                     counts["postponed"] += 1

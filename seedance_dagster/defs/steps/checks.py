@@ -29,11 +29,12 @@ def check_results(
     budgets: Sequence[Budget],
 ) -> Iterator[dg.AssetCheckResult]:
     """Run some checks of one prompt set; raises `LedgerError`."""
+    current = {video.partition: video.order for video in services.ledger.videos.current(name)}
     data = CheckInput(
-        current=services.ledger.videos.current(name),
+        current=current,
         latest=services.ledger.queries.latest(name),
         open_orders=services.ledger.queries.find(prompt_set=name, states=OPEN),
-        sizes=_sizes(services.store, name),
+        sizes=_sizes(services.store, {name, *(order.prompt_set for order in current.values())}),
         budgets=services.ledger.budgets.usage(budgets),
         now=services.clock(),
         stale_after=timedelta(seconds=services.policy.stale_after_s),
@@ -86,8 +87,11 @@ def evaluations(
             )
 
 
-def _sizes(store: VideoStore, name: str) -> dict[str, int] | None:
+def _sizes(store: VideoStore, names: Collection[str]) -> dict[str, int] | None:
+    """Return the sizes of all objects under the folders of some sets; None when they cannot be listed."""
     try:
-        return {key: listed.size_bytes for key, listed in store.listing(name).items()}
+        return {
+            key: listed.size_bytes for name in sorted(names) for key, listed in store.listing(name).items()
+        }
     except StoreError:
         return None

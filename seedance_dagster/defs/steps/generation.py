@@ -25,12 +25,12 @@ from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
-from seedance_dagster.engine.stages.collect import stored_event
 from seedance_dagster.engine.worker import worker_name
 from seedance_dagster.health import no_video_reason
 from seedance_dagster.ledger.budgets import Budget
-from seedance_dagster.ledger.order import OPEN, Order, State
-from seedance_dagster.ledger.orders import OrderRequest, Outcome, find_existing_order
+from seedance_dagster.ledger.order import OPEN, State
+from seedance_dagster.ledger.orders import OrderRequest, Outcome
+from seedance_dagster.ledger.partitions import Wanted
 from seedance_dagster.prompts.models import PromptSet
 
 _NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all
@@ -69,6 +69,7 @@ class GenerationRun:
         """
         request = self._request  # checks the config before anything is reported
         keys = self._partition_keys()
+        self.services.ledger.partitions.update(self.prompt_set.name, self.prompt_set.partitions)
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         dry_run, name = self.config.dry_run, self.prompt_set.name
         priced = self._selected(TASKS) or dry_run
@@ -93,7 +94,7 @@ class GenerationRun:
             if self._selected(TASKS):
                 placed += self._place(valid)
             else:
-                placed += self._existing({partition.key: partition.fingerprint for partition in wanted})
+                placed += self._existing({partition.key: partition for partition in wanted})
             yield from self._follow(placed)
         if self.stored or self.ended:
             yield from evaluations(self.services, [name], self.context.log, self._budgets)
@@ -130,48 +131,51 @@ class GenerationRun:
         removed = [key for key in keys if key not in self.prompt_set.partitions]
         latest = self.services.ledger.queries.latest(self.prompt_set.name) if removed else {}
         self.missing |= {key: "this prompt is no longer in its file" for key in removed if key not in latest}
-        return self._existing({key: latest[key].fingerprint for key in removed if key in latest})
+        return self._existing({key: latest[key] for key in removed if key in latest})
 
-    def _existing(self, fingerprints: Mapping[str, str]) -> list[Placed]:
-        """Return the orders that exist for partitions with these fingerprints; nothing is ordered."""
-        if not fingerprints:
-            return []
-        by_partition: defaultdict[str, list[Order]] = defaultdict(list)
-        for order in self.services.ledger.queries.find(prompt_set=self.prompt_set.name):
-            if fingerprints.get(order.partition) == order.fingerprint:
-                by_partition[order.partition].append(order)
+    def _existing(self, wanted: Mapping[str, Wanted]) -> list[Placed]:
+        """Return the orders that exist for what some partitions ask for; nothing is ordered."""
+        ledger, name = self.services.ledger, self.prompt_set.name
         request = OrderRequest(idempotency_key="", run_id=self.context.run.run_id)
+        existing = dict(
+            zip(wanted, ledger.orders.existing_orders(list(wanted.values()), request), strict=True)
+        )
+        latest = ledger.queries.latest(name) if None in existing.values() else {}
         placed = []
-        for key in fingerprints:
-            if key not in by_partition:
+        for key, answer in existing.items():
+            ended = latest.get(key)
+            if answer is not None:
+                placed.append(Placed(key, *answer))
+            elif ended is not None and ended.fingerprint == wanted[key].fingerprint:
+                placed.append(Placed(key, ended, Outcome.SKIPPED))
+            else:
                 self.missing[key] = "not ordered yet: select tasks as well as videos"
-                continue
-            existing = find_existing_order(by_partition[key], request)
-            placed.append(Placed(*(existing or (by_partition[key][-1], Outcome.SKIPPED))))
+        ledger.partitions.link(name, {answer.partition: answer.order.order_id for answer in placed})
         return placed
 
     def _follow(self, placed: list[Placed]) -> Iterator[AssetEvent]:
-        waiting: list[Order] = []
+        waiting: defaultdict[int, list[str]] = defaultdict(list)
         for answer in placed:
-            order = answer.order
+            order, key = answer.order, answer.partition
             if answer.outcome is Outcome.SKIPPED:
-                self.missing[order.partition] = str(no_video_reason(order))
+                self.missing[key] = str(no_video_reason(order))
                 continue
             if self._selected(TASKS):
-                yield from self._reporter.task(order)
+                yield from self._reporter.task(order, key)
             if order.state is State.STORED and self._selected(VIDEOS):
-                yield from self._reporter.event(stored_event(self.services.store, order))
+                links = [link for link in self._reporter.links(order) if link.partition == key]
+                yield from self._reporter.again(order, links)
             elif order.state in OPEN:
-                waiting.append(order)
+                waiting[order.order_id].append(key)
         if waiting and self._selected(VIDEOS):
             yield from self._wait(waiting)
 
-    def _wait(self, waiting: list[Order]) -> Iterator[AssetEvent]:
-        self.missing |= {order.partition: "the run ended before its video was stored" for order in waiting}
+    def _wait(self, waiting: Mapping[int, list[str]]) -> Iterator[AssetEvent]:
+        keys = {key for of_order in waiting.values() for key in of_order}
+        self.missing |= dict.fromkeys(keys, "the run ended before its video was stored")
         self.context.log.info(f"waiting for {len(waiting)} videos")
-        ids = [order.order_id for order in waiting]
         owner = worker_name(f"run {self.context.run.run_id}")
-        run = partial(advance, self.services, owner=owner, only=ids)
+        run = partial(advance, self.services, owner=owner, only=list(waiting))
         with (
             in_background(run) as events,
             on_termination(self.context.log),
@@ -181,12 +185,15 @@ class GenerationRun:
                     case Submitted():
                         yield from self._reporter.event(event)
                     case Stored():
-                        self.missing.pop(event.order.partition, None)
+                        for link in self._reporter.links(event.order):
+                            self.missing.pop(link.partition, None)
                         self.stored += 1
                         yield from self._reporter.event(event)
                     case Ended():
                         self.ended += 1
-                        self.missing[event.order.partition] = str(no_video_reason(event.order))
+                        for link in self._reporter.links(event.order):
+                            if link.partition in keys:
+                                self.missing[link.partition] = str(no_video_reason(event.order))
                     case Delayed():
                         self.context.log.warning(event.reason)
 
@@ -213,7 +220,7 @@ class GenerationRun:
 
     @cached_property
     def _reporter(self) -> Reporter:
-        return Reporter(self.context.instance, self.services)
+        return Reporter(self.context.instance, self.services, self.prompt_set.name)
 
     @cached_property
     def _request(self) -> OrderRequest:

@@ -11,6 +11,7 @@ import dagster as dg
 from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, version_tags
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import strip_query
 from seedance_dagster.prompts.models import PromptPartition
@@ -40,13 +41,14 @@ def prompt_materialization(
 
 
 def task_event(
-    order: Order, made_from: dict[str, str], kind: type[AssetEvent] = dg.AssetMaterialization
+    order: Order, link: Link, made_from: dict[str, str], kind: type[AssetEvent] = dg.AssetMaterialization
 ) -> AssetEvent:
-    """Return the event of an order or a submitted task; `made_from` are the tags of its inputs."""
+    """Return the event of an order or a submitted task for a partition; `made_from` tags its inputs."""
     return kind(
-        asset_key=asset_key(order.prompt_set, TASKS),
-        partition=order.partition,
-        metadata={
+        asset_key=asset_key(link.prompt_set, TASKS),
+        partition=link.partition,
+        metadata=_made_for(order, link)
+        | {
             "seedance/state": order.state.value,
             "seedance/task_id": order.task_id or "not yet submitted",
             "seedance/points_held": order.points_held or 0,
@@ -60,13 +62,15 @@ def task_event(
 
 def video_event(
     order: Order,
+    link: Link,
     store: VideoStore,
     thumbnail_jpeg: bytes | None,
     made_from: dict[str, str],
+    *,
     kind: type[AssetEvent] = dg.AssetMaterialization,
 ) -> AssetEvent:
-    """Return the event of a video in S3; `made_from` are the tags of its inputs."""
-    metadata: dict[str, Any] = {
+    """Return the event of a video in S3 for a partition; `made_from` are the tags of its inputs."""
+    metadata: dict[str, Any] = _made_for(order, link) | {
         "dagster/uri": dg.MetadataValue.path(store.uri(str(order.video_key))),
         "seedance/task_id": order.task_id,
         "seedance/task_type": order.task_type,
@@ -91,8 +95,8 @@ def video_event(
         "poster": _poster(thumbnail_jpeg, store.uri(str(order.poster_key))),
     }
     return kind(
-        asset_key=asset_key(order.prompt_set, VIDEOS),
-        partition=order.partition,
+        asset_key=asset_key(link.prompt_set, VIDEOS),
+        partition=link.partition,
         metadata={name: value for name, value in metadata.items() if value is not None},
         tags=version_tags(str(order.sha256)) | made_from,
     )
@@ -109,6 +113,12 @@ def reasons_table(reasons: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
         records=[dg.TableRecord({"partition": partition, "reason": reason}) for partition, reason in reasons],
         schema=dg.TableSchema(columns=[dg.TableColumn("partition"), dg.TableColumn("reason")]),
     )
+
+
+def _made_for(order: Order, link: Link) -> dict[str, Any]:
+    """Return where an order was made, if that is another partition."""
+    made_for = f"{order.prompt_set}/{order.partition}"
+    return {} if made_for == f"{link.prompt_set}/{link.partition}" else {"seedance/made_for": made_for}
 
 
 def _usd(points: int) -> dg.FloatMetadataValue:

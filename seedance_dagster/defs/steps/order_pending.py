@@ -76,12 +76,12 @@ def order_pending_events(
             failed.append(f"{prompt_set.name}: {error}")
             continue
         remaining = None if remaining is None else remaining - pending.points
-        reporter = Reporter(context.instance, services)
+        reporter = Reporter(context.instance, services, prompt_set.name)
         estimates = {quote.partition.key: quote.estimate for quote in pending.affordable}
         partitions = [quote.partition for quote in pending.affordable]
         yield from reporter.changed_prompts(prompt_set.name, partitions, estimates)
         for answer in placed:
-            yield from reporter.task(answer.order)
+            yield from reporter.task(answer.order, answer.partition)
     if failed:
         raise dg.Failure("\n".join(failed), allow_retries=False)
 

@@ -49,6 +49,7 @@ def sync_all(
     """
     report = SyncReport()
     for prompt_set in sets:
+        ledger.partitions.update(prompt_set.name, prompt_set.partitions)
         report.added[prompt_set.name] = _add(instance, prompt_set)
     for prompt_set in sets:
         removed = _remove(instance, ledger, prompt_set, limit)
@@ -73,7 +74,7 @@ def _remove(instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet,
     gone = set(instance.get_dynamic_partitions(name)) - set(prompt_set.partitions)
     if gone:
         # What was ordered keeps its partition, so that its video and its cost stay visible.
-        gone -= set(ledger.queries.latest(prompt_set.name))
+        gone -= ledger.partitions.given_orders(prompt_set.name, gone)
     removable = sorted(gone)[:limit]
     for key in removable:
         instance.delete_dynamic_partition(name, key)

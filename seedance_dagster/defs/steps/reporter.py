@@ -22,6 +22,7 @@ from seedance_dagster.engine.ordering.quote import estimate_costs
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import stored_event
 from seedance_dagster.ledger.order import Order, Reported, State
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.prompts.models import PromptPartition
 
 _NO_ESTIMATES: Mapping[str, Estimate] = {}
@@ -31,12 +32,16 @@ _NO_ESTIMATES: Mapping[str, Estimate] = {}
 class Reporter:
     """The source of one step's events.
 
+    Attributes:
+        prompt_set: Report only for partitions of this set; None for all.
+
     Its iterators must be yielded from one event at a time: Dagster has stored an event when it asks for the
     next one, and only then is it noted in the ledger and can another event point to it.
     """
 
     instance: dg.DagsterInstance
     services: Services
+    prompt_set: str | None = None
     _pointers: Pointers = field(default_factory=dict)
 
     def prompts(
@@ -73,50 +78,62 @@ class Reporter:
             estimates,
         )
 
-    def task(self, order: Order) -> Iterator[AssetEvent]:
-        """Report an order as it is now.
+    def links(self, order: Order) -> list[Link]:
+        """Return the partitions that an order was given to, as far as this step reports them."""
+        links = self.services.ledger.partitions.links(order.order_id)
+        return [link for link in links if self.prompt_set in (None, link.prompt_set)]
+
+    def task(self, order: Order, partition: str) -> Iterator[AssetEvent]:
+        """Report an order as it is now, for a partition of this step's set.
 
         Another worker may report it at the same time: its newer state must not be followed by an older one.
         """
+        assert self.prompt_set is not None
+        link = Link(self.prompt_set, partition, order.order_id)
         now = self.services.ledger.queries.get(order.order_id)
-        yield self._task(now, dg.AssetMaterialization)
+        yield self._task(now, link, dg.AssetMaterialization)
         later = self.services.ledger.queries.get(order.order_id)
         if later.task_id != now.task_id:
-            yield self._task(later, dg.AssetMaterialization)
+            yield self._task(later, link, dg.AssetMaterialization)
 
-    def event(self, event: Submitted | Stored) -> Iterator[AssetEvent]:
-        """Report a task that was submitted or a video that was stored.
+    def event(self, event: Submitted | Stored, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
+        """Report a task that was submitted or a video that was stored, for each partition that has it.
 
-        Where another order stands for the partition, this one is an observation, not a materialization: the
+        Where another order stands for a partition, this one is an observation, not a materialization: the
         partition continues to show the other.
+
+        Args:
+            event: The event.
+            links: The partitions; by default all that this step reports.
         """
-        order = event.order
-        superseded = self.services.ledger.reports.is_superseded(order)
+        for link in self.links(event.order) if links is None else links:
+            yield from self._event(event, link)
+
+    def _event(self, event: Submitted | Stored, link: Link) -> Iterator[AssetEvent]:
+        order, reports = event.order, self.services.ledger.reports
+        superseded = reports.is_superseded(link)
         kind = dg.AssetObservation if superseded else dg.AssetMaterialization
         if isinstance(event, Submitted):
-            yield self._task(order, kind)
-            self.services.ledger.reports.mark_reported({order.order_id: Reported.SUBMITTED})
+            yield self._task(order, link, kind)
+            reports.mark_reported([link], Reported.SUBMITTED)
             return
-        # Read now: the event's order may be older than the last report of it.
-        if self.services.ledger.queries.get(order.order_id).reported is None:
-            yield self._task(order, kind)
-        made_from = self._input(order, PROMPTS, order.fingerprint)
-        made_from |= self._input(order, TASKS, task_version(order))
-        yield video_event(order, self.services.store, event.thumbnail_jpeg, made_from, kind)
-        self.services.ledger.reports.mark_reported(
-            {order.order_id: Reported.OBSERVED if superseded else Reported.STORED}
-        )
+        if link.reported is None:
+            yield self._task(order, link, kind)
+        made_from = self._input(link, PROMPTS, order.fingerprint)
+        made_from |= self._input(link, TASKS, task_version(order))
+        yield video_event(order, link, self.services.store, event.thumbnail_jpeg, made_from, kind=kind)
+        reports.mark_reported([link], Reported.OBSERVED if superseded else Reported.STORED)
 
-    def again(self, order: Order) -> Iterator[AssetEvent]:
-        """Report what a killed run did not."""
+    def again(self, order: Order, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
+        """Report what a killed run did not, or what a partition was just given."""
         if order.state is State.STORED:
-            yield from self.event(stored_event(self.services.store, order))
+            yield from self.event(stored_event(self.services.store, order), links)
         else:
-            yield from self.event(Submitted(order))
+            yield from self.event(Submitted(order), links)
 
-    def _task(self, order: Order, kind: type[AssetEvent]) -> AssetEvent:
-        return task_event(order, self._input(order, PROMPTS, order.fingerprint), kind)
+    def _task(self, order: Order, link: Link, kind: type[AssetEvent]) -> AssetEvent:
+        return task_event(order, link, self._input(link, PROMPTS, order.fingerprint), kind)
 
-    def _input(self, order: Order, upstream: str, version: str) -> dict[str, str]:
-        asset = asset_key(order.prompt_set, upstream)
-        return input_tags(self.instance, asset, order.partition, version, self._pointers)
+    def _input(self, link: Link, upstream: str, version: str) -> dict[str, str]:
+        asset = asset_key(link.prompt_set, upstream)
+        return input_tags(self.instance, asset, link.partition, version, self._pointers)

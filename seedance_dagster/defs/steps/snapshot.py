@@ -17,6 +17,7 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import stored_event
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.partitions import Link
 
 _PAGE = 1000
 _PICTURE = "poster"  # made of the poster's bytes, which the audit compares in S3
@@ -43,7 +44,8 @@ class DagsterSide:
 
     def expected_metadata(self, order: Order) -> Mapping[str, Any]:
         """Return the metadata that the materialization of a stored order should have, as plain values."""
-        return _plain(video_event(order, self.services.store, None, {}).metadata)
+        own = Link(order.prompt_set, order.partition, order.order_id)
+        return _plain(video_event(order, own, self.services.store, None, {}).metadata)
 
     def report(self, order: Order) -> bool:
         """Report a stored order again and note that in the ledger; return True if its partition shows it."""

@@ -36,12 +36,20 @@ def place_orders(
     if any(quote.is_new for quote in quotes):
         _check_ready(services)
     try:
-        placed = services.ledger.orders.place([quote.order for quote in quotes], request, budgets)
+        placed = services.ledger.orders.place(
+            [quote.order for quote in quotes],
+            request,
+            budgets,
+            quoted={quote.existing.order_id for quote in quotes if quote.existing is not None},
+        )
     except BudgetExceededError as error:
         raise OrderingError(f"nothing was ordered: {error}") from None
     except LedgerError as error:
         raise OrderingError(str(error)) from None
-    return [Placed(order, outcome) for order, outcome in placed]
+    return [
+        Placed(quote.partition.key, order, outcome)
+        for quote, (order, outcome) in zip(quotes, placed, strict=True)
+    ]
 
 
 def _check_ready(services: Services) -> None:

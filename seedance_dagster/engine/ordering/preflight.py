@@ -49,7 +49,7 @@ class Preflight:
 def preflight(
     services: Services, quotes: Sequence[Quote], *, limits: ProbeLimits = _DEFAULT_LIMITS
 ) -> Preflight:
-    """Probe the references of every quote that would make a new order.
+    """Probe the references of every quote that no earlier order answers.
 
     Args:
         services: The engine's surroundings; with `policy.preflight` off nothing is probed.
@@ -59,7 +59,7 @@ def preflight(
     Raises:
         OrderingError: A price is unknown or the ledger cannot be read or written.
     """
-    requests = {quote.partition.key: quote.partition.request for quote in quotes if quote.is_new}
+    requests = {quote.partition.key: quote.partition.request for quote in quotes if quote.existing is None}
     urls = {reference.url for request in requests.values() for reference in references_of(request)}
     if not (services.policy.preflight and urls):
         return Preflight(tuple(quotes))
@@ -85,7 +85,7 @@ def preflight(
 
 
 def _refers_to(quote: Quote, probes: Collection[str]) -> bool:
-    return quote.is_new and any(
+    return quote.existing is None and any(
         url_hash(reference.url) in probes for reference in references_of(quote.partition.request)
     )
 

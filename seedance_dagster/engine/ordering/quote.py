@@ -9,7 +9,7 @@ from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.prices import Estimate
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
-from seedance_dagster.ledger.order import NewOrder
+from seedance_dagster.ledger.order import NewOrder, Order
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.media.references.facts import KnownFiles
 from seedance_dagster.prompts.models import PromptPartition
@@ -21,12 +21,19 @@ class OrderingError(Exception):
 
 @dataclass(frozen=True)
 class Quote:
-    """The price of one partition, and the outcome of placing its order."""
+    """The price of one partition, and the outcome of placing its order.
+
+    Attributes:
+        existing: The earlier order that answers it; None where a new one would be made.
+        repeats: The partition before it that asks for the same, and whose new order it joins.
+    """
 
     partition: PromptPartition
     estimate: Estimate
     outcome: Outcome
     order: NewOrder
+    existing: Order | None = None
+    repeats: str | None = None
 
     @property
     def is_new(self) -> bool:
@@ -52,10 +59,21 @@ def quote(
         existing = services.ledger.orders.existing_orders(orders, request)
     except LedgerError as error:
         raise OrderingError(str(error)) from None
-    return [
-        Quote(partition, estimate, answer[1] if answer else Outcome.ORDERED, order)
-        for partition, estimate, answer, order in zip(partitions, estimates, existing, orders, strict=True)
-    ]
+    quotes, first = [], dict[tuple[str, int, str], str]()
+    for partition, estimate, answer, order in zip(partitions, estimates, existing, orders, strict=True):
+        if answer is not None:
+            quotes.append(Quote(partition, estimate, answer[1], order, answer[0]))
+            continue
+        repeats = first.setdefault(_identity(partition), partition.key)
+        if repeats == partition.key:
+            quotes.append(Quote(partition, estimate, Outcome.ORDERED, order))
+        else:
+            quotes.append(Quote(partition, estimate, Outcome.JOINED, order, repeats=repeats))
+    return quotes
+
+
+def _identity(partition: PromptPartition) -> tuple[str, int, str]:
+    return partition.fingerprint, partition.take, partition.scope
 
 
 def requote(services: Services, old: Quote, known: KnownFiles) -> Quote:
@@ -101,6 +119,8 @@ def _new_order(
         prompt_set=prompt_set,
         partition=partition.key,
         fingerprint=partition.fingerprint,
+        take=partition.take,
+        scope=partition.scope,
         request=partition.request.model_dump(mode="json"),
         estimated_points=estimate.points,
         price_table=estimate.table,

@@ -28,28 +28,24 @@ def upgrade() -> None:
     op.create_table(
         "seedance_orders",
         sa.Column("order_id", _ID, primary_key=True, autoincrement=True),
-        *_columns(sa.Text, "prompt_set partition fingerprint state price_table price_formula"),
+        *_columns(sa.Text, "prompt_set partition fingerprint scope state price_table price_formula"),
         *_columns(sa.Text, "idempotency_key run_id"),
-        *_columns(sa.BigInteger, "attempt estimated_points retries polls transfer_failures"),
+        *_columns(sa.BigInteger, "take attempt estimated_points retries polls transfer_failures"),
         *_columns(sa.JSON, "request tags"),
         *_columns(sa.DateTime, "ordered_at booked_at"),
         *_columns(sa.Text, "job_name lease_owner task_id video_url error_class error_message", nullable=True),
-        *_columns(sa.Text, "video_key poster_key manifest_key codec reported", nullable=True),
+        *_columns(sa.Text, "video_key poster_key manifest_key codec", nullable=True),
         *_columns(sa.Text, "sha256 poster_sha256 delivered_sha256", nullable=True),
         *_columns(sa.Text, "package_version code_version", nullable=True),
         *_columns(sa.BigInteger, "points_held points_charged", nullable=True),
         *_columns(sa.BigInteger, "size_bytes poster_size_bytes width height", nullable=True),
         *_columns(sa.Float, "duration_s fps", nullable=True),
         *_columns(sa.JSON, "run_tags reference_facts vendor_logs credential", nullable=True),
-        *_columns(sa.Text, "account", nullable=True),
-        *_columns(sa.DateTime, "sent_at lost_at", nullable=True),
         *_columns(sa.DateTime, "claimed_at submitted_at due_at stored_at absent_since", nullable=True),
         *_columns(sa.DateTime, "leased_at leased_until", nullable=True),
         *_columns(sa.DateTime, "vendor_created_at vendor_started_at vendor_ended_at", nullable=True),
         sa.UniqueConstraint("task_id", name="seedance_orders_one_task"),
-        sa.UniqueConstraint(
-            "prompt_set", "partition", "fingerprint", "attempt", name="seedance_orders_one_attempt"
-        ),
+        sa.UniqueConstraint("fingerprint", "take", "attempt", name="seedance_orders_one_attempt"),
         sqlite_autoincrement=True,
     )
     op.create_index("seedance_orders_by_state", "seedance_orders", ["state", "due_at"])
@@ -100,11 +96,25 @@ def upgrade() -> None:
         sa.Column("observed_at", sa.DateTime, nullable=False),
     )
     op.create_table(
-        "seedance_reported_prompts",
+        "seedance_partitions",
         sa.Column("prompt_set", sa.Text, primary_key=True),
         sa.Column("partition", sa.Text, primary_key=True),
-        sa.Column("fingerprint", sa.Text, nullable=False),
+        *_columns(sa.Text, "fingerprint scope"),
+        sa.Column("take", sa.BigInteger, nullable=False),
+        sa.Column("tags", sa.JSON, nullable=False),
+        sa.Column("removed_at", sa.DateTime),
+        sa.Column("reported", sa.Text),
     )
+    op.create_index("seedance_partitions_by_request", "seedance_partitions", ["fingerprint", "take"])
+    op.create_table(
+        "seedance_links",
+        sa.Column("prompt_set", sa.Text, primary_key=True),
+        sa.Column("partition", sa.Text, primary_key=True),
+        sa.Column("order_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("linked_at", sa.DateTime, nullable=False),
+        sa.Column("reported", sa.Text),
+    )
+    op.create_index("seedance_links_by_order", "seedance_links", ["order_id"])
     op.create_table(
         "seedance_references",
         sa.Column("url_sha256", sa.Text, primary_key=True),

@@ -1,0 +1,201 @@
+"""Partitions: labels that say what is asked for now, and the orders that each was given."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.order import Reported
+from seedance_dagster.ledger.schema import links, orders, partitions
+
+
+class Wanted(Protocol):
+    """A take of a request, as a partition asks for it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The request."""
+        ...
+
+    @property
+    def take(self) -> int:
+        """From 1."""
+        ...
+
+    @property
+    def scope(self) -> str:
+        """Empty, or the fresh prompt that an order must be made for."""
+        ...
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The prompt's tags."""
+        ...
+
+
+@dataclass(frozen=True)
+class PartitionRequest:
+    """A take of a request, as the ledger knows it of a partition."""
+
+    fingerprint: str
+    take: int = 1
+    scope: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Link:
+    """An order that a partition was given, and what was last reported of it there."""
+
+    prompt_set: str
+    partition: str
+    order_id: int
+    reported: Reported | None = None
+
+
+def answers(scope: str, order_scope: str) -> bool:
+    """Return True when an order of one scope may answer a request of another, being of the same take."""
+    return scope in ("", order_scope)
+
+
+def asks_for(label: sa.FromClause = partitions, order: sa.FromClause = orders) -> sa.ColumnElement[bool]:
+    """Select pairs of a partition and an order that answers what the partition asks for; see `answers`."""
+    return sa.and_(
+        label.c.fingerprint == order.c.fingerprint,
+        label.c.take == order.c.take,
+        label.c.scope.in_(("", order.c.scope)),
+    )
+
+
+def same_partition(first: sa.FromClause, second: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Select pairs of rows of the same partition."""
+    return sa.and_(first.c.prompt_set == second.c.prompt_set, first.c.partition == second.c.partition)
+
+
+def link_orders(connection: sa.Connection, wanted: Iterable[Link], *, at: datetime) -> None:
+    """Give orders to partitions, in the caller's transaction; links that exist stay as they are."""
+    by_key = {(link.prompt_set, link.partition, link.order_id): link for link in wanted}
+    known = set[tuple[str, str, int]]()
+    for chunk in chunked({order_id for _, _, order_id in by_key}):
+        rows = connection.execute(
+            sa.select(links.c.prompt_set, links.c.partition, links.c.order_id).where(
+                links.c.order_id.in_(chunk)
+            )
+        )
+        known.update(map(tuple, rows))
+    new = [vars(link) | {"linked_at": at} for key, link in by_key.items() if key not in known]
+    if new:
+        connection.execute(links.insert(), new)
+
+
+def copy_links(connection: sa.Connection, order_id: int, to: int, *, at: datetime) -> None:
+    """Give a further attempt to the partitions that have the attempt before it."""
+    rows = connection.execute(
+        sa.select(links.c.prompt_set, links.c.partition).where(links.c.order_id == order_id)
+    )
+    link_orders(connection, [Link(*row, to) for row in rows.all()], at=at)
+
+
+class Partitions(LedgerPart):
+    """The part of the ledger that knows what partitions ask for and which orders they were given."""
+
+    def update(self, prompt_set: str, wanted: Mapping[str, Wanted]) -> None:
+        """Remember what the partitions of a set ask for now; those that are left out were removed.
+
+        Args:
+            prompt_set: A set whose file was just read, without an error.
+            wanted: What each of its partitions asks for, by key.
+        """
+        now = self._clock()
+        known = select_partitions(prompt_set)
+        with self._database.reading() as connection:
+            # Compared first without the writer's lock: files are read often and change rarely.
+            if not _changes(connection.execute(known).all(), wanted, now):
+                return
+        with self._database.writing() as connection:
+            for key, values in _changes(connection.execute(known).all(), wanted, now).items():
+                row = sa.and_(partitions.c.prompt_set == prompt_set, partitions.c.partition == key)
+                if not connection.execute(partitions.update().where(row).values(values)).rowcount:
+                    connection.execute(
+                        partitions.insert().values(prompt_set=prompt_set, partition=key, **values)
+                    )
+
+    def requests(self, prompt_set: str) -> dict[str, PartitionRequest]:
+        """Return what the partitions of a set ask for, by key, without those that were removed."""
+        query = select_partitions(prompt_set).where(partitions.c.removed_at.is_(None))
+        with self._database.reading() as connection:
+            return {
+                row.partition: PartitionRequest(row.fingerprint, row.take, row.scope, row.tags)
+                for row in connection.execute(query)
+            }
+
+    def links(self, order_id: int) -> list[Link]:
+        """Return the partitions that an order was given to, sorted."""
+        return self.links_of([order_id]).get(order_id, [])
+
+    def links_of(self, order_ids: Iterable[int]) -> dict[int, list[Link]]:
+        """Return the partitions that orders were given to, by order id."""
+        found: defaultdict[int, list[Link]] = defaultdict(list)
+        query = sa.select(links.c.prompt_set, links.c.partition, links.c.order_id, links.c.reported)
+        query = query.order_by(links.c.prompt_set, links.c.partition)
+        with self._database.reading() as connection:
+            for chunk in chunked(order_ids):
+                for row in connection.execute(query.where(links.c.order_id.in_(chunk))):
+                    found[row.order_id].append(Link(*row))
+        return dict(found)
+
+    def link(self, prompt_set: str, order_ids: Mapping[str, int]) -> None:
+        """Give orders to partitions of a set, by key."""
+        wanted = [Link(prompt_set, partition, order_id) for partition, order_id in order_ids.items()]
+        with self._database.writing() as connection:
+            link_orders(connection, wanted, at=self._clock())
+
+    def sets(self) -> set[str]:
+        """Return the names of the sets whose partitions were given orders."""
+        with self._database.reading() as connection:
+            return set(connection.scalars(sa.select(links.c.prompt_set).distinct()))
+
+    def given_orders(self, prompt_set: str, keys: Collection[str]) -> set[str]:
+        """Return those of some partitions that were ever given an order."""
+        found = set[str]()
+        with self._database.reading() as connection:
+            for chunk in chunked(keys):
+                query = sa.select(links.c.partition).where(
+                    links.c.prompt_set == prompt_set, links.c.partition.in_(chunk)
+                )
+                found.update(connection.scalars(query))
+        return found
+
+
+def select_partitions(prompt_set: str) -> sa.Select[Any]:
+    """Select the partitions of a set."""
+    return sa.select(partitions).where(partitions.c.prompt_set == prompt_set)
+
+
+def _changes(
+    rows: Iterable[sa.Row[Any]], wanted: Mapping[str, Wanted], now: datetime
+) -> dict[str, dict[str, Any]]:
+    """Return the columns to write, by partition."""
+    known = {row.partition: row for row in rows}
+    changes: dict[str, dict[str, Any]] = {
+        key: {"removed_at": now} for key, row in known.items() if key not in wanted and row.removed_at is None
+    }
+    for key, asked in wanted.items():
+        row = known.get(key)
+        values = {
+            "fingerprint": asked.fingerprint,
+            "take": asked.take,
+            "scope": asked.scope,
+            "tags": dict(asked.tags),
+            "removed_at": None,
+        }
+        if row is None or any(getattr(row, name) != value for name, value in values.items()):
+            changes[key] = values
+    return changes
