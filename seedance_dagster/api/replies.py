@@ -29,6 +29,7 @@ from seedance_dagster.net.redaction import redact, strip_query
 
 _OK = 200
 _MAX_RETRY_AFTER_S = 3600.0
+_MOST_DEPTH = 100
 _MOST_SEARCHED = 8000  # characters of a message, which is cut further once it is clean
 _UNREADABLE = -1
 _ACTIVE_TASKS = re.compile(r"active task count ([0-9]{1,6})\b", re.IGNORECASE)
@@ -229,14 +230,21 @@ def _spellings(key: str) -> tuple[str, ...]:
     return tuple({key, quote(key, safe=""), quote_plus(key), encoded})
 
 
-def _cleaned(value: Any, secrets: tuple[str, ...]) -> Any:
-    """Remove secrets, and what JSON can express but nothing can store: half characters and NUL."""
+def _cleaned(value: Any, secrets: tuple[str, ...], depth: int = _MOST_DEPTH) -> Any:
+    """Remove secrets, and what JSON can express but nothing can store: half characters and NUL.
+
+    Raises:
+        ValueError: It is nested deeper than any reply of the vendor's.
+    """
+    if depth == 0:
+        msg = "nested too deeply"
+        raise ValueError(msg)
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, "***")
         return value.encode("utf-8", "replace").decode().replace("\0", "?")
     if isinstance(value, list):
-        return [_cleaned(item, secrets) for item in value]
+        return [_cleaned(item, secrets, depth - 1) for item in value]
     if isinstance(value, dict):
-        return {_cleaned(name, secrets): _cleaned(item, secrets) for name, item in value.items()}
+        return {_cleaned(name, secrets): _cleaned(item, secrets, depth - 1) for name, item in value.items()}
     return value

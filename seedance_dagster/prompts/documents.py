@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -15,6 +15,7 @@ from seedance_dagster.prompts.budgets import read_budgets
 from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line, shown
 
 _SET_FIELDS = ("name", "budget_usd", "defaults", "prompts")
+_MOST_DEPTH = 100
 _YAML_TAG = "tag:yaml.org,2002:"
 _YAML_MERGE = f"{_YAML_TAG}merge"
 
@@ -91,7 +92,7 @@ def parse_json(text: str, line: int = 1) -> Any:
         UnreadableError: The text is not such JSON.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        document = json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise UnreadableError(
             f"is not valid JSON: {error.msg} (line {line + error.lineno - 1}, column {error.colno})"
@@ -100,6 +101,24 @@ def parse_json(text: str, line: int = 1) -> Any:
         raise UnreadableError("is nested too deeply") from None
     except ValueError as error:
         raise UnreadableError(f"is not valid JSON: {first_line(error)}") from None
+    _check_depth(document)
+    return document
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _check_depth(document: Any) -> None:
+    """Raise `UnreadableError` for a document whose depth would end a recursive function."""
+    level: list[Any] = [document]
+    for _ in range(_MOST_DEPTH):
+        level = [item for parent in level for item in _children(parent)]
+        if not level:
+            return
+    raise UnreadableError("is nested too deeply")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def test_half_characters_and_nul_are_replaced(body):
 
 def test_deep_nesting_is_unreadable():
     """A reply that is nested deeper than any of the vendor's is unreadable."""
-    assert not read_reply(200, {}, b'{"data":' + b"[" * 900 + b"]" * 900 + b"}").readable
+    assert not read_reply(200, {}, b'{"data":' + b"[" * 200 + b"]" * 200 + b"}").readable
 
 
 @pytest.mark.parametrize(

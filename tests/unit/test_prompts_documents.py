@@ -182,14 +182,14 @@ def test_problems_of_a_yaml_file(tmp_path, text, expected):
     ("text", "message"),
     [
         (
-            '{"name": "a",}',
-            "is not valid JSON: Expecting property name enclosed in double quotes (line 1, column 14)",
+            '{"name": "a" "b"}',
+            "is not valid JSON: Expecting ',' delimiter (line 1, column 14)",
         ),
         ("", "is not valid JSON: Expecting value (line 1, column 1)"),
         ('{"name": "a", "name": "b"}', "is not valid JSON: 'name' occurs twice in one object"),
         ("9" * 5000, "is not valid JSON: Exceeds the limit"),
         ("[" * 100_000, "is nested too deeply"),
-        ('{"name": "a", "prompts": ' + "[" * 900 + "]" * 900 + "}", "must be a mapping, not a list"),
+        ('{"name": "a", "prompts": ' + "[" * 900 + "]" * 900 + "}", "is nested too deeply"),
         ("NaN", "must be a mapping with name, budget_usd, defaults, prompts, not a float"),
     ],
 )

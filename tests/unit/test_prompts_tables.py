@@ -88,7 +88,7 @@ def test_a_file_name_without_usable_letters_is_reported(tmp_path):
         ("[1]", ("line 1", None, 'must be an object, such as {"prompt": "..."}')),
         ('{"a": 1, "a": 2}', ("line 1", None, "is not valid JSON: 'a' occurs twice in one object")),
         ('{"x": ' + "[" * 100_000, ("line 1", None, "is nested too deeply")),
-        ('{"prompt": "x", "a": ' + "[" * 600 + "]" * 600 + "}", (None, None, "is nested too deeply")),
+        ('{"prompt": "x", "a": ' + "[" * 600 + "]" * 600 + "}", ("line 1", None, "is nested too deeply")),
         ('{"dimension": "x"}', ("line 1", "prompt", "must be a text that is not empty")),
         (
             '{"prompt": "x", "duration": "5"}',
