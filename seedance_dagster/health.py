@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, UNFAMILIAR, UNREADABLE, Order, State
+from seedance_dagster.money import points_to_usd
 
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
@@ -62,12 +63,12 @@ def stuck_reason(order: Order, *, now: datetime, stale_after: timedelta) -> str 
         return (
             f"it is unknown whether the vendor received order {order.order_id} "
             f"({order.error_message or 'the reply was lost'}); it is not sent again until "
-            "`seedance-dagster reconcile` has resolved it"
+            f"`seedance-dagster reconcile` has resolved it, or {_end(order)}"
         )
     if order.state is State.SUBMITTED and order.error_class == UNREADABLE:
         return (
-            f"the vendor does not show task {order.task_id} of order {order.order_id}; it is asked again: "
-            f"{order.error_message}"
+            f"the vendor does not show task {order.task_id} of order {order.order_id}; it is asked again "
+            f"until {_end(order)}: {order.error_message}"
         )
     if order.state is State.SUBMITTED and order.error_class == UNFAMILIAR:
         return f"task {order.task_id} of order {order.order_id} is waited for: {order.error_message}"
@@ -75,10 +76,25 @@ def stuck_reason(order: Order, *, now: datetime, stale_after: timedelta) -> str 
         return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
     if transfer_is_broken(order):
         return (
-            f"paid for, and its video could not be stored in {order.transfer_failures} attempts: "
-            f"{order.error_message or _NO_REASON}"
+            f"paid for, and its video could not be stored in {order.transfer_failures} attempts; it is "
+            f"fetched again until {_end(order)}: {order.error_message or _NO_REASON}"
         )
     return None
+
+
+def unknown_charge_reason(order: Order) -> str | None:
+    """Return what an ended order counts as while its charge is unknown; None where it is known."""
+    if not order.charge_unknown:
+        return None
+    return (
+        f"the vendor did not report the charge of task {order.task_id}: it counts as "
+        f"{points_to_usd(order.charge_or_hold)} USD, until `seedance-dagster reconcile {order.order_id} "
+        "--end --charged USD` books what it was"
+    )
+
+
+def _end(order: Order) -> str:
+    return f"`seedance-dagster reconcile {order.order_id} --end` gives it up"
 
 
 def transfer_is_broken(order: Order) -> bool:

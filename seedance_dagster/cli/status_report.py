@@ -9,7 +9,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from seedance_dagster.engine.throttle import Throttle
-from seedance_dagster.health import low_budgets, no_video_reason, price_drifts, stuck_reason
+from seedance_dagster.health import (
+    low_budgets,
+    no_video_reason,
+    price_drifts,
+    stuck_reason,
+    unknown_charge_reason,
+)
 from seedance_dagster.ledger.budgets import BudgetUsage
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import IN_FLIGHT, OPEN, Order, State
@@ -130,6 +136,7 @@ def read_status(
                 if drift.outdated
             ),
             *(f"little is left of the {usage}" for usage in low_budgets(budgets)),
+            *_reasons(latest.items(), unknown_charge_reason),
         ),
     )
 

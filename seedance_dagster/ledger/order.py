@@ -150,6 +150,13 @@ class Order(NewOrder):
         return self.state not in RESERVED_STATES and self.task_id is not None and self.points_charged is None
 
     @property
+    def charge_or_hold(self) -> int:
+        """Return the points that the order counts as: its final charge, until that is known its hold."""
+        if self.points_charged is not None and self.state not in RESERVED_STATES:
+            return self.points_charged
+        return max(self.estimated_points, self.points_held or 0)
+
+    @property
     def task_type(self) -> str:
         """Return the vendor's task type of the request."""
         return str(self.request["task_type"])

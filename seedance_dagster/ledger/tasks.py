@@ -169,6 +169,17 @@ class Tasks(LedgerPart):
             copy_links(connection, order.order_id, again.order_id, at=now)
             return over, again
 
+    def book_charge(self, order: Order, *, actor: str, points: int) -> Order:
+        """Book the charge of an ended order that the vendor never reported."""
+        return self._transition(
+            order,
+            order.state,
+            actor=actor,
+            at=self._clock(),
+            changes={"points_charged": points},
+            detail={"points_charged": points},
+        )
+
     def stored(self, order: Order, *, actor: str, artifacts: Mapping[str, Any]) -> Order:
         """Record that video, poster and manifest are in S3."""
         now = self._clock()

@@ -17,15 +17,16 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.CLAIMED, State.FAILED}),
     # Queued again or failed when the POST was refused; uncertain when its reply was lost.
     State.CLAIMED: frozenset({State.SUBMITTED, State.QUEUED, State.UNCERTAIN, State.FAILED}),
-    # Adopted from the vendor's history, or requeued because no task was made.
-    State.UNCERTAIN: frozenset({State.SUBMITTED, State.QUEUED}),
+    # Adopted from the vendor's history, requeued because no task was made, or ended by a person.
+    State.UNCERTAIN: frozenset({State.SUBMITTED, State.QUEUED, State.FAILED}),
     State.SUBMITTED: frozenset({State.SUCCEEDED, State.REJECTED, State.FAILED}),
-    # Stays succeeded when a transfer fails.
-    State.SUCCEEDED: frozenset({State.STORED, State.SUCCEEDED}),
+    # Stays succeeded when a transfer fails; failed only when a person ends it.
+    State.SUCCEEDED: frozenset({State.STORED, State.SUCCEEDED, State.FAILED}),
     # Fetched again when its objects in S3 are lost; stays stored when only its manifest or event is repaired.
     State.STORED: frozenset({State.SUCCEEDED, State.STORED}),
-    State.REJECTED: frozenset(),
-    State.FAILED: frozenset(),
+    # A person books a charge that the vendor never reported.
+    State.REJECTED: frozenset({State.REJECTED}),
+    State.FAILED: frozenset({State.FAILED}),
 }
 """Legal next states of each state."""
 

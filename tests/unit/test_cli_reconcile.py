@@ -48,9 +48,11 @@ def reconcile(*arguments: str) -> tuple[int, dict[str, list[str]]]:
     """Run the command; return its exit status and the partitions by outcome."""
     done = run(*arguments, "--json")
     document = json.loads(done.stdout)
-    assert list(document) == ["adopted", "requeued", "uncertain"]
+    assert list(document) == ["adopted", "requeued", "ended", "uncertain"]
     return done.exit_code, {
-        outcome: [order["partition"] for order in orders] for outcome, orders in document.items()
+        outcome: [order["partition"] for order in orders]
+        for outcome, orders in document.items()
+        if orders or outcome != "ended"
     }
 
 
@@ -130,6 +132,23 @@ def test_an_order_is_requeued_manually(engine, name):
     assert last.detail == {"reason": "requeued by hand: no task was made"}
 
 
+def test_an_order_that_stays_uncertain_is_ended_by_hand(engine):
+    """Its hold counts as spent unless a person says what it cost; the journal names the operator."""
+    [cat, dog] = engine.lose("a cat", "a dog", fault="500-before")
+    assert reconcile("spots/p0", "--end") == (
+        1,
+        {"adopted": [], "requeued": [], "ended": ["p0"], "uncertain": ["p1"]},
+    )
+    assert "0.25 USD count as spent; to pay again, set resubmit_rejected" in " ".join(
+        run("2", "--end", "--charged", "0.25").stdout.split()
+    )
+    ended = engine.read(cat, dog)
+    assert [order.state for order in ended] == [State.FAILED, State.FAILED]
+    assert [order.points_charged for order in ended] == [cat.estimated_points, 2_500_000]
+    assert ended[0].error_message.startswith("ended by hand as 0.4 USD, it was uncertain: a POST")
+    assert engine.ledger.queries.journal(1)[-1].actor.startswith("operator")
+
+
 def test_the_exit_status_is_1_while_another_order_is_uncertain(engine):
     """Resolving one order leaves the others, which are shown."""
     engine.lose("a cat", "a dog", fault="500-before")
@@ -157,10 +176,20 @@ def test_a_partition_names_its_newest_uncertain_order(engine, clock):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--adopt", "x"), "name one ORDER, with either --adopt TASK_ID or --requeue"),
-        (("--requeue",), "name one ORDER, with either --adopt TASK_ID or --requeue"),
-        (("1", "--adopt", "x", "--requeue"), "name one ORDER, with either --adopt TASK_ID or --requeue"),
-        (("1",), "say how to resolve the order: --adopt TASK_ID or --requeue"),
+        (("--adopt", "x"), "name one ORDER, with one of --adopt TASK_ID, --requeue or --end"),
+        (("--requeue",), "name one ORDER, with one of --adopt TASK_ID, --requeue or --end"),
+        (
+            ("1", "--adopt", "x", "--requeue"),
+            "name one ORDER, with one of --adopt TASK_ID, --requeue or --end",
+        ),
+        (("1",), "say how to resolve the order: --adopt TASK_ID, --requeue or --end"),
+        (("--end",), "name one ORDER, with one of"),
+        (("1", "--end", "--requeue"), "name one ORDER, with one of"),
+        (("1", "--end", "--charged", "much"), "--charged: 'much' is not an amount in USD"),
+        (("1", "--end", "--charged", "-1"), "--charged: an order cannot cost less than 0 USD"),
+        (("1", "--requeue", "--charged", "1"), "--charged USD goes with --end"),
+        (("99", "--end"), "there is no order 99 that could be ended"),
+        (("spots/none", "--end"), "there is no order spots/none that could be ended"),
         (("1", "--adopt", " "), "--adopt needs a task id of the vendor's"),
         (("1", "2", "--requeue"), "unexpected extra argument"),
         (("99", "--requeue"), "there is no uncertain order 99; uncertain orders: 1 (spots/p0)"),

@@ -94,7 +94,8 @@ def test_a_lost_reply_is_a_problem_even_after_an_edit(
     [problem] = read_status(ledger).problems
     assert problem == (
         "spots/a: it is unknown whether the vendor received order 1 (the reply was lost); it is not sent "
-        "again until `seedance-dagster reconcile` has resolved it"
+        "again until `seedance-dagster reconcile` has resolved it, or `seedance-dagster reconcile 1 --end` "
+        "gives it up"
     )
 
 

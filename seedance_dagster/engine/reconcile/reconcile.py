@@ -37,11 +37,13 @@ class ReconcileResult:
         adopted: Orders that got their task.
         requeued: Orders for which no task was made.
         uncertain: The others, each with its reason in the ledger.
+        ended: Orders that a person gave up.
     """
 
     adopted: tuple[Order, ...] = ()
     requeued: tuple[Order, ...] = ()
     uncertain: tuple[Order, ...] = ()
+    ended: tuple[Order, ...] = ()
 
 
 async def reconcile(worker: Worker, *, now: bool = False) -> ReconcileResult:

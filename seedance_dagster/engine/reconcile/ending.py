@@ -1,0 +1,58 @@
+"""Ending an order by hand that nothing else will end: a person decides what it counts as."""
+
+from __future__ import annotations
+
+from seedance_dagster.engine.reconcile.manual import ManualResolutionError
+from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.errors import StaleOrderError
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.money import points_to_usd
+from seedance_dagster.threads import in_thread
+
+ENDABLE = frozenset({State.UNCERTAIN, State.SUBMITTED, State.SUCCEEDED})
+"""States that may last for ever: a reply is lost, the vendor hides a task, or a video is gone."""
+
+_ENDED_BY_HAND = "ended_by_hand"
+
+
+def may_be_ended(order: Order) -> bool:
+    """Return True for an order that a person may end, or whose charge only a person can tell."""
+    return order.state in ENDABLE or order.charge_unknown
+
+
+async def end_by_hand(worker: Worker, order: Order, *, charged_points: int | None) -> Order:
+    """End an order without a video, or book the charge of one that has ended.
+
+    It is not sent, polled or fetched any more, and its slot is free. A video of its task is not looked for.
+
+    Args:
+        worker: Its name goes into the journal.
+        order: The order.
+        charged_points: What it cost, in points; None for what the vendor reported, else for what was held.
+
+    Raises:
+        ManualResolutionError: The order moves on automatically, or moved on meanwhile.
+    """
+    if not may_be_ended(order):
+        raise ManualResolutionError(
+            f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}; only orders "
+            f"that are {', '.join(sorted(ENDABLE))}, or whose charge is unknown, can be ended by hand"
+        )
+    ledger = worker.services.ledger
+    points = order.charge_or_hold if charged_points is None else charged_points
+    try:
+        if order.state not in ENDABLE:
+            return await in_thread(ledger.tasks.book_charge, order, actor=worker.name, points=points)
+        why = f": {order.error_message}" if order.error_message else ""
+        ended, _ = await in_thread(
+            ledger.tasks.ended,
+            order,
+            State.FAILED,
+            actor=worker.name,
+            error_class=_ENDED_BY_HAND,
+            reason=f"ended by hand as {points_to_usd(points)} USD, it was {order.state}{why}",
+            task={"points_charged": points},
+        )
+    except StaleOrderError as error:
+        raise ManualResolutionError(f"{error}: look again and repeat it") from None
+    return ended
