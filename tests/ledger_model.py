@@ -31,6 +31,7 @@ class ModelOrder:
     booked_at: datetime
     due_at: datetime | None
     retries: int
+    sent: bool = False
     owner: str | None = None
     leased_until: datetime | None = None
     task_id: str | None = None

@@ -36,9 +36,14 @@ class Workers:
         assert len(taken) == min(room, len(queued))
         for order in taken:
             assert order.order_id in queued
-            self.model.move(order.order_id, State.CLAIMED)
+            self.model.move(order.order_id, State.CLAIMED, sent=False)
             self.model.lease(worker, order.order_id)
             self.model.held[order.order_id] = order
+
+    def send(self, data: st.DataObject, _worker: str) -> None:
+        order = self.draw(data, State.CLAIMED)
+        self.ledger.claims.mark_sent(order, account="mine")
+        self.model.orders[order.order_id].sent = True
 
     def lease(self, data: st.DataObject, worker: str) -> None:
         state = data.draw(st.sampled_from([state for state in FOLLOWED if self.model.due(state)]))
@@ -188,7 +193,8 @@ class Workers:
         assert {order.order_id for order in self.ledger.claims.expire(actor="s")} == gone
         for number in gone:
             self.model.lose(number)
-            self.model.move(number, State.UNCERTAIN, due_at=self.model.now)
+            to = State.UNCERTAIN if self.model.orders[number].sent else State.QUEUED
+            self.model.move(number, to, due_at=self.model.now)
 
     def write_after_losing(self, data: st.DataObject, _worker: str) -> None:
         order = data.draw(st.sampled_from(self.model.lost))

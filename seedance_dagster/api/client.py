@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import ipaddress
 import json
 from datetime import datetime
@@ -83,6 +84,12 @@ class SeedanceClient:
         self._transport = transport
         self._opened: httpx.AsyncBaseTransport | None = None
         self._posts = SingleUseTransport() if transport is None else AfterLastLook(transport)
+
+    @property
+    def account_name(self) -> str:
+        """A name for the account behind key and API root that does not show the key."""
+        identity = f"{self._base_url}\n{self._key.get_secret_value()}"
+        return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
     def __repr__(self) -> str:
         return f"SeedanceClient({self._base_url!r})"
@@ -179,7 +186,6 @@ class SeedanceClient:
                 _HISTORY,
                 page=page,
                 page_size=page_size,
-                model="seedance",
                 start_time=int(start.timestamp()),
                 end_time=int(end.timestamp()) + 1,
             )

@@ -22,6 +22,8 @@ class Limits(BaseModel):
         aspect_ratios: Accepted words.
         default_aspect_ratio: Used by the vendor when a request names none.
         resolutions: Accepted words.
+        default_resolution: Used by the vendor when a request names none.
+        default_resolutions: The default of the task types that have another one.
         max_prompt_characters: Longest text.
         max_references: Most images, videos and audios together.
         max_frames: Most images in first_last_frames.
@@ -42,6 +44,8 @@ class Limits(BaseModel):
     aspect_ratios: tuple[str, ...]
     default_aspect_ratio: str
     resolutions: tuple[str, ...]
+    default_resolution: str
+    default_resolutions: dict[str, str]
     max_prompt_characters: int
     max_references: int
     max_frames: int
@@ -62,6 +66,11 @@ class Limits(BaseModel):
             ValueError: The file cannot be used; the message says why.
         """
         return load_data_file(cls, _PACKAGED, path)
+
+    def resolution_of(self, task_type: str) -> str:
+        """Return the resolution that the vendor uses when a request of a type names none."""
+        name = task_type.removesuffix("-less-restriction")
+        return self.default_resolutions.get(name, self.default_resolution)
 
 
 def load_data_file(model: type[M], packaged: str, path: Path | None) -> M:

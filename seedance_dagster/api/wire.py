@@ -175,6 +175,8 @@ class HistoryPage(BaseModel):
         """Parse the `data` of a history's envelope; return None when it has no list of tasks."""
         fields = _mapping(data)
         entries = fields.get("data")
+        if entries is None and "data" in fields:
+            entries = []  # an empty page may be null
         if not isinstance(entries, list):
             return None
         rows = []

@@ -20,8 +20,8 @@ from seedance_dagster.audit.snapshots import (
     StorageSnapshot,
     VendorSnapshot,
 )
+from seedance_dagster.engine.reconcile.clocks import UNKNOWN
 from seedance_dagster.engine.reconcile.history import read_rows
-from seedance_dagster.engine.reconcile.matching import CLOCK_SKEW
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.storage.keys import order_folder
@@ -78,9 +78,9 @@ async def read_snapshots(
 def _history_start(services: Services, scope: Scope, now: datetime) -> datetime:
     """Return the earliest time at which an audited task can have been created."""
     if scope.since is not None:
-        return scope.since - CLOCK_SKEW
+        return scope.since - UNKNOWN
     first = services.ledger.queries.find(prompt_set=scope.prompt_set, limit=1)
-    return first[0].ordered_at - CLOCK_SKEW if first else now - _EMPTY_LEDGER
+    return first[0].ordered_at - UNKNOWN if first else now - _EMPTY_LEDGER
 
 
 async def _read_vendor(services: Services, start: datetime, end: datetime) -> VendorSnapshot:

@@ -12,12 +12,14 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from seedance_dagster.api.echo import TEXT_CHANGES
+from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import HistoryRow
 from seedance_dagster.audit.evidence import Evidence
 from seedance_dagster.audit.findings import Finding, Kind, finding
 from seedance_dagster.audit.missing_orders import MissingOrderEvidence
 from seedance_dagster.audit.snapshots import GRACE, Scope, Snapshots, StorageSnapshot
-from seedance_dagster.engine.reconcile.matching import may_answer
+from seedance_dagster.engine.reconcile.matching import Matcher
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.storage.keys import OrderFolder, is_replaced, object_keys, order_folder
@@ -118,11 +120,12 @@ def compare(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
 
 def _unmatched_task(row: HistoryRow, snapshots: Snapshots) -> Iterator[Finding]:
     task, advice = snapshots.vendor.tasks.get(row.task_id), None
+    matcher = Matcher(Limits.load(), frozenset(TEXT_CHANGES))
     if task is not None:
         candidates = [
             order
             for order in snapshots.ledger.orders
-            if order.state in (State.CLAIMED, State.UNCERTAIN) and may_answer(task, order)
+            if order.state in (State.CLAIMED, State.UNCERTAIN) and not matcher.differences(task, order)
         ]
         if candidates and row.created_at is not None and row.created_at > snapshots.read_at - GRACE:
             return  # the reply is on its way, or the next reconciliation finds the task

@@ -1,4 +1,4 @@
-"""The account: its limit of tasks at once, and its balance."""
+"""The account: its limit of tasks at once, its balance, and how it treats texts."""
 
 from __future__ import annotations
 
@@ -6,18 +6,56 @@ import asyncio
 from datetime import timedelta
 
 from seedance_dagster.api.account import AccountInfo
+from seedance_dagster.api.echo import TEXT_CHANGES, changes_between
 from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.api.wire import Task
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.throttle import CREDITS, PLAN_LIMIT, low_balance_message
 from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.workload import Flow
 from seedance_dagster.threads import in_thread
 
 BALANCE, BALANCE_OUTFLOW = "balance", "balance_outflow"
-"""Observations in the ledger, made together: the balance, and what all known tasks had taken by then."""
+"""Observations of an account, made together: the balance, and what all known tasks had taken by then."""
 
 _CREDITS_PAUSE = timedelta(minutes=2)  # renewed by every read that still finds too little
 _TIMEOUT_S = 10.0
+
+
+def of_account(name: str, worker: Worker) -> str:
+    """Return the name of an observation that was made of the account that a worker uses."""
+    return f"{name} of account {worker.client.account_name}"
+
+
+def is_of_account(order: Order, worker: Worker) -> bool:
+    """Return True unless an order's POST was sent to another account than the worker's."""
+    return order.account in (None, worker.client.account_name)
+
+
+def other_account(order: Order) -> str:
+    """Return why nothing is known of an order that was sent to another account, and what helps."""
+    return (
+        f"order {order.order_id} was sent with another API key, or to another API root: set what it was sent "
+        "with, or resolve it by hand"
+    )
+
+
+def text_changes(worker: Worker) -> frozenset[str]:
+    """Return what the vendor was seen to do to texts of the account, names of `TEXT_CHANGES`."""
+    names = {of_account(f"echo {change}", worker): change for change in TEXT_CHANGES}
+    return frozenset(map(names.__getitem__, worker.services.ledger.observations.recall(*names)))
+
+
+def remember_changes(worker: Worker, sent: str, task: Task) -> None:
+    """Remember what the vendor did to the text of a task that certainly is ours."""
+    echoed = task.input.get("prompt")
+    changes = changes_between(sent, echoed) if isinstance(echoed, str) and echoed != sent else None
+    new = (changes or frozenset()) - text_changes(worker)
+    if new:
+        worker.services.ledger.observations.remember(
+            {of_account(f"echo {change}", worker): 1 for change in new}
+        )
 
 
 async def read_account(worker: Worker) -> AccountInfo | None:
@@ -32,7 +70,7 @@ async def read_account(worker: Worker) -> AccountInfo | None:
 async def remember_account(worker: Worker) -> None:
     """Read limit and balance for all processes; without an answer nothing changes."""
     services = worker.services
-    before = await in_thread(services.ledger.workload.flow)
+    before = await in_thread(services.ledger.workload.flow, worker.client.account_name)
     account = await read_account(worker)
     if account is None:
         return
@@ -40,7 +78,7 @@ async def remember_account(worker: Worker) -> None:
         await in_thread(services.ledger.observations.remember, {PLAN_LIMIT: account.max_concurrent_tasks})
     if account.points_remaining is not None:
         await in_thread(_pause_without_credits, services, account.points_remaining)
-        await in_thread(_remember_balance, services, account.points_remaining, before)
+        await in_thread(_remember_balance, worker, account.points_remaining, before)
 
 
 def _pause_without_credits(services: Services, points: int) -> None:
@@ -52,7 +90,10 @@ def _pause_without_credits(services: Services, points: int) -> None:
     services.ledger.pauses.start(CREDITS, until=services.clock() + _CREDITS_PAUSE, message=message)
 
 
-def _remember_balance(services: Services, points: int, before: Flow) -> None:
+def _remember_balance(worker: Worker, points: int, before: Flow) -> None:
     """Remember the balance, if no task can have been made or have ended unseen while it was read."""
-    if not before.claimed + before.uncertain + before.running and services.ledger.workload.flow() == before:
-        services.ledger.observations.remember({BALANCE: points, BALANCE_OUTFLOW: before.outflow})
+    ledger = worker.services.ledger
+    in_doubt = before.claimed + before.uncertain + before.running
+    if not in_doubt and ledger.workload.flow(worker.client.account_name) == before:
+        values = {BALANCE: points, BALANCE_OUTFLOW: before.outflow}
+        ledger.observations.remember({of_account(name, worker): value for name, value in values.items()})

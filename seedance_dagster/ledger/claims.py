@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.leases import LEASE_S, is_due, lease, unleased
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.schema import orders, to_order
@@ -82,13 +83,41 @@ class Claims(LedgerPart):
             if limit <= 0:
                 return []
             rows = connection.execute(_by_turns(queued).limit(limit)).all()
-            changes = lease(owner, self._lease_time(connection), lease_s) | {"claimed_at": now}
+            changes = lease(owner, self._lease_time(connection), lease_s) | {
+                "claimed_at": now,
+                "sent_at": None,
+            }
             return [
                 transition(
                     connection, to_order(row), State.CLAIMED, actor=owner, at=now, changes=changes, detail={}
                 )
                 for row in rows
             ]
+
+    def mark_sent(self, order: Order, *, account: str) -> None:
+        """Note that a claimed order's POST is about to leave; it may not leave when this raises.
+
+        Args:
+            order: As claimed.
+            account: The account that it is sent to.
+
+        Raises:
+            StaleOrderError: The claim is no longer its owner's.
+        """
+        with self._database.writing() as connection:
+            marked = connection.execute(
+                orders.update()
+                .where(
+                    orders.c.order_id == order.order_id,
+                    orders.c.state == State.CLAIMED,
+                    orders.c.lease_owner == order.lease_owner,
+                    orders.c.claimed_at == order.claimed_at,
+                )
+                .values(sent_at=self._clock(), lost_at=None, account=account)
+            )
+        if marked.rowcount != 1:
+            msg = f"order {order.order_id} is no longer claimed by {order.lease_owner}"
+            raise StaleOrderError(msg)
 
     def requeue(self, order: Order, *, actor: str, due_at: datetime, reason: str) -> Order:
         """Put an order back into the queue, because no task was made; it may be claimed from `due_at`."""
@@ -100,15 +129,14 @@ class Claims(LedgerPart):
     def mark_uncertain(self, order: Order, *, actor: str, reason: str) -> Order:
         """Leave an order to reconciliation: its POST may have left, and the reply is unknown."""
         now = self._clock()
-        changes = {"due_at": now, "error_message": reason}
+        changes = {"due_at": now, "error_message": reason, "lost_at": now}
         return self._transition(
             order, State.UNCERTAIN, actor=actor, at=now, changes=changes, detail={"reason": reason}
         )
 
     def expire(self, *, actor: str) -> list[Order]:
-        """Mark claims whose lease ran out uncertain: their POST may have left."""
+        """Take claims whose lease ran out: uncertain where the POST may have left, else queued."""
         now = self._clock()
-        changes = {"due_at": now, "error_message": "the worker ended between the claim and the reply"}
         with self._database.writing() as connection:
             free = unleased(self._lease_time(connection))
             expired = sa.select(orders).where(orders.c.state == State.CLAIMED, free)
@@ -116,11 +144,20 @@ class Claims(LedgerPart):
                 transition(
                     connection,
                     order,
-                    State.UNCERTAIN,
+                    State.QUEUED if order.sent_at is None else State.UNCERTAIN,
                     actor=actor,
                     at=now,
-                    changes=changes,
+                    changes=_after_loss(order, now),
                     detail={"lost_worker": order.lease_owner},
                 )
                 for order in map(to_order, connection.execute(expired).all())
             ]
+
+
+def _after_loss(order: Order, now: datetime) -> dict[str, Any]:
+    if order.sent_at is None:
+        return {"due_at": now, "error_message": "the worker ended before the POST"}
+    message = "the worker ended between the POST and its reply"
+    # A POST leaves within its lease: a task of later is another's, however late the loss is noticed.
+    lease_end = now if order.leased_until is None else max(order.leased_until, order.sent_at)
+    return {"due_at": now, "error_message": message, "lost_at": min(now, lease_end)}

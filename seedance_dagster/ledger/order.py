@@ -92,6 +92,9 @@ class Order(NewOrder):
         due_at: When the next step may be taken; None when nothing is left to do.
         lease_owner: The worker that the order is leased to.
         leased_at: When the lease was last renewed; it runs out at `leased_until`.
+        account: The account that its POST was sent to, by a hash of API key and API root.
+        sent_at: When the POST of its last claim was about to leave; None until then.
+        lost_at: When the reply to that POST was given up; None after a clear one.
         absent_since: Since when the vendor's history was read without a task for an uncertain order.
         delivered_sha256: Of the bytes that the vendor delivered; `sha256` differs when a credential was
             signed into the video.
@@ -108,6 +111,9 @@ class Order(NewOrder):
     ordered_at: datetime
     booked_at: datetime
     claimed_at: datetime | None = None
+    account: str | None = None
+    sent_at: datetime | None = None
+    lost_at: datetime | None = None
     submitted_at: datetime | None = None
     due_at: datetime | None = None
     polls: int = 0

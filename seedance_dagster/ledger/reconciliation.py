@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.schema import orders, to_order
+from seedance_dagster.ledger.transitions import transition
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,37 @@ class KnownTask:
     Attributes:
         task_id: The vendor's id.
         created_at: When the vendor made it (UTC).
+        task_type: The type that was ordered.
+        ended_at: When it ended by the vendor's clock, if it says so.
         running: True until its end was seen.
     """
 
     task_id: str
     created_at: datetime
+    task_type: str
+    ended_at: datetime | None
     running: bool
+
+    def listed_from(self, *, unfinished: bool) -> datetime:
+        """Return the time from which a history must list it, by the vendor's clock."""
+        if unfinished or (self.ended_at is None and not self.running):
+            return self.created_at
+        return self.ended_at or datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class AnsweredTask:
+    """A task whose POST was answered: it was made between two times of ours.
+
+    Attributes:
+        sent_at: When its POST left (UTC, our clock).
+        answered_at: When the reply was recorded (UTC, our clock).
+        created_at: When the vendor made it (UTC, the vendor's clock).
+    """
+
+    sent_at: datetime
+    answered_at: datetime
+    created_at: datetime
 
 
 class Reconciliation(LedgerPart):
@@ -42,16 +69,74 @@ class Reconciliation(LedgerPart):
                 )
         return owned
 
-    def tasks_since(self, start: datetime) -> list[KnownTask]:
-        """Return the tasks of orders that the vendor made since a time."""
+    def known_tasks(self, account: str, start: datetime) -> list[KnownTask]:
+        """Return the tasks of an account's orders that the vendor made since a time."""
         query = sa.select(
-            orders.c.task_id, orders.c.vendor_created_at, orders.c.state, orders.c.vendor_ended_at
-        ).where(orders.c.task_id.is_not(None), orders.c.vendor_created_at >= start)
+            orders.c.task_id,
+            orders.c.vendor_created_at,
+            orders.c.request["task_type"].as_string(),
+            orders.c.state,
+            orders.c.vendor_ended_at,
+        ).where(
+            orders.c.task_id.is_not(None),
+            orders.c.vendor_created_at >= start,
+            orders.c.account == account,
+        )
         with self._database.reading() as connection:
             return [
-                KnownTask(task_id, created_at, state is State.SUBMITTED and ended_at is None)
-                for task_id, created_at, state, ended_at in connection.execute(query)
+                KnownTask(task_id, created, task_type, ended, state is State.SUBMITTED and ended is None)
+                for task_id, created, task_type, state, ended in connection.execute(query)
             ]
+
+    def answered_tasks(self, account: str, start: datetime, end: datetime) -> list[AnsweredTask]:
+        """Return the tasks of an account that were sent in a span of time and answered, by that time."""
+        query = (
+            sa.select(orders.c.sent_at, orders.c.submitted_at, orders.c.vendor_created_at)
+            .where(
+                orders.c.account == account,
+                orders.c.sent_at.between(start, end),
+                orders.c.submitted_at >= orders.c.sent_at,
+                orders.c.vendor_created_at.is_not(None),
+                orders.c.lost_at.is_(None),
+            )
+            .order_by(orders.c.sent_at)
+        )
+        with self._database.reading() as connection:
+            return [AnsweredTask(*row) for row in connection.execute(query)]
+
+    def longest_task(self, account: str) -> timedelta | None:
+        """Return the longest time that a finished task of an account took; None when none has finished."""
+        query = sa.select(orders.c.vendor_created_at, orders.c.vendor_ended_at).where(
+            orders.c.account == account,
+            orders.c.vendor_created_at.is_not(None),
+            orders.c.vendor_ended_at.is_not(None),
+        )
+        with self._database.reading() as connection:
+            return max((ended - created for created, ended in connection.execute(query)), default=None)
+
+    def requeue_absent(self, order: Order, *, actor: str, due_at: datetime, reason: str) -> Order:
+        """Put an uncertain order back into the queue, if nothing was noted since it was read.
+
+        Raises:
+            StaleOrderError: The order moved on, or another reading found a doubt meanwhile.
+        """
+        changes = {"due_at": due_at, "error_message": reason, "absent_since": None}
+        with self._database.writing() as connection:
+            noted = connection.scalar(
+                sa.select(orders.c.absent_since).where(orders.c.order_id == order.order_id)
+            )
+            if noted != order.absent_since:
+                msg = f"order {order.order_id} was read by another worker meanwhile"
+                raise StaleOrderError(msg)
+            return transition(
+                connection,
+                order,
+                State.QUEUED,
+                actor=actor,
+                at=self._clock(),
+                changes=changes,
+                detail={"reason": reason},
+            )
 
     def note_absence(self, order: Order, *, due_at: datetime, since: datetime) -> Order:
         """Note that the vendor's history was read completely without a task for an uncertain order."""

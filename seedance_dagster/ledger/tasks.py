@@ -238,7 +238,7 @@ class Tasks(LedgerPart):
                 State.UNCERTAIN if sent else State.QUEUED,
                 actor=owner,
                 at=now,
-                changes={"due_at": now, "error_message": reason},
+                changes={"due_at": now, "error_message": reason, "lost_at": now if sent else order.lost_at},
                 detail={"reason": reason},
             )
         connection.execute(orders.update().where(held).values(NO_LEASE))

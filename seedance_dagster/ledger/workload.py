@@ -92,8 +92,8 @@ def count_rejections(connection: sa.Connection, start: datetime) -> int:
 class Workload(LedgerPart):
     """The part of the ledger that sums up all orders."""
 
-    def flow(self) -> Flow:
-        """Return the account's money as this ledger knows it."""
+    def flow(self, account: str) -> Flow:
+        """Return an account's money as this ledger knows it."""
         # Once the vendor has charged for a task it holds nothing for it any more.
         charged = sa.func.coalesce(orders.c.points_charged, 0)
         held = sa.and_(orders.c.state == State.SUBMITTED, charged == 0)
@@ -105,7 +105,7 @@ class Workload(LedgerPart):
             sa.func.count().filter(orders.c.state == State.UNCERTAIN),
             sa.func.count().filter(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None)),
             sa.func.max(orders.c.claimed_at),
-        )
+        ).where(sa.or_(orders.c.account.is_(None), orders.c.account == account))
         with self._database.reading() as connection:
             outflow, claimed, uncertain, running, last_claim = connection.execute(query).one()
         return Flow(int(outflow), claimed, uncertain, running, last_claim)

@@ -20,6 +20,7 @@ from seedance_dagster.engine.stages import collect, download
 from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.orders import Orders
+from seedance_dagster.ledger.reconciliation import Reconciliation
 from seedance_dagster.ledger.reports import Reports
 from seedance_dagster.ledger.tasks import Tasks
 from seedance_dagster.storage.s3 import VideoStore
@@ -32,7 +33,7 @@ def _around(*writes: str) -> tuple[str, ...]:
 # Each life of a worker ends at a boundary of one group, so that late boundaries are reached too.
 GROUPS = {
     "place": _around("orders.place"),
-    "claim": _around("claims.take"),
+    "claim": _around("claims.take", "claims.mark_sent"),
     "post": ("post: before it leaves", "post: on its way", "post: answered"),
     "answer": _around("tasks.submitted", "claims.requeue", "claims.mark_uncertain"),
     "poll": ("poll: before", "poll: answered", *_around("tasks.polled")),
@@ -48,10 +49,16 @@ GROUPS = {
     "event": ("event: before", "event: reported", *_around("reports.mark_reported")),
     "settle": (
         "history: read",
-        *_around("claims.expire", "tasks.submitted", "claims.requeue", "tasks.release"),
+        *_around("claims.expire", "tasks.submitted", "reconciliation.requeue_absent", "tasks.release"),
     ),
 }
-_PARTS = {"claims": Claims, "orders": Orders, "reports": Reports, "tasks": Tasks}
+_PARTS = {
+    "claims": Claims,
+    "orders": Orders,
+    "reconciliation": Reconciliation,
+    "reports": Reports,
+    "tasks": Tasks,
+}
 _WRITES = sorted(
     {name.partition(":")[0] for group in GROUPS.values() for name in group if name.endswith("commit")}
 )

@@ -16,9 +16,6 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import Worker, working
 from seedance_dagster.ledger.order import Order, State
 
-NEEDS_A_PERSON = "proves nothing"
-"""In the reason of an order that stays uncertain by design: neither balance nor history proves anything."""
-
 _SURELY_OVER = timedelta(seconds=5)  # longer than any POST of the calm
 
 
@@ -28,8 +25,9 @@ def resolve_by_hand(services: Services, vendor_url: str) -> None:
     async def resolve() -> None:
         async with working(services, f"person {time.time_ns()}") as worker:
             for order in services.ledger.queries.find(states={State.UNCERTAIN}):
-                uncertain_for = services.clock() - (order.claimed_at or order.ordered_at)
-                if NEEDS_A_PERSON in (order.error_message or "") and uncertain_for > _SURELY_OVER:
+                uncertain_for = services.clock() - (order.lost_at or order.ordered_at)
+                grace = timedelta(seconds=services.policy.grace_s)
+                if uncertain_for > _SURELY_OVER + 2 * grace:  # the history has had its chance
                     with contextlib.suppress(ManualResolutionError):  # it was resolved meanwhile
                         await _resolve(worker, order, vendor_url)
 

@@ -25,3 +25,26 @@ def start_engine(tmp_path, clock) -> Iterator[Callable[..., SteppedEngine]]:
 def engine(start_engine) -> SteppedEngine:
     """An engine on an emulator that behaves as the vendor does."""
     return start_engine()
+
+
+@pytest.fixture
+def start_known(start_engine, clock) -> Callable[..., SteppedEngine]:
+    """Starts an engine that made a task a while ago, which is over, and knows the balance since."""
+
+    def start(**settings: object) -> SteppedEngine:
+        engine = start_engine(**settings)
+        engine.know()
+        clock.forward(
+            seconds=700 + settings.get("render_seconds", 600) + settings.get("history_lag_seconds", 0)
+        )
+        engine.poll()
+        engine.read_account()
+        return engine
+
+    return start
+
+
+@pytest.fixture
+def known(start_known) -> SteppedEngine:
+    """An engine that has made a task before."""
+    return start_known()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,6 +13,7 @@ from harness import BASE_URL, stepped_engine
 from seedance_dagster.cli.commands.reconcile import _show
 from seedance_dagster.cli.root import root
 from seedance_dagster.engine.services import Services
+from seedance_dagster.health import stuck_reason
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 
@@ -70,8 +72,11 @@ def test_without_uncertain_orders_nothing_happens(engine):
 
 def test_orders_are_resolved_from_the_history_at_once(engine, clock):
     """A task is adopted; an order without one stays uncertain, with status 1, until the second scan."""
+    engine.know()
     engine.lose("a cat")
     engine.lose("a dog", fault="500-before")
+    clock.forward(seconds=5)
+    engine.know()
     assert reconcile() == (1, {"adopted": ["p0"], "requeued": [], "uncertain": ["p1"]})
     clock.forward(seconds=10)
     assert reconcile() == (1, {"adopted": [], "requeued": [], "uncertain": ["p1"]})
@@ -88,7 +93,21 @@ def test_the_table_shows_the_result_for_each_order(engine, clock):
     [task_id] = engine.vendor.tasks
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert f"1 spots/p0 adopted {task_id} its task was found; its video will be fetched" in lines
-    assert any(line.startswith("2 spots/p1 uncertain a POST was answered with HTTP 500") for line in lines)
+    assert any(line.startswith("2 spots/p1 uncertain the history lists no task from") for line in lines)
+
+
+def test_a_choice_is_shown_with_its_tasks(engine, clock):
+    """A person sees which tasks may be the order's, in the command and in the status."""
+    engine.lose("a cat")
+    engine.create_out_of_band("a cat")
+    document = json.loads(run("--json").stdout)
+    [order] = document["uncertain"]
+    assert all(task_id in order["reason"] for task_id in engine.vendor.tasks)
+    assert f"run `reconcile {order['order_id']}` with --adopt TASK_ID" in order["reason"]
+    [stuck] = engine.ledger.queries.find()
+    reason = stuck_reason(stuck, now=clock(), stale_after=timedelta(hours=12))
+    assert reason is not None
+    assert order["reason"] in reason
 
 
 def test_an_unreadable_history_is_reported(engine):
@@ -104,8 +123,8 @@ def test_an_unreadable_history_is_reported(engine):
 def test_claims_of_killed_workers_are_resolved(engine, clock):
     """An order whose worker was killed before the reply is resolved, also where no sensor runs."""
     engine.place("a cat")
-    engine.ledger.leases.acquire("dead", "dead", seconds=60)
-    engine.ledger.claims.take("dead", limit=1, max_in_flight=None)
+    [claimed] = engine.ledger.claims.take("dead", limit=1, max_in_flight=None, lease_s=60)
+    engine.ledger.claims.mark_sent(claimed, account=engine.account_name)
     engine.create_out_of_band("a cat")
     clock.forward(seconds=61)
     assert reconcile() == (0, {"adopted": ["p0"], "requeued": [], "uncertain": []})

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import State
 
 pytestmark = pytest.mark.each_database
@@ -97,15 +98,34 @@ def test_only_restricts_claims_and_leases(ledger, orders):
 
 
 def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, orders, clock):
-    """A process killed between claim and reply may have sent its POST."""
+    """A process killed between POST and reply may have sent it: in the time of its lease, and no later."""
     orders.place("a", "b")
     [mine] = ledger.claims.take("alive", limit=1, max_in_flight=None, lease_s=60)
-    ledger.claims.take("dead", limit=1, max_in_flight=None, lease_s=60)
+    [theirs] = ledger.claims.take("dead", limit=1, max_in_flight=None, lease_s=60)
+    ledger.claims.mark_sent(theirs, account="mine")
+    sent_at = clock()
     assert ledger.claims.expire(actor="s") == []
     clock.forward(seconds=50)
     ledger.leases.renew("alive", [mine.order_id], seconds=60)
     clock.forward(seconds=11)
     [lost] = ledger.claims.expire(actor="s")
     assert (lost.partition, lost.state, lost.lease_owner) == ("b", State.UNCERTAIN, None)
+    assert (lost.sent_at, lost.lost_at) == (sent_at, sent_at + timedelta(seconds=60))
+    assert (lost.account, mine.account) == ("mine", None)
     assert ledger.queries.journal(lost.order_id)[-1].detail == {"lost_worker": "dead"}
     assert ledger.claims.take("alive", limit=9, max_in_flight=None) == []
+
+
+def test_a_claim_whose_post_never_left_is_queued_again(ledger, orders, clock):
+    """A worker that is gone before it noted the POST has sent nothing, also where an earlier claim did."""
+    orders.place("a")
+    for _ in range(2):
+        [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, lease_s=60)
+        clock.forward(seconds=61)
+        [order] = ledger.claims.expire(actor="s")
+        assert (order.state, order.lost_at) == (State.QUEUED, None)
+        with pytest.raises(StaleOrderError):
+            ledger.claims.mark_sent(claimed, account="mine")  # it wakes up too late
+        [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, lease_s=60)
+        ledger.claims.mark_sent(claimed, account="mine")
+        ledger.claims.requeue(claimed, actor="w", due_at=clock(), reason="429")

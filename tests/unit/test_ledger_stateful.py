@@ -109,6 +109,7 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         for _ in range(steps):
             doable = [
                 *([self.claim] if self.model.due(State.QUEUED) else []),
+                *([self.send] if self.model.held_with_state(State.CLAIMED) else []),
                 *([self.lease] if any(map(self.model.due, FOLLOWED)) else []),
                 *([self.receive_reply] if self.model.held_with_state(State.CLAIMED) else []),
                 *([self.poll] if self.model.held_with_state(State.SUBMITTED) else []),

@@ -23,6 +23,8 @@ URL = "https://files.example.com/v.mp4"
 class World:
     """A poller on a real ledger, and a vendor that answers as the test says."""
 
+    account_name = "mine"
+
     def __init__(self, ledger, clock) -> None:
         self.ledger = ledger
         self.answer: object = make_task()

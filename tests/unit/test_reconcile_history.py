@@ -2,37 +2,171 @@
 
 from __future__ import annotations
 
+import html
+import re
+from functools import partial
+
 import pytest
+from factories import make_task
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotFoundError
+from seedance_dagster.engine.account import remember_changes
 from seedance_dagster.engine.reconcile import history
 from seedance_dagster.ledger.order import State
 
 
-def test_a_task_that_the_history_lists_late_is_adopted(start_engine, clock):
-    """Until then the account's balance contradicts its absence, beyond any grace period."""
-    engine = start_engine(history_lag_seconds=3000)
+def test_a_task_that_the_history_lists_late_is_adopted(start_known, clock):
+    """Until then its absence is not proved, beyond any grace period."""
+    engine = start_known(history_lag_seconds=3000)
     engine.lose("a cat")
+    clock.forward(seconds=5)
+    engine.know()
     for _ in range(4):
         clock.forward(seconds=700)
-        [order] = engine.reconcile().uncertain
-        assert order.error_message == "0.4 USD left the account for no task that is known"
-    clock.forward(seconds=200)
+        engine.poll()
+        assert engine.reconcile().adopted == ()
+    clock.forward(seconds=195)
     assert len(engine.reconcile().adopted) == 1
 
 
-def test_a_history_that_lacks_a_known_task_proves_nothing(start_engine, clock):
+def test_a_history_that_lacks_a_known_task_proves_nothing(start_known, clock):
     """A known task that is not listed shows that others may be missing too."""
-    engine = start_engine(history_lag_seconds=1000, render_seconds=10_000)
+    engine = start_known(history_lag_seconds=1000, render_seconds=10_000)
+    engine.ledger.observations.remember({f"{history.LISTS_UNFINISHED} of account {engine.account_name}": 1})
     engine.place("a dog")
-    [known] = engine.submit()
+    [running] = engine.submit()
+    engine.lose("a cat", fault="500-before")
+    clock.forward(seconds=600)
+    engine.create_out_of_band("another dog")
+    engine.reconcile()
+    assert engine.doubts() == [f"the history does not list task {running.task_id}, which exists"]
+    clock.forward(seconds=1000)
+    engine.reconcile()
+    clock.forward(seconds=600)
+    engine.reconcile()
+    assert engine.states() == [State.SUBMITTED, State.QUEUED]
+
+
+def test_without_a_task_of_later_an_absence_is_proved_when_all_time_is_over(known, clock):
+    """A late history and one in which nothing happens look alike: a day later they do not."""
+    engine = known
+    engine.lose("a cat", fault="500-before")
+    for _ in range(2):
+        clock.forward(seconds=700)
+        engine.reconcile()
+    [doubt] = engine.doubts()
+    assert doubt.startswith("the history lists no task from after 2026-04-06 ")
+    clock.forward(hours=13)
+    engine.reconcile()
+    clock.forward(seconds=600)
+    assert len(engine.reconcile().requeued) == 1
+
+
+def test_a_window_that_the_history_does_not_reach_back_to_is_not_proved(engine, clock):
+    """A task that the history has forgotten, or never showed, is not seen to be absent."""
+    engine.lose("a cat", fault="500-before")
+    clock.forward(seconds=700)
+    engine.reconcile_twice()
+    [doubt] = engine.doubts()
+    assert doubt.startswith("the history lists no task from before 2026-04-06 ")
+    clock.forward(days=3)
+    engine.reconcile_twice()
+    assert engine.states() == [State.UNCERTAIN]
+
+
+def test_a_single_task_of_long_ago_shows_how_far_a_history_reaches(engine, clock):
+    """On an account that is used now and then, the history goes back further than a day."""
+    engine.know()
+    clock.forward(days=9)
+    engine.poll()
+    engine.know()
     engine.lose("a cat", fault="500-before")
     engine.reconcile_twice()
-    assert engine.doubts() == [f"the history does not list task {known.task_id}, which exists"]
-    clock.forward(seconds=400)
+    assert engine.states() == [State.QUEUED]
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """Lets the history answer otherwise: a function gets its real page and the query."""
+
+    def change(changed) -> None:
+        page_of = SeedanceClient.history
+
+        async def history(self, **query):
+            return changed(await page_of(self, **query), query)
+
+        monkeypatch.setattr(SeedanceClient, "history", history)
+
+    return change
+
+
+def test_a_history_that_ignores_the_page_proves_nothing(known, clock, monkeypatch):
+    """A page that was seen before is unreadable: what stands on the others is unknown."""
+    engine = known
+    engine.lose("a cat", fault="500-before")
+    page_of = SeedanceClient.history
+
+    async def first_page(self, **query):
+        return await page_of(self, **query | {"page": 1})
+
+    monkeypatch.setattr(SeedanceClient, "history", first_page)
     engine.reconcile_twice()
-    assert engine.states() == [State.SUBMITTED, State.QUEUED]
+    assert engine.doubts() == ["page 2 of the history repeats what stood on earlier ones"]
+
+
+@pytest.mark.parametrize("extra", [-1, 1])
+def test_a_history_that_miscounts_proves_nothing(known, clock, page, extra):
+    """It lists less, or more, than the vendor counts."""
+    engine = known
+    engine.lose("a cat", fault="500-before")
+    page(lambda answer, _: answer.model_copy(update={"total": answer.total + extra}))
+    engine.reconcile_twice()
+    [doubt] = engine.doubts()
+    assert re.fullmatch(r"the history counts \d tasks and lists \d", doubt)
+
+
+def test_a_history_that_lists_a_task_twice_proves_nothing(known, clock, page):
+    """In its place another may be missing."""
+    engine = known
+    engine.lose("a cat", fault="500-before")
+
+    def doubled(answer, _):
+        return answer.model_copy(update={"rows": answer.rows[:1] + answer.rows, "total": None})
+
+    page(doubled)
+    engine.reconcile_twice()
+    assert engine.doubts() == ["the history lists a task twice, so that another may be missing"]
+
+
+@pytest.mark.parametrize("word", ["seedance-2", "video_generation", ""])
+def test_a_history_that_names_other_types_is_not_believed(known, clock, page, word):
+    """Rows of ours under another type's name show that names mean nothing: every task is read."""
+    engine = known
+    engine.lose("a cat")
+
+    def renamed(answer, _):
+        rows = [row.model_copy(update={"task_type": word}) for row in answer.rows]
+        return answer.model_copy(update={"rows": tuple(rows)})
+
+    page(renamed)
+    assert len(engine.reconcile().adopted) == 1
+
+
+def test_tasks_of_types_that_own_rows_prove_are_not_read(known, clock):
+    """Another type's tasks need no look where rows of ours show what the names of both types mean."""
+    engine = known
+    engine.know(task_type="seedance-2")
+    for task_type in ("seedance-2", "seedance-2-fast"):
+        engine.create_out_of_band("another dog", task_type=task_type)
+    clock.forward(seconds=60)
+    engine.lose("a cat", fault="500-before")
+    read = engine.app.state.emulator.traffic.calls["get"]
+    clock.forward(seconds=5)
+    engine.create_out_of_band("another bird", task_type="seedance-2")
+    engine.create_out_of_band("another bird")
+    engine.reconcile()
+    assert engine.app.state.emulator.traffic.calls["get"] == read + 2
 
 
 def test_a_second_page_is_read(engine, clock):
@@ -41,17 +175,20 @@ def test_a_second_page_is_read(engine, clock):
     for number in range(105):
         engine.create_out_of_band(f"dog {number}")
     assert len(engine.reconcile().adopted) == 1
-    assert engine.app.state.emulator.traffic.calls["history"] == 2
+    assert engine.app.state.emulator.traffic.calls["history"] == 4  # an empty page, and one of before
 
 
-def test_a_history_that_is_too_long_proves_nothing(engine, clock, monkeypatch):
-    """The reason names the page limit and the window's start; a task that was found is adopted anyway."""
+def test_a_history_that_is_too_long_proves_nothing(known, clock, monkeypatch):
+    """The reason names the page limit and the window's start; nothing is adopted by it either."""
+    engine = known
     monkeypatch.setattr(history, "_MAX_PAGES", 1)
     engine.lose("a cat", fault="500-before")
-    for number in range(101):
-        engine.create_out_of_band(f"dog {number}")
+    [lost] = engine.lose("a dog")
     engine.reconcile_twice()
-    assert engine.doubts() == ["the history since 2026-04-05 18:00 UTC has more than 1 pages"]
+    doubts = engine.doubts()
+    assert doubts[0].endswith(" has more than 1 pages")
+    assert doubts[1].startswith("task ")
+    assert engine.read(lost)[0].state is State.UNCERTAIN
 
 
 def test_a_history_that_grows_while_it_is_read_is_caught_up_with(engine, clock, monkeypatch):
@@ -73,20 +210,7 @@ def test_a_history_that_grows_while_it_is_read_is_caught_up_with(engine, clock, 
 
     monkeypatch.setattr(SeedanceClient, "history", growing)
     assert [each.order_id for each in engine.reconcile().adopted] == [order.order_id]
-    assert seen == [1, 2, 3, 1]
-
-
-def test_a_history_that_counts_more_than_it_lists_proves_nothing(engine, clock, monkeypatch):
-    """A row that is never listed may be the missing task."""
-    engine.lose("a cat", fault="500-before")
-    page_of = SeedanceClient.history
-
-    async def hiding(self, **query):
-        return (await page_of(self, **query)).model_copy(update={"total": 1})
-
-    monkeypatch.setattr(SeedanceClient, "history", hiding)
-    engine.reconcile_twice()
-    assert engine.doubts() == ["the history counts 1 tasks and lists 0"]
+    assert seen == [1, 2, 3, 1, 2, 3, 1]
 
 
 def test_a_history_without_a_count_ends_with_an_empty_page(engine, clock, monkeypatch):
@@ -103,41 +227,35 @@ def test_a_history_without_a_count_ends_with_an_empty_page(engine, clock, monkey
     assert len(engine.reconcile().adopted) == 1
 
 
-def test_a_listed_task_that_cannot_be_read_proves_nothing(engine, clock, monkeypatch):
+def test_a_listed_task_that_cannot_be_read_proves_nothing(known, clock, monkeypatch):
     """It may be the missing task."""
+    engine = known
     engine.lose("a cat", fault="500-before")
+    clock.forward(seconds=1)
     task_id = engine.create_out_of_band("another dog")
 
     async def gone(_self, _task_id):
         raise NotFoundError("no such task")
 
-    monkeypatch.setattr(SeedanceClient, "get_task", gone)
-    engine.reconcile_twice()
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedanceClient, "get_task", gone)
+        engine.reconcile()
     assert engine.doubts() == [f"task {task_id} is in the history but cannot be read"]
 
 
-def test_an_old_unmatched_task_is_read_once_in_a_process(engine, clock):
-    """A task from long before the order is only compared, so one read is enough."""
+def test_an_unmatched_task_is_read_once_in_a_process(known, clock):
+    """A task's request never changes, and one from before the order's POST is not read at all."""
+    engine = known
     engine.create_out_of_band("another dog")
     clock.forward(hours=2)
+    engine.know()
     engine.lose("a cat", fault="500-before")
+    engine.create_out_of_band("another bird")
+    read = engine.app.state.emulator.traffic.calls["get"]
     for _ in range(4):
         clock.forward(seconds=60)
         engine.reconcile()
-    assert engine.app.state.emulator.traffic.calls["get"] == 1
-
-
-def test_an_equal_task_from_before_the_order_is_not_adopted(engine, clock):
-    """The task is not adopted and the order not requeued: a person decides."""
-    engine.create_out_of_band("a cat")
-    clock.forward(hours=2)
-    engine.lose("a cat", fault="500-before")
-    engine.reconcile_twice()
-    [reason] = engine.doubts()
-    assert reason == (
-        "a task without an order has the same text but other parameters, was made before the order, or does "
-        "not report its text"
-    )
+    assert engine.app.state.emulator.traffic.calls["get"] == read + 1
 
 
 @pytest.fixture
@@ -157,42 +275,57 @@ def echo(monkeypatch):
 
 
 @pytest.mark.parametrize("given", [{}, {"prompt": None}, {"prompt": ["a", "cat"]}, {"prompt": " "}])
-def test_a_task_that_reports_no_text_may_be_the_order_s(engine, clock, echo, given):
-    """The task is not adopted and the order not requeued: a person decides."""
+def test_a_task_that_reports_no_text_may_be_the_order_s(known, clock, echo, given):
+    """The task is not adopted and the order not requeued: a person decides, and sees which task it is."""
+    engine = known
     engine.lose("a cat")
+    lost = list(engine.vendor.tasks)[-1]
     echo(**given)
     engine.reconcile_twice()
     [reason] = engine.doubts()
-    assert reason.endswith("or does not report its text")
+    assert lost in reason
 
 
-def test_a_task_that_reports_no_text_is_ambiguous_whatever_its_time(engine, clock, echo):
-    """The clock of a task from hours before the order may be wrong: a person decides."""
-    engine.create_out_of_band("another dog")
-    clock.forward(hours=2)
-    engine.lose("a cat", fault="500-before")
-    echo()
-    engine.reconcile_twice()
-    assert engine.states() == [State.UNCERTAIN]
+@pytest.mark.parametrize(
+    ("sent", "echoed"),
+    [
+        ("a cat", "a  cat"),
+        ("a cat", " a cat\n"),
+        ('a "cat" & a dog', "a &quot;cat&quot; &amp; a dog"),
+        ('a "cat"', "a “cat”"),
+        ("a cafe\N{COMBINING ACUTE ACCENT}", "a café"),
+    ],
+)
+def test_a_text_that_the_vendor_changed_matches_once_a_known_task_showed_the_change(
+    known, clock, echo, sent, echoed
+):
+    """Before that it is in doubt, and never taken for another program's."""
+    engine = known
+    engine.lose(sent)
+    lost = list(engine.vendor.tasks)[-1]
+    echo(prompt=echoed)
+    assert engine.reconcile().adopted == ()
+    [doubt] = engine.doubts()
+    assert lost in doubt
+    task = make_task(input={"prompt": echoed})
+    engine.work(partial(_remember_changes, sent=sent, task=task))
+    assert [order.task_id for order in engine.reconcile(now=True).adopted] == [lost]
 
 
-@pytest.mark.parametrize("text", ["a  cat", " a cat\n", "a\r\ncat"])
-def test_a_text_matches_whatever_its_whitespace(engine, echo, text):
-    """A task whose text the vendor trimmed is still the order's."""
-    engine.lose("a cat")
-    echo(prompt=text)
-    assert len(engine.reconcile().adopted) == 1
+async def _remember_changes(worker, *, sent, task):
+    remember_changes(worker, sent, task)
 
 
-def test_a_task_of_an_unknown_type_is_read_on_its_own(engine, monkeypatch):
-    """The history may name the type of a task otherwise than the request did."""
-    engine.lose("a cat")
-    page_of = SeedanceClient.history
+def test_a_reply_that_changes_the_text_teaches_the_change(known, clock, monkeypatch):
+    """A change of a text is remembered for the account when the task is certainly ours."""
+    engine = known
+    create_task = SeedanceClient.create_task
 
-    async def other_words(self, **query):
-        page = await page_of(self, **query)
-        rows = [row.model_copy(update={"task_type": "video_generation"}) for row in page.rows]
-        return page.model_copy(update={"rows": tuple(rows)})
+    async def escaped(self, request, **options):
+        task = await create_task(self, request, **options)
+        return task.model_copy(update={"input": task.input | {"prompt": html.escape(request.prompt)}})
 
-    monkeypatch.setattr(SeedanceClient, "history", other_words)
-    assert len(engine.reconcile().adopted) == 1
+    monkeypatch.setattr(SeedanceClient, "create_task", escaped)
+    engine.place('a "cat"')
+    engine.submit()
+    assert engine.ledger.observations.recall(f"echo html of account {engine.account_name}")

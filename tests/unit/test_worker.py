@@ -74,7 +74,8 @@ def test_a_run_that_goes_on_in_another_process_is_another_worker(ledger, clock, 
     """A resumed run does not return the claim of its dead process: the POST may have left."""
     dead, resumed = worker_name("run r"), worker_name("run r")
     ledger.orders.place([new_order()], REQUEST)
-    ledger.claims.take(dead, limit=1, max_in_flight=None, lease_s=60)
+    [claimed] = ledger.claims.take(dead, limit=1, max_in_flight=None, lease_s=60)
+    ledger.claims.mark_sent(claimed, account="mine")
     ledger.tasks.release(resumed)
     assert [order.state for order in ledger.queries.find()] == [State.CLAIMED]
     clock.forward(seconds=61)

@@ -1,15 +1,20 @@
-"""Evidence beside the history for or against the absence of a task: the account's balance."""
+"""Evidence for or against the absence of a task: the reach of a complete history, and the account's balance.
+
+Only the history can prove that no task was made. The balance can only contradict it: payments, refunds and
+other programs move it too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.wire import GenerationRequest, HistoryRow
-from seedance_dagster.engine.account import BALANCE, BALANCE_OUTFLOW, read_account
-from seedance_dagster.engine.reconcile.history import LISTS_UNFINISHED, HistoryScan
+from seedance_dagster.engine.account import BALANCE, BALANCE_OUTFLOW, of_account, read_account
+from seedance_dagster.engine.reconcile.clocks import Window
+from seedance_dagster.engine.reconcile.history import HistoryScan
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.money import points_to_usd
@@ -19,46 +24,87 @@ _CLOCKS_APART = timedelta(seconds=10)  # within it the order of two events on tw
 _PRICE_CUT = 4  # promotions have halved prices and formulas; a few penalties are far less
 
 
-class OrdersAddressError(Exception):
+class OrdersMovedError(Exception):
     """Orders moved while the balance was read, so it proves nothing this time."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Evidence outside the history that supports or contradicts an absence.
+class Patience:
+    """The times that the vendor may take.
 
     Attributes:
-        points: Points that left the account for no known task; None when the balance proves nothing.
-        lists_unfinished: True when the history was seen to list running tasks.
+        grace: Between two scans that prove an absence.
+        task: From its POST, until a task has probably ended and is listed in any history.
+        over: The same with a wide margin: afterwards nothing more is expected.
+    """
+
+    grace: timedelta
+    task: timedelta
+    over: timedelta
+
+
+async def read_patience(worker: Worker) -> Patience:
+    """Return how long the vendor may take, by the longest task of the account."""
+    policy = worker.services.policy
+    grace, stale = timedelta(seconds=policy.grace_s), timedelta(seconds=policy.stale_after_s)
+    ledger = worker.services.ledger
+    longest = await in_thread(ledger.reconciliation.longest_task, worker.client.account_name)
+    task = stale if longest is None else max(2 * longest, grace)
+    return Patience(grace, task, max(task, stale))
+
+
+def unproved(scan: HistoryScan, window: Window, now: datetime, patience: Patience) -> str | None:
+    """Return why a scan does not prove that nothing was made in a window; None when it does.
+
+    Args:
+        scan: The scan.
+        window: The time in question, by the vendor's clock.
+        now: The vendor's time.
+        patience: How long the vendor may take.
+    """
+    if scan.doubt is not None:
+        return scan.doubt
+    if scan.unlisted is not None:
+        return f"the history does not list task {scan.unlisted}, which exists"
+    # Two scans a grace period apart must reach so far: a history that forgets by age then held the window.
+    if scan.first is None or scan.first > window.start + patience.grace:
+        return f"the history lists no task from before {window.start:%Y-%m-%d %H:%M:%S} UTC"
+    over = now - window.end > patience.over
+    if not over and (scan.last is None or scan.last <= window.end):
+        return f"the history lists no task from after {window.end:%Y-%m-%d %H:%M:%S} UTC yet"
+    if not scan.lists_unfinished and not over:
+        return "the history never listed an unfinished task"
+    return None
+
+
+@dataclass(frozen=True)
+class BalanceEvidence:
+    """The balance as evidence against an absence.
+
+    Attributes:
+        points: Points that left the account for no known task; None when the balance says nothing.
         moved: True when orders moved meanwhile, so that the account must be read again.
     """
 
     points: int | None = None
-    lists_unfinished: bool = False
     moved: bool = False
 
     def against(self, least_points: int) -> str | None:
         """Return what contradicts the absence of a task that holds at least so many points, if anything."""
-        if self.points is None:
-            if self.lists_unfinished:
-                return None
-            return "the account's balance proves nothing, and the history never listed an unfinished task"
-        if self.points >= least_points:
+        if self.points is not None and self.points >= least_points:
             return f"{points_to_usd(self.points)} USD left the account for no task that is known"
         return None
 
 
-async def gather_evidence(worker: Worker, scan: HistoryScan, adopted: set[str]) -> Evidence:
-    """Gather the evidence for a scan of the history, after some of its tasks were adopted."""
+async def read_balance(worker: Worker, scan: HistoryScan, adopted: set[str]) -> BalanceEvidence:
+    """Compare the balance with a scan of the history, after some of its tasks were adopted."""
     if scan.unseen_end:
-        return Evidence(moved=True)
+        return BalanceEvidence(moved=True)
     unmatched = [row for row in scan.unmatched if row.task_id not in adopted]
     try:
-        points = await unexplained_points(worker, unmatched)
-    except OrdersAddressError:
-        return Evidence(moved=True)
-    lists_unfinished = bool(await in_thread(worker.services.ledger.observations.recall, LISTS_UNFINISHED))
-    return Evidence(points, lists_unfinished)
+        return BalanceEvidence(await unexplained_points(worker, unmatched))
+    except OrdersMovedError:
+        return BalanceEvidence(moved=True)
 
 
 async def unexplained_points(worker: Worker, unmatched: Sequence[HistoryRow]) -> int | None:
@@ -74,17 +120,18 @@ async def unexplained_points(worker: Worker, unmatched: Sequence[HistoryRow]) ->
         the remembered balance may have taken what is missing.
 
     Raises:
-        OrdersAddressError: The numbers must be read again.
+        OrdersMovedError: The numbers must be read again.
     """
     ledger = worker.services.ledger
-    remembered = await in_thread(ledger.observations.recall, BALANCE, BALANCE_OUTFLOW)
-    before = await in_thread(ledger.workload.flow)
+    names = of_account(BALANCE, worker), of_account(BALANCE_OUTFLOW, worker)
+    remembered = await in_thread(ledger.observations.recall, *names)
+    before = await in_thread(ledger.workload.flow, worker.client.account_name)
     account = await read_account(worker)
-    if account is None or account.points_remaining is None or remembered.keys() < {BALANCE, BALANCE_OUTFLOW}:
+    if account is None or account.points_remaining is None or len(remembered) < len(names):
         return None
-    if before.claimed or await in_thread(ledger.workload.flow) != before:
-        raise OrdersAddressError
-    balance, outflow = remembered[BALANCE], remembered[BALANCE_OUTFLOW]
+    if before.claimed or await in_thread(ledger.workload.flow, worker.client.account_name) != before:
+        raise OrdersMovedError
+    balance, outflow = (remembered[name] for name in names)
     explained, undated = before.outflow - outflow.value, 0
     for row in unmatched:
         if row.created_at is None or abs(row.created_at - balance.at) < _CLOCKS_APART:

@@ -1,30 +1,37 @@
-"""Scans of the vendor's task history: the tasks that no order owns, and whether a scan proves an absence.
+"""Scans of the vendor's task history: the tasks that no order owns, and whether a scan is complete.
 
-The history has no prompts, so every task of the orders' types that no order owns is read on its own. A scan
-is complete when it listed all that the vendor counts, and every task that is known to exist.
+The history has no prompts, so every task that may be an order's is read on its own. A scan is complete when
+its pages agree with each other and with what the vendor counts, and when it lists every task that is known to
+exist.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
 from seedance_dagster.api.wire import HistoryRow, Task
+from seedance_dagster.engine.account import of_account
+from seedance_dagster.engine.reconcile.clocks import Window
 from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.reconciliation import KnownTask
 from seedance_dagster.threads import in_thread
 
-LISTS_UNFINISHED = "history_lists_unfinished"
-"""Observation in the ledger: the history was seen to list a task that was still running."""
+LISTS_UNFINISHED = "history lists unfinished"
+"""Observation of an account: its history was seen to list a task that was still running."""
 
 _UNFINISHED = ("pending", "waiting", "queued", "staged", "starting", "processing", "running")
 _PAGE_SIZE = 100  # the vendor's maximum
 _MAX_PAGES = 1000
-_PASSES = 3  # later passes catch up with what came during the first
-_MAX_OLD_TASKS = 5000
-_old_tasks: dict[str, Task] = {}  # the request of a task never changes: a process reads each old one once
+_PASSES = 4  # later passes catch up with what came during the first
+_LONG_BEFORE = timedelta(days=30)
+_MAX_CACHED_TASKS = 5000
+_cached_tasks: dict[
+    tuple[str, str], Task
+] = {}  # a task's request never changes: it is read once in a process
 
 
 @dataclass(frozen=True)
@@ -32,104 +39,176 @@ class HistoryScan:
     """One scan of the history.
 
     Attributes:
-        at: When it began.
-        tasks: Tasks that no order owns and that may be of the orders' types.
+        began_at: When it began.
+        ended_at: When it ended.
+        tasks: Tasks that no order owns and that may be an uncertain order's.
+        first: When the first task that the history lists was made, by the vendor's clock.
+        last: When the last one was made.
         unmatched: Rows of all tasks that no order owns, of any type.
+        unlisted: A task that exists and is not listed: the history is late, or lists finished tasks only.
+        lists_unfinished: True when the history was ever seen to list running tasks.
         unseen_end: True when a task of an order has ended unseen, so that its points may be back without the
             ledger's knowing.
-        doubt: Why a task's absence proves nothing; None for a complete scan.
+        doubt: Why tasks may be missing in it; None for a complete scan.
     """
 
-    at: datetime
+    began_at: datetime
+    ended_at: datetime
     tasks: tuple[Task, ...] = ()
+    first: datetime | None = None
+    last: datetime | None = None
     unmatched: tuple[HistoryRow, ...] = ()
+    unlisted: str | None = None
+    lists_unfinished: bool = False
     unseen_end: bool = False
     doubt: str | None = None
 
 
 async def scan_history(
-    worker: Worker, *, start: datetime, end: datetime, old: datetime, types: Iterable[str]
+    worker: Worker, span: Window, *, near: Window, types: Iterable[str], now: datetime
 ) -> HistoryScan:
-    """Scan a window of the history.
+    """Scan the history.
 
     Args:
         worker: The worker that reads.
-        start: The window's start.
-        end: The window's end.
-        old: Tasks made before this are read for their request alone, once in a process.
-        types: Task types to read; rows of other types that have a price are left out.
+        span: The vendor's time to read.
+        near: The part of it in which a task may be an uncertain order's.
+        types: The orders' task types.
+        now: The vendor's time, rather too late than too early.
     """
-    services = worker.services
-    ledger, at = services.ledger, services.clock()
+    services, account = worker.services, worker.client.account_name
+    ledger, began_at = services.ledger, services.clock()
     try:
-        rows, doubt = await read_rows(worker.client, start, end)
-        if any(map(is_unfinished, rows.values())) and not await in_thread(
-            ledger.observations.recall, LISTS_UNFINISHED
-        ):
-            await in_thread(ledger.observations.remember, {LISTS_UNFINISHED: 1})
-        known = await in_thread(ledger.reconciliation.tasks_since, start)
-        listed_by = at - timedelta(seconds=services.policy.pacing.history_lag_s)
-        unlisted = [
-            task.task_id for task in known if task.created_at <= listed_by and task.task_id not in rows
-        ]
-        if unlisted:
-            doubt = f"the history does not list task {unlisted[0]}, which exists"
-        running = {task.task_id for task in known if task.running}
+        rows, doubt = await read_rows(worker.client, span.start, span.end)
+        lists_unfinished = await in_thread(_lists_unfinished, worker, rows.values())
+        known = await in_thread(ledger.reconciliation.known_tasks, account, span.start)
+        listed_by = now - timedelta(seconds=services.policy.pacing.history_lag_s)
+        expected = (task for task in known if task.listed_from(unfinished=lists_unfinished) <= listed_by)
         owned = await in_thread(ledger.reconciliation.owned_tasks, rows)
         unmatched = {task_id: row for task_id, row in rows.items() if task_id not in owned}
-        other_types = set(services.prices.task_types) - set(types)
-        tasks, missing = await _read_tasks(worker, unmatched, old, other_types)
+        other_types = _other_types(rows, known, types)
+        to_read = [
+            task_id
+            for task_id, row in unmatched.items()
+            if (row.created_at is None or near.contains(row.created_at)) and row.task_type not in other_types
+        ]
+        tasks, unread = await _read_tasks(worker, to_read)
+        times = _times(rows.values())
+        if not times or min(times) > near.start:
+            # A single older task shows that the history reaches back so far.
+            older = await worker.client.history(
+                start=span.start - _LONG_BEFORE, end=span.start, page=1, page_size=1
+            )
+            times += _times(older.rows)
     except SeedanceError as error:
-        return HistoryScan(at, doubt=f"the vendor's history cannot be read: {error}")
+        reason = f"the vendor's history cannot be read: {error}"
+        return HistoryScan(began_at, services.clock(), doubt=reason)
+    running = {task.task_id for task in known if task.running}
     return HistoryScan(
-        at,
-        tuple(tasks),
-        tuple(unmatched.values()),
-        any(task_id in running and not is_unfinished(row) for task_id, row in rows.items()),
-        f"task {missing} is in the history but cannot be read" if missing else doubt,
+        began_at,
+        services.clock(),
+        tasks=tuple(tasks),
+        first=min(times, default=None),
+        last=max(times, default=None),
+        unmatched=tuple(unmatched.values()),
+        unlisted=next((task.task_id for task in expected if task.task_id not in rows), None),
+        lists_unfinished=lists_unfinished,
+        unseen_end=any(task_id in running and not is_unfinished(row) for task_id, row in rows.items()),
+        doubt=f"task {unread} is in the history but cannot be read" if unread else doubt,
     )
 
 
 async def read_rows(
     client: SeedanceClient, start: datetime, end: datetime
 ) -> tuple[dict[str, HistoryRow], str | None]:
-    """Return the rows of a window by task id, and why there may be more; raise `SeedanceError`."""
+    """Return the rows of a span by task id, and why there may be more; raise `SeedanceError`.
+
+    Each pass reads pages until one is empty. The last pass must list no task twice, and as many as the vendor
+    counts: while tasks are made, rows move from page to page.
+    """
     rows: dict[str, HistoryRow] = {}
-    total: int | None = None
+    doubt: str | None = None
     for _ in range(_PASSES):
-        for number in range(1, _MAX_PAGES + 1):
-            page = await client.history(start=start, end=end, page=number, page_size=_PAGE_SIZE)
-            new = {row.task_id: row for row in page.rows if row.task_id not in rows}
-            rows |= new
-            total = page.total
-            if not new or (total is not None and len(rows) >= total):
-                break
+        listed, total, doubt = await _read_pass(client, start, end)
+        rows |= {row.task_id: row for row in listed}
+        if doubt is not None:
+            return rows, doubt
+        if len(listed) > len({row.task_id for row in listed}):
+            doubt = "the history lists a task twice, so that another may be missing"
+        elif total is not None and total != len(listed):
+            doubt = f"the history counts {total} tasks and lists {len(listed)}"
         else:
-            return rows, f"the history since {start:%Y-%m-%d %H:%M} UTC has more than {_MAX_PAGES} pages"
-        if total is None or len(rows) >= total:
             return rows, None
-    return rows, f"the history counts {total} tasks and lists {len(rows)}"
+    return rows, doubt
 
 
-async def _read_tasks(
-    worker: Worker, unmatched: Mapping[str, HistoryRow], old: datetime, other_types: set[str]
-) -> tuple[list[Task], str | None]:
-    """Return the tasks of some rows, and the id of one that the vendor does not find."""
-    tasks, missing = [], None
-    for task_id, row in unmatched.items():
-        if row.task_type in other_types:  # a type that is not known may stand for any
-            continue
-        task = _old_tasks.get(task_id)
+async def _read_pass(
+    client: SeedanceClient, start: datetime, end: datetime
+) -> tuple[list[HistoryRow], int | None, str | None]:
+    """Return the rows of all pages in their order, what the vendor counts, and why there may be more."""
+    listed: list[HistoryRow] = []
+    seen: set[str] = set()
+    total: int | None = None
+    for number in range(1, _MAX_PAGES + 1):
+        page = await client.history(start=start, end=end, page=number, page_size=_PAGE_SIZE)
+        total = page.total
+        if not page.rows:
+            return listed, total, None
+        listed += page.rows
+        if seen.issuperset(row.task_id for row in page.rows):
+            return listed, total, f"page {number} of the history repeats what stood on earlier ones"
+        seen.update(row.task_id for row in page.rows)
+    return listed, total, f"the history since {start:%Y-%m-%d %H:%M} UTC has more than {_MAX_PAGES} pages"
+
+
+def _times(rows: Iterable[HistoryRow]) -> list[datetime]:
+    return [row.created_at for row in rows if row.created_at is not None]
+
+
+def _lists_unfinished(worker: Worker, rows: Iterable[HistoryRow]) -> bool:
+    observations, name = worker.services.ledger.observations, of_account(LISTS_UNFINISHED, worker)
+    if observations.recall(name):
+        return True
+    seen = any(map(is_unfinished, rows))
+    if seen:
+        observations.remember({name: 1})
+    return seen
+
+
+def _other_types(
+    rows: Mapping[str, HistoryRow], known: Sequence[KnownTask], types: Iterable[str]
+) -> frozenset[str]:
+    """Return types of the history that certainly are not the orders'.
+
+    The history's names of types count only where rows of our own tasks show what they mean: each order's type
+    and the other one by a row each, and no row of ours under a name that is not its type.
+    """
+    names = {(rows[task.task_id].task_type, task.task_type) for task in known if task.task_id in rows}
+    if any(name != task_type for name, task_type in names):
+        return frozenset()
+    shown = frozenset(task_type for _, task_type in names)
+    wanted = frozenset(types)
+    return shown - wanted if wanted <= shown else frozenset()
+
+
+async def _read_tasks(worker: Worker, task_ids: Iterable[str]) -> tuple[list[Task], str | None]:
+    """Return tasks by their ids, and the id of one that the vendor does not find."""
+    tasks, unread = [], None
+    for task_id in task_ids:
+        key = (worker.client.account_name, task_id)
+        task = _cached_tasks.get(key)
         if task is None:
             try:
                 task = await worker.client.get_task(task_id)
             except NotFoundError:
-                missing = task_id
+                unread = task_id
                 continue
+            if len(_cached_tasks) >= _MAX_CACHED_TASKS:
+                _cached_tasks.clear()
+            if task.input:
+                _cached_tasks[key] = task
         tasks.append(task)
-        if row.created_at is not None and row.created_at < old and len(_old_tasks) < _MAX_OLD_TASKS:
-            _old_tasks[task_id] = task
-    return tasks, missing
+    return tasks, unread
 
 
 def is_unfinished(row: HistoryRow) -> bool:

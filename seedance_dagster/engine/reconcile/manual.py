@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from seedance_dagster.api.echo import TEXT_CHANGES
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
-from seedance_dagster.engine.reconcile.matching import differences, prompt_of
+from seedance_dagster.engine.reconcile.matching import Matcher, prompt_of
 from seedance_dagster.engine.reconcile.reconcile import adopt
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
@@ -40,7 +41,8 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
         raise ManualResolutionError(f"the vendor knows no task {task_id}") from None
     except SeedanceError as error:
         raise ManualResolutionError(f"task {task_id} cannot be read: {error}") from None
-    different = differences(task, order)
+    # A person may take a text for the same that the vendor was never seen to change so.
+    different = Matcher(worker.services.limits, frozenset(TEXT_CHANGES)).differences(task, order)
     if prompt_of(task) is None:
         # A person vouches for what a task does not report; what it reports must still be the order's.
         different = [name for name in different if name == "task_type" or task.input.get(name)]

@@ -1,20 +1,46 @@
-"""Matching the vendor's tasks to the orders whose reply was lost, as pure functions."""
+"""Matching of the vendor's tasks to the orders whose reply was lost, as pure functions.
+
+A task is adopted when it was made while the order's POST was under way, renders exactly what was sent, and
+leaves no choice. Anything that may be the order's task otherwise is a doubt, and a person decides.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from seedance_dagster.api.wire import GenerationRequest, Task
+from seedance_dagster.api.echo import letters, undo
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.wire import GenerationRequest, Mode, Task, whole_number
+from seedance_dagster.engine.reconcile.clocks import Window
 from seedance_dagster.ledger.order import Order
 
-CLOCK_SKEW = timedelta(minutes=5)
-"""Largest difference between our clock and the vendor's."""
+_REFERENCES = ("image_urls", "video_urls", "audio_urls")
+_OWN_COPY = "asset://"  # the vendor's own copy of a reference
+_SHOWN = 5
+_ECHOED = ("prompt", "mode", "duration", "aspect_ratio", "resolution", "audio", *_REFERENCES)
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
-_NO_REFERENCES = dict.fromkeys(("image_urls", "video_urls", "audio_urls"))
+
+@dataclass(frozen=True)
+class Lost:
+    """An order whose reply was lost.
+
+    Attributes:
+        window: When its task can have been made, by the vendor's clock.
+        doubtful_from: From when on a task of its text is in doubt, where it is not in the window.
+    """
+
+    order: Order
+    window: Window
+    doubtful_from: datetime
+
+    @property
+    def order_id(self) -> int:
+        """The order's id."""
+        return self.order.order_id
 
 
 @dataclass(frozen=True)
@@ -23,77 +49,151 @@ class Matches:
 
     Attributes:
         adopted: Task by order id, one to one.
-        ambiguous: Ids of orders for which an unmatched task has the same text but renders another video, or
-            does not report its text.
+        doubts: By order id, the tasks that may be an order's, where it cannot be decided whose they are.
     """
 
     adopted: dict[int, Task]
-    ambiguous: frozenset[int]
+    doubts: dict[int, tuple[Task, ...]]
 
 
-def differences(task: Task, order: Order) -> list[str]:
-    """Return the fields that a task echoes unlike the order's request; none when it renders the order.
+@dataclass(frozen=True)
+class Matcher:
+    """Compares tasks with orders.
 
-    A field that the request left out may be echoed with the vendor's default; references may not.
+    Attributes:
+        limits: The vendor's defaults.
+        changes: What the vendor was seen to do to texts of the account, names of `TEXT_CHANGES`.
     """
-    request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
-    other_type = ["task_type"] if task.task_type not in ("", request["task_type"]) else []
-    wanted, echoed = _NO_REFERENCES | request["input"], _echoed(task)
-    wanted["prompt"], echoed["prompt"] = _normalize(wanted["prompt"]), prompt_of(task)
-    return other_type + [name for name, value in wanted.items() if echoed.get(name) != value]
+
+    limits: Limits
+    changes: frozenset[str] = frozenset()
+
+    def differences(self, task: Task, order: Order) -> list[str]:
+        """Return the fields in which a task differs from an order; none when it renders the order exactly."""
+        request = GenerationRequest.model_validate(order.request, strict=False)
+        sent = self._fields(request.to_wire()["input"], request.task_type)
+        echoed = self._fields(task.input, request.task_type)
+        other_type = ["task_type"] if task.task_type not in ("", request.task_type) else []
+        return other_type + [name for name in sent if not self._equal(name, sent[name], echoed[name])]
+
+    def match(self, lost: Sequence[Lost], tasks: Sequence[Task]) -> Matches:
+        """Pair orders with tasks that no order owns.
+
+        Orders of one request take its tasks one to one by their times, at most as many as there are orders:
+        which of them made which task makes no difference. A task too many may be another program's.
+
+        Args:
+            lost: Orders whose reply was lost.
+            tasks: Tasks that no order owns, as read one by one.
+        """
+        pairs: dict[int, Task] = {}
+        for equal in self._by_request(lost):
+            pairs |= self._pair(equal, tasks)
+        # References that are echoed as copies may make one task fit two requests.
+        claims = Counter(task.task_id for task in pairs.values())
+        adopted = {order_id: task for order_id, task in pairs.items() if claims[task.task_id] == 1}
+        taken = {task.task_id for task in adopted.values()}
+        doubts: dict[int, tuple[Task, ...]] = {}
+        for each in lost:
+            near = tuple(task for task in tasks if task.task_id not in taken and may_be(task, each))
+            if near and each.order_id not in adopted:
+                doubts[each.order_id] = near
+        return Matches(adopted, doubts)
+
+    def _pair(self, equal: Sequence[Lost], tasks: Sequence[Task]) -> dict[int, Task]:
+        """Return a task for as many orders of one request as there are tasks; none if it takes a choice."""
+        candidates: list[tuple[datetime, Task]] = []
+        for task in tasks:
+            in_time = [each for each in equal if may_be(task, each) and _in_window(task, each)]
+            if not in_time:
+                continue
+            different = self.differences(task, in_time[0].order)
+            if task.created_at is not None and not different:
+                candidates.append((task.created_at, task))
+            elif set(different) <= {"prompt"} or prompt_of(task) is None:
+                return {}  # perhaps ours, its echo changed in a way that is not known
+        if len(candidates) > len(equal):
+            return {}
+        pairs: dict[int, Task] = {}
+        free = sorted(equal, key=lambda each: (each.window.end, each.order_id))
+        for created_at, task in sorted(candidates, key=lambda pair: (pair[0], pair[1].task_id)):
+            suitable = next((each for each in free if each.window.contains(created_at)), None)
+            if suitable is None:
+                return {}
+            free.remove(suitable)
+            pairs[suitable.order_id] = task
+        return pairs
+
+    def _by_request(self, lost: Sequence[Lost]) -> Iterator[list[Lost]]:
+        """Yield the orders of each request, which is the same where only a default is spelled out."""
+        groups: dict[str, list[Lost]] = {}
+        for each in lost:
+            request = GenerationRequest.model_validate(each.order.request, strict=False)
+            fields = self._fields(request.to_wire()["input"], request.task_type)
+            groups.setdefault(repr((request.task_type, fields)), []).append(each)
+        yield from groups.values()
+
+    def _fields(self, fields: Mapping[str, Any], task_type: str) -> dict[str, Any]:
+        """Return what a request or an echo asks for, the vendor's defaults filled in."""
+        values: dict[str, Any] = {name: fields.get(name) for name in _ECHOED}
+        values = {name: None if value in ("", []) else value for name, value in values.items()}
+        defaults: dict[str, Any] = {
+            "aspect_ratio": self.limits.default_aspect_ratio,
+            "resolution": self.limits.resolution_of(task_type),
+            "audio": True,
+            "duration": GenerationRequest.model_fields["duration"].default,
+        }
+        values |= {name: default for name, default in defaults.items() if values[name] is None}
+        values["duration"] = whole_number(values["duration"])
+        if values["mode"] == Mode.FIRST_LAST_FRAMES:
+            values["aspect_ratio"] = None  # the first image decides it
+        return values
+
+    def _equal(self, name: str, sent: Any, echoed: Any) -> bool:
+        if name in _REFERENCES:
+            ours, theirs = list(sent or ()), echoed if isinstance(echoed, list) else [echoed] * bool(echoed)
+            return len(ours) == len(theirs) and all(map(self._same_reference, ours, theirs))
+        return bool(self._plain(sent) == self._plain(echoed))
+
+    def _same_reference(self, sent: str, echoed: Any) -> bool:
+        is_copy = isinstance(echoed, str) and echoed.startswith(_OWN_COPY)
+        return is_copy or bool(self._plain(sent) == self._plain(echoed))
+
+    def _plain(self, value: Any) -> Any:
+        return undo(value, self.changes) if isinstance(value, str) else value
+
+
+def may_be(task: Task, lost: Lost) -> bool:
+    """Return True when a task may be an order's, be it in doubt: neither time nor letters exclude it."""
+    if task.created_at is not None and task.created_at < lost.doubtful_from:
+        return False
+    text = prompt_of(task)
+    if text is None:
+        return task.task_type in ("", lost.order.task_type)
+    return letters(text) == letters(lost.order.request["prompt"])
 
 
 def prompt_of(task: Task) -> str | None:
-    """Return the text that a task renders, with its whitespace normalized; None when it reports none."""
+    """Return the text that a task renders; None when it reports none."""
     text = task.input.get("prompt")
-    return _normalize(text) or None if isinstance(text, str) else None
+    return text if isinstance(text, str) and text.strip() else None
 
 
-def may_answer(task: Task, order: Order) -> bool:
-    """Return True when a task renders an order and is not older than it."""
-    young = task.created_at is None or task.created_at >= order.ordered_at - CLOCK_SKEW
-    return young and not differences(task, order)
+def describe(tasks: Collection[Task]) -> str:
+    """Return some tasks in words: their ids and times."""
+    shown = sorted(tasks, key=_made)[:_SHOWN]
+    texts = [f"{task.task_id} of {_time(task)}" for task in shown]
+    more = len(tasks) - len(shown)
+    return ", ".join(texts) + (f" and {more} more" if more else "")
 
 
-def match(orders: Sequence[Order], tasks: Sequence[Task]) -> Matches:
-    """Pair uncertain orders with tasks that no order owns.
-
-    Orders with more fields choose first, and each takes the task with the fewest further fields: what one
-    order left open, another may have requested. Identical orders take identical tasks in the order of their
-    times, one each. An order without a task is ambiguous while an unmatched task has its text, or reports
-    none: it is neither adopted nor requeued.
-
-    Args:
-        orders: Uncertain orders.
-        tasks: Tasks that no order owns, as read one by one.
-    """
-    adopted: dict[int, Task] = {}
-    unmatched = sorted(tasks, key=lambda task: task.created_at or _LONG_AGO)
-    for order in sorted(orders, key=_precedence):
-        # The first of equals is the oldest.
-        candidates = (task for task in unmatched if may_answer(task, order))
-        task = min(candidates, key=lambda task: len(_echoed(task)), default=None)
-        if task is not None:
-            adopted[order.order_id] = task
-            unmatched.remove(task)
-    unmatched_texts = {prompt_of(task) for task in unmatched}
-    ambiguous = {
-        order.order_id
-        for order in orders
-        if order.order_id not in adopted and unmatched_texts & {None, _normalize(order.request["prompt"])}
-    }
-    return Matches(adopted, frozenset(ambiguous))
+def _in_window(task: Task, lost: Lost) -> bool:
+    return task.created_at is None or lost.window.contains(task.created_at)
 
 
-def _normalize(text: str) -> str:
-    """Make whitespace alike: the vendor may echo a text trimmed."""
-    return " ".join(text.split())
+def _made(task: Task) -> tuple[float, str]:
+    return task.created_at.timestamp() if task.created_at else 0.0, task.task_id
 
 
-def _echoed(task: Task) -> dict[str, Any]:
-    return {name: value for name, value in task.input.items() if value not in (None, [])}
-
-
-def _precedence(order: Order) -> tuple[int, datetime, int]:
-    fields = sum(value not in (None, []) for value in order.request.values())
-    return -fields, order.claimed_at or _LONG_AGO, order.order_id
+def _time(task: Task) -> str:
+    return f"{task.created_at:%Y-%m-%d %H:%M:%S} UTC" if task.created_at else "an unknown time"

@@ -1,20 +1,30 @@
 """Reconciliation: after a lost reply, the task is looked up in the vendor's history before a further POST.
 
-An absence counts only when two complete scans a grace period apart agree, and when neither the account's
-balance nor what the history was seen to list contradicts it.
+A task is adopted when it can only be the order's. An absence counts only when two complete scans a grace
+period apart prove it, and the account's balance does not contradict it. Everything else stays uncertain.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from seedance_dagster.api.wire import Task
+from seedance_dagster.engine.account import is_of_account, other_account, text_changes
 from seedance_dagster.engine.lifecycle import task_columns
-from seedance_dagster.engine.reconcile.evidence import Evidence, gather_evidence, least_points
+from seedance_dagster.engine.reconcile.clocks import Offset, Window, clock_offset, post_window
+from seedance_dagster.engine.reconcile.evidence import (
+    BalanceEvidence,
+    Patience,
+    least_points,
+    read_balance,
+    read_patience,
+    unproved,
+)
 from seedance_dagster.engine.reconcile.history import HistoryScan, scan_history
-from seedance_dagster.engine.reconcile.matching import CLOCK_SKEW, match
+from seedance_dagster.engine.reconcile.matching import Lost, Matcher, Matches, describe
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
@@ -22,11 +32,7 @@ from seedance_dagster.ledger.leases import LONGEST_DELAY
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.threads import in_thread
 
-_WRONG_CLOCK = timedelta(days=1)  # a task that a clock wrong by hours puts elsewhere must not seem absent
-_AMBIGUOUS = (
-    "a task without an order has the same text but other parameters, was made before the order, or does not "
-    "report its text"
-)
+_A_DAY = timedelta(days=1)  # read on either side of the orders, so that there is something to compare with
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,13 @@ class ReconcileResult:
     ended: tuple[Order, ...] = ()
 
 
+@dataclass
+class _Results:
+    adopted: list[Order] = field(default_factory=list)
+    requeued: list[Order] = field(default_factory=list)
+    uncertain: list[Order] = field(default_factory=list)
+
+
 async def reconcile(worker: Worker, *, now: bool = False) -> ReconcileResult:
     """Reconcile uncertain orders with the vendor's history.
 
@@ -53,26 +66,21 @@ async def reconcile(worker: Worker, *, now: bool = False) -> ReconcileResult:
         worker: Its name goes into the journal.
         now: Reconcile all uncertain orders, not only those that are due.
     """
-    services = worker.services
+    services, results = worker.services, _Results()
     clock = services.clock()
-    orders = [
+    due = [
         order
         for order in await in_thread(services.ledger.queries.find, states={State.UNCERTAIN})
         if now or order.due_at is None or not clock < order.due_at <= clock + LONGEST_DELAY
     ]
-    if not orders:
-        return ReconcileResult()
-    # From the placing on: an earlier claim of the same order may have made a task as well.
-    ordered = [order.ordered_at for order in orders]
-    claimed = [order.claimed_at for order in orders if order.claimed_at is not None]
-    scan = await scan_history(
-        worker,
-        start=min(clock, *ordered) - _WRONG_CLOCK,
-        end=max(clock, *ordered, *claimed) + _WRONG_CLOCK,
-        old=min(ordered) - CLOCK_SKEW,
-        types={order.task_type for order in orders},
-    )
-    return await _resolve(worker, orders, scan)
+    orders = [order for order in due if is_of_account(order, worker)]
+    for order in due:
+        if not is_of_account(order, worker):
+            results.uncertain.append(await _note_doubt(worker, order, other_account(order)))
+    if orders:
+        look = await _look(worker, orders, clock)
+        await _resolve(worker, look, results)
+    return ReconcileResult(*(tuple(found) for found in vars(results).values()))
 
 
 async def adopt(worker: Worker, order: Order, task: Task, *, how: str) -> Order:
@@ -88,56 +96,121 @@ async def adopt(worker: Worker, order: Order, task: Task, *, how: str) -> Order:
     )
 
 
-async def _resolve(worker: Worker, orders: Sequence[Order], scan: HistoryScan) -> ReconcileResult:
-    matches = match(orders, scan.tasks)
-    result: dict[str, list[Order]] = {"adopted": [], "requeued": [], "uncertain": []}
+@dataclass(frozen=True)
+class _Look:
+    """One look at the history for some orders; `now` is the vendor's time, rather too early than too late."""
+
+    lost: Sequence[Lost]
+    scan: HistoryScan
+    matches: Matches
+    patience: Patience
+    now: datetime
+
+
+async def _look(worker: Worker, orders: Sequence[Order], clock: datetime) -> _Look:
+    services = worker.services
+    sent = [order.sent_at or order.claimed_at or order.ordered_at for order in orders]
+    answered = await in_thread(
+        services.ledger.reconciliation.answered_tasks,
+        worker.client.account_name,
+        min(*sent, clock) - _A_DAY,
+        max(*sent, clock) + _A_DAY,
+    )
+    lost = [_lost(order, clock_offset(answered, at), clock) for order, at in zip(orders, sent, strict=True)]
+    offset = clock_offset(answered, clock)
+    start = min(each.doubtful_from for each in lost)
+    end = max(clock + offset.most, *(each.window.end for each in lost)) + _A_DAY
+    scan = await scan_history(
+        worker,
+        Window(start - _A_DAY, end),
+        near=Window(start, end),
+        types={order.task_type for order in orders},
+        now=clock + offset.most,
+    )
+    matcher = Matcher(services.limits, await in_thread(text_changes, worker))
+    matches = matcher.match(lost, scan.tasks)
+    return _Look(lost, scan, matches, await read_patience(worker), clock + offset.least)
+
+
+def _lost(order: Order, offset: Offset, clock: datetime) -> Lost:
+    window = post_window(order, offset, clock)
+    return Lost(order, window, window.start - offset.margin)
+
+
+async def _resolve(worker: Worker, look: _Look, results: _Results) -> None:
+    """Adopt, requeue or note a doubt for each order."""
     absent, raced = [], False
-    for order in orders:
-        task = matches.adopted.get(order.order_id)
+    for lost in look.lost:
+        task, near = look.matches.adopted.get(lost.order_id), look.matches.doubts.get(lost.order_id)
+        doubt = _choice(lost.order, near) if near else None if task is None else _too_early(lost, task, look)
         try:
-            if task is not None:
-                result["adopted"].append(await adopt(worker, order, task, how="adopted"))
-            elif scan.doubt is not None:
-                result["uncertain"].append(await _note_doubt(worker, order, scan.doubt))
-            elif order.order_id in matches.ambiguous:
-                result["uncertain"].append(await _note_doubt(worker, order, _AMBIGUOUS))
+            if doubt is not None:
+                results.uncertain.append(await _note_doubt(worker, lost.order, doubt))
+            elif task is not None:
+                results.adopted.append(await adopt(worker, lost.order, task, how="adopted"))
             else:
-                absent.append(order)
+                absent.append(lost)
         except (StaleOrderError, TaskOwnedError):
             raced = True  # another worker reconciles at the same time
     if absent:
-        adopted = {task.task_id for task in matches.adopted.values()}
-        evidence = Evidence(moved=True) if raced else await gather_evidence(worker, scan, adopted)
-        for order in absent:
-            try:
-                requeued, current = await _resolve_absent(worker, order, scan, evidence)
-            except StaleOrderError:
-                continue
-            result["requeued" if requeued else "uncertain"].append(current)
-    return ReconcileResult(**{name: tuple(found) for name, found in result.items()})
+        adopted = {str(order.task_id) for order in results.adopted}
+        balance = BalanceEvidence(moved=True) if raced else await read_balance(worker, look.scan, adopted)
+        for lost in absent:
+            with contextlib.suppress(StaleOrderError):
+                await _resolve_absent(worker, lost, look, balance, results)
 
 
 async def _resolve_absent(
-    worker: Worker, order: Order, scan: HistoryScan, evidence: Evidence
-) -> tuple[bool, Order]:
-    """Requeue an order whose task was absent twice, or note its absence; return whether it was requeued."""
-    services = worker.services
-    against = None if evidence.moved else evidence.against(least_points(worker, order))
-    if against is not None:
-        return False, await _note_doubt(worker, order, against)
+    worker: Worker, lost: Lost, look: _Look, balance: BalanceEvidence, results: _Results
+) -> None:
+    """Requeue an order whose absence is proved twice, or note what is known."""
+    services, order, scan = worker.services, lost.order, look.scan
+    doubt = unproved(scan, lost.window, look.now, look.patience)
+    if doubt is None and not balance.moved:
+        doubt = balance.against(least_points(worker, order))
+    if doubt is not None:
+        results.uncertain.append(await _note_doubt(worker, order, doubt))
+        return
     since = order.absent_since
-    if since is None or since > scan.at:  # the clock was put back
-        since = scan.at
-    grace = timedelta(seconds=services.policy.grace_s)
-    if evidence.moved or since == scan.at or scan.at - since < grace:
+    if since is None or since > scan.began_at:  # the first time, or the clock was put back
+        since = scan.ended_at
+    if balance.moved or scan.began_at - since < look.patience.grace:
         due_at = services.clock() + _wait(services)
-        return False, await in_thread(
+        noted = await in_thread(
             services.ledger.reconciliation.note_absence, order, due_at=due_at, since=since
         )
-    reason = "no task was made: the history was read twice without it"
-    now = services.clock()
-    return True, await in_thread(
-        services.ledger.claims.requeue, order, actor=worker.name, due_at=now, reason=reason
+        results.uncertain.append(noted)
+        return
+    requeued = await in_thread(
+        services.ledger.reconciliation.requeue_absent,
+        order,
+        actor=worker.name,
+        due_at=services.clock(),
+        reason="no task was made: the history was read twice without it",
+    )
+    results.requeued.append(requeued)
+
+
+def _too_early(lost: Lost, task: Task, look: _Look) -> str | None:
+    """Return why a task that fits is not adopted yet: another that fits as well may still be listed."""
+    if look.scan.doubt is not None:
+        return f"task {task.task_id} fits, but {look.scan.doubt}"
+    adopt_at = lost.window.end + look.patience.task
+    all_listed = look.scan.lists_unfinished and look.scan.unlisted is None
+    suitable = {task.task_id for task in look.matches.adopted.values()}
+    alone = all(row.task_id in suitable for row in look.scan.unmatched)  # nobody else uses the account
+    if all_listed or alone or look.now > adopt_at:
+        return None
+    return (
+        f"task {task.task_id} fits, but the history is late, or lists finished tasks only, so that another "
+        f"may fit as well: it is adopted after {adopt_at:%Y-%m-%d %H:%M} UTC, if none does"
+    )
+
+
+def _choice(order: Order, tasks: Sequence[Task]) -> str:
+    return (
+        f"it cannot be decided whether one of these tasks that no order owns is its own: {describe(tasks)}. "
+        f"Look at them, and run `reconcile {order.order_id}` with --adopt TASK_ID, or --requeue if none is"
     )
 
 

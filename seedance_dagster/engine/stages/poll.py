@@ -11,6 +11,7 @@ from seedance_dagster.api.errors import (
     NotFoundError,
     SeedanceError,
 )
+from seedance_dagster.engine.account import is_of_account, other_account
 from seedance_dagster.engine.events import Delayed, Emit, Ended
 from seedance_dagster.engine.lifecycle import Collect, End, KeepPolling, after_poll
 from seedance_dagster.engine.worker import Worker
@@ -46,13 +47,13 @@ class Poller:
         try:
             task = await self._worker.client.get_task(str(order.task_id))
         except SeedanceError as error:
-            seen = {
-                "error_class": UNREADABLE if isinstance(error, _REFUSED) else None,
-                "error_message": str(error),
-            }
+            refused = isinstance(error, _REFUSED)
+            other = refused and not is_of_account(order, self._worker)
+            reason = other_account(order) if other else str(error)
+            seen = {"error_class": UNREADABLE if refused else None, "error_message": reason}
             due_at = clock() + timedelta(seconds=pacing.failed_poll_s)
             await in_thread(self._ledger.tasks.polled, order, due_at=due_at, seen=seen)
-            await self._emit(Delayed(order, str(error)))
+            await self._emit(Delayed(order, reason))
             return
         step = after_poll(
             order,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import stamina
 
 from seedance_dagster.api.errors import HeldBackError, PlanLimitError, SeedanceError
 from seedance_dagster.api.wire import GenerationRequest, Task
+from seedance_dagster.engine.account import remember_changes
 from seedance_dagster.engine.events import Delayed, Emit, Ended, Submitted
 from seedance_dagster.engine.lifecycle import (
     End,
@@ -23,7 +25,7 @@ from seedance_dagster.engine.stages.claim_look import ClaimLook
 from seedance_dagster.engine.throttle import PLAN_LIMIT, pause_message
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
-from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.threads import in_thread
 
 _log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Submitter:
         first_poll_s = poll_delay(0, render_s, jitter=0, pacing=self._pacing)
         request = GenerationRequest.model_validate(order.request, strict=False)
         last_look = ClaimLook(self._worker, order)
+        await in_thread(self._ledger.claims.mark_sent, order, account=self._worker.client.account_name)
         try:
             task = await self._worker.client.create_task(request, last_look=last_look)
         except HeldBackError as error:
@@ -99,12 +102,13 @@ class Submitter:
             )
             await self._emit(Delayed(order, f"outcome unknown: {error}"))
         except StaleOrderError as error:
-            if not await in_thread(self._ledger.queries.find, task_id=task.task_id):
-                await self._unrecorded(order, task, error)
+            await self._record_late(order, task, error)
         except LedgerUnavailableError as error:
             await self._unrecorded(order, task, error)
             raise  # so that the claim is returned as soon as the ledger is available
         else:
+            with contextlib.suppress(LedgerUnavailableError):  # the next task shows it again
+                await in_thread(remember_changes, self._worker, order.request["prompt"], task)
             await self._emit(Submitted(submitted))
 
     async def _return(self, order: Order, error: HeldBackError) -> None:
@@ -117,6 +121,24 @@ class Submitter:
             due_at=self._clock(),
             reason=str(error),
         )
+
+    async def _record_late(self, order: Order, task: Task, error: StaleOrderError) -> None:
+        """Record a task whose order was taken for lost meanwhile: the reply says whose it is."""
+        current = await in_thread(self._ledger.queries.get, order.order_id)
+        if current.state is State.UNCERTAIN and current.claimed_at == order.claimed_at:
+            with contextlib.suppress(StaleOrderError, TaskOwnedError):
+                submitted = await in_thread(
+                    self._ledger.tasks.submitted,
+                    current,
+                    actor=self._worker.name,
+                    due_at=self._clock(),
+                    task=task_columns(task),
+                    how="late reply",
+                )
+                await self._emit(Submitted(submitted))
+                return
+        if not await in_thread(self._ledger.queries.find, task_id=task.task_id):
+            await self._unrecorded(order, task, error)
 
     async def _unrecorded(self, order: Order, task: Task, error: Exception) -> None:
         """Log and report a task that only reconciliation can find now."""
