@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from seedance_dagster.engine.runtime.sensor_ticks import sensor_trouble
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.health import (
     low_budgets,
@@ -137,6 +138,7 @@ def read_status(
             ),
             *(f"little is left of the {usage}" for usage in low_budgets(budgets)),
             *_reasons(latest.items(), unknown_charge_reason),
+            *filter(None, [sensor_trouble(ledger, now=now)] if open_orders else []),
         ),
     )
 

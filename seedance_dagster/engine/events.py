@@ -55,6 +55,13 @@ class Delayed:
     reason: str
 
 
-Event = Placed | Submitted | Stored | Ended | Delayed
+@dataclass(frozen=True)
+class Waiting:
+    """The run still waits; said regularly, with what it waits for."""
+
+    reason: str
+
+
+Event = Placed | Submitted | Stored | Ended | Delayed | Waiting
 Emit = Callable[[Event], Awaitable[None]]
 """Takes an event; returns when the next one may come."""

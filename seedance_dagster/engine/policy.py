@@ -18,6 +18,7 @@ class Pacing:
         end_check_s: Between two checks whether a run is over.
         maintenance_s: Between two rounds of maintenance.
         account_s: Between two reads of the account in a long run.
+        waiting_s: Between two reports of what a run waits for.
         batch_s: How long a few orders wait for others to share a run, while tasks are in flight.
         min_poll_s: Shortest wait between two polls of a task.
         max_poll_s: Longest wait between two polls of a task.
@@ -38,6 +39,7 @@ class Pacing:
     end_check_s: float = 0.1
     maintenance_s: float = 2.0
     account_s: float = 30.0
+    waiting_s: float = 60.0
     batch_s: float = 60.0
     min_poll_s: float = 2.0
     max_poll_s: float = 120.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.leases import LONGEST_DELAY, is_due, unleased
 from seedance_dagster.ledger.order import IN_FLIGHT, State
 from seedance_dagster.ledger.reports import unreported
@@ -109,6 +112,16 @@ class Workload(LedgerPart):
         with self._database.reading() as connection:
             outflow, claimed, uncertain, running, last_claim = connection.execute(query).one()
         return Flow(int(outflow), claimed, uncertain, running, last_claim)
+
+    def states_of(self, order_ids: Collection[int]) -> Counter[State]:
+        """Return how many of some orders are in each state."""
+        states: Counter[State] = Counter()
+        with self._database.reading() as connection:
+            for chunk in chunked(order_ids):
+                query = sa.select(orders.c.state, sa.func.count()).where(orders.c.order_id.in_(chunk))
+                for state, count in connection.execute(query.group_by(orders.c.state)):
+                    states[state] += count
+        return states
 
     def in_flight(self) -> int:
         """Return the number of tasks that are, or may be, at the vendor."""

@@ -201,7 +201,8 @@ def _log_events(work: Callable[[Emit], Awaitable[None]]) -> None:
 
 
 def _log_event(event: Event) -> None:
-    number = event.order.order_id if event.order else "none"
+    order = getattr(event, "order", None)
+    number = order.order_id if order else "none"
     logging.getLogger("chaos").info(
         "%s, order %s %s", type(event).__name__, number, getattr(event, "reason", "")
     )

@@ -9,7 +9,7 @@ import pytest
 from plant_support import events_of
 
 from seedance_dagster.api.errors import AuthenticationError
-from seedance_dagster.engine.events import Delayed, Stored
+from seedance_dagster.engine.events import Delayed, Stored, Submitted
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.stages.collect import Collector
@@ -47,6 +47,21 @@ def test_a_stopped_worker_releases_everything(start_engine):
         engine.run(accepted, owner="two")
         assert set(engine.states().values()) == {State.STORED}
         engine.assert_paid_once(6)
+
+
+def test_a_waiting_run_collects_what_holds_its_slots(start_engine):
+    """Without a sensor, the finished tasks of a terminated run keep no other run waiting (case m33)."""
+    with start_engine({"max_in_flight": 2}) as engine:
+        left = engine.place("a cat", "a dog")
+        with in_background(
+            partial(advance, engine.services, owner="terminated", only=[each.order.order_id for each in left])
+        ) as events:
+            assert {type(next(events)) for _ in left} == {Submitted}
+        assert set(engine.states().values()) == {State.SUBMITTED}
+        mine = engine.place("a hen", "a cow", name="others")
+        engine.run(mine, owner="waiting")
+        assert set(engine.states("others").values()) == {State.STORED}
+        engine.assert_paid_once(4)
 
 
 def test_a_time_box_ends_the_work(start_engine):

@@ -17,7 +17,7 @@ from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.metadata import reasons_table
 from seedance_dagster.defs.steps.reporter import Reporter
-from seedance_dagster.engine.events import Delayed, Ended, Placed, Stored, Submitted
+from seedance_dagster.engine.events import Delayed, Ended, Placed, Stored, Submitted, Waiting
 from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_for
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
@@ -196,6 +196,8 @@ class GenerationRun:
                                 self.missing[link.partition] = str(no_video_reason(event.order))
                     case Delayed():
                         self.context.log.warning(event.reason)
+                    case Waiting():
+                        self.context.log.info(event.reason)
 
     def _index(self) -> Iterator[AssetEvent]:
         """Bring the index up to date: Dagster skips its own step behind this one, which yields no outputs."""

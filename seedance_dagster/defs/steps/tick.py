@@ -16,6 +16,7 @@ from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
 from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.engine.runtime.pipeline import poll_due
 from seedance_dagster.engine.runtime.run_decision import decide_run
+from seedance_dagster.engine.runtime.sensor_ticks import remember_tick
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.engine.worker import worker_name
@@ -34,6 +35,7 @@ def tick(
     context: dg.SensorEvaluationContext, source: PromptSource, services: Services
 ) -> dg.SensorResult | dg.SkipReason:
     """Sync partitions, poll tasks, and request a run when there is work; raises `USER_ERRORS`."""
+    remember_tick(services.ledger)
     reasons: list[str] = []
     loaded = source.load()
     if loaded.errors:

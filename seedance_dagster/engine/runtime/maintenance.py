@@ -8,9 +8,12 @@ import time
 from collections.abc import Collection
 
 from seedance_dagster.engine.account import remember_account
-from seedance_dagster.engine.events import Delayed, Emit
+from seedance_dagster.engine.events import Delayed, Emit, Waiting
 from seedance_dagster.engine.reconcile.reconcile import reconcile
+from seedance_dagster.engine.runtime.sensor_ticks import sensor_trouble
+from seedance_dagster.engine.runtime.waiting import describe_wait, waits_for_slots
 from seedance_dagster.engine.runtime.watch import OrderWatch
+from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.threads import in_thread
@@ -27,7 +30,7 @@ class Maintenance:
         self._pacing = worker.services.policy.pacing
         self._watch = watch
         self._emit = emit
-        self._account_read_at = time.monotonic()
+        self._account_read_at = self._wait_reported_at = time.monotonic()
         self._reported: frozenset[str] = frozenset()
 
     async def run(self) -> None:
@@ -60,5 +63,20 @@ class Maintenance:
             async for event in self._watch.ended_elsewhere():
                 await self._emit(event)
         throttle = await in_thread(self._worker.services.throttle)
+        if self._watch is not None:
+            await self._report_wait(self._watch, throttle)
         work = await in_thread(self._ledger.workload.actionable)
         return throttle.reasons if work.to_submit else ()
+
+    async def _report_wait(self, watch: OrderWatch, throttle: Throttle) -> None:
+        """Note whether the run needs slots that others hold, and say now and then what it waits for."""
+        states = await in_thread(self._ledger.workload.states_of, watch.pending())
+        in_flight = await in_thread(self._ledger.workload.in_flight)
+        watch.needs_slots = waits_for_slots(states, throttle, in_flight)
+        if not states or time.monotonic() - self._wait_reported_at < self._pacing.waiting_s:
+            return
+        self._wait_reported_at = time.monotonic()
+        trouble = await in_thread(sensor_trouble, self._ledger, now=self._worker.services.clock())
+        await self._emit(Waiting(describe_wait(states, throttle, in_flight)))
+        if trouble is not None:
+            await self._emit(Waiting(trouble))

@@ -57,9 +57,10 @@ async def advance(
     async with working(services, owner) as worker:
         await remember_account(worker)
         pipeline = Pipeline(worker, emit_once, time_box_s=time_box_s, watch=watch)
-        pipeline.add(Submitter(worker, emit_once), policy.submit_workers)
-        pipeline.add(Poller(worker, emit_once), policy.poll_workers)
-        pipeline.add(Collector(worker, emit_once), policy.collect_workers)
+        pending, workable = (None, None) if watch is None else (watch.pending, watch.workable)
+        pipeline.add(Submitter(worker, emit_once), policy.submit_workers, only=pending)
+        pipeline.add(Poller(worker, emit_once), policy.poll_workers, only=workable)
+        pipeline.add(Collector(worker, emit_once), policy.collect_workers, only=workable)
         maintenance = asyncio.create_task(Maintenance(worker, watch, emit).run())
         try:
             await pipeline.run(is_over)
@@ -111,10 +112,15 @@ class Pipeline:
         self._pools: list[WorkerPool] = []
         self._deadline = None if time_box_s is None else time.monotonic() + time_box_s
 
-    def add(self, stage: Stage, workers: int) -> None:
-        """Add a stage with a number of workers."""
-        only = self._watch.pending if self._watch else lambda: None
-        pool = WorkerPool(stage, workers=workers, pacing=self._pacing, only=only, handled=self._handled)
+    def add(self, stage: Stage, workers: int, *, only: Callable[[], list[int] | None] | None = None) -> None:
+        """Add a stage with a number of workers, which work only on some order ids if `only` returns them."""
+        pool = WorkerPool(
+            stage,
+            workers=workers,
+            pacing=self._pacing,
+            only=only or (lambda: None),
+            handled=self._handled,
+        )
         self._pools.append(pool)
         self._worker.in_hand.append(pool.in_hand)
 

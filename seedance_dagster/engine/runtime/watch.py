@@ -16,12 +16,17 @@ _CHUNK = 5000  # ids in one query
 
 
 class OrderWatch:
-    """The orders of one run that have not ended yet, next attempts included."""
+    """The orders of one run that have not ended yet, next attempts included.
+
+    Attributes:
+        needs_slots: True while some of them are queued and others' tasks hold all slots.
+    """
 
     def __init__(self, services: Services, order_ids: Iterable[int]) -> None:
         self._services = services
         self._pending = dict.fromkeys(order_ids)
         self._reporting: set[int] = set()
+        self.needs_slots = False
 
     @property
     def over(self) -> bool:
@@ -31,6 +36,10 @@ class OrderWatch:
     def pending(self) -> list[int]:
         """Return the ids to work on next."""
         return list(self._pending)[:_CHUNK]
+
+    def workable(self) -> list[int] | None:
+        """Return the ids to poll and store next; None for everybody's, while that may free a slot."""
+        return None if self.needs_slots else self.pending()
 
     def ends(self, event: Event) -> bool:
         """Note an event of this worker's own; return False when it was reported before."""
