@@ -64,8 +64,34 @@ def listed(order: Order) -> dict[str, ListedObject]:
 
 
 def expected(order: Order) -> dict[str, Any]:
-    """Return the metadata that Dagster should have."""
-    return {"seedance/task_id": order.task_id, "seedance/points_consumed": order.points_charged}
+    """Return the metadata that Dagster should have of a video."""
+    return {
+        "seedance/task_id": order.task_id,
+        "seedance/points_consumed": order.points_charged,
+        "seedance/fingerprint": order.fingerprint,
+        "seedance/attempt": order.attempt,
+        "seedance/prompt": order.request["prompt"],
+        "seedance/size_bytes": order.size_bytes,
+        "dagster/uri": f"s3://videos/{order.video_key}",
+        "seedance/manifest_uri": f"s3://videos/{order.manifest_key}",
+    }
+
+
+def task_event_of(order: Order, **metadata: Any) -> RecordedEvent:
+    """Return the event that Dagster has of an order's task."""
+    known = {
+        "seedance/task_id": order.task_id,
+        "seedance/points_held": order.points_held or 0,
+        "seedance/fingerprint": order.fingerprint,
+        "seedance/attempt": order.attempt,
+    }
+    return RecordedEvent(
+        prompt_set=order.prompt_set,
+        partition=order.partition,
+        at=order.submitted_at or NOW,
+        metadata=known | metadata,
+        data_version=f"{order.fingerprint}-a{order.attempt}",
+    )
 
 
 def event_of(order: Order, **fields: Any) -> RecordedEvent:
@@ -93,7 +119,7 @@ def make_snapshots(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
         for order in every
     }
     events = [event_of(order) for order in stored]
-    return Snapshots(
+    made = Snapshots(
         **{
             "read_at": NOW,
             "ledger": LedgerSnapshot(
@@ -111,6 +137,8 @@ def make_snapshots(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
         }
         | replaced
     )
+    task_events = {(order.prompt_set, order.partition): task_event_of(order) for order in tasks}
+    return replace(made, dagster=replace(made.dagster, tasks=task_events))
 
 
 def storage(orders: Iterable[Order], **fields: Any) -> StorageSnapshot:

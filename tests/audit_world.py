@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
-from audit_snapshots import event_of, expected, row, stored_order
+from audit_snapshots import event_of, expected, row, stored_order, task_event_of
 from factories import NOW, PREFIX, make_request, make_task
 from harness import MemoryStore
 
@@ -21,6 +21,7 @@ from seedance_dagster.audit.read import READING
 from seedance_dagster.audit.repair import RepairResult, repair
 from seedance_dagster.audit.snapshots import RecordedEvent, Scope
 from seedance_dagster.audit.storage import expected_manifest
+from seedance_dagster.engine.indexing import WrittenIndex, refresh_index
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, Reported
@@ -69,6 +70,8 @@ class FakeDagster:
     """An orchestrator that remembers its events."""
 
     events: list[RecordedEvent] = field(default_factory=list)
+    task_events: list[RecordedEvent] = field(default_factory=list)
+    indexes: dict[str, RecordedEvent] = field(default_factory=dict)
     reported_again: list[int] = field(default_factory=list)
 
     def materializations(
@@ -77,6 +80,14 @@ class FakeDagster:
         for event in reversed(self.events):
             if event.prompt_set == prompt_set and (partitions is None or event.partition in partitions):
                 yield event
+
+    def tasks(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
+        for event in reversed(self.task_events):
+            if event.prompt_set == prompt_set and (partitions is None or event.partition in partitions):
+                yield event
+
+    def index(self, prompt_set: str) -> RecordedEvent | None:
+        return self.indexes.get(prompt_set)
 
     def observations(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
         return iter(())
@@ -88,6 +99,18 @@ class FakeDagster:
         self.reported_again.append(order.order_id)
         self.events.append(event_of(order))
         return True
+
+    def report_task(self, order: Order, prompt_set: str, partition: str) -> None:
+        self.task_events.append(replace(task_event_of(order), prompt_set=prompt_set, partition=partition))
+
+    def report_index(self, written: WrittenIndex) -> None:
+        self.indexes[written.prompt_set] = RecordedEvent(
+            prompt_set=written.prompt_set,
+            partition="",
+            at=NOW,
+            metadata={},
+            data_version=written.sha256,
+        )
 
 
 @dataclass
@@ -146,6 +169,10 @@ class World:
             str(order.manifest_key): expected_manifest(order) or b"",
         }
         self.dagster.events.append(event_of(order))
+        self.dagster.report_task(order, order.prompt_set, order.partition)
+        written = refresh_index(self.services, order.prompt_set, owner="test", force=True)
+        assert written is not None
+        self.dagster.report_index(written)
         return order
 
     def change_task(self, order: Order, **fields: Any) -> None:

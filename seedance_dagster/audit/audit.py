@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seedance_dagster.audit import events, storage, unmatched, vendor, weigh
+from seedance_dagster.audit import assets, events, records, storage, unmatched, vendor, weigh
 from seedance_dagster.audit.events import Orchestrator
 from seedance_dagster.audit.facts import order_facts
 from seedance_dagster.audit.findings import Finding, Kind, finding
@@ -77,10 +77,11 @@ def compare(
     findings: list[Finding] = []
     audited = [order for order in snapshots.ledger.orders if scope.covers(order)]
     for order in audited:
-        task_finding = vendor.compare(order, snapshots.vendor, now=snapshots.read_at)
-        findings += [] if task_finding is None else [task_finding]
+        findings += vendor.compare(order, snapshots.vendor, now=snapshots.read_at)
         findings += storage.compare(order, snapshots.storage)
     findings += weigh.compare(snapshots)
+    findings += records.compare(snapshots.ledger, scope, now=snapshots.read_at)
+    findings += assets.compare(snapshots, scope)
     findings += events.compare(snapshots, scope, expected_metadata)
     findings += unmatched.compare(snapshots, scope)
     findings += vendor.outdated_prices(audited)

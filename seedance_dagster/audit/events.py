@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from seedance_dagster.audit.evidence import CORE
 from seedance_dagster.audit.findings import Finding, Kind, finding, order_finding
 from seedance_dagster.audit.snapshots import GRACE, DagsterSnapshot, RecordedEvent, Scope, Snapshots
+from seedance_dagster.engine.indexing import WrittenIndex
 from seedance_dagster.ledger.order import OPEN, Order, Reported, State
 
 # An order whose video is fetched again was reported before, so it may have a materialization.
@@ -44,6 +46,14 @@ class Orchestrator(Protocol):
         """Yield materializations of a set's videos, the newest first; of some partitions, or of all."""
         ...
 
+    def tasks(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
+        """Yield materializations of a set's tasks, the newest first; of some partitions, or of all."""
+        ...
+
+    def index(self, prompt_set: str) -> RecordedEvent | None:
+        """Return the newest materialization of a set's index."""
+        ...
+
     def observations(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
         """Yield observations of the videos of some partitions."""
         ...
@@ -54,6 +64,14 @@ class Orchestrator(Protocol):
 
     def report(self, order: Order) -> bool:
         """Report a stored order again and note that in the ledger; return True if its partition shows it."""
+        ...
+
+    def report_task(self, order: Order, prompt_set: str, partition: str) -> None:
+        """Report the task of an order again, for one of its partitions."""
+        ...
+
+    def report_index(self, written: WrittenIndex) -> None:
+        """Report an index that was just written."""
         ...
 
 
@@ -90,7 +108,7 @@ def with_events(
     for event in observations:
         if event.task_id is not None:
             reported.setdefault(event.task_id, event)
-    return DagsterSnapshot(newest={**snapshot.newest, **newest}, reported=reported)
+    return replace(snapshot, newest={**snapshot.newest, **newest}, reported=reported)
 
 
 def compare(snapshots: Snapshots, scope: Scope, expected: ExpectedMetadata) -> Iterator[Finding]:

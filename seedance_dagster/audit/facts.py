@@ -35,10 +35,11 @@ def order_facts(order: Order, snapshots: Snapshots) -> OrderFacts:
     manifest = _stored_manifest(order, ledger, snapshots.storage)
     event = event_of(order, snapshots)
     dagster = {} if event is None else _event_facts(event, snapshots.storage)
+    dagster |= _task_event_facts(order, snapshots)
     task_id = _known_task(snapshots, order.task_id, manifest.get("task_id"), dagster.get("task_id"))
     task, row = snapshots.vendor.tasks.get(task_id), snapshots.vendor.history.get(task_id)
     said = {
-        Source.LEDGER: ledger,
+        Source.LEDGER: ledger | dict(to_jsonable_python({"booked_at": order.booked_at})),
         Source.VENDOR: vendor_facts(task, row, ledger),
         Source.DAGSTER: dagster,
         Source.MANIFEST: manifest,
@@ -166,6 +167,17 @@ def _event_facts(event: RecordedEvent, storage: StorageSnapshot) -> Facts:
     if event.data_version is not None:
         facts["sha256"] = event.data_version
     return facts
+
+
+def _task_event_facts(order: Order, snapshots: Snapshots) -> Facts:
+    """Return what the materialization of the task adds; a hold of 0 says nothing."""
+    event = snapshots.dagster.tasks.get((order.prompt_set, order.partition))
+    attempt = (order.fingerprint, order.attempt)
+    if event is None or attempt != tuple(
+        map(event.metadata.get, ("seedance/fingerprint", "seedance/attempt"))
+    ):
+        return {}
+    return {"points_held": event.metadata.get("seedance/points_held") or None}
 
 
 def _object_facts(order: Order, storage: StorageSnapshot) -> Facts:

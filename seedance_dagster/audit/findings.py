@@ -18,6 +18,10 @@ class Kind(StrEnum):
     TASK_UNKNOWN = "task_unknown"
     MISSING_ORDER = "missing_order"
     ORDER_ALTERED = "order_altered"
+    JOURNAL_DIFFERS = "journal_differs"
+    BOOKING_DIFFERS = "booking_differs"
+    STATE_DIFFERS = "state_differs"
+    REQUEST_DIFFERS = "request_differs"
     NEVER_CHARGED = "never_charged"
     CHARGE_DIFFERS = "charge_differs"
     ESTIMATE_OFF = "estimate_off"
@@ -29,6 +33,8 @@ class Kind(StrEnum):
     UNMATCHED_OBJECT = "unmatched_object"
     NOT_MATERIALIZED = "not_materialized"
     MATERIALIZATION_DIFFERS = "materialization_differs"
+    TASK_MATERIALIZATION_DIFFERS = "task_materialization_differs"
+    INDEX_DIFFERS = "index_differs"
     SOURCE_UNAVAILABLE = "source_unavailable"
 
 
@@ -40,6 +46,10 @@ ADVICE = {
     Kind.MISSING_ORDER: f"{_REPAIR} restores the order from its manifest",
     Kind.ORDER_ALTERED: "find out who wrote to the ledger, and restore the row from a backup; "
     "S3 and Dagster stay as they are",
+    Kind.JOURNAL_DIFFERS: "find out who wrote to the ledger: each step of an order has an entry",
+    Kind.BOOKING_DIFFERS: "find out who wrote to the ledger: budgets of another day or month may count it",
+    Kind.STATE_DIFFERS: "see `seedance-dagster trace`, and ask the vendor what became of the task",
+    Kind.REQUEST_DIFFERS: "look at the video: the vendor was asked for something else, or changed it",
     Kind.NEVER_CHARGED: "expect a later charge; budgets count what the ledger says",
     Kind.CHARGE_DIFFERS: "ask the vendor; the ledger keeps what the task said when it ended",
     Kind.ESTIMATE_OFF: "the price table may be out of date: compare it with the vendor's price page",
@@ -51,6 +61,8 @@ ADVICE = {
     Kind.UNMATCHED_OBJECT: "look at it; an audit never deletes anything",
     Kind.NOT_MATERIALIZED: f"{_REPAIR} reports it to Dagster again",
     Kind.MATERIALIZATION_DIFFERS: f"{_REPAIR} reports it to Dagster again",
+    Kind.TASK_MATERIALIZATION_DIFFERS: f"{_REPAIR} reports it to Dagster again",
+    Kind.INDEX_DIFFERS: f"{_REPAIR} writes and reports it again",
     Kind.SOURCE_UNAVAILABLE: "run the audit again; what could not be read was not compared",
 }
 """Advice for each kind, unless a finding has better advice."""

@@ -15,6 +15,7 @@ from seedance_dagster.audit.events import Orchestrator, with_events
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,
     LedgerSnapshot,
+    RecordedEvent,
     Scope,
     Snapshots,
     StorageSnapshot,
@@ -107,19 +108,24 @@ def _read_dagster(
     else:
         folders = filter(None, map(order_folder, storage.objects))
         names = {name for name, _ in ledger.workload.counts()} | {folder.prompt_set for folder in folders}
+    tasks: dict[tuple[str, str], RecordedEvent] = {}
+    for event in (event for name in sorted(names) for event in orchestrator.tasks(name)):
+        tasks.setdefault((event.prompt_set, event.partition), event)
+    indexes = {name: index for name in sorted(names) if (index := orchestrator.index(name)) is not None}
     return with_events(
-        DagsterSnapshot(), (event for name in sorted(names) for event in orchestrator.materializations(name))
+        DagsterSnapshot(tasks=tasks, indexes=indexes),
+        (event for name in sorted(names) for event in orchestrator.materializations(name)),
     )
 
 
 def _read_ledger(ledger: Ledger, scope: Scope, task_ids: Collection[str]) -> LedgerSnapshot:
     orders = {order.order_id: order for order in ledger.queries.find(prompt_set=scope.prompt_set)}
     names = ledger.partitions.sets() if scope.prompt_set is None else {scope.prompt_set}
-    current = {
-        (name, video.partition): video.order for name in names for video in ledger.videos.current(name)
-    }
+    videos = {name: ledger.videos.current(name) for name in sorted(names)}
+    current = {(name, video.partition): video.order for name in videos for video in videos[name]}
     # A set may show videos that another one made.
     orders |= {order.order_id: order for order in current.values()}
+    journals = ledger.queries.journals(orders)
     own = {order.task_id for order in orders.values() if order.task_id is not None}
     return LedgerSnapshot(
         orders=tuple(orders.values()),
@@ -127,4 +133,6 @@ def _read_ledger(ledger: Ledger, scope: Scope, task_ids: Collection[str]) -> Led
         owned_tasks=frozenset(own | ledger.reconciliation.owned_tasks(set(task_ids) - own)),
         current_videos={partition: order.order_id for partition, order in current.items()},
         links=ledger.partitions.links_of(orders),
+        journals={order_id: journals.get(order_id, ()) for order_id in orders},
+        indexes={name: shown for name, shown in videos.items() if shown},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.audit.assets import task_location
 from seedance_dagster.audit.audit import Audit
 from seedance_dagster.audit.events import Orchestrator, current_orders, event_location
 from seedance_dagster.audit.evidence import NotRepairableError, OrderFacts
@@ -13,15 +14,17 @@ from seedance_dagster.audit.findings import Finding, Kind
 from seedance_dagster.audit.objects import ObjectRepairer
 from seedance_dagster.audit.restore import Restorer
 from seedance_dagster.audit.unmatched import find_unmatched
+from seedance_dagster.engine.indexing import IndexingError, refresh_index
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.storage.keys import index_keys
 from seedance_dagster.storage.s3 import StoreError
 from seedance_dagster.threads import in_thread
 
 _MEDIA = frozenset({Kind.MISSING_IN_S3, Kind.BYTES_CHANGED})
 _WRITE = frozenset({Kind.MANIFEST_LOST, Kind.MANIFEST_ALTERED})
-_REPORT = frozenset({Kind.NOT_MATERIALIZED, Kind.MATERIALIZATION_DIFFERS})
+_REPORT = frozenset({Kind.NOT_MATERIALIZED, Kind.MATERIALIZATION_DIFFERS, Kind.TASK_MATERIALIZATION_DIFFERS})
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ async def repair(
 
 class _Repairer:
     def __init__(self, audit: Audit, services: Services, orchestrator: Orchestrator, actor: str) -> None:
+        self._services = services
         self._ledger = services.ledger
         self._orchestrator = orchestrator
         self._actor = actor
@@ -68,7 +72,7 @@ class _Repairer:
         }
         self._current = current_orders(audit.snapshots)
         self._objects = ObjectRepairer(services, actor)
-        self._restorer = Restorer(services, orchestrator, audit.snapshots.storage, actor)
+        self._restorer = Restorer(services, orchestrator, audit.snapshots, actor)
         self._lost_videos = {
             finding.order_id
             for finding in audit.findings
@@ -80,12 +84,14 @@ class _Repairer:
         """Repair one finding."""
         try:
             return RepairResult(True, await self._repair(finding))
-        except (NotRepairableError, LedgerError, StoreError, SeedanceError) as error:
+        except (NotRepairableError, IndexingError, LedgerError, StoreError, SeedanceError) as error:
             return RepairResult(False, str(error))
 
     async def _repair(self, finding: Finding) -> str:
         if finding.kind is Kind.MISSING_ORDER:
             return await self._restorer.restore(self._missing_orders[finding])
+        if finding.kind is Kind.INDEX_DIFFERS:
+            return await in_thread(self._write_index, str(finding.prompt_set))
         order = self._order_to_repair(finding)
         if finding.kind not in _MEDIA | _WRITE | _REPORT or order is None:
             raise NotRepairableError("an audit only reports it")
@@ -104,7 +110,7 @@ class _Repairer:
         if finding.kind in _WRITE:
             return await in_thread(self._objects.write_manifest, order, facts)
         agreed = facts.vouch_for_ledger()
-        return f"{await in_thread(self._report, order, finding.kind)}: {agreed}"
+        return f"{await in_thread(self._report, order, finding)}: {agreed}"
 
     def _order_to_repair(self, finding: Finding) -> Order | None:
         """Return the order to work on: a wrong event is replaced by that of the current video."""
@@ -133,12 +139,34 @@ class _Repairer:
         lost = order.manifest_key not in self._snapshots.storage.objects
         return await in_thread(self._objects.cut_poster, order, facts, manifest_lost=lost)
 
-    def _report(self, order: Order, kind: Kind) -> str:
+    def _write_index(self, prompt_set: str) -> str:
+        """Write an index again, if a second system confirms each of its rows."""
+        for video in self._snapshots.ledger.indexes[prompt_set]:
+            order_id = video.order.order_id
+            row = self._snapshots.ledger.damaged_rows.get(order_id, self._orders[order_id])
+            try:
+                order_facts(row, self._snapshots).vouch_for_ledger()
+            except NotRepairableError as error:
+                raise NotRepairableError(f"order {order_id} is in doubt: {error}") from None
+        keys = index_keys(self._services.store.prefix, prompt_set)
+        kept = self._objects.keep_aside(keys.jsonl, keys.parquet)
+        written = refresh_index(self._services, prompt_set, owner=self._actor, force=True)
+        if written is not None:
+            self._orchestrator.report_index(written)
+        return f"written and reported: a second system confirms each row of the ledger{kept}"
+
+    def _report(self, order: Order, finding: Finding) -> str:
+        for partition in self._given(order):
+            lost = partition not in self._snapshots.dagster.tasks and self._current.get(partition) == order
+            if lost or task_location(*partition) == finding.location:
+                self._orchestrator.report_task(order, *partition)
+        if finding.kind is Kind.TASK_MATERIALIZATION_DIFFERS:
+            return "reported to Dagster again"
         shown = self._orchestrator.report(order)
         self._ledger.repairs.note_repair(
             order, actor=self._actor, repaired="the video was reported to Dagster again"
         )
-        if kind is Kind.MATERIALIZATION_DIFFERS and not shown:
+        if finding.kind is Kind.MATERIALIZATION_DIFFERS and not shown:
             # The wrong event stays the newest until the newer order ends; then one of the two is reported.
             raise NotRepairableError("a newer order of its partition is under way: audit again when it ended")
         return "reported to Dagster again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from seedance_dagster.api.errors import NotFoundError
@@ -13,7 +14,8 @@ from seedance_dagster.audit.events import Orchestrator, differences
 from seedance_dagster.audit.evidence import NotRepairableError
 from seedance_dagster.audit.facts import echoed_request, manifest_facts
 from seedance_dagster.audit.missing_orders import MissingOrderEvidence, order_columns
-from seedance_dagster.audit.snapshots import StorageSnapshot
+from seedance_dagster.audit.records import is_retry
+from seedance_dagster.audit.snapshots import Snapshots
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.net.redaction import strip_query
@@ -28,7 +30,7 @@ class Restorer:
 
     services: Services
     orchestrator: Orchestrator
-    storage: StorageSnapshot
+    snapshots: Snapshots
     actor: str
 
     async def restore(self, evidence: MissingOrderEvidence) -> str:
@@ -58,7 +60,7 @@ class Restorer:
     def _check_sources(self, evidence: MissingOrderEvidence, columns: Mapping[str, Any]) -> None:
         """Raise `NotRepairableError` where another source contradicts the manifest."""
         order = Order(order_id=0, state=State.STORED, **columns)
-        against = [finding.message for finding in storage.compare(order, self.storage)]
+        against = [finding.message for finding in storage.compare(order, self.snapshots.storage)]
         if evidence.event is not None:
             expected = self.orchestrator.expected_metadata(order)
             own = {(order.prompt_set, order.partition)}
@@ -69,7 +71,10 @@ class Restorer:
             raise NotRepairableError(f"other sources contradict its manifest: {', '.join(against)}")
 
     def _write(self, evidence: MissingOrderEvidence, manifest: Manifest, columns: dict[str, Any]) -> str:
-        columns |= {"stored_at": self.storage.objects[manifest.manifest_key].modified_at}
+        columns |= {
+            "booked_at": self._booked_at(Order(order_id=0, state=State.STORED, **columns)),
+            "stored_at": self.snapshots.storage.objects[manifest.manifest_key].modified_at,
+        }
         order = self.services.ledger.repairs.restore(
             columns,
             order_id=None if evidence.journal is None else evidence.journal.order_id,
@@ -78,6 +83,11 @@ class Restorer:
             reported=None if evidence.event is None else Reported.STORED,
         )
         return f"order {order.order_id} was restored: its manifest and the vendor's task agree"
+
+    def _booked_at(self, order: Order) -> datetime:
+        """Return when a restored order is booked: a retry shares the booking of the attempt before it."""
+        earlier = (row for row in self.snapshots.ledger.orders if is_retry(order, row))
+        return next((row.booked_at for row in earlier), order.ordered_at)
 
 
 def confirmed_request(manifest: Manifest, task: Task) -> GenerationRequest:

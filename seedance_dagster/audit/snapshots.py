@@ -10,7 +10,9 @@ from typing import Any
 from seedance_dagster.api.wire import HistoryRow, Task
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.partitions import Link
+from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.repairs import MissingOrder
+from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.storage.keys import is_replaced
 from seedance_dagster.storage.s3 import ListedObject
 
@@ -55,6 +57,8 @@ class LedgerSnapshot:
         owned_tasks: Task ids of the other snapshots that belong to an order of any set.
         current_videos: Order ids of the videos that the partitions should show, by set and partition.
         links: The partitions that each order was given to, by order id.
+        journals: Entries by order id; an order that moved on while they were read is left out.
+        indexes: The videos of each set's index, in its order.
         damaged_rows: Rows, by order id, that two other systems contradict; `orders` has what these agree on.
     """
 
@@ -63,6 +67,8 @@ class LedgerSnapshot:
     owned_tasks: frozenset[str] = frozenset()
     current_videos: Mapping[tuple[str, str], int] = field(default_factory=dict)
     links: Mapping[int, Sequence[Link]] = field(default_factory=dict)
+    journals: Mapping[int, Sequence[JournalEntry]] = field(default_factory=dict)
+    indexes: Mapping[str, Sequence[CurrentVideo]] = field(default_factory=dict)
     damaged_rows: Mapping[int, Order] = field(default_factory=dict)
 
     def partitions(self, order: Order) -> set[tuple[str, str]]:
@@ -133,9 +139,10 @@ class StorageSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedEvent:
-    """A materialization or observation of a video in Dagster's event log.
+    """A materialization or observation in Dagster's event log, of a video, a task or an index.
 
     Attributes:
+        partition: Empty for an index.
         at: When it was recorded (UTC).
         metadata: Plain values by name.
         data_version: Its data version; None where it has none.
@@ -161,10 +168,14 @@ class DagsterSnapshot:
     Attributes:
         newest: The materialization that each partition shows, by prompt set and partition.
         reported: One materialization or observation of each task that was reported, by task id.
+        tasks: The materialization of its task that each partition shows, by prompt set and partition.
+        indexes: The newest materialization of each set's index.
     """
 
     newest: Mapping[tuple[str, str], RecordedEvent] = field(default_factory=dict)
     reported: Mapping[str, RecordedEvent] = field(default_factory=dict)
+    tasks: Mapping[tuple[str, str], RecordedEvent] = field(default_factory=dict)
+    indexes: Mapping[str, RecordedEvent] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ order is one finding instead of four.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,7 +23,7 @@ from seedance_dagster.audit.snapshots import GRACE, Scope, Snapshots, StorageSna
 from seedance_dagster.engine.reconcile.matching import Matcher
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.money import points_to_usd
-from seedance_dagster.storage.keys import OrderFolder, is_replaced, object_keys, order_folder
+from seedance_dagster.storage.keys import OrderFolder, is_own_file, is_replaced, object_keys, order_folder
 from seedance_dagster.storage.manifest import Manifest
 
 
@@ -111,11 +112,29 @@ def compare(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
             prompt_set=folder.prompt_set,
             partition=folder.partition,
         )
+    yield from _foreign_files(snapshots)
     # The history does not say which set a task is for, so an audit of one set leaves tasks out.
     if scope.prompt_set is None:
         for row in unmatched.tasks:
             if scope.covers_time(row.created_at):
                 yield from _unmatched_task(row, snapshots)
+
+
+def _foreign_files(snapshots: Snapshots) -> Iterator[Finding]:
+    """Yield a finding for each folder with files that this program does not write."""
+    storage = snapshots.storage
+    foreign: defaultdict[str, list[str]] = defaultdict(list)
+    for key in storage.objects:
+        if order_folder(key) is None and not is_replaced(key) and not is_own_file(storage.prefix, key):
+            foreign[_parent(key)].append(key)
+    for folder, keys in foreign.items():
+        others = f", and {len(keys) - 1} more in its folder" if len(keys) > 1 else ""
+        yield finding(
+            Kind.UNMATCHED_OBJECT,
+            location=storage.uri(keys[0]),
+            message=f"a file that this program does not write{others}",
+            evidence=(Evidence(fact="order", objects=folder),),
+        )
 
 
 def _unmatched_task(row: HistoryRow, snapshots: Snapshots) -> Iterator[Finding]:

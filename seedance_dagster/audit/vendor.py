@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from seedance_dagster.api.wire import TaskStatus
+from seedance_dagster.api.shapes import status_meaning
+from seedance_dagster.api.wire import Task, TaskStatus
+from seedance_dagster.audit.facts import echoed_request, ledger_facts
 from seedance_dagster.audit.findings import Finding, Kind, finding, order_finding
 from seedance_dagster.audit.snapshots import GRACE, VendorSnapshot
 from seedance_dagster.engine.reconcile.history import is_unfinished
@@ -17,6 +19,7 @@ _DELIVERED = frozenset({State.SUCCEEDED, State.STORED})
 _FACTS = {
     Kind.PAID_NOT_STORED: ("state", "points_charged"),
     Kind.TASK_UNKNOWN: ("task_id", "state"),
+    Kind.STATE_DIFFERS: ("state", "points_charged"),
     Kind.NEVER_CHARGED: ("points_charged",),
     Kind.CHARGE_DIFFERS: ("points_charged",),
 }
@@ -41,27 +44,71 @@ def needs_verification(
         return order.state is not State.SUBMITTED and not _is_forgotten(order, complete_since)
     if order.state is State.SUBMITTED:
         return not is_unfinished(row)
-    return row.points is not None and row.points != (order.points_charged or 0)
+    ended = status_meaning(row.status)
+    contradicts = {"failed": order.state in _DELIVERED, "completed": order.state not in _DELIVERED}
+    return contradicts.get(ended or "", False) or row.points not in (None, order.points_charged or 0)
 
 
-def compare(order: Order, vendor: VendorSnapshot, *, now: datetime) -> Finding | None:
-    """Return how an order and its task differ; None when they agree or the order is under way.
+def compare(order: Order, vendor: VendorSnapshot, *, now: datetime) -> Iterator[Finding]:
+    """Yield how an order and its task differ; nothing while the order is under way.
 
     Args:
         vendor: With the tasks read of all orders that need verification.
         now: UTC.
     """
     if order.task_id is None or order.task_id in vendor.unread:
-        return None
+        return
+    task = vendor.tasks.get(order.task_id)
+    if task is not None:
+        yield from _compare_request(order, task)
     outstanding = _outstanding(order, vendor, now)
     if outstanding is not None:
-        return _task_finding(Kind.PAID_NOT_STORED, order, outstanding)
+        yield _task_finding(Kind.PAID_NOT_STORED, order, outstanding)
+        return
+    if task is not None and (difference := _state_difference(order, task, now)) is not None:
+        yield _task_finding(Kind.STATE_DIFFERS, order, difference)
     if order.state not in _ENDED:
-        return None
-    unknown = order.task_id in vendor.tasks and vendor.tasks[order.task_id] is None
+        return
+    unknown = order.task_id in vendor.tasks and task is None
     if unknown and (order.task_id in vendor.history or not _is_forgotten(order, vendor.complete_since())):
-        return _task_finding(Kind.TASK_UNKNOWN, order, "the vendor does not know this task")
-    return _compare_charge(order, _charged(order.task_id, vendor))
+        yield _task_finding(Kind.TASK_UNKNOWN, order, "the vendor does not know this task")
+        return
+    charge = _compare_charge(order, _charged(order.task_id, vendor))
+    if charge is not None:
+        yield charge
+
+
+def _compare_request(order: Order, task: Task) -> Iterator[Finding]:
+    asked = ledger_facts(order)
+    echoed = echoed_request(task, asked)
+    names = [name for name, value in echoed.items() if name in asked and asked[name] != value]
+    if names:
+        yield order_finding(
+            Kind.REQUEST_DIFFERS,
+            order,
+            location=f"task {task.task_id}",
+            message=f"the vendor was asked for something else in {', '.join(names)}",
+            facts=names,
+        )
+
+
+def _state_difference(order: Order, task: Task, now: datetime) -> str | None:
+    """Return how the vendor's state of a task contradicts the ledger's."""
+    if task.status is TaskStatus.UNKNOWN:
+        return None
+    failed = task.status is TaskStatus.FAILED
+    completed = task.status is TaskStatus.COMPLETED
+    long_ago = task.ended_at is not None and task.ended_at < now - GRACE
+    contradicts = {
+        State.SUBMITTED: failed and long_ago,
+        State.SUCCEEDED: not completed,
+        State.STORED: not completed,
+        State.REJECTED: not failed,
+        State.FAILED: not failed,
+    }
+    if not contradicts.get(order.state, False):
+        return None
+    return f"the vendor has it as {task.raw_status.strip()}, and the ledger as {order.state}"
 
 
 def _is_forgotten(order: Order, complete_since: datetime | None) -> bool:

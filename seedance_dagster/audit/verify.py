@@ -10,13 +10,15 @@ from dataclasses import replace
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
 from seedance_dagster.api.wire import Task
-from seedance_dagster.audit import events, storage, vendor
+from seedance_dagster.audit import assets, events, storage, vendor
 from seedance_dagster.audit.events import Orchestrator, with_events
 from seedance_dagster.audit.facts import manifest_facts
 from seedance_dagster.audit.read import Progress
+from seedance_dagster.audit.records import journal_problem
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,
     InspectedObject,
+    LedgerSnapshot,
     Scope,
     Snapshots,
     StorageSnapshot,
@@ -25,6 +27,7 @@ from seedance_dagster.audit.snapshots import (
 from seedance_dagster.audit.storage import Verification
 from seedance_dagster.audit.unmatched import find_unmatched, unmatched_objects, unmatched_tasks
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.s3 import StoreError, VideoStore
 from seedance_dagster.threads import in_thread
@@ -48,7 +51,8 @@ async def verify(
     snapshots = replace(snapshots, storage=storage)
     vendor = await _verify_tasks(snapshots, services, scope, progress)
     dagster = await in_thread(_verify_events, snapshots, orchestrator, scope)
-    return replace(snapshots, vendor=vendor, dagster=dagster)
+    ledger = await in_thread(_verify_journals, snapshots.ledger, services.ledger)
+    return replace(snapshots, vendor=vendor, dagster=dagster, ledger=ledger)
 
 
 def _verify_objects(
@@ -58,7 +62,21 @@ def _verify_objects(
     for order in snapshots.ledger.orders:
         if scope.covers(order):
             to_verify |= storage.objects_to_verify(order, snapshots.storage, deep=scope.deep)
+    to_verify |= dict.fromkeys(assets.indexes_to_verify(snapshots), Verification.HASH)
     return replace(snapshots.storage, inspected=dict(_inspect(store, to_verify, progress)))
+
+
+def _verify_journals(snapshot: LedgerSnapshot, ledger: Ledger) -> LedgerSnapshot:
+    """Read journals again that do not lead to their orders: these may have moved on in between."""
+    doubtful = {
+        order.order_id: order
+        for order in snapshot.orders
+        if journal_problem(order, snapshot.journals.get(order.order_id, ())) is not None
+    }
+    journals, now = ledger.queries.journals(doubtful), ledger.queries.get_many(doubtful)
+    unchanged = {order.order_id for order in now if order.state is doubtful[order.order_id].state}
+    kept = {key: entries for key, entries in snapshot.journals.items() if key not in doubtful}
+    return replace(snapshot, journals=kept | {key: journals.get(key, ()) for key in unchanged})
 
 
 def _unmatched_objects(snapshots: Snapshots, *, deep: bool) -> dict[str, Verification]:

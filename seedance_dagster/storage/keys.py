@@ -11,6 +11,8 @@ TASK_ID = "seedance-task-id"
 
 _FINGERPRINT_CHARACTERS = 12
 _FILES = {"video.mp4": "video", "poster.jpg": "poster", "manifest.json": "manifest"}
+_SET_FILES = ("index.jsonl", "index.parquet")
+_PREFIX_FILES = (".writable", ".seedance-ledger.json")
 _REPLACED = re.compile(r"\.replaced-\d{8}T\d{6}Z$")
 _KEY = re.compile(r"((?:.*/)?([^/]+)/([^/]+)/([^/]+)-a([1-9][0-9]{0,8}))(?:/([^/]*))?", re.DOTALL)
 
@@ -86,6 +88,20 @@ def replaced_key(key: str, at: datetime) -> str:
 def is_replaced(key: str) -> bool:
     """Return True for a key that `replaced_key` made."""
     return _REPLACED.search(key) is not None
+
+
+def is_own_file(prefix: str, key: str) -> bool:
+    """Return True for a file under a prefix that belongs to no single order: an index, or the owner's name.
+
+    Example:
+        >>> is_own_file("seedance", "seedance/spots/index.jsonl")
+        True
+    """
+    start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+    folder, _, name = key.removeprefix(start).rpartition("/")
+    if folder:
+        return "/" not in folder and name in _SET_FILES
+    return name in _PREFIX_FILES
 
 
 def order_folder(key: str) -> OrderFolder | None:

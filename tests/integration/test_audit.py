@@ -38,7 +38,7 @@ def test_a_run_with_references_and_faults_is_clean(location, s3_server, monkeypa
         "orders": COUNT,
         "vendor_tasks": COUNT,
         "materialized_partitions": COUNT - 2,
-        "objects": 3 * (COUNT - 2) + 2,
+        "objects": 3 * (COUNT - 2) + 3,
         "replaced_objects": 0,
     }
 

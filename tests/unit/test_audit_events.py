@@ -113,8 +113,10 @@ def test_partitions_that_differ_are_read_again():
     wrong, silent = stored_order(1), stored_order(2)
     snapshots = make_snapshots([wrong, silent, stored_order(3)])
     newest = {("spots", "p1"): event_of(wrong, data_version="0"), ("spots", "p3"): event_of(stored_order(3))}
-    stale = DagsterSnapshot(
-        newest=newest, reported={"task-1": event_of(wrong), "task-3": event_of(stored_order(3))}
+    stale = replace(
+        snapshots.dagster,
+        newest=newest,
+        reported={"task-1": event_of(wrong), "task-3": event_of(stored_order(3))},
     )
     snapshots = replace(snapshots, dagster=stale)
     assert partitions_to_verify(snapshots, Scope(), expected) == {"spots": {"p1", "p2"}}

@@ -23,7 +23,6 @@ from factories import NOW, make_order, make_task
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.audit import compare
 from seedance_dagster.audit.snapshots import (
-    DagsterSnapshot,
     InspectedObject,
     Scope,
     Snapshots,
@@ -60,8 +59,10 @@ def without_row(*left: str) -> Snapshots:
             objects=objects,
             inspected={LOST.manifest_key: InspectedObject(body=body)} if body else {LOST.manifest_key: None},
         ),
-        dagster=DagsterSnapshot(
-            newest={**snapshots.dagster.newest, **newest}, reported={**snapshots.dagster.reported, **reported}
+        dagster=replace(
+            snapshots.dagster,
+            newest={**snapshots.dagster.newest, **newest},
+            reported={**snapshots.dagster.reported, **reported},
         ),
     )
 

@@ -45,12 +45,18 @@ def refreshed_indexes(
             context.log.warning(f"{name}/{INDEX} could not be updated; the next run tries again: {error}")
             continue
         if written is not None:
-            yield dg.AssetMaterialization(
-                asset_key=asset_key(name, INDEX),
-                metadata=index_metadata(written, services.store),
-                tags=version_tags(written.sha256)
-                | whole_input_tags(context.instance, asset_key(name, VIDEOS)),
-            )
+            yield index_event(written, services.store, context.instance)
+
+
+def index_event(
+    written: WrittenIndex, store: VideoStore, instance: dg.DagsterInstance
+) -> dg.AssetMaterialization:
+    """Return the event of an index that was just written."""
+    return dg.AssetMaterialization(
+        asset_key=asset_key(written.prompt_set, INDEX),
+        metadata=index_metadata(written, store),
+        tags=version_tags(written.sha256) | whole_input_tags(instance, asset_key(written.prompt_set, VIDEOS)),
+    )
 
 
 def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from typing import Any
 import dagster as dg
 
 from seedance_dagster.audit.snapshots import RecordedEvent
-from seedance_dagster.defs.naming import DATA_VERSION_TAG, VIDEOS, asset_key
+from seedance_dagster.defs.naming import DATA_VERSION_TAG, INDEX, TASKS, VIDEOS, asset_key
+from seedance_dagster.defs.steps.index import index_event
 from seedance_dagster.defs.steps.metadata import video_event
 from seedance_dagster.defs.steps.reporter import Reporter
+from seedance_dagster.engine.indexing import WrittenIndex
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import stored_event
 from seedance_dagster.ledger.chunks import chunked
@@ -38,6 +40,15 @@ class DagsterSide:
         """Yield materializations of a set's videos, the newest first; of some partitions, or of all."""
         return _recorded_events(self.instance.fetch_materializations, prompt_set, partitions)
 
+    def tasks(self, prompt_set: str, partitions: Sequence[str] | None = None) -> Iterator[RecordedEvent]:
+        """Yield materializations of a set's tasks, the newest first; of some partitions, or of all."""
+        return _recorded_events(self.instance.fetch_materializations, prompt_set, partitions, TASKS)
+
+    def index(self, prompt_set: str) -> RecordedEvent | None:
+        """Return the newest materialization of a set's index."""
+        page = self.instance.fetch_materializations(asset_key(prompt_set, INDEX), limit=1)
+        return next((_recorded(prompt_set, record) for record in page.records), None)
+
     def observations(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
         """Yield observations of the videos of some partitions."""
         return _recorded_events(self.instance.fetch_observations, prompt_set, partitions)
@@ -55,11 +66,20 @@ class DagsterSide:
             shown = isinstance(event, dg.AssetMaterialization)
         return shown
 
+    def report_task(self, order: Order, prompt_set: str, partition: str) -> None:
+        """Report the task of an order again, for one of its partitions."""
+        for event in Reporter(self.instance, self.services, prompt_set).task(order, partition):
+            self.instance.report_runless_asset_event(event)
+
+    def report_index(self, written: WrittenIndex) -> None:
+        """Report an index that was just written."""
+        self.instance.report_runless_asset_event(index_event(written, self.services.store, self.instance))
+
 
 def _recorded_events(
-    fetch: Fetch, prompt_set: str, partitions: Sequence[str] | None
+    fetch: Fetch, prompt_set: str, partitions: Sequence[str] | None, name: str = VIDEOS
 ) -> Iterator[RecordedEvent]:
-    asset = asset_key(prompt_set, VIDEOS)
+    asset = asset_key(prompt_set, name)
     if partitions is None:
         yield from _pages(fetch, prompt_set, asset)
         return
@@ -76,15 +96,21 @@ def _pages(
         page = fetch(wanted, limit=_PAGE, cursor=cursor)
         cursor, more = page.cursor, page.has_more
         for record in page.records:
-            event = record.asset_materialization or record.event_log_entry.asset_observation
-            if event is not None and event.partition is not None:
-                yield RecordedEvent(
-                    prompt_set=prompt_set,
-                    partition=event.partition,
-                    at=datetime.fromtimestamp(record.timestamp, UTC),
-                    metadata=_plain(event.metadata),
-                    data_version=(event.tags or {}).get(DATA_VERSION_TAG),
-                )
+            event = _recorded(prompt_set, record)
+            if event.partition:
+                yield event
+
+
+def _recorded(prompt_set: str, record: dg.EventLogRecord) -> RecordedEvent:
+    event = record.asset_materialization or record.event_log_entry.asset_observation
+    tags = {} if event is None else event.tags or {}
+    return RecordedEvent(
+        prompt_set=prompt_set,
+        partition="" if event is None else event.partition or "",
+        at=datetime.fromtimestamp(record.timestamp, UTC),
+        metadata={} if event is None else _plain(event.metadata),
+        data_version=tags.get(DATA_VERSION_TAG),
+    )
 
 
 def _plain(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
