@@ -95,7 +95,7 @@ class SeedanceClient:
         return f"SeedanceClient({self._base_url!r})"
 
     async def __aenter__(self) -> Self:
-        self._opened = self._transport or default_transport(timeout_s=self._timeout_s)
+        self._opened = self._transport or default_transport(self._base_url, timeout_s=self._timeout_s)
         await self._opened.__aenter__()
         return self
 

@@ -52,7 +52,8 @@ def video_link(task: Mapping[str, Any]) -> str | None:
         if link is not None:
             return link
     detail = task.get("detail")
-    return _link_in(detail.get("output"), _MOST_DEPTH) if isinstance(detail, Mapping) else None
+    link = _link_in(detail.get("output"), _MOST_DEPTH) if isinstance(detail, Mapping) else None
+    return link or _odd_link(task.get("output"))
 
 
 def names_in(output: object) -> str:
@@ -83,6 +84,12 @@ def _text_of(item: object, depth: int = _MOST_DEPTH) -> str:
         named = [_text_of(item[name], depth - 1) for name in _TEXT_NAMES if depth and item.get(name)]
         return " ".join(dict.fromkeys(filter(None, named))) or (json.dumps(item, default=str) if item else "")
     return "" if item is None else str(item)
+
+
+def _odd_link(output: object) -> str | None:
+    """Return another text in the usual place: it is refused as a link later, with the reason."""
+    text = output.get("video") if isinstance(output, Mapping) else None
+    return (text.strip() or None) if isinstance(text, str) else None
 
 
 def _link_in(value: object, depth: int) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +12,7 @@ import h11
 import httpx
 
 from seedance_dagster.api.last_look import LastLook
+from seedance_dagster.net.outbound import proxy_for, tls_context
 
 _READ_BYTES = 64 * 1024
 _MAX_HEAD_BYTES = 100 * 1024
@@ -38,11 +40,38 @@ class SingleUseTransport(httpx.AsyncBaseTransport):
                 raise
 
     async def _connect(self, url: httpx.URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if url.scheme == "http":
+        if url.scheme == "http":  # on this machine only
             return await asyncio.open_connection(url.host, url.port or 80)
         if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return await asyncio.open_connection(url.host, url.port or 443, ssl=self._tls)
+            self._tls = tls_context()
+        proxy = proxy_for(str(url))
+        if proxy is None:
+            return await asyncio.open_connection(url.host, url.port or 443, ssl=self._tls)
+        reader, writer = await self._tunnel(httpx.URL(proxy), f"{url.host}:{url.port or 443}")
+        await writer.start_tls(self._tls, server_hostname=url.host)
+        return reader, writer
+
+    async def _tunnel(
+        self, proxy: httpx.URL, target: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection through a proxy."""
+        tls = self._tls if proxy.scheme == "https" else None
+        port = proxy.port or (443 if tls else 80)
+        reader, writer = await asyncio.open_connection(proxy.host, port, ssl=tls)
+        headers = [("Host", target)]
+        if proxy.username:
+            login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+            headers.append(("Proxy-Authorization", f"Basic {login}"))
+        exchange = _Exchange(reader, writer)
+        try:
+            status = await exchange.connect(h11.Request(method="CONNECT", target=target, headers=headers))
+        except BaseException:
+            exchange.abort()
+            raise
+        if not httpx.codes.is_success(status):
+            exchange.abort()
+            raise httpx.ProxyError(f"the proxy refuses the connection (HTTP {status})")
+        return reader, writer
 
 
 class AfterLastLook(httpx.AsyncBaseTransport):
@@ -78,6 +107,15 @@ class _Exchange(httpx.AsyncByteStream):
         await last_look.look()
         last_look.leave()
         self._writer.write(data)  # at once: nothing is awaited in between
+
+    async def connect(self, request: h11.Request) -> int:
+        """Ask a proxy for a tunnel; return the status of its answer, which has no body."""
+        data = b"".join(self._http.send(event) or b"" for event in (request, h11.EndOfMessage()))
+        self._writer.write(data)
+        while True:
+            event = await self._next_event()
+            if isinstance(event, h11.Response):
+                return event.status_code
 
     async def response(self) -> httpx.Response:
         while True:

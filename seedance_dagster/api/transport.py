@@ -11,21 +11,24 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from seedance_dagster.net.outbound import proxy_for, tls_context
 
-def default_transport(*, timeout_s: float) -> httpx.AsyncBaseTransport:
+
+def default_transport(base_url: str, *, timeout_s: float) -> httpx.AsyncBaseTransport:
     """Create the aiohttp transport.
 
     It does three times the polls of plain httpx in the same CPU time, six times with many at once
-    (`benchmarks/transport.py`). Redirects, retries, cookies and proxies from the environment stay off:
-    the API key goes to the API's host and nowhere else.
+    (`benchmarks/transport.py`). Redirects, retries, cookies and .netrc stay off: the API key goes to the
+    API's host and nowhere else. The environment's proxy is used, and sees no key of an https API.
     """
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=100),
+            connector=aiohttp.TCPConnector(limit=100, ssl=tls_context()),
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            proxy=proxy_for(base_url),
         )
 
     return AiohttpTransport(client=session)

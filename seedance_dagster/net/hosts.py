@@ -1,4 +1,7 @@
-"""HTTP requests to file hosts, which are not trusted: no key, no cookies, public addresses only."""
+"""HTTP requests to file hosts, which are not trusted: no key, no cookies, public addresses only.
+
+Behind a proxy, names are resolved by the proxy: only addresses that stand in a link itself are checked then.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from seedance_dagster.net.links import LinkError, Resolver, validate_url
+from seedance_dagster.net.outbound import proxy_for, proxy_hosts, tls_context
 
 _MAX_REDIRECTS = 5
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -38,7 +42,9 @@ def open_session(
         allow_private: Whether loopback and private addresses may be contacted.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=Resolver(allow_private=allow_private)),
+        connector=aiohttp.TCPConnector(
+            resolver=Resolver(allow_private=allow_private, trusted=proxy_hosts()), ssl=tls_context()
+        ),
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=read_bytes,
@@ -80,7 +86,12 @@ async def _send(
 ) -> aiohttp.ClientResponse:
     headers = {"Accept-Encoding": "identity", **headers}
     try:
-        return await session.request(method, target, allow_redirects=False, headers=headers)
+        proxy = proxy_for(str(target))
+        return await session.request(method, target, allow_redirects=False, headers=headers, proxy=proxy)
+    except aiohttp.ClientProxyConnectionError:
+        reason = "cannot be reached: the proxy accepts no connection"
+    except aiohttp.ClientHttpProxyError as error:
+        reason = f"cannot be reached: the proxy refuses (HTTP {error.status})"
     except aiohttp.ClientConnectorDNSError:
         reason = "cannot be resolved"
     except aiohttp.ClientConnectorError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Collection
 
 import aiohttp
 from yarl import URL
@@ -66,11 +67,17 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 class Resolver(aiohttp.DefaultResolver):  # type: ignore[misc, valid-type]  # chosen by aiohttp at run time
-    """A resolver that rejects names of private addresses at the moment of connecting."""
+    """A resolver that rejects names of private addresses at the moment of connecting.
 
-    def __init__(self, *, allow_private: bool) -> None:
+    Args:
+        allow_private: Accept all addresses.
+        trusted: Names that may have private addresses, such as a proxy's.
+    """
+
+    def __init__(self, *, allow_private: bool, trusted: Collection[str] = ()) -> None:
         super().__init__()
         self._allow_private = allow_private
+        self._trusted = trusted
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -79,6 +86,7 @@ class Resolver(aiohttp.DefaultResolver):  # type: ignore[misc, valid-type]  # ch
         results: list[aiohttp.abc.ResolveResult] = await super().resolve(host, port, family)
         for result in results:
             address = result["host"]
-            if not self._allow_private and not is_public(ipaddress.ip_address(address)):
+            allowed = self._allow_private or host in self._trusted
+            if not allowed and not is_public(ipaddress.ip_address(address)):
                 raise LinkError(f"the link's host {host[:100]} leads to the private address {address}")
         return results

@@ -69,12 +69,15 @@ def test_the_link_is_found_wherever_it_stands(fields):
     assert Task.parse(task_data(status="completed", **fields)).video_url == LINK
 
 
-@pytest.mark.parametrize(
-    "output", [None, {}, {"video": ""}, {"video": None}, {"cover": {"url": LINK}}, {"video": "asset://1"}, 5]
-)
+@pytest.mark.parametrize("output", [None, {}, {"video": ""}, {"video": None}, {"cover": {"url": LINK}}, 5])
 def test_nothing_else_is_taken_for_the_link(output):
     """A cover, an empty text or another scheme is not a video."""
     assert video_link({"output": output}) is None
+
+
+def test_an_odd_link_in_the_usual_place_is_kept():
+    """It is refused when it is to be followed, with the reason."""
+    assert video_link({"output": {"video": "file:///etc/passwd"}}) == "file:///etc/passwd"
 
 
 def test_the_names_of_an_output_without_a_link_are_kept():

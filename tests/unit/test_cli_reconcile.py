@@ -33,7 +33,7 @@ def engine(tmp_path, clock, monkeypatch):
     }
     monkeypatch.setattr("os.environ", environ)
     with stepped_engine(home, clock) as made:
-        monkeypatch.setattr("seedance_dagster.api.client.default_transport", lambda **_: made.transport)
+        monkeypatch.setattr("seedance_dagster.api.client.default_transport", lambda *_, **__: made.transport)
         opened = Ledger.open
         monkeypatch.setattr(Ledger, "open", lambda url: opened(url, clock=clock))
         monkeypatch.setitem(Services.__init__.__kwdefaults__, "clock", clock)

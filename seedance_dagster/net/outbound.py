@@ -1,0 +1,61 @@
+"""The way out of this machine, as its environment describes it: proxies, and certificates to trust.
+
+`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` count in either case, as for curl and boto3; so do
+`SSL_CERT_FILE`, `SSL_CERT_DIR` and `REQUESTS_CA_BUNDLE`.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+
+_CERTIFICATES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the URL of the proxy for a URL, with its user and password; None for a direct connection.
+
+    Hosts on this machine are always contacted directly.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in _THIS_MACHINE:
+        return None
+    proxies = getproxies_environment()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass_environment(host, proxies):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def proxy_hosts() -> frozenset[str]:
+    """Return the names of all proxies, which may be at private addresses."""
+    proxies = {scheme: proxy for scheme, proxy in getproxies_environment().items() if scheme != "no"}
+    urls = (proxy if "://" in proxy else f"http://{proxy}" for proxy in proxies.values())
+    return frozenset(host for url in urls if (host := urlsplit(url).hostname))
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return a context that trusts the system's certificates and those that the environment names.
+
+    Raises:
+        OSError: `REQUESTS_CA_BUNDLE` cannot be read.
+    """
+    return _context(*(os.environ.get(name, "").strip() for name in _CERTIFICATES))
+
+
+@cache
+def _context(bundle: str, *_: str) -> ssl.SSLContext:
+    """Return one context for each state of the environment, since loading certificates takes time."""
+    context = ssl.create_default_context()  # heeds SSL_CERT_FILE and SSL_CERT_DIR
+    if bundle:
+        is_folder = Path(bundle).is_dir()
+        context.load_verify_locations(
+            cafile=None if is_folder else bundle, capath=bundle if is_folder else None
+        )
+    return context
