@@ -184,7 +184,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
             storm_s,
             (*ROLES, *runs),
             freeze_s=freeze_s,
-            stall_s=0.7 * (lease_s + policy.grace_s),
+            lost_s=lease_s + policy.grace_s,
             lasting=lasting,
         ),
     )
@@ -281,19 +281,25 @@ def _disturbances(
     roles: Sequence[str],
     *,
     freeze_s: float,
-    stall_s: float,
+    lost_s: float,
     lasting: bool,
 ) -> tuple[Disturbance, ...]:
     kinds = Counter(
         {"kill": 3, "stop": 1, "stall": 1, "outage": 2, "freeze": 1, "lock": 1, "credits": 1, "limit": 1}
     )
-    kinds["unmatched"] = kinds["charge"] = 1
+    kinds["unmatched"] = kinds["charge"] = kinds["sleep"] = kinds["clock"] = 1
     kinds["restart"] = 1 if lasting else 0
     drawn = rng.choices(list(kinds), weights=list(kinds.values()), k=rng.randint(4, 9))
     details = {
         "kill": lambda: {"role": rng.choice(roles)},
         "stop": lambda: {"role": rng.choice(roles)},
-        "stall": lambda: {"role": rng.choice(roles), "seconds": rng.uniform(0.3, stall_s)},
+        "stall": lambda: {"role": rng.choice(roles), "seconds": rng.uniform(0.3, 0.7 * lost_s)},
+        # So long that its claims may have been reconciled and sent by others.
+        "sleep": lambda: {"role": rng.choice(roles), "seconds": lost_s * rng.uniform(1.1, 1.4)},
+        "clock": lambda: {
+            "seconds": rng.uniform(0.5, 2.0),
+            "ahead_s": rng.choice((-1, 1)) * rng.uniform(3, 12),
+        },
         "outage": lambda: {
             "kind": rng.choice(("500", "html-502", "429", "hang", "drop")),
             "scope": rng.choice(("api", "post", "get", "history", "account", "files", "all")),

@@ -106,7 +106,7 @@ def _run(
         armed = Crew(logs, lambda role, life: worker.work(around, role, life))
         unarmed = Crew(logs, lambda role, life: worker.work(later, role, life))
         try:
-            storm = Storm(plan, armed, emulator, url, logs / "lock.log")
+            storm = Storm(plan, armed, emulator, url, logs / "lock.log", around.clock)
             storm.run()
             ended, stubborn = armed.stop(_STOP_S)
             storm.crashes += [end.role for end in ended if end.status == CRASHED]

@@ -12,6 +12,7 @@ from typing import Any
 
 from chaos.boundaries import UNHARMED
 from chaos.crew import CRASHED, Crew, fork
+from chaos.pace import turn_clock
 from chaos.plan import ROLES, Disturbance, Plan
 from chaos.programs import EmulatorProcess, hold_the_ledger
 
@@ -32,12 +33,15 @@ class Storm:
         crashes: The roles of processes that ended by an exception.
     """
 
-    def __init__(self, plan: Plan, crew: Crew, emulator: EmulatorProcess, ledger_url: str, log: Path) -> None:
+    def __init__(
+        self, plan: Plan, crew: Crew, emulator: EmulatorProcess, ledger_url: str, log: Path, clock: Path
+    ) -> None:
         self._plan = plan
         self._crew = crew
         self._emulator = emulator
         self._ledger_url = ledger_url
         self._log = log
+        self._clock = clock
         self._rng = random.Random(plan.seed)
         self._lives: Counter[str] = Counter()
         self._later: list[tuple[float, Callable[[], object]]] = []
@@ -93,6 +97,8 @@ class Storm:
             "kill": lambda: self._crew.signal(details["role"], signal.SIGKILL),
             "stop": lambda: self._crew.signal(details["role"], signal.SIGTERM),
             "stall": lambda: self._stall(details["role"], now + details["seconds"]),
+            "sleep": lambda: self._stall(details["role"], now + details["seconds"]),
+            "clock": lambda: self._turn_clock(details["ahead_s"], now + details["seconds"]),
             "outage": lambda: self._control("outage", **details),
             "freeze": lambda: self._freeze(now + details["seconds"]),
             "restart": lambda: self._take_down(now + details["seconds"]),
@@ -125,6 +131,12 @@ class Storm:
                 self._crew.signal(role, signal.SIGCONT)
 
         self._later.append((until, go_on))
+        return True
+
+    def _turn_clock(self, ahead_s: float, until: float) -> bool:
+        """Turn the wall clock of all workers, and later turn it right again."""
+        turn_clock(self._clock, ahead_s)
+        self._later.append((until, lambda: turn_clock(self._clock, 0.0)))
         return True
 
     def _freeze(self, until: float) -> bool:

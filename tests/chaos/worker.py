@@ -64,6 +64,11 @@ class Environment:
     calm: bool = False
 
     @property
+    def clock(self) -> Path:
+        """The file that says how far the workers' wall clock is ahead."""
+        return self.folder / "clock"
+
+    @property
     def settings(self) -> Settings:
         return Settings.from_environ(self.environ)
 
@@ -101,6 +106,7 @@ def work(around: Environment, role: str, life: Life) -> None:
     quicken(
         page_size=around.plan.page_size,
         phase="calm" if around.calm else "storm",
+        clock=around.clock,
     )
     set_trap(Trap(life.kills, lambda boundary: _record(around.killed, boundary)))
     if life.disk_bytes is not None:
