@@ -149,6 +149,17 @@ class OrderFacts:
         )
 
 
+def facts_of(evidence: Iterable[Evidence]) -> OrderFacts:
+    """Return evidence as facts that can be weighed."""
+    lines = list(evidence)
+    return OrderFacts(
+        {
+            source: {line.fact: value for line in lines if (value := getattr(line, source.name.lower()))}
+            for source in Source
+        }
+    )
+
+
 def _text(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

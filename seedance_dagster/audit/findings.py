@@ -62,7 +62,7 @@ ADVICE = {
     Kind.NOT_MATERIALIZED: f"{_REPAIR} reports it to Dagster again",
     Kind.MATERIALIZATION_DIFFERS: f"{_REPAIR} reports it to Dagster again",
     Kind.TASK_MATERIALIZATION_DIFFERS: f"{_REPAIR} reports it to Dagster again",
-    Kind.INDEX_DIFFERS: f"{_REPAIR} writes and reports it again",
+    Kind.INDEX_DIFFERS: f"{_REPAIR} writes and reports it again where two systems agree; else materialize it",
     Kind.SOURCE_UNAVAILABLE: "run the audit again; what could not be read was not compared",
 }
 """Advice for each kind, unless a finding has better advice."""

@@ -8,7 +8,7 @@ from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.audit.assets import task_location
 from seedance_dagster.audit.audit import Audit
 from seedance_dagster.audit.events import Orchestrator, current_orders, event_location
-from seedance_dagster.audit.evidence import NotRepairableError, OrderFacts
+from seedance_dagster.audit.evidence import NotRepairableError, OrderFacts, facts_of
 from seedance_dagster.audit.facts import order_facts
 from seedance_dagster.audit.findings import Finding, Kind
 from seedance_dagster.audit.objects import ObjectRepairer
@@ -91,7 +91,7 @@ class _Repairer:
         if finding.kind is Kind.MISSING_ORDER:
             return await self._restorer.restore(self._missing_orders[finding])
         if finding.kind is Kind.INDEX_DIFFERS:
-            return await in_thread(self._write_index, str(finding.prompt_set))
+            return await in_thread(self._write_index, finding)
         order = self._order_to_repair(finding)
         if finding.kind not in _MEDIA | _WRITE | _REPORT or order is None:
             raise NotRepairableError("an audit only reports it")
@@ -139,21 +139,16 @@ class _Repairer:
         lost = order.manifest_key not in self._snapshots.storage.objects
         return await in_thread(self._objects.cut_poster, order, facts, manifest_lost=lost)
 
-    def _write_index(self, prompt_set: str) -> str:
-        """Write an index again, if a second system confirms each of its rows."""
-        for video in self._snapshots.ledger.indexes[prompt_set]:
-            order_id = video.order.order_id
-            row = self._snapshots.ledger.damaged_rows.get(order_id, self._orders[order_id])
-            try:
-                order_facts(row, self._snapshots).vouch_for_ledger()
-            except NotRepairableError as error:
-                raise NotRepairableError(f"order {order_id} is in doubt: {error}") from None
+    def _write_index(self, finding: Finding) -> str:
+        """Write an index again, if the one in S3 or the one in Dagster is what the ledger gives."""
+        prompt_set = str(finding.prompt_set)
+        agreed = facts_of(finding.evidence).vouch_for_ledger(("sha256",))
         keys = index_keys(self._services.store.prefix, prompt_set)
         kept = self._objects.keep_aside(keys.jsonl, keys.parquet)
         written = refresh_index(self._services, prompt_set, owner=self._actor, force=True)
         if written is not None:
             self._orchestrator.report_index(written)
-        return f"written and reported: a second system confirms each row of the ledger{kept}"
+        return f"written and reported: {agreed}{kept}"
 
     def _report(self, order: Order, finding: Finding) -> str:
         for partition in self._given(order):

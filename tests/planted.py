@@ -1,0 +1,137 @@
+"""Differences that are planted in one source of a small world, without the others knowing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from audit_snapshots import event_of, row
+from audit_world import World
+from factories import NOW, Clock, OrderFactory, make_task
+from test_ledger_repairs import remove
+
+from seedance_dagster.api.wire import TaskStatus
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.schema import journal, orders
+
+
+class Planter:
+    """Changes what one source says about the first order of a world."""
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self.world, self.clock = world, clock
+        self.order: Order = world.ledger.queries.get(1)
+
+    def row(self, order_id: int = 1, **columns: Any) -> None:
+        """Change columns of the ledger's row."""
+        self._write(orders.update().where(orders.c.order_id == order_id).values(columns))
+
+    def remove_row(self) -> None:
+        """Delete the ledger's row."""
+        remove(self.world.ledger, 1)
+
+    def book_retry_apart(self) -> None:
+        """Book the automatic retry of a failed order at another time than the order."""
+        factory = OrderFactory(self.world.ledger, self.clock)
+        failed = factory.make(State.FAILED, "p9", retry_at=NOW)
+        task_id = str(failed.task_id)
+        self.world.vendor.rows[task_id] = row(task_id=task_id, status="failed", points=0)
+        self.world.vendor.tasks[task_id] = make_task(
+            4, TaskStatus.FAILED, task_id=task_id, input={}, points_charged=0
+        )
+        self.row(failed.order_id + 1, booked_at=NOW.replace(second=1))
+
+    def journal(self, from_state: str, to_state: str) -> None:
+        """Add an entry to the journal."""
+        entry = {"order_id": 1, "at": NOW, "actor": "x", "detail": {}}
+        self._write(journal.insert().values(from_state=from_state, to_state=to_state, **entry))
+
+    def remove_journal(self) -> None:
+        """Delete the journal."""
+        self._write(journal.delete().where(journal.c.order_id == 1))
+
+    def task(self, **fields: Any) -> None:
+        """Change the vendor's task and its row in the history."""
+        self.world.change_task(self.order, **fields)
+
+    def echo(self, **fields: Any) -> None:
+        """Change what the vendor's task says it was asked for; None leaves a field out."""
+        asked = self.world.vendor.tasks["task-1"].input | fields
+        self.task(input={name: value for name, value in asked.items() if value is not None})
+
+    def forget_task(self) -> None:
+        """Let the vendor know nothing of the task."""
+        del self.world.vendor.rows["task-1"], self.world.vendor.tasks["task-1"]
+
+    def foreign_task(self) -> None:
+        """Create a task as another program with the same key would."""
+        self.world.vendor.rows["foreign"] = row()
+
+    def lose(self, *names: str) -> None:
+        """Delete objects of the order: "video", "poster", "manifest"."""
+        for name in names:
+            del self.world.store.objects[self.key(name)]
+
+    def put(self, name: str, body: bytes) -> None:
+        """Replace an object of the order, or put one at any key."""
+        self.world.store.objects[self.key(name)] = body
+
+    def manifest(self, **fields: Any) -> None:
+        """Change fields of the manifest; fields of the request have their own names."""
+        body = json.loads(self.world.store.objects[self.key("manifest")])
+        for name, value in fields.items():
+            (body if name in body else body["request"]["input"])[name] = value
+        self.put("manifest", json.dumps(body, indent=2).encode() + b"\n")
+
+    def copy_folder(self) -> None:
+        """Copy all objects of the order to another partition's folder."""
+        for name in ("video", "poster", "manifest"):
+            body = self.world.store.objects[self.key(name)]
+            self.put(self.key(name).replace("/p1/", "/copy/"), body)
+
+    def wipe(self) -> None:
+        """Wipe the materialization of the video."""
+        self.world.dagster.events = [event for event in self.world.dagster.events if event.partition != "p1"]
+
+    def wipe_task(self) -> None:
+        """Wipe the materialization of the task."""
+        events = self.world.dagster.task_events
+        self.world.dagster.task_events = [event for event in events if event.partition != "p1"]
+
+    def event(self, *, data_version: str | None = None, partition: str = "p1", **metadata: Any) -> None:
+        """Report another materialization of the video."""
+        event = event_of(self.order, partition=partition, data_version=data_version or self.order.sha256)
+        named = {f"seedance/{name}": value for name, value in metadata.items()}
+        event = event_of(
+            self.order,
+            partition=partition,
+            data_version=event.data_version,
+            metadata={**event.metadata, **named},
+        )
+        self.world.dagster.events.append(event)
+
+    def foreign_event(self) -> None:
+        """Report a materialization as another program would."""
+        self.world.dagster.events.append(event_of(self.order, metadata={}))
+
+    def task_event(self, **metadata: Any) -> None:
+        """Report another materialization of the task."""
+        self.world.dagster.report_task(self.order, "spots", "p1")
+        event = self.world.dagster.task_events[-1]
+        named = {f"seedance/{name}": value for name, value in metadata.items()}
+        event.metadata.update(named)  # type: ignore[attr-defined]  a dictionary
+
+    def index_event(self, sha256: str | None) -> None:
+        """Change the materialization of the index, or wipe it."""
+        event = self.world.dagster.indexes.pop("spots")
+        if sha256 is not None:
+            self.world.dagster.indexes["spots"] = type(event)(**vars(event) | {"data_version": sha256})
+
+    def key(self, name: str) -> str:
+        """Return the key of an object of the order; any other name is a key."""
+        return str(getattr(self.order, f"{name}_key", name))
+
+    def _write(self, statement: sa.Executable) -> None:
+        with self.world.ledger._database.writing() as connection:
+            connection.execute(statement)
