@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, UNFAMILIAR, UNREADABLE, Order, State
+from seedance_dagster.ledger.order import (
+    MANY_TRANSFER_FAILURES,
+    UNFAMILIAR,
+    UNREADABLE,
+    WITHDRAWN,
+    Order,
+    State,
+)
 from seedance_dagster.money import points_to_usd
 
 if TYPE_CHECKING:
@@ -109,6 +116,8 @@ def no_video_reason(order: Order) -> str | None:
     if order.state is State.REJECTED:
         advice = "edit the prompt, or set resubmit_rejected in a run's config"
         return f"rejected by moderation{kind}: {reason}; {advice}"
+    if order.error_class == WITHDRAWN:
+        return f"withdrawn: {reason}; it cost nothing"
     if order.state is State.FAILED:
         paid = order.points_charged or order.charge_unknown
         again = "; it was paid for: to pay again, set resubmit_rejected in a run's config" if paid else ""

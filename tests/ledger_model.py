@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -36,6 +37,7 @@ class ModelOrder:
     leased_until: datetime | None = None
     task_id: str | None = None
     charged: int | None = None
+    ended_at: datetime | None = None
 
 
 def new_order(prompt_set: str, partition: str, identity: Identity) -> NewOrder:
@@ -58,7 +60,8 @@ class Model:
         given: The orders that each partition was given, by set and key.
         held: Orders as the workers that still live hold them.
         lost: Orders as workers held them before they lost them.
-        joined: Orders in flight that a request which pays again joined, each with its idempotency key.
+        requests: When each request that pays again was first made, by its key.
+        asks: What each partition asks for, by set and key, and since when it is removed.
     """
 
     now: datetime = datetime(2026, 4, 29, 18, 0, tzinfo=UTC)
@@ -67,7 +70,8 @@ class Model:
     held: dict[int, Order] = field(default_factory=dict)
     lost: list[Order] = field(default_factory=list)
     tasks: int = 0
-    joined: set[tuple[int, str]] = field(default_factory=set)
+    requests: dict[str, datetime] = field(default_factory=dict)
+    asks: dict[tuple[str, str], tuple[Identity, datetime | None]] = field(default_factory=dict)
 
     def next_attempt(self, identity: Identity) -> int:
         """Attempts count over all scopes."""
@@ -86,26 +90,70 @@ class Model:
 
     def answer(self, identity: Identity, request: OrderRequest) -> tuple[Outcome, int | None]:
         newest_first = sorted(self.candidates(identity).items(), key=lambda item: -item[1].attempt)
-        keys = {order.idempotency_key for number, order in newest_first if self.has_joined(number, request)}
+        since = self.requests.setdefault(request.idempotency_key, self.now) if request.pays_again else None
+
+        def answers(order: ModelOrder, *, again: bool) -> bool:
+            own = order.idempotency_key == request.idempotency_key
+            return own or not again or order.ended_at > since
+
         for number, order in newest_first:
             if order.state in OPEN:
                 return Outcome.JOINED, number
         for number, order in newest_first:
-            own = order.idempotency_key in {request.idempotency_key, *keys}
-            if order.state is State.STORED and (own or not request.regenerate):
+            if order.state is State.STORED and answers(order, again=request.regenerate):
                 return Outcome.REUSED, number
         for number, order in newest_first:
-            own = order.idempotency_key in {request.idempotency_key, *keys}
-            if order.state is State.REJECTED and (own or not request.resubmit_rejected):
+            if order.state is State.REJECTED and answers(order, again=request.resubmit_rejected):
                 return Outcome.SKIPPED, number
         return Outcome.ORDERED, None
 
-    def has_joined(self, number: int, request: OrderRequest) -> bool:
-        return request.pays_again and (number, request.idempotency_key) in self.joined
+    def under_key(self, key: str) -> int:
+        """Return what all orders of a request cost so far."""
+        return sum(
+            ESTIMATE if order.state in RESERVED_STATES else order.charged or 0
+            for order in self.orders.values()
+            if order.idempotency_key == key
+        )
 
-    def join(self, number: int, request: OrderRequest) -> None:
-        if request.pays_again:
-            self.joined.add((number, request.idempotency_key))
+    def read(self, prompt_set: str, wanted: dict[str, Identity]) -> None:
+        """A set's file was read; queued orders that it no longer wants are withdrawn."""
+        for (name, key), (identity, removed_at) in self.asks.items():
+            if name == prompt_set and key not in wanted and removed_at is None:
+                self.asks[name, key] = identity, self.now
+        self.asks |= {(prompt_set, key): (identity, None) for key, identity in wanted.items()}
+        doubtful = {
+            number
+            for (name, key), numbers in self.given.items()
+            for number in numbers
+            if name == prompt_set and (name, key) in self.asks and not self.is_asked(number, [(name, key)])
+        }
+        for number in doubtful.intersection(self.with_state(State.QUEUED)):
+            if not self.is_wanted(number):
+                self.withdraw(number)
+
+    def is_asked(
+        self, number: int, partitions: Iterable[tuple[str, str]], since: datetime | None = None
+    ) -> bool:
+        """Return True when one of some partitions asks for an order, or did so after a time."""
+        fingerprint, take, scope = self.orders[number].identity
+        return any(
+            asked[:2] == (fingerprint, take)
+            and asked[2] in ("", scope)
+            and (removed_at is None if since is None else removed_at is not None and removed_at > since)
+            for asked, removed_at in map(self.asks.__getitem__, partitions)
+        )
+
+    def is_wanted(self, number: int) -> bool:
+        """Return True while a partition asks for an order, or was given it and may still ask."""
+        given = [partition for partition, numbers in self.given.items() if number in numbers]
+        return any(partition not in self.asks for partition in given) or self.is_asked(number, self.asks)
+
+    def withdraw(self, number: int) -> None:
+        """End a queued order that is not wanted; it waits if its prompt was removed just now."""
+        if self.is_asked(number, self.asks, self.now - timedelta(seconds=60)):
+            self.orders[number].due_at = self.now + timedelta(seconds=60)
+        else:
+            self.move(number, State.FAILED)
 
     def money(self, budget: Budget) -> tuple[int, int]:
         midnight = self.now.replace(hour=0, minute=0, second=0)
@@ -140,7 +188,8 @@ class Model:
         return f"t{self.tasks}"
 
     def move(self, number: int, to: State, **changes: object) -> None:
-        due = {"due_at": None} if to in (State.STORED, State.REJECTED, State.FAILED) else {}
+        ended = to in (State.STORED, State.REJECTED, State.FAILED)
+        due = {"due_at": None, "ended_at": self.now} if ended else {}
         self.orders[number] = replace(self.orders[number], **{"state": to, "owner": None, **due, **changes})
         self.held.pop(number, None)
 

@@ -29,13 +29,20 @@ class Workers:
             data.draw(st.sampled_from((None, None, None, 0, 2, 4))),
         )
         self.renew(data, worker)
-        queued = self.model.due(State.QUEUED)
         in_flight = len(self.model.with_state(State.CLAIMED, State.UNCERTAIN, State.SUBMITTED))
         room = limit if max_in_flight is None else min(limit, max(0, max_in_flight - in_flight))
         taken = self.ledger.claims.take(worker, limit=limit, max_in_flight=max_in_flight, lease_s=LEASE_S)
-        assert len(taken) == min(room, len(queued))
+        due = self.model.due(State.QUEUED)
+        wanted = set(filter(self.model.is_wanted, due))
+        assert len(taken) == min(room, len(wanted))
+        for number in due - wanted:
+            order = self.ledger.queries.get(number)
+            if (order.state, order.due_at) == (State.QUEUED, self.model.orders[number].due_at):
+                assert len(taken) == room  # its turn did not come
+            else:
+                self.model.withdraw(number)
         for order in taken:
-            assert order.order_id in queued
+            assert order.order_id in wanted
             self.model.move(order.order_id, State.CLAIMED, sent=False)
             self.model.lease(worker, order.order_id)
             self.model.held[order.order_id] = order

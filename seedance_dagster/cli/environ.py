@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -125,3 +126,11 @@ def _project_file(name: str, *folders: Path) -> Path:
 
 def _checkout() -> Path:
     return Path(__file__).parents[2]
+
+
+def operator_name() -> str:
+    """Return who runs a command, for the journal."""
+    try:
+        return f"operator {getpass.getuser()}"
+    except (OSError, KeyError):  # the user of a container may have no name
+        return "operator"

@@ -16,6 +16,7 @@ COMMANDS = {
     "trace": "Show where a video comes from and what became of it.",
     "audit": "Compare ledger, vendor, Dagster and S3, and repair differences.",
     "credential": "Read content credentials; make a test certificate chain.",
+    "cancel": "Withdraw queued orders before they are sent.",
     "reconcile": "Resolve orders whose reply was lost.",
     "sync": "Update Dagster's partitions from the prompt sets now.",
     "account": "Show the vendor account: plan, balance and limits.",

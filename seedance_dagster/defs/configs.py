@@ -11,8 +11,8 @@ class GenerationConfig(dg.Config):
 
     regenerate: bool = Field(
         default=False,
-        description="Make the selected videos again even where they are already stored. Each is paid for "
-        "again, once for this run and its retries.",
+        description="Make the selected videos again where they were already stored when this run, or its "
+        "backfill, was created. Each is paid for again, once for all retries and re-executions.",
     )
     resubmit_rejected: bool = Field(
         default=False,
@@ -22,8 +22,8 @@ class GenerationConfig(dg.Config):
     )
     max_cost_usd: float | None = Field(
         default=None,
-        description="Order nothing if the new orders of this run are estimated above this amount, in USD. By "
-        "default only the budgets limit a run.",
+        description="Order nothing if the orders of this run and its retries, or of the whole backfill, are "
+        "estimated above this amount, in USD. By default only the budgets limit a run.",
     )
     dry_run: bool = Field(
         default=False, description="Order nothing; only log what the run would cost. Costs nothing."
@@ -35,8 +35,8 @@ class PendingConfig(dg.Config):
 
     max_cost_usd: float | None = Field(
         default=None,
-        description="The most that this run may spend by estimate, in USD; it orders as many videos as fit. "
-        "By default the budgets limit it; without a budget it orders nothing.",
+        description="The most that this run and its retries may spend together by estimate, in USD; "
+        "it orders as many videos as fit. By default the budgets limit it; without one it orders nothing.",
     )
     prompt_sets: list[str] = Field(
         default_factory=list, description="Order only for the prompt sets of these names. By default for all."

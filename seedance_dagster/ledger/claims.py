@@ -14,6 +14,7 @@ from seedance_dagster.ledger.leases import LEASE_S, is_due, lease, unleased
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.schema import orders, to_order
 from seedance_dagster.ledger.transitions import transition
+from seedance_dagster.ledger.withdrawals import keep_wanted
 from seedance_dagster.ledger.workload import Rejections, count_rejections, occupies_slot
 
 
@@ -56,7 +57,8 @@ class Claims(LedgerPart):
     ) -> list[Order]:
         """Claim queued orders for sending, by turns of the prompt sets, the oldest of each first.
 
-        The claims are committed when this returns, so each POST that follows is on record before it leaves.
+        What nobody wants any more is withdrawn instead. The claims are committed when this returns, so each
+        POST that follows is on record before it leaves.
 
         Args:
             owner: The worker that the claimed orders are leased to.
@@ -82,17 +84,21 @@ class Claims(LedgerPart):
                 limit = min(limit, max_in_flight - int(in_flight or 0))
             if limit <= 0:
                 return []
-            rows = connection.execute(_by_turns(queued).limit(limit)).all()
             changes = lease(owner, self._lease_time(connection), lease_s) | {
                 "claimed_at": now,
                 "sent_at": None,
             }
-            return [
-                transition(
-                    connection, to_order(row), State.CLAIMED, actor=owner, at=now, changes=changes, detail={}
-                )
-                for row in rows
-            ]
+            claimed: list[Order] = []
+            while rows := connection.execute(_by_turns(queued).limit(limit - len(claimed))).all():
+                claimed += [
+                    transition(
+                        connection, order, State.CLAIMED, actor=owner, at=now, changes=changes, detail={}
+                    )
+                    for order in keep_wanted(connection, map(to_order, rows), actor=owner, at=now)
+                ]
+                if len(claimed) == limit:
+                    break
+            return claimed
 
     def mark_sent(self, order: Order, *, account: str) -> None:
         """Note that a claimed order's POST is about to leave; it may not leave when this raises.

@@ -29,6 +29,7 @@ from seedance_dagster.ledger.schema import ledger_identity
 from seedance_dagster.ledger.spend import Spend
 from seedance_dagster.ledger.tasks import Tasks
 from seedance_dagster.ledger.videos import Videos
+from seedance_dagster.ledger.withdrawals import Withdrawals
 from seedance_dagster.ledger.workload import Workload
 
 
@@ -48,6 +49,7 @@ class Ledger:
     Attributes:
         orders: Placing orders, or finding the existing ones that answer a request.
         claims: Taking queued orders for sending.
+        withdrawals: Ending queued orders that nobody wants any more.
         tasks: Following tasks at the vendor to their videos.
         leases: The workers, and what each works on.
         pauses: Times in which no process may submit.
@@ -73,6 +75,7 @@ class Ledger:
         self._database = database
         self.orders = Orders(database, clock)
         self.claims = Claims(database, clock)
+        self.withdrawals = Withdrawals(database, clock)
         self.tasks = Tasks(database, clock)
         self.leases = Leases(database, clock)
         self.pauses = Pauses(database, clock)

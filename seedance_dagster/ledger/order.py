@@ -45,6 +45,9 @@ UNREADABLE = "unreadable"
 UNFAMILIAR = "unfamiliar"
 """The error class of an order whose task reports something that is not known, and is waited for."""
 
+WITHDRAWN = "withdrawn"
+"""The error class of an order that was taken out of the queue before it was sent."""
+
 MANY_TRANSFER_FAILURES = 5
 """Failed transfers in a row, about five minutes of trying, after which a person should know."""
 
@@ -95,6 +98,7 @@ class Order(NewOrder):
         account: The account that its POST was sent to, by a hash of API key and API root.
         sent_at: When the POST of its last claim was about to leave; None until then.
         lost_at: When the reply to that POST was given up; None after a clear one.
+        ended_at: When it ended without a video, by our clock.
         absent_since: Since when the vendor's history was read without a task for an uncertain order.
         delivered_sha256: Of the bytes that the vendor delivered; `sha256` differs when a credential was
             signed into the video.
@@ -148,6 +152,7 @@ class Order(NewOrder):
     package_version: str | None = None
     code_version: str | None = None
     stored_at: datetime | None = None
+    ended_at: datetime | None = None
     absent_since: datetime | None = None
 
     @property

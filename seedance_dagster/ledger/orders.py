@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 
+from seedance_dagster.api.failures import FailureClass
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.budgets import Budget, check_budgets, read_usage
+from seedance_dagster.ledger.budgets import Budget, check_budgets, order_money, read_usage
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, OPEN, NewOrder, Order, State
 from seedance_dagster.ledger.partitions import Link, Wanted, answers, link_orders
-from seedance_dagster.ledger.schema import order_subscribers, ordered_values, orders, to_order
+from seedance_dagster.ledger.schema import ordered_values, orders, requests, to_order
 from seedance_dagster.ledger.transitions import insert_order
 
 
@@ -36,18 +38,20 @@ class OrderRequest:
     """Who requests videos, and on what terms.
 
     Attributes:
-        idempotency_key: The backfill or root run that requests. Under the same key no further attempt is
-            ever placed, so retrying a run that regenerates does not pay again.
+        idempotency_key: The first backfill or run that requests: its retries and re-executions have the same.
+            Under one key nothing is paid for twice.
+        created_at: When that backfill or run was created; None where that is unknown.
         run_id: The Dagster run that places the orders.
         job_name: Its job.
         run_tags: Tags that people gave it.
-        max_points: The new orders together may not cost more, in points; None for no limit.
-        regenerate: Generate again what is already stored.
-        resubmit_rejected: Send again what moderation rejected, or what failed and was charged.
+        max_points: All orders under the key together may not cost more, in points; None for no limit.
+        regenerate: Generate again what was stored when the request was first made.
+        resubmit_rejected: Send again what moderation had rejected then, or what had failed and was charged.
     """
 
     idempotency_key: str
     run_id: str
+    created_at: datetime | None = None
     job_name: str | None = None
     run_tags: Mapping[str, str] = field(default_factory=dict)
     max_points: int | None = None
@@ -61,7 +65,7 @@ class OrderRequest:
 
 
 def find_existing_order(
-    history: Iterable[Order], request: OrderRequest, scope: str = "", joined: Collection[int] = ()
+    history: Iterable[Order], request: OrderRequest, scope: str = "", requested_at: datetime | None = None
 ) -> tuple[Order, Outcome] | None:
     """Return the earlier order of the same take of a request that answers it, if one does.
 
@@ -73,16 +77,14 @@ def find_existing_order(
         history: Orders of one fingerprint and take, in whatever scope.
         request: Who requests, and on what terms.
         scope: The scope that is asked for.
-        joined: Ids of orders that a request with this idempotency key joined: they count as its own.
+        requested_at: When the request was first made. Only what had ended by then is paid for again; nothing
+            where it is None.
     """
     newest_first = sorted(history, key=lambda order: order.attempt, reverse=True)
-    # A further attempt after vendor trouble has the key of the first, whoever joined that order.
-    own_keys = {request.idempotency_key} | {
-        order.idempotency_key for order in newest_first if order.order_id in joined
-    }
 
-    def is_own(order: Order) -> bool:
-        return order.idempotency_key in own_keys
+    def may_pay_again(order: Order, ended_at: datetime | None) -> bool:
+        own = order.idempotency_key == request.idempotency_key
+        return not own and ended_at is not None and requested_at is not None and ended_at <= requested_at
 
     own_scope = [order for order in newest_first if order.scope == scope and not _is_void(order)]
     candidates = own_scope or [order for order in newest_first if answers(scope, order.scope)]
@@ -90,14 +92,16 @@ def find_existing_order(
         if order.state in OPEN and not _is_unfetchable(order):
             return order, Outcome.JOINED
     for order in candidates:
-        if order.state is State.STORED and (not request.regenerate or is_own(order)):
+        again = request.regenerate and may_pay_again(order, order.stored_at)
+        if order.state is State.STORED and not again:
             return order, Outcome.REUSED
     for order in candidates:
         if _is_unfetchable(order):
             return order, Outcome.JOINED
     for order in candidates:
         ended = order.state in {State.REJECTED, State.FAILED} and not _is_void(order)
-        if ended and (not request.resubmit_rejected or is_own(order)):
+        again = request.resubmit_rejected and may_pay_again(order, order.ended_at)
+        if ended and not again:
             return order, Outcome.SKIPPED
     return None
 
@@ -111,6 +115,20 @@ def _is_unfetchable(order: Order) -> bool:
     return order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """The number of times that the vendor refused a request as invalid, and the last time (UTC)."""
+
+    count: int
+    last_at: datetime | None
+
+    @classmethod
+    def of(cls, refused: Iterable[Order]) -> Refusals:
+        """Count refused orders."""
+        times = [order.ended_at for order in refused]
+        return cls(len(times), max(filter(None, times), default=None))
+
+
 class Orders(LedgerPart):
     """The part of the ledger that places orders."""
 
@@ -118,13 +136,33 @@ class Orders(LedgerPart):
         self, wanted: Sequence[Wanted], request: OrderRequest
     ) -> list[tuple[Order, Outcome] | None]:
         """Return the existing order that `place` would answer with; None where it would place a new one."""
+        requested_at = self._first_requested(request)
         with self._database.reading() as connection:
             histories = _histories(connection, wanted)
-            joined = _joined_orders(connection, request)
         return [
-            find_existing_order(histories[asked.fingerprint, asked.take], request, asked.scope, joined)
+            find_existing_order(histories[asked.fingerprint, asked.take], request, asked.scope, requested_at)
             for asked in wanted
         ]
+
+    def refusals(self, wanted: Sequence[Wanted]) -> list[Refusals]:
+        """Return how often the vendor refused to make each of some requests, since they are invalid."""
+        with self._database.reading() as connection:
+            histories = _histories(connection, wanted)
+        return [
+            Refusals.of(
+                order
+                for order in histories[asked.fingerprint, asked.take]
+                if order.error_class == FailureClass.INVALID and _is_void(order)
+            )
+            for asked in wanted
+        ]
+
+    def remaining_points(self, request: OrderRequest) -> int | None:
+        """Return what a request may still cost, in points: its limit less all orders under its key."""
+        if request.max_points is None:
+            return None
+        with self._database.reading() as connection:
+            return max(0, request.max_points - _points_under_key(connection, request))
 
     def place(
         self,
@@ -150,14 +188,15 @@ class Orders(LedgerPart):
             BudgetExceededError: The new orders do not fit every budget; none was placed.
         """
         now = self._clock()
+        requested_at = self._first_requested(request)
         answered: list[tuple[Order, Outcome]] = []
         with self._database.writing() as connection:
+            used = _points_under_key(connection, request)
             usages = [read_usage(connection, budget, now=now) for budget in budgets]
             histories = _histories(connection, new_orders)
-            joined = _joined_orders(connection, request)
             for new in new_orders:
                 history = histories[new.fingerprint, new.take]
-                answer = find_existing_order(history, request, new.scope, joined)
+                answer = find_existing_order(history, request, new.scope, requested_at)
                 if answer is None:
                     answer = next(
                         ((order, Outcome.SKIPPED) for order in history if order.order_id in quoted), None
@@ -192,37 +231,46 @@ class Orders(LedgerPart):
                 at=now,
             )
             new_points = [order.estimated_points for order, outcome in answered if outcome is Outcome.ORDERED]
-            check_budgets(usages, new_points, run_limit=request.max_points)
-            if request.pays_again:
-                _note_joined(connection, answered, request, joined)
+            run_limit = None if request.max_points is None else max(0, request.max_points - used)
+            check_budgets(usages, new_points, run_limit=run_limit)
         return answered
 
+    def _first_requested(self, request: OrderRequest) -> datetime | None:
+        """Return when a request that pays again was first made, and remember it.
 
-def _joined_orders(connection: sa.Connection, request: OrderRequest) -> set[int]:
-    if not request.pays_again:
-        return set()
-    same_key = order_subscribers.c.idempotency_key == request.idempotency_key
-    return set(connection.scalars(sa.select(order_subscribers.c.order_id).where(same_key)))
+        That is the earlier of this clock's time then and the creation time that Dagster gives: where the
+        clocks differ, less is paid for again.
+        """
+        if not request.pays_again:
+            return None
+        now = self._clock()
+        at = now if request.created_at is None else min(now, request.created_at)
+        if not request.idempotency_key:
+            return at  # a plan, which orders nothing
+        query = sa.select(requests.c.requested_at).where(
+            requests.c.idempotency_key == request.idempotency_key
+        )
+        with self._database.reading() as connection:
+            known: datetime | None = connection.scalar(query)
+        if known is not None:
+            return known
+        with self._database.writing() as connection:
+            known = connection.scalar(query)
+            if known is None:
+                values = {"idempotency_key": request.idempotency_key, "requested_at": at}
+                connection.execute(requests.insert().values(values))
+        return at if known is None else known
 
 
-def _note_joined(
-    connection: sa.Connection,
-    answers: Iterable[tuple[Order, Outcome]],
-    request: OrderRequest,
-    joined: Collection[int],
-) -> None:
-    """Note the orders that a request joined: a retry of it is answered by them, and pays for nothing else."""
-    ids = {
-        order.order_id
-        for order, outcome in answers
-        if outcome is Outcome.JOINED and order.idempotency_key != request.idempotency_key
-    }
-    rows = [
-        {"order_id": order_id, "idempotency_key": request.idempotency_key}
-        for order_id in sorted(ids.difference(joined))
-    ]
-    if rows:
-        connection.execute(order_subscribers.insert(), rows)
+def _points_under_key(connection: sa.Connection, request: OrderRequest) -> int:
+    """Return what the orders of a request and its retries cost so far, reserved or charged."""
+    if not request.idempotency_key or request.max_points is None:
+        return 0
+    money = order_money(connection)
+    query = sa.select(sa.func.sum(money.reserved + money.spent)).where(
+        orders.c.idempotency_key == request.idempotency_key
+    )
+    return int(connection.scalar(query) or 0)
 
 
 def _histories(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -150,6 +150,14 @@ class Partitions(LedgerPart):
                 for row in connection.execute(query.where(links.c.order_id.in_(chunk))):
                     found[row.order_id].append(Link(*row))
         return dict(found)
+
+    def removed_lately(self, prompt_set: str, span: timedelta) -> set[str]:
+        """Return the partitions of a set that left its file less than a span of time ago."""
+        query = sa.select(partitions.c.partition).where(
+            partitions.c.prompt_set == prompt_set, partitions.c.removed_at > self._clock() - span
+        )
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
 
     def link(self, prompt_set: str, order_ids: Mapping[str, int]) -> None:
         """Give orders to partitions of a set, by key."""

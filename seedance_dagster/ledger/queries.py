@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import WITHDRAWN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
 from seedance_dagster.ledger.schema import journal, links, orders, partitions, to_order
 
@@ -68,7 +68,10 @@ class Queries(LedgerPart):
         return self._all(query)
 
     def latest(self, prompt_set: str) -> dict[str, Order]:
-        """Return the newest order of each partition of a set, one of what it asks for now before others."""
+        """Return the newest order of each partition of a set, one of what it asks for now before others.
+
+        Orders that were withdrawn before they were sent do not count.
+        """
         is_current = sa.case((asks_for(), 0), else_=1)
         rank = sa.func.row_number().over(
             partition_by=links.c.partition, order_by=(is_current, links.c.order_id.desc())
@@ -77,7 +80,7 @@ class Queries(LedgerPart):
             sa.select(links.c.partition.label("label"), links.c.order_id, rank.label("rank"))
             .join(orders, orders.c.order_id == links.c.order_id)
             .outerjoin(partitions, same_partition(partitions, links))
-            .where(links.c.prompt_set == prompt_set)
+            .where(links.c.prompt_set == prompt_set, orders.c.error_class.is_distinct_from(WITHDRAWN))
             .subquery()
         )
         query = sa.select(ranked.c.label, ranked.c.order_id).where(ranked.c.rank == 1)

@@ -125,12 +125,12 @@ journal = sa.Table(
     sa.Index("seedance_journal_by_order", "order_id"),
 )
 
-# Requests that joined an order: it answers their retries too, whatever becomes of it.
-order_subscribers = sa.Table(
-    "seedance_order_subscribers",
+# When each request that pays again was first made: what ended later answers its retries.
+requests = sa.Table(
+    "seedance_requests",
     metadata,
-    sa.Column("order_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("idempotency_key", sa.Text, primary_key=True),
+    sa.Column("requested_at", UtcDateTime, nullable=False),
 )
 
 leases = sa.Table(

@@ -83,6 +83,7 @@ def transition(
     if to not in TRANSITIONS[order.state]:
         msg = f"an order cannot go from {order.state} to {to}"
         raise ValueError(msg)
+    ended = {"ended_at": at} if to in {State.REJECTED, State.FAILED} else {}
     row = connection.execute(
         orders.update()
         .where(
@@ -91,7 +92,7 @@ def transition(
             orders.c.lease_owner.is_not_distinct_from(order.lease_owner),
             orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
         )
-        .values(state=to, **{**NO_LEASE, **changes})
+        .values(state=to, **{**NO_LEASE, **changes, **ended})
         .returning(orders)
     ).one_or_none()
     if row is None:

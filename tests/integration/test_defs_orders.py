@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -10,8 +11,13 @@ from code_location import QUIET, running_location
 from plant_support import events_of
 
 from seedance_dagster.defs.resources import open_services
+from seedance_dagster.defs.steps import partitions
 from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
 from seedance_dagster.defs.steps.reporter import Reporter
+from seedance_dagster.engine.events import Event
+from seedance_dagster.engine.services import Services
+from seedance_dagster.engine.stages.submit import Submitter
+from seedance_dagster.engine.worker import working
 from seedance_dagster.ledger import reports
 from seedance_dagster.ledger.order import State
 
@@ -48,17 +54,35 @@ def test_a_run_of_tasks_alone_returns_when_everything_is_ordered(location, order
     assert done.events_of("prompts") == [(key, "materialization") for key in ("first", "edited", "removed")]
 
 
+async def submit(services: Services) -> None:
+    """Send what is queued, and do nothing else."""
+
+    async def ignore(_event: Event) -> None:
+        return None
+
+    async with working(services, "submitter") as worker:
+        submitter = Submitter(worker, ignore)
+        for order in await submitter.take(9, None):
+            await submitter.handle(order)
+
+
 @pytest.fixture(scope="module")
 def changed(location, ordered):
-    """One prompt edited and two removed while in flight, a tick of the sensor, and one run of the job."""
-    location.write({"first": "one", "edited": "two, at night"})
+    """One prompt edited and two removed while in flight, a tick before, and one run of the job after."""
     tick = location.tick()
+    with open_services(location.instance, **open_resources(location)) as services:
+        asyncio.run(submit(services))
+    location.write({"first": "one", "edited": "two, at night"})
+    location.tick()
     joined = location.run("first", "edited", assets=("tasks",))
     return tick, joined, location.advance()
 
 
-def test_a_removed_prompt_keeps_its_partition_only_if_it_was_ordered(location, changed):
-    """The partition of an order stays visible; one without any order goes."""
+def test_a_removed_prompt_keeps_its_partition_only_if_it_was_ordered(location, changed, monkeypatch):
+    """The partition of an order stays visible; one without any order goes after a day."""
+    assert location.partitions() == ["first", "edited", "removed", "never"]
+    monkeypatch.setattr(partitions, "_KEPT", timedelta(0))
+    location.tick()
     assert location.partitions() == ["first", "edited", "removed"]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from code_location import QUIET, CodeLocation, running_location
 
+from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
@@ -106,6 +107,41 @@ def test_a_plain_set_shows_an_order_in_flight_of_another_set(location: CodeLocat
     for name in ("first", "second"):
         metadata = location.newest("videos", "cat", name).metadata
         assert metadata["seedance/task_id"].value == location.orders("cat", "first")[0].task_id
+
+
+def test_a_re_executed_backfill_pays_once_for_a_video_again(location: CodeLocation):
+    """A video that `regenerate` paid for answers the re-executions of its backfill, whatever their ids."""
+    location.write({"lynx": "a lynx to make again"})
+    location.tick()
+    assert location.run("lynx").success
+    again = {"regenerate": True}
+    tags = ({"dagster/backfill": "b1"}, {"dagster/backfill": "b2", "dagster/root_backfill_id": "b1"})
+    for of_run in (*tags, *tags):
+        assert location.run("lynx", config=again, tags=of_run).success
+    assert [order.attempt for order in location.orders("lynx")] == [1, 2]
+    assert location.run("lynx", config=again).success
+    assert len(location.orders("lynx")) == 3
+
+
+def test_a_run_orders_what_it_was_launched_with(location: CodeLocation, monkeypatch):
+    """A prompt that left its file and came back stands behind others, which nobody asked for."""
+    texts = {"r1": "range 1", "r2": "range 2", "r3": "range 3", "r4": "range 4"}
+    location.write(texts)
+    location.tick()
+    load_set = PromptSource.load_set
+
+    def shift(source, name):
+        location.instance.delete_dynamic_partition("spots_prompts", "r3")
+        location.instance.add_dynamic_partitions("spots_prompts", ["r3"])
+        return load_set(source, name)
+
+    monkeypatch.setattr(PromptSource, "load_set", shift)
+    assert location.run("r1", "r3", assets=("tasks",)).success
+    monkeypatch.undo()
+    assert [key for key in texts if location.orders(key)] == ["r1", "r2", "r3"]
+    empty = location.run("r3", "r4", assets=("tasks",))
+    assert empty.message.startswith("the range from r3 to r4 contains no partition: some were removed")
+    location.advance()
 
 
 def test_a_link_that_is_signed_again_is_not_paid_for_again(location: CodeLocation):

@@ -187,6 +187,20 @@ def test_status_counts_and_adds(folder: Path) -> None:
     assert "Time left    unknown until a video of this kind is stored" in output
 
 
+def test_cancel_withdraws_what_is_queued(folder: Path) -> None:
+    """It says how much is free again; what is withdrawn is no problem, and nothing is left to withdraw."""
+    ledger = ledger_of(folder)
+    ledger.orders.place([order("one", "f"), order("two", "g")], OrderRequest(idempotency_key="c", run_id="r"))
+    ledger.close()
+    assert run("cancel").exit_code == 2
+    done = json.loads(run("cancel", "cats/one", "--json").stdout)
+    assert [order["partition"] for order in done["withdrawn"]] == ["one"]
+    assert done["freed_usd"] == "0.4"
+    assert "1 orders were withdrawn, 0.40 USD are free again" in run("cancel", "--all").output
+    assert run("cancel", "cats").exit_code == 1
+    assert run("status").exit_code == 0
+
+
 def test_status_exits_with_1_when_something_needs_attention(folder: Path) -> None:
     """A lost reply is shown, and scripts see it by the exit status."""
     ledger = ledger_of(folder)

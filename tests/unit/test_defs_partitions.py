@@ -46,13 +46,16 @@ def report(instance: dg.DagsterInstance, prompt_set: PromptSet, key: str) -> int
     return instance.fetch_materializations(wanted, limit=1).records[0].storage_id
 
 
-def test_partitions_are_added_and_removed_except_those_that_were_ordered(orders, instance, ledger):
-    """New prompts become partitions; a prompt that is gone loses its partition unless it was ordered."""
+def test_partitions_are_added_and_removed_except_those_that_were_ordered(orders, instance, ledger, clock):
+    """New prompts become partitions; one that is gone for a day loses its own unless it was ordered."""
     report = sync_all(instance, ledger, [spots(a="x", b="x", c="x")], PRICES)
     assert (report.added, report.removed, report.edited) == ({"spots": 3}, {"spots": 0}, {"spots": 0})
     orders.place("b")
     report = sync_all(instance, ledger, [spots(d="x", a="x")], PRICES)
-    assert (report.added, report.removed) == ({"spots": 1}, {"spots": 1})
+    assert (report.added, report.removed) == ({"spots": 1}, {"spots": 0})
+    assert instance.get_dynamic_partitions("spots_prompts") == ["a", "b", "c", "d"]
+    clock.forward(days=1)
+    assert sync_all(instance, ledger, [spots(d="x", a="x")], PRICES).removed == {"spots": 1}
     assert instance.get_dynamic_partitions("spots_prompts") == ["a", "b", "d"]
     report = sync_all(instance, ledger, [spots(d="x", a="x")], PRICES)
     assert (report.added, report.removed) == ({"spots": 0}, {"spots": 0})
@@ -86,7 +89,7 @@ def test_an_edit_is_reported_once_and_only_where_dagster_knew_the_prompt(instanc
     assert sync_all(instance, ledger, [after], PRICES).edited == {"spots": 0}
 
 
-def test_removals_and_edits_may_be_limited(instance, ledger):
+def test_removals_and_edits_may_be_limited(instance, ledger, clock):
     """A limit over all sets leaves the rest for later calls, so that a tick of the sensor stays short."""
     before, after = spots(a="x", b="x", c="x", d="x", e="x"), spots(a="y", b="y", c="y")
     other = PromptSet(name="other", prompts=before.prompts)
@@ -95,6 +98,8 @@ def test_removals_and_edits_may_be_limited(instance, ledger):
         ledger.reports.mark_prompts(
             name, {key: partition.fingerprint for key, partition in before.partitions.items()}
         )
+        ledger.partitions.update(name, after.partitions)
+    clock.forward(days=1)
     other = PromptSet(name="other", prompts=after.prompts)
     reports = [sync_all(instance, ledger, [after, other], PRICES, limit=4) for _ in range(4)]
     assert [(report.removed, report.edited) for report in reports] == [

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
+from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome, find_existing_order
@@ -103,11 +105,12 @@ def test_a_failure_that_was_charged_is_only_paid_for_again_on_request(ledger, ne
     ("option", "end", "answer"),
     [("regenerate", State.STORED, Outcome.REUSED), ("resubmit_rejected", State.REJECTED, Outcome.SKIPPED)],
 )
-def test_a_request_that_joined_an_order_is_answered_by_it(ledger, new_order, option, end, answer):
-    """A run that joined an open order pays for nothing when it is retried; another request does."""
+def test_a_request_that_joined_an_order_is_answered_by_it(ledger, new_order, clock, option, end, answer):
+    """A run that joined an open order pays for nothing when it is retried; a later request does."""
     [(first, _)] = ledger.orders.place([new_order()], REQUEST)
     joining = OrderRequest(idempotency_key="joining", run_id="r", **{option: True})
     assert ledger.orders.place([new_order()], joining) == [(first, Outcome.JOINED)]
+    clock.forward(seconds=1)
     finish(ledger, first, end)
     assert ledger.orders.existing_orders([new_order()], joining)[0][1] is answer
     assert ledger.orders.place([new_order()], joining)[0][1] is answer
@@ -120,6 +123,7 @@ def test_a_request_that_joined_an_order_is_answered_by_its_next_attempt(ledger, 
     ledger.orders.place([new_order()], REQUEST)
     joining = OrderRequest(idempotency_key="joining", run_id="r", regenerate=True)
     ledger.orders.place([new_order()], joining)
+    clock.forward(seconds=1)
     [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
     order = ledger.tasks.submitted(claimed, actor="w", due_at=clock(), task={"task_id": "t"})
     ended = {"task_id": "t", "points_charged": 0}
@@ -128,6 +132,38 @@ def test_a_request_that_joined_an_order_is_answered_by_its_next_attempt(ledger, 
     )
     finish(ledger, again, State.STORED)
     assert ledger.orders.place([new_order()], joining)[0][1] is Outcome.REUSED
+
+
+def test_only_what_existed_when_the_request_was_made_is_paid_for_again(ledger, new_order, clock):
+    """A video that another run made since then answers every retry, however late."""
+    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
+    created_at = clock()
+    clock.forward(hours=1)
+    stored = finish(ledger, first, State.STORED)
+    clock.forward(hours=1)
+    for key, created, outcome in (
+        ("created before", created_at, Outcome.REUSED),
+        ("clock ahead", clock() + timedelta(days=1), Outcome.ORDERED),
+    ):
+        request = OrderRequest(idempotency_key=key, run_id="r", created_at=created, regenerate=True)
+        assert ledger.orders.place([new_order()], request)[0][1] is outcome
+    clock.forward(hours=1)
+    again = OrderRequest(idempotency_key="created before", run_id="retry", regenerate=True)
+    ahead = ledger.queries.find()[-1]
+    finish(ledger, ahead, State.STORED)
+    assert ledger.orders.place([new_order()], again)[0][1] is Outcome.REUSED
+    assert stored.attempt == 1
+
+
+def test_a_limit_counts_all_tries_of_a_request(ledger, new_order):
+    """The orders of the first try leave less for its retries; another request has a limit of its own."""
+    limited = OrderRequest(idempotency_key="c", run_id="r", max_points=8_000_000)
+    ledger.orders.place([new_order("a"), new_order("b", estimated_points=3_000_000)], limited)
+    assert ledger.orders.remaining_points(limited) == 1_000_000
+    with pytest.raises(BudgetExceededError):
+        ledger.orders.place([new_order("c")], limited)
+    other = dataclasses.replace(limited, idempotency_key="d")
+    assert ledger.orders.place([new_order("c")], other)[0][1] is Outcome.ORDERED
 
 
 def test_a_failed_regeneration_leaves_the_stored_video_current(ledger, new_order):

@@ -19,6 +19,7 @@ from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
+from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.transitions import TRANSITIONS
 from seedance_dagster.money import Window
 
@@ -55,7 +56,7 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         identity=st.tuples(
             st.sampled_from("12"), st.sampled_from((1, 1, 2)), st.sampled_from(("", "", "a/p"))
         ),
-        idempotency_key=st.sampled_from(("one", "two")),
+        idempotency_key=st.sampled_from(("one", "two", "three", "four")),
         regenerate=st.booleans(),
         resubmit=st.booleans(),
         run_limit=st.sampled_from((None, None, None, 3, 4, 9)),
@@ -75,7 +76,8 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         cost = ESTIMATE * (outcome is Outcome.ORDERED)
         budgets = [budget for budget in BUDGETS if budget.prompt_set in (None, prompt_set)]
         remaining = [budget.points - sum(self.model.money(budget)) for budget in budgets]
-        remaining += [] if run_limit is None else [run_limit]
+        if run_limit is not None:
+            remaining.append(max(0, run_limit - self.model.under_key(idempotency_key)))
         if cost > min(remaining):
             with pytest.raises(BudgetExceededError) as caught:
                 self.ledger.orders.place(wanted, request, budgets)
@@ -89,8 +91,6 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             self.model.given[prompt_set, key].add(number)
         if outcome is not Outcome.ORDERED:
             assert number == existing
-            if outcome is Outcome.JOINED:
-                self.model.join(existing, request)
             return
         attempt = self.model.next_attempt(identity)
         assert answers[0][0].attempt == attempt
@@ -98,6 +98,20 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         self.model.orders[number] = ModelOrder(
             prompt_set, identity, attempt, State.QUEUED, idempotency_key, now, now, retries=1
         )
+
+    @rule(
+        prompt_set=st.sampled_from("ab"),
+        wanted=st.dictionaries(
+            st.sampled_from("pqr"),
+            st.tuples(st.sampled_from("12"), st.sampled_from((1, 1, 2)), st.sampled_from(("", "", "a/p"))),
+        ),
+    )
+    def read_file(self, prompt_set, wanted):
+        """A file was edited: prompts are renamed, sorted, removed, undone, or moved to the other set."""
+        asked = {key: PartitionRequest(*identity) for key, identity in wanted.items()}
+        self.ledger.partitions.update(prompt_set, asked)
+        self.ledger.withdrawals.unwanted(prompt_set, actor="sync")
+        self.model.read(prompt_set, wanted)
 
     @rule(seconds=st.sampled_from((1, 31, 61, 3600, 40_000)))
     def wait(self, seconds):
@@ -173,6 +187,17 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             open_[order.identity] += order.state in OPEN
         assert all(sorted(numbers) == list(range(1, len(numbers) + 1)) for numbers in attempts.values())
         assert all(count <= 1 for count in open_.values())
+
+    @invariant()
+    def nothing_is_charged_twice_for_one_wish(self):
+        """A take of a request in a scope is charged once, and once more for each wish to pay again."""
+        charged = defaultdict(lambda: defaultdict(int))
+        for order in self.model.orders.values():
+            if order.state not in (State.FAILED, State.REJECTED):
+                charged[order.identity][order.idempotency_key] += 1
+        for by_key in charged.values():
+            assert all(count == 1 for count in by_key.values())
+            assert len(by_key.keys() - self.model.requests.keys()) <= 1
 
     @invariant()
     def a_task_has_one_owner(self):

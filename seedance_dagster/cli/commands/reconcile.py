@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from rich.markup import escape
 
-from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.environ import ledger_settings, operator_name
 from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.engine.reconcile.ending import end_by_hand, may_be_ended
 from seedance_dagster.engine.reconcile.manual import adopt_by_hand, requeue_by_hand
@@ -96,19 +95,12 @@ async def _look_up(services: Services) -> ReconcileResult:
 async def _resolve(
     services: Services, order: Order, task_id: str | None, *, ending: bool, points: int | None
 ) -> ReconcileResult:
-    async with working(services, worker_name(_operator())) as worker:
+    async with working(services, worker_name(operator_name())) as worker:
         if ending:
             return ReconcileResult(ended=(await end_by_hand(worker, order, charged_points=points),))
         if task_id is None:
             return ReconcileResult(requeued=(await requeue_by_hand(worker, order),))
         return ReconcileResult(adopted=(await adopt_by_hand(worker, order, task_id.strip()),))
-
-
-def _operator() -> str:
-    try:
-        return f"operator {getpass.getuser()}"
-    except (OSError, KeyError):  # the user of a container may have no name
-        return "operator"
 
 
 def _charge(usd: str | None, *, ending: bool) -> int | None:

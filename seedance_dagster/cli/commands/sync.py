@@ -18,8 +18,9 @@ from seedance_dagster.prompts import format_problems, load_prompt_sets
 def command(*, as_json: bool) -> None:
     """Update Dagster's partitions from the prompt sets now; the sensor does the same within a minute.
 
-    New prompts become partitions, removed prompts that were never ordered lose theirs, and edited prompts
-    show as changed. The exit status is 1 when a prompt set has an error; the other sets are updated.
+    New prompts become partitions, removed prompts that were never ordered lose theirs after a day, and edited
+    prompts show as changed. Queued orders that no prompt asks for any more are withdrawn. The exit status is
+    1 when a prompt set has an error; the other sets are updated.
     """
     settings = ledger_settings()
     loaded = load_prompt_sets(settings.prompts)

@@ -16,7 +16,9 @@ from seedance_dagster.defs.step_cleanup import on_termination
 from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.metadata import reasons_table
+from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
+from seedance_dagster.defs.steps.request import first_request, planned_partitions
 from seedance_dagster.engine.events import Delayed, Ended, Placed, Stored, Submitted, Waiting
 from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_for
 from seedance_dagster.engine.ordering.place import place_orders
@@ -34,7 +36,6 @@ from seedance_dagster.ledger.partitions import Wanted
 from seedance_dagster.prompts.models import PromptSet
 
 _NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all
-_BACKFILL_TAG = "dagster/backfill"
 _OUTCOMES = {
     Outcome.ORDERED: "ordered",
     Outcome.JOINED: "on their way already",
@@ -69,7 +70,7 @@ class GenerationRun:
         """
         request = self._request  # checks the config before anything is reported
         keys = self._partition_keys()
-        self.services.ledger.partitions.update(self.prompt_set.name, self.prompt_set.partitions)
+        read_partitions(self.services.ledger, self.prompt_set, actor=f"run {self.context.run.run_id}")
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         dry_run, name = self.config.dry_run, self.prompt_set.name
         priced = self._selected(TASKS) or dry_run
@@ -108,7 +109,18 @@ class GenerationRun:
                 "no partitions are selected: launch the run with the partitions of the prompts",
                 allow_retries=False,
             )
-        return list(self.context.partition_keys)
+        launched = planned_partitions(self.context.instance, self.context.run, self.prompt_set.name)
+        keys = [key for key in self.context.partition_keys if key in launched]
+        # What was launched and is no longer in the range is asked for as well.
+        keys += sorted(launched.difference(keys))
+        if not keys:
+            chosen = self.context.partition_key_range
+            raise dg.Failure(
+                f"the range from {chosen.start} to {chosen.end} contains no partition: some were removed and "
+                "came back in another order. Launch the run again with the partitions of the prompts",
+                allow_retries=False,
+            )
+        return keys
 
     def _selected(self, asset: str) -> bool:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
@@ -232,10 +244,11 @@ class GenerationRun:
             points = limit_points(config.max_cost_usd, "max_cost_usd")
         except ValueError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
+        key, created_at = first_request(self.context.instance, run)
         return OrderRequest(
-            # The backfill, the run that this one retries, or this run.
-            idempotency_key=run.tags.get(_BACKFILL_TAG) or run.root_run_id or run.run_id,
+            idempotency_key=key,
             run_id=run.run_id,
+            created_at=created_at,
             job_name=run.job_name,
             run_tags=user_tags(run.tags),
             max_points=points,

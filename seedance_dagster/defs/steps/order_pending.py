@@ -10,7 +10,9 @@ from seedance_dagster.defs.configs import PendingConfig, limit_points
 from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PENDING_JOB, user_tags
 from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
+from seedance_dagster.defs.steps.request import first_request
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.pending import read_pending, valid_pending
 from seedance_dagster.engine.ordering.place import place_orders
@@ -51,22 +53,25 @@ def order_pending_events(
     loaded = source.load()
     for problem in loaded.errors:
         context.log.warning(f"left out: {problem}")
-    selected, remaining = _read_config(config, loaded.sets)
-    unlimited = _unlimited(services, selected, remaining)
+    selected, max_points = _read_config(config, loaded.sets)
+    unlimited = _unlimited(services, selected, max_points)
     if unlimited is not None:
         raise dg.Failure(f"nothing was ordered: {unlimited}", allow_retries=False)
     failed: list[str] = []
+    key, created_at = first_request(context.instance, context.run)
+    request = OrderRequest(
+        idempotency_key=key,
+        run_id=context.run_id,
+        created_at=created_at,
+        job_name=PENDING_JOB,
+        run_tags=user_tags(context.run.tags),
+        max_points=max_points,
+    )
     for prompt_set in selected:
-        request = OrderRequest(
-            idempotency_key=context.run.root_run_id or context.run_id,
-            run_id=context.run_id,
-            job_name=PENDING_JOB,
-            run_tags=user_tags(context.run.tags),
-            max_points=remaining,
-        )
+        read_partitions(services.ledger, prompt_set, actor=f"run {context.run_id}")
         pending = valid_pending(services, prompt_set, request)
-        for key, reason in pending.invalid.items():
-            context.log.warning(f"left out: {prompt_set.name}/{key}: {reason}")
+        for partition, reason in (pending.invalid | pending.postponed).items():
+            context.log.warning(f"left out: {prompt_set.name}/{partition}: {reason}")
         context.log.info(f"{prompt_set.name}: {pending.budget_check}; ordering {len(pending.affordable)}")
         if not pending.affordable:
             continue
@@ -75,7 +80,6 @@ def order_pending_events(
         except OrderingError as error:
             failed.append(f"{prompt_set.name}: {error}")
             continue
-        remaining = None if remaining is None else remaining - pending.points
         reporter = Reporter(context.instance, services, prompt_set.name)
         estimates = {quote.partition.key: quote.estimate for quote in pending.affordable}
         partitions = [quote.partition for quote in pending.affordable]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import islice
 
 import dagster as dg
@@ -15,6 +16,7 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
+_KEPT = timedelta(days=1)  # one bad save of a file should not change the order of partitions
 _MAX_AT_ONCE = 5000  # partitions that Dagster takes in one call
 
 
@@ -23,7 +25,7 @@ class SyncReport:
     """Numbers of partitions that a sync changed, by prompt set.
 
     Attributes:
-        removed: Those whose prompt is gone and was never ordered.
+        removed: Those whose prompt is gone for a day and was never ordered.
         edited: Those whose `prompts` was reported again because the prompt changed.
     """
 
@@ -49,7 +51,7 @@ def sync_all(
     """
     report = SyncReport()
     for prompt_set in sets:
-        ledger.partitions.update(prompt_set.name, prompt_set.partitions)
+        read_partitions(ledger, prompt_set, actor="sync")
         report.added[prompt_set.name] = _add(instance, prompt_set)
     for prompt_set in sets:
         removed = _remove(instance, ledger, prompt_set, limit)
@@ -58,6 +60,12 @@ def sync_all(
         limit = None if limit is None else limit - edited
         report.removed[prompt_set.name], report.edited[prompt_set.name] = removed, edited
     return report
+
+
+def read_partitions(ledger: Ledger, prompt_set: PromptSet, *, actor: str) -> None:
+    """Note in the ledger what a set asks for, as just read; withdraw orders that it no longer wants."""
+    ledger.partitions.update(prompt_set.name, prompt_set.partitions)
+    ledger.withdrawals.unwanted(prompt_set.name, actor=actor)
 
 
 def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
@@ -75,6 +83,8 @@ def _remove(instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet,
     if gone:
         # What was ordered keeps its partition, so that its video and its cost stay visible.
         gone -= ledger.partitions.given_orders(prompt_set.name, gone)
+        # Added again they would stand behind the others, in other ranges than before.
+        gone -= ledger.partitions.removed_lately(prompt_set.name, _KEPT)
     removable = sorted(gone)[:limit]
     for key in removable:
         instance.delete_dynamic_partition(name, key)

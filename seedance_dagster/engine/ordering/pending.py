@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget
-from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.ledger.orders import OrderRequest, Refusals
 from seedance_dagster.prompts.models import PromptSet
+
+_FIRST_WAIT = timedelta(hours=20)  # the next day's run of the schedule tries it again
+_LONGEST_WAIT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Pending:
         budgets: The budgets that orders of the set count in.
         next_up: The first quote that there is no room for; None when all are affordable.
         invalid: Why the references of a prompt cannot be sent, by partition key.
+        postponed: Why a prompt is not tried yet, by partition key: the vendor refused it as invalid.
     """
 
     prompt_set: PromptSet
@@ -31,7 +36,8 @@ class Pending:
     budget_check: BudgetCheck
     budgets: tuple[Budget, ...]
     next_up: Quote | None = None
-    invalid: Mapping[str, str] = field(default_factory=dict)
+    invalid: dict[str, str] = field(default_factory=dict)
+    postponed: dict[str, str] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
@@ -50,7 +56,8 @@ def read_pending(services: Services, prompt_set: PromptSet, request: OrderReques
     Raises:
         OrderingError: A price is unknown or the ledger cannot be read.
     """
-    return _afford(services, prompt_set, _new_quotes(services, prompt_set, request).values(), request)
+    quotes, postponed = _new_quotes(services, prompt_set, request)
+    return replace(_afford(services, prompt_set, quotes.values(), request), postponed=postponed)
 
 
 def valid_pending(services: Services, prompt_set: PromptSet, request: OrderRequest) -> Pending:
@@ -61,7 +68,7 @@ def valid_pending(services: Services, prompt_set: PromptSet, request: OrderReque
     Raises:
         OrderingError: A price is unknown, or the ledger cannot be read or written.
     """
-    quotes = _new_quotes(services, prompt_set, request)
+    quotes, postponed = _new_quotes(services, prompt_set, request)
     checked: set[str] = set()
     invalid: dict[str, str] = {}
     while True:
@@ -70,7 +77,7 @@ def valid_pending(services: Services, prompt_set: PromptSet, request: OrderReque
         candidates = (*pending.affordable, *filter(None, [pending.next_up]))
         unchecked = [quote for quote in candidates if quote.partition.key not in checked]
         if not unchecked:
-            return replace(pending, invalid=invalid)
+            return replace(pending, invalid=invalid, postponed=postponed)
         result = preflight(services, unchecked)
         checked |= {quote.partition.key for quote in unchecked}
         quotes |= {quote.partition.key: quote for quote in result.quotes}
@@ -78,9 +85,36 @@ def valid_pending(services: Services, prompt_set: PromptSet, request: OrderReque
         quotes = {key: quote for key, quote in quotes.items() if key not in invalid}
 
 
-def _new_quotes(services: Services, prompt_set: PromptSet, request: OrderRequest) -> dict[str, Quote]:
+def _new_quotes(
+    services: Services, prompt_set: PromptSet, request: OrderRequest
+) -> tuple[dict[str, Quote], dict[str, str]]:
+    """Return the quotes of what may be ordered now, and why others have to wait, by partition key.
+
+    What the vendor refused as invalid comes last, after a wait that doubles each time: it would use up the
+    limit every day, and nothing behind it would ever be ordered.
+    """
     quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
-    return {new.partition.key: new for new in quotes if new.is_new}
+    new = [priced for priced in quotes if priced.is_new]
+    refusals = services.ledger.orders.refusals([priced.order for priced in new])
+    now, ready, postponed = services.clock(), [], dict[str, str]()
+    for priced, refused in zip(new, refusals, strict=True):
+        again_at = _again_at(refused)
+        if again_at is None or again_at <= now:
+            ready.append((refused.count, priced))
+        else:
+            times = "once" if refused.count == 1 else f"{refused.count} times"
+            postponed[priced.partition.key] = (
+                f"the vendor refused it as invalid {times}; tried again from {again_at:%Y-%m-%d %H:%M} UTC"
+            )
+    ready.sort(key=lambda item: item[0])
+    return {priced.partition.key: priced for _, priced in ready}, postponed
+
+
+def _again_at(refused: Refusals) -> datetime | None:
+    if refused.last_at is None:
+        return None
+    doubled: timedelta = _FIRST_WAIT * 2 ** min(refused.count - 1, 10)
+    return refused.last_at + min(doubled, _LONGEST_WAIT)
 
 
 def _afford(
@@ -88,6 +122,7 @@ def _afford(
 ) -> Pending:
     quotes = tuple(new_quotes)
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
-    check = budget_check(services, quotes, budgets, run_limit=request.max_points)
+    run_limit = services.ledger.orders.remaining_points(request)
+    check = budget_check(services, quotes, budgets, run_limit=run_limit)
     next_up = None if check.fits else quotes[check.affordable]
     return Pending(prompt_set, quotes[: check.affordable], check, tuple(budgets), next_up)

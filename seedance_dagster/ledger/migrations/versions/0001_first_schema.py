@@ -43,7 +43,9 @@ def upgrade() -> None:
         *_columns(sa.JSON, "run_tags reference_facts vendor_logs credential", nullable=True),
         *_columns(sa.Text, "account", nullable=True),
         *_columns(sa.DateTime, "sent_at lost_at", nullable=True),
-        *_columns(sa.DateTime, "claimed_at submitted_at due_at stored_at absent_since", nullable=True),
+        *_columns(
+            sa.DateTime, "claimed_at submitted_at due_at stored_at ended_at absent_since", nullable=True
+        ),
         *_columns(sa.DateTime, "leased_at leased_until", nullable=True),
         *_columns(sa.DateTime, "vendor_created_at vendor_started_at vendor_ended_at", nullable=True),
         sa.UniqueConstraint("task_id", name="seedance_orders_one_task"),
@@ -74,9 +76,9 @@ def upgrade() -> None:
     )
     op.create_index("seedance_journal_by_order", "seedance_journal", ["order_id"])
     op.create_table(
-        "seedance_order_subscribers",
-        sa.Column("order_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        "seedance_requests",
         sa.Column("idempotency_key", sa.Text, primary_key=True),
+        sa.Column("requested_at", sa.DateTime, nullable=False),
     )
     op.create_table(
         "seedance_leases",

@@ -1,0 +1,48 @@
+"""`seedance-dagster cancel`: takes queued orders out of the queue before they are sent."""
+
+from __future__ import annotations
+
+import contextlib
+
+import click
+
+from seedance_dagster.cli.environ import ledger_settings, operator_name
+from seedance_dagster.cli.output import console, print_json, usd
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.money import points_to_usd
+
+
+@click.command("cancel")
+@click.argument("target", required=False, metavar="[SET[/PARTITION]]")
+@click.option("--all", "everything", is_flag=True, help="Cancel the queued orders of all sets.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def command(*, target: str | None, everything: bool, as_json: bool) -> None:
+    """Withdraw queued orders, which were not sent yet; their money is free for others again.
+
+    Name a prompt set or a partition, or use --all. A task that is at the vendor cannot be cancelled. Orders
+    that were withdrawn may be placed again. The exit status is 1 when nothing was queued.
+    """
+    if (target is None) is not everything:
+        raise click.UsageError("name a prompt set or SET/PARTITION, or use --all for everything")
+    prompt_set, _, partition = (target or "").partition("/")
+    settings = ledger_settings()
+    with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
+        cancelled = ledger.withdrawals.cancel(prompt_set or None, partition or None, actor=operator_name())
+    freed = points_to_usd(sum(order.estimated_points for order in cancelled))
+    if as_json:
+        orders = [
+            {
+                "order_id": order.order_id,
+                "prompt_set": order.prompt_set,
+                "partition": order.partition,
+                "usd": points_to_usd(order.estimated_points),
+            }
+            for order in cancelled
+        ]
+        print_json({"withdrawn": orders, "freed_usd": freed})
+    else:
+        out = console()
+        for order in cancelled:
+            out.print(f"Withdrawn  {order.prompt_set}/{order.partition}", markup=False)
+        out.print(f"{len(cancelled)} orders were withdrawn, {usd(freed)} USD are free again")
+    click.get_current_context().exit(0 if cancelled else 1)

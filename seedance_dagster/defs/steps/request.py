@@ -1,0 +1,50 @@
+"""The request behind a run: the backfill or run that asked first, and the partitions that it asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+_BACKFILL_TAG = "dagster/backfill"
+_ROOT_BACKFILL_TAG = "dagster/root_backfill_id"
+_UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def first_request(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, datetime]:
+    """Return the id of the backfill or run that a run belongs to, and when that was created (UTC).
+
+    Retries and re-executions, of runs and of backfills, from the UI and automatic ones, belong to the first.
+    Dagster drops the tags of a backfill from some of them, so they are read from the first run.
+    """
+    root = instance.get_run_record_by_id(run.root_run_id or run.run_id)
+    tags = run.tags if root is None else root.dagster_run.tags
+    backfill = tags.get(_ROOT_BACKFILL_TAG) or tags.get(_BACKFILL_TAG)
+    records = [] if root is None else [root]
+    if backfill is not None:
+        of_backfill = dg.RunsFilter(tags={_BACKFILL_TAG: backfill})
+        records += instance.get_run_records(of_backfill, limit=1, ascending=True)
+    # Of a request whose first run was deleted nothing is known, so it pays for nothing again.
+    created = min((_utc(record.create_timestamp) for record in records), default=_UNKNOWN)
+    return backfill or run.root_run_id or run.run_id, created
+
+
+def planned_partitions(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str) -> set[str]:
+    """Return the partitions of a set that a run was launched with.
+
+    A range of dynamic partitions may contain others by the time that the run starts.
+    """
+    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    events = [entry.dagster_event for entry in entries]
+    return {
+        str(event.partition)
+        for event in events
+        if event is not None
+        and event.asset_key is not None
+        and event.asset_key.path[0] == prompt_set
+        and event.partition is not None
+    }
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
