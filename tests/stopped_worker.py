@@ -1,4 +1,4 @@
-"""A worker process that is stopped behind its last look: `python -m stopped_worker LEDGER API`."""
+"""A worker process that is stopped behind its last look: `python -m stopped_worker LEDGER API ORDERS`."""
 
 from __future__ import annotations
 
@@ -48,20 +48,22 @@ async def work(ledger_url: str, api_url: str) -> None:
     ledger.close()
 
 
-def stop_behind_the_first_look() -> None:
-    """Let the process stop itself when a look has let an order leave, once."""
-    reason_to_wait, looks = ClaimLook.reason_to_wait, [1]
+def stop_behind_the_looks(count: int) -> None:
+    """Let the process stop itself, once, when so many looks have let their orders leave and none has left."""
+    reason_to_wait, looks, stopped = ClaimLook.reason_to_wait, [], asyncio.Event()
 
     async def looking(self: ClaimLook) -> str | None:
         reason = await reason_to_wait(self)
-        if reason is None and looks:
-            looks.pop()
+        looks.append(reason)
+        if len(looks) == count:
             os.kill(os.getpid(), signal.SIGSTOP)
+            stopped.set()
+        await stopped.wait()
         return reason
 
     ClaimLook.reason_to_wait = looking  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
-    stop_behind_the_first_look()
-    asyncio.run(work(*sys.argv[1:]))
+    stop_behind_the_looks(int(sys.argv[3]))
+    asyncio.run(work(*sys.argv[1:3]))

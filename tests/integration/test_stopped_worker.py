@@ -45,7 +45,7 @@ def test_a_worker_that_was_stopped_sends_nothing_on_waking(ledger_url):
     for text in PROMPTS:
         orders.place(text, request={**REQUEST, "prompt": text})
     with running_emulator(EmulatorSettings(plan_limit=100)) as emulator:
-        command = [sys.executable, "-m", "stopped_worker", ledger_url, emulator.url]
+        command = [sys.executable, "-m", "stopped_worker", ledger_url, emulator.url, str(len(PROMPTS))]
         path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
         worker = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path})
         _, status = os.waitpid(worker.pid, os.WUNTRACED)
