@@ -79,6 +79,15 @@ class ApiOptions(BaseModel):
         description="The number of prompts that moderation may reject in a UTC day before submitting stops "
         "until 00:00 UTC. The vendor charges for rejected prompts, and more for each as they add up.",
     )
+    post_timeout_s: int = Field(
+        default=180,
+        gt=0,
+        description="Seconds to wait for the API's reply to a new task; it may fetch reference files first. "
+        "After that the order is uncertain and is looked up in the API's history.",
+    )
+    get_timeout_s: int = Field(
+        default=30, gt=0, description="Seconds to wait for any other reply of the API."
+    )
     preflight: bool | None = Field(
         default=None,
         description="Look at each reference file before an order is placed, so that an "
@@ -233,7 +242,12 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         """Return a new API client; raises `AuthenticationError` without a key."""
         from seedance_dagster.api.client import SeedanceClient  # noqa: PLC0415  heavy
 
-        return SeedanceClient(api_key=SecretStr(self.api_key), base_url=self.base_url)
+        return SeedanceClient(
+            api_key=SecretStr(self.api_key),
+            base_url=self.base_url,
+            timeout_s=self.get_timeout_s,
+            post_timeout_s=self.post_timeout_s,
+        )
 
     def open_store(self) -> VideoStore:
         """Return the video store, reached as boto3's own environment variables say at this moment.

@@ -215,7 +215,11 @@ def running_engine(
 
         def open_client() -> SeedanceClient:
             return SeedanceClient(
-                api_key=SecretStr(API_KEY), base_url=emulator.url, requests_per_second=1000, timeout_s=0.8
+                api_key=SecretStr(API_KEY),
+                base_url=emulator.url,
+                requests_per_second=1000,
+                timeout_s=0.8,
+                post_timeout_s=0.8,
             )
 
         services = Services(

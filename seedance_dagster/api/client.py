@@ -55,7 +55,8 @@ class SeedanceClient:
         api_key: Sent to the host of `base_url` only.
         base_url: The API's root; https, or http on this machine.
         requests_per_second: Shared by all clients of the process.
-        timeout_s: Longest time for a single request, in seconds.
+        timeout_s: Longest time for a single GET, in seconds.
+        post_timeout_s: Longest time for a POST, in seconds; the vendor may fetch references first.
         transport: Replaces the HTTP transport in tests.
 
     Raises:
@@ -75,12 +76,14 @@ class SeedanceClient:
         base_url: str = DEFAULT_BASE_URL,
         requests_per_second: float = 10.0,
         timeout_s: float = 30.0,
+        post_timeout_s: float = 180.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._key = _valid_key(api_key)
         self._base_url = _valid_base_url(base_url)
         self._pacer = shared_pacer(self._base_url, requests_per_second)
         self._timeout_s = timeout_s
+        self._post_timeout_s = post_timeout_s
         self._transport = transport
         self._opened: httpx.AsyncBaseTransport | None = None
         self._posts = SingleUseTransport() if transport is None else AfterLastLook(transport)
@@ -235,6 +238,7 @@ class SeedanceClient:
         if json_body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(json_body, ensure_ascii=False).encode()
+        timeout_s = self._timeout_s if last_look is None else self._post_timeout_s
         # Straight to the transport: httpx's client would add cookies, redirects and a third more work.
         request = httpx.Request(
             method,
@@ -242,10 +246,10 @@ class SeedanceClient:
             params=query or None,
             headers=headers,
             content=content,
-            extensions={"timeout": httpx.Timeout(self._timeout_s).as_dict(), "last_look": last_look},
+            extensions={"timeout": httpx.Timeout(timeout_s).as_dict(), "last_look": last_look},
         )
         transport = self._opened if last_look is None else self._posts
-        async with asyncio.timeout(self._timeout_s):
+        async with asyncio.timeout(timeout_s):
             response = await transport.handle_async_request(request)
             async with contextlib.aclosing(response):
                 body = bytearray()

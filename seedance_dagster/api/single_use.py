@@ -14,6 +14,7 @@ import httpx
 from seedance_dagster.api.last_look import LastLook
 from seedance_dagster.net.outbound import proxy_for, tls_context
 
+_CONNECT_S = 30.0
 _READ_BYTES = 64 * 1024
 _MAX_HEAD_BYTES = 100 * 1024
 
@@ -31,7 +32,8 @@ class SingleUseTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request whose extension `last_look` lets it leave."""
         with _errors():
-            exchange = _Exchange(*await self._connect(request.url))
+            async with asyncio.timeout(_CONNECT_S):
+                exchange = _Exchange(*await self._connect(request.url))
             try:
                 await exchange.send(request, request.extensions["last_look"])
                 return await exchange.response()

@@ -82,6 +82,7 @@ class Environment:
             base_url=self.settings.base_url,
             requests_per_second=200,
             timeout_s=CALM_TIMEOUT_S if self.calm else self.plan.timeout_s,
+            post_timeout_s=CALM_TIMEOUT_S if self.calm else self.plan.timeout_s,
         )
 
 

@@ -166,7 +166,7 @@ async def test_anything_else_may_have_made_a_task(reply):
 
 async def test_after_a_timeout_the_outcome_is_unknown():
     """The client's own timeout ends the wait for a reply."""
-    error, vendor = await outcome(hang, timeout_s=0.02)
+    error, vendor = await outcome(hang, post_timeout_s=0.02)
     assert type(error) is UnknownOutcomeError
     assert len(vendor.requests) == 1
 

@@ -35,7 +35,10 @@ async def serving(answer) -> AsyncIterator[SeedanceClient]:
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     client = SeedanceClient(
-        api_key=SecretStr(KEY), base_url=f"http://127.0.0.1:{port}", requests_per_second=1e9, timeout_s=0.5
+        api_key=SecretStr(KEY),
+        base_url=f"http://127.0.0.1:{port}",
+        requests_per_second=1e9,
+        post_timeout_s=0.5,
     )
     async with server, client:
         yield client
@@ -96,7 +99,7 @@ async def test_a_host_that_speaks_no_tls_was_sent_nothing():
 
     async with serving(answer) as plain:
         secure = SeedanceClient(
-            api_key=SecretStr(KEY), base_url=plain._base_url.replace("http:", "https:"), timeout_s=5
+            api_key=SecretStr(KEY), base_url=plain._base_url.replace("http:", "https:"), post_timeout_s=5
         )
         async with secure:
             with pytest.raises(NotSentError):

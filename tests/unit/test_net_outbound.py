@@ -132,7 +132,7 @@ async def api_behind_proxy(certificate, *, refuse: bool = False) -> AsyncIterato
 
 def client() -> SeedanceClient:
     return SeedanceClient(
-        api_key=SecretStr(KEY), base_url=f"https://{HOST}", requests_per_second=1e9, timeout_s=5
+        api_key=SecretStr(KEY), base_url=f"https://{HOST}", requests_per_second=1e9, post_timeout_s=5
     )
 
 
