@@ -17,7 +17,7 @@ from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE
 _BUSY_TIMEOUT_MS = 30_000
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
 # Of a writer on PostgreSQL: one that stands still loses its transaction before others stop waiting for it.
-_WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 10, "lock_timeout": 30, "statement_timeout": 60}
+_WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 20, "lock_timeout": 30, "statement_timeout": 60}
 _LIMIT_MESSAGES = {  # by SQLSTATE
     "25P03": "this process stood still in a transaction for too long, and nothing of it was written",
     "55P03": "another process has been writing for too long",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 from factories import make_prompt_set
 from harness import MemoryStore, no_client
 
+from seedance_dagster.cli.commands import audit
+from seedance_dagster.cli.root import root
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import OrderingError, quote
 from seedance_dagster.engine.services import Services
@@ -59,3 +64,16 @@ def test_a_second_ledger_orders_nothing_at_a_prefix_of_another(ledger):
     with pytest.raises(OrderingError, match=r"nothing was ordered: the prefix .* set SEEDANCE_S3_PREFIX"):
         place_orders(services, quotes, request)
     assert ledger.queries.find() == []
+
+
+def test_nothing_is_repaired_at_a_prefix_of_another_ledger(ledger, monkeypatch):
+    """The objects there belong to that ledger's orders: none of them comes into this one (case m14)."""
+    store = MemoryStore()
+    claim_prefix(store, THEIRS)
+    services = Services(ledger=ledger, open_client=no_client, store=store)
+    settings = SimpleNamespace(services=lambda: nullcontext(services))
+    monkeypatch.setattr(audit, "ledger_settings", lambda: settings)
+    monkeypatch.setattr(audit, "dagster_of", lambda _: nullcontext())
+    done = CliRunner().invoke(root, ["audit", "--repair"])
+    assert done.exit_code == 1
+    assert "belongs to another ledger (id them" in done.output
