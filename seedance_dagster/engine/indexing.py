@@ -78,7 +78,7 @@ def refresh_index(
 
     Raises:
         IndexingError: Others were writing all the time.
-        StoreError: The bucket cannot be written.
+        StoreError: The bucket cannot be written, or its prefix belongs to another ledger.
         LedgerError: The ledger cannot be read.
     """
     ledger, name, pacing = services.ledger, f"index {prompt_set}", services.policy.pacing
@@ -117,6 +117,7 @@ def _stamp(services: Services, prompt_set: str) -> int:
 
 
 def _write(services: Services, prompt_set: str) -> WrittenIndex:
+    services.claim_prefix()
     store = services.store
     keys = index_keys(store.prefix, prompt_set)
     videos = services.ledger.videos.current(prompt_set)

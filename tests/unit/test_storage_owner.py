@@ -13,12 +13,15 @@ from harness import MemoryStore, no_client
 
 from seedance_dagster.cli.commands import audit
 from seedance_dagster.cli.root import root
+from seedance_dagster.engine.indexing import refresh_index
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import OrderingError, quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.storage.errors import StoreError
+from seedance_dagster.storage.keys import index_keys
 from seedance_dagster.storage.owner import Owner, claim_prefix, owner_key
 
 MINE, THEIRS = (Owner(ledger_id=name, created_at=datetime(2026, 4, 6, tzinfo=UTC)) for name in ("me", "them"))
@@ -77,3 +80,15 @@ def test_nothing_is_repaired_at_a_prefix_of_another_ledger(ledger, monkeypatch):
     done = CliRunner().invoke(root, ["audit", "--repair"])
     assert done.exit_code == 1
     assert "belongs to another ledger (id them" in done.output
+
+
+def test_no_index_is_written_at_a_prefix_of_another_ledger(ledger, orders):
+    """A prefix that was changed to one of another ledger keeps that one's index."""
+    orders.make(State.STORED, "cat", prompt_set="spots")
+    index = index_keys("seedance", "spots").jsonl
+    store = MemoryStore({index: b"theirs"})
+    claim_prefix(store, THEIRS)
+    services = Services(ledger=ledger, open_client=no_client, store=store)
+    with pytest.raises(StoreError, match="belongs to another ledger"):
+        refresh_index(services, "spots", owner="w")
+    assert store.objects[index] == b"theirs"
