@@ -32,7 +32,7 @@ from _support import report
 from seedance_dagster.cli.environ import for_children, unconfigured
 from seedance_dagster.cli.local import programs
 from seedance_dagster.cli.local.ports import free_port
-from seedance_dagster.defs.steps.metadata import video_event
+from seedance_dagster.defs.steps.metadata import task_event, video_event
 from seedance_dagster.emulator.record import Outcome, TaskRecord
 from seedance_dagster.emulator.state_file import StateFile
 from seedance_dagster.ledger.database import Database
@@ -142,7 +142,7 @@ def fill_bucket(folder: Path, every: list[Order]) -> None:
 
 
 def fill_dagster(home: Path, first: Order) -> None:
-    """Report one materialization as the product does, and the others as copies of its row.
+    """Report one task and one video as the product does, and the others as copies of these rows.
 
     Reported one by one they would take longer than everything else here together.
     """
@@ -150,16 +150,19 @@ def fill_dagster(home: Path, first: Order) -> None:
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        instance.report_runless_asset_event(video_event(first, store, THUMBNAIL, {}))
+        link = Link(first.prompt_set, first.partition, first.order_id, Reported.STORED)
+        instance.report_runless_asset_event(task_event(first, link, {}))
+        instance.report_runless_asset_event(video_event(first, link, store, THUMBNAIL, {}))
     events = home / "history" / "runs" / "index.db"
     with closing(sqlite3.connect(events)) as connection, connection:
         found = connection.execute("SELECT * FROM event_logs WHERE partition = ?", (first.partition,))
         columns = [column[0] for column in found.description]
-        values = dict(zip(columns, found.fetchone(), strict=True)) | {"id": None}
-        connection.executemany(
-            f"INSERT INTO event_logs VALUES ({', '.join('?' * len(columns))})",
-            ([marked(value, number) for value in values.values()] for number in range(1, VIDEOS)),
-        )
+        for event in found.fetchall():
+            values = dict(zip(columns, event, strict=True)) | {"id": None}
+            connection.executemany(
+                f"INSERT INTO event_logs VALUES ({', '.join('?' * len(columns))})",
+                ([marked(value, number) for value in values.values()] for number in range(1, VIDEOS)),
+            )
 
 
 def marked(value: object, number: int) -> object:

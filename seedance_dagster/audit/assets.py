@@ -11,7 +11,7 @@ from seedance_dagster.audit.events import current_orders
 from seedance_dagster.audit.evidence import Evidence, Source
 from seedance_dagster.audit.findings import Finding, Kind, finding, order_finding
 from seedance_dagster.audit.snapshots import GRACE, RecordedEvent, Scope, Snapshots
-from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.ledger.order import OPEN, Order
 from seedance_dagster.storage.index import index_row, to_jsonl
 from seedance_dagster.storage.keys import index_keys
 
@@ -106,10 +106,10 @@ def _is_recent(order: Order, snapshots: Snapshots) -> bool:
 
 
 def _index_is_under_way(prompt_set: str, snapshots: Snapshots) -> bool:
-    """Return True where a run will write the index again, or just did."""
+    """Return True where a run just stored a video, and may be reporting the index."""
     since = snapshots.read_at - GRACE
     return any(
-        order.state is State.SUCCEEDED or (order.stored_at is not None and order.stored_at >= since)
+        order.stored_at is not None and order.stored_at >= since
         for order in snapshots.ledger.orders
         if any(name == prompt_set for name, _ in snapshots.ledger.partitions(order))
     )

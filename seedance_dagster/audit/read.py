@@ -21,6 +21,7 @@ from seedance_dagster.audit.snapshots import (
     StorageSnapshot,
     VendorSnapshot,
 )
+from seedance_dagster.engine.indexing import is_due
 from seedance_dagster.engine.reconcile.clocks import UNKNOWN
 from seedance_dagster.engine.reconcile.history import read_rows
 from seedance_dagster.engine.services import Services
@@ -71,7 +72,7 @@ async def read_snapshots(
 
     progress(READING, 0, 4)
     vendor, (storage, dagster) = await asyncio.gather(read_vendor(), read_others())
-    ledger = await in_thread(_read_ledger, services.ledger, scope, {*vendor.history, *dagster.reported})
+    ledger = await in_thread(_read_ledger, services, scope, {*vendor.history, *dagster.reported})
     one_more()
     return Snapshots(read_at=read_at, ledger=ledger, vendor=vendor, storage=storage, dagster=dagster)
 
@@ -118,7 +119,8 @@ def _read_dagster(
     )
 
 
-def _read_ledger(ledger: Ledger, scope: Scope, task_ids: Collection[str]) -> LedgerSnapshot:
+def _read_ledger(services: Services, scope: Scope, task_ids: Collection[str]) -> LedgerSnapshot:
+    ledger = services.ledger
     orders = {order.order_id: order for order in ledger.queries.find(prompt_set=scope.prompt_set)}
     names = ledger.partitions.sets() if scope.prompt_set is None else {scope.prompt_set}
     videos = {name: ledger.videos.current(name) for name in sorted(names)}
@@ -134,5 +136,5 @@ def _read_ledger(ledger: Ledger, scope: Scope, task_ids: Collection[str]) -> Led
         current_videos={partition: order.order_id for partition, order in current.items()},
         links=ledger.partitions.links_of(orders),
         journals={order_id: journals.get(order_id, ()) for order_id in orders},
-        indexes={name: shown for name, shown in videos.items() if shown},
+        indexes={name: shown for name, shown in videos.items() if shown and not is_due(services, name)},
     )

@@ -58,7 +58,7 @@ class LedgerSnapshot:
         current_videos: Order ids of the videos that the partitions should show, by set and partition.
         links: The partitions that each order was given to, by order id.
         journals: Entries by order id; an order that moved on while they were read is left out.
-        indexes: The videos of each set's index, in its order.
+        indexes: The videos of each set's index, in its order; a set whose index is to be written is left out.
         damaged_rows: Rows, by order id, that two other systems contradict; `orders` has what these agree on.
     """
 

@@ -211,7 +211,8 @@ CHECKS: Mapping[str, Check] = {
         warns=True,
     ),
     "rejection_rate": Check(
-        "Moderation rejected at most a tenth of the prompts. The vendor charges for rejected prompts.",
+        "Moderation rejected at most a tenth of the prompts in the file. The vendor charges for rejected "
+        "prompts.",
         _rejection_rate,
         warns=True,
     ),

@@ -108,6 +108,12 @@ def refresh_index(
     raise IndexingError(f"the index of {prompt_set} is being written by {ledger.leases.owner_of(name)}")
 
 
+def is_due(services: Services, prompt_set: str) -> bool:
+    """Return True where the index was made from something else than the ledger holds now."""
+    last = services.ledger.observations.recall(name := f"index {prompt_set}").get(name)
+    return last is None or last.value != _stamp(services, prompt_set)
+
+
 def _stamp(services: Services, prompt_set: str) -> int:
     """Return a number for what the index would be made from, and for where it goes."""
     names = [column.name for column in COLUMNS]

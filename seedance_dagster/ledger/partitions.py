@@ -136,6 +136,14 @@ class Partitions(LedgerPart):
                 for row in connection.execute(query)
             }
 
+    def removed(self, prompt_set: str) -> set[str]:
+        """Return the partitions of a set whose prompts are in no file any more."""
+        query = sa.select(partitions.c.partition).where(
+            partitions.c.prompt_set == prompt_set, partitions.c.removed_at.is_not(None)
+        )
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
     def links(self, order_id: int) -> list[Link]:
         """Return the partitions that an order was given to, sorted."""
         return self.links_of([order_id]).get(order_id, [])

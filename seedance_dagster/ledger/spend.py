@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import order_money
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.partitions import same_partition
+from seedance_dagster.ledger.schema import orders, partitions
 
 
 class SpendBy(StrEnum):
@@ -108,7 +109,10 @@ class Spend(LedgerPart):
             SpendBy.SET: orders.c.prompt_set,
             SpendBy.MODEL: orders.c.request["task_type"].as_string(),
             # Not by a path to the tag: SQLite does not find names there that its JSON writes with escapes.
-            SpendBy.TAG: sa.cast(orders.c.tags, sa.Text),
+            # As the file has them now, for the partition that the order was made for.
+            SpendBy.TAG: sa.func.coalesce(
+                sa.cast(partitions.c.tags, sa.Text), sa.cast(orders.c.tags, sa.Text)
+            ),
             SpendBy.RUN: orders.c.run_id,
         }
         with self._database.reading() as connection:
@@ -121,7 +125,10 @@ class Spend(LedgerPart):
                 _total(money.spent - money.charged),
                 _total(money.reserved),
             )
-            query = sa.select(keys[by].label("key"), *sums).select_from(orders).group_by("key")
+            made_for: sa.FromClause = orders
+            if by is SpendBy.TAG:
+                made_for = orders.outerjoin(partitions, same_partition(partitions, orders))
+            query = sa.select(keys[by].label("key"), *sums).select_from(made_for).group_by("key")
             if since is not None:
                 query = query.where(orders.c.booked_at >= since)
             if prompt_set is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,11 +24,13 @@ class CurrentVideo:
         partition: The partition's key.
         order: The stored order, which may have been made for another partition or set.
         tags: Those of the prompt, as its file has them now.
+        removed_at: Since when the prompt is in no file any more; None while it is.
     """
 
     partition: str
     order: Order
     tags: dict[str, str]
+    removed_at: datetime | None = None
 
 
 class Videos(LedgerPart):
@@ -40,7 +43,7 @@ class Videos(LedgerPart):
         """
         current = _current_videos(prompt_set)
         query = (
-            sa.select(orders, current.c.label, current.c.label_tags)
+            sa.select(orders, current.c.label, current.c.label_tags, current.c.label_removed_at)
             .join(current, current.c.order_id == orders.c.order_id)
             .order_by(current.c.first_order_id, current.c.label)
         )
@@ -49,9 +52,9 @@ class Videos(LedgerPart):
         videos = []
         for row in rows:
             columns = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
-            label, tags = columns.pop("label"), columns.pop("label_tags")
+            label, tags, removed_at = map(columns.pop, ("label", "label_tags", "label_removed_at"))
             order = Order(**columns)
-            videos.append(CurrentVideo(label, order, order.tags if tags is None else tags))
+            videos.append(CurrentVideo(label, order, order.tags if tags is None else tags, removed_at))
         return videos
 
     def shown(self, prompt_set: str, partition: str) -> int | None:
@@ -75,7 +78,12 @@ class Videos(LedgerPart):
         current = _current_videos(prompt_set)
         columns = (orders.c.order_id, orders.c.sha256, orders.c.points_charged, orders.c.stored_at)
         videos = (
-            sa.select(current.c.label, sa.cast(current.c.label_tags, sa.Text), *columns)
+            sa.select(
+                current.c.label,
+                sa.cast(current.c.label_tags, sa.Text),
+                current.c.label_removed_at,
+                *columns,
+            )
             .join(current, current.c.order_id == orders.c.order_id)
             .order_by(current.c.label)
         )
@@ -91,7 +99,7 @@ class Videos(LedgerPart):
 
 
 def _current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquery:
-    """Select order, first order, label and its tags, a row for each partition that has a video."""
+    """Select order, first order, and label with its facts, a row for each partition that has a video."""
     of_partition = sa.true() if partition is None else links.c.partition == partition
     is_current = sa.case((asks_for(), 0), else_=1)
     within: dict[str, Any] = {"partition_by": links.c.partition}
@@ -101,6 +109,7 @@ def _current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquer
             orders.c.state,
             links.c.partition.label("label"),
             partitions.c.tags.label("label_tags"),
+            partitions.c.removed_at.label("label_removed_at"),
             sa.func.min(orders.c.order_id).over(**within).label("first_order_id"),
             sa.func.row_number()
             .over(
@@ -116,7 +125,10 @@ def _current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquer
         .subquery()
     )
     return (
-        sa.select(ranked.c.order_id, ranked.c.first_order_id, ranked.c.label, ranked.c.label_tags)
+        sa.select(
+            *(ranked.c[name] for name in ("order_id", "first_order_id", "label", "label_tags")),
+            ranked.c.label_removed_at,
+        )
         .where(ranked.c.rank == 1, ranked.c.state == State.STORED)
         .subquery()
     )

@@ -67,6 +67,7 @@ COLUMNS = (
     *_of_manifest("task_id", "fingerprint", "attempt", "run_id", "ordered_at"),
     *_of_manifest("vendor_created_at", "vendor_started_at", "vendor_ended_at"),
     Column("stored_at", "time", "The time at which the video was in S3."),
+    Column("removed_at", "time", "The time at which the prompt had left its file; null while it is there."),
 )
 
 
@@ -86,6 +87,7 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
         **{name: order.request.get(name) for name in _OF_REQUEST},
         **{name: redact(order.request.get(name) or []) for name in _URL_LISTS},
         "tags": redact(video.tags, redact_url),
+        "removed_at": video.removed_at,
         "cost_usd": None if charged is None else float(points_to_usd(charged)),
         "duration_s": None if order.duration_s is None else float(order.duration_s),
         "fps": None if order.fps is None else float(order.fps),

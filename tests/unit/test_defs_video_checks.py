@@ -6,10 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from factories import make_order
+from harness import MemoryStore, no_client
 
+from seedance_dagster.defs.steps.checks import check_results
 from seedance_dagster.defs.video_checks import CHECKS, CheckInput, CheckResult
+from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget, BudgetUsage
 from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.money import Window
 
 NOW = datetime(2026, 4, 6, 12, tzinfo=UTC)
@@ -159,3 +163,19 @@ def test_a_budget_that_is_nearly_used_is_named():
     [violation] = result.violations
     assert violation.reason == ("budget of 1 USD a day: 0.5 USD reserved, 0.45 USD spent, 0.05 USD left")
     assert result.figures == {"seedance/budget_remaining_usd": 0.05}
+
+
+def test_prompts_that_left_their_file_are_no_part_of_the_rates(ledger, orders):
+    """A rejected prompt that was removed counts neither as rejected nor as a prompt."""
+    orders.make(State.REJECTED, "cat")
+    orders.make(State.STORED, "dog")
+    services = Services(ledger=ledger, open_client=no_client, store=MemoryStore(), clock=lambda: NOW)
+
+    def rate() -> str:
+        [result] = check_results(services, "spots", {"rejection_rate": CHECKS["rejection_rate"]}, [])
+        return str(result.description)
+
+    assert rate() == "1 of 2 prompts were rejected by moderation"
+    ledger.partitions.update("spots", {key: PartitionRequest(f"f-{key}") for key in ("cat", "dog")})
+    ledger.partitions.update("spots", {"dog": PartitionRequest("f-dog")})
+    assert rate() == "0 of 1 prompts were rejected by moderation"

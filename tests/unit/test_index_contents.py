@@ -141,3 +141,21 @@ def test_a_video_of_another_set_has_the_set_and_tags_of_the_prompt_that_shows_it
     assert (row["prompt_set"], row["partition"], row["tags"]) == ("spots_v2", "kitty", {"campaign": "autumn"})
     assert row["uri"] == made.video_key
     assert ledger.videos.sets() == ["spots", "spots_v2"]
+
+
+@pytest.mark.each_database
+def test_a_removed_prompt_is_marked_and_a_changed_file_makes_the_index_due(ledger, orders, clock):
+    """The row says since when, until the prompt is back; the stamp changes with it, and with edited tags."""
+    orders.make(State.STORED, "cat", fingerprint="a")
+    asked = PartitionRequest("a", tags={"campaign": "autumn"})
+    stamps = []
+    for wanted, removed_at in (({"cat": asked}, None), ({}, clock()), ({"cat": asked}, None)):
+        ledger.partitions.update("spots", wanted)
+        [video] = ledger.videos.current("spots")
+        assert index_row("spots", video, str)["removed_at"] == removed_at
+        assert ledger.partitions.removed("spots") == (set() if removed_at is None else {"cat"})
+        stamps.append(ledger.videos.stamp("spots"))
+    ledger.partitions.update("spots", {"cat": PartitionRequest("a", tags={"campaign": "spring"})})
+    stamps.append(ledger.videos.stamp("spots"))
+    assert stamps[0] == stamps[2]
+    assert len(set(stamps)) == 3

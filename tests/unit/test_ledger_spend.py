@@ -10,6 +10,7 @@ from trace_support import traced_orders
 
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.spend import Amounts, SpendBy
 from seedance_dagster.money import Window
 
@@ -52,6 +53,17 @@ def test_every_order_is_counted_once_under_every_key(busy, ledger):
     by_tag = ledger.spend.total_by(SpendBy.TAG, tag="campaign")
     assert by_tag == {"autumn": OTHER, "spring": APRIL, None: DOG}
     assert list(by_tag) == ["autumn", "spring", None]
+
+
+@pytest.mark.each_database
+def test_tags_that_are_edited_in_a_file_count_from_then_on(busy, ledger):
+    """All orders made for a partition have the tags that its prompt has now."""
+    ledger.partitions.update("spots", {"dog": PartitionRequest("any", tags={"campaign": "winter"})})
+    assert ledger.spend.total_by(SpendBy.TAG, tag="campaign") == {
+        "autumn": OTHER,
+        "spring": APRIL,
+        "winter": DOG,
+    }
 
 
 @pytest.mark.each_database

@@ -30,9 +30,11 @@ def check_results(
 ) -> Iterator[dg.AssetCheckResult]:
     """Run some checks of one prompt set; raises `LedgerError`."""
     current = {video.partition: video.order for video in services.ledger.videos.current(name)}
+    removed = services.ledger.partitions.removed(name)
+    latest = services.ledger.queries.latest(name)
     data = CheckInput(
         current=current,
-        latest=services.ledger.queries.latest(name),
+        latest={partition: order for partition, order in latest.items() if partition not in removed},
         open_orders=services.ledger.queries.find(prompt_set=name, states=OPEN),
         sizes=_sizes(services.store, {name, *(order.prompt_set for order in current.values())}),
         budgets=services.ledger.budgets.usage(budgets),
