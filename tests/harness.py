@@ -267,10 +267,10 @@ class SteppedEngine:
         """The emulator's inside."""
         return self.app.state.emulator.vendor
 
-    def open_client(self) -> SeedanceClient:
+    def open_client(self, base_url: str = BASE_URL) -> SeedanceClient:
         return SeedanceClient(
             api_key=SecretStr(API_KEY),
-            base_url=BASE_URL,
+            base_url=base_url,
             transport=self.transport,
             requests_per_second=1_000_000,
         )

@@ -16,6 +16,7 @@ from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.health import stuck_reason
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.schema import orders as orders_table
 
 URL = "https://files.example.com/v.mp4"
 
@@ -26,7 +27,7 @@ class World:
     account_name = "mine"
 
     def __init__(self, ledger, clock) -> None:
-        self.ledger = ledger
+        self.ledger, self.clock = ledger, clock
         self.answer: object = make_task()
         self.events: list[object] = []
         services = Services(ledger=ledger, open_client=no_client, store=MemoryStore(), clock=clock)
@@ -166,6 +167,21 @@ async def test_a_task_that_the_vendor_refuses_to_show_stops_no_other(world, ledg
     assert reason.startswith(f"the vendor does not show task {refused.task_id} of order {refused.order_id}")
     world.answer = make_task(task_id=refused.task_id)
     assert stuck_reason(await world.poll(), now=clock(), stale_after=timedelta(hours=12)) is None
+
+
+async def test_a_task_of_another_account_is_not_blamed_on_the_task(world, ledger, submitted):
+    """Its order goes on, and the report says which key it needs; a vendor that shows the task is believed."""
+    [order] = submitted("a")
+    world.answer = NotFoundError("no such task")
+    with ledger.claims._database.writing() as connection:
+        connection.execute(orders_table.update().values(account="another"))
+    order = await world.poll()
+    assert order.state is State.SUBMITTED
+    assert order.error_message.startswith(f"order {order.order_id} was sent with another API key")
+    world.answer = make_task(status=TaskStatus.COMPLETED, video_url=URL)
+    assert order.due_at is not None
+    world.clock.forward(seconds=15)
+    assert (await world.poll()).state is State.SUCCEEDED
 
 
 async def test_a_poller_takes_submitted_orders(world, orders, ledger, submitted):

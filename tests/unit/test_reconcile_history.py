@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -329,3 +331,36 @@ def test_a_reply_that_changes_the_text_teaches_the_change(known, clock, monkeypa
     engine.place('a "cat"')
     engine.submit()
     assert engine.ledger.observations.recall(f"echo html of account {engine.account_name}")
+
+
+@pytest.mark.parametrize(("minutes", "adopted"), [(-30, 0), (-1, 1)])
+def test_without_a_known_task_a_task_of_about_the_same_minute_is_adopted(engine, clock, minutes, adopted):
+    """The clocks are unknown: what an hour's difference would explain is a person's choice."""
+    engine.vendor.clock = lambda: clock() + timedelta(minutes=minutes)
+    engine.create_out_of_band("a cat")
+    engine.vendor.clock = clock
+    clock.forward(seconds=30)
+    [order] = engine.lose("a cat", fault="500-before")
+    assert len(engine.reconcile().adopted) == adopted
+    [task_id] = engine.vendor.tasks
+    assert engine.read(order)[0].task_id == task_id or task_id in engine.doubts()[0]
+
+
+def test_another_account_s_key_settles_nothing(known, clock):
+    """The order waits for the key it was sent with, is never requeued by another one, and says so."""
+    engine = known
+    engine.place("a bird")
+    engine.submit()
+    [order] = engine.lose("a cat", fault="500-before")
+    ours = engine.services
+    # The same emulator under another address: another account, as far as anybody can see.
+    engine.services = replace(ours, open_client=lambda: engine.open_client("http://localhost"))
+    for _ in range(3):
+        clock.forward(hours=5)
+        engine.poll()
+        assert engine.reconcile(now=True).requeued == ()
+    [doubt] = engine.doubts()
+    assert doubt.startswith(f"order {order.order_id} was sent with another API key")
+    engine.services = ours
+    engine.reconcile_twice()
+    assert engine.states() == [State.SUCCEEDED, State.QUEUED]

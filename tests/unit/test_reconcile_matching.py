@@ -33,7 +33,8 @@ def lost_order(order_id=1, *, seconds=0.0, lasts=30.0, **request) -> Lost:
     """Return an order whose POST was under way for a while."""
     order = make_order(order_id, request=request)
     start = NOW + timedelta(seconds=seconds)
-    return Lost(order, Window(start, start + timedelta(seconds=lasts)), start - FIVE)
+    window = Window(start, start + timedelta(seconds=lasts))
+    return Lost(order, window, window, start - FIVE)
 
 
 def ids(matches: Matches) -> dict[int, str]:

@@ -15,8 +15,9 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.reconciliation import AnsweredTask
 
 UNKNOWN = timedelta(hours=1)
-"""The largest difference of the clocks that is believed without a known task."""
+"""The largest difference of the clocks that is thought possible without a known task."""
 
+_USUAL = timedelta(minutes=2)
 _SERVERS_APART = timedelta(seconds=2)  # the vendor's machines have clocks of their own
 _NEARLY = timedelta(minutes=5)
 _NEIGHBOURS = 20  # on either side
@@ -34,6 +35,11 @@ class Offset:
     least: timedelta = -UNKNOWN
     most: timedelta = UNKNOWN
     known: bool = False
+
+    @property
+    def usual(self) -> Offset:
+        """The difference within which a task is believed to be ours: unknown clocks are usually right."""
+        return self if self.known else Offset(-_USUAL, _USUAL)
 
     @property
     def margin(self) -> timedelta:

@@ -29,12 +29,14 @@ class Lost:
     """An order whose reply was lost.
 
     Attributes:
-        window: When its task can have been made, by the vendor's clock.
+        window: When its task was made, by the vendor's clock.
+        widest: The same if the clocks differ as much as is thought possible.
         doubtful_from: From when on a task of its text is in doubt, where it is not in the window.
     """
 
     order: Order
     window: Window
+    widest: Window
     doubtful_from: datetime
 
     @property

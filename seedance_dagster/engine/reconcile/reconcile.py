@@ -119,7 +119,7 @@ async def _look(worker: Worker, orders: Sequence[Order], clock: datetime) -> _Lo
     lost = [_lost(order, clock_offset(answered, at), clock) for order, at in zip(orders, sent, strict=True)]
     offset = clock_offset(answered, clock)
     start = min(each.doubtful_from for each in lost)
-    end = max(clock + offset.most, *(each.window.end for each in lost)) + _A_DAY
+    end = max(clock + offset.most, *(each.widest.end for each in lost)) + _A_DAY
     scan = await scan_history(
         worker,
         Window(start - _A_DAY, end),
@@ -133,8 +133,8 @@ async def _look(worker: Worker, orders: Sequence[Order], clock: datetime) -> _Lo
 
 
 def _lost(order: Order, offset: Offset, clock: datetime) -> Lost:
-    window = post_window(order, offset, clock)
-    return Lost(order, window, window.start - offset.margin)
+    widest = post_window(order, offset, clock)
+    return Lost(order, post_window(order, offset.usual, clock), widest, widest.start - offset.margin)
 
 
 async def _resolve(worker: Worker, look: _Look, results: _Results) -> None:
@@ -165,7 +165,7 @@ async def _resolve_absent(
 ) -> None:
     """Requeue an order whose absence is proved twice, or note what is known."""
     services, order, scan = worker.services, lost.order, look.scan
-    doubt = unproved(scan, lost.window, look.now, look.patience)
+    doubt = unproved(scan, lost.widest, look.now, look.patience)
     if doubt is None and not balance.moved:
         doubt = balance.against(least_points(worker, order))
     if doubt is not None:
@@ -195,7 +195,7 @@ def _too_early(lost: Lost, task: Task, look: _Look) -> str | None:
     """Return why a task that fits is not adopted yet: another that fits as well may still be listed."""
     if look.scan.doubt is not None:
         return f"task {task.task_id} fits, but {look.scan.doubt}"
-    adopt_at = lost.window.end + look.patience.task
+    adopt_at = lost.widest.end + look.patience.task
     all_listed = look.scan.lists_unfinished and look.scan.unlisted is None
     suitable = {task.task_id for task in look.matches.adopted.values()}
     alone = all(row.task_id in suitable for row in look.scan.unmatched)  # nobody else uses the account
