@@ -10,8 +10,9 @@ INSTALLED := $(VENV)/.installed-$(VERSION)
 RUN := $(BIN)/python -m
 # For demo and dev, for example: make demo ARGS=--exit
 ARGS ?=
-# For chaos: how many rounds, and the first one's seed (random if empty).
+# For chaos: how many rounds, how many random histories of lost replies, and the first one's seed (random if empty).
 ROUNDS ?= 20
+HISTORIES ?= 2000
 SEED ?=
 # For acceptance: a file of 946 prompts, which is not part of this repository; without it their test is skipped.
 PROMPTS ?= ../shared/data/vbench_prompts.jsonl
@@ -35,7 +36,7 @@ test: $(INSTALLED) ## Run all tests and check the branch coverage of what handle
 	$(RUN) coverage report --fail-under=95
 
 chaos: $(INSTALLED) ## Run random rounds of the fault suite (ROUNDS=200 SEED=1)
-	@PYTHONPATH=tests $(RUN) chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+	@PYTHONPATH=tests $(RUN) chaos --rounds $(ROUNDS) --histories $(HISTORIES) $(if $(SEED),--seed $(SEED))
 
 acceptance: $(INSTALLED) ## Run whole backfills through `dagster dev`, about 20 minutes (PROMPTS=vbench_prompts.jsonl)
 	@ACCEPTANCE_PROMPTS='$(abspath $(PROMPTS))' $(RUN) pytest tests/acceptance --timeout 1800

@@ -11,6 +11,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import boto3
@@ -42,9 +45,16 @@ _LONGEST_S = 300
 @click.option("--database", type=click.Choice(["sqlite", "postgresql"]), help="Database of all rounds.")
 @click.option("--side-by-side", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--keep", is_flag=True, help="Keep the folders of passed rounds too.")
-def main(rounds: int, seed: int | None, database: str | None, side_by_side: int, keep: bool) -> None:
-    """Run rounds; exit with 1 if one of them fails."""
+@click.option(
+    "--histories", type=click.IntRange(0), default=0, help="Random histories of lost replies first."
+)
+def main(
+    rounds: int, seed: int | None, database: str | None, side_by_side: int, keep: bool, histories: int
+) -> None:
+    """Run histories and rounds; exit with 1 if one of them fails."""
     first = random.randrange(1_000_000) if seed is None else seed
+    if histories:
+        _run_histories(range(first, first + histories), side_by_side)
     plans = [draw(first + number, database) for number in range(rounds)]
     folder = Path(
         tempfile.mkdtemp(prefix="chaos-", dir=_IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None)
@@ -76,6 +86,24 @@ def main(rounds: int, seed: int | None, database: str | None, side_by_side: int,
         sys.exit(1)
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run_histories(seeds: range, at_once: int) -> None:
+    """Run random histories of lost replies in processes of their own; exit with 1 if one of them fails."""
+    from simulated_history import run_histories
+
+    click.echo(f"SEED={seeds.start} HISTORIES={len(seeds)}")
+    tally, violations = Counter[str](), list[str]()
+    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as processes:
+        for counts, found in processes.map(
+            run_histories, [seeds[at : at + 20] for at in range(0, len(seeds), 20)]
+        ):
+            tally += counts
+            violations += found
+    click.echo("histories: " + ", ".join(f"{name} {count}" for name, count in sorted(tally.items())))
+    if violations:
+        click.echo("\n".join(violations))
+        sys.exit(1)
 
 
 def _results(

@@ -83,7 +83,14 @@ async def scan_history(
         lists_unfinished = await in_thread(_lists_unfinished, worker, rows.values())
         known = await in_thread(ledger.reconciliation.known_tasks, account, span.start)
         listed_by = now - timedelta(seconds=services.policy.pacing.history_lag_s)
-        expected = (task for task in known if task.listed_from(unfinished=lists_unfinished) <= listed_by)
+        times = _times(rows.values())
+        # A history may forget what is older than all that it lists; how far it reaches is another question.
+        reach = min(times, default=span.start)
+        expected = (
+            task
+            for task in known
+            if reach <= task.created_at and task.listed_from(unfinished=lists_unfinished) <= listed_by
+        )
         owned = await in_thread(ledger.reconciliation.owned_tasks, rows)
         unmatched = {task_id: row for task_id, row in rows.items() if task_id not in owned}
         other_types = _other_types(rows, known, types)
@@ -93,7 +100,6 @@ async def scan_history(
             if (row.created_at is None or near.contains(row.created_at)) and row.task_type not in other_types
         ]
         tasks, unread = await _read_tasks(worker, to_read)
-        times = _times(rows.values())
         if not times or min(times) > near.start:
             # A single older task shows that the history reaches back so far.
             older = await worker.client.history(
