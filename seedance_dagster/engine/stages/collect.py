@@ -142,7 +142,7 @@ class Collector:
         try:
             return await download_video(await self._fresh_link(order), path, limits=limits)
         except (DownloadError, SeedanceError) as error:
-            if not known:
+            if not known or (isinstance(error, DownloadError) and error.on_this_machine):
                 raise
             failure = str(error)
         # Without a fresh link the known one may work all the same.

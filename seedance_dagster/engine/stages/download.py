@@ -30,11 +30,13 @@ class DownloadError(Exception):
 
     Attributes:
         expired: True when the link seems to be gone and a fresh one may help.
+        on_this_machine: True when no link would help, such as where a disk is full.
     """
 
-    def __init__(self, message: str, *, expired: bool = False) -> None:
+    def __init__(self, message: str, *, expired: bool = False, on_this_machine: bool = False) -> None:
         super().__init__(message)
         self.expired = expired
+        self.on_this_machine = on_this_machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +118,8 @@ async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.C
     except aiohttp.ClientError as error:
         raise DownloadError(f"the download failed: {_describe(error)}") from None
     except OSError as error:
-        raise DownloadError(f"the download cannot be written or read: {error.strerror or error}") from None
+        message = f"the download cannot be written or read: {error.strerror or error}"
+        raise DownloadError(message, on_this_machine=True) from None
     except ValueError:
         # A host that no resolver takes, such as one with an overlong label.
         raise DownloadError("the link is not a URL that can be followed") from None
