@@ -46,7 +46,7 @@ def test_transfers_that_always_fail_stay_outstanding(start_engine):
         "empty": "empty file",
         "redirect-file": "only http",
         "truncated": "ends early",
-        "missing-url": "without a video URL",
+        "missing-url": "without a link",
     }
     with start_engine({"linger_s": 8.0}) as engine:
         engine.place(*(f"a cat [fault:{fault}]" for fault in never), "a dog")
