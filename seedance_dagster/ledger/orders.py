@@ -11,6 +11,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from seedance_dagster.api.failures import FailureClass
+from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import Budget, check_budgets, order_money, read_usage
 from seedance_dagster.ledger.chunks import chunked
@@ -198,9 +199,12 @@ class Orders(LedgerPart):
                 history = histories[new.fingerprint, new.take]
                 answer = find_existing_order(history, request, new.scope, requested_at)
                 if answer is None:
-                    answer = next(
-                        ((order, Outcome.SKIPPED) for order in history if order.order_id in quoted), None
+                    ended = (
+                        order
+                        for order in history
+                        if order.order_id in quoted and answers(new.scope, order.scope)
                     )
+                    answer = next(((order, Outcome.SKIPPED) for order in ended), None)
                 if answer is None:
                     attempt = 1 + max((order.attempt for order in history), default=0)
                     values = ordered_values(new) | {
@@ -221,6 +225,8 @@ class Orders(LedgerPart):
                     )
                     history.append(order)
                     answer = (order, Outcome.ORDERED)
+                if answer[0].state is State.QUEUED and answer[1] is Outcome.JOINED:
+                    answer = _with_links_of(connection, answer[0], new), Outcome.JOINED
                 answered.append(answer)
             link_orders(
                 connection,
@@ -260,6 +266,17 @@ class Orders(LedgerPart):
                 values = {"idempotency_key": request.idempotency_key, "requested_at": at}
                 connection.execute(requests.insert().values(values))
         return at if known is None else known
+
+
+def _with_links_of(connection: sa.Connection, order: Order, new: NewOrder) -> Order:
+    """Give a queued order the links of a request that joined it: they were signed last."""
+    names = [f"{kind}_urls" for kind in REFERENCE_KINDS]
+    links = {name: new.request[name] for name in names if new.request.get(name)}
+    if all(order.request.get(name) == value for name, value in links.items()):
+        return order
+    changed = orders.update().where(orders.c.order_id == order.order_id, orders.c.state == State.QUEUED)
+    row = connection.execute(changed.values(request=order.request | links).returning(orders)).one()
+    return to_order(row)
 
 
 def _points_under_key(connection: sa.Connection, request: OrderRequest) -> int:

@@ -236,6 +236,27 @@ def test_the_video_of_a_fresh_prompt_answers_where_there_is_no_other(ledger, new
     assert (another.attempt, outcome) == (2, Outcome.ORDERED)
 
 
+def test_a_fresh_prompt_is_ordered_beside_one_that_is_answered(ledger, new_order):
+    """An order that answers another prompt of the same run says nothing about a fresh one."""
+    [(order, _)] = ledger.orders.place([new_order()], REQUEST)
+    wanted = [new_order(), new_order("dog", fingerprint="f-cat", scope="spots/dog")]
+    placed = ledger.orders.place(wanted, REQUEST, quoted={order.order_id})
+    assert [outcome for _, outcome in placed] == [Outcome.JOINED, Outcome.ORDERED]
+
+
+def test_a_queued_order_is_sent_with_the_links_that_were_signed_last(ledger, new_order):
+    """The signature that it was ordered with may have run out by the time that it is sent."""
+    first, again = (
+        new_order(request={"prompt": "cat", "image_urls": [f"https://x/a.png?X-Amz-Signature={day}"]})
+        for day in (1, 2)
+    )
+    ledger.orders.place([first], REQUEST)
+    assert ledger.orders.place([again], REQUEST)[0][0].request == again.request
+    [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None)
+    ledger.orders.place([first], REQUEST)
+    assert ledger.queries.get(claimed.order_id).request == again.request
+
+
 def test_what_was_quoted_as_answered_is_not_ordered(ledger, new_order):
     """An order that ends between quote and order leaves its prompt without one, as nothing was checked."""
     [(order, _)] = ledger.orders.place([new_order()], REQUEST)

@@ -110,7 +110,7 @@ class GenerationRun:
                 allow_retries=False,
             )
         launched = planned_partitions(self.context.instance, self.context.run, self.prompt_set.name)
-        keys = [key for key in self.context.partition_keys if key in launched]
+        keys = [key for key in self.context.partition_keys if key in launched or not launched]
         # What was launched and is no longer in the range is asked for as well.
         keys += sorted(launched.difference(keys))
         if not keys:

@@ -72,6 +72,8 @@ def order_pending_events(
         pending = valid_pending(services, prompt_set, request)
         for partition, reason in (pending.invalid | pending.postponed).items():
             context.log.warning(f"left out: {prompt_set.name}/{partition}: {reason}")
+        # A prompt that was renamed or repeated shows the video of its request; `seedance_advance` reports it.
+        services.ledger.partitions.link(prompt_set.name, pending.answered)
         context.log.info(f"{prompt_set.name}: {pending.budget_check}; ordering {len(pending.affordable)}")
         if not pending.affordable:
             continue

@@ -11,7 +11,7 @@ from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget
-from seedance_dagster.ledger.orders import OrderRequest, Refusals
+from seedance_dagster.ledger.orders import OrderRequest, Outcome, Refusals
 from seedance_dagster.prompts.models import PromptSet
 
 _FIRST_WAIT = timedelta(hours=20)  # the next day's run of the schedule tries it again
@@ -29,6 +29,7 @@ class Pending:
         next_up: The first quote that there is no room for; None when all are affordable.
         invalid: Why the references of a prompt cannot be sent, by partition key.
         postponed: Why a prompt is not tried yet, by partition key: the vendor refused it as invalid.
+        answered: The orders in flight or stored that answer the other prompts, by partition key.
     """
 
     prompt_set: PromptSet
@@ -38,6 +39,7 @@ class Pending:
     next_up: Quote | None = None
     invalid: dict[str, str] = field(default_factory=dict)
     postponed: dict[str, str] = field(default_factory=dict)
+    answered: dict[str, int] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
@@ -56,8 +58,9 @@ def read_pending(services: Services, prompt_set: PromptSet, request: OrderReques
     Raises:
         OrderingError: A price is unknown or the ledger cannot be read.
     """
-    quotes, postponed = _new_quotes(services, prompt_set, request)
-    return replace(_afford(services, prompt_set, quotes.values(), request), postponed=postponed)
+    quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
+    ready, postponed = _ready(services, quotes)
+    return replace(_afford(services, prompt_set, ready.values(), request), postponed=postponed)
 
 
 def valid_pending(services: Services, prompt_set: PromptSet, request: OrderRequest) -> Pending:
@@ -68,7 +71,8 @@ def valid_pending(services: Services, prompt_set: PromptSet, request: OrderReque
     Raises:
         OrderingError: A price is unknown, or the ledger cannot be read or written.
     """
-    quotes, postponed = _new_quotes(services, prompt_set, request)
+    every = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
+    quotes, postponed = _ready(services, every)
     checked: set[str] = set()
     invalid: dict[str, str] = {}
     while True:
@@ -77,7 +81,7 @@ def valid_pending(services: Services, prompt_set: PromptSet, request: OrderReque
         candidates = (*pending.affordable, *filter(None, [pending.next_up]))
         unchecked = [quote for quote in candidates if quote.partition.key not in checked]
         if not unchecked:
-            return replace(pending, invalid=invalid, postponed=postponed)
+            return replace(pending, invalid=invalid, postponed=postponed, answered=_answered(every))
         result = preflight(services, unchecked)
         checked |= {quote.partition.key for quote in unchecked}
         quotes |= {quote.partition.key: quote for quote in result.quotes}
@@ -85,15 +89,20 @@ def valid_pending(services: Services, prompt_set: PromptSet, request: OrderReque
         quotes = {key: quote for key, quote in quotes.items() if key not in invalid}
 
 
-def _new_quotes(
-    services: Services, prompt_set: PromptSet, request: OrderRequest
-) -> tuple[dict[str, Quote], dict[str, str]]:
+def _answered(quotes: Iterable[Quote]) -> dict[str, int]:
+    return {
+        priced.partition.key: priced.existing.order_id
+        for priced in quotes
+        if priced.existing is not None and priced.outcome is not Outcome.SKIPPED
+    }
+
+
+def _ready(services: Services, quotes: Iterable[Quote]) -> tuple[dict[str, Quote], dict[str, str]]:
     """Return the quotes of what may be ordered now, and why others have to wait, by partition key.
 
     What the vendor refused as invalid comes last, after a wait that doubles each time: it would use up the
     limit every day, and nothing behind it would ever be ordered.
     """
-    quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
     new = [priced for priced in quotes if priced.is_new]
     refusals = services.ledger.orders.refusals([priced.order for priced in new])
     now, ready, postponed = services.clock(), [], dict[str, str]()
