@@ -209,9 +209,9 @@ def _around_transfers(trap: Trap) -> None:
 def _around_events(trap: Trap) -> None:
     event = Reporter.event
 
-    def reporting(self: Reporter, engine_event: Any) -> Iterator[Any]:
+    def reporting(self: Reporter, engine_event: Any, links: Any = None) -> Iterator[Any]:
         trap.passing("event: before")
-        for dagster_event in event(self, engine_event):
+        for dagster_event in event(self, engine_event, links):
             yield dagster_event
             trap.passing("event: reported")  # Dagster has the event, the ledger has not recorded it yet
 

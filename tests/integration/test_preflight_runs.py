@@ -31,20 +31,20 @@ def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
             preflight=True,
         )
         for name in ("by_hand", "by_schedule", "unseen"):
-            location.write(prompts(location), name=name)
+            location.write(prompts(location, name), name=name)
         location.reload()
         location.skipped()
         yield location
 
 
-def prompts(location: CodeLocation) -> dict[str, Any]:
+def prompts(location: CodeLocation, name: str) -> dict[str, Any]:
     """Return a prompt with valid references between two whose audio is too long or missing."""
     root = f"{location.emulator.files_url}/references"
 
     def asking(audio: str) -> dict[str, Any]:
         video = f"{root}/clip.mp4?seconds=7.5"
         return {
-            "prompt": f"dance to {audio[:4]}",
+            "prompt": f"dance to {audio[:4]} {name}",
             "mode": "omni_reference",
             "video_urls": [video],
             "audio_urls": [f"{root}/{audio}"],

@@ -147,6 +147,8 @@ class GenerationRun:
 
     def _existing(self, wanted: Mapping[str, Wanted]) -> list[Placed]:
         """Return the orders that exist for what some partitions ask for; nothing is ordered."""
+        if not wanted:
+            return []
         ledger, name = self.services.ledger, self.prompt_set.name
         request = OrderRequest(idempotency_key="", run_id=self.context.run.run_id)
         existing = dict(
