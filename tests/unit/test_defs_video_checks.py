@@ -84,7 +84,8 @@ def test_a_good_set_passes_every_check(check):
             {"state": State.UNCERTAIN, "error_message": "reply lost"},
             (
                 "it is unknown whether the vendor received order 1 (reply lost); it is not sent again until "
-                "`seedance-dagster reconcile` has resolved it"
+                "`seedance-dagster reconcile` has resolved it, or "
+                "`seedance-dagster reconcile 1 --end` gives it up"
             ),
         ),
         (
@@ -95,7 +96,10 @@ def test_a_good_set_passes_every_check(check):
         (
             "no_stuck_orders",
             {"state": State.SUCCEEDED, "transfer_failures": 5, "error_message": "the link is gone"},
-            "paid for, and its video could not be stored in 5 attempts: the link is gone",
+            (
+                "paid for, and its video could not be stored in 5 attempts; it is fetched again until "
+                "`seedance-dagster reconcile 1 --end` gives it up: the link is gone"
+            ),
         ),
         ("objects_intact", {"poster_size_bytes": 4}, "the poster has 3 bytes in S3 and 4 in the ledger"),
     ],
