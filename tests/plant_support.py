@@ -19,6 +19,13 @@ def one_clock(engine: Any) -> None:
     engine.emulator.emulator.vendor.clock = engine.services.clock
 
 
+def make_known(engine: Any) -> None:
+    """Give both sides one clock and make a task of ours; the history is held against it."""
+    one_clock(engine)
+    engine.run(engine.place("a known one", name="known", idempotency_key="known"))
+    engine.services.clock.forward(seconds=10)
+
+
 def waiting_run(
     engine: Any,
     accepted: Sequence[Placed],

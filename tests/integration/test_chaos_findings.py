@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -39,9 +40,11 @@ def tick(engine: Engine) -> None:
 def test_an_unmatched_task_of_another_type_explains_its_own_price(start_engine):
     """Money that another program spent on another model does not block a lost order forever."""
     with (
-        start_engine({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as engine,
+        start_engine({"grace_s": 0.0, "linger_s": 0.0, "stale_after_s": 0.0}, render_seconds=100.0) as engine,
         on_the_vendors_clock(engine),
     ):
+        engine.place("a known one", name="known")
+        engine.run()
         engine.control("faults", **{"history-500": 1.0})
         engine.place("a cat [fault:500-before*1]")
         engine.run()
@@ -57,19 +60,24 @@ def test_an_unmatched_task_of_another_type_explains_its_own_price(start_engine):
             },
         )
         engine.control("faults")
+        time.sleep(5)  # longer than the clocks of the vendor's machines are thought to differ
+        engine.place("a known one", "another", name="known", idempotency_key="d")
+        engine.run()
         for _ in range(3):
             tick(engine)
-        [order] = engine.services.ledger.queries.find()
+        [order] = engine.services.ledger.queries.find(prompt_set="spots")
         assert order.state is not State.UNCERTAIN, order.error_message
 
 
 def test_an_unmatched_task_at_the_moment_of_the_balance_blocks_no_order(start_engine):
     """A task that another program created while the balance was read, by whichever clock, proves nothing."""
     with (
-        start_engine({"grace_s": 0.0, "linger_s": 0.0}, render_seconds=100.0) as engine,
+        start_engine({"grace_s": 0.0, "linger_s": 0.0, "stale_after_s": 0.0}, render_seconds=100.0) as engine,
         on_the_vendors_clock(engine, ahead_s=3),
     ):
         tick(engine)  # the balance is read, three seconds ahead of the vendor's clock
+        engine.place("a known one", name="known")
+        engine.run()
         engine.control("faults", **{"history-500": 1.0})
         engine.place("a cat [fault:500-before*1]")
         engine.run()
@@ -85,7 +93,10 @@ def test_an_unmatched_task_at_the_moment_of_the_balance_blocks_no_order(start_en
             },
         )
         engine.control("faults")
+        time.sleep(5)  # longer than the clocks of the vendor's machines are thought to differ
+        engine.place("a known one", "another", name="known", idempotency_key="d")
+        engine.run()
         for _ in range(3):
             tick(engine)
-        [order] = engine.services.ledger.queries.find()
+        [order] = engine.services.ledger.queries.find(prompt_set="spots")
         assert order.state is not State.UNCERTAIN, order.error_message

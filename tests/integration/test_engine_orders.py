@@ -8,6 +8,7 @@ from functools import partial
 
 import httpx
 import pytest
+from plant_support import make_known, one_clock
 
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
 from seedance_dagster.engine.runtime.background import in_background
@@ -57,6 +58,7 @@ def test_a_task_whose_reply_is_lost_is_found_and_not_paid_twice(start_engine):
     """After any unclear answer the task in the vendor's history is adopted."""
     needs_verification = ("lost-reply", "cut-reply", "hang", "500-after", "garbage-reply")
     with start_engine() as engine:
+        one_clock(engine)
         engine.run(engine.place(*with_faults(*needs_verification), "a cat [fault:500-with-task*1]", "a dog"))
         assert set(engine.states().values()) == {State.STORED}
         engine.assert_paid_once(7)
@@ -64,24 +66,14 @@ def test_a_task_whose_reply_is_lost_is_found_and_not_paid_twice(start_engine):
         assert {how_submitted(engine, orders[f"p{number}"]) for number in range(5)} == {"adopted"}
 
 
-def test_the_same_text_twice_is_adopted_one_to_one(start_engine):
-    """Two orders of one text whose replies were lost get one task each."""
-    with start_engine() as engine:
-        text = "a cat [fault:lost-reply*2]"
-        engine.run(engine.place(text, text))
-        orders = engine.services.ledger.queries.find()
-        assert {order.state for order in orders} == {State.STORED}
-        assert len({order.task_id for order in orders}) == 2
-        assert engine.books()["summary"]["tasks"] == 2
-
-
 def test_orders_without_a_task_are_requeued_after_two_complete_scans(start_engine):
     """An order is requeued when two scans have no task for it, and is then sent and paid once."""
-    with start_engine() as engine:
+    with start_engine({"stale_after_s": 1.0}) as engine:
+        make_known(engine)
         engine.run(engine.place(*with_faults("500-before", "reset-before", "hang-before")))
         assert set(engine.states().values()) == {State.STORED}
-        engine.assert_paid_once(3)
-        for order in engine.services.ledger.queries.find():
+        engine.assert_paid_once(4)
+        for order in engine.services.ledger.queries.find(prompt_set="spots"):
             steps = [entry.to_state for entry in engine.services.ledger.queries.journal(order.order_id)]
             assert steps[:4] == ["queued", "claimed", "uncertain", "queued"]
 
@@ -89,6 +81,7 @@ def test_orders_without_a_task_are_requeued_after_two_complete_scans(start_engin
 def test_an_unreadable_history_requeues_nothing(start_engine):
     """While the history cannot be read the order stays uncertain; afterwards it is adopted."""
     with start_engine({"grace_s": 0.0}) as engine:
+        one_clock(engine)
         engine.control("faults", **{"history-500": 1.0})
         accepted = engine.place("a cat [fault:lost-reply*1]")
         ids = [each.order.order_id for each in accepted]
@@ -107,6 +100,7 @@ def test_an_unmatched_task_with_the_same_text_is_not_adopted(start_engine):
     """An unmatched task with other parameters leaves the order uncertain: neither adopted nor requeued."""
     with start_engine({"grace_s": 0.0}) as engine:
         text = "a cat [fault:500-before*1]"
+        one_clock(engine)
         engine.control(
             "tasks",
             model="seedance",
@@ -118,7 +112,7 @@ def test_an_unmatched_task_with_the_same_text_is_not_adopted(start_engine):
         asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5))
         order = engine.services.ledger.queries.latest("spots")["p0"]
         assert order.state is State.UNCERTAIN
-        assert "same text but other parameters" in order.error_message
+        assert "it cannot be decided whether one of these tasks" in order.error_message
 
 
 def test_an_order_whose_post_is_refused_is_queued_again(start_engine):
