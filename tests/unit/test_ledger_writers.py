@@ -32,7 +32,7 @@ def two(ledger_url, monkeypatch):
 
 def test_a_writer_that_stands_still_loses_its_transaction(two):
     """The others go on, and it writes nothing on waking (case m23)."""
-    frozen, living = two(idle_in_transaction_session_timeout=0.3)
+    frozen, living = two(idle_in_transaction_session_timeout=3)
 
     def freeze() -> None:
         with frozen.writing() as connection:
@@ -49,7 +49,7 @@ def test_a_writer_that_stands_still_loses_its_transaction(two):
 
 def test_a_writer_that_waits_too_long_says_why(two):
     """A limit that is hit is an unavailable ledger, in words."""
-    busy, waiting = two(lock_timeout=0.3)
+    busy, waiting = two(lock_timeout=0.5)
     with busy.writing():
         began = time.monotonic()
         with (
@@ -57,4 +57,4 @@ def test_a_writer_that_waits_too_long_says_why(two):
             waiting.writing(),
         ):
             pytest.fail("two writers at once")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
