@@ -246,22 +246,26 @@ def test_a_full_temporary_folder_is_reported_and_waited_for(start_engine, monkey
 # The clock
 
 
+@pytest.mark.parametrize("fault", ["", " [fault:lost-reply*1]"], ids=["answered", "lost"])
 @pytest.mark.parametrize("hours", [-30, -3, 3, 30])
-def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours):
-    """Forwards or back, the run ends with its videos, paid once."""
+def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
+    """Forwards or back, with replies lost or not, the run ends with its videos, paid once."""
     pacing = replace(FAST, min_poll_s=0.1, max_poll_s=0.2)
     policy = {"max_in_flight": 2, "lease_s": 2.0, "pacing": pacing}
     with start_engine(policy, render_seconds=0.3) as engine:
         engine.services.clock._speed = 1  # leases are renewed by real time
+        # Answers on both sides of the jump show the difference of the clocks.
+        engine.run(engine.place("a known one", name="known", idempotency_key="known"))
         jump = Once(
             (
                 lambda event: isinstance(event, Submitted | Delayed),
                 lambda: engine.services.clock.forward(hours=hours),
             )
         )
-        waiting_run(engine, engine.place(*texts(3)), on_event=jump)
+        wanted = [text + fault for text in texts(3)]
+        waiting_run(engine, engine.place(*wanted, "the last one"), on_event=jump)
         assert jump.done
-        assert_all_is_well(engine, 3)
+        assert_all_is_well(engine, 5)
 
 
 # The network and the vendor
