@@ -43,7 +43,7 @@ from seedance_dagster.engine.worker import Worker, working
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError, VideoStore
+from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError, VideoStore, write_freely
 
 T = TypeVar("T")
 FAST = Pacing(take_s=0.02, end_check_s=0.02, maintenance_s=0.1, signed_s=300.0)
@@ -110,7 +110,7 @@ class MemoryStore(VideoStore):
         content_type: str,
         metadata: Mapping[str, str],
         overwrite: bool = False,
-        before_write: Callable[[], None] = lambda: None,
+        before_write: Callable[[], None] = write_freely,
     ) -> None:
         self.puts += 1
         self.before_put(key)

@@ -108,13 +108,25 @@ def read_usage(connection: sa.Connection, budget: Budget, *, now: datetime) -> B
 
 
 def check_budgets(
-    usages: Sequence[BudgetUsage], new_points: Sequence[int], *, run_limit: int | None = None
+    usages: Sequence[BudgetUsage],
+    new_points: Sequence[int],
+    *,
+    run_limit: int | None = None,
+    run_used: int = 0,
 ) -> None:
-    """Raise `BudgetExceededError` when new orders do not fit every budget and the run's own limit."""
+    """Raise `BudgetExceededError` when new orders do not fit every budget and the run's own limit.
+
+    Args:
+        usages: The budgets.
+        new_points: The estimates of the new orders.
+        run_limit: What the run and its retries may order together, in points; None for no limit.
+        run_used: What they ordered before, in points.
+    """
     total = sum(new_points)
     remaining = {str(usage): usage.remaining for usage in usages}
     if run_limit is not None:
-        remaining[f"limit of this run of {points_to_usd(run_limit)} USD"] = run_limit
+        used = f", {points_to_usd(run_used)} USD of which are used" if run_used else ""
+        remaining[f"limit of this run of {points_to_usd(run_limit)} USD{used}"] = max(0, run_limit - run_used)
     exceeded = [limit for limit, points in remaining.items() if total > points]
     if total and exceeded:
         affordable = count_affordable(new_points, min(remaining.values()))

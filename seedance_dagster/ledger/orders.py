@@ -237,8 +237,7 @@ class Orders(LedgerPart):
                 at=now,
             )
             new_points = [order.estimated_points for order, outcome in answered if outcome is Outcome.ORDERED]
-            run_limit = None if request.max_points is None else max(0, request.max_points - used)
-            check_budgets(usages, new_points, run_limit=run_limit)
+            check_budgets(usages, new_points, run_limit=request.max_points, run_used=used)
         return answered
 
     def _first_requested(self, request: OrderRequest) -> datetime | None:

@@ -30,7 +30,7 @@ def a_set(number: int = 3, *, name: str = "spots", **budgets: int) -> PromptSet:
             Prompt(
                 id=f"p{each}",
                 request=GenerationRequest(
-                    task_type="seedance-2-fast", prompt=f"cat {each}", mode=Mode.TEXT_TO_VIDEO, duration=5
+                    task_type="seedance-2-fast", prompt=f"{name} {each}", mode=Mode.TEXT_TO_VIDEO, duration=5
                 ),
             )
             for each in range(number)

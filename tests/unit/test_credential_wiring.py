@@ -14,6 +14,7 @@ from seedance_dagster.defs.resources import VideoStoreResource
 from seedance_dagster.defs.steps.metadata import video_event
 from seedance_dagster.engine.stages.download import Downloaded
 from seedance_dagster.engine.stages.signing import matches_stored_object, sign_video
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.media.credentials import CredentialError, CredentialSettings
 from seedance_dagster.media.credentials.chain import make_test_chain
 from seedance_dagster.media.video import probe
@@ -121,5 +122,7 @@ def test_the_materialization_shows_the_credential():
     store = VideoStore(None, "videos")
     for credential in ({"label": "urn:c2pa:1", "vendor": None}, {"error": "no key"}, None):
         order = make_order(request={"mode": "text_to_video"}, sha256="ab" * 32, credential=credential)
-        shown = video_event(order, store, None, {}).metadata.get("seedance/credential")
+        shown = video_event(order, Link(order.prompt_set, order.partition, 1), store, None, {}).metadata.get(
+            "seedance/credential"
+        )
         assert (shown and shown.value) == credential

@@ -58,12 +58,16 @@ def test_an_order_that_fits_exactly_is_placed(ledger, new_order):
 
 
 def test_a_run_has_a_limit_of_its_own(ledger, new_order):
-    """The limit of a run counts its new orders only, and is checked where they are placed."""
+    """The limit of a run counts its own orders only, those of earlier tries too, where they are placed."""
     limited = dataclasses.replace(REQUEST, max_points=4_000_000)
-    ledger.orders.place([new_order("a")], limited)
-    ledger.orders.place([new_order("a"), new_order("b")], limited)
+    ledger.orders.place([new_order("a")], REQUEST)
+    with pytest.raises(BudgetExceededError, match=r"of 0\.4 USD, 0\.4 USD of which are used; none would fit"):
+        ledger.orders.place([new_order("a"), new_order("b")], limited)
+    b = dataclasses.replace(limited, idempotency_key="b")
+    ledger.orders.place([new_order("a"), new_order("b")], b)
+    another = dataclasses.replace(limited, idempotency_key="another")
     with pytest.raises(BudgetExceededError, match=r"limit of this run of 0\.4 USD; the first 1 would fit"):
-        ledger.orders.place([new_order("c"), new_order("d")], limited)
+        ledger.orders.place([new_order("c"), new_order("d")], another)
 
 
 def test_a_hold_above_the_estimate_counts(ledger, submitted):
@@ -95,7 +99,7 @@ def test_a_failure_with_an_unknown_charge_is_not_booked_as_free(ledger, submitte
     task = {"points_charged": None, "points_held": 5_000_000}
     ledger.tasks.ended(submitted(), end, actor="w", error_class="x", reason="oops", task=task)
     assert used(ledger) == (0, 5_000_000)
-    assert ledger.workload.flow().outflow == 5_000_000
+    assert ledger.workload.flow("an account").outflow == 5_000_000
 
 
 def test_the_next_attempt_takes_the_place_of_the_first(ledger, submitted, clock):
