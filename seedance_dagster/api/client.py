@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import ipaddress
 import json
 from datetime import datetime
 from typing import Any, Self
@@ -17,9 +16,9 @@ import stamina
 from pydantic import SecretStr
 
 from seedance_dagster.api.account import AccountInfo
+from seedance_dagster.api.address import valid_base_url, valid_key
 from seedance_dagster.api.echo import foreign_field
 from seedance_dagster.api.errors import (
-    AuthenticationError,
     GatewayError,
     InvalidRequestError,
     NotFoundError,
@@ -79,8 +78,8 @@ class SeedanceClient:
         post_timeout_s: float = 180.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._key = _valid_key(api_key)
-        self._base_url = _valid_base_url(base_url)
+        self._key = valid_key(api_key)
+        self._base_url = valid_base_url(base_url)
         self._pacer = shared_pacer(self._base_url, requests_per_second)
         self._timeout_s = timeout_s
         self._post_timeout_s = post_timeout_s
@@ -267,36 +266,3 @@ def _retry_delay(error: Exception) -> bool | float:
     if isinstance(error, RateLimitError | VendorError) and error.retry_after_s is not None:
         return error.retry_after_s if error.retry_after_s <= _MAX_WAIT_S else False
     return isinstance(error, RateLimitError | GatewayError | TransportError | VendorError)
-
-
-def _valid_key(api_key: SecretStr) -> SecretStr:
-    key = api_key.get_secret_value().strip()
-    if not key:
-        raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise AuthenticationError(
-            "GOAPI_API_KEY contains characters that are not allowed in a key: copy it again"
-        )
-    return SecretStr(key)
-
-
-def _valid_base_url(base_url: str) -> str:
-    try:
-        url = httpx.URL(base_url)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    plain = not url.userinfo and not set("?#") & set(base_url)
-    if not plain or not url.host or url.scheme not in ("http", "https"):
-        raise InvalidRequestError("GOAPI_BASE_URL is not valid; it looks like https://api.goapi.ai")
-    if url.scheme == "http" and not _is_loopback(url.host):
-        raise InvalidRequestError(
-            f"GOAPI_BASE_URL must be https: otherwise the key is sent to {url.host} unencrypted"
-        )
-    return str(url).rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -18,8 +18,9 @@ from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.sensor import build_sensor
 from seedance_dagster.defs.step_cleanup import step_cleanup
+from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.prompts.problems import format_problems
-from seedance_dagster.settings import ApiOptions, Settings, StorageOptions
+from seedance_dagster.settings import Settings
 
 _log = logging.getLogger("seedance_dagster")
 

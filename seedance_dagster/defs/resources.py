@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field, SecretStr
 
-from seedance_dagster.settings import ApiOptions, Settings, StorageOptions, default_ledger_url
+from seedance_dagster.options import ApiOptions, StorageOptions
+from seedance_dagster.settings import Settings, default_ledger_url
 
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient

@@ -10,7 +10,8 @@ import pytest
 
 from seedance_dagster import SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.definitions import definitions_from_environ
-from seedance_dagster.settings import ApiOptions, SettingError, Settings, StorageOptions, default_ledger_url
+from seedance_dagster.options import ApiOptions, StorageOptions
+from seedance_dagster.settings import SettingError, Settings, default_ledger_url
 
 ENVIRON = {
     "GOAPI_API_KEY": " sk-secret ",

@@ -1,0 +1,45 @@
+"""Checks of the API's key and address, before either is used."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import httpx
+from pydantic import SecretStr
+
+from seedance_dagster.api.errors import AuthenticationError, InvalidRequestError
+
+
+def valid_key(api_key: SecretStr) -> SecretStr:
+    """Return an API key without blanks around it; raise `AuthenticationError` for an impossible one."""
+    key = api_key.get_secret_value().strip()
+    if not key:
+        raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise AuthenticationError(
+            "GOAPI_API_KEY contains characters that are not allowed in a key: copy it again"
+        )
+    return SecretStr(key)
+
+
+def valid_base_url(base_url: str) -> str:
+    """Return the root of the API; raise `InvalidRequestError` for one that is malformed or not encrypted."""
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    plain = not url.userinfo and not set("?#") & set(base_url)
+    if not plain or not url.host or url.scheme not in ("http", "https"):
+        raise InvalidRequestError("GOAPI_BASE_URL is not valid; it looks like https://api.goapi.ai")
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise InvalidRequestError(
+            f"GOAPI_BASE_URL must be https: otherwise the key is sent to {url.host} unencrypted"
+        )
+    return str(url).rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,138 @@
+"""Options of the vendor's API and of the place where videos are stored, each declared once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, SecretStr
+
+from seedance_dagster.money import Window, usd_to_points
+
+if TYPE_CHECKING:
+    from seedance_dagster.engine.policy import Policy
+    from seedance_dagster.media.credentials import Signer
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LEAST_USD, _MOST_USD = 1e-7, 1e11  # one point, and more than any account holds
+
+
+def usd_amount(description: str) -> Any:
+    """Return a field for an amount of USD that may be left out."""
+    return Field(default=None, ge=_LEAST_USD, le=_MOST_USD, description=description)
+
+
+class ApiOptions(BaseModel):
+    """Options of the vendor's API: the account and its limits."""
+
+    api_key: str = Field(
+        default="",
+        repr=False,
+        description="The API key. Without it everything loads and nothing is submitted.",
+    )
+    base_url: str = Field(
+        default="https://api.goapi.ai",
+        description="The address of the API, without user name or password.",
+    )
+    max_in_flight: int | None = Field(
+        default=None,
+        gt=0,
+        description="The number of tasks that may be at the vendor at once. By default the account's limit.",
+    )
+    off_peak_only: bool = Field(
+        default=False,
+        description="Submit only outside the vendor's peak hours, 09:00-15:00 UTC.",
+    )
+    max_rejections_per_day: int = Field(
+        default=100,
+        gt=0,
+        description="The number of prompts that moderation may reject in a UTC day before submitting stops "
+        "until 00:00 UTC. The vendor charges for rejected prompts, and more for each as they add up.",
+    )
+    post_timeout_s: int = Field(
+        default=180,
+        gt=0,
+        description="Seconds to wait for the API's reply to a new task; it may fetch reference files first. "
+        "After that the order is uncertain and is looked up in the API's history.",
+    )
+    get_timeout_s: int = Field(
+        default=30, gt=0, description="Seconds to wait for any other reply of the API."
+    )
+    preflight: bool | None = Field(
+        default=None,
+        description="Look at each reference file before an order is placed, so that an "
+        "unusable one costs nothing. By default on, unless the API runs on this machine.",
+    )
+    allow_private_hosts: bool | None = Field(
+        default=None,
+        description="Fetch videos and reference files from private and loopback addresses too. By default "
+        "off, unless the API runs on this machine.",
+    )
+    budget_usd_per_day: float | None = usd_amount(
+        "The most that may be spent in a UTC day, in USD. What would exceed it is not ordered.",
+    )
+    budget_usd_per_month: float | None = usd_amount(
+        "The most that may be spent in a UTC month, in USD. What would exceed it is not ordered.",
+    )
+
+    def policy(self) -> Policy:
+        """Return the engine's policy; an API on this machine is trusted with its own addresses by default."""
+        from seedance_dagster.engine.policy import Policy  # noqa: PLC0415  heavy
+        from seedance_dagster.ledger.budgets import Budget  # noqa: PLC0415  heavy
+
+        local = _is_on_this_machine(self.base_url)
+        limits = {Window.DAY: self.budget_usd_per_day, Window.MONTH: self.budget_usd_per_month}
+        return Policy(
+            max_in_flight=self.max_in_flight,
+            off_peak_only=self.off_peak_only,
+            max_rejections_per_day=self.max_rejections_per_day,
+            budgets=tuple(
+                Budget(window=window, points=usd_to_points(usd))
+                for window, usd in limits.items()
+                if usd is not None
+            ),
+            allow_private_hosts=local if self.allow_private_hosts is None else self.allow_private_hosts,
+            preflight=not local if self.preflight is None else self.preflight,
+        )
+
+
+class StorageOptions(BaseModel):
+    """Options of the place where videos are stored, and of the credentials in them."""
+
+    bucket: str = Field(default="", description="The S3 bucket that videos are stored in.")
+    prefix: str = Field(default="seedance", description="The prefix of every key in the bucket.")
+    c2pa_certificate: str = Field(
+        default="",
+        repr=False,
+        description="The certificate chain in PEM, or the path of a file with it. With it and the "
+        "private key each video gets a signed C2PA content credential.",
+    )
+    c2pa_key: str = Field(
+        default="",
+        repr=False,
+        description="The private key of the C2PA certificate in PEM, or the path of a file with it.",
+    )
+    c2pa_include_prompt: bool = Field(
+        default=False, description="Include the prompt's text in the C2PA content credential."
+    )
+
+    def signer(self) -> Signer | None:
+        """Return what signs videos; None where neither certificate nor key is set. Nothing is read yet."""
+        from seedance_dagster.media.credentials import CredentialSettings, Signer  # noqa: PLC0415  heavy
+
+        if not self.c2pa_certificate and not self.c2pa_key:
+            return None
+        return Signer(
+            CredentialSettings(
+                certificate=self.c2pa_certificate,
+                key=SecretStr(self.c2pa_key),
+                include_prompt=self.c2pa_include_prompt,
+            )
+        )
+
+
+def _is_on_this_machine(base_url: str) -> bool:
+    try:
+        return urlsplit(base_url).hostname in _LOOPBACK
+    except ValueError:
+        return False  # the client says what is wrong with it
