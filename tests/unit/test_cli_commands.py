@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,22 @@ def test_plan_prices_each_prompt_and_orders_nothing(folder: Path) -> None:
     ledger = ledger_of(folder)
     assert ledger.workload.counts() == {}
     ledger.close()
+
+
+def test_plan_adds_up_sets_that_share_a_budget(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each set alone fits the day's budget, both together do not; one order for two sets counts once."""
+    for name, text in (("cats", "a cat"), ("dogs", "a dog"), ("again", "a dog")):
+        (folder / "prompt_sets" / f"{name}.yaml").write_text(f"name: {name}\nprompts: [{{prompt: {text}}}]\n")
+    monkeypatch.setitem(os.environ, "SEEDANCE_BUDGET_USD_PER_DAY", "0.50")
+    done = run("plan", "--json")
+    plan = json.loads(done.stdout)
+    assert [prompt_set["affordable"] for prompt_set in plan["prompt_sets"]] == [1, 1, 1]
+    assert plan["together"] == {"new_usd": "0.8", "new": 2, "affordable": 1}
+    assert done.exit_code == 1
+    assert (
+        "Together they do not fit into the budgets for all sets: the first 1 of 2 would" in run("plan").stdout
+    )
+    assert run("plan", "--set", "cats").exit_code == 0
 
 
 def test_plan_knows_what_is_in_flight(folder: Path) -> None:

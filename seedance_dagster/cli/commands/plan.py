@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -62,7 +62,8 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
 
     LOCATION is a file, a folder or an s3:// URL; by default SEEDANCE_PROMPTS. New prompts would be ordered.
     The others cost nothing: joined ones are in flight, reused ones are stored, and skipped ones ended without
-    a video before. The exit status is 1 when a prompt set has an error or does not fit its budgets.
+    a video before. The exit status is 1 when a prompt set has an error, or when the sets do not fit the
+    budgets.
     """
     environ = project_environ()
     no_ledger = not (environ.get("DAGSTER_HOME") or environ.get("SEEDANCE_LEDGER_URL") or has_dev_folder())
@@ -83,20 +84,30 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
             for prompt_set in loaded.sets
             if not names or prompt_set.name in names
         ]
+        together = _together(services, plans)
     if as_json:
         problems = [str(problem) for problem in loaded.problems]
-        print_json({"prompt_sets": [_as_json(plan) for plan in plans], "problems": problems})
+        print_json(
+            {
+                "prompt_sets": [_as_json(plan) for plan in plans],
+                "together": {
+                    "new_usd": points_to_usd(together.points),
+                    "new": together.new,
+                    "affordable": together.affordable,
+                },
+                "problems": problems,
+            }
+        )
     else:
         out = console()
         for plan in plans:
             _show(out, plan)
         if len(plans) > 1:
-            out.print(f"All sets together: {usd(sum((plan.new_usd for plan in plans), Decimal(0)))} USD")
+            _show_together(out, together)
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
-    click.get_current_context().exit(
-        1 if loaded.errors or not all(plan.budgets.fits for plan in plans) else 0
-    )
+    fits = together.fits and all(plan.budgets.fits for plan in plans)
+    click.get_current_context().exit(1 if loaded.errors or not fits else 0)
 
 
 def _plan(services: Services, prompt_set: PromptSet, *, regenerate: bool) -> Plan:
@@ -104,6 +115,17 @@ def _plan(services: Services, prompt_set: PromptSet, *, regenerate: bool) -> Pla
     quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
     return Plan(prompt_set.name, tuple(quotes), budget_check(services, quotes, budgets))
+
+
+def _together(services: Services, plans: Iterable[Plan]) -> BudgetCheck:
+    """Check all plans against the budgets that the sets share; an order that two sets ask for counts once."""
+    new = {
+        (priced.order.fingerprint, priced.order.take, priced.order.scope): priced
+        for plan in plans
+        for priced in plan.quotes
+        if priced.is_new
+    }
+    return budget_check(services, list(new.values()), services.policy.budgets)
 
 
 def _show(out: Console, plan: Plan) -> None:
@@ -131,6 +153,13 @@ def _show(out: Console, plan: Plan) -> None:
         affordable, new = plan.budgets.affordable, plan.budgets.new
         out.print(f"They do not fit into the budgets: the first {affordable} of {new} would", style="red")
     out.print()
+
+
+def _show_together(out: Console, together: BudgetCheck) -> None:
+    out.print(f"All sets together: {usd(points_to_usd(together.points))} USD")
+    if not together.fits:
+        share = f"the first {together.affordable} of {together.new}" if together.affordable else "none"
+        out.print(f"Together they do not fit into the shared budgets: {share} would", style="red")
 
 
 def _outcome(plan: Plan, priced: Quote) -> str:
