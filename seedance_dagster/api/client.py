@@ -19,6 +19,7 @@ from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.api.address import valid_base_url, valid_key
 from seedance_dagster.api.echo import foreign_field
 from seedance_dagster.api.errors import (
+    ForeignReplyError,
     GatewayError,
     InvalidRequestError,
     NotFoundError,
@@ -137,7 +138,7 @@ class SeedanceClient:
             differs = foreign_field(task, request)
             if differs is None:
                 return task
-            raise UnknownOutcomeError(
+            raise ForeignReplyError(
                 f"a POST was answered with task {task.task_id}, whose {differs} is not the one that was "
                 "sent: the reply belongs to another request, and this one's is lost"
             )

@@ -27,7 +27,7 @@ TEXT_CHANGES: Mapping[str, Callable[[str], str]] = {
     "quotes": lambda text: text.translate(_STRAIGHT),
     "whitespace": lambda text: " ".join(text.split()),
 }
-"""What the vendor may do to a text, each as a function that makes sent and echoed texts equal."""
+"""Changes that the vendor may make to a text, each a function that makes both texts equal."""
 
 
 def undo(text: str, changes: Collection[str]) -> str:

@@ -12,6 +12,7 @@ SeedanceError
 │   ├── AddressError             the address redirects, or is not the API's
 │   └── HeldBackError            the last look found a reason not to send the POST
 ├── UnknownOutcomeError          a POST was sent and its reply was lost, late, a 5xx or unreadable
+│   └── ForeignReplyError        the reply holds a task of another request
 ├── NotFoundError                the vendor has no such task
 ├── VendorError                  a GET got a 5xx or an unreadable reply, after all retries
 ├── TransportError               a GET got no reply, after all retries
@@ -85,6 +86,10 @@ class NotSentError(NoTaskMadeError):
 
 class UnknownOutcomeError(SeedanceError):
     """A POST was sent and may have created a task: reconcile before sending again."""
+
+
+class ForeignReplyError(UnknownOutcomeError):
+    """A POST was answered with a task that echoes another request."""
 
 
 class NotFoundError(SeedanceError):

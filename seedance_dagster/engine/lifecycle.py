@@ -20,6 +20,7 @@ from typing import Any
 from seedance_dagster.api.errors import (
     AddressError,
     AuthenticationError,
+    ForeignReplyError,
     GatewayError,
     InsufficientCreditsError,
     InvalidRequestError,
@@ -32,7 +33,7 @@ from seedance_dagster.api.failures import FailureClass, classify_failure
 from seedance_dagster.api.wire import Task, TaskStatus
 from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.throttle import ADDRESS, CREDENTIALS, CREDITS
-from seedance_dagster.ledger.order import UNFAMILIAR, Order, State
+from seedance_dagster.ledger.order import FOREIGN_REPLY, UNFAMILIAR, Order, State
 
 _OVER_WITHOUT_VIDEO = frozenset({TaskStatus.FAILED, TaskStatus.ENDED})
 
@@ -77,6 +78,7 @@ class NeedsReconciliation:
     """A task may have been made or not: reconcile before anything else."""
 
     reason: str
+    error_class: str | None = None
 
 
 def task_columns(task: Task) -> dict[str, Any]:
@@ -183,6 +185,8 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
             pause, seconds = "gateway", 60.0
         case AddressError():
             pause, seconds = ADDRESS, 60.0
+        case ForeignReplyError():
+            return NeedsReconciliation(reason, FOREIGN_REPLY)
         case _:
             return NeedsReconciliation(reason)
     return QueueAgain(now + timedelta(seconds=seconds), pause, reason)

@@ -127,15 +127,17 @@ class Claims(LedgerPart):
 
     def requeue(self, order: Order, *, actor: str, due_at: datetime, reason: str) -> Order:
         """Put an order back into the queue, because no task was made; it may be claimed from `due_at`."""
-        changes = {"due_at": due_at, "error_message": reason, "absent_since": None}
+        changes = {"due_at": due_at, "error_class": None, "error_message": reason, "absent_since": None}
         return self._transition(
             order, State.QUEUED, actor=actor, at=self._clock(), changes=changes, detail={"reason": reason}
         )
 
-    def mark_uncertain(self, order: Order, *, actor: str, reason: str) -> Order:
+    def mark_uncertain(
+        self, order: Order, *, actor: str, reason: str, error_class: str | None = None
+    ) -> Order:
         """Leave an order to reconciliation: its POST may have left, and the reply is unknown."""
         now = self._clock()
-        changes = {"due_at": now, "error_message": reason, "lost_at": now}
+        changes = {"due_at": now, "error_class": error_class, "error_message": reason, "lost_at": now}
         return self._transition(
             order, State.UNCERTAIN, actor=actor, at=now, changes=changes, detail={"reason": reason}
         )

@@ -17,7 +17,7 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.schema import leases, orders
 
 LEASE_S = 60.0
-"""How long a killed worker still holds its orders, in seconds, unless a policy says otherwise."""
+"""Seconds for which a killed worker still holds its orders, unless a policy says otherwise."""
 
 LONGEST_DELAY = timedelta(minutes=20)
 """Nothing is postponed for longer: a later due time was written by a clock that ran ahead, and is over."""

@@ -42,6 +42,9 @@ RESERVED_STATES = OPEN - {State.SUCCEEDED}
 UNREADABLE = "unreadable"
 """The error class of an order whose task the vendor refuses to show, unlike others."""
 
+FOREIGN_REPLY = "foreign_reply"
+"""The error class of an uncertain order whose POST was answered with a task of another request."""
+
 UNFAMILIAR = "unfamiliar"
 """The error class of an order whose task reports something that is not known, and is waited for."""
 

@@ -11,6 +11,7 @@ from api_support import KEY, REQUEST, Vendor, envelope, hang, task_data
 from seedance_dagster.api.errors import (
     AddressError,
     AuthenticationError,
+    ForeignReplyError,
     GatewayError,
     InsufficientCreditsError,
     InvalidRequestError,
@@ -228,7 +229,7 @@ async def test_words_of_a_prompt_that_is_quoted_are_not_read(status, words):
 async def test_a_reply_that_echoes_another_request_is_a_lost_reply(echo, differs, status):
     """A connection may deliver the reply to another POST: its task is not ours, and ours is unknown."""
     error, _ = await outcome(envelope(task_data(**echo), status=status))
-    assert type(error) is UnknownOutcomeError
+    assert type(error) is ForeignReplyError
     assert f"with task t-1, whose {differs} is not the one that was sent" in str(error)
 
 

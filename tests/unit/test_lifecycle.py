@@ -172,6 +172,12 @@ def test_an_order_whose_post_made_no_task_is_queued_again(error, pause, seconds)
     assert step == QueueAgain(NOW + timedelta(seconds=seconds), pause, str(error))
 
 
+def test_a_reply_to_another_request_is_noted_as_such():
+    """The order is reconciled, and its error class keeps it from being sent again without a person."""
+    step = after_refused_post(errors.ForeignReplyError("task t"), now=NOW)
+    assert step == NeedsReconciliation("task t", "foreign_reply")
+
+
 def test_an_invalid_request_ends():
     """An invalid request stays invalid: the order ends without another attempt."""
     step = after_refused_post(errors.InvalidRequestError("no such ratio"), now=NOW)
@@ -191,6 +197,7 @@ SAFE = {
     errors.InvalidRequestError,
     errors.GatewayError,
     errors.AddressError,
+    errors.ForeignReplyError,
 }
 
 

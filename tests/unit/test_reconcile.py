@@ -38,6 +38,20 @@ def test_identical_orders_match_identical_tasks_one_to_one(engine, orders, tasks
     assert {order.task_id for order in result.adopted} == set(engine.vendor.tasks)
 
 
+def test_an_order_that_was_answered_with_another_task_is_never_requeued(known, clock):
+    """If the vendor altered its echo, that task is the order's, and sending it again would pay twice."""
+    engine = known
+    [order] = engine.place("a cat")
+    [claimed] = engine.ledger.claims.take("w", limit=1, max_in_flight=None)
+    engine.ledger.claims.mark_sent(claimed, account=engine.account_name)
+    claimed = engine.ledger.queries.get(order.order_id)
+    engine.ledger.claims.mark_uncertain(claimed, actor="w", reason="task t", error_class="foreign_reply")
+    clock.forward(seconds=5)
+    for _ in range(4):
+        assert engine.reconcile_twice().requeued == ()
+    assert "echoes another request" in engine.doubts()[0]
+
+
 def test_an_order_without_a_task_is_requeued_after_two_complete_scans(known, clock):
     """An order is not requeued before the grace period is over, however often it is reconciled."""
     engine = known

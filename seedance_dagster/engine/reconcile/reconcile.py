@@ -29,9 +29,13 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.leases import LONGEST_DELAY
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import FOREIGN_REPLY, Order, State
 from seedance_dagster.threads import in_thread
 
+_FOREIGN = (
+    "its POST was answered with a task that echoes another request (its journal names it): look at that "
+    "task, and adopt or requeue the order by hand"
+)
 _A_DAY = timedelta(days=1)  # read on either side of the orders, so that there is something to compare with
 
 
@@ -166,6 +170,9 @@ async def _resolve_absent(
     """Requeue an order whose absence is proved twice, or note what is known."""
     services, order, scan = worker.services, lost.order, look.scan
     doubt = unproved(scan, lost.widest, look.now, look.patience)
+    if order.error_class == FOREIGN_REPLY:
+        # Were the vendor to alter what it echoes, that task would be this order's, and paid for.
+        doubt = _FOREIGN
     if doubt is None and not balance.moved:
         doubt = balance.against(least_points(worker, order))
     if doubt is not None:

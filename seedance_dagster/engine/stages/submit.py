@@ -163,7 +163,13 @@ class Submitter:
                 )
                 await self._emit(Delayed(order, step.reason))
             case NeedsReconciliation():
-                await in_thread(self._ledger.claims.mark_uncertain, order, actor=name, reason=step.reason)
+                await in_thread(
+                    self._ledger.claims.mark_uncertain,
+                    order,
+                    actor=name,
+                    reason=step.reason,
+                    error_class=step.error_class,
+                )
                 await self._emit(Delayed(order, f"outcome unknown: {step.reason}"))
             case End():
                 ended, _ = await self._worker.end(order, step)
