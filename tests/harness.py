@@ -201,12 +201,17 @@ class Engine:
 
 @contextmanager
 def running_engine(
-    folder: Path, store: VideoStore, policy: Mapping[str, Any] | None = None, **settings: Any
+    folder: Path,
+    store: VideoStore,
+    policy: Mapping[str, Any] | None = None,
+    *,
+    speed: float = 100,
+    **settings: Any,
 ) -> Iterator[Engine]:
     """Run an emulator and an engine on it until the block ends; nothing waits longer than it must."""
     quick = {"queue_seconds": 0.0, "render_seconds": 0.0, "hang_seconds": 1.2, "slow_seconds": 0.3}
     waits = {"linger_s": 3.0, "grace_s": 1.0, "lease_s": 36_000.0, "pacing": FAST}
-    clock = FastClock()
+    clock = FastClock(speed)
     with (
         running_emulator(EmulatorSettings(**{"plan_limit": 100} | quick | settings)) as emulator,
         open_ledger(folder, clock) as ledger,
@@ -218,8 +223,8 @@ def running_engine(
                 api_key=SecretStr(API_KEY),
                 base_url=emulator.url,
                 requests_per_second=1000,
-                timeout_s=0.8,
-                post_timeout_s=0.8,
+                timeout_s=10,  # a busy machine answers late; a call that hangs is closed by the emulator
+                post_timeout_s=10,
             )
 
         services = Services(

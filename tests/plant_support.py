@@ -19,10 +19,10 @@ def one_clock(engine: Any) -> None:
     engine.emulator.emulator.vendor.clock = engine.services.clock
 
 
-def make_known(engine: Any) -> None:
+def make_known(engine: Any, text: str = "a known one") -> None:
     """Give both sides one clock and make a task of ours; the history is held against it."""
     one_clock(engine)
-    engine.run(engine.place("a known one", name="known", idempotency_key="known"))
+    engine.run(engine.place(text, name="known", idempotency_key=text))
     engine.services.clock.forward(seconds=10)
 
 

@@ -90,9 +90,7 @@ def test_plan_adds_up_sets_that_share_a_budget(folder: Path, monkeypatch: pytest
     assert [prompt_set["affordable"] for prompt_set in plan["prompt_sets"]] == [1, 1, 1]
     assert plan["together"] == {"new_usd": "0.8", "new": 2, "affordable": 1}
     assert done.exit_code == 1
-    assert (
-        "Together they do not fit into the budgets for all sets: the first 1 of 2 would" in run("plan").stdout
-    )
+    assert "Together they do not fit into the shared budgets: the first 1 of 2 would" in run("plan").stdout
     assert run("plan", "--set", "cats").exit_code == 0
 
 
