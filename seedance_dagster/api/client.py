@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.api.address import valid_base_url, valid_key
+from seedance_dagster.api.body import ENCODINGS, read_body
 from seedance_dagster.api.echo import foreign_field
 from seedance_dagster.api.errors import (
     ForeignReplyError,
@@ -34,13 +35,14 @@ from seedance_dagster.api.replies import Reply, read_reply, refusal
 from seedance_dagster.api.single_use import AfterLastLook, SingleUseTransport
 from seedance_dagster.api.transport import default_transport, failure_name, shared_pacer
 from seedance_dagster.api.wire import GenerationRequest, HistoryPage, Task
+from seedance_dagster.net.secrets import hide
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
 _TASKS = "/api/v1/task"
 _ACCOUNT = "/account/info"
 _HISTORY = "/api/open/tasks/histories"
-_MAX_BODY_BYTES = 16 * 1024 * 1024
 _GET_ATTEMPTS = 4
+_QUICK_BYTES = 64 * 1024  # read in some ms; 5 MB take 0.3 s, in a thread beside the event loop
 _MAX_WAIT_S = 60.0  # a worker has other tasks to poll
 # The aiohttp transport passes some of aiohttp's errors on unchanged.
 _NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
@@ -80,6 +82,7 @@ class SeedanceClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._key = valid_key(api_key)
+        hide(self._key.get_secret_value())
         self._base_url = valid_base_url(base_url)
         self._pacer = shared_pacer(self._base_url, requests_per_second)
         self._timeout_s = timeout_s
@@ -233,7 +236,11 @@ class SeedanceClient:
         if self._opened is None:
             msg = "use the client as `async with SeedanceClient(...) as client`"
             raise RuntimeError(msg)
-        headers = {"X-API-Key": self._key.get_secret_value(), "Accept": "application/json"}
+        headers = {
+            "X-API-Key": self._key.get_secret_value(),
+            "Accept": "application/json",
+            "Accept-Encoding": ENCODINGS,
+        }
         content = None
         if json_body is not None:
             headers["Content-Type"] = "application/json"
@@ -252,14 +259,10 @@ class SeedanceClient:
         async with asyncio.timeout(timeout_s):
             response = await transport.handle_async_request(request)
             async with contextlib.aclosing(response):
-                body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > _MAX_BODY_BYTES:
-                        raise httpx.ReadError("the reply is too large")
-            return read_reply(
-                response.status_code, response.headers, bytes(body), key=self._key.get_secret_value()
-            )
+                body = await read_body(response)
+        if len(body) > _QUICK_BYTES:
+            return await asyncio.to_thread(read_reply, response.status_code, response.headers, body)
+        return read_reply(response.status_code, response.headers, body)
 
 
 def _retry_delay(error: Exception) -> bool | float:

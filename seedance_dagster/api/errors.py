@@ -23,8 +23,10 @@ Sending again is safe after a `NoTaskMadeError` only.
 
 from __future__ import annotations
 
+from seedance_dagster.net.secrets import SafeError
 
-class SeedanceError(Exception):
+
+class SeedanceError(SafeError):
     """Base class of all API errors; the message is for people and contains no secret."""
 
 

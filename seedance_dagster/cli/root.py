@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from seedance_dagster.net.secrets import without_secrets
+
 COMMANDS = {
     "demo": "Render sample prompts from start to finish, without an account.",
     "dev": "Run Dagster on your own prompt sets; data is kept in .seedance/.",
@@ -51,12 +53,13 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
+            message = without_secrets(str(error))
             package = type(error).__module__.partition(".")[0]
             if package == "seedance_dagster":
-                raise click.ClickException(str(error)) from None
+                raise click.ClickException(message) from None
             if package == "botocore":
-                # Such as a profile that does not exist; boto3's messages name settings, never keys.
-                raise click.ClickException(f"S3 cannot be used: {error}") from None
+                # Such as a profile that does not exist.
+                raise click.ClickException(f"S3 cannot be used: {message}") from None
             raise
 
 

@@ -62,6 +62,7 @@ class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: igno
         """Return the store with a new S3 client; raises `StoreError` where boto3 cannot use the settings."""
         from dagster_aws.s3 import S3Resource
 
+        from seedance_dagster.net.secrets import hide, secrets_in
         from seedance_dagster.storage.s3 import StoreError, VideoStore, create_client
 
         s3 = self.s3 or S3Resource()
@@ -69,6 +70,7 @@ class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: igno
             raise StoreError(
                 f"s3 of VideoStoreResource is a {type(s3).__name__}; allowed is an S3Resource of dagster-aws"
             )
+        hide(s3.aws_secret_access_key, s3.aws_session_token, *secrets_in(s3.endpoint_url or ""))
         return VideoStore(create_client(s3.get_client), self.bucket, self.prefix)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
 from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE
+from seedance_dagster.net.secrets import hide, secrets_in
 
 _BUSY_TIMEOUT_MS = 30_000
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
@@ -34,8 +35,10 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        hide(*secrets_in(url))
         self._engine = _create_engine(url)
-        self.label = self._engine.url.render_as_string(hide_password=True)
+        # Without the query: drivers take passwords there too.
+        self.label = self._engine.url.set(query={}).render_as_string(hide_password=True)
         try:
             self._prepare()
         except BaseException:

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seedance_dagster.money import points_to_usd
+from seedance_dagster.net.secrets import SafeError
 
 
-class LedgerError(Exception):
+class LedgerError(SafeError):
     """Base of all ledger errors; the message is for people and holds no secret."""
 
 

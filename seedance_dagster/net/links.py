@@ -9,11 +9,13 @@ from collections.abc import Collection
 import aiohttp
 from yarl import URL
 
+from seedance_dagster.net.secrets import SafeError
+
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-class LinkError(Exception):
+class LinkError(SafeError):
     """A link is not followed; the message says why, without the link, which may be signed."""
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from seedance_dagster.net.secrets import SafeError
+
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxlist, _short.maxdict = 1, 3, 3
 _short.maxstring = _short.maxother = 80
@@ -54,7 +56,7 @@ class PromptSetError(ValueError):
         super().__init__(format_problems(self.problems))
 
 
-class UnreadableError(Exception):
+class UnreadableError(SafeError):
     """A file cannot be parsed; the message says where and why."""
 
 

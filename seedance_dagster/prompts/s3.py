@@ -10,6 +10,7 @@ import boto3
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from seedance_dagster.net.secrets import one_line
 from seedance_dagster.prompts.problems import UnreadableError, first_line
 
 if TYPE_CHECKING:
@@ -59,4 +60,4 @@ def _content(client: S3Client, bucket: str, key: str) -> bytes | UnreadableError
 
 
 def _unreadable(error: Exception) -> UnreadableError:
-    return UnreadableError(f"cannot be read from S3: {first_line(error)}")
+    return UnreadableError(f"cannot be read from S3: {one_line(first_line(error))}")

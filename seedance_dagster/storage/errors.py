@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from botocore.exceptions import ClientError
+
+from seedance_dagster.net.secrets import SafeError, one_line
 
 NO_BUCKET = "no bucket: set SEEDANCE_S3_BUCKET to the bucket that should hold the videos"
 
-_USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 
-
-class StoreError(Exception):
+class StoreError(SafeError):
     """S3 refused or did not answer; the message says what to set or fix and contains no secret."""
 
 
@@ -36,8 +34,3 @@ def describe(error: ClientError, name: str) -> str:
 def error_code(error: ClientError) -> str:
     """Return the server's code, such as "NoSuchKey"."""
     return str(error.response.get("Error", {}).get("Code", "unknown"))
-
-
-def one_line(text: str) -> str:
-    """Return a message on one line, without a user name in a URL."""
-    return _USER_IN_URL.sub("", " ".join(text.split()))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
-from seedance_dagster.storage.errors import NO_BUCKET, StoreError, describe, error_code, one_line
+from seedance_dagster.net.secrets import one_line
+from seedance_dagster.storage.errors import NO_BUCKET, StoreError, describe, error_code
 from seedance_dagster.storage.keys import TASK_ID
 from seedance_dagster.storage.objects import ListedObject, ObjectInfo
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ListedObject", "ObjectInfo", "StoreError", "VideoStore", "create_client"]
 
 _MIB = 1024 * 1024
+_UNSENDABLE = "Invalid header value"
 _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 _NO_CONDITIONS = {"501", "NotImplemented"}
@@ -35,7 +37,7 @@ def create_client(factory: Callable[[], S3Client]) -> S3Client:
     try:
         return factory()
     except (BotoCoreError, ValueError) as error:
-        raise StoreError(f"S3 cannot be reached with these settings: {error}") from None
+        raise StoreError(f"S3 cannot be reached with these settings: {one_line(str(error))}") from None
 
 
 def _user_errors(
@@ -52,7 +54,11 @@ def _user_errors(
                 "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
             ) from None
         except BotoCoreError as error:
-            # Botocore's messages name endpoints and settings, never keys.
+            if _UNSENDABLE in str(error):  # and quotes it
+                raise StoreError(
+                    "an AWS credential holds a line break or another character that cannot be sent: check "
+                    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+                ) from None
             raise StoreError(f"S3 did not answer: {one_line(str(error))}") from None
 
     return wrapped

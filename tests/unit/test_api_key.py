@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from seedance_dagster.api.errors import AuthenticationError, InvalidRequestError, SeedanceError
 from seedance_dagster.api.replies import read_reply
 from seedance_dagster.api.wire import Task
+from seedance_dagster.net.secrets import hide
 
 
 @pytest.mark.parametrize("key", ["", "  ", "two words", "tab\tkey", "line\nkey", "schlüssel", "\x7f"])
@@ -129,7 +130,8 @@ def test_a_key_inside_a_task_is_taken_out(quoted):
             quoted: {"deep": [quoted]},
         },
     }
-    reply = read_reply(200, {}, json.dumps(body).encode(), key=KEY)
+    hide(KEY)
+    reply = read_reply(200, {}, json.dumps(body).encode())
     assert quoted not in str(reply)
     assert Task.parse(reply.data).logs[0].startswith("calling with ")
 

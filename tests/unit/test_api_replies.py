@@ -14,6 +14,7 @@ from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.api.replies import read_reply, refusal
 from seedance_dagster.api.wire import HistoryPage, Task
+from seedance_dagster.net.secrets import hide
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
@@ -110,7 +111,8 @@ def test_messages_of_envelope_and_error_are_joined():
     assert read_reply(400, {}, signed).message == "cannot read https://x.example.com/a.png"
     # A key across the cut is masked before it is cut.
     quoting = json.dumps({"message": "x" * 995 + " KEY-123456"}).encode()
-    assert read_reply(401, {}, quoting, key="KEY-123456").message == "x" * 995 + " ***"
+    hide("KEY-123456")
+    assert read_reply(401, {}, quoting).message == "x" * 995 + " ***"
     assert read_reply(502, {}, b"<html>").message == "HTTP 502 without an envelope"
 
 

@@ -17,6 +17,7 @@ from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest, Mode, Task, whole_number
 from seedance_dagster.engine.reconcile.clocks import Window
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.net.secrets import without_secrets
 
 _REFERENCES = ("image_urls", "video_urls", "audio_urls")
 _OWN_COPY = "asset://"  # the vendor's own copy of a reference
@@ -162,7 +163,7 @@ class Matcher:
         return is_copy or bool(self._plain(sent) == self._plain(echoed))
 
     def _plain(self, value: Any) -> Any:
-        return undo(value, self.changes) if isinstance(value, str) else value
+        return undo(without_secrets(value), self.changes) if isinstance(value, str) else value
 
 
 def may_be(task: Task, lost: Lost) -> bool:
@@ -172,7 +173,7 @@ def may_be(task: Task, lost: Lost) -> bool:
     text = prompt_of(task)
     if text is None:
         return task.task_type in ("", lost.order.task_type)
-    return letters(text) == letters(lost.order.request["prompt"])
+    return letters(text) == letters(without_secrets(lost.order.request["prompt"]))
 
 
 def prompt_of(task: Task) -> str | None:

@@ -18,6 +18,7 @@ import aiohttp
 
 from seedance_dagster.net.hosts import open_session, request
 from seedance_dagster.net.links import LinkError
+from seedance_dagster.net.secrets import SafeError
 from seedance_dagster.threads import in_thread
 
 _CHUNK_BYTES = 512 * 1024  # each transfer holds about four of them
@@ -25,7 +26,7 @@ _FTYP = slice(4, 8)
 _NOT_A_VIDEO = ("text/", "image/", "audio/", "application/json", "application/xml", "application/xhtml")
 
 
-class DownloadError(Exception):
+class DownloadError(SafeError):
     """The video could not be downloaded; the message says why.
 
     Attributes:

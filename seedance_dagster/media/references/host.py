@@ -14,6 +14,7 @@ from seedance_dagster.media.references.duration import PartialFile
 from seedance_dagster.media.references.file_types import MAGIC_BYTES, type_of
 from seedance_dagster.net.hosts import request
 from seedance_dagster.net.links import LinkError
+from seedance_dagster.net.secrets import SafeError
 
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_VALIDATOR = 300
@@ -26,7 +27,7 @@ _MISSES = {
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-\d+/(\d{1,15}|\*)", re.ASCII)
 
 
-class UnusableReferenceError(Exception):
+class UnusableReferenceError(SafeError):
     """A reference cannot be used; the message continues its name, as in "is a web page"."""
 
 

@@ -1,0 +1,49 @@
+"""The body of a reply, cut at a size limit while it is read, unpacked size included."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Protocol
+
+import httpx
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""Images that a request holds as `data:` links come back in its task; nothing else is nearly as large."""
+
+ENCODINGS = "gzip, identity;q=0.5"
+"""What is asked for: other encodings could not be unpacked in bounded memory."""
+
+_AUTOMATIC = zlib.MAX_WBITS | 32  # gzip or zlib, whichever the data begins with
+
+
+class _Unpacker(Protocol):
+    def __call__(self, chunk: bytes, most: int, /) -> bytes: ...
+
+
+async def read_body(response: httpx.Response) -> bytes:
+    """Read a body to its end.
+
+    Raises:
+        httpx.ReadError: It is too large, packed in an unknown way, or cannot be unpacked.
+    """
+    unpack = _unpacker(response.headers.get("content-encoding", ""))
+    body = bytearray()
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # it came from an asynchronous transport
+    async for chunk in response.stream:
+        try:
+            body += unpack(chunk, MAX_BODY_BYTES + 1 - len(body))
+        except zlib.error:
+            raise httpx.ReadError("the reply cannot be unpacked") from None
+        if len(body) > MAX_BODY_BYTES:
+            raise httpx.ReadError("the reply is too large")
+    return bytes(body)
+
+
+def _unpacker(encoding: str) -> _Unpacker:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return lambda chunk, _: chunk
+        case "gzip" | "x-gzip" | "deflate":
+            return zlib.decompressobj(_AUTOMATIC).decompress
+        case other:
+            raise httpx.ReadError(f"the reply is packed as {other[:20]!r}, which was not asked for")
