@@ -113,7 +113,7 @@ def test_common_words_are_left_where_they_are(common):
 
 
 def test_a_login_in_an_address_is_dropped_even_if_nobody_knows_it():
-    """What stands before an @ is never shown."""
+    """A user name and a password are never shown."""
     assert (
         one_line('endpoint "https://u:p/w@host/x",\n not u:pw@host') == 'endpoint "https://host/x", not host'
     )
