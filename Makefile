@@ -18,7 +18,7 @@ SEED ?=
 PROMPTS ?= ../shared/data/vbench_prompts.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test chaos acceptance lint docs bench schemas constraints clean
+.PHONY: help install demo dev test coverage chaos acceptance lint docs bench schemas constraints clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,10 @@ demo: $(INSTALLED) ## Render a dozen prompts on this machine, no account needed 
 dev: $(INSTALLED) ## Run Dagster on your own prompt sets, everything kept in .seedance/
 	@$(BIN)/seedance-dagster dev $(ARGS)
 
-test: $(INSTALLED) ## Run all tests and check the branch coverage of what handles money
+test: $(INSTALLED) ## Run all tests
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+coverage: $(INSTALLED) ## Run all tests and check the branch coverage of what handles money; twice as long
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(RUN) coverage report --fail-under=95
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from harness import Engine
@@ -70,12 +71,19 @@ def test_an_unmatched_task_of_another_type_explains_its_own_price(start_engine):
         assert order.state is not State.UNCERTAIN, order.error_message
 
 
+def work_elsewhere(engine: Any, text: str) -> None:
+    """Create a task as another program of the account does."""
+    request = {"prompt": text, "mode": "text_to_video", "duration": 4, "aspect_ratio": "16:9"}
+    engine.control("tasks", model="seedance", task_type="seedance-2-fast", input=request)
+
+
 def test_an_unmatched_task_at_the_moment_of_the_balance_blocks_no_order(start_engine):
     """A task that another program created while the balance was read, by whichever clock, proves nothing."""
     with (
         start_engine({"grace_s": 0.0, "linger_s": 0.0, "stale_after_s": 0.0}, render_seconds=100.0) as engine,
         on_the_vendors_clock(engine, ahead_s=3),
     ):
+        work_elsewhere(engine, "what shows that others use the account")
         tick(engine)  # the balance is read, three seconds ahead of the vendor's clock
         engine.place("a known one", name="known")
         engine.run()
@@ -83,17 +91,7 @@ def test_an_unmatched_task_at_the_moment_of_the_balance_blocks_no_order(start_en
         engine.control("faults", **{"history-500": 1.0})
         engine.place("a cat [fault:500-before*1]")
         engine.run()
-        engine.control(
-            "tasks",
-            model="seedance",
-            task_type="seedance-2-fast",
-            input={
-                "prompt": "another program's",
-                "mode": "text_to_video",
-                "duration": 4,
-                "aspect_ratio": "16:9",
-            },
-        )
+        work_elsewhere(engine, "another program's")
         engine.control("faults")
         time.sleep(5)  # longer than the clocks of the vendor's machines are thought to differ
         engine.place("a known one", "another", name="known", idempotency_key="d")

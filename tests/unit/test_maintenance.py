@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -36,7 +37,7 @@ def services(ledger, clock):
 def rounds(services, monkeypatch):
     """Does rounds of maintenance, one for each outcome of reconciliation; returns their reasons."""
 
-    def do(*outcomes: Exception | None) -> list[list[str]]:
+    def do(*outcomes: Exception | None, troubles: Sequence[str] = ()) -> list[list[str]]:
         reasons: list[list[str]] = []
         coming = iter(outcomes)
 
@@ -50,7 +51,7 @@ def rounds(services, monkeypatch):
             reasons[-1].append(event.reason)
 
         async def all_of_them() -> None:
-            work = Maintenance(Worker("w", services, SimpleNamespace()), None, emit)
+            work = Maintenance(Worker("w", services, SimpleNamespace()), None, emit, lambda: list(troubles))
             for _ in outcomes:
                 reasons.append([])
                 await work.run_once()
@@ -79,6 +80,11 @@ def test_an_unavailable_ledger_is_reported_and_does_not_end_the_run(rounds, orde
         ["off-peak only"],
         ["the ledger is locked"],
     ]
+
+
+def test_a_stage_that_cannot_write_is_reported_although_rounds_can(rounds):
+    """On a full disk some can still write: the run names the reason while others stand still."""
+    assert rounds(None, None, troubles=["the disk is full"]) == [["the disk is full"], []]
 
 
 def test_an_unexpected_error_does_not_end_the_run(rounds, orders, caplog):

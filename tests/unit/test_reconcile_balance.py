@@ -62,11 +62,23 @@ def test_without_a_balance_the_history_decides(known, clock):
 def test_tasks_of_other_programs_explain_a_drop_of_the_balance(known, clock, task_type):
     """Points of unmatched tasks, of any type, are not missing; an order without a task is requeued."""
     engine = known
+    engine.create_out_of_band("another program at work", task_type=task_type)
+    clock.forward(seconds=900)
     engine.lose("a cat", fault="500-before")
     clock.forward(seconds=1)
     engine.create_out_of_band("another dog", task_type=task_type)
     engine.reconcile_twice()
     assert engine.states() == [State.QUEUED]
+
+
+def test_the_only_unknown_task_of_an_account_may_be_the_order_s_with_another_text(known, clock):
+    """Where nobody else works, a task that differs in nothing but its text is a doubt."""
+    engine = known
+    engine.lose("a cat", fault="500-before")
+    clock.forward(seconds=1)
+    engine.create_out_of_band("one feline, cinematic light")
+    engine.reconcile_twice()
+    assert engine.states() == [State.UNCERTAIN]
 
 
 @pytest.mark.parametrize(("points", "usd"), [(2_000_000, "0.2"), (1_500_000, "0.15")])

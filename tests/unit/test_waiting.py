@@ -86,7 +86,7 @@ def test_a_waiting_run_reports_itself_and_the_sensor(ledger, orders, clock, monk
         if isinstance(event, Waiting):
             said.append(event.reason)
 
-    asyncio.run(Maintenance(Worker("w", services, SimpleNamespace()), watch, emit).run_once())
+    asyncio.run(Maintenance(Worker("w", services, SimpleNamespace()), watch, emit, list).run_once())
     assert said[0] == "waiting for 1 video: 1 queued; 1 of 1 slots are taken"
     assert "seedance_sensor has never ticked" in said[1]
     assert watch.workable() is None, "it polls and stores what holds the slot"

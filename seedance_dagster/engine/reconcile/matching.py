@@ -103,6 +103,15 @@ class Matcher:
                 doubts[each.order_id] = near
         return Matches(adopted, doubts)
 
+    def rewritten(self, lost: Lost, tasks: Sequence[Task]) -> tuple[Task, ...]:
+        """Return the tasks of the time of an order's POST that differ from it in nothing but their text."""
+        return tuple(
+            task
+            for task in tasks
+            if (task.created_at is None or lost.widest.contains(task.created_at))
+            and self.differences(task, lost.order) == ["prompt"]
+        )
+
     def _pair(self, equal: Sequence[Lost], tasks: Sequence[Task]) -> dict[int, Task]:
         """Return a task for as many orders of one request as there are tasks; none if it takes a choice."""
         candidates: list[tuple[datetime, Task]] = []

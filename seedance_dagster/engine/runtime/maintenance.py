@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from seedance_dagster.engine.account import remember_account
 from seedance_dagster.engine.events import Delayed, Emit, Waiting
@@ -22,14 +22,20 @@ _log = logging.getLogger(__name__)
 
 
 class Maintenance:
-    """Rounds of one worker beside its orders; an error in one does not end the run."""
+    """Rounds of one worker beside its orders; an error in one does not end the run.
 
-    def __init__(self, worker: Worker, watch: OrderWatch | None, emit: Emit) -> None:
+    `troubles` returns why the stages cannot look for work at the moment.
+    """
+
+    def __init__(
+        self, worker: Worker, watch: OrderWatch | None, emit: Emit, troubles: Callable[[], list[str]]
+    ) -> None:
         self._worker = worker
         self._ledger = worker.services.ledger
         self._pacing = worker.services.policy.pacing
         self._watch = watch
         self._emit = emit
+        self._troubles = troubles
         self._account_read_at = self._wait_reported_at = time.monotonic()
         self._reported: frozenset[str] = frozenset()
 
@@ -66,7 +72,7 @@ class Maintenance:
         if self._watch is not None:
             await self._report_wait(self._watch, throttle)
         work = await in_thread(self._ledger.workload.actionable)
-        return throttle.reasons if work.to_submit else ()
+        return [*self._troubles(), *(throttle.reasons if work.to_submit else ())]
 
     async def _report_wait(self, watch: OrderWatch, throttle: Throttle) -> None:
         """Note whether the run needs slots that others hold, and say now and then what it waits for."""

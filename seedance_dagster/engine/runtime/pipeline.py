@@ -61,7 +61,7 @@ async def advance(
         pipeline.add(Submitter(worker, emit_once), policy.submit_workers, only=pending)
         pipeline.add(Poller(worker, emit_once), policy.poll_workers, only=workable)
         pipeline.add(Collector(worker, emit_once), policy.collect_workers, only=workable)
-        maintenance = asyncio.create_task(Maintenance(worker, watch, emit).run())
+        maintenance = asyncio.create_task(Maintenance(worker, watch, emit, pipeline.troubles).run())
         try:
             await pipeline.run(is_over)
         finally:
@@ -123,6 +123,10 @@ class Pipeline:
         )
         self._pools.append(pool)
         self._worker.in_hand.append(pool.in_hand)
+
+    def troubles(self) -> list[str]:
+        """Return why stages cannot look for work: a full disk may let others read and write."""
+        return [pool.trouble for pool in self._pools if pool.trouble is not None]
 
     async def run(self, is_over: Callable[[], Awaitable[bool]]) -> None:
         """Run all stages until the work is over."""

@@ -30,6 +30,7 @@ class WorkerPool:
     Attributes:
         in_hand: The ids of the orders that it took and has not finished.
         idle: True from a look that found nothing, with no worker busy, to the next look.
+        trouble: Why the ledger did not answer at the last look; None when it did.
     """
 
     def __init__(
@@ -50,8 +51,8 @@ class WorkerPool:
         self._wake = asyncio.Event()
         self._busy = 0
         self.in_hand: set[int] = set()
-        self._unavailable = False  # the ledger, at the last look
         self.idle = False
+        self.trouble: str | None = None
 
     def wake(self) -> None:
         """Look for due orders again: there may be some."""
@@ -81,11 +82,11 @@ class WorkerPool:
         try:
             taken = await self._stage.take(room, self._only())
         except LedgerUnavailableError as error:
-            if not self._unavailable:
+            if self.trouble is None:
                 _log.warning("%s; looking again soon", error)
-            self._unavailable = True
+            self.trouble = str(error)
             return []
-        self._unavailable = False
+        self.trouble = None
         # A worker whose lease had run out may be given what it still works on.
         return [order for order in taken if order.order_id not in self.in_hand]
 
