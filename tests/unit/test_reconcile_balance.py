@@ -72,7 +72,7 @@ def test_tasks_of_other_programs_explain_a_drop_of_the_balance(known, clock, tas
 
 
 def test_the_only_unknown_task_of_an_account_may_be_the_order_s_with_another_text(known, clock):
-    """Where nobody else works, a task that differs in nothing but its text is a doubt."""
+    """A task that differs in nothing but its text is a doubt if nobody else uses the account."""
     engine = known
     engine.lose("a cat", fault="500-before")
     clock.forward(seconds=1)
