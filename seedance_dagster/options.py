@@ -68,6 +68,19 @@ class ApiOptions(BaseModel):
         description="Fetch videos and reference files from private and loopback addresses too. By default "
         "off, unless the API runs on this machine.",
     )
+    webhook_url: str = Field(
+        default="",
+        repr=False,  # its query may hold a token
+        description="The address at which the vendor reports the end of a task, where `seedance-dagster "
+        "webhook` listens. By default tasks are only polled.",
+    )
+    webhook_secret: str = Field(
+        default="",
+        repr=False,
+        validate_default=True,
+        description="The secret that each report carries, 16 or more random characters. Needed with an "
+        "address for reports.",
+    )
     budget_usd_per_day: float | None = usd_amount(
         "The most that may be spent in a UTC day, in USD. What would exceed it is not ordered.",
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -16,6 +16,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from seedance_dagster.api.webhook import secret_problem, url_problem, webhook_of
 from seedance_dagster.options import ApiOptions, StorageOptions, usd_amount
 
 if TYPE_CHECKING:
@@ -101,6 +102,21 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
             )
         return url
 
+    @field_validator("webhook_url")
+    @classmethod
+    def _webhook_address(cls, url: str) -> str:
+        if problem := url_problem(url):
+            raise ValueError(problem)
+        return url
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _webhook_pair(cls, secret: str, info: ValidationInfo) -> str:
+        url = info.data.get("webhook_url")  # missing where it is a problem itself
+        if url is not None and (url or secret) and (problem := secret_problem(secret, url=url)):
+            raise ValueError(problem)
+        return secret
+
     @property
     def ledger_url(self) -> str:
         """The SQLAlchemy URL of the ledger.
@@ -129,6 +145,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
             base_url=self.base_url,
             timeout_s=self.get_timeout_s,
             post_timeout_s=self.post_timeout_s,
+            webhook=webhook_of(self.webhook_url, self.webhook_secret),
         )
 
     def open_store(self) -> VideoStore:
@@ -176,6 +193,8 @@ def default_ledger_url(home: str | os.PathLike[str]) -> str:
 
 def _describe(problem: Mapping[str, Any]) -> str:
     variable = str(problem["loc"][0])
+    if variable in Settings.model_fields:  # so a default is named that cannot be used
+        variable = str(Settings.model_fields[variable].validation_alias)
     if problem["type"] == "value_error":
         return f"{variable}: {problem['ctx']['error']}"
     [field] = [field for field in Settings.model_fields.values() if field.validation_alias == variable]

@@ -6,18 +6,21 @@ import asyncio
 import random
 import shutil
 import tempfile
+import uuid
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from factories import Clock, OrderFactory, make_request
+from factories import NOW, Clock, OrderFactory, make_request
 from harness import MemoryStore
 from simulated_vendor import Oddities, SimulatedClient, SimulatedVendor
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.webhook import make_mark
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.engine.account import remember_account
+from seedance_dagster.engine.marks import MarkEcho, mark_echo, mark_of_post
 from seedance_dagster.engine.reconcile.reconcile import reconcile
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.poll import Poller
@@ -118,7 +121,8 @@ class History:
             vendor.fate = "answered" if calm else rng.choice(fates)
             self.tally[vendor.fate] += 1
             vendor.order_id = order.order_id
-            vendor.beside = vendor.fate == "lost after" and rng.random() < 0.15 and self.is_alone(order)
+            vendor.sends_marks = rng.random() < 0.8
+            self.draw_beside(order)
             if vendor.fate == "killed":
                 self.kill(worker, order)
             else:
@@ -128,14 +132,30 @@ class History:
         if any(order.state is State.CLAIMED for order in self.ledger.queries.find()):
             self.clock.forward(seconds=_APART_S)
 
+    def draw_beside(self, order: Order) -> None:
+        """Let another program make an equal task beside a POST, where something can tell them apart."""
+        vendor, rng = self.vendor, self.rng
+        vendor.foreign_mark = rng.choice((None, make_mark(str(uuid.UUID(int=rng.getrandbits(128))), 1, NOW)))
+        # A foreign mark that is echoed shows itself; without one, our own marks must be known to be echoed.
+        distinct = vendor.odd.marks == 1 and (
+            vendor.foreign_mark is not None
+            or (vendor.sends_marks and mark_echo(self.worker()) is MarkEcho.OWN)
+        )
+        share = {"lost after": 0.15, "lost before": 0.6 if distinct else 0}.get(vendor.fate, 0)
+        vendor.beside = rng.random() < share and self.is_alone(order)
+        self.tally["equal task beside a POST that made nothing"] += (
+            vendor.beside and vendor.fate == "lost before"
+        )
+
     def kill(self, worker: Worker, order: Order) -> None:
         """End a worker before it noted its POST, before the POST left, or after."""
         where = self.rng.choice(("before", "between", "after"))
+        mark = mark_of_post(worker, order)
         if where != "before":
-            self.ledger.claims.mark_sent(order, account=worker.client.account_name)
+            self.ledger.claims.mark_sent(order, account=worker.client.account_name, mark=mark)
         if where == "after":
             request = GenerationRequest.model_validate(order.request, strict=False)
-            self.vendor.make(request, order.order_id)
+            self.vendor.make(request, order.order_id, mark)
         with self.ledger.claims._database.writing() as connection:
             from seedance_dagster.ledger.schema import orders
 
@@ -160,6 +180,10 @@ class History:
         await remember_account(worker)
         result = await reconcile(worker, now=True)
         self.tally["adopted"] += len(result.adopted)
+        tasks = {task.task_id: task for task in self.vendor.tasks}
+        self.tally["adopted by mark"] += sum(
+            tasks[str(order.task_id)].mark is not None for order in result.adopted
+        )
         self.tally["requeued"] += len(result.requeued)
 
     async def poll(self) -> None:

@@ -28,7 +28,11 @@ _ECHOES: dict[str, Callable[[str], str]] = {
 
 @dataclass
 class SimulatedTask:
-    """A task; `source` is the order whose POST made it, None for another program's."""
+    """A task; `source` is the order whose POST made it, None for another program's.
+
+    Attributes:
+        mark: What it gives back, if anything.
+    """
 
     task_id: str
     source: int | None
@@ -36,6 +40,7 @@ class SimulatedTask:
     created_at: datetime
     ends_at: datetime
     fails: bool
+    mark: str | None
 
 
 @dataclass
@@ -53,6 +58,7 @@ class Oddities:
         retention: How long its history remembers a task.
         types: How its history names types.
         reports_balance: Its account shows the balance.
+        marks: How many of its tasks give back the mark of their POST, as a share.
     """
 
     offset: timedelta = timedelta(0)
@@ -65,6 +71,7 @@ class Oddities:
     retention: timedelta | None = None
     types: str = "right"
     reports_balance: bool = True
+    marks: float = 0.0
 
     @classmethod
     def draw(cls, rng: random.Random) -> Oddities:
@@ -84,7 +91,7 @@ class Oddities:
         ways = rng.sample(sorted(odd), rng.choice((0, 1, 1, 2, 2, 3)))
         if rng.random() < 0.5:
             ways.append("offset")
-        return cls(**{way: odd[way] for way in ways})
+        return cls(marks=rng.choice((0, 0.5, 0.9, 1, 1)), **{way: odd[way] for way in ways})
 
 
 @dataclass
@@ -94,7 +101,9 @@ class SimulatedVendor:
     Attributes:
         fate: What becomes of the next POST: "answered", "lost after", "lost before" or "refused".
         order_id: The order whose POST is next.
+        sends_marks: POSTs carry marks.
         beside: Another program makes an equal task while the next POST is under way.
+        foreign_mark: The mark of another ledger, which that task carries.
     """
 
     name: str
@@ -106,16 +115,19 @@ class SimulatedVendor:
     fate: str = "answered"
     order_id: int = 0
     beside: bool = False
+    sends_marks: bool = False
+    foreign_mark: str | None = None
 
     def now(self) -> datetime:
         return self.clock() + self.odd.offset
 
-    def make(self, request: GenerationRequest, source: int | None) -> SimulatedTask:
+    def make(self, request: GenerationRequest, source: int | None, mark: str | None = None) -> SimulatedTask:
         created_at = self.now()
         ends_at = created_at + timedelta(seconds=self.rng.uniform(60, 900))
         task_id = f"{self.name}-{len(self.tasks)}"
         fails = self.rng.random() < 0.1
-        task = SimulatedTask(task_id, source, request, created_at, ends_at, fails)
+        echoed = mark if self.rng.random() < self.odd.marks else None
+        task = SimulatedTask(task_id, source, request, created_at, ends_at, fails, echoed)
         self.tasks.append(task)
         return task
 
@@ -134,6 +146,7 @@ class SimulatedVendor:
             task_type=task.request.task_type,
             status=status,
             raw_status=status.value,
+            mark=task.mark,
             input={} if self.odd.silent else self._echo(task.request),
             video_url="https://files.example.com/v.mp4" if done else None,
             points_held=0 if ended else POINTS,
@@ -193,17 +206,21 @@ class SimulatedClient(SeedanceClient):
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def create_task(self, request, *, last_look=None) -> Task:
+    @property
+    def sends_marks(self) -> bool:
+        return self.vendor.sends_marks
+
+    async def create_task(self, request, *, mark=None, last_look=None) -> Task:
         vendor, rng = self.vendor, self.vendor.rng
         await last_look.look()
         last_look.leave()
         vendor.clock.forward(seconds=rng.uniform(0, 3))
         if vendor.fate == "refused":
             raise RateLimitError("slow down", retry_after_s=1)
-        task = None if vendor.fate == "lost before" else vendor.make(request, vendor.order_id)
-        if vendor.beside and task is not None:
+        task = None if vendor.fate == "lost before" else vendor.make(request, vendor.order_id, mark)
+        if vendor.beside:
             vendor.clock.forward(seconds=rng.uniform(0, 1))
-            vendor.make(request, None)
+            vendor.make(request, None, vendor.foreign_mark)
         vendor.clock.forward(seconds=rng.uniform(0, 3))
         if task is None or vendor.fate == "lost after":
             raise UnknownOutcomeError("the reply was lost")

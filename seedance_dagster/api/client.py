@@ -34,8 +34,9 @@ from seedance_dagster.api.last_look import LastLook
 from seedance_dagster.api.replies import Reply, read_reply, refusal
 from seedance_dagster.api.single_use import AfterLastLook, SingleUseTransport
 from seedance_dagster.api.transport import default_transport, failure_name, shared_pacer
+from seedance_dagster.api.webhook import Webhook
 from seedance_dagster.api.wire import GenerationRequest, HistoryPage, Task
-from seedance_dagster.net.secrets import hide
+from seedance_dagster.net.secrets import hide, secrets_in
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
 _TASKS = "/api/v1/task"
@@ -59,6 +60,7 @@ class SeedanceClient:
         requests_per_second: Shared by all clients of the process.
         timeout_s: Longest time for a single GET, in seconds.
         post_timeout_s: Longest time for a POST, in seconds; the vendor may fetch references first.
+        webhook: Where the vendor reports the end of each task; None for nowhere.
         transport: Replaces the HTTP transport in tests.
 
     Raises:
@@ -79,6 +81,7 @@ class SeedanceClient:
         requests_per_second: float = 10.0,
         timeout_s: float = 30.0,
         post_timeout_s: float = 180.0,
+        webhook: Webhook | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._key = valid_key(api_key)
@@ -87,6 +90,9 @@ class SeedanceClient:
         self._pacer = shared_pacer(self._base_url, requests_per_second)
         self._timeout_s = timeout_s
         self._post_timeout_s = post_timeout_s
+        self._webhook = webhook
+        if webhook is not None:
+            hide(webhook.secret.get_secret_value(), *secrets_in(webhook.url))
         self._transport = transport
         self._opened: httpx.AsyncBaseTransport | None = None
         self._posts = SingleUseTransport() if transport is None else AfterLastLook(transport)
@@ -96,6 +102,11 @@ class SeedanceClient:
         """A name for the account behind key and API root that does not show the key."""
         identity = f"{self._base_url}\n{self._key.get_secret_value()}"
         return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+    @property
+    def sends_marks(self) -> bool:
+        """True where POSTs carry marks, in the address of a webhook."""
+        return self._webhook is not None
 
     def __repr__(self) -> str:
         return f"SeedanceClient({self._base_url!r})"
@@ -109,13 +120,16 @@ class SeedanceClient:
         if self._opened is not None:
             await self._opened.aclose()
 
-    async def create_task(self, request: GenerationRequest, *, last_look: LastLook | None = None) -> Task:
+    async def create_task(
+        self, request: GenerationRequest, *, mark: str | None = None, last_look: LastLook | None = None
+    ) -> Task:
         """Create a paid task.
 
         The rate limit is waited for first and the connection made; then the last look decides.
 
         Args:
             request: A validated request.
+            mark: Says whose POST it is, where the client has a webhook.
             last_look: Lets the POST leave, or holds it back.
 
         Returns:
@@ -127,6 +141,8 @@ class SeedanceClient:
         """
         last_look = last_look or LastLook()
         body = request.to_wire()
+        if self._webhook is not None and mark is not None:
+            body["config"] = self._webhook.config(mark)
         await self._pacer.wait()
         try:
             reply = await self._send("POST", _TASKS, json_body=body, last_look=last_look)
@@ -138,7 +154,7 @@ class SeedanceClient:
             ) from None
         task = Task.parse(reply.data)
         if task is not None:
-            differs = foreign_field(task, request)
+            differs = foreign_field(task, request, mark=mark)
             if differs is None:
                 return task
             raise ForeignReplyError(

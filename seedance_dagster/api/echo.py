@@ -66,11 +66,13 @@ def letters(text: str) -> str:
     return "".join(filter(str.isalnum, plain)) or "".join(text.split())
 
 
-def foreign_field(task: Task, request: GenerationRequest) -> str | None:
+def foreign_field(task: Task, request: GenerationRequest, *, mark: str | None = None) -> str | None:
     """Return the field that shows a task to be another request's; None when it may be this one's.
 
-    Fields that a task does not report show nothing.
+    Fields that a task does not report show nothing. The mark of the request's POST outweighs all others.
     """
+    if mark is not None and task.mark is not None:
+        return None if task.mark == mark else "mark"
     text, seconds = task.input.get("prompt"), whole_number(task.input.get("duration"))
     if task.task_type not in ("", request.task_type):
         return "task type"

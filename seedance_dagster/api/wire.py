@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from seedance_dagster.api.shapes import names_in, status_meaning, texts_of, video_link
+from seedance_dagster.api.webhook import echoed_mark
 
 
 class Mode(StrEnum):
@@ -90,6 +91,7 @@ class Task(BaseModel):
     Attributes:
         status: The meaning of the vendor's word; an unknown word is not terminal.
         raw_status: The word itself.
+        mark: The mark of the POST that made it, where the vendor gives it back.
         input: The request as the vendor understood it.
         output: The names in its output, for messages.
         video_url: The finished video; None before.
@@ -104,6 +106,7 @@ class Task(BaseModel):
     task_type: str
     status: TaskStatus
     raw_status: str
+    mark: str | None = None
     input: dict[str, Any]
     output: str = "nothing"
     video_url: str | None
@@ -131,6 +134,7 @@ class Task(BaseModel):
             task_type=_text(fields.get("task_type")),
             status=TaskStatus(status_meaning(raw_status) or TaskStatus.UNKNOWN),
             raw_status=raw_status.strip()[:100],
+            mark=echoed_mark(fields.get("config")),
             input=_mapping(fields.get("input")),
             output=names_in(fields.get("output")),
             video_url=video_link(fields),

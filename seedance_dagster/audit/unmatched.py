@@ -144,7 +144,9 @@ def _unmatched_task(row: HistoryRow, snapshots: Snapshots) -> Iterator[Finding]:
         candidates = [
             order
             for order in snapshots.ledger.orders
-            if order.state in (State.CLAIMED, State.UNCERTAIN) and not matcher.differences(task, order)
+            if order.state in (State.CLAIMED, State.UNCERTAIN)
+            and task.mark in (None, order.mark)
+            and not matcher.differences(task, order)
         ]
         if candidates and row.created_at is not None and row.created_at > snapshots.read_at - GRACE:
             return  # the reply is on its way, or the next reconciliation finds the task

@@ -35,6 +35,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
     def open_client(self) -> SeedanceClient:
         """Return a new client; raises `AuthenticationError` without a key."""
         from seedance_dagster.api.client import SeedanceClient
+        from seedance_dagster.api.webhook import webhook_of
 
         return SeedanceClient(
             api_key=SecretStr(self.api_key),
@@ -42,6 +43,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
             requests_per_second=self.requests_per_second,
             timeout_s=self.get_timeout_s,
             post_timeout_s=self.post_timeout_s,
+            webhook=webhook_of(self.webhook_url, self.webhook_secret),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from seedance_dagster.emulator import control, files, reference_files, vendor_ap
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.responses import envelope
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
+from seedance_dagster.emulator.webhooks import call_webhooks
 
 
 def utc_now() -> datetime:
@@ -38,9 +40,12 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        webhooks = asyncio.create_task(call_webhooks(emulator))
         try:
             yield
         finally:
+            webhooks.cancel()
+            await asyncio.wait({webhooks})
             emulator.close()
 
     app = Starlette(

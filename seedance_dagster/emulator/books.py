@@ -68,7 +68,7 @@ def _entry(task: TaskRecord, state: str) -> dict[str, Any]:
     return {
         "task_id": task.task_id,
         "source": task.source,
-        "request": task.request,
+        "request": {name: value for name, value in task.request.items() if name != "config"},
         "rendered": {"duration": task.duration, "aspect_ratio": task.aspect_ratio},
         "state": state,
         "outcome": task.outcome.value,
@@ -82,4 +82,5 @@ def _entry(task: TaskRecord, state: str) -> dict[str, Any]:
         "gets": task.gets,
         "downloads": task.downloads,
         "links": len(task.links),
+        "webhook_statuses": task.webhook_statuses,
     }

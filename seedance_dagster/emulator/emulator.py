@@ -65,13 +65,16 @@ class Emulator:
             request: The call to answer.
             polled: Whether it is a GET; the answer to a POST shows the task as it was created.
         """
-        root = (self.settings.files_url or str(request.base_url)).rstrip("/")
         now = self.vendor.now() if polled else record.created_at
         record.gets += polled
         record.gets_after_end += polled and record.settled
+        return self.as_json(record, now=now, root=self.settings.files_url or str(request.base_url))
+
+    def as_json(self, record: TaskRecord, *, now: datetime, root: str) -> dict[str, Any]:
+        """Return the task JSON as of a time, with links under a URL."""
 
         def link_of(task: TaskRecord) -> str:
-            return f"{root}{LINK_PATH}/{self._link(task, now).token}.mp4"
+            return f"{root.rstrip('/')}{LINK_PATH}/{self._link(task, now).token}.mp4"
 
         return task_json(record, now=now, settings=self.settings, link_of=link_of)
 

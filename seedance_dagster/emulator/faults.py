@@ -26,6 +26,7 @@ class Stage(StrEnum):
     HISTORY = "history"
     LINK = "link"
     DOWNLOAD = "download"
+    WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ FAULTS = {
         Fault("redirect-private", Stage.DOWNLOAD, "a redirect to a link-local address"),
         Fault("download-500", Stage.DOWNLOAD, "the file host answers 500"),
         Fault("slow", Stage.DOWNLOAD, "the whole file, in small pieces with pauses"),
+        Fault("webhook-missed", Stage.WEBHOOK, "the end of the task is not reported"),
+        Fault("webhook-late", Stage.WEBHOOK, "the end of the task is reported late (webhook_late_seconds)"),
+        Fault("webhook-twice", Stage.WEBHOOK, "the end of the task is reported twice"),
     )
 }
 

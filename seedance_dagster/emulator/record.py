@@ -66,6 +66,17 @@ class TaskRecord(BaseModel):
     gets: int = 0
     gets_after_end: int = 0
     downloads: int = 0
+    reported: bool = False
+    webhook_statuses: list[int] = Field(default_factory=list)
+
+    @property
+    def webhook(self) -> dict[str, str]:
+        """The endpoint and the secret that the request gave; empty where it gave none."""
+        config = self.request.get("config")
+        given = config.get("webhook_config") if isinstance(config, dict) else None
+        given = given if isinstance(given, dict) else {}
+        texts = {name: given.get(name) for name in ("endpoint", "secret")}
+        return {name: text if isinstance(text, str) else "" for name, text in texts.items()}
 
     def phase(self, now: datetime) -> Phase:
         """Return the task's phase at a time."""

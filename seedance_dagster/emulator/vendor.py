@@ -56,6 +56,7 @@ class Vendor:
         self.links = {link.token: record for record in self.tasks.values() for link in record.links}
         self._open = [(r.ends_at, r.number, r) for r in self.tasks.values() if not r.settled]
         heapq.heapify(self._open)
+        self.unreported = [r for r in self.tasks.values() if r.webhook["endpoint"] and not r.reported]
 
     def now(self) -> datetime:
         """Return the present time, after settling the tasks that have ended by then."""
@@ -97,6 +98,8 @@ class Vendor:
         self.tasks_by_prompt[request.prompt] += 1
         self.tasks[record.task_id] = record
         heapq.heappush(self._open, (record.ends_at, record.number, record))
+        if record.webhook["endpoint"]:
+            self.unreported.append(record)
         self._save_money(record)
         return record
 
@@ -110,6 +113,18 @@ class Vendor:
         if record is None:
             raise Refusal(404, "task not found", kind="not-found")
         return record
+
+    def take_ended(self) -> list[TaskRecord]:
+        """Return the tasks that have ended and whose webhook is to be called, each once."""
+        if not self.unreported:
+            return []
+        self.now()
+        ended = [record for record in self.unreported if record.settled]
+        self.unreported = [record for record in self.unreported if not record.settled]
+        for record in ended:
+            record.reported = True
+        self._state.save(ended)
+        return ended
 
     def alter_charge(self, record: TaskRecord, points: int) -> None:
         """Charge another amount than the price; for an open task, at its end."""

@@ -42,6 +42,8 @@ class EmulatorSettings(BaseModel):
     jitter: float = Field(0.2, ge=0, le=1, description="share by which both times vary")
 
     echo_input: Literal["as_sent", "as_rendered"] = Field("as_sent", description="`input` of a task")
+    webhook_echo: Literal["empty", "as_sent"] = Field("empty", description="`webhook_config` of a task")
+    webhook_late_seconds: float = Field(30, ge=0, description="seconds by which a late webhook is late")
     credits_status: int = Field(402, ge=200, le=599, description="HTTP status of 'insufficient credits'")
     plan_limit_status: int = Field(429, ge=200, le=599, description="HTTP status of 'plan limit'")
     errors_in_200: bool = Field(

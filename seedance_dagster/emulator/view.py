@@ -79,7 +79,7 @@ def task_json(
         "model": "seedance",
         "task_type": record.task_type,
         "status": _status(record, phase),
-        "config": {"service_mode": _service_mode(record), "webhook_config": {"endpoint": "", "secret": ""}},
+        "config": {"service_mode": _service_mode(record), "webhook_config": _webhook(record, settings)},
         "input": record.request["input"] if settings.echo_input == "as_sent" else record.as_rendered,
         "output": {"video": link_of(record)} if _shows_link(record, phase) else None,
         "meta": {
@@ -192,6 +192,10 @@ def _service_mode(record: TaskRecord) -> str:
     config = record.request.get("config")
     mode = config.get("service_mode") if isinstance(config, dict) else ""
     return mode if isinstance(mode, str) else ""
+
+
+def _webhook(record: TaskRecord, settings: EmulatorSettings) -> dict[str, str]:
+    return record.webhook if settings.webhook_echo == "as_sent" else {"endpoint": "", "secret": ""}
 
 
 def _error_text(record: TaskRecord) -> str:

@@ -100,12 +100,13 @@ class Claims(LedgerPart):
                     break
             return claimed
 
-    def mark_sent(self, order: Order, *, account: str) -> None:
+    def mark_sent(self, order: Order, *, account: str, mark: str | None = None) -> None:
         """Note that a claimed order's POST is about to leave; it may not leave when this raises.
 
         Args:
             order: As claimed.
             account: The account that it is sent to.
+            mark: Carried by the POST.
 
         Raises:
             StaleOrderError: The claim is no longer its owner's.
@@ -119,7 +120,7 @@ class Claims(LedgerPart):
                     orders.c.lease_owner == order.lease_owner,
                     orders.c.claimed_at == order.claimed_at,
                 )
-                .values(sent_at=self._clock(), lost_at=None, account=account)
+                .values(sent_at=self._clock(), lost_at=None, account=account, mark=mark)
             )
         if marked.rowcount != 1:
             msg = f"order {order.order_id} is no longer claimed by {order.lease_owner}"

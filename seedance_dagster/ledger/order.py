@@ -99,6 +99,7 @@ class Order(NewOrder):
         lease_owner: The worker that the order is leased to.
         leased_at: When the lease was last renewed; it runs out at `leased_until`.
         account: The account that its POST was sent to, by a hash of API key and API root.
+        mark: Carried by the last POST in the address of its webhook; None where there was none.
         sent_at: When the POST of its last claim was about to leave; None until then.
         lost_at: When the reply to that POST was given up; None after a clear one.
         ended_at: When it ended without a video, by our clock.
@@ -119,6 +120,7 @@ class Order(NewOrder):
     booked_at: datetime
     claimed_at: datetime | None = None
     account: str | None = None
+    mark: str | None = None
     sent_at: datetime | None = None
     lost_at: datetime | None = None
     submitted_at: datetime | None = None

@@ -22,9 +22,11 @@ _VARIABLES = (
     "AWS_SESSION_TOKEN",
     "AWS_SECURITY_TOKEN",
     "PGPASSWORD",
+    "SEEDANCE_WEBHOOK_SECRET",
 )
 _ADDRESSES = (
     "SEEDANCE_LEDGER_URL",
+    "SEEDANCE_WEBHOOK_URL",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),

@@ -23,6 +23,8 @@ ENVIRON = {
     "SEEDANCE_MAX_IN_FLIGHT": " 20 ",
     "SEEDANCE_OFF_PEAK_ONLY": "True",
     "SEEDANCE_C2PA_KEY": "pem-secret",
+    "SEEDANCE_WEBHOOK_URL": "https://hooks.example.com/seedance?token=url-secret",
+    "SEEDANCE_WEBHOOK_SECRET": "webhook-secret-0123",
     "DAGSTER_HOME": "/home/dagster",
 }
 PUBLIC_NAMES = {
@@ -158,6 +160,8 @@ def test_the_reference_definitions_hold_names_of_secrets_only(tmp_path):
     assert seedance.api_key == dg.EnvVar("GOAPI_API_KEY")
     assert video_store.c2pa_key == dg.EnvVar("SEEDANCE_C2PA_KEY")
     assert ledger.url == dg.EnvVar("SEEDANCE_LEDGER_URL")
+    assert seedance.webhook_secret == dg.EnvVar("SEEDANCE_WEBHOOK_SECRET")
+    assert seedance.webhook_url == dg.EnvVar("SEEDANCE_WEBHOOK_URL")
     assert "secret" not in repr(defs) + repr(seedance) + repr(video_store) + repr(ledger)
     assert repr(video_store) == "VideoStoreResource('videos/team/a')"
 
@@ -179,3 +183,21 @@ def test_importing_the_settings_imports_nothing_heavy():
     code = f"import sys, seedance_dagster.settings; print([each for each in {heavy} if each in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_webhook_without_its_secret_is_a_problem_of_the_settings():
+    """Each of the two is named, with what is allowed; neither value is repeated."""
+    address = {"SEEDANCE_WEBHOOK_URL": "https://hooks.example.com/?token=hidden"}
+    secret = {"SEEDANCE_WEBHOOK_SECRET": "hidden-0123456789"}
+    invalid = {"SEEDANCE_WEBHOOK_URL": "http://hooks.example.com/?token=hidden"}
+    for environ, problem in (
+        (address, "SEEDANCE_WEBHOOK_SECRET: not set, and SEEDANCE_WEBHOOK_URL needs it"),
+        (secret, "SEEDANCE_WEBHOOK_SECRET: SEEDANCE_WEBHOOK_URL is not set: set both or neither"),
+        (invalid | secret, "SEEDANCE_WEBHOOK_URL: must be https"),
+    ):
+        with pytest.raises(SettingError) as caught:
+            Settings.from_environ(environ)
+        [line] = str(caught.value).splitlines()
+        assert line.startswith(problem)
+        assert "hidden" not in line
+    assert Settings.from_environ(address | secret | {"GOAPI_API_KEY": "k"}).open_client().sends_marks

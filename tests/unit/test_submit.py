@@ -12,6 +12,7 @@ import stamina
 from factories import make_task
 
 from seedance_dagster.api import errors
+from seedance_dagster.api.webhook import order_of
 from seedance_dagster.engine.events import Delayed, Ended, Submitted
 from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.engine.stages.submit import Submitter
@@ -25,6 +26,7 @@ class World:
     """A submitter on a real ledger with one claimed order, and a vendor that answers as the test says."""
 
     account_name = "mine"
+    sends_marks = True
 
     def __init__(self, ledger, clock, order) -> None:
         self.ledger = ledger
@@ -48,8 +50,10 @@ class World:
         self.worker = Worker("w", services, self)
         self.submitter = Submitter(self.worker, self.emit)
 
-    async def create_task(self, request, *, last_look):
+    async def create_task(self, request, *, mark, last_look):
         assert request.prompt == "a cat"
+        assert mark == self.order.mark
+        assert order_of(mark, self.ledger.identity.ledger_id) == self.order.order_id
         self.before_look()
         await last_look.look()
         assert self.worker.possibly_sent == set()

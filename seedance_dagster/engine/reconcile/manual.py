@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from seedance_dagster.api.echo import TEXT_CHANGES
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
+from seedance_dagster.engine.marks import MarkEcho, mark_echo
 from seedance_dagster.engine.reconcile.matching import Matcher, prompt_of
 from seedance_dagster.engine.reconcile.reconcile import adopt
 from seedance_dagster.engine.worker import Worker
@@ -42,7 +43,17 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
     except SeedanceError as error:
         raise ManualResolutionError(f"task {task_id} cannot be read: {error}") from None
     # A person may take a text for the same that the vendor was never seen to change so.
-    different = Matcher(worker.services.limits, frozenset(TEXT_CHANGES)).differences(task, order)
+    matcher = Matcher(
+        worker.services.limits,
+        frozenset(TEXT_CHANGES),
+        ledger_id=worker.services.ledger.identity.ledger_id,
+    )
+    if matcher.is_marked_for_another(task, order) and mark_echo(worker) is not MarkEcho.WRONG:
+        raise ManualResolutionError(
+            f"task {task_id} gives back the mark of another order's POST than that of order {order.order_id} "
+            f"({order.prompt_set}/{order.partition})"
+        )
+    different = [] if task.mark and task.mark == order.mark else matcher.differences(task, order)
     if prompt_of(task) is None:
         # A person vouches for what a task does not report; what it reports must still be the order's.
         different = [name for name in different if name == "task_type" or task.input.get(name)]

@@ -1,6 +1,7 @@
 """Matching of the vendor's tasks to the orders whose reply was lost, as pure functions.
 
-A task is adopted when it was made while the order's POST was under way, renders exactly what was sent, and
+A task that gives back the mark of an order's POST is the order's, and no other's. Without a mark, a task is
+adopted when it was made while the order's POST was under way, renders exactly what was sent, and
 leaves no choice. Anything that may be the order's task otherwise is a doubt, and a person decides.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 from seedance_dagster.api.echo import letters, undo
 from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.webhook import order_of
 from seedance_dagster.api.wire import GenerationRequest, Mode, Task, whole_number
 from seedance_dagster.engine.reconcile.clocks import Window
 from seedance_dagster.ledger.order import Order
@@ -66,10 +68,14 @@ class Matcher:
     Attributes:
         limits: The vendor's defaults.
         changes: What the vendor was seen to do to texts of the account, names of `TEXT_CHANGES`.
+        ledger_id: Of the orders; other ledgers have marks of their own.
+        marks_echoed: Known tasks of the account give back their marks.
     """
 
     limits: Limits
     changes: frozenset[str] = frozenset()
+    ledger_id: str = ""
+    marks_echoed: bool = False
 
     def differences(self, task: Task, order: Order) -> list[str]:
         """Return the fields in which a task differs from an order; none when it renders the order exactly."""
@@ -89,16 +95,18 @@ class Matcher:
             lost: Orders whose reply was lost.
             tasks: Tasks that no order owns, as read one by one.
         """
+        adopted = _by_mark(lost, tasks)
+        unmarked = [task for task in tasks if task.mark is None]
         pairs: dict[int, Task] = {}
-        for equal in self._by_request(lost):
-            pairs |= self._pair(equal, tasks)
+        for equal in self._by_request([each for each in lost if each.order_id not in adopted]):
+            pairs |= self._pair(equal, unmarked)
         # References that are echoed as copies may make one task fit two requests.
         claims = Counter(task.task_id for task in pairs.values())
-        adopted = {order_id: task for order_id, task in pairs.items() if claims[task.task_id] == 1}
+        adopted |= {order_id: task for order_id, task in pairs.items() if claims[task.task_id] == 1}
         taken = {task.task_id for task in adopted.values()}
         doubts: dict[int, tuple[Task, ...]] = {}
         for each in lost:
-            near = tuple(task for task in tasks if task.task_id not in taken and may_be(task, each))
+            near = tuple(task for task in tasks if task.task_id not in taken and self._in_doubt(task, each))
             if near and each.order_id not in adopted:
                 doubts[each.order_id] = near
         return Matches(adopted, doubts)
@@ -109,14 +117,31 @@ class Matcher:
             task
             for task in tasks
             if (task.created_at is None or lost.widest.contains(task.created_at))
+            and not self.is_marked_for_another(task, lost.order)
             and self.differences(task, lost.order) == ["prompt"]
         )
 
+    def is_marked_for_another(self, task: Task, order: Order) -> bool:
+        """Return True for a task that was made by the POST of another order, or of another ledger."""
+        return task.mark is not None and order_of(task.mark, self.ledger_id) != order.order_id
+
+    def _in_doubt(self, task: Task, lost: Lost) -> bool:
+        """Return True when a task may be an order's that does not take it."""
+        if task.mark is None:
+            return may_be(task, lost)
+        # Of another POST of the same order, which was believed to have made nothing.
+        return not self.is_marked_for_another(task, lost.order)
+
+    def _lacks_mark(self, order: Order) -> bool:
+        """Return True where a task without a mark is hardly the order's, though an echo may be missing."""
+        return self.marks_echoed and order.mark is not None
+
     def _pair(self, equal: Sequence[Lost], tasks: Sequence[Task]) -> dict[int, Task]:
         """Return a task for as many orders of one request as there are tasks; none if it takes a choice."""
+        free = [each for each in equal if not self._lacks_mark(each.order)]
         candidates: list[tuple[datetime, Task]] = []
         for task in tasks:
-            in_time = [each for each in equal if may_be(task, each) and _in_window(task, each)]
+            in_time = [each for each in free if may_be(task, each) and _in_window(task, each)]
             if not in_time:
                 continue
             different = self.differences(task, in_time[0].order)
@@ -124,10 +149,10 @@ class Matcher:
                 candidates.append((task.created_at, task))
             elif set(different) <= {"prompt"} or prompt_of(task) is None:
                 return {}  # perhaps ours, its echo changed in a way that is not known
-        if len(candidates) > len(equal):
+        if len(candidates) > len(free):
             return {}
         pairs: dict[int, Task] = {}
-        free = sorted(equal, key=lambda each: (each.window.end, each.order_id))
+        free.sort(key=lambda each: (each.window.end, each.order_id))
         for created_at, task in sorted(candidates, key=lambda pair: (pair[0], pair[1].task_id)):
             suitable = next((each for each in free if each.window.contains(created_at)), None)
             if suitable is None:
@@ -173,6 +198,15 @@ class Matcher:
 
     def _plain(self, value: Any) -> Any:
         return undo(without_secrets(value), self.changes) if isinstance(value, str) else value
+
+
+def _by_mark(lost: Sequence[Lost], tasks: Sequence[Task]) -> dict[int, Task]:
+    """Return the task that gives back the mark of each order's POST, where it is a single one."""
+    by_mark: dict[str | None, list[Task]] = {}
+    for task in tasks:
+        by_mark.setdefault(task.mark, []).append(task)
+    marked = {each.order_id: by_mark.get(each.order.mark, []) for each in lost if each.order.mark}
+    return {order_id: found[0] for order_id, found in marked.items() if len(found) == 1}
 
 
 def may_be(task: Task, lost: Lost) -> bool:

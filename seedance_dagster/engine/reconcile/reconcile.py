@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from seedance_dagster.api.wire import Task
 from seedance_dagster.engine.account import is_of_account, other_account, text_changes
 from seedance_dagster.engine.lifecycle import task_columns
+from seedance_dagster.engine.marks import MarkEcho, mark_echo
 from seedance_dagster.engine.reconcile.clocks import Offset, Window, clock_offset, post_window
 from seedance_dagster.engine.reconcile.evidence import (
     BalanceEvidence,
@@ -140,7 +141,15 @@ async def _look(worker: Worker, orders: Sequence[Order], clock: datetime) -> _Lo
         types={order.task_type for order in orders},
         now=clock + offset.most,
     )
-    matcher = Matcher(services.limits, await in_thread(text_changes, worker))
+    echo, ledger = await in_thread(mark_echo, worker), services.ledger
+    matcher = Matcher(
+        services.limits,
+        await in_thread(text_changes, worker),
+        ledger_id=ledger.identity.ledger_id,
+        marks_echoed=echo is MarkEcho.OWN,
+    )
+    if echo is MarkEcho.WRONG:
+        scan = replace(scan, tasks=tuple(task.model_copy(update={"mark": None}) for task in scan.tasks))
     matches = matcher.match(lost, scan.tasks)
     return _Look(lost, scan, matcher, matches, await read_patience(worker), clock + offset.least)
 
@@ -155,7 +164,13 @@ async def _resolve(worker: Worker, look: _Look, results: _Results) -> None:
     absent, raced = [], False
     for lost in look.lost:
         task, near = look.matches.adopted.get(lost.order_id), look.matches.doubts.get(lost.order_id)
-        doubt = _choice(lost.order, near) if near else None if task is None else _too_early(lost, task, look)
+        doubt = (
+            _choice(lost.order, near, look)
+            if near
+            else None
+            if task is None
+            else _too_early(lost, task, look)
+        )
         try:
             if doubt is not None:
                 results.uncertain.append(await _note_doubt(worker, lost.order, doubt))
@@ -187,7 +202,7 @@ async def _resolve_absent(
         taken = {task.task_id for task in look.matches.adopted.values()}
         others = [task for task in scan.tasks if task.task_id not in taken]
         rewritten = look.matcher.rewritten(lost, others)
-        doubt = _choice(order, rewritten) if rewritten else None
+        doubt = _choice(order, rewritten, look) if rewritten else None
     if doubt is None and not balance.moved:
         doubt = balance.against(least_points(worker, order))
     if doubt is not None:
@@ -215,6 +230,8 @@ async def _resolve_absent(
 
 def _too_early(lost: Lost, task: Task, look: _Look) -> str | None:
     """Return why a task that fits is not adopted yet: another that fits as well may still be listed."""
+    if task.mark is not None:
+        return None  # that of its own POST: no other can fit as well
     if look.scan.doubt is not None:
         return f"task {task.task_id} fits, but {look.scan.doubt}"
     adopt_at = lost.widest.end + look.patience.task
@@ -229,10 +246,13 @@ def _too_early(lost: Lost, task: Task, look: _Look) -> str | None:
     )
 
 
-def _choice(order: Order, tasks: Sequence[Task]) -> str:
+def _choice(order: Order, tasks: Sequence[Task], look: _Look) -> str:
+    expected = look.matcher.marks_echoed and order.mark is not None and not any(task.mark for task in tasks)
+    hint = " (probably not: the account's other tasks give back the mark of their POST)" if expected else ""
     return (
-        f"it cannot be decided whether one of these tasks that no order owns is its own: {describe(tasks)}. "
-        f"Look at them, and run `reconcile {order.order_id}` with --adopt TASK_ID, or --requeue if none is"
+        f"it cannot be decided whether one of these tasks that no order owns is its own: {describe(tasks)}"
+        f"{hint}. Look at them, and run `reconcile {order.order_id}` with --adopt TASK_ID, or --requeue if "
+        "none is"
     )
 
 

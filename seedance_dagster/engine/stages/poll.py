@@ -14,6 +14,7 @@ from seedance_dagster.api.errors import (
 from seedance_dagster.engine.account import is_of_account, other_account
 from seedance_dagster.engine.events import Delayed, Emit, Ended
 from seedance_dagster.engine.lifecycle import Collect, End, KeepPolling, after_poll
+from seedance_dagster.engine.marks import remember_mark
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.order import UNREADABLE, Order, State
 from seedance_dagster.threads import in_thread
@@ -55,6 +56,7 @@ class Poller:
             await in_thread(self._ledger.tasks.polled, order, due_at=due_at, seen=seen)
             await self._emit(Delayed(order, reason))
             return
+        await in_thread(remember_mark, self._worker, order, task)
         step = after_poll(
             order,
             task,

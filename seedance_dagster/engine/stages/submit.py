@@ -21,6 +21,7 @@ from seedance_dagster.engine.lifecycle import (
     poll_delay,
     task_columns,
 )
+from seedance_dagster.engine.marks import mark_of_post
 from seedance_dagster.engine.stages.claim_look import ClaimLook
 from seedance_dagster.engine.throttle import PLAN_LIMIT, pause_message
 from seedance_dagster.engine.worker import Worker
@@ -71,10 +72,11 @@ class Submitter:
         render_s = await self._worker.render_seconds(order.task_type)
         first_poll_s = poll_delay(0, render_s, jitter=0, pacing=self._pacing)
         request = GenerationRequest.model_validate(order.request, strict=False)
-        last_look = ClaimLook(self._worker, order)
-        await in_thread(self._ledger.claims.mark_sent, order, account=self._worker.client.account_name)
+        last_look, client = ClaimLook(self._worker, order), self._worker.client
+        mark = await in_thread(mark_of_post, self._worker, order)
+        await in_thread(self._ledger.claims.mark_sent, order, account=client.account_name, mark=mark)
         try:
-            task = await self._worker.client.create_task(request, last_look=last_look)
+            task = await client.create_task(request, mark=mark, last_look=last_look)
         except HeldBackError as error:
             await self._return(order, error)
         except SeedanceError as error:

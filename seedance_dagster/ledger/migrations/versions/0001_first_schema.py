@@ -41,7 +41,7 @@ def upgrade() -> None:
         *_columns(sa.BigInteger, "size_bytes poster_size_bytes width height", nullable=True),
         *_columns(sa.Float, "duration_s fps", nullable=True),
         *_columns(sa.JSON, "run_tags reference_facts vendor_logs credential", nullable=True),
-        *_columns(sa.Text, "account", nullable=True),
+        *_columns(sa.Text, "account mark", nullable=True),
         *_columns(sa.DateTime, "sent_at lost_at", nullable=True),
         *_columns(
             sa.DateTime, "claimed_at submitted_at due_at stored_at ended_at absent_since", nullable=True

@@ -1,0 +1,77 @@
+"""`seedance-dagster webhook`: receives the vendor's reports of finished tasks."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from datetime import UTC, datetime
+
+import click
+
+from seedance_dagster.cli.environ import ledger_settings
+
+_MOST_CONNECTIONS = 100
+
+
+@click.command("webhook")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8020, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--path-prefix",
+    default="",
+    metavar="PATH",
+    help="What a proxy leaves in front of each path, such as /hooks.",
+)
+def command(*, host: str, port: int, path_prefix: str) -> None:
+    """Receive the vendor's reports of finished tasks, so that they are polled at once.
+
+    `POST /` takes reports that carry SEEDANCE_WEBHOOK_SECRET, `GET /health` says whether the ledger answers.
+    """
+    try:
+        import uvicorn  # noqa: PLC0415  an extra
+
+        from seedance_dagster.webhook import create_app  # noqa: PLC0415  an extra
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"the webhook needs {error.name}; run pip install 'seedance-dagster[webhook]'"
+        ) from None
+    from pydantic import SecretStr  # noqa: PLC0415  slow to import
+
+    from seedance_dagster.ledger.ledger import Ledger  # noqa: PLC0415  slow to import
+
+    settings = ledger_settings()
+    if not settings.webhook_secret:
+        raise click.ClickException(
+            "SEEDANCE_WEBHOOK_SECRET and SEEDANCE_WEBHOOK_URL are not set: set both as for the runs, since "
+            "the reports carry the secret"
+        )
+    with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger, _listen(host, port) as listener:
+        app = create_app(ledger, SecretStr(settings.webhook_secret), path_prefix=path_prefix, log=_log)
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=5,
+        )
+        authority = f"[{host}]" if ":" in host else host
+        click.echo(f"webhook ready at http://{authority}:{listener.getsockname()[1]}")
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise click.ClickException(f"cannot listen on {host} port {port}: {error}") from None
+
+
+def _log(line: str) -> None:
+    click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}")

@@ -1,0 +1,51 @@
+"""Marks: what each POST carries to be known by, and whether the vendor gives it back.
+
+That is learned from tasks whose reply arrived, account by account: no echo is expected before one was seen.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from seedance_dagster.api.webhook import make_mark
+from seedance_dagster.api.wire import Task
+from seedance_dagster.engine.account import of_account
+from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.order import Order
+
+MARKS = "marks"
+"""Observation of an account: what the last known task echoed, a number of `MarkEcho`."""
+
+
+class MarkEcho(IntEnum):
+    """The mark that known tasks of an account were seen to echo."""
+
+    WRONG = -1
+    """Another order's, once: marks prove nothing on this account, for good."""
+    NONE = 0
+    OWN = 1
+
+
+def mark_of_post(worker: Worker, order: Order) -> str | None:
+    """Return the mark of a claimed order's POST; None where POSTs carry none."""
+    if not worker.client.sends_marks:
+        return None
+    identity = worker.services.ledger.identity
+    return make_mark(identity.ledger_id, order.order_id, order.claimed_at or order.ordered_at)
+
+
+def mark_echo(worker: Worker) -> MarkEcho:
+    """Return what known tasks of the account echo of their marks."""
+    name = of_account(MARKS, worker)
+    observed = worker.services.ledger.observations.recall(name).get(name)
+    return MarkEcho.NONE if observed is None else MarkEcho(observed.value)
+
+
+def remember_mark(worker: Worker, order: Order, task: Task) -> None:
+    """Remember what a task echoes that certainly is an order's: its POST was answered with it."""
+    if order.mark is None or order.lost_at is not None:
+        return
+    echoes = {order.mark: MarkEcho.OWN, None: MarkEcho.NONE}
+    seen, known = echoes.get(task.mark, MarkEcho.WRONG), mark_echo(worker)
+    if known not in (seen, MarkEcho.WRONG):
+        worker.services.ledger.observations.remember({of_account(MARKS, worker): seen})
