@@ -32,7 +32,13 @@ WAYS = {
     "HTML of Go": lambda text: html.escape(text).replace("&#x27;", "&#39;"),
     "repr": lambda text: repr(text)[1:-1],
 }
-VARIABLES = ("GOAPI_API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD")
+VARIABLES = (
+    "GOAPI_API_KEY",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "PGPASSWORD",
+    "SEEDANCE_WEBHOOK_SECRET",
+)
 
 
 @pytest.fixture(autouse=True)
