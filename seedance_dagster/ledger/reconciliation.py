@@ -104,15 +104,23 @@ class Reconciliation(LedgerPart):
         with self._database.reading() as connection:
             return [AnsweredTask(*row) for row in connection.execute(query)]
 
-    def longest_task(self, account: str) -> timedelta | None:
-        """Return the longest time that a finished task of an account took; None when none has finished."""
-        query = sa.select(orders.c.vendor_created_at, orders.c.vendor_ended_at).where(
-            orders.c.account == account,
-            orders.c.vendor_created_at.is_not(None),
-            orders.c.vendor_ended_at.is_not(None),
+    def longest_tasks(self, account: str) -> dict[str, timedelta]:
+        """Return the longest time that an ended task of an account took, by task type, rounded up."""
+        task_type = orders.c.request["task_type"].as_string()
+        began, ended = (
+            sa.extract("epoch", column) for column in (orders.c.vendor_created_at, orders.c.vendor_ended_at)
+        )
+        query = (
+            sa.select(task_type, sa.func.max(ended - began))
+            .where(
+                orders.c.account == account,
+                orders.c.vendor_created_at.is_not(None),
+                orders.c.vendor_ended_at.is_not(None),
+            )
+            .group_by(task_type)
         )
         with self._database.reading() as connection:
-            return max((ended - created for created, ended in connection.execute(query)), default=None)
+            return {name: timedelta(seconds=int(s) + 1) for name, s in connection.execute(query)}
 
     def requeue_absent(self, order: Order, *, actor: str, due_at: datetime, reason: str) -> Order:
         """Put an uncertain order back into the queue, if nothing was noted since it was read.
@@ -138,17 +146,15 @@ class Reconciliation(LedgerPart):
                 detail={"reason": reason},
             )
 
-    def note_absence(self, order: Order, *, due_at: datetime, since: datetime) -> Order:
+    def note_absence(self, order: Order, *, due_at: datetime, since: datetime, reason: str) -> Order:
         """Note that the vendor's history was read completely without a task for an uncertain order."""
-        return self._note(order, due_at, since, order.error_message)
+        return self._note(order, due_at, since, reason)
 
     def note_doubt(self, order: Order, *, due_at: datetime, reason: str) -> Order:
         """Note that the history is unreadable or ambiguous: complete reads are counted from zero again."""
         return self._note(order, due_at, None, reason)
 
-    def _note(
-        self, order: Order, due_at: datetime, absent_since: datetime | None, reason: str | None
-    ) -> Order:
+    def _note(self, order: Order, due_at: datetime, absent_since: datetime | None, reason: str) -> Order:
         with self._database.writing() as connection:
             connection.execute(
                 orders.update()

@@ -180,6 +180,7 @@ def test_two_workers_at_once_resolve_each_order_once(known, clock):
     clock.forward(seconds=5)
     engine.know()
     asyncio.run(both())
+    asyncio.run(both())  # where two workers were after the same tasks at the same moment
     clock.forward(seconds=670)
     engine.poll()
     asyncio.run(both())
@@ -202,7 +203,7 @@ def test_a_scan_from_before_a_later_claim_does_not_apply_to_it(engine, clock):
     engine.submit()
     [new] = engine.read(old)
     assert new.state is State.UNCERTAIN
-    engine.ledger.reconciliation.note_absence(old, due_at=clock(), since=old.claimed_at)
+    engine.ledger.reconciliation.note_absence(old, due_at=clock(), since=old.claimed_at, reason="absent")
     assert engine.read(old)[0].absent_since is None
     with pytest.raises(StaleOrderError):
         engine.ledger.claims.requeue(old, actor="slow", due_at=clock(), reason="absent twice")

@@ -94,7 +94,8 @@ def test_a_clock_that_is_put_back_between_scans_restarts_the_grace_period(known,
     [order] = engine.lose("a cat", fault="500-before")
     clock.forward(seconds=5)
     engine.know()
-    engine.ledger.reconciliation.note_absence(order, due_at=clock(), since=clock() + timedelta(hours=5))
+    later = clock() + timedelta(hours=5)
+    engine.ledger.reconciliation.note_absence(order, due_at=clock(), since=later, reason="absent")
     [order] = engine.reconcile(now=True).uncertain
     assert order.absent_since == clock()
     clock.forward(seconds=600)

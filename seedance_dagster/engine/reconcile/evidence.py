@@ -6,7 +6,7 @@ other programs move it too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,27 +30,53 @@ class OrdersMovedError(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """The times that the vendor may take.
+    """The times that the vendor may take for a task of one type.
 
     Attributes:
+        task_type: The type.
         grace: Between two scans that prove an absence.
-        task: From its POST, until a task has probably ended and is listed in any history.
-        over: The same with a wide margin: afterwards nothing more is expected.
+        seed: The time that a task may take of which nothing is known: queues last for all the peak hours.
+        longest: The longest time that a task of the type took on the account; None when none has ended yet.
     """
 
+    task_type: str
     grace: timedelta
-    task: timedelta
-    over: timedelta
+    seed: timedelta
+    longest: timedelta | None = None
+
+    @property
+    def task(self) -> timedelta:
+        """The time from its POST until a task has probably ended and is listed in any history."""
+        return self.seed if self.longest is None else max(2 * self.longest, self.grace)
+
+    @property
+    def over(self) -> timedelta:
+        """The same with a wide margin: afterwards nothing more is expected."""
+        return max(self.task, self.seed)
+
+    def __str__(self) -> str:
+        known = (
+            f"the longest on this account took {format_span(self.longest)}"
+            if self.longest
+            else "none has ended on this account yet"
+        )
+        return f"a {self.task_type} task may take {format_span(self.over)} ({known})"
 
 
-async def read_patience(worker: Worker) -> Patience:
-    """Return how long the vendor may take, by the longest task of the account."""
+def format_span(length: timedelta) -> str:
+    """Return a length of time in words, rounded up to minutes."""
+    minutes = -(-int(length.total_seconds()) // 60)
+    hours, minutes = divmod(minutes, 60)
+    return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes or not hours))
+
+
+async def read_patience(worker: Worker, task_types: Iterable[str]) -> dict[str, Patience]:
+    """Return how long the vendor may take by task type, from what it took on the account so far."""
     policy = worker.services.policy
-    grace, stale = timedelta(seconds=policy.grace_s), timedelta(seconds=policy.stale_after_s)
+    grace, seed = timedelta(seconds=policy.grace_s), timedelta(seconds=policy.stale_after_s)
     ledger = worker.services.ledger
-    longest = await in_thread(ledger.reconciliation.longest_task, worker.client.account_name)
-    task = stale if longest is None else max(2 * longest, grace)
-    return Patience(grace, task, max(task, stale))
+    longest = await in_thread(ledger.reconciliation.longest_tasks, worker.client.account_name)
+    return {name: Patience(name, grace, seed, longest.get(name)) for name in task_types}
 
 
 def unproved(scan: HistoryScan, window: Window, now: datetime, patience: Patience) -> str | None:
@@ -60,7 +86,7 @@ def unproved(scan: HistoryScan, window: Window, now: datetime, patience: Patienc
         scan: The scan.
         window: The time in question, by the vendor's clock.
         now: The vendor's time.
-        patience: How long the vendor may take.
+        patience: How long the vendor may take for such a task.
     """
     if scan.doubt is not None:
         return scan.doubt
@@ -69,12 +95,16 @@ def unproved(scan: HistoryScan, window: Window, now: datetime, patience: Patienc
     # Two scans a grace period apart must reach so far: a history that forgets by age then held the window.
     if scan.first is None or scan.first > window.start + patience.grace:
         return f"the history lists no task from before {window.start:%Y-%m-%d %H:%M:%S} UTC"
-    over = now - window.end > patience.over
-    if not over and (scan.last is None or scan.last <= window.end):
-        return f"the history lists no task from after {window.end:%Y-%m-%d %H:%M:%S} UTC yet"
-    if not scan.lists_unfinished and not over:
-        return "the history never listed an unfinished task"
-    return None
+    over_at = window.end + patience.over
+    if now > over_at:
+        return None
+    if scan.last is None or scan.last <= window.end:
+        missing = f"the history lists no task from after {window.end:%Y-%m-%d %H:%M:%S} UTC yet"
+    elif not scan.lists_unfinished:
+        missing = "the history never listed an unfinished task, so its own may be running"
+    else:
+        return None
+    return f"{missing}; nothing more is expected after {over_at:%Y-%m-%d %H:%M} UTC, since {patience}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ period apart prove it, and the account's balance does not contradict it. Everyth
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -109,7 +109,7 @@ class _Look:
     scan: HistoryScan
     matcher: Matcher
     matches: Matches
-    patience: Patience
+    patience: Mapping[str, Patience]
     now: datetime
 
     @property
@@ -134,11 +134,12 @@ async def _look(worker: Worker, orders: Sequence[Order], clock: datetime) -> _Lo
     offset = clock_offset(answered, clock)
     start = min(each.doubtful_from for each in lost)
     end = max(clock + offset.most, *(each.widest.end for each in lost)) + _A_DAY
+    types = {order.task_type for order in orders}
     scan = await scan_history(
         worker,
         Window(start - _A_DAY, end),
         near=Window(start, end),
-        types={order.task_type for order in orders},
+        types=types,
         now=clock + offset.most,
     )
     echo, ledger = await in_thread(mark_echo, worker), services.ledger
@@ -151,7 +152,7 @@ async def _look(worker: Worker, orders: Sequence[Order], clock: datetime) -> _Lo
     if echo is MarkEcho.WRONG:
         scan = replace(scan, tasks=tuple(task.model_copy(update={"mark": None}) for task in scan.tasks))
     matches = matcher.match(lost, scan.tasks)
-    return _Look(lost, scan, matcher, matches, await read_patience(worker), clock + offset.least)
+    return _Look(lost, scan, matcher, matches, await read_patience(worker, types), clock + offset.least)
 
 
 def _lost(order: Order, offset: Offset, clock: datetime) -> Lost:
@@ -193,7 +194,8 @@ async def _resolve_absent(
 ) -> None:
     """Requeue an order whose absence is proved twice, or note what is known."""
     services, order, scan = worker.services, lost.order, look.scan
-    doubt = unproved(scan, lost.widest, look.now, look.patience)
+    patience = look.patience[order.task_type]
+    doubt = unproved(scan, lost.widest, look.now, patience)
     if order.error_class == FOREIGN_REPLY:
         # Were the vendor to alter what it echoes, that task would be this order's, and paid for.
         doubt = _FOREIGN
@@ -211,10 +213,14 @@ async def _resolve_absent(
     since = order.absent_since
     if since is None or since > scan.began_at:  # the first time, or the clock was put back
         since = scan.ended_at
-    if balance.moved or scan.began_at - since < look.patience.grace:
-        due_at = services.clock() + _wait(services)
+    if balance.moved or scan.began_at - since < patience.grace:
         noted = await in_thread(
-            services.ledger.reconciliation.note_absence, order, due_at=due_at, since=since
+            services.ledger.reconciliation.note_absence,
+            order,
+            due_at=services.clock() + _wait(services),
+            since=since,
+            reason=f"the history of {since:%Y-%m-%d %H:%M:%S} UTC is complete and has no task of its own; it "
+            f"is requeued if one of after {since + patience.grace:%H:%M:%S} UTC has none either",
         )
         results.uncertain.append(noted)
         return
@@ -234,7 +240,7 @@ def _too_early(lost: Lost, task: Task, look: _Look) -> str | None:
         return None  # that of its own POST: no other can fit as well
     if look.scan.doubt is not None:
         return f"task {task.task_id} fits, but {look.scan.doubt}"
-    adopt_at = lost.widest.end + look.patience.task
+    adopt_at = lost.widest.end + look.patience[lost.order.task_type].task
     all_listed = look.scan.lists_unfinished and look.scan.unlisted is None
     suitable = {task.task_id for task in look.matches.adopted.values()}
     alone = all(row.task_id in suitable for row in look.scan.unmatched)  # nobody else uses the account
