@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from seedance_dagster.money import Window, usd_to_points
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seedance_dagster.media.credentials import Signer
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_REFERENCE_LINKS = ("upload", "presigned")
 _LEAST_USD, _MOST_USD = 1e-7, 1e11  # one point, and more than any account holds
 
 
@@ -33,6 +34,16 @@ class ApiOptions(BaseModel):
     base_url: str = Field(
         default="https://api.goapi.ai",
         description="The address of the API, without user name or password.",
+    )
+    upload_url: str = Field(
+        default="https://upload.theapi.app/api/ephemeral_resource",
+        description="The address of the API's file service, which takes reference files of your own. It gets "
+        "the API key.",
+    )
+    reference_links: str = Field(
+        default="upload",
+        description="How the API gets reference files of your own: `upload` puts them on its file service, "
+        "`presigned` gives it links to their copies in your bucket, which it must be able to reach.",
     )
     max_in_flight: int | None = Field(
         default=None,
@@ -88,6 +99,13 @@ class ApiOptions(BaseModel):
         "The most that may be spent in a UTC month, in USD. What would exceed it is not ordered.",
     )
 
+    @field_validator("reference_links")
+    @classmethod
+    def _known_way(cls, way: str) -> str:
+        if way not in _REFERENCE_LINKS:
+            raise ValueError(f"is {way!r}; allowed are {' and '.join(_REFERENCE_LINKS)}")
+        return way
+
     def policy(self) -> Policy:
         """Return the engine's policy; an API on this machine is trusted with its own addresses by default."""
         from seedance_dagster.engine.policy import Policy  # noqa: PLC0415  heavy
@@ -105,6 +123,7 @@ class ApiOptions(BaseModel):
                 if usd is not None
             ),
             allow_private_hosts=local if self.allow_private_hosts is None else self.allow_private_hosts,
+            presign_references=self.reference_links == "presigned",
             preflight=not local if self.preflight is None else self.preflight,
         )
 

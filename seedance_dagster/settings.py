@@ -92,7 +92,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
             lines = [_describe(problem) for problem in error.errors(include_url=False)]
             raise SettingError("\n".join(lines)) from None
 
-    @field_validator("base_url")
+    @field_validator("base_url", "upload_url")
     @classmethod
     def _without_password(cls, url: str) -> str:
         if "@" in url:  # the UI shows it
@@ -143,6 +143,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         return SeedanceClient(
             api_key=SecretStr(self.api_key),
             base_url=self.base_url,
+            upload_url=self.upload_url,
             timeout_s=self.get_timeout_s,
             post_timeout_s=self.post_timeout_s,
             webhook=webhook_of(self.webhook_url, self.webhook_secret),

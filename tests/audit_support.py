@@ -153,7 +153,7 @@ class Vandal:
 def vandal_at(location: CodeLocation) -> Vandal:
     """Return a vandal for a code location."""
     store, folder = location.store, location.folder
-    return Vandal(store._client, store.bucket, folder / "ledger.db", folder / "home", location.emulator.url)
+    return Vandal(store.client, store.bucket, folder / "ledger.db", folder / "home", location.emulator.url)
 
 
 def audit(

@@ -222,6 +222,7 @@ def running_engine(
             return SeedanceClient(
                 api_key=SecretStr(API_KEY),
                 base_url=emulator.url,
+                upload_url=f"{emulator.url}/api/ephemeral_resource",
                 requests_per_second=1000,
                 timeout_s=10,  # a busy machine answers late; a call that hangs is closed by the emulator
                 post_timeout_s=10,
@@ -276,6 +277,7 @@ class SteppedEngine:
         return SeedanceClient(
             api_key=SecretStr(API_KEY),
             base_url=base_url,
+            upload_url=f"{BASE_URL}/api/ephemeral_resource",
             transport=self.transport,
             requests_per_second=1_000_000,
         )

@@ -22,18 +22,24 @@ def valid_key(api_key: SecretStr) -> SecretStr:
     return SecretStr(key)
 
 
-def valid_base_url(base_url: str) -> str:
-    """Return the root of the API; raise `InvalidRequestError` for one that is malformed or not encrypted."""
+def valid_base_url(base_url: str, name: str = "GOAPI_BASE_URL", example: str = "https://api.goapi.ai") -> str:
+    """Return an address that gets the key; raise `InvalidRequestError` if it is malformed or not encrypted.
+
+    Args:
+        base_url: The root of the API, or another address of the vendor's.
+        name: The variable that sets it.
+        example: An address that is allowed.
+    """
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:
         url = httpx.URL("")
     plain = not url.userinfo and not set("?#") & set(base_url)
     if not plain or not url.host or url.scheme not in ("http", "https"):
-        raise InvalidRequestError("GOAPI_BASE_URL is not valid; it looks like https://api.goapi.ai")
+        raise InvalidRequestError(f"{name} is not valid; it looks like {example}")
     if url.scheme == "http" and not _is_loopback(url.host):
         raise InvalidRequestError(
-            f"GOAPI_BASE_URL must be https: otherwise the key is sent to {url.host} unencrypted"
+            f"{name} must be https: otherwise the key is sent to {url.host} unencrypted"
         )
     return str(url).rstrip("/")
 

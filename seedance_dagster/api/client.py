@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import json
 from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
 
-import aiohttp
 import httpx
 import stamina
 from pydantic import SecretStr
 
 from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.api.address import valid_base_url, valid_key
-from seedance_dagster.api.body import ENCODINGS, read_body
+from seedance_dagster.api.body import ENCODINGS
 from seedance_dagster.api.echo import foreign_field
 from seedance_dagster.api.errors import (
     ForeignReplyError,
-    GatewayError,
     InvalidRequestError,
     NotFoundError,
     NotSentError,
-    RateLimitError,
     TransportError,
     UnknownOutcomeError,
     VendorError,
 )
 from seedance_dagster.api.last_look import LastLook
-from seedance_dagster.api.replies import Reply, read_reply, refusal
+from seedance_dagster.api.replies import Reply, refusal
 from seedance_dagster.api.single_use import AfterLastLook, SingleUseTransport
-from seedance_dagster.api.transport import default_transport, failure_name, shared_pacer
+from seedance_dagster.api.transport import (
+    ATTEMPTS,
+    NETWORK_ERRORS,
+    default_transport,
+    exchange,
+    failure_name,
+    retry_delay,
+    shared_pacer,
+)
+from seedance_dagster.api.uploads import DEFAULT_UPLOAD_URL, FileService
 from seedance_dagster.api.webhook import Webhook
 from seedance_dagster.api.wire import GenerationRequest, HistoryPage, Task
 from seedance_dagster.net.secrets import hide, secrets_in
@@ -42,11 +46,6 @@ DEFAULT_BASE_URL = "https://api.goapi.ai"
 _TASKS = "/api/v1/task"
 _ACCOUNT = "/account/info"
 _HISTORY = "/api/open/tasks/histories"
-_GET_ATTEMPTS = 4
-_QUICK_BYTES = 64 * 1024  # read in some ms; 5 MB take 0.3 s, in a thread beside the event loop
-_MAX_WAIT_S = 60.0  # a worker has other tasks to poll
-# The aiohttp transport passes some of aiohttp's errors on unchanged.
-_NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
 
 
 class SeedanceClient:
@@ -55,8 +54,9 @@ class SeedanceClient:
     A POST is sent once, on a connection of its own, and never retried; a GET is tried up to four times.
 
     Args:
-        api_key: Sent to the host of `base_url` only.
+        api_key: Sent to the hosts of `base_url` and `upload_url` only.
         base_url: The API's root; https, or http on this machine.
+        upload_url: The file service; https, or http on this machine.
         requests_per_second: Shared by all clients of the process.
         timeout_s: Longest time for a single GET, in seconds.
         post_timeout_s: Longest time for a POST, in seconds; the vendor may fetch references first.
@@ -65,7 +65,7 @@ class SeedanceClient:
 
     Raises:
         AuthenticationError: The key is missing or malformed.
-        InvalidRequestError: The base URL is malformed, or would send the key unencrypted.
+        InvalidRequestError: An address is malformed, or would send the key unencrypted.
 
     Example:
         >>> async def balance(key: SecretStr) -> int | None:
@@ -78,6 +78,7 @@ class SeedanceClient:
         *,
         api_key: SecretStr,
         base_url: str = DEFAULT_BASE_URL,
+        upload_url: str = DEFAULT_UPLOAD_URL,
         requests_per_second: float = 10.0,
         timeout_s: float = 30.0,
         post_timeout_s: float = 180.0,
@@ -94,6 +95,9 @@ class SeedanceClient:
         if webhook is not None:
             hide(webhook.secret.get_secret_value(), *secrets_in(webhook.url))
         self._transport = transport
+        self._files = FileService(
+            self._key, upload_url, self._pacer, timeout_s=post_timeout_s, transport=transport
+        )
         self._opened: httpx.AsyncBaseTransport | None = None
         self._posts = SingleUseTransport() if transport is None else AfterLastLook(transport)
 
@@ -146,7 +150,7 @@ class SeedanceClient:
         await self._pacer.wait()
         try:
             reply = await self._send("POST", _TASKS, json_body=body, last_look=last_look)
-        except _NETWORK_ERRORS as error:
+        except NETWORK_ERRORS as error:
             if not last_look.left:
                 raise NotSentError(f"no connection to {self._base_url}: {type(error).__name__}") from None
             raise UnknownOutcomeError(
@@ -169,6 +173,10 @@ class SeedanceClient:
         raise UnknownOutcomeError(
             f"a POST was answered with HTTP {reply.status}, code {reply.code} and no task: {reply.message}"
         )
+
+    async def upload(self, file_name: str, content: bytes) -> str:
+        """Put a file where the vendor can fetch it for a day, and return its link; see `FileService`."""
+        return await self._files.upload(file_name, content)
 
     async def get_task(self, task_id: str) -> Task:
         """Read one task.
@@ -218,7 +226,7 @@ class SeedanceClient:
 
     async def _get(self, path: str, **query: str | int) -> Any:
         async for attempt in stamina.retry_context(
-            on=_retry_delay, attempts=_GET_ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=10.0
+            on=retry_delay, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=10.0
         ):
             with attempt:
                 return await self._get_once(path, query)
@@ -228,7 +236,7 @@ class SeedanceClient:
         await self._pacer.wait()
         try:
             reply = await self._send("GET", path, query=query)
-        except _NETWORK_ERRORS as error:
+        except NETWORK_ERRORS as error:
             raise TransportError(f"no answer from {self._base_url}{path}: {failure_name(error)}") from None
         if reply.ok:
             return reply.data
@@ -272,17 +280,4 @@ class SeedanceClient:
             extensions={"timeout": httpx.Timeout(timeout_s).as_dict(), "last_look": last_look},
         )
         transport = self._opened if last_look is None else self._posts
-        async with asyncio.timeout(timeout_s):
-            response = await transport.handle_async_request(request)
-            async with contextlib.aclosing(response):
-                body = await read_body(response)
-        if len(body) > _QUICK_BYTES:
-            return await asyncio.to_thread(read_reply, response.status_code, response.headers, body)
-        return read_reply(response.status_code, response.headers, body)
-
-
-def _retry_delay(error: Exception) -> bool | float:
-    """Return True to retry a GET, or the seconds that the vendor asks to wait first."""
-    if isinstance(error, RateLimitError | VendorError) and error.retry_after_s is not None:
-        return error.retry_after_s if error.retry_after_s <= _MAX_WAIT_S else False
-    return isinstance(error, RateLimitError | GatewayError | TransportError | VendorError)
+        return await exchange(transport, request, timeout_s=timeout_s)

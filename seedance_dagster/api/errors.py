@@ -7,6 +7,7 @@ SeedanceError
 │   ├── PlanLimitError           the plan allows no further active task
 │   ├── RateLimitError           too many requests, with the seconds to wait if the vendor says so
 │   ├── InvalidRequestError      the request itself was refused
+│   │   └── UploadRefusedError   the file service refused a reference file, or the plan has no uploads
 │   ├── NotSentError             no connection: the POST was never sent
 │   ├── GatewayError             something in front of the API answered with a page
 │   ├── AddressError             the address redirects, or is not the API's
@@ -68,6 +69,10 @@ class RateLimitError(NoTaskMadeError):
 
 class InvalidRequestError(NoTaskMadeError):
     """The vendor refused the request itself; sending it again unchanged is pointless."""
+
+
+class UploadRefusedError(InvalidRequestError):
+    """The file service refused a reference file, so the POST was never sent."""
 
 
 class GatewayError(NoTaskMadeError):

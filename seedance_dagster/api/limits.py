@@ -32,6 +32,7 @@ class Limits(BaseModel):
         audio_formats: File extensions.
         max_input_video_s: Longest total of all input videos, in seconds.
         max_audio_s: Longest audio reference, in seconds.
+        max_upload_bytes: Largest file that the file service takes.
         peak_start_hour_utc: Hour of the day at which peak traffic begins.
         peak_end_hour_utc: Hour of the day at which it ends.
         rejection_tiers: Rejections in a UTC day from which on the vendor's penalty is higher.
@@ -54,6 +55,7 @@ class Limits(BaseModel):
     audio_formats: tuple[str, ...]
     max_input_video_s: float
     max_audio_s: float
+    max_upload_bytes: int
     peak_start_hour_utc: int
     peak_end_hour_utc: int
     rejection_tiers: tuple[int, ...]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from seedance_dagster.api.wire import GenerationRequest, HistoryRow
+from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, HistoryRow
 from seedance_dagster.audit.evidence import Evidence, Source
 from seedance_dagster.audit.findings import Finding, Kind, finding
 from seedance_dagster.audit.snapshots import RecordedEvent, Snapshots
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.repairs import MissingOrder
+from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.storage.keys import OrderFolder
-from seedance_dagster.storage.manifest import Manifest
+from seedance_dagster.storage.manifest import Manifest, Reference
 
 _NO_MANIFEST = "restore the ledger from a backup, or keep what is left as it is"
 _SHARED_FIELDS = sorted((Manifest.model_fields.keys() & Order.__dataclass_fields__.keys()) - {"request"})
@@ -115,17 +116,36 @@ class MissingOrderEvidence:
         return Evidence.of("order", {source: text for source, text in says.items() if text})
 
 
+def ordered_request(manifest: Manifest) -> GenerationRequest:
+    """Return the request that a manifest's order had: what was sent, with the files in place of their links.
+
+    Raises:
+        ValidationError, KeyError, TypeError: The manifest was altered.
+    """
+    sent = manifest.request
+    fields = {"task_type": sent["task_type"], **sent["input"]}
+    for kind in REFERENCE_KINDS:
+        references = [reference for reference in manifest.references if reference.kind == kind]
+        if references:
+            fields[f"{kind}_urls"] = list(map(_ordered_reference, references))
+    return GenerationRequest.model_validate(fields, strict=False)
+
+
+def _ordered_reference(reference: Reference) -> str:
+    file = FileReference.parse(reference.url)
+    if file is None:
+        return reference.url
+    return str(replace(file, sha256=reference.facts.sha256 if reference.facts else None))
+
+
 def order_columns(manifest: Manifest) -> dict[str, Any] | None:
     """Return the columns of the stored order that a manifest was made from; None if it was altered.
 
     What a manifest does not hold is set as for an order that has ended: no retries, no lease, no polls. The
     queries of reference URLs are lost.
     """
-    sent = manifest.request
     try:
-        request = GenerationRequest.model_validate(
-            {"task_type": sent["task_type"], **sent["input"]}, strict=False
-        )
+        request = ordered_request(manifest)
     except (ValidationError, KeyError, TypeError):
         return None
     facts = [

@@ -13,12 +13,13 @@ from seedance_dagster.audit import storage
 from seedance_dagster.audit.events import Orchestrator, differences
 from seedance_dagster.audit.evidence import NotRepairableError
 from seedance_dagster.audit.facts import echoed_request, manifest_facts
-from seedance_dagster.audit.missing_orders import MissingOrderEvidence, order_columns
+from seedance_dagster.audit.missing_orders import MissingOrderEvidence, order_columns, ordered_request
 from seedance_dagster.audit.records import is_retry
 from seedance_dagster.audit.snapshots import Snapshots
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.net.redaction import strip_query
+from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.identity import fingerprint
 from seedance_dagster.storage.manifest import Manifest
 from seedance_dagster.threads import in_thread
@@ -103,26 +104,22 @@ def confirmed_request(manifest: Manifest, task: Task) -> GenerationRequest:
     if different or missing:
         names = ", ".join(different or missing)
         raise NotRepairableError(f"the vendor's task does not confirm its manifest: {names}")
-    sent = manifest.request
-    request = GenerationRequest.model_validate(
-        {"task_type": sent["task_type"], **sent["input"]}, strict=False
-    )
+    request = ordered_request(manifest)
     # A manifest has links without their queries, which may be part of what was ordered.
-    linked = request.model_copy(update=_sent_links(request, task))
+    linked = request.model_copy(update=_sent_links(manifest, request, task))
     for candidate in (linked, request):
         if fingerprint(candidate) == manifest.fingerprint:
             return candidate
     raise NotRepairableError("the fingerprint in its manifest is another request's")
 
 
-def _sent_links(request: GenerationRequest, task: Task) -> dict[str, tuple[str, ...]]:
-    """Return the links of a request as the task echoes them, with their queries."""
+def _sent_links(manifest: Manifest, request: GenerationRequest, task: Task) -> dict[str, tuple[str, ...]]:
+    """Return the links of a request as the task echoes them, with their queries; files stay as they are."""
     links = {}
     for kind in REFERENCE_KINDS:
         name = f"{kind}_urls"
-        echoed = task.input.get(name)
-        if isinstance(echoed, list) and [strip_query(str(url)) for url in echoed] == [
-            *getattr(request, name)
-        ]:
-            links[name] = tuple(map(str, echoed))
+        echoed, sent = task.input.get(name), manifest.request["input"].get(name)
+        if isinstance(echoed, list) and [strip_query(str(url)) for url in echoed] == sent:
+            pairs = zip(getattr(request, name), map(str, echoed), strict=True)
+            links[name] = tuple(own if FileReference.parse(own) else link for own, link in pairs)
     return links

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.prompts.loading import LoadedPromptSets, load_prompt_sets
-from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem, PromptSetError
 from seedance_dagster.prompts.rules import check_request
 
@@ -53,30 +54,32 @@ class PromptSource:
 def _checked(prompt_sets: Sequence[PromptSet]) -> LoadedPromptSets:
     """Check sets made in Python by the rules for files; those with errors are left out and reported."""
     limits, prices = Limits.load(), PriceTable.load()
-    valid, problems = [], []
+    valid, problems = [], list[Problem]()
     for prompt_set in prompt_sets:
-        of_set = _problems(prompt_set, limits, prices)
-        problems += of_set
-        if not any(problem.severity == "error" for problem in of_set):
-            valid.append(prompt_set)
+        before = len(problems)
+        checked = tuple(_check(prompt_set, prompt, problems, limits, prices) for prompt in prompt_set.prompts)
+        if not any(problem.severity == "error" for problem in problems[before:]):
+            valid.append(replace(prompt_set, prompts=checked))
     return LoadedPromptSets(tuple(valid), tuple(problems))
 
 
-def _problems(prompt_set: PromptSet, limits: Limits, prices: PriceTable) -> list[Problem]:
-    problems: list[Problem] = []
-    for prompt in prompt_set.prompts:
+def _check(
+    prompt_set: PromptSet, prompt: Prompt, problems: list[Problem], limits: Limits, prices: PriceTable
+) -> Prompt:
+    """Return a prompt with the hashes of its local references; add what is wrong with it to the problems."""
 
-        def report(field: str, message: str, severity: Any = "error", prompt_id: str = prompt.id) -> None:
-            place = f"{prompt_set.source}: {prompt_set.name}"
-            problems.append(
-                Problem(source=place, prompt=prompt_id, field=field, message=message, severity=severity)
-            )
-
-        check_request(
-            prompt.request.model_dump(mode="json"),
-            ratio_given=prompt.request.aspect_ratio is not None,
-            limits=limits,
-            prices=prices,
-            report=report,
+    def report(field: str, message: str, severity: Any = "error") -> None:
+        place = f"{prompt_set.source}: {prompt_set.name}"
+        problems.append(
+            Problem(source=place, prompt=prompt.id, field=field, message=message, severity=severity)
         )
-    return problems
+
+    request = check_request(
+        prompt.request.model_dump(mode="json"),
+        ratio_given=prompt.request.aspect_ratio is not None,
+        limits=limits,
+        prices=prices,
+        report=report,
+        folder=prompt_set.folder,
+    )
+    return prompt if request is None else replace(prompt, request=request)

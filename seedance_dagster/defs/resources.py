@@ -40,6 +40,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
         return SeedanceClient(
             api_key=SecretStr(self.api_key),
             base_url=self.base_url,
+            upload_url=self.upload_url,
             requests_per_second=self.requests_per_second,
             timeout_s=self.get_timeout_s,
             post_timeout_s=self.post_timeout_s,

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from seedance_dagster.emulator import control, files, reference_files, vendor_api
+from seedance_dagster.emulator import control, file_service, files, reference_files, vendor_api
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.responses import envelope
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
@@ -49,7 +49,13 @@ def create_app(
             emulator.close()
 
     app = Starlette(
-        routes=[*vendor_api.ROUTES, *files.ROUTES, *reference_files.ROUTES, *control.ROUTES],
+        routes=[
+            *vendor_api.ROUTES,
+            *files.ROUTES,
+            *reference_files.ROUTES,
+            *file_service.ROUTES,
+            *control.ROUTES,
+        ],
         lifespan=lifespan,
         exception_handlers={HTTPException: _unknown_path},
     )

@@ -16,6 +16,7 @@ from seedance_dagster.emulator.record import Link, TaskRecord
 from seedance_dagster.emulator.responses import Connections
 from seedance_dagster.emulator.state_file import StateFile
 from seedance_dagster.emulator.traffic import Traffic
+from seedance_dagster.emulator.upload_store import UploadStore
 from seedance_dagster.emulator.vendor import Vendor
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.emulator.view import link_is_alive, task_json
@@ -34,8 +35,14 @@ class Emulator:
         rng = random.Random(settings.seed)
         self.faults = FaultInjector(rng)
         self.state = StateFile(settings.state_dir)
+        self.uploads = UploadStore(self.state, settings.state_dir)
         self.vendor = Vendor(
-            settings.model_copy(), clock=clock, state=self.state, faults=self.faults, rng=rng
+            settings.model_copy(),
+            clock=clock,
+            state=self.state,
+            faults=self.faults,
+            uploads=self.uploads,
+            rng=rng,
         )
         self.traffic = Traffic(leaks=self.state.note("leaks", []))
         self.clips = ClipCache(settings.cache_bytes)

@@ -56,6 +56,7 @@ FAULTS = {
         Fault("moderation-early", Stage.OUTCOME, "rejected before submission: 10003, refunded in full"),
         Fault("real-person", Stage.OUTCOME, "fails with 10000 and a generic text, cause only in logs"),
         Fault("vendor-trouble", Stage.OUTCOME, "fails with 10000, upstream errors in logs"),
+        Fault("reference-lost", Stage.OUTCOME, "fails with 10000: a reference could not be fetched"),
         Fault("odd-status", Stage.TASK, "other status words, capitals, a trailing tab, null logs"),
         Fault("late-url", Stage.TASK, "completed without a URL for the first GETs (count, 2)", count=2),
         Fault("missing-url", Stage.TASK, "completed and charged, never a URL"),

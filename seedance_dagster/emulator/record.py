@@ -27,6 +27,7 @@ class Outcome(StrEnum):
     REAL_PERSON = "real-person"
     VENDOR_TROUBLE = "vendor-trouble"
     AUDIO_TIMEOUT = "audio-timeout"
+    REFERENCE_LOST = "reference-lost"
 
 
 class Link(BaseModel):

@@ -16,7 +16,7 @@ from seedance_dagster.emulator.files import file_call
 from seedance_dagster.emulator.responses import Refusal, html_page, invalid, refused
 from seedance_dagster.emulator.validation import DEFAULT_RATIO, DEFAULT_VIDEO_S, RATIOS
 
-_MEDIA_TYPES = {
+MEDIA_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
     "jpeg": "image/jpeg",
@@ -38,7 +38,7 @@ async def get_reference(request: Request, _: Emulator) -> Response:
 
     name, _, extension = request.path_params["name"].rpartition(".")
     extension = extension.lower()
-    if extension not in _MEDIA_TYPES:
+    if extension not in MEDIA_TYPES:
         return html_page(404)
     try:
         duration_ms, ratio = _seconds(request) * 1000, _ratio(request)
@@ -48,12 +48,12 @@ async def get_reference(request: Request, _: Emulator) -> Response:
     headers = {"Accept-Ranges": "bytes", "ETag": f'"{hashlib.sha256(file).hexdigest()[:32]}"'}
     part = _part(request.headers.get("Range"), len(file))
     if part is None:
-        return Response(file, media_type=_MEDIA_TYPES[extension], headers=headers)
+        return Response(file, media_type=MEDIA_TYPES[extension], headers=headers)
     if not part:
         return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{len(file)}"})
     headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{len(file)}"
     return Response(
-        file[part.start : part.stop], status_code=206, media_type=_MEDIA_TYPES[extension], headers=headers
+        file[part.start : part.stop], status_code=206, media_type=MEDIA_TYPES[extension], headers=headers
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 OUTAGE_KINDS = ("500", "html-502", "429", "hang", "drop")
-OUTAGE_SCOPES = ("api", "post", "get", "history", "account", "files", "all")
+OUTAGE_SCOPES = ("api", "post", "get", "history", "account", "upload", "files", "all")
 
 
 class OutageError(ValueError):

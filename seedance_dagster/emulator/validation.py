@@ -50,6 +50,7 @@ class TaskRequest:
     aspect_ratio: str
     input_video_s: Decimal
     audio_too_long: bool
+    references: tuple[str, ...]
     as_rendered: dict[str, Any]
 
 
@@ -90,6 +91,7 @@ def read_request(body: Any) -> TaskRequest:
         aspect_ratio=ratio,
         input_video_s=references.video_seconds(),
         audio_too_long=references.audio_too_long(),
+        references=(*references.image, *references.video, *references.audio),
         as_rendered={**fields, "duration": duration, "aspect_ratio": ratio},
     )
 

@@ -15,6 +15,7 @@ from seedance_dagster.emulator.faults import FaultInjector, Stage, markers_of
 from seedance_dagster.emulator.record import Outcome, TaskRecord
 from seedance_dagster.emulator.responses import Refusal
 from seedance_dagster.emulator.state_file import StateFile
+from seedance_dagster.emulator.upload_store import UploadStore
 from seedance_dagster.emulator.validation import TaskRequest, read_request
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
@@ -24,6 +25,7 @@ _RENDER_SHARE = {
     Outcome.MODERATION: 0.3,
     Outcome.REAL_PERSON: 0.1,
     Outcome.VENDOR_TROUBLE: 1.0,
+    Outcome.REFERENCE_LOST: 0.1,
     Outcome.AUDIO_TIMEOUT: 2.0,
 }
 
@@ -41,12 +43,14 @@ class Vendor:
         clock: Callable[[], datetime],
         state: StateFile,
         faults: FaultInjector,
+        uploads: UploadStore,
         rng: random.Random,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self._state = state
         self._faults = faults
+        self._uploads = uploads
         self._rng = rng
         new_account = {"granted": settings.points, "points": settings.points}
         self.account = Account.model_validate(state.note("account", new_account))
@@ -160,6 +164,8 @@ class Vendor:
         outcome = Outcome(fault or "completed")
         if fault is None and request.audio_too_long:
             outcome = Outcome.AUDIO_TIMEOUT
+        if fault is None and self._uploads.lost(request.references, now, self.settings.upload_seconds):
+            outcome = Outcome.REFERENCE_LOST
         queued = self._jittered(self.settings.queue_seconds)
         rendering = self._jittered(self.settings.render_seconds) * _RENDER_SHARE.get(outcome, 0)
         starts_at = now + timedelta(seconds=queued)

@@ -58,6 +58,9 @@ class EmulatorSettings(BaseModel):
     video_bytes_at_least: int = Field(0, ge=0, description="pad every video to this size in bytes")
     files_url: str | None = Field(None, description="root of output links; the file host by default")
 
+    uploads_allowed: bool = Field(default=True, description="the plan has uploads to the file service")
+    upload_seconds: float = Field(86_400, gt=0, description="seconds that an uploaded file lives")
+
     hang_seconds: float = Field(600, ge=0, description="seconds that a hanging call stays silent")
     slow_seconds: float = Field(10, ge=0, description="seconds that a slow download takes")
     seed: int | None = Field(None, description="makes random faults and jitter repeatable")

@@ -42,6 +42,7 @@ _LOGS: dict[Outcome, list[str]] = {
         "upstream error: generation did not start, giving up",
     ],
     Outcome.AUDIO_TIMEOUT: ["uploading references", "upstream error: upload of audio timed out"],
+    Outcome.REFERENCE_LOST: ["create generation task: upload image"],
 }
 
 

@@ -67,6 +67,7 @@ class Policy:
         stale_after_s: Seconds after which a task that is still running is reported.
         attempts: How many attempts an order has when the vendor has trouble, the first included.
         allow_private_hosts: Videos and references may be at loopback and private addresses.
+        presign_references: Give the vendor presigned links to files of the team's own, and upload none.
         preflight: Probe reference files before ordering, and trust what is known of them.
         submit_workers: POSTs at once.
         poll_workers: Polls at once.
@@ -84,6 +85,7 @@ class Policy:
     stale_after_s: float = 12 * 3600.0
     attempts: int = 2
     allow_private_hosts: bool = False
+    presign_references: bool = False
     preflight: bool = True
     submit_workers: int = 4
     poll_workers: int = 8

@@ -107,6 +107,15 @@ def read_usage(connection: sa.Connection, budget: Budget, *, now: datetime) -> B
     return BudgetUsage(budget, *map(int, connection.execute(query).one()))
 
 
+def points_under_key(connection: sa.Connection, idempotency_key: str) -> int:
+    """Return what the orders of a request and its retries cost so far, reserved or charged."""
+    money = order_money(connection)
+    query = sa.select(sa.func.sum(money.reserved + money.spent)).where(
+        orders.c.idempotency_key == idempotency_key
+    )
+    return int(connection.scalar(query) or 0) if idempotency_key else 0
+
+
 def check_budgets(
     usages: Sequence[BudgetUsage],
     new_points: Sequence[int],

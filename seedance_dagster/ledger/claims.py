@@ -100,17 +100,26 @@ class Claims(LedgerPart):
                     break
             return claimed
 
-    def mark_sent(self, order: Order, *, account: str, mark: str | None = None) -> None:
+    def mark_sent(
+        self,
+        order: Order,
+        *,
+        account: str,
+        mark: str | None = None,
+        reference_facts: list[dict[str, Any]] | None = None,
+    ) -> None:
         """Note that a claimed order's POST is about to leave; it may not leave when this raises.
 
         Args:
             order: As claimed.
             account: The account that it is sent to.
             mark: Carried by the POST.
+            reference_facts: Replace the order's own: they say which links are sent for files.
 
         Raises:
             StaleOrderError: The claim is no longer its owner's.
         """
+        facts = {} if reference_facts is None else {"reference_facts": reference_facts}
         with self._database.writing() as connection:
             marked = connection.execute(
                 orders.update()
@@ -120,7 +129,7 @@ class Claims(LedgerPart):
                     orders.c.lease_owner == order.lease_owner,
                     orders.c.claimed_at == order.claimed_at,
                 )
-                .values(sent_at=self._clock(), lost_at=None, account=account, mark=mark)
+                .values(sent_at=self._clock(), lost_at=None, account=account, mark=mark, **facts)
             )
         if marked.rowcount != 1:
             msg = f"order {order.order_id} is no longer claimed by {order.lease_owner}"

@@ -28,6 +28,7 @@ from seedance_dagster.ledger.reports import Reports
 from seedance_dagster.ledger.schema import ledger_identity
 from seedance_dagster.ledger.spend import Spend
 from seedance_dagster.ledger.tasks import Tasks
+from seedance_dagster.ledger.uploads import Uploads
 from seedance_dagster.ledger.videos import Videos
 from seedance_dagster.ledger.withdrawals import Withdrawals
 from seedance_dagster.ledger.workload import Workload
@@ -63,6 +64,7 @@ class Ledger:
         videos: The current video of each partition.
         reports: The prompts and orders that were reported to Dagster.
         references: Cached probes of reference files.
+        uploads: Files at the vendor's file service.
         repairs: Missing orders, and steps back from the end of the lifecycle.
 
     Example:
@@ -89,6 +91,7 @@ class Ledger:
         self.videos = Videos(database, clock)
         self.reports = Reports(database, clock)
         self.references = References(database, clock)
+        self.uploads = Uploads(database, clock)
         self.repairs = Repairs(database, clock)
 
     @classmethod

@@ -69,7 +69,8 @@ class NewOrder:
         retries: How many more attempts vendor trouble may start automatically.
         reference_facts: What is known of the references, one entry each; None when they were not probed.
             An entry names its `kind` ("image", "video", "audio") and `position` (from 1, as in the text);
-            everything else in it goes into the manifest, URLs without their query.
+            everything else in it goes into the manifest, URLs without their query. Once a file of the team's
+            own was sent, `sent_url` is the link that it was sent as, without query.
     """
 
     prompt_set: str

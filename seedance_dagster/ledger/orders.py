@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from seedance_dagster.api.failures import FailureClass
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.budgets import Budget, check_budgets, order_money, read_usage
+from seedance_dagster.ledger.budgets import Budget, check_budgets, points_under_key, read_usage
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, OPEN, NewOrder, Order, State
 from seedance_dagster.ledger.partitions import Link, Wanted, answers, link_orders
+from seedance_dagster.ledger.references import NO_HASHES, content_hashes, was_changed
 from seedance_dagster.ledger.schema import ordered_values, orders, requests, to_order
 from seedance_dagster.ledger.transitions import insert_order
 
@@ -24,8 +25,8 @@ from seedance_dagster.ledger.transitions import insert_order
 class Outcome(StrEnum):
     """The result of requesting a video for one partition.
 
-    A video that was ordered before is joined while its order is open, reused when it is stored, and skipped
-    when the order ended without a video and is not placed again.
+    What was ordered before is joined while its order is open, reused when its video is stored, and skipped
+    when it ended without one and is not placed again.
     """
 
     ORDERED = "ordered"
@@ -66,21 +67,27 @@ class OrderRequest:
 
 
 def find_existing_order(
-    history: Iterable[Order], request: OrderRequest, scope: str = "", requested_at: datetime | None = None
+    history: Iterable[Order],
+    request: OrderRequest,
+    scope: str = "",
+    requested_at: datetime | None = None,
+    contents: Mapping[tuple[str, int], str] = NO_HASHES,
 ) -> tuple[Order, Outcome] | None:
     """Return the earlier order of the same take of a request that answers it, if one does.
 
     Orders of its own scope come first; a request without a scope is answered by any other as well. A failed
     order whose points came back answers nothing, so it may be placed again. One whose video was paid for and
-    could not be fetched so far is joined, but a stored video comes before it.
+    could not be fetched so far is joined, but a stored video comes before it. An order that is over answers
+    nothing either where a file behind its links is known to be another one now.
 
     Args:
         history: Orders of one fingerprint and take, in whatever scope.
         request: Who requests, and on what terms.
         scope: The scope that is asked for.
-        requested_at: When the request was first made. Only what had ended by then is paid for again; nothing
-            where it is None.
+        requested_at: When the request was first made; only what had ended by then is paid for again.
+        contents: The hashes of its references as they are now.
     """
+    history = [order for order in history if order.state in OPEN or not was_changed(order, contents)]
     newest_first = sorted(history, key=lambda order: order.attempt, reverse=True)
 
     def may_pay_again(order: Order, ended_at: datetime | None) -> bool:
@@ -134,14 +141,20 @@ class Orders(LedgerPart):
     """The part of the ledger that places orders."""
 
     def existing_orders(
-        self, wanted: Sequence[Wanted], request: OrderRequest
+        self, wanted: Sequence[Wanted | NewOrder], request: OrderRequest
     ) -> list[tuple[Order, Outcome] | None]:
         """Return the existing order that `place` would answer with; None where it would place a new one."""
         requested_at = self._first_requested(request)
         with self._database.reading() as connection:
             histories = _histories(connection, wanted)
         return [
-            find_existing_order(histories[asked.fingerprint, asked.take], request, asked.scope, requested_at)
+            find_existing_order(
+                histories[asked.fingerprint, asked.take],
+                request,
+                asked.scope,
+                requested_at,
+                content_hashes(asked),
+            )
             for asked in wanted
         ]
 
@@ -163,7 +176,7 @@ class Orders(LedgerPart):
         if request.max_points is None:
             return None
         with self._database.reading() as connection:
-            return max(0, request.max_points - _points_under_key(connection, request))
+            return max(0, request.max_points - points_under_key(connection, request.idempotency_key))
 
     def place(
         self,
@@ -192,12 +205,12 @@ class Orders(LedgerPart):
         requested_at = self._first_requested(request)
         answered: list[tuple[Order, Outcome]] = []
         with self._database.writing() as connection:
-            used = _points_under_key(connection, request)
+            used = points_under_key(connection, request.idempotency_key) if request.max_points else 0
             usages = [read_usage(connection, budget, now=now) for budget in budgets]
             histories = _histories(connection, new_orders)
             for new in new_orders:
                 history = histories[new.fingerprint, new.take]
-                answer = find_existing_order(history, request, new.scope, requested_at)
+                answer = find_existing_order(history, request, new.scope, requested_at, content_hashes(new))
                 if answer is None:
                     ended = (
                         order
@@ -276,17 +289,6 @@ def _with_links_of(connection: sa.Connection, order: Order, new: NewOrder) -> Or
     changed = orders.update().where(orders.c.order_id == order.order_id, orders.c.state == State.QUEUED)
     row = connection.execute(changed.values(request=order.request | links).returning(orders)).one()
     return to_order(row)
-
-
-def _points_under_key(connection: sa.Connection, request: OrderRequest) -> int:
-    """Return what the orders of a request and its retries cost so far, reserved or charged."""
-    if not request.idempotency_key or request.max_points is None:
-        return 0
-    money = order_money(connection)
-    query = sa.select(sa.func.sum(money.reserved + money.spent)).where(
-        orders.c.idempotency_key == request.idempotency_key
-    )
-    return int(connection.scalar(query) or 0)
 
 
 def _histories(

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
+from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.order import NewOrder, Order
 from seedance_dagster.ledger.schema import references
+
+NO_HASHES: Mapping[tuple[str, int], str] = MappingProxyType({})
+"""The hashes of references of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,33 @@ class CachedProbe:
     facts: dict[str, Any]
     validator: str | None
     checked_at: datetime
+
+
+def content_hashes(asked: object) -> Mapping[tuple[str, int], str]:
+    """Return the hashes of an order's references, by kind and position, as far as they are known.
+
+    Nothing is known of what is asked for by a partition alone.
+    """
+    facts = asked.reference_facts if isinstance(asked, NewOrder) else None
+    return {(fact["kind"], fact["position"]): fact["sha256"] for fact in facts or () if fact.get("sha256")}
+
+
+def was_changed(order: Order, contents: Mapping[tuple[str, int], str]) -> bool:
+    """Return True where a reference of an order is known to be another file now."""
+    return any(contents.get(place, sha256) != sha256 for place, sha256 in content_hashes(order).items())
+
+
+def sent_fields(order: Order) -> dict[str, Any]:
+    """Return an order's request as it was sent: with the links to its files, without their queries."""
+    facts = {(fact["kind"], fact["position"]): fact.get("sent_url") for fact in order.reference_facts or ()}
+    lists = {
+        f"{kind}_urls": [
+            facts.get((kind, position)) or url
+            for position, url in enumerate(order.request.get(f"{kind}_urls") or (), 1)
+        ]
+        for kind in REFERENCE_KINDS
+    }
+    return order.request | {name: urls for name, urls in lists.items() if urls}
 
 
 class References(LedgerPart):

@@ -194,6 +194,15 @@ references = sa.Table(
     sa.Column("checked_at", UtcDateTime, nullable=False),
 )
 
+uploads = sa.Table(
+    "seedance_uploads",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("uploaded_at", UtcDateTime, nullable=False),
+)
+
 
 def to_order(row: sa.Row[Any]) -> Order:
     """Return a row of `orders` as an `Order`."""

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from seedance_dagster.api.limits import Limits
@@ -47,13 +48,14 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class RawSet:
-    """The content of a file, before its prompts are checked."""
+    """The content of a file, before its prompts are checked; `folder` is where a local one lies."""
 
     name: str
     source: str
     rows: Sequence[Row]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     budgets: Mapping[str, int] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 def assemble(raw: RawSet, *, limits: Limits, prices: PriceTable) -> tuple[PromptSet | None, list[Problem]]:
@@ -97,7 +99,7 @@ def assemble(raw: RawSet, *, limits: Limits, prices: PriceTable) -> tuple[Prompt
             prompts.append(prompt)
     if any(problem.severity == "error" for problem in problems):
         return None, problems
-    prompt_set = PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets)
+    prompt_set = PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets, raw.folder)
     return prompt_set, problems + list(_repeated(prompt_set, dict(zip(ids, raw.rows, strict=True))))
 
 
@@ -184,6 +186,7 @@ def _prompt(
         limits=limits,
         prices=prices,
         report=report,
+        folder=raw.folder,
     )
     failed = any(problem.severity == "error" for problem in problems[before:])
     if failed or request is None:

@@ -7,6 +7,7 @@ import json
 import unicodedata
 
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
+from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.links import unsigned_link
 
 # The vendor's defaults of 2026-04, fixed for good: a change here would change every fingerprint, and
@@ -36,7 +37,7 @@ def fingerprint(request: GenerationRequest) -> str:
 
     A field that is not set counts as the vendor's documented default: 16:9, 480p, with sound. The aspect
     ratio does not count in first_last_frames, where the first image decides it. The text counts in its one
-    spelling, and a link to a file without what signs it.
+    spelling, a file of the team's own by its content, and a link to a file without what signs it.
 
     Example:
         >>> request = GenerationRequest(task_type="seedance-2", prompt="a", mode=Mode.TEXT_TO_VIDEO)
@@ -50,5 +51,10 @@ def fingerprint(request: GenerationRequest) -> str:
     rendered["resolution"] = request.resolution or _DEFAULT_RESOLUTION
     rendered["audio"] = request.audio is not False
     for kind in REFERENCE_KINDS:
-        rendered[f"{kind}_urls"] = list(map(unsigned_link, rendered[f"{kind}_urls"]))
+        rendered[f"{kind}_urls"] = list(map(_identity, rendered[f"{kind}_urls"]))
     return hashlib.sha256(json.dumps(rendered, sort_keys=True).encode()).hexdigest()
+
+
+def _identity(reference: str) -> str:
+    file = FileReference.parse(reference)
+    return unsigned_link(reference) if file is None else file.identity

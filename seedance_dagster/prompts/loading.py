@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -70,8 +70,11 @@ def load_prompt_sets(
     sets: dict[str, PromptSet] = {}
     problems: list[Problem] = []
     try:
+        folder = _local_folder(str(location))
         for source, suffix, content in _files(str(location), s3_client):
-            prompt_set, file_problems = _load(source, suffix, content, limits, prices)
+            prompt_set, file_problems = _load(
+                source, suffix, content, folder=folder, limits=limits, prices=prices
+            )
             problems += file_problems
             if prompt_set is None:
                 continue
@@ -88,7 +91,13 @@ def load_prompt_sets(
 
 
 def _load(
-    source: str, suffix: str, content: bytes | UnreadableError, limits: Limits, prices: PriceTable
+    source: str,
+    suffix: str,
+    content: bytes | UnreadableError,
+    *,
+    folder: Path | None,
+    limits: Limits,
+    prices: PriceTable,
 ) -> tuple[PromptSet | None, list[Problem]]:
     try:
         if isinstance(content, UnreadableError):
@@ -98,7 +107,7 @@ def _load(
             raise UnreadableError(f"contains {len(raw.rows)} prompts; allowed are {_MAX_PROMPTS}")  # noqa: TRY301
         if raw is None:
             return None, problems
-        prompt_set, prompt_problems = assemble(raw, limits=limits, prices=prices)
+        prompt_set, prompt_problems = assemble(replace(raw, folder=folder), limits=limits, prices=prices)
     except UnreadableError as error:
         return None, [Problem(source=source, message=str(error))]
     except RecursionError:
@@ -140,6 +149,13 @@ def _files(location: str, s3_client: S3Client | None) -> Iterator[tuple[str, str
         raise UnreadableError(f"contains no prompt set; file names end in {', '.join(SUFFIXES)}")
     for file in files:
         yield os.fsencode(file).decode(errors="replace"), file.suffix.lower(), _content(file)
+
+
+def _local_folder(location: str) -> Path | None:
+    """Return the folder of the files of a location; None for S3."""
+    if location.startswith("s3://"):
+        return None
+    return Path(location) if os.path.isdir(location) else Path(location).parent  # noqa: PTH112  never raises
 
 
 def _content(path: Path) -> bytes | UnreadableError:

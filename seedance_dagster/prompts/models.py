@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.prompts.budgets import check_budgets
@@ -43,6 +44,7 @@ class PromptPartition:
         request: The request to order, with its text normalized.
         fingerprint: Changes exactly when what would be rendered changes.
         tags: The prompt's tags.
+        folder: The folder that paths of its references start from; None where it has none.
     """
 
     key: str
@@ -52,6 +54,7 @@ class PromptPartition:
     request: GenerationRequest
     fingerprint: str
     tags: dict[str, str]
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class PromptSet:
         prompts: The prompts.
         source: The origin of the prompts, for messages.
         budgets: Points that its orders may cost, by window: "day" or "month" in UTC, "total" for all time.
+        folder: The folder that paths of references start from; None where there is none.
 
     Raises:
         ValueError: The name, an id or a budget is not allowed, or an id is used twice.
@@ -78,6 +82,7 @@ class PromptSet:
     prompts: tuple[Prompt, ...]
     source: str = "Python"
     budgets: Mapping[str, int] = field(default_factory=dict)
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         """Check what asset keys and partition keys require."""
@@ -99,9 +104,7 @@ class PromptSet:
     def partitions(self) -> dict[str, PromptPartition]:
         """All videos of the set by partition key, in the order of the prompts."""
         return {
-            partition.key: partition
-            for prompt in self.prompts
-            for partition in _partitions_of(self.name, prompt)
+            partition.key: partition for prompt in self.prompts for partition in _partitions_of(self, prompt)
         }
 
     @cached_property
@@ -116,7 +119,7 @@ class PromptSet:
         return repeated
 
 
-def _partitions_of(prompt_set: str, prompt: Prompt) -> list[PromptPartition]:
+def _partitions_of(prompt_set: PromptSet, prompt: Prompt) -> list[PromptPartition]:
     request = normalized(prompt.request)
     digest = fingerprint(request)
     return [
@@ -124,10 +127,11 @@ def _partitions_of(prompt_set: str, prompt: Prompt) -> list[PromptPartition]:
             key=prompt.id if take == 1 else f"{prompt.id}.t{take}",
             prompt_id=prompt.id,
             take=take,
-            scope=f"{prompt_set}/{prompt.id}" if prompt.fresh else "",
+            scope=f"{prompt_set.name}/{prompt.id}" if prompt.fresh else "",
             request=request,
             fingerprint=digest,
             tags=prompt.tags,
+            folder=prompt_set.folder,
         )
         for take in range(1, prompt.takes + 1)
     ]

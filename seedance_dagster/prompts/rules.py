@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import Limits
@@ -17,6 +17,7 @@ from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
 from seedance_dagster.prompts.identity import normalized_text
 from seedance_dagster.prompts.problems import shown
+from seedance_dagster.prompts.references import read_references
 
 REQUEST_FIELDS = tuple(GenerationRequest.model_fields)
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -25,7 +26,6 @@ RATIO_IGNORED = "is ignored in first_last_frames, where the first image decides 
 Report = Callable[..., None]
 """`report(field, message, severity="error")`."""
 
-_LONGEST_EXTENSION = 4
 _LONGEST_MENTION = 20
 _MOST_DIGITS = 9
 _CHINESE_KINDS = {"图片": "image", "视频": "video", "音频": "audio"}
@@ -42,6 +42,7 @@ def check_request(
     limits: Limits,
     prices: PriceTable,
     report: Report,
+    folder: Path | None = None,
 ) -> GenerationRequest | None:
     """Check the fields of a prompt against all rules.
 
@@ -51,6 +52,7 @@ def check_request(
         limits: The vendor's limits.
         prices: The prices of what may be ordered.
         report: Called for each problem.
+        folder: The folder of the prompt file, which paths of references start from.
 
     Returns:
         The request, or None when an error was reported.
@@ -59,7 +61,7 @@ def check_request(
     mode = _mode(fields["mode"], errors)
     text = _text(fields["prompt"], limits, errors)
     urls: Mapping[str, tuple[str, ...]] = {
-        kind: _urls(fields, kind, limits, errors) for kind in REFERENCE_KINDS
+        kind: read_references(fields, kind, limits, folder, errors.add) for kind in REFERENCE_KINDS
     }
     duration = _duration(fields["duration"], limits, errors)
     ratio = _word(fields, "aspect_ratio", limits.aspect_ratios, errors)
@@ -167,37 +169,6 @@ def _task_type(value: Any, prices: PriceTable, errors: _Errors) -> str:
         )
         return ""
     return str(value)
-
-
-def _urls(fields: Mapping[str, Any], kind: str, limits: Limits, errors: _Errors) -> tuple[str, ...]:
-    name = f"{kind}_urls"
-    value = [] if fields.get(name) is None else fields[name]
-    if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
-        errors.add(name, "must be a list of URLs")
-        return ()
-    formats: tuple[str, ...] = getattr(limits, f"{kind}_formats")
-    for number, url in enumerate(value, 1):
-        message = _url_error(url, formats)
-        if message:
-            errors.add(name, f"number {number} {message}")
-    return tuple(value)
-
-
-def _url_error(url: str, formats: tuple[str, ...]) -> str | None:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
-        return "is not an http(s) URL"
-    if parts.username or parts.password:
-        return "contains a user name or a password, which would be sent to the vendor"
-    _, dot, extension = parts.path.rpartition("/")[2].rpartition(".")
-    is_extension = dot and extension.isalnum() and len(extension) <= _LONGEST_EXTENSION
-    if is_extension and extension.lower() not in formats:
-        return f"is .{extension}; allowed are {', '.join(formats)}"
-    return None
 
 
 def _check_mode(mode: Mode, urls: Mapping[str, tuple[str, ...]], limits: Limits, errors: _Errors) -> None:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.money import points_to_usd
-from seedance_dagster.net.redaction import redact, redact_url
+from seedance_dagster.net.redaction import redact, redact_url, strip_query
 from seedance_dagster.storage.manifest import Manifest
 
 Row = dict[str, Any]
@@ -85,7 +85,7 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
         "prompt_set": prompt_set,
         "partition": video.partition,
         **{name: order.request.get(name) for name in _OF_REQUEST},
-        **{name: redact(order.request.get(name) or []) for name in _URL_LISTS},
+        **{name: list(map(strip_query, order.request.get(name) or [])) for name in _URL_LISTS},
         "tags": redact(video.tags, redact_url),
         "removed_at": video.removed_at,
         "cost_usd": None if charged is None else float(points_to_usd(charged)),

@@ -12,6 +12,7 @@ TASK_ID = "seedance-task-id"
 _FINGERPRINT_CHARACTERS = 12
 _FILES = {"video.mp4": "video", "poster.jpg": "poster", "manifest.json": "manifest"}
 _SET_FILES = ("index.jsonl", "index.parquet")
+_REFERENCES = ".references"
 _PREFIX_FILES = (".writable", ".seedance-ledger.json")
 _REPLACED = re.compile(r"\.replaced-\d{8}T\d{6}Z$")
 _KEY = re.compile(r"((?:.*/)?([^/]+)/([^/]+)/([^/]+)-a([1-9][0-9]{0,8}))(?:/([^/]*))?", re.DOTALL)
@@ -70,6 +71,16 @@ def object_keys(prefix: str, prompt_set: str, partition: str, fingerprint: str, 
     return ObjectKeys(f"{folder}/video.mp4", f"{folder}/poster.jpg", f"{folder}/manifest.json")
 
 
+def reference_key(prefix: str, sha256: str, suffix: str) -> str:
+    """Return the key of the copy of a reference file, by its content.
+
+    Example:
+        >>> reference_key("seedance", "5f3a", ".png")
+        'seedance/.references/5f3a.png'
+    """
+    return _folder(prefix, _REFERENCES, f"{sha256}{suffix}")
+
+
 def object_metadata(task_id: str, fingerprint: str) -> dict[str, str]:
     """Return the S3 metadata of each object of an order."""
     return {TASK_ID: task_id, "seedance-fingerprint": fingerprint}
@@ -91,7 +102,7 @@ def is_replaced(key: str) -> bool:
 
 
 def is_own_file(prefix: str, key: str) -> bool:
-    """Return True for a file under a prefix that belongs to no single order: an index, or the owner's name.
+    """Return True for a file that belongs to no single order: an index, a reference, or the owner's name.
 
     Example:
         >>> is_own_file("seedance", "seedance/spots/index.jsonl")
@@ -99,6 +110,8 @@ def is_own_file(prefix: str, key: str) -> bool:
     """
     start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     folder, _, name = key.removeprefix(start).rpartition("/")
+    if folder == _REFERENCES:
+        return True
     if folder:
         return "/" not in folder and name in _SET_FILES
     return name in _PREFIX_FILES

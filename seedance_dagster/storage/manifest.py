@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, ReferenceKind
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.references import sent_fields
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
 
 SCHEMA_ID: Final = "urn:seedance-dagster:manifest:1"
@@ -30,6 +31,13 @@ class ReferenceFacts(BaseModel):
     size_bytes: int | None = None
     sha256: str | None = Field(default=None, description="Null when the file was too large to be read whole.")
     duration_s: float | None = Field(default=None, description="Null for files without a length.")
+    sent_url: str | None = Field(
+        default=None, description="The link that a file of your own was sent as, without its query."
+    )
+    uploaded_at: str | None = Field(
+        default=None,
+        description="The time (UTC) at which that file was uploaded to the vendor's file service.",
+    )
 
 
 class Reference(BaseModel):
@@ -39,7 +47,10 @@ class Reference(BaseModel):
 
     kind: ReferenceKind
     position: int = Field(description="From 1 among those of its kind, as the prompt counts them.")
-    url: str = Field(description="Without user, query and fragment.")
+    url: str = Field(
+        description="Without user, query and fragment. For a file of your own, the path or s3:// address in "
+        "its prompt file."
+    )
     facts: ReferenceFacts | None = Field(description="Null when the file was not probed.")
 
 
@@ -127,7 +138,7 @@ class Manifest(BaseModel):
         return cls(
             **columns
             | {
-                "request": sent_request(order.request),
+                "request": sent_request(sent_fields(order)),
                 "references": list(references_of(order)),
                 "tags": redact(order.tags, redact_url),
                 "run_tags": redact(order.run_tags or {}, redact_url),

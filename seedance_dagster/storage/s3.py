@@ -78,7 +78,7 @@ class VideoStore:
     """
 
     def __init__(self, client: S3Client, bucket: str, prefix: str = "seedance") -> None:
-        self._client = client
+        self.client = client
         self.bucket = bucket
         self.prefix = prefix
 
@@ -96,10 +96,10 @@ class VideoStore:
         if not self.bucket:
             raise StoreError(NO_BUCKET)
         key = "/".join(part for part in (self.prefix, ".writable") if part)
-        self._client.put_object(Bucket=self.bucket, Key=key, Body=b"ok", ContentType="text/plain")
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=b"ok", ContentType="text/plain")
         with contextlib.suppress(ClientError):
             # Where the bucket forbids deletion, this one object stays.
-            self._client.delete_object(Bucket=self.bucket, Key=key)
+            self.client.delete_object(Bucket=self.bucket, Key=key)
 
     @_user_errors
     def put_file(
@@ -139,7 +139,7 @@ class VideoStore:
         def write(**condition: Any) -> None:
             with path.open("rb") as file:
                 # Not in parts: they use memory, and an interrupted upload leaves them behind, to be paid for.
-                self._client.put_object(
+                self.client.put_object(
                     Bucket=self.bucket,
                     Key=key,
                     Body=file,
@@ -178,7 +178,7 @@ class VideoStore:
         before_write()
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         write = functools.partial(
-            self._client.put_object,
+            self.client.put_object,
             Bucket=self.bucket,
             Key=key,
             Body=body,
@@ -200,7 +200,7 @@ class VideoStore:
             if self._head(key) is not None:
                 return
         write = functools.partial(
-            self._client.put_object, Bucket=self.bucket, Key=key, Body=body, ContentType=content_type
+            self.client.put_object, Bucket=self.bucket, Key=key, Body=body, ContentType=content_type
         )
         with contextlib.suppress(StoreError):  # another was faster
             self._write(write, key, None)
@@ -212,7 +212,7 @@ class VideoStore:
         Raises:
             StoreError: The object does not exist or cannot be read.
         """
-        return self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     @_user_errors
     def digest(self, key: str, into: BinaryIO | None = None) -> str:
@@ -225,7 +225,7 @@ class VideoStore:
             StoreError: The object does not exist or cannot be read.
         """
         digest = hashlib.sha256()
-        for part in self._client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_MIB):
+        for part in self.client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_MIB):
             digest.update(part)
             if into is not None:
                 into.write(part)
@@ -238,7 +238,7 @@ class VideoStore:
         Raises:
             StoreError: The object does not exist, or S3 refused.
         """
-        self._client.copy_object(Bucket=self.bucket, Key=to, CopySource={"Bucket": self.bucket, "Key": key})
+        self.client.copy_object(Bucket=self.bucket, Key=to, CopySource={"Bucket": self.bucket, "Key": key})
 
     @_user_errors
     def head(self, key: str) -> ObjectInfo | None:
@@ -258,7 +258,7 @@ class VideoStore:
         if not self.bucket:
             raise StoreError(NO_BUCKET)
         start = "/".join(part for part in (self.prefix.strip("/"), folder) if part)
-        pages = self._client.get_paginator("list_objects_v2").paginate(
+        pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{start}/" if start else ""
         )
         return {
@@ -294,7 +294,7 @@ class VideoStore:
 
     def _head(self, key: str) -> ObjectInfo | None:
         try:
-            response = self._client.head_object(Bucket=self.bucket, Key=key)
+            response = self.client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if error_code(error) in _NOT_FOUND:
                 return None

@@ -140,7 +140,7 @@ def _journal(url: str) -> list[JournalEntry]:
 
 
 def _objects(store: VideoStore) -> dict[str, bytes]:
-    pages = store._client.get_paginator("list_objects_v2").paginate(
+    pages = store.client.get_paginator("list_objects_v2").paginate(
         Bucket=store.bucket, Prefix=f"{store.prefix}/"
     )
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]

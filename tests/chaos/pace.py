@@ -18,7 +18,7 @@ from seedance_dagster.ledger import base, database, reports
 
 _MAX_PAUSE = timedelta(seconds=0.3)
 _SHORT: dict[Any, dict[str, Any]] = {
-    client: {"_GET_ATTEMPTS": 2},
+    client: {"ATTEMPTS": 2},
     advance: {"_LEASE_S": 2.0},
     reports: {"_REPORT_GRACE": timedelta(seconds=1)},
     tick: {"_STARTING_S": 1.0, "_POLL_BOX_S": 5.0},

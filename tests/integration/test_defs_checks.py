@@ -47,7 +47,7 @@ def test_the_job_runs_every_check_and_lists_violations(location):
     store = location.store
     poster = store.get_bytes(order.poster_key)
     assert {name for name, check in run_checks(location).items() if check.passed} == set(CHECKS)
-    store._client.delete_object(Bucket=store.bucket, Key=order.poster_key)
+    store.client.delete_object(Bucket=store.bucket, Key=order.poster_key)
     checks = run_checks(location)
     assert [name for name, check in checks.items() if not check.passed] == ["objects_intact"]
     intact = checks["objects_intact"]

@@ -204,7 +204,7 @@ def test_a_run_of_the_whole_group_reports_the_index(location, badges):
 def test_the_index_can_be_materialized_on_its_own(location, badges):
     """After its object was lost it is written again with the same bytes, and is in sync."""
     before = newest_index(location)
-    location.store._client.delete_object(Bucket="videos", Key=f"{location.folder.name}/spots/index.jsonl")
+    location.store.client.delete_object(Bucket="videos", Key=f"{location.folder.name}/spots/index.jsonl")
     job = location.defs.resolve_implicit_global_asset_job_def()
     done = job.execute_in_process(
         instance=location.instance, asset_selection=[dg.AssetKey(["spots", "index"])]

@@ -51,8 +51,8 @@ def test_writing_twice_is_writing_once(store, file, monkeypatch):
     """The same bytes are not sent again; other bytes of the same size replace them."""
     key = f"{store.prefix}/video.mp4"
     sent = []
-    upload = store._client.put_object
-    monkeypatch.setattr(store._client, "put_object", lambda **what: (sent.append(1), upload(**what)))
+    upload = store.client.put_object
+    monkeypatch.setattr(store.client, "put_object", lambda **what: (sent.append(1), upload(**what)))
     for seed, uploads in ((1, 1), (1, 1), (2, 2)):
         written = file(5_000, seed)
         put(store, key, written)

@@ -80,7 +80,7 @@ def test_missing_and_altered_files_are_shown(start_engine, store, command, tmp_p
         done = command("changed.mp4")
         assert done.exit_code == 1
         assert "has no video with the bytes of changed.mp4" in done.stderr
-        store._client.delete_object(Bucket=store.bucket, Key=cat.manifest_key)
+        store.client.delete_object(Bucket=store.bucket, Key=cat.manifest_key)
         store.put_bytes(cat.poster_key, b"x", content_type="image/jpeg", metadata={}, overwrite=True)
         [order] = chain(command(cat.task_id, "--json"))
         assert [file["in_s3"] for file in order["files"]] == ["present", "other size", "missing"]

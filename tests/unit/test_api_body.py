@@ -11,7 +11,7 @@ import pytest
 import stamina
 from api_support import REQUEST, Vendor, envelope, task_data
 
-from seedance_dagster.api import body, client
+from seedance_dagster.api import body, transport
 from seedance_dagster.api.errors import TransportError, UnknownOutcomeError
 
 TASK = json.dumps({"code": 200, "data": task_data()}).encode()
@@ -91,7 +91,7 @@ async def test_what_cannot_be_unpacked_safely_is_not_asked_for():
     assert vendor.requests[0].headers["Accept-Encoding"] == body.ENCODINGS
 
 
-@pytest.mark.parametrize("size", [10, client._QUICK_BYTES + 1000])
+@pytest.mark.parametrize("size", [10, transport._QUICK_BYTES + 1000])
 async def test_a_large_reply_is_read_as_a_small_one_is(size):
     """It takes the way through a thread, and says the same."""
     vendor = Vendor(envelope(task_data(logs=["x" * size, "the reason"])))

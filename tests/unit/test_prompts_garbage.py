@@ -53,7 +53,7 @@ syntax = st.text("ab1:- \n{}[]&*!|>'\"#%@,?~.<0xe=\\\t", max_size=60).map(str.en
 
 
 def check(suffix: str, content: bytes) -> None:
-    prompt_set, problems = _load(f"a{suffix}", suffix, content, LIMITS, PRICES)
+    prompt_set, problems = _load(f"a{suffix}", suffix, content, folder=None, limits=LIMITS, prices=PRICES)
     errors = [problem for problem in problems if problem.severity == "error"]
     assert (prompt_set is None) == bool(errors)
     report = format_problems(problems)

@@ -167,7 +167,7 @@ RULES = [
         for url in (
             *(
                 "",
-                "a.png",
+                "data:image/png;base64,AAAA",
                 "ftp://x.example/a.png",
                 "file:///a.png",
                 "https://",

@@ -165,7 +165,7 @@ def test_csv_cells_are_converted(tmp_path):
             ("line 2", "tags", "must be a mapping of names to plain values"),
         ),
         ("prompt,image_urls\nx,[oops\n", ("line 2", "image_urls", "must be a list of URLs")),
-        ("prompt,image_urls\nx,a.png b.png\n", ("line 2", "image_urls", "number 2 is not an http(s) URL")),
+        ("prompt,image_urls\nx,a.png b.png\n", ("line 2", "image_urls", "number 2 ('b.png') does not exist")),
         ("prompt,id\nx,a b\n", ("line 2", "id", "is 'a b'; allowed")),
         ('prompt,mode\n"two\nlines",x\n', ("line 3", "mode", "is 'x'; allowed are text_to_video")),
     ],

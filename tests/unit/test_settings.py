@@ -36,6 +36,8 @@ PUBLIC_NAMES = {
     "SEEDANCE_GET_TIMEOUT_S",
     "SEEDANCE_POST_TIMEOUT_S",
     "SEEDANCE_PREFLIGHT",
+    "SEEDANCE_REFERENCE_LINKS",
+    "SEEDANCE_UPLOAD_URL",
     "SEEDANCE_ALLOW_PRIVATE_HOSTS",
     "SEEDANCE_C2PA_CERTIFICATE",
     "SEEDANCE_C2PA_INCLUDE_PROMPT",
@@ -72,6 +74,13 @@ def test_every_option_has_its_variable_and_a_description():
     fields = Settings.model_fields.values()
     assert {field.validation_alias for field in fields} == PUBLIC_NAMES
     assert all(field.description and field.description.endswith(".") for field in fields)
+
+
+def test_an_unknown_way_to_hand_over_files_is_an_error():
+    """The message names the variable and what is allowed."""
+    with pytest.raises(SettingError) as caught:
+        Settings.from_environ(ENVIRON | {"SEEDANCE_REFERENCE_LINKS": "both"})
+    assert str(caught.value) == "SEEDANCE_REFERENCE_LINKS: is 'both'; allowed are upload and presigned"
 
 
 @pytest.mark.parametrize(

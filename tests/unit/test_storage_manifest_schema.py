@@ -110,7 +110,8 @@ def test_the_request_is_the_one_that_was_sent(manifest):
             "audio_urls": ["https://cdn.example.com/purr.mp3"],
         },
     }
-    unknown = {"media_type": None, "size_bytes": None, "sha256": None, "duration_s": None}
+    names = ("media_type", "size_bytes", "sha256", "duration_s", "sent_url", "uploaded_at")
+    unknown = dict.fromkeys(names)
     references = [json.loads(reference.model_dump_json()) for reference in manifest.references]
     assert [(reference["kind"], reference["position"], reference["facts"]) for reference in references] == [
         ("image", 1, unknown | {"size_bytes": 9, "from": "https://cdn.example.com/cat.png"}),

@@ -17,6 +17,7 @@ from seedance_dagster.cli.environ import has_dev_folder, ledger_settings, projec
 from seedance_dagster.cli.output import budgets_as_json, console, print_json, table, usd
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
 from seedance_dagster.engine.ordering.quote import Quote, quote
+from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.money import points_to_usd
@@ -112,6 +113,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
 
 def _plan(services: Services, prompt_set: PromptSet, *, regenerate: bool) -> Plan:
     request = OrderRequest(idempotency_key="", run_id="", regenerate=regenerate)
+    prompt_set = with_known_contents(services.ledger, prompt_set)
     quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
     return Plan(prompt_set.name, tuple(quotes), budget_check(services, quotes, budgets))

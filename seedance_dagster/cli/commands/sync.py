@@ -10,6 +10,7 @@ from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.defs.steps.partitions import sync_all
+from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.prompts import format_problems, load_prompt_sets
 
 
@@ -25,7 +26,8 @@ def command(*, as_json: bool) -> None:
     settings = ledger_settings()
     loaded = load_prompt_sets(settings.prompts)
     with dagster_of(settings) as instance, settings.services() as services:
-        report = sync_all(instance, services.ledger, loaded.sets, services.prices)
+        sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in loaded.sets]
+        report = sync_all(instance, services.ledger, sets, services.prices)
     if as_json:
         print_json({**asdict(report), "problems": [str(problem) for problem in loaded.problems]})
     else:

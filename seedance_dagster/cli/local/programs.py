@@ -51,7 +51,11 @@ class EmulatorService:
     @property
     def environ(self) -> dict[str, str]:
         """The environment variables that make this package use it."""
-        return {"GOAPI_BASE_URL": self.url, "GOAPI_API_KEY": self.api_key}
+        return {
+            "GOAPI_BASE_URL": self.url,
+            "SEEDANCE_UPLOAD_URL": f"{self.url}/api/ephemeral_resource",
+            "GOAPI_API_KEY": self.api_key,
+        }
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.ordering.quote import Quote, quote
+from seedance_dagster.engine.reference_contents import read_contents
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
@@ -70,9 +71,12 @@ class GenerationRun:
         """
         request = self._request  # checks the config before anything is reported
         keys = self._partition_keys()
+        dry_run, name = self.config.dry_run, self.prompt_set.name
+        # A dry run sends nothing.
+        looked_at = keys if self._selected(TASKS) and not dry_run else ()
+        self.prompt_set = read_contents(self.services, self.prompt_set, looked_at)
         read_partitions(self.services.ledger, self.prompt_set, actor=f"run {self.context.run.run_id}")
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
-        dry_run, name = self.config.dry_run, self.prompt_set.name
         priced = self._selected(TASKS) or dry_run
         quotes = quote(self.services, wanted, request, prompt_set=name) if priced else []
         valid = quotes

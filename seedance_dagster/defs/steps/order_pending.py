@@ -17,6 +17,7 @@ from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.pending import read_pending, valid_pending
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import OrderingError
+from seedance_dagster.engine.reference_contents import read_contents, with_known_contents
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import PromptSet
@@ -37,6 +38,7 @@ def skip_reason(services: Services, source: PromptSource, max_points: int | None
     if unlimited is not None:
         return unlimited
     request = OrderRequest(idempotency_key="", run_id="", max_points=max_points)
+    sets = tuple(with_known_contents(services.ledger, prompt_set) for prompt_set in sets)
     pending = [read_pending(services, prompt_set, request) for prompt_set in sets]
     if any(of_set.affordable for of_set in pending):
         return None
@@ -67,7 +69,8 @@ def order_pending_events(
         run_tags=user_tags(context.run.tags),
         max_points=max_points,
     )
-    for prompt_set in selected:
+    for loaded_set in selected:
+        prompt_set = read_contents(services, loaded_set, loaded_set.partitions)
         read_partitions(services.ledger, prompt_set, actor=f"run {context.run_id}")
         pending = valid_pending(services, prompt_set, request)
         for partition, reason in (pending.invalid | pending.postponed).items():

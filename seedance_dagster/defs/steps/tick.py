@@ -14,6 +14,7 @@ from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
 from seedance_dagster.defs.steps.partitions import sync_all
+from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.engine.runtime.pipeline import poll_due
 from seedance_dagster.engine.runtime.run_decision import decide_run
 from seedance_dagster.engine.runtime.sensor_ticks import remember_tick
@@ -41,7 +42,8 @@ def tick(
     if loaded.errors:
         reasons.append(_left_out(loaded.errors))
         context.log.warning(reasons[-1])
-    sync_all(context.instance, services.ledger, loaded.sets, services.prices, limit=_CHANGES_PER_TICK)
+    sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in loaded.sets]
+    sync_all(context.instance, services.ledger, sets, services.prices, limit=_CHANGES_PER_TICK)
     can_work = True
     try:
         reasons += asyncio.run(_poll(services))

@@ -7,13 +7,15 @@ videos, which is billed, becomes known.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.engine.ordering import own_files
 from seedance_dagster.engine.ordering.quote import OrderingError, Quote, requote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
@@ -23,6 +25,8 @@ from seedance_dagster.media.references.file_types import FileType
 from seedance_dagster.media.references.host import ProbeLimits, ReferenceHost, UnusableReferenceError
 from seedance_dagster.media.references.prober import Prober
 from seedance_dagster.net.hosts import open_session
+from seedance_dagster.prompts.files import FileReference
+from seedance_dagster.prompts.models import PromptPartition
 
 _READ_AHEAD_BYTES = 64 * 1024
 _DEFAULT_LIMITS = ProbeLimits()
@@ -52,36 +56,62 @@ def preflight(
     """Probe the references of every quote that no earlier order answers.
 
     Args:
-        services: The engine's surroundings; with `policy.preflight` off nothing is probed.
+        services: The engine's surroundings; with `policy.preflight` off no link is probed.
         quotes: Quotes of one prompt set.
         limits: Bounds of probing one reference.
 
     Raises:
         OrderingError: A price is unknown or the ledger cannot be read or written.
     """
-    requests = {quote.partition.key: quote.partition.request for quote in quotes if quote.existing is None}
-    urls = {reference.url for request in requests.values() for reference in references_of(request)}
-    if not (services.policy.preflight and urls):
+    new = {quote.partition.key: quote.partition for quote in quotes if quote.existing is None}
+    requests = {key: partition.request for key, partition in new.items()}
+    links, files = _references(services, new.values())
+    if not links and not files:
         return Preflight(tuple(quotes))
     try:
         cached = KnownFiles.of(services.ledger, requests.values())
-        results = asyncio.run(_probe_all(services, urls, cached, limits))
+        results = own_files.examine(services, files, cached)
+        results |= asyncio.run(_probe_all(services, links, cached, limits)) if links else {}
         probes = {url_hash(url): result for url, result in results.items() if isinstance(result, CachedProbe)}
         fresh = {key: probe for key, probe in probes.items() if probe is not cached.probes.get(key)}
         if fresh:
             services.ledger.references.cache_probes(fresh)
+        unusable = {url: result for url, result in results.items() if isinstance(result, str)}
+        invalid = _invalid(requests, KnownFiles(probes), unusable, services.limits)
+        valid = (request for key, request in requests.items() if key not in invalid)
+        sent = {reference.url for request in valid for reference in references_of(request)}
+        refused = own_files.upload(services, sent & files.keys())
+        invalid |= _invalid(requests, KnownFiles(probes), refused, services.limits) if refused else {}
     except LedgerError as error:
         raise OrderingError(str(error)) from None
-    unusable = {url: result for url, result in results.items() if isinstance(result, str)}
-    problems = {
-        key: "; ".join(_problems(request, KnownFiles(probes), unusable, services.limits))
-        for key, request in requests.items()
-    }
     known = KnownFiles({**cached.probes, **fresh})
     return Preflight(
         tuple(requote(services, quote, known) if _refers_to(quote, fresh) else quote for quote in quotes),
-        {key: problem for key, problem in problems.items() if problem},
+        invalid,
     )
+
+
+def _references(
+    services: Services, partitions: Iterable[PromptPartition]
+) -> tuple[set[str], dict[str, Path | None]]:
+    """Return the links that are to be probed, and the team's own files with the folder of their paths."""
+    links, files = set[str](), dict[str, Path | None]()
+    for partition in partitions:
+        for reference in references_of(partition.request):
+            if FileReference.parse(reference.url) is not None:
+                files[reference.url] = partition.folder
+            elif services.policy.preflight:
+                links.add(reference.url)
+    return links, files
+
+
+def _invalid(
+    requests: Mapping[str, GenerationRequest], known: KnownFiles, unusable: Mapping[str, str], limits: Limits
+) -> dict[str, str]:
+    problems = {
+        key: "; ".join(_problems(request, known, unusable, limits)) for key, request in requests.items()
+    }
+    return {key: problem for key, problem in problems.items() if problem}
 
 
 def _refers_to(quote: Quote, probes: Collection[str]) -> bool:
@@ -121,8 +151,9 @@ def _problems(
     """Return the problems with the references of one request, each with its field and number."""
     problems = []
     for reference in references_of(request):
-        facts = known.facts(reference.url)
-        problem = unusable.get(reference.url) if facts is None else _problem(facts, reference.kind, limits)
+        facts, problem = known.facts(reference.url), unusable.get(reference.url)
+        if problem is None and facts is not None:
+            problem = _problem(facts, reference.kind, limits)
         if problem is not None:
             problems.append(f"{reference} {problem}")
     seconds = known.input_video_s(request)

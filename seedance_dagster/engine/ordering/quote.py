@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.prices import Estimate
@@ -11,8 +12,13 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.order import NewOrder, Order
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
-from seedance_dagster.media.references.facts import KnownFiles
+from seedance_dagster.ledger.references import CachedProbe
+from seedance_dagster.media.references.facts import KnownFiles, url_hash
+from seedance_dagster.media.references.local import facts_of
+from seedance_dagster.media.video import MediaError
+from seedance_dagster.prompts.files import FileReference, read_file
 from seedance_dagster.prompts.models import PromptPartition
+from seedance_dagster.prompts.problems import UnreadableError
 
 
 class OrderingError(Exception):
@@ -94,9 +100,27 @@ def estimate_costs(services: Services, partitions: Sequence[PromptPartition]) ->
 
 
 def _known_files(services: Services, partitions: Iterable[PromptPartition]) -> KnownFiles:
-    # Without the preflight no file was probed lately, and an old probe may be wrong by now.
-    requests = [partition.request for partition in partitions] if services.policy.preflight else []
-    return KnownFiles.of(services.ledger, requests)
+    # Without the preflight no link was probed lately, and an old probe may be wrong by now.
+    wanted = list(partitions)
+    requests = [partition.request for partition in wanted]
+    known = KnownFiles.of(services.ledger, requests, links=services.policy.preflight)
+    return KnownFiles({**known.probes, **_measured(services, wanted, known)})
+
+
+def _measured(
+    services: Services, partitions: Iterable[PromptPartition], known: KnownFiles
+) -> dict[str, CachedProbe]:
+    """Return the facts about local videos that no run has examined yet: their length is in the price."""
+    measured: dict[str, CachedProbe] = {}
+    for partition in partitions:
+        for url in partition.request.video_urls:
+            file, key = FileReference.parse(url), url_hash(url)
+            if file is None or file.in_s3 or key in known.probes or key in measured:
+                continue
+            with contextlib.suppress(UnreadableError, MediaError):  # the preflight says so
+                content = read_file(partition.folder, file, max_bytes=services.limits.max_upload_bytes)
+                measured[key] = CachedProbe(asdict(facts_of(content)), None, services.clock())
+    return measured
 
 
 def _estimate(services: Services, partitions: Iterable[PromptPartition], known: KnownFiles) -> list[Estimate]:

@@ -19,6 +19,8 @@ from seedance_dagster.api.webhook import order_of
 from seedance_dagster.api.wire import GenerationRequest, Mode, Task, whole_number
 from seedance_dagster.engine.reconcile.clocks import Window
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.references import sent_fields
+from seedance_dagster.net.redaction import strip_query
 from seedance_dagster.net.secrets import without_secrets
 
 _REFERENCES = ("image_urls", "video_urls", "audio_urls")
@@ -79,11 +81,12 @@ class Matcher:
 
     def differences(self, task: Task, order: Order) -> list[str]:
         """Return the fields in which a task differs from an order; none when it renders the order exactly."""
-        request = GenerationRequest.model_validate(order.request, strict=False)
+        request = _sent_request(order)
+        files = {fact["sent_url"] for fact in order.reference_facts or () if fact.get("sent_url")}
         sent = self._fields(request.to_wire()["input"], request.task_type)
         echoed = self._fields(task.input, request.task_type)
         other_type = ["task_type"] if task.task_type not in ("", request.task_type) else []
-        return other_type + [name for name in sent if not self._equal(name, sent[name], echoed[name])]
+        return other_type + [name for name in sent if not self._equal(name, sent[name], echoed[name], files)]
 
     def match(self, lost: Sequence[Lost], tasks: Sequence[Task]) -> Matches:
         """Pair orders with tasks that no order owns.
@@ -165,7 +168,7 @@ class Matcher:
         """Yield the orders of each request, which is the same where only a default is spelled out."""
         groups: dict[str, list[Lost]] = {}
         for each in lost:
-            request = GenerationRequest.model_validate(each.order.request, strict=False)
+            request = _sent_request(each.order)
             fields = self._fields(request.to_wire()["input"], request.task_type)
             groups.setdefault(repr((request.task_type, fields)), []).append(each)
         yield from groups.values()
@@ -186,15 +189,19 @@ class Matcher:
             values["aspect_ratio"] = None  # the first image decides it
         return values
 
-    def _equal(self, name: str, sent: Any, echoed: Any) -> bool:
+    def _equal(self, name: str, sent: Any, echoed: Any, files: Collection[str]) -> bool:
         if name in _REFERENCES:
             ours, theirs = list(sent or ()), echoed if isinstance(echoed, list) else [echoed] * bool(echoed)
-            return len(ours) == len(theirs) and all(map(self._same_reference, ours, theirs))
+            return len(ours) == len(theirs) and all(
+                self._same_reference(*pair, files) for pair in zip(ours, theirs, strict=True)
+            )
         return bool(self._plain(sent) == self._plain(echoed))
 
-    def _same_reference(self, sent: str, echoed: Any) -> bool:
+    def _same_reference(self, sent: str, echoed: Any, files: Collection[str]) -> bool:
         is_copy = isinstance(echoed, str) and echoed.startswith(_OWN_COPY)
-        return is_copy or bool(self._plain(sent) == self._plain(echoed))
+        # Links to files are kept without their query, which may hold a signature.
+        is_file = sent in files and isinstance(echoed, str) and strip_query(echoed) == sent
+        return is_copy or is_file or bool(self._plain(sent) == self._plain(echoed))
 
     def _plain(self, value: Any) -> Any:
         return undo(without_secrets(value), self.changes) if isinstance(value, str) else value
@@ -207,6 +214,10 @@ def _by_mark(lost: Sequence[Lost], tasks: Sequence[Task]) -> dict[int, Task]:
         by_mark.setdefault(task.mark, []).append(task)
     marked = {each.order_id: by_mark.get(each.order.mark, []) for each in lost if each.order.mark}
     return {order_id: found[0] for order_id, found in marked.items() if len(found) == 1}
+
+
+def _sent_request(order: Order) -> GenerationRequest:
+    return GenerationRequest.model_validate(sent_fields(order), strict=False)
 
 
 def may_be(task: Task, lost: Lost) -> bool:

@@ -9,10 +9,11 @@ from datetime import timedelta
 
 import stamina
 
-from seedance_dagster.api.errors import HeldBackError, PlanLimitError, SeedanceError
-from seedance_dagster.api.wire import GenerationRequest, Task
+from seedance_dagster.api.errors import HeldBackError, NoTaskMadeError, PlanLimitError, SeedanceError
+from seedance_dagster.api.wire import Task
 from seedance_dagster.engine.account import remember_changes
 from seedance_dagster.engine.events import Delayed, Emit, Ended, Submitted
+from seedance_dagster.engine.file_links import FileLinks
 from seedance_dagster.engine.lifecycle import (
     End,
     NeedsReconciliation,
@@ -71,12 +72,23 @@ class Submitter:
         # Read before the POST: between its answer and the record nothing else may fail.
         render_s = await self._worker.render_seconds(order.task_type)
         first_poll_s = poll_delay(0, render_s, jitter=0, pacing=self._pacing)
-        request = GenerationRequest.model_validate(order.request, strict=False)
-        last_look, client = ClaimLook(self._worker, order), self._worker.client
-        mark = await in_thread(mark_of_post, self._worker, order)
-        await in_thread(self._ledger.claims.mark_sent, order, account=client.account_name, mark=mark)
+        client = self._worker.client
         try:
-            task = await client.create_task(request, mark=mark, last_look=last_look)
+            outgoing = await FileLinks(self._worker.services, client).outgoing(order)
+        except NoTaskMadeError as error:
+            await self._refused(order, error)
+            return
+        last_look = ClaimLook(self._worker, order)
+        mark = await in_thread(mark_of_post, self._worker, order)
+        await in_thread(
+            self._ledger.claims.mark_sent,
+            order,
+            account=client.account_name,
+            mark=mark,
+            reference_facts=outgoing.reference_facts,
+        )
+        try:
+            task = await client.create_task(outgoing.request, mark=mark, last_look=last_look)
         except HeldBackError as error:
             await self._return(order, error)
         except SeedanceError as error:

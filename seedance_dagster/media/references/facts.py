@@ -11,6 +11,7 @@ from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.references import CachedProbe
 from seedance_dagster.net.redaction import strip_query
+from seedance_dagster.prompts.files import FileReference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +56,16 @@ class KnownFiles:
     probes: Mapping[str, CachedProbe]
 
     @classmethod
-    def of(cls, ledger: Ledger, requests: Collection[GenerationRequest]) -> KnownFiles:
-        """Read from the ledger what it remembers of the references of some requests; raise `LedgerError`."""
+    def of(cls, ledger: Ledger, requests: Collection[GenerationRequest], *, links: bool = True) -> KnownFiles:
+        """Read from the ledger what it remembers of the references of some requests; raise `LedgerError`.
+
+        Args:
+            ledger: The ledger.
+            requests: The requests.
+            links: False leaves out what is known of files at links.
+        """
         urls = {reference.url for request in requests for reference in references_of(request)}
+        urls = {url for url in urls if links or FileReference.parse(url) is not None}
         return cls(ledger.references.cached_probes({url_hash(url) for url in urls}) if urls else {})
 
     def facts(self, url: str) -> FileFacts | None:
@@ -94,5 +102,9 @@ def references_of(request: GenerationRequest) -> Iterator[Reference]:
 
 
 def url_hash(url: str) -> str:
-    """Return the ledger's key of a URL: its sha256 in hex, which reveals no signature."""
-    return hashlib.sha256(url.encode()).hexdigest()
+    """Return the ledger's key of a reference: the sha256 of its URL in hex, which reveals no signature.
+
+    A file of the team's own has one by its content, wherever it lies.
+    """
+    file = FileReference.parse(url)
+    return hashlib.sha256((url if file is None else file.identity).encode()).hexdigest()

@@ -126,3 +126,10 @@ def upgrade() -> None:
         sa.Column("facts", sa.JSON, nullable=False),
         sa.Column("checked_at", sa.DateTime, nullable=False),
     )
+    op.create_table(
+        "seedance_uploads",
+        sa.Column("account", sa.Text, primary_key=True),
+        sa.Column("sha256", sa.Text, primary_key=True),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("uploaded_at", sa.DateTime, nullable=False),
+    )

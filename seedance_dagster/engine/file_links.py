@@ -1,0 +1,114 @@
+"""Links under which the vendor fetches files of the team's own: uploaded, or presigned ones to copies."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.api.errors import NotSentError, TransportError, VendorError
+from seedance_dagster.api.uploads import LINK_LIVES_S
+from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.uploads import Upload
+from seedance_dagster.media.references.facts import references_of
+from seedance_dagster.net.redaction import strip_query
+from seedance_dagster.prompts.files import FileReference
+from seedance_dagster.storage.errors import StoreError
+from seedance_dagster.storage.keys import reference_key
+from seedance_dagster.storage.reference_objects import presigned_link
+from seedance_dagster.threads import in_thread
+
+_PRESIGNED_S = 24 * 3600  # a task may be queued for hours before its references are fetched
+_NAME_CHARACTERS = 16
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A request as it is sent, with links to its files, and what its order records about its references."""
+
+    request: GenerationRequest
+    reference_facts: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class FileLinks:
+    """Makes links to the copies of files that lie beside the videos."""
+
+    services: Services
+    client: SeedanceClient
+
+    async def outgoing(self, order: Order) -> Outgoing:
+        """Return what is sent for an order; its own facts stay as they are where it refers to no file.
+
+        Raises:
+            NoTaskMadeError: A link cannot be made; nothing was sent.
+            LedgerError: The ledger cannot be read or written.
+        """
+        request = GenerationRequest.model_validate(order.request, strict=False)
+        facts = {(fact["kind"], fact["position"]): fact for fact in order.reference_facts or ()}
+        links: dict[str, str] = {}
+        # What a failed attempt was sent is not used again: its link may be why it failed.
+        since = order.ordered_at if order.attempt > 1 else None
+        for reference in references_of(request):
+            file = FileReference.parse(reference.url)
+            if file is None:
+                continue
+            try:
+                link = await self.link(file, since=since)
+            except (StoreError, TransportError, VendorError) as error:
+                raise NotSentError(
+                    f"{reference} ({file.location}) could not be handed over: {error}"
+                ) from None
+            links[reference.url] = link.url
+            place = (reference.kind, reference.position)
+            known = facts.get(place) or dict(zip(("kind", "position"), place, strict=True))
+            facts[place] = known | {
+                "url": file.location,
+                "sha256": file.sha256,
+                "sent_url": strip_query(link.url),
+                "uploaded_at": None
+                if self.services.policy.presign_references
+                else link.uploaded_at.isoformat(),
+            }
+        if not links:
+            return Outgoing(request, None)
+        lists = {
+            name: tuple(links.get(url, url) for url in getattr(request, name))
+            for name in ("image_urls", "video_urls", "audio_urls")
+        }
+        return Outgoing(request.model_copy(update=lists), list(facts.values()))
+
+    async def link(self, file: FileReference, *, since: datetime | None = None) -> Upload:
+        """Return a link to a file: one that was uploaded before while it lives, else a new one.
+
+        Args:
+            file: A file whose copy was kept.
+            since: Use no upload of before.
+
+        Raises:
+            UploadRefusedError: The plan has no uploads, or the file was refused.
+            StoreError: The copy cannot be read.
+            SeedanceError: The file service cannot be used now.
+            LedgerError: The ledger cannot be read or written.
+        """
+        services, now, sha256 = self.services, self.services.clock(), str(file.sha256)
+        store = services.store
+        key = reference_key(store.prefix, sha256, file.suffix)
+        if services.policy.presign_references:
+            return Upload(presigned_link(store.client, store.bucket, key, expires_s=_PRESIGNED_S), now)
+        account, uploads = self.client.account_name, services.ledger.uploads
+        oldest = max(filter(None, (now - timedelta(seconds=LINK_LIVES_S), since)))
+        known = await in_thread(uploads.find, account, sha256, since=oldest)
+        if known is not None:
+            return known
+        content = await in_thread(store.get_bytes, key)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise StoreError(f"{store.uri(key)} is not the file that was ordered: delete it, and order again")
+        url = await self.client.upload(f"{sha256[:_NAME_CHARACTERS]}{file.suffix}", content)
+        uploaded = Upload(url, now)
+        await in_thread(uploads.remember, account, sha256, uploaded)
+        return uploaded

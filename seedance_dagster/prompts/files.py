@@ -1,0 +1,149 @@
+"""References to files of the team's own: paths beside the prompt file, and s3:// addresses.
+
+In a request each carries the hash of its content, as in `references/cat.png#sha256=...`: the content is the
+file's identity, wherever it lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from seedance_dagster.prompts.problems import UnreadableError
+
+_MARK = "#sha256="
+_S3 = "s3://"
+_LINKS = ("http://", "https://")
+_REMEMBERED = 50_000  # hashes; about 15 MB
+
+
+@dataclass(frozen=True)
+class FileReference:
+    """A file of the team's own, as a request refers to it.
+
+    Attributes:
+        location: A path as it stands in the prompt file, or `s3://bucket/key`.
+        sha256: Of its content, in hex; None while no run has read an object in S3.
+    """
+
+    location: str
+    sha256: str | None = None
+
+    @classmethod
+    def parse(cls, reference: str) -> Self | None:
+        """Read a reference of a request; return None for a link.
+
+        Example:
+            >>> FileReference.parse("references/cat.png#sha256=5f3a").sha256
+            '5f3a'
+        """
+        if reference.lower().startswith(_LINKS):
+            return None
+        location, _, sha256 = reference.partition(_MARK)
+        return cls(location, sha256 or None)
+
+    def __str__(self) -> str:
+        return self.location if self.sha256 is None else f"{self.location}{_MARK}{self.sha256}"
+
+    @property
+    def in_s3(self) -> bool:
+        """True for an object in S3."""
+        return self.location.startswith(_S3)
+
+    @property
+    def bucket_and_key(self) -> tuple[str, str]:
+        """The bucket and the key of an object in S3; either may be empty."""
+        bucket, _, key = self.location.removeprefix(_S3).partition("/")
+        return bucket, key
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its name in lower case, such as ".png"."""
+        return PurePosixPath(self.location).suffix.lower()
+
+    @property
+    def identity(self) -> str:
+        """The part that it has in a fingerprint: its content, or its address while that is not known."""
+        return self.location if self.sha256 is None else f"sha256:{self.sha256}"
+
+
+def hash_file(folder: Path | None, location: str, *, max_bytes: int) -> str:
+    """Return the SHA-256 of a local file, in hex, read once for each of its states.
+
+    Args:
+        folder: The folder of the prompt file, which the path starts from.
+        location: The path as it stands there.
+        max_bytes: The largest file that can be used.
+
+    Raises:
+        UnreadableError: The file cannot be used; the message continues its name, as in "does not exist".
+    """
+    path, status = _find(folder, location, max_bytes)
+    state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    try:
+        return _digest(path, *state)
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {error.strerror}") from None
+
+
+def read_file(folder: Path | None, reference: FileReference, *, max_bytes: int) -> bytes:
+    """Return the bytes of a local file.
+
+    Raises:
+        UnreadableError: As `hash_file`, or its content is not the reference's any more.
+    """
+    path, _ = _find(folder, reference.location, max_bytes)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != reference.sha256:
+        raise UnreadableError("was edited just now: launch the run again")
+    return content
+
+
+def too_large(size: int, max_bytes: int) -> str | None:
+    """Return why a file of a size cannot be used; None where it can."""
+    if size == 0:
+        return "is empty (0 bytes)"
+    if size > max_bytes:
+        return f"has {size / 1024**2:.1f} MB; at most {max_bytes / 1024**2:g} MB can be uploaded"
+    return None
+
+
+def _find(folder: Path | None, location: str, max_bytes: int) -> tuple[Path, os.stat_result]:
+    if folder is None:
+        raise UnreadableError(
+            "is a path, and these prompts come from no local folder: write a link or an s3:// address"
+        )
+    if location.startswith(("/", "~")):
+        raise UnreadableError(
+            "is an absolute path; allowed are paths from the prompt file's folder, such as references/cat.png"
+        )
+    try:
+        path = (folder / location).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise UnreadableError("leads out of the prompt file's folder: copy the file into it")
+        status = path.stat()
+    except FileNotFoundError:
+        raise UnreadableError(
+            "does not exist in the prompt file's folder (links begin with https://)"
+        ) from None
+    except (OSError, ValueError, RuntimeError) as error:  # a loop of symbolic links, a name with a NUL
+        raise UnreadableError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableError("is a folder" if path.is_dir() else "is not a regular file")
+    if reason := too_large(status.st_size, max_bytes):
+        raise UnreadableError(reason)
+    return path, status
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _digest(path: Path, *_state: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,95 @@
+"""The rules for references: links, paths beside the prompt file and s3:// addresses, by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.prompts.files import FileReference, hash_file
+from seedance_dagster.prompts.problems import UnreadableError, shown
+
+_LONGEST_EXTENSION = 4
+_ALLOWED = "is not an http(s) URL, an s3:// address or a path from the prompt file's folder"
+
+
+def read_references(
+    fields: Mapping[str, Any],
+    kind: str,
+    limits: Limits,
+    folder: Path | None,
+    report: Callable[[str, str], object],
+) -> tuple[str, ...]:
+    """Check the references of one kind, and return them as a request has them.
+
+    Args:
+        fields: The prompt's fields as its file has them.
+        kind: "image", "video" or "audio".
+        limits: The vendor's limits.
+        folder: The folder of the prompt file, which paths start from; None where there is none.
+        report: Called with field and message for each problem.
+    """
+    name = f"{kind}_urls"
+    value = [] if fields.get(name) is None else fields[name]
+    if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
+        report(name, "must be a list of URLs, s3:// addresses or paths")
+        return ()
+    formats: tuple[str, ...] = getattr(limits, f"{kind}_formats")
+    references = []
+    for number, url in enumerate(value, 1):
+        try:
+            references.append(_read(url, formats, limits, folder))
+        except UnreadableError as error:
+            report(name, f"number {number} {error}")
+            references.append(url)
+    return tuple(references)
+
+
+def s3_references(request: GenerationRequest) -> Iterator[FileReference]:
+    """Yield the references of a request to objects in S3."""
+    for url in (*request.image_urls, *request.video_urls, *request.audio_urls):
+        file = FileReference.parse(url)
+        if file is not None and file.in_s3:
+            yield file
+
+
+def _read(url: str, formats: tuple[str, ...], limits: Limits, folder: Path | None) -> str:
+    file = FileReference.parse(url)
+    if file is None:
+        _check_link(url, formats)
+        return url
+    if not file.location.isprintable() or set("?#") & set(file.location):
+        raise UnreadableError("contains a character that is not allowed: ?, # or one that cannot be printed")
+    if file.in_s3:
+        if not all(file.bucket_and_key):
+            raise UnreadableError("is not an s3:// address such as s3://bucket/cat.png")
+    elif ":" in file.location.partition("/")[0] or not file.location.strip():
+        raise UnreadableError(_ALLOWED)
+    if file.suffix.removeprefix(".") not in formats:
+        raise UnreadableError(f"is {file.suffix or 'without an ending'}; allowed are {', '.join(formats)}")
+    if file.in_s3:
+        return str(file)
+    try:
+        sha256 = hash_file(folder, file.location, max_bytes=limits.max_upload_bytes)
+    except UnreadableError as error:
+        raise UnreadableError(f"({shown(file.location)}) {error}") from None
+    return str(FileReference(file.location, sha256))
+
+
+def _check_link(url: str, formats: tuple[str, ...]) -> None:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if not host or not url.isprintable() or " " in url:
+        raise UnreadableError(_ALLOWED)
+    if parts.username or parts.password:
+        raise UnreadableError("contains a user name or a password, which would be sent to the vendor")
+    _, dot, extension = parts.path.rpartition("/")[2].rpartition(".")
+    is_extension = dot and extension.isalnum() and len(extension) <= _LONGEST_EXTENSION
+    if is_extension and extension.lower() not in formats:
+        raise UnreadableError(f"is .{extension}; allowed are {', '.join(formats)}")

@@ -1,0 +1,89 @@
+"""Objects in S3 that prompts refer to, in any bucket that the credentials reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from seedance_dagster.prompts.files import FileReference, too_large
+from seedance_dagster.storage.errors import StoreError, error_code, one_line
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_UNCHANGED = {"304", "NotModified"}
+_MISSING = {"NoSuchKey", "NoSuchVersion", "404"}
+_DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
+
+
+@dataclass(frozen=True)
+class ReadObject:
+    """An object as it was read: its ETag, which changes with its content, and its bytes."""
+
+    etag: str
+    content: bytes
+
+
+def read_object(
+    client: S3Client, reference: FileReference, *, etag: str | None, max_bytes: int
+) -> ReadObject | None:
+    """Read an object that a prompt refers to.
+
+    Args:
+        client: A boto3 S3 client.
+        reference: A reference to an object in S3.
+        etag: The ETag under which its content is known.
+        max_bytes: The largest object that can be used.
+
+    Returns:
+        The object; None when it still has that ETag.
+
+    Raises:
+        StoreError: It cannot be used; the message continues its name, as in "does not exist".
+    """
+    bucket, key = reference.bucket_and_key
+    condition = {} if etag is None else {"IfNoneMatch": etag}
+    try:
+        response = client.get_object(Bucket=bucket, Key=key, **condition)  # type: ignore[arg-type]
+        with response["Body"] as body:
+            if etag is not None and response["ETag"] == etag:  # some servers ignore conditions
+                return None
+            if reason := too_large(response["ContentLength"], max_bytes):
+                raise StoreError(reason)
+            return ReadObject(response["ETag"], body.read())
+    except ClientError as error:
+        if _status(error) == HTTPStatus.NOT_MODIFIED or error_code(error) in _UNCHANGED:
+            return None
+        raise StoreError(_reason(error, bucket)) from None
+    except BotoCoreError as error:
+        raise StoreError(f"cannot be read: {one_line(str(error))}") from None
+
+
+def _status(error: ClientError) -> int | None:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+
+
+def _reason(error: ClientError, bucket: str) -> str:
+    code = error_code(error)
+    if code == "NoSuchBucket":
+        return f"cannot be read: there is no bucket {bucket!r}"
+    if code in _MISSING:
+        return "does not exist"
+    if code in _DENIED:
+        return "may not be read with these AWS credentials: allow them s3:GetObject on it"
+    return f"cannot be read: S3 answers {code}"
+
+
+def presigned_link(client: S3Client, bucket: str, key: str, *, expires_s: int) -> str:
+    """Return a link to an object that anybody may read until it expires; raise `StoreError`."""
+    try:
+        return client.generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires_s
+        )
+    except (ClientError, BotoCoreError) as error:
+        raise StoreError(
+            f"no link to the copy of a reference can be signed: {one_line(str(error))}"
+        ) from None
