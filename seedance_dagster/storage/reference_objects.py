@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from seedance_dagster.net.secrets import one_line
 from seedance_dagster.prompts.files import FileReference, too_large
-from seedance_dagster.storage.errors import StoreError, error_code, one_line
+from seedance_dagster.storage.errors import StoreError, error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
