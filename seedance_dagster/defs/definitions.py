@@ -15,7 +15,7 @@ from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import build_pending_job, build_pending_schedule, seedance_advance
 from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
-from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource, sealed
 from seedance_dagster.defs.sensor import build_sensor
 from seedance_dagster.defs.step_cleanup import step_cleanup
 from seedance_dagster.options import ApiOptions, StorageOptions
@@ -72,9 +72,9 @@ def build_seedance_definitions(
         ],
         sensors=[build_sensor(source, status)],
         resources={
-            "seedance": seedance,
-            "video_store": video_store,
-            "ledger": ledger or LedgerResource(),
+            "seedance": sealed(seedance),
+            "video_store": sealed(video_store),
+            "ledger": sealed(ledger or LedgerResource()),
             "seedance_cleanup": step_cleanup,
         },
         executor=dg.in_process_executor,
@@ -88,12 +88,24 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
         SettingError: Some variables cannot be used.
     """
     settings = Settings.from_environ(environ)
+    seedance, video_store, ledger = resources_of(settings, environ)
     return build_seedance_definitions(
         settings.prompts,
-        seedance=SeedanceResource(**_options(settings, ApiOptions, environ)),
-        video_store=VideoStoreResource(**_options(settings, StorageOptions, environ)),
-        ledger=LedgerResource(url=_secret("ledger", environ)),
+        seedance=seedance,
+        video_store=video_store,
+        ledger=ledger,
         pending_usd_per_run=settings.pending_usd_per_run,
+    )
+
+
+def resources_of(
+    settings: Settings, environ: Mapping[str, str]
+) -> tuple[SeedanceResource, VideoStoreResource, LedgerResource]:
+    """Return the resources of the reference code location, secrets as references to their variables."""
+    return (
+        SeedanceResource(**_options(settings, ApiOptions, environ)),
+        VideoStoreResource(**_options(settings, StorageOptions, environ)),
+        LedgerResource(url=_secret("ledger", environ)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field, SecretStr
@@ -101,6 +101,20 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
             yield ledger
         finally:
             ledger.close()
+
+
+def sealed(resource: dg.ConfigurableResource[Any]) -> dg.ResourceDefinition:
+    """Return a resource whose fields no run can change: they are no config, and the launchpad shows none.
+
+    A run could otherwise loosen a budget, or order again in another ledger.
+    """
+
+    @dg.resource(config_schema={}, description=type(resource).__doc__)
+    def build(_context: dg.InitResourceContext) -> Iterator[Any]:
+        with resource.process_config_and_initialize_cm() as built:
+            yield built
+
+    return build
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from factories import make_order
 from media_support import make_clip
 from pydantic import SecretStr
 
-from seedance_dagster.defs.definitions import definitions_from_environ
+from seedance_dagster.defs.definitions import resources_of
 from seedance_dagster.defs.resources import VideoStoreResource
 from seedance_dagster.defs.steps.metadata import video_event
 from seedance_dagster.engine.stages.download import Downloaded
@@ -49,8 +49,7 @@ def test_the_environment_configures_the_signer(tmp_path):
 
 def test_definitions_take_the_key_by_reference(monkeypatch):
     """Dagster keeps the variable's name; without the variables nothing is signed."""
-    definitions = definitions_from_environ(ENVIRON | {"SEEDANCE_PROMPTS": "nowhere"})
-    resource = definitions.resources["video_store"]
+    _, resource, _ = resources_of(Settings.from_environ(ENVIRON), ENVIRON)
     assert isinstance(resource.c2pa_key, dg.EnvVar)
     assert resource.c2pa_certificate == dg.EnvVar("SEEDANCE_C2PA_CERTIFICATE")
     assert resource.c2pa_include_prompt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from seedance_dagster import SeedanceResource
-from seedance_dagster.defs.definitions import definitions_from_environ
+from seedance_dagster.defs.definitions import resources_of
 from seedance_dagster.settings import SettingError, Settings
 
 PUBLIC, LOCAL = "https://api.example.com", "http://127.0.0.1:8010"
@@ -35,7 +35,7 @@ def test_the_environment_switches_it(base_url, value, on):
     """SEEDANCE_PREFLIGHT counts for the command line and for the reference definitions alike."""
     environ = {"GOAPI_BASE_URL": base_url, "SEEDANCE_PREFLIGHT": value, "SEEDANCE_PROMPTS": "prompt_sets"}
     assert Settings.from_environ(environ).policy().preflight is on
-    assert definitions_from_environ(environ).resources["seedance"].policy().preflight is on
+    assert resources_of(Settings.from_environ(environ), environ)[0].policy().preflight is on
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_private_addresses_are_allowed_by_word(base_url, value, allowed):
         "SEEDANCE_PROMPTS": "prompt_sets",
     }
     assert Settings.from_environ(environ).policy().allow_private_hosts is allowed
-    assert definitions_from_environ(environ).resources["seedance"].policy().allow_private_hosts is allowed
+    assert resources_of(Settings.from_environ(environ), environ)[0].policy().allow_private_hosts is allowed
 
 
 def test_another_word_is_refused():

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from seedance_dagster import SeedanceResource, VideoStoreResource
-from seedance_dagster.defs.definitions import definitions_from_environ
+from seedance_dagster.defs.definitions import definitions_from_environ, resources_of
 from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.settings import SettingError, Settings, default_ledger_url
 
@@ -164,8 +164,9 @@ def test_no_secret_shows_in_a_repr():
 
 def test_the_reference_definitions_hold_names_of_secrets_only(tmp_path):
     """Dagster gets the names of the variables that hold secrets, not their values."""
-    defs = definitions_from_environ(ENVIRON | {"SEEDANCE_PROMPTS": str(tmp_path)})
-    seedance, video_store, ledger = (defs.resources[key] for key in ("seedance", "video_store", "ledger"))
+    environ = ENVIRON | {"SEEDANCE_PROMPTS": str(tmp_path)}
+    defs = definitions_from_environ(environ)
+    seedance, video_store, ledger = resources_of(Settings.from_environ(environ), environ)
     assert seedance.api_key == dg.EnvVar("GOAPI_API_KEY")
     assert video_store.c2pa_key == dg.EnvVar("SEEDANCE_C2PA_KEY")
     assert ledger.url == dg.EnvVar("SEEDANCE_LEDGER_URL")

@@ -1,0 +1,62 @@
+"""The config of a run: what it may change, and what it may not."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from seedance_dagster.defs.definitions import build_seedance_definitions
+from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+
+
+@pytest.fixture
+def defs(tmp_path, monkeypatch) -> dg.Definitions:
+    """A code location with a budget, a key and a ledger."""
+    (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
+    monkeypatch.setenv("THE_KEY", "a secret key")
+    return build_seedance_definitions(
+        tmp_path,
+        seedance=SeedanceResource(api_key=dg.EnvVar("THE_KEY"), budget_usd_per_day=0.1),
+        video_store=VideoStoreResource(bucket="videos"),
+        ledger=LedgerResource(url=f"sqlite:///{tmp_path}/ledger.db"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("resource", "field", "value"),
+    [
+        ("seedance", "budget_usd_per_day", 1000),
+        ("seedance", "max_in_flight", 1000),
+        ("seedance", "base_url", "https://api.elsewhere.example"),
+        ("seedance", "api_key", "another"),
+        ("ledger", "url", "sqlite:///elsewhere.db"),
+        ("video_store", "bucket", "elsewhere"),
+        ("video_store", "prefix", "elsewhere"),
+    ],
+)
+def test_no_run_changes_a_resource(defs, resource, field, value):
+    """The launchpad can neither loosen a limit nor point elsewhere (d2, d3), and nothing falls back (d15)."""
+    config = {"resources": {resource: {"config": {field: value}}}}
+    for job in (defs.resolve_implicit_global_asset_job_def(), defs.resolve_job_def("seedance_order_pending")):
+        with pytest.raises(dg.DagsterInvalidConfigError) as error:
+            dg.validate_run_config(job, config)
+        assert field in str(error.value)
+        assert str(value) not in str(error.value).replace(str(config), "")
+
+
+def test_a_run_may_change_what_it_asks_for(defs):
+    """A run's own wishes are its config; their descriptions say what a mistake costs."""
+    job = defs.resolve_implicit_global_asset_job_def()
+    wishes = {"regenerate": True, "resubmit_rejected": True, "max_cost_usd": 0.05}
+    checked = dg.validate_run_config(job, {"ops": {"spots_generation": {"config": wishes}}})
+    assert wishes.items() <= checked["ops"]["spots_generation"]["config"].items()
+
+
+def test_a_step_gets_the_resources_that_were_defined(defs):
+    """What is behind a variable is read in the run's process."""
+    with dg.build_resources(dict(defs.resources)) as resources:
+        assert resources.seedance.api_key == "a secret key"
+        assert resources.seedance.budget_usd_per_day == 0.1
+        assert resources.video_store.bucket == "videos"
+        assert resources.ledger.url.endswith("ledger.db")
+    assert "a secret key" not in repr(defs.resources)
