@@ -53,7 +53,7 @@ def test_a_run_may_change_what_it_asks_for(defs):
 
 
 def test_a_step_gets_the_resources_that_were_defined(defs):
-    """What is behind a variable is read in the run's process."""
+    """A variable's value is read in the run's process."""
     with dg.build_resources(dict(defs.resources)) as resources:
         assert resources.seedance.api_key == "a secret key"
         assert resources.seedance.budget_usd_per_day == 0.1
