@@ -188,8 +188,46 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
 
 
 def default_ledger_url(home: str | os.PathLike[str]) -> str:
-    """Return the URL of the SQLite ledger in Dagster's folder."""
+    """Return the URL of the SQLite ledger in Dagster's folder.
+
+    Raises:
+        SettingError: Dagster's storage is elsewhere, so that several machines may share it.
+    """
+    if storage := _shared_storage(Path(home)):
+        raise SettingError(
+            f"Dagster's storage is shared between machines ({storage}): set SEEDANCE_LEDGER_URL to a "
+            "PostgreSQL database, the same for each of them, or each would pay by itself. Where one machine "
+            "does everything, a SQLite file will do"
+        )
     return f"sqlite:///{Path(home).absolute() / 'seedance' / 'ledger.db'}"
+
+
+def _shared_storage(home: Path) -> str | None:
+    """Return how dagster.yaml keeps events outside Dagster's own folder; None for SQLite below it."""
+    import yaml  # noqa: PLC0415  only where a default is needed
+
+    file = home / "dagster.yaml"
+    try:
+        config = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None  # Dagster itself says what is wrong with it
+    if not isinstance(config, dict):
+        return None
+    for name in ("storage", "event_log_storage", "run_storage"):
+        storage = config.get(name)
+        if storage and "sqlite" not in str(storage).lower():
+            return f"{name} of {file} names no SQLite"
+        folder = _base_dir(storage)
+        if folder is not None and not Path(str(folder)).absolute().is_relative_to(home.absolute()):
+            return f"{name} of {file} is in {folder}"
+    return None
+
+
+def _base_dir(storage: object) -> object:
+    """Return the folder that SQLite storage is configured with, at whatever depth; None for the default."""
+    if not isinstance(storage, dict):
+        return None
+    return storage.get("base_dir") or next(filter(None, map(_base_dir, storage.values())), None)
 
 
 def _describe(problem: Mapping[str, Any]) -> str:

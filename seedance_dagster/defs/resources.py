@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field, SecretStr
 
 from seedance_dagster.options import ApiOptions, StorageOptions
-from seedance_dagster.settings import Settings, default_ledger_url
+from seedance_dagster.settings import SettingError, Settings, default_ledger_url
 
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
@@ -96,7 +96,11 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
                 "DAGSTER_HOME is not set, so Dagster would delete the ledger of what was paid for when it "
                 "ends: set DAGSTER_HOME, or SEEDANCE_LEDGER_URL"
             )
-        ledger = Ledger.open(self.url or default_ledger_url(instance.root_directory))
+        try:
+            url = self.url or default_ledger_url(instance.root_directory)
+        except SettingError as error:
+            raise LedgerUnavailableError(f"{error}. Nothing was ordered") from None
+        ledger = Ledger.open(url)
         try:
             yield ledger
         finally:

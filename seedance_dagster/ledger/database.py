@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
-from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE
+from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE, metadata
 from seedance_dagster.net.secrets import hide, secrets_in
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -24,6 +25,7 @@ _LIMIT_MESSAGES = {  # by SQLSTATE
     "55P03": "another process has been writing for too long",
     "57014": "a statement took too long",
 }
+_LOOKS, _BETWEEN_LOOKS_S = 5, 0.2
 _ALLOWED = "allowed are sqlite:////path/to/file and postgresql://user@host/database"
 
 
@@ -104,18 +106,31 @@ class Database:
                 upgrade(connection)
 
     def _is_current(self, connection: sa.Connection) -> bool:
-        """Return True when the tables are of this version, False when they are missing or older."""
-        if not sa.inspect(connection).has_table(VERSION_TABLE):
+        """Return True when the tables are of this version, False for a database without any of ours.
+
+        Raises:
+            LedgerVersionError: They are of another version, or have lost it.
+        """
+        present = set(sa.inspect(connection).get_table_names())
+        if present.isdisjoint({VERSION_TABLE, *metadata.tables}):
             return False
         version = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
-        found = connection.scalar(sa.select(version.c.version_num))
-        if found is not None and found > REVISION:
-            msg = (
-                f"the ledger at {self.label} has schema revision {found}, and this seedance-dagster knows "
-                f"{REVISION} at most: upgrade seedance-dagster; nothing was changed or submitted"
+        found = connection.scalar(sa.select(version.c.version_num)) if VERSION_TABLE in present else None
+        if found == REVISION:
+            return True
+        if found is None:
+            problem = f"has lost its content or the row of {VERSION_TABLE}: restore it from a backup"
+        elif found > REVISION:
+            problem = (
+                f"has schema revision {found}, and this seedance-dagster knows {REVISION} at most: upgrade "
+                "seedance-dagster"
             )
-            raise LedgerVersionError(msg)
-        return found == REVISION
+        else:
+            problem = (
+                f"has schema revision {found[:20]!r}, which this seedance-dagster cannot upgrade: use the "
+                "version that wrote it, or restore a backup"
+            )
+        raise LedgerVersionError(f"the ledger at {self.label} {problem}; nothing was changed or submitted")
 
     @contextmanager
     def _user_errors(self) -> Iterator[None]:
@@ -152,7 +167,9 @@ def _create_engine(url: str) -> sa.Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         sqlite = parsed.get_backend_name() == "sqlite"
         if sqlite and parsed.database not in (None, "", ":memory:"):
-            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+            file = Path(str(parsed.database))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _check_content(file)
         options: dict[str, Any] = {} if sqlite else {"pool_pre_ping": True}
         engine = sa.create_engine(parsed, **options)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
@@ -168,6 +185,18 @@ def _create_engine(url: str) -> sa.Engine:
         sa.event.listen(engine, "connect", _on_sqlite_connect)
         sa.event.listen(engine, "begin", _on_sqlite_begin)
     return engine
+
+
+def _check_content(file: Path) -> None:
+    """Raise `LedgerVersionError` for a file that is there and empty."""
+    for _ in range(_LOOKS):
+        if not file.is_file() or file.stat().st_size:
+            return
+        time.sleep(_BETWEEN_LOOKS_S)  # another process may be creating it: an instant later it has content
+    raise LedgerVersionError(
+        f"the ledger {file} is an empty file: it has lost its content. Restore it from a backup; if it never "
+        "held an order, delete the file. Nothing was changed or submitted"
+    )
 
 
 def _on_sqlite_connect(connection: Any, _record: Any) -> None:

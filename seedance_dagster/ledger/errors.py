@@ -2,7 +2,7 @@
 
 LedgerError
 ├── LedgerUnavailableError   cannot be opened, is locked, its disk is full
-├── LedgerVersionError       written by a newer version of this package
+├── LedgerVersionError       written by another version of this package, or damaged
 ├── BudgetExceededError      new orders would exceed a budget
 ├── StaleOrderError          the order moved on, or is under another lease
 └── TaskOwnedError           the task id belongs to another order already
@@ -25,7 +25,7 @@ class LedgerUnavailableError(LedgerError):
 
 
 class LedgerVersionError(LedgerError):
-    """The ledger's schema is newer than this version of the package."""
+    """The ledger's schema is of another version of the package, or its content is lost."""
 
 
 class BudgetExceededError(LedgerError):

@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from seedance_dagster.ledger import database
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.migrations.upgrade import alembic_config
@@ -46,6 +47,53 @@ def test_a_newer_ledger_is_refused_untouched(ledger_url):
     with engine.begin() as connection:
         assert sa.inspect(connection).get_table_names() == before
         assert connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")) == "0999"
+    engine.dispose()
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (f"DELETE FROM {VERSION_TABLE}", "has lost its content or the row of"),
+        (f"DROP TABLE {VERSION_TABLE}", "has lost its content or the row of"),
+        (f"UPDATE {VERSION_TABLE} SET version_num = '0'", "revision '0', which .* cannot upgrade"),
+        (f"UPDATE {VERSION_TABLE} SET version_num = ''", "revision '', which .* cannot upgrade"),
+    ],
+)
+def test_a_ledger_without_its_version_is_refused_untouched(ledger_url, new_order, damage, words):
+    """It is never taken for a new one, in which everything would be ordered again (x9, x10)."""
+    ledger = Ledger.open(ledger_url)
+    ledger.orders.place([new_order()], OrderRequest(idempotency_key="c", run_id="r"))
+    ledger.close()
+    engine = sa.create_engine(ledger_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(damage))
+    with pytest.raises(LedgerVersionError, match=words):
+        Ledger.open(ledger_url)
+    with engine.begin() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM seedance_orders")) == 1
+    engine.dispose()
+
+
+def test_an_emptied_file_is_refused(tmp_path, monkeypatch):
+    """A file of 0 bytes was a ledger once, or has to be deleted by hand (x9)."""
+    monkeypatch.setattr(database, "_BETWEEN_LOOKS_S", 0)
+    (tmp_path / "ledger.db").touch()
+    with pytest.raises(LedgerVersionError, match="is an empty file: it has lost its content"):
+        Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    assert (tmp_path / "ledger.db").stat().st_size == 0
+
+
+@pytest.mark.each_database
+def test_a_database_of_another_product_may_hold_a_ledger_too(ledger_url):
+    """Tables that are none of ours are left alone."""
+    engine = sa.create_engine(ledger_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE alembic_version (version_num TEXT)"))
+        connection.execute(sa.text("INSERT INTO alembic_version VALUES ('theirs')"))
+    Ledger.open(ledger_url).close()
+    with engine.begin() as connection:
+        assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == "theirs"
     engine.dispose()
 
 

@@ -211,3 +211,44 @@ def test_a_webhook_without_its_secret_is_a_problem_of_the_settings():
         assert line.startswith(problem)
         assert "hidden" not in line
     assert Settings.from_environ(address | secret | {"GOAPI_API_KEY": "k"}).open_client().sends_marks
+
+
+@pytest.mark.parametrize(
+    ("config", "where"),
+    [
+        ("storage: {postgres: {postgres_db: {hostname: db}}}", "names no SQLite"),
+        ("storage: {mysql: {mysql_url: x}}", "names no SQLite"),
+        ("event_log_storage: {module: dagster_postgres.event_log, class: PostgresEventLogStorage}", "SQLite"),
+        ("storage: {sqlite: {base_dir: /mnt/shared}}", "is in /mnt/shared"),
+        ("storage: {sqlite: {base_dir: {env: SHARED}}}", "is in {'env': 'SHARED'}"),
+    ],
+)
+def test_machines_that_share_dagster_s_storage_need_a_shared_ledger(tmp_path, config, where):
+    """No machine quietly keeps a ledger of its own, and pays for what another one paid for (d1)."""
+    (tmp_path / "dagster.yaml").write_text(config)
+    with pytest.raises(SettingError, match="is shared between machines") as error:
+        default_ledger_url(tmp_path)
+    assert where in str(error.value)
+    assert "set SEEDANCE_LEDGER_URL to a PostgreSQL database" in str(error.value)
+    elsewhere = Settings.from_environ(
+        {"DAGSTER_HOME": str(tmp_path), "SEEDANCE_LEDGER_URL": "sqlite:///x.db"}
+    )
+    assert elsewhere.ledger_url == "sqlite:///x.db"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "storage: {sqlite: {}}",
+        "storage: {sqlite: {base_dir: HOME/storage}}",
+        "event_log_storage: {module: dagster.core.storage.event_log, class: SqliteEventLogStorage}",
+        "telemetry: {enabled: false}",
+        "a: [broken",
+        "- a list",
+    ],
+)
+def test_one_machine_keeps_its_ledger_in_dagster_s_folder(tmp_path, config):
+    """SQLite below Dagster's folder is this machine's alone."""
+    (tmp_path / "dagster.yaml").write_text(config.replace("HOME", str(tmp_path)))
+    assert default_ledger_url(tmp_path) == f"sqlite:///{tmp_path}/seedance/ledger.db"
