@@ -168,7 +168,8 @@ def _shows_link(record: TaskRecord, phase: Phase) -> bool:
     if record.outcome is not Outcome.COMPLETED or "missing-url" in record.quirks:
         return False
     if phase is Phase.COMPLETED:
-        return record.gets_after_end > (record.quirks.get("late-url") or 0)
+        late = record.quirks.get("late-url")
+        return not late or record.gets_after_end > late
     return "url-while-pending" in record.quirks
 
 
