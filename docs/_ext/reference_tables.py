@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from seedance_dagster.defs.video_checks import CHECKS
-from seedance_dagster.emulator.faults import FAULTS
+from seedance_dagster.emulator.fault_table import FAULTS
 from seedance_dagster.settings import Settings
 from seedance_dagster.storage.index import COLUMNS
 from seedance_dagster.storage.manifest import Manifest

@@ -36,7 +36,15 @@ class NoTaskMadeError(SeedanceError):
 
 
 class AuthenticationError(NoTaskMadeError):
-    """The API key is missing, malformed or refused (HTTP 401 or 403)."""
+    """The API key is missing, malformed or refused (HTTP 401 or 403).
+
+    Attributes:
+        reply: What the vendor said, without the advice to check the key.
+    """
+
+    def __init__(self, message: str, *, reply: str | None = None) -> None:
+        super().__init__(message)
+        self.reply = reply or message
 
 
 class InsufficientCreditsError(NoTaskMadeError):
@@ -68,7 +76,15 @@ class RateLimitError(NoTaskMadeError):
 
 
 class InvalidRequestError(NoTaskMadeError):
-    """The vendor refused the request itself; sending it again unchanged is pointless."""
+    """The vendor refused the request itself; sending it again unchanged is pointless.
+
+    Attributes:
+        failure: The class of the failure, such as "invalid" or "moderation".
+    """
+
+    def __init__(self, message: str, *, failure: str = "invalid") -> None:
+        super().__init__(message)
+        self.failure = failure
 
 
 class UploadRefusedError(InvalidRequestError):

@@ -63,6 +63,21 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
     return failure or FailureClass.UNKNOWN, redact(reason[:_MOST_SEARCHED])[:2000]
 
 
+def classify_refusal(code: int, text: str, *, sent: str) -> FailureClass:
+    """Return the class of a POST that was refused as a bad request.
+
+    Args:
+        code: The envelope's code.
+        text: The vendor's words, in lower case.
+        sent: The request's text in lower case: words that the vendor quotes from it say nothing.
+    """
+    for failure, patterns in _PATTERNS.items():
+        for match in re.finditer("|".join(patterns), text):
+            if match.group() not in sent:
+                return failure
+    return FailureClass.MODERATION if code == _CODE_REJECTED else FailureClass.INVALID
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 

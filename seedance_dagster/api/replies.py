@@ -22,6 +22,8 @@ from seedance_dagster.api.errors import (
     RateLimitError,
     SeedanceError,
 )
+from seedance_dagster.api.failures import classify_refusal
+from seedance_dagster.api.shapes import error_texts, texts_of
 from seedance_dagster.api.wire import whole_number
 from seedance_dagster.net.redaction import redact, strip_query
 from seedance_dagster.net.secrets import spellings
@@ -107,9 +109,13 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         )
     code = whole_number(envelope.get("code", status))
     data = envelope.get("data")
-    error = data.get("error") if isinstance(data, dict) else None
-    texts = [envelope.get("message"), error.get("message") if isinstance(error, dict) else None]
-    message = "; ".join(dict.fromkeys(str(text).strip() for text in texts if text))
+    inner = data if isinstance(data, dict) else {}
+    texts = [
+        *texts_of(envelope.get("message")),
+        *error_texts(inner.get("error")),
+        *texts_of(inner.get("logs")),
+    ]
+    message = "; ".join(dict.fromkeys(filter(None, map(str.strip, texts))))
     message = redact(message[:_MOST_SEARCHED])[:1000]  # it may contain a reference's signed link
     return Reply(
         status,
@@ -168,20 +174,21 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
     def says(words: tuple[str, ...]) -> bool:
         return any(word in text and word not in sent for word in words)
 
+    refused_key = AuthenticationError(f"{message}; check GOAPI_API_KEY", reply=message)
     if HTTPStatus.UNAUTHORIZED in codes:
-        return AuthenticationError(f"{message}; check GOAPI_API_KEY")
+        return refused_key
     if says(_SLOT_WORDS):
         active = _ACTIVE_TASKS.search(reply.message)
         return PlanLimitError(message, active=int(active.group(1)) if active else None)
     if codes & {HTTPStatus.PAYMENT_REQUIRED, _NO_CREDITS} or says(_CREDITS_WORDS):
         return InsufficientCreditsError(message)
     if HTTPStatus.FORBIDDEN in codes:
-        return AuthenticationError(f"{message}; check GOAPI_API_KEY")
+        return refused_key
     if codes & {HTTPStatus.TOO_MANY_REQUESTS, _RATE_LIMIT}:
         return RateLimitError(message, retry_after_s=reply.retry_after_s)
     if HTTPStatus.NOT_FOUND in codes:
         return NotFoundError(message)
-    return InvalidRequestError(message)
+    return InvalidRequestError(message, failure=classify_refusal(reply.code, text, sent=sent))
 
 
 def _turned_away(reply: Reply) -> SeedanceError | None:

@@ -77,6 +77,15 @@ def texts_of(value: object) -> Iterator[str]:
             yield text[:_MOST_CHARACTERS]
 
 
+def error_texts(error: object) -> Iterator[str]:
+    """Yield the texts of an error: without a message it has only a code, which says nothing to people."""
+    if isinstance(error, Mapping):
+        error = {
+            name: error[name] for name in ("message", "raw_message", "detail") if error.get(name)
+        } or None
+    yield from texts_of(error)
+
+
 def _text_of(item: object, depth: int = _MOST_DEPTH) -> str:
     if isinstance(item, str):
         return item

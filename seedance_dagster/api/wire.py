@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from seedance_dagster.api.shapes import names_in, status_meaning, texts_of, video_link
+from seedance_dagster.api.shapes import error_texts, names_in, status_meaning, texts_of, video_link
 from seedance_dagster.api.webhook import echoed_mark
 
 
@@ -145,7 +145,7 @@ class Task(BaseModel):
             ended_at=parse_time(meta.get("ended_at")),
             logs=tuple(texts_of(fields.get("logs") or fields.get("log"))),
             error_code=whole_number(_mapping(error).get("code")) or 0,
-            error_message=" ".join(dict.fromkeys(texts_of(_error_text(error)))),
+            error_message=" ".join(dict.fromkeys(error_texts(error))),
         )
 
 
@@ -228,14 +228,6 @@ def whole_number(value: object) -> int | None:
 def _points(value: object) -> int | None:
     number = whole_number(value)
     return number if number is not None and 0 <= number <= _MOST_POINTS else None
-
-
-def _error_text(error: object) -> object:
-    """Return the texts of an error: without a message it has only a code, which says nothing to people."""
-    if not isinstance(error, Mapping):
-        return error
-    texts = {name: error[name] for name in ("message", "raw_message", "detail") if error.get(name)}
-    return texts or None
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -14,9 +14,14 @@ PRICE_TABLE = "goapi-2026-04"
 POINTS_PER_SECOND = {
     "seedance-2": 1_000_000,
     "seedance-2-fast": 800_000,
+    "seedance-2-less-restriction": 1_100_000,
+    "seedance-2-fast-less-restriction": 880_000,
     "seedance-2-preview": 1_500_000,
     "seedance-2-fast-preview": 800_000,
 }
+FEWER_RESTRICTIONS = "-less-restriction"
+"""The end of task types whose references are copied first, and echoed as these copies."""
+
 _POINTS_PER_USD = 10_000_000
 _POINTS_PER_CREDIT = 20_000
 
@@ -46,13 +51,23 @@ def account_info(account: Account, settings: EmulatorSettings) -> dict[str, Any]
         "plan": settings.plan,
         "equivalent_in_usd": round(account.points / _POINTS_PER_USD, 6),
     }
-    if settings.account_shape == "credit_pack":
-        return {**info, "credit_pack_info": {"available_credits": account.points // _POINTS_PER_CREDIT}}
-    return {
-        **info,
-        "max_concurrent_task_count": settings.plan_limit,
-        "wallet": {"point_remain": account.points},
-    }
+    pack = {"credit_pack_info": {"available_credits": account.points // _POINTS_PER_CREDIT}}
+    limit = {"max_concurrent_task_count": settings.plan_limit}
+    match settings.account_shape:
+        case "wallet":
+            return {**info, **limit, "wallet": {"point_remain": account.points}}
+        case "credit_pack":
+            return {**info, **pack}
+        case "both":
+            # A wallet of 0 beside a full pack is usual.
+            echo = {
+                "api_key": settings.api_key.get_secret_value(),
+                "notification_url": "https://me.example/x",
+            }
+            return {**info, **limit, **pack, **echo, "wallet": {"point_remain": 0}}
+        case "quota":
+            usd = f"${account.points / _POINTS_PER_USD:,.2f}"
+            return {"plan": settings.plan, **limit, "quota": {"equivalent_in_usd": usd}}
 
 
 def price(task_type: str, *, output_s: int, input_s: Decimal = Decimal(0)) -> int:

@@ -12,7 +12,8 @@ from starlette.routing import Route
 
 from seedance_dagster.emulator.books import books, summary
 from seedance_dagster.emulator.emulator import Emulator
-from seedance_dagster.emulator.faults import FAULTS, UnknownFaultError
+from seedance_dagster.emulator.fault_table import FAULTS
+from seedance_dagster.emulator.faults import UnknownFaultError
 from seedance_dagster.emulator.responses import Refusal, invalid
 from seedance_dagster.emulator.traffic import OutageError, read_outage
 from seedance_dagster.emulator.vendor_api import read_json

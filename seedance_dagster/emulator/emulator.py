@@ -85,6 +85,11 @@ class Emulator:
 
         return task_json(record, now=now, settings=self.settings, link_of=link_of)
 
+    def newest_link(self, record: TaskRecord, request: Request) -> str | None:
+        """Return the URL of the newest link to a task's output; None before there is one."""
+        root = (self.settings.files_url or str(request.base_url)).rstrip("/")
+        return f"{root}{LINK_PATH}/{record.links[-1].token}.mp4" if record.links else None
+
     def leak(self, path: str) -> None:
         """Record that the API key was sent to the file host."""
         self.traffic.leaked(path, self.vendor.now())

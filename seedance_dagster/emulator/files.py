@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from seedance_dagster.emulator.broken import broken
 from seedance_dagster.emulator.emulator import LINK_PATH, Emulator
-from seedance_dagster.emulator.faults import Stage
+from seedance_dagster.emulator.fault_table import Stage
 from seedance_dagster.emulator.record import Link, TaskRecord
 from seedance_dagster.emulator.responses import DroppedResponse, PartialBody, carries_key, html_page
-from seedance_dagster.emulator.vendor_api import broken
 from seedance_dagster.emulator.view import link_is_alive
 
 _MP4 = "video/mp4"

@@ -24,8 +24,12 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     MODERATION = "moderation"
     MODERATION_EARLY = "moderation-early"
+    COPYRIGHT = "copyright"
     REAL_PERSON = "real-person"
     VENDOR_TROUBLE = "vendor-trouble"
+    UPLOAD_FAILED = "upload-failed"
+    CANCELLED = "task-cancelled"
+    EXPIRED = "task-expired"
     AUDIO_TIMEOUT = "audio-timeout"
     REFERENCE_LOST = "reference-lost"
 

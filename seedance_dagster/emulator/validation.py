@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from seedance_dagster.emulator.billing import POINTS_PER_SECOND
-from seedance_dagster.emulator.responses import invalid
+from seedance_dagster.emulator.responses import Refusal, invalid
 
 RATIOS = ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16")
 DEFAULT_RATIO = "16:9"
@@ -191,6 +191,8 @@ def _check_url(where: str, url: str, formats: tuple[str, ...]) -> None:
         host = parts.hostname
     except ValueError:
         raise invalid(f"{where} is not a URL") from None
+    if parts.scheme == "asset":
+        raise Refusal(422, f"{where}: assets are for task types with less restriction", kind="invalid")
     if parts.scheme not in {"http", "https"} or not host:
         raise invalid(f"{where} must be a public http or https URL")
     extension = PurePosixPath(parts.path).suffix.lower().lstrip(".")

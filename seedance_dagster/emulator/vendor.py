@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from seedance_dagster.emulator.billing import Account, price
-from seedance_dagster.emulator.faults import FaultInjector, Stage, markers_of
+from seedance_dagster.emulator.fault_table import Stage
+from seedance_dagster.emulator.faults import FaultInjector, markers_of
+from seedance_dagster.emulator.outcomes import PENALIZED
 from seedance_dagster.emulator.record import Outcome, TaskRecord
 from seedance_dagster.emulator.responses import Refusal
 from seedance_dagster.emulator.state_file import StateFile
@@ -23,9 +25,12 @@ from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 _RENDER_SHARE = {
     Outcome.COMPLETED: 1.0,
     Outcome.MODERATION: 0.3,
+    Outcome.COPYRIGHT: 0.3,
     Outcome.REAL_PERSON: 0.1,
     Outcome.VENDOR_TROUBLE: 1.0,
     Outcome.REFERENCE_LOST: 0.1,
+    Outcome.UPLOAD_FAILED: 0.1,
+    Outcome.EXPIRED: 1.0,
     Outcome.AUDIO_TIMEOUT: 2.0,
 }
 
@@ -198,7 +203,7 @@ class Vendor:
             record.charged = record.price if record.altered_charge is None else record.altered_charge
         else:
             record.charged = record.altered_charge or 0
-            if record.outcome is Outcome.MODERATION and self.settings.penalties:
+            if record.outcome in PENALIZED and self.settings.penalties:
                 record.penalty = self.account.penalize(record.price, record.ends_at)
         self.account.points -= record.charged + record.penalty
         self._save_money(record)

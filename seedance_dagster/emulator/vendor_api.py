@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hmac
 import json
@@ -13,20 +14,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from seedance_dagster.emulator.billing import account_info
+from seedance_dagster.emulator.broken import broken
 from seedance_dagster.emulator.emulator import Emulator
-from seedance_dagster.emulator.faults import Stage, UnknownFaultError, markers_of
+from seedance_dagster.emulator.fault_table import Stage
+from seedance_dagster.emulator.faults import UnknownFaultError, markers_of
+from seedance_dagster.emulator.history import history_page
+from seedance_dagster.emulator.record import TaskRecord
 from seedance_dagster.emulator.responses import (
     DroppedResponse,
     PartialBody,
     Refusal,
-    SilentResponse,
     envelope,
     html_page,
     invalid,
     refused,
 )
 from seedance_dagster.emulator.validation import prompt_of
-from seedance_dagster.emulator.view import history_page
 
 Handler = Callable[[Request, Emulator], Awaitable[Response]]
 
@@ -57,19 +60,6 @@ def vendor_call(name: str) -> Callable[[Handler], Callable[[Request], Awaitable[
     return decorate
 
 
-def broken(kind: str, emulator: Emulator) -> Response:
-    """Return the response of an outage, or of a fault that does not concern the task."""
-    if kind == "html-502":
-        return html_page(502)
-    if kind == "drop":
-        return DroppedResponse(emulator.connections)
-    if kind == "hang":
-        return SilentResponse(emulator.connections, emulator.settings.hang_seconds)
-    if kind == "429":
-        return refused(Refusal(429, "too many requests", kind="429", retry_after_s=1), in_200=False)
-    return envelope(None, code=500, message="internal server error", status=500)
-
-
 @vendor_call("post")
 async def create_task(request: Request, emulator: Emulator) -> Response:
     """Answer POST /api/v1/task."""
@@ -79,12 +69,11 @@ async def create_task(request: Request, emulator: Emulator) -> Response:
     earlier = emulator.vendor.count_post(prompt)
     before = emulator.faults.first(Stage.BEFORE, markers, earlier=earlier)
     if before is not None:
-        kinds = {"500-before": "500", "429": "429", "reset-before": "drop", "hang-before": "hang"}
-        return broken(kinds[before], emulator)
+        return broken(before, emulator)
     record = emulator.vendor.create_task(body)
     data = emulator.show(record, request)
     after = emulator.faults.first(Stage.AFTER, markers, earlier=earlier)
-    return envelope(data) if after is None else _after_response(after, data, emulator)
+    return envelope(data) if after is None else await _after_response(after, data, emulator)
 
 
 @vendor_call("get")
@@ -94,7 +83,7 @@ async def get_task(request: Request, emulator: Emulator) -> Response:
     fault = emulator.faults.first(Stage.GET, record.markers, earlier=record.gets)
     if fault is not None:
         record.gets += 1
-        return broken(fault.removeprefix("get-"), emulator)
+        return broken(fault, emulator)
     return envelope(emulator.show(record, request, polled=True))
 
 
@@ -110,7 +99,11 @@ async def get_history(request: Request, emulator: Emulator) -> Response:
     """Answer GET /api/open/tasks/histories."""
     if emulator.faults.first(Stage.HISTORY, {}, earlier=0) is not None:
         return broken("500", emulator)
-    return envelope(history_page(emulator.vendor, request.query_params))
+
+    def link_of(record: TaskRecord) -> str | None:
+        return emulator.newest_link(record, request)
+
+    return envelope(history_page(emulator.vendor, request.query_params, link_of))
 
 
 ROUTES = [
@@ -145,14 +138,19 @@ def _check_key(request: Request, emulator: Emulator) -> None:
         raise Refusal(emulator.settings.bad_key_status, "invalid API key", kind="bad-key")
 
 
-def _after_response(fault: str, data: Any, emulator: Emulator) -> Response:
+async def _after_response(fault: str, data: Any, emulator: Emulator) -> Response:
     match fault:
         case "cut-reply":
             part = PartialBody("application/json", 5000, b'{"code": 200, "da')
             return DroppedResponse(emulator.connections, part)
+        case "slow-post":
+            await asyncio.sleep(emulator.settings.slow_post_seconds)
+            return envelope(data)
         case "500-with-task":
             return envelope(data, code=500, message="internal server error", status=500)
+        case "400-with-task":
+            return envelope(data, code=10000, message="invalid request", status=400)
         case "garbage-reply":
             return html_page()
         case _:
-            return broken({"lost-reply": "drop", "hang": "hang", "500-after": "500"}[fault], emulator)
+            return broken(fault, emulator)

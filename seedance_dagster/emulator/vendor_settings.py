@@ -26,7 +26,9 @@ class EmulatorSettings(BaseModel):
     bad_key_status: Literal[401, 403] = Field(401, description="HTTP status for a wrong or missing key")
 
     plan: str = Field("creator", description="plan name shown by /account/info")
-    account_shape: Literal["wallet", "credit_pack"] = Field("wallet", description="shape of /account/info")
+    account_shape: Literal["wallet", "credit_pack", "both", "quota"] = Field(
+        "wallet", description="shape of /account/info; 'both' also echoes the API key"
+    )
     points: int = Field(
         10_000_000_000, ge=0, description="points on the account; while running: sets what is left"
     )
@@ -51,6 +53,10 @@ class EmulatorSettings(BaseModel):
     )
 
     history_lag_seconds: float = Field(0, ge=0, description="seconds until a task appears in the history")
+    history_empty_page: Literal["list", "null"] = Field("list", description="an empty page of the history")
+    history_model_filter: Literal["works", "ignored", "empty"] = Field(
+        "works", description="what the history does with `model`; 'empty' finds no task by it"
+    )
     history_lists_unfinished: bool = Field(default=True, description="list unfinished tasks in the history")
 
     link_seconds: float = Field(86_400, gt=0, description="seconds that an output link lives")
@@ -61,6 +67,7 @@ class EmulatorSettings(BaseModel):
     uploads_allowed: bool = Field(default=True, description="the plan has uploads to the file service")
     upload_seconds: float = Field(86_400, gt=0, description="seconds that an uploaded file lives")
 
+    slow_post_seconds: float = Field(90, ge=0, description="seconds until a slow POST is answered")
     hang_seconds: float = Field(600, ge=0, description="seconds that a hanging call stays silent")
     slow_seconds: float = Field(10, ge=0, description="seconds that a slow download takes")
     seed: int | None = Field(None, description="makes random faults and jitter repeatable")

@@ -1,49 +1,19 @@
-"""Tasks as the vendor shows them: the task JSON of its page, and the history, newest first and paged."""
+"""Tasks as the vendor shows them: the task JSON of its page."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from seedance_dagster.emulator.billing import FEWER_RESTRICTIONS
+from seedance_dagster.emulator.outcomes import FAILURES
 from seedance_dagster.emulator.record import Link, Outcome, Phase, TaskRecord
-from seedance_dagster.emulator.responses import invalid
-from seedance_dagster.emulator.vendor import Vendor
+from seedance_dagster.emulator.task_shapes import reshape
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 _ZERO_TIME = "0001-01-01T00:00:00Z"
-_HISTORY_WORDS = {
-    Phase.PENDING: "waiting",
-    Phase.PROCESSING: "running",
-    Phase.COMPLETED: "finished",
-    Phase.FAILED: "failed",
-}
-_ERROR_CODES = {Outcome.MODERATION: 10003, Outcome.MODERATION_EARLY: 10003}
-_OTHER_FAILURE = 10000
-_DEFAULT_PAGE_SIZE = 10
-_MAX_PAGE_SIZE = 100
-_MAX_UNIX_TIME = 253_402_300_799
-_LOGS: dict[Outcome, list[str]] = {
-    Outcome.COMPLETED: [],
-    Outcome.MODERATION: [
-        "submitted upstream",
-        "upstream rejected the task: output flagged by content policy",
-    ],
-    Outcome.MODERATION_EARLY: ["content moderation: the prompt was flagged before submission"],
-    Outcome.REAL_PERSON: [
-        "submitted upstream",
-        "upstream content restriction: the input image may contain a real person",
-    ],
-    Outcome.VENDOR_TROUBLE: [
-        "submitted upstream",
-        "upstream error: 503 service unavailable, retry 1",
-        "upstream error: 503 service unavailable, retry 2",
-        "upstream error: generation did not start, giving up",
-    ],
-    Outcome.AUDIO_TIMEOUT: ["uploading references", "upstream error: upload of audio timed out"],
-    Outcome.REFERENCE_LOST: ["create generation task: upload image"],
-}
 
 
 def wire_time(moment: datetime | None, task_id: str) -> str:
@@ -70,18 +40,16 @@ def task_json(
         link_of: Returns the current URL of the output, creating one if needed.
     """
     phase = record.phase(now)
-    failed = phase is Phase.FAILED
-    logs: list[str] | None = _LOGS[record.outcome] if failed else []
-    if "odd-status" in record.quirks and not failed:
-        logs = None
-    text = _error_text(record) if failed else ""
-    return {
+    failure = FAILURES[record.outcome] if phase is Phase.FAILED else None
+    logs = list(failure.logs) if failure else None if "odd-status" in record.quirks else []
+    text = failure.text if failure else ""
+    task = {
         "task_id": record.task_id,
         "model": "seedance",
         "task_type": record.task_type,
         "status": _status(record, phase),
         "config": {"service_mode": _service_mode(record), "webhook_config": _webhook(record, settings)},
-        "input": record.request["input"] if settings.echo_input == "as_sent" else record.as_rendered,
+        "input": _echo(record, settings),
         "output": {"video": link_of(record)} if _shows_link(record, phase) else None,
         "meta": {
             "created_at": wire_time(record.created_at, record.task_id),
@@ -93,56 +61,13 @@ def task_json(
         "detail": None,
         "logs": logs,
         "error": {
-            "code": _ERROR_CODES.get(record.outcome, _OTHER_FAILURE) if failed else 0,
+            "code": failure.code if failure else 0,
             "raw_message": text,
             "message": text,
             "detail": None,
         },
     }
-
-
-def history_page(vendor: Vendor, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return a page of the history; `start_time` and `end_time` are unix seconds, both included.
-
-    Raises:
-        Refusal: A parameter is out of range.
-    """
-    page = _whole_number(query, "page", 1, 1, _MAX_UNIX_TIME)
-    size = _whole_number(query, "page_size", _DEFAULT_PAGE_SIZE, 1, _MAX_PAGE_SIZE)
-    start = _whole_number(query, "start_time", 0, 0, _MAX_UNIX_TIME)
-    end = _whole_number(query, "end_time", _MAX_UNIX_TIME, 0, _MAX_UNIX_TIME)
-    now = vendor.now()
-    newest = now - timedelta(seconds=vendor.settings.history_lag_seconds)
-    records = [
-        record
-        for record in reversed(vendor.tasks.values())
-        if record.created_at <= newest
-        and start <= int(record.created_at.timestamp()) <= end
-        and (record.settled or vendor.settings.history_lists_unfinished)
-        and query.get("model") in {None, "", "seedance"}
-    ]
-    return {
-        "data": [history_row(record, now) for record in records[(page - 1) * size : page * size]],
-        "page": page,
-        "size": size,
-        "total": len(records),
-    }
-
-
-def history_row(record: TaskRecord, now: datetime) -> dict[str, Any]:
-    """Return a row of the history: other names, other status words, no prompt."""
-    return {
-        "id": record.number,
-        "task_id": record.task_id,
-        "task_model": "seedance",
-        "action": record.task_type,
-        "service_mode": "public",
-        "status": _HISTORY_WORDS[record.phase(now)],
-        "usage": record.held + record.charged + record.penalty,
-        "usage_type": "point",
-        "created_at": wire_time(record.created_at, record.task_id),
-        "updated_at": wire_time(record.ends_at if record.settled else record.created_at, record.task_id),
-    }
+    return reshape(task, record, phase, key=settings.api_key.get_secret_value())
 
 
 def link_is_alive(link: Link, now: datetime, settings: EmulatorSettings) -> bool:
@@ -151,6 +76,8 @@ def link_is_alive(link: Link, now: datetime, settings: EmulatorSettings) -> bool
 
 
 def _status(record: TaskRecord, phase: Phase) -> str:
+    if phase is Phase.FAILED and FAILURES[record.outcome].status != phase.value:
+        return FAILURES[record.outcome].status
     if "odd-status" not in record.quirks:
         return phase.value
     if phase is Phase.COMPLETED:
@@ -196,23 +123,18 @@ def _service_mode(record: TaskRecord) -> str:
     return mode if isinstance(mode, str) else ""
 
 
+def _echo(record: TaskRecord, settings: EmulatorSettings) -> dict[str, Any]:
+    """Return `input`; where restrictions are fewer, references are the vendor's own copies."""
+    echo: dict[str, Any] = record.request["input"] if settings.echo_input == "as_sent" else record.as_rendered
+    if not record.task_type.endswith(FEWER_RESTRICTIONS):
+        return echo
+    copies = {
+        name: [f"asset://asset-{record.number}-{position}" for position, _ in enumerate(echo[name], 1)]
+        for name in ("image_urls", "video_urls")
+        if echo.get(name)
+    }
+    return echo | copies
+
+
 def _webhook(record: TaskRecord, settings: EmulatorSettings) -> dict[str, str]:
     return record.webhook if settings.webhook_echo == "as_sent" else {"endpoint": "", "secret": ""}
-
-
-def _error_text(record: TaskRecord) -> str:
-    moderated = record.outcome in _ERROR_CODES
-    return "content moderation rejected the task" if moderated else "failed to generate, please try again"
-
-
-def _whole_number(query: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = query.get(name)
-    if not text:
-        return default
-    try:
-        number = int(text)
-    except ValueError:
-        raise invalid(f"{name} must be a whole number") from None
-    if not low <= number <= high:
-        raise invalid(f"{name} must be from {low} to {high}")
-    return number

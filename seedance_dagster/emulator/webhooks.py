@@ -7,7 +7,7 @@ import asyncio
 import httpx
 
 from seedance_dagster.emulator.emulator import Emulator
-from seedance_dagster.emulator.faults import Stage
+from seedance_dagster.emulator.fault_table import Stage
 from seedance_dagster.emulator.record import TaskRecord
 
 _LOOK_S = 0.1

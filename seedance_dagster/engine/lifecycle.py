@@ -35,6 +35,7 @@ from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.throttle import ADDRESS, CREDENTIALS, CREDITS
 from seedance_dagster.ledger.order import FOREIGN_REPLY, UNFAMILIAR, Order, State
 
+_TRIES_OF_ONE = 3
 _OVER_WITHOUT_VIDEO = frozenset({TaskStatus.FAILED, TaskStatus.ENDED})
 
 
@@ -66,10 +67,10 @@ class End:
 
 @dataclass(frozen=True)
 class QueueAgain:
-    """The POST was refused and no task was made; `pause` is the kind of pause in all submitting."""
+    """The POST was refused and no task was made; `pause` is the kind of pause in all submitting, if any."""
 
     due_at: datetime
-    pause: str
+    pause: str | None
     reason: str
 
 
@@ -170,7 +171,7 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
     reason = str(error)
     match error:
         case InvalidRequestError():
-            return End(State.FAILED, FailureClass.INVALID.value, reason, {}, None)
+            return End(State.FAILED, error.failure, reason, {}, None)
         case InsufficientCreditsError():
             pause, seconds = CREDITS, 60.0  # longer while the account's balance is too low
         case PlanLimitError():
@@ -190,6 +191,25 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
         case _:
             return NeedsReconciliation(reason)
     return QueueAgain(now + timedelta(seconds=seconds), pause, reason)
+
+
+def after_refused_key(
+    error: AuthenticationError, *, now: datetime, tries: int, retry_s: float
+) -> QueueAgain | End:
+    """Return the next step of an order whose POST was refused as if by a bad key, though the account answers.
+
+    It concerns that order alone: submitting goes on, and after a few tries the order ends.
+
+    Args:
+        error: The refusal.
+        now: UTC.
+        tries: How often the order was sent, this time included.
+        retry_s: Seconds until the next try.
+    """
+    reason = f"{error.reply}, though the account answers: this order alone is refused"
+    if tries < _TRIES_OF_ONE:
+        return QueueAgain(now + timedelta(seconds=retry_s), None, reason)
+    return End(State.FAILED, FailureClass.INVALID.value, reason, {}, None)
 
 
 def transfer_delay(failures: int, pacing: Pacing) -> float:

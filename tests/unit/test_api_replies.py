@@ -105,7 +105,7 @@ def test_messages_of_envelope_and_error_are_joined():
     assert read_reply(400, {}, json.dumps(body).encode()).message == "failed; too long"
     body["data"]["error"]["message"] = "failed"
     assert read_reply(400, {}, json.dumps(body).encode()).message == "failed"
-    assert read_reply(400, {}, b'{"data":{"error":"odd"}}').message == "HTTP 400"
+    assert read_reply(400, {}, b'{"data":{"error":"odd"}}').message == "odd"
     assert len(read_reply(400, {}, json.dumps({"message": "x" * 5000}).encode()).message) == 1000
     signed = json.dumps({"message": "cannot read https://x.example.com/a.png?sig=1"}).encode()
     assert read_reply(400, {}, signed).message == "cannot read https://x.example.com/a.png"

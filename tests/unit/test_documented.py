@@ -17,7 +17,7 @@ from seedance_dagster.audit.findings import Kind
 from seedance_dagster.cli.root import COMMANDS, root
 from seedance_dagster.defs.checks import build_set_checks
 from seedance_dagster.defs.prompt_source import PromptSource
-from seedance_dagster.emulator.faults import FAULTS
+from seedance_dagster.emulator.fault_table import FAULTS
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 ROOT = Path(__file__).parents[2]

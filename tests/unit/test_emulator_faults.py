@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from seedance_dagster.emulator.app import create_app
-from seedance_dagster.emulator.faults import FAULTS, FaultInjector, Stage, UnknownFaultError, markers_of
+from seedance_dagster.emulator.fault_table import FAULTS, Stage
+from seedance_dagster.emulator.faults import FaultInjector, UnknownFaultError, markers_of
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 KEY = {"X-API-Key": "emulator-key"}

@@ -12,6 +12,7 @@ import stamina
 from factories import make_task
 
 from seedance_dagster.api import errors
+from seedance_dagster.api.account import AccountInfo
 from seedance_dagster.api.webhook import order_of
 from seedance_dagster.engine.events import Delayed, Ended, Submitted
 from seedance_dagster.engine.policy import Pacing, Policy
@@ -32,6 +33,7 @@ class World:
         self.ledger = ledger
         self.clock = clock
         self.answer: object = make_task(7)
+        self.account_answer: object = errors.AuthenticationError("bad key")
         self.throttle = Throttle(5)
         self.events: list[object] = []
         self.posts = 0
@@ -65,6 +67,11 @@ class World:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    async def account(self):
+        if isinstance(self.account_answer, Exception):
+            raise self.account_answer
+        return self.account_answer
 
     async def emit(self, event):
         self.events.append(event)
@@ -183,6 +190,30 @@ async def test_a_refused_order_returns_to_the_queue_and_submitting_pauses(
     active = getattr(error, "active", None)
     observed = ledger.observations.recall(PLAN_LIMIT)
     assert [observation.value for observation in observed.values()] == ([active] if active else [])
+
+
+async def test_a_key_that_the_account_accepts_stops_no_other_order(world, ledger, orders):
+    """The order alone waits, and after its third try it ends with the vendor's words (v13)."""
+    world.answer = errors.AuthenticationError("forbidden; check GOAPI_API_KEY", reply="forbidden")
+    world.account_answer = AccountInfo.parse({"plan": "pro"})
+    words = "forbidden, though the account answers: this order alone is refused"
+    for wait in (30, 30, None):
+        await world.handle()
+        assert (world.pauses, world.order.error_message) == ({}, words)
+        if wait is not None:
+            assert (world.order.state, world.wait) == (State.QUEUED, timedelta(seconds=wait))
+            world.clock.forward(seconds=wait)
+            [world.claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, lease_s=60)
+    assert (world.order.state, world.order.error_class) == (State.FAILED, "invalid")
+    assert world.posts == 3
+
+
+async def test_an_account_that_is_down_says_nothing_about_the_key(world):
+    """Then submitting pauses for all, as for a key that is refused."""
+    world.answer = errors.AuthenticationError("bad key")
+    world.account_answer = errors.TransportError("no answer")
+    await world.handle()
+    assert world.pauses == {"credentials": 60}
 
 
 async def test_an_unclear_answer_leaves_the_order_uncertain(world):

@@ -9,15 +9,22 @@ from datetime import timedelta
 
 import stamina
 
-from seedance_dagster.api.errors import HeldBackError, NoTaskMadeError, PlanLimitError, SeedanceError
+from seedance_dagster.api.errors import (
+    AuthenticationError,
+    HeldBackError,
+    NoTaskMadeError,
+    PlanLimitError,
+    SeedanceError,
+)
 from seedance_dagster.api.wire import Task
-from seedance_dagster.engine.account import remember_changes
+from seedance_dagster.engine.account import read_account, remember_changes
 from seedance_dagster.engine.events import Delayed, Emit, Ended, Submitted
 from seedance_dagster.engine.file_links import FileLinks
 from seedance_dagster.engine.lifecycle import (
     End,
     NeedsReconciliation,
     QueueAgain,
+    after_refused_key,
     after_refused_post,
     poll_delay,
     task_columns,
@@ -159,19 +166,27 @@ class Submitter:
         _log.error("task %s was made for order %s but not recorded: %s", task.task_id, order.order_id, error)
         await self._emit(Delayed(order, f"task {task.task_id} was made but not recorded: {error}"))
 
+    async def _step_after(self, order: Order, error: SeedanceError) -> QueueAgain | End | NeedsReconciliation:
+        if isinstance(error, AuthenticationError) and await read_account(self._worker) is not None:
+            journal = await in_thread(self._ledger.queries.journal, order.order_id)
+            tries = sum(entry.to_state == State.CLAIMED for entry in journal)
+            return after_refused_key(error, now=self._clock(), tries=tries, retry_s=self._pacing.retry_s)
+        return after_refused_post(error, now=self._clock())
+
     async def _refused(self, order: Order, error: SeedanceError) -> None:
         name = self._worker.name
-        step = after_refused_post(error, now=self._clock())
+        step = await self._step_after(order, error)
         if isinstance(error, PlanLimitError) and error.active:
             await in_thread(self._ledger.observations.remember, {PLAN_LIMIT: error.active})
         match step:
             case QueueAgain():
-                await in_thread(
-                    self._ledger.pauses.start,
-                    step.pause,
-                    until=step.due_at,
-                    message=pause_message(step.pause, step.reason),
-                )
+                if step.pause is not None:
+                    await in_thread(
+                        self._ledger.pauses.start,
+                        step.pause,
+                        until=step.due_at,
+                        message=pause_message(step.pause, step.reason),
+                    )
                 await in_thread(
                     self._ledger.claims.requeue, order, actor=name, due_at=step.due_at, reason=step.reason
                 )
