@@ -1,4 +1,4 @@
-"""How tasks fail: the words in which the vendor says so, as clients recorded them."""
+"""Failures of tasks: the words in which the vendor reports each, as clients recorded them."""
 
 from __future__ import annotations
 

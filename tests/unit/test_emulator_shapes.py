@@ -158,7 +158,7 @@ async def test_an_empty_page_of_the_history_may_be_null(service):
     ("setting", "sizes"), [("works", [1, 1, 0]), ("ignored", [1, 1, 1]), ("empty", [1, 0, 0])]
 )
 async def test_the_history_treats_a_model_filter_in_three_ways(service, setting, sizes):
-    """Which of its values are valid is not known; without one, every task is listed."""
+    """Without one every task is listed; nobody knows which of its values are valid."""
     await service.make()
     await service.set(history_model_filter=setting)
     found = []

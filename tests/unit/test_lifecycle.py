@@ -198,6 +198,7 @@ SAFE = {
     errors.GatewayError,
     errors.AddressError,
     errors.ForeignReplyError,
+    errors.UploadRefusedError,
 }
 
 
