@@ -11,8 +11,8 @@ from seedance_dagster.emulator.faults import FaultInjector
 from seedance_dagster.emulator.record import Phase
 from seedance_dagster.emulator.responses import Refusal
 from seedance_dagster.emulator.state_file import StateError, StateFile
-from seedance_dagster.emulator.vendor import Vendor
 from seedance_dagster.emulator.upload_store import UploadStore
+from seedance_dagster.emulator.vendor import Vendor
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 PRICE = 4_000_000
