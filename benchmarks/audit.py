@@ -71,6 +71,7 @@ def an_order(number: int) -> Order:
             "duration": 4,
         },
         estimated_points=POINTS,
+        reserved_points=POINTS,
         price_table="goapi-2026-04",
         price_formula="0.08 USD/s x 4 s",
         tags={"campaign": "bench"},

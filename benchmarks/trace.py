@@ -67,6 +67,7 @@ def order_rows(video_sha256: str) -> Iterator[dict[str, Any]]:
             "state": State.STORED,
             "request": {"task_type": "seedance-2-fast", "prompt": f"Prompt {number} " + "word " * 60},
             "estimated_points": 4_000_000,
+            "reserved_points": 4_000_000,
             "price_table": "t",
             "price_formula": "f",
             "tags": {"campaign": "bench"},

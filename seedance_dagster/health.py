@@ -18,27 +18,29 @@ from seedance_dagster.ledger.order import (
     State,
 )
 from seedance_dagster.money import points_to_usd
+from seedance_dagster.prompts.identity import default_resolution
 
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
 
 _LOW_BUDGET_SHARE = 0.1
 _PRICE_TOLERANCE = 0.02
-_NEWEST_CHARGES = 50  # prices change: what was charged long ago says nothing about today's table
+_NEWEST_CHARGES = 20  # prices change: what was charged long ago says nothing about today's table
 _FEW_CHARGES = 2  # so many may simply be wrong
 _NO_REASON = "no reason given"
 
 
 @dataclass(frozen=True)
 class PriceDrift:
-    """The drift of the newest charges for one task type from their estimates.
+    """The drift of the newest charges for one task type and resolution from their estimates.
 
     Attributes:
-        newest: The newest 50 videos that were estimated exactly and by the newest price table.
+        newest: The newest 20 videos that were estimated exactly and by the newest price table.
         deviating: Those of them whose charge is more than 2 % off.
     """
 
     task_type: str
+    resolution: str
     price_table: str
     newest: tuple[Order, ...]
     deviating: tuple[Order, ...]
@@ -50,7 +52,17 @@ class PriceDrift:
         Those are a tenth of them, and at least three.
         """
         many = len(self.deviating) > max(len(self.newest) // 10, _FEW_CHARGES)
-        return many or _deviates(median(map(_charge_factor, self.newest)))
+        return many or _deviates(self.factor)
+
+    @property
+    def price(self) -> str:
+        """The price in words, such as "seedance-2 at 480p"."""
+        return f"{self.task_type} at {self.resolution}"
+
+    @property
+    def factor(self) -> float:
+        """The ratio of a typical charge to its estimate."""
+        return median(map(_charge_factor, self.newest))
 
     @property
     def difference_points(self) -> int:
@@ -126,24 +138,28 @@ def no_video_reason(order: Order) -> str | None:
 
 
 def price_drifts(orders: Iterable[Order]) -> list[PriceDrift]:
-    """Return the drift of each task type; estimates that are upper bounds do not count."""
-    by_type: defaultdict[str, list[Order]] = defaultdict(list)
+    """Return the drift of each type and resolution; estimates that are upper bounds do not count."""
+    by_price: defaultdict[tuple[str, str], list[Order]] = defaultdict(list)
     for order in sorted(orders, key=lambda order: order.order_id):
         exact = order.points_charged and order.estimated_points and _is_estimated_exactly(order)
         if order.state is State.STORED and exact:
-            by_type[order.task_type].append(order)
+            by_price[order.task_type, _resolution(order)].append(order)
     drifts = []
-    for task_type, of_type in sorted(by_type.items()):
-        table = of_type[-1].price_table
-        newest = tuple(order for order in of_type if order.price_table == table)[-_NEWEST_CHARGES:]
+    for (task_type, resolution), of_price in sorted(by_price.items()):
+        table = of_price[-1].price_table
+        newest = tuple(order for order in of_price if order.price_table == table)[-_NEWEST_CHARGES:]
         deviating = tuple(order for order in newest if _deviates(_charge_factor(order)))
-        drifts.append(PriceDrift(task_type, table, newest, deviating))
+        drifts.append(PriceDrift(task_type, resolution, table, newest, deviating))
     return drifts
 
 
 def low_budgets(budgets: Iterable[BudgetUsage]) -> list[BudgetUsage]:
     """Return the budgets of which less than a tenth remains."""
     return [usage for usage in budgets if usage.remaining < _LOW_BUDGET_SHARE * usage.budget.points]
+
+
+def _resolution(order: Order) -> str:
+    return str(order.request.get("resolution") or default_resolution(order.task_type))
 
 
 def _charge_factor(order: Order) -> float:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from seedance_dagster.money import Window, usd_to_points
 
 if TYPE_CHECKING:
+    from seedance_dagster.api.catalog import Catalog
     from seedance_dagster.engine.policy import Policy
     from seedance_dagster.media.credentials import Signer
 
@@ -92,6 +93,10 @@ class ApiOptions(BaseModel):
         description="The secret that each report carries, 16 or more random characters. Needed with an "
         "address for reports.",
     )
+    prices: str = Field(
+        default="",
+        description="A YAML file of prices that win over the packaged ones, and of further task types.",
+    )
     budget_usd_per_day: float | None = usd_amount(
         "The most that may be spent in a UTC day, in USD. What would exceed it is not ordered.",
     )
@@ -105,6 +110,12 @@ class ApiOptions(BaseModel):
         if way not in _REFERENCE_LINKS:
             raise ValueError(f"is {way!r}; allowed are {' and '.join(_REFERENCE_LINKS)}")
         return way
+
+    def load_catalog(self) -> Catalog:
+        """Return what can be ordered, and its prices; raise `PriceFileError` for a file with problems."""
+        from seedance_dagster.prompts.price_file import load_catalog  # noqa: PLC0415  heavy
+
+        return load_catalog(self.prices)
 
     def policy(self) -> Policy:
         """Return the engine's policy; an API on this machine is trusted with its own addresses by default."""

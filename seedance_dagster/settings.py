@@ -180,6 +180,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
                 ledger=ledger,
                 open_client=self.open_client,
                 store=self.open_store(),
+                load_catalog=self.load_catalog,
                 policy=self.policy(),
                 signer=self.signer(),
             )

@@ -115,7 +115,7 @@ class Vandal:
 
     def foreign_task(self) -> str:
         """Create a task as another program with the same key would."""
-        body = {"model": "seedance", "task_type": "seedance-2-fast"}
+        body = {"model": "seedance", "task_type": "seedance-2"}
         input_ = {"prompt": "another program's", "mode": "text_to_video", "duration": 4}
         reply = httpx.post(
             f"{self.emulator_url}/emulator/tasks", json=body | {"input": input_}, trust_env=False

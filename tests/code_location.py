@@ -117,7 +117,8 @@ class CodeLocation:
     def write(self, prompts: Mapping[str, str | Mapping[str, Any]], name: str = "spots") -> None:
         """Write a prompt set: a text, or fields, by id."""
         rows = [
-            {"id": key, "duration": 4} | ({"prompt": value} if isinstance(value, str) else dict(value))
+            {"id": key, "duration": 4, "task_type": "seedance-2"}
+            | ({"prompt": value} if isinstance(value, str) else dict(value))
             for key, value in prompts.items()
         ]
         (self.folder / "prompts" / f"{name}.json").write_text(json.dumps({"name": name, "prompts": rows}))

@@ -51,19 +51,20 @@ class Clock:
 
 
 def make_request(prompt: str = "a cat", **fields: Any) -> GenerationRequest:
-    """Return one of the cheapest requests."""
-    defaults = {"task_type": "seedance-2-fast", "mode": Mode.TEXT_TO_VIDEO, "duration": 4}
+    """Return a short request, of a type whose price was always the same: 0.40 USD."""
+    defaults = {"task_type": "seedance-2", "mode": Mode.TEXT_TO_VIDEO, "duration": 4}
     return GenerationRequest(**defaults | {"prompt": prompt} | fields)
 
 
 def make_prompt_set(*texts: str, name: str = "spots") -> PromptSet:
-    """Return a set of the cheapest requests; the ids are p0, p1, ..."""
+    """Return a set of short requests; the ids are p0, p1, ..."""
     prompts = (Prompt(id=f"p{number}", request=make_request(text)) for number, text in enumerate(texts))
     return PromptSet(name=name, prompts=tuple(prompts))
 
 
 def make_new_order(partition: str = "cat", **fields: Any) -> NewOrder:
     """Return an order to place; its prompt is the partition's name."""
+    fields = {"reserved_points": fields.get("estimated_points", POINTS)} | fields
     return NewOrder(
         **{
             "prompt_set": "spots",
@@ -95,6 +96,7 @@ def make_order(order_id: int = 1, *, request: Mapping[str, Any] | None = None, *
         "state": State.SUBMITTED,
         "request": REQUEST | dict(request or {}),
         "estimated_points": POINTS,
+        "reserved_points": POINTS,
         "price_table": "goapi-2026-04",
         "price_formula": "unit x seconds",
         "tags": {},

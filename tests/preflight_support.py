@@ -58,7 +58,7 @@ def wanted(*prompts: dict[str, list[str]]) -> list[PromptPartition]:
         Prompt(
             id=f"p{number}",
             request=GenerationRequest(
-                task_type="seedance-2-fast",
+                task_type="seedance-2",
                 prompt="a cat",
                 mode=Mode.OMNI_REFERENCE,
                 **{name: tuple(urls) for name, urls in lists.items()},

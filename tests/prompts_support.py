@@ -6,20 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.prompts import LoadedPromptSets, Prompt, load_prompt_sets
 
 PNG, MP4, MP3 = "https://x.example/a.png", "https://x.example/a.mp4", "https://x.example/a.mp3"
-
-LIMITS, PRICES = Limits.load(), PriceTable.load()
 
 
 def load(folder: Path, name: str, content: str | bytes, **options: Any) -> LoadedPromptSets:
     """Load a file with this content."""
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return load_prompt_sets(path, **{"limits": LIMITS, "prices": PRICES, **options})
+    return load_prompt_sets(path, **options)
 
 
 def load_prompts(folder: Path, *prompts: dict[str, Any], **options: Any) -> LoadedPromptSets:

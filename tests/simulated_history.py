@@ -16,7 +16,6 @@ from harness import MemoryStore
 from simulated_vendor import Oddities, SimulatedClient, SimulatedVendor
 
 from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.api.webhook import make_mark
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.engine.account import remember_account
@@ -36,7 +35,7 @@ _TEXTS = (
     "a plain fish",
 )
 _STEPS = 20
-_STORE, _PRICES, _LIMITS = MemoryStore(), PriceTable.load(), Limits.load()
+_STORE, _LIMITS = MemoryStore(), Limits.load()
 _APART_S = (
     200.0  # how far another program's equal task keeps from our POSTs: nearer, nothing could tell them apart
 )
@@ -69,7 +68,6 @@ class History:
             ledger=self.ledger,
             open_client=lambda: client,
             store=_STORE,
-            prices=_PRICES,
             limits=_LIMITS,
             clock=self.clock,
         )

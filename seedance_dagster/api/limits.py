@@ -1,31 +1,63 @@
-"""The vendor's limits, and the loader of dated data files such as theirs."""
+"""The vendor's limits, in general and by task type."""
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
-from typing import Self, TypeVar
+from functools import cache
+from typing import Annotated, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-_PACKAGED = "limits-2026-04"
-M = TypeVar("M", bound=BaseModel)
+from seedance_dagster.api.data_file import load_data_file
+from seedance_dagster.api.wire import ReferenceKind
+
+_PACKAGED = "limits-2026-11"
 
 
-class Limits(BaseModel):
-    """The vendor's rules as numbers and words; `data/limits-2026-04.yaml` names their source.
+class TaskType(BaseModel):
+    """The limits of one task type.
 
     Attributes:
         min_duration_s: Shortest output, in seconds.
         max_duration_s: Longest output, in seconds.
+        duration_step_s: Lengths between them are this far apart.
         aspect_ratios: Accepted words.
-        default_aspect_ratio: Used by the vendor when a request names none.
         resolutions: Accepted words.
         default_resolution: Used by the vendor when a request names none.
-        default_resolutions: The default of the task types that have another one.
-        max_prompt_characters: Longest text.
         max_references: Most images, videos and audios together.
+        max_of_kind: Most of one kind, for the kinds that have such a limit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_duration_s: int = Field(gt=0)
+    max_duration_s: int
+    duration_step_s: int = Field(default=1, gt=0)
+    aspect_ratios: tuple[Annotated[str, Field(pattern=r"^[1-9]\d?:[1-9]\d?$")], ...] = Field(min_length=1)
+    resolutions: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]{1,9}$")], ...] = Field(min_length=1)
+    default_resolution: str
+    max_references: int = Field(ge=0)
+    max_of_kind: dict[ReferenceKind, int] = {}
+
+    @property
+    def durations(self) -> range:
+        """The accepted lengths, in whole seconds."""
+        return range(self.min_duration_s, self.max_duration_s + 1, self.duration_step_s)
+
+    @property
+    def durations_in_words(self) -> str:
+        """The accepted lengths, such as "whole seconds from 4 to 15"."""
+        if self.duration_step_s == 1:
+            return f"whole seconds from {self.min_duration_s} to {self.max_duration_s}"
+        return f"{', '.join(map(str, self.durations))} seconds"
+
+
+class Limits(BaseModel):
+    """The vendor's rules as numbers and words; the packaged file names their source.
+
+    Attributes:
+        types: The limits that each task type has of its own.
+        default_aspect_ratio: Used by the vendor when a request names none.
+        max_prompt_characters: Longest text.
         max_frames: Most images in first_last_frames.
         image_formats: File extensions.
         video_formats: File extensions.
@@ -40,15 +72,9 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_duration_s: int
-    max_duration_s: int
-    aspect_ratios: tuple[str, ...]
+    types: dict[str, TaskType]
     default_aspect_ratio: str
-    resolutions: tuple[str, ...]
-    default_resolution: str
-    default_resolutions: dict[str, str]
     max_prompt_characters: int
-    max_references: int
     max_frames: int
     image_formats: tuple[str, ...]
     video_formats: tuple[str, ...]
@@ -61,39 +87,25 @@ class Limits(BaseModel):
     rejection_tiers: tuple[int, ...]
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Self:
-        """Load the packaged limits, or a file of the same form.
+    @cache
+    def load(cls) -> Self:
+        """Load the packaged limits."""
+        return load_data_file(cls, _PACKAGED)
 
-        Raises:
-            ValueError: The file cannot be used; the message says why.
-        """
-        return load_data_file(cls, _PACKAGED, path)
-
-    def resolution_of(self, task_type: str) -> str:
-        """Return the resolution that the vendor uses when a request of a type names none."""
-        name = task_type.removesuffix("-less-restriction")
-        return self.default_resolutions.get(name, self.default_resolution)
-
-
-def load_data_file(model: type[M], packaged: str, path: Path | None) -> M:
-    """Load a data file into its model.
-
-    Args:
-        model: The model of the file's content.
-        packaged: The name of the packaged file, without its ending.
-        path: A file of the same form to load instead.
-
-    Raises:
-        ValueError: The file cannot be read or does not fit the model; the message says where.
-    """
-    source = path or files("seedance_dagster.api").joinpath("data", f"{packaged}.yaml")
-    try:
-        return model.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        reason = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'the file'}: {item['msg']}" for item in error.errors()
+    @property
+    def loosest(self) -> TaskType:
+        """Everything that some type takes, to judge a request whose type is wrong."""
+        types = self.types.values()
+        return TaskType(
+            min_duration_s=min(limits.min_duration_s for limits in types),
+            max_duration_s=max(limits.max_duration_s for limits in types),
+            aspect_ratios=tuple(dict.fromkeys(word for limits in types for word in limits.aspect_ratios)),
+            resolutions=tuple(dict.fromkeys(word for limits in types for word in limits.resolutions)),
+            default_resolution="",
+            max_references=max(limits.max_references for limits in types),
         )
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-    msg = f"{path or packaged} cannot be used: {reason}"
-    raise ValueError(msg)
+
+    def resolution_of(self, task_type: str) -> str | None:
+        """Return the resolution that the vendor uses when a request of a type names none; None if unknown."""
+        limits = self.types.get(task_type)
+        return None if limits is None else limits.default_resolution

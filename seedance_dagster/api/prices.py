@@ -1,123 +1,166 @@
-"""Price estimates in integer points, from dated price tables; an unknown price is an error."""
+"""Prices by date: rows of rates, those of a team before the packaged ones; an unknown price is an error."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Self
+from functools import cache
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from seedance_dagster.api.data_file import load_data_file
 from seedance_dagster.api.errors import UnknownPriceError
-from seedance_dagster.api.limits import Limits, load_data_file
-from seedance_dagster.api.wire import GenerationRequest
-from seedance_dagster.money import POINTS_PER_USD
 
-DEFAULT_TABLE = "goapi-2026-04"
+_PACKAGED = "prices-2026-11"
+_DECIMALS = Decimal("0.001")  # to which the vendor rounds a rate with its surcharge
+_WAIT = timedelta(days=7)
+"""How long an order may wait until it is sent: a price that begins by then could apply."""
 
 
 class Formula(StrEnum):
-    """The share of input video seconds that is billed: as the vendor's page says, or as later bills show."""
+    """The seconds that are billed: as the vendor's page says, or as later bills show."""
 
     OUTPUT_PLUS_INPUT = "output_plus_input"
     OUTPUT_PLUS_HALF_INPUT = "output_plus_half_input"
 
+    def input_s(self, seconds: Decimal) -> Decimal:
+        """Return how many of so many seconds of input video are billed."""
+        return seconds if self is Formula.OUTPUT_PLUS_INPUT else seconds / 2
 
-@dataclass(frozen=True)
-class Estimate:
-    """The estimated price of a request.
+
+class _Dated(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+
+    def applies(self, at: datetime) -> bool:
+        """Return True from the first moment on until just before the last one."""
+        return (self.valid_from is None or self.valid_from <= at) and (
+            self.valid_until is None or at < self.valid_until
+        )
+
+
+class PriceRow(_Dated):
+    """One rate: what a second of output costs for a while.
 
     Attributes:
-        points: Rounded up to a whole point.
-        table: The price table's name.
-        formula: The calculation in numbers, for people.
-        exact: False when the length of input videos is unknown and the vendor's maximum was used.
+        promotion: A lower rate for a while, which never lowers what is reserved.
+        source: Where it is from.
+        table: The name of the packaged table, or the file and row.
     """
 
-    points: int
-    table: str
-    formula: str
-    exact: bool
+    type: str
+    resolution: str
+    usd_per_second: Decimal = Field(gt=0)
+    promotion: bool = False
+    source: str
+    table: str = ""
 
 
-class _Table(BaseModel):
+class _DatedFormula(_Dated):
+    formula: Formula
+
+
+class _Surcharge(BaseModel):
+    of: str
+    percent: Decimal
+
+
+class _Packaged(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     table: str
-    formula: Formula
-    default_resolution: str
-    usd_per_second: dict[str, dict[str, Annotated[Decimal, Field(gt=0)]]]
+    formulas: tuple[_DatedFormula, ...]
+    surcharges: dict[str, _Surcharge]
+    rows: tuple[PriceRow, ...]
+
+    def all_rows(self) -> Iterator[PriceRow]:
+        for row in self.rows:
+            yield row.model_copy(update={"table": self.table})
+            for name, surcharge in self.surcharges.items():
+                if surcharge.of == row.type:
+                    exact = row.usd_per_second * (100 + surcharge.percent) / 100
+                    rate = exact.quantize(_DECIMALS, ROUND_HALF_UP)
+                    yield row.model_copy(update={"type": name, "usd_per_second": rate, "table": self.table})
+
+
+@dataclass(frozen=True)
+class Price:
+    """The price of a type and resolution at a moment.
+
+    Attributes:
+        current: The row that applies.
+        reserved: The row with the highest rate that could apply to an order of that moment.
+    """
+
+    current: PriceRow
+    reserved: PriceRow
 
 
 class PriceTable:
-    """A dated price table.
+    """Price rows by date.
 
-    Example:
-        >>> PriceTable.load().task_types
-        ('seedance-2', 'seedance-2-fast')
+    Args:
+        rows: The first one that applies wins among list prices, and among promotions.
+        formulas: How input video is billed, the newest last.
     """
 
-    def __init__(self, table: _Table, *, max_input_video_s: float) -> None:
-        self._table = table
-        self._max_input_video_s = Decimal(str(max_input_video_s))
+    def __init__(self, rows: Iterable[PriceRow], formulas: Sequence[_DatedFormula]) -> None:
+        self.rows = tuple(rows)
+        self._formulas = formulas
 
     @classmethod
-    def load(cls, path: Path | None = None, *, table: str = DEFAULT_TABLE) -> Self:
-        """Load a packaged table by its name, or a file of the same form.
+    @cache
+    def load(cls) -> Self:
+        """Load the packaged rows."""
+        packaged = load_data_file(_Packaged, _PACKAGED)
+        return cls(_promotions_first(packaged.all_rows()), packaged.formulas)
+
+    def with_rows(self, own: Iterable[PriceRow]) -> PriceTable:
+        """Return a table in which a team's rows win over these, for as long as they apply."""
+        return PriceTable((*_promotions_first(own), *self.rows), self._formulas)
+
+    def resolutions(self, task_type: str) -> tuple[str, ...]:
+        """Return the resolutions of a type that have a price, whenever it applies."""
+        return tuple(dict.fromkeys(row.resolution for row in self.rows if row.type == task_type))
+
+    def price(self, task_type: str, resolution: str, *, at: datetime) -> Price:
+        """Return the price of a type and resolution at a moment.
 
         Raises:
-            UnknownPriceError: The table does not exist or cannot be read.
+            UnknownPriceError: No row applies.
         """
-        try:
-            parsed = load_data_file(_Table, table, path)
-        except ValueError as error:
-            raise UnknownPriceError(f"the price table {error}") from None
-        return cls(parsed, max_input_video_s=Limits.load().max_input_video_s)
-
-    @property
-    def task_types(self) -> tuple[str, ...]:
-        """The task types that have a price."""
-        return tuple(self._table.usd_per_second)
-
-    def estimate(self, request: GenerationRequest, *, input_video_s: float | None = None) -> Estimate:
-        """Estimate the price of a request.
-
-        Args:
-            request: A validated request.
-            input_video_s: Seconds of all its input videos. When unknown (None), the vendor's maximum is
-                used, so that the estimate is an upper bound.
-
-        Raises:
-            UnknownPriceError: The table has no price for the task type and resolution, or `input_video_s`
-                is not a length.
-        """
-        by_resolution = self._table.usd_per_second.get(request.task_type)
-        if by_resolution is None:
+        rows = [row for row in self.rows if (row.type, row.resolution) == (task_type, resolution)]
+        current = next((row for row in rows if row.applies(at)), None)
+        if current is None:
             raise UnknownPriceError(
-                f"the price of task type {request.task_type!r} is not in {self._table.table}; "
-                f"known: {', '.join(self.task_types)}"
+                f"the price of {task_type} at {resolution} is not known for {at:%Y-%m-%d}; add a row to the "
+                "file that SEEDANCE_PRICES names"
             )
-        resolution = request.resolution or self._table.default_resolution
-        unit = by_resolution.get(resolution)
-        if unit is None:
-            raise UnknownPriceError(
-                f"the price of {request.task_type} at {resolution} is not in {self._table.table}; "
-                f"known: {', '.join(by_resolution)}"
-            )
-        if input_video_s is not None and not 0 <= input_video_s < float("inf"):
-            raise UnknownPriceError(
-                f"the length of the input videos is {input_video_s} s; it must be 0 or more"
-            )
-        exact = not request.video_urls or input_video_s is not None
-        seconds = Decimal(0)
-        if request.video_urls:
-            seconds = self._max_input_video_s if input_video_s is None else Decimal(str(input_video_s))
-        counted = seconds / 2 if self._table.formula is Formula.OUTPUT_PLUS_HALF_INPUT else seconds
-        points = unit * POINTS_PER_USD * (request.duration + counted)
-        formula = f"{unit} USD/s x ({request.duration} s output"
-        formula += f" + {counted.normalize():f} s input)" if request.video_urls else ")"
-        return Estimate(
-            int(points.to_integral_value(rounding=ROUND_CEILING)), self._table.table, formula, exact
-        )
+        list_prices = [row for row in rows if not row.promotion]
+        could_apply = [current]
+        for moment in _changes(list_prices, at):
+            could_apply += [row for row in list_prices if row.applies(moment)][:1]
+        return Price(current, max(could_apply, key=lambda row: row.usd_per_second))
+
+    def formulas(self, *, at: datetime) -> list[Formula]:
+        """Return the formulas that could apply at a moment, the newest last."""
+        return [row.formula for row in self._formulas if row.applies(at)]
+
+
+def _promotions_first(rows: Iterable[PriceRow]) -> list[PriceRow]:
+    return sorted(rows, key=lambda row: not row.promotion)
+
+
+def _changes(rows: Iterable[PriceRow], at: datetime) -> Iterator[datetime]:
+    """Yield a moment, and those soon after it at which another row may begin to apply."""
+    yield at
+    for row in rows:
+        for moment in (row.valid_from, row.valid_until):
+            if moment is not None and at < moment <= at + _WAIT:
+                yield moment

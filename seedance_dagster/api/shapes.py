@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from seedance_dagster.api.limits import load_data_file
+from seedance_dagster.api.data_file import load_data_file
 
 _PACKAGED = "task-shapes-2026-11"
 _BETWEEN = re.compile(r"[\s_-]+")
@@ -117,7 +117,7 @@ def _link_in(value: object, depth: int) -> str | None:
 
 @cache
 def _shapes() -> _Shapes:
-    return load_data_file(_Shapes, _PACKAGED, None)
+    return load_data_file(_Shapes, _PACKAGED)
 
 
 @cache

@@ -123,7 +123,7 @@ def outdated_prices(orders: Iterable[Order]) -> Iterator[Finding]:
         if drift.outdated:
             yield finding(
                 Kind.ESTIMATE_OFF,
-                location=f"price table {drift.price_table}, {drift.task_type}",
+                location=f"price table {drift.price_table}, {drift.price}",
                 message=str(drift),
                 cost_points=drift.difference_points,
             )

@@ -22,6 +22,7 @@ COMMANDS = {
     "reconcile": "Resolve orders whose reply was lost.",
     "sync": "Update Dagster's partitions from the prompt sets now.",
     "webhook": "Receive the vendor's reports of finished tasks.",
+    "prices": "Show the prices of today, and whether charges agree with them.",
     "account": "Show the vendor account: plan, balance and limits.",
     "emulator": "Run a local stand-in for the vendor's API.",
 }

@@ -132,7 +132,7 @@ def read_status(
         ),
         warnings=(
             *(
-                f"price table {drift.price_table}, {drift.task_type}: {drift}"
+                f"price table {drift.price_table}, {drift.price}: {drift}"
                 for drift in price_drifts({order.order_id: order for order in latest.values()}.values())
                 if drift.outdated
             ),

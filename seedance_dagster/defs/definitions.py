@@ -53,7 +53,7 @@ def build_seedance_definitions(
         ...     video_store=VideoStoreResource(bucket="videos"),
         ... )
     """
-    source = PromptSource(prompt_sets)
+    source = PromptSource(prompt_sets, prices=seedance.prices)
     loaded = source.load()
     if loaded.problems:
         _log.warning("Problems in prompt sets:\n%s", format_problems(loaded.problems))

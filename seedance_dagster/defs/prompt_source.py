@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.prompts.loading import LoadedPromptSets, load_prompt_sets
 from seedance_dagster.prompts.models import Prompt, PromptSet
+from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, PromptSetError
 from seedance_dagster.prompts.rules import check_request
 
@@ -21,7 +21,8 @@ PromptSets = str | Path | LoadedPromptSets | Sequence[PromptSet]
 class PromptSource:
     """A location of prompt sets, or fixed ones."""
 
-    def __init__(self, prompt_sets: PromptSets) -> None:
+    def __init__(self, prompt_sets: PromptSets, *, prices: str = "") -> None:
+        self._prices = prices
         self._location: str | Path | None = None
         self._fixed = LoadedPromptSets((), ())
         match prompt_sets:
@@ -30,11 +31,13 @@ class PromptSource:
             case LoadedPromptSets():
                 self._fixed = prompt_sets
             case _:
-                self._fixed = _checked(prompt_sets)
+                self._fixed = _checked(prompt_sets, prices)
 
     def load(self) -> LoadedPromptSets:
         """Return all sets as they are now; bad content is reported, not raised."""
-        return self._fixed if self._location is None else load_prompt_sets(self._location)
+        if self._location is None:
+            return self._fixed
+        return load_prompt_sets(self._location, prices=self._prices)
 
     def load_set(self, name: str) -> PromptSet:
         """Return one set as it is now.
@@ -51,22 +54,20 @@ class PromptSource:
         raise PromptSetError(loaded.errors or (gone,))
 
 
-def _checked(prompt_sets: Sequence[PromptSet]) -> LoadedPromptSets:
+def _checked(prompt_sets: Sequence[PromptSet], prices: str) -> LoadedPromptSets:
     """Check sets made in Python by the rules for files; those with errors are left out and reported."""
-    limits, prices = Limits.load(), PriceTable.load()
-    valid, problems = [], list[Problem]()
+    catalog, unusable = usable_catalog(prices)
+    valid, problems = [], list(unusable)
     for prompt_set in prompt_sets:
         before = len(problems)
-        checked = tuple(_check(prompt_set, prompt, problems, limits, prices) for prompt in prompt_set.prompts)
+        checked = tuple(_check(prompt_set, prompt, problems, catalog) for prompt in prompt_set.prompts)
         if not any(problem.severity == "error" for problem in problems[before:]):
             valid.append(replace(prompt_set, prompts=checked))
-    return LoadedPromptSets(tuple(valid), tuple(problems))
+    return LoadedPromptSets(tuple(valid), tuple(problems), catalog)
 
 
-def _check(
-    prompt_set: PromptSet, prompt: Prompt, problems: list[Problem], limits: Limits, prices: PriceTable
-) -> Prompt:
-    """Return a prompt with the hashes of its local references; add what is wrong with it to the problems."""
+def _check(prompt_set: PromptSet, prompt: Prompt, problems: list[Problem], catalog: Catalog) -> Prompt:
+    """Return a prompt as it is sent, with the hashes of its local references; add what is wrong with it."""
 
     def report(field: str, message: str, severity: Any = "error") -> None:
         place = f"{prompt_set.source}: {prompt_set.name}"
@@ -77,8 +78,7 @@ def _check(
     request = check_request(
         prompt.request.model_dump(mode="json"),
         ratio_given=prompt.request.aspect_ratio is not None,
-        limits=limits,
-        prices=prices,
+        catalog=catalog,
         report=report,
         folder=prompt_set.folder,
     )

@@ -136,6 +136,7 @@ def open_services(
             ledger=opened,
             open_client=seedance.open_client,
             store=video_store.open_store(),
+            load_catalog=seedance.load_catalog,
             policy=seedance.policy(),
             signer=video_store.signer(),
         )

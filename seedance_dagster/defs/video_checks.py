@@ -151,7 +151,7 @@ def _estimate_accuracy(data: CheckInput) -> CheckResult:
         for order in drift.deviating
     )
     summary = f"charges differ from the estimates by {share:+.1%}"
-    summary = "; ".join([summary, *(f"{drift.task_type}: {drift}" for drift in outdated)])
+    summary = "; ".join([summary, *(f"{drift.price}: {drift}" for drift in outdated)])
     return CheckResult(violations, summary, {"seedance/estimate_drift": round(share, 4)})
 
 

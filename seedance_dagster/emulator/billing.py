@@ -1,26 +1,13 @@
-"""Prices, the account's money and its penalties, as on the vendor's page of 2026-04."""
+"""The account's money and its penalties."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
-
-PRICE_TABLE = "goapi-2026-04"
-POINTS_PER_SECOND = {
-    "seedance-2": 1_000_000,
-    "seedance-2-fast": 800_000,
-    "seedance-2-less-restriction": 1_100_000,
-    "seedance-2-fast-less-restriction": 880_000,
-    "seedance-2-preview": 1_500_000,
-    "seedance-2-fast-preview": 800_000,
-}
-FEWER_RESTRICTIONS = "-less-restriction"
-"""The end of task types whose references are copied first, and echoed as these copies."""
 
 _POINTS_PER_USD = 10_000_000
 _POINTS_PER_CREDIT = 20_000
@@ -68,16 +55,6 @@ def account_info(account: Account, settings: EmulatorSettings) -> dict[str, Any]
         case "quota":
             usd = f"${account.points / _POINTS_PER_USD:,.2f}"
             return {"plan": settings.plan, **limit, "quota": {"equivalent_in_usd": usd}}
-
-
-def price(task_type: str, *, output_s: int, input_s: Decimal = Decimal(0)) -> int:
-    """Return the points for a task: unit price x (seconds of input video + seconds of output).
-
-    Raises:
-        KeyError: The task type has no price.
-    """
-    points = POINTS_PER_SECOND[task_type] * (input_s + output_s)
-    return int(points.to_integral_value(ROUND_HALF_UP))
 
 
 def penalty(task_price: int, violation: int) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from seedance_dagster.emulator.billing import PRICE_TABLE
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.record import TaskRecord
+from seedance_dagster.emulator.task_types import PRICE_TABLE
 
 
 def summary(emulator: Emulator) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 from seedance_dagster.emulator.record import TaskRecord
+from seedance_dagster.emulator.task_types import task_types
 
 _WORKERS = 2
 
@@ -65,4 +66,6 @@ def _render(record: TaskRecord) -> bytes:
         title=title,
         duration=record.duration,
         aspect_ratio=record.aspect_ratio,
+        resolution=record.resolution,
+        codec=task_types()[record.task_type].codec,
     )

@@ -55,6 +55,7 @@ class TaskRecord(BaseModel):
     prompt: str
     duration: int
     aspect_ratio: str
+    resolution: str
     created_at: datetime
     starts_at: datetime
     ends_at: datetime

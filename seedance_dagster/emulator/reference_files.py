@@ -14,7 +14,8 @@ from starlette.routing import Route
 from seedance_dagster.emulator.emulator import Emulator
 from seedance_dagster.emulator.files import file_call
 from seedance_dagster.emulator.responses import Refusal, html_page, invalid, refused
-from seedance_dagster.emulator.validation import DEFAULT_RATIO, DEFAULT_VIDEO_S, RATIOS
+from seedance_dagster.emulator.task_types import RATIOS
+from seedance_dagster.emulator.validation import DEFAULT_RATIO, DEFAULT_VIDEO_S
 
 MEDIA_TYPES = {
     "png": "image/png",

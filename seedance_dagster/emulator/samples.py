@@ -34,7 +34,7 @@ def sample_file(name: str, extension: str, *, duration_ms: int, ratio: str) -> b
         extension: Such as "png" or "mp4".
         duration_ms: Length of a video or audio in milliseconds; an mp3 consists of frames of 24 ms and
             may be up to one frame shorter.
-        ratio: One of `clip.SIZES`, for pictures and videos.
+        ratio: One of those in `clip.SIZES`, for pictures and videos.
     """
     if extension == "mp3":
         return _mp3(duration_ms)
@@ -48,7 +48,7 @@ def sample_file(name: str, extension: str, *, duration_ms: int, ratio: str) -> b
 
 def _picture(name: str, ratio: str) -> Image.Image:
     red, green, blue = hashlib.sha256(name.encode()).digest()[:3]
-    return Image.new("RGB", SIZES[ratio], (red, green, blue))
+    return Image.new("RGB", SIZES["480p"][ratio], (red, green, blue))
 
 
 def _image(picture: Image.Image, form: str) -> bytes:

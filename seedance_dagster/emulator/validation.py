@@ -14,16 +14,15 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from seedance_dagster.emulator.billing import POINTS_PER_SECOND
 from seedance_dagster.emulator.responses import Refusal, invalid
+from seedance_dagster.emulator.task_types import TaskType, task_types
 
-RATIOS = ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16")
 DEFAULT_RATIO = "16:9"
 DEFAULT_VIDEO_S = Decimal(5)
 """The length of a video whose URL states none."""
 
 _MODES = ("text_to_video", "first_last_frames", "omni_reference")
-_MIN_DURATION_S, _MAX_DURATION_S, _DEFAULT_DURATION_S = 4, 15, 5
+_DEFAULT_DURATION_S = 5
 _DEFAULT_IMAGE_RATIO = "4:3"
 _MAX_PROMPT_CHARACTERS = 4000
 _MENTION = re.compile(r"@\s*(image|video|audio|图片|视频|音频)\s*(\d+)", re.IGNORECASE)
@@ -48,6 +47,7 @@ class TaskRequest:
     prompt: str
     duration: int
     aspect_ratio: str
+    resolution: str
     input_video_s: Decimal
     audio_too_long: bool
     references: tuple[str, ...]
@@ -67,8 +67,9 @@ def read_request(body: Any) -> TaskRequest:
     if body.get("model") != "seedance":
         raise invalid("model must be 'seedance'")
     task_type = body.get("task_type")
-    if not isinstance(task_type, str) or task_type not in POINTS_PER_SECOND:
-        raise invalid(f"task_type must be one of {', '.join(POINTS_PER_SECOND)}")
+    if not isinstance(task_type, str) or task_type not in task_types():
+        raise invalid(f"task_type must be one of {', '.join(task_types())}")
+    model = task_types()[task_type]
     fields = body.get("input")
     if not isinstance(fields, Mapping):
         raise invalid("input must be an object")
@@ -77,11 +78,12 @@ def read_request(body: Any) -> TaskRequest:
     if mode not in _MODES:
         raise invalid(f"input.mode is required and must be one of {', '.join(_MODES)}")
     references = _References.read(fields)
-    references.check_counts(mode)
+    references.check_counts(mode, model.most)
     references.check_mentions(prompt)
-    duration = _duration(fields.get("duration"))
+    duration = _duration(fields.get("duration"), model)
+    resolution = model.resolution(fields.get("resolution"))
     ratio = references.first_image_ratio() if mode == "first_last_frames" else fields.get("aspect_ratio")
-    if ratio not in RATIOS:
+    if ratio not in model.ratios:
         ratio = _DEFAULT_IMAGE_RATIO if mode == "first_last_frames" else DEFAULT_RATIO
     return TaskRequest(
         task_type=task_type,
@@ -89,6 +91,7 @@ def read_request(body: Any) -> TaskRequest:
         prompt=prompt,
         duration=duration,
         aspect_ratio=ratio,
+        resolution=resolution,
         input_video_s=references.video_seconds(),
         audio_too_long=references.audio_too_long(),
         references=(*references.image, *references.video, *references.audio),
@@ -114,9 +117,9 @@ def _prompt(fields: Mapping[str, Any]) -> str:
     return prompt
 
 
-def _duration(value: Any) -> int:
+def _duration(value: Any, model: TaskType) -> int:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_whole and _MIN_DURATION_S <= value <= _MAX_DURATION_S else _DEFAULT_DURATION_S
+    return value if is_whole and model.takes(value) else _DEFAULT_DURATION_S
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class _References:
         """Read the lists of an `input` object; raise `Refusal` for a bad list, URL or format."""
         return cls(*(_urls(name, fields.get(name)) for name in _FORMATS))
 
-    def check_counts(self, mode: str) -> None:
+    def check_counts(self, mode: str, most: Mapping[str, int]) -> None:
         """Raise `Refusal` for references that the mode does not allow."""
         total = len(self.image) + len(self.video) + len(self.audio)
         if mode == "text_to_video" and total:
@@ -147,6 +150,9 @@ class _References:
                 raise invalid(f"omni_reference needs 1 to {_MAX_REFERENCES} references, got {total}")
             if not self.image and not self.video:
                 raise invalid("audio alone is not allowed, add at least one image or video reference")
+            for kind, limit in most.items():
+                if len(getattr(self, kind)) > limit:
+                    raise invalid(f"at most {limit} {kind} references are allowed")
 
     def check_mentions(self, prompt: str) -> None:
         """Raise `Refusal` for a prompt that mentions a missing reference."""

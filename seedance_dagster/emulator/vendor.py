@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from seedance_dagster.emulator.billing import Account, price
+from seedance_dagster.emulator.billing import Account
 from seedance_dagster.emulator.fault_table import Stage
 from seedance_dagster.emulator.faults import FaultInjector, markers_of
 from seedance_dagster.emulator.outcomes import PENALIZED
 from seedance_dagster.emulator.record import Outcome, TaskRecord
 from seedance_dagster.emulator.responses import Refusal
 from seedance_dagster.emulator.state_file import StateFile
+from seedance_dagster.emulator.task_types import price
 from seedance_dagster.emulator.upload_store import UploadStore
 from seedance_dagster.emulator.validation import TaskRequest, read_request
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
@@ -99,7 +100,13 @@ class Vendor:
         if len(self._open) >= self.settings.plan_limit:
             text = f"active task count {len(self._open)} has reached the plan limit"
             raise Refusal(self.settings.plan_limit_status, text, kind="plan-limit")
-        cost = price(request.task_type, output_s=request.duration, input_s=request.input_video_s)
+        cost = price(
+            request.task_type,
+            request.resolution,
+            at=now,
+            output_s=request.duration,
+            input_s=request.input_video_s,
+        )
         if self.account.points < cost:
             raise Refusal(self.settings.credits_status, "insufficient credits", kind="credits")
         record = self._record(request, body=dict(body), source=source, markers=markers, cost=cost, now=now)
@@ -185,6 +192,7 @@ class Vendor:
             prompt=request.prompt,
             duration=request.duration,
             aspect_ratio=request.aspect_ratio,
+            resolution=request.resolution,
             created_at=now,
             starts_at=starts_at,
             ends_at=starts_at + timedelta(seconds=rendering),

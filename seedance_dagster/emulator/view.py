@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from seedance_dagster.emulator.billing import FEWER_RESTRICTIONS
 from seedance_dagster.emulator.outcomes import FAILURES
 from seedance_dagster.emulator.record import Link, Outcome, Phase, TaskRecord
 from seedance_dagster.emulator.task_shapes import reshape
+from seedance_dagster.emulator.task_types import FEWER_RESTRICTIONS
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
 _ZERO_TIME = "0001-01-01T00:00:00Z"

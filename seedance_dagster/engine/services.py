@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceTable
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.throttle import Throttle, read_throttle
 from seedance_dagster.ledger.base import utc_now
@@ -26,7 +26,7 @@ class Services:
         ledger: The orders and their money.
         open_client: Makes an API client for `async with`; raises `AuthenticationError` without a key.
         store: The bucket for videos.
-        prices: The price of each request.
+        load_catalog: Reads what can be ordered, and its prices; raises `PriceFileError`.
         limits: The vendor's rules, its peak hours and penalty steps among them.
         policy: The engine's settings.
         clock: The wall clock, aware and in UTC.
@@ -36,7 +36,7 @@ class Services:
     ledger: Ledger
     open_client: Callable[[], SeedanceClient]
     store: VideoStore
-    prices: PriceTable = field(default_factory=PriceTable.load)
+    load_catalog: Callable[[], Catalog] = Catalog.load
     limits: Limits = field(default_factory=Limits.load)
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = utc_now

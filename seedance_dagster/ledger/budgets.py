@@ -1,7 +1,7 @@
 """Budgets: hard limits over windows of time, checked in the transaction that places an order.
 
-An order counts for the day and month in which its first attempt was placed. Its estimate (or what the vendor
-holds, if that is more) is reserved until the vendor is done with it; then the charge counts.
+An order counts for the day and month in which its first attempt was placed. The most that it may cost (or
+what the vendor holds, if that is more) is reserved until the vendor is done with it; then the charge counts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class BudgetUsage:
 
     Attributes:
         budget: The limit.
-        reserved: Estimated or held for orders that the vendor may still charge.
+        reserved: Reserved or held for orders that the vendor may still charge.
         spent: Charged.
     """
 
@@ -55,7 +55,7 @@ class BudgetUsage:
 
     @property
     def remaining(self) -> int:
-        """Return the points that may still be ordered; 0 when a charge was higher than its estimate."""
+        """Return the points that may still be ordered; 0 when a charge was higher than its reservation."""
         return max(0, self.budget.points - self.reserved - self.spent)
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ def order_money(connection: sa.Connection) -> OrderMoney:
     """Return the expressions that count an order's money."""
     greater = sa.func.max if connection.dialect.name == "sqlite" else sa.func.greatest
     is_reserved = orders.c.state.in_(RESERVED_STATES)
-    held = greater(orders.c.estimated_points, sa.func.coalesce(orders.c.points_held, 0))
+    held = greater(orders.c.reserved_points, sa.func.coalesce(orders.c.points_held, 0))
     # A finished task whose charge the vendor did not report is never booked as free.
     has_task = orders.c.task_id.is_not(None)
     booked = sa.func.coalesce(orders.c.points_charged, sa.case((has_task, held), else_=0))
@@ -127,7 +127,7 @@ def check_budgets(
 
     Args:
         usages: The budgets.
-        new_points: The estimates of the new orders.
+        new_points: The reservations of the new orders.
         run_limit: What the run and its retries may order together, in points; None for no limit.
         run_used: What they ordered before, in points.
     """
@@ -140,18 +140,18 @@ def check_budgets(
     if total and exceeded:
         affordable = count_affordable(new_points, min(remaining.values()))
         raise BudgetExceededError(
-            exceeded, estimated_points=total, requested=len(new_points), affordable=affordable
+            exceeded, reserved_points=total, requested=len(new_points), affordable=affordable
         )
 
 
-def count_affordable(estimates: Sequence[int], limit: int) -> int:
+def count_affordable(reservations: Sequence[int], limit: int) -> int:
     """Return how many orders, from the first on, stay within a limit together."""
     total = 0
-    for number, points in enumerate(estimates):
+    for number, points in enumerate(reservations):
         total += points
         if total > limit:
             return number
-    return len(estimates)
+    return len(reservations)
 
 
 class Budgets(LedgerPart):

@@ -33,18 +33,18 @@ class BudgetExceededError(LedgerError):
 
     Args:
         exceeded: The limits that would be exceeded, in words.
-        estimated_points: The estimate of all new orders together.
+        reserved_points: What all new orders would reserve together.
         requested: How many new orders were requested.
         affordable: How many of them, from the first on, would fit.
     """
 
     def __init__(
-        self, exceeded: Sequence[str], *, estimated_points: int, requested: int, affordable: int
+        self, exceeded: Sequence[str], *, reserved_points: int, requested: int, affordable: int
     ) -> None:
         self.affordable = affordable
         fits = f"the first {affordable} would fit" if affordable else "none would fit"
         super().__init__(
-            f"{requested} new videos are estimated at {points_to_usd(estimated_points)} USD and do not fit "
+            f"{requested} new videos may cost up to {points_to_usd(reserved_points)} USD and do not fit "
             f"the {'; nor the '.join(exceeded)}; {fits}"
         )
 

@@ -65,7 +65,8 @@ class NewOrder:
         take: From 1; each take of a request is a video of its own.
         scope: Empty, or the fresh prompt that the order is made for; see `PromptPartition`.
         request: The request as JSON (`GenerationRequest.model_dump(mode="json")`).
-        estimated_points: Upper estimate of the charge, in points.
+        estimated_points: The charge as the price of that moment makes it, in points.
+        reserved_points: The most that the charge may be, by any price that could apply.
         retries: How many more attempts vendor trouble may start automatically.
         reference_facts: What is known of the references, one entry each; None when they were not probed.
             An entry names its `kind` ("image", "video", "audio") and `position` (from 1, as in the text);
@@ -80,6 +81,7 @@ class NewOrder:
     scope: str = ""
     request: dict[str, Any] = field(repr=False)  # its links may be signed
     estimated_points: int
+    reserved_points: int
     price_table: str
     price_formula: str
     tags: dict[str, str] = field(default_factory=dict)
@@ -171,7 +173,7 @@ class Order(NewOrder):
         """Return the points that the order counts as: its final charge, until that is known its hold."""
         if self.points_charged is not None and self.state not in RESERVED_STATES:
             return self.points_charged
-        return max(self.estimated_points, self.points_held or 0)
+        return max(self.reserved_points, self.points_held or 0)
 
     @property
     def task_type(self) -> str:

@@ -249,7 +249,7 @@ class Orders(LedgerPart):
                 ],
                 at=now,
             )
-            new_points = [order.estimated_points for order, outcome in answered if outcome is Outcome.ORDERED]
+            new_points = [order.reserved_points for order, outcome in answered if outcome is Outcome.ORDERED]
             check_budgets(usages, new_points, run_limit=request.max_points, run_used=used)
         return answered
 

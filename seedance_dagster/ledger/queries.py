@@ -118,6 +118,11 @@ class Queries(LedgerPart):
         same_bytes = sa.select(orders).join(ids, ids.c.order_id == orders.c.order_id)
         return self._all(same_bytes.order_by(ids.c.order_id).limit(limit))
 
+    def newest_charges(self, *, limit: int) -> list[Order]:
+        """Return the newest orders whose video is stored and whose charge is known, the newest first."""
+        charged = sa.and_(orders.c.state == State.STORED, orders.c.points_charged.is_not(None))
+        return self._all(sa.select(orders).where(charged).order_by(orders.c.order_id.desc()).limit(limit))
+
     def of_partition(self, prompt_set: str, partition: str) -> list[Order]:
         """Return all orders that one partition was given, whatever it asked for then; the oldest first."""
         query = (

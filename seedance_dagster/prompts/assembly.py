@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import Mode
 from seedance_dagster.prompts.identity import normalized_text
 from seedance_dagster.prompts.models import Prompt, PromptSet
@@ -58,7 +57,7 @@ class RawSet:
     folder: Path | None = None
 
 
-def assemble(raw: RawSet, *, limits: Limits, prices: PriceTable) -> tuple[PromptSet | None, list[Problem]]:
+def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[Problem]]:
     """Build a prompt set, and report everything that is wrong with it.
 
     Returns:
@@ -92,9 +91,7 @@ def assemble(raw: RawSet, *, limits: Limits, prices: PriceTable) -> tuple[Prompt
     repeated = {prompt_id for prompt_id, count in Counter(ids).items() if count > 1}
     prompts = []
     for row, prompt_id in zip(raw.rows, ids, strict=True):
-        prompt = _prompt(
-            raw, row, prompt_id, repeated=repeated, problems=problems, limits=limits, prices=prices
-        )
+        prompt = _prompt(raw, row, prompt_id, repeated=repeated, problems=problems, catalog=catalog)
         if prompt is not None:
             prompts.append(prompt)
     if any(problem.severity == "error" for problem in problems):
@@ -151,8 +148,7 @@ def _prompt(
     *,
     repeated: set[str],
     problems: list[Problem],
-    limits: Limits,
-    prices: PriceTable,
+    catalog: Catalog,
 ) -> Prompt | None:
     own_id = _own_id(row)
     place = f"{row.place} ({own_id})" if own_id else row.place
@@ -183,8 +179,7 @@ def _prompt(
     request = check_request(
         fields,
         ratio_given=row.fields.get("aspect_ratio") is not None,
-        limits=limits,
-        prices=prices,
+        catalog=catalog,
         report=report,
         folder=raw.folder,
     )

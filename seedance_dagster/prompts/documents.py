@@ -42,7 +42,7 @@ def read_document(document: Any, source: str) -> tuple[RawSet | None, list[Probl
 
     if not isinstance(document, Mapping):
         return None, [
-            problem(None, f"must be a mapping with {', '.join(_SET_FIELDS)}, not {_kind(document)}")
+            problem(None, f"must be a mapping with {', '.join(_SET_FIELDS)}, not {kind_of(document)}")
         ]
     problems = [
         problem(str(name), f"is not a field of a prompt set; fields are {', '.join(_SET_FIELDS)}")
@@ -52,7 +52,7 @@ def read_document(document: Any, source: str) -> tuple[RawSet | None, list[Probl
     name, defaults, prompts = (document.get(field) for field in ("name", "defaults", "prompts"))
     defaults = {} if defaults is None else defaults
     if not isinstance(name, str):
-        problems.append(problem("name", f"must be a text, not {_kind(name)}"))
+        problems.append(problem("name", f"must be a text, not {kind_of(name)}"))
         name = "unnamed"  # continue, to report the other problems too
     budgets: Mapping[str, int] = {}
     if "budget_usd" in document:
@@ -60,16 +60,16 @@ def read_document(document: Any, source: str) -> tuple[RawSet | None, list[Probl
             document["budget_usd"], lambda field, message: problems.append(problem(field, message))
         )
     if not isinstance(defaults, Mapping):
-        problems.append(problem("defaults", f"must be a mapping, not {_kind(defaults)}"))
+        problems.append(problem("defaults", f"must be a mapping, not {kind_of(defaults)}"))
         defaults = {}
     if not isinstance(prompts, list):
-        problems.append(problem("prompts", f"must be a list of prompts, not {_kind(prompts)}"))
+        problems.append(problem("prompts", f"must be a list of prompts, not {kind_of(prompts)}"))
         prompts = []
     rows = []
     for number, entry in enumerate(prompts, 1):
         place = f"prompt {number}"
         if not isinstance(entry, Mapping):
-            problems.append(problem(None, f"must be a mapping, not {_kind(entry)}", place))
+            problems.append(problem(None, f"must be a mapping, not {kind_of(entry)}", place))
             continue
         fields = {str(key): value for key, value in entry.items()}
         unknown = tuple(key for key in fields if key not in PROMPT_FIELDS)
@@ -201,6 +201,15 @@ _Loader.yaml_constructors = {
 _Loader.add_constructor(f"{_YAML_TAG}int", _whole_number)
 
 
-def _kind(value: Any) -> str:
-    words = {type(None): "nothing", list: "a list", dict: "a mapping", str: "a text"}
+def kind_of(value: Any) -> str:
+    """Return what a parsed value is, in words."""
+    words = {
+        type(None): "nothing",
+        list: "a list",
+        dict: "a mapping",
+        str: "a text",
+        int: "a number",
+        float: "a number",
+        bool: "true or false",
+    }
     return words.get(type(value), f"a {type(value).__name__}")

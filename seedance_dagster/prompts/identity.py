@@ -10,10 +10,18 @@ from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
 from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.links import unsigned_link
 
-# The vendor's defaults of 2026-04, fixed for good: a change here would change every fingerprint, and
-# with it what counts as paid for already.
+# The vendor's defaults, fixed for good: a change here would change every fingerprint, and with it what
+# counts as paid for already.
 _DEFAULT_RATIO = "16:9"
-_DEFAULT_RESOLUTION = "480p"
+_DEFAULT_RESOLUTIONS = {
+    "seedance-2": "480p",
+    "seedance-2-fast": "480p",
+    "seedance-2-mini": "720p",
+    "seedance-2.5": "720p",
+    "seedance-2-preview": "480p",
+    "seedance-2-fast-preview": "480p",
+}
+_SAME_MODEL = "-less-restriction"
 
 
 def normalized_text(text: str) -> str:
@@ -26,6 +34,16 @@ def normalized_text(text: str) -> str:
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
+def default_resolution(task_type: str) -> str | None:
+    """Return the resolution that the vendor renders when a request names none; None for an unknown type.
+
+    Example:
+        >>> default_resolution("seedance-2-mini-less-restriction")
+        '720p'
+    """
+    return _DEFAULT_RESOLUTIONS.get(task_type.removesuffix(_SAME_MODEL))
+
+
 def normalized(request: GenerationRequest) -> GenerationRequest:
     """Return a request as it is sent: with its text in the one spelling, and its links unchanged."""
     text = normalized_text(request.prompt)
@@ -35,9 +53,9 @@ def normalized(request: GenerationRequest) -> GenerationRequest:
 def fingerprint(request: GenerationRequest) -> str:
     """Return the SHA-256, in hex, of what the vendor would render.
 
-    A field that is not set counts as the vendor's documented default: 16:9, 480p, with sound. The aspect
-    ratio does not count in first_last_frames, where the first image decides it. The text counts in its one
-    spelling, a file of the team's own by its content, and a link to a file without what signs it.
+    A field that is not set counts as the vendor's default: 16:9, the type's resolution, with sound. The
+    aspect ratio does not count in first_last_frames, where the first image decides it. The text counts in
+    its one spelling, a file of the team's own by its content, and a link to a file without what signs it.
 
     Example:
         >>> request = GenerationRequest(task_type="seedance-2", prompt="a", mode=Mode.TEXT_TO_VIDEO)
@@ -48,7 +66,7 @@ def fingerprint(request: GenerationRequest) -> str:
     rendered["aspect_ratio"] = (
         None if request.mode is Mode.FIRST_LAST_FRAMES else request.aspect_ratio or _DEFAULT_RATIO
     )
-    rendered["resolution"] = request.resolution or _DEFAULT_RESOLUTION
+    rendered["resolution"] = request.resolution or default_resolution(request.task_type)
     rendered["audio"] = request.audio is not False
     for kind in REFERENCE_KINDS:
         rendered[f"{kind}_urls"] = list(map(_identity, rendered[f"{kind}_urls"]))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.prompts.assembly import RawSet, Row, assemble
 from seedance_dagster.prompts.documents import read_json, read_yaml
 from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, UnreadableError
 from seedance_dagster.prompts.slugs import slug_name
 from seedance_dagster.prompts.tables import read_csv, read_jsonl, read_parquet
@@ -36,10 +36,12 @@ class LoadedPromptSets:
     Attributes:
         sets: The valid sets, sorted by name.
         problems: The errors of the files that were not loaded, and all warnings.
+        catalog: What could be ordered when they were checked.
     """
 
     sets: tuple[PromptSet, ...]
     problems: tuple[Problem, ...]
+    catalog: Catalog = field(default_factory=Catalog.load)
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -50,31 +52,27 @@ class LoadedPromptSets:
 def load_prompt_sets(
     location: str | Path,
     *,
-    limits: Limits | None = None,
-    prices: PriceTable | None = None,
+    prices: str = "",
     s3_client: S3Client | None = None,
 ) -> LoadedPromptSets:
     """Load all prompt sets of a location; problems are returned, never raised.
 
     Args:
         location: A file, a folder (its files, not its subfolders'), or `s3://bucket/prefix`.
-        limits: The vendor's limits; the packaged ones by default.
-        prices: The price table; the packaged one by default.
+        prices: The file of prices that win over the packaged ones (SEEDANCE_PRICES). One that cannot be used
+            is a problem: the sets are loaded, and nothing can be ordered.
         s3_client: For `s3://`; boto3's default client if None.
 
     Example:
         >>> load_prompt_sets("nowhere/").problems[0].message
         'does not exist'
     """
-    limits, prices = limits or Limits.load(), prices or PriceTable.load()
+    catalog, problems = usable_catalog(prices)
     sets: dict[str, PromptSet] = {}
-    problems: list[Problem] = []
     try:
         folder = _local_folder(str(location))
         for source, suffix, content in _files(str(location), s3_client):
-            prompt_set, file_problems = _load(
-                source, suffix, content, folder=folder, limits=limits, prices=prices
-            )
+            prompt_set, file_problems = _load(source, suffix, content, folder=folder, catalog=catalog)
             problems += file_problems
             if prompt_set is None:
                 continue
@@ -87,7 +85,7 @@ def load_prompt_sets(
             sets[prompt_set.name] = prompt_set
     except UnreadableError as error:
         problems.append(Problem(source=str(location), message=str(error)))
-    return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems))
+    return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems), catalog)
 
 
 def _load(
@@ -96,8 +94,7 @@ def _load(
     content: bytes | UnreadableError,
     *,
     folder: Path | None,
-    limits: Limits,
-    prices: PriceTable,
+    catalog: Catalog,
 ) -> tuple[PromptSet | None, list[Problem]]:
     try:
         if isinstance(content, UnreadableError):
@@ -107,7 +104,7 @@ def _load(
             raise UnreadableError(f"contains {len(raw.rows)} prompts; allowed are {_MAX_PROMPTS}")  # noqa: TRY301
         if raw is None:
             return None, problems
-        prompt_set, prompt_problems = assemble(replace(raw, folder=folder), limits=limits, prices=prices)
+        prompt_set, prompt_problems = assemble(replace(raw, folder=folder), catalog=catalog)
     except UnreadableError as error:
         return None, [Problem(source=source, message=str(error))]
     except RecursionError:

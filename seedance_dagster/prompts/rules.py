@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seedance_dagster.api.errors import UnknownPriceError
-from seedance_dagster.api.limits import Limits
-from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.catalog import Catalog
+from seedance_dagster.api.limits import Limits, TaskType
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
-from seedance_dagster.prompts.identity import normalized_text
+from seedance_dagster.prompts.identity import default_resolution, normalized_text
 from seedance_dagster.prompts.problems import shown
 from seedance_dagster.prompts.references import read_references
 
@@ -39,8 +38,7 @@ def check_request(
     fields: Mapping[str, Any],
     *,
     ratio_given: bool,
-    limits: Limits,
-    prices: PriceTable,
+    catalog: Catalog,
     report: Report,
     folder: Path | None = None,
 ) -> GenerationRequest | None:
@@ -49,37 +47,39 @@ def check_request(
     Args:
         fields: Values by field name as the file has them, with defaults filled in.
         ratio_given: Whether the prompt itself, and not only the defaults, sets an aspect ratio.
-        limits: The vendor's limits.
-        prices: The prices of what may be ordered.
+        catalog: What can be ordered, and within which limits.
         report: Called for each problem.
         folder: The folder of the prompt file, which paths of references start from.
 
     Returns:
         The request, or None when an error was reported.
     """
-    errors = _Errors(report)
+    errors, limits = _Errors(report), catalog.limits
+    task_type = _task_type(fields["task_type"], catalog, errors)
+    of_type = limits.types.get(task_type, limits.loosest)
     mode = _mode(fields["mode"], errors)
     text = _text(fields["prompt"], limits, errors)
     urls: Mapping[str, tuple[str, ...]] = {
         kind: read_references(fields, kind, limits, folder, errors.add) for kind in REFERENCE_KINDS
     }
-    duration = _duration(fields["duration"], limits, errors)
-    ratio = _word(fields, "aspect_ratio", limits.aspect_ratios, errors)
+    duration = _duration(fields["duration"], of_type, errors)
+    ratio = _word(fields, "aspect_ratio", of_type.aspect_ratios, errors)
     if mode is Mode.FIRST_LAST_FRAMES:
         if ratio_given:
             report("aspect_ratio", RATIO_IGNORED, "warning")
         ratio = None
     if mode is not None:
         _check_mode(mode, urls, limits, errors)
+        if mode is Mode.OMNI_REFERENCE:
+            _check_counts(task_type, urls, of_type, errors)
     _check_mentions(text, urls, errors)
-    task_type = _task_type(fields["task_type"], prices, errors)
-    resolution = _word(fields, "resolution", limits.resolutions, errors)
+    resolution = _resolution(fields, task_type, catalog, errors)
     audio = fields.get("audio")
     if audio is not None and not isinstance(audio, bool):
         errors.add("audio", f"is {shown(audio)}; allowed are true and false")
     if errors.count or mode is None:
         return None
-    request = GenerationRequest(
+    return GenerationRequest(
         task_type=task_type,
         prompt=text,
         mode=mode,
@@ -91,12 +91,6 @@ def check_request(
         resolution=resolution,
         audio=audio,
     )
-    try:
-        prices.estimate(request)
-    except UnknownPriceError as error:
-        errors.add("resolution", f"cannot be ordered: {error}")
-        return None
-    return request
 
 
 def mentions(text: str) -> Iterator[tuple[str, str, int]]:
@@ -146,12 +140,11 @@ def _text(value: Any, limits: Limits, errors: _Errors) -> str:
     return text
 
 
-def _duration(value: Any, limits: Limits, errors: _Errors) -> int:
-    low, high = limits.min_duration_s, limits.max_duration_s
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        errors.add("duration", f"is {shown(value)}; allowed are whole seconds from {low} to {high}")
-        return low
-    return value
+def _duration(value: Any, of_type: TaskType, errors: _Errors) -> int:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (is_whole and value in of_type.durations):
+        errors.add("duration", f"is {shown(value)}; allowed are {of_type.durations_in_words}")
+    return value if is_whole else 0
 
 
 def _word(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...], errors: _Errors) -> str | None:
@@ -162,13 +155,27 @@ def _word(fields: Mapping[str, Any], name: str, allowed: tuple[str, ...], errors
     return word
 
 
-def _task_type(value: Any, prices: PriceTable, errors: _Errors) -> str:
-    if value not in prices.task_types:
+def _task_type(value: Any, catalog: Catalog, errors: _Errors) -> str:
+    if value not in catalog.task_types:
         errors.add(
-            "task_type", f"is {shown(value)}; allowed are those with a price: {', '.join(prices.task_types)}"
+            "task_type",
+            f"is {shown(value)}; allowed are those with a price: {', '.join(catalog.task_types)}; another "
+            "one needs its limits and prices in the file that SEEDANCE_PRICES names",
         )
         return ""
     return str(value)
+
+
+def _resolution(fields: Mapping[str, Any], task_type: str, catalog: Catalog, errors: _Errors) -> str | None:
+    """Return the resolution to send: the prompt's, or a default that is not known to be the vendor's own."""
+    allowed = catalog.resolutions(task_type)
+    word = _word(fields, "resolution", allowed or catalog.limits.loosest.resolutions, errors)
+    default = catalog.limits.resolution_of(task_type)
+    if fields.get("resolution") is not None or not allowed:
+        return word
+    if default not in allowed:
+        errors.add("resolution", f"must be set for {task_type}; allowed are {', '.join(allowed)}")
+    return None if default == default_resolution(task_type) else default
 
 
 def _check_mode(mode: Mode, urls: Mapping[str, tuple[str, ...]], limits: Limits, errors: _Errors) -> None:
@@ -185,12 +192,19 @@ def _check_mode(mode: Mode, urls: Mapping[str, tuple[str, ...]], limits: Limits,
         for kind in ("video", "audio"):
             if count[kind]:
                 errors.add(f"{kind}_urls", "cannot be used in first_last_frames")
-    else:
-        total = sum(count.values())
-        if not 1 <= total <= limits.max_references:
-            errors.add("mode", f"omni_reference takes 1 to {limits.max_references} references, not {total}")
-        if count["audio"] and not count["image"] + count["video"]:
-            errors.add("audio_urls", "cannot be the only references: add an image or a video")
+    elif count["audio"] and not count["image"] + count["video"]:
+        errors.add("audio_urls", "cannot be the only references: add an image or a video")
+
+
+def _check_counts(
+    task_type: str, urls: Mapping[str, tuple[str, ...]], of_type: TaskType, errors: _Errors
+) -> None:
+    total = sum(map(len, urls.values()))
+    if not 1 <= total <= of_type.max_references:
+        errors.add("mode", f"omni_reference takes 1 to {of_type.max_references} references, not {total}")
+    for kind, most in of_type.max_of_kind.items():
+        if len(urls[kind]) > most:
+            errors.add(f"{kind}_urls", f"has {len(urls[kind])} {kind}s; {task_type} takes at most {most}")
 
 
 def _check_mentions(text: str, urls: Mapping[str, tuple[str, ...]], errors: _Errors) -> None:

@@ -135,8 +135,8 @@ def _budget(evidence: Evidence) -> Iterator[str]:
             order = orders[entry.order_id]
             ended = entry.to_state not in OPEN or entry.to_state == State.SUCCEEDED
             charged = order.points_charged or 0
-            # A charge above the estimate is the vendor's decision.
-            used[entry.order_id] = min(charged, order.estimated_points) if ended else order.estimated_points
+            # A charge above the reservation is the vendor's decision.
+            used[entry.order_id] = min(charged, order.reserved_points) if ended else order.reserved_points
             if sum(used.values()) > budget.points:
                 yield f"{budget}: {sum(used.values())} points were in use after {entry}"
                 return

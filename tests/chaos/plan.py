@@ -7,10 +7,11 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from chaos.boundaries import GROUPS, Kill, Life
-from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.ledger.budgets import Budget
@@ -232,9 +233,9 @@ def _sets(rng: random.Random) -> tuple[PromptSet, ...]:
 
 
 def _estimate(sets: Sequence[PromptSet]) -> int:
-    prices = PriceTable.load()
+    catalog, now = Catalog.load(), datetime.now(UTC)
     return sum(
-        prices.estimate(partition.request).points
+        catalog.estimate(partition.request, at=now).reserved_points
         for prompts in sets
         for partition in prompts.partitions.values()
     )

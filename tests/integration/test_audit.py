@@ -79,7 +79,7 @@ def test_all_damage_is_found_and_nothing_else(planted, damaged):
         assert (finding["partition"], finding["task_id"]) == (order.partition, order.task_id), kind
         assert finding["order_id"] == order.order_id, kind
         assert finding["cost_points"] == order.points_charged, kind
-    assert by_kind["unmatched_task"]["cost_usd"] == "0.32"
+    assert by_kind["unmatched_task"]["cost_usd"] == "0.4"
     assert all(finding["advice"] for finding in document["findings"])
     left = "objects in S3, its manifest, a materialization, a task at the vendor, its journal"
     assert by_kind["missing_order"]["message"].endswith(left)

@@ -26,7 +26,7 @@ from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.money import Window, points_to_usd
 
 pytestmark = pytest.mark.integration
-A_VIDEO = 3_200_000  # points of four seconds
+A_VIDEO = 4_000_000  # points of four seconds
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
         [reason] = reasons
         assert reason == (
             "submitting pauses: out of credits: 0.1 USD are left, the cheapest queued order is estimated at "
-            "0.32 USD; buy credits; submitting then goes on automatically"
+            "0.4 USD; buy credits; submitting then goes on automatically"
         )
         assert isinstance(events[-1], Stored)
         assert engine.books()["summary"]["points_left"] == 0

@@ -119,7 +119,7 @@ def test_ledger_manifest_and_materialization_agree(location, first, key):
     assert shown == {
         "dagster/uri": f"s3://videos/{order.video_key}",
         "seedance/task_id": order.task_id,
-        "seedance/task_type": "seedance-2-fast",
+        "seedance/task_type": "seedance-2",
         "seedance/mode": order.request["mode"],
         "seedance/prompt": order.request["prompt"],
         "seedance/fingerprint": order.fingerprint,
@@ -143,7 +143,7 @@ def test_ledger_manifest_and_materialization_agree(location, first, key):
     ):
         assert manifest[name] == getattr(order, name), name
     assert location.store.head(order.video_key).size_bytes == order.size_bytes
-    assert usd == 0.32
+    assert usd == 0.4
     task = plain(location.newest("tasks", key))
     assert task == {
         "seedance/state": "submitted",
@@ -231,7 +231,7 @@ def test_a_dry_run_logs_the_costs_and_orders_nothing(location, second):
     done = location.run("cat", "dog.t2", config={"dry_run": True, "regenerate": True})
     assert done.success
     assert done.events_of("tasks") == done.events_of("videos") == []
-    assert "dry run, nothing was ordered: 3 prompts, 3 new orders, estimated at 0.96 USD" in done.log
+    assert "dry run, nothing was ordered: 3 prompts, 3 new orders, estimated at 1.2 USD" in done.log
     assert location.books() == before | {"calls": location.books()["calls"]}
     assert len(location.history("tasks", "cat")) == tasks
 
@@ -239,9 +239,9 @@ def test_a_dry_run_logs_the_costs_and_orders_nothing(location, second):
 def test_a_maximum_cost_orders_everything_or_nothing(location, second):
     """Above max_cost_usd nothing is ordered, and the message says how many orders would fit."""
     posts = location.books()["posts"]
-    done = location.run("cat", "dog.t2", config={"max_cost_usd": 0.7, "regenerate": True})
-    assert "3 new videos are estimated at 0.96 USD" in done.message
-    assert "0.7 USD" in done.message
+    done = location.run("cat", "dog.t2", config={"max_cost_usd": 0.9, "regenerate": True})
+    assert "3 new videos may cost up to 1.2 USD" in done.message
+    assert "0.9 USD" in done.message
     assert "the first 2 would fit" in done.message
     assert location.books()["posts"] == posts
     # What is reused costs nothing, so it fits below any maximum.

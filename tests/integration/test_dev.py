@@ -23,6 +23,7 @@ pytestmark = pytest.mark.integration
 
 SLOW = """
 name: slow
+defaults: {task_type: seedance-2}
 prompts:
   - {id: first, prompt: a slow cat, takes: 3}
   - {id: rejected, prompt: "something forbidden [fault:moderation]"}
@@ -139,7 +140,7 @@ def test_dev_continues_where_it_stopped(folder: Path) -> None:
         )
         assert status.returncode == 1, status.stderr
         report = json.loads(status.stdout)
-        assert report["spent_usd"] == "1.204"  # three videos, and the penalty for the rejected one
+        assert report["spent_usd"] == "1.505"  # three videos, and the penalty for the rejected one
         assert len(report["problems"]) == 1
     finally:
         dev.stop()

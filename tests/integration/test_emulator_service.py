@@ -24,7 +24,7 @@ NO_PROXY = {"trust_env": False}
 def order(prompt="A cat"):
     return {
         "model": "seedance",
-        "task_type": "seedance-2-fast",
+        "task_type": "seedance-2",
         "input": {"prompt": prompt, "mode": "text_to_video", "duration": 4},
     }
 
@@ -191,7 +191,7 @@ def test_a_killed_emulator_returns_with_its_books(tmp_path):
         assert httpx.get(task["output"]["video"], **NO_PROXY).content[4:8] == b"ftyp"
         summary = client.get(f"{url}/emulator/books/summary").json()
         assert summary["balanced"]
-        assert summary["points_charged"] == 5 * 3_200_000
+        assert summary["points_charged"] == 5 * 4_000_000
     assert end(process, signal.SIGTERM) == ""
 
 

@@ -124,7 +124,7 @@ def test_a_run_that_stores_videos_writes_the_index(location, first):
     shown = {name: value.value for name, value in event.metadata.items()}
     assert shown["dagster/uri"] == f"s3://videos/{location.folder.name}/spots/index.jsonl"
     assert shown["seedance/videos"] == shown["dagster/row_count"] == 3
-    assert shown["seedance/videos_cost_usd"] == pytest.approx(0.96)
+    assert shown["seedance/videos_cost_usd"] == pytest.approx(1.2)
     books = location.books()
     assert shown["seedance/total_points"] == spent == books["points_charged"] + books["points_penalty"]
     [day] = event.metadata["seedance/spend_by_day"].records

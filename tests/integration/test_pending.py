@@ -23,7 +23,7 @@ from seedance_dagster.ledger.order import State
 
 pytestmark = [pytest.mark.integration, QUIET]
 
-A_VIDEO = 0.32  # USD, four seconds
+A_VIDEO = 0.4  # USD, four seconds
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def test_several_sets_are_ordered_within_one_limit(location):
     assert done.success
     assert ordered(location) == ["spots/cat", "spots/dog", "tiny/ant"]
     assert done.events_of("tasks") == [(key, "materialization") for key in ("cat", "dog", "ant")]
-    assert "tiny: 3 new orders, estimated at 0.96 USD; limit of this run: 0.48 USD" in done.log
+    assert "tiny: 3 new orders, estimated at 1.2 USD; limit of this run: 0.6 USD" in done.log
     location.advance()
     with location.ledger() as ledger:
         assert Counter(order.state for order in ledger.queries.find()) == {State.STORED: 3}
@@ -136,10 +136,10 @@ def test_budgets_limit_the_schedule_like_runs(location):
         assert pending_run(location).success
         assert ordered(location) == ["spots/cat"]
         said = evaluate(location)
-        figures = "budget of 0.48 USD a day: 0.32 USD reserved, 0 USD spent, 0.16 USD left"
+        figures = "budget of 0.6 USD a day: 0.4 USD reserved, 0 USD spent, 0.2 USD left"
         assert said == (
-            f"spots: 1 new orders, estimated at 0.32 USD; {figures}; they do not fit: none would; "
-            f"tiny: 3 new orders, estimated at 0.96 USD; {figures}; they do not fit: none would"
+            f"spots: 1 new orders, estimated at 0.4 USD; {figures}; they do not fit: none would; "
+            f"tiny: 3 new orders, estimated at 1.2 USD; {figures}; they do not fit: none would"
         )
         assert pending_run(location).success
         assert ordered(location) == ["spots/cat"]
@@ -196,29 +196,29 @@ def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(l
     """The error, the dry run and `plan` agree on estimate, reserved, spent, limit and what fits."""
     path = location.folder / "prompts" / "tiny.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"budget_usd": {"total": 0.9}}))
-    budgeted = limited(location, budget_usd_per_day=1.3, budget_usd_per_month=30)
+    budgeted = limited(location, budget_usd_per_day=1.7, budget_usd_per_month=30)
     with location.using(seedance=budgeted):
         assert location.run("cat").success  # stored: spent
         assert location.run("dog", assets=("tasks",)).success  # queued: reserved
-        day = "budget of 1.3 USD a day: 0.32 USD reserved, 0.32 USD spent, 0.66 USD left"
-        month = "budget of 30 USD a month: 0.32 USD reserved, 0.32 USD spent, 29.36 USD left"
+        day = "budget of 1.7 USD a day: 0.4 USD reserved, 0.4 USD spent, 0.9 USD left"
+        month = "budget of 30 USD a month: 0.4 USD reserved, 0.4 USD spent, 29.2 USD left"
         own = "budget of prompt set tiny of 0.9 USD in all: 0 USD reserved, 0 USD spent, 0.9 USD left"
         dry = location.run("ant", "fly", name="tiny", config={"dry_run": True})
         assert dry.success
         assert (
-            f"3 new orders, estimated at 0.96 USD; {day}; {month}; {own}; "
+            f"3 new orders, estimated at 1.2 USD; {day}; {month}; {own}; "
             "they do not fit: the first 2 would" in dry.log
         )
         done = location.run("ant", "fly", name="tiny")
         assert done.message == (
-            "nothing was ordered: 3 new videos are estimated at 0.96 USD and do not fit the "
+            "nothing was ordered: 3 new videos may cost up to 1.2 USD and do not fit the "
             f"{day}; nor the {own}; the first 2 would fit"
         )
         assert ordered(location) == ["spots/cat", "spots/dog"]
         environ = {
             "SEEDANCE_PROMPTS": str(location.folder / "prompts"),
             "SEEDANCE_LEDGER_URL": location.resources["ledger"].url,
-            "SEEDANCE_BUDGET_USD_PER_DAY": "1.3",
+            "SEEDANCE_BUDGET_USD_PER_DAY": "1.7",
             "SEEDANCE_BUDGET_USD_PER_MONTH": "30",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
@@ -231,17 +231,17 @@ def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(l
             assert f"Budget  {line}" in result.stdout
         assert "They do not fit into the budgets: the first 2 of 3 would" in result.stdout
         [tiny] = json.loads(as_json.stdout)["prompt_sets"]
-        assert (tiny["new"], tiny["affordable"], tiny["new_usd"]) == (3, 2, "0.96")
-        assert [each["remaining_usd"] for each in tiny["budgets"]] == ["0.66", "29.36", "0.9"]
+        assert (tiny["new"], tiny["affordable"], tiny["new_usd"]) == (3, 2, "1.2")
+        assert [each["remaining_usd"] for each in tiny["budgets"]] == ["0.9", "29.2", "0.9"]
         assert location.run("ant", "bee", name="tiny", assets=("tasks",)).success
         assert len(ordered(location)) == 4
 
 
 def test_a_dry_run_counts_the_run_s_own_limit(idle):
     """With max_cost_usd it says how many would fit."""
-    done = idle.run("ant", "fly", name="tiny", config={"dry_run": True, "max_cost_usd": 0.7})
+    done = idle.run("ant", "fly", name="tiny", config={"dry_run": True, "max_cost_usd": 0.9})
     assert done.success
-    assert "limit of this run: 0.7 USD; they do not fit: the first 2 would" in done.log
+    assert "limit of this run: 0.9 USD; they do not fit: the first 2 would" in done.log
 
 
 def test_a_rejected_prompt_is_not_ordered_again_and_its_penalty_is_shown(location, monkeypatch):
@@ -255,6 +255,6 @@ def test_a_rejected_prompt_is_not_ordered_again_and_its_penalty_is_shown(locatio
     environ = {"SEEDANCE_LEDGER_URL": location.resources["ledger"].url, "AWS_DEFAULT_REGION": "us-east-1"}
     monkeypatch.setattr("os.environ", environ)
     result = CliRunner().invoke(root, ["status"])
-    assert "Spent        0.3232 USD, of which 0.0032 USD as penalties for rejected prompts" in result.stdout
+    assert "Spent        0.404 USD, of which 0.004 USD as penalties for rejected prompts" in result.stdout
     status = json.loads(CliRunner().invoke(root, ["status", "--json"]).stdout)
-    assert (status["spent_usd"], status["penalties_usd"]) == ("0.3232", "0.0032")
+    assert (status["spent_usd"], status["penalties_usd"]) == ("0.404", "0.004")

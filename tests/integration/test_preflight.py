@@ -11,7 +11,7 @@ import pytest
 from preflight_support import QUICK, REQUEST, Looking, looking, quoted
 from reference_host import ReferenceFiles, inflated, running_reference_files, sample
 
-from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.policy import Policy
@@ -68,7 +68,9 @@ def test_valid_references_are_recorded_with_type_size_hash_and_length(host, look
         "checked_at": look.services.clock().isoformat(),
     }
     assert answer.estimate.exact
-    assert answer.estimate == PriceTable.load().estimate(answer.partition.request, input_video_s=13.0)
+    assert answer.estimate == Catalog.load().estimate(
+        answer.partition.request, at=look.services.clock(), input_video_s=13.0
+    )
     assert "secret" not in json.dumps(facts)
 
 
@@ -183,9 +185,9 @@ def test_the_estimate_is_what_the_vendor_charges(start_engine):
         engine.run(place_orders(engine.services, got.valid, REQUEST))
         latest = engine.services.ledger.queries.latest("spots")
         first, second = latest["p0"], latest["p2"]
-        assert first.estimated_points == first.points_charged == 12_666_400
-        assert first.price_formula == "0.08 USD/s x (5 s output + 10.833 s input)"
-        assert second.estimated_points == second.points_charged == 4_000_000
+        assert first.estimated_points == first.points_charged == 10_416_500
+        assert first.price_formula == "0.10 USD/s x (5 s output + 5.4165 s input)"
+        assert second.estimated_points == second.points_charged == 5_000_000
         summary = engine.books()["summary"]
         assert summary["points_charged"] == first.points_charged + second.points_charged
         assert summary["key_leaks"] == 0

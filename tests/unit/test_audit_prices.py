@@ -24,11 +24,11 @@ def orders(*shares: float, first: int = 1, **fields):
         ((1, 1, 5), None, 0),
         ((1.25, 1.25, 1), "2 of the newest 3", 1.25),
         ((0.6, 0.6), "2 of the newest 2", 0.6),
-        ((1,) * 50 + (2,) * 30, "30 of the newest 50", 2),
-        ((3,) * 24 + (1,) * 26, "24 of the newest 50", 3),
-        ((1,) * 44 + (2,) * 6, "6 of the newest 50", 2),
-        ((1,) * 45 + (2,) * 5, None, 0),
-        ((2,) * 50 + (1,) * 50, None, 0),
+        ((1,) * 50 + (2,) * 12, "12 of the newest 20", 2),
+        ((3,) * 9 + (1,) * 11, "9 of the newest 20", 3),
+        ((1,) * 17 + (2,) * 3, "3 of the newest 20", 2),
+        ((1,) * 18 + (2,) * 2, None, 0),
+        ((2,) * 20 + (1,) * 20, None, 0),
     ],
 )
 def test_the_charges_of_the_newest_videos_decide(shares, count, factor):
@@ -39,13 +39,23 @@ def test_the_charges_of_the_newest_videos_decide(shares, count, factor):
     assert [finding.message for finding in result] == ([] if count is None else [message])
 
 
+def test_a_resolution_has_a_price_of_its_own():
+    """Charges at one resolution say nothing of another; the default counts as itself."""
+    dear = stored_order(1).request | {"resolution": "720p"}
+    same = stored_order(1).request | {"resolution": "480p"}
+    mixed = [*orders(2, 2, request=dear), *orders(1, 1, first=10), *orders(1, 1, first=20, request=same)]
+    [found] = outdated_prices(mixed)
+    assert found.location == "price table goapi-2026-04, seedance-2-fast at 720p"
+    assert found.message.startswith("2 of the newest 2 videos")
+
+
 def test_a_task_type_is_one_finding_with_the_sum():
     """However many videos are off, each task type has one finding, with the sum of the differences."""
     fast = orders(1.5, 1.5, 1.5)
     slow = orders(1, 1, first=10, request=stored_order(1).request | {"task_type": "seedance-2"})
     [finding] = findings(make_snapshots([*fast, *slow]))
     assert (finding.kind.value, finding.cost_points) == ("estimate_off", 6_000_000)
-    assert finding.location == "price table goapi-2026-04, seedance-2-fast"
+    assert finding.location == "price table goapi-2026-04, seedance-2-fast at 480p"
 
 
 def test_upper_bounds_and_older_price_tables_do_not_count():

@@ -109,7 +109,7 @@ def test_dry_runs_runs_and_schedules_report_the_same_figures(engine):
     with pytest.raises(OrderingError) as caught:
         ordered(engine, wanted)
     assert str(caught.value) == (
-        "nothing was ordered: 3 new videos are estimated at 1.2 USD and do not fit the "
+        "nothing was ordered: 3 new videos may cost up to 1.2 USD and do not fit the "
         f"{figures}; nor the {own}; the first 1 would fit"
     )
     assert engine.ledger.queries.find() == before

@@ -16,6 +16,7 @@ from seedance_dagster.ledger.orders import OrderRequest
 
 CATS = """
 name: cats
+defaults: {task_type: seedance-2}
 prompts:
   - {id: one, prompt: a cat}
   - {id: two, prompt: "two cats like @video1", mode: omni_reference, duration: 4,
@@ -50,6 +51,7 @@ def order(partition: str, fingerprint: str) -> NewOrder:
         fingerprint=fingerprint,
         request={"task_type": "seedance-2-fast"},
         estimated_points=4_000_000,
+        reserved_points=4_000_000,
         price_table="t",
         price_formula="f",
     )
@@ -68,13 +70,15 @@ def test_plan_prices_each_prompt_and_orders_nothing(folder: Path) -> None:
     plan = json.loads(done.stdout)
     assert plan["problems"] == []
     [cats] = plan["prompt_sets"]
-    assert [
-        (prompt["partition"], prompt["usd"], prompt["exact"], prompt["outcome"]) for prompt in cats["prompts"]
-    ] == [
-        ("one", "0.4", True, "new"),
-        ("two", "1.552", False, "new"),
+    fields = ("partition", "usd", "reserved_usd", "exact", "outcome", "price_table")
+    assert [tuple(prompt[name] for name in fields) for prompt in cats["prompts"]] == [
+        ("one", "0.5", "0.5", True, "new", "goapi-2026-11"),
+        ("two", "1.17", "1.94", False, "new", "goapi-2026-11"),
     ]
-    assert cats["new_usd"] == "1.952"
+    assert (cats["new_usd"], cats["reserved_usd"]) == ("1.67", "2.44")
+    output = run("plan").stdout
+    assert "2 new; the new ones cost up to 1.67 USD, 2.44 USD are reserved" in output
+    assert "so budgets count the highest that could apply" in output
     ledger = ledger_of(folder)
     assert ledger.workload.counts() == {}
     ledger.close()
@@ -83,12 +87,13 @@ def test_plan_prices_each_prompt_and_orders_nothing(folder: Path) -> None:
 def test_plan_adds_up_sets_that_share_a_budget(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each set alone fits the day's budget, both together do not; one order for two sets counts once."""
     for name, text in (("cats", "a cat"), ("dogs", "a dog"), ("again", "a dog")):
-        (folder / "prompt_sets" / f"{name}.yaml").write_text(f"name: {name}\nprompts: [{{prompt: {text}}}]\n")
-    monkeypatch.setitem(os.environ, "SEEDANCE_BUDGET_USD_PER_DAY", "0.50")
+        content = f"name: {name}\ndefaults: {{task_type: seedance-2}}\nprompts: [{{prompt: {text}}}]\n"
+        (folder / "prompt_sets" / f"{name}.yaml").write_text(content)
+    monkeypatch.setitem(os.environ, "SEEDANCE_BUDGET_USD_PER_DAY", "0.60")
     done = run("plan", "--json")
     plan = json.loads(done.stdout)
     assert [prompt_set["affordable"] for prompt_set in plan["prompt_sets"]] == [1, 1, 1]
-    assert plan["together"] == {"new_usd": "0.8", "new": 2, "affordable": 1}
+    assert plan["together"] == {"new_usd": "1", "reserved_usd": "1", "new": 2, "affordable": 1}
     assert done.exit_code == 1
     assert "Together they do not fit into the shared budgets: the first 1 of 2 would" in run("plan").stdout
     assert run("plan", "--set", "cats").exit_code == 0
@@ -103,8 +108,8 @@ def test_plan_knows_what_is_in_flight(folder: Path) -> None:
     ledger.close()
     [cats] = json.loads(run("plan", "--json").stdout)["prompt_sets"]
     assert [prompt["outcome"] for prompt in cats["prompts"]] == ["joined", "new"]
-    assert cats["new_usd"] == "1.552"
-    assert "1 joined, 1 new; the new ones cost up to 1.552 USD" in run("plan").stdout
+    assert cats["new_usd"] == "1.17"
+    assert "1 joined, 1 new; the new ones cost up to 1.17 USD, 1.94 USD are reserved" in run("plan").stdout
 
 
 def test_plan_says_as_what_a_prompt_was_ordered(folder: Path) -> None:

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from factories import NOW
 
-from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.defs.steps.metadata import prompt_materialization
 from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.defs.steps.provenance import input_tags, newest_version
 from seedance_dagster.prompts.models import Prompt, PromptSet
 
-PRICES = PriceTable.load()
+CATALOG = Catalog.load()
 
 
 @pytest.fixture
@@ -48,31 +49,31 @@ def report(instance: dg.DagsterInstance, prompt_set: PromptSet, key: str) -> int
 
 def test_partitions_are_added_and_removed_except_those_that_were_ordered(orders, instance, ledger, clock):
     """New prompts become partitions; one that is gone for a day loses its own unless it was ordered."""
-    report = sync_all(instance, ledger, [spots(a="x", b="x", c="x")], PRICES)
+    report = sync_all(instance, ledger, [spots(a="x", b="x", c="x")], CATALOG, now=NOW)
     assert (report.added, report.removed, report.edited) == ({"spots": 3}, {"spots": 0}, {"spots": 0})
     orders.place("b")
-    report = sync_all(instance, ledger, [spots(d="x", a="x")], PRICES)
+    report = sync_all(instance, ledger, [spots(d="x", a="x")], CATALOG, now=NOW)
     assert (report.added, report.removed) == ({"spots": 1}, {"spots": 0})
     assert instance.get_dynamic_partitions("spots_prompts") == ["a", "b", "c", "d"]
     clock.forward(days=1)
-    assert sync_all(instance, ledger, [spots(d="x", a="x")], PRICES).removed == {"spots": 1}
+    assert sync_all(instance, ledger, [spots(d="x", a="x")], CATALOG, now=NOW).removed == {"spots": 1}
     assert instance.get_dynamic_partitions("spots_prompts") == ["a", "b", "d"]
-    report = sync_all(instance, ledger, [spots(d="x", a="x")], PRICES)
+    report = sync_all(instance, ledger, [spots(d="x", a="x")], CATALOG, now=NOW)
     assert (report.added, report.removed) == ({"spots": 0}, {"spots": 0})
 
 
 def test_sets_do_not_touch_each_other(instance, ledger):
     """A set whose file is broken, and which is therefore left out, keeps its partitions."""
     other = PromptSet(name="other", prompts=spots(a="x").prompts)
-    sync_all(instance, ledger, [spots(a="x"), other], PRICES)
-    sync_all(instance, ledger, [spots(b="x")], PRICES)
+    sync_all(instance, ledger, [spots(a="x"), other], CATALOG, now=NOW)
+    sync_all(instance, ledger, [spots(b="x")], CATALOG, now=NOW)
     assert instance.get_dynamic_partitions("other_prompts") == ["a"]
 
 
 def test_many_partitions_are_added_in_chunks(instance, ledger):
     """More partitions than Dagster takes in one call are all added, in the order of the file."""
     keys = [f"p{number}" for number in range(5001)]
-    sync_all(instance, ledger, [spots(**dict.fromkeys(keys, "x"))], PRICES)
+    sync_all(instance, ledger, [spots(**dict.fromkeys(keys, "x"))], CATALOG, now=NOW)
     assert instance.get_dynamic_partitions("spots_prompts") == keys
 
 
@@ -82,18 +83,18 @@ def test_an_edit_is_reported_once_and_only_where_dagster_knew_the_prompt(instanc
     ledger.partitions.update("spots", before.partitions)
     ledger.reports.mark_prompts("spots", {key: before.partitions[key].fingerprint for key in "ab"})
     after = spots(a="x", b="y", c="y")
-    assert sync_all(instance, ledger, [after], PRICES).edited == {"spots": 1}
+    assert sync_all(instance, ledger, [after], CATALOG, now=NOW).edited == {"spots": 1}
     asset = dg.AssetKey(["spots", "prompts"])
     assert newest_version(instance, asset, "b") == after.partitions["b"].fingerprint
     assert newest_version(instance, asset, "c") is None
-    assert sync_all(instance, ledger, [after], PRICES).edited == {"spots": 0}
+    assert sync_all(instance, ledger, [after], CATALOG, now=NOW).edited == {"spots": 0}
 
 
 def test_removals_and_edits_may_be_limited(instance, ledger, clock):
     """A limit over all sets leaves the rest for later calls, so that a tick of the sensor stays short."""
     before, after = spots(a="x", b="x", c="x", d="x", e="x"), spots(a="y", b="y", c="y")
     other = PromptSet(name="other", prompts=before.prompts)
-    sync_all(instance, ledger, [before, other], PRICES)
+    sync_all(instance, ledger, [before, other], CATALOG, now=NOW)
     for name in ("spots", "other"):
         ledger.reports.mark_prompts(
             name, {key: partition.fingerprint for key, partition in before.partitions.items()}
@@ -101,7 +102,7 @@ def test_removals_and_edits_may_be_limited(instance, ledger, clock):
         ledger.partitions.update(name, after.partitions)
     clock.forward(days=1)
     other = PromptSet(name="other", prompts=after.prompts)
-    reports = [sync_all(instance, ledger, [after, other], PRICES, limit=4) for _ in range(4)]
+    reports = [sync_all(instance, ledger, [after, other], CATALOG, now=NOW, limit=4) for _ in range(4)]
     assert [(report.removed, report.edited) for report in reports] == [
         ({"spots": 2, "other": 0}, {"spots": 2, "other": 0}),
         ({"spots": 0, "other": 2}, {"spots": 1, "other": 1}),

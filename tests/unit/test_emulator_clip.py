@@ -9,35 +9,66 @@ import uuid
 import av
 import pytest
 
-from seedance_dagster.emulator import card, clip_cache
+from seedance_dagster.emulator import card, clip, clip_cache
 from seedance_dagster.emulator.clip import SIZES, render_clip
 from seedance_dagster.emulator.clip_cache import ClipCache
 
 TASK = "07ed43de-465d-43b1-b62c-44249b14d818"
 
 
-def render(prompt="A woman sings and strums her guitar", duration=5, ratio="16:9", task_id=TASK):
+def render(prompt="A woman sings and strums her guitar", duration=5, ratio="16:9", task_id=TASK, **others):
     return render_clip(
-        task_id=task_id, prompt=prompt, title="emulated", duration=duration, aspect_ratio=ratio
+        task_id=task_id, prompt=prompt, title="emulated", duration=duration, aspect_ratio=ratio, **others
     )
 
 
 @pytest.mark.parametrize(
-    ("duration", "ratio"), [(4, "21:9"), (5, "16:9"), (7, "4:3"), (8, "1:1"), (9, "3:4"), (15, "9:16")]
+    ("duration", "ratio", "resolution", "codec"),
+    [
+        (4, "21:9", "480p", "h264"),
+        (5, "16:9", "480p", "h264"),
+        (7, "4:3", "720p", "h264"),
+        (8, "1:1", "480p", "h264"),
+        (9, "3:4", "480p", "h264"),
+        (15, "9:16", "480p", "h264"),
+        (4, "16:9", "1080p", "h264"),
+        (5, "16:9", "720p", "hevc"),
+        (7, "21:9", "480p", "hevc"),
+    ],
 )
-def test_a_clip_is_a_whole_video_of_the_requested_shape(duration, ratio):
-    """Every frame decodes, the length is exact, and the size has the ratio."""
-    with av.open(io.BytesIO(render(duration=duration, ratio=ratio))) as container:
+def test_a_clip_is_a_whole_video_of_the_requested_shape(duration, ratio, resolution, codec):
+    """Every frame decodes, there is one more than the length says, and the size is the vendor's."""
+    data = render(duration=duration, ratio=ratio, resolution=resolution, codec=codec)
+    with av.open(io.BytesIO(data)) as container:
         stream = container.streams.video[0]
-        assert container.duration == duration * 1_000_000
         assert stream.average_rate == 24
-        assert stream.codec_context.name == "h264"
-        assert (stream.width, stream.height) == SIZES[ratio]
-        assert stream.width % 2 == stream.height % 2 == 0
+        pixels = {"h264": "yuv420p", "hevc": "yuv420p10le"}[codec]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == (codec, pixels)
+        assert (stream.width, stream.height) == SIZES[resolution][ratio]
         frames = list(container.decode(video=0))
-    assert len(frames) == duration * 24
+    assert len(frames) == duration * 24 + 1
     pictures = [bytes(frame.planes[0]) for frame in frames]
     assert len(set(pictures)) == -(-duration // 2), "one picture every two seconds, held without drift"
+
+
+def test_the_sizes_are_those_that_were_seen():
+    """480p 16:9 is 864x496, all sizes can be encoded, and each has nearly its ratio."""
+    assert SIZES["480p"]["16:9"] == (864, 496)
+    for resolution, sizes in SIZES.items():
+        for ratio, (width, height) in sizes.items():
+            across, down = map(int, ratio.split(":"))
+            assert width / height == pytest.approx(across / down, rel=0.021), (resolution, ratio)
+            assert width % 2 == height % 2 == 0
+
+
+def test_without_an_encoder_for_hevc_videos_are_h264(monkeypatch, caplog):
+    """A build of PyAV that cannot encode HEVC is named in a warning."""
+    monkeypatch.setattr(av, "codecs_available", {"libx264"})
+    clip._available.cache_clear()
+    codec = clip._available("hevc")
+    clip._available.cache_clear()
+    assert codec.encoder == "libx264"
+    assert "has no libx265: videos are H.264 instead" in caplog.text
 
 
 def test_clip_is_small_and_starts_with_its_index():
@@ -79,7 +110,7 @@ def test_missing_letters_are_shown_as_code_points(monkeypatch):
 
 def test_the_text_is_visible_in_the_picture():
     """The text changes the picture."""
-    size = SIZES["16:9"]
+    size = SIZES["480p"]["16:9"]
     full, blank = (
         card.draw_card(size, text=text, title="t", footer="f", hue=0.5) for text in ("A woman sings", "")
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
-from seedance_dagster.emulator.billing import penalty, price
+from seedance_dagster.emulator.billing import penalty
 from seedance_dagster.emulator.responses import Refusal
+from seedance_dagster.emulator.task_types import price, task_types
 from seedance_dagster.emulator.validation import prompt_of, read_request
 
 IMAGE, VIDEO, AUDIO = "https://x.example/a.png", "https://x.example/a.mp4", "https://x.example/a.mp3"
@@ -112,10 +114,55 @@ def test_input_video_is_billed(urls, seconds):
     assert order.input_video_s == Decimal(seconds)
 
 
-def test_prices_are_those_of_the_page():
-    """Five seconds of the fast model are 4,000,000 points, as on the vendor's page."""
-    assert price("seedance-2-fast", output_s=5) == 4_000_000
-    assert price("seedance-2", output_s=5, input_s=Decimal("3.5")) == 8_500_000
+@pytest.mark.parametrize(
+    ("task_type", "resolution", "date", "points"),
+    [
+        ("seedance-2-fast", "480p", "2026-04-06", 800_000),
+        ("seedance-2-fast", "720p", "2026-09-07T05:59", 1_280_000),
+        ("seedance-2-fast", "480p", "2026-09-07T06:00", 480_000),
+        ("seedance-2-fast-less-restriction", "480p", "2026-11-01", 530_000),
+        ("seedance-2-mini-less-restriction", "480p", "2026-11-01", 460_000),
+        ("seedance-2.5", "1080p", "2026-08-12", 6_000_000),
+        ("seedance-2.5", "1080p", "2026-08-13", 8_000_000),
+        ("seedance-2.5-less-restriction", "480p", "2026-11-01", 1_650_000),
+        ("seedance-2-preview", "480p", "2026-04-06", 1_500_000),
+    ],
+)
+def test_prices_follow_the_date(task_type, resolution, date, points):
+    """A second costs what was known of that day, with fewer restrictions a tenth more, to three decimals."""
+    at = datetime.fromisoformat(date).replace(tzinfo=UTC)
+    assert price(task_type, resolution, at=at, output_s=1) == points
+
+
+@pytest.mark.parametrize(("day", "points"), [("2026-04-06", 8_500_000), ("2026-06-01", 6_750_000)])
+def test_input_video_costs_half_since_the_summer(day, points):
+    """The page bills all input video, later bills show half of it."""
+    at = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    assert price("seedance-2", "480p", at=at, output_s=5, input_s=Decimal("3.5")) == points
+
+
+@pytest.mark.parametrize("task_type", task_types())
+@pytest.mark.parametrize("wanted", [None, "480p", "4k", 720])
+def test_a_resolution_that_does_not_exist_becomes_the_default(task_type, wanted):
+    """Each type has its default resolution, and an unknown one is replaced, not refused."""
+    default = "720p" if task_type.startswith(("seedance-2-mini", "seedance-2.5")) else "480p"
+    read = read_request({**body(resolution=wanted), "task_type": task_type})
+    assert read.resolution == (wanted if wanted == "480p" else default)
+
+
+@pytest.mark.parametrize(
+    ("task_type", "duration", "rendered"),
+    [
+        ("seedance-2.5", 30, 30),
+        ("seedance-2.5", 31, 5),
+        ("seedance-2-mini", 16, 5),
+        ("seedance-2-preview", 10, 10),
+        ("seedance-2-preview", 6, 5),
+    ],
+)
+def test_lengths_depend_on_the_type(task_type, duration, rendered):
+    """A length that another type renders is replaced by 5 s."""
+    assert read_request({**body(duration=duration), "task_type": task_type}).duration == rendered
 
 
 @pytest.mark.parametrize(("violation", "points"), [(1, 1), (19, 1), (20, 5), (100, 5), (101, 10)])

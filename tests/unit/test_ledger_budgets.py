@@ -39,7 +39,7 @@ def test_a_run_that_would_exceed_a_budget_places_nothing(ledger, new_order):
     with pytest.raises(BudgetExceededError) as caught:
         ledger.orders.place([new_order(f"p{n}") for n in range(3)], REQUEST, [DAY])
     assert str(caught.value) == (
-        "3 new videos are estimated at 1.2 USD and do not fit the budget of 1 USD a day: "
+        "3 new videos may cost up to 1.2 USD and do not fit the budget of 1 USD a day: "
         "0.4 USD reserved, 0 USD spent, 0.6 USD left; the first 1 would fit"
     )
     assert caught.value.affordable == 1

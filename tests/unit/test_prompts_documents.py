@@ -190,7 +190,7 @@ def test_problems_of_a_yaml_file(tmp_path, text, expected):
         ("9" * 5000, "is not valid JSON: Exceeds the limit"),
         ("[" * 100_000, "is nested too deeply"),
         ('{"name": "a", "prompts": ' + "[" * 900 + "]" * 900 + "}", "is nested too deeply"),
-        ("NaN", "must be a mapping with name, budget_usd, defaults, prompts, not a float"),
+        ("NaN", "must be a mapping with name, budget_usd, defaults, prompts, not a number"),
     ],
 )
 def test_problems_of_a_json_file(tmp_path, text, message):

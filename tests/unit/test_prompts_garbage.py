@@ -7,12 +7,13 @@ import json
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from prompts_support import LIMITS, PRICES
 
+from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.prompts import format_problems
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS
 from seedance_dagster.prompts.loading import _load
 
+CATALOG = Catalog.load()
 SET_FIELDS = ("name", "prompts", "defaults", "budget_usd")
 SUFFIXES = st.sampled_from([".yaml", ".json", ".jsonl", ".csv", ".parquet"])
 any_text = st.text(st.characters(exclude_categories=()), max_size=20)
@@ -35,7 +36,7 @@ nearly = st.fixed_dictionaries(
         "takes": st.integers(1, 3),
         "tags": st.dictionaries(any_text, any_text | st.floats(), max_size=2),
         "duration": st.integers(4, 15) | values,
-        "aspect_ratio": st.sampled_from(LIMITS.aspect_ratios) | values,
+        "aspect_ratio": st.sampled_from(CATALOG.limits.loosest.aspect_ratios) | values,
     },
 )
 prompts = nearly | st.dictionaries(st.sampled_from(PROMPT_FIELDS) | any_text, values, max_size=6)
@@ -53,7 +54,7 @@ syntax = st.text("ab1:- \n{}[]&*!|>'\"#%@,?~.<0xe=\\\t", max_size=60).map(str.en
 
 
 def check(suffix: str, content: bytes) -> None:
-    prompt_set, problems = _load(f"a{suffix}", suffix, content, folder=None, limits=LIMITS, prices=PRICES)
+    prompt_set, problems = _load(f"a{suffix}", suffix, content, folder=None, catalog=CATALOG)
     errors = [problem for problem in problems if problem.severity == "error"]
     assert (prompt_set is None) == bool(errors)
     report = format_problems(problems)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from prompts_support import MP3, MP4, PNG, load_prompts, only_prompt, problems_of
 
-from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.catalog import Catalog
 
 TEXT = {"prompt": "A cat"}
 FRAMES = {"prompt": "A cat", "mode": "first_last_frames", "image_urls": [PNG]}
@@ -18,7 +18,10 @@ OMNI = {"prompt": "A cat", "mode": "omni_reference", "image_urls": [PNG]}
         TEXT,
         *({**TEXT, "duration": seconds} for seconds in range(4, 16)),
         *({**TEXT, "aspect_ratio": r} for r in ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16")),
-        *({**TEXT, "task_type": name} for name in ("seedance-2", "seedance-2-fast")),
+        *({**TEXT, "task_type": name} for name in Catalog.load().task_types),
+        *({**TEXT, "task_type": "seedance-2.5", "duration": seconds} for seconds in (4, 16, 30)),
+        {**TEXT, "task_type": "seedance-2", "resolution": "1080p"},
+        {**TEXT, "task_type": "seedance-2-mini", "resolution": "720p"},
         {"prompt": "x" * 4000},
         {"prompt": "猫" * 4000},
         {**TEXT, "image_urls": [], "video_urls": [], "audio_urls": []},
@@ -110,12 +113,54 @@ RULES = [
         (
             {**TEXT, "task_type": value},
             "task_type",
-            f"{value!r}; allowed are those with a price: seedance-2, seedance-2-f",
+            f"{value!r}; allowed are those with a price: seedance-2, seedance-2-less-restriction, ",
         )
-        for value in ("seedance-2-mini", "Seedance-2", "", 2, ["seedance-2"])
+        for value in ("seedance-3", "Seedance-2", "remove-watermark", "", 2, ["seedance-2"])
     ),
-    ({**TEXT, "resolution": "4k"}, "resolution", "'4k'; allowed are 480p, 720p, 1080p"),
-    ({**TEXT, "resolution": "720p"}, "resolution", "the price of seedance-2-fast at 720p is not in"),
+    ({**TEXT, "resolution": "4k"}, "resolution", "'4k'; allowed are 480p, 720p"),
+    ({**TEXT, "resolution": "1080p"}, "resolution", "'1080p'; allowed are 480p, 720p"),
+    ({**TEXT, "resolution": 720}, "resolution", "720; allowed are 480p, 720p"),
+    # What one type takes, another does not.
+    (
+        {**TEXT, "task_type": "seedance-2.5", "duration": 31},
+        "duration",
+        "31; allowed are whole seconds from 4 to 30",
+    ),
+    *(
+        ({**TEXT, "task_type": name, "duration": 6}, "duration", "6; allowed are 5, 10, 15 seconds")
+        for name in ("seedance-2-preview", "seedance-2-fast-preview")
+    ),
+    (
+        {**TEXT, "task_type": "seedance-2-preview", "aspect_ratio": "1:1"},
+        "aspect_ratio",
+        "'1:1'; allowed are 16:9, 9:16, 4:3, 3:4",
+    ),
+    (
+        {**TEXT, "task_type": "seedance-2.5", "aspect_ratio": "auto"},
+        "aspect_ratio",
+        "'auto'; allowed are 21:9",
+    ),
+    (
+        {**OMNI, "task_type": "seedance-2.5", "image_urls": [PNG] * 10},
+        "image_urls",
+        "has 10 images; seedance-2.5 takes at most 9",
+    ),
+    (
+        {**OMNI, "task_type": "seedance-2.5-less-restriction", "video_urls": [MP4] * 4},
+        "video_urls",
+        "has 4 videos; seedance-2.5-less-restriction takes at most 3",
+    ),
+    # A wrong type leaves the rest to be judged by what some type takes.
+    (
+        {**TEXT, "task_type": "seedance-3", "duration": 31},
+        "duration",
+        "31; allowed are whole seconds from 4 to 30",
+    ),
+    (
+        {**TEXT, "task_type": "seedance-3", "resolution": "4k"},
+        "resolution",
+        "'4k'; allowed are 480p, 720p, 1080p",
+    ),
     ({**TEXT, "audio": "yes"}, "audio", "is 'yes'; allowed are true and false"),
     ({**TEXT, "audio": 0}, "audio", "0; allowed are true and false"),
     # text_to_video: no references.
@@ -263,13 +308,6 @@ def test_defaults_are_those_of_the_page(tmp_path):
     assert (request.task_type, request.mode, request.duration) == ("seedance-2-fast", "text_to_video", 5)
     assert (request.aspect_ratio, request.resolution, request.audio) == ("16:9", None, None)
     assert (prompt.takes, prompt.tags) == (1, {})
-
-
-def test_another_price_table_allows_other_task_types(tmp_path):
-    """Everything with a price may be ordered."""
-    prompt = {**TEXT, "task_type": "seedance-2-mini", "resolution": "720p"}
-    assert load_prompts(tmp_path, prompt).sets == ()
-    assert only_prompt(load_prompts(tmp_path, prompt, prices=PriceTable.load(table="piapi-2026-10")))
 
 
 def test_all_problems_of_a_file_are_reported_at_once(tmp_path):

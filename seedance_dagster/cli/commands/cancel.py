@@ -28,14 +28,14 @@ def command(*, target: str | None, everything: bool, as_json: bool) -> None:
     settings = ledger_settings()
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         cancelled = ledger.withdrawals.cancel(prompt_set or None, partition or None, actor=operator_name())
-    freed = points_to_usd(sum(order.estimated_points for order in cancelled))
+    freed = points_to_usd(sum(order.reserved_points for order in cancelled))
     if as_json:
         orders = [
             {
                 "order_id": order.order_id,
                 "prompt_set": order.prompt_set,
                 "partition": order.partition,
-                "usd": points_to_usd(order.estimated_points),
+                "usd": points_to_usd(order.reserved_points),
             }
             for order in cancelled
         ]

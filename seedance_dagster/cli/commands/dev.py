@@ -30,7 +30,7 @@ def command() -> None:
     definitions = reference_definitions()
     with interrupted_by_signals(), state.locked():
         click.echo(state.summary())
-        _show_problems(state.environ["SEEDANCE_PROMPTS"])
+        _show_problems(state.environ["SEEDANCE_PROMPTS"], state.environ.get("SEEDANCE_PRICES", ""))
         state.fail_interrupted_runs()
         with running_stack(
             state.folder,
@@ -47,8 +47,8 @@ def command() -> None:
             click.echo("Stopping. Tasks at the vendor continue; the next start picks them up.")
 
 
-def _show_problems(prompts: str) -> None:
-    loaded = load_prompt_sets(prompts)
+def _show_problems(prompts: str, prices: str) -> None:
+    loaded = load_prompt_sets(prompts, prices=prices)
     if loaded.problems:
         click.echo(format_problems(loaded.problems), err=True)
     if not loaded.sets:

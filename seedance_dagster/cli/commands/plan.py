@@ -42,15 +42,21 @@ class Plan:
 
     @property
     def new_usd(self) -> Decimal:
-        """The most that the new orders would cost; the rest is free."""
+        """The cost of the new orders by the prices of now; the rest is free."""
         return points_to_usd(self.budgets.points)
+
+    @property
+    def reserved_usd(self) -> Decimal:
+        """The most that the new orders could cost: budgets count this until the charges are known."""
+        return points_to_usd(self.budgets.reserved)
 
     def __str__(self) -> str:
         counts = Counter(_OUTCOMES[priced.outcome] for priced in self.quotes)
         summary = ", ".join(f"{number} {outcome}" for outcome, number in counts.items()) or "no prompts"
         new = [priced for priced in self.quotes if priced.is_new]
         bound = "" if all(priced.estimate.exact for priced in new) else "up to "
-        return f"{summary}; the new ones cost {bound}{usd(self.new_usd)} USD"
+        reserved = f", {usd(self.reserved_usd)} USD are reserved" if self.reserved_usd > self.new_usd else ""
+        return f"{summary}; the new ones cost {bound}{usd(self.new_usd)} USD{reserved}"
 
 
 @click.command("plan")
@@ -69,7 +75,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
     environ = project_environ()
     no_ledger = not (environ.get("DAGSTER_HOME") or environ.get("SEEDANCE_LEDGER_URL") or has_dev_folder())
     settings = Settings.from_environ(environ) if no_ledger else ledger_settings()
-    loaded = load_prompt_sets(location or settings.prompts)
+    loaded = load_prompt_sets(location or settings.prompts, prices=settings.prices)
     unknown = sorted(set(names) - {prompt_set.name for prompt_set in loaded.sets})
     if unknown and not loaded.errors:
         known = ", ".join(prompt_set.name for prompt_set in loaded.sets) or "none"
@@ -93,6 +99,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
                 "prompt_sets": [_as_json(plan) for plan in plans],
                 "together": {
                     "new_usd": points_to_usd(together.points),
+                    "reserved_usd": points_to_usd(together.reserved),
                     "new": together.new,
                     "affordable": together.affordable,
                 },
@@ -149,6 +156,8 @@ def _show(out: Console, plan: Plan) -> None:
         )
     out.print(rows)
     out.print(str(plan))
+    if plan.reserved_usd > plan.new_usd:
+        out.print("Prices may change until an order is sent, so budgets count the highest that could apply")
     for usage in plan.budgets.usages:
         out.print(f"Budget  {usage}", markup=False)
     if not plan.budgets.fits:
@@ -158,7 +167,11 @@ def _show(out: Console, plan: Plan) -> None:
 
 
 def _show_together(out: Console, together: BudgetCheck) -> None:
-    out.print(f"All sets together: {usd(points_to_usd(together.points))} USD")
+    estimated, reserved = (usd(points_to_usd(points)) for points in (together.points, together.reserved))
+    out.print(
+        f"All sets together: {estimated} USD"
+        + ("" if estimated == reserved else f", {reserved} USD reserved")
+    )
     if not together.fits:
         share = f"the first {together.affordable} of {together.new}" if together.affordable else "none"
         out.print(f"Together they do not fit into the shared budgets: {share} would", style="red")
@@ -182,6 +195,7 @@ def _as_json(plan: Plan) -> dict[str, Any]:
     return {
         "name": plan.prompt_set,
         "new_usd": plan.new_usd,
+        "reserved_usd": plan.reserved_usd,
         "new": plan.budgets.new,
         "affordable": plan.budgets.affordable,
         "budgets": budgets_as_json(plan.budgets.usages),
@@ -192,6 +206,7 @@ def _as_json(plan: Plan) -> dict[str, Any]:
                 "mode": priced.partition.request.mode,
                 "duration_s": priced.partition.request.duration,
                 "usd": points_to_usd(priced.estimate.points),
+                "reserved_usd": points_to_usd(priced.estimate.reserved_points),
                 "exact": priced.estimate.exact,
                 "price_table": priced.estimate.table,
                 "outcome": _OUTCOMES[priced.outcome],

@@ -32,7 +32,8 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
     stored, a task that is very late, an order whose reply was lost, missing credits.
     """
     settings = ledger_settings()
-    sets = {loaded.name: loaded for loaded in load_prompt_sets(settings.prompts).sets}
+    loaded = load_prompt_sets(settings.prompts, prices=settings.prices)
+    sets = {prompt_set.name: prompt_set for prompt_set in loaded.sets}
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         now, policy = datetime.now(UTC), settings.policy()
         known = {name for name, _ in ledger.workload.counts()} | sets.keys()

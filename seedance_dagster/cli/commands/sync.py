@@ -24,10 +24,11 @@ def command(*, as_json: bool) -> None:
     1 when a prompt set has an error; the other sets are updated.
     """
     settings = ledger_settings()
-    loaded = load_prompt_sets(settings.prompts)
+    loaded = load_prompt_sets(settings.prompts, prices=settings.prices)
     with dagster_of(settings) as instance, settings.services() as services:
         sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in loaded.sets]
-        report = sync_all(instance, services.ledger, sets, services.prices)
+        now = services.clock()
+        report = sync_all(instance, services.ledger, sets, loaded.catalog, now=now)
     if as_json:
         print_json({**asdict(report), "problems": [str(problem) for problem in loaded.problems]})
     else:

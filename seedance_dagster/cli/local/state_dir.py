@@ -16,7 +16,7 @@ import click
 from seedance_dagster.cli.environ import DEV_FOLDER, without
 
 _OURS = ("SEEDANCE_", "GOAPI_", "AWS_", "DAGSTER_")
-_FILES = ("SEEDANCE_C2PA_CERTIFICATE", "SEEDANCE_C2PA_KEY")
+_FILES = ("SEEDANCE_C2PA_CERTIFICATE", "SEEDANCE_C2PA_KEY", "SEEDANCE_PRICES")
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 import dagster as dg
 
-from seedance_dagster.api.prices import PriceTable
+from seedance_dagster.api.catalog import Catalog
+from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.defs.naming import partitions_def
 from seedance_dagster.defs.steps.metadata import prompt_materialization
 from seedance_dagster.ledger.chunks import chunked
@@ -38,8 +39,9 @@ def sync_all(
     instance: dg.DagsterInstance,
     ledger: Ledger,
     sets: Sequence[PromptSet],
-    prices: PriceTable,
+    catalog: Catalog,
     *,
+    now: datetime,
     limit: int | None = None,
 ) -> SyncReport:
     """Bring partitions and edited prompts in sync; raises `LedgerError`.
@@ -47,6 +49,7 @@ def sync_all(
     Args:
         ledger: Knows what was ordered, and what was reported to Dagster.
         sets: The prompt sets as they are now.
+        catalog: The prices of what is reported.
         limit: The most to remove and report, since each is a write by Dagster; None for all.
     """
     report = SyncReport()
@@ -56,7 +59,7 @@ def sync_all(
     for prompt_set in sets:
         removed = _remove(instance, ledger, prompt_set, limit)
         limit = None if limit is None else limit - removed
-        edited = _report_edits(instance, ledger, prompt_set, prices, limit)
+        edited = _report_edits(instance, ledger, prompt_set, catalog, now=now, limit=limit)
         limit = None if limit is None else limit - edited
         report.removed[prompt_set.name], report.edited[prompt_set.name] = removed, edited
     return report
@@ -100,12 +103,21 @@ def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPart
 
 
 def _report_edits(
-    instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, prices: PriceTable, limit: int | None
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    prompt_set: PromptSet,
+    catalog: Catalog,
+    *,
+    now: datetime,
+    limit: int | None,
 ) -> int:
     """Materialize `prompts` again where a prompt was edited, so that its video shows as Unsynced."""
     count = 0
     for partition in islice(edited_prompts(ledger, prompt_set), limit):
-        points = prices.estimate(partition.request).points
+        try:
+            points = catalog.estimate(partition.request, at=now).points
+        except UnknownPriceError:
+            continue  # reported once there is a price for it
         instance.report_runless_asset_event(prompt_materialization(prompt_set.name, partition, points))
         ledger.reports.mark_prompts(prompt_set.name, {partition.key: partition.fingerprint})
         count += 1

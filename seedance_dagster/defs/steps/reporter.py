@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from seedance_dagster.api.prices import Estimate
+from seedance_dagster.api.catalog import Estimate
 from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, asset_key
 from seedance_dagster.defs.steps.metadata import (

@@ -43,7 +43,14 @@ def tick(
         reasons.append(_left_out(loaded.errors))
         context.log.warning(reasons[-1])
     sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in loaded.sets]
-    sync_all(context.instance, services.ledger, sets, services.prices, limit=_CHANGES_PER_TICK)
+    sync_all(
+        context.instance,
+        services.ledger,
+        sets,
+        loaded.catalog,
+        now=services.clock(),
+        limit=_CHANGES_PER_TICK,
+    )
     can_work = True
     try:
         reasons += asyncio.run(_poll(services))

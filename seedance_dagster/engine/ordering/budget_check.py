@@ -18,6 +18,7 @@ class BudgetCheck:
     Attributes:
         new: How many orders would be made.
         points: Their estimates together, in points.
+        reserved: What they would reserve together, in points.
         usages: The budgets as they are used without them.
         run_limit: The run's own limit, in points; None for no limit.
         affordable: How many of the new orders, from the first on, fit into all budgets and the run's limit.
@@ -25,6 +26,7 @@ class BudgetCheck:
 
     new: int
     points: int
+    reserved: int
     usages: tuple[BudgetUsage, ...]
     run_limit: int | None
     affordable: int
@@ -35,7 +37,8 @@ class BudgetCheck:
         return self.affordable == self.new
 
     def __str__(self) -> str:
-        parts = [f"{self.new} new orders, estimated at {points_to_usd(self.points)} USD"]
+        reserved = f" ({points_to_usd(self.reserved)} USD reserved)" if self.reserved != self.points else ""
+        parts = [f"{self.new} new orders, estimated at {points_to_usd(self.points)} USD{reserved}"]
         parts += map(str, self.usages)
         if self.run_limit is not None:
             parts.append(f"limit of this run: {points_to_usd(self.run_limit)} USD")
@@ -68,10 +71,12 @@ def budget_check(
     services: Services, quotes: Sequence[Quote], budgets: Sequence[Budget], *, run_limit: int | None = None
 ) -> BudgetCheck:
     """Check quotes against budgets, and a run's own limit in points, as they are now; raise `LedgerError`."""
-    points = [quote.estimate.points for quote in quotes if quote.is_new]
+    new = [quote.estimate for quote in quotes if quote.is_new]
+    reservations = [estimate.reserved_points for estimate in new]
     usages = tuple(services.ledger.budgets.usage(budgets))
     limits = [usage.remaining for usage in usages]
     if run_limit is not None:
         limits.append(run_limit)
-    affordable = count_affordable(points, min(limits, default=sum(points)))
-    return BudgetCheck(len(points), sum(points), usages, run_limit, affordable)
+    affordable = count_affordable(reservations, min(limits, default=sum(reservations)))
+    points = sum(estimate.points for estimate in new)
+    return BudgetCheck(len(new), points, sum(reservations), usages, run_limit, affordable)

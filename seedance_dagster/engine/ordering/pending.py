@@ -43,8 +43,8 @@ class Pending:
 
     @property
     def points(self) -> int:
-        """Return the estimates of what is affordable together, in points."""
-        return sum(quote.estimate.points for quote in self.affordable)
+        """Return what the affordable ones would reserve together, in points."""
+        return sum(quote.estimate.reserved_points for quote in self.affordable)
 
 
 def read_pending(services: Services, prompt_set: PromptSet, request: OrderRequest) -> Pending:

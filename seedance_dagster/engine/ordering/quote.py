@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from seedance_dagster.api.catalog import Estimate
 from seedance_dagster.api.errors import UnknownPriceError
-from seedance_dagster.api.prices import Estimate
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.order import NewOrder, Order
@@ -125,10 +125,15 @@ def _measured(
 
 def _estimate(services: Services, partitions: Iterable[PromptPartition], known: KnownFiles) -> list[Estimate]:
     estimates, unknown = [], []
+    try:
+        catalog = services.load_catalog()
+    except UnknownPriceError as error:
+        raise OrderingError(f"nothing was ordered: {error}") from None
+    now = services.clock()
     for partition in partitions:
         input_video_s = known.input_video_s(partition.request)
         try:
-            estimates.append(services.prices.estimate(partition.request, input_video_s=input_video_s))
+            estimates.append(catalog.estimate(partition.request, at=now, input_video_s=input_video_s))
         except UnknownPriceError as error:
             unknown.append(f"{partition.key}: {error}")
     if unknown:
@@ -147,6 +152,7 @@ def _new_order(
         scope=partition.scope,
         request=partition.request.model_dump(mode="json"),
         estimated_points=estimate.points,
+        reserved_points=estimate.reserved_points,
         price_table=estimate.table,
         price_formula=estimate.formula,
         tags=dict(partition.tags),

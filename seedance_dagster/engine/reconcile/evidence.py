@@ -179,7 +179,8 @@ def least_points(worker: Worker, order: Order) -> int:
     """
     request = GenerationRequest.model_validate(order.request, strict=False)
     try:
-        output = worker.services.prices.estimate(request.model_copy(update={"video_urls": None}))
+        catalog = worker.services.load_catalog()
+        output = catalog.estimate(request.model_copy(update={"video_urls": ()}), at=order.ordered_at)
     except UnknownPriceError:
         return 1
     return max(1, output.points // _PRICE_CUT)

@@ -1,0 +1,361 @@
+"""The file that SEEDANCE_PRICES names: what it may hold, and every problem of one at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prompts_support import load_prompts, only_prompt
+
+from seedance_dagster.api.catalog import Catalog
+from seedance_dagster.prompts import price_file
+from seedance_dagster.prompts.identity import fingerprint
+from seedance_dagster.prompts.price_file import PriceFileError, load_catalog
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+FAST = "type: seedance-2-fast, resolution: 480p"
+NEW = "types: {seedance-3: {like: seedance-2.5, max_duration_s: 20, resolutions: [720p, 4k]}}\n"
+
+
+def write(folder, text):
+    path = folder / "prices.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(path)
+
+
+def rows(*rows):
+    return "prices:\n" + "".join(f"  - {{{row}}}\n" for row in rows)
+
+
+def problems(folder, text):
+    with pytest.raises(PriceFileError) as caught:
+        load_catalog(write(folder, text))
+    return [(problem.prompt, problem.field, problem.message) for problem in caught.value.problems]
+
+
+def test_rows_win_and_say_where_they_are_from(tmp_path):
+    """A promotion that began yesterday is the price of now, and the packaged list price is reserved."""
+    promotion = (
+        f"{FAST}, usd_per_second: 0.03, valid_from: 2026-11-25, valid_until: 2026-12-24, promotion: true"
+    )
+    contract = "type: seedance-2, resolution: 720p, usd_per_second: 0.15"
+    catalog = load_catalog(write(tmp_path, rows(promotion, contract)))
+    price = catalog.prices.price("seedance-2-fast", "480p", at=NOW)
+    assert (str(price.current.usd_per_second), price.current.table) == ("0.03", "prices.yaml, row 1")
+    assert (str(price.reserved.usd_per_second), price.reserved.table) == ("0.08", "goapi-2026-11")
+    price = catalog.prices.price("seedance-2", "720p", at=NOW)
+    assert price.current == price.reserved
+    assert price.current.table == "prices.yaml, row 2"
+
+
+def test_dates_are_utc_unless_they_say_otherwise(tmp_path):
+    """A day begins at 00:00 UTC, a time has its zone, and the last moment is not part of a row."""
+    first = f"{FAST}, usd_per_second: 0.05, valid_until: 2026-12-01"
+    then = f"{FAST}, usd_per_second: 0.06, valid_from: 2026-12-01T02:00+02:00"
+    catalog = load_catalog(write(tmp_path, rows(first, then)))
+    at = [datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)]
+    rates = [catalog.prices.price("seedance-2-fast", "480p", at=each).current.usd_per_second for each in at]
+    assert list(map(str, rates)) == ["0.05", "0.06"]
+
+
+PROBLEMS = [
+    # Forms of the file.
+    ("", None, None, "must be a mapping with prices and types, not nothing"),
+    ("- {type: a}", None, None, "must be a mapping with prices and types, not a list"),
+    ("{}", None, "prices", "is missing; without a row the file changes nothing"),
+    ("prices: {}", None, "prices", "must be a list of rows, not a mapping"),
+    ("types: [a]", None, "types", "must be a mapping of names, not a list"),
+    ("rows: []", None, "rows", "is not a part of a price file; parts are prices and types"),
+    ("prices: [", None, None, "is not valid YAML: "),
+    (b"prices: \xff", None, None, "is not UTF-8 text (byte 8)"),
+    ("prices: " + "[" * 300, None, None, ""),
+    (rows(f"{FAST}, {FAST}"), None, None, "is not valid YAML: 'type' occurs twice"),
+    ("prices: [5]", "row 1", None, "must be a mapping, not a number"),
+    # Fields of a row.
+    (rows("usd_per_second: 1"), "row 1", "type", "is missing"),
+    (rows("type: seedance-2"), "row 1 (seedance-2)", "resolution", "is missing"),
+    (rows(FAST), "row 1 (seedance-2-fast)", "usd_per_second", "is missing"),
+    (
+        rows("type: seedance-9, resolution: 480p, usd_per_second: 1"),
+        "row 1 (seedance-9)",
+        "type",
+        "is 'seedance-9'; allowed are seedance-2, ",
+    ),
+    (
+        rows("type: seedance-2-fast, resolution: 1080p, usd_per_second: 1"),
+        "row 1 (seedance-2-fast)",
+        "resolution",
+        "is '1080p'; allowed are 480p, 720p",
+    ),
+    *(
+        (
+            rows(f"{FAST}, usd_per_second: {value}"),
+            "row 1 (seedance-2-fast)",
+            "usd_per_second",
+            "; allowed are numbers above 0, up to 1000",
+        )
+        for value in ("-0.1", "0", "0.0", "free", ".nan", ".inf", "1e9", "true", "[1]", "NaN", "'-1'", "1001")
+    ),
+    *(
+        (
+            rows(f"{FAST}, usd_per_second: 1, valid_from: {value}"),
+            "row 1 (seedance-2-fast)",
+            "valid_from",
+            "; allowed are dates such as 2026-04-06 (00:00 UTC), and times with a zone",
+        )
+        for value in (
+            *("2026-13-01", "2026-02-30", "06.04.2026", "tomorrow", "20260406", "5", "true", "[2026-04-06]"),
+            *("2026-04-06T06:00", "2026-04-06 06:00", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"),
+        )
+    ),
+    (
+        rows(f"{FAST}, usd_per_second: 1, valid_from: 2026-04-06, valid_until: 2026-04-06"),
+        "row 1 (seedance-2-fast)",
+        "valid_until",
+        "is '2026-04-06', not after valid_from",
+    ),
+    (
+        rows(f"{FAST}, usd_per_second: 1, promotion: yes"),
+        "row 1 (seedance-2-fast)",
+        "promotion",
+        "is 'yes'; allowed are true and false",
+    ),
+    (
+        rows(f"{FAST}, usd_per_second: 1, price: 2"),
+        "row 1 (seedance-2-fast)",
+        "price",
+        "is not a field; fields are type, resolution, usd_per_second, valid_from, valid_until, promotion",
+    ),
+    # Dates together.
+    (
+        rows(f"{FAST}, usd_per_second: 1", f"{FAST}, usd_per_second: 2"),
+        "row 2 (seedance-2-fast)",
+        "valid_from",
+        "begins before row 1 ends, for the same price",
+    ),
+    (
+        rows(
+            f"{FAST}, usd_per_second: 2, valid_from: 2026-06-01",
+            f"{FAST}, usd_per_second: 1, valid_until: 2026-06-01T00:00:01Z",
+        ),
+        "row 1 (seedance-2-fast)",
+        "valid_from",
+        "begins before row 2 ends, for the same price",
+    ),
+    (
+        rows(
+            f"{FAST}, usd_per_second: 1, valid_until: 2026-05-01",
+            f"{FAST}, usd_per_second: 2, valid_from: 2026-06-01",
+        ),
+        "row 2 (seedance-2-fast)",
+        "valid_from",
+        "leaves a gap: row 1 ends at 2026-05-01 00:00 UTC, this one begins at 2026-06-01 00:00 UTC",
+    ),
+    (
+        rows(
+            f"{FAST}, usd_per_second: 1, promotion: true",
+            f"{FAST}, usd_per_second: 2, promotion: true, valid_from: 2026-06-01",
+        ),
+        "row 2 (seedance-2-fast)",
+        "valid_from",
+        "begins before row 1 ends, for the same price",
+    ),
+    # Types.
+    (
+        "types: {seedance-3: 5}",
+        None,
+        "types.seedance-3",
+        "must be a mapping, such as {like: seedance-2}, not a number",
+    ),
+    ("types: {Seedance 3: {}}", None, "types.Seedance 3", "is not a name; allowed are lower-case letters"),
+    ("types: {seedance-3: {}}", None, "types.seedance-3.like", "is None; allowed are seedance-2, "),
+    ("types: {seedance-3: {like: [x]}}", None, "types.seedance-3.like", "is ['x']; allowed are seedance-2, "),
+    (
+        "types: {seedance-3: {like: seedance-2, fps: 60}}",
+        None,
+        "types.seedance-3.fps",
+        "is not a field; fields are like, min_duration_s",
+    ),
+    (
+        "types: {seedance-3: {like: seedance-2, max_duration_s: long}}",
+        None,
+        "types.seedance-3.max_duration_s",
+        "is 'long'; allowed are whole seconds, at least min_duration_s",
+    ),
+    (
+        "types: {seedance-3: {like: seedance-2, max_duration_s: 3}}",
+        None,
+        "types.seedance-3.max_duration_s",
+        "is less than min_duration_s (4)",
+    ),
+    (
+        "types: {seedance-3: {like: seedance-2, aspect_ratios: [auto]}}",
+        None,
+        "types.seedance-3.aspect_ratios",
+        "is ['auto']; allowed are a list of ratios such as \"16:9\"",
+    ),
+    (
+        "types: {seedance-3: {like: seedance-2, default_resolution: 4k}}",
+        None,
+        "types.seedance-3.default_resolution",
+        "is '4k'; allowed are 480p, 720p, 1080p",
+    ),
+    (
+        "types: {seedance-3: {like: seedance-2}}",
+        None,
+        "types.seedance-3",
+        "has no price; add a row to prices",
+    ),
+    (
+        NEW + rows("type: seedance-3, resolution: 4k, usd_per_second: 1, promotion: true"),
+        "row 1",
+        "promotion",
+        "needs a list price of the same type and resolution",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "field", "message"), PROBLEMS)
+def test_a_problem_names_row_field_and_what_is_allowed(tmp_path, text, place, field, message):
+    """Each problem of a price file says where it is and what is allowed."""
+    found = problems(tmp_path, text)
+    assert [each for each in found if each[:2] == (place, field) and message in each[2]], found
+
+
+def test_all_problems_are_reported_at_once(tmp_path):
+    """One look at the message is enough to repair the file, and it begins with the setting."""
+    text = rows(
+        "type: seedance-9, resolution: 8k, usd_per_second: -1, colour: red",
+        f"{FAST}, usd_per_second: 1, valid_until: 2026-01-01",
+        f"{FAST}, usd_per_second: 1, valid_from: 2026-02-01",
+    )
+    path = write(tmp_path, text + "extra: 1\ntypes: {a: {like: b}}\n")
+    with pytest.raises(PriceFileError) as caught:
+        load_catalog(path)
+    head, *lines = str(caught.value).splitlines()
+    assert head == "no price is certain, since the file that SEEDANCE_PRICES names cannot be used:"
+    starts = (
+        *(f"{path}: extra is not a part", f"{path}: types.a.like is 'b'"),
+        *(f"{path}, row 1 (seedance-9): {name} is" for name in ("colour", "type", "usd_per_second")),
+        f"{path}, row 3 (seedance-2-fast): valid_from leaves a gap: row 2 ends",
+    )
+    assert len(lines) == len(starts)
+    assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True)), lines
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none.yaml", "cannot be read: No such file"), (".", "is a folder"), ("a\0b", "cannot be read: ")],
+)
+def test_a_file_that_cannot_be_read_is_a_problem(tmp_path, name, message):
+    """A path that leads nowhere is said with the path."""
+    with pytest.raises(PriceFileError) as caught:
+        load_catalog(f"{tmp_path}/{name}")
+    [problem] = caught.value.problems
+    assert message in problem.message
+    assert problem.source == f"{tmp_path}/{name}"
+
+
+def test_a_file_that_is_too_large_is_a_problem(tmp_path, monkeypatch):
+    """Whatever a path leads to, a price file is small."""
+    monkeypatch.setattr(price_file, "_MAX_BYTES", 10)
+    assert problems(tmp_path, rows(FAST)) == [(None, None, "is larger than 10 bytes")]
+
+
+any_value = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just("seedance-2"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "prices",
+                    "types",
+                    "type",
+                    "resolution",
+                    "usd_per_second",
+                    "valid_from",
+                    "like",
+                    "max_of_kind",
+                ]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(any_value)
+def test_any_content_gives_a_catalog_or_problems(tmp_path_factory, content):
+    """Whatever a file holds, the answer is a catalog or an error for people."""
+    import yaml
+
+    folder = tmp_path_factory.mktemp("prices")
+    try:
+        load_catalog(write(folder, yaml.safe_dump({"prices": content, "types": content})))
+    except PriceFileError as error:
+        message = str(error)
+    else:
+        message = "fine"
+    assert message
+
+
+def test_without_a_file_the_packaged_prices_count():
+    """An empty setting is none."""
+    assert load_catalog("") is Catalog.load()
+
+
+def test_a_new_type_works_with_its_limits(tmp_path):
+    """A type that the file defines is checked by its own limits, priced, and sent with its resolution."""
+    row = "type: seedance-3, resolution: 720p, usd_per_second: 0.4"
+    prices = write(tmp_path, NEW + rows(row, row.replace("720p", "4k")))
+    (tmp_path / "sets").mkdir()
+    prompt = {"prompt": "A cat", "task_type": "seedance-3"}
+
+    def load(**fields):
+        return load_prompts(tmp_path / "sets", {**prompt, **fields}, prices=prices)
+
+    request = only_prompt(load(duration=20, resolution="4k")).request
+    assert load_catalog(prices).estimate(request, at=NOW).points == 80_000_000
+    [problem] = load(duration=21).problems
+    assert problem.message == "is 21; allowed are whole seconds from 4 to 20"
+    [problem] = load(resolution="480p").problems
+    assert problem.message == "is '480p'; allowed are 720p, 4k"
+    unset = only_prompt(load()).request
+    assert unset.to_wire()["input"]["resolution"] == "720p"
+    assert fingerprint(unset) == fingerprint(only_prompt(load(resolution="720p")).request)
+    [problem] = load_prompts(tmp_path / "sets", prompt).problems
+    assert problem.message.endswith(
+        "another one needs its limits and prices in the file that SEEDANCE_PRICES names"
+    )
+
+
+def test_the_limits_of_a_packaged_type_can_be_replaced(tmp_path):
+    """A resolution that the vendor adds to a type needs an entry and a row."""
+    text = "types: {seedance-2-fast: {resolutions: [480p, 720p, 1080p]}}\n"
+    prices = write(tmp_path, text + rows("type: seedance-2-fast, resolution: 1080p, usd_per_second: 0.4"))
+    assert load_catalog(prices).resolutions("seedance-2-fast") == ("480p", "720p", "1080p")
+
+
+def test_a_default_that_has_no_price_must_be_named(tmp_path):
+    """A prompt without a resolution is refused where the default cannot be priced."""
+    text = "types: {seedance-3: {like: seedance-2}}\n"
+    prices = write(tmp_path, text + rows("type: seedance-3, resolution: 1080p, usd_per_second: 0.4"))
+    (tmp_path / "sets").mkdir()
+    prompt = {"prompt": "A cat", "task_type": "seedance-3"}
+    [problem] = load_prompts(tmp_path / "sets", prompt, prices=prices).problems
+    assert (problem.field, problem.message) == ("resolution", "must be set for seedance-3; allowed are 1080p")
+
+
+def test_a_bad_file_is_a_problem_beside_the_prompt_sets(tmp_path):
+    """Prompt sets are loaded without it, so that what is paid for is still followed; the problem is shown."""
+    (tmp_path / "sets").mkdir()
+    loaded = load_prompts(tmp_path / "sets", {"prompt": "A cat"}, prices=write(tmp_path, "prices: 5"))
+    assert len(loaded.sets) == 1
+    [problem] = loaded.errors
+    assert str(problem) == f"{tmp_path}/prices.yaml: prices must be a list of rows, not a number"
