@@ -9,8 +9,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from prompts_support import LIMITS, load, load_prompts, only_prompt
+from prompts_support import load, load_prompts, only_prompt
 
+from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.prompts import files
@@ -237,7 +238,7 @@ def test_loading_needs_no_network(tmp_path, monkeypatch):
 def test_the_bytes_that_are_sent_are_the_ones_that_were_hashed(tmp_path, refs):
     """A file that is edited between loading and ordering is an error, not another request's picture."""
     reference = FileReference("refs/cat.png", hashlib.sha256(BODY).hexdigest())
-    limit = LIMITS.max_upload_bytes
+    limit = Limits.load().max_upload_bytes
     assert read_file(tmp_path, reference, max_bytes=limit) == BODY
     (refs / "cat.png").write_bytes(b"edited")
     with pytest.raises(UnreadableError, match="was edited just now: launch the run again"):
