@@ -258,7 +258,10 @@ def running_location(
             emulator,
             {
                 "seedance": SeedanceResource(
-                    api_key=dg.EnvVar(KEY_VARIABLE), base_url=emulator.url, requests_per_second=1000
+                    api_key=dg.EnvVar(KEY_VARIABLE),
+                    base_url=emulator.url,
+                    upload_url=f"{emulator.url}/api/ephemeral_resource",
+                    requests_per_second=1000,
                 ),
                 "video_store": video_store(s3_server, folder.name, dg.EnvVar(S3_SECRET_VARIABLE)),
                 "ledger": LedgerResource(url=f"sqlite:///{folder}/ledger.db"),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.api.errors import NotSentError, TransportError, VendorError
+from seedance_dagster.api.errors import AuthenticationError, SeedanceError, UploadRefusedError
 from seedance_dagster.api.uploads import LINK_LIVES_S
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.engine.services import Services
@@ -24,6 +24,10 @@ from seedance_dagster.threads import in_thread
 
 _PRESIGNED_S = 24 * 3600  # a task may be queued for hours before its references are fetched
 _NAME_CHARACTERS = 16
+
+
+class NotHandedOverError(Exception):
+    """No link to a file can be made now; nothing was sent, and it concerns this order alone."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class FileLinks:
         """Return what is sent for an order; its own facts stay as they are where it refers to no file.
 
         Raises:
-            NoTaskMadeError: A link cannot be made; nothing was sent.
+            AuthenticationError: The file service refused the key.
+            UploadRefusedError: The plan has no uploads, or the file was refused.
+            NotHandedOverError: A link cannot be made now.
             LedgerError: The ledger cannot be read or written.
         """
         request = GenerationRequest.model_validate(order.request, strict=False)
@@ -59,10 +65,10 @@ class FileLinks:
                 continue
             try:
                 link = await self.link(file, since=since)
-            except (StoreError, TransportError, VendorError) as error:
-                raise NotSentError(
-                    f"{reference} ({file.location}) could not be handed over: {error}"
-                ) from None
+            except (AuthenticationError, UploadRefusedError):
+                raise
+            except (StoreError, SeedanceError) as error:
+                raise NotHandedOverError(f"{reference} could not be handed over: {error}") from None
             links[reference.url] = link.url
             place = (reference.kind, reference.position)
             known = facts.get(place) or dict(zip(("kind", "position"), place, strict=True))

@@ -22,6 +22,7 @@ class Pacing:
         batch_s: How long a few orders wait for others to share a run, while tasks are in flight.
         min_poll_s: Shortest wait between two polls of a task.
         max_poll_s: Longest wait between two polls of a task.
+        failed_upload_s: Wait of an order whose reference files could not be uploaded.
         failed_poll_s: Wait after a poll that failed.
         retry_s: Wait before the next attempt after vendor trouble.
         transfer_s: Wait after the first failed transfer of a video; doubled after each further one.
@@ -43,6 +44,7 @@ class Pacing:
     batch_s: float = 60.0
     min_poll_s: float = 2.0
     max_poll_s: float = 120.0
+    failed_upload_s: float = 60.0
     failed_poll_s: float = 15.0
     retry_s: float = 30.0
     transfer_s: float = 5.0

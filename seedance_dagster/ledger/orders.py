@@ -11,13 +11,12 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from seedance_dagster.api.failures import FailureClass
-from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import Budget, check_budgets, points_under_key, read_usage
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import MANY_TRANSFER_FAILURES, OPEN, NewOrder, Order, State
 from seedance_dagster.ledger.partitions import Link, Wanted, answers, link_orders
-from seedance_dagster.ledger.references import NO_HASHES, content_hashes, was_changed
+from seedance_dagster.ledger.references import NO_HASHES, content_hashes, was_changed, with_links_of
 from seedance_dagster.ledger.schema import ordered_values, orders, requests, to_order
 from seedance_dagster.ledger.transitions import insert_order
 
@@ -239,7 +238,7 @@ class Orders(LedgerPart):
                     history.append(order)
                     answer = (order, Outcome.ORDERED)
                 if answer[0].state is State.QUEUED and answer[1] is Outcome.JOINED:
-                    answer = _with_links_of(connection, answer[0], new), Outcome.JOINED
+                    answer = with_links_of(connection, answer[0], new), Outcome.JOINED
                 answered.append(answer)
             link_orders(
                 connection,
@@ -278,17 +277,6 @@ class Orders(LedgerPart):
                 values = {"idempotency_key": request.idempotency_key, "requested_at": at}
                 connection.execute(requests.insert().values(values))
         return at if known is None else known
-
-
-def _with_links_of(connection: sa.Connection, order: Order, new: NewOrder) -> Order:
-    """Give a queued order the links of a request that joined it: they were signed last."""
-    names = [f"{kind}_urls" for kind in REFERENCE_KINDS]
-    links = {name: new.request[name] for name in names if new.request.get(name)}
-    if all(order.request.get(name) == value for name, value in links.items()):
-        return order
-    changed = orders.update().where(orders.c.order_id == order.order_id, orders.c.state == State.QUEUED)
-    row = connection.execute(changed.values(request=order.request | links).returning(orders)).one()
-    return to_order(row)
 
 
 def _histories(

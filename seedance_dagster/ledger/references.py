@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.order import NewOrder, Order
-from seedance_dagster.ledger.schema import references
+from seedance_dagster.ledger.order import NewOrder, Order, State
+from seedance_dagster.ledger.schema import orders, references, to_order
+from seedance_dagster.prompts.files import FileReference
 
 NO_HASHES: Mapping[tuple[str, int], str] = MappingProxyType({})
 """The hashes of references of which nothing is known."""
@@ -47,6 +48,26 @@ def content_hashes(asked: object) -> Mapping[tuple[str, int], str]:
 def was_changed(order: Order, contents: Mapping[tuple[str, int], str]) -> bool:
     """Return True where a reference of an order is known to be another file now."""
     return any(contents.get(place, sha256) != sha256 for place, sha256 in content_hashes(order).items())
+
+
+def with_links_of(connection: sa.Connection, order: Order, new: NewOrder) -> Order:
+    """Give a queued order the links of a request that joined it, which were signed last; return it.
+
+    A file of the team's own stays the one that the order was placed for: its copy is sent.
+    """
+    lists = {}
+    for name in (f"{kind}_urls" for kind in REFERENCE_KINDS):
+        own, joined = order.request.get(name) or (), new.request.get(name) or ()
+        if len(own) == len(joined):
+            lists[name] = [
+                old if FileReference.parse(old) else url for old, url in zip(own, joined, strict=True)
+            ]
+    changed = {name: urls for name, urls in lists.items() if urls and urls != list(order.request[name])}
+    if not changed:
+        return order
+    update = orders.update().where(orders.c.order_id == order.order_id, orders.c.state == State.QUEUED)
+    row = connection.execute(update.values(request=order.request | changed).returning(orders)).one()
+    return to_order(row)
 
 
 def sent_fields(order: Order) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def test_a_plan_without_uploads_is_said_and_nothing_is_ordered(start_engine, tmp
     checked = team.check("cat.png")
     assert checked.valid == []
     assert (
-        "image_urls number 1 cannot be handed over: the account's plan has no uploads"
+        "image_urls number 1 ('cat.png') cannot be handed over: the account's plan has no uploads"
         in checked.invalid["cat"]
     )
     assert "SEEDANCE_REFERENCE_LINKS=presigned" in checked.invalid["cat"]
@@ -108,7 +108,7 @@ def test_a_file_service_that_is_down_delays_an_order(team):
     team.order("cat.png")
     waiting = team.send()
     assert waiting.state is State.QUEUED
-    assert "image_urls number 1 (cat.png) could not be handed over" in str(waiting.error_message)
+    assert "image_urls number 1 ('cat.png') could not be handed over" in str(waiting.error_message)
     assert team.engine.vendor.posts == {}
     team.engine.clock.forward(seconds=700)
     assert team.send().state is State.SUBMITTED
@@ -163,8 +163,18 @@ def test_a_file_that_is_gone_at_the_vendor_fails_its_task(team):
 @pytest.mark.parametrize(
     ("name", "content", "lists", "reason"),
     [
-        ("page.png", b"<!doctype html><p>", {}, "image_urls number 1 is a web page; allowed: jpg"),
-        ("film.mp4", sample("a.png"), {"video_urls": ["film.mp4"]}, "video_urls number 1 is a PNG image"),
+        (
+            "page.png",
+            b"<!doctype html><p>",
+            {},
+            "image_urls number 1 ('page.png') is a web page; allowed: jpg",
+        ),
+        (
+            "film.mp4",
+            sample("a.png"),
+            {"video_urls": ["film.mp4"]},
+            "video_urls number 1 ('film.mp4') is a PNG image",
+        ),
         ("film.mp4", sample("a.mp4")[:400], {"video_urls": ["film.mp4"]}, "damaged or cut off"),
         (
             "film.mp4",
@@ -176,7 +186,7 @@ def test_a_file_that_is_gone_at_the_vendor_fails_its_task(team):
             "song.mp3",
             sample("a.mp3", seconds=20),
             {"image_urls": ["cat.png"], "audio_urls": ["song.mp3"]},
-            "audio_urls number 1 lasts",
+            "audio_urls number 1 ('song.mp3') lasts",
         ),
     ],
 )

@@ -21,6 +21,7 @@ from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.defs.steps.request import first_request, planned_partitions
 from seedance_dagster.engine.events import Delayed, Ended, Placed, Stored, Submitted, Waiting
 from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_for
+from seedance_dagster.engine.ordering.changed_links import look_again
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.ordering.quote import Quote, quote
@@ -81,6 +82,8 @@ class GenerationRun:
         quotes = quote(self.services, wanted, request, prompt_set=name) if priced else []
         valid = quotes
         if priced and not dry_run:
+            if look_again(self.services, quotes):
+                quotes = quote(self.services, wanted, request, prompt_set=name)
             # Before the prompts are reported: their costs are exact then.
             checked = preflight(self.services, quotes)
             quotes, valid = list(checked.quotes), checked.valid

@@ -15,6 +15,7 @@ from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import strip_query
 from seedance_dagster.prompts.models import PromptPartition
+from seedance_dagster.storage.manifest import references_of
 from seedance_dagster.storage.s3 import VideoStore
 
 
@@ -92,6 +93,7 @@ def video_event(
         "seedance/sha256": order.sha256,
         "seedance/credential": None if order.credential is None else dg.MetadataValue.json(order.credential),
         "seedance/manifest_uri": dg.MetadataValue.path(store.uri(str(order.manifest_key))),
+        "seedance/references": _references(order),
         "poster": _poster(thumbnail_jpeg, store.uri(str(order.poster_key))),
     }
     return kind(
@@ -119,6 +121,17 @@ def _made_for(order: Order, link: Link) -> dict[str, Any]:
     """Return where an order was made, if that is another partition."""
     made_for = f"{order.prompt_set}/{order.partition}"
     return {} if made_for == f"{link.prompt_set}/{link.partition}" else {"seedance/made_for": made_for}
+
+
+def _references(order: Order) -> dg.JsonMetadataValue | None:
+    """Return where each reference came from, with the hash of its content and when it was uploaded."""
+    shown = []
+    for reference in references_of(order):
+        facts = {} if reference.facts is None else reference.facts.model_dump()
+        known = {name: facts.get(name) for name in ("sha256", "uploaded_at")}
+        place = {"reference": f"@{reference.kind}{reference.position}", "url": reference.url}
+        shown.append(place | {name: value for name, value in known.items() if value is not None})
+    return dg.MetadataValue.json(shown) if shown else None
 
 
 def _usd(points: int) -> dg.FloatMetadataValue:

@@ -29,7 +29,7 @@ from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.models import PromptPartition
 
 _READ_AHEAD_BYTES = 64 * 1024
-_DEFAULT_LIMITS = ProbeLimits()
+DEFAULT_LIMITS = ProbeLimits()
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Preflight:
 
 
 def preflight(
-    services: Services, quotes: Sequence[Quote], *, limits: ProbeLimits = _DEFAULT_LIMITS
+    services: Services, quotes: Sequence[Quote], *, limits: ProbeLimits = DEFAULT_LIMITS
 ) -> Preflight:
     """Probe the references of every quote that no earlier order answers.
 
@@ -71,7 +71,7 @@ def preflight(
     try:
         cached = KnownFiles.of(services.ledger, requests.values())
         results = own_files.examine(services, files, cached)
-        results |= asyncio.run(_probe_all(services, links, cached, limits)) if links else {}
+        results |= asyncio.run(probe_links(services, links, cached, limits)) if links else {}
         probes = {url_hash(url): result for url, result in results.items() if isinstance(result, CachedProbe)}
         fresh = {key: probe for key, probe in probes.items() if probe is not cached.probes.get(key)}
         if fresh:
@@ -120,7 +120,7 @@ def _refers_to(quote: Quote, probes: Collection[str]) -> bool:
     )
 
 
-async def _probe_all(
+async def probe_links(
     services: Services, urls: Collection[str], cached: KnownFiles, limits: ProbeLimits
 ) -> dict[str, CachedProbe | str]:
     """Return a probe of each URL, or why it cannot be used."""

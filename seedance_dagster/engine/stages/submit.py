@@ -19,7 +19,7 @@ from seedance_dagster.api.errors import (
 from seedance_dagster.api.wire import Task
 from seedance_dagster.engine.account import read_account, remember_changes
 from seedance_dagster.engine.events import Delayed, Emit, Ended, Submitted
-from seedance_dagster.engine.file_links import FileLinks
+from seedance_dagster.engine.file_links import FileLinks, NotHandedOverError
 from seedance_dagster.engine.lifecycle import (
     End,
     NeedsReconciliation,
@@ -82,6 +82,10 @@ class Submitter:
         client = self._worker.client
         try:
             outgoing = await FileLinks(self._worker.services, client).outgoing(order)
+        except NotHandedOverError as error:
+            await self._return(order, error, after_s=self._pacing.failed_upload_s)
+            await self._emit(Delayed(order, str(error)))
+            return
         except NoTaskMadeError as error:
             await self._refused(order, error)
             return
@@ -132,14 +136,14 @@ class Submitter:
                 await in_thread(remember_changes, self._worker, order.request["prompt"], task)
             await self._emit(Submitted(submitted))
 
-    async def _return(self, order: Order, error: HeldBackError) -> None:
-        """Put an order that was held back into the queue again; what it waits for, the throttle says."""
+    async def _return(self, order: Order, error: Exception, *, after_s: float = 0) -> None:
+        """Put an order that was held back into the queue again; what else it waits for, the throttle says."""
         _log.info("order %s was not sent: %s", order.order_id, error)
         await in_thread(
             self._ledger.claims.requeue,
             order,
             actor=self._worker.name,
-            due_at=self._clock(),
+            due_at=self._clock() + timedelta(seconds=after_s),
             reason=str(error),
         )
 

@@ -12,6 +12,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.references import CachedProbe
 from seedance_dagster.net.redaction import strip_query
 from seedance_dagster.prompts.files import FileReference
+from seedance_dagster.prompts.problems import shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,9 @@ class Reference:
     url: str
 
     def __str__(self) -> str:
-        return f"{self.kind}_urls number {self.position}"
+        file = FileReference.parse(self.url)
+        name = "" if file is None else f" ({shown(file.location)})"  # a link may be signed
+        return f"{self.kind}_urls number {self.position}{name}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""Files of the team's own in Dagster's runs: from the prompt file's folder and from S3 to a stored video."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+
+import httpx
+import pytest
+from audit_support import audit, kinds
+from code_location import QUIET, CodeLocation, running_location
+from reference_host import sample
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+CAT, DOG = sample("cat.png"), sample("dog.png")
+OMNI = {"mode": "omni_reference"}
+DOG_IN_S3 = "s3://videos/assets/dog.png"
+
+
+@pytest.fixture(scope="module")
+def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
+    """A code location with a picture beside its prompts and one in S3."""
+    folder = tmp_path_factory.mktemp("files")
+    with running_location(folder, s3_server, {"plain": "a plain prompt"}) as location:
+        references = folder / "prompts" / "refs"
+        references.mkdir()
+        (references / "cat.png").write_bytes(CAT)
+        location.store.client.put_object(Bucket="videos", Key="assets/dog.png", Body=DOG)
+        location.write(
+            {
+                "cat": OMNI | {"prompt": "the cat runs", "image_urls": ["refs/cat.png"]},
+                "dog": OMNI | {"prompt": "the dog runs", "image_urls": [DOG_IN_S3]},
+                "gone": OMNI | {"prompt": "a fish", "image_urls": ["s3://videos/assets/fish.png"]},
+                "nowhere": OMNI | {"prompt": "a bird", "image_urls": ["s3://no-such-bucket/bird.png"]},
+            }
+        )
+        location.reload()
+        location.skipped()
+        yield location
+
+
+def test_files_become_videos_with_their_lineage(location):
+    """Both prompts have a video; event, manifest and order name path, hash and upload, and no signature."""
+    done = location.run("cat", "nowhere")
+    assert set(done.missing) == {"gone", "nowhere"}
+    assert done.missing["gone"] == "image_urls number 1 ('s3://videos/assets/fish.png') does not exist"
+    assert "there is no bucket 'no-such-bucket'" in done.missing["nowhere"]
+    for key, url, content in (("cat", "refs/cat.png", CAT), ("dog", DOG_IN_S3, DOG)):
+        sha256 = hashlib.sha256(content).hexdigest()
+        [order] = location.orders(key)
+        [shown] = location.newest("videos", key).metadata["seedance/references"].value
+        assert (shown["reference"], shown["url"], shown["sha256"]) == ("@image1", url, sha256)
+        manifest = json.loads(location.store.get_bytes(order.manifest_key))
+        [reference] = manifest["references"]
+        assert (reference["url"], reference["facts"]["sha256"]) == (url, sha256)
+        assert reference["facts"]["uploaded_at"] == shown["uploaded_at"]
+        [link] = manifest["request"]["input"]["image_urls"]
+        assert link == reference["facts"]["sent_url"]
+        assert httpx.get(link, trust_env=False).content == content
+        assert str(location.folder) not in json.dumps([order.request, order.reference_facts, manifest])
+
+
+def test_a_moved_file_is_reused_and_an_edited_one_is_ordered(location):
+    """Where a file lies costs nothing; another content is another video."""
+    before = location.books()["tasks"]
+    (location.folder / "prompts" / "refs" / "cat.png").rename(location.folder / "prompts" / "moved.png")
+    location.write({"cat": OMNI | {"prompt": "the cat runs", "image_urls": ["moved.png"]}})
+    location.skipped()
+    assert location.run("cat").result.success
+    assert location.books()["tasks"] == before
+    (location.folder / "prompts" / "moved.png").write_bytes(DOG)
+    location.skipped()
+    assert location.run("cat").result.success
+    assert location.books()["tasks"] == before + 1
+
+
+def test_an_audit_finds_nothing_wrong_with_files(location, s3_server, monkeypatch):
+    """The vendor's echo, the manifest and the copies beside the videos are all as expected."""
+    document, _ = audit(location, s3_server, monkeypatch, "--deep")
+    assert document["findings"] == []
+    assert location.books()["key_leaks"] == 0
+
+
+def test_a_lost_row_is_restored_with_its_file(location, s3_server, monkeypatch):
+    """The manifest gives the path and the hash back, not the link that was sent for it."""
+    [before] = location.orders("dog")
+    with closing(sqlite3.connect(location.folder / "ledger.db")) as connection:
+        connection.execute("DELETE FROM seedance_orders WHERE order_id = ?", [before.order_id])
+        connection.commit()
+    document, _ = audit(location, s3_server, monkeypatch, "--deep", "--repair")
+    assert kinds(document) == [("missing_order", "dog")]
+    [after] = location.orders("dog")
+    assert after.request == before.request
+    assert after.fingerprint == before.fingerprint
+    document, _ = audit(location, s3_server, monkeypatch, "--deep")
+    assert document["findings"] == []
