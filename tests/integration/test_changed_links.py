@@ -75,7 +75,7 @@ def test_a_link_that_is_dead_by_now_says_nothing(host, look, status):
 
 
 def test_an_open_order_is_joined_and_its_links_are_not_asked(host, look):
-    """What is at the vendor is not ordered again, whatever its files are now."""
+    """A task at the vendor is not paid for again, whatever its files are now."""
     link = {"image_urls": [host.put("/open.png", sample("cat.png"), headers={"ETag": '"1"'})]}
     make(look, link, State.SUBMITTED)
     host.put("/open.png", sample("dog.png"), headers={"ETag": '"2"'})

@@ -65,7 +65,7 @@ def test_files_become_videos_with_their_lineage(location):
 
 
 def test_a_moved_file_is_reused_and_an_edited_one_is_ordered(location):
-    """Where a file lies costs nothing; another content is another video."""
+    """Moving a file costs nothing; another content is another video."""
     before = location.books()["tasks"]
     (location.folder / "prompts" / "refs" / "cat.png").rename(location.folder / "prompts" / "moved.png")
     location.write({"cat": OMNI | {"prompt": "the cat runs", "image_urls": ["moved.png"]}})
