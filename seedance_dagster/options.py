@@ -83,15 +83,15 @@ class ApiOptions(BaseModel):
     webhook_url: str = Field(
         default="",
         repr=False,  # its query may hold a token
-        description="The address at which the vendor reports the end of a task, where `seedance-dagster "
+        description="The web address to which the vendor delivers the end of a task, where `seedance-dagster "
         "webhook` listens. By default tasks are only polled.",
     )
     webhook_secret: str = Field(
         default="",
         repr=False,
         validate_default=True,
-        description="The secret that each report carries, 16 or more random characters. Needed with an "
-        "address for reports.",
+        description="The secret that each delivery carries, 16 or more random characters. Needed with "
+        "SEEDANCE_WEBHOOK_URL.",
     )
     prices: str = Field(
         default="",

@@ -74,7 +74,7 @@ def running_receiver(folder: Path, *options: str) -> Iterator[Receiver]:
 
 @contextmanager
 def begun_request(receiver: Receiver, head: str) -> Iterator[socket.socket]:
-    """Send the head of a report by hand, and hang up at the end of the block."""
+    """Send the head of a delivery by hand, and hang up at the end of the block."""
     address = urlsplit(receiver.url)
     with socket.create_connection((address.hostname, address.port), timeout=120) as connection:
         lines = f"POST / HTTP/1.1\r\nHost: x\r\nx-webhook-secret: {SECRET}\r\n{head}\r\n\r\n"
@@ -91,7 +91,7 @@ def status_of(connection: socket.socket) -> int:
 
 
 def raw_status(receiver: Receiver, head: str, chunks: Iterable[bytes]) -> int:
-    """Send a report by hand, as long as it is read; return the status of the answer."""
+    """Send a delivery by hand, as long as it is read; return the status of the answer."""
     with begun_request(receiver, head) as connection:
         with contextlib.suppress(OSError):
             for chunk in chunks:

@@ -60,7 +60,7 @@ class SeedanceClient:
         requests_per_second: Shared by all clients of the process.
         timeout_s: Longest time for a single GET, in seconds.
         post_timeout_s: Longest time for a POST, in seconds; the vendor may fetch references first.
-        webhook: Where the vendor reports the end of each task; None for nowhere.
+        webhook: Where the vendor delivers the end of each task; None for nowhere.
         transport: Replaces the HTTP transport in tests.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The webhook: where the vendor reports the end of a task, and the mark that says whose POST made it.
+"""The webhook: where the vendor delivers the end of a task, and the mark that says whose POST made it.
 
 Each POST names an address of its own: that of the user, with a mark in its query. A task that gives the mark
 back belongs to the order whose POST carried it, and to no other.

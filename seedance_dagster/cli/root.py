@@ -21,7 +21,7 @@ COMMANDS = {
     "cancel": "Withdraw queued orders before they are sent.",
     "reconcile": "Resolve orders whose reply was lost.",
     "sync": "Update Dagster's partitions from the prompt sets now.",
-    "webhook": "Receive the vendor's reports of finished tasks.",
+    "webhook": "Receive the vendor's webhooks, so that finished tasks are polled at once.",
     "prices": "Show the prices of today, and whether charges agree with them.",
     "account": "Show the vendor account: plan, balance and limits.",
     "emulator": "Run a local stand-in for the vendor's API.",

@@ -148,9 +148,9 @@ _FILES = (
     Fault("slow", Stage.DOWNLOAD, "the whole file, in small pieces with pauses"),
 )
 _WEBHOOKS = (
-    Fault("webhook-missed", Stage.WEBHOOK, "the end of the task is not reported"),
-    Fault("webhook-late", Stage.WEBHOOK, "the end of the task is reported late (webhook_late_seconds)"),
-    Fault("webhook-twice", Stage.WEBHOOK, "the end of the task is reported twice"),
+    Fault("webhook-missed", Stage.WEBHOOK, "the end of the task is not delivered"),
+    Fault("webhook-late", Stage.WEBHOOK, "the end of the task is delivered late (webhook_late_seconds)"),
+    Fault("webhook-twice", Stage.WEBHOOK, "the end of the task is delivered twice"),
 )
 
 FAULTS = {fault.name: fault for fault in (*_NO_TASK, *_TASK_MADE, *_TASKS, *_READS, *_FILES, *_WEBHOOKS)}

@@ -72,7 +72,7 @@ class TaskRecord(BaseModel):
     gets: int = 0
     gets_after_end: int = 0
     downloads: int = 0
-    reported: bool = False
+    delivered: bool = False
     webhook_statuses: list[int] = Field(default_factory=list)
 
     @property

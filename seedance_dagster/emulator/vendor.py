@@ -66,7 +66,7 @@ class Vendor:
         self.links = {link.token: record for record in self.tasks.values() for link in record.links}
         self._open = [(r.ends_at, r.number, r) for r in self.tasks.values() if not r.settled]
         heapq.heapify(self._open)
-        self.unreported = [r for r in self.tasks.values() if r.webhook["endpoint"] and not r.reported]
+        self.undelivered = [r for r in self.tasks.values() if r.webhook["endpoint"] and not r.delivered]
 
     def now(self) -> datetime:
         """Return the present time, after settling the tasks that have ended by then."""
@@ -115,7 +115,7 @@ class Vendor:
         self.tasks[record.task_id] = record
         heapq.heappush(self._open, (record.ends_at, record.number, record))
         if record.webhook["endpoint"]:
-            self.unreported.append(record)
+            self.undelivered.append(record)
         self._save_money(record)
         return record
 
@@ -132,13 +132,13 @@ class Vendor:
 
     def take_ended(self) -> list[TaskRecord]:
         """Return the tasks that have ended and whose webhook is to be called, each once."""
-        if not self.unreported:
+        if not self.undelivered:
             return []
         self.now()
-        ended = [record for record in self.unreported if record.settled]
-        self.unreported = [record for record in self.unreported if not record.settled]
+        ended = [record for record in self.undelivered if record.settled]
+        self.undelivered = [record for record in self.undelivered if not record.settled]
         for record in ended:
-            record.reported = True
+            record.delivered = True
         self._state.save(ended)
         return ended
 

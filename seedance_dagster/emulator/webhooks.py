@@ -1,4 +1,4 @@
-"""The vendor's webhooks: the end of a task is reported to the endpoint that its request named."""
+"""The vendor's webhooks: the end of a task is delivered to the endpoint that its request named."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _NO_ANSWER = 0
 
 
 async def call_webhooks(emulator: Emulator) -> None:
-    """Report each task soon after its end, until cancelled; a report that fails is not repeated."""
+    """Deliver each task soon after its end, until cancelled; a delivery that fails is not repeated."""
     async with asyncio.TaskGroup() as group:
         while True:
             for record in emulator.vendor.take_ended():
-                group.create_task(_report(emulator, record))
+                group.create_task(_deliver(emulator, record))
             await asyncio.sleep(_LOOK_S)
 
 
-async def _report(emulator: Emulator, record: TaskRecord) -> None:
+async def _deliver(emulator: Emulator, record: TaskRecord) -> None:
     faults = emulator.faults.inject(Stage.WEBHOOK, record.markers, earlier=0)
     if "webhook-missed" in faults:
         return
@@ -32,12 +32,12 @@ async def _report(emulator: Emulator, record: TaskRecord) -> None:
         await asyncio.sleep(emulator.settings.webhook_late_seconds)
     async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
         for _ in range(2 if "webhook-twice" in faults else 1):
-            record.webhook_statuses.append(await _deliver(emulator, client, record))
+            record.webhook_statuses.append(await _post(emulator, client, record))
     emulator.vendor.save(record)
 
 
-async def _deliver(emulator: Emulator, client: httpx.AsyncClient, record: TaskRecord) -> int:
-    """Send one report; return the HTTP status of the answer."""
+async def _post(emulator: Emulator, client: httpx.AsyncClient, record: TaskRecord) -> int:
+    """Send one delivery; return the HTTP status of the answer."""
     now = emulator.vendor.now()
     data = emulator.as_json(record, now=now, root=emulator.settings.files_url or "")
     webhook = record.webhook

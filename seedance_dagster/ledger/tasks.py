@@ -92,7 +92,7 @@ class Tasks(LedgerPart):
         now = self._clock()
         waiting = (orders.c.task_id == task_id, orders.c.state == State.SUBMITTED, orders.c.due_at > now)
         with self._database.reading() as connection:
-            # Checked first without the writer's lock: anything may be reported.
+            # Checked first without the writer's lock: anything may be delivered.
             if connection.scalar(sa.select(orders.c.order_id).where(*waiting)) is None:
                 return
         with self._database.writing() as connection:

@@ -58,8 +58,8 @@ def is_due(ledger, order):
     return look
 
 
-def test_a_report_makes_the_poll_due_and_changes_nothing_else(receiver, order, is_due):
-    """Whatever the report says of the task: status, link and charge come from the poll."""
+def test_a_delivery_makes_the_poll_due_and_changes_nothing_else(receiver, order, is_due):
+    """Whatever the delivery says of the task: status, link and charge come from the poll."""
     assert not is_due()
     lies = {"task_id": order.task_id, "status": "failed", "output": {"video": "https://x.example"}}
     assert receiver.post(json={"timestamp": 1, "data": lies}) == 202
@@ -68,8 +68,8 @@ def test_a_report_makes_the_poll_due_and_changes_nothing_else(receiver, order, i
 
 
 @pytest.mark.parametrize("state", [State.UNCERTAIN, State.SUCCEEDED, State.STORED, State.FAILED])
-def test_a_report_moves_no_order_that_is_not_polled(receiver, ledger, request, state):
-    """A late report of a task that has ended changes nothing."""
+def test_a_delivery_moves_no_order_that_is_not_polled(receiver, ledger, request, state):
+    """A late delivery of a task that has ended changes nothing."""
     orders = OrderFactory(ledger, Clock(datetime.now(UTC) + timedelta(minutes=10)))
     made = orders.make(state, request.node.name)
     assert receiver.deliver(made.task_id or "t-0") == 202

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_health_says_when_the_ledger_does_not_answer(tmp_path):
-    """A report gets 503 then, so that whoever sent it may send it again."""
+    """A delivery gets 503 then, so that whoever sent it may send it again."""
     Ledger.open(f"sqlite:///{tmp_path}/ledger.db").close()
     with running_receiver(tmp_path) as receiver:
         assert receiver.get("/health") == 200
@@ -32,7 +32,7 @@ def test_health_says_when_the_ledger_does_not_answer(tmp_path):
         assert "Traceback" not in receiver.log()
 
 
-def test_a_report_of_the_vendor_s_brings_the_video_soon(tmp_path, start_engine):
+def test_a_delivery_of_the_vendor_s_brings_the_video_soon(tmp_path, start_engine):
     """Ordered, rendered, reported, polled and stored, long before the next poll was planned."""
     rare = replace(FAST, min_poll_s=1000, max_poll_s=1000)
     with (

@@ -184,6 +184,31 @@ def test_a_task_that_may_belong_to_an_uncertain_order_is_under_way(state, text, 
     assert all(finding.advice.startswith(str(advice)) for finding in result)
 
 
+@pytest.mark.parametrize(
+    ("mark", "advice"),
+    [
+        ("1b4e28ba2fa1-3-65f2", "run reconcile 3 --adopt"),
+        ("1b4e28ba2fa1-4-65f2", "find out who used the API key"),
+    ],
+)
+def test_a_task_with_another_mark_is_not_advised_for_an_order(mark, advice):
+    """An equal task that another order's POST made is nothing to adopt."""
+    age = timedelta(minutes=31)
+    task = make_task(1, TaskStatus.COMPLETED, task_id="foreign", created_at=NOW - age, mark=mark)
+    order = make_order(
+        3,
+        state=State.UNCERTAIN,
+        mark="1b4e28ba2fa1-3-65f2",
+        task_id=None,
+        ordered_at=NOW - timedelta(hours=1),
+    )
+    rows = {"foreign": row(created_at=NOW - age)}
+    [finding] = findings(
+        make_snapshots([order], vendor=VendorSnapshot(history=rows, tasks={"foreign": task}))
+    )
+    assert finding.advice.startswith(advice)
+
+
 def test_a_task_of_another_sets_order_is_not_unmatched():
     """An audit of one set knows which tasks orders of other sets own."""
     snapshots = make_snapshots([KEPT])

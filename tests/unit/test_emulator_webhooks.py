@@ -1,4 +1,4 @@
-"""Webhooks of the emulator: what is echoed, and what is reported to whom."""
+"""Webhooks of the emulator: what is echoed, and what is delivered to whom."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Receiver:
 
 @pytest.fixture
 def receiver(monkeypatch):
-    """Receives everything that the emulator reports."""
+    """Receives everything that the emulator delivers."""
     made = Receiver()
 
     class Client(httpx.AsyncClient):
@@ -51,12 +51,12 @@ async def order(service, prompt="A cat", config=CONFIG):
     return (await service.client.post("/api/v1/task", json=body)).json()["data"]
 
 
-async def report(service):
-    """Let the tasks end, and report all that is due, late ones included."""
+async def deliver(service):
+    """Let the tasks end, and deliver all that is due, late ones included."""
     service.wait(60)
     emulator = service.app.state.emulator
     for record in emulator.vendor.take_ended():
-        await webhooks._report(emulator, record)
+        await webhooks._deliver(emulator, record)
 
 
 async def statuses(service):
@@ -64,15 +64,15 @@ async def statuses(service):
     return [entry["webhook_statuses"] for entry in entries]
 
 
-async def test_the_end_of_a_task_is_reported_with_its_secret(receiver):
-    """The body has the task as a GET returns it; each end is reported once."""
+async def test_the_end_of_a_task_is_delivered_with_its_secret(receiver):
+    """The body has the task as a GET returns it; each end is delivered once."""
     async with running_service(files_url="http://api.test") as service:
         task = await order(service)
         emulator = service.app.state.emulator
         assert emulator.vendor.take_ended() == []
-        await report(service)
+        await deliver(service)
         at = int(service.time.timestamp())
-        await report(service)
+        await deliver(service)
         [request] = receiver.requests
         assert (str(request.url), request.headers["x-webhook-secret"]) == (ENDPOINT, SECRET)
         body = json.loads(request.content)
@@ -86,11 +86,11 @@ async def test_the_end_of_a_task_is_reported_with_its_secret(receiver):
     ("fault", "answers"),
     [("webhook-missed", []), ("webhook-late", [202]), ("webhook-twice", [202, 202])],
 )
-async def test_reports_may_be_missed_late_or_doubled(receiver, fault, answers):
+async def test_deliveries_may_be_missed_late_or_doubled(receiver, fault, answers):
     """A marker in the prompt asks for it."""
     async with running_service(webhook_late_seconds=0) as service:
         await order(service, f"A cat [fault:{fault}]")
-        await report(service)
+        await deliver(service)
         assert await statuses(service) == [answers]
 
 
@@ -99,32 +99,32 @@ async def test_reports_may_be_missed_late_or_doubled(receiver, fault, answers):
 )
 @pytest.mark.parametrize("echo", ["empty", "as_sent"])
 async def test_the_echo_is_empty_as_at_the_vendor_unless_set(config, echo):
-    """Any configuration is accepted; only one with an endpoint is given back or reported."""
+    """Any configuration is accepted; only one with an endpoint is given back or delivered."""
     async with running_service(webhook_echo=echo) as service:
         task = await order(service, config=config)
         shown = CONFIG["webhook_config"] if config is CONFIG and echo == "as_sent" else None
         assert task["config"]["webhook_config"] == (shown or {"endpoint": "", "secret": ""})
-        assert len(service.app.state.emulator.vendor.unreported) == (config is CONFIG)
+        assert len(service.app.state.emulator.vendor.undelivered) == (config is CONFIG)
         assert SECRET not in (await service.client.get("/emulator/books")).text
 
 
 @pytest.mark.parametrize("endpoint", ["no address", "http://[", "http://127.0.0.1:1/", "ftp://x.example"])
-async def test_an_endpoint_that_cannot_be_reached_gets_no_report(endpoint):
+async def test_an_endpoint_that_cannot_be_reached_gets_no_delivery(endpoint):
     """It is noted as no answer, and the emulator goes on."""
     async with running_service() as service:
         await order(service, config={"webhook_config": {"endpoint": endpoint, "secret": "é"}})
-        await report(service)
+        await deliver(service)
         assert await statuses(service) == [[0]]
 
 
-async def test_what_was_not_reported_is_reported_after_a_restart(receiver, tmp_path):
-    """A task that ends while the emulator is down is reported when it is up."""
+async def test_what_was_not_delivered_is_delivered_after_a_restart(receiver, tmp_path):
+    """A task that ends while the emulator is down is delivered when it is up."""
     async with running_service(state_dir=tmp_path) as service:
         await order(service)
     async with running_service(state_dir=tmp_path) as service:
-        await report(service)
+        await deliver(service)
     async with running_service(state_dir=tmp_path) as service:
-        await report(service)
+        await deliver(service)
         assert await statuses(service) == [[202]]
     assert len(receiver.requests) == 1
 

@@ -1,4 +1,4 @@
-"""`seedance-dagster webhook`: receives the vendor's reports of finished tasks."""
+"""`seedance-dagster webhook`: receives the vendor's webhooks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _MOST_CONNECTIONS = 100
     help="What a proxy leaves in front of each path, such as /hooks.",
 )
 def command(*, host: str, port: int, path_prefix: str) -> None:
-    """Receive the vendor's reports of finished tasks, so that they are polled at once.
+    """Receive the vendor's webhooks, so that finished tasks are polled at once.
 
-    `POST /` takes reports that carry SEEDANCE_WEBHOOK_SECRET, `GET /health` says whether the ledger answers.
+    `POST /` takes deliveries that carry SEEDANCE_WEBHOOK_SECRET. `GET /health` says whether the ledger
+    answers.
     """
     try:
         import uvicorn  # noqa: PLC0415  an extra
@@ -43,7 +44,7 @@ def command(*, host: str, port: int, path_prefix: str) -> None:
     if not settings.webhook_secret:
         raise click.ClickException(
             "SEEDANCE_WEBHOOK_SECRET and SEEDANCE_WEBHOOK_URL are not set: set both as for the runs, since "
-            "the reports carry the secret"
+            "deliveries carry the secret"
         )
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger, _listen(host, port) as listener:
         app = create_app(ledger, SecretStr(settings.webhook_secret), path_prefix=path_prefix, log=_log)
