@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Collection
 
@@ -11,6 +12,7 @@ from yarl import URL
 
 from seedance_dagster.net.secrets import SafeError
 
+_SENDABLE = re.compile("[!-~]+")  # may stand in a request as it is
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -32,7 +34,9 @@ def validate_url(link: str, *, base: URL | None = None, allow_private: bool) -> 
             disguised one, such as a decimal number.
     """
     try:
-        target = URL(link) if base is None else base.join(URL(link))
+        url = URL(link, encoded=_SENDABLE.fullmatch(link) is not None)
+        spelled = url if base is None else base.join(url)
+        target = URL(str(spelled))
     except ValueError:
         raise LinkError("the link is not a valid URL") from None
     host = target.raw_host
@@ -42,18 +46,29 @@ def validate_url(link: str, *, base: URL | None = None, allow_private: bool) -> 
         )
     if target.raw_user is not None or target.raw_password is not None:
         raise LinkError("the link contains a user name or a password")
+    _check_host(host, allow_private=allow_private)
+    # Path and query as they were given: the signature of a link is often over its spelling.
+    return URL.build(
+        scheme=target.scheme,
+        authority=target.raw_authority,
+        path=spelled.raw_path,
+        query_string=spelled.raw_query_string,
+        encoded=True,
+    )
+
+
+def _check_host(host: str, *, allow_private: bool) -> None:
     if allow_private:
-        return target
+        return
     try:
         address = ipaddress.ip_address(host.replace("%25", "%"))
     except ValueError:
         # Sockets take 2130706433, 127.1 and 0177.0.0.1 for addresses without asking a resolver.
         if ":" in host or not any(map(str.isalpha, host)):
             raise LinkError(f"the link's host {host[:100]} is neither a name nor a plain address") from None
-        return target
+        return
     if not is_public(address):
         raise LinkError(f"the link leads to the private address {address}")
-    return target
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -8,12 +8,19 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from seedance_dagster.net.secrets import one_line
-from seedance_dagster.storage.errors import NO_BUCKET, StoreError, describe, error_code
+from seedance_dagster.storage.errors import (
+    NO_BUCKET,
+    StoreError,
+    bucket_name,
+    error_code,
+    http_status,
+    user_errors,
+)
 from seedance_dagster.storage.keys import TASK_ID
 from seedance_dagster.storage.objects import ListedObject, ObjectInfo
 
@@ -23,13 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["ListedObject", "ObjectInfo", "StoreError", "VideoStore", "create_client"]
 
 _MIB = 1024 * 1024
-_UNSENDABLE = "Invalid header value"
 _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
-_NO_CONDITIONS = {"501", "NotImplemented"}
-
-P = ParamSpec("P")
-T = TypeVar("T")
+# Stores that know no conditions refuse a write with them, each in its own way.
+_PERHAPS_NO_CONDITIONS = {304, 400, 403, 405, 501}
 
 
 def create_client(factory: Callable[[], S3Client]) -> S3Client:
@@ -38,30 +42,6 @@ def create_client(factory: Callable[[], S3Client]) -> S3Client:
         return factory()
     except (BotoCoreError, ValueError) as error:
         raise StoreError(f"S3 cannot be reached with these settings: {one_line(str(error))}") from None
-
-
-def _user_errors(
-    method: Callable[Concatenate[VideoStore, P], T],
-) -> Callable[Concatenate[VideoStore, P], T]:
-    @functools.wraps(method)
-    def wrapped(self: VideoStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(self, *args, **kwargs)
-        except ClientError as error:
-            raise StoreError(describe(error, self.bucket)) from None
-        except (NoCredentialsError, PartialCredentialsError):
-            raise StoreError(
-                "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-            ) from None
-        except BotoCoreError as error:
-            if _UNSENDABLE in str(error):  # and quotes it
-                raise StoreError(
-                    "an AWS credential holds a line break or another character that cannot be sent: check "
-                    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
-                ) from None
-            raise StoreError(f"S3 did not answer: {one_line(str(error))}") from None
-
-    return wrapped
 
 
 def write_freely() -> None:
@@ -74,19 +54,22 @@ class VideoStore:
     Args:
         client: A boto3 S3 client.
         bucket: The bucket's name; if it is empty, the first use raises `StoreError`.
-        prefix: The beginning of every key.
+        prefix: The beginning of every key; slashes around it do not count.
+
+    Raises:
+        StoreError: The bucket is no bucket's name.
     """
 
     def __init__(self, client: S3Client, bucket: str, prefix: str = "seedance") -> None:
         self.client = client
-        self.bucket = bucket
-        self.prefix = prefix
+        self.bucket = bucket_name(bucket)
+        self.prefix = prefix.strip("/")
 
     def uri(self, key: str) -> str:
         """Return the key as an s3:// URI."""
         return f"s3://{self.bucket}/{key}"
 
-    @_user_errors
+    @user_errors
     def check_writable(self) -> None:
         """Write a small object, then delete it where that is allowed.
 
@@ -101,7 +84,7 @@ class VideoStore:
             # Where the bucket forbids deletion, this one object stays.
             self.client.delete_object(Bucket=self.bucket, Key=key)
 
-    @_user_errors
+    @user_errors
     def put_file(
         self,
         key: str,
@@ -154,7 +137,7 @@ class VideoStore:
             actual = "is missing" if stored is None else f"has {stored.size_bytes} bytes"
             raise StoreError(f"{self.uri(key)} {actual} after an upload of {size} bytes")
 
-    @_user_errors
+    @user_errors
     def put_bytes(
         self,
         key: str,
@@ -188,7 +171,7 @@ class VideoStore:
         )
         write() if overwrite else self._write(write, key, existing)
 
-    @_user_errors
+    @user_errors
     def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
         """Write a small object where there is none; one that is there stays as it is.
 
@@ -205,7 +188,7 @@ class VideoStore:
         with contextlib.suppress(StoreError):  # another was faster
             self._write(write, key, None)
 
-    @_user_errors
+    @user_errors
     def get_bytes(self, key: str) -> bytes:
         """Read a small object into memory.
 
@@ -214,7 +197,7 @@ class VideoStore:
         """
         return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
-    @_user_errors
+    @user_errors
     def digest(self, key: str, into: BinaryIO | None = None) -> str:
         """Return the SHA-256 of an object's bytes in hex, read with constant memory.
 
@@ -231,7 +214,7 @@ class VideoStore:
                 into.write(part)
         return digest.hexdigest()
 
-    @_user_errors
+    @user_errors
     def copy(self, key: str, to: str) -> None:
         """Copy an object of up to 5 GB within the bucket, with its metadata.
 
@@ -240,12 +223,12 @@ class VideoStore:
         """
         self.client.copy_object(Bucket=self.bucket, Key=to, CopySource={"Bucket": self.bucket, "Key": key})
 
-    @_user_errors
+    @user_errors
     def head(self, key: str) -> ObjectInfo | None:
         """Return the properties of an object; None when it does not exist."""
         return self._head(key)
 
-    @_user_errors
+    @user_errors
     def listing(self, folder: str) -> dict[str, ListedObject]:
         """List all objects under a folder, by key.
 
@@ -288,7 +271,7 @@ class VideoStore:
         except ClientError as error:
             if error_code(error) in _CHANGED:
                 raise StoreError(f"{self.uri(key)} was written by another worker meanwhile") from None
-            if error_code(error) not in _NO_CONDITIONS:
+            if http_status(error) not in _PERHAPS_NO_CONDITIONS:
                 raise
             write()
 

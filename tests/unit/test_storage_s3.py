@@ -61,17 +61,25 @@ def head(size: int = len(BODY), task_id: str | None = "T-1", **metadata: str):
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("status", "code", "words"),
     [
-        ("NoSuchBucket", r"the bucket 'videos' does not exist: create it or change SEEDANCE_S3_BUCKET"),
-        ("AccessDenied", r"cannot be used with these AWS credentials \(AccessDenied: it said so\)"),
-        ("InvalidAccessKeyId", r"credentials are refused: check AWS_ACCESS_KEY_ID .* \(InvalidAccessKeyId\)"),
-        ("SignatureDoesNotMatch", r"credentials are refused: .* \(SignatureDoesNotMatch\)$"),
-        ("ExpiredToken", r"credentials have expired: renew them \(ExpiredToken\)"),
-        ("SlowDown", r"S3 refused a request for the bucket 'videos' \(SlowDown: it said so\)"),
+        (404, "NoSuchBucket", r"the bucket 'videos' does not exist: create it or change SEEDANCE_S3_BUCKET"),
+        (
+            403,
+            "AccessDenied",
+            r"these AWS credentials: they need s3:(Put|Get)Object \(AccessDenied: it said so\)",
+        ),
+        (
+            403,
+            "InvalidAccessKeyId",
+            r"credentials are refused: check AWS_ACCESS_KEY_ID .* \(InvalidAccessKeyId\)",
+        ),
+        (403, "SignatureDoesNotMatch", r"credentials are refused: .* \(SignatureDoesNotMatch\)$"),
+        (400, "ExpiredToken", r"credentials have expired: renew them \(ExpiredToken\)"),
+        (503, "SlowDown", r"S3 refused a request for the bucket 'videos' \(SlowDown: it said so\)"),
     ],
 )
-def test_a_refusal_says_what_to_set_or_fix(store, s3, video, code, words):
+def test_a_refusal_says_what_to_set_or_fix(store, s3, video, status, code, words):
     """The message is the same from the check in advance, from uploads, small writes and reads."""
     for attempt, method in (
         (store.check_writable, "put_object"),
@@ -88,7 +96,10 @@ def test_a_refusal_says_what_to_set_or_fix(store, s3, video, code, words):
         assert "canary" not in str(caught.value)
         assert caught.value.__cause__ is None
     s3.add_client_error("head_object", "403")
-    s3.add_client_error("put_object", service_error_code=code, service_message="it said so")
+    for _ in range(2 if status in (400, 403) else 1):  # then without its condition
+        s3.add_client_error(
+            "put_object", service_error_code=code, service_message="it said so", http_status_code=status
+        )
     with pytest.raises(StoreError, match=words):
         put(store, video)
 
@@ -136,6 +147,63 @@ def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
     )
     s3.add_client_error("delete_object", "AccessDenied")
     store.check_writable()
+
+
+@pytest.mark.parametrize(
+    ("bucket", "name"),
+    [("videos", "videos"), ("s3://videos/", "videos"), (" s3://videos ", "videos"), ("", "")],
+)
+def test_a_bucket_may_be_written_as_an_address(client, bucket, name):
+    """What people paste is understood (s7)."""
+    assert VideoStore(client, bucket).bucket == name
+
+
+def test_a_bucket_with_a_path_is_refused_with_the_way_out(client):
+    """The path is a prefix (s7)."""
+    with pytest.raises(StoreError, match=r"set SEEDANCE_S3_BUCKET=videos and SEEDANCE_S3_PREFIX=sub/a$"):
+        VideoStore(client, "s3://videos/sub/a/")
+
+
+@pytest.mark.parametrize("prefix", ["a/b", "a/b/", "/a/b", "//a/b//"])
+def test_slashes_around_a_prefix_do_not_count(client, prefix):
+    """All of them mean the same place (s3)."""
+    assert VideoStore(client, "videos", prefix).prefix == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (304, "NotModified"),
+        (400, "InvalidArgument"),
+        (403, "AccessDenied"),
+        (405, "MethodNotAllowed"),
+        (501, "NotImplemented"),
+    ],
+)
+def test_a_store_that_knows_no_conditions_is_written_without_one(store, s3, video, status, code):
+    """The paid video is stored, however the store refuses the condition (s1)."""
+    s3.add_client_error("head_object", "404")
+    s3.add_client_error("put_object", service_error_code=code, http_status_code=status)
+    s3.add_response("put_object", {}, uploaded())
+    s3.add_response("head_object", head())
+    put(store, video)
+
+
+def test_a_write_that_is_refused_without_a_condition_as_well_is_reported(store, s3, video):
+    """A missing permission stays one."""
+    s3.add_client_error("head_object", "404")
+    for _ in range(2):
+        s3.add_client_error("put_object", service_error_code="AccessDenied", http_status_code=403)
+    with pytest.raises(StoreError, match="they need s3:PutObject"):
+        put(store, video)
+
+
+def test_a_store_that_is_busy_is_not_written_without_a_condition(store, s3, video):
+    """Trouble of the moment says nothing about conditions."""
+    s3.add_client_error("head_object", "404")
+    s3.add_client_error("put_object", service_error_code="SlowDown", http_status_code=503)
+    with pytest.raises(StoreError, match="SlowDown"):
+        put(store, video)
 
 
 def test_an_upload_carries_type_hash_and_metadata(store, s3, video):
