@@ -22,7 +22,7 @@ _PERMISSIONS = {
 
 
 class HasBucket(Protocol):
-    """What talks to a bucket."""
+    """A user of one bucket."""
 
     @property
     def bucket(self) -> str:

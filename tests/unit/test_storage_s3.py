@@ -154,7 +154,7 @@ def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
     [("videos", "videos"), ("s3://videos/", "videos"), (" s3://videos ", "videos"), ("", "")],
 )
 def test_a_bucket_may_be_written_as_an_address(client, bucket, name):
-    """What people paste is understood (s7)."""
+    """An address that people paste is understood (s7)."""
     assert VideoStore(client, bucket).bucket == name
 
 
