@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
-import re
-from urllib.parse import quote, quote_plus
 
 import pytest
+from secret_forms import FORMS
 from sqlalchemy.exc import OperationalError
 
 from seedance_dagster.api.replies import read_reply
@@ -19,19 +17,6 @@ from seedance_dagster.net.secrets import hide, one_line, secrets_in, without_sec
 from seedance_dagster.storage.errors import StoreError
 
 SECRET = "pä\"ss/w+rd&<1>='x"
-WAYS = {
-    "as it is": lambda text: text,
-    "JSON": lambda text: json.dumps(text)[1:-1],
-    "JSON of Go": lambda text: json.dumps(text, ensure_ascii=False)[1:-1].replace("/", "\\/"),
-    "URL": lambda text: quote(text, safe=""),
-    "URL, slashes left": quote,
-    "URL in lower case": lambda text: re.sub("%..", lambda code: code.group().lower(), quote(text)),
-    "form": quote_plus,
-    "HTML": html.escape,
-    "HTML without quotes": lambda text: html.escape(text, quote=False),
-    "HTML of Go": lambda text: html.escape(text).replace("&#x27;", "&#39;"),
-    "repr": lambda text: repr(text)[1:-1],
-}
 VARIABLES = (
     "GOAPI_API_KEY",
     "AWS_SECRET_ACCESS_KEY",
@@ -49,11 +34,11 @@ def nothing_hidden(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", FORMS)
 def test_a_secret_is_found_however_it_is_written(way):
     """Every encoder of another program hides nothing from the search."""
     hide(SECRET)
-    written = WAYS[way](SECRET)
+    written = FORMS[way](SECRET)
     assert written not in without_secrets(f"before {written}! after")
 
 
@@ -152,11 +137,11 @@ def test_the_words_of_the_driver_hold_no_password(monkeypatch):
         raise quoting
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", FORMS)
 def test_a_reply_holds_no_secret_in_any_field(way):
     """Every name and every text of a reply is searched before anything else reads it (x1)."""
     hide(SECRET)
-    written = WAYS[way](SECRET)
+    written = FORMS[way](SECRET)
     data = {"task_id": written, "logs": [written], "error": written, "input": {"x": [{written: written}]}}
     body = {"code": 200, "data": data, "message": written, "other": {"a": written}}
     for raw in (json.dumps(body), json.dumps(body, ensure_ascii=False)):
