@@ -15,7 +15,7 @@ from seedance_dagster.prompts.models import PromptSet
 from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, UnreadableError
 from seedance_dagster.prompts.slugs import slug_name
-from seedance_dagster.prompts.tables import read_csv, read_jsonl, read_parquet
+from seedance_dagster.prompts.tables import name_tags, read_csv, read_jsonl, read_parquet
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -124,8 +124,9 @@ def _read(source: str, suffix: str, content: bytes) -> tuple[RawSet | None, list
         if suffix not in _TABLES:
             return (read_json if suffix == ".json" else read_yaml)(text, source)
         rows, problems = _TABLES[suffix](text, source)
+    rows, resembling = name_tags(rows, source)
     name = slug_name(PurePosixPath(source).stem)
-    return RawSet(name=name, source=source, rows=rows), problems
+    return RawSet(name=name, source=source, rows=rows), [*problems, *resembling]
 
 
 def _files(location: str, s3_client: S3Client | None) -> Iterator[tuple[str, str, bytes | UnreadableError]]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row, tag_text
 from seedance_dagster.prompts.documents import parse_json
-from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line
+from seedance_dagster.prompts.lookalikes import field_meant
+from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line, shown
 
 _URL_FIELDS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _NUMBER_FIELDS = ("duration", "takes")
 _BOOLEAN_FIELDS = ("audio", "fresh")
 _BOOLEANS = {"true": True, "false": False}
+_TAG = re.compile("^tags?[.:]")  # in front of a column that is a tag whatever it resembles
+_SHOWN_COLUMNS = 20
 
 
 def read_jsonl(text: str, source: str) -> tuple[list[Row], list[Problem]]:
@@ -84,9 +88,43 @@ def read_parquet(content: bytes) -> list[Row]:
     ]
 
 
+def name_tags(rows: Sequence[Row], source: str) -> tuple[list[Row], list[Problem]]:
+    """Return the rows of a table with their tags named, and the columns that resemble a field and are none.
+
+    A column `tag:Duration` is the tag `Duration` in so many words.
+    """
+    columns = dict.fromkeys(name for row in rows for name in row.tags)
+    names = {column: _TAG.sub("", column) for column in columns}
+    if rows and not any("prompt" in row.fields for row in rows):
+        there = dict.fromkeys(name for row in rows for name in (*row.fields, *row.tags))
+        raise _no_prompt(there)
+    problems = [
+        Problem(
+            source=source,
+            field=f"column {shown(column)}",
+            message=f"resembles the field {field} and is none; rename it to {field}, or for a tag to "
+            f"tag:{column}",
+        )
+        for column in columns
+        if names[column] == column and (field := field_meant(column)) is not None
+    ]
+    renamed = [
+        replace(row, tags={names[column]: tag for column, tag in row.tags.items()}) if row.tags else row
+        for row in rows
+    ]
+    return renamed, problems
+
+
+def _no_prompt(columns: Iterable[str]) -> UnreadableError:
+    columns = list(columns)
+    listed = ", ".join(map(shown, columns[:_SHOWN_COLUMNS])) or "none"
+    more = f" and {len(columns) - _SHOWN_COLUMNS} more" if len(columns) > _SHOWN_COLUMNS else ""
+    return UnreadableError(f"needs a column named prompt; its columns are {listed}{more}")
+
+
 def _check_columns(names: list[str]) -> None:
     if "prompt" not in names:
-        raise UnreadableError(f"needs a column named prompt; it has {', '.join(names) or 'none'}")
+        raise _no_prompt(names)
     if len(set(names)) != len(names) or "" in names:
         raise UnreadableError("has two columns with the same name, or one without a name")
 

@@ -89,7 +89,7 @@ def test_a_file_name_without_usable_letters_is_reported(tmp_path):
         ('{"a": 1, "a": 2}', ("line 1", None, "is not valid JSON: 'a' occurs twice in one object")),
         ('{"x": ' + "[" * 100_000, ("line 1", None, "is nested too deeply")),
         ('{"prompt": "x", "a": ' + "[" * 600 + "]" * 600 + "}", ("line 1", None, "is nested too deeply")),
-        ('{"dimension": "x"}', ("line 1", "prompt", "must be a text that is not empty")),
+        ('{"dimension": "x"}', (None, None, "needs a column named prompt; its columns are 'dimension'")),
         (
             '{"prompt": "x", "duration": "5"}',
             ("line 1", "duration", "is '5'; allowed are whole seconds from 4 to"),
@@ -135,9 +135,9 @@ def test_csv_cells_are_converted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", (None, None, "needs a column named prompt; it has none")),
-        ("text\nA cat\n", (None, None, "needs a column named prompt; it has text")),
-        ("prompt;id\nA cat;b\n", (None, None, "needs a column named prompt; it has prompt;id")),
+        ("", (None, None, "needs a column named prompt; its columns are none")),
+        ("text\nA cat\n", (None, None, "needs a column named prompt; its columns are 'text'")),
+        ("prompt;id\nA cat;b\n", (None, None, "needs a column named prompt; its columns are 'prompt;id'")),
         ("prompt,id,id\n", (None, None, "has two columns with the same name, or one without a name")),
         ("prompt,\nx,y\n", (None, None, "has two columns with the same name, or one without a name")),
         ("prompt\n", (None, None, "contains no prompts")),
@@ -214,7 +214,7 @@ def test_parquet_columns_are_fields_and_tags(tmp_path):
     [
         (b"", "is not valid Parquet: Parquet file size is 0 bytes"),
         (b"PAR1 nonsense PAR1", "is not valid Parquet: "),
-        (parquet(text=["x"]), "needs a column named prompt; it has text"),
+        (parquet(text=["x"]), "needs a column named prompt; its columns are 'text'"),
         (parquet(prompt=pa.array([], pa.string())), "contains no prompts"),
         (parquet(prompt=[1]), "must be a text that is not empty"),
         (parquet(prompt=["x"], duration=[5.5]), "is 5.5; allowed are whole seconds from 4 to 15"),
