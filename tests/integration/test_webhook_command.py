@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
 from dataclasses import replace
 
@@ -75,3 +76,15 @@ def test_what_is_missing_is_said_before_anything_listens(tmp_path, monkeypatch, 
     assert done.exit_code == 1
     assert message in done.output
     assert SECRET not in done.output
+
+
+@pytest.mark.parametrize("library", ["uvicorn", "starlette"])
+def test_without_its_libraries_the_command_says_what_to_install(monkeypatch, library):
+    """They are an extra; everything else works without them."""
+    monkeypatch.delitem(sys.modules, "seedance_dagster.webhook", raising=False)
+    for module in [library, *(name for name in sys.modules if name.startswith(f"{library}."))]:
+        monkeypatch.setitem(sys.modules, module, None)
+    done = CliRunner().invoke(root, ["webhook"])
+    assert done.exit_code == 1
+    assert f"the webhook needs {library}" in done.output
+    assert "pip install 'seedance-dagster[webhook]'" in done.output

@@ -54,7 +54,7 @@ def command(*, host: str, port: int, path_prefix: str) -> None:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="critical",
+            log_level="error",
             access_log=False,
             server_header=False,
             limit_concurrency=_MOST_CONNECTIONS,
