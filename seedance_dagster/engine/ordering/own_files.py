@@ -48,6 +48,7 @@ def examine(
     if not files:
         return {}
     try:
+        services.store.check_writable()
         services.claim_prefix()
     except StoreError as error:
         raise OrderingError(f"nothing was ordered: {error}") from None
