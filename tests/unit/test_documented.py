@@ -145,6 +145,8 @@ def test_prompt_sets_that_are_shown_can_be_loaded(tmp_path):
         block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if block.startswith("name:")
     ]
     assert len(blocks) > 1
+    (tmp_path / "references").mkdir()
+    (tmp_path / "references" / "cat.png").write_bytes(b"a picture")
     for number, block in enumerate(blocks):
         path = tmp_path / f"{number}.yaml"
         path.write_text(block, "utf-8")
