@@ -58,7 +58,7 @@ def csv_file(tmp_path, header: str, cells: str):
 def test_each_column_that_resembles_a_field_is_one_error(tmp_path):
     """A 5 s text-to-video is never paid for instead of 10 s with an image (p1)."""
     text = "\n".join(
-        ["id,prompt,Duration,image_url,mood", *(f"a{n},a cat,10,https://x/y.png,calm" for n in range(9))]
+        ["id,prompt,Duration,image_url,mood", *(f"a{n},a cat {n},10,https://x/y.png,calm" for n in range(9))]
     )
     loaded = load(tmp_path, "shots.csv", text)
     assert problems_of(loaded) == [
