@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -36,21 +37,27 @@ class FakeS3:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], bytes | str] = {}
         self.reads: list[str] = []
+        self.meta = SimpleNamespace(events=SimpleNamespace(register_first=lambda *_, **__: None))
 
-    def get_object(self, *, Bucket: str, Key: str, IfNoneMatch: str | None = None) -> dict[str, Any]:  # noqa: N803  boto3's names
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803  boto3's names
         content = self.objects.get((Bucket, Key), "NoSuchKey")
         if isinstance(content, str):
             raise ClientError({"Error": {"Code": content, "Message": "no"}}, "GetObject")
-        etag = f'"{hashlib.md5(content).hexdigest()}"'
-        if etag == IfNoneMatch:
-            raise ClientError(
-                {"Error": {"Code": "304"}, "ResponseMetadata": {"HTTPStatusCode": 304}}, "GetObject"
-            )
         self.reads.append(Key)
-        return {"Body": io.BytesIO(content), "ETag": etag, "ContentLength": len(content)}
+        return {"Body": io.BytesIO(content), "ETag": _etag(content), "ContentLength": len(content)}
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803  boto3's names
+        content = self.objects.get((Bucket, Key))
+        if not isinstance(content, bytes):
+            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")
+        return {"ETag": _etag(content)}
 
     def generate_presigned_url(self, _: str, *, Params: dict[str, str], ExpiresIn: int) -> str:  # noqa: N803  boto3's names
         return f"https://s3.example/{Params['Bucket']}/{Params['Key']}?X-Amz-Signature=secret&e={ExpiresIn}"
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content).hexdigest()}"'
 
 
 class Team:

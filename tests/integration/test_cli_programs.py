@@ -71,6 +71,9 @@ def test_the_emulator_keeps_its_address(tmp_path: Path) -> None:
         with programs.emulator(tmp_path / "emulator", tmp_path / "log", os.environ) as vendor:
             reply = httpx.get(f"{vendor.url}/account/info", headers={"X-API-Key": vendor.api_key})
             assert reply.json()["code"] == 200
+            key = {"X-API-Key": vendor.api_key}
+            refused = httpx.post(vendor.environ["SEEDANCE_UPLOAD_URL"], headers=key, json={})
+            assert "file_name and file_data are required" in refused.json()["message"]
             urls.append(vendor.url)
     assert urls[0] == urls[1]
 

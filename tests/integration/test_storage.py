@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import random
+from functools import partial
+from unittest.mock import ANY
 
 import boto3
+import httpx
 import pytest
 from harness import open_store
 
 from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.prompts.files import FileReference
+from seedance_dagster.storage.reference_objects import ReadObject, presigned_link, read_object
 from seedance_dagster.storage.s3 import StoreError, VideoStore
 
 pytestmark = pytest.mark.integration
@@ -105,3 +110,25 @@ def test_an_unusable_store_is_reported(s3_server, file):
                 attempt()
             assert secret not in str(caught.value)
             assert s3_server.secret_key not in str(caught.value)
+
+
+def test_an_object_that_a_prompt_refers_to_is_read_once(store):
+    """A real server says whether it changed, and why it cannot be read."""
+    store.client.put_object(Bucket=store.bucket, Key=f"{store.prefix}/cat.png", Body=b"a picture")
+    reference = FileReference(f"s3://{store.bucket}/{store.prefix}/cat.png")
+    read = partial(read_object, store.client, max_bytes=100)
+    first = read(reference, etag=None)
+    assert first is not None
+    assert first.content == b"a picture"
+    assert read(reference, etag=first.etag) is None
+    store.client.put_object(Bucket=store.bucket, Key=f"{store.prefix}/cat.png", Body=b"another picture")
+    assert read(reference, etag=first.etag) == ReadObject(ANY, b"another picture")
+    for address, words in (
+        (f"s3://{store.bucket}/{store.prefix}/dog.png", "does not exist"),
+        ("s3://no-such-bucket/cat.png", "no bucket 'no-such-bucket'"),
+        ("s3://bad_bucket!/cat.png", "cannot be read"),
+    ):
+        with pytest.raises(StoreError, match=words):
+            read(FileReference(address), etag=None)
+    link = presigned_link(store.client, store.bucket, f"{store.prefix}/cat.png", expires_s=60)
+    assert httpx.get(link, trust_env=False).content == b"another picture"

@@ -248,3 +248,35 @@ def test_a_lost_reply_is_matched_by_a_presigned_link(engine, tmp_path):
     engine.control("faults")
     engine.reconcile_twice()
     assert team.orders()[-1].task_id in engine.vendor.tasks
+
+
+def test_a_task_that_echoes_copies_of_files_is_adopted(engine, tmp_path):
+    """v2: types with fewer restrictions echo `asset://` copies of what was uploaded; they are counted."""
+    team = Team(tmp_path, engine)
+    task_type = "seedance-2-fast-less-restriction"
+    engine.know(task_type=task_type)
+    team.order("cat.png", task_type=task_type)
+    engine.control("faults", **{"500-after": 1.0})
+    lost = team.send()
+    engine.control("faults")
+    assert lost.state is State.UNCERTAIN
+    engine.reconcile_twice()
+    assert team.orders()[-1].task_id in engine.vendor.tasks
+
+
+def test_a_request_that_joins_leaves_a_queued_order_its_copy(team):
+    """The same picture under another name and ending is the same request; the copy of the first is sent."""
+    first = team.order("cat.png")
+    (team.folder / "cat.png").rename(team.folder / "moved.webp")
+    assert team.order("moved.webp").order_id == first.order_id
+    assert team.send().state is State.SUBMITTED
+
+
+def test_two_workers_hand_over_the_same_file(team):
+    """Each makes its link or takes the other's; every order is sent once."""
+    for number in range(6):
+        team.order("cat.png", text=f"cat {number}")
+    team.engine.clock.forward(days=1)
+    team.send()
+    assert [order.state for order in team.orders()] == [State.SUBMITTED] * 6
+    assert all(count == 1 for count in team.engine.vendor.tasks_by_prompt.values())
