@@ -14,7 +14,7 @@ from seedance_dagster.storage.errors import StoreError, error_code
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_SIGNER = "seedance-presigned-links"
+_HOOK = "choose-signer.s3.GetObject"
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404"}
 _DENIED = {"AccessDenied", "403", "AllAccessDisabled"}
 
@@ -86,7 +86,7 @@ def _reason(error: ClientError, bucket: str) -> str:
 
 def presigned_link(client: S3Client, bucket: str, key: str, *, expires_s: int) -> str:
     """Return a link to an object that anybody may read until it expires; raise `StoreError`."""
-    client.meta.events.register_first("choose-signer.s3.GetObject", _sign_as_v4, unique_id=_SIGNER)
+    client.meta.events.register_first(_HOOK, _sign_as_v4, unique_id=_HOOK)  # type: ignore[arg-type]  # it answers
     try:
         return client.generate_presigned_url(
             "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires_s
