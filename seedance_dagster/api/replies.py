@@ -23,6 +23,7 @@ from seedance_dagster.api.errors import (
     SeedanceError,
 )
 from seedance_dagster.api.failures import classify_refusal
+from seedance_dagster.api.refusals import refusals
 from seedance_dagster.api.shapes import error_texts, texts_of
 from seedance_dagster.api.wire import whole_number
 from seedance_dagster.net.redaction import redact, strip_query
@@ -34,16 +35,12 @@ _MOST_DEPTH = 100
 _MOST_SEARCHED = 8000  # characters of a message, which is cut further once it is clean
 _UNREADABLE = -1
 _ACTIVE_TASKS = re.compile(r"active task count ([0-9]{1,6})\b", re.IGNORECASE)
-_RATE_LIMIT, _NO_CREDITS = 10001, 10002
-"""The vendor's own codes of refusals that make no task (vendor-facts, "Errors and refusals")."""
 _OPEN_CLIENT_ERRORS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499}
 """4xx of whoever gave up waiting: the request may have gone on without them."""
 _GATEWAY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
 """Statuses with which a gateway turns a request away before the API sees it."""
 _NO_SUCH_PATH = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
 _REDIRECTS = {301, 302, 303, 307, 308}
-_CREDITS_WORDS = ("insufficient credit", "insufficient balance")
-_SLOT_WORDS = ("plan limit", "active task count")
 
 
 @dataclass(frozen=True)
@@ -148,9 +145,10 @@ def proves_no_task(reply: Reply) -> bool:
         return True
     if not reply.readable:
         return reply.status in _REDIRECTS or (reply.page and reply.status in _GATEWAY)
+    known = refusals().codes
     if reply.status == _OK:
-        return _is_client_error(reply.code) or reply.code in (_RATE_LIMIT, _NO_CREDITS)
-    return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.code == _NO_CREDITS
+        return _is_client_error(reply.code) or reply.code in known.rate_limit | known.out_of_credits
+    return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.code in known.out_of_credits
 
 
 def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: PLR0911  a table reads best flat
@@ -169,22 +167,23 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
         return turned_away
     message = f"the vendor refused: {reply.message} (HTTP {reply.status}, code {reply.code})"
     codes = {reply.status, reply.code}
+    known, words = refusals().codes, refusals().words
     text, sent = reply.message.casefold(), sent.casefold()
 
-    def says(words: tuple[str, ...]) -> bool:
-        return any(word in text and word not in sent for word in words)
+    def says(parts: tuple[str, ...]) -> bool:
+        return any(part in text and part not in sent for part in parts)
 
     refused_key = AuthenticationError(f"{message}; check GOAPI_API_KEY", reply=message)
     if HTTPStatus.UNAUTHORIZED in codes:
         return refused_key
-    if says(_SLOT_WORDS):
+    if says(words.no_slot):
         active = _ACTIVE_TASKS.search(reply.message)
         return PlanLimitError(message, active=int(active.group(1)) if active else None)
-    if codes & {HTTPStatus.PAYMENT_REQUIRED, _NO_CREDITS} or says(_CREDITS_WORDS):
+    if codes & {HTTPStatus.PAYMENT_REQUIRED, *known.out_of_credits} or says(words.out_of_credits):
         return InsufficientCreditsError(message)
     if HTTPStatus.FORBIDDEN in codes:
         return refused_key
-    if codes & {HTTPStatus.TOO_MANY_REQUESTS, _RATE_LIMIT}:
+    if codes & {HTTPStatus.TOO_MANY_REQUESTS, *known.rate_limit}:
         return RateLimitError(message, retry_after_s=reply.retry_after_s)
     if HTTPStatus.NOT_FOUND in codes:
         return NotFoundError(message)

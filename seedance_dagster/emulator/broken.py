@@ -29,7 +29,7 @@ class _Envelope:
     message: str
 
 
-_NO_SLOT = "active task count {active} has reached the plan limit"
+_NO_SLOT = "active task count {limit} has reached the plan limit"
 _CREDITS = "insufficient credits"
 _ERROR = "internal server error"
 _ENVELOPES = {
@@ -71,5 +71,5 @@ def broken(kind: str, emulator: Emulator) -> Response:
     if kind == "429":
         return refused(Refusal(429, "too many requests", kind="429", retry_after_s=1), in_200=False)
     answer = _ENVELOPES[kind]
-    message = answer.message.format(active=max(1, emulator.vendor.active()))
+    message = answer.message.format(limit=emulator.settings.plan_limit)
     return envelope(None, code=answer.code, message=message, status=answer.status)

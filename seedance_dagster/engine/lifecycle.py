@@ -29,7 +29,8 @@ from seedance_dagster.api.errors import (
     RateLimitError,
     SeedanceError,
 )
-from seedance_dagster.api.failures import FailureClass, classify_failure
+from seedance_dagster.api.failures import classify_failure
+from seedance_dagster.api.refusals import FailureClass
 from seedance_dagster.api.wire import Task, TaskStatus
 from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.throttle import ADDRESS, CREDENTIALS, CREDITS

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from seedance_dagster.api.failures import FailureClass
+from seedance_dagster.api.refusals import FailureClass
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import Budget, check_budgets, points_under_key, read_usage
 from seedance_dagster.ledger.chunks import chunked

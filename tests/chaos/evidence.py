@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chaos.plan import BROKEN_FOR_EVER
+from chaos.faults import BROKEN_FOR_EVER
 from chaos.worker import Environment
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.ledger import Ledger

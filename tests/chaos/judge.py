@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import av
 
 from chaos.evidence import Evidence
+from chaos.faults import ENDS_BY_OUTCOME, ENDS_WITHOUT_TASK
 from chaos.worker import UNEXPECTED
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.ledger.order import OPEN, Order, State
@@ -99,9 +100,17 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
         wishes = set(paid) if evidence.around.plan.regenerate else set(paid[:1])
         if len(paid) > len(wishes):
             yield f"{name} was ordered again although an order of {sorted(wishes)} did not fail"
-        reasons = {order.error_class for order in orders if order.state is State.FAILED}
-        if reasons - {"vendor"}:
-            yield f"{name} failed because of {reasons}"
+        for order in orders:
+            if order.state is State.FAILED and order.error_class not in _classes(order, evidence):
+                yield f"order {order.order_id} failed because of {order.error_class}: {order.error_message}"
+
+
+def _classes(order: Order, evidence: Evidence) -> set[str]:
+    """Return the classes with which an order may have failed."""
+    if order.task_id is None:
+        return ENDS_WITHOUT_TASK
+    task = evidence.tasks.get(order.task_id, {})
+    return {ENDS_BY_OUTCOME.get(str(task.get("outcome")), "vendor")}
 
 
 def _money(evidence: Evidence) -> Iterator[str]:

@@ -7,16 +7,15 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from chaos.boundaries import GROUPS, Kill, Life
-from seedance_dagster.api.catalog import Catalog
-from seedance_dagster.api.wire import GenerationRequest, Mode
+from chaos.faults import draw_rates
+from chaos.world import draw_sets, draw_settings, estimate
 from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.money import Window
-from seedance_dagster.prompts.models import Prompt, PromptSet
+from seedance_dagster.prompts.models import PromptSet
 
 ROLES = ("daemon-1", "daemon-2", "command")
 """Workers beside the waiting runs, of which each prompt set has one."""
@@ -38,34 +37,7 @@ _PACING = Pacing(
     reconcile_s=0.3,
 )
 
-# Probabilities per event: most work still ends within the storm's few seconds.
-_RATES = {
-    **dict.fromkeys(("500-before", "429", "reset-before", "hang-before"), 0.15),
-    **dict.fromkeys(("lost-reply", "cut-reply", "hang", "500-after", "500-with-task", "garbage-reply"), 0.15),
-    **dict.fromkeys(("moderation", "moderation-early", "real-person"), 0.06),
-    "vendor-trouble": 0.15,
-    **dict.fromkeys(("odd-status", "late-url", "url-while-pending"), 0.3),
-    "missing-url": 0.04,
-    **dict.fromkeys(("get-500", "get-429", "get-drop", "get-hang"), 0.15),
-    "history-500": 0.4,
-    "expired": 0.3,
-    **dict.fromkeys(("truncated", "garbage", "html", "empty", "wrong-length"), 0.2),
-    **dict.fromkeys(("redirect", "redirect-loop", "redirect-file", "download-500", "slow"), 0.2),
-    **dict.fromkeys(("endless", "redirect-private"), 0.1),
-}
 _CUT_SHORT = 5  # lives of a role
-_MARKERS = (
-    *("lost-reply*1", "cut-reply*2", "hang*1", "500-after*1", "500-with-task*1", "garbage-reply*1"),
-    *("500-before*1", "reset-before*2", "hang-before*1", "429*1"),
-    *("vendor-trouble*1", "vendor-trouble", "moderation", "moderation-early", "real-person"),
-    *("odd-status", "late-url*3", "url-while-pending", "missing-url"),
-    *("get-500*2", "get-429*1", "get-drop*3", "get-hang*1"),
-    *("expired*2", "truncated*1", "garbage*2", "html*1", "empty*1", "wrong-length*2", "endless*1"),
-    *("redirect", "redirect-loop*1", "redirect-file*1", "redirect-private*1", "download-500*2", "slow"),
-    "garbage",
-)
-BROKEN_FOR_EVER = ("[fault:garbage]",)
-"""In the text of a prompt whose file the vendor never delivers whole."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +102,10 @@ class Plan:
 def draw(seed: int, database: str | None = None) -> Plan:
     """Draw the round of a seed; by default every third is on PostgreSQL, and every fourth has Dagster."""
     rng = random.Random(seed)
-    settings = _settings(rng, seed)
-    sets = _sets(rng)
+    settings = draw_settings(rng, seed)
+    sets = draw_sets(rng)
     dagster = seed % 4 == 1
-    budget = None if dagster or rng.random() < 0.8 else int(rng.uniform(0.4, 0.95) * _estimate(sets))
+    budget = None if dagster or rng.random() < 0.8 else int(rng.uniform(0.4, 0.95) * estimate(sets))
     freeze_s = rng.uniform(0.3, 0.8)
     lease_s = rng.uniform(1.5, 2.5)
     work_s = 1.2 * (settings["queue_seconds"] + settings["render_seconds"])
@@ -165,10 +137,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
         api_key="".join(rng.choices(string.ascii_letters + string.digits, k=40)),
         settings=settings,
         lasting=lasting,
-        rates={
-            name: round(_RATES[name] * rng.uniform(0.3, 1), 3)
-            for name in rng.sample(sorted(_RATES), rng.randint(0, 12))
-        },
+        rates=draw_rates(rng),
         s3_trouble=rng.choice((0, 0, 0.1, 0.3)),
         sets=sets,
         policy=policy,
@@ -189,73 +158,6 @@ def draw(seed: int, database: str | None = None) -> Plan:
             lasting=lasting,
         ),
     )
-
-
-def _settings(rng: random.Random, seed: int) -> dict[str, Any]:
-    return {
-        "seed": seed,
-        "plan_limit": rng.choice((2, 4, 8, 20, 100)),
-        "queue_seconds": rng.uniform(0, 0.3),
-        "render_seconds": rng.uniform(0, 0.5),
-        "account_shape": rng.choice(("wallet", "credit_pack")),
-        "penalties": rng.random() < 0.8,
-        "frozen_after_completion": rng.choice(("zero", "consume")),
-        "echo_input": rng.choice(("as_sent", "as_rendered")),
-        "credits_status": rng.choice((402, 400, 403, 429)),
-        "plan_limit_status": rng.choice((429, 400, 402)),
-        "errors_in_200": rng.random() < 0.3,
-        "history_lag_seconds": rng.choice((0, rng.uniform(0, 1))),
-        "history_lists_unfinished": rng.random() < 0.8,
-        "link_seconds": rng.choice((86_400, 0.5)),
-        "dead_link": rng.choice(("html", "empty", "404")),
-        "slow_seconds": 0.4,
-        "video_bytes_at_least": rng.choice((0, 0, 0, 1_500_000)),
-    }
-
-
-def _sets(rng: random.Random) -> tuple[PromptSet, ...]:
-    count = rng.randint(1, 3)
-    total = rng.randint(5, 30)
-    ordinary = [f"prompt {number}" for number in range(total)]
-    texts = [f"{text} [fault:{rng.choice(_MARKERS)}]" if rng.random() < 0.3 else text for text in ordinary]
-    for _ in range(rng.randint(0, 3)):
-        texts[rng.randrange(total)] = rng.choice(texts)
-    return tuple(
-        PromptSet(
-            name=f"set{number}",
-            prompts=tuple(
-                Prompt(id=f"p{position}", request=_request(rng, text), takes=2 if rng.random() < 0.08 else 1)
-                for position, text in enumerate(texts[number::count])
-            ),
-        )
-        for number in range(count)
-    )
-
-
-def _estimate(sets: Sequence[PromptSet]) -> int:
-    catalog, now = Catalog.load(), datetime.now(UTC)
-    return sum(
-        catalog.estimate(partition.request, at=now).reserved_points
-        for prompts in sets
-        for partition in prompts.partitions.values()
-    )
-
-
-def _request(rng: random.Random, text: str) -> GenerationRequest:
-    # Few different requests, so that equal ones are common.
-    common = {
-        "task_type": rng.choice(("seedance-2", "seedance-2-fast")),
-        "prompt": text,
-        "duration": rng.choice((4, 4, 5)),
-    }
-    if rng.random() < 0.15:
-        return GenerationRequest(
-            **common,
-            mode=Mode.OMNI_REFERENCE,
-            aspect_ratio="1:1",
-            image_urls=("https://cdn.example.com/cat.png?ratio=1:1&signature=not-for-manifests",),
-        )
-    return GenerationRequest(**common, mode=Mode.TEXT_TO_VIDEO, aspect_ratio=rng.choice(("16:9", "9:16")))
 
 
 def _lives(rng: random.Random, role: str, *, dagster: bool) -> tuple[Life, ...]:

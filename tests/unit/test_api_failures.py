@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from api_support import task_data
 
-from seedance_dagster.api.failures import classify_failure
+from seedance_dagster.api.failures import classify_failure, classify_refusal
 from seedance_dagster.api.wire import Task
 
 
@@ -89,3 +89,21 @@ def test_each_known_failure_has_its_class(task, expected):
 def test_the_reason_is_one_line_of_limited_length(task, reason):
     """The reason is the vendor's explanation, from the logs before the generic text."""
     assert classify_failure(task)[1] == reason
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "sent", "expected"),
+    [
+        (10003, "failed to create task", "", "moderation"),
+        (10003, "task input too large", "", "invalid"),
+        (10000, "invalid request", "", "invalid"),
+        (400, "rejected due to copyright restrictions", "", "moderation"),
+        (400, "cannot parse: a policy of trust", "a policy of trust", "invalid"),
+        (10000, "a real person stands in image 1", "", "real_person"),
+        (400, "uploadresource: timed out", "", "vendor"),
+        (400, "no", "", "invalid"),
+    ],
+)
+def test_a_refused_post_has_a_class_too(code, text, sent, expected):
+    """The words count, but those of the request that they quote; then the code (v4)."""
+    assert classify_refusal(code, text, sent=sent) == expected

@@ -17,8 +17,8 @@ REFUSED = {  # by fault: the state afterwards, the pause or the error's class, a
     "rate-limit-in-200": (State.QUEUED, "rate limit", "rate limit exceeded"),
     "rate-limit-10001": (State.QUEUED, "rate limit", "rate limit exceeded"),
     "429": (State.QUEUED, "rate limit", "too many requests"),
-    "no-slot-400": (State.QUEUED, "plan limit", "active task count 1 has reached the plan limit"),
-    "no-slot-429": (State.QUEUED, "plan limit", "active task count 1 has reached the plan limit"),
+    "no-slot-400": (State.QUEUED, "plan limit", "active task count 1000 has reached the plan limit"),
+    "no-slot-429": (State.QUEUED, "plan limit", "active task count 1000 has reached the plan limit"),
     "page-401": (State.QUEUED, "gateway", "the API key is not the reason"),
     "page-403": (State.QUEUED, "gateway", "the API key is not the reason"),
     "page-503": (State.QUEUED, "gateway", "the API key is not the reason"),
@@ -118,6 +118,20 @@ def test_a_task_behind_an_unclear_answer_is_adopted(engine, clock, fault):
     engine.reconcile(now=True)
     assert engine.read(order)[0].task_id in engine.vendor.tasks
     assert len(engine.vendor.tasks) == 1
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_task_without_meta_is_adopted_by_the_time_in_the_history(engine, clock, number):
+    """`meta` may be null or empty for all the time that the task takes (v9)."""
+    for before in range(number):
+        engine.create_out_of_band(f"before {before}")
+    clock.forward(minutes=5)
+    engine.know()
+    [order] = engine.place("a cat [fault:no-meta][fault:500-after]")
+    engine.submit()
+    clock.forward(seconds=90)
+    engine.reconcile(now=True)
+    assert engine.read(order)[0].task_id in engine.vendor.tasks
 
 
 LESS = {

@@ -100,6 +100,7 @@ async def scan_history(
             if (row.created_at is None or near.contains(row.created_at)) and row.task_type not in other_types
         ]
         tasks, unread = await _read_tasks(worker, to_read)
+        tasks = [_dated(task, rows[task.task_id]) for task in tasks]
         if not times or min(times) > near.start:
             # A single older task shows that the history reaches back so far.
             older = await worker.client.history(
@@ -165,6 +166,11 @@ async def _read_pass(
             return listed, total, f"page {number} of the history repeats what stood on earlier ones"
         seen.update(row.task_id for row in page.rows)
     return listed, total, f"the history since {start:%Y-%m-%d %H:%M} UTC has more than {_MAX_PAGES} pages"
+
+
+def _dated(task: Task, row: HistoryRow) -> Task:
+    """Return a task with its time; `meta` may be missing in it, the history has the same time."""
+    return task if task.created_at else task.model_copy(update={"created_at": row.created_at})
 
 
 def _times(rows: Iterable[HistoryRow]) -> list[datetime]:

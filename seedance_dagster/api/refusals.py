@@ -1,0 +1,70 @@
+"""The vendor's codes and words of refusals and failures: `data/refusals-2026-11.yaml`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from functools import cache, cached_property
+
+from pydantic import BaseModel, ConfigDict
+
+from seedance_dagster.api.data_file import load_data_file
+
+_PACKAGED = "refusals-2026-11"
+
+
+class FailureClass(StrEnum):
+    """A kind of failure; each has its own consequence."""
+
+    MODERATION = "moderation"
+    REAL_PERSON = "real_person"
+    VENDOR = "vendor"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+
+
+class Codes(BaseModel):
+    """Codes of the envelope, or of a task's error, by meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate_limit: frozenset[int]
+    out_of_credits: frozenset[int]
+    moderation: frozenset[int]
+    generic: frozenset[int]
+
+
+class Words(BaseModel):
+    """Words of a refused POST, in lower case, by meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    no_slot: tuple[str, ...]
+    out_of_credits: tuple[str, ...]
+
+
+class Refusals(BaseModel):
+    """All codes and words; `failures` has regular expressions, in the order in which the classes count."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    codes: Codes
+    words: Words
+    failures: dict[FailureClass, tuple[str, ...]]
+
+    @cached_property
+    def _patterns(self) -> dict[FailureClass, re.Pattern[str]]:
+        return {name: re.compile("|".join(each), re.IGNORECASE) for name, each in self.failures.items()}
+
+    def classes_of(self, text: str) -> Iterator[tuple[FailureClass, str]]:
+        """Yield the classes that a text fits, each with the words that say so, the one that counts first."""
+        for failure, pattern in self._patterns.items():
+            for match in pattern.finditer(text):
+                yield failure, match.group()
+
+
+@cache
+def refusals() -> Refusals:
+    """Return the packaged codes and words."""
+    return load_data_file(Refusals, _PACKAGED)
