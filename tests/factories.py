@@ -51,14 +51,17 @@ class Clock:
 
 
 def make_request(prompt: str = "a cat", **fields: Any) -> GenerationRequest:
-    """Return a short request, of a type whose price was always the same: 0.40 USD."""
-    defaults = {"task_type": "seedance-2", "mode": Mode.TEXT_TO_VIDEO, "duration": 4}
+    """Return one of the cheapest requests."""
+    defaults = {"task_type": "seedance-2-fast", "mode": Mode.TEXT_TO_VIDEO, "duration": 4}
     return GenerationRequest(**defaults | {"prompt": prompt} | fields)
 
 
 def make_prompt_set(*texts: str, name: str = "spots") -> PromptSet:
-    """Return a set of short requests; the ids are p0, p1, ..."""
-    prompts = (Prompt(id=f"p{number}", request=make_request(text)) for number, text in enumerate(texts))
+    """Return a set of requests whose price never changed, 0.40 USD each; the ids are p0, p1, ..."""
+    prompts = (
+        Prompt(id=f"p{number}", request=make_request(text, task_type="seedance-2"))
+        for number, text in enumerate(texts)
+    )
     return PromptSet(name=name, prompts=tuple(prompts))
 
 

@@ -157,6 +157,7 @@ def order_columns(manifest: Manifest) -> dict[str, Any] | None:
         "request": request.model_dump(mode="json"),
         "reference_facts": facts or None,
         "retries": 0,
+        "reserved_points": manifest.estimated_points,
         "booked_at": manifest.ordered_at,
     }
     # A manifest is unaltered exactly when the row gives the same manifest again.

@@ -22,8 +22,8 @@ class GenerationConfig(dg.Config):
     )
     max_cost_usd: float | None = Field(
         default=None,
-        description="Order nothing if the orders of this run and its retries, or of the whole backfill, are "
-        "estimated above this amount, in USD. By default only the budgets limit a run.",
+        description="Order nothing if the orders of this run and its retries, or of the whole backfill, may "
+        "cost more than this amount, in USD. By default only the budgets limit a run.",
     )
     dry_run: bool = Field(
         default=False, description="Order nothing; only log what the run would cost. Costs nothing."
@@ -35,7 +35,7 @@ class PendingConfig(dg.Config):
 
     max_cost_usd: float | None = Field(
         default=None,
-        description="The most that this run and its retries may spend together by estimate, in USD; "
+        description="The most that this run and its retries may spend together, in USD; "
         "it orders as many videos as fit. By default the budgets limit it; without one it orders nothing.",
     )
     prompt_sets: list[str] = Field(

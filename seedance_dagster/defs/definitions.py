@@ -53,7 +53,7 @@ def build_seedance_definitions(
         ...     video_store=VideoStoreResource(bucket="videos"),
         ... )
     """
-    source = PromptSource(prompt_sets, prices=seedance.prices)
+    source = PromptSource(prompt_sets, prices=_price_file(seedance))
     loaded = source.load()
     if loaded.problems:
         _log.warning("Problems in prompt sets:\n%s", format_problems(loaded.problems))
@@ -79,6 +79,12 @@ def build_seedance_definitions(
         },
         executor=dg.in_process_executor,
     )
+
+
+def _price_file(seedance: SeedanceResource) -> str:
+    """Return the path of the prices that orders have, so that prompts are checked by the same ones."""
+    path = seedance.prices
+    return (path.get_value() or "") if isinstance(path, dg.EnvVar) else path
 
 
 def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Definitions:

@@ -75,7 +75,7 @@ def test_a_signed_video_is_stored_downloaded_and_traced(signing, s3_server, chai
     assert (credential.state, credential.task_id, credential.model) == (
         CredentialState.TRUSTED,
         order.task_id,
-        "seedance-2-fast",
+        "seedance-2",
     )
     assert credential.prompt == "a cat in the rain"
     assert (

@@ -10,6 +10,7 @@ import av
 import pytest
 from media_support import make_clip, picture
 
+from seedance_dagster.emulator.clip import render_clip
 from seedance_dagster.media import video
 from seedance_dagster.media.video import MediaError, Probe, cut_poster, probe, thumbnail
 
@@ -60,6 +61,24 @@ def test_a_whole_video_is_probed(file, made):
     properties = probe(path)
     assert properties == Probe(properties.duration_s, width, height, codec, path.stat().st_size, 24.0)
     assert properties.duration_s == pytest.approx(1.25, abs=0.05)
+
+
+def test_hevc_with_ten_bits_is_probed_and_has_a_poster(file):
+    """The newest model's videos are read like all others."""
+    clip = render_clip(
+        task_id="07ed43de-465d-43b1-b62c-44249b14d818",
+        prompt="a cat",
+        title="emulated",
+        duration=4,
+        aspect_ratio="16:9",
+        resolution="720p",
+        codec="hevc",
+    )
+    path = file(clip)
+    properties = probe(path)
+    assert properties == Probe(properties.duration_s, 1280, 720, "hevc", len(clip), 24.0)
+    assert properties.duration_s == pytest.approx(97 / 24, abs=0.01)
+    assert size_of(cut_poster(path)) == (1280, 720)
 
 
 def test_metadata_in_another_encoding_is_accepted(file):

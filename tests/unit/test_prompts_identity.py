@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompts_support import load_prompts
 
+from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.prompts.identity import fingerprint, normalized, normalized_text
 from seedance_dagster.prompts.links import unsigned_link
@@ -62,6 +63,36 @@ def test_a_file_and_its_copy_with_other_line_ends_ask_for_the_same(tmp_path):
     [again] = load_prompts(tmp_path, {"prompt": unicodedata.normalize("NFD", f" {TEXT}\r\n")}).sets
     assert again.partitions == first.partitions
     assert [partition.request.prompt for partition in again.partitions.values()] == [TEXT]
+
+
+DEFAULTS = {"mode": "text_to_video", "duration": 5, "aspect_ratio": "16:9", "audio": True}
+OTHERS = {
+    "duration": 10,
+    "aspect_ratio": "9:16",
+    "audio": False,
+    "resolution": "480p",
+    "task_type": "seedance-2.5",
+}
+
+
+@given(st.sampled_from(Catalog.load().task_types), st.sets(st.sampled_from([*DEFAULTS, "resolution"])))
+def test_a_default_that_is_spelled_out_changes_nothing(task_type, spelled):
+    """Whatever a prompt leaves out counts as what the vendor renders then, by type; it is sent as written."""
+    defaults = DEFAULTS | {"resolution": Catalog.load().limits.types[task_type].default_resolution}
+    plain = {"prompt": TEXT, "task_type": task_type, "mode": Mode.TEXT_TO_VIDEO}
+    written = GenerationRequest(**plain | {name: defaults[name] for name in spelled - {"mode"}})
+    assert fingerprint(written) == fingerprint(GenerationRequest(**plain))
+    sent = written.to_wire()["input"]
+    assert sent.keys() == {"prompt", "mode", "duration"} | spelled
+    assert sent["mode"] == "text_to_video"
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_not_the_default_is_another_request(name):
+    """Each field that changes the rendering changes the fingerprint: 480p is not the mini model's default."""
+    plain = {"prompt": TEXT, "task_type": "seedance-2-mini", "mode": Mode.TEXT_TO_VIDEO}
+    changed = GenerationRequest(**plain | {name: OTHERS[name]})
+    assert fingerprint(changed) != fingerprint(GenerationRequest(**plain))
 
 
 @given(st.text())
