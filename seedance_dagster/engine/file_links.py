@@ -24,6 +24,7 @@ from seedance_dagster.threads import in_thread
 
 _PRESIGNED_S = 24 * 3600  # a task may be queued for hours before its references are fetched
 _NAME_CHARACTERS = 16
+_ORDER_AGAIN = "`seedance-dagster cancel` withdraws the order, and the next run copies the file again"
 
 
 class NotHandedOverError(Exception):
@@ -111,9 +112,12 @@ class FileLinks:
         known = await in_thread(uploads.find, account, sha256, since=oldest)
         if known is not None:
             return known
-        content = await in_thread(store.get_bytes, key)
+        try:
+            content = await in_thread(store.get_bytes, key)
+        except StoreError as error:
+            raise StoreError(f"its copy cannot be read: {error}; {_ORDER_AGAIN}") from None
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise StoreError(f"{store.uri(key)} is not the file that was ordered: delete it, and order again")
+            raise StoreError(f"{store.uri(key)} is not the file that was ordered: delete it; {_ORDER_AGAIN}")
         url = await self.client.upload(f"{sha256[:_NAME_CHARACTERS]}{file.suffix}", content)
         uploaded = Upload(url, now)
         await in_thread(uploads.remember, account, sha256, uploaded)

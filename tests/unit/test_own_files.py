@@ -102,9 +102,10 @@ def test_a_plan_that_lost_its_uploads_ends_a_queued_order_unpaid(team):
     assert team.engine.vendor.tasks == {}
 
 
-def test_a_file_service_that_is_down_delays_an_order(team):
+@pytest.mark.parametrize("kind", ["500", "html-502", "429"])
+def test_a_file_service_that_is_down_delays_an_order(team, kind):
     """Trouble with an upload puts the order back into the queue, and never leaves it in doubt."""
-    team.engine.control("outage", seconds=600, kind="500", scope="upload")
+    team.engine.control("outage", seconds=600, kind=kind, scope="upload")
     team.order("cat.png")
     waiting = team.send()
     assert waiting.state is State.QUEUED
@@ -220,7 +221,22 @@ def test_a_copy_that_was_altered_is_not_sent(team):
     team.store.objects[f"seedance/.references/{HASH}.png"] = b"something else"
     waiting = team.send()
     assert waiting.state is State.QUEUED
-    assert "is not the file that was ordered" in str(waiting.error_message)
+    assert "is not the file that was ordered: delete it" in str(waiting.error_message)
+    assert "is not the file that was ordered" in team.check("cat.png", text="another cat").invalid["cat"]
+
+
+def test_a_copy_that_is_gone_delays_its_order_alone(team):
+    """The order says what to do; others are sent meanwhile."""
+    team.order("cat.png")
+    team.engine.clock.forward(days=1)
+    del team.store.objects[f"seedance/.references/{HASH}.png"]
+    [plain] = team.engine.place("no file at all", name="plain")
+    team.engine.submit()
+    [waiting] = team.orders()
+    assert waiting.state is State.QUEUED
+    assert "`seedance-dagster cancel` withdraws the order" in str(waiting.error_message)
+    assert team.engine.read(plain)[0].state is State.SUBMITTED
+    assert team.engine.ledger.pauses.active() == {}
 
 
 def test_presigned_links_lead_to_the_copy_and_are_never_kept(engine, tmp_path):

@@ -90,11 +90,11 @@ async def _upload(services: Services, urls: Collection[str]) -> dict[str, str]:
         async with slots:
             try:
                 await links.link(file)
-            except UploadRefusedError as error:
+            except (UploadRefusedError, StoreError) as error:
                 refused[url] = f"cannot be handed over: {error}"
             except (AuthenticationError, AddressError):
                 raise
-            except (SeedanceError, StoreError):
+            except SeedanceError:
                 return
 
     async with services.open_client() as client:
