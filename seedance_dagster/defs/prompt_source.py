@@ -58,7 +58,8 @@ def _checked(prompt_sets: Sequence[PromptSet], prices: str) -> LoadedPromptSets:
     """Check sets made in Python by the rules for files; those with errors are left out and reported."""
     catalog, unusable = usable_catalog(prices)
     valid, problems = [], list(unusable)
-    for prompt_set in prompt_sets:
+    for given in prompt_sets:
+        prompt_set = replace(given, folder=given.folder and given.folder.resolve())
         before = len(problems)
         checked = tuple(_check(prompt_set, prompt, problems, catalog) for prompt in prompt_set.prompts)
         if not any(problem.severity == "error" for problem in problems[before:]):

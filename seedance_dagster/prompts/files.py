@@ -76,7 +76,7 @@ def hash_file(folder: Path | None, location: str, *, max_bytes: int) -> str:
     """Return the SHA-256 of a local file, in hex, read once for each of its states.
 
     Args:
-        folder: The folder of the prompt file, which the path starts from.
+        folder: The folder of the prompt file, resolved, which the path starts from.
         location: The path as it stands there.
         max_bytes: The largest file that can be used.
 
@@ -127,7 +127,7 @@ def _find(folder: Path | None, location: str, max_bytes: int) -> tuple[Path, os.
         )
     try:
         path = (folder / location).resolve()
-        if not path.is_relative_to(folder.resolve()):
+        if not path.is_relative_to(folder):
             raise UnreadableError("leads out of the prompt file's folder: copy the file into it")
         status = path.stat()
     except FileNotFoundError:

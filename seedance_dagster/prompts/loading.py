@@ -150,10 +150,11 @@ def _files(location: str, s3_client: S3Client | None) -> Iterator[tuple[str, str
 
 
 def _local_folder(location: str) -> Path | None:
-    """Return the folder of the files of a location; None for S3."""
+    """Return the folder of the files of a location, resolved; None for S3."""
     if location.startswith("s3://"):
         return None
-    return Path(location) if os.path.isdir(location) else Path(location).parent  # noqa: PTH112  never raises
+    folder = location if os.path.isdir(location) else os.path.dirname(location)  # noqa: PTH112, PTH120  never raise
+    return Path(os.path.realpath(folder))
 
 
 def _content(path: Path) -> bytes | UnreadableError:

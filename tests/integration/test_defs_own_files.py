@@ -21,34 +21,38 @@ OMNI = {"mode": "omni_reference"}
 DOG_IN_S3 = "s3://videos/assets/dog.png"
 
 
+PROMPTS = {
+    "cat": OMNI | {"prompt": "the cat runs", "image_urls": ["refs/cat.png"]},
+    "dog": OMNI | {"prompt": "the dog runs", "image_urls": [DOG_IN_S3]},
+    "lost": OMNI | {"prompt": "the dog is lost", "image_urls": [DOG_IN_S3, "refs/cat.png"]},
+    "moved": OMNI | {"prompt": "the cat moves", "image_urls": ["refs/moving.png"]},
+    "gone": OMNI | {"prompt": "a fish", "image_urls": ["s3://videos/assets/fish.png"]},
+    "nowhere": OMNI | {"prompt": "a bird", "image_urls": ["s3://no-such-bucket/bird.png"]},
+}
+
+
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
-    """A code location with a picture beside its prompts and one in S3."""
+    """A code location with pictures beside its prompts and in S3, after a run of all prompts."""
     folder = tmp_path_factory.mktemp("files")
     with running_location(folder, s3_server, {"plain": "a plain prompt"}) as location:
         references = folder / "prompts" / "refs"
         references.mkdir()
-        (references / "cat.png").write_bytes(CAT)
+        for name in ("cat.png", "moving.png"):
+            (references / name).write_bytes(CAT)
         location.store.client.put_object(Bucket="videos", Key="assets/dog.png", Body=DOG)
-        location.write(
-            {
-                "cat": OMNI | {"prompt": "the cat runs", "image_urls": ["refs/cat.png"]},
-                "dog": OMNI | {"prompt": "the dog runs", "image_urls": [DOG_IN_S3]},
-                "gone": OMNI | {"prompt": "a fish", "image_urls": ["s3://videos/assets/fish.png"]},
-                "nowhere": OMNI | {"prompt": "a bird", "image_urls": ["s3://no-such-bucket/bird.png"]},
-            }
-        )
+        location.write(PROMPTS)
         location.reload()
         location.skipped()
+        done = location.run("cat", "nowhere")
+        assert done.missing["gone"] == "image_urls number 1 ('s3://videos/assets/fish.png') does not exist"
+        assert "there is no bucket 'no-such-bucket'" in done.missing["nowhere"]
+        assert len(done.missing) == 2
         yield location
 
 
 def test_files_become_videos_with_their_lineage(location):
     """Both prompts have a video; event, manifest and order name path, hash and upload, and no signature."""
-    done = location.run("cat", "nowhere")
-    assert set(done.missing) == {"gone", "nowhere"}
-    assert done.missing["gone"] == "image_urls number 1 ('s3://videos/assets/fish.png') does not exist"
-    assert "there is no bucket 'no-such-bucket'" in done.missing["nowhere"]
     for key, url, content in (("cat", "refs/cat.png", CAT), ("dog", DOG_IN_S3, DOG)):
         sha256 = hashlib.sha256(content).hexdigest()
         [order] = location.orders(key)
@@ -67,14 +71,15 @@ def test_files_become_videos_with_their_lineage(location):
 def test_a_moved_file_is_reused_and_an_edited_one_is_ordered(location):
     """Moving a file costs nothing; another content is another video."""
     before = location.books()["tasks"]
-    (location.folder / "prompts" / "refs" / "cat.png").rename(location.folder / "prompts" / "moved.png")
-    location.write({"cat": OMNI | {"prompt": "the cat runs", "image_urls": ["moved.png"]}})
+    moved = location.folder / "prompts" / "elsewhere.png"
+    (location.folder / "prompts" / "refs" / "moving.png").rename(moved)
+    location.write(PROMPTS | {"moved": OMNI | {"prompt": "the cat moves", "image_urls": ["elsewhere.png"]}})
     location.skipped()
-    assert location.run("cat").result.success
+    assert location.run("moved").result.success
     assert location.books()["tasks"] == before
-    (location.folder / "prompts" / "moved.png").write_bytes(DOG)
+    moved.write_bytes(DOG)
     location.skipped()
-    assert location.run("cat").result.success
+    assert location.run("moved").result.success
     assert location.books()["tasks"] == before + 1
 
 
@@ -87,13 +92,13 @@ def test_an_audit_finds_nothing_wrong_with_files(location, s3_server, monkeypatc
 
 def test_a_lost_row_is_restored_with_its_file(location, s3_server, monkeypatch):
     """The manifest gives the path and the hash back, not the link that was sent for it."""
-    [before] = location.orders("dog")
+    [before] = location.orders("lost")
     with closing(sqlite3.connect(location.folder / "ledger.db")) as connection:
         connection.execute("DELETE FROM seedance_orders WHERE order_id = ?", [before.order_id])
         connection.commit()
     document, _ = audit(location, s3_server, monkeypatch, "--deep", "--repair")
-    assert kinds(document) == [("missing_order", "dog")]
-    [after] = location.orders("dog")
+    assert kinds(document) == [("missing_order", "lost")]
+    [after] = location.orders("lost")
     assert after.request == before.request
     assert after.fingerprint == before.fingerprint
     document, _ = audit(location, s3_server, monkeypatch, "--deep")
