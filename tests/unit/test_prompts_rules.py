@@ -120,47 +120,6 @@ RULES = [
     ({**TEXT, "resolution": "4k"}, "resolution", "'4k'; allowed are 480p, 720p"),
     ({**TEXT, "resolution": "1080p"}, "resolution", "'1080p'; allowed are 480p, 720p"),
     ({**TEXT, "resolution": 720}, "resolution", "720; allowed are 480p, 720p"),
-    # What one type takes, another does not.
-    (
-        {**TEXT, "task_type": "seedance-2.5", "duration": 31},
-        "duration",
-        "31; allowed are whole seconds from 4 to 30",
-    ),
-    *(
-        ({**TEXT, "task_type": name, "duration": 6}, "duration", "6; allowed are 5, 10, 15 seconds")
-        for name in ("seedance-2-preview", "seedance-2-fast-preview")
-    ),
-    (
-        {**TEXT, "task_type": "seedance-2-preview", "aspect_ratio": "1:1"},
-        "aspect_ratio",
-        "'1:1'; allowed are 16:9, 9:16, 4:3, 3:4",
-    ),
-    (
-        {**TEXT, "task_type": "seedance-2.5", "aspect_ratio": "auto"},
-        "aspect_ratio",
-        "'auto'; allowed are 21:9",
-    ),
-    (
-        {**OMNI, "task_type": "seedance-2.5", "image_urls": [PNG] * 10},
-        "image_urls",
-        "has 10 images; seedance-2.5 takes at most 9",
-    ),
-    (
-        {**OMNI, "task_type": "seedance-2.5-less-restriction", "video_urls": [MP4] * 4},
-        "video_urls",
-        "has 4 videos; seedance-2.5-less-restriction takes at most 3",
-    ),
-    # A wrong type leaves the rest to be judged by what some type takes.
-    (
-        {**TEXT, "task_type": "seedance-3", "duration": 31},
-        "duration",
-        "31; allowed are whole seconds from 4 to 30",
-    ),
-    (
-        {**TEXT, "task_type": "seedance-3", "resolution": "4k"},
-        "resolution",
-        "'4k'; allowed are 480p, 720p, 1080p",
-    ),
     ({**TEXT, "audio": "yes"}, "audio", "is 'yes'; allowed are true and false"),
     ({**TEXT, "audio": 0}, "audio", "0; allowed are true and false"),
     # text_to_video: no references.
