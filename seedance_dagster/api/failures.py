@@ -32,16 +32,16 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
 
 
 def classify_refusal(code: int, text: str, *, sent: str) -> FailureClass:
-    """Return the class of a POST that was refused as a bad request.
+    """Return the class of a POST that was refused as a bad request, which it is if any word says so.
 
     Args:
         code: The envelope's code.
         text: The vendor's words, in lower case.
         sent: The request's text in lower case: words that the vendor quotes from it say nothing.
     """
-    for failure, words in refusals().classes_of(text):
-        if words not in sent:
-            return failure
+    said = [failure for failure, words in refusals().classes_of(text) if words not in sent]
+    if said:
+        return FailureClass.INVALID if FailureClass.INVALID in said else said[0]
     return FailureClass.MODERATION if code in refusals().codes.moderation else FailureClass.INVALID
 
 

@@ -53,7 +53,7 @@ def test_an_unmatched_task_of_another_type_explains_its_own_price(start_engine):
         engine.control(
             "tasks",
             model="seedance",
-            task_type="seedance-2",
+            task_type="seedance-2-fast",
             input={
                 "prompt": "another program's",
                 "mode": "text_to_video",

@@ -102,6 +102,7 @@ def test_the_reason_is_one_line_of_limited_length(task, reason):
         (10000, "a real person stands in image 1", "", "real_person"),
         (400, "uploadresource: timed out", "", "vendor"),
         (400, "no", "", "invalid"),
+        (400, "invalid request: unknown word; allowed are real-person, moderation", "", "invalid"),
     ],
 )
 def test_a_refused_post_has_a_class_too(code, text, sent, expected):

@@ -77,6 +77,29 @@ async def test_after_a_lost_connection_the_outcome_is_unknown(sent):
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n",
+    ],
+)
+async def test_a_reply_that_drips_is_given_up(start):
+    """However slowly a host sends, the client waits no longer than its time; a task may have been created."""
+
+    async def answer(writer):
+        writer.write(start)
+        while not writer.is_closing():
+            writer.write(b"1\r\n \r\n" if b"chunked" in start else b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with serving(answer) as client:
+        with pytest.raises(UnknownOutcomeError, match="TimeoutError"):
+            await client.create_task(REQUEST)
+
+
+@pytest.mark.integration
 async def test_a_refused_connection_sent_nothing():
     """A request that nobody listened to was not sent and may be sent again."""
 
