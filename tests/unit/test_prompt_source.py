@@ -98,3 +98,18 @@ def test_the_assets_of_a_set_are_one_step_with_exact_lineage():
     assert upstream == {"prompts": set(), "tasks": {"prompts"}, "videos": {"prompts", "tasks"}}
     assert {spec.partitions_def.name for spec in specs.values()} == {"pets_prompts"}
     assert {spec.group_name for spec in specs.values()} == {"pets"}
+
+
+def test_prompts_are_checked_by_the_prices_of_the_resource(tmp_path, monkeypatch):
+    """The path may stand in an environment variable, and a bad file is a problem beside the sets."""
+    from seedance_dagster import SeedanceResource
+    from seedance_dagster.defs.definitions import _price_file
+
+    file = tmp_path / "own.yaml"
+    file.write_text("prices: 5")
+    monkeypatch.setenv("OUR_PRICES", str(file))
+    assert _price_file(SeedanceResource(prices=dg.EnvVar("OUR_PRICES"))) == str(file)
+    assert _price_file(SeedanceResource(prices=dg.EnvVar("NONE_SUCH"))) == ""
+    assert _price_file(SeedanceResource(prices="own.yaml")) == "own.yaml"
+    loaded = PromptSource([], prices=str(file)).load()
+    assert [problem.message for problem in loaded.errors] == ["must be a list of rows, not a number"]
