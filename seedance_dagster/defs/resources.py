@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,10 +114,14 @@ def sealed(resource: dg.ConfigurableResource[Any]) -> dg.ResourceDefinition:
     A run could otherwise loosen a budget, or order again in another ledger.
     """
 
+    @cache  # making one takes Dagster a tenth of a second, at every tick and step
+    def make() -> Any:
+        with resource.process_config_and_initialize_cm() as made:
+            return made
+
     @dg.resource(config_schema={}, description=type(resource).__doc__)
-    def build(_context: dg.InitResourceContext) -> Iterator[Any]:
-        with resource.process_config_and_initialize_cm() as built:
-            yield built
+    def build(_context: dg.InitResourceContext) -> Any:
+        return make()
 
     return build
 
