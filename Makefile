@@ -18,10 +18,10 @@ SEED ?=
 PROMPTS ?= ../shared/data/vbench_prompts.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test coverage chaos acceptance lint docs bench schemas constraints clean
+.PHONY: help install demo dev test test-all coverage chaos acceptance lint docs bench schemas constraints clean
 
 help: ## List all targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make .venv with everything in it
 
@@ -31,7 +31,10 @@ demo: $(INSTALLED) ## Render a dozen prompts on this machine, no account needed 
 dev: $(INSTALLED) ## Run Dagster on your own prompt sets, everything kept in .seedance/
 	@$(BIN)/seedance-dagster dev $(ARGS)
 
-test: $(INSTALLED) ## Run all tests
+test: $(INSTALLED) ## Run the tests
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not long'
+
+test-all: $(INSTALLED) ## Run the tests, also those that take long
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 coverage: $(INSTALLED) ## Run all tests and check the branch coverage of what handles money; twice as long

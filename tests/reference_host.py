@@ -14,7 +14,12 @@ from seedance_dagster.emulator.samples import sample_file
 
 @dataclass
 class Hosted:
-    """A file and how it is served; `then` is what follows the body: "end", "silence", "drops" or "zeros"."""
+    """A file and how it is served.
+
+    Attributes:
+        then: What follows the body: "end", "silence", "drops" or "zeros".
+        unique: Each answer ends in other bytes.
+    """
 
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
@@ -23,6 +28,7 @@ class Hosted:
     head: int = 200
     sized: bool = True
     then: str = "end"
+    unique: bool = False
 
 
 class ReferenceFiles(http.server.ThreadingHTTPServer):
@@ -69,6 +75,8 @@ class _Answering(http.server.BaseHTTPRequestHandler):
         self.server.asked.append((self.command, self.path, requested))
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         status, body, headers = file.status, file.body, dict(file.headers)
+        if file.unique:
+            body += f"{len(self.server.asked):08}".encode()
         if self.command == "HEAD" and file.head != 200:
             status, headers = file.head, {}
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", requested or "")

@@ -65,6 +65,16 @@ def test_the_same_file_with_a_new_validator_is_the_same_request(host, look):
     assert outcome(look, link) == (True, Outcome.REUSED)
 
 
+def test_a_file_that_differs_at_each_look_is_the_same_request(host, look, clock):
+    """A host that writes a date into each answer does not make its prompts be paid for at each run."""
+    link = {"image_urls": [host.put("/dated.png", sample("cat.png"), unique=True)]}
+    make(look, link, State.STORED)
+    for _ in range(3):
+        clock.forward(hours=1)
+        assert outcome(look, link) == (True, Outcome.REUSED)
+        assert look(link).invalid == {}
+
+
 @pytest.mark.parametrize("status", [404, 403, 500])
 def test_a_link_that_is_dead_by_now_says_nothing(host, look, status):
     """Links expire; the video that was made of one still answers its request."""

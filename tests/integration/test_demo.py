@@ -47,6 +47,7 @@ def test_demo_stores_every_video_and_leaves_nothing_behind(folder: Path) -> None
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_killed_demo_leaves_no_process(folder: Path) -> None:
     """After kill -9 the emulator, the S3 server and Dagster end too."""
     environ = {**os.environ, "TMPDIR": str(folder)}

@@ -103,6 +103,7 @@ class Dev:
             return {key: order.state for key, order in ledger.queries.latest("slow").items()}
 
 
+@pytest.mark.long
 def test_dev_continues_where_it_stopped(folder: Path) -> None:
     """When `dev` stops during a run, its next start stores the videos, and nothing is ordered twice."""
     (folder / "prompt_sets").mkdir()

@@ -254,7 +254,9 @@ def test_a_full_temporary_folder_is_reported_and_waited_for(start_engine, monkey
 
 
 @pytest.mark.parametrize("fault", ["", " [fault:lost-reply*1]"], ids=["answered", "lost"])
-@pytest.mark.parametrize("hours", [-30, -3, 3, 30])
+@pytest.mark.parametrize(
+    "hours", [-30, *(pytest.param(hours, marks=pytest.mark.long) for hours in (-3, 3, 30))]
+)
 def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
     """Forwards or back, with replies lost or not, the run ends with its videos, paid once."""
     pacing = replace(FAST, min_poll_s=0.1, max_poll_s=0.2)
@@ -281,10 +283,10 @@ def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
 @pytest.mark.parametrize(
     ("kind", "scope", "words"),
     [
-        ("drop", "all", "the reply to a POST was lost"),
-        ("hang", "all", "the reply to a POST was lost"),
-        ("500", "api", "a POST was answered with HTTP 500"),
         ("html-502", "api", "a POST was answered with HTTP 502"),
+        pytest.param("drop", "all", "the reply to a POST was lost", marks=pytest.mark.long),
+        pytest.param("hang", "all", "the reply to a POST was lost", marks=pytest.mark.long),
+        pytest.param("500", "api", "a POST was answered with HTTP 500", marks=pytest.mark.long),
     ],
 )
 def test_a_minute_without_the_vendor(start_engine, kind, scope, words):

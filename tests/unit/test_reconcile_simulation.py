@@ -6,7 +6,9 @@ import pytest
 from simulated_history import run_histories
 
 
-@pytest.mark.parametrize("first", range(0, 24, 6))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.long) for first in range(6, 60, 6))]
+)
 def test_nothing_is_paid_for_twice_and_no_task_of_others_is_adopted(first):
     """Whatever the clocks, echoes, pages, refunds and other programs do; what stays uncertain is counted."""
     tally, violations = run_histories(range(first, first + 6))

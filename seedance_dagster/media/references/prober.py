@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
@@ -83,6 +83,16 @@ class Prober:
         head = await self._host.head(url)
         if cached is not None and head is not None and self._is_valid(cached, head):
             return cached
+        probe = await self._read(url, head)
+        before = None if cached is None else cached.facts["sha256"]
+        if cached is not None and probe.facts["sha256"] != before:
+            again = await self._read(url, head)
+            if again.facts["sha256"] != probe.facts["sha256"]:
+                # Other bytes at each look, such as a date inside: they say nothing about what changed.
+                return replace(again, facts=again.facts | {"sha256": None})
+        return probe
+
+    async def _read(self, url: str, head: Head | None) -> CachedProbe:
         download = await self._host.begin(url, head.size if head else None)
         kind = type_of(download.file.start)
         duration = await self._duration(url, download, kind) if kind.container else None
