@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
+from seedance_dagster.api.prices import ANY_RESOLUTION
 from seedance_dagster.ledger.order import (
     MANY_TRANSFER_FAILURES,
     UNFAMILIAR,
@@ -57,7 +58,7 @@ class PriceDrift:
     @property
     def price(self) -> str:
         """The price in words, such as "seedance-2 at 480p"."""
-        return f"{self.task_type} at {self.resolution}"
+        return f"{self.task_type} at {self.resolution}" if self.resolution else self.task_type
 
     @property
     def factor(self) -> float:
@@ -159,6 +160,8 @@ def low_budgets(budgets: Iterable[BudgetUsage]) -> list[BudgetUsage]:
 
 
 def _resolution(order: Order) -> str:
+    if order.source_order_id is not None:
+        return ANY_RESOLUTION
     return str(order.request.get("resolution") or default_resolution(order.task_type))
 
 

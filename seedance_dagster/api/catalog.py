@@ -11,8 +11,8 @@ from typing import Self
 
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import Limits, TaskType
-from seedance_dagster.api.prices import PriceRow, PriceTable
-from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.api.prices import ANY_RESOLUTION, PriceRow, PriceTable
+from seedance_dagster.api.wire import REMOVE_WATERMARK, GenerationRequest
 from seedance_dagster.money import POINTS_PER_USD
 
 
@@ -33,6 +33,23 @@ class Estimate:
     table: str
     formula: str
     exact: bool
+
+    def __add__(self, other: Estimate) -> Estimate:
+        """Return the price of two requests together."""
+        return Estimate(
+            points=self.points + other.points,
+            reserved_points=self.reserved_points + other.reserved_points,
+            table="; ".join(dict.fromkeys((self.table, other.table))),
+            formula=f"{self.formula} + {other.formula}",
+            exact=self.exact and other.exact,
+        )
+
+
+NO_REMOVAL_PRICE = (
+    f"needs the price of {REMOVE_WATERMARK}, which the vendor does not publish: add a row such as "
+    f"{{type: {REMOVE_WATERMARK}, usd_per_second: 0.02}} to `prices` in the file that SEEDANCE_PRICES names"
+)
+"""Why the watermark of a video cannot be removed without a team's own price, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +80,17 @@ class Catalog:
         """The types that can be ordered: their limits and a price are known."""
         return tuple(name for name in self.limits.types if self.resolutions(name))
 
+    @property
+    def priced_types(self) -> tuple[str, ...]:
+        """The same, and the removal of watermarks where its price is known."""
+        return (*self.task_types, *((REMOVE_WATERMARK,) if self.can_remove_watermarks else ()))
+
     def resolutions(self, task_type: str) -> tuple[str, ...]:
         """Return the resolutions at which a type can be ordered."""
         limits = self.limits.types.get(task_type)
         priced = self.prices.resolutions(task_type)
+        if task_type == REMOVE_WATERMARK:
+            return priced
         return tuple(word for word in limits.resolutions if word in priced) if limits else ()
 
     def estimate(
@@ -105,6 +129,30 @@ class Catalog:
             table=price.current.table,
             formula=_calculation(price.current, request, now),
             exact=not request.video_urls or input_video_s is not None,
+        )
+
+    @property
+    def can_remove_watermarks(self) -> bool:
+        """True where a team has given the price of it."""
+        return bool(self.prices.resolutions(REMOVE_WATERMARK))
+
+    def estimate_removal(self, request: GenerationRequest, *, at: datetime) -> Estimate:
+        """Estimate the price of taking the watermark off a request's video, ordered at a time.
+
+        Raises:
+            UnknownPriceError: There is no price for it.
+        """
+        try:
+            price = self.prices.price(REMOVE_WATERMARK, ANY_RESOLUTION, at=at)
+        except UnknownPriceError:
+            raise UnknownPriceError(f"remove_watermark {NO_REMOVAL_PRICE}") from None
+        seconds = Decimal(request.duration)
+        return Estimate(
+            points=_points(price.current, seconds),
+            reserved_points=_points(price.reserved, seconds),
+            table=price.current.table,
+            formula=f"{price.current.usd_per_second} USD/s x {request.duration} s without watermark",
+            exact=True,
         )
 
     def _unknown(self, task_type: str, resolution: str | None) -> str:

@@ -39,7 +39,7 @@ from seedance_dagster.api.transport import (
 )
 from seedance_dagster.api.uploads import DEFAULT_UPLOAD_URL, FileService
 from seedance_dagster.api.webhook import Webhook
-from seedance_dagster.api.wire import GenerationRequest, HistoryPage, Task
+from seedance_dagster.api.wire import HistoryPage, Task, TaskRequest
 from seedance_dagster.net.secrets import hide, secrets_in
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
@@ -125,7 +125,7 @@ class SeedanceClient:
             await self._opened.aclose()
 
     async def create_task(
-        self, request: GenerationRequest, *, mark: str | None = None, last_look: LastLook | None = None
+        self, request: TaskRequest, *, mark: str | None = None, last_look: LastLook | None = None
     ) -> Task:
         """Create a paid task.
 

@@ -11,7 +11,7 @@ import itertools
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
 
-from seedance_dagster.api.wire import GenerationRequest, Task, whole_number
+from seedance_dagster.api.wire import RemovalRequest, Task, TaskRequest, whole_number
 from seedance_dagster.net.secrets import without_secrets
 
 _LONGEST = 50_000  # characters: a text of 4,000 in which each is escaped twice is shorter
@@ -66,16 +66,18 @@ def letters(text: str) -> str:
     return "".join(filter(str.isalnum, plain)) or "".join(text.split())
 
 
-def foreign_field(task: Task, request: GenerationRequest, *, mark: str | None = None) -> str | None:
+def foreign_field(task: Task, request: TaskRequest, *, mark: str | None = None) -> str | None:
     """Return the field that shows a task to be another request's; None when it may be this one's.
 
     Fields that a task does not report show nothing. The mark of the request's POST outweighs all others.
     """
     if mark is not None and task.mark is not None:
         return None if task.mark == mark else "mark"
-    text, seconds = task.input.get("prompt"), whole_number(task.input.get("duration"))
     if task.task_type not in ("", request.task_type):
         return "task type"
+    if isinstance(request, RemovalRequest):
+        return None  # the vendor may show a link of its own
+    text, seconds = task.input.get("prompt"), whole_number(task.input.get("duration"))
     if isinstance(text, str) and text and letters(text) != letters(without_secrets(request.prompt)):
         return "prompt"
     return "duration" if seconds not in (None, request.duration) else None

@@ -15,6 +15,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from seedance_dagster.api.data_file import load_data_file
 from seedance_dagster.api.errors import UnknownPriceError
 
+ANY_RESOLUTION = ""
+"""The resolution in the rows of a type whose price does not depend on it."""
+
 _PACKAGED = "prices-2026-11"
 _DECIMALS = Decimal("0.001")  # to which the vendor rounds a rate with its surcharge
 _WAIT = timedelta(days=7)

@@ -30,6 +30,9 @@ ReferenceKind = Literal["image", "video", "audio"]
 REFERENCE_KINDS: tuple[ReferenceKind, ...] = get_args(ReferenceKind)
 """The kinds of references; a request has a field of URLs for each."""
 
+REMOVE_WATERMARK = "remove-watermark"
+"""The type of a task that takes the watermark off a video."""
+
 
 class GenerationRequest(BaseModel):
     """A validated request for a video, exactly as the vendor will render it.
@@ -47,6 +50,7 @@ class GenerationRequest(BaseModel):
         audio_urls: Audio references.
         resolution: Such as "480p"; None leaves it to the vendor.
         audio: Whether the video has sound; None leaves it to the vendor.
+        remove_watermark: Whether a second task takes the watermark off its video; no field of the first one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -61,12 +65,40 @@ class GenerationRequest(BaseModel):
     audio_urls: tuple[str, ...] = ()
     resolution: str | None = None
     audio: bool | None = None
+    remove_watermark: bool = False
+
+    @property
+    def with_watermark(self) -> GenerationRequest:
+        """The request alone, without the removal of its video's watermark."""
+        return self.model_copy(update={"remove_watermark": False}) if self.remove_watermark else self
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON body of the POST, without fields that are not set."""
-        fields = self.model_dump(mode="json", exclude={"task_type"}, exclude_none=True)
+        ours = {"task_type", "remove_watermark"}
+        fields = self.model_dump(mode="json", exclude=ours, exclude_none=True)
         fields = {name: value for name, value in fields.items() if value not in ([], ())}
         return {"model": "seedance", "task_type": self.task_type, "input": fields}
+
+
+class RemovalRequest(BaseModel):
+    """A request to take the watermark off a video; `video_url` is the link to it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    video_url: str
+
+    @property
+    def task_type(self) -> str:
+        """The vendor's task type."""
+        return REMOVE_WATERMARK
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON body of the POST."""
+        return {"model": "seedance", "task_type": REMOVE_WATERMARK, "input": {"video_url": self.video_url}}
+
+
+TaskRequest = GenerationRequest | RemovalRequest
+"""What a task may be asked to make."""
 
 
 class TaskStatus(StrEnum):

@@ -9,7 +9,14 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from seedance_dagster.api.echo import changes_between
-from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, HistoryRow, Task, whole_number
+from seedance_dagster.api.wire import (
+    REFERENCE_KINDS,
+    REMOVE_WATERMARK,
+    GenerationRequest,
+    HistoryRow,
+    Task,
+    whole_number,
+)
 from seedance_dagster.audit.events import EVENT_FACTS
 from seedance_dagster.audit.evidence import OrderFacts, Source
 from seedance_dagster.audit.snapshots import InspectedObject, RecordedEvent, Snapshots, StorageSnapshot
@@ -75,7 +82,7 @@ def manifest_facts(body: bytes) -> Facts:
     request = manifest.get("request")
     if isinstance(request, dict) and isinstance(request.get("input"), dict):
         facts |= {name: [] for name in _URL_LISTS} | request["input"]
-        facts["task_type"] = request.get("task_type")
+        facts["task_type"] = REMOVE_WATERMARK if manifest.get("source") else request.get("task_type")
     return facts
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.echo import foreign_field
-from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.audit.evidence import CORE, NotRepairableError, OrderFacts, Source
 from seedance_dagster.audit.findings import Finding
 from seedance_dagster.audit.storage import expected_manifest
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.download import DownloadError, DownloadLimits, check_link
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.references import sent_request
 from seedance_dagster.media.video import MediaError, cut_poster
 from seedance_dagster.storage.keys import object_metadata, replaced_key
 from seedance_dagster.threads import in_decoding_thread, in_thread
@@ -117,9 +117,8 @@ class ObjectRepairer:
     async def _video_url(self, client: SeedanceClient, order: Order) -> str:
         """Return a link that gives the video now; raises `NotRepairableError` or `SeedanceError`."""
         task = await client.get_task(str(order.task_id))
-        request = GenerationRequest.model_validate(order.request, strict=False)
         # A duration that the vendor replaced in silence shows no other task.
-        if (field := foreign_field(task, request)) in ("task type", "prompt"):
+        if (field := foreign_field(task, sent_request(order))) in ("task type", "prompt"):
             raise NotRepairableError(f"the vendor's task is another request's: its {field} differs")
         if task.video_url is None:
             raise NotRepairableError(f"the vendor no longer has a link to it; {_COSTS_AGAIN}")

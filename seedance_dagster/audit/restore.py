@@ -44,6 +44,10 @@ class Restorer:
         """
         if evidence.manifest is None:
             raise NotRepairableError("there is no manifest to restore it from")
+        if evidence.manifest.source is not None:
+            raise NotRepairableError(
+                "its task took the watermark off another one's video, and does not say what was asked for"
+            )
         columns = order_columns(evidence.manifest)
         if columns is None:
             raise NotRepairableError("its manifest was altered")

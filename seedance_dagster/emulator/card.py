@@ -12,6 +12,7 @@ _TEXT_SIZES = (38, 32, 27, 22, 18, 15, 12)
 _SMALL = 15
 _MARGIN = 24
 _BAR = 10
+_WATERMARK = (128, 128, 128)
 # Fonts of common systems, for characters that the built-in one lacks; the first with all of them is used.
 _WIDER_FONTS = (
     "NotoSansCJK-Regular.ttc",
@@ -55,6 +56,15 @@ def draw_progress(card: Image.Image, share: float, hue: float) -> Image.Image:
     end = max(1, round(card.width * share))
     ImageDraw.Draw(picture).rectangle((0, card.height - _BAR, end, card.height), fill=_rgb(hue, 0.7, 0.95))
     return picture
+
+
+def draw_watermark(card: Image.Image) -> None:
+    """Draw a watermark into a card: a grey band across its middle."""
+    height = card.height // 8
+    top = (card.height - height) // 2
+    draw = ImageDraw.Draw(card)
+    draw.rectangle((0, top, card.width, top + height), fill=_WATERMARK)
+    draw.text((_MARGIN, top + height // 4), "PREVIEW", font=_font(None, height // 2), fill="white")
 
 
 def font_for(text: str) -> str | None:

@@ -20,7 +20,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image
 
-from seedance_dagster.emulator.card import draw_card, draw_progress
+from seedance_dagster.emulator.card import draw_card, draw_progress, draw_watermark
 
 _log = logging.getLogger(__name__)
 FPS = 24
@@ -92,6 +92,7 @@ def render_clip(
     aspect_ratio: str,
     resolution: str = "480p",
     codec: str = "h264",
+    watermark: bool = False,
 ) -> bytes:
     """Render an mp4 of one frame more than its length, its index in front; equal arguments give equal bytes.
 
@@ -103,12 +104,15 @@ def render_clip(
         aspect_ratio: One of those in `SIZES`.
         resolution: One of `SIZES`.
         codec: "h264", or "hevc" for 10 bits a colour.
+        watermark: Draw a band with the word "preview" across it.
     """
     size = SIZES[resolution][aspect_ratio]
     frames = duration * FPS + _EXTRA_FRAMES
     starts = range(0, duration * FPS, _GROUP)
     hue = (uuid.UUID(task_id).int % 997) / 997
     card = draw_card(size, text=prompt, title=title, footer=task_id, hue=hue)
+    if watermark:
+        draw_watermark(card)
     pictures = [draw_progress(card, (i + 1) / len(starts), hue) for i in range(len(starts))]
     comment = prompt[:_LONGEST_COMMENT]
     target = io.BytesIO()

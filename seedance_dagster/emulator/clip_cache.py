@@ -7,7 +7,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 from seedance_dagster.emulator.record import TaskRecord
-from seedance_dagster.emulator.task_types import task_types
+from seedance_dagster.emulator.task_types import WATERMARKED, task_types
 
 _WORKERS = 2
 
@@ -62,10 +62,16 @@ def _render(record: TaskRecord) -> bytes:
     title = f"emulated | {record.task_type} | {record.mode} | {record.duration} s | {record.aspect_ratio}"
     return render_clip(
         task_id=record.task_id,
-        prompt=record.prompt,
+        prompt=record.prompt if record.picture is None else record.picture,
         title=title,
         duration=record.duration,
         aspect_ratio=record.aspect_ratio,
         resolution=record.resolution,
-        codec=task_types()[record.task_type].codec,
+        codec=_codec(record),
+        watermark=record.task_type.endswith(WATERMARKED),
     )
+
+
+def _codec(record: TaskRecord) -> str:
+    model = task_types().get(record.task_type)
+    return "h264" if model is None else model.codec

@@ -20,8 +20,9 @@ from seedance_dagster.emulator.upload_store import UploadStore
 from seedance_dagster.emulator.vendor import Vendor
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.emulator.view import link_is_alive, task_json
+from seedance_dagster.emulator.watermarks import OUTPUT_PATH
 
-LINK_PATH = "/ephemeral"
+LINK_PATH = OUTPUT_PATH
 
 
 class Emulator:

@@ -56,6 +56,8 @@ class TaskRecord(BaseModel):
     duration: int
     aspect_ratio: str
     resolution: str
+    picture: str | None = None
+    """The text in the picture, where it is not the prompt: that of the video whose watermark it removes."""
     created_at: datetime
     starts_at: datetime
     ends_at: datetime

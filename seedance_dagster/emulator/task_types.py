@@ -15,6 +15,10 @@ PRICE_TABLE = "task-types-2026-11"
 RATIOS = ("21:9", "16:9", "4:3", "1:1", "3:4", "9:16")
 _POINTS_PER_USD = 10_000_000
 _UNTIL = "until"
+REMOVE_WATERMARK = "remove-watermark"
+"""The type of a task that takes the watermark off a video."""
+WATERMARKED = "-preview"
+"""The end of task types whose videos have a watermark."""
 FEWER_RESTRICTIONS = "-less-restriction"
 """The end of task types that cost more, and whose references are copied first and echoed as these copies."""
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from seedance_dagster.emulator.responses import Refusal, invalid
-from seedance_dagster.emulator.task_types import TaskType, task_types
+from seedance_dagster.emulator.task_types import REMOVE_WATERMARK, TaskType, task_types
 
 DEFAULT_RATIO = "16:9"
 DEFAULT_VIDEO_S = Decimal(5)
@@ -52,6 +52,10 @@ class TaskRequest:
     audio_too_long: bool
     references: tuple[str, ...]
     as_rendered: dict[str, Any]
+    picture: str | None = None
+    """The text in the picture, where it is not the prompt."""
+    file_is_gone: bool = False
+    """A link in it leads to nothing any more."""
 
 
 def read_request(body: Any) -> TaskRequest:
@@ -68,7 +72,7 @@ def read_request(body: Any) -> TaskRequest:
         raise invalid("model must be 'seedance'")
     task_type = body.get("task_type")
     if not isinstance(task_type, str) or task_type not in task_types():
-        raise invalid(f"task_type must be one of {', '.join(task_types())}")
+        raise invalid(f"task_type must be one of {', '.join((*task_types(), REMOVE_WATERMARK))}")
     model = task_types()[task_type]
     fields = body.get("input")
     if not isinstance(fields, Mapping):
@@ -99,11 +103,29 @@ def read_request(body: Any) -> TaskRequest:
     )
 
 
+def video_to_clean(body: Any) -> str | None:
+    """Return the link in a request to remove the watermark of a video; None for any other request.
+
+    Raises:
+        Refusal: There is no such link.
+    """
+    if not isinstance(body, Mapping) or body.get("task_type") != REMOVE_WATERMARK:
+        return None
+    if body.get("model") != "seedance":
+        raise invalid("model must be 'seedance'")
+    fields = body.get("input")
+    link = fields.get("video_url") if isinstance(fields, Mapping) else None
+    if not isinstance(link, str):
+        raise invalid("input.video_url is required and must be text")
+    _check_url("input.video_url", link, _FORMATS["video_urls"])
+    return link
+
+
 def prompt_of(body: Any) -> str:
-    """Return the prompt of any body, empty when it has none."""
+    """Return the prompt of any body, the link to the video where it has none; empty without either."""
     fields = body.get("input") if isinstance(body, Mapping) else None
-    prompt = fields.get("prompt") if isinstance(fields, Mapping) else None
-    return prompt if isinstance(prompt, str) else ""
+    texts = [fields.get(name) for name in ("prompt", "video_url")] if isinstance(fields, Mapping) else []
+    return next((text for text in texts if isinstance(text, str)), "")
 
 
 def _prompt(fields: Mapping[str, Any]) -> str:

@@ -17,10 +17,11 @@ from seedance_dagster.emulator.outcomes import PENALIZED
 from seedance_dagster.emulator.record import Outcome, TaskRecord
 from seedance_dagster.emulator.responses import Refusal
 from seedance_dagster.emulator.state_file import StateFile
-from seedance_dagster.emulator.task_types import price
+from seedance_dagster.emulator.task_types import REMOVE_WATERMARK, price
 from seedance_dagster.emulator.upload_store import UploadStore
-from seedance_dagster.emulator.validation import TaskRequest, read_request
+from seedance_dagster.emulator.validation import TaskRequest, read_request, video_to_clean
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
+from seedance_dagster.emulator.watermarks import removal
 
 # Share of the render time after which a task of this outcome ends; without one it ends in the queue.
 _RENDER_SHARE = {
@@ -94,19 +95,16 @@ class Vendor:
             Refusal: The request is invalid, too many tasks are active, or the points are too few.
             UnknownFaultError: The prompt asks for an unknown fault.
         """
-        request = read_request(body)
-        markers = markers_of(request.prompt)
         now = self.now()
+        link = video_to_clean(body)
+        request = (
+            read_request(body) if link is None else removal(link, self.links, now=now, settings=self.settings)
+        )
+        markers = markers_of(request.prompt)
         if len(self._open) >= self.settings.plan_limit:
             text = f"active task count {len(self._open)} has reached the plan limit"
             raise Refusal(self.settings.plan_limit_status, text, kind="plan-limit")
-        cost = price(
-            request.task_type,
-            request.resolution,
-            at=now,
-            output_s=request.duration,
-            input_s=request.input_video_s,
-        )
+        cost = self._price(request, now)
         if self.account.points < cost:
             raise Refusal(self.settings.credits_status, "insufficient credits", kind="credits")
         record = self._record(request, body=dict(body), source=source, markers=markers, cost=cost, now=now)
@@ -161,6 +159,17 @@ class Vendor:
         """Save a changed task."""
         self._state.save([record])
 
+    def _price(self, request: TaskRequest, now: datetime) -> int:
+        if request.task_type == REMOVE_WATERMARK:
+            return self.settings.removal_points * request.duration
+        return price(
+            request.task_type,
+            request.resolution,
+            at=now,
+            output_s=request.duration,
+            input_s=request.input_video_s,
+        )
+
     def _record(
         self,
         request: TaskRequest,
@@ -176,7 +185,9 @@ class Vendor:
         outcome = Outcome(fault or "completed")
         if fault is None and request.audio_too_long:
             outcome = Outcome.AUDIO_TIMEOUT
-        if fault is None and self._uploads.lost(request.references, now, self.settings.upload_seconds):
+        uploads_s = self.settings.upload_seconds
+        lost = request.file_is_gone or self._uploads.lost(request.references, now, uploads_s)
+        if fault is None and lost:
             outcome = Outcome.REFERENCE_LOST
         queued = self._jittered(self.settings.queue_seconds)
         rendering = self._jittered(self.settings.render_seconds) * _RENDER_SHARE.get(outcome, 0)
@@ -193,6 +204,7 @@ class Vendor:
             duration=request.duration,
             aspect_ratio=request.aspect_ratio,
             resolution=request.resolution,
+            picture=request.picture,
             created_at=now,
             starts_at=starts_at,
             ends_at=starts_at + timedelta(seconds=rendering),

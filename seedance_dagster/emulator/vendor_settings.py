@@ -33,6 +33,9 @@ class EmulatorSettings(BaseModel):
         10_000_000_000, ge=0, description="points on the account; while running: sets what is left"
     )
     plan_limit: int = Field(20, ge=0, description="number of active tasks that the plan allows")
+    removal_points: int = Field(
+        100_000, ge=0, description="points that removing a watermark costs per second of video"
+    )
     penalties: bool = Field(default=True, description="keep a share of the price of rejected tasks")
     penalty_in_usage: bool = Field(
         default=True, description="show that share in usage.consume; otherwise only the balance shows it"

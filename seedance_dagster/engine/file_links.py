@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import AuthenticationError, SeedanceError, UploadRefusedError
 from seedance_dagster.api.uploads import LINK_LIVES_S
-from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.api.wire import GenerationRequest, TaskRequest
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.uploads import Upload
@@ -33,10 +34,10 @@ class NotHandedOverError(Exception):
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A request as it is sent, with links to its files, and what its order records about its references."""
+    """A request as it is sent, and the columns of its order that say which links were sent."""
 
-    request: GenerationRequest
-    reference_facts: list[dict[str, Any]] | None
+    request: TaskRequest
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,12 @@ class FileLinks:
                 else link.uploaded_at.isoformat(),
             }
         if not links:
-            return Outgoing(request, None)
+            return Outgoing(request)
         lists = {
             name: tuple(links.get(url, url) for url in getattr(request, name))
             for name in ("image_urls", "video_urls", "audio_urls")
         }
-        return Outgoing(request.model_copy(update=lists), list(facts.values()))
+        return Outgoing(request.model_copy(update=lists), {"reference_facts": list(facts.values())})
 
     async def link(self, file: FileReference, *, since: datetime | None = None) -> Upload:
         """Return a link to a file: one that was uploaded before while it lives, else a new one.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,9 @@ from seedance_dagster.ledger.schema import orders, to_order
 from seedance_dagster.ledger.transitions import transition
 from seedance_dagster.ledger.withdrawals import keep_wanted
 from seedance_dagster.ledger.workload import Rejections, count_rejections, occupies_slot
+
+NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
+"""The columns of a POST that says nothing of links."""
 
 
 def _by_turns(queued: sa.Select[tuple[int]]) -> sa.Select[Any]:
@@ -106,7 +110,7 @@ class Claims(LedgerPart):
         *,
         account: str,
         mark: str | None = None,
-        reference_facts: list[dict[str, Any]] | None = None,
+        sent: Mapping[str, Any] = NOTHING_MORE,
     ) -> None:
         """Note that a claimed order's POST is about to leave; it may not leave when this raises.
 
@@ -114,12 +118,11 @@ class Claims(LedgerPart):
             order: As claimed.
             account: The account that it is sent to.
             mark: Carried by the POST.
-            reference_facts: Replace the order's own: they say which links are sent for files.
+            sent: Columns that say which links are sent: `reference_facts`, or `source` and `source_url`.
 
         Raises:
             StaleOrderError: The claim is no longer its owner's.
         """
-        facts = {} if reference_facts is None else {"reference_facts": reference_facts}
         with self._database.writing() as connection:
             marked = connection.execute(
                 orders.update()
@@ -129,7 +132,7 @@ class Claims(LedgerPart):
                     orders.c.lease_owner == order.lease_owner,
                     orders.c.claimed_at == order.claimed_at,
                 )
-                .values(sent_at=self._clock(), lost_at=None, account=account, mark=mark, **facts)
+                .values(sent_at=self._clock(), lost_at=None, account=account, mark=mark, **sent)
             )
         if marked.rowcount != 1:
             msg = f"order {order.order_id} is no longer claimed by {order.lease_owner}"

@@ -17,9 +17,9 @@ from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.leases import Leases
 from seedance_dagster.ledger.observations import Observations
-from seedance_dagster.ledger.orders import Orders
 from seedance_dagster.ledger.partitions import Partitions
 from seedance_dagster.ledger.pauses import Pauses
+from seedance_dagster.ledger.placement import Orders
 from seedance_dagster.ledger.queries import Queries
 from seedance_dagster.ledger.reconciliation import Reconciliation
 from seedance_dagster.ledger.references import References

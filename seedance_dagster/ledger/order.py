@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from seedance_dagster.api.wire import REMOVE_WATERMARK
+
 
 class State(StrEnum):
     """The state of an order; docs/architecture.md draws the transitions."""
@@ -90,6 +92,17 @@ class NewOrder:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewRemoval(NewOrder):
+    """An order that is to take the watermark off the video of another one.
+
+    Attributes:
+        source: That other one, placed with it where no earlier order answers it.
+    """
+
+    source: NewOrder
+
+
+@dataclass(frozen=True, kw_only=True)
 class Order(NewOrder):
     """One row of the ledger: one attempt at one video. Times are UTC, money is points.
 
@@ -98,7 +111,10 @@ class Order(NewOrder):
     Attributes:
         attempt: From 1 among the orders of the same fingerprint and take.
         booked_at: When the first attempt was ordered: its day and month are the ones whose budgets pay.
-        due_at: When the next step may be taken; None when nothing is left to do.
+        source_order_id: The order whose video it takes the watermark off; None for one that renders a video.
+        source: The facts of that order's task that go into the manifest, as known when the POST left.
+        source_url: The link to its video that was sent.
+        due_at: When the next step may be taken; None when nothing is left to do, or its source is not ready.
         lease_owner: The worker that the order is leased to.
         leased_at: When the lease was last renewed; it runs out at `leased_until`.
         account: The account that its POST was sent to, by a hash of API key and API root.
@@ -121,6 +137,9 @@ class Order(NewOrder):
     run_tags: dict[str, str] | None = None
     ordered_at: datetime
     booked_at: datetime
+    source_order_id: int | None = None
+    source: dict[str, Any] | None = None
+    source_url: str | None = field(default=None, repr=False)  # may be signed
     claimed_at: datetime | None = None
     account: str | None = None
     mark: str | None = None
@@ -176,6 +195,17 @@ class Order(NewOrder):
         return max(self.reserved_points, self.points_held or 0)
 
     @property
-    def task_type(self) -> str:
-        """Return the vendor's task type of the request."""
+    def video_points(self) -> int | None:
+        """Return what its video cost, the task that its watermark was taken off included; None if unknown."""
+        source = 0 if self.source is None else self.source["points_charged"]
+        return None if self.points_charged is None or source is None else self.points_charged + source
+
+    @property
+    def model(self) -> str:
+        """Return the task type that rendered the video."""
         return str(self.request["task_type"])
+
+    @property
+    def task_type(self) -> str:
+        """Return the type of its own task."""
+        return self.model if self.source_order_id is None else REMOVE_WATERMARK

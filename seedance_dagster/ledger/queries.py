@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.order import WITHDRAWN, Order, State
+from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
 from seedance_dagster.ledger.schema import journal, links, orders, partitions, to_order
 
@@ -102,6 +102,33 @@ class Queries(LedgerPart):
             .order_by(orders.c.attempt)
             .limit(1)
         )
+        return found[0] if found else None
+
+    def open_sources(self, order_ids: Collection[int]) -> list[int]:
+        """Return the open orders whose videos some orders wait for, to take the watermark off them."""
+        source = orders.alias()
+        query = sa.select(source.c.order_id).join(orders, orders.c.source_order_id == source.c.order_id)
+        query = query.where(source.c.state.in_(OPEN))
+        with self._database.reading() as connection:
+            return [
+                order_id
+                for chunk in chunked(order_ids)
+                for order_id in connection.scalars(query.where(orders.c.order_id.in_(chunk)))
+            ]
+
+    def failed_removal(self, source: Order, prompt_set: str, partition: str) -> Order | None:
+        """Return the newest order of a partition that did not get the watermark off an order's video."""
+        query = (
+            sa.select(orders)
+            .join(links, links.c.order_id == orders.c.order_id)
+            .where(
+                orders.c.source_order_id == source.order_id,
+                orders.c.state.in_({State.FAILED, State.REJECTED}),
+                links.c.prompt_set == prompt_set,
+                links.c.partition == partition,
+            )
+        )
+        found = self._all(query.order_by(orders.c.order_id.desc()).limit(1))
         return found[0] if found else None
 
     def with_task(self, task_id: str) -> Order | None:

@@ -12,7 +12,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import orders, to_order
+from seedance_dagster.ledger.schema import orders, task_type, to_order
 from seedance_dagster.ledger.transitions import transition
 
 
@@ -74,7 +74,7 @@ class Reconciliation(LedgerPart):
         query = sa.select(
             orders.c.task_id,
             orders.c.vendor_created_at,
-            orders.c.request["task_type"].as_string(),
+            task_type,
             orders.c.state,
             orders.c.vendor_ended_at,
         ).where(
@@ -84,8 +84,8 @@ class Reconciliation(LedgerPart):
         )
         with self._database.reading() as connection:
             return [
-                KnownTask(task_id, created, task_type, ended, state is State.SUBMITTED and ended is None)
-                for task_id, created, task_type, state, ended in connection.execute(query)
+                KnownTask(task_id, created, name, ended, state is State.SUBMITTED and ended is None)
+                for task_id, created, name, state, ended in connection.execute(query)
             ]
 
     def answered_tasks(self, account: str, start: datetime, end: datetime) -> list[AnsweredTask]:
@@ -106,7 +106,6 @@ class Reconciliation(LedgerPart):
 
     def longest_tasks(self, account: str) -> dict[str, timedelta]:
         """Return the longest time that an ended task of an account took, by task type, rounded up."""
-        task_type = orders.c.request["task_type"].as_string()
         began, ended = (
             sa.extract("epoch", column) for column in (orders.c.vendor_created_at, orders.c.vendor_ended_at)
         )

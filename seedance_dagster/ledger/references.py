@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from seedance_dagster.api.wire import REFERENCE_KINDS
+from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, RemovalRequest, TaskRequest
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import NewOrder, Order, State
@@ -81,6 +81,13 @@ def sent_fields(order: Order) -> dict[str, Any]:
         for kind in REFERENCE_KINDS
     }
     return order.request | {name: urls for name, urls in lists.items() if urls}
+
+
+def sent_request(order: Order) -> TaskRequest:
+    """Return what an order's POST asked for, with links as `sent_fields` has them."""
+    if order.source_order_id is not None:
+        return RemovalRequest(video_url=order.source_url or "")
+    return GenerationRequest.model_validate(sent_fields(order), strict=False)
 
 
 class References(LedgerPart):

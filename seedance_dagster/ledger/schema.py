@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import sqlalchemy as sa
 
+from seedance_dagster.api.wire import REMOVE_WATERMARK
 from seedance_dagster.ledger.order import NewOrder, Order, Reported
 
 REVISION = "0001"
@@ -99,8 +100,15 @@ orders = sa.Table(
     sa.Index("seedance_orders_by_delivered_sha256", "delivered_sha256"),
     sa.Index("seedance_orders_by_booking", "booked_at"),
     sa.Index("seedance_orders_by_claim", "prompt_set", "claimed_at"),
+    sa.Index("seedance_orders_by_source", "source_order_id"),
     sqlite_autoincrement=True,  # the number of a deleted row never stands for another order
 )
+
+task_type = sa.case(
+    (orders.c.source_order_id.is_not(None), REMOVE_WATERMARK),
+    else_=orders.c.request["task_type"].as_string(),
+)
+"""The type of an order's own task, as `Order.task_type`."""
 
 NO_LEASE: dict[str, Any] = {"lease_owner": None, "leased_at": None, "leased_until": None}
 """The columns of an order that no worker holds."""

@@ -16,7 +16,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import order_money
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.partitions import same_partition
-from seedance_dagster.ledger.schema import orders, partitions
+from seedance_dagster.ledger.schema import orders, partitions, task_type
 
 
 class SpendBy(StrEnum):
@@ -107,7 +107,7 @@ class Spend(LedgerPart):
             SpendBy.DAY: day,
             SpendBy.MONTH: sa.func.substr(day, 1, len("2026-04")),
             SpendBy.SET: orders.c.prompt_set,
-            SpendBy.MODEL: orders.c.request["task_type"].as_string(),
+            SpendBy.MODEL: task_type,
             # Not by a path to the tag: SQLite does not find names there that its JSON writes with escapes.
             # As the file has them now, for the partition that the order was made for.
             SpendBy.TAG: sa.func.coalesce(

@@ -16,6 +16,7 @@ from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import copy_links
 from seedance_dagster.ledger.schema import NO_LEASE, ordered_values, orders, to_order
 from seedance_dagster.ledger.transitions import insert_order, next_number, transition
+from seedance_dagster.ledger.withdrawals import withdraw_removals
 
 
 class Tasks(LedgerPart):
@@ -115,14 +116,18 @@ class Tasks(LedgerPart):
     def succeeded(self, order: Order, *, actor: str, task: Mapping[str, Any]) -> Order:
         """Record that the vendor finished and charged: the video is to be collected."""
         now = self._clock()
-        return self._transition(
-            order,
-            State.SUCCEEDED,
-            actor=actor,
-            at=now,
-            changes={**task, "due_at": now},
-            detail={"points_charged": task.get("points_charged")},
-        )
+        with self._database.writing() as connection:
+            finished = transition(
+                connection,
+                order,
+                State.SUCCEEDED,
+                actor=actor,
+                at=now,
+                changes={**task, "due_at": now},
+                detail={"points_charged": task.get("points_charged")},
+            )
+            connection.execute(_waiting_for(order).values(due_at=now))
+            return finished
 
     def ended(
         self,
@@ -161,6 +166,7 @@ class Tasks(LedgerPart):
                 detail={"error_class": error_class, "reason": reason},
             )
             if retry_at is None:
+                withdraw_removals(connection, over, actor=actor, at=now)
                 return over, None
             attempt = next_number(connection, order.fingerprint, order.take)
             values = ordered_values(order) | {
@@ -173,11 +179,13 @@ class Tasks(LedgerPart):
                 "ordered_at": now,
                 # The points of the ended attempt came back: the next one takes their place in its budgets.
                 "booked_at": order.booked_at,
+                "source_order_id": order.source_order_id,
                 "due_at": retry_at,
             }
             detail = {"attempt": attempt}
             again = insert_order(connection, State.QUEUED, values, actor=actor, at=now, detail=detail)
             copy_links(connection, order.order_id, again.order_id, at=now)
+            connection.execute(_waiting_for(order).values(source_order_id=again.order_id))
             return over, again
 
     def book_charge(self, order: Order, *, actor: str, points: int) -> Order:
@@ -253,3 +261,8 @@ class Tasks(LedgerPart):
                 detail={"reason": reason},
             )
         connection.execute(orders.update().where(held).values(NO_LEASE))
+
+
+def _waiting_for(source: Order) -> sa.Update:
+    """Update the queued removals of the watermark of an order's video."""
+    return orders.update().where(orders.c.source_order_id == source.order_id, orders.c.state == State.QUEUED)

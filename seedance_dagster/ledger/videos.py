@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import order_money
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
 from seedance_dagster.ledger.schema import links, orders, partitions
 
@@ -101,6 +101,14 @@ class Videos(LedgerPart):
 def _current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquery:
     """Select order, first order, and label with its facts, a row for each partition that has a video."""
     of_partition = sa.true() if partition is None else links.c.partition == partition
+    removal = orders.alias()
+    has_open_removal = (
+        sa.exists()
+        .where(removal.c.source_order_id == orders.c.order_id, removal.c.state.in_(OPEN))
+        .correlate(orders)
+    )
+    # A video whose watermark is being removed is shown only where it is asked for with it.
+    may_be_shown = sa.or_(asks_for(), ~has_open_removal)
     is_current = sa.case((asks_for(), 0), else_=1)
     within: dict[str, Any] = {"partition_by": links.c.partition}
     ranked = (
@@ -121,7 +129,7 @@ def _current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquer
         .select_from(links)
         .join(orders, orders.c.order_id == links.c.order_id)
         .outerjoin(partitions, same_partition(partitions, links))
-        .where(links.c.prompt_set == prompt_set, of_partition)
+        .where(links.c.prompt_set == prompt_set, of_partition, may_be_shown)
         .subquery()
     )
     return (

@@ -25,7 +25,8 @@ def keep_wanted(
 ) -> list[Order]:
     """Return the queued orders that are still wanted, and withdraw the others, in the caller's transaction.
 
-    An order is wanted while a partition, of whatever set, asks for its take of its request, or while the
+    An order is wanted while a partition, of whatever set, asks for its take of its request, be it without
+    the watermark, or while the
     ledger does not know what a partition that was given it asks for. One whose prompt was removed just now is
     neither: it waits.
     """
@@ -34,20 +35,28 @@ def keep_wanted(
     for chunk in chunked(order.order_id for order in candidates):
         wanted.update(connection.scalars(_select(chunk).where(sa.or_(_is_asked_for(), _is_unknown()))))
         lately.update(connection.scalars(_select(chunk).where(_was_asked_for(at - REMOVAL_GRACE))))
+    withdrawn = set[int]()
     for order in candidates:
-        if order.order_id in wanted:
+        if order.order_id in wanted | withdrawn:
             continue
         if order.order_id in lately:
-            later = orders.update().where(orders.c.order_id == order.order_id)
-            connection.execute(later.values(due_at=at + REMOVAL_GRACE))
+            # One that waits for its source goes on waiting for it.
+            due = (orders.c.order_id == order.order_id, orders.c.due_at.is_not(None))
+            connection.execute(orders.update().where(*due).values(due_at=at + REMOVAL_GRACE))
         else:
-            withdraw(connection, order, actor=actor, at=at, reason=_UNWANTED)
+            ended = withdraw(connection, order, actor=actor, at=at, reason=_UNWANTED)
+            withdrawn |= {each.order_id for each in ended}
     return [order for order in candidates if order.order_id in wanted]
 
 
-def withdraw(connection: sa.Connection, order: Order, *, actor: str, at: datetime, reason: str) -> Order:
-    """End a queued order, in the caller's transaction; its reservation is freed."""
-    return transition(
+def withdraw(
+    connection: sa.Connection, order: Order, *, actor: str, at: datetime, reason: str
+) -> list[Order]:
+    """End a queued order and those that wait for its video, in the caller's transaction; return them.
+
+    Their reservations are freed.
+    """
+    ended = transition(
         connection,
         order,
         State.FAILED,
@@ -56,6 +65,20 @@ def withdraw(connection: sa.Connection, order: Order, *, actor: str, at: datetim
         changes={"error_class": WITHDRAWN, "error_message": reason, "due_at": None},
         detail={"error_class": WITHDRAWN, "reason": reason},
     )
+    return [ended, *withdraw_removals(connection, ended, actor=actor, at=at)]
+
+
+def withdraw_removals(connection: sa.Connection, source: Order, *, actor: str, at: datetime) -> list[Order]:
+    """End the queued removals of the watermark of a video that is not made, and return them."""
+    waiting = sa.select(orders).where(
+        orders.c.source_order_id == source.order_id, orders.c.state == State.QUEUED
+    )
+    reason = f"order {source.order_id}, which was to render its video, ended: {source.error_message}"
+    return [
+        each
+        for removal in map(to_order, connection.execute(waiting).all())
+        for each in withdraw(connection, removal, actor=actor, at=at, reason=reason)
+    ]
 
 
 class Withdrawals(LedgerPart):
@@ -91,11 +114,13 @@ class Withdrawals(LedgerPart):
                 of_set = of_set.where(links.c.partition == partition)
             query = query.where(orders.c.order_id.in_(of_set))
         now, reason = self._clock(), f"cancelled by {actor}"
+        withdrawn: dict[int, Order] = {}
         with self._database.writing() as connection:
-            return [
-                withdraw(connection, order, actor=actor, at=now, reason=reason)
-                for order in map(to_order, connection.execute(query).all())
-            ]
+            for order in map(to_order, connection.execute(query).all()):
+                if order.order_id not in withdrawn:
+                    ended = withdraw(connection, order, actor=actor, at=now, reason=reason)
+                    withdrawn |= {each.order_id: each for each in ended}
+        return list(withdrawn.values())
 
 
 def _select(order_ids: list[int]) -> sa.Select[tuple[int]]:
@@ -103,11 +128,21 @@ def _select(order_ids: list[int]) -> sa.Select[tuple[int]]:
 
 
 def _is_asked_for() -> sa.ColumnElement[bool]:
-    return sa.exists().where(asks_for(), partitions.c.removed_at.is_(None)).correlate(orders)
+    return _asked(partitions.c.removed_at.is_(None))
 
 
 def _was_asked_for(since: datetime) -> sa.ColumnElement[bool]:
-    return sa.exists().where(asks_for(), partitions.c.removed_at > since).correlate(orders)
+    return _asked(partitions.c.removed_at > since)
+
+
+def _asked(while_: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Select orders that a partition asks for, or whose video without its watermark."""
+    removal = orders.alias()
+    is_its_removal = (removal.c.source_order_id == orders.c.order_id, removal.c.state == State.QUEUED)
+    return sa.or_(
+        sa.exists().where(asks_for(), while_).correlate(orders),
+        sa.exists().where(asks_for(order=removal), *is_its_removal, while_).correlate(orders),
+    )
 
 
 def _is_unknown() -> sa.ColumnElement[bool]:

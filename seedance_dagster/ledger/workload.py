@@ -15,7 +15,7 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.leases import LONGEST_DELAY, is_due, unleased
 from seedance_dagster.ledger.order import IN_FLIGHT, State
 from seedance_dagster.ledger.reports import unreported
-from seedance_dagster.ledger.schema import links, orders
+from seedance_dagster.ledger.schema import links, orders, task_type
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,12 @@ class Workload(LedgerPart):
             return Rejections(start, count_rejections(connection, start))
 
     def cheapest_queued(self) -> int | None:
-        """Return the smallest estimate of a queued order, in points; None when none is queued."""
-        query = sa.select(sa.func.min(orders.c.estimated_points)).where(orders.c.state == State.QUEUED)
+        """Return the smallest estimate of a queued order, in points; None when none is queued.
+
+        Orders that wait for the video of another one do not count.
+        """
+        waiting = sa.and_(orders.c.state == State.QUEUED, orders.c.due_at.is_not(None))
+        query = sa.select(sa.func.min(orders.c.estimated_points)).where(waiting)
         with self._database.reading() as connection:
             cheapest: int | None = connection.scalar(query)
         return cheapest
@@ -191,7 +195,7 @@ class Workload(LedgerPart):
             )
             return Actionable(*connection.execute(query).one())
 
-    def render_seconds(self, task_type: str, *, sample: int = 50) -> float | None:
+    def render_seconds(self, of_type: str, *, sample: int = 50) -> float | None:
         """Return the median seconds that the latest tasks of a type took; None when none has finished."""
         query = (
             sa.select(orders.c.vendor_created_at, orders.c.vendor_ended_at)
@@ -199,7 +203,7 @@ class Workload(LedgerPart):
                 orders.c.state.in_({State.SUCCEEDED, State.STORED}),
                 orders.c.vendor_created_at.is_not(None),
                 orders.c.vendor_ended_at.is_not(None),
-                orders.c.request["task_type"].as_string() == task_type,
+                task_type == of_type,
             )
             .order_by(orders.c.order_id.desc())
             .limit(sample)

@@ -56,6 +56,7 @@ def fingerprint(request: GenerationRequest) -> str:
     A field that is not set counts as the vendor's default: 16:9, the type's resolution, with sound. The
     aspect ratio does not count in first_last_frames, where the first image decides it. The text counts in
     its one spelling, a file of the team's own by its content, and a link to a file without what signs it.
+    The removal of the watermark counts where it is asked for.
 
     Example:
         >>> request = GenerationRequest(task_type="seedance-2", prompt="a", mode=Mode.TEXT_TO_VIDEO)
@@ -68,6 +69,8 @@ def fingerprint(request: GenerationRequest) -> str:
     )
     rendered["resolution"] = request.resolution or default_resolution(request.task_type)
     rendered["audio"] = request.audio is not False
+    if not request.remove_watermark:
+        del rendered["remove_watermark"]
     for kind in REFERENCE_KINDS:
         rendered[f"{kind}_urls"] = list(map(_identity, rendered[f"{kind}_urls"]))
     return hashlib.sha256(json.dumps(rendered, sort_keys=True).encode()).hexdigest()

@@ -8,7 +8,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from seedance_dagster.api.limits import TaskType
-from seedance_dagster.api.prices import PriceRow
+from seedance_dagster.api.prices import ANY_RESOLUTION, PriceRow
+from seedance_dagster.api.wire import REMOVE_WATERMARK
 from seedance_dagster.prompts.documents import kind_of
 from seedance_dagster.prompts.problems import shown
 
@@ -60,12 +61,11 @@ class _Row:
         for name in self._entry:
             if name not in _FIELDS:
                 self._add(str(name), f"is not a field; fields are {', '.join(_FIELDS)}")
+        task_type = self._word("type", (*self._types, REMOVE_WATERMARK))
         for name in _REQUIRED:
-            if self._entry.get(name) is None:
+            if self._entry.get(name) is None and (task_type, name) != (REMOVE_WATERMARK, "resolution"):
                 self._add(name, "is missing")
-        task_type = self._word("type", tuple(self._types))
-        resolutions = self._types[task_type].resolutions if task_type else ()
-        resolution = self._word("resolution", resolutions) if resolutions else None
+        resolution = self._resolution(task_type)
         rate = self._rate()
         valid_from, valid_until = self._date("valid_from"), self._date("valid_until")
         if valid_from and valid_until and valid_until <= valid_from:
@@ -97,6 +97,13 @@ class _Row:
             more = "; a new one needs an entry in types" if name == "type" else ""
             self._add(name, f"is {shown(value)}; allowed are {', '.join(allowed)}{more}")
         return word
+
+    def _resolution(self, task_type: str | None) -> str | None:
+        if task_type == REMOVE_WATERMARK:
+            if self._entry.get("resolution") is not None:
+                self._add("resolution", f"cannot be set: the price of {REMOVE_WATERMARK} is one for all")
+            return ANY_RESOLUTION
+        return self._word("resolution", self._types[task_type].resolutions) if task_type else None
 
     def _rate(self) -> Decimal | None:
         value = self._entry.get("usd_per_second")

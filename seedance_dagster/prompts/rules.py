@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from seedance_dagster.api.catalog import Catalog
+from seedance_dagster.api.catalog import NO_REMOVAL_PRICE, Catalog
 from seedance_dagster.api.limits import Limits, TaskType
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
 from seedance_dagster.prompts.identity import default_resolution, normalized_text
@@ -77,6 +77,12 @@ def check_request(
     audio = fields.get("audio")
     if audio is not None and not isinstance(audio, bool):
         errors.add("audio", f"is {shown(audio)}; allowed are true and false")
+    given = fields.get("remove_watermark")
+    remove_watermark = False if given is None else given
+    if not isinstance(remove_watermark, bool):
+        errors.add("remove_watermark", f"is {shown(remove_watermark)}; allowed are true and false")
+    elif remove_watermark and not catalog.can_remove_watermarks:
+        errors.add("remove_watermark", NO_REMOVAL_PRICE)
     if errors.count or mode is None:
         return None
     return GenerationRequest(
@@ -90,6 +96,7 @@ def check_request(
         audio_urls=urls["audio"],
         resolution=resolution,
         audio=audio,
+        remove_watermark=remove_watermark,
     )
 
 

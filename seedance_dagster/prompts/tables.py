@@ -17,7 +17,7 @@ from seedance_dagster.prompts.problems import Problem, UnreadableError, first_li
 
 _URL_FIELDS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _NUMBER_FIELDS = ("duration", "takes")
-_BOOLEAN_FIELDS = ("audio", "fresh")
+_BOOLEAN_FIELDS = ("audio", "fresh", "remove_watermark")
 _BOOLEANS = {"true": True, "false": False}
 _TAG = re.compile("^tags?[.:]")  # in front of a column that is a tag whatever it resembles
 _SHOWN_COLUMNS = 20

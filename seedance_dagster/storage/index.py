@@ -80,7 +80,7 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
         uri: Makes an s3:// URI of a key.
     """
     order = video.order
-    charged = order.points_charged
+    cost = order.video_points
     values = {
         "prompt_set": prompt_set,
         "partition": video.partition,
@@ -88,7 +88,8 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
         **{name: list(map(strip_query, order.request.get(name) or [])) for name in _URL_LISTS},
         "tags": redact(video.tags, redact_url),
         "removed_at": video.removed_at,
-        "cost_usd": None if charged is None else float(points_to_usd(charged)),
+        "task_type": order.model,
+        "cost_usd": None if cost is None else float(points_to_usd(cost)),
         "duration_s": None if order.duration_s is None else float(order.duration_s),
         "fps": None if order.fps is None else float(order.fps),
         "uri": uri(str(order.video_key)),

@@ -54,6 +54,22 @@ class Reference(BaseModel):
     facts: ReferenceFacts | None = Field(description="Null when the file was not probed.")
 
 
+class SourceTask(BaseModel):
+    """The task that rendered a video whose watermark another task took off, and its cost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    order_id: int = Field(description="Its order in the ledger.")
+    task_id: str = Field(description="The vendor's id of the task.")
+    task_type: str = Field(description="The model.")
+    points_charged: int | None = Field(
+        description="Points that were charged for it; null when the vendor did not report it."
+    )
+    estimated_points: int = Field(description="The estimate before its order, in points.")
+    price_table: str = Field(description="The price table of that estimate.")
+    price_formula: str = Field(description="The calculation of that estimate.")
+
+
 class Manifest(BaseModel):
     """A finished order of a video, written last: where it exists, video and poster are complete.
 
@@ -83,10 +99,14 @@ class Manifest(BaseModel):
     tags: dict[str, str] = Field(description="The prompt's tags.")
 
     request: dict[str, Any] = Field(
-        description="The body of the POST; reference URLs are without user, query and fragment."
+        description="The body of the POST for the video; reference URLs are without user, query and fragment."
     )
     references: list[Reference] = Field(description="The references of the request, kind by kind.")
 
+    source: SourceTask | None = Field(
+        description="The task that rendered the video with its watermark; null for a video that is stored as "
+        "it was rendered. Everything below is of the task that took the watermark off."
+    )
     task_id: str = Field(description="The vendor's id of the task.")
     vendor_created_at: datetime | None = Field(description="The time at which the vendor accepted the task.")
     vendor_started_at: datetime | None = Field(description="The time at which rendering began.")

@@ -14,8 +14,8 @@ from seedance_dagster.net.redaction import redact, redact_url, strip_query
 from seedance_dagster.storage.manifest import Reference, references_of
 from seedance_dagster.trace.origin import Origin
 
-# `video_url` may be signed to its last character; `references` has the reference facts.
-_HIDDEN_COLUMNS = frozenset({"video_url", "reference_facts"})
+# These links may be signed to their last character; `references` has the reference facts.
+_HIDDEN_COLUMNS = frozenset({"video_url", "source_url", "reference_facts"})
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.stages import collect, download
 from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.database import Database
-from seedance_dagster.ledger.orders import Orders
+from seedance_dagster.ledger.placement import Orders
 from seedance_dagster.ledger.reconciliation import Reconciliation
 from seedance_dagster.ledger.reports import Reports
 from seedance_dagster.ledger.tasks import Tasks

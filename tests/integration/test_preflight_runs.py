@@ -13,7 +13,7 @@ from code_location import QUIET, CodeLocation, RunResult, running_location
 from seedance_dagster import SeedanceResource
 from seedance_dagster.defs.naming import PENDING_JOB
 from seedance_dagster.engine.ordering import quote as module
-from seedance_dagster.ledger.orders import Orders
+from seedance_dagster.ledger.placement import Orders
 
 pytestmark = [pytest.mark.integration, QUIET]
 

@@ -56,7 +56,7 @@ def test_the_json_has_the_ledgers_columns_and_what_was_known_of_references(order
     assert (reference["kind"], reference["position"]) == ("image", 1)
     assert reference["url"] == "https://cdn.example.com/cat.png"
     assert (reference["facts"]["media_type"], reference["facts"]["size_bytes"]) == ("image/png", 1234)
-    assert vars(stored).keys() - order.keys() == {"video_url", "reference_facts"}
+    assert vars(stored).keys() - order.keys() == {"video_url", "source_url", "reference_facts"}
     for name in ("order_id", "task_id", "points_charged", "sha256", "stored_at"):
         assert order[name] == getattr(stored, name)
     assert order["reported"] == "stored"

@@ -45,7 +45,7 @@ class Outdated:
         reserved = catalog.prices.price(drift.task_type, drift.resolution, at=first).reserved
         row = {
             "type": drift.task_type,
-            "resolution": drift.resolution,
+            **({"resolution": drift.resolution} if drift.resolution else {}),
             "usd_per_second": float(rate),
             "valid_from": f"{first:%Y-%m-%dT%H:%MZ}",
         }
@@ -75,9 +75,9 @@ def command(*, task_type: str | None, as_json: bool) -> None:
     """
     settings = Settings.from_environ(project_environ())
     catalog, now = settings.load_catalog(), utc_now()
-    types = catalog.task_types if task_type is None else (task_type,)
-    if task_type not in (None, *catalog.task_types):
-        raise click.UsageError(f"{task_type} has no price; known types: {', '.join(catalog.task_types)}")
+    types = catalog.priced_types if task_type is None else (task_type,)
+    if task_type not in (None, *catalog.priced_types):
+        raise click.UsageError(f"{task_type} has no price; known types: {', '.join(catalog.priced_types)}")
     prices = list(_prices(catalog, types, now))
     outdated = list(_outdated(settings, catalog, types))
     if as_json:

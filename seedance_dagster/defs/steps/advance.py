@@ -60,6 +60,7 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                     order = event.order
                     ended |= {link.prompt_set for link in reporter.links(order)}
                     context.log.warning(f"{order.prompt_set}/{order.partition}: {no_video_reason(order)}")
+                    yield from reporter.with_watermark(order)
                 case Delayed():
                     counts["postponed"] += 1
                     context.log.warning(event.reason)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -32,12 +32,13 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import worker_name
 from seedance_dagster.health import no_video_reason
 from seedance_dagster.ledger.budgets import Budget
-from seedance_dagster.ledger.order import OPEN, State
+from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.ledger.partitions import Wanted
 from seedance_dagster.prompts.models import PromptSet
 
 _NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all
+_UNFINISHED = "the run ended before its video was stored"
 _OUTCOMES = {
     Outcome.ORDERED: "ordered",
     Outcome.JOINED: "on their way already",
@@ -175,7 +176,8 @@ class GenerationRun:
         return placed
 
     def _follow(self, placed: list[Placed]) -> Iterator[AssetEvent]:
-        waiting: defaultdict[int, list[str]] = defaultdict(list)
+        waiting = set[int]()
+        keys: dict[str, str] = {}
         for answer in placed:
             order, key = answer.order, answer.partition
             if answer.outcome is Outcome.SKIPPED:
@@ -187,13 +189,14 @@ class GenerationRun:
                 links = [link for link in self._reporter.links(order) if link.partition == key]
                 yield from self._reporter.again(order, links)
             elif order.state in OPEN:
-                waiting[order.order_id].append(key)
+                waiting.add(order.order_id)
+                keys[key] = order.fingerprint
         if waiting and self._selected(VIDEOS):
-            yield from self._wait(waiting)
+            yield from self._wait(waiting, keys)
 
-    def _wait(self, waiting: Mapping[int, list[str]]) -> Iterator[AssetEvent]:
-        keys = {key for of_order in waiting.values() for key in of_order}
-        self.missing |= dict.fromkeys(keys, "the run ended before its video was stored")
+    def _wait(self, waiting: Collection[int], fingerprints: Mapping[str, str]) -> Iterator[AssetEvent]:
+        """Wait for some orders; `fingerprints` are those of the requests that partitions wait for."""
+        self.missing |= dict.fromkeys(fingerprints, _UNFINISHED)
         self.context.log.info(f"waiting for {len(waiting)} videos")
         owner = worker_name(f"run {self.context.run.run_id}")
         run = partial(advance, self.services, owner=owner, only=list(waiting))
@@ -207,18 +210,26 @@ class GenerationRun:
                         yield from self._reporter.event(event)
                     case Stored():
                         for link in self._reporter.links(event.order):
-                            self.missing.pop(link.partition, None)
+                            # A video whose watermark is being removed is not what was asked for.
+                            if fingerprints.get(link.partition) == event.order.fingerprint:
+                                self.missing.pop(link.partition, None)
                         self.stored += 1
                         yield from self._reporter.event(event)
                     case Ended():
                         self.ended += 1
-                        for link in self._reporter.links(event.order):
-                            if link.partition in keys:
-                                self.missing[link.partition] = str(no_video_reason(event.order))
+                        self._note_end(event.order, fingerprints)
+                        yield from self._reporter.with_watermark(event.order)
                     case Delayed():
                         self.context.log.warning(event.reason)
                     case Waiting():
                         self.context.log.info(event.reason)
+
+    def _note_end(self, order: Order, waiting: Collection[str]) -> None:
+        for link in self._reporter.links(order):
+            known = self.missing.get(link.partition, _UNFINISHED) != _UNFINISHED
+            # The end of what renders a video says more than that of what waited for it.
+            if link.partition in waiting and not (known and order.error_class == WITHDRAWN):
+                self.missing[link.partition] = str(no_video_reason(order))
 
     def _index(self) -> Iterator[AssetEvent]:
         """Bring the index up to date: Dagster skips its own step behind this one, which yields no outputs."""

@@ -69,8 +69,20 @@ def video_event(
     made_from: dict[str, str],
     *,
     kind: type[AssetEvent] = dg.AssetMaterialization,
+    watermark: str | None = None,
 ) -> AssetEvent:
-    """Return the event of a video in S3 for a partition; `made_from` are the tags of its inputs."""
+    """Return the event of a video in S3 for a partition.
+
+    Args:
+        order: The order of the video.
+        link: The partition.
+        store: The bucket.
+        thumbnail_jpeg: The picture that the event shows.
+        made_from: The tags of its inputs.
+        kind: A materialization, or an observation.
+        watermark: Why the video still has a watermark that was to be removed.
+    """
+    cost, source = order.video_points, order.source or {}
     metadata: dict[str, Any] = _made_for(order, link) | {
         "dagster/uri": dg.MetadataValue.path(store.uri(str(order.video_key))),
         "seedance/task_id": order.task_id,
@@ -80,9 +92,13 @@ def video_event(
         "seedance/fingerprint": order.fingerprint,
         "seedance/attempt": order.attempt,
         # Left out where the vendor did not report it: unknown is not free.
-        "seedance/cost_usd": None if order.points_charged is None else _usd(order.points_charged),
+        "seedance/cost_usd": None if cost is None else _usd(cost),
         "seedance/points_consumed": order.points_charged,
-        "seedance/estimated_cost_usd": _usd(order.estimated_points),
+        "seedance/source_task_id": source.get("task_id"),
+        "seedance/source_task_type": source.get("task_type"),
+        "seedance/source_points_consumed": source.get("points_charged"),
+        "seedance/watermark": watermark,
+        "seedance/estimated_cost_usd": _usd(order.estimated_points + source.get("estimated_points", 0)),
         # SQLite returns a whole number as an int, and one name must keep one type.
         "seedance/duration_s": None if order.duration_s is None else float(order.duration_s),
         "seedance/width": order.width,

@@ -121,7 +121,15 @@ class Reporter:
             yield self._task(order, link, kind)
         made_from = self._input(link, PROMPTS, order.fingerprint)
         made_from |= self._input(link, TASKS, task_version(order))
-        yield video_event(order, link, self.services.store, event.thumbnail_jpeg, made_from, kind=kind)
+        yield video_event(
+            order,
+            link,
+            self.services.store,
+            event.thumbnail_jpeg,
+            made_from,
+            kind=kind,
+            watermark=self._watermark(order, link),
+        )
         reports.mark_reported([link], Reported.OBSERVED if superseded else Reported.STORED)
 
     def again(self, order: Order, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
@@ -130,6 +138,26 @@ class Reporter:
             yield from self.event(stored_event(self.services.store, order), links)
         else:
             yield from self.event(Submitted(order), links)
+
+    def with_watermark(self, removal: Order) -> Iterator[AssetEvent]:
+        """Report the video with its watermark where a removal ended without one: it is paid for too.
+
+        One that is not stored yet is reported when it is.
+        """
+        if removal.source_order_id is None:
+            return
+        source = self.services.ledger.queries.get(removal.source_order_id)
+        if source.state is State.STORED:
+            given = {(link.prompt_set, link.partition) for link in self.links(removal)}
+            links = [link for link in self.links(source) if (link.prompt_set, link.partition) in given]
+            yield from self.again(source, links)
+
+    def _watermark(self, order: Order, link: Link) -> str | None:
+        """Return why a video still has a watermark that was to be removed for a partition."""
+        failed = self.services.ledger.queries.failed_removal(order, link.prompt_set, link.partition)
+        if failed is None:
+            return None
+        return f"not removed: order {failed.order_id} ended without a video: {failed.error_message}"
 
     def _task(self, order: Order, link: Link, kind: type[AssetEvent]) -> AssetEvent:
         return task_event(order, link, self._input(link, PROMPTS, order.fingerprint), kind)

@@ -40,7 +40,12 @@ def place_orders(
             [quote.order for quote in quotes],
             request,
             budgets,
-            quoted={quote.existing.order_id for quote in quotes if quote.existing is not None},
+            quoted={
+                order.order_id
+                for quote in quotes
+                for order in (quote.existing, quote.source)
+                if order is not None
+            },
         )
     except BudgetExceededError as error:
         raise OrderingError(f"nothing was ordered: {error}") from None

@@ -177,6 +177,8 @@ def least_points(worker: Worker, order: Order) -> int:
 
     Never a share of the estimate, which is an upper bound where the length of input videos is not known.
     """
+    if order.source_order_id is not None:
+        return max(1, order.estimated_points // _PRICE_CUT)
     request = GenerationRequest.model_validate(order.request, strict=False)
     try:
         catalog = worker.services.load_catalog()

@@ -18,13 +18,14 @@ from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.webhook import order_of
 from seedance_dagster.api.wire import GenerationRequest, Mode, Task, whole_number
 from seedance_dagster.engine.reconcile.clocks import Window
+from seedance_dagster.engine.reconcile.removals import OWN_COPY, may_be_removal, removal_differences
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.references import sent_fields
 from seedance_dagster.net.redaction import strip_query
 from seedance_dagster.net.secrets import without_secrets
+from seedance_dagster.prompts.links import unsigned_link
 
 _REFERENCES = ("image_urls", "video_urls", "audio_urls")
-_OWN_COPY = "asset://"  # the vendor's own copy of a reference
 _SHOWN = 5
 _ECHOED = ("prompt", "mode", "duration", "aspect_ratio", "resolution", "audio", *_REFERENCES)
 
@@ -81,6 +82,8 @@ class Matcher:
 
     def differences(self, task: Task, order: Order) -> list[str]:
         """Return the fields in which a task differs from an order; none when it renders the order exactly."""
+        if order.source_order_id is not None:
+            return removal_differences(task, order)
         request = _sent_request(order)
         files = {fact["sent_url"] for fact in order.reference_facts or () if fact.get("sent_url")}
         sent = self._fields(request.to_wire()["input"], request.task_type)
@@ -168,10 +171,14 @@ class Matcher:
         """Yield the orders of each request, which is the same where only a default is spelled out."""
         groups: dict[str, list[Lost]] = {}
         for each in lost:
-            request = _sent_request(each.order)
-            fields = self._fields(request.to_wire()["input"], request.task_type)
-            groups.setdefault(repr((request.task_type, fields)), []).append(each)
+            groups.setdefault(self._key(each.order), []).append(each)
         yield from groups.values()
+
+    def _key(self, order: Order) -> str:
+        if order.source_order_id is not None:
+            return repr((order.task_type, unsigned_link(str(order.source_url))))
+        request = _sent_request(order)
+        return repr((request.task_type, self._fields(request.to_wire()["input"], request.task_type)))
 
     def _fields(self, fields: Mapping[str, Any], task_type: str) -> dict[str, Any]:
         """Return what a request or an echo asks for, the vendor's defaults filled in."""
@@ -198,7 +205,7 @@ class Matcher:
         return bool(self._plain(sent) == self._plain(echoed))
 
     def _same_reference(self, sent: str, echoed: Any, files: Collection[str]) -> bool:
-        is_copy = isinstance(echoed, str) and echoed.startswith(_OWN_COPY)
+        is_copy = isinstance(echoed, str) and echoed.startswith(OWN_COPY)
         # Links to files are kept without their query, which may hold a signature.
         is_file = sent in files and isinstance(echoed, str) and strip_query(echoed) == sent
         return is_copy or is_file or bool(self._plain(sent) == self._plain(echoed))
@@ -224,6 +231,8 @@ def may_be(task: Task, lost: Lost) -> bool:
     """Return True when a task may be an order's, be it in doubt: neither time nor letters exclude it."""
     if task.created_at is not None and task.created_at < lost.doubtful_from:
         return False
+    if lost.order.source_order_id is not None:
+        return may_be_removal(task, lost.order)
     text = prompt_of(task)
     if text is None:
         return task.task_type in ("", lost.order.task_type)

@@ -15,6 +15,12 @@ from seedance_dagster.threads import in_thread
 _CHUNK = 5000  # ids in one query
 
 
+async def with_sources(services: Services, order_ids: Iterable[int]) -> list[int]:
+    """Return the ids of orders, after those of the open orders whose videos they wait for."""
+    ids = list(order_ids)
+    return [*await in_thread(services.ledger.queries.open_sources, ids), *ids]
+
+
 class OrderWatch:
     """The orders of one run that have not ended yet, next attempts included.
 

@@ -55,7 +55,7 @@ def sign_video(
     target = downloaded.path.with_name("signed.mp4")
     provenance = Provenance(
         task_id=str(order.task_id),
-        model=order.task_type,
+        model=order.model,
         delivered_sha256=downloaded.sha256,
         prompt=str(order.request["prompt"]),
     )

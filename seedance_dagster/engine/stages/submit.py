@@ -19,7 +19,7 @@ from seedance_dagster.api.errors import (
 from seedance_dagster.api.wire import Task
 from seedance_dagster.engine.account import read_account, remember_changes
 from seedance_dagster.engine.events import Delayed, Emit, Ended, Submitted
-from seedance_dagster.engine.file_links import FileLinks, NotHandedOverError
+from seedance_dagster.engine.file_links import NotHandedOverError
 from seedance_dagster.engine.lifecycle import (
     End,
     NeedsReconciliation,
@@ -30,6 +30,7 @@ from seedance_dagster.engine.lifecycle import (
     task_columns,
 )
 from seedance_dagster.engine.marks import mark_of_post
+from seedance_dagster.engine.outgoing import outgoing_request
 from seedance_dagster.engine.stages.claim_look import ClaimLook
 from seedance_dagster.engine.throttle import PLAN_LIMIT, pause_message
 from seedance_dagster.engine.worker import Worker
@@ -81,7 +82,7 @@ class Submitter:
         first_poll_s = poll_delay(0, render_s, jitter=0, pacing=self._pacing)
         client = self._worker.client
         try:
-            outgoing = await FileLinks(self._worker.services, client).outgoing(order)
+            outgoing = await outgoing_request(self._worker.services, client, order)
         except NotHandedOverError as error:
             await self._return(order, error, after_s=self._pacing.failed_upload_s)
             await self._emit(Delayed(order, str(error)))
@@ -96,7 +97,7 @@ class Submitter:
             order,
             account=client.account_name,
             mark=mark,
-            reference_facts=outgoing.reference_facts,
+            sent=outgoing.columns,
         )
         try:
             task = await client.create_task(outgoing.request, mark=mark, last_look=last_look)

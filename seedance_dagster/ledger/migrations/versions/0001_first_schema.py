@@ -38,11 +38,11 @@ def upgrade() -> None:
         *_columns(sa.Text, "video_key poster_key manifest_key codec", nullable=True),
         *_columns(sa.Text, "sha256 poster_sha256 delivered_sha256", nullable=True),
         *_columns(sa.Text, "package_version code_version", nullable=True),
-        *_columns(sa.BigInteger, "points_held points_charged", nullable=True),
+        *_columns(sa.BigInteger, "points_held points_charged source_order_id", nullable=True),
         *_columns(sa.BigInteger, "size_bytes poster_size_bytes width height", nullable=True),
         *_columns(sa.Float, "duration_s fps", nullable=True),
-        *_columns(sa.JSON, "run_tags reference_facts vendor_logs credential", nullable=True),
-        *_columns(sa.Text, "account mark", nullable=True),
+        *_columns(sa.JSON, "run_tags reference_facts vendor_logs credential source", nullable=True),
+        *_columns(sa.Text, "account mark source_url", nullable=True),
         *_columns(sa.DateTime, "sent_at lost_at", nullable=True),
         *_columns(
             sa.DateTime, "claimed_at submitted_at due_at stored_at ended_at absent_since", nullable=True
@@ -58,6 +58,7 @@ def upgrade() -> None:
     op.create_index("seedance_orders_by_delivered_sha256", "seedance_orders", ["delivered_sha256"])
     op.create_index("seedance_orders_by_booking", "seedance_orders", ["booked_at"])
     op.create_index("seedance_orders_by_claim", "seedance_orders", ["prompt_set", "claimed_at"])
+    op.create_index("seedance_orders_by_source", "seedance_orders", ["source_order_id"])
     identity = op.create_table(
         "seedance_ledger",
         sa.Column("ledger_id", sa.Text, primary_key=True),

@@ -1,0 +1,37 @@
+"""Comparison of tasks with orders that take the watermark off a video: the video is what they ask for."""
+
+from __future__ import annotations
+
+from seedance_dagster.api.wire import Task
+from seedance_dagster.ledger.order import Order
+from seedance_dagster.net.secrets import without_secrets
+from seedance_dagster.prompts.links import unsigned_link
+
+OWN_COPY = "asset://"
+"""The beginning of the vendor's own copies of references."""
+
+
+def removal_differences(task: Task, order: Order) -> list[str]:
+    """Return the fields in which a task differs from the removal that an order sent; none when equal."""
+    other_type = ["task_type"] if task.task_type not in ("", order.task_type) else []
+    return other_type + ([] if _same_video(task, order) else ["video_url"])
+
+
+def may_be_removal(task: Task, order: Order) -> bool:
+    """Return True when a task may be that of a removal, be it in doubt: nothing that it shows excludes it."""
+    renders = isinstance(text := task.input.get("prompt"), str) and text.strip()
+    shows_video = bool(task.input.get("video_url"))
+    return (
+        task.task_type in ("", order.task_type)
+        and not renders
+        and (not shows_video or _same_video(task, order))
+    )
+
+
+def _same_video(task: Task, order: Order) -> bool:
+    """Return True for the link that was sent, however it is signed, and for a copy of the vendor's own."""
+    echoed = task.input.get("video_url")
+    if not isinstance(echoed, str):
+        return False
+    sent = without_secrets(str(order.source_url))
+    return echoed.startswith(OWN_COPY) or unsigned_link(echoed) == unsigned_link(sent)

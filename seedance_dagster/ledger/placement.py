@@ -1,0 +1,231 @@
+"""Placing orders: what is requested meets what was ordered before, in one transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from seedance_dagster.api.refusals import FailureClass
+from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.budgets import Budget, check_budgets, points_under_key, read_usage
+from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.order import NewOrder, NewRemoval, Order, State
+from seedance_dagster.ledger.orders import OrderRequest, Outcome, Refusals, find_existing_order, is_void
+from seedance_dagster.ledger.partitions import Link, Wanted, answers, link_orders
+from seedance_dagster.ledger.references import content_hashes, with_links_of
+from seedance_dagster.ledger.schema import ordered_values, orders, requests, to_order
+from seedance_dagster.ledger.transitions import insert_order
+
+Histories = Mapping[tuple[str, int], list[Order]]
+"""Orders by fingerprint and take."""
+
+_HAS_VIDEO = frozenset({State.SUCCEEDED, State.STORED})
+
+
+class Orders(LedgerPart):
+    """The part of the ledger that places orders."""
+
+    def existing_orders(
+        self, wanted: Sequence[Wanted | NewOrder], request: OrderRequest
+    ) -> list[tuple[Order, Outcome] | None]:
+        """Return the existing order that `place` would answer with; None where it would place a new one."""
+        requested_at = self._first_requested(request)
+        with self._database.reading() as connection:
+            histories = _histories(connection, wanted)
+        return [
+            find_existing_order(
+                histories[asked.fingerprint, asked.take],
+                request,
+                asked.scope,
+                requested_at,
+                content_hashes(asked),
+            )
+            for asked in wanted
+        ]
+
+    def refusals(self, wanted: Sequence[Wanted]) -> list[Refusals]:
+        """Return how often the vendor refused to make each of some requests, since they are invalid."""
+        with self._database.reading() as connection:
+            histories = _histories(connection, wanted)
+        return [
+            Refusals.of(
+                order
+                for each in _with_source(asked)
+                for order in histories[each.fingerprint, each.take]
+                if order.error_class == FailureClass.INVALID and is_void(order)
+            )
+            for asked in wanted
+        ]
+
+    def remaining_points(self, request: OrderRequest) -> int | None:
+        """Return what a request may still cost, in points: its limit less all orders under its key."""
+        if request.max_points is None:
+            return None
+        with self._database.reading() as connection:
+            return max(0, request.max_points - points_under_key(connection, request.idempotency_key))
+
+    def place(
+        self,
+        new_orders: Sequence[NewOrder],
+        request: OrderRequest,
+        budgets: Sequence[Budget] = (),
+        *,
+        quoted: Collection[int] = (),
+    ) -> list[tuple[Order, Outcome]]:
+        """Queue each new order that no existing order answers; all or nothing.
+
+        Args:
+            new_orders: One for each partition; those that ask for the same are one order. With the removal
+                of a watermark, the order of its source is placed as well, where no earlier one answers it.
+            request: Who requests, and on what terms.
+            budgets: Limits that the new orders are reserved in.
+            quoted: Ids of orders that answered when the request was quoted. What one of them answered is not
+                ordered, since nothing was checked for it: where it has ended meanwhile, it is skipped.
+
+        Returns:
+            The order that now stands for each partition, in the order of `new_orders`.
+
+        Raises:
+            BudgetExceededError: The new orders do not fit every budget; none was placed.
+        """
+        now = self._clock()
+        requested_at = self._first_requested(request)
+        with self._database.writing() as connection:
+            used = points_under_key(connection, request.idempotency_key) if request.max_points else 0
+            usages = [read_usage(connection, budget, now=now) for budget in budgets]
+            placement = _Placement(
+                connection, request, requested_at, now, quoted, _histories(connection, new_orders)
+            )
+            answered = [placement.answer(new) for new in new_orders]
+            link_orders(connection, placement.links, at=now)
+            check_budgets(usages, placement.points, run_limit=request.max_points, run_used=used)
+        return answered
+
+    def _first_requested(self, request: OrderRequest) -> datetime | None:
+        """Return when a request that pays again was first made, and remember it.
+
+        That is the earlier of this clock's time then and the creation time that Dagster gives: where the
+        clocks differ, less is paid for again.
+        """
+        if not request.pays_again:
+            return None
+        now = self._clock()
+        at = now if request.created_at is None else min(now, request.created_at)
+        if not request.idempotency_key:
+            return at  # a plan, which orders nothing
+        query = sa.select(requests.c.requested_at).where(
+            requests.c.idempotency_key == request.idempotency_key
+        )
+        with self._database.reading() as connection:
+            known: datetime | None = connection.scalar(query)
+        if known is not None:
+            return known
+        with self._database.writing() as connection:
+            known = connection.scalar(query)
+            if known is None:
+                values = {"idempotency_key": request.idempotency_key, "requested_at": at}
+                connection.execute(requests.insert().values(values))
+        return at if known is None else known
+
+
+@dataclass
+class _Placement:
+    """The placing of orders in one transaction.
+
+    Attributes:
+        points: What the new orders for each partition reserve, for those that have any.
+        links: The orders that partitions are given.
+    """
+
+    connection: sa.Connection
+    request: OrderRequest
+    requested_at: datetime | None
+    at: datetime
+    quoted: Collection[int]
+    histories: Histories
+    points: list[int] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+
+    def answer(self, new: NewOrder) -> tuple[Order, Outcome]:
+        """Return the order that stands for a partition now, placed where no earlier one answers."""
+        placed: list[Order] = []
+        answered = self._answer(new, placed)
+        if placed:
+            self.points.append(sum(order.reserved_points for order in placed))
+        return answered
+
+    def _answer(self, new: NewOrder, placed: list[Order]) -> tuple[Order, Outcome]:
+        order, outcome = self._find(new) or self._place(new, placed)
+        given = {order.order_id}
+        if outcome is Outcome.JOINED and order.source_order_id is not None:
+            given.add(order.source_order_id)  # its video is shown if the watermark cannot be removed
+        self.links += [Link(new.prompt_set, new.partition, order_id) for order_id in given]
+        return order, outcome
+
+    def _find(self, new: NewOrder) -> tuple[Order, Outcome] | None:
+        history = self.histories[new.fingerprint, new.take]
+        answer = find_existing_order(history, self.request, new.scope, self.requested_at, content_hashes(new))
+        if answer is None:
+            ended = (
+                order
+                for order in history
+                if order.order_id in self.quoted and answers(new.scope, order.scope)
+            )
+            return next(((order, Outcome.SKIPPED) for order in ended), None)
+        order, outcome = answer
+        if order.state is State.QUEUED and outcome is Outcome.JOINED:
+            return with_links_of(self.connection, order, new), outcome
+        return answer
+
+    def _place(self, new: NewOrder, placed: list[Order]) -> tuple[Order, Outcome]:
+        source = None
+        if isinstance(new, NewRemoval):
+            source, outcome = self._answer(new.source, placed)
+            if outcome is Outcome.SKIPPED:
+                return source, outcome
+        history = self.histories[new.fingerprint, new.take]
+        attempt = 1 + max((order.attempt for order in history), default=0)
+        values = ordered_values(new) | {
+            "attempt": attempt,
+            "idempotency_key": self.request.idempotency_key,
+            "run_id": self.request.run_id,
+            "job_name": self.request.job_name,
+            "run_tags": dict(self.request.run_tags),
+            **dict.fromkeys(("ordered_at", "booked_at", "due_at"), self.at),
+        }
+        if source is not None:
+            values["source_order_id"] = source.order_id
+            values["due_at"] = self.at if source.state in _HAS_VIDEO else None
+        order = insert_order(
+            self.connection,
+            State.QUEUED,
+            values,
+            actor=self.request.run_id,
+            at=self.at,
+            detail={"attempt": attempt},
+        )
+        history.append(order)
+        placed.append(order)
+        return order, Outcome.ORDERED
+
+
+def _histories(
+    connection: sa.Connection, wanted: Iterable[Wanted]
+) -> defaultdict[tuple[str, int], list[Order]]:
+    histories: defaultdict[tuple[str, int], list[Order]] = defaultdict(list)
+    for chunk in chunked({each.fingerprint for asked in wanted for each in _with_source(asked)}):
+        rows = connection.execute(sa.select(orders).where(orders.c.fingerprint.in_(chunk)))
+        for order in map(to_order, rows):
+            histories[order.fingerprint, order.take].append(order)
+    return histories
+
+
+def _with_source(asked: Wanted) -> Iterator[Wanted]:
+    """Yield what is asked for, and for the removal of a watermark what renders the video."""
+    yield asked
+    if isinstance(asked, NewRemoval):
+        yield asked.source
