@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,9 +16,6 @@ from seedance_dagster.ledger.schema import orders, to_order
 from seedance_dagster.ledger.transitions import transition
 from seedance_dagster.ledger.withdrawals import keep_wanted
 from seedance_dagster.ledger.workload import Rejections, count_rejections, occupies_slot
-
-NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
-"""The columns of a POST that says nothing of links."""
 
 
 def _by_turns(queued: sa.Select[tuple[int]]) -> sa.Select[Any]:
@@ -110,7 +106,7 @@ class Claims(LedgerPart):
         *,
         account: str,
         mark: str | None = None,
-        sent: Mapping[str, Any] = NOTHING_MORE,
+        sent: Mapping[str, Any] | None = None,
     ) -> None:
         """Note that a claimed order's POST is about to leave; it may not leave when this raises.
 
@@ -132,7 +128,7 @@ class Claims(LedgerPart):
                     orders.c.lease_owner == order.lease_owner,
                     orders.c.claimed_at == order.claimed_at,
                 )
-                .values(sent_at=self._clock(), lost_at=None, account=account, mark=mark, **sent)
+                .values(sent_at=self._clock(), lost_at=None, account=account, mark=mark, **(sent or {}))
             )
         if marked.rowcount != 1:
             msg = f"order {order.order_id} is no longer claimed by {order.lease_owner}"
