@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from audit_snapshots import event_of, expected, row, stored_order, task_event_of
 from factories import NOW, PREFIX, make_request, make_task
-from harness import MemoryStore
+from stores import MemoryStore
 
 from seedance_dagster.api.errors import NotFoundError
 from seedance_dagster.api.wire import GenerationRequest, HistoryPage, HistoryRow, Task, TaskStatus

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
-from factories import Clock, OrderFactory, make_new_order, open_ledger
+from factories import Clock, make_new_order, open_ledger
 from hypothesis import HealthCheck, settings
+from order_factory import OrderFactory
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder

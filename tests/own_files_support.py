@@ -12,8 +12,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from factories import ORDER_REQUEST
-from harness import MemoryStore, SteppedEngine
 from reference_host import sample
+from stepped_engine import SteppedEngine
+from stores import MemoryStore
 
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import Preflight, preflight

@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from audit_snapshots import event_of, row
 from audit_world import World
-from factories import NOW, Clock, OrderFactory, make_task
+from factories import NOW, Clock, make_task
+from order_factory import OrderFactory
 from test_ledger_repairs import remove
 
 from seedance_dagster.api.wire import TaskStatus

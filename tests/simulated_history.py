@@ -11,9 +11,10 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from factories import NOW, Clock, OrderFactory, make_request
-from harness import MemoryStore
+from factories import NOW, Clock, make_request
+from order_factory import OrderFactory
 from simulated_vendor import Oddities, SimulatedClient, SimulatedVendor
+from stores import MemoryStore
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.webhook import make_mark

@@ -8,8 +8,9 @@ import signal
 import sys
 from contextlib import suppress
 
-from harness import API_KEY, MemoryStore
+from harness import API_KEY
 from pydantic import SecretStr
+from stores import MemoryStore
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.events import Event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from factories import OrderFactory
+from order_factory import OrderFactory
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order

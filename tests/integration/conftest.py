@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from file_host import FileHost, running_file_host
-from harness import open_store, running_engine, running_s3
+from harness import running_engine
+from stores import open_store, running_s3
 
 from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.storage.s3 import VideoStore

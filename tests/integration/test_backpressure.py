@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 from factories import make_prompt_set
-from harness import FAST, stepped_engine
+from harness import FAST
 from plant_support import events_of, one_clock, waiting_run
 from pydantic import SecretStr
+from stepped_engine import stepped_engine
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.events import Ended, Stored

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from factories import OrderFactory
+from order_factory import OrderFactory
 from preflight_support import REQUEST, Looking, looking, quoted
 from reference_host import ReferenceFiles, running_reference_files, sample
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from factories import make_prompt_set
-from harness import API_KEY, open_store
+from harness import API_KEY
 from pydantic import SecretStr
+from stores import open_store
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.ordering.quote import OrderingError, quote

@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness import FAST, open_store
+from harness import FAST
 from plant_support import Once, delays, make_known, one_clock, waiting_run
+from stores import open_store
 
 from seedance_dagster.cli.environ import for_children
 from seedance_dagster.cli.local import programs

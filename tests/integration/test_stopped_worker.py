@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from factories import OrderFactory
 from harness import read_books
+from order_factory import OrderFactory
 from stopped_worker import LEASE_S, work
 
 from seedance_dagster.emulator.server import running_emulator

@@ -10,7 +10,7 @@ from unittest.mock import ANY
 import boto3
 import httpx
 import pytest
-from harness import open_store
+from stores import open_store
 
 from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.prompts.files import FileReference

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from factories import Clock, OrderFactory
+from factories import Clock
+from order_factory import OrderFactory
 from webhook_support import HEADERS, SECRET, Receiver, begun_request, raw_status, running_receiver, status_of
 
 from seedance_dagster.ledger.ledger import Ledger

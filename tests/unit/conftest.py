@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from harness import SteppedEngine
+    from stepped_engine import SteppedEngine
 
 
 @pytest.fixture
 def start_engine(tmp_path, clock) -> Iterator[Callable[..., SteppedEngine]]:
     """Starts an engine on an emulator with some settings, until the test ends."""
-    from harness import stepped_engine
+    from stepped_engine import stepped_engine
 
     with ExitStack() as running:
         yield lambda **settings: running.enter_context(stepped_engine(tmp_path, clock, **settings))

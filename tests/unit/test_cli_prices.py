@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from factories import OrderFactory, open_ledger
+from factories import open_ledger
+from order_factory import OrderFactory
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import GenerationRequest, Mode

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from click.testing import CliRunner, Result
 from factories import make_order
-from harness import BASE_URL, stepped_engine
+from harness import BASE_URL
+from stepped_engine import stepped_engine
 
 from seedance_dagster.cli.commands.reconcile import _show
 from seedance_dagster.cli.root import root

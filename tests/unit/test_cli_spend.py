@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from factories import OrderFactory
+from order_factory import OrderFactory
 from trace_support import traced_orders
 
 from seedance_dagster.cli.root import root

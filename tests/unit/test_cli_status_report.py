@@ -6,7 +6,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from factories import NOW, Clock, OrderFactory
+from factories import NOW, Clock
+from order_factory import OrderFactory
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.cli import status_report

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from factories import OrderFactory, read_prompts
+from factories import read_prompts
+from order_factory import OrderFactory
 from trace_support import SECRET, traced_orders
 
 from seedance_dagster.cli.local.ports import LOOPBACK, free_port

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 from factories import make_task
-from harness import MemoryStore, no_client
+from harness import no_client
+from stores import MemoryStore
 
 from seedance_dagster.api.errors import NotFoundError, TransportError
 from seedance_dagster.engine.events import Delayed, Stored

@@ -52,6 +52,13 @@ def test_a_run_may_change_what_it_asks_for(defs):
     assert wishes.items() <= checked["ops"]["spots_generation"]["config"].items()
 
 
+def test_an_unknown_wish_is_refused(defs):
+    """A misspelled name does not start a run."""
+    config = {"ops": {"spots_generation": {"config": {"regenerat": True}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="regenerat"):
+        dg.validate_run_config(defs.resolve_implicit_global_asset_job_def(), config)
+
+
 def test_a_step_gets_the_resources_that_were_defined(defs):
     """A variable's value is read in the run's process."""
     with dg.build_resources(dict(defs.resources)) as resources:

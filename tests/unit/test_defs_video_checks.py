@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from factories import make_order
-from harness import MemoryStore, no_client
+from harness import no_client
+from stores import MemoryStore
 
 from seedance_dagster.defs.steps.checks import check_results
 from seedance_dagster.defs.video_checks import CHECKS, CheckInput, CheckResult

@@ -8,8 +8,9 @@ from datetime import date
 
 import pyarrow.parquet as pq
 import pytest
-from factories import OrderFactory, read_prompts
-from harness import MemoryStore
+from factories import read_prompts
+from order_factory import OrderFactory
+from stores import MemoryStore
 
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.partitions import PartitionRequest

@@ -9,8 +9,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from factories import OrderFactory
-from harness import MemoryStore
+from order_factory import OrderFactory
+from stores import MemoryStore
 
 from seedance_dagster.defs.steps.index import index_metadata, refreshed_indexes
 from seedance_dagster.engine import indexing

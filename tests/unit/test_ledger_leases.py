@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from factories import OrderFactory
+from order_factory import OrderFactory
 
 from seedance_dagster.ledger import base
 from seedance_dagster.ledger.ledger import Ledger

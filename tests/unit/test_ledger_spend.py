@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from factories import PENALTY, POINTS, OrderFactory
+from factories import PENALTY, POINTS
+from order_factory import OrderFactory
 from trace_support import traced_orders
 
 from seedance_dagster.ledger.budgets import Budget

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 from factories import make_task
-from harness import MemoryStore, no_client
+from harness import no_client
+from stores import MemoryStore
 
 from seedance_dagster.api.errors import AuthenticationError, NotFoundError, TransportError
 from seedance_dagster.api.wire import TaskStatus

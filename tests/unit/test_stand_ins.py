@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 from audit_world import FakeVendor
-from harness import MemoryStore
+from stores import MemoryStore
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.storage.s3 import VideoStore

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 from factories import make_prompt_set
-from harness import MemoryStore, no_client
+from harness import no_client
+from stores import MemoryStore
 
 from seedance_dagster.cli.commands import audit
 from seedance_dagster.cli.root import root

@@ -150,27 +150,6 @@ def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
 
 
 @pytest.mark.parametrize(
-    ("bucket", "name"),
-    [("videos", "videos"), ("s3://videos/", "videos"), (" s3://videos ", "videos"), ("", "")],
-)
-def test_a_bucket_may_be_written_as_an_address(client, bucket, name):
-    """An address that people paste is understood (s7)."""
-    assert VideoStore(client, bucket).bucket == name
-
-
-def test_a_bucket_with_a_path_is_refused_with_the_way_out(client):
-    """The path is a prefix (s7)."""
-    with pytest.raises(StoreError, match=r"set SEEDANCE_S3_BUCKET=videos and SEEDANCE_S3_PREFIX=sub/a$"):
-        VideoStore(client, "s3://videos/sub/a/")
-
-
-@pytest.mark.parametrize("prefix", ["a/b", "a/b/", "/a/b", "//a/b//"])
-def test_slashes_around_a_prefix_do_not_count(client, prefix):
-    """All of them mean the same place (s3)."""
-    assert VideoStore(client, "videos", prefix).prefix == "a/b"
-
-
-@pytest.mark.parametrize(
     ("status", "code"),
     [
         (304, "NotModified"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from factories import POINTS, OrderFactory, read_prompts
+from factories import POINTS, read_prompts
+from order_factory import OrderFactory
 from trace_support import FOLDER, SECRET, one, trace, traced_orders
 
 from seedance_dagster.ledger.order import State

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from factories import OrderFactory, read_prompts
+from factories import read_prompts
 from media_support import make_clip
+from order_factory import OrderFactory
 from pydantic import SecretStr
 from trace_support import FOLDER, one, orders_of, trace, traced_orders
 

@@ -7,7 +7,8 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from harness import MemoryStore, no_client
+from harness import no_client
+from stores import MemoryStore
 
 from seedance_dagster.engine.events import Waiting
 from seedance_dagster.engine.policy import Pacing, Policy

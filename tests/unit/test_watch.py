@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 from factories import make_order
-from harness import MemoryStore, no_client
+from harness import no_client
 from media_support import picture
+from stores import MemoryStore
 
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
 from seedance_dagster.engine.runtime.watch import OrderWatch

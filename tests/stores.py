@@ -1,0 +1,103 @@
+"""Video stores: one in memory, and one on a real S3 server."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import boto3
+from factories import NOW
+
+from seedance_dagster.cli.environ import for_children
+from seedance_dagster.cli.local.ports import free_port
+from seedance_dagster.cli.local.programs import S3Service, s3
+from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError, VideoStore, write_freely
+
+T = TypeVar("T")
+
+
+class MemoryStore(VideoStore):
+    """A video store whose bucket is a dictionary.
+
+    Attributes:
+        objects: The bucket's content by key.
+        reads: The keys that were read, in order.
+        puts: How many objects were written.
+        before_put: Called with each key before it is written.
+    """
+
+    def __init__(self, objects: Mapping[str, bytes] | None = None, *, prefix: str = "seedance") -> None:
+        super().__init__(None, "videos", prefix)  # type: ignore[arg-type]
+        self.objects: dict[str, bytes] = dict(objects or {})
+        self.reads: list[str] = []
+        self.puts = 0
+        self.before_put: Callable[[str], None] = lambda _: None
+
+    def check_writable(self) -> None:
+        """Accept it: a dictionary can be written."""
+
+    def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
+        self.objects.setdefault(key, body)
+
+    def listing(self, folder: str) -> dict[str, ListedObject]:
+        return {
+            key: ListedObject(len(body), hashlib.md5(body).hexdigest(), NOW)
+            for key, body in self.objects.items()
+            if key.startswith(f"{self.prefix}/{folder}")
+        }
+
+    def head(self, key: str) -> ObjectInfo | None:
+        body = self.objects.get(key)
+        return None if body is None else ObjectInfo(len(body), "", {})
+
+    def digest(self, key: str, into: BinaryIO | None = None) -> str:
+        body = self.get_bytes(key)
+        if into is not None:
+            into.write(body)
+        return hashlib.sha256(body).hexdigest()
+
+    def copy(self, key: str, to: str) -> None:
+        self.objects[to] = self.get_bytes(key)
+
+    def get_bytes(self, key: str) -> bytes:
+        self.reads.append(key)
+        if key not in self.objects:
+            raise StoreError(f"nothing at {key}")
+        return self.objects[key]
+
+    def put_bytes(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        overwrite: bool = False,
+        before_write: Callable[[], None] = write_freely,
+    ) -> None:
+        self.puts += 1
+        self.before_put(key)
+        self.objects[key] = body
+
+
+@contextmanager
+def running_s3(folder: Path) -> Iterator[S3Service]:
+    """Run a real S3 server on a folder."""
+    with s3(folder, folder.parent / "s3.log", for_children(os.environ), port=free_port()) as service:
+        yield service
+
+
+def open_store(server: S3Service, bucket: str, prefix: str) -> VideoStore:
+    """Return a store on a server."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name=server.environ["AWS_REGION"],
+    )
+    return VideoStore(client, bucket, prefix)
