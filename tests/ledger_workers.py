@@ -161,7 +161,9 @@ class Workers:
                 with pytest.raises(TaskOwnedError):
                     self.ledger.tasks.submitted(order, actor="s", due_at=self.model.now, task=task)
             case "absent":
-                self.ledger.reconciliation.note_absence(order, due_at=self.model.now, since=self.model.now)
+                self.ledger.reconciliation.note_absence(
+                    order, due_at=self.model.now, since=self.model.now, reason="the first scan"
+                )
             case "unknown":
                 self.ledger.reconciliation.note_doubt(order, due_at=self.model.now, reason="no history")
             case "requeued":

@@ -41,8 +41,8 @@ def test_demo_stores_every_video_and_leaves_nothing_behind(folder: Path) -> None
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "14 of 14 videos" in done.stdout
-    assert done.stdout.count("s3://videos/seedance/showcase/") == 14
+    assert "15 of 15 videos" in done.stdout
+    assert done.stdout.count("s3://videos/seedance/showcase/") == 15
     assert "a-real-key" not in done.stdout + done.stderr
     assert list(folder.iterdir()) == []
 

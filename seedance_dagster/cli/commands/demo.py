@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from seedance_dagster.cli.environ import reference_definitions, sample_set, unconfigured
+from seedance_dagster.cli.local.demo_set import write_demo_set
 from seedance_dagster.cli.local.render import Rendering
 from seedance_dagster.cli.local.stack import interrupted_by_signals, running_stack
 
@@ -26,9 +27,11 @@ def command(*, leave: bool) -> None:
     Starts the emulator, an S3 server on a folder, and Dagster on free ports, launches the backfill that
     "Materialize all" in the UI launches, and lists the videos. Everything is deleted at the end.
     """
-    definitions, prompts = reference_definitions(), sample_set()
-    environ = {**unconfigured(os.environ), "SEEDANCE_PROMPTS": str(prompts)}
+    definitions, sample = reference_definitions(), sample_set()
     with interrupted_by_signals(), _temporary_folder() as folder:
+        prompts, prices = write_demo_set(sample, folder)
+        environ = unconfigured(os.environ)
+        environ |= {"SEEDANCE_PROMPTS": str(prompts), "SEEDANCE_PRICES": str(prices)}
         click.echo(f"Starting the emulator, S3 and Dagster in {folder} ...")
         with running_stack(
             folder,

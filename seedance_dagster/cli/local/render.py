@@ -30,7 +30,8 @@ class Rendering:
     """One prompt set that is being rendered."""
 
     def __init__(self, stack: Stack, prompts: Path) -> None:
-        loaded = load_prompt_sets(prompts)
+        settings = Settings.from_environ(stack.environ)
+        loaded = load_prompt_sets(prompts, prices=settings.prices)
         if not loaded.sets:
             raise click.ClickException(format_problems(loaded.problems))
         self._stack = stack
@@ -38,7 +39,7 @@ class Rendering:
         self._videos = (self._set.name, "videos")
         self._wanted = list(self._set.partitions)
         self._metadata: dict[str, dict[str, Any]] = {}
-        self._settings = Settings.from_environ(stack.environ)
+        self._settings = settings
         self._store = self._settings.open_store()
         self._console = console()
 
