@@ -104,7 +104,8 @@ def test_a_run_fails_at_its_end_and_names_the_prompts_without_a_video(location, 
 def test_every_partition_has_its_own_public_metadata(location, first, asset, key):
     """Each partition of each asset has exactly the documented metadata, by name and type."""
     metadata = location.newest(asset, key).metadata
-    assert {name: type(value) for name, value in metadata.items()} == METADATA[asset]
+    references = {"seedance/references": dg.JsonMetadataValue} if (key, asset) == ("frog", "videos") else {}
+    assert {name: type(value) for name, value in metadata.items()} == METADATA[asset] | references
 
 
 @pytest.mark.parametrize("key", ["cat", "dog", "dog.t2", "frog"])
@@ -116,6 +117,10 @@ def test_ledger_manifest_and_materialization_agree(location, first, key):
     assert (order.state, location.reported(order)) == (State.STORED, "stored")
     assert shown.pop("poster").startswith("![poster](data:image/jpeg;base64,")
     usd = float(points_to_usd(order.points_charged))
+    references = shown.pop("seedance/references", [])
+    assert [file["url"] for file in references] == [
+        url.split("?")[0] for url in order.request["image_urls"] or ()
+    ]
     assert shown == {
         "dagster/uri": f"s3://videos/{order.video_key}",
         "seedance/task_id": order.task_id,

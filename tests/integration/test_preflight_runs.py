@@ -106,17 +106,18 @@ def test_a_run_prices_each_prompt_and_looks_it_up_once(location, monkeypatch):
     location.reload()
     location.tick()
     priced, looked_up = Counter(), []
-    estimate, existing_orders = module._estimate, Orders.existing_orders
+    costs, existing_orders = module._costs, Orders.existing_orders
 
     def count_prices(services, partitions, known):
+        partitions = list(partitions)
         priced.update(partition.key for partition in partitions)
-        return estimate(services, partitions, known)
+        return costs(services, partitions, known)
 
     def count_lookups(self, wanted, request):
         looked_up.append([order.partition for order in wanted])
         return existing_orders(self, wanted, request)
 
-    monkeypatch.setattr(module, "_estimate", count_prices)
+    monkeypatch.setattr(module, "_costs", count_prices)
     monkeypatch.setattr(Orders, "existing_orders", count_lookups)
     assert location.run("plain", "probed", assets=("prompts", "tasks"), name="counted").success
     assert priced == {"plain": 1, "probed": 2}
