@@ -90,6 +90,8 @@ def _add_order(tree: Tree, trace: Trace, traced: TracedOrder, *, known: Sequence
     branch = tree.add(_line(head, here=here == "order"))
     job = f" of job {order.job_name}" if order.job_name else ""
     branch.add(_text(f"Take {order.take}, made for {order.prompt_set}/{order.partition}"))
+    if order.source_order_id is not None:
+        branch.add(_text(f"Takes the watermark off the video of order {order.source_order_id}"))
     branch.add(_text(f"Ordered by run {order.run_id}{job}, idempotency key {order.idempotency_key}"))
     for name, tags in (("Tags of the prompt", columns["tags"]), ("Tags of the run", columns["run_tags"])):
         if tags:

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 from audit_support import audit
+from click.testing import CliRunner
 from code_location import QUIET, running_location
 
+from seedance_dagster.cli.root import root
 from seedance_dagster.emulator import vendor, watermarks
 from seedance_dagster.ledger.order import State
 
@@ -78,6 +80,17 @@ def test_all_four_sources_agree_on_the_pairs(location, s3_server, monkeypatch):
     document, done = audit(location, s3_server, monkeypatch, "--deep")
     assert document["findings"] == []
     assert done.exit_code == 0
+
+
+def test_trace_and_spend_show_both_orders(location, s3_server, monkeypatch):
+    """The trace says whose video was cleaned, and the spend by model has the removals apart."""
+    audit(location, s3_server, monkeypatch)  # sets the environment of commands
+    source, _ = location.orders("cat")
+    traced = CliRunner().invoke(root, ["trace", "spots/cat"])
+    assert f"Takes the watermark off the video of order {source.order_id}" in traced.output
+    spent = CliRunner().invoke(root, ["spend", "--by", "model", "--json"])
+    assert "remove-watermark" in spent.stdout
+    assert "seedance-2-preview" in spent.stdout
 
 
 def test_a_lost_video_is_fetched_again_by_its_own_task(location, s3_server, monkeypatch):
