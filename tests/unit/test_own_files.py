@@ -117,7 +117,7 @@ def test_a_file_service_that_is_down_delays_an_order(team, kind):
 
 def test_a_wrong_key_orders_nothing(team, monkeypatch):
     """The file service's refusal of the key says what to check."""
-    monkeypatch.setattr("harness.API_KEY", "wrong")
+    monkeypatch.setattr("stepped_engine.API_KEY", "wrong")
     with pytest.raises(OrderingError, match=r"nothing was ordered: .*GOAPI_API_KEY"):
         team.check("cat.png")
 
