@@ -233,20 +233,35 @@ def video_store(server: S3Service, prefix: str, secret: str, bucket: str = "vide
     return VideoStoreResource(bucket=bucket, prefix=prefix, s3=s3)
 
 
+def open_instance(home: Path, *, on_disk: bool) -> dg.DagsterInstance:
+    """Open a new instance, in memory or with its files in a folder."""
+    settings = {"telemetry": {"enabled": False}}
+    if on_disk:
+        return dg.DagsterInstance.local_temp(str(home), overrides=settings)
+    return dg.DagsterInstance.ephemeral(str(home), settings=settings)
+
+
 @contextmanager
 def running_location(
-    folder: Path, s3_server: S3Service, prompts: Mapping[str, Any], *, pacing: Pacing = FAST, **settings: Any
+    folder: Path,
+    s3_server: S3Service,
+    prompts: Mapping[str, Any],
+    *,
+    pacing: Pacing = FAST,
+    on_disk: bool = False,
+    **settings: Any,
 ) -> Iterator[CodeLocation]:
-    """Run a code location with a vendor and an instance of its own; nothing waits longer than it must."""
+    """Run a code location with a vendor and an instance of its own; nothing waits longer than it must.
+
+    The instance is in memory, which is faster, unless others look at its files (`on_disk`).
+    """
     for name in ("prompts", "home"):
         (folder / name).mkdir()
     rules = {"queue_seconds": 0, "render_seconds": 0, "plan_limit": 100} | settings
     with (
         pytest.MonkeyPatch.context() as patch,
         running_emulator(EmulatorSettings(**rules)) as emulator,
-        dg.DagsterInstance.local_temp(
-            str(folder / "home"), overrides={"telemetry": {"enabled": False}}
-        ) as instance,
+        open_instance(folder / "home", on_disk=on_disk) as instance,
     ):
         policy = SeedanceResource.policy
         patch.setattr(SeedanceResource, "policy", lambda self: replace(policy(self), pacing=pacing))

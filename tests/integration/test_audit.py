@@ -22,7 +22,7 @@ def location(s3_server, tmp_path_factory):
     pacing = replace(FAST, maintenance_s=0.1, transfer_s=0.05, max_transfer_s=0.05)
     folder = tmp_path_factory.mktemp("audit")
     # Not at once, so that the history is seen to list running tasks.
-    with running_location(folder, s3_server, {}, pacing=pacing, render_seconds=2.0) as location:
+    with running_location(folder, s3_server, {}, pacing=pacing, render_seconds=2.0, on_disk=True) as location:
         location.write(prompts(location.emulator.files_url, COUNT))
         location.reload()
         location.skipped()
@@ -31,6 +31,7 @@ def location(s3_server, tmp_path_factory):
         yield location
 
 
+@pytest.mark.long
 def test_a_run_with_references_and_faults_is_clean(location, s3_server, monkeypatch):
     """Whatever went wrong on the way, all four sources agree in the end, byte by byte."""
     document, done = audit(location, s3_server, monkeypatch, "--deep")

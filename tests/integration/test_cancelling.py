@@ -125,6 +125,7 @@ def test_a_run_terminated_while_dagster_writes(location, monkeypatch):
     assert_nothing_is_held(location)
 
 
+@pytest.mark.long
 def test_a_terminated_run_of_the_sensor_s_job(location, monkeypatch):
     """It releases the job's lease too, so that the next run can start at once."""
     assert location.run("fox1", "fox2", assets=("tasks",)).success

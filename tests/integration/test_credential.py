@@ -247,7 +247,7 @@ def test_a_run_of_dagster_signs_and_never_keeps_the_key(s3_server, chain, tmp_pa
         aws_secret_access_key=s3_server.secret_key,
     )
     signed = {"bucket": "videos", "s3": reached, "c2pa_key": dg.EnvVar("SEEDANCE_C2PA_KEY")}
-    with running_location(tmp_path / "location", s3_server, {"cat": "a cat"}) as engine:
+    with running_location(tmp_path / "location", s3_server, {"cat": "a cat"}, on_disk=True) as engine:
         with engine.using(video_store=VideoStoreResource(c2pa_certificate="gone.pem", **signed)):
             refused = engine.run("cat", assets=("tasks",)).message
         with engine.using(video_store=VideoStoreResource(c2pa_certificate=str(chain.certificate), **signed)):

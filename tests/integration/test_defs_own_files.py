@@ -35,7 +35,7 @@ PROMPTS = {
 def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
     """A code location with pictures beside its prompts and in S3, after a run of all prompts."""
     folder = tmp_path_factory.mktemp("files")
-    with running_location(folder, s3_server, {"plain": "a plain prompt"}) as location:
+    with running_location(folder, s3_server, {"plain": "a plain prompt"}, on_disk=True) as location:
         references = folder / "prompts" / "refs"
         references.mkdir()
         for name in ("cat.png", "moving.png"):
@@ -68,6 +68,7 @@ def test_files_become_videos_with_their_lineage(location):
         assert str(location.folder) not in json.dumps([order.request, order.reference_facts, manifest])
 
 
+@pytest.mark.long
 def test_a_moved_file_is_reused_and_an_edited_one_is_ordered(location):
     """Moving a file costs nothing; another content is another video."""
     before = location.books()["tasks"]

@@ -70,7 +70,7 @@ METADATA = {
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
     """A code location of five partitions, one of which moderation rejects the first time."""
-    with running_location(tmp_path_factory.mktemp("runs"), s3_server, PROMPTS) as location:
+    with running_location(tmp_path_factory.mktemp("runs"), s3_server, PROMPTS, on_disk=True) as location:
         yield location
 
 

@@ -23,7 +23,7 @@ def location(s3_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("watermark")
     prices = folder / "prices.yaml"
     prices.write_text("prices: [{type: remove-watermark, usd_per_second: 0.01}]\n")
-    with running_location(folder, s3_server, {"cat": "a cat"}) as location:
+    with running_location(folder, s3_server, {"cat": "a cat"}, on_disk=True) as location:
         location.resources["seedance"] = location.resources["seedance"].model_copy(
             update={"prices": str(prices)}
         )
@@ -51,6 +51,7 @@ def test_the_event_of_a_clean_video_names_both_tasks_and_their_sum(location):
     assert asked["request"]["remove_watermark"] is True
 
 
+@pytest.mark.long
 def test_a_removal_that_fails_leaves_the_video_and_says_so(location, monkeypatch):
     """The run names the prompt, and the partition shows the video with its watermark and why."""
 

@@ -127,6 +127,7 @@ def test_outages_of_the_connection(client):
     assert client.get("/account/info").status_code == 200
 
 
+@pytest.mark.long
 async def test_many_at_once(service):
     """Each of two hundred concurrent clients gets its own task and video."""
     async with httpx.AsyncClient(timeout=60, **NO_PROXY) as client:

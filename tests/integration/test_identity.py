@@ -43,7 +43,7 @@ CHANGES = {
 }
 
 
-SHORT = ("one more take", "rows swapped")
+SHORT = ("rows swapped",)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,7 @@ def test_a_renamed_file_is_not_paid_for_again(location: CodeLocation):
     assert all(check.passed for check in checks)
 
 
+@pytest.mark.long
 def test_a_plain_set_shows_an_order_in_flight_of_another_set(location: CodeLocation):
     """Two sets with one prompt share its order, and each has its own materialization when it is stored."""
     for name in ("first", "second"):
@@ -132,6 +133,7 @@ def test_a_re_executed_backfill_pays_once_for_a_video_again(location: CodeLocati
     assert len(location.orders("lynx")) == 3
 
 
+@pytest.mark.long
 def test_a_run_orders_what_it_was_launched_with(location: CodeLocation, monkeypatch):
     """A prompt that left its file and came back stands behind others, which nobody asked for."""
     texts = {"r1": "range 1", "r2": "range 2", "r3": "range 3", "r4": "range 4"}

@@ -33,7 +33,7 @@ FRESH, STALE = "FRESH", "STALE"
 @pytest.fixture(scope="module")
 def location(s3_server, tmp_path_factory):
     """A code location of four partitions, one of which moderation always rejects."""
-    with running_location(tmp_path_factory.mktemp("indexing"), s3_server, PROMPTS) as location:
+    with running_location(tmp_path_factory.mktemp("indexing"), s3_server, PROMPTS, on_disk=True) as location:
         yield location
 
 

@@ -29,7 +29,7 @@ A_VIDEO = 0.4  # USD, four seconds
 @contextmanager
 def two_sets(folder: Path, s3_server: S3Service) -> Iterator[CodeLocation]:
     """A code location with two sets, of two and three prompts."""
-    with running_location(folder, s3_server, {"cat": "a cat", "dog": "a dog"}) as location:
+    with running_location(folder, s3_server, {"cat": "a cat", "dog": "a dog"}, on_disk=True) as location:
         location.write({"ant": "an ant", "bee": "a bee", "fly": "a fly"}, name="tiny")
         location.reload()
         location.tick()
@@ -244,6 +244,7 @@ def test_a_dry_run_counts_the_run_s_own_limit(idle):
     assert "limit of this run: 0.9 USD; they do not fit: the first 2 would" in done.log
 
 
+@pytest.mark.long
 def test_a_rejected_prompt_is_not_ordered_again_and_its_penalty_is_shown(location, monkeypatch):
     """The schedule never sends a rejected prompt unchanged; `status` shows its penalty separately."""
     location.write({"cat": "a cat [fault:moderation]", "dog": "a dog"})

@@ -74,6 +74,7 @@ def test_a_promotion_of_a_team_s_own_is_estimated_and_the_list_price_reserved(lo
     assert metadata["seedance/cost_usd"].value == 0.4
 
 
+@pytest.mark.long
 def test_with_a_bad_file_nothing_is_ordered_and_what_was_ordered_is_stored(location):
     """A run fails in words with file, row and field; the sensor says so, and collects what is paid for."""
     assert location.run("cat", assets=("tasks",)).success

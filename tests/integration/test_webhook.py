@@ -141,6 +141,7 @@ def test_a_hundred_megabytes_are_not_read(receiver):
     assert receiver.get("/health") == 200
 
 
+@pytest.mark.long
 def test_a_length_that_lies_is_refused(receiver):
     """More than was announced is never part of the body; less is waited for, but not long."""
     body = b'{"data": {"task_id": "t"}}'
@@ -151,6 +152,7 @@ def test_a_length_that_lies_is_refused(receiver):
     assert raw_status(receiver, "Content-Length: many", [body]) == 400
 
 
+@pytest.mark.long
 def test_a_slow_body_holds_nobody_up(receiver, order, is_due):
     """While one client sends a byte now and then, others are served; then the slow one is refused."""
     with begun_request(receiver, "Content-Length: 50") as slow:

@@ -267,6 +267,7 @@ def test_what_was_quoted_as_answered_is_not_ordered(ledger, new_order):
     assert (again.attempt, outcome) == (2, Outcome.ORDERED)
 
 
+@pytest.mark.long
 def test_many_partitions_are_placed_in_their_order(ledger, new_order):
     """Placing works in chunks and answers in the order of the request."""
     wanted = [new_order(f"p{number}") for number in range(1201)]
