@@ -169,7 +169,9 @@ class CodeLocation:
     def stored_by_dagster(self) -> str:
         """Return everything that the instance keeps, as text."""
         found = []
-        for path in (self.folder / "home").rglob("*.db"):
+        files = list((self.folder / "home").rglob("*.db"))
+        assert files, "the instance is in memory"
+        for path in files:
             with closing(sqlite3.connect(path)) as connection:
                 tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
                 for (table,) in tables:

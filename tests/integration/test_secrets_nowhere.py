@@ -79,7 +79,7 @@ def written(s3_server, tmp_path_factory):
     found: dict[str, str] = {}
     with (
         pytest.MonkeyPatch.context() as patch,
-        running_location(folder, s3_server, PROMPTS) as location,
+        running_location(folder, s3_server, PROMPTS, on_disk=True) as location,
         CaptureLogs() as logs,
     ):
         environ = {
@@ -186,7 +186,7 @@ def down(s3_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("down")
     with (
         pytest.MonkeyPatch.context() as patch,
-        running_location(folder, s3_server, {"plain": "a cat"}) as location,
+        running_location(folder, s3_server, {"plain": "a cat"}, on_disk=True) as location,
     ):
         (folder / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
         environ = {
