@@ -13,6 +13,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder, Order, State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.ledger.partitions import PartitionRequest
+from seedance_dagster.ledger.schema import orders as order_table
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.storage.keys import object_keys
 
@@ -173,6 +174,17 @@ def read_prompts(ledger: Ledger, prompt_set: str, fingerprints: Mapping[str, str
     asked = {key: PartitionRequest(fingerprint) for key, fingerprint in fingerprints.items()}
     ledger.partitions.update(prompt_set, ledger.partitions.requests(prompt_set) | asked)
     ledger.reports.mark_prompts(prompt_set, fingerprints)
+
+
+def remove_row(ledger: Ledger, order_id: int) -> None:
+    """Delete the row of an order, as a person with a database client would."""
+    with ledger._database.writing() as connection:
+        connection.execute(order_table.delete().where(order_table.c.order_id == order_id))
+
+
+def columns_of(order: Order) -> dict[str, Any]:
+    """Return an order's columns without its number and state."""
+    return {name: value for name, value in vars(order).items() if name not in ("order_id", "state")}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import strategies as st
@@ -15,6 +16,23 @@ from seedance_dagster.ledger.order import Order, State
 FOLLOWED = (State.SUBMITTED, State.SUCCEEDED)
 
 
+class Draws(Protocol):
+    """A source of choices: hypothesis, or a script."""
+
+    def draw(self, strategy: Any) -> Any:
+        """Choose a value."""
+
+
+class Script:
+    """Draws that were decided before, in their order."""
+
+    def __init__(self, *values: object) -> None:
+        self._values = iter(values)
+
+    def draw(self, strategy: object) -> Any:
+        return next(self._values)
+
+
 class Workers:
     """The steps of workers and their accidents; hypothesis draws the choices."""
 
@@ -23,7 +41,7 @@ class Workers:
 
     # Steps of a worker.
 
-    def claim(self, data: st.DataObject, worker: str) -> None:
+    def claim(self, data: Draws, worker: str) -> None:
         limit, max_in_flight = (
             data.draw(st.integers(1, 4)),
             data.draw(st.sampled_from((None, None, None, 0, 2, 4))),
@@ -47,12 +65,12 @@ class Workers:
             self.model.lease(worker, order.order_id)
             self.model.held[order.order_id] = order
 
-    def send(self, data: st.DataObject, _worker: str) -> None:
+    def send(self, data: Draws, _worker: str) -> None:
         order = self.draw(data, State.CLAIMED)
         self.ledger.claims.mark_sent(order, account="mine")
         self.model.orders[order.order_id].sent = True
 
-    def lease(self, data: st.DataObject, worker: str) -> None:
+    def lease(self, data: Draws, worker: str) -> None:
         state = data.draw(st.sampled_from([state for state in FOLLOWED if self.model.due(state)]))
         limit = data.draw(st.integers(1, 3))
         self.renew(data, worker)
@@ -65,7 +83,7 @@ class Workers:
             self.model.lease(worker, order.order_id)
             self.model.held[order.order_id] = order
 
-    def receive_reply(self, data: st.DataObject, _worker: str) -> None:
+    def receive_reply(self, data: Draws, _worker: str) -> None:
         order = self.draw(data, State.CLAIMED)
         number = order.order_id
         match data.draw(st.sampled_from(("task", "task", "task", "queue", "invalid", "lost"))):
@@ -86,7 +104,7 @@ class Workers:
                 self.ledger.claims.mark_uncertain(order, actor="w", reason="lost")
                 self.model.move(number, State.UNCERTAIN)
 
-    def poll(self, data: st.DataObject, _worker: str) -> None:
+    def poll(self, data: Draws, _worker: str) -> None:
         order = self.draw(data, State.SUBMITTED)
         number, known = order.order_id, self.model.orders[order.order_id]
         charge = data.draw(st.integers(0, ESTIMATE))
@@ -135,7 +153,7 @@ class Workers:
                 retries=0,
             )
 
-    def transfer(self, data: st.DataObject, _worker: str) -> None:
+    def transfer(self, data: Draws, _worker: str) -> None:
         order = self.draw(data, State.SUCCEEDED)
         if data.draw(st.booleans()):
             self.ledger.tasks.stored(order, actor="w", artifacts={"sha256": "ab"})
@@ -145,7 +163,7 @@ class Workers:
             self.ledger.tasks.transfer_failed(order, actor="w", due_at=due_at, reason="S3")
             self.model.move(order.order_id, State.SUCCEEDED, due_at=due_at)
 
-    def reconcile(self, data: st.DataObject, _worker: str) -> None:
+    def reconcile(self, data: Draws, _worker: str) -> None:
         number = data.draw(st.sampled_from(self.model.with_state(State.UNCERTAIN)))
         order = self.ledger.queries.get(number)
         owned = sorted(order.task_id for order in self.model.orders.values() if order.task_id)
@@ -170,34 +188,46 @@ class Workers:
                 self.ledger.claims.requeue(order, actor="s", due_at=self.model.now, reason="absent")
                 self.model.move(number, State.QUEUED, due_at=self.model.now)
 
-    def renew(self, data: st.DataObject, worker: str) -> None:
+    def renew(self, data: Draws, worker: str) -> None:
         in_hand = {number for number in self.model.held if self.model.orders[number].owner == worker}
         renewed = in_hand if data.draw(st.booleans()) else set(sorted(in_hand)[:1])
         self.ledger.leases.renew(worker, renewed, seconds=LEASE_S)
         for number in renewed:
             self.model.lease(worker, number)
 
-    def draw(self, data: st.DataObject, state: State) -> Order:
+    def draw(self, data: Draws, state: State) -> Order:
         return self.model.held[data.draw(st.sampled_from(self.model.held_with_state(state)))]
+
+    def render(self, worker: str) -> None:
+        """Bring what can be claimed, and what is held, to stored videos, without any trouble."""
+        self.claim(Script(4, None, True), worker)
+        for number in self.model.held_with_state(State.CLAIMED):
+            self.receive_reply(Script(number, "task"), worker)
+        self.lease(Script(State.SUBMITTED, 3, True), worker)
+        for number in self.model.held_with_state(State.SUBMITTED):
+            self.poll(Script(number, ESTIMATE, "done"), worker)
+        self.lease(Script(State.SUCCEEDED, 3, True), worker)
+        for number in self.model.held_with_state(State.SUCCEEDED):
+            self.transfer(Script(number, True), worker)
 
     # Accidents.
 
-    def kill(self, _data: st.DataObject, worker: str) -> None:
+    def kill(self, _data: Draws, worker: str) -> None:
         # It writes nothing any more; its lease runs out.
         for number in [number for number in self.model.held if self.model.orders[number].owner == worker]:
             self.model.lost.append(self.model.held.pop(number))
 
-    def end(self, data: st.DataObject, worker: str) -> None:
+    def end(self, data: Draws, worker: str) -> None:
         sent = data.draw(st.sets(st.integers(1, 12)))
         self.ledger.tasks.release(worker, possibly_sent=sent)
         self.model.return_orders(worker, set(self.model.orders), sent)
 
-    def return_orders(self, data: st.DataObject, worker: str) -> None:
+    def return_orders(self, data: Draws, worker: str) -> None:
         returned, sent = (data.draw(st.sets(st.integers(1, 12))) for _ in range(2))
         self.ledger.tasks.return_orders(worker, returned, possibly_sent=sent)
         self.model.return_orders(worker, returned, sent)
 
-    def expire(self, _data: st.DataObject, _worker: str) -> None:
+    def expire(self, _data: Draws, _worker: str) -> None:
         gone = {number for number in self.model.with_state(State.CLAIMED) if not self.model.is_leased(number)}
         assert {order.order_id for order in self.ledger.claims.expire(actor="s")} == gone
         for number in gone:
@@ -205,7 +235,7 @@ class Workers:
             to = State.UNCERTAIN if self.model.orders[number].sent else State.QUEUED
             self.model.move(number, to, due_at=self.model.now)
 
-    def write_after_losing(self, data: st.DataObject, _worker: str) -> None:
+    def write_after_losing(self, data: Draws, _worker: str) -> None:
         order = data.draw(st.sampled_from(self.model.lost))
         now = self.ledger.queries.get(order.order_id)
         if (now.state, now.lease_owner, now.claimed_at) == (order.state, order.lease_owner, order.claimed_at):

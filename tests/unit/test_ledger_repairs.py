@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import sqlalchemy as sa
-from factories import ORDER_REQUEST
+from factories import ORDER_REQUEST, columns_of, remove_row
 
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Reported, State
 from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.ledger.schema import orders as order_table
 
 pytestmark = pytest.mark.each_database
-
-
-def remove(ledger: Ledger, order_id: int) -> None:
-    """Delete a row, as a person with a database client would."""
-    with ledger._database.writing() as connection:
-        connection.execute(order_table.delete().where(order_table.c.order_id == order_id))
-
-
-def columns(order) -> dict[str, object]:
-    """Return an order's columns without its number and state."""
-    values = {field.name: getattr(order, field.name) for field in dataclasses.fields(order)}
-    return {name: value for name, value in values.items() if name not in ("order_id", "state")}
 
 
 def test_a_lost_video_is_fetched_again(ledger, orders, clock):
@@ -84,8 +69,8 @@ def test_the_journal_knows_orders_whose_row_is_gone(ledger, orders, new_order, c
         orders.make(State.STORED, "dog"),
         ledger.orders.place([new_order("frog")], ORDER_REQUEST)[0][0],
     )
-    remove(ledger, first.order_id)
-    remove(ledger, queued.order_id)
+    remove_row(ledger, first.order_id)
+    remove_row(ledger, queued.order_id)
     assert ledger.repairs.missing_orders() == [
         MissingOrder(first.order_id, ordered_at, first.task_id, first.video_key, 4_000_000),
         MissingOrder(queued.order_id, ordered_at),
@@ -96,9 +81,9 @@ def test_a_missing_row_is_restored(ledger, orders):
     """It has its number, columns and journal again, and the journal says who restored it from what."""
     before = orders.make(State.STORED, "cat")
     orders.make(State.STORED, "dog")
-    remove(ledger, before.order_id)
+    remove_row(ledger, before.order_id)
     after = ledger.repairs.restore(
-        columns(before), order_id=before.order_id, actor="audit 1", source="a/manifest.json"
+        columns_of(before), order_id=before.order_id, actor="audit 1", source="a/manifest.json"
     )
     assert after == before
     assert ledger.repairs.missing_orders() == []
@@ -115,8 +100,8 @@ def test_a_missing_row_is_restored(ledger, orders):
 def test_a_number_that_is_taken_is_replaced(ledger, orders):
     """When another order has its number by now, the row gets a new one; later orders come after it."""
     before, other = orders.make(State.STORED, "cat"), orders.make(State.STORED, "dog")
-    remove(ledger, before.order_id)
-    after = ledger.repairs.restore(columns(before), order_id=other.order_id, actor="audit 1", source="s")
+    remove_row(ledger, before.order_id)
+    after = ledger.repairs.restore(columns_of(before), order_id=other.order_id, actor="audit 1", source="s")
     assert after.order_id not in (before.order_id, other.order_id)
     assert orders.make(State.STORED, "frog").order_id > after.order_id
 
@@ -125,9 +110,11 @@ def test_an_existing_row_is_not_restored(ledger, orders):
     """When another order has its task or its attempt, nothing is changed."""
     order = orders.make(State.STORED, "cat")
     with pytest.raises(TaskOwnedError):
-        ledger.repairs.restore(columns(order), order_id=None, actor="audit 1", source="s")
+        ledger.repairs.restore(columns_of(order), order_id=None, actor="audit 1", source="s")
     with pytest.raises(StaleOrderError, match="attempt 1 of spots/cat has a row again"):
-        ledger.repairs.restore(columns(order) | {"task_id": "t9"}, order_id=None, actor="audit 1", source="s")
+        ledger.repairs.restore(
+            columns_of(order) | {"task_id": "t9"}, order_id=None, actor="audit 1", source="s"
+        )
     with ledger._database.reading() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(order_table)) == 1
 
@@ -135,6 +122,6 @@ def test_an_existing_row_is_not_restored(ledger, orders):
 def test_the_number_of_a_deleted_row_is_never_reused(ledger, orders):
     """Otherwise the journal of another order would hide that a row was deleted."""
     newest = orders.make(State.STORED, "cat")
-    remove(ledger, newest.order_id)
+    remove_row(ledger, newest.order_id)
     assert orders.make(State.STORED, "dog").order_id > newest.order_id
     assert [missing.order_id for missing in ledger.repairs.missing_orders()] == [newest.order_id]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from factories import columns_of, remove_row
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -134,6 +135,11 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
                 return
             data.draw(st.sampled_from(doable))(data, worker)
 
+    @rule(worker=st.sampled_from(WORKERS))
+    def render_all(self, worker):
+        """A worker does all the work that there is."""
+        self.render(worker)
+
     @precondition(lambda self: self.model.held or self.model.with_state(State.CLAIMED) or self.model.lost)
     @rule(data=st.data(), worker=st.sampled_from(WORKERS))
     def trouble(self, data, worker):
@@ -141,6 +147,16 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         late = [self.write_after_losing] if self.model.lost else []
         doable = [self.kill, self.end, self.return_orders, self.expire, *late]
         data.draw(st.sampled_from(doable))(data, worker)
+
+    @precondition(lambda self: self.model.with_state(State.STORED))
+    @rule(data=st.data())
+    def restore(self, data):
+        """The row of a stored order is deleted and restored: it answers and counts as before."""
+        number = data.draw(st.sampled_from(self.model.with_state(State.STORED)))
+        before = self.ledger.queries.get(number)
+        remove_row(self.ledger, number)
+        after = self.ledger.repairs.restore(columns_of(before), order_id=number, actor="audit", source="m")
+        assert after == before
 
     # Invariants after every step.
 
@@ -216,6 +232,9 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             assert entries[0].from_state is None
             assert entries[0].to_state == State.QUEUED
             for before, after in pairwise(entries):
+                if "restored_from" in after.detail:
+                    assert after.to_state == before.to_state
+                    continue
                 assert after.from_state == before.to_state
                 assert State(after.to_state) in TRANSITIONS[State(before.to_state)]
             assert entries[-1].to_state == order.state
