@@ -8,9 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from audit_snapshots import event_of, row
 from audit_world import World
-from factories import NOW, Clock, make_task
+from factories import NOW, Clock, make_task, remove_row
 from order_factory import OrderFactory
-from test_ledger_repairs import remove
 
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.ledger.order import Order, State
@@ -30,7 +29,7 @@ class Planter:
 
     def remove_row(self) -> None:
         """Delete the ledger's row."""
-        remove(self.world.ledger, 1)
+        remove_row(self.world.ledger, 1)
 
     def book_retry_apart(self) -> None:
         """Book the automatic retry of a failed order at another time than the order."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from audit_snapshots import POINTS, event_of, row
 from audit_world import POSTER, VIDEO, World, rewritten
-from test_ledger_repairs import remove
+from factories import remove_row
 
 from seedance_dagster.api.errors import VendorError
 from seedance_dagster.audit.repair import RepairResult
@@ -280,7 +280,7 @@ def test_an_order_under_way_is_left_alone(world, order):
 
 def test_a_missing_order_is_restored_from_its_manifest(world, order):
     """Everything that a manifest holds is as before, and a second audit is clean."""
-    remove(world.ledger, 1)
+    remove_row(world.ledger, 1)
     [result] = world.repair(deep=True).values()
     assert (result.repaired, result.message) == (
         True,
@@ -296,7 +296,7 @@ def test_a_missing_order_is_restored_from_its_manifest(world, order):
 
 def test_a_restored_order_that_dagster_does_not_know_is_reported_by_the_next_run(world):
     """An order without an event in Dagster is not marked as reported."""
-    remove(world.ledger, 1)
+    remove_row(world.ledger, 1)
     world.dagster.events = [event_of(world.ledger.queries.get(2))]
     assert world.repair()["missing_order"].repaired
     assert reported(world) is None
@@ -327,7 +327,7 @@ def test_a_manifest_that_other_sources_contradict_restores_nothing(world, order,
             world.store.objects[order.video_key] = VIDEO[::-1]
         case "video":
             del world.store.objects[order.video_key]
-    remove(world.ledger, 1)
+    remove_row(world.ledger, 1)
     [result] = [result for kind, result in world.repair(deep=True).items() if kind == "missing_order"]
     assert not result.repaired
     assert result.message.startswith(why)
