@@ -188,13 +188,17 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
             ledger.close()
 
 
-def default_ledger_url(home: str | os.PathLike[str]) -> str:
+def default_ledger_url(home: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None) -> str:
     """Return the URL of the SQLite ledger in Dagster's folder.
+
+    Args:
+        home: The folder.
+        config: The folder of dagster.yaml, where that is another one.
 
     Raises:
         SettingError: Dagster's storage is elsewhere, so that several machines may share it.
     """
-    if storage := _shared_storage(Path(home)):
+    if storage := _shared_storage(Path(config or home)):
         raise SettingError(
             f"Dagster's storage is shared between machines ({storage}): set SEEDANCE_LEDGER_URL to a "
             "PostgreSQL database, the same for each of them, or each would pay by itself. Where one machine "
@@ -216,12 +220,19 @@ def _shared_storage(home: Path) -> str | None:
         return None
     for name in ("storage", "event_log_storage", "run_storage"):
         storage = config.get(name)
-        if storage and "sqlite" not in str(storage).lower():
+        if storage and not _is_sqlite(storage):
             return f"{name} of {file} names no SQLite"
         folder = _base_dir(storage)
         if folder is not None and not Path(str(folder)).absolute().is_relative_to(home.absolute()):
             return f"{name} of {file} is in {folder}"
     return None
+
+
+def _is_sqlite(storage: object) -> bool:
+    if not isinstance(storage, dict):
+        return False
+    named = storage.get("custom", storage)
+    return "sqlite" in storage or (isinstance(named, dict) and "Sqlite" in str(named.get("class")))
 
 
 def _base_dir(storage: object) -> object:

@@ -135,11 +135,10 @@ class History:
         """Let another program make an equal task beside a POST, where something can tell them apart."""
         vendor, rng = self.vendor, self.rng
         vendor.foreign_mark = rng.choice((None, make_mark(str(uuid.UUID(int=rng.getrandbits(128))), 1, NOW)))
-        # A foreign mark that is echoed shows itself; without one, our own marks must be known to be echoed.
-        distinct = vendor.odd.marks == 1 and (
-            vendor.foreign_mark is not None
-            or (vendor.sends_marks and mark_echo(self.worker()) is MarkEcho.OWN)
-        )
+        # Marks tell them apart where they are known to be echoed.
+        echoes = vendor.odd.marks == 1 and not vendor.odd.one_address
+        known = mark_echo(self.worker()) is MarkEcho.OWN
+        distinct = echoes and known and (vendor.foreign_mark is not None or vendor.sends_marks)
         share = {"lost after": 0.15, "lost before": 0.6 if distinct else 0}.get(vendor.fate, 0)
         vendor.beside = rng.random() < share and self.is_alone(order)
         self.tally["equal task beside a POST that made nothing"] += (

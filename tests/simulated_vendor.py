@@ -59,6 +59,7 @@ class Oddities:
         types: How its history names types.
         reports_balance: Its account shows the balance.
         marks: How many of its tasks give back the mark of their POST, as a share.
+        one_address: All its tasks give back the newest mark of the account instead.
     """
 
     offset: timedelta = timedelta(0)
@@ -72,6 +73,7 @@ class Oddities:
     types: str = "right"
     reports_balance: bool = True
     marks: float = 0.0
+    one_address: bool = False
 
     @classmethod
     def draw(cls, rng: random.Random) -> Oddities:
@@ -91,7 +93,8 @@ class Oddities:
         ways = rng.sample(sorted(odd), rng.choice((0, 1, 1, 2, 2, 3)))
         if rng.random() < 0.5:
             ways.append("offset")
-        return cls(marks=rng.choice((0, 0.5, 0.9, 1, 1)), **{way: odd[way] for way in ways})
+        marks, one_address = rng.choice((0, 0.5, 0.9, 1, 1)), rng.random() < 0.2
+        return cls(marks=marks, one_address=one_address, **{way: odd[way] for way in ways})
 
 
 @dataclass
@@ -131,6 +134,9 @@ class SimulatedVendor:
         self.tasks.append(task)
         return task
 
+    def newest_mark(self) -> str | None:
+        return next((task.mark for task in reversed(self.tasks) if task.mark is not None), None)
+
     def balance(self) -> int:
         refunded = sum(POINTS for task in self.tasks if task.fails and task.ends_at <= self.now())
         return self.points - POINTS * len(self.tasks) + refunded
@@ -146,7 +152,7 @@ class SimulatedVendor:
             task_type=task.request.task_type,
             status=status,
             raw_status=status.value,
-            mark=task.mark,
+            mark=self.newest_mark() if self.odd.one_address else task.mark,
             input={} if self.odd.silent else self._echo(task.request),
             video_url="https://files.example.com/v.mp4" if done else None,
             points_held=0 if ended else POINTS,

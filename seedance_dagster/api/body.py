@@ -11,7 +11,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 """Images that a request holds as `data:` links come back in its task; nothing else is nearly as large."""
 
 ENCODINGS = "gzip, identity;q=0.5"
-"""What is asked for: other encodings could not be unpacked in bounded memory."""
+"""The encodings that are accepted: others could not be unpacked in bounded memory."""
 
 _AUTOMATIC = zlib.MAX_WBITS | 32  # gzip or zlib, whichever the data begins with
 

@@ -69,10 +69,11 @@ def letters(text: str) -> str:
 def foreign_field(task: Task, request: TaskRequest, *, mark: str | None = None) -> str | None:
     """Return the field that shows a task to be another request's; None when it may be this one's.
 
-    Fields that a task does not report show nothing. The mark of the request's POST outweighs all others.
+    Fields that a task does not report show nothing. The mark of the request's POST outweighs all others; any
+    other mark shows nothing, since it may be the last one that the vendor was given.
     """
-    if mark is not None and task.mark is not None:
-        return None if task.mark == mark else "mark"
+    if mark is not None and task.mark == mark:
+        return None
     if task.task_type not in ("", request.task_type):
         return "task type"
     if isinstance(request, RemovalRequest):

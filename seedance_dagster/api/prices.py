@@ -21,7 +21,7 @@ ANY_RESOLUTION = ""
 _PACKAGED = "prices-2026-11"
 _DECIMALS = Decimal("0.001")  # to which the vendor rounds a rate with its surcharge
 _WAIT = timedelta(days=7)
-"""How long an order may wait until it is sent: a price that begins by then could apply."""
+"""The time that an order may wait until it is sent: a price that begins by then could apply."""
 
 
 class Formula(StrEnum):

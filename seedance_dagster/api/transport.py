@@ -18,10 +18,10 @@ from seedance_dagster.api.replies import Reply, read_reply
 from seedance_dagster.net.outbound import proxy_for, tls_context
 
 NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
-"""What a request raises that gets no reply; the aiohttp transport passes some of aiohttp's on unchanged."""
+"""The errors of a request that gets no reply; the aiohttp transport passes some of aiohttp's on unchanged."""
 
 ATTEMPTS = 4
-"""How often a request that costs nothing is tried."""
+"""The number of times that a request which costs nothing is tried."""
 
 _QUICK_BYTES = 64 * 1024  # read in some ms; 5 MB take 0.3 s, in a thread beside the event loop
 _MAX_WAIT_S = 60.0  # a worker has other tasks to poll

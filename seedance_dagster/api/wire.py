@@ -98,7 +98,7 @@ class RemovalRequest(BaseModel):
 
 
 TaskRequest = GenerationRequest | RemovalRequest
-"""What a task may be asked to make."""
+"""The request for a task."""
 
 
 class TaskStatus(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -98,7 +99,8 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
                 "ends: set DAGSTER_HOME, or SEEDANCE_LEDGER_URL"
             )
         try:
-            url = self.url or default_ledger_url(instance.root_directory)
+            home = instance.root_directory  # `local_artifact_storage` may put it elsewhere
+            url = self.url or default_ledger_url(home, config=os.environ.get("DAGSTER_HOME"))
         except SettingError as error:
             raise LedgerUnavailableError(f"{error}. Nothing was ordered") from None
         ledger = Ledger.open(url)

@@ -15,7 +15,7 @@ from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.emulator.view import link_is_alive
 
 OUTPUT_PATH = "/ephemeral"
-"""Where the file host has the videos of tasks."""
+"""The path of the videos of tasks on the file host."""
 
 
 def removal(

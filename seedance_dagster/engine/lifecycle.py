@@ -37,6 +37,8 @@ from seedance_dagster.engine.throttle import ADDRESS, CREDENTIALS, CREDITS
 from seedance_dagster.ledger.order import FOREIGN_REPLY, UNFAMILIAR, Order, State
 
 _TRIES_OF_ONE = 3
+ONE_REFUSED = "though the account answers: this order alone is refused"
+"""The reason of an order whose POST was refused as if by a bad key."""
 _OVER_WITHOUT_VIDEO = frozenset({TaskStatus.FAILED, TaskStatus.ENDED})
 
 
@@ -204,10 +206,10 @@ def after_refused_key(
     Args:
         error: The refusal.
         now: UTC.
-        tries: How often the order was sent, this time included.
+        tries: The number of times that it was refused so, this time included.
         retry_s: Seconds until the next try.
     """
-    reason = f"{error.reply}, though the account answers: this order alone is refused"
+    reason = f"{error.reply}, {ONE_REFUSED}"
     if tries < _TRIES_OF_ONE:
         return QueueAgain(now + timedelta(seconds=retry_s), None, reason)
     return End(State.FAILED, FailureClass.INVALID.value, reason, {}, None)

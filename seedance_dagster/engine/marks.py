@@ -5,9 +5,10 @@ That is learned from tasks whose reply arrived, account by account: no echo is e
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
-from seedance_dagster.api.webhook import make_mark
+from seedance_dagster.api.webhook import make_mark, order_of
 from seedance_dagster.api.wire import Task
 from seedance_dagster.engine.account import of_account
 from seedance_dagster.engine.worker import Worker
@@ -39,6 +40,21 @@ def mark_echo(worker: Worker) -> MarkEcho:
     name = of_account(MARKS, worker)
     observed = worker.services.ledger.observations.recall(name).get(name)
     return MarkEcho.NONE if observed is None else MarkEcho(observed.value)
+
+
+def marks_prove(worker: Worker, tasks: Iterable[Task]) -> bool:
+    """Return True where the marks of some tasks that no order owns say whose they are.
+
+    The account's known tasks must give back their own, and none of these the mark of a POST that is known to
+    have made another task: the vendor may keep one address for the whole account.
+    """
+    if mark_echo(worker) is not MarkEcho.OWN:
+        return False
+    ledger = worker.services.ledger
+    marks = {task.mark for task in tasks if task.mark is not None}
+    numbers = (order_of(mark, ledger.identity.ledger_id) for mark in marks)
+    named = ledger.queries.get_many([number for number in numbers if number is not None])
+    return not any(order.task_id is not None and order.mark in marks for order in named)
 
 
 def remember_mark(worker: Worker, order: Order, task: Task) -> None:

@@ -34,6 +34,7 @@ _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
 _CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 # Stores that know no conditions refuse a write with them, each in its own way.
 _PERHAPS_NO_CONDITIONS = {304, 400, 403, 405, 501}
+_NOT_THE_CONDITION = {"RequestTimeout", "BadDigest", "IncompleteBody", "ExpiredToken", "InvalidToken"}
 
 
 def create_client(factory: Callable[[], S3Client]) -> S3Client:
@@ -64,6 +65,7 @@ class VideoStore:
         self.client = client
         self.bucket = bucket_name(bucket)
         self.prefix = prefix.strip("/")
+        self._knows_conditions = True  # until it refused one and took the same without
 
     def uri(self, key: str) -> str:
         """Return the key as an s3:// URI."""
@@ -263,6 +265,9 @@ class VideoStore:
 
     def _write(self, write: Callable[..., object], key: str, existing: ObjectInfo | None) -> None:
         """Write an object, unless another has taken its place since it was looked at."""
+        if not self._knows_conditions:
+            write()
+            return
         condition = {"IfNoneMatch": "*"}
         if existing is not None:
             condition = {"IfMatch": existing.etag} if existing.etag else {}
@@ -271,9 +276,10 @@ class VideoStore:
         except ClientError as error:
             if error_code(error) in _CHANGED:
                 raise StoreError(f"{self.uri(key)} was written by another worker meanwhile") from None
-            if http_status(error) not in _PERHAPS_NO_CONDITIONS:
+            if http_status(error) not in _PERHAPS_NO_CONDITIONS or error_code(error) in _NOT_THE_CONDITION:
                 raise
             write()
+            self._knows_conditions = False
 
     def _head(self, key: str) -> ObjectInfo | None:
         try:

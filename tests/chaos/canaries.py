@@ -23,6 +23,8 @@ def leaks(around: Environment, evidence: Evidence) -> list[str]:
         "the API key": around.plan.api_key,
         "the S3 secret": around.environ["AWS_SECRET_ACCESS_KEY"],
     }
+    if around.plan.webhook_secret is not None:
+        secrets["the webhook's secret"] = around.plan.webhook_secret
     found = []
     for name, content in _contents(around, evidence):
         found += [f"{what} is in {name}" for what, secret in secrets.items() if _holds(content, secret)]

@@ -66,6 +66,7 @@ class Plan:
         runs_return: The runs are launched again in the calm; otherwise the daemons finish their work.
         regenerate: The runs generate again what others stored, but not what they stored themselves.
         page_size: Rows of the history on one page.
+        webhook_secret: Sent with each POST, whose webhook's address carries a mark; None for no webhook.
     """
 
     seed: int
@@ -86,6 +87,7 @@ class Plan:
     runs_return: bool
     regenerate: bool
     page_size: int
+    webhook_secret: str | None
     disturbances: tuple[Disturbance, ...]
 
     def set_of(self, run: str) -> PromptSet:
@@ -134,7 +136,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
         seed=seed,
         database=database or ("postgresql" if seed % 3 == 0 else "sqlite"),
         dagster=dagster,
-        api_key="".join(rng.choices(string.ascii_letters + string.digits, k=40)),
+        api_key=_secret(rng),
         settings=settings,
         lasting=lasting,
         rates=draw_rates(rng),
@@ -149,6 +151,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
         runs_return=rng.random() < 0.5,
         regenerate=len(runs) == len(sets) and rng.random() < 0.3,
         page_size=rng.choice((5, 100)),
+        webhook_secret=_secret(rng) if rng.random() < 0.7 else None,
         disturbances=_disturbances(
             rng,
             storm_s,
@@ -158,6 +161,10 @@ def draw(seed: int, database: str | None = None) -> Plan:
             lasting=lasting,
         ),
     )
+
+
+def _secret(rng: random.Random) -> str:
+    return "".join(rng.choices(string.ascii_letters + string.digits, k=40))
 
 
 def _lives(rng: random.Random, role: str, *, dagster: bool) -> tuple[Life, ...]:

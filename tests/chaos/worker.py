@@ -22,6 +22,7 @@ from chaos.person import resolve_by_hand
 from chaos.plan import PERSON, Plan
 from chaos.s3_faults import trouble_s3
 from seedance_dagster.api.client import SeedanceClient
+from seedance_dagster.api.webhook import webhook_of
 from seedance_dagster.engine.events import Emit, Event
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.place import place_orders
@@ -44,6 +45,7 @@ _REST_S = {"daemon": 0.2, "command": 0.4}
 _NO_BUDGET = "do not fit the budget"
 UNEXPECTED = "UNEXPECTED"
 """The start of a line of a worker's output that no fault excuses."""
+_NOBODY = "http://127.0.0.1:9/hook"  # marks are what is tried; deliveries are hints at most
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Environment:
             requests_per_second=200,
             timeout_s=CALM_TIMEOUT_S if self.calm else self.plan.timeout_s,
             post_timeout_s=CALM_TIMEOUT_S if self.calm else self.plan.timeout_s,
+            webhook=webhook_of(_NOBODY, self.plan.webhook_secret) if self.plan.webhook_secret else None,
         )
 
 

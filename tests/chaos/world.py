@@ -36,6 +36,7 @@ def draw_settings(rng: random.Random, seed: int) -> dict[str, Any]:
         "slow_seconds": 0.4,
         "slow_post_seconds": rng.uniform(0.2, 1.5),
         "video_bytes_at_least": rng.choice((0, 0, 0, 1_500_000)),
+        "webhook_echo": rng.choice(("empty", "as_sent")),
     }
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import Clock
 from file_host import FileHost, running_file_host
 from harness import running_engine
+from preflight_support import Looking, looking
+from reference_host import ReferenceFiles, running_reference_files
 from stores import open_store, running_s3
 
 from seedance_dagster.cli.local.programs import S3Service
@@ -40,3 +43,17 @@ def host() -> Iterator[FileHost]:
 def start_engine(store: VideoStore, tmp_path: Path) -> Callable[..., Any]:
     """Starts an engine on an emulator of its own, with a policy and the emulator's settings."""
     return partial(running_engine, tmp_path, store)
+
+
+@pytest.fixture(scope="module")
+def references() -> Iterator[ReferenceFiles]:
+    """A host of reference files, for all tests of a file."""
+    with running_reference_files() as server:
+        yield server
+
+
+@pytest.fixture
+def look(tmp_path: Path, clock: Clock) -> Iterator[Looking]:
+    """Probes the references of prompts."""
+    with looking(tmp_path, clock) as engine:
+        yield engine

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from order_factory import OrderFactory
-from preflight_support import REQUEST, Looking, looking, quoted
-from reference_host import ReferenceFiles, running_reference_files, sample
+from preflight_support import REQUEST, Looking, quoted
+from reference_host import sample
 
 from seedance_dagster.engine.ordering.changed_links import look_again
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import Outcome
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[ReferenceFiles]:
-    """A host of reference files, for all tests of this file."""
-    with running_reference_files() as server:
-        yield server
-
-
-@pytest.fixture
-def look(tmp_path, clock) -> Iterator[Looking]:
-    """Probes the references of prompts."""
-    with looking(tmp_path, clock) as engine:
-        yield engine
 
 
 def make(look: Looking, lists: dict[str, list[str]], state: State) -> None:
@@ -45,29 +29,29 @@ def outcome(look: Looking, lists: dict[str, list[str]]) -> tuple[bool, Outcome]:
     return read, answer.outcome
 
 
-def test_another_file_behind_the_same_link_is_another_request(host, look):
+def test_another_file_behind_the_same_link_is_another_request(references, look):
     """A stored video answers while its file is the same; another one is ordered, and the first comes back."""
-    link = {"image_urls": [host.put("/cat.png", sample("cat.png"), headers={"ETag": '"1"'})]}
+    link = {"image_urls": [references.put("/cat.png", sample("cat.png"), headers={"ETag": '"1"'})]}
     make(look, link, State.STORED)
     assert outcome(look, link) == (False, Outcome.REUSED)
-    host.put("/cat.png", sample("dog.png"), headers={"ETag": '"2"'})
+    references.put("/cat.png", sample("dog.png"), headers={"ETag": '"2"'})
     assert outcome(look, link) == (True, Outcome.ORDERED)
-    host.put("/cat.png", sample("cat.png"), headers={"ETag": '"3"'})
+    references.put("/cat.png", sample("cat.png"), headers={"ETag": '"3"'})
     look(link)
     assert outcome(look, link) == (False, Outcome.REUSED)
 
 
-def test_the_same_file_with_a_new_validator_is_the_same_request(host, look):
+def test_the_same_file_with_a_new_validator_is_the_same_request(references, look):
     """A host that was moved sends other headers; the bytes decide."""
-    link = {"image_urls": [host.put("/moved.png", sample("cat.png"), headers={"ETag": '"1"'})]}
+    link = {"image_urls": [references.put("/moved.png", sample("cat.png"), headers={"ETag": '"1"'})]}
     make(look, link, State.STORED)
-    host.put("/moved.png", sample("cat.png"), headers={"ETag": '"2"'})
+    references.put("/moved.png", sample("cat.png"), headers={"ETag": '"2"'})
     assert outcome(look, link) == (True, Outcome.REUSED)
 
 
-def test_a_file_that_differs_at_each_look_is_the_same_request(host, look, clock):
+def test_a_file_that_differs_at_each_look_is_the_same_request(references, look, clock):
     """A host that writes a date into each answer does not make its prompts be paid for at each run."""
-    link = {"image_urls": [host.put("/dated.png", sample("cat.png"), unique=True)]}
+    link = {"image_urls": [references.put("/dated.png", sample("cat.png"), unique=True)]}
     make(look, link, State.STORED)
     for _ in range(3):
         clock.forward(hours=1)
@@ -76,19 +60,19 @@ def test_a_file_that_differs_at_each_look_is_the_same_request(host, look, clock)
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])
-def test_a_link_that_is_dead_by_now_says_nothing(host, look, status):
+def test_a_link_that_is_dead_by_now_says_nothing(references, look, status):
     """Links expire; the video that was made of one still answers its request."""
-    link = {"image_urls": [host.put("/gone.png", sample("cat.png"), headers={"ETag": '"1"'})]}
+    link = {"image_urls": [references.put("/gone.png", sample("cat.png"), headers={"ETag": '"1"'})]}
     make(look, link, State.STORED)
-    host.put("/gone.png", status=status)
+    references.put("/gone.png", status=status)
     assert outcome(look, link) == (False, Outcome.REUSED)
 
 
-def test_an_open_order_is_joined_and_its_links_are_not_asked(host, look):
+def test_an_open_order_is_joined_and_its_links_are_not_asked(references, look):
     """A task at the vendor is not paid for again, whatever its files are now."""
-    link = {"image_urls": [host.put("/open.png", sample("cat.png"), headers={"ETag": '"1"'})]}
+    link = {"image_urls": [references.put("/open.png", sample("cat.png"), headers={"ETag": '"1"'})]}
     make(look, link, State.SUBMITTED)
-    host.put("/open.png", sample("dog.png"), headers={"ETag": '"2"'})
-    host.gets()
+    references.put("/open.png", sample("dog.png"), headers={"ETag": '"2"'})
+    references.gets()
     assert outcome(look, link) == (False, Outcome.JOINED)
-    assert host.asked == []
+    assert references.asked == []

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import dagster as dg
@@ -211,10 +212,12 @@ def test_a_worker_with_an_expired_lease_uploads_nothing(signing, monkeypatch):
         ledger, store = engine.services.ledger, engine.services.store
         put_file, accepted = store.put_file, engine.place("a cat")
         others: list[Order] = []
+        taking = Lock()
 
         def late(*args: Any, **kwargs: Any) -> None:
             if not others:
-                others.append(accepted[0].order)
+                with taking:  # a look for work that began before would take the order once more
+                    others.append(accepted[0].order)
                 engine.services.clock.forward(days=1)  # its lease runs out
                 engine.run(accepted, owner="next")
                 others.append(ledger.queries.latest("spots")["p0"])
@@ -223,7 +226,10 @@ def test_a_worker_with_an_expired_lease_uploads_nothing(signing, monkeypatch):
         take = Collector.take
 
         async def stopped(self, limit, only):
-            return [] if others and self._worker.name == "late" else await take(self, limit, only)
+            if self._worker.name != "late":
+                return await take(self, limit, only)
+            with taking:
+                return [] if others else await take(self, limit, only)
 
         monkeypatch.setattr(Collector, "take", stopped)
         monkeypatch.setattr(store, "put_file", late)

@@ -111,8 +111,7 @@ def test_every_partition_has_its_own_public_metadata(location, first, asset, key
 @pytest.mark.parametrize("key", ["cat", "dog", "dog.t2", "frog"])
 def test_ledger_manifest_and_materialization_agree(location, first, key):
     """The metadata of a video agrees with the ledger and the manifest in every field."""
-    [order] = location.orders(key)
-    shown = plain(location.newest("videos", key))
+    [order], shown = location.orders(key), plain(location.newest("videos", key))
     manifest = json.loads(location.store.get_bytes(order.manifest_key))
     assert (order.state, location.reported(order)) == (State.STORED, "stored")
     assert shown.pop("poster").startswith("![poster](data:image/jpeg;base64,")
@@ -289,10 +288,8 @@ def test_regenerating_and_resubmitting_are_paid_for(location, second):
 
 def test_a_run_without_partitions_fails(location):
     """The message says to launch the run with partitions."""
-    assert (
-        location.run(None).message
-        == "no partitions are selected: launch the run with the partitions of the prompts"
-    )
+    message = "no partitions are selected: launch the run with the partitions of the prompts"
+    assert location.run(None).message == message
 
 
 def test_dagster_keeps_no_secret(location, s3_server, second):

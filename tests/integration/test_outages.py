@@ -37,13 +37,12 @@ pytestmark = pytest.mark.integration
 def assert_all_is_well(engine, number: int) -> None:
     """Check that every prompt was paid once and stored, by the vendor's own accounts."""
     books = engine.books()
-    orders = engine.services.ledger.queries.find()
+    orders = engine.ledger.queries.find()
     assert [order.state for order in orders] == [State.STORED] * number
     assert {entry["tasks"] for entry in books["prompts"].values()} == {1}
     assert {order.task_id for order in orders} == {task["task_id"] for task in books["tasks"]}
-    summary = books["summary"]
-    assert (summary["tasks"], summary["balanced"]) == (number, True)
-    assert sum(order.points_charged for order in orders) == summary["points_charged"]
+    charged = sum(order.points_charged for order in orders)
+    assert books["summary"].items() >= {"tasks": number, "balanced": True, "points_charged": charged}.items()
 
 
 def texts(number: int, fault: str = "") -> list[str]:
@@ -52,6 +51,10 @@ def texts(number: int, fault: str = "") -> list[str]:
 
 def submitted(event: Event) -> bool:
     return isinstance(event, Submitted)
+
+
+def begun(event: Event) -> bool:
+    return isinstance(event, Submitted | Delayed)
 
 
 def reported(*words: str):
@@ -266,12 +269,7 @@ def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
     with start_engine(policy, speed=1, render_seconds=0.3) as engine:
         # Answers on both sides of the jump show the difference of the clocks.
         engine.run(engine.place("a known one", name="known", idempotency_key="known"))
-        jump = Once(
-            (
-                lambda event: isinstance(event, Submitted | Delayed),
-                lambda: engine.services.clock.forward(hours=hours),
-            )
-        )
+        jump = Once((begun, lambda: engine.services.clock.forward(hours=hours)))
         first, *others = texts(4)
         waiting_run(engine, engine.place(first + fault, *others), on_event=jump)
         assert jump.done

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
 
 import pytest
-from preflight_support import QUICK, REQUEST, Looking, looking, quoted
-from reference_host import ReferenceFiles, inflated, running_reference_files, sample
+from preflight_support import QUICK, REQUEST, quoted
+from reference_host import inflated, sample
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.engine.ordering.place import place_orders
@@ -21,28 +20,14 @@ from seedance_dagster.media.references.host import ProbeLimits
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-def host() -> Iterator[ReferenceFiles]:
-    """A host of reference files, for all tests of this file."""
-    with running_reference_files() as server:
-        yield server
-
-
-@pytest.fixture
-def look(tmp_path, clock) -> Iterator[Looking]:
-    """Probes the references of prompts."""
-    with looking(tmp_path, clock) as engine:
-        yield engine
-
-
-def test_valid_references_are_recorded_with_type_size_hash_and_length(host, look):
+def test_valid_references_are_recorded_with_type_size_hash_and_length(references, look):
     """Files of every kind that the vendor takes are valid, and an order records their facts."""
     names = {"image": ["a.png", "a.jpg", "a.webp", "a.bmp"], "video": ["a.mp4", "a.mov"], "audio": ["a.wav"]}
     urls = {
-        f"{kind}_urls": [host.sample(name, seconds=6.5) + "?sig=secret" for name in found]
+        f"{kind}_urls": [references.sample(name, seconds=6.5) + "?sig=secret" for name in found]
         for kind, found in names.items()
     }
-    urls["audio_urls"].append(host.sample("b.mp3", seconds=15))
+    urls["audio_urls"].append(references.sample("b.mp3", seconds=15))
     assert look(urls, limits=ProbeLimits()).invalid == {}
     [answer] = quoted(look.services, urls)
     facts = answer.order.reference_facts
@@ -60,7 +45,7 @@ def test_valid_references_are_recorded_with_type_size_hash_and_length(host, look
     assert facts[4] == {
         "kind": "video",
         "position": 1,
-        "url": f"http://127.0.0.1:{host.server_port}/a.mp4",
+        "url": f"http://127.0.0.1:{references.server_port}/a.mp4",
         "media_type": "video/mp4",
         "size_bytes": len(body),
         "sha256": hashlib.sha256(body).hexdigest(),
@@ -74,20 +59,20 @@ def test_valid_references_are_recorded_with_type_size_hash_and_length(host, look
     assert "secret" not in json.dumps(facts)
 
 
-def test_large_files_are_probed_in_parts(host, look):
+def test_large_files_are_probed_in_parts(references, look):
     """Of a large video only head and index are read, wherever the index is; of a large image its head."""
     video = sample("v.mp4", seconds=6)
     urls = {
-        "image_urls": [host.put("/large.png", sample("v.png") + bytes(1_000_000))],
+        "image_urls": [references.put("/large.png", sample("v.png") + bytes(1_000_000))],
         "video_urls": [
-            host.put("/behind.mp4", inflated(video, 1_000_000)),
-            host.put("/front.mp4", inflated(video, 1_000_000, index_in_front=True)),
+            references.put("/behind.mp4", inflated(video, 1_000_000)),
+            references.put("/front.mp4", inflated(video, 1_000_000, index_in_front=True)),
         ],
     }
-    host.gets()
+    references.gets()
     assert look(urls, limits=dataclasses.replace(QUICK, at_once=1)).invalid == {}
     end = (1_000_000 + len(video)) // 50_000 * 50_000
-    assert sorted(host.gets()) == sorted(["bytes=0-49999"] * 3 + [f"bytes={end}-{end + 49_999}"])
+    assert sorted(references.gets()) == sorted(["bytes=0-49999"] * 3 + [f"bytes={end}-{end + 49_999}"])
     [answer] = quoted(look.services, urls)
     assert [fact["duration_s"] for fact in answer.order.reference_facts] == [None, 6.0, 6.0]
     assert [fact["sha256"] for fact in answer.order.reference_facts] == [None, None, None]
@@ -95,79 +80,79 @@ def test_large_files_are_probed_in_parts(host, look):
 
 
 @pytest.mark.parametrize("how", [{"ranges": False}, {"sized": False, "ranges": False}, {"head": 405}])
-def test_plain_hosts_will_do(host, look, how):
+def test_plain_hosts_will_do(references, look, how):
     """A host without parts, without a length or without HEAD can serve small files."""
-    assert look({"video_urls": [host.sample("plain.mp4", seconds=15.4, **how)]}).invalid == {}
+    assert look({"video_urls": [references.sample("plain.mp4", seconds=15.4, **how)]}).invalid == {}
 
 
 @pytest.mark.parametrize(
     "headers", [{"ETag": '"1"'}, {"Last-Modified": "Mon, 06 Apr 2026 00:00:00 GMT"}], ids=["etag", "date"]
 )
-def test_an_unchanged_file_is_not_read_again(host, look, clock, headers):
+def test_an_unchanged_file_is_not_read_again(references, look, clock, headers):
     """With the same validator only a HEAD is sent, however late; with another one the file is read."""
-    lists = {"audio_urls": [host.sample("same.wav", seconds=3, headers=headers)]}
+    lists = {"audio_urls": [references.sample("same.wav", seconds=3, headers=headers)]}
     look(lists)
     clock.forward(days=100)
-    host.gets()
+    references.gets()
     assert look(lists, lists).invalid == {}
-    assert host.gets() == []
-    host.sample("same.wav", seconds=16, headers=headers | {"ETag": '"2"'})
+    assert references.gets() == []
+    references.sample("same.wav", seconds=16, headers=headers | {"ETag": '"2"'})
     assert look(lists).invalid["p0"].startswith("audio_urls number 1 lasts 16.0 s")
-    assert len(host.gets()) == 2  # a file that differs at each look would not count as changed
+    assert len(references.gets()) == 2  # a file that differs at each look would not count as changed
     assert look(lists).invalid["p0"].startswith("audio_urls number 1 lasts 16.0 s")
-    assert host.gets() == []
+    assert references.gets() == []
 
 
 @pytest.mark.parametrize("how", [{}, {"head": 403}, {"headers": {"ETag": "\xe9"}}])
-def test_without_a_validator_a_probe_is_valid_for_ten_minutes(host, look, clock, how):
+def test_without_a_validator_a_probe_is_valid_for_ten_minutes(references, look, clock, how):
     """Without a validator, or without HEAD, the file is read again after ten minutes."""
-    lists = {"image_urls": [host.sample("plain.png", **how)]}
+    lists = {"image_urls": [references.sample("plain.png", **how)]}
     look(lists)
     clock.forward(minutes=9)
-    host.gets()
+    references.gets()
     look(lists)
-    assert host.gets() == []
+    assert references.gets() == []
     clock.forward(minutes=2)
     look(lists)
-    assert len(host.gets()) == 1
+    assert len(references.gets()) == 1
 
 
-def test_a_file_that_is_gone_is_invalid_although_it_was_probed(host, look):
+def test_a_file_that_is_gone_is_invalid_although_it_was_probed(references, look):
     """An earlier probe does not count for a file that is gone."""
-    lists = {"image_urls": [host.sample("away.png")]}
+    lists = {"image_urls": [references.sample("away.png")]}
     assert look(lists).invalid == {}
-    host.put("/away.png", status=404)
+    references.put("/away.png", status=404)
     assert look(lists).invalid == {"p0": "image_urls number 1 does not exist: its host answers HTTP 404"}
 
 
-def test_switched_off_nothing_is_probed_or_trusted(host, look):
+def test_switched_off_nothing_is_probed_or_trusted(references, look):
     """Without the preflight every prompt is valid, nothing is requested, and estimates are upper bounds."""
-    lists = {"video_urls": [host.sample("off.mp4", seconds=4)]}
+    lists = {"video_urls": [references.sample("off.mp4", seconds=4)]}
     look(lists)
-    host.asked.clear()
+    references.asked.clear()
     got = look(lists, {"image_urls": ["http://10.0.0.1/a.png"]}, preflight=False)
-    assert (len(got.valid), got.invalid, host.asked) == (2, {}, [])
+    assert (len(got.valid), got.invalid, references.asked) == (2, {}, [])
     off = dataclasses.replace(look.services, policy=Policy(preflight=False))
     [answer] = quoted(off, lists)
     assert (answer.estimate.exact, answer.order.reference_facts) == (False, None)
 
 
-def test_only_new_orders_are_probed(host, start_engine):
-    """References of a prompt that is in flight or stored are not probed; no key reaches their host."""
-    lists = {"video_urls": [host.sample("new.mp4", seconds=4)]}
+def test_only_new_orders_are_probed(references, start_engine):
+    """References of a prompt that is in flight or stored are not probed; no key reaches their references."""
+    lists = {"video_urls": [references.sample("new.mp4", seconds=4)]}
     with start_engine() as engine:
         checked = preflight(engine.services, quoted(engine.services, lists))
         assert checked.invalid == {}
         place_orders(engine.services, checked.valid, REQUEST)
-        host.put("/new.mp4", status=404)
-        host.asked.clear()
+        references.put("/new.mp4", status=404)
+        references.asked.clear()
         for outcome in (Outcome.JOINED, Outcome.REUSED):
             [answer] = quoted(engine.services, lists)
             assert answer.outcome is outcome
             assert preflight(engine.services, [answer]).invalid == {}
             engine.run()
-    assert host.asked == []
-    assert not any("emulator-key" in str(headers) or "x-api-key" in headers for headers in host.headers)
+    assert references.asked == []
+    assert not any("emulator-key" in str(headers) or "x-api-key" in headers for headers in references.headers)
 
 
 def test_the_estimate_is_what_the_vendor_charges(start_engine):

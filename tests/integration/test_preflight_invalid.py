@@ -5,30 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import socket
-from collections.abc import Iterator
 
 import aiohttp
 import pytest
-from preflight_support import QUICK, Looking, looking
-from reference_host import ReferenceFiles, inflated, running_reference_files, sample
+from preflight_support import QUICK
+from reference_host import inflated, sample
 
 from seedance_dagster.net import links
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[ReferenceFiles]:
-    """A host of reference files, for all tests of this file."""
-    with running_reference_files() as server:
-        yield server
-
-
-@pytest.fixture
-def look(tmp_path, clock) -> Iterator[Looking]:
-    """Probes the references of prompts."""
-    with looking(tmp_path, clock) as it:
-        yield it
 
 
 REFUSALS = {
@@ -104,30 +89,30 @@ REFUSALS = {
 
 
 @pytest.fixture(scope="module")
-def files(host) -> dict[str, str]:
+def files(references) -> dict[str, str]:
     """URLs of invalid files, and of a valid one."""
     video = sample("v.mp4", seconds=5)
     pixels = sample("cat.png")
     return {
-        "cat.png": host.sample("cat.png"),
-        "long.wav": host.sample("long.wav", seconds=17.2),
-        "long.mp4": host.sample("long.mp4", seconds=17.2),
-        "half.mp4": host.sample("half.mp4", seconds=7.7),
-        "half.mov": host.sample("half.mov", seconds=7.701),
-        "image.mp4": host.put("/image.mp4", pixels, headers={"Content-Type": "video/mp4"}),
-        "page.png": host.put("/page.png", b"<!DOCTYPE html><p>no", headers={"Content-Type": "image/png"}),
-        "empty.png": host.put("/empty.png"),
-        "gone.png": host.put("/gone.png", status=404),
-        "shut.png": host.put("/shut.png", status=403),
-        "broken.png": host.put("/broken.png", status=503),
-        "cut.mp4": host.put("/cut.mp4", video[: len(video) // 2]),
-        "half.png": host.put(
+        "cat.png": references.sample("cat.png"),
+        "long.wav": references.sample("long.wav", seconds=17.2),
+        "long.mp4": references.sample("long.mp4", seconds=17.2),
+        "half.mp4": references.sample("half.mp4", seconds=7.7),
+        "half.mov": references.sample("half.mov", seconds=7.701),
+        "image.mp4": references.put("/image.mp4", pixels, headers={"Content-Type": "video/mp4"}),
+        "page.png": references.put("/page.png", b"<!DOCTYPE html>", headers={"Content-Type": "image/png"}),
+        "empty.png": references.put("/empty.png"),
+        "gone.png": references.put("/gone.png", status=404),
+        "shut.png": references.put("/shut.png", status=403),
+        "broken.png": references.put("/broken.png", status=503),
+        "cut.mp4": references.put("/cut.mp4", video[: len(video) // 2]),
+        "half.png": references.put(
             "/half.png", pixels, sized=False, headers={"Content-Length": "9999"}, ranges=False
         ),
-        "still.png": host.put("/still.png", pixels, sized=False, then="silence", ranges=False),
-        "drip.png": host.put("/drip.png", pixels, sized=False, then="drops", ranges=False),
-        "endless.png": host.put("/endless.png", pixels, sized=False, then="zeros", ranges=False),
-        "unranged.mp4": host.put("/unranged.mp4", inflated(video, 400_000), ranges=False),
+        "still.png": references.put("/still.png", pixels, sized=False, then="silence", ranges=False),
+        "drip.png": references.put("/drip.png", pixels, sized=False, then="drops", ranges=False),
+        "endless.png": references.put("/endless.png", pixels, sized=False, then="zeros", ranges=False),
+        "unranged.mp4": references.put("/unranged.mp4", inflated(video, 400_000), ranges=False),
     }
 
 
@@ -160,11 +145,13 @@ def test_an_invalid_reference_has_a_readable_reason(files, look, lists, words):
         ),
     ],
 )
-def test_links_to_nowhere_or_into_this_network_are_invalid(host, look, link, words, monkeypatch):
+def test_links_to_nowhere_or_into_this_network_are_invalid(references, look, link, words, monkeypatch):
     """The rules of downloads apply to references: only public addresses, each redirect checked."""
-    host.put("/to-metadata", status=302, headers={"Location": "http://169.254.169.254/latest/?sig=secret"})
-    host.put("/to-file", status=302, headers={"Location": "file:///etc/passwd"})
-    host.put("/loop", status=302, headers={"Location": "/loop"})
+    references.put(
+        "/to-metadata", status=302, headers={"Location": "http://169.254.169.254/latest/?sig=secret"}
+    )
+    references.put("/to-file", status=302, headers={"Location": "file:///etc/passwd"})
+    references.put("/loop", status=302, headers={"Location": "/loop"})
 
     async def unknown(*args: object) -> None:
         raise OSError(None, "no such name")
@@ -174,7 +161,7 @@ def test_links_to_nowhere_or_into_this_network_are_invalid(host, look, link, wor
     monkeypatch.setattr(links, "is_public", lambda address: address.is_loopback or outside(address))
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        url = link.format(closed=closed.getsockname()[1], host=f"http://127.0.0.1:{host.server_port}")
+        url = link.format(closed=closed.getsockname()[1], host=f"http://127.0.0.1:{references.server_port}")
         invalid = look({"image_urls": [url]}, allow_private_hosts=False).invalid
     assert invalid["p0"].startswith(f"image_urls number 1 {words}")
     assert "secret" not in invalid["p0"]

@@ -8,11 +8,12 @@ from typing import Self
 
 import pytest
 from click.testing import CliRunner
-from code_location import QUIET, running_location
+from code_location import QUIET, CodeLocation, running_location
 from harness import API_KEY
 from secret_forms import all_forms
 
 from seedance_dagster import LedgerResource, VideoStoreResource
+from seedance_dagster.cli.local.programs import S3Service
 from seedance_dagster.cli.root import COMMANDS as COMMAND_NAMES
 from seedance_dagster.cli.root import root
 from seedance_dagster.emulator import broken, emulator, files, vendor_api
@@ -72,6 +73,20 @@ def plant(patch: pytest.MonkeyPatch, secrets: list[str]) -> None:
     patch.setattr(files, "html_page", lambda status=200: Response(quoted, status, media_type="text/html"))
 
 
+def environ_of(location: CodeLocation, s3_server: S3Service) -> dict[str, str]:
+    """Return the variables of a command that works on a code location's data."""
+    folder = location.folder
+    return {
+        **s3_server.environ,
+        "DAGSTER_HOME": str(folder / "home"),
+        "SEEDANCE_S3_PREFIX": folder.name,
+        "SEEDANCE_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
+        "SEEDANCE_PROMPTS": str(folder / "prompts"),
+        "GOAPI_BASE_URL": location.emulator.url,
+        "GOAPI_API_KEY": API_KEY,
+    }
+
+
 @pytest.fixture(scope="module")
 def written(s3_server, tmp_path_factory):
     """Everything that the product wrote in a run, a tick and several commands, by where it stands."""
@@ -83,14 +98,8 @@ def written(s3_server, tmp_path_factory):
         CaptureLogs() as logs,
     ):
         environ = {
-            **s3_server.environ,
             **HELD,
-            "DAGSTER_HOME": str(folder / "home"),
-            "SEEDANCE_S3_PREFIX": folder.name,
-            "SEEDANCE_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
-            "SEEDANCE_PROMPTS": str(folder / "prompts"),
-            "GOAPI_BASE_URL": location.emulator.url,
-            "GOAPI_API_KEY": API_KEY,
+            **environ_of(location, s3_server),
             "SEEDANCE_WEBHOOK_URL": "https://hooks.example.com/seedance",
         }
         for name, value in environ.items():
@@ -190,13 +199,7 @@ def down(s3_server, tmp_path_factory):
     ):
         (folder / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
         environ = {
-            **s3_server.environ,
-            "DAGSTER_HOME": str(folder / "home"),
-            "SEEDANCE_S3_PREFIX": folder.name,
-            "SEEDANCE_LEDGER_URL": f"sqlite:///{folder}/ledger.db",
-            "SEEDANCE_PROMPTS": str(folder / "prompts"),
-            "GOAPI_BASE_URL": location.emulator.url,
-            "GOAPI_API_KEY": API_KEY,
+            **environ_of(location, s3_server),
             "AWS_MAX_ATTEMPTS": "1",
         }
         for name, value in environ.items():

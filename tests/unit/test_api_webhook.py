@@ -150,11 +150,17 @@ async def test_the_secret_is_taken_out_of_every_reply():
 
 
 async def test_the_mark_of_a_reply_outweighs_its_texts():
-    """A reply with our mark is ours though the vendor altered the text; one with another's mark is not."""
+    """A reply with our mark is ours though the vendor altered the text; any other mark shows nothing."""
     endpoint, other = (f"{URL}?order={mark}" for mark in (MARK, make_mark(LEDGER, 43, NOW)))
     altered = {"prompt": "something else", "duration": 9}
-    vendor = Vendor(envelope(with_endpoint(endpoint, input=altered)), envelope(with_endpoint(other)))
+    replies = (
+        with_endpoint(endpoint, input=altered),
+        with_endpoint(other),
+        with_endpoint(other, input=altered),
+    )
+    vendor = Vendor(*map(envelope, replies))
     async with vendor.client(webhook=webhook_of(URL, SECRET)) as client:
         assert (await client.create_task(REQUEST, mark=MARK)).mark == MARK
-        with pytest.raises(ForeignReplyError, match="whose mark is not the one that was sent"):
+        await client.create_task(REQUEST, mark=MARK)
+        with pytest.raises(ForeignReplyError, match="whose prompt is not the one that was sent"):
             await client.create_task(REQUEST, mark=MARK)

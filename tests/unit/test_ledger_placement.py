@@ -291,11 +291,3 @@ def test_concurrent_requests_make_one_order_each(ledger, new_order):
     ordered = [outcome for answers in rounds for _, outcome in answers if outcome is Outcome.ORDERED]
     assert len(ordered) == 20
     assert sum(count.orders for count in ledger.workload.counts().values()) == 20
-
-
-def test_the_newest_open_order_is_joined_first(ledger, new_order):
-    """With several attempts the open one answers, not the stored one."""
-    [(first, _)] = ledger.orders.place([new_order()], REQUEST)
-    newer = dataclasses.replace(first, order_id=2, attempt=2)
-    stored = dataclasses.replace(first, state=State.STORED)
-    assert find_existing_order([stored, newer], REQUEST) == (newer, Outcome.JOINED)

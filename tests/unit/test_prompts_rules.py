@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from prompts_support import MP3, MP4, PNG, load_prompts, only_prompt, problems_of
+from prompts_support import MP3, MP4, PNG, load_prompts, only_prompt
 
 from seedance_dagster.api.catalog import Catalog
 
@@ -267,38 +267,3 @@ def test_defaults_are_those_of_the_page(tmp_path):
     assert (request.task_type, request.mode, request.duration) == ("seedance-2-fast", "text_to_video", 5)
     assert (request.aspect_ratio, request.resolution, request.audio) == ("16:9", None, None)
     assert (prompt.takes, prompt.tags) == (1, {})
-
-
-def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
-    """Loading reports every problem of every prompt, and those of the file."""
-    loaded = load_prompts(
-        tmp_path,
-        {
-            "id": "cat",
-            "prompt": "@image1",
-            "duration": 20,
-            "aspect_ratio": "2:1",
-            "takes": 0,
-            "colour": "red",
-        },
-        "just a text",
-        {"prompt": "fine"},
-        {
-            "id": "cat",
-            "mode": "omni_reference",
-            "image_urls": [PNG.replace("png", "gif")],
-            "prompt": "x" * 5000,
-        },
-    )
-    assert [(prompt, field) for prompt, field, _ in problems_of(loaded)] == [
-        ("prompt 2", None),
-        ("prompt 1 (cat)", "colour"),
-        ("prompt 1 (cat)", "id"),
-        ("prompt 1 (cat)", "takes"),
-        ("prompt 1 (cat)", "duration"),
-        ("prompt 1 (cat)", "aspect_ratio"),
-        ("prompt 1 (cat)", "prompt"),
-        ("prompt 4 (cat)", "id"),
-        ("prompt 4 (cat)", "prompt"),
-        ("prompt 4 (cat)", "image_urls"),
-    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from prompts_support import MP4, PNG, load_prompts
+from prompts_support import MP4, PNG, load_prompts, problems_of
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.prompts import (
@@ -180,3 +180,38 @@ def test_reports_name_the_place_and_put_errors_first():
     )
     raised = PromptSetError(iter([error]))
     assert (str(raised), raised.problems) == ("b.yaml contains no prompts", (error,))
+
+
+def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
+    """Loading reports every problem of every prompt, and those of the file."""
+    loaded = load_prompts(
+        tmp_path,
+        {
+            "id": "cat",
+            "prompt": "@image1",
+            "duration": 20,
+            "aspect_ratio": "2:1",
+            "takes": 0,
+            "colour": "red",
+        },
+        "just a text",
+        {"prompt": "fine"},
+        {
+            "id": "cat",
+            "mode": "omni_reference",
+            "image_urls": [PNG.replace("png", "gif")],
+            "prompt": "x" * 5000,
+        },
+    )
+    assert [(prompt, field) for prompt, field, _ in problems_of(loaded)] == [
+        ("prompt 2", None),
+        ("prompt 1 (cat)", "colour"),
+        ("prompt 1 (cat)", "id"),
+        ("prompt 1 (cat)", "takes"),
+        ("prompt 1 (cat)", "duration"),
+        ("prompt 1 (cat)", "aspect_ratio"),
+        ("prompt 1 (cat)", "prompt"),
+        ("prompt 4 (cat)", "id"),
+        ("prompt 4 (cat)", "prompt"),
+        ("prompt 4 (cat)", "image_urls"),
+    ]

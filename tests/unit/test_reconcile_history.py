@@ -273,3 +273,12 @@ def test_another_account_s_key_settles_nothing(known, clock):
     engine.services = ours
     engine.reconcile_twice()
     assert engine.states() == [State.SUCCEEDED, State.QUEUED]
+
+
+@pytest.mark.parametrize("settings", [{"history_empty_page": "null"}, {"history_model_filter": "empty"}])
+def test_an_odd_history_still_proves_an_absence(start_known, settings):
+    """A null page is an empty page, and no filter by model is sent."""
+    engine = start_known(**settings)
+    engine.lose("a cat", fault="500-before")
+    engine.reconcile_twice()
+    assert engine.states() == [State.QUEUED]

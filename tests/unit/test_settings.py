@@ -219,6 +219,9 @@ def test_a_webhook_without_its_secret_is_a_problem_of_the_settings():
     [
         ("storage: {postgres: {postgres_db: {hostname: db}}}", "names no SQLite"),
         ("storage: {mysql: {mysql_url: x}}", "names no SQLite"),
+        ("storage: {postgres: {postgres_db: {db_name: sqlite_of_old}}}", "names no SQLite"),
+        ("storage: {custom: {module: ours.sqlite, class: SharedStorage}}", "names no SQLite"),
+        ("storage: postgres", "names no SQLite"),
         ("event_log_storage: {module: dagster_postgres.event_log, class: PostgresEventLogStorage}", "SQLite"),
         ("storage: {sqlite: {base_dir: /mnt/shared}}", "is in /mnt/shared"),
         ("storage: {sqlite: {base_dir: {env: SHARED}}}", "is in {'env': 'SHARED'}"),
@@ -231,6 +234,8 @@ def test_machines_that_share_dagster_s_storage_need_a_shared_ledger(tmp_path, co
         default_ledger_url(tmp_path)
     assert where in str(error.value)
     assert "set SEEDANCE_LEDGER_URL to a PostgreSQL database" in str(error.value)
+    with pytest.raises(SettingError, match="is shared between machines"):
+        default_ledger_url("/artifacts", config=tmp_path)
     elsewhere = Settings.from_environ(
         {"DAGSTER_HOME": str(tmp_path), "SEEDANCE_LEDGER_URL": "sqlite:///x.db"}
     )
@@ -244,6 +249,7 @@ def test_machines_that_share_dagster_s_storage_need_a_shared_ledger(tmp_path, co
         "storage: {sqlite: {}}",
         "storage: {sqlite: {base_dir: HOME/storage}}",
         "event_log_storage: {module: dagster.core.storage.event_log, class: SqliteEventLogStorage}",
+        "storage: {custom: {module: dagster.core.storage, class: DagsterSqliteStorage}}",
         "telemetry: {enabled: false}",
         "a: [broken",
         "- a list",

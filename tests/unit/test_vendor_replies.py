@@ -295,12 +295,3 @@ def test_each_shape_of_the_account_gives_the_balance(start_engine, shape):
     engine.read_account()
     [balance] = engine.ledger.observations.recall(f"balance of account {engine.account_name}").values()
     assert balance.value == 200_000_000
-
-
-@pytest.mark.parametrize("settings", [{"history_empty_page": "null"}, {"history_model_filter": "empty"}])
-def test_an_odd_history_still_proves_an_absence(start_known, settings):
-    """A null page is an empty page, and no filter by model is sent."""
-    engine = start_known(**settings)
-    engine.lose("a cat", fault="500-before")
-    engine.reconcile_twice()
-    assert engine.states() == [State.QUEUED]

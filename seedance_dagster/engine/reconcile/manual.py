@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seedance_dagster.api.echo import TEXT_CHANGES
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
-from seedance_dagster.engine.marks import MarkEcho, mark_echo
+from seedance_dagster.engine.marks import marks_prove
 from seedance_dagster.engine.reconcile.matching import Matcher, prompt_of
 from seedance_dagster.engine.reconcile.reconcile import adopt
 from seedance_dagster.engine.worker import Worker
@@ -47,13 +47,15 @@ async def adopt_by_hand(worker: Worker, order: Order, task_id: str) -> Order:
         worker.services.limits,
         frozenset(TEXT_CHANGES),
         ledger_id=worker.services.ledger.identity.ledger_id,
+        marks_echoed=marks_prove(worker, [task]),
     )
-    if matcher.is_marked_for_another(task, order) and mark_echo(worker) is not MarkEcho.WRONG:
+    if matcher.is_marked_for_another(task, order):
         raise ManualResolutionError(
             f"task {task_id} gives back the mark of another order's POST than that of order {order.order_id} "
             f"({order.prompt_set}/{order.partition})"
         )
-    different = [] if task.mark and task.mark == order.mark else matcher.differences(task, order)
+    mark = matcher.mark(task)
+    different = [] if mark and mark == order.mark else matcher.differences(task, order)
     if prompt_of(task) is None:
         # A person vouches for what a task does not report; what it reports must still be the order's.
         different = [name for name in different if name == "task_type" or task.input.get(name)]

@@ -72,13 +72,17 @@ class Matcher:
         limits: The vendor's defaults.
         changes: What the vendor was seen to do to texts of the account, names of `TEXT_CHANGES`.
         ledger_id: Of the orders; other ledgers have marks of their own.
-        marks_echoed: Known tasks of the account give back their marks.
+        marks_echoed: Known tasks of the account give back their marks; without that, marks prove nothing.
     """
 
     limits: Limits
     changes: frozenset[str] = frozenset()
     ledger_id: str = ""
     marks_echoed: bool = False
+
+    def mark(self, task: Task) -> str | None:
+        """Return the mark that a task gives back, where marks prove anything."""
+        return task.mark if self.marks_echoed else None
 
     def differences(self, task: Task, order: Order) -> list[str]:
         """Return the fields in which a task differs from an order; none when it renders the order exactly."""
@@ -101,8 +105,8 @@ class Matcher:
             lost: Orders whose reply was lost.
             tasks: Tasks that no order owns, as read one by one.
         """
-        adopted = _by_mark(lost, tasks)
-        unmarked = [task for task in tasks if task.mark is None]
+        adopted = self._by_mark(lost, tasks)
+        unmarked = [task for task in tasks if self.mark(task) is None]
         pairs: dict[int, Task] = {}
         for equal in self._by_request([each for each in lost if each.order_id not in adopted]):
             pairs |= self._pair(equal, unmarked)
@@ -129,11 +133,20 @@ class Matcher:
 
     def is_marked_for_another(self, task: Task, order: Order) -> bool:
         """Return True for a task that was made by the POST of another order, or of another ledger."""
-        return task.mark is not None and order_of(task.mark, self.ledger_id) != order.order_id
+        mark = self.mark(task)
+        return mark is not None and order_of(mark, self.ledger_id) != order.order_id
+
+    def _by_mark(self, lost: Sequence[Lost], tasks: Sequence[Task]) -> dict[int, Task]:
+        """Return the task that gives back the mark of each order's POST, where it is a single one."""
+        by_mark: dict[str | None, list[Task]] = {}
+        for task in tasks:
+            by_mark.setdefault(self.mark(task), []).append(task)
+        marked = {each.order_id: by_mark.get(each.order.mark, []) for each in lost if each.order.mark}
+        return {order_id: found[0] for order_id, found in marked.items() if len(found) == 1}
 
     def _in_doubt(self, task: Task, lost: Lost) -> bool:
         """Return True when a task may be an order's that does not take it."""
-        if task.mark is None:
+        if self.mark(task) is None:
             return may_be(task, lost)
         # Of another POST of the same order, which was believed to have made nothing.
         return not self.is_marked_for_another(task, lost.order)
@@ -212,15 +225,6 @@ class Matcher:
 
     def _plain(self, value: Any) -> Any:
         return undo(without_secrets(value), self.changes) if isinstance(value, str) else value
-
-
-def _by_mark(lost: Sequence[Lost], tasks: Sequence[Task]) -> dict[int, Task]:
-    """Return the task that gives back the mark of each order's POST, where it is a single one."""
-    by_mark: dict[str | None, list[Task]] = {}
-    for task in tasks:
-        by_mark.setdefault(task.mark, []).append(task)
-    marked = {each.order_id: by_mark.get(each.order.mark, []) for each in lost if each.order.mark}
-    return {order_id: found[0] for order_id, found in marked.items() if len(found) == 1}
 
 
 def _sent_request(order: Order) -> GenerationRequest:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from seedance_dagster.api.wire import Task
 from seedance_dagster.engine.account import is_of_account, other_account, text_changes
 from seedance_dagster.engine.lifecycle import task_columns
-from seedance_dagster.engine.marks import MarkEcho, mark_echo
+from seedance_dagster.engine.marks import marks_prove
 from seedance_dagster.engine.reconcile.clocks import Offset, Window, clock_offset, post_window
 from seedance_dagster.engine.reconcile.evidence import (
     BalanceEvidence,
@@ -142,15 +142,12 @@ async def _look(worker: Worker, orders: Sequence[Order], clock: datetime) -> _Lo
         types=types,
         now=clock + offset.most,
     )
-    echo, ledger = await in_thread(mark_echo, worker), services.ledger
     matcher = Matcher(
         services.limits,
         await in_thread(text_changes, worker),
-        ledger_id=ledger.identity.ledger_id,
-        marks_echoed=echo is MarkEcho.OWN,
+        ledger_id=services.ledger.identity.ledger_id,
+        marks_echoed=await in_thread(marks_prove, worker, scan.tasks),
     )
-    if echo is MarkEcho.WRONG:
-        scan = replace(scan, tasks=tuple(task.model_copy(update={"mark": None}) for task in scan.tasks))
     matches = matcher.match(lost, scan.tasks)
     return _Look(lost, scan, matcher, matches, await read_patience(worker, types), clock + offset.least)
 
@@ -236,7 +233,7 @@ async def _resolve_absent(
 
 def _too_early(lost: Lost, task: Task, look: _Look) -> str | None:
     """Return why a task that fits is not adopted yet: another that fits as well may still be listed."""
-    if task.mark is not None:
+    if look.matcher.mark(task) is not None:
         return None  # that of its own POST: no other can fit as well
     if look.scan.doubt is not None:
         return f"task {task.task_id} fits, but {look.scan.doubt}"

@@ -21,6 +21,7 @@ from seedance_dagster.engine.account import read_account, remember_changes
 from seedance_dagster.engine.events import Delayed, Emit, Ended, Submitted
 from seedance_dagster.engine.file_links import NotHandedOverError
 from seedance_dagster.engine.lifecycle import (
+    ONE_REFUSED,
     End,
     NeedsReconciliation,
     QueueAgain,
@@ -174,7 +175,7 @@ class Submitter:
     async def _step_after(self, order: Order, error: SeedanceError) -> QueueAgain | End | NeedsReconciliation:
         if isinstance(error, AuthenticationError) and await read_account(self._worker) is not None:
             journal = await in_thread(self._ledger.queries.journal, order.order_id)
-            tries = sum(entry.to_state == State.CLAIMED for entry in journal)
+            tries = 1 + sum(ONE_REFUSED in str(entry.detail.get("reason")) for entry in journal)
             return after_refused_key(error, now=self._clock(), tries=tries, retry_s=self._pacing.retry_s)
         return after_refused_post(error, now=self._clock())
 

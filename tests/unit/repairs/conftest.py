@@ -1,0 +1,40 @@
+"""A world with a damaged order."""
+
+from __future__ import annotations
+
+import pytest
+from audit_world import World
+
+from seedance_dagster.engine.stages.download import DownloadError
+from seedance_dagster.ledger.ledger import Ledger
+
+
+@pytest.fixture
+def world(tmp_path, clock):
+    """Two stored orders about which all sources agree."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
+    it = World(ledger)
+    it.add(1)
+    it.add(2)
+    yield it
+    ledger.close()
+
+
+@pytest.fixture(autouse=True)
+def dead(monkeypatch):
+    """Links that no longer give a video; all others do."""
+    links: set[str] = set()
+
+    async def check_link(url, *, limits):
+        assert not limits.allow_private_hosts
+        if url in links:
+            raise DownloadError("the link is gone (HTTP 404)", expired=True)
+
+    monkeypatch.setattr("seedance_dagster.audit.objects.check_link", check_link)
+    return links
+
+
+@pytest.fixture
+def order(world):
+    """The order that is damaged."""
+    return world.ledger.queries.get(1)
