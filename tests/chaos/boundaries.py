@@ -34,6 +34,7 @@ def _around(*writes: str) -> tuple[str, ...]:
 GROUPS = {
     "place": _around("orders.place"),
     "claim": _around("claims.take", "claims.mark_sent"),
+    "file": ("file: before its upload", "file: uploaded"),
     "post": ("post: before it leaves", "post: on its way", "post: answered"),
     "answer": _around("tasks.submitted", "claims.requeue", "claims.mark_uncertain"),
     "poll": ("poll: before", "poll: answered", *_around("tasks.polled")),
@@ -150,11 +151,18 @@ def _around_commits(trap: Trap) -> None:
 
 
 def _around_calls(trap: Trap) -> None:
-    create_task, get_task, history = (
+    create_task, get_task, history, upload = (
         SeedanceClient.create_task,
         SeedanceClient.get_task,
         SeedanceClient.history,
+        SeedanceClient.upload,
     )
+
+    async def uploading(self: SeedanceClient, file_name: str, content: bytes) -> str:
+        trap.passing("file: before its upload")
+        url = await upload(self, file_name, content)
+        trap.passing("file: uploaded")
+        return url
 
     async def creating(self: SeedanceClient, request: Any, **options: Any) -> Any:
         trap.passing("post: before it leaves")
@@ -176,7 +184,8 @@ def _around_calls(trap: Trap) -> None:
         trap.passing("history: read")
         return page
 
-    SeedanceClient.create_task, SeedanceClient.get_task, SeedanceClient.history = creating, getting, reading
+    SeedanceClient.create_task, SeedanceClient.get_task = creating, getting
+    SeedanceClient.history, SeedanceClient.upload = reading, uploading
 
 
 def _around_transfers(trap: Trap) -> None:

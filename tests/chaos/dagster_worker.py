@@ -37,7 +37,9 @@ def work(around: Environment, role: str) -> None:
     definitions = build_seedance_definitions(
         list(around.plan.sets),
         seedance=SeedanceResource(
-            api_key=dg.EnvVar("GOAPI_API_KEY"), base_url=around.environ["GOAPI_BASE_URL"]
+            api_key=dg.EnvVar("GOAPI_API_KEY"),
+            base_url=around.environ["GOAPI_BASE_URL"],
+            prices=around.environ["SEEDANCE_PRICES"],
         ),
         video_store=VideoStoreResource(
             bucket=around.environ["SEEDANCE_S3_BUCKET"], prefix=around.environ["SEEDANCE_S3_PREFIX"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
         f"order {order.order_id} ({order.prompt_set}/{order.partition}) is {order.state}: "
         f"{order.error_message}, due {order.due_at}, leased by {order.lease_owner}"
         for order in orders
-        if order.state in OPEN and not excused(order, books)
+        if order.state in OPEN and not excused(order, books, orders)
     ]
     if around.plan.dagster:
         left += [
@@ -98,8 +99,15 @@ def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
     return left
 
 
-def excused(order: Order, books: dict[str, Any]) -> bool:
-    """Return True for a paid order whose file the vendor never delivers: it must stay open, with a reason."""
+def excused(order: Order, books: dict[str, Any], orders: Sequence[Order]) -> bool:
+    """Return True for a paid order whose file the vendor never delivers: it must stay open, with a reason.
+
+    The removal of its watermark waits with it.
+    """
+    if order.state is State.QUEUED and order.source_order_id is not None:
+        return any(
+            excused(source, books, ()) for source in orders if source.order_id == order.source_order_id
+        )
     task = next((each for each in books["tasks"] if each["task_id"] == order.task_id), None)
     if task is None or task["state"] != "completed" or not order.error_message:
         return False
@@ -126,7 +134,7 @@ def waits_for_ever(around: Environment, role: str, books: dict[str, Any]) -> boo
         orders = ledger.queries.find(prompt_set=around.plan.set_of(role).name, states=OPEN)
     finally:
         ledger.close()
-    return any(excused(order, books) for order in orders)
+    return any(excused(order, books, orders) for order in orders)
 
 
 def _journal(url: str) -> list[JournalEntry]:

@@ -6,24 +6,31 @@ import hashlib
 import json
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
+import httpx
 
 from chaos.evidence import Evidence
 from chaos.faults import ENDS_BY_OUTCOME, ENDS_WITHOUT_TASK
 from chaos.worker import UNEXPECTED
-from seedance_dagster.api.wire import GenerationRequest
-from seedance_dagster.ledger.order import OPEN, Order, State
+from seedance_dagster.api.wire import GenerationRequest, RemovalRequest
+from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.transitions import TRANSITIONS
 from seedance_dagster.media.video import probe
+from seedance_dagster.prompts.files import FileReference
+from seedance_dagster.prompts.identity import fingerprint
 from seedance_dagster.storage.keys import object_keys
 
 if TYPE_CHECKING:
     from chaos.round import Result
+
+
+_Identity = tuple[str, int, str]
+"""Fingerprint, take and scope of an order."""
 
 
 def judge(evidence: Evidence, result: Result) -> None:
@@ -63,6 +70,12 @@ def _counts(evidence: Evidence) -> Counter[str]:
             "settled by hand": sum("by hand" in str(entry.detail) for entry in entries),
             "adopted": steps["uncertain", "submitted"],
             "freed": steps["uncertain", "queued"],
+            "watermarks removed": sum(
+                order.state is State.STORED and order.source_order_id is not None for order in evidence.orders
+            ),
+            "with files of the team's own": sum(
+                "#sha256=" in str(order.request) for order in evidence.orders
+            ),
             "transfers again": steps["succeeded", "succeeded"],
         }
     )
@@ -76,21 +89,42 @@ def _owned_one_to_one(evidence: Evidence) -> Iterator[str]:
         task = evidence.tasks.get(task_id)
         if task is None:
             yield f"order {order.order_id} owns task {task_id}, which the vendor never made for this account"
-        elif task["request"] != GenerationRequest.model_validate(order.request, strict=False).to_wire():
+        elif _as_ordered(task["request"]) != _as_sent(order):
             yield f"order {order.order_id} owns task {task_id}, which renders something else"
 
 
+def _as_sent(order: Order) -> dict[str, Any]:
+    """Return the request that the order's task must have, files of the team's own as their hashes."""
+    if order.source_order_id is not None:
+        return RemovalRequest(video_url=str(order.source_url)).to_wire()
+    request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
+    links = request["input"].get("image_urls")
+    if links and (files := [FileReference.parse(link) for link in links]) and all(files):
+        request["input"]["image_urls"] = [file.sha256 for file in files if file]
+    return request
+
+
+def _as_ordered(request: dict[str, Any]) -> dict[str, Any]:
+    """Return a task's request, links to the vendor's file service replaced by the hashes of what is there."""
+    links = request["input"].get("image_urls", ())
+    if not any("/uploads/" in link for link in links):
+        return request
+    contents = [httpx.get(link, trust_env=False, timeout=30).content for link in links]
+    hashes = [hashlib.sha256(content).hexdigest() for content in contents]
+    return request | {"input": request["input"] | {"image_urls": hashes}}
+
+
 def _ordered_once(evidence: Evidence) -> Iterator[str]:
-    groups: defaultdict[tuple[str, int, str], list[Order]] = defaultdict(list)
+    groups: defaultdict[_Identity, list[Order]] = defaultdict(list)
     for order in evidence.orders:
         groups[order.fingerprint, order.take, order.scope].append(order)
-    wanted = {
-        (partition.fingerprint, partition.take, partition.scope)
-        for prompts in evidence.around.plan.sets
-        for partition in prompts.partitions.values()
-    }
-    if not groups.keys() <= wanted or (groups.keys() != wanted and not evidence.around.plan.policy.budgets):
-        yield f"ordered and wanted differ by {sorted(groups.keys() ^ wanted)}"
+    wanted = _wanted(evidence)
+    # No watermark is taken off a video that never came to be.
+    needed = {name for name, source in wanted.items() if source is None or not _all_failed(groups[source])}
+    if not groups.keys() <= wanted.keys() or not (
+        needed <= groups.keys() or evidence.around.plan.policy.budgets
+    ):
+        yield f"ordered are {sorted(groups.keys() ^ needed)} too much or too little"
     for name, orders in groups.items():
         attempts = sorted(order.attempt for order in orders)
         if attempts != list(range(1, len(orders) + 1)):
@@ -105,10 +139,27 @@ def _ordered_once(evidence: Evidence) -> Iterator[str]:
                 yield f"order {order.order_id} failed because of {order.error_class}: {order.error_message}"
 
 
+def _wanted(evidence: Evidence) -> dict[_Identity, _Identity | None]:
+    """Return what must be ordered, each removal of a watermark with what renders its video."""
+    wanted: dict[_Identity, _Identity | None] = {}
+    for prompts in evidence.around.plan.sets:
+        for partition in prompts.partitions.values():
+            name, source = (partition.fingerprint, partition.take, partition.scope), None
+            if partition.request.remove_watermark:
+                source = (fingerprint(partition.request.with_watermark), partition.take, partition.scope)
+                wanted.setdefault(source, None)
+            wanted[name] = source
+    return wanted
+
+
+def _all_failed(orders: Iterable[Order]) -> bool:
+    return all(order.state in {State.FAILED, State.REJECTED} for order in orders)
+
+
 def _classes(order: Order, evidence: Evidence) -> set[str]:
     """Return the classes with which an order may have failed."""
     if order.task_id is None:
-        return ENDS_WITHOUT_TASK
+        return ENDS_WITHOUT_TASK | ({WITHDRAWN} if order.source_order_id is not None else set())
     task = evidence.tasks.get(order.task_id, {})
     return {ENDS_BY_OUTCOME.get(str(task.get("outcome")), "vendor")}
 

@@ -29,8 +29,20 @@ def judge_events(evidence: Evidence, folder: Path) -> Iterator[str]:
         for order in evidence.orders:
             if order.state is State.STORED:
                 for link in evidence.links[order.order_id]:
+                    if _is_followed(evidence, order, link):
+                        continue
                     yield from _of_video(instance, evidence, order, link)
                     yield from _of_task(instance, order, link)
+
+
+def _is_followed(evidence: Evidence, order: Order, link: Link) -> bool:
+    """Return True for a video whose watermark is taken off for the partition: that one is shown there."""
+    return any(
+        removal.source_order_id == order.order_id
+        and removal.state not in {State.FAILED, State.REJECTED}
+        and link.partition in {other.partition for other in evidence.links[removal.order_id]}
+        for removal in evidence.orders
+    )
 
 
 def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order, link: Link) -> Iterator[str]:
@@ -44,7 +56,7 @@ def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order, li
         "seedance/fingerprint": manifest["fingerprint"],
         "seedance/attempt": manifest["attempt"],
         "seedance/points_consumed": manifest["points_charged"],
-        "seedance/cost_usd": float(points_to_usd(order.points_charged or 0)),
+        "seedance/cost_usd": float(points_to_usd(order.video_points or 0)),
         "seedance/size_bytes": manifest["size_bytes"],
         "seedance/sha256": manifest["sha256"],
         "seedance/duration_s": manifest["duration_s"],

@@ -19,10 +19,12 @@ from chaos import worker
 from chaos.canaries import leaks
 from chaos.crew import CRASHED, Crew, fork
 from chaos.evidence import Evidence, outstanding, unordered, waits_for_ever
+from chaos.extras import write_files
 from chaos.judge import judge
 from chaos.plan import PERSON, ROLES, Plan
 from chaos.programs import EmulatorProcess, database
 from chaos.storm import Storm
+from chaos.world import settle_in
 from seedance_dagster.ledger.ledger import Ledger
 
 _CALM_S = 90.0
@@ -60,6 +62,7 @@ def run_round(plan: Plan, folder: Path, s3_environ: Mapping[str, str], server: s
     """
     began = time.monotonic()
     result = Result(plan.seed, str(plan))
+    plan = replace(plan, sets=settle_in(plan.sets, folder))
     try:
         _run(plan, folder, s3_environ, server, result)
     except Exception:  # noqa: BLE001  part of the result
@@ -96,6 +99,7 @@ def _run(
             "GOAPI_API_KEY": plan.api_key,
             "SEEDANCE_LEDGER_URL": url,
             "SEEDANCE_S3_PREFIX": f"round-{plan.seed}-{os.getpid()}",
+            "SEEDANCE_PRICES": str(write_files(folder)),
             "AWS_MAX_ATTEMPTS": "1",
             "DAGSTER_HOME": str(folder),
             "DAGSTER_DISABLE_TELEMETRY": "yes",

@@ -26,6 +26,7 @@ from seedance_dagster.api.webhook import webhook_of
 from seedance_dagster.engine.events import Emit, Event
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.place import place_orders
+from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.ordering.quote import OrderingError, quote
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.reconcile.reconcile import reconcile
@@ -82,6 +83,7 @@ class Environment:
         return SeedanceClient(
             api_key=SecretStr(self.plan.api_key),
             base_url=self.settings.base_url,
+            upload_url=f"{self.settings.base_url}/api/ephemeral_resource",
             requests_per_second=200,
             timeout_s=CALM_TIMEOUT_S if self.calm else self.plan.timeout_s,
             post_timeout_s=CALM_TIMEOUT_S if self.calm else self.plan.timeout_s,
@@ -153,6 +155,7 @@ def _persist(around: Environment, step: Callable[[Services], None]) -> None:
                         ledger=ledger,
                         open_client=around.open_client,
                         store=store,
+                        load_catalog=around.settings.load_catalog,
                         policy=around.policy,
                     )
                 )
@@ -182,8 +185,8 @@ def _wait_for(
         idempotency_key=f"backfill of {role}", run_id=f"run {time.time_ns()}", regenerate=regenerate
     )
     try:
-        quotes = quote(services, wanted, request, prompt_set=name)
-        answers = place_orders(services, quotes, request, budgets=budgets_for(services, name, {}))
+        checked = preflight(services, quote(services, wanted, request, prompt_set=name))
+        answers = place_orders(services, checked.valid, request, budgets=budgets_for(services, name, {}))
     except OrderingError as error:
         if _NO_BUDGET not in str(error):
             raise
@@ -192,6 +195,8 @@ def _wait_for(
         return
     ids = [answer.order.order_id for answer in answers]
     _log_events(partial(advance, services, owner=f"waiting {time.time_ns()}", only=ids))
+    if checked.invalid:
+        raise OrderingError(f"a file could not be handed over now: {dict(checked.invalid)}")
 
 
 def _reconcile(services: Services, role: str) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from chaos.extras import cleaned, with_own_file
 from chaos.faults import draw_marker
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import GenerationRequest, Mode
@@ -60,11 +63,16 @@ def draw_sets(rng: random.Random) -> tuple[PromptSet, ...]:
     )
 
 
+def settle_in(sets: Sequence[PromptSet], folder: Path) -> tuple[PromptSet, ...]:
+    """Return the sets as read from a folder, which their references to files start from."""
+    return tuple(replace(prompts, folder=folder.resolve()) for prompts in sets)
+
+
 def estimate(sets: Sequence[PromptSet]) -> int:
-    """Return the most that the sets may cost, in points."""
+    """Return the most that the videos of the sets may cost, in points; removals of watermarks come on top."""
     catalog, now = Catalog.load(), datetime.now(UTC)
     return sum(
-        catalog.estimate(partition.request, at=now).reserved_points
+        catalog.estimate(partition.request.with_watermark, at=now).reserved_points
         for prompts in sets
         for partition in prompts.partitions.values()
     )
@@ -74,7 +82,12 @@ def _request(rng: random.Random, text: str) -> GenerationRequest:
     # Few different requests, so that equal ones are common.
     task_type = rng.choice(("seedance-2", "seedance-2-fast"))
     common = {"prompt": text, "duration": rng.choice((4, 4, 5))}
-    if rng.random() < 0.15:
+    kind = rng.random()
+    if kind < 0.1:
+        return with_own_file(rng, common)
+    if kind < 0.25:
+        return cleaned(rng, common)
+    if kind < 0.35:
         return GenerationRequest(
             **common,
             task_type=task_type + rng.choice(("", "-less-restriction")),
