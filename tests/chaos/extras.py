@@ -1,4 +1,4 @@
-"""What prompts of a round may ask for beyond text: files of the team's own, and videos without watermark."""
+"""Prompts that ask for more than text: with files of the team's own, and without watermark."""
 
 from __future__ import annotations
 
