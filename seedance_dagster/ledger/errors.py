@@ -3,6 +3,7 @@
 LedgerError
 ├── LedgerUnavailableError   cannot be opened, is locked, its disk is full
 ├── LedgerVersionError       written by another version of this package, or damaged
+├── BindingError             Dagster's instance remembers another ledger, or a newer copy of this one
 ├── BudgetExceededError      new orders would exceed a budget
 ├── StaleOrderError          the order moved on, or is under another lease
 └── TaskOwnedError           the task id belongs to another order already
@@ -26,6 +27,10 @@ class LedgerUnavailableError(LedgerError):
 
 class LedgerVersionError(LedgerError):
     """The ledger's schema is of another version of the package, or its content is lost."""
+
+
+class BindingError(LedgerError):
+    """Dagster's instance remembers another ledger, a newer copy of this one, or another source of a set."""
 
 
 class BudgetExceededError(LedgerError):

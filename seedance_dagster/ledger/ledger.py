@@ -15,6 +15,7 @@ from seedance_dagster.ledger.budgets import Budgets
 from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.journal import Journal
 from seedance_dagster.ledger.leases import Leases
 from seedance_dagster.ledger.observations import Observations
 from seedance_dagster.ledger.partitions import Partitions
@@ -59,6 +60,7 @@ class Ledger:
         budgets: The used part of each budget.
         spend: Money by day, set, model, tag or run.
         queries: Orders and their journals.
+        journal: How far this ledger has come.
         partitions: What each partition asks for, and the orders that it was given.
         workload: Work that is due, and sums over all orders.
         videos: The current video of each partition.
@@ -86,6 +88,7 @@ class Ledger:
         self.budgets = Budgets(database, clock)
         self.spend = Spend(database, clock)
         self.queries = Queries(database, clock)
+        self.journal = Journal(database, clock)
         self.partitions = Partitions(database, clock)
         self.workload = Workload(database, clock)
         self.videos = Videos(database, clock)

@@ -1,0 +1,169 @@
+"""One instance, one ledger: which ledger orders for a prompt set in a Dagster instance.
+
+Everything that orders, sends or withdraws asks here first. A set that is new to the instance is bound
+silently; another ledger than the remembered one is refused, and so is an older copy of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from logging import Logger
+from threading import Event, Thread
+
+import dagster as dg
+
+from seedance_dagster.defs.steps.memory import (
+    KnownLedger,
+    Memory,
+    add_keys,
+    delete_keys,
+    remember_ledger,
+    replace_ledger,
+    set_key,
+)
+from seedance_dagster.ledger.errors import BindingError
+from seedance_dagster.ledger.ledger import Ledger
+
+_EVERY_S = 2.0
+_BY_HAND = "`seedance-dagster sync --use-this-ledger`"
+_RESTORE = "`seedance-dagster restore`, which brings it up to date from vendor, S3 and Dagster"
+
+
+def check_ledger(instance: dg.DagsterInstance, ledger: Ledger, prompt_sets: Collection[str]) -> None:
+    """Let a ledger order for some sets, if it may; sets that are new to the instance are its own from now on.
+
+    Raises:
+        BindingError: Another ledger orders for one of them, or this one is behind; nothing was remembered.
+        LedgerError: The ledger cannot be read.
+    """
+    memory, ledger_id = Memory.of(instance), ledger.identity.ledger_id
+    _check_bound(memory, ledger, prompt_sets)
+    _check_not_behind(memory, ledger)
+    new = [name for name in prompt_sets if name not in memory.ledger_ids]
+    if new:
+        add_keys(instance, [set_key(name, ledger_id) for name in new])
+        try:
+            # Read back, as another ledger may have come first.
+            _check_bound(Memory.of(instance), ledger, new)
+        except BindingError:
+            delete_keys(instance, (set_key(name, ledger_id) for name in new))
+            raise
+    remember_progress(instance, ledger)
+
+
+def check_known(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+    """Check that a ledger is one that the instance knows, if it knows any, and no older copy of it.
+
+    Raises:
+        BindingError: It is not.
+        LedgerError: The ledger cannot be read.
+    """
+    memory = Memory.of(instance)
+    if memory.ledgers and ledger.identity.ledger_id not in memory.ledgers:
+        raise BindingError(_another_ledger("prompt sets", memory, list(memory.ledgers), ledger))
+    _check_not_behind(memory, ledger)
+
+
+def remember_progress(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+    """Remember how far a ledger has come, so that an older copy of it is recognized; raise `LedgerError`."""
+    known = _as_it_is(ledger)
+    before = Memory.of(instance).ledgers.get(known.ledger_id)
+    if before != known:
+        remember_ledger(instance, known)
+
+
+def mark_caught_up(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+    """Remember a ledger as it is, though it was behind: it has been restored; raise `LedgerError`."""
+    replace_ledger(instance, _as_it_is(ledger))
+
+
+def bind_anew(instance: dg.DagsterInstance, ledger: Ledger, prompt_sets: Iterable[str]) -> None:
+    """Let a ledger order for some sets instead of any other, as it is now; raise `LedgerError`."""
+    names, ledger_id, memory = list(prompt_sets), ledger.identity.ledger_id, Memory.of(instance)
+    mark_caught_up(instance, ledger)
+    for name in names:
+        add_keys(instance, [set_key(name, ledger_id)])
+        others = [other for other in memory.ledger_ids.get(name, []) if other != ledger_id]
+        delete_keys(instance, (set_key(name, other) for other in others))
+
+
+def _as_it_is(ledger: Ledger) -> KnownLedger:
+    return KnownLedger(ledger.identity.ledger_id, ledger.journal.position(), ledger.label)
+
+
+def _check_bound(memory: Memory, ledger: Ledger, prompt_sets: Collection[str]) -> None:
+    mine = ledger.identity.ledger_id
+    by_others = {
+        name: others
+        for name in prompt_sets
+        if (others := [other for other in memory.ledger_ids.get(name, []) if other != mine])
+    }
+    if by_others:
+        ids = dict.fromkeys(ledger_id for others in by_others.values() for ledger_id in others)
+        raise BindingError(_another_ledger(", ".join(sorted(by_others)), memory, list(ids), ledger))
+
+
+def _check_not_behind(memory: Memory, ledger: Ledger) -> None:
+    known = memory.ledgers.get(ledger.identity.ledger_id)
+    if known is None or known.position is None or ledger.journal.contains(known.position):
+        return
+    entry, position = known.position.entry_id, ledger.journal.position()
+    if position is None:
+        here = "here it has no entry"
+    elif position.entry_id < entry:
+        here = f"here it ends at entry {position.entry_id}"
+    else:
+        here = "here that entry says something else"
+    raise BindingError(
+        f"the ledger {_describe(ledger.label, known.ledger_id)} is an older copy of itself, such as a "
+        f"restored backup: this Dagster instance remembers its journal up to entry {entry}, and {here}. It "
+        f"does not know what was ordered and paid for since, so nothing was ordered or sent. Run {_RESTORE}. "
+        f"To use it as it is, and perhaps pay for that again, run {_BY_HAND}"
+    )
+
+
+def _another_ledger(what: str, memory: Memory, ids: Collection[str], ledger: Ledger) -> str:
+    theirs = " and ".join(
+        _describe(memory.ledgers[ledger_id].label if ledger_id in memory.ledgers else "", ledger_id)
+        for ledger_id in ids
+    )
+    return (
+        f"{what}: in this Dagster instance the ledger {theirs} orders for this. The ledger here is "
+        f"{_describe(ledger.label, ledger.identity.ledger_id)}, which does not know what the other ordered "
+        "and paid for, so nothing was ordered or sent. Set SEEDANCE_LEDGER_URL to the other ledger. If that "
+        f"is lost, run {_RESTORE}. To use this one as it is, and perhaps pay for everything again, run "
+        f"{_BY_HAND}"
+    )
+
+
+def _describe(label: str, ledger_id: str) -> str:
+    return f"{label} (id {ledger_id})" if label else f"with the id {ledger_id}"
+
+
+@contextmanager
+def progress_remembered(instance: dg.DagsterInstance, ledger: Ledger, log: Logger) -> Iterator[None]:
+    """Remember how far a ledger has come while the block runs, every two seconds, and at its end.
+
+    It happens in a thread, so that no POST waits for it. Where it fails, an older copy may not be recognized.
+    """
+    done = Event()
+
+    def remember() -> None:
+        try:
+            remember_progress(instance, ledger)
+        except Exception as error:  # noqa: BLE001  Dagster's storage may raise anything
+            log.warning(f"how far the ledger has come could not be remembered: {type(error).__name__}")
+
+    def keep() -> None:
+        while not done.wait(_EVERY_S):
+            remember()
+
+    thread = Thread(target=keep, name="seedance-ledger-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        remember()

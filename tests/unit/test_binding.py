@@ -1,0 +1,284 @@
+"""One Dagster instance, one ledger: which ledger may order for a prompt set."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from threading import Barrier, Thread
+
+import dagster as dg
+import pytest
+from factories import Clock, make_new_order, open_ledger
+
+from seedance_dagster.defs.steps import binding, memory
+from seedance_dagster.defs.steps.binding import (
+    bind_anew,
+    check_known,
+    check_ledger,
+    mark_caught_up,
+    progress_remembered,
+    remember_progress,
+)
+from seedance_dagster.defs.steps.memory import MEMORY, Memory
+from seedance_dagster.ledger.errors import BindingError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.orders import OrderRequest
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """An instance that remembers nothing."""
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(tmp_path, clock: Clock) -> Iterator[Ledger]:
+    """Another ledger, without orders."""
+    with open_ledger(f"sqlite:///{tmp_path}/other.db", clock) as opened:
+        yield opened
+
+
+def place(ledger: Ledger, *partitions: str) -> None:
+    """Write journal entries, one for each partition."""
+    request = OrderRequest(idempotency_key="c", run_id="r")
+    ledger.orders.place([make_new_order(partition) for partition in partitions], request)
+
+
+def copy(ledger: Ledger, to: str) -> str:
+    """Make a backup of a SQLite ledger; return its URL."""
+    with (
+        closing(sqlite3.connect(ledger.label.removeprefix("sqlite:///"))) as source,
+        closing(sqlite3.connect(to)) as target,
+    ):
+        source.backup(target)
+    return f"sqlite:///{to}"
+
+
+def test_a_new_instance_takes_an_existing_ledger(instance, ledger):
+    """Nothing is asked where the instance remembers nothing: its home was made again."""
+    place(ledger, "cat", "dog")
+    check_ledger(instance, ledger, ["spots"])
+    check_ledger(instance, ledger, ["spots", "more"])
+    known = Memory.of(instance)
+    assert known.ledger_ids == {name: [ledger.identity.ledger_id] for name in ("spots", "more")}
+    assert known.ledgers[ledger.identity.ledger_id].position == ledger.journal.position()
+
+
+def test_another_ledger_is_refused_for_a_bound_set(instance, ledger, other):
+    """Both ids and databases are named, and what to do; other sets may have it (case m36)."""
+    check_ledger(instance, ledger, ["spots"])
+    with pytest.raises(BindingError) as caught:
+        check_ledger(instance, other, ["spots", "new"])
+    words = str(caught.value)
+    for part in (ledger.label, ledger.identity.ledger_id, other.label, other.identity.ledger_id):
+        assert part in words
+    assert words.startswith("spots: in this Dagster instance the ledger")
+    assert "Set SEEDANCE_LEDGER_URL" in words
+    assert "seedance-dagster restore" in words
+    assert "sync --use-this-ledger" in words
+    check_ledger(instance, other, ["new"])
+    assert Memory.of(instance).ledger_ids["spots"] == [ledger.identity.ledger_id]
+
+
+def test_a_ledger_whose_file_is_gone_is_refused(instance, tmp_path, clock):
+    """A new empty file in its place is another ledger (case m36)."""
+    url = f"sqlite:///{tmp_path}/lost.db"
+    with open_ledger(url, clock) as lost:
+        place(lost, "cat")
+        check_ledger(instance, lost, ["spots"])
+    for file in tmp_path.glob("lost.db*"):
+        file.unlink()
+    with (
+        open_ledger(url, clock) as empty,
+        pytest.raises(BindingError, match="does not know what the other ordered"),
+    ):
+        check_ledger(instance, empty, ["spots"])
+
+
+def test_an_older_copy_is_refused_until_it_is_restored(instance, ledger, tmp_path, clock):
+    """A backup does not know what was sent since it was made (case m15)."""
+    place(ledger, "cat")
+    backup = copy(ledger, f"{tmp_path}/backup.db")
+    check_ledger(instance, ledger, ["spots"])
+    place(ledger, "dog")
+    remember_progress(instance, ledger)
+    with open_ledger(backup, clock) as restored:
+        with pytest.raises(
+            BindingError, match=r"entry 2, and here it ends at entry 1.*seedance-dagster restore"
+        ):
+            check_ledger(instance, restored, ["spots"])
+        with pytest.raises(BindingError, match="older copy of itself"):
+            check_known(instance, restored)
+        mark_caught_up(instance, restored)
+        check_ledger(instance, restored, ["spots"])
+        clock.forward(seconds=1)
+        place(restored, "fox")
+        check_ledger(instance, restored, ["spots"])
+    # What the lost one had is another history now.
+    with pytest.raises(BindingError, match="here that entry says something else"):
+        check_ledger(instance, ledger, ["spots"])
+
+
+def test_a_copy_that_went_on_by_itself_is_refused(instance, ledger, tmp_path, clock):
+    """A restored backup may have as many entries as the lost ledger: they are others (case m15)."""
+    place(ledger, "cat")
+    backup = copy(ledger, f"{tmp_path}/backup.db")
+    place(ledger, "dog")
+    check_ledger(instance, ledger, ["spots"])
+    clock.forward(seconds=1)
+    with open_ledger(backup, clock) as restored:
+        place(restored, "fox", "owl")
+        with pytest.raises(BindingError, match="here that entry says something else"):
+            check_ledger(instance, restored, ["spots"])
+
+
+def test_a_ledger_that_lost_all_rows_is_behind(instance, ledger, tmp_path, clock):
+    """A backup of the first day has the id and no order."""
+    backup = copy(ledger, f"{tmp_path}/backup.db")
+    place(ledger, "cat")
+    check_ledger(instance, ledger, ["spots"])
+    with open_ledger(backup, clock) as empty, pytest.raises(BindingError, match="here it has no entry"):
+        check_ledger(instance, empty, ["spots"])
+
+
+def test_a_ledger_may_be_moved(instance, ledger, tmp_path, clock):
+    """The id and the journal count, not the place; the newest place is remembered."""
+    place(ledger, "cat")
+    check_ledger(instance, ledger, ["spots"])
+    with open_ledger(copy(ledger, f"{tmp_path}/moved.db"), clock) as moved:
+        check_ledger(instance, moved, ["spots"])
+        assert Memory.of(instance).ledgers[moved.identity.ledger_id].label == moved.label
+    assert sum(key.startswith("ledger:") for key in instance.get_dynamic_partitions(MEMORY)) == 1
+
+
+def test_a_ledger_is_bound_anew_by_hand(instance, ledger, other):
+    """Then it is the first that is refused."""
+    check_ledger(instance, ledger, ["spots", "more"])
+    bind_anew(instance, other, ["spots"])
+    check_ledger(instance, other, ["spots"])
+    with pytest.raises(BindingError, match=r"^spots: "):
+        check_ledger(instance, ledger, ["spots", "more"])
+    check_ledger(instance, ledger, ["more"])
+
+
+def test_an_older_copy_may_be_used_by_hand(instance, ledger, tmp_path, clock):
+    """A person may know better: binding it anew forgets how far it had come."""
+    backup = copy(ledger, f"{tmp_path}/backup.db")
+    place(ledger, "cat")
+    check_ledger(instance, ledger, ["spots"])
+    with open_ledger(backup, clock) as older:
+        bind_anew(instance, older, ["spots"])
+        check_ledger(instance, older, ["spots"])
+
+
+def test_commands_on_a_ledger_that_the_instance_does_not_know_are_refused(instance, ledger, other):
+    """What they say would be of the wrong ledger; an instance that knows none refuses none."""
+    check_known(instance, other)
+    check_ledger(instance, ledger, ["spots"])
+    check_known(instance, ledger)
+    with pytest.raises(BindingError, match="prompt sets: in this Dagster instance the ledger"):
+        check_known(instance, other)
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_two_ledgers_that_come_first_at_once_are_never_both_let_in(
+    instance, ledger, other, monkeypatch, turn
+):
+    """Each reads back after it wrote: at most one finds itself alone, and a refused one leaves no trace."""
+    add = memory.add_keys
+
+    def add_behind_the_other(instance, keys):
+        add(instance, [memory.set_key("spots", other.identity.ledger_id)])
+        add(instance, keys)
+
+    monkeypatch.setattr(binding, "add_keys", add_behind_the_other)
+    with pytest.raises(BindingError):
+        check_ledger(instance, ledger, ["spots"])
+    assert Memory.of(instance).ledger_ids["spots"] == [other.identity.ledger_id]
+
+
+def test_progress_never_goes_back(instance, ledger):
+    """A slow writer that remembers less comes last, and changes nothing."""
+    place(ledger, "cat")
+    slow = binding._as_it_is(ledger)
+    place(ledger, "dog")
+    remember_progress(instance, ledger)
+    memory.remember_ledger(instance, slow)
+    assert Memory.of(instance).ledgers[slow.ledger_id].position == ledger.journal.position()
+
+
+def test_many_may_remember_at_once(tmp_path, ledger):
+    """Threads of several runs write the same keys: none fails, and one key is left at the end."""
+    place(ledger, *(f"p{number}" for number in range(5)))
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+        barrier, failures = Barrier(4), list[Exception]()
+
+        def work() -> None:
+            barrier.wait()
+            try:
+                for _ in range(5):
+                    check_ledger(instance, ledger, ["spots"])
+            except Exception as error:  # noqa: BLE001  whatever it is, the test shows it
+                failures.append(error)
+
+        threads = [Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert len(instance.get_dynamic_partitions(MEMORY)) == 2
+
+
+def test_progress_is_remembered_while_work_goes_on(instance, ledger, monkeypatch):
+    """A run that is killed has left its progress a moment ago, and one that ends leaves all of it."""
+    monkeypatch.setattr(binding, "_EVERY_S", 0.01)
+    remembered = []
+    real = binding.remember_progress
+    monkeypatch.setattr(
+        binding, "remember_progress", lambda *arguments: (real(*arguments), remembered.append(1))
+    )
+    with progress_remembered(instance, ledger, logging.getLogger()):
+        place(ledger, "cat")
+        before = len(remembered)
+        while len(remembered) < before + 2:
+            pass
+        assert Memory.of(instance).ledgers[ledger.identity.ledger_id].position == ledger.journal.position()
+        place(ledger, "dog")
+    assert Memory.of(instance).ledgers[ledger.identity.ledger_id].position == ledger.journal.position()
+
+
+def test_trouble_with_memory_ends_no_work(instance, ledger, monkeypatch, caplog):
+    """Orders go out all the same; the log says what is at stake."""
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(binding, "remember_progress", fail)
+    with progress_remembered(instance, ledger, logging.getLogger("seedance_dagster")):
+        place(ledger, "cat")
+    assert "could not be remembered: OSError" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["", "set", "ledger:x", "ledger:x:y:z:u", "a:b:c:d:e:f"])
+def test_keys_of_others_are_ignored(instance, ledger, key):
+    """Anybody may add a partition in the UI."""
+    instance.add_dynamic_partitions(MEMORY, [key])
+    check_ledger(instance, ledger, ["spots"])
+
+
+@pytest.mark.each_database
+def test_a_position_is_the_same_on_each_database(ledger):
+    """It survives reopening, and none is made up for an empty ledger."""
+    assert ledger.journal.position() is None
+    place(ledger, "cat")
+    position = ledger.journal.position()
+    assert position.entry_id == 1
+    assert ledger.journal.contains(position)
+    place(ledger, "dog")
+    assert ledger.journal.contains(position)
+    assert ledger.journal.position() > position
