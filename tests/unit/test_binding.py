@@ -14,7 +14,7 @@ from factories import Clock, make_new_order, open_ledger
 
 from seedance_dagster.defs.steps import binding, memory
 from seedance_dagster.defs.steps.binding import (
-    bind_anew,
+    rebind,
     check_known,
     check_ledger,
     mark_caught_up,
@@ -154,10 +154,10 @@ def test_a_ledger_may_be_moved(instance, ledger, tmp_path, clock):
     assert sum(key.startswith("ledger:") for key in instance.get_dynamic_partitions(MEMORY)) == 1
 
 
-def test_a_ledger_is_bound_anew_by_hand(instance, ledger, other):
+def test_a_ledger_is_rebound_by_hand(instance, ledger, other):
     """Then it is the first that is refused."""
     check_ledger(instance, ledger, ["spots", "more"])
-    bind_anew(instance, other, ["spots"])
+    rebind(instance, other, ["spots"])
     check_ledger(instance, other, ["spots"])
     with pytest.raises(BindingError, match=r"^spots: "):
         check_ledger(instance, ledger, ["spots", "more"])
@@ -165,12 +165,12 @@ def test_a_ledger_is_bound_anew_by_hand(instance, ledger, other):
 
 
 def test_an_older_copy_may_be_used_by_hand(instance, ledger, tmp_path, clock):
-    """A person may know better: binding it anew forgets how far it had come."""
+    """A person may know better: rebinding it forgets how far it had come."""
     backup = copy(ledger, f"{tmp_path}/backup.db")
     place(ledger, "cat")
     check_ledger(instance, ledger, ["spots"])
     with open_ledger(backup, clock) as older:
-        bind_anew(instance, older, ["spots"])
+        rebind(instance, older, ["spots"])
         check_ledger(instance, older, ["spots"])
 
 

@@ -78,7 +78,7 @@ def mark_caught_up(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     replace_ledger(instance, _as_it_is(ledger))
 
 
-def bind_anew(instance: dg.DagsterInstance, ledger: Ledger, prompt_sets: Iterable[str]) -> None:
+def rebind(instance: dg.DagsterInstance, ledger: Ledger, prompt_sets: Iterable[str]) -> None:
     """Let a ledger order for some sets instead of any other, as it is now; raise `LedgerError`."""
     names, ledger_id, memory = list(prompt_sets), ledger.identity.ledger_id, Memory.of(instance)
     mark_caught_up(instance, ledger)
