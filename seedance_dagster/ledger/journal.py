@@ -15,7 +15,7 @@ _DIGITS = 12
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """How far a ledger has come: one entry of its journal.
+    """One entry of a ledger's journal, as a mark of how far it has come.
 
     Attributes:
         entry_id: The entry's number; later entries have higher ones.

@@ -14,11 +14,11 @@ from factories import Clock, make_new_order, open_ledger
 
 from seedance_dagster.defs.steps import binding, memory
 from seedance_dagster.defs.steps.binding import (
-    rebind,
     check_known,
     check_ledger,
     mark_caught_up,
     progress_remembered,
+    rebind,
     remember_progress,
 )
 from seedance_dagster.defs.steps.memory import MEMORY, Memory
@@ -175,7 +175,7 @@ def test_an_older_copy_may_be_used_by_hand(instance, ledger, tmp_path, clock):
 
 
 def test_commands_on_a_ledger_that_the_instance_does_not_know_are_refused(instance, ledger, other):
-    """What they say would be of the wrong ledger; an instance that knows none refuses none."""
+    """They would show the wrong orders; an instance that knows none refuses none."""
     check_known(instance, other)
     check_ledger(instance, ledger, ["spots"])
     check_known(instance, ledger)

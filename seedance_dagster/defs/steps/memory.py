@@ -1,4 +1,4 @@
-"""What a Dagster instance remembers of ledgers and prompt sets, as keys of a partitions definition.
+"""The memory of a Dagster instance of ledgers and prompt sets, as keys of a partitions definition.
 
 Such keys are public, shared by all machines of the instance, and kept by every storage that Dagster has:
 
