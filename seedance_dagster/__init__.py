@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seedance_dagster.datasets.video import Video
     from seedance_dagster.defs.definitions import build_seedance_definitions
     from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
     from seedance_dagster.prompts.loading import load_prompt_sets
@@ -18,6 +19,7 @@ __all__ = [
     "LedgerResource",
     "PromptSet",
     "SeedanceResource",
+    "Video",
     "VideoStoreResource",
     "build_seedance_definitions",
     "load_prompt_sets",
@@ -27,6 +29,7 @@ _HOMES = {
     "LedgerResource": "seedance_dagster.defs.resources",
     "PromptSet": "seedance_dagster.prompts.models",
     "SeedanceResource": "seedance_dagster.defs.resources",
+    "Video": "seedance_dagster.datasets.video",
     "VideoStoreResource": "seedance_dagster.defs.resources",
     "build_seedance_definitions": "seedance_dagster.defs.definitions",
     "load_prompt_sets": "seedance_dagster.prompts.loading",

@@ -15,6 +15,7 @@ from seedance_dagster.defs.resources import (
     open_services,
 )
 from seedance_dagster.defs.step_cleanup import StepCleanup
+from seedance_dagster.defs.video_inputs import VIDEO_INPUTS
 from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTIONS = {
@@ -50,7 +51,7 @@ def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
                 kinds=_KINDS[asset],
                 code_version=CODE_VERSION,
                 skippable=True,
-            )
+            ).with_io_manager_key(VIDEO_INPUTS)
             for asset, description in _DESCRIPTIONS.items()
         ],
         can_subset=True,

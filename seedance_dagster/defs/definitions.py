@@ -18,6 +18,7 @@ from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource, sealed
 from seedance_dagster.defs.sensor import build_sensor
 from seedance_dagster.defs.step_cleanup import step_cleanup
+from seedance_dagster.defs.video_inputs import VIDEO_INPUTS, video_inputs
 from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.prompts.problems import format_problems
 from seedance_dagster.settings import Settings
@@ -76,8 +77,8 @@ def build_seedance_definitions(
             "video_store": sealed(video_store),
             "ledger": sealed(ledger or LedgerResource()),
             "seedance_cleanup": step_cleanup,
+            VIDEO_INPUTS: video_inputs,
         },
-        executor=dg.in_process_executor,
     )
 
 
@@ -95,13 +96,15 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
     """
     settings = Settings.from_environ(environ)
     seedance, video_store, ledger = resources_of(settings, environ)
-    return build_seedance_definitions(
+    defs = build_seedance_definitions(
         settings.prompts,
         seedance=seedance,
         video_store=video_store,
         ledger=ledger,
         pending_usd_per_run=settings.pending_usd_per_run,
     )
+    # A set has one step, for which a further process is only slower.
+    return dg.Definitions.merge(defs, dg.Definitions(executor=dg.in_process_executor))
 
 
 def resources_of(

@@ -36,12 +36,12 @@ class CurrentVideo:
 class Videos(LedgerPart):
     """The part of the ledger that a set's index is made of."""
 
-    def current(self, prompt_set: str) -> list[CurrentVideo]:
-        """Return the video that each partition of a set shows, sorted by their first orders.
+    def current(self, prompt_set: str, partition: str | None = None) -> list[CurrentVideo]:
+        """Return the video that each partition of a set shows, or one of them, sorted by their first orders.
 
         That is the newest one of what the partition asks for now, else the newest.
         """
-        current = _current_videos(prompt_set)
+        current = _current_videos(prompt_set, partition)
         query = (
             sa.select(orders, current.c.label, current.c.label_tags, current.c.label_removed_at)
             .join(current, current.c.order_id == orders.c.order_id)

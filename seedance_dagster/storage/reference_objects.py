@@ -92,6 +92,4 @@ def presigned_link(client: S3Client, bucket: str, key: str, *, expires_s: int) -
             "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires_s
         )
     except (ClientError, BotoCoreError) as error:
-        raise StoreError(
-            f"no link to the copy of a reference can be signed: {one_line(str(error))}"
-        ) from None
+        raise StoreError(f"no link to s3://{bucket}/{key} can be signed: {one_line(str(error))}") from None

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 from code_location import QUIET, running_location
 
+from seedance_dagster import Video
+from seedance_dagster.money import points_to_usd
+
 pytestmark = [pytest.mark.integration, QUIET]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "downstream.md").read_text("utf-8")
 SET = "launch_spots"
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def asset_of_page(name: str) -> dg.AssetsDefinition:
@@ -32,7 +37,9 @@ def location(s3_server, tmp_path_factory):
         (location.folder / "prompts" / "spots.json").unlink()
         location.write({"cat": "a cat"}, SET)
         location.reload()
-        own = dg.Definitions(assets=[asset_of_page("campaign_report"), asset_of_page("subtitles")])
+        own = dg.Definitions(
+            assets=[asset_of_page("campaign_report"), *map(asset_of_page, ("subtitles", "contact_sheet"))]
+        )
         location.defs = dg.Definitions.merge(location.defs, own)
         location.tick()
         assert location.run("cat", name=SET).success
@@ -45,14 +52,50 @@ def run(location, asset, partition=None):
     )
 
 
-def test_an_asset_behind_each_video_gets_its_address(location):
-    """The partition's materialization names the object in S3."""
+def test_an_asset_behind_each_video_gets_it_as_its_parameter(location):
+    """It is downloaded and checked; its prompt and address are those of the partition."""
     done = run(location, "subtitles", "cat")
     [event] = done.asset_materializations_for_node("subtitles")
-    assert (
-        event.metadata["video"].value == location.newest("videos", "cat", SET).metadata["dagster/uri"].value
+    [order] = location.orders("cat", SET)
+    shown = location.newest("videos", "cat", SET).metadata
+    assert event.metadata["video"].value == shown["dagster/uri"].value
+    assert (event.metadata["bytes"].value, event.metadata["prompt"].value) == (order.size_bytes, "a cat")
+
+
+def test_an_asset_without_partitions_gets_all_videos_by_partition(location):
+    """Partitions without a video are left out."""
+    [event] = run(location, "contact_sheet").asset_materializations_for_node("contact_sheet")
+    [order] = location.orders("cat", SET)
+    assert event.metadata["videos"].value == 1
+    assert event.metadata["usd"].value == pytest.approx(float(points_to_usd(order.points_charged)))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "partitions", "message"),
+    [(Video, "cat..dog", "annotate it with dict"), (Any, "dog", "dog has no video yet; materialize")],
+)
+def test_a_missing_video_is_said_in_words(location, annotation, partitions, message):
+    """One video for two partitions, and a partition without one: the run fails and says what to do."""
+
+    def reader(video: Any) -> None:
+        raise AssertionError(video)
+
+    reader.__annotations__["video"] = annotation
+    asset = dg.asset(
+        ins={"video": dg.AssetIn(key=dg.AssetKey([SET, "videos"]))},
+        partitions_def=dg.DynamicPartitionsDefinition(name=f"{SET}_prompts"),
+    )(reader)
+    location.instance.add_dynamic_partitions(f"{SET}_prompts", ["dog"])
+    defs = dg.Definitions.merge(location.defs, dg.Definitions(assets=[asset]))
+    first, _, last = partitions.partition("..")
+    done = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=location.instance,
+        asset_selection=[dg.AssetKey("reader")],
+        raise_on_error=False,
+        **({"tags": dict(zip(RANGE, (first, last), strict=True))} if last else {"partition_key": first}),
     )
-    assert event.metadata["video"].value.endswith("/video.mp4")
+    [failure] = [event for event in done.all_events if event.is_step_failure]
+    assert message in str(failure.step_failure_data)
 
 
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")

@@ -14,6 +14,7 @@ NAMES = {
     "LedgerResource",
     "PromptSet",
     "SeedanceResource",
+    "Video",
     "VideoStoreResource",
     "build_seedance_definitions",
     "load_prompt_sets",
@@ -63,12 +64,14 @@ def test_a_team_builds_its_own_code_location(tmp_path, monkeypatch):
     )
     names = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
     assert names >= {"spots/prompts", "spots/tasks", "spots/videos"}
-    assert defs.executor is dg.in_process_executor
-    assert set(defs.resources) == {"seedance", "video_store", "ledger", "seedance_cleanup"}
+    assert defs.executor is None, "it is the team's to choose"
+    assert set(defs.resources) == {"seedance", "video_store", "ledger", "seedance_cleanup", "seedance_videos"}
     assert [job.name for job in defs.jobs].count("seedance_advance") == 1
     assert [sensor.name for sensor in defs.sensors] == ["seedance_sensor"]
     # They merge with a team's own definitions.
-    merged = dg.Definitions.merge(defs, dg.Definitions(assets=[dg.AssetSpec("theirs")]))
+    own = dg.Definitions(assets=[dg.AssetSpec("theirs")], executor=dg.multiprocess_executor)
+    merged = dg.Definitions.merge(defs, own)
+    assert merged.executor is dg.multiprocess_executor
     assert dg.AssetKey("theirs") in merged.resolve_all_asset_keys()
 
 

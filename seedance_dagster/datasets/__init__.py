@@ -1,0 +1,1 @@
+"""Stored videos, as those who use them load them."""

@@ -1,0 +1,120 @@
+"""A stored video with what is known about it, loaded from the ledger and read from S3."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.videos import CurrentVideo
+from seedance_dagster.storage.errors import StoreError
+from seedance_dagster.storage.index import index_row
+from seedance_dagster.storage.reference_objects import presigned_link
+from seedance_dagster.storage.s3 import VideoStore
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video of a prompt set in S3: the one that its partition shows.
+
+    Attributes:
+        prompt_set: The set.
+        partition: The partition's key.
+        uri: The mp4, as `s3://bucket/key`.
+        sha256: Of its bytes, in hex.
+        prompt: The text.
+        tags: The prompt's tags.
+        cost_usd: The charge in USD; None where the vendor did not report it.
+        metadata: All columns of the set's index, by name.
+
+    Example:
+        >>> def length(video: Video) -> int:
+        ...     with video.local() as path:
+        ...         return path.stat().st_size
+    """
+
+    prompt_set: str
+    partition: str
+    uri: str
+    sha256: str
+    prompt: str
+    tags: Mapping[str, str]
+    cost_usd: float | None
+    metadata: Mapping[str, Any] = field(repr=False)
+    _key: str = field(repr=False)
+    _store: VideoStore = field(repr=False, compare=False)
+
+    @contextmanager
+    def local(self) -> Iterator[Path]:
+        """Download the video and check its SHA-256; the file, named `video.mp4`, is deleted at the end.
+
+        Raises:
+            StoreError: It cannot be read, or its bytes are not those that were stored.
+        """
+        with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
+            path = Path(folder) / "video.mp4"
+            self.download(path)
+            yield path
+
+    def download(self, path: Path) -> None:
+        """Write the video to a file and check its SHA-256; raise as `local`."""
+        with path.open("wb") as file:
+            self._check(self._store.digest(self._key, into=file))
+
+    def read_bytes(self) -> bytes:
+        """Return the video's bytes after checking their SHA-256; raise as `local`."""
+        content = self._store.get_bytes(self._key)
+        self._check(hashlib.sha256(content).hexdigest())
+        return content
+
+    def presigned_url(self, *, expires_s: int = 3600) -> str:
+        """Return a link that anybody can open until it expires; treat it as a secret.
+
+        Args:
+            expires_s: Seconds until then; S3 allows up to a week.
+
+        Raises:
+            StoreError: Links cannot be made with these credentials.
+        """
+        return presigned_link(self._store.client, self._store.bucket, self._key, expires_s=expires_s)
+
+    def _check(self, sha256: str) -> None:
+        if sha256 != self.sha256:
+            raise StoreError(
+                f"{self.uri} is not the video that was stored: its SHA-256 is {sha256} instead of "
+                f"{self.sha256}; `seedance-dagster audit` says more"
+            )
+
+
+def load_videos(
+    ledger: Ledger, store: VideoStore, prompt_set: str, partition: str | None = None
+) -> dict[str, Video]:
+    """Return the videos that a set's partitions show, by partition key, in the order of the set.
+
+    Args:
+        ledger: Knows them.
+        store: Where they lie.
+        prompt_set: The set.
+        partition: Return that of this partition alone, or none where it has no video.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    current = ledger.videos.current(prompt_set, partition)
+    return {video.partition: _video(prompt_set, video, store) for video in current}
+
+
+def _video(prompt_set: str, video: CurrentVideo, store: VideoStore) -> Video:
+    row = index_row(prompt_set, video, store.uri)
+    names = ("prompt_set", "partition", "uri", "sha256", "prompt", "tags", "cost_usd")
+    return Video(
+        **{name: row[name] for name in names},
+        metadata=row,
+        _key=str(video.order.video_key),
+        _store=store,
+    )

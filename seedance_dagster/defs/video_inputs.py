@@ -1,0 +1,72 @@
+"""The IO manager of `<set>/videos`: what assets behind them get as a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_origin
+
+import dagster as dg
+
+from seedance_dagster.defs.resources import LedgerResource, VideoStoreResource
+
+if TYPE_CHECKING:
+    from seedance_dagster.datasets.video import Video
+
+VIDEO_INPUTS = "seedance_videos"
+
+
+class VideoInputs(dg.IOManager):
+    """The videos of a set: a `Video` for a run of one partition, else a dict of them by partition key.
+
+    The annotation of the parameter decides where there is one: `Video`, or `dict[str, Video]`, which leaves
+    out partitions without a video.
+    """
+
+    def __init__(
+        self, instance: dg.DagsterInstance, ledger: LedgerResource, video_store: VideoStoreResource
+    ) -> None:
+        self._instance = instance
+        self._ledger = ledger
+        self._video_store = video_store
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Do nothing: the step that makes the videos stores them itself."""
+
+    def load_input(self, context: dg.InputContext) -> Video | dict[str, Video]:
+        """Return the video of the run's partition, or the videos of all of its partitions.
+
+        Raises:
+            dg.Failure: One video is asked for, and there is none, or the run has other than one partition.
+        """
+        from seedance_dagster.datasets.video import Video, load_videos
+        from seedance_dagster.defs.steps.failures import as_failure
+
+        hint = context.dagster_type.typing_type
+        keys = list(context.asset_partition_keys)
+        one = hint is Video or (context.has_partition_key and not _is_mapping(hint))
+        name = context.asset_key.to_user_string()
+        if one and len(keys) != 1:
+            raise dg.Failure(
+                f"{name}: a parameter of the type Video needs a run of one partition, and this one has "
+                f"{len(keys)}: annotate it with dict[str, Video], or launch a run for each partition"
+            )
+        with as_failure(), self._ledger.open_ledger(self._instance) as ledger:
+            store = self._video_store.open_store()
+            videos = load_videos(ledger, store, context.asset_key.path[-2], keys[0] if one else None)
+        if not one:
+            return {key: videos[key] for key in keys if key in videos}
+        if keys[0] not in videos:
+            raise dg.Failure(f"{name}: {keys[0]} has no video yet; materialize {name} first")
+        return videos[keys[0]]
+
+
+def _is_mapping(hint: Any) -> bool:
+    origin = get_origin(hint) or hint
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+@dg.io_manager(required_resource_keys={"ledger", "video_store"}, description=VideoInputs.__doc__)
+def video_inputs(context: dg.InitResourceContext) -> VideoInputs:
+    """Make the IO manager with the code location's own ledger and bucket."""
+    assert context.instance is not None
+    return VideoInputs(context.instance, context.resources.ledger, context.resources.video_store)
