@@ -68,6 +68,12 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         "The most that one scheduled run of seedance_order_pending may spend, in USD. By default "
         "the budgets limit it; without a budget it orders nothing.",
     )
+    max_partitions_per_run: int = Field(
+        default=500,
+        gt=0,
+        description="The most partitions of one run. A larger backfill becomes several runs, each of which "
+        "starts sooner.",
+    )
     dagster_home: str = Field(default="", description="The folder of the Dagster instance; Dagster's own.")
 
     @classmethod

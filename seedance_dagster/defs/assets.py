@@ -31,12 +31,19 @@ _KINDS = {PROMPTS: {"yaml"}, TASKS: {"api"}, VIDEOS: {"s3", "mp4"}}
 _UPSTREAM = {TASKS: (PROMPTS,), VIDEOS: (PROMPTS, TASKS)}
 
 
-def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
+MAX_PARTITIONS_PER_RUN = 500
+"""Partitions of one run of a backfill: Dagster plans a run's partitions one by one before it starts."""
+
+
+def build_set_assets(
+    name: str, source: PromptSource, *, max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN
+) -> dg.AssetsDefinition:
     """Build the step that materializes a prompt set's assets.
 
     Args:
         name: The set's name.
         source: Where each run reads its prompts.
+        max_partitions_per_run: A backfill of more partitions becomes several runs.
     """
 
     @dg.multi_asset(
@@ -56,7 +63,7 @@ def build_set_assets(name: str, source: PromptSource) -> dg.AssetsDefinition:
         ],
         can_subset=True,
         partitions_def=partitions_def(name),
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run),
     )
     def generation(  # noqa: PLR0917  Dagster passes resources by name
         context: dg.AssetExecutionContext,

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from seedance_dagster.defs.assets import build_set_assets
+from seedance_dagster.defs.assets import MAX_PARTITIONS_PER_RUN, build_set_assets
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import build_pending_job, build_pending_schedule, seedance_advance
@@ -34,6 +34,7 @@ def build_seedance_definitions(
     ledger: LedgerResource | None = None,
     sensor_running: bool = True,
     pending_usd_per_run: float | None = None,
+    max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN,
 ) -> dg.Definitions:
     """Build the assets, checks, jobs, schedules, sensor and resources of some prompt sets.
 
@@ -46,6 +47,8 @@ def build_seedance_definitions(
         sensor_running: False leaves `seedance_sensor` off until it is switched on in the UI.
         pending_usd_per_run: The most that each run of the schedule `seedance_order_pending` may spend, in
             USD. The schedule is off until it is switched on in the UI.
+        max_partitions_per_run: A backfill of more partitions becomes several runs, which Dagster starts
+            sooner than one.
 
     Example:
         >>> defs = build_seedance_definitions(
@@ -62,7 +65,10 @@ def build_seedance_definitions(
     pending = build_pending_job(source)
     return dg.Definitions(
         assets=[
-            *(build_set_assets(prompt_set.name, source) for prompt_set in loaded.sets),
+            *(
+                build_set_assets(prompt_set.name, source, max_partitions_per_run=max_partitions_per_run)
+                for prompt_set in loaded.sets
+            ),
             *(build_index_asset(prompt_set.name) for prompt_set in loaded.sets),
         ],
         asset_checks=[build_set_checks(prompt_set.name, source) for prompt_set in loaded.sets],
@@ -102,6 +108,7 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
         video_store=video_store,
         ledger=ledger,
         pending_usd_per_run=settings.pending_usd_per_run,
+        max_partitions_per_run=settings.max_partitions_per_run,
     )
     # A set has one step, for which a further process is only slower.
     return dg.Definitions.merge(defs, dg.Definitions(executor=dg.in_process_executor))

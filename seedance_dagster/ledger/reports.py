@@ -46,6 +46,17 @@ class Reports(LedgerPart):
         with self._database.reading() as connection:
             return connection.scalar(query)
 
+    def lacks_prompt(self, link: Link, fingerprint: str) -> bool:
+        """Return True where a partition asks for a request, and was never reported."""
+        query = sa.select(partitions.c.partition).where(
+            partitions.c.prompt_set == link.prompt_set,
+            partitions.c.partition == link.partition,
+            partitions.c.fingerprint == fingerprint,
+            partitions.c.reported.is_(None),
+        )
+        with self._database.reading() as connection:
+            return connection.scalar(query) is not None
+
     def is_superseded(self, link: Link) -> bool:
         """Return True when another order stands for the partition.
 

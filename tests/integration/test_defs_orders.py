@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 
 import dagster as dg
@@ -219,6 +220,34 @@ def test_a_terminated_run_releases_its_orders(location, changed, monkeypatch):
     assert any("the sensor has their videos stored" in message for message in messages)
     location.control("settings", render_seconds=0)
     assert location.advance().events_of("videos") == [("stopped", "materialization")]
+
+
+def test_orders_go_out_before_anything_is_reported(location, changed, monkeypatch):
+    """A run that cannot report any prompt yet has sent every POST; what it leaves is reported by the job."""
+    location.write({"first": "one", "edited": "two", "rain": "eight", "snow": "nine"})
+    location.tick()
+    posts = location.books()["posts"]
+    deadline = time.monotonic() + 120
+
+    def stopped(self, *_arguments):
+        while location.books()["posts"] < posts + 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        raise dg.DagsterExecutionInterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reporter, "prompts", stopped)
+        done = location.run("rain", "snow")
+    assert not done.success
+    assert done.events_of("prompts") == done.events_of("tasks") == []
+    assert location.books()["posts"] == posts + 2
+    monkeypatch.setattr(reports, "_REPORT_GRACE", reports._REPORT_GRACE * 0)
+    done = location.advance()
+    for asset in ("prompts", "tasks", "videos"):
+        assert sorted(done.events_of(asset)) == [("rain", "materialization"), ("snow", "materialization")]
+    prompt_id, prompt = location.history("prompts", "rain")[0]
+    assert prompt.metadata["seedance/prompt"].value == "eight"
+    video = location.newest("videos", "rain")
+    assert video.tags["dagster/input_event_pointer/spots/prompts"] == str(prompt_id)
 
 
 def test_a_second_run_of_the_job_ends_at_once(location, changed):

@@ -8,7 +8,9 @@ import threading
 import time
 
 import pytest
+from factories import make_order
 
+from seedance_dagster.engine.events import Ended, Stored, Submitted
 from seedance_dagster.engine.runtime.background import in_background
 
 
@@ -87,13 +89,14 @@ def test_a_caller_that_stops_reading_does_not_hang():
 def test_what_happens_during_the_cleanup_waits_for_no_caller():
     """Work that reports while it ends, such as a POST's late answer, is not held up by unread events."""
     ended = []
+    videos = [Stored(make_order(number), None) for number in range(10)]
 
     async def work(emit):
         try:
-            await asyncio.gather(*(emit(number) for number in range(10)))
+            await asyncio.gather(*(emit(video) for video in videos))
         finally:
-            for number in range(10):
-                await emit(number)
+            for video in videos:
+                await emit(video)
             ended.append("ended")
 
     started = time.monotonic()
@@ -122,13 +125,55 @@ def test_work_that_cannot_start_is_an_error_to_the_caller():
         next(events)
 
 
-def test_the_work_waits_for_a_caller_that_is_far_behind():
-    """Only a limited number of events is kept unread."""
+def test_stored_videos_wait_for_a_caller_that_is_far_behind():
+    """Only a limited number of events with a picture is kept unread."""
     emitted = []
-    with in_background(numbers(50, emitted=emitted), unread=3) as events:
-        for number in events:
+    videos = [Stored(make_order(number), None) for number in range(50)]
+
+    async def work(emit):
+        for video in videos:
+            emitted.append(video)
+            await emit(video)
+
+    with in_background(work, unread=3) as events:
+        for number, event in enumerate(events):
+            assert event is videos[number]
             assert len(emitted) - number <= 3 + 2  # unread, the one read, and the one that waits
-    assert emitted == list(range(50))
+    assert emitted == videos
+
+
+def test_no_post_waits_for_a_caller_that_is_far_behind():
+    """Of submitted tasks a limited number is kept, the others are left to the ledger; what ended is kept."""
+    tasks = [Submitted(make_order(number)) for number in range(50)]
+    ends = [Ended(make_order(number)) for number in range(50)]
+    sent = threading.Event()
+
+    async def work(emit):
+        for event in (*tasks, *ends):
+            await emit(event)
+        sent.set()
+
+    with in_background(work, unread=3) as events:
+        assert sent.wait(60)
+        assert list(events) == [*tasks[:3], *ends]
+
+
+def test_a_caller_that_caught_up_is_given_every_task_again():
+    """Room that is free again is used."""
+    tasks = [Submitted(make_order(number)) for number in range(9)]
+    read = threading.Event()
+
+    async def work(emit):
+        for task in tasks[:5]:
+            await emit(task)
+        await asyncio.to_thread(read.wait)
+        for task in tasks[5:]:
+            await emit(task)
+
+    with in_background(work, unread=4) as events:
+        assert [next(events) for _ in range(4)] == tasks[:4]
+        read.set()
+        assert list(events) == tasks[5:]
 
 
 def test_a_waiting_caller_can_be_interrupted():

@@ -41,8 +41,9 @@ def spots(**texts: str) -> PromptSet:
 
 def report(instance: dg.DagsterInstance, prompt_set: PromptSet, key: str) -> int:
     """Materialize a prompt, and return the storage id of the event."""
-    partition = prompt_set.partitions[key]
-    instance.report_runless_asset_event(prompt_materialization("spots", partition, 100))
+    asked = prompt_set.partitions[key]
+    event = prompt_materialization("spots", key, asked.request, asked.fingerprint, 100)
+    instance.report_runless_asset_event(event)
     wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(["spots", "prompts"]), asset_partitions=[key])
     return instance.fetch_materializations(wanted, limit=1).records[0].storage_id
 

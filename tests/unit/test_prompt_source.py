@@ -86,13 +86,13 @@ def test_a_set_that_is_gone_is_named(tmp_path):
 
 
 def test_the_assets_of_a_set_are_one_step_with_exact_lineage():
-    """Tasks are made from prompts, videos from both, and one run materializes any of the partitions."""
+    """Tasks are made from prompts, videos from both, and a run materializes up to 500 of the partitions."""
     defs = build_seedance_definitions(
         [make_set()], seedance=SeedanceResource(), video_store=VideoStoreResource()
     )
     [assets] = [assets for assets in defs.assets if dg.AssetKey(["pets", "videos"]) in assets.keys]
     assert assets.can_subset
-    assert assets.backfill_policy == dg.BackfillPolicy.single_run()
+    assert assets.backfill_policy == dg.BackfillPolicy.multi_run(500)
     specs = {spec.key.path[-1]: spec for spec in assets.specs}
     upstream = {name: {dep.asset_key.path[-1] for dep in spec.deps} for name, spec in specs.items()}
     assert upstream == {"prompts": set(), "tasks": {"prompts"}, "videos": {"prompts", "tasks"}}

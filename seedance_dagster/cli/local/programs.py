@@ -37,6 +37,8 @@ run_retries:
   retry_on_asset_or_op_failure: false
 run_monitoring:
   enabled: true
+  # Dagster plans each partition of a run before the run starts, about 5 ms for each asset.
+  start_timeout_seconds: 1200
 """
 
 

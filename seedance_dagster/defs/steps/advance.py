@@ -33,19 +33,20 @@ _MAX_UNREPORTED = 1000  # orders of earlier runs that one run reports
 
 
 def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[StepEvent]:
-    """Report what killed runs did not, then submit, follow and collect, and check the sets that changed."""
+    """Submit, follow and collect, report also what killed runs did not, and check the sets that changed."""
     reporter = Reporter(context.instance, services)
     changed, ended = set[str](), set[str]()
-    for order, link in services.ledger.reports.unreported(_MAX_UNREPORTED):
-        if order.state is State.STORED:
-            changed.add(link.prompt_set)
-        yield from reporter.again(order, [link])
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "postponed": 0}
     run = partial(advance, services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)
     with (
         in_background(run) as events,
         on_termination(context.log),
     ):
+        # Orders go out while what earlier runs did not report is reported.
+        for order, link in services.ledger.reports.unreported(_MAX_UNREPORTED):
+            if order.state is State.STORED:
+                changed.add(link.prompt_set)
+            yield from reporter.again(order, [link])
         for event in events:
             match event:
                 case Submitted():
@@ -60,7 +61,7 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                     order = event.order
                     ended |= {link.prompt_set for link in reporter.links(order)}
                     context.log.warning(f"{order.prompt_set}/{order.partition}: {no_video_reason(order)}")
-                    yield from reporter.with_watermark(order)
+                    yield from reporter.ended(order)
                 case Delayed():
                     counts["postponed"] += 1
                     context.log.warning(event.reason)

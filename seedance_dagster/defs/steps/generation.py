@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import dagster as dg
 
+from seedance_dagster.api.catalog import Estimate
 from seedance_dagster.defs.configs import GenerationConfig, limit_points
 from seedance_dagster.defs.events import AssetEvent, StepEvent
 from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, asset_key, user_tags
@@ -19,12 +21,13 @@ from seedance_dagster.defs.steps.metadata import reasons_table
 from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.defs.steps.request import first_request, planned_partitions
-from seedance_dagster.engine.events import Delayed, Ended, Placed, Stored, Submitted, Waiting
+from seedance_dagster.engine.events import Delayed, Ended, Event, Placed, Stored, Submitted, Waiting
 from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_for
 from seedance_dagster.engine.ordering.changed_links import look_again
+from seedance_dagster.engine.ordering.existing import existing_answers
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
-from seedance_dagster.engine.ordering.quote import Quote, quote
+from seedance_dagster.engine.ordering.quote import OrderingError, Quote, quote
 from seedance_dagster.engine.reference_contents import read_contents
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
@@ -35,7 +38,7 @@ from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.ledger.partitions import Wanted
-from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
 _NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all
 _UNFINISHED = "the run ended before its video was stored"
@@ -55,6 +58,7 @@ class GenerationRun:
         missing: Why a partition has no video, by partition.
         stored: Number of videos that were stored while it waited.
         ended: Number of orders that ended without a video.
+        waiting: The open orders whose videos it waits for, by partition.
     """
 
     context: dg.AssetExecutionContext
@@ -64,6 +68,7 @@ class GenerationRun:
     missing: dict[str, str] = field(default_factory=dict)
     stored: int = 0
     ended: int = 0
+    waiting: dict[str, Order] = field(default_factory=dict)
 
     def events(self) -> Iterator[StepEvent]:
         """Do what is selected, and yield Dagster's events as it happens.
@@ -90,21 +95,21 @@ class GenerationRun:
             quotes, valid = list(checked.quotes), checked.valid
             self.missing |= checked.invalid
         estimates = {quoted.partition.key: quoted.estimate for quoted in quotes}
-        if self._selected(PROMPTS):
-            yield from self._reporter.prompts(name, wanted, estimates)
-        elif not dry_run:
-            yield from self._reporter.changed_prompts(name, wanted, estimates)
         if dry_run:
+            yield from self._prompts(wanted, estimates) if self._selected(PROMPTS) else ()
             check = budget_check(self.services, quotes, self._budgets, run_limit=request.max_points)
             self.context.log.info(f"dry run, nothing was ordered: {len(quotes)} prompts, {check}")
             return
-        if self._selected(TASKS) or self._selected(VIDEOS):
-            placed = self._removed(keys)
-            if self._selected(TASKS):
-                placed += self._place(valid)
-            else:
-                placed += self._existing({partition.key: partition for partition in wanted})
-            yield from self._follow(placed)
+        try:
+            placed = self._answers(keys, wanted, valid)
+        except OrderingError:
+            yield from self._prompts(wanted, estimates)
+            raise
+        with self._engine(placed) as engine_events, on_termination(self.context.log):
+            # Orders go out while all that is known already is reported.
+            yield from self._prompts(wanted, estimates)
+            yield from self._answered(placed)
+            yield from self._watch(engine_events)
         if self.stored or self.ended:
             yield from evaluations(self.services, [name], self.context.log, self._budgets)
         if self._selected(VIDEOS):
@@ -137,6 +142,22 @@ class GenerationRun:
     def _budgets(self) -> list[Budget]:
         return budgets_for(self.services, self.prompt_set.name, self.prompt_set.budgets)
 
+    def _prompts(
+        self, wanted: Collection[PromptPartition], estimates: Mapping[str, Estimate]
+    ) -> Iterator[AssetEvent]:
+        every = self._selected(PROMPTS)
+        report = self._reporter.prompts if every else self._reporter.changed_prompts
+        return report(self.prompt_set.name, wanted, estimates)
+
+    def _answers(self, keys: list[str], wanted: list[PromptPartition], valid: list[Quote]) -> list[Placed]:
+        """Return the orders that stand for the partitions, placed where that is selected."""
+        if not (self._selected(TASKS) or self._selected(VIDEOS)):
+            return []
+        placed = self._removed(keys)
+        if self._selected(TASKS):
+            return placed + self._place(valid)
+        return placed + self._existing({partition.key: partition for partition in wanted})
+
     def _place(self, quotes: list[Quote]) -> list[Placed]:
         placed = place_orders(self.services, quotes, self._request, budgets=self._budgets)
         counts = Counter(answer.outcome for answer in placed)
@@ -155,80 +176,73 @@ class GenerationRun:
 
     def _existing(self, wanted: Mapping[str, Wanted]) -> list[Placed]:
         """Return the orders that exist for what some partitions ask for; nothing is ordered."""
-        if not wanted:
-            return []
-        ledger, name = self.services.ledger, self.prompt_set.name
-        request = OrderRequest(idempotency_key="", run_id=self.context.run.run_id)
-        existing = dict(
-            zip(wanted, ledger.orders.existing_orders(list(wanted.values()), request), strict=True)
-        )
-        latest = ledger.queries.latest(name) if None in existing.values() else {}
-        placed = []
-        for key, answer in existing.items():
-            ended = latest.get(key)
-            if answer is not None:
-                placed.append(Placed(key, *answer))
-            elif ended is not None and ended.fingerprint == wanted[key].fingerprint:
-                placed.append(Placed(key, ended, Outcome.SKIPPED))
-            else:
-                self.missing[key] = "not ordered yet: select tasks as well as videos"
-        ledger.partitions.link(name, {answer.partition: answer.order.order_id for answer in placed})
+        run_id = self.context.run.run_id
+        placed = existing_answers(self.services, self.prompt_set.name, wanted, run_id=run_id)
+        unordered = wanted.keys() - {answer.partition for answer in placed}
+        self.missing |= dict.fromkeys(sorted(unordered), "not ordered yet: select tasks as well as videos")
         return placed
 
-    def _follow(self, placed: list[Placed]) -> Iterator[AssetEvent]:
-        waiting = set[int]()
-        keys: dict[str, str] = {}
+    def _engine(self, placed: list[Placed]) -> AbstractContextManager[Iterator[Event]]:
+        """Send, follow and store the orders that the run waits for, in the background."""
+        skipped = [answer for answer in placed if answer.outcome is Outcome.SKIPPED]
+        self.missing |= {answer.partition: str(no_video_reason(answer.order)) for answer in skipped}
+        if self._selected(VIDEOS):
+            self.waiting = {
+                answer.partition: answer.order
+                for answer in placed
+                if answer.order.state in OPEN and answer.outcome is not Outcome.SKIPPED
+            }
+        if not self.waiting:
+            return nullcontext(iter(()))
+        self.missing |= dict.fromkeys(self.waiting, _UNFINISHED)
+        order_ids = {order.order_id for order in self.waiting.values()}
+        self.context.log.info(f"waiting for {len(order_ids)} videos")
+        owner = worker_name(f"run {self.context.run.run_id}")
+        return in_background(partial(advance, self.services, owner=owner, only=list(order_ids)))
+
+    def _answered(self, placed: list[Placed]) -> Iterator[AssetEvent]:
+        """Report the orders that partitions were given, but those that are about to be submitted."""
         for answer in placed:
             order, key = answer.order, answer.partition
             if answer.outcome is Outcome.SKIPPED:
-                self.missing[key] = str(no_video_reason(order))
                 continue
-            if self._selected(TASKS):
+            if self._selected(TASKS) and (order.task_id is not None or key not in self.waiting):
                 yield from self._reporter.task(order, key)
             if order.state is State.STORED and self._selected(VIDEOS):
                 links = [link for link in self._reporter.links(order) if link.partition == key]
                 yield from self._reporter.again(order, links)
-            elif order.state in OPEN:
-                waiting.add(order.order_id)
-                keys[key] = order.fingerprint
-        if waiting and self._selected(VIDEOS):
-            yield from self._wait(waiting, keys)
 
-    def _wait(self, waiting: Collection[int], fingerprints: Mapping[str, str]) -> Iterator[AssetEvent]:
-        """Wait for some orders; `fingerprints` are those of the requests that partitions wait for."""
-        self.missing |= dict.fromkeys(fingerprints, _UNFINISHED)
-        self.context.log.info(f"waiting for {len(waiting)} videos")
-        owner = worker_name(f"run {self.context.run.run_id}")
-        run = partial(advance, self.services, owner=owner, only=list(waiting))
-        with (
-            in_background(run) as events,
-            on_termination(self.context.log),
-        ):
-            for event in events:
-                match event:
-                    case Submitted():
-                        yield from self._reporter.event(event)
-                    case Stored():
-                        for link in self._reporter.links(event.order):
-                            # A video whose watermark is being removed is not what was asked for.
-                            if fingerprints.get(link.partition) == event.order.fingerprint:
-                                self.missing.pop(link.partition, None)
-                        self.stored += 1
-                        yield from self._reporter.event(event)
-                    case Ended():
-                        self.ended += 1
-                        self._note_end(event.order, fingerprints)
-                        yield from self._reporter.with_watermark(event.order)
-                    case Delayed():
-                        self.context.log.warning(event.reason)
-                    case Waiting():
-                        self.context.log.info(event.reason)
+    def _watch(self, events: Iterator[Event]) -> Iterator[AssetEvent]:
+        """Report what becomes of the orders that the run waits for."""
+        for event in events:
+            match event:
+                case Submitted():
+                    yield from self._reporter.event(event)
+                case Stored():
+                    for link in self._reporter.links(event.order):
+                        # A video whose watermark is being removed is not what was asked for.
+                        if self._awaits(link.partition, event.order):
+                            self.missing.pop(link.partition, None)
+                    self.stored += 1
+                    yield from self._reporter.event(event)
+                case Ended():
+                    self.ended += 1
+                    self._note_end(event.order)
+                    yield from self._reporter.ended(event.order)
+                case Delayed():
+                    self.context.log.warning(event.reason)
+                case Waiting():
+                    self.context.log.info(event.reason)
 
-    def _note_end(self, order: Order, waiting: Collection[str]) -> None:
+    def _awaits(self, partition: str, order: Order) -> bool:
+        waiting = self.waiting.get(partition)
+        return waiting is not None and waiting.fingerprint == order.fingerprint
+
+    def _note_end(self, order: Order) -> None:
         for link in self._reporter.links(order):
             known = self.missing.get(link.partition, _UNFINISHED) != _UNFINISHED
             # The end of what renders a video says more than that of what waited for it.
-            if link.partition in waiting and not (known and order.error_class == WITHDRAWN):
+            if link.partition in self.waiting and not (known and order.error_class == WITHDRAWN):
                 self.missing[link.partition] = str(no_video_reason(order))
 
     def _index(self) -> Iterator[AssetEvent]:

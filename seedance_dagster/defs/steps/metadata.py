@@ -8,36 +8,36 @@ from typing import Any
 
 import dagster as dg
 
+from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, version_tags
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import strip_query
-from seedance_dagster.prompts.models import PromptPartition
 from seedance_dagster.storage.manifest import references_of
 from seedance_dagster.storage.s3 import VideoStore
 
 
 def prompt_materialization(
-    prompt_set: str, partition: PromptPartition, estimated_points: int
+    prompt_set: str, partition: str, request: GenerationRequest, fingerprint: str, estimated_points: int
 ) -> dg.AssetMaterialization:
     """Return the event of a validated request, with its estimated cost."""
-    request = {
+    shown = {
         # Reference URLs without their query, which may hold a signature; the manifest does the same.
         name: [strip_query(url) for url in value] if isinstance(value, list) else value
-        for name, value in partition.request.model_dump(mode="json", exclude_none=True).items()
+        for name, value in request.model_dump(mode="json", exclude_none=True).items()
     }
     return dg.AssetMaterialization(
         asset_key=asset_key(prompt_set, PROMPTS),
-        partition=partition.key,
+        partition=partition,
         metadata={
-            "request": dg.MetadataValue.json(request),
-            "seedance/prompt": dg.MetadataValue.text(partition.request.prompt),
+            "request": dg.MetadataValue.json(shown),
+            "seedance/prompt": dg.MetadataValue.text(request.prompt),
             "seedance/estimated_cost_usd": _usd(estimated_points),
-            "seedance/fingerprint": partition.fingerprint,
+            "seedance/fingerprint": fingerprint,
         },
-        tags=version_tags(partition.fingerprint),
+        tags=version_tags(fingerprint),
     )
 
 

@@ -13,8 +13,9 @@ from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.defs.steps.request import first_request
+from seedance_dagster.engine.events import Placed
 from seedance_dagster.engine.ordering.budget_check import budgets_for
-from seedance_dagster.engine.ordering.pending import read_pending, valid_pending
+from seedance_dagster.engine.ordering.pending import Pending, read_pending, valid_pending
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import OrderingError
 from seedance_dagster.engine.reference_contents import read_contents, with_known_contents
@@ -69,6 +70,7 @@ def order_pending_events(
         run_tags=user_tags(context.run.tags),
         max_points=max_points,
     )
+    ordered: list[tuple[Pending, list[Placed]]] = []
     for loaded_set in selected:
         prompt_set = read_contents(services, loaded_set, loaded_set.partitions)
         read_partitions(services.ledger, prompt_set, actor=f"run {context.run_id}")
@@ -84,15 +86,21 @@ def order_pending_events(
             placed = place_orders(services, pending.affordable, request, budgets=pending.budgets)
         except OrderingError as error:
             failed.append(f"{prompt_set.name}: {error}")
-            continue
-        reporter = Reporter(context.instance, services, prompt_set.name)
-        estimates = {quote.partition.key: quote.estimate for quote in pending.affordable}
-        partitions = [quote.partition for quote in pending.affordable]
-        yield from reporter.changed_prompts(prompt_set.name, partitions, estimates)
-        for answer in placed:
-            yield from reporter.task(answer.order, answer.partition)
+        else:
+            ordered.append((pending, placed))
+    # Of all sets, so that no order waits for events.
+    for pending, placed in ordered:
+        yield from _report(Reporter(context.instance, services, pending.prompt_set.name), pending, placed)
     if failed:
         raise dg.Failure("\n".join(failed), allow_retries=False)
+
+
+def _report(reporter: Reporter, pending: Pending, placed: Sequence[Placed]) -> Iterator[AssetEvent]:
+    estimates = {quote.partition.key: quote.estimate for quote in pending.affordable}
+    partitions = [quote.partition for quote in pending.affordable]
+    yield from reporter.changed_prompts(pending.prompt_set.name, partitions, estimates)
+    for answer in placed:
+        yield from reporter.task(answer.order, answer.partition)
 
 
 def _read_config(config: PendingConfig, sets: Sequence[PromptSet]) -> tuple[list[PromptSet], int | None]:

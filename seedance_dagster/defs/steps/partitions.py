@@ -118,7 +118,10 @@ def _report_edits(
             points = catalog.estimate(partition.request, at=now).points
         except UnknownPriceError:
             continue  # reported once there is a price for it
-        instance.report_runless_asset_event(prompt_materialization(prompt_set.name, partition, points))
+        event = prompt_materialization(
+            prompt_set.name, partition.key, partition.request, partition.fingerprint, points
+        )
+        instance.report_runless_asset_event(event)
         ledger.reports.mark_prompts(prompt_set.name, {partition.key: partition.fingerprint})
         count += 1
     return count

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from seedance_dagster.api.catalog import Estimate
+from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, asset_key
 from seedance_dagster.defs.steps.metadata import (
@@ -21,10 +22,12 @@ from seedance_dagster.engine.events import Stored, Submitted
 from seedance_dagster.engine.ordering.quote import estimate_costs
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import stored_event
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.prompts.models import PromptPartition
 
+_MARKED_TOGETHER = 50  # prompts whose reports the ledger notes in one write
 _NO_ESTIMATES: Mapping[str, Estimate] = {}
 
 
@@ -51,14 +54,21 @@ class Reporter:
         estimates: Mapping[str, Estimate] = _NO_ESTIMATES,
     ) -> Iterator[AssetEvent]:
         """Report requests; those without an estimate, by key, are priced here."""
-        wanted, fingerprints = list(partitions), dict[str, str]()
+        wanted = list(partitions)
         unpriced = [partition for partition in wanted if partition.key not in estimates]
         priced = zip(unpriced, estimate_costs(self.services, unpriced), strict=True)
         estimates = {**estimates, **{partition.key: estimate for partition, estimate in priced}}
-        for partition in wanted:
-            yield prompt_materialization(prompt_set, partition, estimates[partition.key].points)
-            fingerprints[partition.key] = partition.fingerprint
-        self.services.ledger.reports.mark_prompts(prompt_set, fingerprints)
+        for chunk in chunked(wanted, _MARKED_TOGETHER):
+            for partition in chunk:
+                yield prompt_materialization(
+                    prompt_set,
+                    partition.key,
+                    partition.request,
+                    partition.fingerprint,
+                    estimates[partition.key].points,
+                )
+            fingerprints = {partition.key: partition.fingerprint for partition in chunk}
+            self.services.ledger.reports.mark_prompts(prompt_set, fingerprints)
 
     def changed_prompts(
         self,
@@ -111,6 +121,7 @@ class Reporter:
 
     def _event(self, event: Submitted | Stored, link: Link) -> Iterator[AssetEvent]:
         order, reports = event.order, self.services.ledger.reports
+        yield from self._unreported_prompt(order, link)
         superseded = reports.is_superseded(link)
         kind = dg.AssetObservation if superseded else dg.AssetMaterialization
         if isinstance(event, Submitted):
@@ -132,6 +143,15 @@ class Reporter:
         )
         reports.mark_reported([link], Reported.OBSERVED if superseded else Reported.STORED)
 
+    def _unreported_prompt(self, order: Order, link: Link) -> Iterator[AssetEvent]:
+        """Report the request of an order where no run came to it: what is made from it has to point to it."""
+        reports = self.services.ledger.reports
+        if reports.lacks_prompt(link, order.fingerprint):
+            request = GenerationRequest.model_validate(order.request, strict=False)
+            points = order.estimated_points + (order.source or {}).get("estimated_points", 0)
+            yield prompt_materialization(link.prompt_set, link.partition, request, order.fingerprint, points)
+            reports.mark_prompts(link.prompt_set, {link.partition: order.fingerprint})
+
     def again(self, order: Order, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
         """Report what a killed run did not, or what a partition was just given."""
         if order.state is State.STORED:
@@ -139,16 +159,20 @@ class Reporter:
         else:
             yield from self.event(Submitted(order), links)
 
-    def with_watermark(self, removal: Order) -> Iterator[AssetEvent]:
-        """Report the video with its watermark where a removal ended without one: it is paid for too.
+    def ended(self, order: Order) -> Iterator[AssetEvent]:
+        """Report the task of an order that ended without a video, where its submission was not reported.
 
-        One that is not stored yet is reported when it is.
+        Where it was to remove a watermark, the video with the watermark is reported as well: it is paid for
+        too. One that is not stored yet is reported when it is.
         """
-        if removal.source_order_id is None:
+        unreported = [link for link in self.links(order) if link.reported is None]
+        if order.task_id is not None and unreported:
+            yield from self.event(Submitted(order), unreported)
+        if order.source_order_id is None:
             return
-        source = self.services.ledger.queries.get(removal.source_order_id)
+        source = self.services.ledger.queries.get(order.source_order_id)
         if source.state is State.STORED:
-            given = {(link.prompt_set, link.partition) for link in self.links(removal)}
+            given = {(link.prompt_set, link.partition) for link in self.links(order)}
             links = [link for link in self.links(source) if (link.prompt_set, link.partition) in given]
             yield from self.again(source, links)
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from seedance_dagster.engine.events import Emit, Event
+from seedance_dagster.engine.events import Emit, Event, Stored, Submitted
 
 _INTERRUPT_S = 0.5  # a waiting caller can be interrupted this often, on platforms whose locks cannot be
 
@@ -17,14 +17,16 @@ _INTERRUPT_S = 0.5  # a waiting caller can be interrupted this often, on platfor
 def in_background(work: Callable[[Emit], Awaitable[None]], *, unread: int = 100) -> Iterator[Iterator[Event]]:
     """Run asynchronous work in a thread of its own, and iterate over the events that it emits.
 
-    The work goes on while the caller is busy with an event.
+    The work goes on while the caller is busy with an event, and no POST waits for the caller: only a stored
+    video does, which holds a picture. A submitted task that there is no room for is left to the ledger, which
+    knows what was not reported.
 
     Leaving the block, also by an exception such as a run's termination, cancels the work and waits for its
     clean end: leases released, answers to POSTs under way recorded.
 
     Args:
         work: Emits events; called inside the thread's event loop.
-        unread: How many events may wait for the caller; then the work waits for it.
+        unread: How many submitted tasks and stored videos may wait for the caller.
 
     Yields:
         The events. What the work raises is raised behind the last one.
@@ -70,7 +72,8 @@ class _EngineThread(threading.Thread):
                 continue
             if event is None:
                 break
-            self._call(self._room.release)
+            if isinstance(event, Submitted | Stored):
+                self._call(self._room.release)
             yield event
         if self._error is not None:
             raise self._error from None
@@ -87,7 +90,9 @@ class _EngineThread(threading.Thread):
             await self._work(self._emit)
 
     async def _emit(self, event: Event) -> None:
-        if not self._stopping:
+        if not self._stopping and isinstance(event, Submitted | Stored):
+            if isinstance(event, Submitted) and self._room.locked():
+                return
             await self._room.acquire()
         self._events.put(event)
 

@@ -1,0 +1,43 @@
+"""Orders that exist for what partitions ask for, where nothing is to be ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from seedance_dagster.engine.events import Placed
+from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.orders import OrderRequest, Outcome
+from seedance_dagster.ledger.partitions import Wanted
+
+
+def existing_answers(
+    services: Services, prompt_set: str, wanted: Mapping[str, Wanted], *, run_id: str
+) -> list[Placed]:
+    """Return the orders that answer some partitions of a set, and give them to the partitions.
+
+    A partition whose request ended without a video is skipped; one that was never ordered has no answer.
+
+    Args:
+        services: The engine's surroundings.
+        prompt_set: The set's name.
+        wanted: What is asked for, by partition key.
+        run_id: The run that asks.
+
+    Raises:
+        LedgerError: The ledger cannot be read or written.
+    """
+    if not wanted:
+        return []
+    ledger = services.ledger
+    request = OrderRequest(idempotency_key="", run_id=run_id)
+    existing = dict(zip(wanted, ledger.orders.existing_orders(list(wanted.values()), request), strict=True))
+    latest = ledger.queries.latest(prompt_set) if None in existing.values() else {}
+    placed = []
+    for key, answer in existing.items():
+        ended = latest.get(key)
+        if answer is not None:
+            placed.append(Placed(key, *answer))
+        elif ended is not None and ended.fingerprint == wanted[key].fingerprint:
+            placed.append(Placed(key, ended, Outcome.SKIPPED))
+    ledger.partitions.link(prompt_set, {answer.partition: answer.order.order_id for answer in placed})
+    return placed
