@@ -37,7 +37,7 @@ from seedance_dagster import (
 )
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.engine.policy import Policy
-from seedance_dagster.media.video import cut_poster
+from seedance_dagster.media.pictures import cut_poster
 from seedance_dagster.prompts.models import Prompt
 
 PROMPTS = 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from array import array
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from typing import Any
 import av
 
 FPS = 24
+_FAST = {
+    "libx264": {"preset": "ultrafast"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+}
 
 
 def make_clip(
@@ -20,6 +25,11 @@ def make_clip(
     with_audio: bool = False,
     codec: str = "libx264",
     empty: bool = False,
+    loud: bool = False,
+    turned: int = 0,
+    pixel_aspect: Fraction | None = None,
+    pixels: str = "yuv420p",
+    transfer: int | None = None,
     metadata: dict[str, str] | None = None,
     **options: str,
 ) -> bytes:
@@ -31,49 +41,48 @@ def make_clip(
         with_audio: Whether it has an audio track of the same length.
         codec: FFmpeg's name of the video encoder.
         empty: The track for pictures holds none.
+        loud: The audio track holds noise.
+        turned: By how many degrees a player turns it clockwise.
+        pixel_aspect: The shape of its pixels.
+        pixels: FFmpeg's name of their format.
+        transfer: The number of the transfer function.
         metadata: Such as a title.
         options: Of the mp4 muxer, such as `movflags="+faststart"`.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"
-        _write(path, frames, size, with_audio, codec, empty, metadata or {}, options)
+        noise = random.Random(1)
+        with av.open(str(path), "w", format="mp4", options=options) as container:
+            container.metadata.update(metadata or {})
+            video: Any = None
+            if size is not None:
+                video = container.add_stream(codec, rate=FPS)
+                video.options = _FAST.get(codec, {})
+                video.width, video.height = size
+                video.pix_fmt = pixels
+                video.codec_context.gop_size = FPS // 2
+                if turned:
+                    video.set_display_rotation(-turned)
+                if pixel_aspect is not None:
+                    video.codec_context.sample_aspect_ratio = pixel_aspect
+                if transfer is not None:
+                    video.codec_context.color_trc = transfer
+            audio: Any = container.add_stream("aac", rate=44100, layout="mono") if with_audio else None
+            for position in range(frames):
+                if video is not None and not empty:
+                    picture = _picture(*size or (2, 2), position, noise)
+                    container.mux(video.encode(picture.reformat(format=pixels)))
+                if audio is not None:
+                    container.mux(audio.encode(_sound(position, noise if loud else None)))
+            for stream in (video, audio):
+                if stream is not None and not (empty and stream is video):
+                    container.mux(stream.encode(None))
         return path.read_bytes()
 
 
 def picture(width: int, height: int) -> av.VideoFrame:
     """Return a picture of noise, which hardly compresses."""
     return _picture(width, height, 0, random.Random(2))
-
-
-def _write(
-    path: Path,
-    frames: int,
-    size: tuple[int, int] | None,
-    with_audio: bool,
-    codec: str,
-    empty: bool,
-    metadata: dict[str, str],
-    options: dict[str, str],
-) -> None:
-    noise = random.Random(1)
-    with av.open(str(path), "w", format="mp4", options=options) as container:
-        container.metadata.update(metadata)
-        video: Any = None
-        if size is not None:
-            video = container.add_stream(codec, rate=FPS)
-            video.options = {"preset": "ultrafast"}
-            video.width, video.height = size
-            video.pix_fmt = "yuv420p"
-            video.codec_context.gop_size = FPS // 2
-        audio: Any = container.add_stream("aac", rate=44100, layout="mono") if with_audio else None
-        for position in range(frames):
-            if video is not None and not empty:
-                container.mux(video.encode(_picture(*size or (2, 2), position, noise)))
-            if audio is not None:
-                container.mux(audio.encode(_silence(position)))
-        for stream in (video, audio):
-            if stream is not None and not (empty and stream is video):
-                container.mux(stream.encode(None))
 
 
 def _picture(width: int, height: int, position: int, noise: random.Random) -> av.VideoFrame:
@@ -84,10 +93,12 @@ def _picture(width: int, height: int, position: int, noise: random.Random) -> av
     return frame
 
 
-def _silence(position: int) -> av.AudioFrame:
+def _sound(position: int, noise: random.Random | None) -> av.AudioFrame:
     samples = 44100 // FPS
     frame = av.AudioFrame(format="fltp", layout="mono", samples=samples)
-    frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+    plane = frame.planes[0]
+    values = [noise.uniform(-0.5, 0.5) if noise else 0.0 for _ in range(plane.buffer_size // 4)]
+    plane.update(array("f", values).tobytes())
     frame.sample_rate = 44100
     frame.pts, frame.time_base = position * samples, Fraction(1, 44100)
     return frame

@@ -17,9 +17,10 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.download import DownloadError, DownloadLimits, check_link
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.references import sent_request
-from seedance_dagster.media.video import MediaError, cut_poster
+from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.inspection import cut_poster
 from seedance_dagster.storage.keys import object_metadata, replaced_key
-from seedance_dagster.threads import in_decoding_thread, in_thread
+from seedance_dagster.threads import in_thread
 
 _COSTS_AGAIN = "generating it again costs money"
 
@@ -93,7 +94,7 @@ class ObjectRepairer:
             if sha256 != order.sha256:
                 raise NotRepairableError("the video in S3 is not the one that was stored")
             try:
-                return in_decoding_thread(cut_poster, path)
+                return cut_poster(path)
             except MediaError as error:
                 raise NotRepairableError(f"no poster can be cut from the video: {error}") from None
 

@@ -83,6 +83,8 @@ class Check:
 
 def _playable(data: CheckInput) -> CheckResult:
     def problem(order: Order) -> str | None:
+        if order.video_problem:
+            return f"the stored file is whole, but cannot be read as a video: {order.video_problem}"
         playable = order.codec and order.duration_s and order.width and order.height
         return None if playable else "the stored file is not a playable video"
 
@@ -91,6 +93,8 @@ def _playable(data: CheckInput) -> CheckResult:
 
 def _matches_request(data: CheckInput) -> CheckResult:
     def problem(order: Order) -> str | None:
+        if order.video_problem:
+            return None  # `playable` says so
         seconds = int(order.request["duration"])
         if order.duration_s is None or abs(order.duration_s - seconds) > _DURATION_TOLERANCE_S:
             return f"is {order.duration_s} s long; {seconds} s were requested"
@@ -112,16 +116,26 @@ def _objects_intact(data: CheckInput) -> CheckResult:
 
     def problem(order: Order) -> str | None:
         keys = {"video": order.video_key, "poster": order.poster_key, "manifest": order.manifest_key}
+        if order.poster_problem:
+            del keys["poster"]  # `has_poster` says so
         missing = [name for name, key in keys.items() if key not in sizes]
         if missing:
             return f"missing in S3: {', '.join(missing)}"
         for name, expected in (("video", order.size_bytes), ("poster", order.poster_size_bytes)):
-            size = sizes[str(keys[name])]
+            size = sizes.get(str(keys.get(name)))
             if expected is not None and size != expected:
                 return f"the {name} has {size} bytes in S3 and {expected} in the ledger"
         return None
 
     return _judge(data.current.items(), problem, "videos are in S3 with poster and manifest")
+
+
+def _has_poster(data: CheckInput) -> CheckResult:
+    def problem(order: Order) -> str | None:
+        reason = order.poster_problem
+        return None if reason is None else f"is stored without a poster: {reason}"
+
+    return _judge(data.current.items(), problem, "videos have a poster")
 
 
 def _charge_matches_hold(data: CheckInput) -> CheckResult:
@@ -199,6 +213,11 @@ CHECKS: Mapping[str, Check] = {
         "Every video is in S3 with its poster and its manifest, and video and poster have the size that the "
         "ledger recorded.",
         _objects_intact,
+    ),
+    "has_poster": Check(
+        "Every video has a poster. A video of which no picture can be cut is stored without one.",
+        _has_poster,
+        warns=True,
     ),
     "charge_matches_hold": Check(
         "The vendor reported a charge for every video, and charged what it had held.",

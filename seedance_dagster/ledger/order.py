@@ -125,6 +125,9 @@ class Order(NewOrder):
         absent_since: Since when the vendor's history was read without a task for an uncertain order.
         delivered_sha256: Of the bytes that the vendor delivered; `sha256` differs when a credential was
             signed into the video.
+        audio_channels: 0 where the video has no sound; None where that is not known.
+        video_problem: Why the stored file cannot be read as a video, if so; its properties are unknown then.
+        poster_problem: Why it has no poster, if so.
         package_version: Of the program that stored the video, as is `code_version`.
     """
 
@@ -176,6 +179,13 @@ class Order(NewOrder):
     height: int | None = None
     codec: str | None = None
     fps: float | None = None
+    bit_depth: int | None = None
+    hdr: str | None = None
+    audio_codec: str | None = None
+    audio_channels: int | None = None
+    audio_silent: bool | None = None
+    video_problem: str | None = None
+    poster_problem: str | None = None
     package_version: str | None = None
     code_version: str | None = None
     stored_at: datetime | None = None

@@ -63,6 +63,7 @@ _TYPES: dict[type, sa.types.TypeEngine[Any]] = {
     str: sa.Text(),
     int: sa.BigInteger(),
     float: sa.Float(),
+    bool: sa.Boolean(),
     datetime: UtcDateTime(),
     dict: sa.JSON(),
     list: sa.JSON(),

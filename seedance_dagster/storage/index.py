@@ -19,7 +19,7 @@ from seedance_dagster.storage.manifest import Manifest
 Row = dict[str, Any]
 _URL_LISTS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _OF_REQUEST = ("prompt", "mode", "duration", "aspect_ratio", "resolution", "audio")
-_TYPES = {str: "string", int: "int", float: "float", datetime: "time"}
+_TYPES = {str: "string", int: "int", float: "float", bool: "bool", datetime: "time"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ COLUMNS = (
     *_of_manifest("points_charged"),
     Column("uri", "string", "The video in S3."),
     *_of_manifest("sha256", "size_bytes", "duration_s", "width", "height", "fps", "codec"),
-    Column("poster_uri", "string", "A frame from the middle of the video, as JPEG."),
+    *_of_manifest("bit_depth", "hdr", "audio_codec", "audio_channels", "audio_silent", "video_problem"),
+    Column("poster_uri", "string", "A frame from the middle of the video, as JPEG; null when there is none."),
     Column("manifest_uri", "string", "The video's manifest, which holds everything else."),
     *_of_manifest("task_id", "fingerprint", "attempt", "run_id", "ordered_at"),
     *_of_manifest("vendor_created_at", "vendor_started_at", "vendor_ended_at"),
@@ -93,7 +94,7 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
         "duration_s": None if order.duration_s is None else float(order.duration_s),
         "fps": None if order.fps is None else float(order.fps),
         "uri": uri(str(order.video_key)),
-        "poster_uri": uri(str(order.poster_key)),
+        "poster_uri": None if order.poster_key is None else uri(order.poster_key),
         "manifest_uri": uri(str(order.manifest_key)),
     }
     return {

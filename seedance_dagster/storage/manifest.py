@@ -129,7 +129,7 @@ class Manifest(BaseModel):
     submitted_at: datetime | None = Field(description="The time at which the order was sent.")
 
     video_key: str = Field(description="The video's key in the bucket of this manifest.")
-    poster_key: str = Field(description="The poster's key.")
+    poster_key: str | None = Field(description="The poster's key; null when there is none.")
     manifest_key: str = Field(description="This manifest's key.")
     size_bytes: int = Field(description="Size of the stored video.")
     poster_size_bytes: int | None = Field(description="Size of the poster.")
@@ -138,11 +138,24 @@ class Manifest(BaseModel):
     poster_sha256: str | None = Field(description="Hash of the poster.")
     credential: dict[str, Any] | None = Field(description="The content credential in the stored video.")
 
-    duration_s: float = Field(description="Length of the video in seconds.")
-    width: int = Field(description="Pixels.")
-    height: int = Field(description="Pixels.")
-    codec: str = Field(description='Of the video stream, such as "h264".')
+    duration_s: float | None = Field(
+        description="Length of the video in seconds; null, as what follows, when the file cannot be read."
+    )
+    width: int | None = Field(description="Pixels, as a player shows it.")
+    height: int | None = Field(description="Pixels, as a player shows it.")
+    codec: str | None = Field(description='Of the video stream, such as "h264".')
     fps: float | None = Field(description="Frames per second.")
+    bit_depth: int | None = Field(description="Bits of each component, such as 10.")
+    hdr: str | None = Field(description='"pq" or "hlg"; null for standard range.')
+    audio_codec: str | None = Field(description='Of the audio track, such as "aac".')
+    audio_channels: int | None = Field(description="0 when there is no audio track.")
+    audio_silent: bool | None = Field(
+        description="True when nothing is to be heard; null when that is not known."
+    )
+    video_problem: str | None = Field(
+        description="Why the stored file cannot be read as a video, although it is whole; null when it can."
+    )
+    poster_problem: str | None = Field(description="Why there is no poster; null when there is one.")
 
     package_version: str | None = Field(description="The seedance-dagster that stored the video.")
     code_version: str | None = Field(description="The code version that Dagster compares.")

@@ -12,7 +12,7 @@ import pytest
 from seedance_dagster.engine.events import Delayed, Stored
 from seedance_dagster.engine.stages import collect, download
 from seedance_dagster.ledger.order import State
-from seedance_dagster.media.video import MediaError
+from seedance_dagster.media.errors import MediaError
 from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.storage.s3 import StoreError, VideoStore
 
@@ -68,7 +68,7 @@ def test_transfers_that_always_fail_stay_outstanding(start_engine):
     [
         (VideoStore, "put_file", StoreError("S3 refused a request (SlowDown)"), "SlowDown"),
         (download, "_write", OSError(errno.ENOSPC, "No space left on device"), "No space left"),
-        (collect, "probe", MediaError("the file is not a playable video"), "not a playable video"),
+        (collect, "inspect_delivery", MediaError("the file is not a playable video"), "not a playable video"),
         (tempfile, "TemporaryDirectory", OSError(errno.EROFS, "Read-only file system"), "Read-only"),
     ],
     ids=["store", "disk", "media", "temporary folder"],

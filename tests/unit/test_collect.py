@@ -15,14 +15,19 @@ from seedance_dagster.engine.events import Delayed, Stored
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages import collect
 from seedance_dagster.engine.stages.collect import Collector
+from seedance_dagster.engine.stages.delivery import Delivery
 from seedance_dagster.engine.stages.download import Downloaded, DownloadError
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import State
-from seedance_dagster.media.video import MediaError
+from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.inspection import Inspection
+from seedance_dagster.media.properties import Probe
 
 OLD, FRESH = "https://files.example.com/old.mp4", "https://files.example.com/fresh.mp4"
 GONE = DownloadError("the link is gone (HTTP 404)", expired=True)
 BROKEN = DownloadError("the connection ended early")
+WHOLE = Inspection(Probe(4.0, 864, 480, "h264", 1), None, b"a poster", None)
+UNREADABLE = Inspection(None, "no decoder", None, "no decoder")
 ARTIFACTS = {"sha256": "ab" * 32, "credential": None, "video_key": "k", "size_bytes": 1}
 
 
@@ -32,6 +37,7 @@ class World:
     def __init__(self, ledger, clock) -> None:
         self.fresh: object = FRESH
         self.downloads: dict[str, Exception] = {}
+        self.inspections: dict[str, Inspection] = {}
         self.steps: list[str] = []
         self.events: list[object] = []
         services = Services(ledger=ledger, open_client=no_client, store=MemoryStore({"k": b"v"}), clock=clock)
@@ -50,6 +56,9 @@ class World:
             raise self.downloads[name]
         return Downloaded(path, 1, "ab" * 32)
 
+    def inspect(self, file):
+        return Delivery(file, self.inspections.get(file.path.name, WHOLE))
+
     async def emit(self, event):
         self.events.append(event)
 
@@ -58,6 +67,7 @@ class World:
 def world(ledger, clock, monkeypatch):
     made = World(ledger, clock)
     monkeypatch.setattr(collect, "download_video", made.download)
+    monkeypatch.setattr(collect, "inspect_delivery", made.inspect)
     monkeypatch.setattr(Collector, "_put", lambda *_: (ARTIFACTS, b"no picture"))
     return made
 
@@ -186,8 +196,7 @@ async def test_a_worker_stores_nothing_at_a_prefix_of_another_ledger(world, ledg
     """The video stays paid and outstanding, and the reason says what to set."""
     monkeypatch.undo()
     monkeypatch.setattr(collect, "download_video", world.download)
-    for name in ("probe", "cut_poster"):
-        monkeypatch.setattr(collect, name, lambda _: None)
+    monkeypatch.setattr(collect, "inspect_delivery", lambda _: SimpleNamespace(inspection=WHOLE))
     monkeypatch.setattr(collect, "sign_video", lambda *_, **__: None)
     world.collector._store.objects["seedance/.seedance-ledger.json"] = (
         b'{"ledger_id": "them", "created_at": "2026-04-06T00:00:00Z"}'
@@ -196,3 +205,30 @@ async def test_a_worker_stores_nothing_at_a_prefix_of_another_ledger(world, ledg
     order = await collect_one(world, ledger)
     assert order.state is State.SUCCEEDED
     assert "set SEEDANCE_S3_PREFIX" in order.error_message
+
+
+@pytest.mark.parametrize(
+    ("second", "stored"),
+    [(WHOLE, "again.mp4"), (UNREADABLE, "video.mp4"), (BROKEN, "video.mp4")],
+    ids=["whole", "the same", "gone"],
+)
+async def test_a_file_that_cannot_be_read_is_fetched_twice_and_stored(
+    world, ledger, succeeded, monkeypatch, second, stored
+):
+    """The transfer may have damaged it; what was paid for is never thrown away."""
+    put = []
+    monkeypatch.setattr(
+        Collector, "_put", lambda _, order, delivery: (ARTIFACTS, put.append(delivery.file.path.name))
+    )
+    world.inspections = {"video.mp4": UNREADABLE, "again.mp4": second}
+    download = world.download
+
+    async def fetch(url, path, *, limits):
+        if path.name == "again.mp4" and second is BROKEN:
+            raise BROKEN
+        return await download(url, path, limits=limits)
+
+    monkeypatch.setattr(collect, "download_video", fetch)
+    succeeded()
+    assert (await collect_one(world, ledger)).state is State.STORED
+    assert put == [stored]

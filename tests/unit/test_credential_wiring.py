@@ -12,11 +12,13 @@ from pydantic import SecretStr
 from seedance_dagster.defs.definitions import resources_of
 from seedance_dagster.defs.resources import VideoStoreResource
 from seedance_dagster.defs.steps.metadata import video_event
+from seedance_dagster.engine.stages.delivery import Delivery
 from seedance_dagster.engine.stages.download import Downloaded
 from seedance_dagster.engine.stages.signing import matches_stored_object, sign_video
 from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.media.credentials import CredentialError, CredentialSettings
 from seedance_dagster.media.credentials.chain import make_test_chain
+from seedance_dagster.media.inspection import Inspection
 from seedance_dagster.media.video import probe
 from seedance_dagster.settings import SettingError, Settings
 from seedance_dagster.storage.s3 import ObjectInfo, VideoStore
@@ -60,16 +62,28 @@ def test_definitions_take_the_key_by_reference(monkeypatch):
     )
 
 
+def delivery(file: Downloaded) -> Delivery:
+    return Delivery(file, Inspection(probe(file.path), None, None, None))
+
+
+def test_a_file_that_cannot_be_read_is_stored_unsigned(delivered, tmp_path):
+    """What is signed could not be compared with what was delivered."""
+    signer = signer_of(make_test_chain(tmp_path / "chain", now=NOW))
+    unreadable = Delivery(delivered, Inspection(None, "no decoder", None, None))
+    video = sign_video(make_order(), unreadable, signer=signer, now=NOW)
+    assert (video.path, video.credential) == (delivered.path, {"error": "not signed: no decoder"})
+
+
 def test_without_a_signer_nothing_is_signed(delivered):
     """The file stays as it was delivered, and no credential is recorded."""
-    video = sign_video(make_order(), delivered, probe(delivered.path), signer=None, now=NOW)
+    video = sign_video(make_order(), delivery(delivered), signer=None, now=NOW)
     assert (video.path, video.sha256, video.credential) == (delivered.path, "cd" * 32, None)
 
 
 def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, monkeypatch):
     """Nor is one that does not play: the delivered file is kept, with the reason."""
     signer = signer_of(make_test_chain(tmp_path / "chain", now=NOW))
-    original, other = probe(delivered.path), make_clip(frames=48)
+    other = make_clip(frames=48)
     for content, words in ((other, "was not the same video"), (b"", "not a playable video")):
 
         def spoil(_self, _source, target, *_, content=content, **__):
@@ -77,7 +91,7 @@ def test_a_signed_copy_that_is_another_video_is_not_stored(delivered, tmp_path, 
             return {"signed_sha256": "ef" * 32}
 
         monkeypatch.setattr(type(signer), "sign", spoil)
-        video = sign_video(make_order(), delivered, original, signer=signer, now=NOW)
+        video = sign_video(make_order(), delivery(delivered), signer=signer, now=NOW)
         assert (video.path, video.sha256, video.size_bytes) == (
             (delivered.path, "cd" * 32, delivered.size_bytes)
         )
@@ -92,7 +106,7 @@ def test_no_signed_url_is_recorded(delivered, tmp_path, monkeypatch):
         raise CredentialError("must fetch https://cdn.example.com/a.c2pa?X-Amz-Signature=secret first")
 
     monkeypatch.setattr(type(signer), "sign", fail)
-    video = sign_video(make_order(), delivered, probe(delivered.path), signer=signer, now=NOW)
+    video = sign_video(make_order(), delivery(delivered), signer=signer, now=NOW)
     assert video.credential == {"error": "must fetch https://cdn.example.com/a.c2pa first"}
 
 

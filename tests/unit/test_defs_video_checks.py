@@ -32,6 +32,13 @@ GOOD = {
     "points_held": 4_000_000,
     "points_charged": 4_000_000,
 }
+UNREADABLE = {
+    "duration_s": None,
+    "video_problem": "no decoder",
+    "poster_key": None,
+    "poster_size_bytes": None,
+    "poster_problem": "no frame",
+}
 SIZES = {"p/v.mp4": 10, "p/p.jpg": 3, "p/m.json": 5}
 
 
@@ -52,6 +59,12 @@ def judge(check: str, *orders: Order, **data: object) -> CheckResult:
     return CHECKS[check].judge(CheckInput(**fields))
 
 
+@pytest.mark.parametrize("check", ["matches_request", "objects_intact"])
+def test_what_one_check_says_no_other_repeats(check):
+    """A stored file that cannot be read has no length to compare, and no poster to miss (l4)."""
+    assert judge(check, order(**UNREADABLE)).violations == ()
+
+
 @pytest.mark.parametrize("check", CHECKS)
 def test_a_good_set_passes_every_check(check):
     """A set with one good video, or with none, has no violations."""
@@ -63,6 +76,8 @@ def test_a_good_set_passes_every_check(check):
     ("check", "fields", "reason"),
     [
         ("playable", {"width": None}, "the stored file is not a playable video"),
+        ("playable", UNREADABLE, "the stored file is whole, but cannot be read as a video: no decoder"),
+        ("has_poster", UNREADABLE, "is stored without a poster: no frame"),
         ("matches_request", {"duration_s": 4.0}, "is 4.0 s long; 5 s were requested"),
         ("matches_request", {"width": 496, "height": 864}, "has 496 x 864 pixels; 16:9 was requested"),
         ("objects_intact", {"video_key": "p/other.mp4"}, "missing in S3: video"),

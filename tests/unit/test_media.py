@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import io
 import random
-from types import SimpleNamespace
 
 import av
 import pytest
 from media_support import make_clip, picture
 
 from seedance_dagster.emulator.clip import render_clip
-from seedance_dagster.media import video
-from seedance_dagster.media.video import MediaError, Probe, cut_poster, probe, thumbnail
+from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.pictures import cut_poster, thumbnail, to_jpeg
+from seedance_dagster.media.properties import Probe, Sound
+from seedance_dagster.media.video import probe
 
 FRONT = {"movflags": "+faststart"}
 GARBAGE = random.Random(3).randbytes(200_000)
@@ -57,9 +58,12 @@ def test_a_whole_video_is_probed(file, made):
     """Length, size, codec and frame rate of whole files are read, wherever their index is."""
     path = file(make_clip(frames=30, **made))
     codec = {"libx264": "h264"}.get(made.get("codec", "libx264"), "mpeg4")
+    sound = Sound("aac", 1, silent=True) if made.get("with_audio") else None
     width, height = made.get("size", (64, 48))
     properties = probe(path)
-    assert properties == Probe(properties.duration_s, width, height, codec, path.stat().st_size, 24.0)
+    assert properties == Probe(
+        properties.duration_s, width, height, codec, path.stat().st_size, 24.0, 8, None, sound
+    )
     assert properties.duration_s == pytest.approx(1.25, abs=0.05)
 
 
@@ -76,7 +80,7 @@ def test_hevc_with_ten_bits_is_probed_and_has_a_poster(file):
     )
     path = file(clip)
     properties = probe(path)
-    assert properties == Probe(properties.duration_s, 1280, 720, "hevc", len(clip), 24.0)
+    assert properties == Probe(properties.duration_s, 1280, 720, "hevc", len(clip), 24.0, 10)
     assert properties.duration_s == pytest.approx(97 / 24, abs=0.01)
     assert size_of(cut_poster(path)) == (1280, 720)
 
@@ -97,7 +101,7 @@ def test_a_file_that_ends_early_is_refused(file, clip, cut):
 
 def test_a_file_cut_between_two_packets_is_refused(file, monkeypatch):
     """A file that declares more seconds than it holds is refused, even if each packet is whole."""
-    monkeypatch.setattr(video, "_duration", lambda stream, container: 2.0)
+    monkeypatch.setattr("seedance_dagster.media.video.declared_duration", lambda *_: 2.0)
     with pytest.raises(MediaError, match=r"declares 2.0 s but holds 1.0 s"):
         probe(file(make_clip()))
 
@@ -155,14 +159,6 @@ def test_an_empty_video_track_is_refused(file):
         cut_poster(path)
 
 
-def test_the_length_is_read_from_track_or_file(monkeypatch):
-    """A track without a length has the file's; a file without any length is refused."""
-    track, whole = SimpleNamespace(duration=None, time_base=None), SimpleNamespace(duration=1_500_000)
-    assert video._duration(track, whole) == 1.5
-    with pytest.raises(MediaError, match="its length"):
-        video._duration(track, SimpleNamespace(duration=None))
-
-
 def test_a_missing_file_is_reported(tmp_path):
     """A file that does not exist raises the error of other unreadable files."""
     with pytest.raises(MediaError, match="FileNotFoundError"):
@@ -193,7 +189,7 @@ def test_a_poster_is_a_frame_no_wider_than_1280_pixels(file, size, expected):
 )
 def test_a_thumbnail_is_small_whatever_the_picture(size, widths):
     """A thumbnail has at most 12 kB and 320 pixels of width, even of noise, which does not compress."""
-    small = thumbnail(video._jpeg(picture(*size), 4000, quality=4))
+    small = thumbnail(to_jpeg(picture(*size), 4000, quality=4))
     assert len(small) <= 12_000
     width, height = size_of(small)
     assert width in widths
@@ -205,4 +201,4 @@ def test_other_bytes_have_no_thumbnail():
     with pytest.raises(MediaError, match="no thumbnail can be made"):
         thumbnail(b"no picture")
     with pytest.raises(MediaError, match="no thumbnail of 12 kB"):
-        thumbnail(video._jpeg(picture(130, 4000), 4000, quality=4))
+        thumbnail(to_jpeg(picture(130, 4000), 4000, quality=4))

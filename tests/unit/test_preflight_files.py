@@ -11,10 +11,10 @@ from reference_host import inflated, sample
 
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.ledger.references import CachedProbe
+from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.references.duration import PartialFile, duration_of
 from seedance_dagster.media.references.facts import KnownFiles, url_hash
 from seedance_dagster.media.references.file_types import FileType, type_of
-from seedance_dagster.media.video import MediaError
 
 PART = 10_000
 

@@ -50,6 +50,13 @@ ARTIFACTS = {
     "height": 360,
     "codec": "h264",
     "fps": 24.0,
+    "bit_depth": 10,
+    "hdr": "pq",
+    "audio_codec": "aac",
+    "audio_channels": 2,
+    "audio_silent": False,
+    "video_problem": None,
+    "poster_problem": None,
     "package_version": "0.1.0",
     "code_version": "1",
 }

@@ -15,8 +15,7 @@ from seedance_dagster.engine.runtime.watch import OrderWatch
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import State
-from seedance_dagster.media import video
-from seedance_dagster.media.video import thumbnail
+from seedance_dagster.media.pictures import thumbnail, to_jpeg
 
 
 @pytest.fixture
@@ -143,7 +142,7 @@ def test_an_end_that_could_not_be_reported_is_reported_later(watch, order, monke
 def test_a_poster_that_cannot_be_read_or_drawn_costs_no_event(watch, order):
     """The video is stored: it is reported with a thumbnail if there is one, and without if not."""
     order_id = order("a", State.STORED)
-    jpeg = video._jpeg(picture(64, 48), 64, quality=4)
+    jpeg = to_jpeg(picture(64, 48), 64, quality=4)
     for poster, shown in ((None, None), (b"no picture", None), (jpeg, thumbnail(jpeg))):
         [event] = look(watch(order_id, poster=poster))
         assert event.thumbnail_jpeg == shown

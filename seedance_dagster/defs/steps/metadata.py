@@ -103,6 +103,11 @@ def video_event(
         "seedance/duration_s": None if order.duration_s is None else float(order.duration_s),
         "seedance/width": order.width,
         "seedance/height": order.height,
+        "seedance/codec": order.codec,
+        "seedance/bit_depth": order.bit_depth,
+        "seedance/hdr": order.hdr,
+        "seedance/audio": _audio(order),
+        "seedance/video_problem": order.video_problem,
         "seedance/queue_s": _seconds(order, "vendor_created_at", "vendor_started_at"),
         "seedance/render_s": _seconds(order, "vendor_started_at", "vendor_ended_at"),
         "seedance/size_bytes": order.size_bytes,
@@ -110,7 +115,7 @@ def video_event(
         "seedance/credential": None if order.credential is None else dg.MetadataValue.json(order.credential),
         "seedance/manifest_uri": dg.MetadataValue.path(store.uri(str(order.manifest_key))),
         "seedance/references": _references(order),
-        "poster": _poster(thumbnail_jpeg, store.uri(str(order.poster_key))),
+        "poster": _poster(order, store, thumbnail_jpeg),
     }
     return kind(
         asset_key=asset_key(link.prompt_set, VIDEOS),
@@ -159,7 +164,21 @@ def _seconds(order: Order, start: str, end: str) -> float | None:
     return None if started is None or ended is None else round((ended - started).total_seconds(), 3)
 
 
-def _poster(jpeg: bytes | None, uri: str) -> dg.MarkdownMetadataValue:
+def _audio(order: Order) -> str | None:
+    """Return what is to be heard, such as "aac, 2 channels, silent"."""
+    if order.audio_channels is None:
+        return None
+    if order.audio_channels == 0:
+        return "none"
+    plural = "" if order.audio_channels == 1 else "s"
+    silent = "silent" if order.audio_silent else None
+    facts = (order.audio_codec, f"{order.audio_channels} channel{plural}", silent)
+    return ", ".join(filter(None, facts))
+
+
+def _poster(order: Order, store: VideoStore, jpeg: bytes | None) -> dg.MarkdownMetadataValue:
+    if order.poster_key is None:
+        return dg.MetadataValue.md(f"none: {order.poster_problem}")
     if jpeg is None:
-        return dg.MetadataValue.md(f"`{uri}`")
+        return dg.MetadataValue.md(f"`{store.uri(order.poster_key)}`")
     return dg.MetadataValue.md(f"![poster](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})")

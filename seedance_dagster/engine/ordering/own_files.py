@@ -18,10 +18,10 @@ from seedance_dagster.engine.ordering.quote import OrderingError
 from seedance_dagster.engine.reference_contents import object_of
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.references import CachedProbe
+from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.references.facts import KnownFiles, url_hash
 from seedance_dagster.media.references.file_types import FileType
 from seedance_dagster.media.references.local import facts_of
-from seedance_dagster.media.video import MediaError
 from seedance_dagster.prompts.files import FileReference, read_file
 from seedance_dagster.prompts.problems import UnreadableError
 from seedance_dagster.storage.errors import StoreError

@@ -14,9 +14,9 @@ from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.order import NewOrder, NewRemoval, Order
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.ledger.references import CachedProbe
+from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.references.facts import KnownFiles, url_hash
 from seedance_dagster.media.references.local import facts_of
-from seedance_dagster.media.video import MediaError
 from seedance_dagster.prompts.files import FileReference, read_file
 from seedance_dagster.prompts.identity import fingerprint
 from seedance_dagster.prompts.models import PromptPartition

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import replace
 from datetime import timedelta
@@ -13,30 +12,36 @@ from typing import Any
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.engine.events import Delayed, Emit, Stored
 from seedance_dagster.engine.lifecycle import transfer_delay
+from seedance_dagster.engine.stages.delivery import Delivery, artifacts_of, inspect_delivery
 from seedance_dagster.engine.stages.download import Downloaded, DownloadError, DownloadLimits, download_video
 from seedance_dagster.engine.stages.signing import matches_stored_object, sign_video
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.media.video import MediaError, cut_poster, probe, thumbnail
-from seedance_dagster.storage.keys import ObjectKeys, object_keys, object_metadata
+from seedance_dagster.media.errors import MediaError
+from seedance_dagster.storage.keys import object_keys, object_metadata
 from seedance_dagster.storage.manifest import Manifest
 from seedance_dagster.storage.s3 import StoreError, VideoStore
 from seedance_dagster.threads import in_decoding_thread, in_thread
-from seedance_dagster.versions import CODE_VERSION, package_version
 
 _OVERWRITTEN = "another worker overwrote the video"
 
 
 def stored_event(store: VideoStore, order: Order) -> Stored:
     """Return the event of a video that was stored earlier, with a thumbnail of its poster in S3."""
+    if order.poster_key is None:
+        return Stored(order, None)
     try:
-        return _stored(order, store.get_bytes(str(order.poster_key)))
+        return _stored(order, store.get_bytes(order.poster_key))
     except StoreError:
         return Stored(order, None)
 
 
-def _stored(order: Order, poster: bytes) -> Stored:
+def _stored(order: Order, poster: bytes | None) -> Stored:
+    if poster is None:
+        return Stored(order, None)
+    from seedance_dagster.media.pictures import thumbnail  # noqa: PLC0415  loads FFmpeg
+
     try:
         return Stored(order, in_decoding_thread(thumbnail, poster))
     except MediaError:
@@ -120,13 +125,21 @@ class Collector:
         )
         return True
 
-    async def _collect(self, order: Order) -> tuple[dict[str, Any], bytes]:
-        keys = object_keys(
-            self._store.prefix, order.prompt_set, order.partition, order.fingerprint, order.attempt
-        )
+    async def _collect(self, order: Order) -> tuple[dict[str, Any], bytes | None]:
         with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
-            downloaded = await self._download(order, Path(folder) / "video.mp4")
-            return await in_thread(self._put, order, keys, downloaded)
+            delivery = await self._fetch(order, Path(folder))
+            return await in_thread(self._put, order, delivery)
+
+    async def _fetch(self, order: Order, folder: Path) -> Delivery:
+        """Download a video; one that cannot be read is fetched twice, as the transfer may have damaged it."""
+        first = await in_thread(inspect_delivery, await self._download(order, folder / "video.mp4"))
+        if first.inspection.probe is not None:
+            return first
+        try:
+            second = await in_thread(inspect_delivery, await self._download(order, folder / "again.mp4"))
+        except (DownloadError, MediaError, SeedanceError):
+            return first
+        return first if second.inspection.probe is None else second
 
     async def _download(self, order: Order, path: Path) -> Downloaded:
         limits = DownloadLimits(allow_private_hosts=self._worker.services.policy.allow_private_hosts)
@@ -162,18 +175,15 @@ class Collector:
         if not self._ledger.leases.holds(order):
             raise StaleOrderError(f"order {order.order_id} is no longer leased to {order.lease_owner}")
 
-    def _put(self, order: Order, keys: ObjectKeys, downloaded: Downloaded) -> tuple[dict[str, Any], bytes]:
-        media = in_decoding_thread(probe, downloaded.path)
-        poster = in_decoding_thread(cut_poster, downloaded.path)
-        video = sign_video(
-            order,
-            downloaded,
-            media,
-            signer=self._worker.services.signer,
-            now=self._worker.services.clock(),
+    def _put(self, order: Order, delivery: Delivery) -> tuple[dict[str, Any], bytes | None]:
+        """Store a delivered video, its poster and its manifest; return the facts of them, and the poster."""
+        keys = object_keys(
+            self._store.prefix, order.prompt_set, order.partition, order.fingerprint, order.attempt
         )
+        services, poster = self._worker.services, delivery.inspection.poster
+        video = sign_video(order, delivery, signer=services.signer, now=services.clock())
         if not self._prefix_is_ours:
-            self._worker.services.claim_prefix()
+            services.claim_prefix()
             self._prefix_is_ours = True
         about: dict[str, Any] = {
             "metadata": object_metadata(str(order.task_id), order.fingerprint),
@@ -181,25 +191,9 @@ class Collector:
             "before_write": partial(self._check_lease, order),
         }
         self._store.put_file(keys.video, video.path, content_type="video/mp4", sha256=video.sha256, **about)
-        self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", **about)
-        artifacts: dict[str, Any] = {
-            "video_key": keys.video,
-            "poster_key": keys.poster,
-            "manifest_key": keys.manifest,
-            "size_bytes": video.size_bytes,
-            "poster_size_bytes": len(poster),
-            "sha256": video.sha256,
-            "delivered_sha256": downloaded.sha256,
-            "credential": video.credential,
-            "poster_sha256": hashlib.sha256(poster).hexdigest(),
-            "duration_s": media.duration_s,
-            "width": media.width,
-            "height": media.height,
-            "codec": media.codec,
-            "fps": media.fps,
-            "package_version": package_version(),
-            "code_version": CODE_VERSION,
-        }
+        if poster is not None:
+            self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", **about)
+        artifacts = artifacts_of(keys, delivery, video)
         manifest = Manifest.of(replace(order, **artifacts))
         # Last, so that its presence means that the rest is complete.
         self._store.put_bytes(keys.manifest, manifest.to_json(), content_type="application/json", **about)

@@ -7,13 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from seedance_dagster.engine.stages.download import Downloaded
+from seedance_dagster.engine.stages.delivery import Delivery
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.media.credentials import CredentialError, Provenance, Signer
-from seedance_dagster.media.video import MediaError, Probe, probe
+from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.inspection import probe_video
 from seedance_dagster.net.redaction import redact
 from seedance_dagster.storage.s3 import VideoStore
-from seedance_dagster.threads import in_decoding_thread
 
 
 @dataclass(frozen=True)
@@ -32,26 +32,26 @@ class SignedFile:
     credential: dict[str, Any] | None
 
 
-def sign_video(
-    order: Order, downloaded: Downloaded, media: Probe, *, signer: Signer | None, now: datetime
-) -> SignedFile:
+def sign_video(order: Order, delivery: Delivery, *, signer: Signer | None, now: datetime) -> SignedFile:
     """Sign a delivered video, if there is a signer.
 
     A video that cannot be signed is paid for too, so it is stored as it came.
 
     Args:
         order: The video's order.
-        downloaded: The file as delivered.
-        media: The probe of that file.
+        delivery: The file as delivered.
         signer: None where none is configured.
         now: The time (UTC).
 
     Raises:
         OSError: A file cannot be read or written.
     """
+    downloaded, media = delivery.file, delivery.inspection.probe
     plain = SignedFile(downloaded.path, downloaded.size_bytes, downloaded.sha256, None)
     if signer is None:
         return plain
+    if media is None:
+        return replace(plain, credential={"error": f"not signed: {delivery.inspection.problem}"})
     target = downloaded.path.with_name("signed.mp4")
     provenance = Provenance(
         task_id=str(order.task_id),
@@ -61,7 +61,7 @@ def sign_video(
     )
     try:
         credential = signer.sign(downloaded.path, target, provenance, now=now)
-        copy = in_decoding_thread(probe, target)
+        copy = probe_video(target)
     except (CredentialError, MediaError) as error:
         return replace(plain, credential={"error": redact(str(error))})
     if replace(copy, size_bytes=media.size_bytes) != media:

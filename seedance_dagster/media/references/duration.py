@@ -6,8 +6,8 @@ import hashlib
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.references.file_types import FileType
-from seedance_dagster.media.video import MediaError
 
 if TYPE_CHECKING:
     from av import AudioStream, VideoStream

@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from seedance_dagster.ledger.references import CachedProbe
+from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.references.duration import duration_of
 from seedance_dagster.media.references.facts import FileFacts
 from seedance_dagster.media.references.file_types import FileType, type_of
@@ -23,7 +24,6 @@ from seedance_dagster.media.references.host import (
     UnusableReferenceError,
     megabytes,
 )
-from seedance_dagster.media.video import MediaError
 from seedance_dagster.net.hosts import SilentHostError
 from seedance_dagster.net.links import LinkError
 from seedance_dagster.threads import in_thread

@@ -1,0 +1,102 @@
+"""The boxes of an mp4: is the file whole, whatever its frames are made of?
+
+Needs no decoder, so it judges files that none can read. Only headers and the index are read.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from seedance_dagster.media.errors import MediaError
+
+_MOST_BOXES = 20_000  # at the top level: a fragmented file has two for each second or so
+_MOST_INDEX_BYTES = 64 * 1024 * 1024  # of the index that is read; a larger one is believed
+_HEADER, _LARGE_HEADER = 8, 16
+_CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl")
+_OFFSETS = {b"stco": ">I", b"co64": ">Q"}
+
+
+@dataclass(frozen=True)
+class _Box:
+    kind: bytes
+    content: int
+    end: int
+
+
+def check_structure(path: Path) -> None:
+    """Check that a file is a whole mp4: its boxes fit into it, and its index points into it.
+
+    Raises:
+        MediaError: It is not an mp4, or ends early.
+        OSError: It cannot be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(_HEADER)[4:] != b"ftyp":
+            raise MediaError("the file is not an mp4")
+        boxes = list(_top_level(file, size))
+        kinds = {box.kind for box in boxes}
+        if b"moov" not in kinds:
+            raise MediaError("the file has no index: it ends early, or is not a video")
+        if not kinds & {b"mdat", b"moof"}:
+            raise MediaError("the file has an index and no data")
+        for box in boxes:
+            if box.kind == b"moov" and box.end - box.content <= _MOST_INDEX_BYTES:
+                file.seek(box.content)
+                if _last_offset(file.read(box.end - box.content)) >= size:
+                    raise MediaError("the file ends early: its index points behind its end")
+
+
+def _top_level(file: BinaryIO, size: int) -> Iterator[_Box]:
+    position = 0
+    for _ in range(_MOST_BOXES):
+        if position == size:
+            return
+        file.seek(position)
+        box = _box(file.read(_LARGE_HEADER), position, size)
+        yield box
+        position = box.end
+    raise MediaError(f"the file has more than {_MOST_BOXES} parts")
+
+
+def _box(header: bytes, position: int, limit: int) -> _Box:
+    """Return the box whose header stands at a position; it ends within the limit."""
+    if len(header) < _HEADER:
+        raise MediaError("the file ends early: in the head of a box")
+    length, kind = int.from_bytes(header[:4]), header[4:8]
+    content = _HEADER
+    if length == 1:  # the size stands behind the name
+        length, content = int.from_bytes(header[8:16]), _LARGE_HEADER
+    elif length == 0:  # to the end
+        length = limit - position
+    if not kind.isascii() or not kind.decode().isprintable() or length < content:
+        raise MediaError("the file is not an mp4, or is damaged")
+    if position + length > limit:
+        raise MediaError(f"the file ends early: {position + length - limit} bytes are missing")
+    return _Box(kind, position + content, position + length)
+
+
+def _last_offset(index: bytes) -> int:
+    """Return the largest position in the file that an index points to; 0 where it points to none."""
+    largest, open_boxes = 0, [(0, len(index))]
+    while open_boxes:
+        position, end = open_boxes.pop()
+        while position + _HEADER <= end:
+            box = _box(index[position : position + _LARGE_HEADER], position, end)
+            if box.kind in _CONTAINERS:
+                open_boxes.append((box.content, box.end))
+            elif box.kind in _OFFSETS:
+                largest = max(largest, _largest(index[box.content : box.end], _OFFSETS[box.kind]))
+            position = box.end
+    return largest
+
+
+def _largest(table: bytes, entry: str) -> int:
+    """Return the largest entry of a table of offsets."""
+    entries = table[8:]  # behind version, flags and count
+    whole = len(entries) // struct.calcsize(entry) * struct.calcsize(entry)
+    return max((offset for (offset,) in struct.iter_unpack(entry, entries[:whole])), default=0)

@@ -1,0 +1,7 @@
+"""The error of files that cannot be used as media."""
+
+from __future__ import annotations
+
+
+class MediaError(Exception):
+    """A file is not a complete, playable video; the message says what is wrong with it."""

@@ -1,0 +1,109 @@
+"""Inspection of a video in a process of its own, bounded in time and memory.
+
+A file from another's host may be made to crash or exhaust whatever reads it. The process gets no secret of
+the environment, and its end, however it comes, is an answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.limits import WALL_S, reason_of_end
+from seedance_dagster.media.properties import Probe, Sound
+
+_NEEDED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is known of a video file.
+
+    Attributes:
+        probe: None where the file cannot be read as a video.
+        problem: Why there is no probe.
+        poster: A JPEG; None where none can be made.
+        poster_problem: Why there is no poster.
+    """
+
+    probe: Probe | None
+    problem: str | None
+    poster: bytes | None
+    poster_problem: str | None
+
+
+def inspect_video(path: Path, *, with_poster: bool = True) -> Inspection:
+    """Probe a video and cut its poster.
+
+    Raises:
+        OSError: The process cannot be started, or its answer cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
+        poster = Path(folder) / "poster.jpg"
+        answers, end = _run(path, *([poster] if with_poster else []))
+        facts, cut = [*answers, {"problem": end}, {"problem": end}][:2]
+        picture = poster.read_bytes() if with_poster and "problem" not in cut else None
+    problem = facts.get("problem")
+    return Inspection(None if problem else _probe(facts["probe"]), problem, picture, cut.get("problem"))
+
+
+def probe_video(path: Path) -> Probe:
+    """Probe a video as `inspect_video` does, without a poster.
+
+    Raises:
+        MediaError: It cannot be read as one.
+        OSError: The process cannot be started.
+    """
+    inspection = inspect_video(path, with_poster=False)
+    if inspection.probe is None:
+        raise MediaError(inspection.problem)
+    return inspection.probe
+
+
+def cut_poster(path: Path) -> bytes:
+    """Cut a video's poster as `inspect_video` does.
+
+    Raises:
+        MediaError: None can be made.
+        OSError: The process cannot be started.
+    """
+    inspection = inspect_video(path)
+    if inspection.poster is None:
+        raise MediaError(inspection.poster_problem)
+    return inspection.poster
+
+
+def _run(*files: Path) -> tuple[list[dict[str, Any]], str]:
+    """Return the answers of the process, and why there are no more."""
+    command = [sys.executable, "-P", "-m", f"{__package__}.inspector", *map(str, files)]
+    environ = {name: os.environ[name] for name in _NEEDED if name in os.environ}
+    environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    with tempfile.TemporaryFile() as output:
+        try:
+            status = subprocess.run(  # noqa: S603  our own program
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.DEVNULL,  # FFmpeg's remarks
+                env=environ,
+                timeout=WALL_S,
+                check=False,
+            ).returncode
+            end = reason_of_end(status)
+        except subprocess.TimeoutExpired:
+            end = f"reading the file takes more than {WALL_S:g} s"
+        output.seek(0)
+        # A line that is cut was not finished.
+        return [json.loads(line) for line in output if line.endswith(b"\n")], end
+
+
+def _probe(facts: dict[str, Any]) -> Probe:
+    sound = facts.pop("sound")
+    return Probe(**facts, sound=None if sound is None else Sound(**sound))

@@ -1,0 +1,48 @@
+"""The process that inspects one video: `python -m seedance_dagster.media.inspector VIDEO [POSTER]`.
+
+Prints two lines of JSON: what the file is, then whether its poster was written. A crash costs only
+what follows it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.limits import bound_this_process
+
+
+def main(video: Path, poster: Path | None = None) -> None:
+    """Inspect a video, and write its poster to a file."""
+    bound_this_process()
+    from seedance_dagster.media.pictures import cut_poster  # noqa: PLC0415  loads FFmpeg, within the limits
+    from seedance_dagster.media.video import probe  # noqa: PLC0415  loads FFmpeg, within the limits
+
+    try:
+        _say(probe=asdict(probe(video)))
+    except MediaError as error:
+        _say(problem=str(error))
+    except MemoryError:
+        _say(problem="the file needs too much memory")
+    if poster is None:
+        return
+    try:
+        poster.write_bytes(cut_poster(video))
+        _say()
+    except MediaError as error:
+        _say(problem=str(error))
+    except MemoryError:
+        _say(problem="the poster needs too much memory")
+
+
+def _say(**answer: Any) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -1,0 +1,153 @@
+"""Inspection in a process of its own: whatever a file does to it, there is an answer."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from media_support import make_clip
+
+from seedance_dagster.engine.stages.delivery import inspect_delivery
+from seedance_dagster.engine.stages.download import Downloaded
+from seedance_dagster.media import inspection, limits
+from seedance_dagster.media.boxes import check_structure
+from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.inspection import cut_poster, inspect_video, probe_video
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "v.mp4"
+    path.write_bytes(make_clip(with_audio=True, movflags="+faststart"))
+    return path
+
+
+def reader(monkeypatch, code: str) -> None:
+    """Replace the program that reads the file."""
+    run, python = subprocess.run, sys.executable
+    monkeypatch.setattr(subprocess, "run", lambda _, **how: run([python, "-c", code], **how))
+
+
+def test_a_video_is_probed_and_has_a_poster(video):
+    """The answer of the process is that of the functions it calls."""
+    answer = inspect_video(video)
+    assert (answer.probe.codec, answer.probe.sound.codec, answer.problem) == ("h264", "aac", None)
+    assert answer.poster[:2] == b"\xff\xd8"
+    assert answer.poster_problem is None
+    assert probe_video(video) == answer.probe
+    assert cut_poster(video) == answer.poster
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", r"makes its reader crash \(SIGSEGV\)"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", "more than 60 s of CPU time"),
+        ("raise SystemExit(3)", r"makes its reader fail \(status 3\)"),
+        ("print('{\"probe\"', end='')", r"makes its reader fail \(status 0\)"),
+    ],
+    ids=["crash", "time", "failure", "half an answer"],
+)
+def test_the_end_of_the_process_is_an_answer(video, monkeypatch, code, words):
+    """A file that crashes its reader is one that cannot be read."""
+    reader(monkeypatch, code)
+    answer = inspect_video(video)
+    assert (answer.probe, answer.poster) == (None, None)
+    with pytest.raises(MediaError, match=words):
+        probe_video(video)
+    with pytest.raises(MediaError, match=words):
+        cut_poster(video)
+
+
+def test_a_reader_that_hangs_is_stopped(video, monkeypatch):
+    """It takes no worker for ever."""
+    reader(monkeypatch, "import time; time.sleep(600)")
+    monkeypatch.setattr(inspection, "WALL_S", 0.5)
+    assert inspect_video(video).problem == "reading the file takes more than 0.5 s"
+
+
+def test_what_is_known_before_a_crash_is_kept(video, monkeypatch):
+    """A poster that crashes its reader leaves a video without a poster (l4)."""
+    facts = '{"duration_s": 1.0, "width": 2, "height": 2, "codec": "h264", "size_bytes": 1, "sound": null}'
+    reader(monkeypatch, f"print('{{\"probe\": {facts}}}', flush=True); raise SystemExit(1)")
+    answer = inspect_video(video)
+    assert (answer.probe.codec, answer.poster) == ("h264", None)
+    assert answer.poster_problem == "the file makes its reader fail (status 1)"
+
+
+def test_the_process_knows_no_secret(video, monkeypatch):
+    """What a hostile file may take over has nothing of the environment."""
+    monkeypatch.setenv("GOAPI_API_KEY", "canary")
+    reader(monkeypatch, "import os, sys; sys.exit(7 if 'canary' in os.environ.values() else 5)")
+    assert "status 5" in str(inspect_video(video).problem)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_the_process_is_bounded(monkeypatch, video):
+    """Memory that is not there is an answer as well."""
+    reader(
+        monkeypatch,
+        "from seedance_dagster.media.limits import bound_this_process\n"
+        "bound_this_process()\n"
+        "try: bytearray(4 * 1024**3)\n"
+        "except MemoryError: raise SystemExit(9)",
+    )
+    assert "status 9" in str(inspect_video(video).problem)
+    assert limits.reason_of_end(-signal.SIGKILL) == "the file makes its reader crash (SIGKILL)"
+
+
+def test_a_whole_file_of_an_unknown_codec_is_accepted(video):
+    """It was paid for: another player, or a later version, may read it."""
+    video.write_bytes(video.read_bytes().replace(b"avc1", b"zzzz"))
+    delivery = inspect_delivery(Downloaded(video, video.stat().st_size, "ab" * 32))
+    assert (delivery.inspection.probe, delivery.inspection.poster) == (None, None)
+    assert "codec is not supported" in str(delivery.inspection.problem)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.9, 0.999])
+@pytest.mark.parametrize("movflags", ["+faststart", "+frag_keyframe+empty_moov", ""])
+def test_a_file_that_ends_early_is_not_whole(tmp_path, movflags, keep):
+    """It is fetched again, wherever its index is."""
+    path = tmp_path / "v.mp4"
+    data = make_clip(with_audio=True, **({"movflags": movflags} if movflags else {}))
+    path.write_bytes(data)
+    check_structure(path)
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(MediaError, match=r"ends early|has no index|no data"):
+        check_structure(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not an mp4"),
+        (b"<html>no such file</html>", "not an mp4"),
+        (b"\0\0\0\x10ftypisomisom", "has no index"),
+        (b"\0\0\0\x10ftypisomisom\0\0\0\x08moov", "no data"),
+        (b"\0\0\0\x10ftypisomisom\0\0\0\x08moov\0\0\0\x05mdat", "is damaged"),
+        (b"\0\0\0\x10ftypisomisom\0\0\0\x08moov\0\0\0\x01mdat\0\0\0\0\0\0\1\0", "ends early"),
+        (b"\0\0\0\x10ftypisomisom\0\0\0\x08moov\0\0\0\x00mdat", None),
+        (b"\0\0\0\x10ftypisomisom\0\0\0\x08moov\0\0\0\x08mdat\0\0", "ends early"),
+        (b"\0\0\0\x08ftyp" * 20_001, "more than 20000 parts"),
+    ],
+)
+def test_the_structure_of_a_file_says_whether_it_is_whole(tmp_path, data, words):
+    """Its boxes must fit into it, and there must be an index and data."""
+    path = tmp_path / "v.mp4"
+    path.write_bytes(data)
+    if words is None:
+        check_structure(path)
+        return
+    with pytest.raises(MediaError, match=words):
+        check_structure(path)
+
+
+def test_an_index_that_points_behind_the_end_is_of_a_longer_file(video):
+    """A last box that reaches to the end of the file, wherever that is, hides that it was cut."""
+    data = video.read_bytes()
+    start = data.index(b"mdat") - 4
+    video.write_bytes(data[:start] + b"\0\0\0\0mdat" + b"\0" * 10)
+    with pytest.raises(MediaError, match="points behind its end"):
+        check_structure(video)
