@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from seedance_dagster.engine.stages.download import Downloaded
 from seedance_dagster.media.boxes import check_structure
@@ -14,9 +15,6 @@ from seedance_dagster.media.properties import Probe
 from seedance_dagster.storage.keys import ObjectKeys
 from seedance_dagster.versions import CODE_VERSION, package_version
 
-if TYPE_CHECKING:
-    from seedance_dagster.engine.stages.signing import SignedFile
-
 
 @dataclass(frozen=True)
 class Delivery:
@@ -24,6 +22,22 @@ class Delivery:
 
     file: Downloaded
     inspection: Inspection
+
+
+@dataclass(frozen=True)
+class SignedFile:
+    """A file to store.
+
+    Attributes:
+        sha256: Of the file, in hex.
+        credential: The ledger's record of what was put into it; `{"error": ...}` where signing failed, None
+            where no signer is configured.
+    """
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    credential: dict[str, Any] | None
 
 
 def inspect_delivery(file: Downloaded) -> Delivery:

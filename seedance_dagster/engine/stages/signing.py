@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-from seedance_dagster.engine.stages.delivery import Delivery
+from seedance_dagster.engine.stages.delivery import Delivery, SignedFile
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.media.credentials import CredentialError, Provenance, Signer
 from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.inspection import probe_video
 from seedance_dagster.net.redaction import redact
 from seedance_dagster.storage.s3 import VideoStore
-
-
-@dataclass(frozen=True)
-class SignedFile:
-    """A file to store.
-
-    Attributes:
-        sha256: Of the file, in hex.
-        credential: The ledger's record of what was put into it; `{"error": ...}` where signing failed, None
-            where no signer is configured.
-    """
-
-    path: Path
-    size_bytes: int
-    sha256: str
-    credential: dict[str, Any] | None
 
 
 def sign_video(order: Order, delivery: Delivery, *, signer: Signer | None, now: datetime) -> SignedFile:
