@@ -124,7 +124,7 @@ def test_high_dynamic_range_is_recorded(tmp_path, transfer, hdr):
     ],
 )
 def test_sound_is_recorded(tmp_path, made, sound):
-    """A track without anything to hear is told from music, and from no track."""
+    """A track without anything to hear is neither music nor no track."""
     path = tmp_path / "v.mp4"
     path.write_bytes(make_clip(**made))
     assert probe(path).sound == sound
