@@ -80,6 +80,12 @@ class ApiOptions(BaseModel):
         description="Fetch videos and reference files from private and loopback addresses too. By default "
         "off, unless the API runs on this machine.",
     )
+    min_download_kb_per_s: int = Field(
+        default=10,
+        ge=0,
+        description="The rate below which the download of a video is given up for the moment, in kB a second "
+        "over a minute. 0 waits for any host, for at most 30 minutes.",
+    )
     webhook_url: str = Field(
         default="",
         repr=False,  # its query may hold a token
@@ -134,6 +140,7 @@ class ApiOptions(BaseModel):
                 if usd is not None
             ),
             allow_private_hosts=local if self.allow_private_hosts is None else self.allow_private_hosts,
+            min_download_bytes_per_s=1000.0 * self.min_download_kb_per_s,
             presign_references=self.reference_links == "presigned",
             preflight=not local if self.preflight is None else self.preflight,
         )

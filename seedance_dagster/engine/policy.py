@@ -69,6 +69,7 @@ class Policy:
         stale_after_s: Seconds after which a task that is still running is reported.
         attempts: How many attempts an order has when the vendor has trouble, the first included.
         allow_private_hosts: Videos and references may be at loopback and private addresses.
+        min_download_bytes_per_s: The rate over a minute below which a download is given up for now.
         presign_references: Give the vendor presigned links to files of the team's own, and upload none.
         preflight: Probe reference files before ordering, and trust what is known of them.
         submit_workers: POSTs at once.
@@ -87,6 +88,7 @@ class Policy:
     stale_after_s: float = 12 * 3600.0
     attempts: int = 2
     allow_private_hosts: bool = False
+    min_download_bytes_per_s: float = 10_000.0
     presign_references: bool = False
     preflight: bool = True
     submit_workers: int = 4

@@ -16,6 +16,7 @@ from seedance_dagster.net.links import LinkError, Resolver, validate_url
 from seedance_dagster.net.outbound import proxy_for, proxy_hosts, tls_context
 
 _MAX_REDIRECTS = 5
+_MAX_HEADER_BYTES = 64 * 1024  # signed links and security policies grow
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -48,6 +49,8 @@ def open_session(
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=read_bytes,
+        max_line_size=_MAX_HEADER_BYTES,
+        max_field_size=_MAX_HEADER_BYTES,
         auto_decompress=False,
         trust_env=False,
     )

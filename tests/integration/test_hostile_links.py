@@ -46,7 +46,7 @@ FROM_THE_HOST = {
     f"/loop?sig={CANARY}": "redirects more than",
     "/endless": "larger than 1000000 bytes",
     "/cut": "ended early",
-    "/page": "text/html, not a video",
+    "/page": "not give an mp4, but text/html",
     "/nothing": "an empty file",
     "/no-mp4": "not give an mp4",
     "/head-and-noise": "not a playable video",

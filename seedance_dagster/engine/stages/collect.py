@@ -142,7 +142,10 @@ class Collector:
         return first if second.inspection.probe is None else second
 
     async def _download(self, order: Order, path: Path) -> Downloaded:
-        limits = DownloadLimits(allow_private_hosts=self._worker.services.policy.allow_private_hosts)
+        policy = self._worker.services.policy
+        limits = DownloadLimits(
+            allow_private_hosts=policy.allow_private_hosts, min_bytes_per_s=policy.min_download_bytes_per_s
+        )
         known = order.video_url
         if known and not order.transfer_failures:
             try:

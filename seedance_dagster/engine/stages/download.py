@@ -7,6 +7,7 @@ a bounded size that arrives in bounded time.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import BinaryIO
 
 import aiohttp
 
+from seedance_dagster.engine.stages.body import DamagedBodyError, SlowHostError, Throughput, Unpacker
 from seedance_dagster.net.hosts import open_session, request
 from seedance_dagster.net.links import LinkError
 from seedance_dagster.net.secrets import SafeError
@@ -23,7 +25,10 @@ from seedance_dagster.threads import in_thread
 
 _CHUNK_BYTES = 512 * 1024  # each transfer holds about four of them
 _FTYP = slice(4, 8)
-_NOT_A_VIDEO = ("text/", "image/", "audio/", "application/json", "application/xml", "application/xhtml")
+# A whole file is meant by each: a proxy may have changed it, and some hosts call everything a part.
+_GIVEN = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT)
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_WINDOW_S = 60.0
 
 
 class DownloadError(SafeError):
@@ -48,12 +53,14 @@ class DownloadLimits:
         max_bytes: Largest file.
         total_timeout_s: Seconds for all of it.
         idle_timeout_s: Seconds without a byte.
+        min_bytes_per_s: The least rate over a minute.
         allow_private_hosts: Loopback and private addresses are allowed.
     """
 
     max_bytes: int = 2 * 1024**3
     total_timeout_s: float = 1800.0
     idle_timeout_s: float = 60.0
+    min_bytes_per_s: float = 10_000.0
     allow_private_hosts: bool = False
 
 
@@ -89,12 +96,12 @@ async def check_link(url: str, *, limits: DownloadLimits) -> None:
         DownloadError: It is gone or not followed, or gives something else.
     """
     async with _response(url, limits) as response:
-        head = b""
-        async for chunk in response.content.iter_chunked(_FTYP.stop):
-            head += chunk
+        unpacker, head = Unpacker(), b""
+        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            head += b"".join(unpacker.feed(chunk))
             if len(head) >= _FTYP.stop:
                 break
-        _check_start(head)
+        _check_start(head, response)
         _check_not_empty(len(head))
 
 
@@ -112,8 +119,10 @@ async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.C
         ):
             _check_head(response, limits)
             yield response
-    except LinkError as error:
+    except (LinkError, SlowHostError) as error:
         raise DownloadError(str(error)) from None
+    except DamagedBodyError:
+        raise DownloadError("the link gives a packed file that is damaged", expired=True) from None
     except TimeoutError:
         raise DownloadError("the download took too long or stalled") from None
     except aiohttp.ClientError as error:
@@ -128,15 +137,20 @@ async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.C
 
 async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLimits) -> Downloaded:
     digest, size, head = hashlib.sha256(), 0, b""
+    unpacker, throughput = Unpacker(), Throughput(limits.min_bytes_per_s, _WINDOW_S)
     with path.open("wb") as file:
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
-            if len(head) < _FTYP.stop:
-                head += chunk[: _FTYP.stop]
-                _check_start(head)
-            size += len(chunk)
-            if size > limits.max_bytes:
-                raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
-            await in_thread(_write, chunk, file, digest)
+            throughput.add(len(chunk))
+            for piece in unpacker.feed(chunk):
+                if len(head) < _FTYP.stop:
+                    head += piece[: _FTYP.stop]
+                    _check_start(head, response)
+                size += len(piece)
+                if size > limits.max_bytes:
+                    raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
+                await in_thread(_write, piece, file, digest)
+    if not unpacker.is_whole:
+        raise DownloadError("the packed file ended early")
     _check_not_empty(size)
     return Downloaded(path, size, digest.hexdigest())
 
@@ -144,17 +158,20 @@ async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLi
 def _check_head(response: aiohttp.ClientResponse, limits: DownloadLimits) -> None:
     if response.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
-    if response.status != HTTPStatus.OK:
+    if response.status not in _GIVEN:
         raise DownloadError(f"the file host answered HTTP {response.status}")
-    if response.content_type.startswith(_NOT_A_VIDEO):
-        raise DownloadError(f"the link gives {response.content_type[:100]}, not a video", expired=True)
+    part = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if part is not None and (part[1] != "0" or part[3] not in ("*", str(int(part[2]) + 1))):
+        raise DownloadError(f"the file host gave a part of the file alone ({part[0][:100]})")
     if (response.content_length or 0) > limits.max_bytes:
         raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
 
 
-def _check_start(head: bytes) -> None:
+def _check_start(head: bytes, response: aiohttp.ClientResponse) -> None:
+    """Check the first bytes; what the host calls the file only helps the message."""
     if head[_FTYP] != b"ftyp"[: len(head[_FTYP])]:
-        raise DownloadError("the link does not give an mp4", expired=True)
+        called = response.content_type[:100] if "Content-Type" in response.headers else "another file"
+        raise DownloadError(f"the link does not give an mp4, but {called}", expired=True)
 
 
 def _check_not_empty(size: int) -> None:

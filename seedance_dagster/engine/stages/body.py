@@ -1,0 +1,89 @@
+"""The body of a download: unpacked where a host packed it unasked, and no slower than is bearable."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Iterator
+
+_GZIP = b"\x1f\x8b"
+_PIECE_BYTES = 512 * 1024  # a body of zeros shrinks to a thousandth
+
+
+class SlowHostError(Exception):
+    """A host sends less than the floor; the message has both rates."""
+
+
+class DamagedBodyError(Exception):
+    """A packed body cannot be unpacked."""
+
+
+class Unpacker:
+    """Gives the bytes of a body as they are meant: hosts send gzip to requests that exclude it.
+
+    Whether a body is packed is decided by its first bytes, as headers may say anything.
+    """
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._start = b""
+        self._gzip: zlib._Decompress | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the bytes of a chunk, in pieces of bounded size; raise `DamagedBodyError`."""
+        if not self._begun:
+            chunk = self._start + chunk
+            if len(chunk) < len(_GZIP):
+                self._start = chunk
+                return
+            self._begun = True
+            self._gzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if chunk.startswith(_GZIP) else None
+        if self._gzip is None:
+            yield chunk
+            return
+        try:
+            more = True
+            while more and not self._gzip.eof:
+                piece = self._gzip.decompress(chunk, _PIECE_BYTES)
+                chunk = self._gzip.unconsumed_tail
+                more = bool(chunk) or len(piece) == _PIECE_BYTES
+                yield piece
+        except zlib.error:
+            raise DamagedBodyError from None
+
+    @property
+    def is_whole(self) -> bool:
+        """Return False for a packed body whose end is missing."""
+        return self._gzip is None or self._gzip.eof
+
+
+class Throughput:
+    """Watches that a body arrives at a rate that is worth waiting for, over a window of time.
+
+    Args:
+        floor: Bytes a second; 0 for any rate.
+        window_s: Seconds over which the rate is measured.
+        clock: In seconds, monotonic.
+    """
+
+    def __init__(self, floor: float, window_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._floor = floor
+        self._window_s = window_s
+        self._clock = clock
+        self._since = clock()
+        self._bytes = 0
+
+    def add(self, size: int) -> None:
+        """Count bytes that arrived; raise `SlowHostError` when a window was too slow."""
+        self._bytes += size
+        elapsed = self._clock() - self._since
+        if elapsed < self._window_s:
+            return
+        rate = self._bytes / elapsed
+        if rate < self._floor:
+            raise SlowHostError(
+                f"the file host sends {rate / 1000:.1f} kB a second; waited for are at least "
+                f"{self._floor / 1000:g} (SEEDANCE_MIN_DOWNLOAD_KB_PER_S)"
+            )
+        self._since += elapsed
+        self._bytes = 0
