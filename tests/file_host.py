@@ -33,7 +33,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/first-part": (206, VIDEO | {"Content-Range": f"bytes 0-{len(MP4) - 1}/9999"}, MP4),
     "/last-part": (206, VIDEO | {"Content-Range": "bytes 7-1022/1023"}, MP4),
     "/long-header": (200, VIDEO | {"Content-Security-Policy": "a" * 20_000}, MP4),
-    "/json": (200, {"Content-Type": "application/json; charset=utf-8"}, b"{}"),
+    "/json": (200, {"Content-Type": "application/json; charset=utf-8"}, b'{"error": 1}'),
     "/nothing": (200, VIDEO, b""),
     "/tiny": (200, VIDEO, b"ab"),
     "/no-mp4": (200, VIDEO, b"PNG" * 100),

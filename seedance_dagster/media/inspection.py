@@ -24,7 +24,7 @@ _NEEDED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is known of a video file.
+    """The findings about a video file.
 
     Attributes:
         probe: None where the file cannot be read as a video.

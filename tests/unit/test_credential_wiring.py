@@ -67,7 +67,7 @@ def delivery(file: Downloaded) -> Delivery:
 
 
 def test_a_file_that_cannot_be_read_is_stored_unsigned(delivered, tmp_path):
-    """What is signed could not be compared with what was delivered."""
+    """A signed copy could not be compared with the delivered file."""
     signer = signer_of(make_test_chain(tmp_path / "chain", now=NOW))
     unreadable = Delivery(delivered, Inspection(None, "no decoder", None, None))
     video = sign_video(make_order(), unreadable, signer=signer, now=NOW)

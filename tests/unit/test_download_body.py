@@ -39,7 +39,7 @@ def test_a_host_that_is_fast_enough_is_waited_for(arrivals):
     "arrivals", [[(60.0, 59_000)], [(1.0, 1), (61.0, 10)], [(1.0, 10_000_000), (60.0, 1), (120.0, 1)]]
 )
 def test_a_host_that_drips_is_given_up(arrivals):
-    """What came fast at first does not excuse a later window (x11)."""
+    """A fast beginning does not excuse a later window (x11)."""
     with pytest.raises(SlowHostError, match=r"kB a second; waited for are at least 1 "):
         watched(*arrivals)
     watched(*arrivals, floor=0.0)

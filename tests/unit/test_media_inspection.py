@@ -78,7 +78,7 @@ def test_what_is_known_before_a_crash_is_kept(video, monkeypatch):
 
 
 def test_the_process_knows_no_secret(video, monkeypatch):
-    """What a hostile file may take over has nothing of the environment."""
+    """The process that a hostile file may take over has nothing of the environment."""
     monkeypatch.setenv("GOAPI_API_KEY", "canary")
     reader(monkeypatch, "import os, sys; sys.exit(7 if 'canary' in os.environ.values() else 5)")
     assert "status 5" in str(inspect_video(video).problem)

@@ -1,4 +1,4 @@
-"""What a file's film, sound and colours are, in files as cameras, editors and encoders write them."""
+"""The film, sound and colours of files as cameras, editors and encoders write them."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_sound_is_recorded(tmp_path, made, sound):
 
 
 def test_damaged_sound_leaves_the_film(tmp_path):
-    """Whether it is silent is not known then."""
+    """It is neither silent nor loud then."""
     path = tmp_path / "v.mp4"
     path.write_bytes(make_clip(with_audio=True).replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
     properties = probe(path)
