@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Self
 
 from seedance_dagster.api.errors import UnknownPriceError
@@ -75,7 +75,7 @@ class Catalog:
         limits = self.limits.model_copy(update={"types": {**self.limits.types, **types}})
         return replace(self, limits=limits, prices=self.prices.with_rows(rows))
 
-    @property
+    @cached_property
     def task_types(self) -> tuple[str, ...]:
         """The types that can be ordered: their limits and a price are known."""
         return tuple(name for name in self.limits.types if self.resolutions(name))
@@ -87,11 +87,17 @@ class Catalog:
 
     def resolutions(self, task_type: str) -> tuple[str, ...]:
         """Return the resolutions at which a type can be ordered."""
-        limits = self.limits.types.get(task_type)
-        priced = self.prices.resolutions(task_type)
-        if task_type == REMOVE_WATERMARK:
-            return priced
-        return tuple(word for word in limits.resolutions if word in priced) if limits else ()
+        return self._resolutions.get(task_type, ())
+
+    @cached_property
+    def _resolutions(self) -> dict[str, tuple[str, ...]]:
+        """The resolutions of each type that have limits and a price."""
+        removal = self.prices.resolutions(REMOVE_WATERMARK)
+        priced = {name: self.prices.resolutions(name) for name in self.limits.types}
+        return {REMOVE_WATERMARK: removal} | {
+            name: tuple(word for word in limits.resolutions if word in priced[name])
+            for name, limits in self.limits.types.items()
+        }
 
     def estimate(
         self, request: GenerationRequest, *, at: datetime, input_video_s: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -92,7 +92,7 @@ class Limits(BaseModel):
         """Load the packaged limits."""
         return load_data_file(cls, _PACKAGED)
 
-    @property
+    @cached_property
     def loosest(self) -> TaskType:
         """Everything that some type takes, to judge a request whose type is wrong."""
         types = self.types.values()

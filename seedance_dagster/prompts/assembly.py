@@ -11,6 +11,7 @@ from typing import Any
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import Mode
+from seedance_dagster.prompts.bounds import MAX_PROMPTS, MAX_TAG_CHARACTERS
 from seedance_dagster.prompts.identity import normalized_text
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem, shown
@@ -47,13 +48,21 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class RawSet:
-    """The content of a file, before its prompts are checked; `folder` is where a local one lies."""
+    """The content of a file, before its prompts are checked.
+
+    Attributes:
+        problems: What was wrong while it was read.
+        skip_bad_rows: A row with an error keeps out its prompt, not the file.
+        folder: The folder of a local file.
+    """
 
     name: str
     source: str
     rows: Sequence[Row]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     budgets: Mapping[str, int] = field(default_factory=dict)
+    problems: Sequence[Problem] = ()
+    skip_bad_rows: bool = False
     folder: Path | None = None
 
 
@@ -61,32 +70,9 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     """Build a prompt set, and report everything that is wrong with it.
 
     Returns:
-        The set, None when there is an error, and all problems, warnings included.
+        The set, None when an error keeps it from being loaded, and all problems, warnings included.
     """
-    problems: list[Problem] = []
-    if not NAME_PATTERN.fullmatch(raw.name):
-        problems.append(
-            Problem(source=raw.source, field="name", message=f"is {shown(raw.name)}; {NAME_RULE}")
-        )
-    if not raw.rows:
-        problems.append(Problem(source=raw.source, message="contains no prompts"))
-    problems += [
-        Problem(
-            source=raw.source,
-            field=f"defaults.{name}",
-            message=f"cannot be a default; allowed are {', '.join(_DEFAULTABLE)}",
-        )
-        for name in sorted(set(raw.defaults) - set(_DEFAULTABLE))
-    ]
-    if raw.defaults.get("mode") == Mode.FIRST_LAST_FRAMES and "aspect_ratio" in raw.defaults:
-        problems.append(
-            Problem(
-                source=raw.source,
-                field="defaults.aspect_ratio",
-                message=RATIO_IGNORED,
-                severity="warning",
-            )
-        )
+    problems = [*raw.problems, *_of_the_set(raw)]
     ids = _ids(raw.rows)
     repeated = {prompt_id for prompt_id, count in Counter(ids).items() if count > 1}
     prompts = []
@@ -94,10 +80,34 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
         prompt = _prompt(raw, row, prompt_id, repeated=repeated, problems=problems, catalog=catalog)
         if prompt is not None:
             prompts.append(prompt)
-    if any(problem.severity == "error" for problem in problems):
+    partitions = sum(prompt.takes for prompt in prompts)
+    if partitions > MAX_PROMPTS:
+        message = f"contains {partitions} videos, takes included; allowed are {MAX_PROMPTS}"
+        problems.append(Problem(source=raw.source, message=message))
+    if any(_refuses(problem, raw) for problem in problems) or not prompts:
         return None, problems
     prompt_set = PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets, raw.folder)
     return prompt_set, problems + list(_repeated(prompt_set, dict(zip(ids, raw.rows, strict=True))))
+
+
+def _refuses(problem: Problem, raw: RawSet) -> bool:
+    """Return True for an error that keeps the whole set from being loaded."""
+    return problem.severity == "error" and not (raw.skip_bad_rows and problem.prompt is not None)
+
+
+def _of_the_set(raw: RawSet) -> Iterator[Problem]:
+    """Yield what is wrong with a set's name and defaults, or that it has no prompts."""
+    if not NAME_PATTERN.fullmatch(raw.name):
+        yield Problem(source=raw.source, field="name", message=f"is {shown(raw.name)}; {NAME_RULE}")
+    if not raw.rows and not any(problem.severity == "error" for problem in raw.problems):
+        yield Problem(source=raw.source, message="contains no prompts")
+    for name in sorted(set(raw.defaults) - set(_DEFAULTABLE)):
+        message = f"cannot be a default; allowed are {', '.join(_DEFAULTABLE)}"
+        yield Problem(source=raw.source, field=f"defaults.{name}", message=message)
+    if raw.defaults.get("mode") == Mode.FIRST_LAST_FRAMES and "aspect_ratio" in raw.defaults:
+        yield Problem(
+            source=raw.source, field="defaults.aspect_ratio", message=RATIO_IGNORED, severity="warning"
+        )
 
 
 def _repeated(prompt_set: PromptSet, rows: Mapping[str, Row]) -> Iterator[Problem]:
@@ -172,10 +182,7 @@ def _prompt(
     fresh = False if fields["fresh"] is None else fields["fresh"]
     if not isinstance(fresh, bool):
         report("fresh", f"is {shown(fresh)}; allowed are true and false")
-    tags = _tags(raw.defaults.get("tags"), report) | _tags(row.fields.get("tags"), report) | dict(row.tags)
-    for name, value in tags.items():
-        if UNSTORABLE.search(name + value):
-            report(f"tags.{name}", "contains characters that cannot be stored")
+    tags = _all_tags(raw, row, report)
     request = check_request(
         fields,
         ratio_given=row.fields.get("aspect_ratio") is not None,
@@ -187,6 +194,17 @@ def _prompt(
     if failed or request is None:
         return None
     return Prompt(id=prompt_id, request=request, takes=takes, fresh=fresh, tags=tags)
+
+
+def _all_tags(raw: RawSet, row: Row, report: Report) -> dict[str, str]:
+    """Return the tags of a row: its set's, its own, and those made of further columns."""
+    tags = _tags(raw.defaults.get("tags"), report) | _tags(row.fields.get("tags"), report) | dict(row.tags)
+    for name, value in tags.items():
+        if UNSTORABLE.search(name + value):
+            report(f"tags.{name}", "contains characters that cannot be stored")
+        elif len(name) + len(value) > MAX_TAG_CHARACTERS:
+            report(f"tags.{name}", f"has {len(value)} characters; allowed are {MAX_TAG_CHARACTERS}")
+    return tags
 
 
 def _tags(value: Any, report: Report) -> dict[str, str]:

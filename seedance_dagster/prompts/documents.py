@@ -1,204 +1,147 @@
-"""Prompt set files that hold a whole set: YAML, without its pitfalls, and JSON."""
+"""Prompt sets as YAML and JSON documents: fields of the set, and its prompts or the table that holds them."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
-from seedance_dagster.prompts.assembly import PROMPT_FIELDS, RawSet, Row
+from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
+from seedance_dagster.prompts.bounds import check_rows
 from seedance_dagster.prompts.budgets import read_budgets
-from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line, shown
+from seedance_dagster.prompts.lookalikes import field_meant
+from seedance_dagster.prompts.problems import Problem, shown
+from seedance_dagster.prompts.tables import Columns
 
-_SET_FIELDS = ("name", "budget_usd", "defaults", "prompts")
-_MOST_DEPTH = 100
-_YAML_TAG = "tag:yaml.org,2002:"
-_YAML_MERGE = f"{_YAML_TAG}merge"
-
-
-def read_yaml(text: str, source: str) -> tuple[RawSet | None, list[Problem]]:
-    """Read a set from YAML; see `read_document`."""
-    return read_document(parse_yaml(text), source)
+SET_FIELDS = ("name", "budget_usd", "defaults", "prompts", "source", "columns", "tags", "on_bad_rows")
+BAD_ROWS = ("skip", "refuse")
+_TABLE_FIELDS = ("columns", "tags")
+Report = Callable[..., None]
+"""`report(field, message, place=None)`."""
 
 
-def read_json(text: str, source: str) -> tuple[RawSet | None, list[Problem]]:
-    """Read a set from JSON; see `read_document`."""
-    return read_document(parse_json(text), source)
+@dataclass(frozen=True, kw_only=True)
+class SetDocument:
+    """The content of a document that describes a set.
 
-
-def read_document(document: Any, source: str) -> tuple[RawSet | None, list[Problem]]:
-    """Read a set from a parsed document.
-
-    Returns:
-        The set, None when the document is not one, and the problems of its outer form.
+    Attributes:
+        name: The set's name; None where it is missing or no text.
+        rows: Its prompts.
+        table: The file that holds them instead, as it is written; None without one.
+        columns: What the columns of that file are.
+        on_bad_rows: "skip" or "refuse"; None where it is not said.
+        problems: Everything that is wrong.
     """
 
-    def problem(name: str | None, message: str, prompt: str | None = None) -> Problem:
-        return Problem(source=source, field=name, message=message, prompt=prompt)
+    name: str | None = None
+    rows: list[Row] = field(default_factory=list)
+    table: str | None = None
+    columns: Columns = field(default_factory=Columns)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    budgets: Mapping[str, int] = field(default_factory=dict)
+    on_bad_rows: str | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_document(document: Any, source: str) -> SetDocument:
+    """Read a set from a parsed document; what is wrong is among its problems."""
+    problems: list[Problem] = []
+
+    def report(name: str | None, message: str, place: str | None = None) -> None:
+        problems.append(Problem(source=source, field=name, message=message, prompt=place))
 
     if not isinstance(document, Mapping):
-        return None, [
-            problem(None, f"must be a mapping with {', '.join(_SET_FIELDS)}, not {kind_of(document)}")
-        ]
-    problems = [
-        problem(str(name), f"is not a field of a prompt set; fields are {', '.join(_SET_FIELDS)}")
-        for name in document
-        if name not in _SET_FIELDS
-    ]
-    name, defaults, prompts = (document.get(field) for field in ("name", "defaults", "prompts"))
-    defaults = {} if defaults is None else defaults
+        report(None, f"must be a mapping with name and prompts, not {kind_of(document)}")
+        return SetDocument(problems=problems)
+    for name in document:
+        if name not in SET_FIELDS:
+            report(str(name), f"is not a field of a prompt set; fields are {', '.join(SET_FIELDS)}")
+    name = document.get("name")
     if not isinstance(name, str):
-        problems.append(problem("name", f"must be a text, not {kind_of(name)}"))
-        name = "unnamed"  # continue, to report the other problems too
+        report("name", f"must be a text, not {kind_of(name)}")
+        name = None
     budgets: Mapping[str, int] = {}
     if "budget_usd" in document:
-        budgets = read_budgets(
-            document["budget_usd"], lambda field, message: problems.append(problem(field, message))
-        )
-    if not isinstance(defaults, Mapping):
-        problems.append(problem("defaults", f"must be a mapping, not {kind_of(defaults)}"))
-        defaults = {}
+        budgets = read_budgets(document["budget_usd"], report)
+    table = _table(document, report)
+    return SetDocument(
+        name=name,
+        rows=[] if table is not None else _rows(document.get("prompts"), report),
+        table=table,
+        columns=_columns(document, report),
+        defaults=_mapping(document, "defaults", report),
+        budgets=budgets,
+        on_bad_rows=_on_bad_rows(document.get("on_bad_rows"), report),
+        problems=problems,
+    )
+
+
+def _table(document: Mapping[str, Any], report: Report) -> str | None:
+    table = document.get("source")
+    if table is None:
+        for name in _TABLE_FIELDS:
+            if document.get(name) is not None:
+                report(
+                    name, "is for the columns of a table, which source must name, such as source: shots.csv"
+                )
+        return None
+    if not isinstance(table, str) or not table.strip():
+        report("source", "must be the path of a table from this file's folder, such as shots.csv")
+        table = ""
+    if document.get("prompts") is not None:
+        report("source", "cannot stand beside prompts: a set has one or the other")
+    return table
+
+
+def _columns(document: Mapping[str, Any], report: Report) -> Columns:
+    fields = {}
+    for name, column in _mapping(document, "columns", report).items():
+        if name not in PROMPT_FIELDS:
+            meant = field_meant(name)
+            hint = f" (meant is {meant})" if meant else ""
+            report(f"columns.{name}", f"is not a field{hint}; fields are {', '.join(PROMPT_FIELDS)}")
+        elif not isinstance(column, str):
+            report(f"columns.{name}", f"is {shown(column)}; it must be the name of a column")
+        else:
+            fields[name] = column
+    tags = document.get("tags")
+    if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+        report("tags", "must be a list of columns, such as [campaign, shot]")
+        tags = None
+    return Columns(fields=fields, tags=tags)
+
+
+def _mapping(document: Mapping[str, Any], name: str, report: Report) -> dict[str, Any]:
+    value = document.get(name)
+    if value is not None and not isinstance(value, Mapping):
+        report(name, f"must be a mapping, not {kind_of(value)}")
+        value = None
+    return {str(key): item for key, item in (value or {}).items() if item is not None}
+
+
+def _on_bad_rows(value: Any, report: Report) -> str | None:
+    if value is None or (isinstance(value, str) and value in BAD_ROWS):
+        return value
+    report("on_bad_rows", f"is {shown(value)}; allowed are {' and '.join(BAD_ROWS)}")
+    return None
+
+
+def _rows(prompts: Any, report: Report) -> list[Row]:
     if not isinstance(prompts, list):
-        problems.append(problem("prompts", f"must be a list of prompts, not {kind_of(prompts)}"))
-        prompts = []
+        report("prompts", f"must be a list of prompts, not {kind_of(prompts)}")
+        return []
+    check_rows(len(prompts))
     rows = []
     for number, entry in enumerate(prompts, 1):
         place = f"prompt {number}"
         if not isinstance(entry, Mapping):
-            problems.append(problem(None, f"must be a mapping, not {kind_of(entry)}", place))
+            hint = '; write "- prompt: ..."' if isinstance(entry, str) else ""
+            report(None, f"must be a mapping, not {kind_of(entry)}{hint}", place)
             continue
-        fields = {str(key): value for key, value in entry.items()}
-        unknown = tuple(key for key in fields if key not in PROMPT_FIELDS)
-        known = {key: value for key, value in fields.items() if key in PROMPT_FIELDS and value is not None}
+        unknown = tuple(str(key) for key in entry if key not in PROMPT_FIELDS)
+        known = {key: value for key, value in entry.items() if key in PROMPT_FIELDS and value is not None}
         rows.append(Row(place=place, fields=known, unknown=unknown))
-    if problems and not rows:
-        return None, problems
-    clean = {str(key): value for key, value in defaults.items() if value is not None}
-    return RawSet(name=name, source=source, rows=rows, defaults=clean, budgets=budgets), problems
-
-
-def parse_json(text: str, line: int = 1) -> Any:
-    """Parse JSON in which no name occurs twice.
-
-    Args:
-        text: The JSON.
-        line: The number of its first line in the file.
-
-    Raises:
-        UnreadableError: The text is not such JSON.
-    """
-    try:
-        document = json.loads(text, object_pairs_hook=_unique)
-    except json.JSONDecodeError as error:
-        raise UnreadableError(
-            f"is not valid JSON: {error.msg} (line {line + error.lineno - 1}, column {error.colno})"
-        ) from None
-    except RecursionError:
-        raise UnreadableError("is nested too deeply") from None
-    except ValueError as error:
-        raise UnreadableError(f"is not valid JSON: {first_line(error)}") from None
-    _check_depth(document)
-    return document
-
-
-def _children(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
-
-
-def _check_depth(document: Any) -> None:
-    """Raise `UnreadableError` for a document whose depth would end a recursive function."""
-    level: list[Any] = [document]
-    for _ in range(_MOST_DEPTH):
-        level = [item for parent in level for item in _children(parent)]
-        if not level:
-            return
-    raise UnreadableError("is nested too deeply")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = Counter(name for name, _ in pairs)
-        repeated = next(name for name, count in names.items() if count > 1)
-        msg = f"{shown(repeated)} occurs twice in one object"
-        raise ValueError(msg)
-    return fields
-
-
-def parse_yaml(text: str) -> Any:
-    """Parse a YAML document of texts, numbers, true, false, null, lists and mappings.
-
-    Raises:
-        UnreadableError: The text is not such a document.
-    """
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506  a SafeLoader, below
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise UnreadableError(f"is not valid YAML: {error.problem or error.context}{where}") from None
-    except (yaml.YAMLError, ValueError, LookupError) as error:
-        raise UnreadableError(f"is not valid YAML: {first_line(error)}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `16:9`, `no` and `007` are texts, keys are unique, and merges stay small."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if _identity(key) in seen:
-                problem = f"{shown(key.value)} occurs twice"
-                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
-            seen.add(_identity(key))
-        return node
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge the mappings that `<<` names, each key once, so that merges of merges stay small."""
-        bases = [value for key, value in node.value if key.tag == _YAML_MERGE]
-        own = {_identity(key): (key, value) for key, value in node.value if key.tag != _YAML_MERGE}
-        node.value = list(own.values())  # first, for mappings that merge themselves
-        merged: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
-        for base in bases:
-            # The first of a list wins.
-            for mapping in reversed(base.value) if isinstance(base, yaml.SequenceNode) else [base]:
-                if not isinstance(mapping, yaml.MappingNode):
-                    problem = "<< takes a mapping or a list of mappings"
-                    raise yaml.constructor.ConstructorError(None, None, problem, base.start_mark)
-                self.flatten_mapping(mapping)
-                merged |= {_identity(key): (key, value) for key, value in mapping.value}
-        node.value = list((merged | own).values())
-
-
-def _identity(key: yaml.Node) -> Any:
-    return key.value if isinstance(key, yaml.ScalarNode) else id(key)
-
-
-def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    return int(loader.construct_scalar(node))
-
-
-_PLAIN = {
-    "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    "int": (r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
-    "float": (r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", "-+0123456789."),
-    "null": (r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-}
-_Loader.yaml_implicit_resolvers = {"<": yaml.SafeLoader.yaml_implicit_resolvers["<"]}
-for _name, (_pattern, _first) in _PLAIN.items():
-    _Loader.add_implicit_resolver(_YAML_TAG + _name, re.compile(_pattern), list(_first))
-_known = {None, *(_YAML_TAG + name for name in (*_PLAIN, "str", "seq", "map"))}
-_Loader.yaml_constructors = {
-    tag: constructor for tag, constructor in yaml.SafeLoader.yaml_constructors.items() if tag in _known
-}
-_Loader.add_constructor(f"{_YAML_TAG}int", _whole_number)
+    return rows
 
 
 def kind_of(value: Any) -> str:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedance_dagster.api.catalog import Catalog
-from seedance_dagster.prompts.assembly import RawSet, Row, assemble
-from seedance_dagster.prompts.documents import read_json, read_yaml
+from seedance_dagster.api.wire import REFERENCE_KINDS
+from seedance_dagster.prompts.assembly import RawSet, assemble
+from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.places import DOCUMENTS, SETS, PromptFile, PromptFiles, find_prompt_files
 from seedance_dagster.prompts.price_file import usable_catalog
-from seedance_dagster.prompts.problems import Problem, UnreadableError
-from seedance_dagster.prompts.slugs import slug_name
-from seedance_dagster.prompts.tables import name_tags, read_csv, read_jsonl, read_parquet
+from seedance_dagster.prompts.problems import Problem, UnreadableError, summarized
+from seedance_dagster.prompts.reading import FileContent, read_prompt_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-SUFFIXES = (".yaml", ".yml", ".json", ".jsonl", ".csv", ".parquet")
-_MAX_FILE_BYTES = 100 * 1024 * 1024
-_MAX_PROMPTS = 100_000
-_TABLES: dict[str, Callable[[str, str], tuple[list[Row], list[Problem]]]] = {
-    ".jsonl": read_jsonl,
-    ".csv": read_csv,
-}
 
 
 @dataclass(frozen=True)
@@ -35,18 +27,40 @@ class LoadedPromptSets:
 
     Attributes:
         sets: The valid sets, sorted by name.
-        problems: The errors of the files that were not loaded, and all warnings.
+        problems: Everything that was not loaded, files and prompts, and all warnings.
         catalog: What could be ordered when they were checked.
+        unusable: The files with errors, by the name of the set that each holds as far as it is known.
     """
 
     sets: tuple[PromptSet, ...]
     problems: tuple[Problem, ...]
     catalog: Catalog = field(default_factory=Catalog.load)
+    unusable: dict[str, str] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that kept a file from being loaded."""
+        """The problems that kept a file, or a prompt, from being loaded."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all sets, also of those whose file has errors."""
+        return tuple(sorted({prompt_set.name for prompt_set in self.sets} | set(self.unusable)))
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A file as it was read and checked last: it is not read again while nothing that it rests on changes."""
+
+    stamp: Hashable
+    content: FileContent
+    catalog: Catalog
+    prompt_set: PromptSet | None
+    problems: list[Problem]
+
+
+_last: dict[str, dict[str, _Checked]] = {}
+"""The files as this process read them last, by location and file."""
 
 
 def load_prompt_sets(
@@ -56,6 +70,8 @@ def load_prompt_sets(
     s3_client: S3Client | None = None,
 ) -> LoadedPromptSets:
     """Load all prompt sets of a location; problems are returned, never raised.
+
+    A file that did not change since this process loaded it is not read again.
 
     Args:
         location: A file, a folder (its files, not its subfolders'), or `s3://bucket/prefix`.
@@ -68,101 +84,99 @@ def load_prompt_sets(
         'does not exist'
     """
     catalog, problems = usable_catalog(prices)
-    sets: dict[str, PromptSet] = {}
     try:
-        folder = _local_folder(str(location))
-        for source, suffix, content in _files(str(location), s3_client):
-            prompt_set, file_problems = _load(source, suffix, content, folder=folder, catalog=catalog)
-            problems += file_problems
-            if prompt_set is None:
-                continue
-            if prompt_set.name in sets:
-                message = (
-                    f"is {prompt_set.name!r}, as in {sets[prompt_set.name].source}; names must be unique"
-                )
-                problems.append(Problem(source=source, field="name", message=message))
-                continue
-            sets[prompt_set.name] = prompt_set
+        files = find_prompt_files(str(location), s3_client)
     except UnreadableError as error:
         problems.append(Problem(source=str(location), message=str(error)))
-    return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems), catalog)
+        return LoadedPromptSets((), tuple(problems), catalog)
+    key = f"{location} {files.folder}"
+    checked = _check(files, catalog, _last.get(key, {}))
+    _last[key] = checked
+    problems += files.problems
+    sets: dict[str, PromptSet] = {}
+    unusable: dict[str, str] = {}
+    for source, of_file in checked.items():
+        problems += of_file.problems
+        prompt_set = of_file.prompt_set
+        if prompt_set is None:
+            unusable.setdefault(of_file.content.name, source)
+        elif prompt_set.name in sets:
+            message = f"is {prompt_set.name!r}, as in {sets[prompt_set.name].source}; names must be unique"
+            problems.append(Problem(source=source, field="name", message=message))
+        else:
+            sets[prompt_set.name] = prompt_set
+    unusable = {name: source for name, source in unusable.items() if name and name not in sets}
+    return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems), catalog, unusable)
 
 
-def _load(
-    source: str,
-    suffix: str,
-    content: bytes | UnreadableError,
-    *,
-    folder: Path | None,
-    catalog: Catalog,
-) -> tuple[PromptSet | None, list[Problem]]:
+def _check(files: PromptFiles, catalog: Catalog, last: dict[str, _Checked]) -> dict[str, _Checked]:
+    """Return what each file holds, in the order of the files, without the tables that a set names."""
+    documents = {
+        file.source: _check_file(file, files, catalog, last.get(file.source))
+        for file in files.files
+        if file.suffix in DOCUMENTS
+    }
+    named = {of_file.content.table for of_file in documents.values()}
+    taken = {_source_beside(files, name) for name in named if name and not name.lower().endswith(SETS)}
+    checked = {}
+    for file in files.files:
+        if file.source in documents:
+            if file.source not in taken:
+                checked[file.source] = documents[file.source]
+        elif file.source not in taken:
+            checked[file.source] = _check_file(file, files, catalog, last.get(file.source))
+    return checked
+
+
+def _source_beside(files: PromptFiles, name: str) -> str:
     try:
-        if isinstance(content, UnreadableError):
-            raise content
-        raw, problems = _read(source, suffix, content)
-        if raw is not None and len(raw.rows) > _MAX_PROMPTS:
-            raise UnreadableError(f"contains {len(raw.rows)} prompts; allowed are {_MAX_PROMPTS}")  # noqa: TRY301
-        if raw is None:
-            return None, problems
-        prompt_set, prompt_problems = assemble(replace(raw, folder=folder), catalog=catalog)
-    except UnreadableError as error:
-        return None, [Problem(source=source, message=str(error))]
-    except RecursionError:
-        return None, [Problem(source=source, message="is nested too deeply")]
-    return (None if problems else prompt_set), [*problems, *prompt_problems]
+        return files.beside(name).source
+    except UnreadableError:
+        return ""
 
 
-def _read(source: str, suffix: str, content: bytes) -> tuple[RawSet | None, list[Problem]]:
-    problems: list[Problem]
-    if suffix == ".parquet":
-        rows, problems = read_parquet(content), []
+def _check_file(file: PromptFile, files: PromptFiles, catalog: Catalog, last: _Checked | None) -> _Checked:
+    stamp = _stamp(file, files, last)
+    if last is not None and stamp is not None and stamp == last.stamp:
+        if last.catalog is catalog and not _uses_local_files(last.content.raw):
+            return last
+        content = last.content
     else:
+        content = read_prompt_file(file, files.beside)
+        stamp = _stamp(file, files, _Checked(None, content, catalog, None, []))
+    prompt_set, problems = None, content.problems
+    if content.raw is not None:
         try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UnreadableError(f"is not UTF-8 text (byte {error.start})") from None
-        if suffix not in _TABLES:
-            return (read_json if suffix == ".json" else read_yaml)(text, source)
-        rows, problems = _TABLES[suffix](text, source)
-    rows, resembling = name_tags(rows, source)
-    name = slug_name(PurePosixPath(source).stem)
-    return RawSet(name=name, source=source, rows=rows), [*problems, *resembling]
+            prompt_set, problems = assemble(replace(content.raw, folder=files.folder), catalog=catalog)
+        except RecursionError:
+            problems = [Problem(source=file.source, message="is nested too deeply")]
+    return _Checked(stamp, content, catalog, prompt_set, summarized(problems, file.source))
 
 
-def _files(location: str, s3_client: S3Client | None) -> Iterator[tuple[str, str, bytes | UnreadableError]]:
-    if location.startswith("s3://"):
-        from seedance_dagster.prompts.s3 import s3_files  # noqa: PLC0415  boto3 is heavy
-
-        yield from s3_files(location, SUFFIXES, _MAX_FILE_BYTES, s3_client)
-        return
-    path = Path(location)
-    try:
-        if not path.exists():
-            raise UnreadableError("does not exist")
-        paths = sorted(path.iterdir()) if path.is_dir() else [path]
-    except OSError as error:
-        raise UnreadableError(f"cannot be read: {error.strerror}") from None
-    files = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
-    if not files:
-        raise UnreadableError(f"contains no prompt set; file names end in {', '.join(SUFFIXES)}")
-    for file in files:
-        yield os.fsencode(file).decode(errors="replace"), file.suffix.lower(), _content(file)
-
-
-def _local_folder(location: str) -> Path | None:
-    """Return the folder of the files of a location, resolved; None for S3."""
-    if location.startswith("s3://"):
+def _stamp(file: PromptFile, files: PromptFiles, last: _Checked | None) -> Hashable | None:
+    """Return what tells a state of a file, and of the table that it names, from others; None if unknown."""
+    if file.stamp is None or last is None:
         return None
-    folder = location if os.path.isdir(location) else os.path.dirname(location)  # noqa: PTH112, PTH120  never raise
-    return Path(os.path.realpath(folder))
-
-
-def _content(path: Path) -> bytes | UnreadableError:
+    if not last.content.table:
+        return file.stamp
     try:
-        if not path.is_file():
-            return UnreadableError("is not a regular file")
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            return UnreadableError(f"is larger than {_MAX_FILE_BYTES} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        return UnreadableError(f"cannot be read: {error.strerror}")
+        table = files.beside(last.content.table).stamp
+    except UnreadableError:
+        return None
+    return None if table is None else (file.stamp, table)
+
+
+def _uses_local_files(raw: RawSet | None) -> bool:
+    """Return True for a set that refers to local files, which may change while its own file does not."""
+    if raw is None:
+        return False
+    return any(
+        isinstance(url, str) and (reference := FileReference.parse(url)) is not None and not reference.in_s3
+        for fields in (raw.defaults, *(row.fields for row in raw.rows))
+        for kind in REFERENCE_KINDS
+        for url in _listed(fields.get(f"{kind}_urls"))
+    )
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.limits import TaskType
 from seedance_dagster.api.prices import PriceRow
-from seedance_dagster.prompts.documents import kind_of, parse_yaml
+from seedance_dagster.prompts.documents import kind_of
 from seedance_dagster.prompts.price_rows import Report, read_rows
 from seedance_dagster.prompts.problems import Problem, UnreadableError, format_problems, shown
+from seedance_dagster.prompts.yaml_text import parse_yaml
 
 _FIELDS = ("prices", "types")
 _MAX_BYTES = 1024 * 1024
@@ -53,9 +55,19 @@ def load_catalog(path: str = "") -> Catalog:
     Raises:
         PriceFileError: The file has problems; the error lists them all.
     """
-    packaged = Catalog.load()
     if not path:
-        return packaged
+        return Catalog.load()
+    try:
+        text = _text(Path(path))
+    except UnreadableError as error:
+        raise PriceFileError([Problem(source=path, message=str(error))]) from None
+    return _catalog_of(path, text)
+
+
+@lru_cache(maxsize=4)
+def _catalog_of(path: str, text: str) -> Catalog:
+    """Return the catalog with a team's file on top, the same one for the same text."""
+    packaged = Catalog.load()
     problems: list[Problem] = []
 
     def report(field: str | None, message: str, place: str | None = None) -> None:
@@ -64,7 +76,7 @@ def load_catalog(path: str = "") -> Catalog:
     types: dict[str, TaskType] = {}
     rows: list[PriceRow] = []
     try:
-        document = parse_yaml(_text(Path(path)))
+        document = parse_yaml(text)
         parts = _parts(document, report)
         types = _types(parts.get("types") or {}, packaged.limits.types, report)
         known = {**packaged.limits.types, **types}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from seedance_dagster.net.secrets import SafeError
 
+MOST_QUOTED = 80  # characters of a file in a message
+_MOST_PROBLEMS = 20  # of one file
+_MOST_ALIKE = 3
+
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxlist, _short.maxdict = 1, 3, 3
-_short.maxstring = _short.maxother = 80
+_short.maxstring = _short.maxother = MOST_QUOTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,8 @@ class Problem:
     def __str__(self) -> str:
         place = self.source if self.prompt is None else f"{self.source}, {self.prompt}"
         label = "warning: " if self.severity == "warning" else ""
-        subject = place if self.field is None else f"{place}: {label}{self.field}"
+        field = self.field if self.field is None else self.field[:MOST_QUOTED]
+        subject = place if field is None else f"{place}: {label}{field}"
         # Names come from files: they must not break the line or control the terminal.
         return "".join(
             character if character.isprintable() else repr(character)[1:-1]
@@ -60,9 +65,38 @@ class UnreadableError(SafeError):
     """A file cannot be parsed; the message says where and why."""
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, most: int = MOST_QUOTED) -> str:
     """Return a short representation of a value, however large or deep it is."""
-    return _short.repr(value)
+    text = _short.repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def summarized(problems: Sequence[Problem], source: str) -> list[Problem]:
+    """Return the problems of a file, equal ones as one with a count, and of many kinds the first ones.
+
+    A thousand rows with the same mistake are one line, and errors come first.
+    """
+    alike: dict[tuple[str, str | None, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault(_kind(problem), []).append(problem)
+    lines = []
+    for problem in problems:
+        group = alike[_kind(problem)]
+        if len(group) <= _MOST_ALIKE:
+            lines.append(problem)
+        elif problem is group[0]:
+            rows = ", ".join(other.prompt or "" for other in group[:_MOST_ALIKE])
+            lines.append(replace(problem, prompt=f"{rows} and {len(group) - _MOST_ALIKE} more"))
+    lines.sort(key=lambda problem: problem.severity)
+    more = lines[_MOST_PROBLEMS:]
+    if more:
+        message = f"has {len(more)} more problems, which are not listed"
+        more = [Problem(source=source, message=message, severity=more[0].severity)]
+    return lines[:_MOST_PROBLEMS] + more
+
+
+def _kind(problem: Problem) -> tuple[str, str | None, str]:
+    return problem.severity, problem.field, problem.message
 
 
 def first_line(error: Exception) -> str:

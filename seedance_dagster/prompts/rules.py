@@ -27,6 +27,7 @@ Report = Callable[..., None]
 
 _LONGEST_MENTION = 20
 _MOST_DIGITS = 9
+_MODES = {mode.value: mode for mode in Mode}
 _CHINESE_KINDS = {"图片": "image", "视频": "video", "音频": "audio"}
 _MENTION = re.compile(
     r"(?<![\w.])@(image|video|audio)(\d+)|【@(图片|视频|音频)(\d+)】|(?<!【)@(图片|视频|音频)(\d+)",
@@ -129,7 +130,7 @@ class _Errors:
 
 def _mode(value: Any, errors: _Errors) -> Mode | None:
     # Not Mode(value): its error prints the value, which YAML's aliases can make endless.
-    mode = next((mode for mode in Mode if mode == value), None)
+    mode = _MODES.get(value) if isinstance(value, str) else None
     if mode is None:
         errors.add("mode", f"is {shown(value)}; allowed are {', '.join(Mode)}")
     return mode

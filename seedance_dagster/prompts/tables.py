@@ -1,158 +1,159 @@
-"""Prompt files with one prompt per row: JSONL, CSV and Parquet. Columns that are not fields become tags."""
+"""Tables of prompts, whatever file they come from: which columns are fields, tags, or resemble a field."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row, tag_text
-from seedance_dagster.prompts.documents import parse_json
+from seedance_dagster.prompts.json_text import parse_json
 from seedance_dagster.prompts.lookalikes import field_meant
-from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line, shown
+from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 
 _URL_FIELDS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
-_NUMBER_FIELDS = ("duration", "takes")
+_WHOLE_FIELDS = ("duration", "takes", "id")
 _BOOLEAN_FIELDS = ("audio", "fresh", "remove_watermark")
 _BOOLEANS = {"true": True, "false": False}
+_WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*", re.ASCII)
 _TAG = re.compile("^tags?[.:]")  # in front of a column that is a tag whatever it resembles
-_SHOWN_COLUMNS = 20
+_SHOWN_COLUMNS = 10
+_LIKELY_PROMPTS = ("prompt", "caption", "text", "description")
 
 
-def read_jsonl(text: str, source: str) -> tuple[list[Row], list[Problem]]:
-    """Read one JSON object per line; skip empty lines."""
-    rows: list[Row] = []
-    problems: list[Problem] = []
-    # Not splitlines(): texts may contain the other line ends that it knows.
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        place = f"line {number}"
-        try:
-            entry = parse_json(line, number)
-        except UnreadableError as error:
-            problems.append(Problem(source=source, prompt=place, message=str(error)))
-            continue
-        if not isinstance(entry, Mapping):
-            problems.append(
-                Problem(source=source, prompt=place, message='must be an object, such as {"prompt": "..."}')
-            )
-            continue
-        rows.append(_row(place, entry))
-    return rows, problems
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """The rows of a file, each with its place and its cells by column.
+
+    Attributes:
+        columns: All columns, also those without a value.
+        rows: The cells that have a value.
+        problems: Rows that cannot be read, and columns that were left out.
+        untyped: All cells are texts, so numbers, lists and the like are read from them.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Mapping[str, Any]]]
+    problems: Sequence[Problem] = ()
+    untyped: bool = False
 
 
-def read_csv(text: str, source: str) -> tuple[list[Row], list[Problem]]:
-    """Read a header and one prompt per row; an empty cell counts as not set."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[Row] = []
-    problems: list[Problem] = []
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        _check_columns(header)
-        for cells in reader:
-            place = f"line {reader.line_num}"
-            if not any(cells):
-                continue
-            if len(cells) > len(header):
-                message = f"has {len(cells)} cells for {len(header)} columns; put texts with commas in quotes"
-                problems.append(Problem(source=source, prompt=place, message=message))
-                continue
-            entry = {name: cell for name, cell in zip(header, cells, strict=False) if cell != ""}
-            rows.append(_row(place, {name: _typed(name, cell) for name, cell in entry.items()}))
-    except csv.Error as error:
-        raise UnreadableError(f"is not valid CSV: {error} (line {reader.line_num})") from None
-    return rows, problems
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The columns of a table, as its set describes them.
+
+    Attributes:
+        fields: The column of a field, by the field.
+        tags: The columns that become tags; None for all that are not fields.
+    """
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    tags: Sequence[str] | None = None
+
+    @property
+    def wanted(self) -> str:
+        """The column that holds the prompts."""
+        return self.fields.get("prompt", "prompt")
 
 
-def read_parquet(content: bytes) -> list[Row]:
-    """Read one prompt per row; needs the extra `parquet`."""
-    try:
-        import pyarrow as pa  # noqa: PLC0415  heavy, and an extra
-        import pyarrow.parquet as pq  # noqa: PLC0415  heavy, and an extra
-    except ModuleNotFoundError:
-        raise UnreadableError("needs pyarrow: pip install 'seedance-dagster[parquet]'") from None
-    try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        _check_columns(file.schema_arrow.names)
-        entries = file.read().to_pylist(maps_as_pydicts="strict")
-    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
-        raise UnreadableError(f"is not valid Parquet: {first_line(error)}") from None
-    return [
-        _row(f"row {number}", {name: _whole(name, value) for name, value in entry.items()})
-        for number, entry in enumerate(entries, 1)
-    ]
-
-
-def name_tags(rows: Sequence[Row], source: str) -> tuple[list[Row], list[Problem]]:
-    """Return the rows of a table with their tags named, and the columns that resemble a field and are none.
+def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], list[Problem]]:
+    """Return the prompts of a table, and the columns that cannot be used.
 
     A column `tag:Duration` is the tag `Duration` in so many words.
+
+    Raises:
+        UnreadableError: A column that is needed is not there.
     """
-    columns = dict.fromkeys(name for row in rows for name in row.tags)
-    names = {column: _TAG.sub("", column) for column in columns}
-    if rows and not any("prompt" in row.fields for row in rows):
-        there = dict.fromkeys(name for row in rows for name in (*row.fields, *row.tags))
-        raise _no_prompt(there)
-    problems = [
-        Problem(
-            source=source,
-            field=f"column {shown(column)}",
-            message=f"resembles the field {field} and is none; rename it to {field}, or for a tag to "
-            f"tag:{column}",
+    names = dict.fromkeys(table.columns)
+    if names:
+        _check_columns(names, columns)
+    by_column = {column: name for name, column in columns.fields.items()}
+    by_column |= {name: name for name in names if name in PROMPT_FIELDS and name not in columns.fields}
+    fields = {column: name for column, name in by_column.items() if column in names}
+    tags = {
+        name: _TAG.sub("", name)
+        for name in names
+        if name not in fields and (columns.tags is None or name in columns.tags)
+    }
+    problems = _tag_problems(tags, columns, source)
+    rows = []
+    for place, cells in table.rows:
+        values = {fields[name]: value for name, value in cells.items() if name in fields}
+        rows.append(
+            Row(
+                place=place,
+                fields={name: _read(name, value, untyped=table.untyped) for name, value in values.items()},
+                tags={tags[name]: tag_text(value) for name, value in cells.items() if name in tags},
+            )
         )
-        for column in columns
-        if names[column] == column and (field := field_meant(column)) is not None
-    ]
-    renamed = [
-        replace(row, tags={names[column]: tag for column, tag in row.tags.items()}) if row.tags else row
-        for row in rows
-    ]
-    return renamed, problems
+    return rows, [*table.problems, *problems]
 
 
-def _no_prompt(columns: Iterable[str]) -> UnreadableError:
-    columns = list(columns)
-    listed = ", ".join(map(shown, columns[:_SHOWN_COLUMNS])) or "none"
-    more = f" and {len(columns) - _SHOWN_COLUMNS} more" if len(columns) > _SHOWN_COLUMNS else ""
-    return UnreadableError(f"needs a column named prompt; its columns are {listed}{more}")
+def has_value(value: Any) -> bool:
+    """Return False for what tables have in cells without a value: nothing, and "not a number"."""
+    return value is not None and not (isinstance(value, float) and value != value)  # noqa: PLR0124  NaN
 
 
-def _check_columns(names: list[str]) -> None:
-    if "prompt" not in names:
-        raise _no_prompt(names)
-    if len(set(names)) != len(names) or "" in names:
-        raise UnreadableError("has two columns with the same name, or one without a name")
-
-
-def _row(place: str, entry: Mapping[str, Any]) -> Row:
-    cells = {str(name): value for name, value in entry.items() if value is not None}
-    return Row(
-        place=place,
-        fields={name: value for name, value in cells.items() if name in PROMPT_FIELDS},
-        tags={name: tag_text(value) for name, value in cells.items() if name not in PROMPT_FIELDS},
+def no_prompt(names: Iterable[str], wanted: str = "prompt") -> UnreadableError:
+    """Return the error of a table without the column of its prompts: which ones are there, and what to do."""
+    names = list(names)
+    listed = ", ".join(shown(name, 40) for name in names[:_SHOWN_COLUMNS]) or "none"
+    more = f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
+    likely = next((name for word in _LIKELY_PROMPTS for name in names if word in name.lower()), None)
+    remedy = (
+        ""
+        if likely is None
+        else f"; rename it, or name the table in a YAML set with columns: {{prompt: {shown(likely, 40)}}}"
     )
+    return UnreadableError(f"needs a column named {wanted}; its columns are {listed}{more}{remedy}")
 
 
-def _typed(name: str, cell: str) -> Any:
-    """Convert a cell to its field's type where possible; the rules report the rest."""
-    if name in _NUMBER_FIELDS and re.fullmatch(r"\s*[0-9]{1,9}\s*", cell):
-        return int(cell)
+def _check_columns(names: Mapping[str, None], columns: Columns) -> None:
+    if columns.wanted not in names:
+        raise no_prompt(names, columns.wanted)
+    for name, column in columns.fields.items():
+        if column not in names:
+            raise UnreadableError(f"has no column {shown(column)}, which columns.{name} names")
+    for column in columns.tags or ():
+        if column not in names:
+            raise UnreadableError(f"has no column {shown(column)}, which is listed in tags")
+
+
+def _tag_problems(tags: Mapping[str, str], columns: Columns, source: str) -> list[Problem]:
+    problems = []
+    seen: dict[str, str] = {}
+    for column, tag in tags.items():
+        meant = None if column != tag or columns.tags is not None else field_meant(column)
+        if meant is not None:
+            message = (
+                f"resembles the field {meant} and is none; rename it to {meant}, or for a tag to tag:{column}"
+            )
+            problems.append(Problem(source=source, field=f"column {shown(column)}", message=message))
+        if (other := seen.setdefault(tag, column)) != column:
+            message = f"is the same tag as column {shown(other)}; rename one of them"
+            problems.append(Problem(source=source, field=f"column {shown(column)}", message=message))
+    return problems
+
+
+def _read(name: str, value: Any, *, untyped: bool) -> Any:
+    """Return the value of a field; what tables spoil is read where it is clear, the rules report the rest."""
+    if isinstance(value, float) and value.is_integer() and name in _WHOLE_FIELDS:
+        return int(value)  # pandas writes floats where some rows have no value
+    return _typed(name, value) if untyped and isinstance(value, str) else value
+
+
+def _typed(name: str, text: str) -> Any:
+    """Return the value that a text means in a field."""
+    whole = _WHOLE.fullmatch(text) if name in _WHOLE_FIELDS else None
+    if whole:
+        return whole[1] if name == "id" else int(whole[1])
     if name in _URL_FIELDS:
-        return _url_list(cell)
+        return _url_list(text)
     if name in _BOOLEAN_FIELDS:
-        return _BOOLEANS.get(cell.strip().lower(), cell)
-    return _json(cell) if name == "tags" else cell
-
-
-def _whole(name: str, value: Any) -> Any:
-    """Convert whole floats back to integers: pandas writes floats where some rows have no value."""
-    whole = name in _NUMBER_FIELDS and isinstance(value, float) and value.is_integer()
-    return int(value) if whole else value
+        return _BOOLEANS.get(text.strip().lower(), text)
+    return _json(text) if name == "tags" else text
 
 
 def _url_list(cell: str) -> Any:

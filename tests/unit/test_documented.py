@@ -140,9 +140,14 @@ def test_files_that_are_named_exist():
 
 
 def test_prompt_sets_that_are_shown_can_be_loaded(tmp_path):
-    """Every YAML block with prompts is a prompt set without a problem."""
+    """Every YAML block with prompts is a prompt set without a problem.
+
+    Those that name a table have a test of their own, with the tables.
+    """
     blocks = [
-        block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if block.startswith("name:")
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+        if block.startswith("name:") and "\nsource:" not in block
     ]
     assert len(blocks) > 1
     (tmp_path / "references").mkdir()

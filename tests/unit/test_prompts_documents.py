@@ -8,7 +8,7 @@ import time
 import pytest
 from prompts_support import PNG, load, only_prompt, problems_of
 
-FIELDS = "fields are name, budget_usd, defaults, prompts"
+FIELDS = "fields are name, budget_usd, defaults, prompts, source, columns, tags, on_bad_rows"
 
 
 def test_a_set_as_the_documentation_shows_it(tmp_path):
@@ -68,9 +68,9 @@ prompts:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", (None, None, "must be a mapping with name, budget_usd, defaults, prompts, not nothing")),
-        ("[1]", (None, None, "must be a mapping with name, budget_usd, defaults, prompts, not a list")),
-        ("just text", (None, None, "must be a mapping with name, budget_usd, defaults, prompts, not a text")),
+        ("", (None, None, "must be a mapping with name and prompts, not nothing")),
+        ("[1]", (None, None, "must be a mapping with name and prompts, not a list")),
+        ("just text", (None, None, "must be a mapping with name and prompts, not a text")),
         (
             "{name: a, prompts: [{prompt: x}], colour: red}",
             (None, "colour", f"is not a field of a prompt set; {FIELDS}"),
@@ -126,23 +126,30 @@ prompts:
         ),
         (
             "{name: a",
-            (None, None, "is not valid YAML: expected ',' or '}', but got '<stream end>' (line 1, column 9)"),
+            (None, None, "is not valid YAML: did not find expected ',' or '}' (line 2, column 1)"),
         ),
         ("name: a\nname: b\n", (None, None, "is not valid YAML: 'name' occurs twice (line 2, column 1)")),
         ("name: a\n'name': b\n", (None, None, "is not valid YAML: 'name' occurs twice (line 2, column 1)")),
         (
             "---\nname: a\n---\nname: b\n",
-            (None, None, "is not valid YAML: but found another document (line 3, column"),
+            (None, None, "is not valid YAML: it holds a second document (line 3, column"),
         ),
         (
             "name: *nobody",
-            (None, None, "is not valid YAML: found undefined alias 'nobody' (line 1, column 7)"),
+            (
+                None,
+                None,
+                "is not valid YAML: the alias '*nobody' is not defined (line 1, column 7); put",
+            ),
         ),
         (
             "name: \x07",
-            (None, None, "is not valid YAML: unacceptable character #x0007: special characters are not al"),
+            (None, None, "is not valid YAML: control characters are not allowed"),
         ),
-        ("? [a]\n: b", (None, None, "is not valid YAML: found unhashable key (line 1, column 3)")),
+        (
+            "? [a]\n: b",
+            (None, None, "a list or a mapping cannot be a key (line 1, column 3)"),
+        ),
         (
             "name: &n {<<: 5}",
             (None, None, "is not valid YAML: << takes a mapping or a list of mappings (line 1, column"),
@@ -151,20 +158,20 @@ prompts:
             "name: &n {<<: [5]}",
             (None, None, "is not valid YAML: << takes a mapping or a list of mappings (line 1, colum"),
         ),
-        ("name: !!python/name:os.system x", (None, None, "could not determine a constructor for the tag")),
-        ("name: !!timestamp soon", (None, None, "could not determine a constructor for the tag")),
-        ("name: !!bool maybe", (None, None, "is not valid YAML: 'maybe'")),
-        ("name: !!int ''", (None, None, "is not valid YAML: invalid literal for int()")),
+        ("name: !!python/name:os.system x", (None, None, "python/name:os.system' is not known")),
+        ("name: !!timestamp soon", (None, None, "timestamp' is not known")),
+        ("name: !!bool maybe", (None, None, "is not known, or not one of 'maybe'")),
+        ("name: !!int ''", (None, None, "is not known, or not one of ''")),
         (
             "name: !!int [5]",
-            (None, None, "is not valid YAML: expected a scalar node, but found sequence (line 1, col"),
+            (None, None, "int' is not known (line 1, col"),
         ),
         (
             "name: !!map x",
-            (None, None, "is not valid YAML: expected a mapping node, but found scalar (line 1, column"),
+            (None, None, "map' is not known, or not one of 'x' (line 1, column"),
         ),
-        ("name: !!float ''", (None, None, "is not valid YAML: string index out of range")),
-        (f"name: {'9' * 5000}", (None, None, "is not valid YAML: Exceeds the limit")),
+        ("name: !!float ''", (None, None, "is not known, or not one of ''")),
+        (f"name: {'9' * 5000}\nprompts: [{{prompt: x}}]", (None, "name", "is '9999")),
         ("[" * 700, (None, None, "is nested too deeply")),
     ],
 )
@@ -190,7 +197,7 @@ def test_problems_of_a_yaml_file(tmp_path, text, expected):
         ("9" * 5000, "is not valid JSON: Exceeds the limit"),
         ("[" * 100_000, "is nested too deeply"),
         ('{"name": "a", "prompts": ' + "[" * 900 + "]" * 900 + "}", "is nested too deeply"),
-        ("NaN", "must be a mapping with name, budget_usd, defaults, prompts, not a number"),
+        ("NaN", "must be a mapping with name and prompts, not a number"),
     ],
 )
 def test_problems_of_a_json_file(tmp_path, text, message):

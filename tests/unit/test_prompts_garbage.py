@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.prompts import format_problems
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS
-from seedance_dagster.prompts.loading import _load
+from seedance_dagster.prompts.loading import _check_file
+from seedance_dagster.prompts.places import TABLES, PromptFile, PromptFiles
 
 CATALOG = Catalog.load()
 SET_FIELDS = ("name", "prompts", "defaults", "budget_usd")
-SUFFIXES = st.sampled_from([".yaml", ".json", ".jsonl", ".csv", ".parquet"])
+SUFFIXES = st.sampled_from([".yaml", ".json", *TABLES])
 any_text = st.text(st.characters(exclude_categories=()), max_size=20)
 values = st.recursive(
     st.none()
@@ -54,9 +55,14 @@ syntax = st.text("ab1:- \n{}[]&*!|>'\"#%@,?~.<0xe=\\\t", max_size=60).map(str.en
 
 
 def check(suffix: str, content: bytes) -> None:
-    prompt_set, problems = _load(f"a{suffix}", suffix, content, folder=None, catalog=CATALOG)
+    file = PromptFile(f"a{suffix}", None, lambda: content)
+    checked = _check_file(file, PromptFiles([file]), CATALOG, None)
+    prompt_set, problems = checked.prompt_set, checked.problems
     errors = [problem for problem in problems if problem.severity == "error"]
-    assert (prompt_set is None) == bool(errors)
+    if suffix in TABLES:
+        assert prompt_set is not None or errors
+    elif suffix != ".json" or not content.startswith(b"["):
+        assert (prompt_set is None) == bool(errors)
     report = format_problems(problems)
     assert len(report.split("\n")) == max(1, len(problems))
     report.encode()

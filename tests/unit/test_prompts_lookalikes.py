@@ -94,5 +94,8 @@ def test_every_kind_of_table_is_looked_at(tmp_path):
 def test_a_table_without_prompts_is_one_error_with_its_columns(tmp_path):
     """527 lines without a prompt are one problem (p6)."""
     lines = "\n".join(json.dumps({"video_prompt": f"a cat {n}", "n": n}) for n in range(527))
-    message = "needs a column named prompt; its columns are 'video_prompt', 'n'"
+    message = (
+        "needs a column named prompt; its columns are 'video_prompt', 'n'; rename it, or name the table "
+        "in a YAML set with columns: {prompt: 'video_prompt'}"
+    )
     assert problems_of(load(tmp_path, "a.jsonl", lines)) == [(None, None, message)]

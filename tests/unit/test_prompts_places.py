@@ -10,10 +10,11 @@ import botocore.exceptions
 import pytest
 from prompts_support import load, problems_of
 
-from seedance_dagster.prompts import load_prompt_sets, loading
+from seedance_dagster.prompts import bounds, load_prompt_sets, places
 
+REMEDY = 'save it as UTF-8 (in Excel: "CSV UTF-8")'
 GOOD = "{name: %s, prompts: [{prompt: x}]}"
-ENDINGS = "file names end in .yaml, .yml, .json, .jsonl, .csv, .parquet"
+ENDINGS = f"file names end in {', '.join(places.SUFFIXES)}"
 
 
 def names(loaded) -> list[str]:
@@ -57,17 +58,20 @@ def test_a_name_belongs_to_one_file(tmp_path):
         ("a\0b", "does not exist"),
         ("x" * 300, "cannot be read: File name too long"),
         ("empty", f"contains no prompt set; {ENDINGS}"),
-        ("note.txt", f"contains no prompt set; {ENDINGS}"),
+        ("note.md", f"contains no prompt set; {ENDINGS}"),
         ("folder.yaml/", "is not a regular file"),
         ("pipe.csv", "is not a regular file"),
         ("gone.yaml", "does not exist"),
-        ("latin.yaml", "is not UTF-8 text (byte 6)"),
+        (
+            "latin.yaml",
+            f"is not UTF-8 text: line 1 looks like Windows-1252 (Latin-1); {REMEDY}",
+        ),
     ],
 )
 def test_a_location_without_prompt_sets_is_reported(tmp_path, location, message):
     """A location that does not exist or cannot be read is a problem, and loading never blocks."""
     (tmp_path / "empty").mkdir()
-    (tmp_path / "note.txt").write_text("x")
+    (tmp_path / "note.md").write_text("x")
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "folder.yaml" / "inner.yaml").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
@@ -87,17 +91,19 @@ def test_missing_permissions_are_reported(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.iterdir", refuse)
         assert problems_of(load_prompt_sets(tmp_path)) == [(None, None, "cannot be read: Permission denied")]
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
     assert problems_of(load_prompt_sets(tmp_path)) == [(None, None, "cannot be read: Permission denied")]
 
 
 def test_sizes_are_limited(tmp_path, monkeypatch):
     """A file or a set that is too large is reported and not read."""
-    monkeypatch.setattr(loading, "_MAX_PROMPTS", 2)
+    monkeypatch.setattr(bounds, "MAX_PROMPTS", 2)
     rows = '{"prompt": "x"}\n' * 3
-    assert problems_of(load(tmp_path, "a.jsonl", rows)) == [(None, None, "contains 3 prompts; allowed are 2")]
-    monkeypatch.setattr(loading, "_MAX_FILE_BYTES", 10)
-    assert problems_of(load(tmp_path, "a.jsonl", rows)) == [(None, None, "is larger than 10 bytes")]
+    message = "contains more than 2 prompts: split it into several files"
+    assert problems_of(load(tmp_path, "a.jsonl", rows)) == [(None, None, message)]
+    monkeypatch.setattr(bounds, "MAX_FILE_BYTES", 10)
+    message = "has 0 MB; allowed are 0 MB: split it into several files"
+    assert problems_of(load(tmp_path, "a.jsonl", rows)) == [(None, None, message)]
 
 
 def test_a_file_name_in_another_encoding_is_shown(tmp_path):
@@ -175,13 +181,13 @@ def test_sets_in_s3(location, expected):
 
 def test_an_unreadable_object_affects_no_other(monkeypatch):
     """An unreadable or too large object is reported with its URI, and the other sets load."""
-    monkeypatch.setattr(loading, "_MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(bounds, "MAX_FILE_BYTES", 1000)
     objects = {"a.yaml": b"secret", "b.yaml": b"x" * 1001, "c.yaml": (GOOD % "c").encode()}
     loaded = load_prompt_sets("s3://bucket", s3_client=Bucket(objects))
     assert names(loaded) == ["c"]
     assert [str(problem) for problem in loaded.problems] == [
         f"s3://bucket/a.yaml cannot be read from S3: {client_error('AccessDenied', 'GetObject')}",
-        "s3://bucket/b.yaml is larger than 1000 bytes",
+        "s3://bucket/b.yaml has 0 MB; allowed are 0 MB: split it into several files",
     ]
 
 

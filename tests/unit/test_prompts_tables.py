@@ -69,11 +69,11 @@ def test_a_table_is_named_after_its_file(tmp_path, name, expected):
 
 
 def test_a_file_name_without_usable_letters_is_reported(tmp_path):
-    """A name without a usable letter is a problem, not an empty name."""
-    [(_, field, message)] = problems_of(load(tmp_path, "猫.jsonl", '{"prompt": "x"}'))
-    assert (field, message) == (
-        "name",
-        "is ''; allowed are 1 to 63 lower-case letters, digits or '_', starting with a letter",
+    """A name without a usable letter is a problem that says what to do (p9)."""
+    [(_, _, message)] = problems_of(load(tmp_path, "提示词.csv", "prompt\nx\n"))
+    assert message == (
+        "has a name that gives none to the set: rename the file, such as to spots.csv, or name it in a YAML "
+        "set: name: spots, source: 提示词.csv"
     )
 
 
@@ -82,7 +82,7 @@ def test_a_file_name_without_usable_letters_is_reported(tmp_path):
     [
         ("", (None, None, "contains no prompts")),
         (
-            '{"prompt": "x"}\n\n{"prompt": ',
+            '\n\n{"prompt": ',
             ("line 3", None, "is not valid JSON: Expecting value (line 3, column 12)"),
         ),
         ("[1]", ("line 1", None, 'must be an object, such as {"prompt": "..."}')),
@@ -137,9 +137,8 @@ def test_csv_cells_are_converted(tmp_path):
     [
         ("", (None, None, "needs a column named prompt; its columns are none")),
         ("text\nA cat\n", (None, None, "needs a column named prompt; its columns are 'text'")),
-        ("prompt;id\nA cat;b\n", (None, None, "needs a column named prompt; its columns are 'prompt;id'")),
-        ("prompt,id,id\n", (None, None, "has two columns with the same name, or one without a name")),
-        ("prompt,\nx,y\n", (None, None, "has two columns with the same name, or one without a name")),
+        ("prompt,id,id\n", (None, None, "has two columns named 'id'; rename one of them")),
+        ("prompt,\nx,y\n", (None, None, "has no name for column 2, which is filled in line 2; name it")),
         ("prompt\n", (None, None, "contains no prompts")),
         (
             "prompt\nA cat, a dog\n",

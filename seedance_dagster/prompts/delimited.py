@@ -1,0 +1,103 @@
+"""CSV and TSV files, as spreadsheets, pandas and people write them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from seedance_dagster.prompts.bounds import check_columns, check_lines, check_rows
+from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
+from seedance_dagster.prompts.tables import Table, no_prompt
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "|"}
+_INDEX_NAMES = ("", "Unnamed: 0")  # pandas' index, written and read again
+_MOST_HEADER = 100_000
+
+
+def read_csv(text: str, source: str, wanted: str) -> Table:
+    """Read a header and one prompt per row; an empty cell counts as not set.
+
+    The delimiter is the one by which the header has the column `wanted`.
+
+    Raises:
+        UnreadableError: The file is not CSV, or has no such column.
+    """
+    delimiter = _delimiter(text, wanted)
+    reader = csv.reader(
+        io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=True
+    )
+    rows: list[tuple[str, Sequence[str]]] = []
+    problems: list[Problem] = []
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        check_columns(len(header))
+        if wanted not in header:
+            raise no_prompt(filter(None, header), wanted)
+        for cells in reader:
+            check_lines(reader.line_num)
+            if not any(map(str.strip, cells)):
+                continue
+            check_rows(len(rows) + len(problems) + 1)
+            place = f"line {reader.line_num}"
+            if len(cells) > len(header) and any(map(str.strip, cells[len(header) :])):
+                signs = _DELIMITERS[delimiter]
+                message = (
+                    f"has {len(cells)} cells for {len(header)} columns; put texts with {signs} in quotes"
+                )
+                problems.append(Problem(source=source, prompt=place, message=message))
+            else:
+                rows.append((place, cells[: len(header)]))
+    except csv.Error as error:
+        raise UnreadableError(f"is not valid CSV: {error} (line {reader.line_num})") from None
+    names = _names(header, rows)
+    return Table(
+        columns=list(names.values()),
+        rows=[(place, _cells(names, cells)) for place, cells in rows],
+        problems=problems,
+        untyped=True,
+    )
+
+
+def _delimiter(text: str, wanted: str) -> str:
+    header = text[:_MOST_HEADER].lstrip("\r\n").partition("\n")[0]
+    for delimiter in _DELIMITERS:
+        if wanted in (name.strip().strip('"') for name in header.split(delimiter)):
+            return delimiter
+    return ","
+
+
+def _names(header: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> dict[int, str]:
+    """Return the names of the columns by position, without those that hold nothing.
+
+    Raises:
+        UnreadableError: Two columns have one name, or one that holds something has none.
+    """
+    repeated = [name for name, count in Counter(filter(None, header)).items() if count > 1]
+    if repeated:
+        raise UnreadableError(f"has two columns named {shown(repeated[0])}; rename one of them")
+    names = {position: name for position, name in enumerate(header) if name not in _INDEX_NAMES}
+    for position, name in enumerate(header):
+        if name in _INDEX_NAMES and not (position == 0 and _is_index(rows)):
+            place = next((place for place, cells in rows if _cell(cells, position)), None)
+            if place is not None:
+                raise UnreadableError(
+                    f"has no name for column {position + 1}, which is filled in {place}; name it, or empty it"
+                )
+    return names
+
+
+def _is_index(rows: Iterable[tuple[str, Sequence[str]]]) -> bool:
+    """Return True where the first column numbers the rows, as pandas does."""
+    return all(_cell(cells, 0).isdigit() for _, cells in rows)
+
+
+def _cell(cells: Sequence[str], position: int) -> str:
+    return cells[position].strip() if position < len(cells) else ""
+
+
+def _cells(names: dict[int, str], cells: Sequence[str]) -> dict[str, str]:
+    return {
+        names[position]: cell for position, cell in enumerate(cells) if position in names and cell.strip()
+    }

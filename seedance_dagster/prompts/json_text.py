@@ -1,0 +1,68 @@
+"""JSON in which no name occurs twice, and whose parsing costs little whatever it contains."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from seedance_dagster.prompts.bounds import MAX_DEPTH, check_values
+from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
+
+_MAPPING_WEIGHT = 4  # a mapping takes as much memory as that many other values
+
+
+def check_json_values(text: str) -> None:
+    """Raise `UnreadableError` for JSON of too many values, found without parsing it."""
+    check_values(text.count(",") + text.count("[") + _MAPPING_WEIGHT * text.count("{"))
+
+
+def parse_json(text: str, line: int = 1) -> Any:
+    """Parse JSON in which no name occurs twice.
+
+    Args:
+        text: The JSON.
+        line: The number of its first line in the file.
+
+    Raises:
+        UnreadableError: The text is not such JSON.
+    """
+    try:
+        document = json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise UnreadableError(
+            f"is not valid JSON: {error.msg} (line {line + error.lineno - 1}, column {error.colno})"
+        ) from None
+    except RecursionError:
+        raise UnreadableError("is nested too deeply") from None
+    except ValueError as error:
+        raise UnreadableError(f"is not valid JSON: {first_line(error)}") from None
+    _check_depth(document)
+    return document
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _check_depth(document: Any) -> None:
+    """Raise `UnreadableError` for a document whose depth would end a recursive function."""
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [item for parent in level for item in _children(parent)]
+        if not level:
+            return
+    raise UnreadableError("is nested too deeply")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = Counter(name for name, _ in pairs)
+        repeated = next(name for name, count in names.items() if count > 1)
+        msg = f"{shown(repeated)} occurs twice in one object"
+        raise ValueError(msg)
+    return fields

@@ -1,0 +1,70 @@
+"""Files with one prompt on each line: JSONL, and plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from seedance_dagster.prompts.bounds import check_rows
+from seedance_dagster.prompts.json_text import check_json_values, parse_json
+from seedance_dagster.prompts.problems import Problem, UnreadableError
+from seedance_dagster.prompts.tables import Table, has_value
+
+_FILLED = re.compile(r"\S")
+_NOT_AN_OBJECT = 'must be an object, such as {"prompt": "..."}'
+
+
+def read_jsonl(text: str, source: str) -> Table:
+    """Read one JSON object per line; skip empty lines."""
+    check_json_values(text)
+    entries: list[tuple[str, Any]] = []
+    problems: list[Problem] = []
+    for count, (number, line) in enumerate(_lines(text), 1):
+        check_rows(count)
+        place = f"line {number}"
+        try:
+            entries.append((place, parse_json(line, number)))
+        except UnreadableError as error:
+            problems.append(Problem(source=source, prompt=place, message=str(error)))
+    return table_of_objects(entries, source, problems)
+
+
+def table_of_objects(
+    entries: list[tuple[str, Any]], source: str, problems: list[Problem] | None = None
+) -> Table:
+    """Return a table of JSON objects; what is not one is a problem of its row."""
+    problems = problems or []
+    rows = []
+    for place, entry in entries:
+        if isinstance(entry, Mapping):
+            rows.append((place, {str(name): value for name, value in entry.items() if has_value(value)}))
+        else:
+            problems.append(Problem(source=source, prompt=place, message=_NOT_AN_OBJECT))
+    columns = dict.fromkeys(str(name) for _, entry in entries if isinstance(entry, Mapping) for name in entry)
+    return Table(columns=list(columns), rows=rows, problems=problems)
+
+
+def read_txt(text: str, source: str) -> Table:  # noqa: ARG001  as all readers
+    """Read one prompt per line; skip empty lines."""
+    rows = []
+    for count, (number, line) in enumerate(_lines(text), 1):
+        check_rows(count)
+        rows.append((f"line {number}", {"prompt": line.strip()}))
+    return Table(columns=["prompt"], rows=rows)
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank, with their numbers.
+
+    Not splitlines(): texts may contain the other line ends that it knows. Blank lines, of which a file may
+    have millions, are skipped all at once.
+    """
+    number, position = 1, 0
+    while (filled := _FILLED.search(text, position)) is not None:
+        number += text.count("\n", position, filled.start())
+        begin = text.rfind("\n", position, filled.start()) + 1 or position
+        end = text.find("\n", filled.start())
+        end = len(text) if end < 0 else end
+        yield number, text[begin:end]
+        position, number = end + 1, number + 1

@@ -1,0 +1,168 @@
+"""Places of prompt files: a local file or folder, or an s3:// location."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seedance_dagster.prompts.bounds import MAX_FILE_BYTES, check_size
+from seedance_dagster.prompts.problems import Problem, UnreadableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SETS = (".yaml", ".yml")
+DOCUMENTS = (*SETS, ".json")  # JSON may hold a set or a table
+TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".xlsx")
+SUFFIXES = (*DOCUMENTS, *TABLES)
+_OTHER_TABLES = (".xls", ".xlsm", ".ods", ".numbers", ".gz", ".zip", ".toml")
+_NOTES = {"readme", "license", "licence", "notice", "changelog", "note", "notes", "todo", "requirements"}
+_RECENT_NS = 2_000_000_000  # a file written this lately may change again within the same tick of its clock
+
+
+@dataclass(frozen=True)
+class PromptFile:
+    """A prompt file, before it is read.
+
+    Attributes:
+        source: Its path or URI, for messages.
+        stamp: Changes whenever its content does; None when that cannot be known.
+        read: Returns its content, or raises `UnreadableError`.
+    """
+
+    source: str
+    stamp: Hashable | None
+    read: Callable[[], bytes]
+
+    @property
+    def suffix(self) -> str:
+        """The ending of its name, in lower case."""
+        return os.path.splitext(self.source)[1].lower()  # noqa: PTH122  also of a URI
+
+
+@dataclass(frozen=True)
+class PromptFiles:
+    """The prompt files of a location.
+
+    Attributes:
+        files: Those that may be sets, in the order of their names.
+        problems: What was passed over, with the reason.
+        folder: Where they are, resolved; None for S3.
+        others: Objects in S3 beside them, by key below the location.
+    """
+
+    files: Sequence[PromptFile]
+    problems: Sequence[Problem] = ()
+    folder: Path | None = None
+    others: Mapping[str, PromptFile] = field(default_factory=dict)
+
+    def beside(self, name: str) -> PromptFile:
+        """Return a file by its path from the folder of these; raise `UnreadableError` if it leaves it."""
+        if self.folder is None:
+            if name not in self.others:
+                raise UnreadableError("does not exist beside the prompt file")
+            return self.others[name]
+        path = self.folder / name
+        if _leaves(path, self.folder):
+            raise UnreadableError("leads out of the prompt file's folder: copy the file into it")
+        return _local_file(path)
+
+
+def find_prompt_files(location: str, s3_client: S3Client | None = None) -> PromptFiles:
+    """Find the prompt files of a location, without reading them.
+
+    Raises:
+        UnreadableError: The location does not exist, cannot be listed, or contains no prompt file.
+    """
+    if location.startswith("s3://"):
+        from seedance_dagster.prompts.s3 import s3_files  # noqa: PLC0415  boto3 is heavy
+
+        found = s3_files(location, s3_client)
+        single = location.lower().endswith(SUFFIXES)
+        meant = {name: file for name, file in found.items() if not single or file.source == location}
+        files = [file for name, file in meant.items() if is_prompt_file(name)]
+        problems = [_unusable(file.source) for name, file in meant.items() if name.endswith(_OTHER_TABLES)]
+        return PromptFiles(_some(files), problems, None, found)
+    path = Path(location)
+    try:
+        if not path.exists():
+            raise UnreadableError("does not exist")
+        if not path.is_dir():
+            usable = [path] if path.suffix.lower() in SUFFIXES else []
+            return PromptFiles(_some(list(map(_local_file, usable))), (), path.resolve().parent)
+        entries = sorted(path.iterdir())
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {error.strerror}") from None
+    return _of_folder(path.resolve(), entries)
+
+
+def is_prompt_file(name: str) -> bool:
+    """Return True for the name of a file that may hold prompts."""
+    stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122  also of an S3 key
+    return suffix in SUFFIXES and not name.startswith(".") and not (suffix == ".txt" and stem in _NOTES)
+
+
+def _of_folder(folder: Path, entries: Sequence[Path]) -> PromptFiles:
+    files, problems = [], []
+    for path in entries:
+        if path.suffix.lower() in _OTHER_TABLES:
+            problems.append(_unusable(_text(path)))
+        elif is_prompt_file(path.name):
+            if path.is_symlink() and path.exists() and _leaves(path, folder):
+                message = "is a link that leaves the folder, so it is not followed: copy the file"
+                problems.append(Problem(source=_text(path), message=message))
+            else:
+                files.append(_local_file(path))
+    return PromptFiles(files if problems else _some(files), problems, folder)
+
+
+def _some(files: list[PromptFile]) -> list[PromptFile]:
+    if not files:
+        raise UnreadableError(f"contains no prompt set; file names end in {', '.join(SUFFIXES)}")
+    return files
+
+
+def _unusable(source: str) -> Problem:
+    message = "cannot be read, so it is passed over; save it as .xlsx, as CSV in UTF-8, or as YAML"
+    return Problem(source=source, message=message, severity="warning")
+
+
+def _leaves(path: Path, folder: Path) -> bool:
+    return not Path(os.path.realpath(path)).is_relative_to(folder)
+
+
+def _local_file(path: Path) -> PromptFile:
+    return PromptFile(_text(path), _stamp(path), lambda: _content(path))
+
+
+def _stamp(path: Path) -> Hashable | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _RECENT_NS:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if not path.exists():
+            raise UnreadableError("does not exist")
+        if not path.is_file():
+            raise UnreadableError("is not a regular file")
+        check_size(path.stat().st_size)
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    check_size(len(content))
+    return content
+
+
+def _text(path: Path) -> str:
+    return os.fsencode(path).decode(errors="replace")

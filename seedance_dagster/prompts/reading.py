@@ -1,0 +1,189 @@
+"""FileContent of a prompt file: whatever its format, the rows of a set, or what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from seedance_dagster.prompts.arrow import read_arrow, read_parquet
+from seedance_dagster.prompts.assembly import RawSet, Row
+from seedance_dagster.prompts.delimited import read_csv
+from seedance_dagster.prompts.documents import SetDocument, read_document
+from seedance_dagster.prompts.excel import read_xlsx
+from seedance_dagster.prompts.json_text import check_json_values, parse_json
+from seedance_dagster.prompts.lines import read_jsonl, read_txt, table_of_objects
+from seedance_dagster.prompts.places import TABLES, PromptFile
+from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
+from seedance_dagster.prompts.slugs import slug_name
+from seedance_dagster.prompts.tables import Columns, Table, rows_of
+from seedance_dagster.prompts.text import decode
+from seedance_dagster.prompts.yaml_text import read_yaml_text
+
+_NAME = re.compile(r"""^[{ ]*["']?name["']?: *["']?([a-z][a-z0-9_]{0,62})\b""", re.MULTILINE)
+_SOURCE = re.compile(r"""^[{ ]*["']?source["']?: *["']?([^"'#,\n]{1,200})""", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """The content of a prompt file.
+
+    Attributes:
+        raw: Its prompts, not checked yet; None where it is not readable.
+        problems: What is wrong with a file that is not readable.
+        table: The table that it names, which is no set of its own; None without one.
+        name: The name of its set as far as it is known, also of a file that is not readable.
+    """
+
+    raw: RawSet | None
+    problems: list[Problem] = field(default_factory=list)
+    table: str | None = None
+    name: str = ""
+
+
+def read_prompt_file(file: PromptFile, beside: Callable[[str], PromptFile]) -> FileContent:
+    """Read a prompt file; problems are returned, never raised.
+
+    Args:
+        file: The file.
+        beside: Returns another file by its path from the folder of this one.
+    """
+    text, document = "", None
+    try:
+        if file.suffix in TABLES:
+            return _of_table(_table(file, Columns()), Columns(), file)
+        text = decode(file.read())
+        document = _document(text, file)
+        if isinstance(document, Table):
+            return _of_table(document, Columns(), file)
+        return _of_document(document, file, beside)
+    except UnreadableError as error:
+        message = str(error)
+    except RecursionError:
+        message = "is nested too deeply"
+    name = slug_name(PurePosixPath(file.source).stem) if file.suffix in TABLES else _found_in(text, _NAME)
+    table = document.table if isinstance(document, SetDocument) else _found_in(text, _SOURCE)
+    return FileContent(None, [Problem(source=file.source, message=message)], table, name)
+
+
+def _of_document(document: SetDocument, file: PromptFile, beside: Callable[[str], PromptFile]) -> FileContent:
+    rows, problems = document.rows, document.problems
+    source = file.source
+    if document.table:
+        rows, found = _named_rows(document, beside)
+        problems = [*problems, *found]
+    name = document.name or ""
+    if problems and not rows:
+        return FileContent(None, problems, document.table, name)
+    raw = RawSet(
+        name=document.name or "unnamed",  # it is reported, and so are the other problems
+        source=source,
+        rows=rows,
+        defaults=document.defaults,
+        budgets=document.budgets,
+        problems=problems,
+        skip_bad_rows=(document.on_bad_rows or ("skip" if document.table else "refuse")) == "skip",
+    )
+    return FileContent(raw, [], document.table, name)
+
+
+def _named_rows(
+    document: SetDocument, beside: Callable[[str], PromptFile]
+) -> tuple[list[Row], list[Problem]]:
+    """Return the rows of the table that a set names, each placed in the table's file."""
+    try:
+        table = beside(str(document.table))
+        rows, problems = rows_of(_table(table, document.columns), document.columns, table.source)
+    except UnreadableError as error:
+        raise UnreadableError(f"names as source {shown(document.table)}, which {error}") from None
+    return [replace(row, place=f"{document.table}, {row.place}") for row in rows], problems
+
+
+def _of_table(table: Table, columns: Columns, file: PromptFile) -> FileContent:
+    rows, problems = rows_of(table, columns, file.source)
+    stem = PurePosixPath(file.source).stem
+    name = slug_name(stem)
+    if not name:
+        own_name = PurePosixPath(file.source).name
+        raise UnreadableError(
+            "has a name that gives none to the set: rename the file, such as to "
+            f"spots{file.suffix}, or name it in a YAML set: name: spots, source: {own_name}"
+        )
+    if problems and not rows:
+        return FileContent(None, problems, None, name)
+    raw = RawSet(name=name, source=file.source, rows=rows, problems=problems, skip_bad_rows=True)
+    return FileContent(raw, [], None, name)
+
+
+def _document(text: str, file: PromptFile) -> SetDocument | Table:
+    if file.suffix == ".json":
+        check_json_values(text)
+        document = parse_json(text)
+        if isinstance(document, list):
+            return _listed(document, file.source)
+        return read_document(document, file.source)
+    document, notes = read_yaml_text(text, texts=("prompt",))
+    found = read_document(document, file.source)
+    found.problems.extend(
+        Problem(
+            source=file.source,
+            prompt=f"line {note.line}",
+            field=note.field,
+            message=note.message,
+            severity="warning",
+        )
+        for note in notes
+    )
+    return found
+
+
+def _listed(entries: list[object], source: str) -> Table:
+    """Return the table that a JSON list is: of objects, or of texts."""
+    places = [f"entry {number}" for number in range(1, len(entries) + 1)]
+    if entries and all(isinstance(entry, str) for entry in entries):
+        entries = [{"prompt": entry} for entry in entries]
+    return table_of_objects(list(zip(places, entries, strict=True)), source)
+
+
+def _table(file: PromptFile, columns: Columns) -> Table:
+    """Read a table of any format; raise `UnreadableError` for what is none."""
+    if file.suffix not in _READERS:
+        raise UnreadableError(f"is not a table; file names end in {', '.join(_READERS)}")
+    return _READERS[file.suffix](file.read(), file.source, columns)
+
+
+def _read_json_list(text: str, source: str) -> Table:
+    check_json_values(text)
+    document = parse_json(text)
+    if not isinstance(document, list):
+        raise UnreadableError("is not a table: it must be a list of objects")
+    return _listed(document, source)
+
+
+def _of_text(read: Callable[[str, str], Table]) -> Callable[[bytes, str, Columns], Table]:
+    return lambda content, source, _columns: read(decode(content), source)
+
+
+def _csv(content: bytes, source: str, columns: Columns) -> Table:
+    return read_csv(decode(content), source, columns.wanted)
+
+
+_READERS: Mapping[str, Callable[[bytes, str, Columns], Table]] = {
+    ".jsonl": _of_text(read_jsonl),
+    ".ndjson": _of_text(read_jsonl),
+    ".json": _of_text(_read_json_list),
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".txt": _of_text(read_txt),
+    ".parquet": read_parquet,
+    ".feather": read_arrow,
+    ".arrow": read_arrow,
+    ".xlsx": lambda content, source, columns: read_xlsx(content, source, columns.wanted),
+}
+
+
+def _found_in(text: str, pattern: re.Pattern[str]) -> str:
+    """Return a field of a document that is not readable, so that its assets and its table stay its own."""
+    found = pattern.search(text)
+    return found[1].strip() if found else ""

@@ -1,0 +1,277 @@
+"""YAML of texts, numbers, true, false, null, lists and mappings, without its pitfalls.
+
+`16:9`, `no`, `007`, `1e3` and dates are texts, and keys are unique. The document is built from libyaml's
+events: 100,000 prompts take seconds, and aliases and merges cannot expand to more than memory holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from seedance_dagster.prompts.bounds import MAX_DEPTH, check_values
+from seedance_dagster.prompts.problems import UnreadableError, shown
+
+_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_WORDS = {word: value for text, value in (("true", True), ("false", False), ("null", None))
+          for word in (text, text.capitalize(), text.upper())} | {"~": None, "": None}  # fmt: skip
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[-+]?(?:[0-9]{1,300}\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,5})?")
+_NUMBER_STARTS = frozenset("-+.0123456789")
+_TAG = "tag:yaml.org,2002:"
+_SCALAR_TAGS: Mapping[str, tuple[type, ...]] = {
+    f"{_TAG}bool": (bool,),
+    f"{_TAG}int": (int,),
+    f"{_TAG}float": (float, int),
+    f"{_TAG}null": (type(None),),
+}
+_MERGE = "<<"
+_COMMENT = re.compile(r"[ \t]+#")
+_ENTRY = re.compile(r"""\s*(?:- +)?([\w.]+): +(?!["'] *$)\S""")
+
+
+@dataclass(frozen=True)
+class Note:
+    """A text that YAML may have read otherwise than it is meant: its line, and what happened to it."""
+
+    line: int
+    field: str
+    message: str
+
+
+@dataclass
+class _Open:
+    """A list or mapping that is being read."""
+
+    value: Any
+    start: Any
+    key: str | None = None
+    merges: list[dict[str, Any]] | None = None
+    height: int = 0
+
+
+@dataclass
+class _Anchor:
+    """A value that aliases may name."""
+
+    value: Any
+    height: int
+    line: int
+    field: str | None
+    used: bool = False
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse a YAML document; see `read_yaml_text`."""
+    return read_yaml_text(text)[0]
+
+
+def read_yaml_text(text: str, *, texts: tuple[str, ...] = ()) -> tuple[Any, list[Note]]:
+    """Parse a YAML document.
+
+    Args:
+        text: The document.
+        texts: The keys behind which people write sentences, which YAML may cut.
+
+    Returns:
+        The document, and notes about such sentences.
+
+    Raises:
+        UnreadableError: The text is not such a document.
+    """
+    builder = _Builder(text, texts)
+    try:
+        for event in yaml.parse(text, Loader=_PARSER):
+            builder.add(event)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        raise UnreadableError(
+            f"is not valid YAML: {error.problem or error.context} (line {line + 1}, column {column + 1})"
+            f"{_advice(text, line)}"
+        ) from None
+    except yaml.YAMLError as error:
+        raise UnreadableError(f"is not valid YAML: {getattr(error, 'reason', error)}") from None
+    return builder.root, builder.all_notes()
+
+
+def _advice(text: str, line: int) -> str:
+    """Return what to do where the line of an error, or the one before it, holds a text without quotes."""
+    lines = text.split("\n", line + 2)[: line + 1]
+    for number in (line, line - 1):
+        entry = _ENTRY.match(lines[number]) if 0 <= number < len(lines) else None
+        if entry:
+            return f"; put the text behind {shown(entry[1] + ':')} in line {number + 1} in quotes"
+    return ""
+
+
+@dataclass
+class _Builder:
+    """The document that events describe."""
+
+    text: str
+    texts: tuple[str, ...]
+    root: Any = None
+    notes: list[Note] = field(default_factory=list)
+    _stack: list[_Open] = field(default_factory=list)
+    _anchors: dict[str, _Anchor] = field(default_factory=dict)
+    _documents: int = 0
+    _values: int = 0
+
+    def add(self, event: Any) -> None:
+        """Add what an event describes."""
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            self._add_scalar(event)
+        elif kind is yaml.MappingStartEvent:
+            self._open({}, "map", event)
+        elif kind is yaml.SequenceStartEvent:
+            self._open([], "seq", event)
+        elif kind in {yaml.MappingEndEvent, yaml.SequenceEndEvent}:
+            self._close()
+        elif kind is yaml.AliasEvent:
+            self._add_alias(event)
+        elif kind is yaml.DocumentStartEvent:
+            self._documents += 1
+            if self._documents > 1:
+                raise _problem("it holds a second document", event)
+
+    def all_notes(self) -> list[Note]:
+        """Return the notes about all texts; an anchor that nothing refers to was a part of one."""
+        unused = [
+            Note(
+                anchor.line,
+                anchor.field,
+                f"begins with &, so that YAML drops &{name}; put the text in quotes",
+            )
+            for name, anchor in self._anchors.items()
+            if anchor.field is not None and not anchor.used
+        ]
+        return self.notes + unused
+
+    def _add_scalar(self, event: Any) -> None:
+        top = self._stack[-1] if self._stack else None
+        if top is not None and top.key is None and type(top.value) is dict:
+            self._add_key(top, event)
+            return
+        value = _scalar(event)
+        if event.anchor is not None:
+            key = top.key if top is not None and top.key in self.texts else None
+            self._anchors[event.anchor] = _Anchor(value, 0, event.start_mark.line + 1, key)
+        if top is not None and top.key in self.texts and event.implicit[0] and top.key is not None:
+            self._note_cut(top.key, event)
+        self._put(value, 0, event)
+
+    def _add_key(self, top: _Open, event: Any) -> None:
+        key = event.value
+        if key in top.value or (key == _MERGE and top.merges is not None):
+            raise _problem(f"{shown(key)} occurs twice", event)
+        top.key = key
+        if key == _MERGE and event.implicit[0]:
+            top.merges = []
+
+    def _add_alias(self, event: Any) -> None:
+        anchor = self._anchors.get(event.anchor)
+        if anchor is None:
+            inside = any(event.anchor == frame.start.anchor for frame in self._stack)
+            words = "refers to itself" if inside else "is not defined"
+            raise _problem(f"the alias {shown('*' + event.anchor)} {words}", event)
+        anchor.used = True
+        self._put(anchor.value, anchor.height, event)
+
+    def _open(self, value: Any, tag: str, event: Any) -> None:
+        if event.tag not in {None, "!", _TAG + tag}:
+            raise _problem(f"the tag {shown(event.tag)} is not known", event)
+        if len(self._stack) >= MAX_DEPTH:
+            raise UnreadableError("is nested too deeply")
+        self._stack.append(_Open(value, event))
+        if event.anchor is not None:
+            self._anchors.pop(event.anchor, None)
+
+    def _close(self) -> None:
+        frame = self._stack.pop()
+        height = frame.height + 1
+        if height > MAX_DEPTH:
+            raise UnreadableError("is nested too deeply")
+        if frame.merges:
+            self._merge(frame)
+        if frame.start.anchor is not None:
+            self._anchors[frame.start.anchor] = _Anchor(frame.value, height, 0, None)
+        self._put(frame.value, height, frame.start)
+
+    def _merge(self, frame: _Open) -> None:
+        own = dict(frame.value)
+        frame.value.clear()
+        for base in reversed(frame.merges or []):  # the first one wins
+            self._count(len(base))
+            frame.value.update(base)
+        frame.value.update(own)
+
+    def _put(self, value: Any, height: int, event: Any) -> None:
+        """Put a value where it belongs: into the document, a list, or behind a key."""
+        self._count(1)
+        if not self._stack:
+            self.root = value
+            return
+        top = self._stack[-1]
+        top.height = max(top.height, height)
+        if type(top.value) is list:
+            top.value.append(value)
+        elif top.key is None:
+            raise _problem("a list or a mapping cannot be a key", event)
+        elif top.key == _MERGE and top.merges is not None:
+            top.merges += _bases(value, event)
+            top.key = None
+        else:
+            top.value[top.key] = value
+            top.key = None
+
+    def _count(self, values: int) -> None:
+        self._values += values
+        check_values(self._values)
+
+    def _note_cut(self, key: str, event: Any) -> None:
+        if _COMMENT.match(self.text, event.end_mark.index):
+            message = (
+                "ends before #, which begins a comment in YAML; put the text in quotes if # is a part of it"
+            )
+            self.notes.append(Note(event.end_mark.line + 1, key, message))
+
+
+def _bases(value: Any, event: Any) -> list[dict[str, Any]]:
+    bases = value if isinstance(value, list) else [value]
+    if not all(isinstance(base, dict) for base in bases):
+        raise _problem("<< takes a mapping or a list of mappings", event)
+    return bases
+
+
+def _scalar(event: Any) -> Any:
+    text = event.value
+    if event.implicit[0]:
+        return _plain(text)
+    if event.tag in {None, "!", f"{_TAG}str"}:
+        return text
+    value = _plain(text)
+    if not isinstance(value, _SCALAR_TAGS.get(event.tag, ())):
+        raise _problem(f"the tag {shown(event.tag)} is not known, or not one of {shown(text)}", event)
+    return value
+
+
+def _plain(text: str) -> Any:
+    """Return the value of a text without quotes."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] in _NUMBER_STARTS:
+        if _INT.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text):
+            return float(text)
+    return text
+
+
+def _problem(problem: str, event: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
