@@ -12,9 +12,10 @@ from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import RawSet, assemble
 from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.models import PromptSet
-from seedance_dagster.prompts.places import DOCUMENTS, SETS, PromptFile, PromptFiles, find_prompt_files
+from seedance_dagster.prompts.places import PromptFiles, find_prompt_files
 from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, UnreadableError, summarized
+from seedance_dagster.prompts.prompt_file import DOCUMENTS, SETS, PromptFile
 from seedance_dagster.prompts.reading import FileContent, read_prompt_file
 
 if TYPE_CHECKING:

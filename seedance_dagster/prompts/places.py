@@ -4,44 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seedance_dagster.prompts.bounds import MAX_FILE_BYTES, check_size
 from seedance_dagster.prompts.problems import Problem, UnreadableError
+from seedance_dagster.prompts.prompt_file import SUFFIXES, PromptFile, is_prompt_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-SETS = (".yaml", ".yml")
-DOCUMENTS = (*SETS, ".json")  # JSON may hold a set or a table
-TABLES = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".parquet", ".feather", ".arrow", ".xlsx")
-SUFFIXES = (*DOCUMENTS, *TABLES)
 _OTHER_TABLES = (".xls", ".xlsm", ".ods", ".numbers", ".gz", ".zip", ".toml")
-_NOTES = {"readme", "license", "licence", "notice", "changelog", "note", "notes", "todo", "requirements"}
 _RECENT_NS = 2_000_000_000  # a file written this lately may change again within the same tick of its clock
-
-
-@dataclass(frozen=True)
-class PromptFile:
-    """A prompt file, before it is read.
-
-    Attributes:
-        source: Its path or URI, for messages.
-        stamp: Changes whenever its content does; None when that cannot be known.
-        read: Returns its content, or raises `UnreadableError`.
-    """
-
-    source: str
-    stamp: Hashable | None
-    read: Callable[[], bytes]
-
-    @property
-    def suffix(self) -> str:
-        """The ending of its name, in lower case."""
-        return os.path.splitext(self.source)[1].lower()  # noqa: PTH122  also of a URI
 
 
 @dataclass(frozen=True)
@@ -98,12 +74,6 @@ def find_prompt_files(location: str, s3_client: S3Client | None = None) -> Promp
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror}") from None
     return _of_folder(path.resolve(), entries)
-
-
-def is_prompt_file(name: str) -> bool:
-    """Return True for the name of a file that may hold prompts."""
-    stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122  also of an S3 key
-    return suffix in SUFFIXES and not name.startswith(".") and not (suffix == ".txt" and stem in _NOTES)
 
 
 def _of_folder(folder: Path, entries: Sequence[Path]) -> PromptFiles:

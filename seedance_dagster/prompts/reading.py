@@ -14,8 +14,8 @@ from seedance_dagster.prompts.documents import SetDocument, read_document
 from seedance_dagster.prompts.excel import read_xlsx
 from seedance_dagster.prompts.json_text import check_json_values, parse_json
 from seedance_dagster.prompts.lines import read_jsonl, read_txt, table_of_objects
-from seedance_dagster.prompts.places import TABLES, PromptFile
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
+from seedance_dagster.prompts.prompt_file import TABLES, PromptFile
 from seedance_dagster.prompts.slugs import slug_name
 from seedance_dagster.prompts.tables import Columns, Table, rows_of
 from seedance_dagster.prompts.text import decode

@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from seedance_dagster.net.secrets import one_line
 from seedance_dagster.prompts.bounds import check_size
-from seedance_dagster.prompts.places import SUFFIXES, PromptFile
 from seedance_dagster.prompts.problems import UnreadableError, first_line
+from seedance_dagster.prompts.prompt_file import SUFFIXES, PromptFile
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -12,7 +12,8 @@ from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.prompts import format_problems
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS
 from seedance_dagster.prompts.loading import _check_file
-from seedance_dagster.prompts.places import TABLES, PromptFile, PromptFiles
+from seedance_dagster.prompts.places import PromptFiles
+from seedance_dagster.prompts.prompt_file import TABLES, PromptFile
 
 CATALOG = Catalog.load()
 SET_FIELDS = ("name", "prompts", "defaults", "budget_usd")

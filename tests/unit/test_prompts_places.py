@@ -10,11 +10,11 @@ import botocore.exceptions
 import pytest
 from prompts_support import load, problems_of
 
-from seedance_dagster.prompts import bounds, load_prompt_sets, places
+from seedance_dagster.prompts import bounds, load_prompt_sets, prompt_file
 
 REMEDY = 'save it as UTF-8 (in Excel: "CSV UTF-8")'
 GOOD = "{name: %s, prompts: [{prompt: x}]}"
-ENDINGS = f"file names end in {', '.join(places.SUFFIXES)}"
+ENDINGS = f"file names end in {', '.join(prompt_file.SUFFIXES)}"
 
 
 def names(loaded) -> list[str]:
