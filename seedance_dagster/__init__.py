@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seedance_dagster.datasets.video import Video
+    from seedance_dagster.defs.components import PromptSetComponent, SeedanceComponent
     from seedance_dagster.defs.definitions import build_seedance_definitions
     from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
     from seedance_dagster.prompts.loading import load_prompt_sets
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LedgerResource",
     "PromptSet",
+    "PromptSetComponent",
+    "SeedanceComponent",
     "SeedanceResource",
     "Video",
     "VideoStoreResource",
@@ -28,6 +31,8 @@ __all__ = [
 _HOMES = {
     "LedgerResource": "seedance_dagster.defs.resources",
     "PromptSet": "seedance_dagster.prompts.models",
+    "PromptSetComponent": "seedance_dagster.defs.components",
+    "SeedanceComponent": "seedance_dagster.defs.components",
     "SeedanceResource": "seedance_dagster.defs.resources",
     "Video": "seedance_dagster.datasets.video",
     "VideoStoreResource": "seedance_dagster.defs.resources",
@@ -41,3 +46,7 @@ def __getattr__(name: str) -> Any:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__  # Dagster's registry of components looks here

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -58,11 +59,24 @@ def build_seedance_definitions(
         ... )
     """
     source = PromptSource(prompt_sets, prices=_price_file(seedance))
+    return dg.Definitions.merge(
+        set_definitions(source),
+        shared_definitions(
+            source,
+            seedance=seedance,
+            video_store=video_store,
+            ledger=ledger or LedgerResource(),
+            sensor_running=sensor_running,
+            pending_usd_per_run=pending_usd_per_run,
+        ),
+    )
+
+
+def set_definitions(source: PromptSource) -> dg.Definitions:
+    """Build the assets and checks of a source's prompt sets; sets with errors are logged and left out."""
     loaded = source.load()
     if loaded.problems:
         _log.warning("Problems in prompt sets:\n%s", format_problems(loaded.problems))
-    status = dg.DefaultSensorStatus.RUNNING if sensor_running else dg.DefaultSensorStatus.STOPPED
-    pending = build_pending_job(source)
     return dg.Definitions(
         assets=[
             *(
@@ -72,16 +86,32 @@ def build_seedance_definitions(
             *(build_index_asset(prompt_set.name) for prompt_set in loaded.sets),
         ],
         asset_checks=[build_set_checks(prompt_set.name, source) for prompt_set in loaded.sets],
+    )
+
+
+def shared_definitions(
+    source: PromptSource,
+    *,
+    seedance: SeedanceResource,
+    video_store: VideoStoreResource,
+    ledger: LedgerResource,
+    sensor_running: bool = True,
+    pending_usd_per_run: float | None = None,
+) -> dg.Definitions:
+    """Build what all prompt sets of a source share: jobs, schedules, sensor and resources."""
+    status = dg.DefaultSensorStatus.RUNNING if sensor_running else dg.DefaultSensorStatus.STOPPED
+    pending = build_pending_job(source)
+    return dg.Definitions(
         jobs=[seedance_advance, pending],
         schedules=[
             build_pending_schedule(pending, source, pending_usd_per_run),
-            build_checks_schedule(prompt_set.name for prompt_set in loaded.sets),
+            build_checks_schedule(prompt_set.name for prompt_set in source.load().sets),
         ],
         sensors=[build_sensor(source, status)],
         resources={
             "seedance": sealed(seedance),
             "video_store": sealed(video_store),
-            "ledger": sealed(ledger or LedgerResource()),
+            "ledger": sealed(ledger),
             "seedance_cleanup": step_cleanup,
             VIDEO_INPUTS: video_inputs,
         },
@@ -115,13 +145,26 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
 
 
 def resources_of(
-    settings: Settings, environ: Mapping[str, str]
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    seedance: Mapping[str, Any] = MappingProxyType({}),
+    video_store: Mapping[str, Any] = MappingProxyType({}),
+    ledger_url: str | None = None,
 ) -> tuple[SeedanceResource, VideoStoreResource, LedgerResource]:
-    """Return the resources of the reference code location, secrets as references to their variables."""
+    """Return the resources of the reference code location, secrets as references to their variables.
+
+    Args:
+        settings: The settings of the environment.
+        environ: The environment.
+        seedance: Fields of `SeedanceResource` that win over it.
+        video_store: Fields of `VideoStoreResource` that win over it.
+        ledger_url: The ledger's URL; None for that of the environment.
+    """
     return (
-        SeedanceResource(**_options(settings, ApiOptions, environ)),
-        VideoStoreResource(**_options(settings, StorageOptions, environ)),
-        LedgerResource(url=_secret("ledger", environ)),
+        SeedanceResource(**_options(settings, ApiOptions, environ) | dict(seedance)),
+        VideoStoreResource(**_options(settings, StorageOptions, environ) | dict(video_store)),
+        LedgerResource(url=_secret("ledger", environ) if ledger_url is None else ledger_url),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.prompts.loading import LoadedPromptSets, load_prompt_sets
@@ -17,27 +17,36 @@ from seedance_dagster.prompts.rules import check_request
 PromptSets = str | Path | LoadedPromptSets | Sequence[PromptSet]
 """A file, a folder or an s3:// location; or sets that are loaded already."""
 
+Locations = tuple[str | Path, ...]
+
 
 class PromptSource:
-    """A location of prompt sets, or fixed ones."""
+    """Locations of prompt sets, or fixed ones."""
 
     def __init__(self, prompt_sets: PromptSets, *, prices: str = "") -> None:
         self._prices = prices
-        self._location: str | Path | None = None
+        self._locations: Locations | None = None
         self._fixed = LoadedPromptSets((), ())
         match prompt_sets:
             case str() | Path():
-                self._location = prompt_sets
+                self._locations = (prompt_sets,)
             case LoadedPromptSets():
                 self._fixed = prompt_sets
             case _:
                 self._fixed = _checked(prompt_sets, prices)
 
+    @classmethod
+    def at(cls, locations: Locations, *, prices: str = "") -> Self:
+        """Make a source of several files, folders and s3:// locations."""
+        source = cls((), prices=prices)
+        source._locations = locations
+        return source
+
     def load(self) -> LoadedPromptSets:
         """Return all sets as they are now; bad content is reported, not raised."""
-        if self._location is None:
+        if self._locations is None:
             return self._fixed
-        return load_prompt_sets(self._location, prices=self._prices)
+        return _merged([load_prompt_sets(location, prices=self._prices) for location in self._locations])
 
     def load_set(self, name: str) -> PromptSet:
         """Return one set as it is now.
@@ -49,9 +58,24 @@ class PromptSource:
         for prompt_set in loaded.sets:
             if prompt_set.name == name:
                 return prompt_set
-        source = str(self._location or "Python")
+        source = ", ".join(map(str, self._locations or ("Python",)))
         gone = Problem(source=source, message=f"no longer contains a prompt set {name!r}")
         raise PromptSetError(loaded.errors or (gone,))
+
+
+def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
+    """Return the sets of several locations as one; of two sets with one name, the second is an error."""
+    if len(parts) == 1:
+        return parts[0]
+    sets: dict[str, PromptSet] = {}
+    problems = list(dict.fromkeys(problem for part in parts for problem in part.problems))
+    for prompt_set in (each for part in parts for each in part.sets):
+        first = sets.setdefault(prompt_set.name, prompt_set)
+        if first is not prompt_set:
+            message = f"is {prompt_set.name!r}, as in {first.source}; names must be unique"
+            problems.append(Problem(source=prompt_set.source, field="name", message=message))
+    catalogs = [part.catalog for part in parts] or [Catalog.load()]
+    return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0])
 
 
 def _checked(prompt_sets: Sequence[PromptSet], prices: str) -> LoadedPromptSets:

@@ -13,6 +13,8 @@ import seedance_dagster
 NAMES = {
     "LedgerResource",
     "PromptSet",
+    "PromptSetComponent",
+    "SeedanceComponent",
     "SeedanceResource",
     "Video",
     "VideoStoreResource",

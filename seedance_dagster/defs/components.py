@@ -1,0 +1,136 @@
+"""Dagster components: prompt sets and the video API, described in `defs.yaml` files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import dagster as dg
+from pydantic import Field
+
+from seedance_dagster.defs.definitions import resources_of, set_definitions, shared_definitions
+from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.defs.resources import SeedanceResource, VideoStoreResource
+from seedance_dagster.prompts.slugs import slug_name
+from seedance_dagster.settings import Settings
+
+_SAMPLE = """\
+name: {name}
+defaults: {{task_type: seedance-2-fast, duration: 5, aspect_ratio: "16:9"}}
+prompts:
+  - id: lighthouse
+    prompt: A lighthouse at dusk, waves against the rocks, slow aerial shot
+"""
+
+
+def _location(context: dg.ResolutionContext, prompts: str) -> str:
+    """Return an s3:// location as it is, and a path from the folder of the YAML file."""
+    return prompts if "://" in prompts else str(context.resolve_source_relative_path(prompts))
+
+
+class _PromptSetScaffolder(dg.Scaffolder):
+    """Scaffolds a prompt set with a first prompt."""
+
+    def scaffold(self, request: dg.ScaffoldRequest) -> None:
+        dg.scaffold_component(request, {"prompts": "prompts.yaml"})
+        name = slug_name(request.target_path.name) or "prompts"
+        (request.target_path / "prompts.yaml").write_text(_SAMPLE.format(name=name), encoding="utf-8")
+
+
+@dg.scaffold_with(_PromptSetScaffolder)
+class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
+    """Prompt sets of a file or folder, each with its assets `prompts`, `tasks`, `videos` and `index`.
+
+    One `SeedanceComponent` of the project has the API, the bucket and the ledger that they use.
+    """
+
+    prompts: Annotated[str, dg.Resolver(_location, model_field_type=str)] = Field(
+        description="A file or folder of prompt sets, from this folder, or an s3:// location.",
+        examples=["prompts.yaml", "s3://assets/prompts/"],
+    )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Return the sets' assets and checks."""
+        found = context.component_tree.get_all_components(of_type=SeedanceComponent)
+        if len(found) != 1:
+            raise dg.DagsterInvalidDefinitionError(
+                f"prompt sets need one SeedanceComponent in the project, and there are {len(found)}: "
+                "`dg scaffold defs seedance_dagster.SeedanceComponent seedance` makes one"
+            )
+        return set_definitions(PromptSource(self.prompts, prices=found[0].prices))
+
+
+class _SeedanceScaffolder(dg.Scaffolder):
+    """Scaffolds the API, the bucket and a budget."""
+
+    def scaffold(self, request: dg.ScaffoldRequest) -> None:
+        dg.scaffold_component(
+            request,
+            {
+                "seedance": {"api_key": "{{ env.GOAPI_API_KEY }}", "budget_usd_per_day": 20},
+                "video_store": {"bucket": "{{ env.SEEDANCE_S3_BUCKET }}"},
+            },
+        )
+
+
+@dg.scaffold_with(_SeedanceScaffolder)
+class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
+    """The video API, the bucket and the ledger of a project, with the jobs, schedules and sensor of all sets.
+
+    What is not set here is read from the environment variables, as the commands do.
+    """
+
+    seedance: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Fields of SeedanceResource, such as api_key and budget_usd_per_day.",
+        examples=[{"api_key": "{{ env.GOAPI_API_KEY }}", "budget_usd_per_day": 20}],
+    )
+    video_store: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Fields of VideoStoreResource, such as bucket and prefix.",
+        examples=[{"bucket": "{{ env.SEEDANCE_S3_BUCKET }}"}],
+    )
+    ledger_url: str | None = Field(
+        default=None, description="The ledger's URL.", examples=["{{ env.SEEDANCE_LEDGER_URL }}"]
+    )
+    sensor_running: bool = Field(
+        default=True, description="False leaves seedance_sensor off until it is switched on in the UI."
+    )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Return the jobs, schedules, sensor and resources for the sets of every `PromptSetComponent`."""
+        settings = Settings.from_environ(os.environ)
+        _check_fields("seedance", self.seedance, SeedanceResource)
+        _check_fields("video_store", self.video_store, VideoStoreResource)
+        seedance, video_store, ledger = resources_of(
+            settings,
+            os.environ,
+            seedance=self.seedance,
+            video_store=self.video_store,
+            ledger_url=self.ledger_url,
+        )
+        sets = context.component_tree.get_all_components(of_type=PromptSetComponent)
+        return shared_definitions(
+            PromptSource.at(tuple(each.prompts for each in sets), prices=self.prices),
+            seedance=seedance,
+            video_store=video_store,
+            ledger=ledger,
+            sensor_running=self.sensor_running,
+            pending_usd_per_run=settings.pending_usd_per_run,
+        )
+
+    @property
+    def prices(self) -> str:
+        """The path of the file of prices."""
+        return str(self.seedance.get("prices") or Settings.from_environ(os.environ).prices)
+
+
+def _check_fields(name: str, given: Mapping[str, Any], resource: type[dg.ConfigurableResource[Any]]) -> None:
+    """Raise an error that names the fields that a resource does not have."""
+    unknown = sorted(given.keys() - resource.model_fields.keys())
+    if unknown:
+        raise dg.DagsterInvalidDefinitionError(
+            f"{name} of SeedanceComponent: unknown fields {', '.join(unknown)}; allowed are "
+            f"{', '.join(sorted(resource.model_fields))}"
+        )

@@ -1,0 +1,114 @@
+"""Projects that describe their prompt sets in YAML alone."""
+
+from __future__ import annotations
+
+import traceback
+
+import dagster as dg
+import pytest
+import yaml
+from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
+
+from seedance_dagster import PromptSetComponent, SeedanceComponent
+
+# Dagster's own, when it reads a component's YAML.
+pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:`parse_obj_as` is deprecated"),
+    pytest.mark.filterwarnings("ignore::dagster.BetaWarning"),
+]
+
+
+@pytest.fixture
+def sandbox(monkeypatch):
+    """A project without components."""
+    monkeypatch.setenv("GOAPI_API_KEY", "a-key-of-the-environment")
+    monkeypatch.setenv("SEEDANCE_S3_BUCKET", "videos")
+    with create_defs_folder_sandbox() as sandbox:
+        yield sandbox
+
+
+def reasons(error: BaseException) -> str:
+    """Return what Dagster prints of an error: its message, and those of what caused it."""
+    return "".join(traceback.format_exception(error))
+
+
+def attributes(sandbox: DefsFolderSandbox, name: str, **fields: object) -> None:
+    """Change the attributes of a component."""
+    path = sandbox.defs_folder_path / name / "defs.yaml"
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(content | {"attributes": content.get("attributes", {}) | fields}))
+
+
+def test_scaffolded_components_load_and_make_a_set(sandbox):
+    """What `dg scaffold defs` writes loads: a set with its first prompt, and everything that it needs."""
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    sandbox.scaffold_component(PromptSetComponent, "launch")
+    with sandbox.build_all_defs() as defs:
+        keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+        assert keys == {"launch/prompts", "launch/tasks", "launch/videos", "launch/index"}
+        assert {job.name for job in defs.resolve_all_job_defs()} >= {"seedance_advance"}
+        resource = defs.resources["seedance"].resource_fn(dg.build_init_resource_context())
+        assert (resource.budget_usd_per_day, resource.api_key) == (20, "a-key-of-the-environment")
+        assert "a-key-of-the-environment" not in repr(defs)
+
+
+def test_several_sets_share_one_sensor(sandbox):
+    """Two sets side by side load with one API; the sensor's source has the prompts of both."""
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    for name in ("launch", "spring"):
+        sandbox.scaffold_component(PromptSetComponent, name)
+    with sandbox.build_all_defs() as defs:
+        names = {key.path[0] for key in defs.resolve_all_asset_keys()}
+        assert names == {"launch", "spring"}
+        assert [sensor.name for sensor in defs.sensors] == ["seedance_sensor"]
+
+
+def test_post_processing_changes_the_assets(sandbox):
+    """Owners, tags and automation are set as for any component."""
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    path = sandbox.scaffold_component(PromptSetComponent, "launch") / "defs.yaml"
+    change = {"target": "key:launch/videos", "attributes": {"owners": ["team:films"]}}
+    path.write_text(
+        yaml.safe_dump(yaml.safe_load(path.read_text()) | {"post_processing": {"assets": [change]}})
+    )
+    with sandbox.build_all_defs() as defs:
+        [videos] = [spec for spec in defs.resolve_all_asset_specs() if spec.key.path[-1] == "videos"]
+        assert videos.owners == ["team:films"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("seedance", {"budget_per_day": 20}, "unknown fields budget_per_day; allowed are"),
+        ("video_store", {"buckets": "x"}, "video_store of SeedanceComponent: unknown fields buckets"),
+    ],
+)
+def test_unknown_fields_are_named(sandbox, field, value, message):
+    """A field that has no effect is an error that lists those that have."""
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    attributes(sandbox, "video_api", **{field: value})
+    with pytest.raises(Exception, match="building definitions") as refused, sandbox.build_all_defs():
+        pass
+    assert message in reasons(refused.value)
+
+
+def test_a_set_without_the_api_is_said_in_words(sandbox):
+    """The error says which component is missing and how to make it."""
+    sandbox.scaffold_component(PromptSetComponent, "launch")
+    with pytest.raises(Exception, match="building definitions") as refused, sandbox.build_all_defs():
+        pass
+    assert "`dg scaffold defs seedance_dagster.SeedanceComponent seedance` makes one" in reasons(
+        refused.value
+    )
+
+
+def test_two_sets_of_one_name_do_not_load(sandbox):
+    """Dagster names the asset that both would make."""
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    for name in ("launch", "spring"):
+        sandbox.scaffold_component(PromptSetComponent, name)
+    first, second = (sandbox.defs_folder_path / name / "prompts.yaml" for name in ("launch", "spring"))
+    second.write_text(first.read_text())
+    with pytest.raises(Exception, match="Duplicate asset key") as refused, sandbox.build_all_defs() as defs:
+        dg.Definitions.validate_loadable(defs)
+    assert "launch" in str(refused.value)
