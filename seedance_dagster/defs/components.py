@@ -58,7 +58,9 @@ class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
                 f"prompt sets need one SeedanceComponent in the project, and there are {len(found)}: "
                 "`dg scaffold defs seedance_dagster.SeedanceComponent seedance` makes one"
             )
-        return set_definitions(PromptSource(self.prompts, prices=found[0].prices))
+        source = PromptSource(self.prompts, prices=found[0].prices)
+        settings = Settings.from_environ(os.environ)
+        return set_definitions(source, max_partitions_per_run=settings.max_partitions_per_run)
 
 
 class _SeedanceScaffolder(dg.Scaffolder):

@@ -60,7 +60,7 @@ def build_seedance_definitions(
     """
     source = PromptSource(prompt_sets, prices=_price_file(seedance))
     return dg.Definitions.merge(
-        set_definitions(source),
+        set_definitions(source, max_partitions_per_run=max_partitions_per_run),
         shared_definitions(
             source,
             seedance=seedance,
@@ -72,7 +72,9 @@ def build_seedance_definitions(
     )
 
 
-def set_definitions(source: PromptSource) -> dg.Definitions:
+def set_definitions(
+    source: PromptSource, *, max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN
+) -> dg.Definitions:
     """Build the assets and checks of a source's prompt sets; sets with errors are logged and left out."""
     loaded = source.load()
     if loaded.problems:
