@@ -40,7 +40,7 @@ def attributes(sandbox: DefsFolderSandbox, name: str, **fields: object) -> None:
 
 
 def test_scaffolded_components_load_and_make_a_set(sandbox):
-    """What `dg scaffold defs` writes loads: a set with its first prompt, and everything that it needs."""
+    """The files of `dg scaffold defs` load: a set with its first prompt, and everything that it needs."""
     sandbox.scaffold_component(SeedanceComponent, "video_api")
     sandbox.scaffold_component(PromptSetComponent, "launch")
     with sandbox.build_all_defs() as defs:
