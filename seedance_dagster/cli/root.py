@@ -15,6 +15,8 @@ COMMANDS = {
     "plan": "Show what prompt sets would cost, without ordering anything.",
     "status": "Show what is ordered, stored, outstanding and spent.",
     "spend": "Show spending by day, month, set, model, tag or run.",
+    "open": "Show a stored video in the browser.",
+    "download": "Download stored videos into a folder.",
     "trace": "Show where a video comes from and what became of it.",
     "audit": "Compare ledger, vendor, Dagster and S3, and repair differences.",
     "credential": "Read content credentials; make a test certificate chain.",

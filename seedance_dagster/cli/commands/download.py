@@ -1,0 +1,67 @@
+"""`seedance-dagster download`: copies stored videos from S3 into a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.output import print_json
+from seedance_dagster.cli.videos import videos_of
+from seedance_dagster.datasets.video import Video
+
+
+@click.command("download")
+@click.argument("prompt_set", metavar="SET")
+@click.argument("partitions", metavar="[PARTITION]...", nargs=-1)
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def command(*, prompt_set: str, partitions: Sequence[str], folder: Path, as_json: bool) -> None:
+    """Download the videos of a prompt set, or of some of its partitions, into DIR.
+
+    Each becomes DIR/PARTITION.mp4, and its SHA-256 is checked. A file that is there already is not downloaded
+    again, and a different one of that name is never overwritten. The exit status is 1 when a partition has no
+    video or a file could not be written.
+
+    \b
+    Example:
+      seedance-dagster download launch_spots cat-garden cat-garden.t2 ~/Videos
+    """  # noqa: D301  \b keeps click from joining the lines
+    with ledger_settings().services() as services:
+        videos = videos_of(services, prompt_set, partitions)
+        missing = [key for key in partitions if key not in videos]
+        folder.mkdir(parents=True, exist_ok=True)
+        done: dict[str, str] = {}
+        with click.progressbar(
+            videos.values(), label="Downloading", file=sys.stderr, hidden=as_json
+        ) as progress:
+            for video in progress:
+                done[video.partition] = _download(video, folder / f"{video.partition}.mp4")
+    refused = sum(not outcome.startswith("is ") for outcome in done.values())
+    if as_json:
+        print_json({"files": done, "missing": missing})
+    else:
+        for key, outcome in done.items():
+            click.echo(f"{folder / key}.mp4 {outcome}")
+        for key in missing:
+            click.echo(f"{prompt_set}: {key} has no video", err=True)
+    click.get_current_context().exit(1 if missing or refused else 0)
+
+
+def _download(video: Video, path: Path) -> str:
+    """Write a video to a file; return what was done, or why not."""
+    try:
+        if path.exists():
+            with path.open("rb") as file:
+                same = hashlib.file_digest(file, "sha256").hexdigest() == video.sha256
+            return "is there already" if same else "was not written: another file of this name is there"
+        part = path.with_suffix(".mp4.part")
+        video.download(part)
+        part.rename(path)
+    except OSError as error:
+        return f"was not written: {error.strerror}"
+    return "is written"
