@@ -124,6 +124,7 @@ def ordered_request(manifest: Manifest) -> GenerationRequest:
     """
     sent = manifest.request
     fields = {"task_type": sent["task_type"], **sent["input"]}
+    fields["remove_watermark"] = manifest.source is not None
     for kind in REFERENCE_KINDS:
         references = [reference for reference in manifest.references if reference.kind == kind]
         if references:
@@ -155,6 +156,7 @@ def order_columns(manifest: Manifest) -> dict[str, Any] | None:
     ]
     columns = {name: getattr(manifest, name) for name in _SHARED_FIELDS} | {
         "request": request.model_dump(mode="json"),
+        "source": None if manifest.source is None else manifest.source.model_dump(),
         "reference_facts": facts or None,
         "retries": 0,
         "reserved_points": manifest.estimated_points,

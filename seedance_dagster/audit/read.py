@@ -42,9 +42,21 @@ class Progress(Protocol):
 
 
 async def read_snapshots(
-    services: Services, orchestrator: Orchestrator, scope: Scope, progress: Progress
+    services: Services,
+    orchestrator: Orchestrator,
+    scope: Scope,
+    progress: Progress,
+    *,
+    sets: Collection[str] = (),
 ) -> Snapshots:
     """Read all four snapshots.
+
+    Args:
+        services: With ledger, vendor and S3.
+        orchestrator: Dagster.
+        scope: What is read of them.
+        progress: Called with each snapshot that was read.
+        sets: Prompt sets whose events are read even where neither ledger nor S3 knows them.
 
     Raises:
         StoreError: S3 cannot be listed.
@@ -66,13 +78,14 @@ async def read_snapshots(
     async def read_others() -> tuple[StorageSnapshot, DagsterSnapshot]:
         storage = await in_thread(_read_storage, services, scope)
         one_more()
-        dagster = await in_thread(_read_dagster, services.ledger, orchestrator, scope, storage)
+        dagster = await in_thread(_read_dagster, services.ledger, orchestrator, scope, storage, sets)
         one_more()
         return storage, dagster
 
     progress(READING, 0, 4)
     vendor, (storage, dagster) = await asyncio.gather(read_vendor(), read_others())
-    ledger = await in_thread(_read_ledger, services, scope, {*vendor.history, *dagster.reported})
+    others = {*vendor.history, *dagster.reported, *dagster.submitted}
+    ledger = await in_thread(_read_ledger, services, scope, others)
     one_more()
     return Snapshots(read_at=read_at, ledger=ledger, vendor=vendor, storage=storage, dagster=dagster)
 
@@ -102,19 +115,27 @@ def _read_storage(services: Services, scope: Scope) -> StorageSnapshot:
 
 
 def _read_dagster(
-    ledger: Ledger, orchestrator: Orchestrator, scope: Scope, storage: StorageSnapshot
+    ledger: Ledger,
+    orchestrator: Orchestrator,
+    scope: Scope,
+    storage: StorageSnapshot,
+    sets: Collection[str],
 ) -> DagsterSnapshot:
     if scope.prompt_set is not None:
         names = {scope.prompt_set}
     else:
         folders = filter(None, map(order_folder, storage.objects))
         names = {name for name, _ in ledger.workload.counts()} | {folder.prompt_set for folder in folders}
+        names |= set(sets)
     tasks: dict[tuple[str, str], RecordedEvent] = {}
+    submitted: dict[str, RecordedEvent] = {}
     for event in (event for name in sorted(names) for event in orchestrator.tasks(name)):
         tasks.setdefault((event.prompt_set, event.partition), event)
+        if event.task_id is not None:
+            submitted.setdefault(event.task_id, event)
     indexes = {name: index for name in sorted(names) if (index := orchestrator.index(name)) is not None}
     return with_events(
-        DagsterSnapshot(tasks=tasks, indexes=indexes),
+        DagsterSnapshot(tasks=tasks, submitted=submitted, indexes=indexes),
         (event for name in sorted(names) for event in orchestrator.materializations(name)),
     )
 

@@ -16,6 +16,9 @@ from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.storage.keys import is_replaced
 from seedance_dagster.storage.s3 import ListedObject
 
+NOT_SUBMITTED = "not yet submitted"
+"""What events have in the place of the id of a task that is not made yet."""
+
 GRACE = timedelta(minutes=30)
 """Work that is late by less than this is still under way and is not reported."""
 
@@ -158,7 +161,7 @@ class RecordedEvent:
     def task_id(self) -> str | None:
         """The vendor's task that it names."""
         task_id = self.metadata.get("seedance/task_id")
-        return task_id if isinstance(task_id, str) else None
+        return task_id if isinstance(task_id, str) and task_id != NOT_SUBMITTED else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,12 +172,14 @@ class DagsterSnapshot:
         newest: The materialization that each partition shows, by prompt set and partition.
         reported: One materialization or observation of each task that was reported, by task id.
         tasks: The materialization of its task that each partition shows, by prompt set and partition.
+        submitted: The newest materialization of each task that was submitted, by task id.
         indexes: The newest materialization of each set's index.
     """
 
     newest: Mapping[tuple[str, str], RecordedEvent] = field(default_factory=dict)
     reported: Mapping[str, RecordedEvent] = field(default_factory=dict)
     tasks: Mapping[tuple[str, str], RecordedEvent] = field(default_factory=dict)
+    submitted: Mapping[str, RecordedEvent] = field(default_factory=dict)
     indexes: Mapping[str, RecordedEvent] = field(default_factory=dict)
 
 

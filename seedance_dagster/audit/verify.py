@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
@@ -63,7 +63,7 @@ def _verify_objects(
         if scope.covers(order):
             to_verify |= storage.objects_to_verify(order, snapshots.storage, deep=scope.deep)
     to_verify |= dict.fromkeys(assets.indexes_to_verify(snapshots), Verification.HASH)
-    return replace(snapshots.storage, inspected=dict(_inspect(store, to_verify, progress)))
+    return replace(snapshots.storage, inspected=dict(inspect_objects(store, to_verify, progress)))
 
 
 def _verify_journals(snapshot: LedgerSnapshot, ledger: Ledger) -> LedgerSnapshot:
@@ -87,9 +87,10 @@ def _unmatched_objects(snapshots: Snapshots, *, deep: bool) -> dict[str, Verific
     return (dict.fromkeys(keys, Verification.HASH) if deep else {}) | manifests
 
 
-def _inspect(
+def inspect_objects(
     store: VideoStore, to_verify: Mapping[str, Verification], progress: Progress
 ) -> Iterator[tuple[str, InspectedObject | None]]:
+    """Yield the key of each object, and what it is; None for one that is gone."""
     methods = {Verification.CHECK: _check, Verification.HASH: _hash, Verification.READ: _read}
     with ThreadPoolExecutor(_THREADS) as pool:
         running = {
@@ -144,30 +145,39 @@ async def _verify_tasks(
     chosen, left = wanted[:most], wanted[most:]
     if not chosen:
         return snapshot
-    tasks: dict[str, Task | None] = {}
-    problem = snapshot.problem
-    queue = iter(enumerate(chosen, 1))
-
-    async def read_tasks(client: SeedanceClient) -> None:
-        for number, task_id in queue:
-            try:
-                tasks[task_id] = await client.get_task(task_id)
-            except NotFoundError:
-                tasks[task_id] = None
-            progress("Reading tasks", number, len(chosen))
-
-    try:
-        async with services.open_client() as client, asyncio.TaskGroup() as group:
-            for _ in range(_CONCURRENT_TASKS):
-                group.create_task(read_tasks(client))
-    except* SeedanceError as errors:
-        problem = f"tasks cannot be read: {errors.exceptions[0]}"
+    tasks, unreadable = await read_tasks(services, chosen, progress)
+    problem = unreadable or snapshot.problem
     if left:
         problem = (
             f"{len(wanted)} tasks differ from the ledger in the history; {len(chosen)} of them were read"
         )
     unread = frozenset(left) | (set(chosen) - tasks.keys())
     return replace(snapshot, tasks=tasks, unread=unread, problem=problem)
+
+
+async def read_tasks(
+    services: Services, task_ids: Sequence[str], progress: Progress
+) -> tuple[dict[str, Task | None], str | None]:
+    """Read tasks one by one; return them by id, None for an unknown one, and why some were not read."""
+    tasks: dict[str, Task | None] = {}
+    queue = iter(enumerate(task_ids, 1))
+
+    async def read(client: SeedanceClient) -> None:
+        for number, task_id in queue:
+            try:
+                tasks[task_id] = await client.get_task(task_id)
+            except NotFoundError:
+                tasks[task_id] = None
+            progress("Reading tasks", number, len(task_ids))
+
+    problem = None
+    try:
+        async with services.open_client() as client, asyncio.TaskGroup() as group:
+            for _ in range(_CONCURRENT_TASKS):
+                group.create_task(read(client))
+    except* SeedanceError as errors:
+        problem = f"tasks cannot be read: {errors.exceptions[0]}"
+    return tasks, problem
 
 
 def _doubtful_tasks(snapshots: Snapshots, scope: Scope) -> Iterator[str]:

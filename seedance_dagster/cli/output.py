@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -11,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from seedance_dagster.money import points_to_usd
 
 if TYPE_CHECKING:
+    from seedance_dagster.audit.read import Progress as ShowProgress
     from seedance_dagster.ledger.budgets import BudgetUsage
 
 _WIDE = 200  # so that no URL in a table is cut
@@ -41,6 +45,24 @@ def table(title: str, columns: Sequence[str], *, numbers: Sequence[str] = ()) ->
     for column in columns:
         rows.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return rows
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[ShowProgress]:
+    """Show a bar for each step on a terminal, and nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    display = Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    )
+    bars: dict[str, Any] = {}
+
+    def show(step: str, done: int, total: int) -> None:
+        if step not in bars:
+            bars[step] = display.add_task(step, total=total)
+        display.update(bars[step], completed=done, total=total)
+
+    with display:
+        yield show
 
 
 def printable(text: str) -> str:

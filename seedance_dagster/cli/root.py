@@ -19,6 +19,7 @@ COMMANDS = {
     "download": "Download stored videos into a folder.",
     "trace": "Show where a video comes from and what became of it.",
     "audit": "Compare ledger, vendor, Dagster and S3, and repair differences.",
+    "restore": "Bring a ledger up to date that is a backup, or new in the place of a lost one.",
     "credential": "Read content credentials; make a test certificate chain.",
     "cancel": "Withdraw queued orders before they are sent.",
     "reconcile": "Resolve orders whose reply was lost.",

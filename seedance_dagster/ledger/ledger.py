@@ -26,6 +26,7 @@ from seedance_dagster.ledger.reconciliation import Reconciliation
 from seedance_dagster.ledger.references import References
 from seedance_dagster.ledger.repairs import Repairs
 from seedance_dagster.ledger.reports import Reports
+from seedance_dagster.ledger.restoration import Restoration
 from seedance_dagster.ledger.schema import ledger_identity
 from seedance_dagster.ledger.spend import Spend
 from seedance_dagster.ledger.tasks import Tasks
@@ -68,6 +69,7 @@ class Ledger:
         references: Cached probes of reference files.
         uploads: Files at the vendor's file service.
         repairs: Missing orders, and steps back from the end of the lifecycle.
+        restoration: A backup that is behind, or a new ledger in the place of a lost one.
 
     Example:
         >>> ledger = Ledger.open("sqlite:///ledger.db")
@@ -96,6 +98,7 @@ class Ledger:
         self.references = References(database, clock)
         self.uploads = Uploads(database, clock)
         self.repairs = Repairs(database, clock)
+        self.restoration = Restoration(database, clock)
 
     @classmethod
     def open(cls, url: str, *, clock: Callable[[], datetime] = utc_now) -> Self:
@@ -125,6 +128,15 @@ class Ledger:
         """Return who this ledger is, wherever its database lies; raise `LedgerUnavailableError`."""
         with self._database.reading() as connection:
             return Identity(*connection.execute(sa.select(ledger_identity)).one())
+
+    def take_identity(self, identity: Identity) -> None:
+        """Take the place of a lost ledger: its id, which S3 and Dagster know.
+
+        Raises:
+            LedgerError: Something was ordered in this ledger.
+        """
+        self.restoration.take_identity(identity.ledger_id, identity.created_at)
+        self.__dict__.pop("identity", None)  # cached
 
     @property
     def label(self) -> str:

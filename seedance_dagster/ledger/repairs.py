@@ -114,15 +114,17 @@ class Repairs(LedgerPart):
         order_id: int | None,
         actor: str,
         source: str,
+        state: State = State.STORED,
         reported: Reported | None = None,
     ) -> Order:
-        """Write the row of a stored order again.
+        """Write the row of a lost order again.
 
         Args:
             values: Its columns.
             order_id: Its earlier number, used again if it is free; None where it is unknown.
             actor: Who restores it.
             source: Where the values come from, for the journal.
+            state: What became of it.
             reported: What Dagster has of it; without an event the next run reports it.
 
         Raises:
@@ -135,9 +137,10 @@ class Repairs(LedgerPart):
             def existing(*conditions: sa.ColumnElement[bool]) -> int | None:
                 return connection.scalar(sa.select(orders.c.order_id).where(*conditions))
 
-            owner = existing(orders.c.task_id == values["task_id"])
+            task_id = values.get("task_id")
+            owner = None if task_id is None else existing(orders.c.task_id == task_id)
             if owner is not None:
-                msg = f"task {values['task_id']} belongs to order {owner}"
+                msg = f"task {task_id} belongs to order {owner}"
                 raise TaskOwnedError(msg)
             if existing(*(orders.c[name] == values[name] for name in identity)) is not None:
                 where = f"{values['prompt_set']}/{values['partition']}"
@@ -147,7 +150,7 @@ class Repairs(LedgerPart):
                 values = {**values, "order_id": order_id}
             detail = {"restored_from": source} | {name: values.get(name) for name in _JOURNALED}
             now = self._clock()
-            order = insert_order(connection, State.STORED, values, actor=actor, at=now, detail=detail)
+            order = insert_order(connection, state, values, actor=actor, at=now, detail=detail)
             link = Link(order.prompt_set, order.partition, order.order_id, reported)
             link_orders(connection, [link], at=now)
             # A link outlives a row that a person deleted.

@@ -17,8 +17,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.CLAIMED, State.FAILED}),
     # Queued again or failed when the POST was refused; uncertain when its reply was lost.
     State.CLAIMED: frozenset({State.SUBMITTED, State.QUEUED, State.UNCERTAIN, State.FAILED}),
-    # Adopted from the vendor's history, requeued because no task was made, or ended by a person.
-    State.UNCERTAIN: frozenset({State.SUBMITTED, State.QUEUED, State.FAILED}),
+    # Adopted from the vendor's history, requeued because no task was made, or ended by a person. Stays
+    # uncertain in a restored ledger, which does not know when it was sent.
+    State.UNCERTAIN: frozenset({State.SUBMITTED, State.QUEUED, State.FAILED, State.UNCERTAIN}),
     State.SUBMITTED: frozenset({State.SUCCEEDED, State.REJECTED, State.FAILED}),
     # Stays succeeded when a transfer fails; failed only when a person ends it.
     State.SUCCEEDED: frozenset({State.STORED, State.SUCCEEDED, State.FAILED}),

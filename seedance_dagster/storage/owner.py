@@ -24,6 +24,9 @@ class Prefix(Protocol):
     def get_bytes(self, key: str) -> bytes:
         """Read an object; raise `StoreError` where there is none."""
 
+    def head(self, key: str) -> object | None:
+        """Return the properties of an object; None when it does not exist."""
+
     def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
         """Write an object where there is none."""
 
@@ -40,6 +43,18 @@ def owner_key(prefix: str) -> str:
     return "/".join(part for part in (prefix.strip("/"), _FILE) if part)
 
 
+def read_owner(store: Prefix) -> Owner | None:
+    """Return the owner of a prefix; None where no ledger has claimed it.
+
+    Raises:
+        StoreError: S3 cannot be read, or the object there names no owner.
+    """
+    key = owner_key(store.prefix)
+    if store.head(key) is None:
+        return None
+    return _read(store, key)
+
+
 def claim_prefix(store: Prefix, owner: Owner) -> None:
     """Make a prefix a ledger's own, or check that it is.
 
@@ -48,16 +63,19 @@ def claim_prefix(store: Prefix, owner: Owner) -> None:
     """
     key = owner_key(store.prefix)
     store.put_if_absent(key, owner.model_dump_json().encode(), content_type="application/json")
-    # Read back, as another ledger may have been faster.
-    try:
-        found = Owner.model_validate_json(store.get_bytes(key))
-    except ValidationError:
-        raise StoreError(
-            f"{store.uri(key)} does not say which ledger the prefix belongs to: restore it, or set "
-            "SEEDANCE_S3_PREFIX to a prefix of your own"
-        ) from None
+    found = _read(store, key)  # read back, as another ledger may have been faster
     if found.ledger_id != owner.ledger_id:
         raise StoreError(
             f"the prefix {store.uri(store.prefix)} belongs to another ledger (id {found.ledger_id}, since "
             f"{found.created_at:%Y-%m-%d}): set SEEDANCE_S3_PREFIX to a prefix of your own"
         )
+
+
+def _read(store: Prefix, key: str) -> Owner:
+    try:
+        return Owner.model_validate_json(store.get_bytes(key))
+    except ValidationError:
+        raise StoreError(
+            f"{store.uri(key)} does not say which ledger the prefix belongs to: restore it, or set "
+            "SEEDANCE_S3_PREFIX to a prefix of your own"
+        ) from None

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from seedance_dagster.audit.audit import Audit, audit
 from seedance_dagster.audit.findings import Finding
@@ -22,7 +18,7 @@ from seedance_dagster.audit.repair import RepairResult, repair
 from seedance_dagster.audit.snapshots import Scope
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.instance import dagster_of
-from seedance_dagster.cli.output import console, print_json, table, usd
+from seedance_dagster.cli.output import console, print_json, progress_bars, table, usd
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.services import Services
 from seedance_dagster.money import points_to_usd
@@ -56,7 +52,7 @@ def command(
     with (
         dagster_of(settings) as instance,
         settings.services() as services,
-        _progress() as progress,
+        progress_bars() as progress,
     ):
         if repairing:
             services.claim_prefix()  # objects of another ledger are none of this one's orders
@@ -80,24 +76,6 @@ async def _run(
     if not repairing:
         return result, None
     return result, await repair(result, services, side, actor=f"audit {uuid.uuid4().hex[:8]}")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[ShowProgress]:
-    """Show a bar for each step on a terminal, and nothing elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    display = Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
-    )
-    bars: dict[str, Any] = {}
-
-    def show(step: str, done: int, total: int) -> None:
-        if step not in bars:
-            bars[step] = display.add_task(step, total=total)
-        display.update(bars[step], completed=done, total=total)
-
-    with display:
-        yield show
 
 
 def _show(result: Audit, repairs: Repairs | None) -> None:

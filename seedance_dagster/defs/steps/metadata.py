@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.audit.snapshots import NOT_SUBMITTED
 from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, version_tags
 from seedance_dagster.ledger.order import Order
@@ -51,7 +52,7 @@ def task_event(
         metadata=_made_for(order, link)
         | {
             "seedance/state": order.state.value,
-            "seedance/task_id": order.task_id or "not yet submitted",
+            "seedance/task_id": order.task_id or NOT_SUBMITTED,
             "seedance/points_held": order.points_held or 0,
             "seedance/estimated_cost_usd": _usd(order.estimated_points),
             "seedance/fingerprint": order.fingerprint,

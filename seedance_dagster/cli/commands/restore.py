@@ -1,0 +1,164 @@
+"""`seedance-dagster restore`: brings a ledger up to date from the vendor, S3 and Dagster."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from typing import Any
+
+import click
+from dagster import DagsterInstance
+from rich.markup import escape
+
+from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.instance import dagster_of
+from seedance_dagster.cli.output import console, print_json, progress_bars, table, usd
+from seedance_dagster.defs.steps.binding import mark_caught_up
+from seedance_dagster.defs.steps.memory import Memory
+from seedance_dagster.defs.steps.snapshot import DagsterSide
+from seedance_dagster.engine.reference_contents import read_contents
+from seedance_dagster.engine.services import Services
+from seedance_dagster.money import points_to_usd
+from seedance_dagster.prompts import format_problems, load_prompt_sets
+from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.restore.apply import apply_plan
+from seedance_dagster.restore.plan import NotRestored, Plan, PlannedOrder
+from seedance_dagster.restore.restore import Place, find_place, plan_restoration, take_place
+from seedance_dagster.settings import Settings
+
+_LEASE, _LEASE_S = "restore", 3600.0
+_MEANINGS = {
+    "stored": "its video is in S3",
+    "succeeded": "its video is fetched by the next run",
+    "submitted": "its task is followed",
+    "uncertain": "the vendor's history decides; see `reconcile`",
+    "rejected": "not sent again",
+    "failed": "ended without a video",
+}
+
+
+@click.command("restore")
+@click.option("--apply", "applying", is_flag=True, help="Restore what is listed; without it nothing is written.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def command(*, applying: bool, as_json: bool) -> None:
+    """Bring a ledger up to date that is an older backup, or a new one in the place of a lost one.
+
+    What was ordered since is read from the vendor's history, the manifests in S3 and Dagster's events: stored
+    videos, tasks in flight, and what they cost. Nothing is ordered or paid, and nothing in S3 is written.
+    What nothing shows is left to reconciliation, and what cannot come back is listed. Switch off
+    seedance_sensor before, and on again after it.
+
+    The exit status is 1 while something is to be restored, or does not come back.
+    """
+    settings = ledger_settings()
+    loaded = load_prompt_sets(settings.prompts, prices=settings.prices)
+    if loaded.errors:
+        click.echo(format_problems(loaded.errors), err=True)
+        raise click.ClickException(
+            "prompt sets have errors, so it is not known what their orders asked for: nothing was restored"
+        )
+    with dagster_of(settings) as instance, settings.services() as services:
+        place = find_place(services)
+        sets = [read_contents(services, each, list(each.partitions)) for each in loaded.sets]
+        _check_memory(instance, place, sets)
+        with progress_bars() as progress:
+            side = DagsterSide(instance, services)
+            plan = asyncio.run(plan_restoration(services, side, sets, place, progress=progress))
+        failed = _apply(plan, services, instance, place) if applying else {}
+    if as_json:
+        print_json(_as_json(plan, place, failed, applied=applying))
+    else:
+        _show(plan, place, settings, failed, applied=applying)
+    open_ends = plan.not_restored or plan.problem or failed or (plan.orders and not applying)
+    click.get_current_context().exit(1 if open_ends else 0)
+
+
+def _check_memory(instance: DagsterInstance, place: Place, sets: list[PromptSet]) -> None:
+    """Refuse to restore a ledger where another one orders for the prompt sets."""
+    memory, own = Memory.of(instance), place.identity.ledger_id
+    for name in (prompt_set.name for prompt_set in sets):
+        others = [other for other in memory.ledger_ids.get(name, []) if other != own]
+        if others:
+            raise click.ClickException(
+                f"{name}: this Dagster instance remembers that the ledger with the id {others[0]} orders for "
+                f"it, and the one that would be restored has the id {own}: set SEEDANCE_S3_BUCKET and "
+                "SEEDANCE_S3_PREFIX to where the videos of the remembered one lie"
+            )
+
+
+def _apply(plan: Plan, services: Services, instance: DagsterInstance, place: Place) -> dict[int, str]:
+    """Restore what is planned; return why not, by position in the plan, for what could not be written."""
+    ledger, actor = services.ledger, f"restore {uuid.uuid4().hex[:8]}"
+    take_place(services, place)
+    if not ledger.leases.acquire(_LEASE, actor, seconds=_LEASE_S):
+        raise click.ClickException(f"{ledger.leases.owner_of(_LEASE)} restores this ledger already")
+    try:
+        written = list(apply_plan(plan, ledger, actor=actor))
+    finally:
+        ledger.leases.release(_LEASE, actor)
+    failed = {plan.orders.index(planned): reason for planned, reason in written if reason is not None}
+    if not failed and plan.problem is None:
+        mark_caught_up(instance, ledger)
+    return failed
+
+
+def _show(plan: Plan, place: Place, settings: Settings, failed: dict[int, str], *, applied: bool) -> None:
+    out = console()
+    if place.is_new:
+        text = "stands for" if applied else "would stand for"
+        out.print(f"The ledger is new: it {text} the lost one with the id {place.identity.ledger_id}")
+    if plan.orders:
+        rows = table("Orders", ("Prompt", "State", "Task", "USD", "What becomes of it", "Known from"), numbers=("USD",))
+        for number, planned in enumerate(plan.orders):
+            meaning = f"not restored: {failed[number]}" if number in failed else _MEANINGS[planned.state]
+            texts = (planned.partition, planned.state, planned.task_id or "", _usd(planned), meaning, planned.source)
+            rows.add_row(*map(escape, texts))
+        out.print(rows)
+    if plan.not_restored:
+        rows = table("Not restored", ("Location", "What is known", "USD"), numbers=("USD",))
+        for left in plan.not_restored:
+            rows.add_row(*map(escape, (left.location, left.message, _usd(left))))
+        out.print(rows)
+    for state, count in Counter(planned.state for planned in plan.orders).items():
+        out.print(f"{count:>6} {state}", markup=False)
+    out.print(_verdict(plan, failed, applied=applied), markup=False)
+
+
+def _verdict(plan: Plan, failed: dict[int, str], *, applied: bool) -> str:
+    if plan.problem is not None:
+        return f"More may be missing, so runs stay refused: {plan.problem}"
+    if not applied:
+        return "Nothing was written: run it again with --apply" if plan.orders else "Nothing is missing"
+    if failed:
+        return f"{len(failed)} orders could not be restored, so runs stay refused: run it again"
+    return "The ledger is up to date: switch seedance_sensor on again"
+
+
+def _usd(item: PlannedOrder | NotRestored) -> str:
+    return usd(points_to_usd(item.points))
+
+
+def _as_json(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool) -> dict[str, Any]:
+    return {
+        "ledger_id": place.identity.ledger_id,
+        "new_ledger": place.is_new,
+        "applied": applied,
+        "problem": plan.problem,
+        "orders": [
+            {
+                "order_id": None if planned.row is None else planned.row.order_id,
+                "partition": planned.partition,
+                "state": planned.state,
+                "task_id": planned.task_id,
+                "cost_usd": points_to_usd(planned.points),
+                "source": planned.source,
+                "error": failed.get(number),
+            }
+            for number, planned in enumerate(plan.orders)
+        ],
+        "not_restored": [
+            {"location": left.location, "message": left.message, "cost_usd": points_to_usd(left.points)}
+            for left in plan.not_restored
+        ],
+    }

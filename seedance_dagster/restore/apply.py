@@ -1,0 +1,63 @@
+"""Writing what a plan of a restoration says; nothing is ordered, paid or deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import Order
+from seedance_dagster.restore.plan import Plan, PlannedOrder
+
+
+class SourceMissingError(LedgerError):
+    """The order whose video's watermark an order took off is not in the ledger."""
+
+
+def apply_plan(plan: Plan, ledger: Ledger, *, actor: str) -> Iterator[tuple[PlannedOrder, str | None]]:
+    """Write the orders of a plan; yield each with the reason why it could not be written, if there is one.
+
+    Args:
+        plan: The plan.
+        ledger: The ledger.
+        actor: Who restores, for the journal.
+
+    Raises:
+        LedgerUnavailableError: The ledger does not answer; what was written before stays.
+    """
+    # What takes off a watermark refers to the order that rendered the video.
+    for planned in sorted(plan.orders, key=lambda each: each.columns.get("source") is not None):
+        try:
+            _write(planned, ledger, actor)
+        except LedgerUnavailableError:
+            raise
+        except (LedgerError, ValueError) as error:
+            yield planned, str(error)
+        else:
+            yield planned, None
+
+
+def _write(planned: PlannedOrder, ledger: Ledger, actor: str) -> Order:
+    columns = dict(planned.columns)
+    source = columns.get("source")
+    if source is not None:
+        columns["source_order_id"] = _owner(ledger, source["task_id"])
+    if planned.row is not None:
+        return ledger.restoration.move_forward(
+            planned.row, planned.state, changes=columns, actor=actor, source=planned.source
+        )
+    return ledger.repairs.restore(
+        columns,
+        order_id=None,
+        actor=actor,
+        source=planned.source,
+        state=planned.state,
+        reported=planned.reported,
+    )
+
+
+def _owner(ledger: Ledger, task_id: str) -> int:
+    order = ledger.queries.with_task(task_id)
+    if order is None:
+        raise SourceMissingError(f"task {task_id}, whose video it took the watermark off, has no order")
+    return order.order_id

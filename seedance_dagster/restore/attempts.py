@@ -1,0 +1,79 @@
+"""The numbers of attempts: they count on after the highest that is seen anywhere."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from seedance_dagster.api.catalog import Catalog
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.restore.ordered import FORGOTTEN, Asked, order_columns
+from seedance_dagster.restore.plan import PlannedOrder
+from seedance_dagster.restore.remains import Remains, TaskRemains
+
+
+class Attempts:
+    """The attempts at each take of a request that have a row, or will have one."""
+
+    def __init__(self, rows: Iterable[Order]) -> None:
+        self._rows = {(row.fingerprint, row.take, row.attempt): row for row in rows}
+        self._taken: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+        for fingerprint, take, attempt in self._rows:
+            self._taken[fingerprint, take].add(attempt)
+
+    def row(self, columns: Mapping[str, Any]) -> Order | None:
+        """Return the row of an attempt that the ledger has."""
+        return self._rows.get((columns["fingerprint"], columns["take"], columns["attempt"]))
+
+    def take(self, columns: Mapping[str, Any]) -> bool:
+        """Take the number of an attempt; return False where it is taken."""
+        taken, attempt = self._taken[columns["fingerprint"], columns["take"]], columns["attempt"]
+        if attempt in taken:
+            return False
+        taken.add(attempt)
+        return True
+
+    def next(self, fingerprint: str, take: int) -> int:
+        """Return the number after the highest."""
+        return 1 + max(self._taken[fingerprint, take], default=0)
+
+
+def reserved_attempts(
+    remains: Remains, asked: Sequence[Asked], attempts: Attempts, catalog: Catalog, now: datetime
+) -> Iterator[PlannedOrder]:
+    """Yield an order without a video for each attempt of a prompt in S3 that is not restored.
+
+    Without it a later order would be given the same place in S3. One whose manifest names a task may have
+    been paid for, and is paid again only where that is asked for.
+    """
+    by_partition: defaultdict[tuple[str, str], list[Asked]] = defaultdict(list)
+    for each in asked:
+        by_partition[each.prompt_set, each.partition].append(each)
+    tasks = {
+        task.manifest.manifest_key.rpartition("/")[0]: task.task_id
+        for task in remains.tasks
+        if task.manifest is not None
+    }
+    for folder in remains.folders:
+        for each in by_partition[folder.prompt_set, folder.partition]:
+            if not folder.belongs_to(each.fingerprint, folder.attempt):
+                continue
+            unknown = TaskRemains(task_id=tasks.get(folder.path, ""))
+            columns = order_columns(
+                each, unknown, attempt=folder.attempt, account=remains.account, catalog=catalog, now=now
+            )
+            if not attempts.take(columns):
+                continue
+            paid = bool(unknown.task_id)
+            ended = {
+                "task_id": unknown.task_id or None,
+                "points_charged": None if paid else 0,
+                "error_class": FORGOTTEN,
+                "error_message": "its objects are in S3, and nothing confirms what they are",
+                "ended_at": now,
+                "due_at": None,
+            }
+            source = f"the objects in {remains.bucket}{folder.path}"
+            yield PlannedOrder(state=State.FAILED, columns=columns | ended, source=source)

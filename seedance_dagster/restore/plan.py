@@ -1,0 +1,67 @@
+"""The plan of a restoration: what each order becomes, and what does not come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seedance_dagster.ledger.order import Order, Reported, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedOrder:
+    """An order as it will be.
+
+    Attributes:
+        state: What became of it.
+        columns: Its columns; of a row that is there, those that change.
+        source: Where they come from.
+        row: The order as the ledger has it; None where its row is missing.
+        reported: What Dagster has of it.
+        points: What it costs, as far as that is known.
+    """
+
+    state: State
+    columns: Mapping[str, Any]
+    source: str
+    row: Order | None = None
+    reported: Reported | None = None
+    points: int = 0
+
+    @property
+    def partition(self) -> str:
+        """Its prompt set and partition."""
+        if self.row is not None:
+            return f"{self.row.prompt_set}/{self.row.partition}"
+        return f"{self.columns['prompt_set']}/{self.columns['partition']}"
+
+    @property
+    def task_id(self) -> str | None:
+        """Its task; None where it is not known yet."""
+        task_id: str | None = self.columns.get("task_id")
+        return self.row.task_id if task_id is None and self.row is not None else task_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotRestored:
+    """Something that does not come back.
+
+    Attributes:
+        location: The task or object.
+        message: What is known of it, and why it does not come back.
+        points: What it cost, as far as that is known.
+    """
+
+    location: str
+    message: str
+    points: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a restoration would do; `problem` says why more may be missing."""
+
+    orders: tuple[PlannedOrder, ...]
+    not_restored: tuple[NotRestored, ...]
+    problem: str | None = None

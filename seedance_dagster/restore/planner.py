@@ -1,0 +1,228 @@
+"""Planning of a restoration, task by task; nothing is written here.
+
+A manifest says most of an order, then an event of Dagster's, then what the task renders. What remains of a
+backup's orders without a task is left to reconciliation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from seedance_dagster.api.catalog import Catalog
+from seedance_dagster.audit.evidence import NotRepairableError
+from seedance_dagster.engine.reconcile.clocks import UNKNOWN
+from seedance_dagster.ledger.order import Order, Reported, State
+from seedance_dagster.restore.attempts import Attempts, reserved_attempts
+from seedance_dagster.restore.content import ContentMatcher
+from seedance_dagster.restore.ordered import Asked, asked_by, asked_in_event, order_columns, state_columns
+from seedance_dagster.restore.plan import NotRestored, Plan, PlannedOrder
+from seedance_dagster.restore.remains import Remains, TaskRemains
+from seedance_dagster.restore.stored import ExpectedMetadata, stored_columns
+
+UNSENT = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN})
+"""States of which a backup does not know whether a task was made since."""
+
+_WITHOUT_VIDEO = frozenset({State.REJECTED, State.FAILED})
+_OF_A_TASK = ("task_id", "account", "submitted_at", "due_at", "points_held", "vendor_created_at")
+_OF_A_PLACEMENT = ("booked_at", "retries")
+
+
+@dataclass
+class Planner:
+    """Decides what becomes of each task.
+
+    Attributes:
+        remains: What is left.
+        expected: Returns the metadata that the materialization of a stored order should have.
+        catalog: Prices and limits.
+        since: When the ledger was last written (UTC); None for one that holds nothing.
+        now: UTC.
+    """
+
+    remains: Remains
+    expected: ExpectedMetadata
+    catalog: Catalog
+    since: datetime | None
+    now: datetime
+    _orders: list[PlannedOrder] = field(default_factory=list)
+    _not_restored: list[NotRestored] = field(default_factory=list)
+    _moved: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Index what is there."""
+        rows = self.remains.orders
+        self._owners = {order.task_id: order for order in rows if order.task_id is not None}
+        self._attempts = Attempts(rows)
+        self._asked = list(asked_by(self.remains.sets))
+        self._by_fingerprint: defaultdict[str, list[Asked]] = defaultdict(list)
+        for asked in self._asked:
+            self._by_fingerprint[asked.fingerprint].append(asked)
+        self._answered = {
+            (row.fingerprint, row.take, row.scope) for row in rows if row.state not in _WITHOUT_VIDEO
+        }
+
+    def plan(self) -> Plan:
+        """Return the plan."""
+        left = [task for task in self.remains.tasks if not self._restore_stored(task)]
+        left = [task for task in left if not self._restore_reported(task)]
+        for order in reserved_attempts(self.remains, self._asked, self._attempts, self.catalog, self.now):
+            self._orders.append(order)
+        self._restore_by_content(left)
+        self._doubt_the_unsent()
+        return Plan(tuple(self._orders), tuple(self._not_restored), self.remains.problem)
+
+    def _restore_stored(self, task: TaskRemains) -> bool:
+        """Restore a task's order from its manifest; return False where that is not possible."""
+        if task.manifest is None:
+            return False
+        try:
+            columns, source = stored_columns(task, task.manifest, self.expected)
+        except NotRepairableError as error:
+            location = self.remains.bucket + task.manifest.manifest_key
+            self._leave(location, f"the video of task {task.task_id}: {error}", task)
+            return False
+        if task.task is not None:
+            columns["account"] = self.remains.account
+        reported = None if task.video is None else Reported.STORED
+        self._add(task, State.STORED, columns, source, reported or _submission(task))
+        return True
+
+    def _restore_reported(self, task: TaskRemains) -> bool:
+        """Restore an order by what Dagster was given of it; return False where that says too little."""
+        found = asked_in_event(task, self._by_fingerprint)
+        if found is None:
+            return False
+        asked, attempt = found
+        if asked.request.remove_watermark:
+            message = f"{_name(asked)}: taking off its watermark; asked for again, that alone is paid again"
+            self._leave(f"task {task.task_id}", message, task)
+            return True
+        source = "Dagster's event" if task.task is None else "Dagster's event and the vendor's task"
+        self._restore(task, asked, attempt, source)
+        return True
+
+    def _restore(self, task: TaskRemains, asked: Asked, attempt: int, source: str) -> None:
+        columns = order_columns(
+            asked,
+            task,
+            attempt=attempt,
+            account=self.remains.account,
+            catalog=self.catalog,
+            now=self.now,
+        )
+        row = self._attempts.row(columns)
+        if row is not None and row.state in UNSENT:
+            columns = {name: columns[name] for name in _OF_A_TASK if name in columns}
+            self._move(row, task, State.SUBMITTED, columns | {"error_message": None}, source)
+            return
+        state, columns = state_columns(columns, task, now=self.now)
+        if task.task is None:
+            self._leave(f"task {task.task_id}", f"{_name(asked)}: {columns['error_message']}", task)
+        self._add(task, state, columns, source, _submission(task))
+
+    def _add(
+        self,
+        task: TaskRemains,
+        state: State,
+        columns: Mapping[str, Any],
+        source: str,
+        reported: Reported | None,
+    ) -> None:
+        """Plan an order for a task, as a new row or in the place of an open one."""
+        row = self._owners.get(task.task_id) or self._attempts.row(columns)
+        if row is not None and (row.state in UNSENT or row.task_id == task.task_id):
+            kept = {name: value for name, value in columns.items() if name not in _OF_A_PLACEMENT}
+            self._move(row, task, state, kept, source)
+        elif not self._attempts.take(columns):
+            attempt = f"attempt {columns['attempt']} of {columns['prompt_set']}/{columns['partition']}"
+            self._leave(f"task {task.task_id}", f"{attempt} has another task as well", task)
+        else:
+            if state not in _WITHOUT_VIDEO:
+                self._answered.add((columns["fingerprint"], columns["take"], columns["scope"]))
+            planned = PlannedOrder(
+                state=state, columns=columns, source=source, reported=reported, points=task.points
+            )
+            self._orders.append(planned)
+
+    def _move(
+        self, row: Order, task: TaskRemains, state: State, columns: Mapping[str, Any], source: str
+    ) -> None:
+        if row.order_id in self._moved:
+            self._leave(f"task {task.task_id}", f"order {row.order_id} has another task as well", task)
+            return
+        self._moved.add(row.order_id)
+        planned = PlannedOrder(state=state, columns=columns, source=source, row=row, points=task.points)
+        self._orders.append(planned)
+
+    def _restore_by_content(self, tasks: list[TaskRemains]) -> None:
+        """Restore the tasks that render what a prompt asks for, and name all others."""
+        matcher = ContentMatcher(self.catalog.limits, self._asked)
+        unsent = [row for row in self.remains.orders if row.state in UNSENT]
+        unsent = [row for row in unsent if row.order_id not in self._moved]
+        for task in tasks:
+            if task.task is None:
+                self._leave(f"task {task.task_id}", "the vendor does not know it any more", task)
+                continue
+            if self._was_known(task):
+                continue
+            own = next((row for row in unsent if matcher.renders(task.task, row)), None)
+            if own is not None:
+                unsent.remove(own)  # reconciliation finds it
+                continue
+            candidates = matcher.candidates(task.task)
+            free = [asked for asked in candidates if not self._is_answered(asked)]
+            if not candidates:
+                self._leave(f"task {task.task_id}", f"{_description(task)}; no prompt asks for it", task)
+                continue
+            asked = (free or candidates)[0]
+            source = "the vendor's task, which renders what the prompt asks for"
+            self._restore(task, asked, self._attempts.next(asked.fingerprint, asked.take), source)
+
+    def _was_known(self, task: TaskRemains) -> bool:
+        """Return True for a task of before the backup, which did not own it then."""
+        at = task.created_at
+        return self.since is not None and at is not None and at < self.since - UNKNOWN
+
+    def _is_answered(self, asked: Asked) -> bool:
+        return (asked.fingerprint, asked.take, asked.scope) in self._answered
+
+    def _doubt_the_unsent(self) -> None:
+        """Leave the rest to reconciliation: nothing says whether a task was made since the backup."""
+        for row in self.remains.orders:
+            if row.state not in UNSENT or row.order_id in self._moved:
+                continue
+            sent_at = self.since if row.state is State.QUEUED else row.sent_at or row.claimed_at
+            columns = {
+                "sent_at": sent_at or row.ordered_at,
+                "lost_at": self.now,
+                "due_at": self.now,
+                "absent_since": None,
+                "error_message": "its ledger was restored, and its task may have been made since the backup",
+            }
+            source = f"{row.state} in the backup; the vendor's history decides what became of it"
+            planned = PlannedOrder(
+                state=State.UNCERTAIN, columns=columns, source=source, row=row, points=row.reserved_points
+            )
+            self._orders.append(planned)
+
+    def _leave(self, location: str, message: str, task: TaskRemains) -> None:
+        self._not_restored.append(NotRestored(location=location, message=message, points=task.points))
+
+
+def _submission(task: TaskRemains) -> Reported | None:
+    return None if task.submitted is None else Reported.SUBMITTED
+
+
+def _name(asked: Asked) -> str:
+    return f"{asked.prompt_set}/{asked.partition}"
+
+
+def _description(task: TaskRemains) -> str:
+    """Return a task's type, state and time in words."""
+    assert task.task is not None
+    at = "at an unknown time" if task.created_at is None else f"{task.created_at:%Y-%m-%d %H:%M} UTC"
+    return f"{task.task.task_type or 'unknown task type'}, {task.task.raw_status}, created {at}"
