@@ -40,6 +40,7 @@ class FakeVendor:
     requested: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
     windows: list[tuple[datetime, datetime]] = field(default_factory=list)
+    account_name: str = "account"
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,6 +20,7 @@ COMMANDS = {
     "trace": "Show where a video comes from and what became of it.",
     "audit": "Compare ledger, vendor, Dagster and S3, and repair differences.",
     "restore": "Bring a ledger up to date that is a backup, or new in the place of a lost one.",
+    "move-ledger": "Move the ledger to another database, such as PostgreSQL, with its id.",
     "credential": "Read content credentials; make a test certificate chain.",
     "cancel": "Withdraw queued orders before they are sent.",
     "reconcile": "Resolve orders whose reply was lost.",
@@ -43,7 +44,8 @@ class Commands(click.Group):
         """Return the command in `cli/commands/<name>.py`."""
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = import_module(f"seedance_dagster.cli.commands.{cmd_name}").command
+        module = cmd_name.replace("-", "_")
+        command: click.Command = import_module(f"seedance_dagster.cli.commands.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature

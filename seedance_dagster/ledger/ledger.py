@@ -17,6 +17,7 @@ from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.journal import Journal
 from seedance_dagster.ledger.leases import Leases
+from seedance_dagster.ledger.moving import Moving
 from seedance_dagster.ledger.observations import Observations
 from seedance_dagster.ledger.partitions import Partitions
 from seedance_dagster.ledger.pauses import Pauses
@@ -69,6 +70,7 @@ class Ledger:
         references: Cached probes of reference files.
         uploads: Files at the vendor's file service.
         repairs: Missing orders, and steps back from the end of the lifecycle.
+        moving: Moving to another database.
         restoration: A backup that is behind, or a new ledger in the place of a lost one.
 
     Example:
@@ -99,6 +101,7 @@ class Ledger:
         self.uploads = Uploads(database, clock)
         self.repairs = Repairs(database, clock)
         self.restoration = Restoration(database, clock)
+        self.moving = Moving(database, clock)
 
     @classmethod
     def open(cls, url: str, *, clock: Callable[[], datetime] = utc_now) -> Self:
@@ -111,7 +114,7 @@ class Ledger:
         Raises:
             LedgerUnavailableError: The database cannot be opened or written.
             LedgerVersionError: It was written by a newer version.
-            LedgerError: The URL cannot be used for a ledger.
+            LedgerError: The URL cannot be used for a ledger, or it was moved to another database.
         """
         database = Database(url)
         if not database.is_persistent:
@@ -121,13 +124,20 @@ class Ledger:
                 "forgotten; use sqlite:////path/to/ledger.db"
             )
             raise LedgerError(msg)
-        return cls(database, clock=clock)
+        opened = cls(database, clock=clock)
+        try:
+            opened._check_not_moved()
+        except LedgerError:
+            database.close()
+            raise
+        return opened
 
     @cached_property
     def identity(self) -> Identity:
         """Return who this ledger is, wherever its database lies; raise `LedgerUnavailableError`."""
         with self._database.reading() as connection:
-            return Identity(*connection.execute(sa.select(ledger_identity)).one())
+            columns = (ledger_identity.c.ledger_id, ledger_identity.c.created_at)
+            return Identity(*connection.execute(sa.select(*columns)).one())
 
     def take_identity(self, identity: Identity) -> None:
         """Take the place of a lost ledger: its id, which S3 and Dagster know.
@@ -137,6 +147,15 @@ class Ledger:
         """
         self.restoration.take_identity(identity.ledger_id, identity.created_at)
         self.__dict__.pop("identity", None)  # cached
+
+    def _check_not_moved(self) -> None:
+        with self._database.reading() as connection:
+            moved_to = connection.scalar(sa.select(ledger_identity.c.moved_to))
+        if moved_to is not None:
+            raise LedgerError(
+                f"the ledger at {self.label} was moved to {moved_to}: set SEEDANCE_LEDGER_URL to that. This "
+                "one is an old copy, and nothing was ordered or sent"
+            )
 
     @property
     def label(self) -> str:

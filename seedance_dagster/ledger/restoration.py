@@ -15,6 +15,9 @@ from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.schema import journal, ledger_identity, orders
 from seedance_dagster.ledger.transitions import transition
 
+ACTOR = "restore"
+"""The first word of the actor of all entries that a restoration makes."""
+
 _WAY = (State.QUEUED, State.CLAIMED, State.SUBMITTED, State.SUCCEEDED, State.STORED)
 """The way of an order to its stored video."""
 
@@ -28,9 +31,13 @@ class Restoration(LedgerPart):
             return self._is_empty(connection)
 
     def last_written(self) -> datetime | None:
-        """Return the time of the newest journal entry (UTC): what a backup knows ends there."""
+        """Return the time of the newest journal entry (UTC): what a backup knows ends there.
+
+        Entries of restorations do not count: one that was interrupted is done again.
+        """
+        of_others = journal.c.actor.not_like(f"{ACTOR} %")
         with self._database.reading() as connection:
-            at: datetime | None = connection.scalar(sa.select(sa.func.max(journal.c.at)))
+            at: datetime | None = connection.scalar(sa.select(sa.func.max(journal.c.at)).where(of_others))
             return at
 
     def workers(self) -> set[str]:

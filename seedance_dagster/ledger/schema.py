@@ -119,6 +119,7 @@ ledger_identity = sa.Table(
     metadata,
     sa.Column("ledger_id", sa.Text, primary_key=True),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("moved_to", sa.Text),  # the database that it was moved to: this is an old copy
 )
 
 journal = sa.Table(

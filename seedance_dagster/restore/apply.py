@@ -25,8 +25,7 @@ def apply_plan(plan: Plan, ledger: Ledger, *, actor: str) -> Iterator[tuple[Plan
     Raises:
         LedgerUnavailableError: The ledger does not answer; what was written before stays.
     """
-    # What takes off a watermark refers to the order that rendered the video.
-    for planned in sorted(plan.orders, key=lambda each: each.columns.get("source") is not None):
+    for planned in sorted(plan.orders, key=_turn):
         try:
             _write(planned, ledger, actor)
         except LedgerUnavailableError:
@@ -35,6 +34,13 @@ def apply_plan(plan: Plan, ledger: Ledger, *, actor: str) -> Iterator[tuple[Plan
             yield planned, str(error)
         else:
             yield planned, None
+
+
+def _turn(planned: PlannedOrder) -> int:
+    """Return when an order is written: what could be sent first, what refers to another order last."""
+    if planned.row is not None:
+        return 0
+    return 2 if planned.columns.get("source") is not None else 1
 
 
 def _write(planned: PlannedOrder, ledger: Ledger, actor: str) -> Order:

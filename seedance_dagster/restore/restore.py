@@ -58,8 +58,8 @@ def find_place(services: Services) -> Place:
         return Place(Identity(owner.ledger_id, owner.created_at), is_new=True)
     raise RestoreError(
         f"the prefix {store.uri(store.prefix)} belongs to the ledger with the id {owner.ledger_id}, and "
-        f"{ledger.label} has the id {own.ledger_id} and orders of its own: set SEEDANCE_LEDGER_URL to a backup "
-        "of that one, or to an empty database"
+        f"{ledger.label} has the id {own.ledger_id} and orders of its own: set SEEDANCE_LEDGER_URL to a "
+        "backup of that one, or to an empty database"
     )
 
 

@@ -30,7 +30,7 @@ def test_the_overview_has_every_command_without_importing_any() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_help_text(name: str) -> None:
     """Each listed command exists under its name."""
-    command = import_module(f"seedance_dagster.cli.commands.{name}").command
+    command = import_module(f"seedance_dagster.cli.commands.{name.replace('-', '_')}").command
     assert command.name == name
     assert CliRunner().invoke(root, [name, "--help"]).exit_code == 0
 

@@ -19,15 +19,15 @@ from seedance_dagster.defs.steps.memory import Memory
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.reference_contents import read_contents
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.restoration import ACTOR
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.prompts import format_problems, load_prompt_sets
 from seedance_dagster.prompts.models import PromptSet
 from seedance_dagster.restore.apply import apply_plan
 from seedance_dagster.restore.plan import NotRestored, Plan, PlannedOrder
 from seedance_dagster.restore.restore import Place, find_place, plan_restoration, take_place
-from seedance_dagster.settings import Settings
 
-_LEASE, _LEASE_S = "restore", 3600.0
+_LEASE_S = 3600.0
 _MEANINGS = {
     "stored": "its video is in S3",
     "succeeded": "its video is fetched by the next run",
@@ -39,7 +39,9 @@ _MEANINGS = {
 
 
 @click.command("restore")
-@click.option("--apply", "applying", is_flag=True, help="Restore what is listed; without it nothing is written.")
+@click.option(
+    "--apply", "applying", is_flag=True, help="Restore what is listed; without it nothing is written."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, applying: bool, as_json: bool) -> None:
     """Bring a ledger up to date that is an older backup, or a new one in the place of a lost one.
@@ -69,7 +71,7 @@ def command(*, applying: bool, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(plan, place, failed, applied=applying))
     else:
-        _show(plan, place, settings, failed, applied=applying)
+        _show(plan, place, failed, applied=applying)
     open_ends = plan.not_restored or plan.problem or failed or (plan.orders and not applying)
     click.get_current_context().exit(1 if open_ends else 0)
 
@@ -89,30 +91,39 @@ def _check_memory(instance: DagsterInstance, place: Place, sets: list[PromptSet]
 
 def _apply(plan: Plan, services: Services, instance: DagsterInstance, place: Place) -> dict[int, str]:
     """Restore what is planned; return why not, by position in the plan, for what could not be written."""
-    ledger, actor = services.ledger, f"restore {uuid.uuid4().hex[:8]}"
+    ledger, actor = services.ledger, f"{ACTOR} {uuid.uuid4().hex[:8]}"
     take_place(services, place)
-    if not ledger.leases.acquire(_LEASE, actor, seconds=_LEASE_S):
-        raise click.ClickException(f"{ledger.leases.owner_of(_LEASE)} restores this ledger already")
+    if not ledger.leases.acquire(ACTOR, actor, seconds=_LEASE_S):
+        raise click.ClickException(f"{ledger.leases.owner_of(ACTOR)} restores this ledger already")
     try:
         written = list(apply_plan(plan, ledger, actor=actor))
     finally:
-        ledger.leases.release(_LEASE, actor)
+        ledger.leases.release(ACTOR, actor)
     failed = {plan.orders.index(planned): reason for planned, reason in written if reason is not None}
     if not failed and plan.problem is None:
         mark_caught_up(instance, ledger)
     return failed
 
 
-def _show(plan: Plan, place: Place, settings: Settings, failed: dict[int, str], *, applied: bool) -> None:
+def _show(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool) -> None:
     out = console()
     if place.is_new:
         text = "stands for" if applied else "would stand for"
         out.print(f"The ledger is new: it {text} the lost one with the id {place.identity.ledger_id}")
     if plan.orders:
-        rows = table("Orders", ("Prompt", "State", "Task", "USD", "What becomes of it", "Known from"), numbers=("USD",))
+        rows = table(
+            "Orders", ("Prompt", "State", "Task", "USD", "What becomes of it", "Known from"), numbers=("USD",)
+        )
         for number, planned in enumerate(plan.orders):
             meaning = f"not restored: {failed[number]}" if number in failed else _MEANINGS[planned.state]
-            texts = (planned.partition, planned.state, planned.task_id or "", _usd(planned), meaning, planned.source)
+            texts = (
+                planned.partition,
+                planned.state,
+                planned.task_id or "",
+                _usd(planned),
+                meaning,
+                planned.source,
+            )
             rows.add_row(*map(escape, texts))
         out.print(rows)
     if plan.not_restored:

@@ -66,6 +66,7 @@ def upgrade() -> None:
         "seedance_ledger",
         sa.Column("ledger_id", sa.Text, primary_key=True),
         sa.Column("created_at", sa.DateTime, nullable=False),
+        sa.Column("moved_to", sa.Text),
     )
     created_at = datetime.now(UTC).replace(tzinfo=None)
     op.bulk_insert(identity, [{"ledger_id": str(uuid4()), "created_at": created_at}])

@@ -1,0 +1,52 @@
+"""`seedance-dagster move-ledger`: moves the ledger to another database, with its id."""
+
+from __future__ import annotations
+
+import click
+
+from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.output import console, print_json, table
+from seedance_dagster.ledger.ledger import Ledger
+
+
+@click.command("move-ledger")
+@click.argument("to_url", metavar="URL")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def command(*, to_url: str, as_json: bool) -> None:
+    """Move the ledger to the empty database at URL, such as postgresql://user@host/database.
+
+    Everything is copied, and the copy compared row by row. The old ledger is closed for good: it is kept and
+    refuses to be used. Switch off seedance_sensor and let its runs end before; set SEEDANCE_LEDGER_URL to the
+    new URL everywhere after it. A password is better in PGPASSWORD or ~/.pgpass than in URL.
+    """
+    source = Ledger.open(ledger_settings().ledger_url)
+    try:
+        if workers := sorted(source.restoration.workers()):
+            raise click.ClickException(
+                f"{', '.join(workers)} works with the ledger {source.label}: switch off seedance_sensor, let "
+                "its runs end, and try again after a minute"
+            )
+        target = Ledger.open(to_url)
+        try:
+            if target.label == source.label:
+                raise click.UsageError(f"URL is where the ledger lies already: {source.label}")
+            counts = source.moving.move_to(target.moving, label=target.label)
+            moved = {"ledger_id": target.identity.ledger_id, "from": source.label, "to": target.label}
+        finally:
+            target.close()
+    finally:
+        source.close()
+    if as_json:
+        print_json(moved | {"rows": counts})
+        return
+    rows = table("Moved", ("Table", "Rows"), numbers=("Rows",))
+    for name, count in counts.items():
+        rows.add_row(name, str(count))
+    out = console()
+    out.print(rows)
+    out.print(
+        f"The ledger {moved['ledger_id']} is at {moved['to']} now: set SEEDANCE_LEDGER_URL to that "
+        f"everywhere, and switch seedance_sensor on again. {moved['from']} is an old copy, and is refused "
+        "from now on",
+        markup=False,
+    )

@@ -1,0 +1,92 @@
+"""Moving a ledger to another database, with its id: the copy is compared, and the old one is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.schema import journal, ledger_identity, metadata, orders
+
+_ROWS_AT_ONCE = 500
+_CLOSED_JOURNAL = f"{journal.name}_moved"
+
+
+class Moving(LedgerPart):
+    """The part of the ledger that moves all of it."""
+
+    def move_to(self, target: Moving, *, label: str) -> dict[str, int]:
+        """Copy everything into an empty ledger, and close this one; return the number of rows by table.
+
+        All writers wait meanwhile. Where it fails, this ledger stays as it is, and the other one empty.
+
+        Args:
+            target: The ledger that takes its place.
+            label: The URL of the target, without its password; this ledger names it from now on.
+
+        Raises:
+            LedgerError: Something was ordered in the target, or the copy differs.
+        """
+        with self._database.writing() as source:
+            with target._database.writing() as other:
+                _make_room(other)
+                counts = {table.name: _copy(table, source, other) for table in metadata.sorted_tables}
+                _continue_numbers(source, other)
+            source.execute(ledger_identity.update().values(moved_to=label))
+            # Processes that have it open cannot send anything any more either: each claim has an entry.
+            source.execute(sa.text(f"ALTER TABLE {journal.name} RENAME TO {_CLOSED_JOURNAL}"))
+        return counts
+
+
+def _make_room(target: sa.Connection) -> None:
+    """Delete what an unused ledger has; raise `LedgerError` for one that was used."""
+    if any(target.scalar(sa.select(sa.func.count()).select_from(table)) for table in (orders, journal)):
+        raise LedgerError(
+            "the database that the ledger was to be moved to holds a ledger with orders: name an empty one. "
+            "Nothing was changed"
+        )
+    for table in metadata.sorted_tables:
+        target.execute(table.delete())
+
+
+def _copy(table: sa.Table, source: sa.Connection, target: sa.Connection) -> int:
+    """Copy a table, and compare the copy row by row; return the number of rows."""
+    count = 0
+    for rows in _rows(table, source):
+        target.execute(table.insert(), [dict(row) for row in rows])
+        count += len(rows)
+    for number, (one, other) in enumerate(zip(_rows(table, source), _rows(table, target), strict=True)):
+        if one != other:
+            raise LedgerError(
+                f"the copy of {table.name} differs from the original around row {number * _ROWS_AT_ONCE}: "
+                "nothing was moved"
+            )
+    return count
+
+
+def _rows(table: sa.Table, connection: sa.Connection) -> Iterator[list[dict[str, Any]]]:
+    """Yield all rows of a table in lists, in the order of its primary key."""
+    result = connection.execute(sa.select(table).order_by(*table.primary_key.columns))
+    for rows in result.mappings().partitions(_ROWS_AT_ONCE):
+        yield [dict(row) for row in rows]
+
+
+def _continue_numbers(source: sa.Connection, target: sa.Connection) -> None:
+    """Let the numbers of orders and entries count on: that of a deleted order never stands for another."""
+    newest = {
+        orders.c.order_id: sa.select(sa.func.max(journal.c.order_id)),
+        journal.c.entry_id: sa.select(sa.func.max(journal.c.entry_id)),
+    }
+    for column, query in newest.items():
+        number, table = source.scalar(query), column.table.name
+        if number is None:
+            continue
+        if target.dialect.name == "postgresql":
+            sequence = sa.func.pg_get_serial_sequence(table, column.name)
+            target.execute(sa.select(sa.func.setval(sequence, number)))
+        elif table == orders.name:
+            sequences = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+            target.execute(sequences.update().where(sequences.c.name == table).values(seq=number))

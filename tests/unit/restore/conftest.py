@@ -1,0 +1,28 @@
+"""A world whose ledger was lost."""
+
+from __future__ import annotations
+
+import pytest
+from audit_world import World
+from restore_world import lose
+
+from seedance_dagster.ledger.ledger import Ledger
+
+
+@pytest.fixture
+def kept(tmp_path, clock):
+    """Two stored orders about which all sources agree."""
+    it = World(Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock))
+    clock.forward(hours=-3)
+    it.add(1)
+    it.add(2)
+    clock.forward(hours=3)
+    yield it
+    it.ledger.close()
+
+
+@pytest.fixture
+def world(kept, tmp_path, clock):
+    """The same with a new ledger, which knows nothing."""
+    lose(kept, tmp_path, clock)
+    return kept

@@ -1,0 +1,268 @@
+"""A lost ledger: each kind of order comes back from what vendor, S3 and Dagster know."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from factories import NOW, PENALTY, POINTS, make_request, open_ledger
+from order_factory import OrderFactory
+from restore_world import (
+    AN_HOUR_AGO,
+    add_task,
+    answer,
+    forget,
+    lose,
+    only_order,
+    plan,
+    prompt,
+    restore,
+    submission,
+)
+
+from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.api.wire import TaskStatus
+from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.orders import Outcome
+from seedance_dagster.money import Window
+from seedance_dagster.prompts.identity import fingerprint
+from seedance_dagster.restore.restore import RestoreError, find_place
+from seedance_dagster.storage.manifest import Manifest
+from seedance_dagster.storage.owner import owner_key
+
+# What no other system knows, and what only the row's way through this ledger says.
+LOCAL = ("order_id", "account", "stored_at", "claimed_at", "retries", "due_at", "reserved_points")
+
+
+def facts(order: Order) -> dict[str, object]:
+    """Return what a restored order must have as before."""
+    return {name: value for name, value in vars(order).items() if name not in LOCAL}
+
+
+def test_stored_videos_come_back_from_their_manifests(kept, tmp_path, clock):
+    """m36: each row is as it was, so the same manifests are made of it, and nothing is ordered again."""
+    before = {order.task_id: order for order in kept.ledger.queries.find()}
+    identity = kept.ledger.identity
+    lose(kept, tmp_path, clock)
+    done = restore(kept, prompt(1), prompt(2))
+    assert done.not_restored == ()
+    after = {order.task_id: order for order in kept.ledger.queries.find()}
+    assert {key: facts(order) for key, order in after.items()} == {
+        key: facts(order) for key, order in before.items()
+    }
+    assert [Manifest.of(order) for order in after.values()] == [Manifest.of(before[key]) for key in after]
+    assert kept.ledger.identity == identity
+    assert answer(kept, prompt(1)) is Outcome.REUSED
+    assert kept.audit().findings == ()
+
+
+def test_nothing_is_written_by_a_plan(world):
+    """Without --apply the ledger stays empty, with its own id."""
+    identity = world.ledger.identity
+    objects = dict(world.store.objects)
+    assert len(plan(world, prompt(1), prompt(2)).orders) == 2
+    assert world.ledger.queries.find() == []
+    assert world.ledger.identity == identity
+    assert world.store.objects == objects
+
+
+def test_dagster_vouches_for_what_the_vendor_forgot(world):
+    """A manifest whose task is too old for the vendor comes back where the event of its video agrees."""
+    forget(world, "task-1")
+    done = restore(world, prompt(1), prompt(2))
+    assert done.not_restored == ()
+    assert {order.source for order in done.orders} == {
+        "its manifest and Dagster's event agree",
+        "its manifest and the vendor's task agree",
+    }
+
+
+def test_a_manifest_alone_is_no_evidence(world):
+    """What neither vendor nor Dagster confirms is named, and not paid for again on its own."""
+    forget(world, "task-1")
+    world.dagster.events = [event for event in world.dagster.events if event.task_id != "task-1"]
+    world.dagster.task_events = [event for event in world.dagster.task_events if event.task_id != "task-1"]
+    done = restore(world, prompt(1), prompt(2))
+    assert "neither the vendor nor Dagster knows its task" in done.not_restored[0].message
+    assert done.not_restored[0].location.startswith("s3://videos/seedance/spots/p1/")
+    assert answer(world, prompt(1)) is Outcome.SKIPPED
+    assert answer(world, prompt(2)) is Outcome.REUSED
+
+
+@pytest.mark.parametrize("status", [TaskStatus.FAILED, TaskStatus.PROCESSING])
+def test_a_manifest_that_the_vendor_contradicts_is_not_believed(world, status):
+    """A manifest of a task that made no video gives no stored order."""
+    world.vendor.tasks["task-1"] = world.vendor.tasks["task-1"].model_copy(
+        update={"status": status, "raw_status": status.value, "video_url": None}
+    )
+    world.dagster.events = []
+    done = plan(world, prompt(1), prompt(2))
+    assert f"the vendor has its task as {status.value}" in done.not_restored[0].message
+    assert {order.state for order in done.orders if order.task_id == "task-1"} & {State.STORED} == set()
+
+
+def test_an_altered_manifest_is_not_believed(world):
+    """A manifest that asks for something else than the vendor rendered gives no stored order."""
+    key = next(key for key in world.store.objects if "/p1/" in key and key.endswith("manifest.json"))
+    altered = json.loads(world.store.objects[key])
+    altered["request"]["input"]["prompt"] = "another one"
+    world.store.objects[key] = json.dumps(altered).encode()
+    world.dagster.events = []
+    done = plan(world, prompt(1), prompt(2))
+    assert "the vendor's task does not confirm its manifest: prompt" in done.not_restored[0].message
+
+
+@pytest.mark.parametrize("event", [True, False], ids=["with its event", "by its content"])
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (TaskStatus.PROCESSING, State.SUBMITTED),
+        (TaskStatus.UNKNOWN, State.SUBMITTED),
+        (TaskStatus.COMPLETED, State.SUCCEEDED),
+        (TaskStatus.FAILED, State.FAILED),
+    ],
+)
+def test_tasks_without_a_manifest_come_back_as_they_are(world, status, state, event):
+    """m36: a task in flight is followed, a finished one fetched, a failed one is over."""
+    add_task(world, 3, status, event=event)
+    restore(world, prompt(1), prompt(2), prompt(3))
+    [order] = world.ledger.queries.find(task_id="task-3")
+    assert (order.state, order.partition, order.attempt, order.retries) == (state, "p3", 1, 0)
+    assert order.fingerprint == fingerprint(make_request("cat 3"))
+    assert order.booked_at == AN_HOUR_AGO
+    again = {State.FAILED: None}.get(state, Outcome.JOINED)
+    assert answer(world, prompt(3)) is again
+
+
+def test_a_rejection_comes_back_with_its_penalty(world):
+    """What moderation rejected is not sent again, counts as spent, and as a rejection of its own day."""
+    add_task(world, 3, TaskStatus.FAILED, points_charged=PENALTY, logs=("output flagged by content policy",))
+    restore(world, prompt(1), prompt(2), prompt(3))
+    [order] = world.ledger.queries.find(task_id="task-3")
+    assert (order.state, order.points_charged, order.ended_at) == (State.REJECTED, PENALTY, NOW)
+    assert answer(world, prompt(3)) is Outcome.SKIPPED
+
+
+def test_a_forgotten_task_is_not_paid_again(world):
+    """A task that Dagster knows and the vendor does not is named; its prompt takes an explicit wish."""
+    world.dagster.task_events.append(submission(3, "task-3"))
+    done = restore(world, prompt(1), prompt(2), prompt(3))
+    [left] = done.not_restored
+    assert left.location == "task task-3"
+    assert "the vendor does not know its task any more" in left.message
+    assert answer(world, prompt(3)) is Outcome.SKIPPED
+
+
+def test_tasks_of_nobody_are_named_and_cost_nothing(world):
+    """A task that no prompt asks for and no event names is another program's: it has no order."""
+    add_task(world, 9, event=False)
+    done = restore(world, prompt(1), prompt(2))
+    [left] = done.not_restored
+    assert (left.location, left.points) == ("task task-9", POINTS)
+    assert "no prompt asks for it" in left.message
+    assert world.ledger.queries.find(task_id="task-9") == []
+
+
+def test_equal_tasks_go_to_the_takes_one_by_one(world):
+    """Two tasks of one prompt with two takes are the two takes; a third is a further attempt."""
+    for number in (1, 2, 3):
+        add_task(world, 3, task_id=f"t{number}", event=False, created_at=NOW.replace(minute=number))
+    restore(world, prompt(1), prompt(2), prompt(3, takes=2))
+    orders = world.ledger.queries.find()
+    assert {(each.task_id, each.partition, each.take, each.attempt) for each in orders[2:]} == {
+        ("t1", "p3", 1, 1),
+        ("t2", "p3.t2", 2, 1),
+        ("t3", "p3", 1, 2),
+    }
+
+
+def test_attempts_count_on_after_what_lies_in_s3(world):
+    """No later order is given the place of an object whose order is not known."""
+    digest = fingerprint(make_request("cat 3"))
+    world.store.objects[f"seedance/spots/p3/{digest[:12]}-a4/video.mp4"] = b"video"
+    add_task(world, 3, event=False)
+    restore(world, prompt(1), prompt(2), prompt(3))
+    [order] = world.ledger.queries.find(task_id="task-3")
+    assert order.attempt == 5
+
+
+def test_an_edited_prompt_comes_back_by_the_echo(world):
+    """An order whose prompt is in no file any more is restored with what the vendor's task shows."""
+    add_task(world, 3)
+    restore(world, prompt(1), prompt(2))
+    [order] = world.ledger.queries.find(task_id="task-3")
+    assert (order.state, order.request["prompt"]) == (State.SUBMITTED, "cat 3")
+
+
+def test_budgets_show_what_was_spent_and_when(world):
+    """What was spent counts in the window in which it was ordered."""
+    spent = world.ledger.budgets.usage
+    budget = Budget(window=Window.TOTAL, points=10 * POINTS)
+    assert spent([budget])[0].spent == 0
+    add_task(world, 3)
+    restore(world, prompt(1), prompt(2), prompt(3))
+    [usage] = spent([budget])
+    assert (usage.spent, usage.reserved >= POINTS) == (2 * POINTS, True)
+
+
+def test_an_incomplete_history_is_said(world):
+    """Where the vendor does not show everything, the plan says so: the ledger is not declared up to date."""
+    world.vendor.fails["task"] = SeedanceError("down")
+    assert "tasks cannot be read: down" in str(plan(world, prompt(1), prompt(2)).problem)
+
+
+def test_a_ledger_with_orders_takes_no_other_place(world, tmp_path, clock):
+    """m14: only an empty ledger takes the id of the one that the prefix belongs to."""
+    with open_ledger(f"sqlite:///{tmp_path}/third.db", clock) as third:
+        OrderFactory(third, clock).make(State.QUEUED)
+        with pytest.raises(RestoreError, match="orders of its own: set SEEDANCE_LEDGER_URL to a backup"):
+            find_place(replace(world.services, ledger=third))
+        with pytest.raises(LedgerError, match="only a ledger in which nothing was ordered"):
+            third.take_identity(world.ledger.identity)
+
+
+def test_nothing_is_restored_beside_a_worker(kept, orders, clock):
+    """A ledger in which a worker holds an order is in use: it is refused, and the worker named."""
+    orders.make(State.CLAIMED, worker="run 7")
+    busy = replace(kept.services, ledger=orders.ledger)
+    with pytest.raises(RestoreError, match=r"run 7 works with the ledger .* switch off seedance_sensor"):
+        find_place(busy)
+
+
+def test_a_prefix_without_an_owner_leaves_the_id(world):
+    """Where no ledger claimed the prefix, the new ledger keeps its own id."""
+    del world.store.objects[owner_key("seedance")]
+    place = find_place(world.services)
+    assert (place.identity, place.is_new) == (world.ledger.identity, False)
+
+
+def test_a_second_restoration_changes_nothing(world):
+    """What was restored is there; only what did not come back is named again."""
+    restore(world, prompt(1), prompt(2))
+    again = plan(world, prompt(1), prompt(2))
+    assert (again.orders, again.not_restored) == ((), ())
+
+
+def test_a_reused_video_comes_back_where_it_was_made(world):
+    """An event at a partition that reused a video names the one that it was made for."""
+    add_task(world, 3, event=False)
+    event = submission(3, "task-3", **{"seedance/made_for": "spots/p3"})
+    world.dagster.task_events.append(replace(event, partition="p8"))
+    restore(world, prompt(1), prompt(2), prompt(3))
+    [order] = world.ledger.queries.find(task_id="task-3")
+    assert order.partition == "p3"
+
+
+def test_a_set_without_anything_in_s3_is_searched(world):
+    """The events of a set whose videos are all in flight are found by its file alone."""
+    for source in (world.dagster.events, world.dagster.task_events):
+        source.clear()
+    for task_id in ("task-1", "task-2"):
+        forget(world, task_id)
+    world.store.objects = {key: body for key, body in world.store.objects.items() if "/p" not in key}
+    add_task(world, 3)
+    restore(world, prompt(3))
+    assert only_order(world).task_id == "task-3"
