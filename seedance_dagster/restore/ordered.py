@@ -34,7 +34,7 @@ FORGOTTEN = "forgotten"
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What an order asked for, and the partition that it was made for."""
+    """The request of an order, and the partition that it was made for."""
 
     prompt_set: str
     partition: str

@@ -60,7 +60,7 @@ class NotRestored:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a restoration would do; `problem` says why more may be missing."""
+    """All that a restoration would do; `problem` says why more may be missing."""
 
     orders: tuple[PlannedOrder, ...]
     not_restored: tuple[NotRestored, ...]

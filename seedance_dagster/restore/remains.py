@@ -1,4 +1,4 @@
-"""What vendor, S3 and Dagster know of tasks that a ledger does not, joined task by task."""
+"""The remains of orders in vendor, S3 and Dagster that a ledger does not know, joined task by task."""
 
 from __future__ import annotations
 
