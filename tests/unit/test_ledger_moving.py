@@ -71,7 +71,7 @@ def test_a_ledger_with_orders_is_not_overwritten(old, ledger, orders):
 
 
 def test_a_copy_that_differs_moves_nothing(old, ledger):
-    """Where the copy is not the original, the old ledger stays in use and the other one empty."""
+    """The old ledger stays in use and the other one empty, if the copy is not the original."""
     with ledger._database.writing() as connection:
         connection.execute(
             sa.text(

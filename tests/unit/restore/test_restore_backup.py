@@ -139,7 +139,7 @@ def same_place(world) -> dict[str, object]:
 
 
 def test_tasks_of_before_the_backup_stay_unmatched(kept, backup, clock):
-    """What no order owned when the backup was made is an audit's business, whatever it renders."""
+    """Tasks that no order owned when the backup was made are an audit's business, whatever they render."""
     placed(backup, clock, State.SUBMITTED)
     add_task(kept, 1, task_id="older", event=False, created_at=AN_HOUR_AGO - timedelta(days=1))
     done = plan(kept, prompt(1), prompt(2), prompt(3))

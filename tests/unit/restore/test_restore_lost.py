@@ -81,7 +81,7 @@ def test_dagster_vouches_for_what_the_vendor_forgot(world):
 
 
 def test_a_manifest_alone_is_no_evidence(world):
-    """What neither vendor nor Dagster confirms is named, and not paid for again on its own."""
+    """A video that neither vendor nor Dagster confirms is named, and not paid for again on its own."""
     forget(world, "task-1")
     world.dagster.events = [event for event in world.dagster.events if event.task_id != "task-1"]
     world.dagster.task_events = [event for event in world.dagster.task_events if event.task_id != "task-1"]
@@ -138,7 +138,7 @@ def test_tasks_without_a_manifest_come_back_as_they_are(world, status, state, ev
 
 
 def test_a_rejection_comes_back_with_its_penalty(world):
-    """What moderation rejected is not sent again, counts as spent, and as a rejection of its own day."""
+    """A rejected prompt is not sent again, counts as spent, and as a rejection of its own day."""
     add_task(world, 3, TaskStatus.FAILED, points_charged=PENALTY, logs=("output flagged by content policy",))
     restore(world, prompt(1), prompt(2), prompt(3))
     [order] = world.ledger.queries.find(task_id="task-3")
@@ -198,7 +198,7 @@ def test_an_edited_prompt_comes_back_by_the_echo(world):
 
 
 def test_budgets_show_what_was_spent_and_when(world):
-    """What was spent counts in the window in which it was ordered."""
+    """A charge counts in the window in which its video was ordered."""
     spent = world.ledger.budgets.usage
     budget = Budget(window=Window.TOTAL, points=10 * POINTS)
     assert spent([budget])[0].spent == 0
@@ -209,7 +209,7 @@ def test_budgets_show_what_was_spent_and_when(world):
 
 
 def test_an_incomplete_history_is_said(world):
-    """Where the vendor does not show everything, the plan says so: the ledger is not declared up to date."""
+    """A plan says so if the vendor does not show everything: the ledger is not declared up to date."""
     world.vendor.fails["task"] = SeedanceError("down")
     assert "tasks cannot be read: down" in str(plan(world, prompt(1), prompt(2)).problem)
 
@@ -233,14 +233,14 @@ def test_nothing_is_restored_beside_a_worker(kept, orders, clock):
 
 
 def test_a_prefix_without_an_owner_leaves_the_id(world):
-    """Where no ledger claimed the prefix, the new ledger keeps its own id."""
+    """A new ledger keeps its own id if no ledger claimed the prefix."""
     del world.store.objects[owner_key("seedance")]
     place = find_place(world.services)
     assert (place.identity, place.is_new) == (world.ledger.identity, False)
 
 
 def test_a_second_restoration_changes_nothing(world):
-    """What was restored is there; only what did not come back is named again."""
+    """A restored order is there; only what did not come back is named again."""
     restore(world, prompt(1), prompt(2))
     again = plan(world, prompt(1), prompt(2))
     assert (again.orders, again.not_restored) == ((), ())
