@@ -41,7 +41,8 @@ def build_seedance_definitions(
 
     Args:
         prompt_sets: A file, a folder or an s3:// location, which each run and tick reads again; or sets that
-            were loaded before or made in Python. Sets with errors are logged and left out.
+            were loaded before or made in Python. Errors are logged. A set whose file has errors keeps its
+            assets, and a run of it fails with the errors; its name must be readable for that.
         seedance: The video API.
         video_store: The bucket in which videos are stored.
         ledger: The ledger of orders and payments; by default SQLite under `$DAGSTER_HOME`.
@@ -75,19 +76,19 @@ def build_seedance_definitions(
 def set_definitions(
     source: PromptSource, *, max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN
 ) -> dg.Definitions:
-    """Build the assets and checks of a source's prompt sets; sets with errors are logged and left out."""
+    """Build the assets and checks of a source's prompt sets; errors are logged, and runs fail with them."""
     loaded = source.load()
     if loaded.problems:
         _log.warning("Problems in prompt sets:\n%s", format_problems(loaded.problems))
     return dg.Definitions(
         assets=[
             *(
-                build_set_assets(prompt_set.name, source, max_partitions_per_run=max_partitions_per_run)
-                for prompt_set in loaded.sets
+                build_set_assets(name, source, max_partitions_per_run=max_partitions_per_run)
+                for name in loaded.names
             ),
-            *(build_index_asset(prompt_set.name) for prompt_set in loaded.sets),
+            *(build_index_asset(name) for name in loaded.names),
         ],
-        asset_checks=[build_set_checks(prompt_set.name, source) for prompt_set in loaded.sets],
+        asset_checks=[build_set_checks(name, source) for name in loaded.names],
     )
 
 
@@ -107,7 +108,7 @@ def shared_definitions(
         jobs=[seedance_advance, pending],
         schedules=[
             build_pending_schedule(pending, source, pending_usd_per_run),
-            build_checks_schedule(prompt_set.name for prompt_set in source.load().sets),
+            build_checks_schedule(source.load().names),
         ],
         sensors=[build_sensor(source, status)],
         resources={

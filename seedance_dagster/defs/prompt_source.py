@@ -60,7 +60,7 @@ class PromptSource:
                 return prompt_set
         source = ", ".join(map(str, self._locations or ("Python",)))
         gone = Problem(source=source, message=f"no longer contains a prompt set {name!r}")
-        raise PromptSetError(loaded.errors or (gone,))
+        raise PromptSetError(loaded.unusable.get(name) or loaded.errors or (gone,))
 
 
 def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
@@ -75,7 +75,10 @@ def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
             message = f"is {prompt_set.name!r}, as in {first.source}; names must be unique"
             problems.append(Problem(source=prompt_set.source, field="name", message=message))
     catalogs = [part.catalog for part in parts] or [Catalog.load()]
-    return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0])
+    unusable = {name: errors for part in parts for name, errors in part.unusable.items() if name not in sets}
+    return LoadedPromptSets(
+        tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0], unusable
+    )
 
 
 def _checked(prompt_sets: Sequence[PromptSet], prices: str) -> LoadedPromptSets:

@@ -75,18 +75,21 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     problems = [*raw.problems, *_of_the_set(raw)]
     ids = _ids(raw.rows)
     repeated = {prompt_id for prompt_id, count in Counter(ids).items() if count > 1}
-    prompts = []
+    prompts, left_out = [], {}
     for row, prompt_id in zip(raw.rows, ids, strict=True):
+        before = len(problems)
         prompt = _prompt(raw, row, prompt_id, repeated=repeated, problems=problems, catalog=catalog)
         if prompt is not None:
             prompts.append(prompt)
+        else:
+            left_out[prompt_id] = "; ".join(map(str, problems[before:]))
     partitions = sum(prompt.takes for prompt in prompts)
     if partitions > MAX_PROMPTS:
         message = f"contains {partitions} videos, takes included; allowed are {MAX_PROMPTS}"
         problems.append(Problem(source=raw.source, message=message))
     if any(_refuses(problem, raw) for problem in problems) or not prompts:
         return None, problems
-    prompt_set = PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets, raw.folder)
+    prompt_set = PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets, raw.folder, left_out)
     return prompt_set, problems + list(_repeated(prompt_set, dict(zip(ids, raw.rows, strict=True))))
 
 

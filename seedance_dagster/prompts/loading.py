@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,13 +30,13 @@ class LoadedPromptSets:
         sets: The valid sets, sorted by name.
         problems: Everything that was not loaded, files and prompts, and all warnings.
         catalog: What could be ordered when they were checked.
-        unusable: The files with errors, by the name of the set that each holds as far as it is known.
+        unusable: The problems of sets whose files have errors, by name, as far as the name is known.
     """
 
     sets: tuple[PromptSet, ...]
     problems: tuple[Problem, ...]
     catalog: Catalog = field(default_factory=Catalog.load)
-    unusable: dict[str, str] = field(default_factory=dict)
+    unusable: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -95,18 +95,18 @@ def load_prompt_sets(
     _last[key] = checked
     problems += files.problems
     sets: dict[str, PromptSet] = {}
-    unusable: dict[str, str] = {}
+    unusable: dict[str, Sequence[Problem]] = {}
     for source, of_file in checked.items():
         problems += of_file.problems
         prompt_set = of_file.prompt_set
         if prompt_set is None:
-            unusable.setdefault(of_file.content.name, source)
+            unusable.setdefault(of_file.content.name, of_file.problems)
         elif prompt_set.name in sets:
             message = f"is {prompt_set.name!r}, as in {sets[prompt_set.name].source}; names must be unique"
             problems.append(Problem(source=source, field="name", message=message))
         else:
             sets[prompt_set.name] = prompt_set
-    unusable = {name: source for name, source in unusable.items() if name and name not in sets}
+    unusable = {name: found for name, found in unusable.items() if name and name not in sets}
     return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems), catalog, unusable)
 
 

@@ -67,6 +67,7 @@ class PromptSet:
         source: The origin of the prompts, for messages.
         budgets: Points that its orders may cost, by window: "day" or "month" in UTC, "total" for all time.
         folder: The folder that paths of references start from; None where there is none.
+        left_out: Why rows with errors gave no prompt, by the id that it would have.
 
     Raises:
         ValueError: The name, an id or a budget is not allowed, or an id is used twice.
@@ -83,6 +84,7 @@ class PromptSet:
     source: str = "Python"
     budgets: Mapping[str, int] = field(default_factory=dict)
     folder: Path | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check what asset keys and partition keys require."""
@@ -106,6 +108,10 @@ class PromptSet:
         return {
             partition.key: partition for prompt in self.prompts for partition in _partitions_of(self, prompt)
         }
+
+    def why_missing(self, key: str) -> str:
+        """Return why there is no prompt for a partition: it has an error, or is gone."""
+        return self.left_out.get(key.partition(".")[0], "this prompt is no longer in its file")
 
     @cached_property
     def repeated(self) -> dict[str, str]:

@@ -86,7 +86,7 @@ def test_a_broken_prompt_file_is_named_while_others_are_synced(location, busy):
         reason = location.skipped()
     finally:
         broken.unlink()
-    assert "files with errors are not used" in reason
+    assert "errors in prompt files" in reason
     assert f"{broken}, prompt 1 (p0): duration is 40; allowed are" in reason
     assert "... and 2 more, see `seedance-dagster plan`" in reason
     assert location.partitions() == ["one", "two", "three"]

@@ -88,7 +88,7 @@ def test_with_a_bad_file_nothing_is_ordered_and_what_was_ordered_is_stored(locat
         assert problem in message
         location.advance()
         assert [order.state for order in location.orders("cat")] == [State.STORED]
-        assert f"files with errors are not used:\n{problem}" in location.skipped()
+        assert f"errors in prompt files:\n{problem}" in location.skipped()
     assert location.orders("dog") == []
     assert location.books()["posts"] == max(posts, 1)
     assert location.run("dog").success

@@ -171,7 +171,7 @@ class GenerationRun:
         """Return what exists for prompts that left their file; nothing is ordered for them."""
         removed = [key for key in keys if key not in self.prompt_set.partitions]
         latest = self.services.ledger.queries.latest(self.prompt_set.name) if removed else {}
-        self.missing |= {key: "this prompt is no longer in its file" for key in removed if key not in latest}
+        self.missing |= {key: self.prompt_set.why_missing(key) for key in removed if key not in latest}
         return self._existing({key: latest[key] for key in removed if key in latest})
 
     def _existing(self, wanted: Mapping[str, Wanted]) -> list[Placed]:

@@ -102,7 +102,7 @@ def _is_starting(context: dg.SensorEvaluationContext, tags: Mapping[str, str]) -
 
 
 def _left_out(errors: Sequence[Problem]) -> str:
-    text = "files with errors are not used:\n" + format_problems(errors[:_MAX_PROBLEMS])
+    text = "errors in prompt files:\n" + format_problems(errors[:_MAX_PROBLEMS])
     more = len(errors) - _MAX_PROBLEMS
     return f"{text}\n... and {more} more, see `seedance-dagster plan`" if more > 0 else text
 
