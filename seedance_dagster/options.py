@@ -51,6 +51,11 @@ class ApiOptions(BaseModel):
         gt=0,
         description="The number of tasks that may be at the vendor at once. By default the account's limit.",
     )
+    max_advancers: int = Field(
+        default=1,
+        gt=0,
+        description="The number of runs of `seedance_advance` that may share the work at once.",
+    )
     off_peak_only: bool = Field(
         default=False,
         description="Submit only outside the vendor's peak hours, 09:00-15:00 UTC.",
@@ -132,6 +137,7 @@ class ApiOptions(BaseModel):
         limits = {Window.DAY: self.budget_usd_per_day, Window.MONTH: self.budget_usd_per_month}
         return Policy(
             max_in_flight=self.max_in_flight,
+            max_advancers=self.max_advancers,
             off_peak_only=self.off_peak_only,
             max_rejections_per_day=self.max_rejections_per_day,
             budgets=tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +22,7 @@ from seedance_dagster.options import ApiOptions, StorageOptions, usd_amount
 
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
+    from seedance_dagster.api.pacing import Reserve
     from seedance_dagster.engine.services import Services
     from seedance_dagster.storage.s3 import VideoStore
 
@@ -142,14 +144,19 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
             )
         return default_ledger_url(self.dagster_home)
 
-    def open_client(self) -> SeedanceClient:
-        """Return a new API client; raises `AuthenticationError` without a key."""
+    def open_client(self, reserve: Reserve | None = None) -> SeedanceClient:
+        """Return a new API client; raises `AuthenticationError` without a key.
+
+        Args:
+            reserve: Shares the rate limit with other processes; None for one of this process's own.
+        """
         from seedance_dagster.api.client import SeedanceClient  # noqa: PLC0415  heavy
 
         return SeedanceClient(
             api_key=SecretStr(self.api_key),
             base_url=self.base_url,
             upload_url=self.upload_url,
+            reserve=reserve,
             timeout_s=self.get_timeout_s,
             post_timeout_s=self.post_timeout_s,
             webhook=webhook_of(self.webhook_url, self.webhook_secret),
@@ -178,13 +185,14 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
             StoreError: The store's settings cannot be used.
         """
         from seedance_dagster.engine.services import Services  # noqa: PLC0415  heavy
+        from seedance_dagster.engine.shared_rate import shared_rate  # noqa: PLC0415  heavy
         from seedance_dagster.ledger.ledger import Ledger  # noqa: PLC0415  heavy
 
         ledger = Ledger.open(self.ledger_url)
         try:
             yield Services(
                 ledger=ledger,
-                open_client=self.open_client,
+                open_client=partial(self.open_client, shared_rate(ledger, self.base_url)),
                 store=self.open_store(),
                 load_catalog=self.load_catalog,
                 policy=self.policy(),

@@ -26,6 +26,7 @@ from seedance_dagster.api.errors import (
     VendorError,
 )
 from seedance_dagster.api.last_look import LastLook
+from seedance_dagster.api.pacing import Pace, Reserve, SharedPacer, process_pacer
 from seedance_dagster.api.replies import Reply, refusal
 from seedance_dagster.api.single_use import AfterLastLook, SingleUseTransport
 from seedance_dagster.api.transport import (
@@ -35,7 +36,6 @@ from seedance_dagster.api.transport import (
     exchange,
     failure_name,
     retry_delay,
-    shared_pacer,
 )
 from seedance_dagster.api.uploads import DEFAULT_UPLOAD_URL, FileService
 from seedance_dagster.api.webhook import Webhook
@@ -57,7 +57,8 @@ class SeedanceClient:
         api_key: Sent to the hosts of `base_url` and `upload_url` only.
         base_url: The API's root; https, or http on this machine.
         upload_url: The file service; https, or http on this machine.
-        requests_per_second: Shared by all clients of the process.
+        requests_per_second: Of all clients of the process, or of all that reserve in the same place.
+        reserve: Shares the rate with other processes; None for a rate of this process's own.
         timeout_s: Longest time for a single GET, in seconds.
         post_timeout_s: Longest time for a POST, in seconds; the vendor may fetch references first.
         webhook: Where the vendor delivers the end of each task; None for nowhere.
@@ -80,6 +81,7 @@ class SeedanceClient:
         base_url: str = DEFAULT_BASE_URL,
         upload_url: str = DEFAULT_UPLOAD_URL,
         requests_per_second: float = 10.0,
+        reserve: Reserve | None = None,
         timeout_s: float = 30.0,
         post_timeout_s: float = 180.0,
         webhook: Webhook | None = None,
@@ -88,7 +90,11 @@ class SeedanceClient:
         self._key = valid_key(api_key)
         hide(self._key.get_secret_value())
         self._base_url = valid_base_url(base_url)
-        self._pacer = shared_pacer(self._base_url, requests_per_second)
+        self._pacer: Pace = (
+            process_pacer(self._base_url, requests_per_second)
+            if reserve is None
+            else SharedPacer(requests_per_second, reserve)
+        )
         self._timeout_s = timeout_s
         self._post_timeout_s = post_timeout_s
         self._webhook = webhook

@@ -20,11 +20,11 @@ from seedance_dagster.api.errors import (
     UploadRefusedError,
     VendorError,
 )
+from seedance_dagster.api.pacing import Pace
 from seedance_dagster.api.replies import Reply
 from seedance_dagster.api.transport import (
     ATTEMPTS,
     NETWORK_ERRORS,
-    Pacer,
     default_transport,
     exchange,
     failure_name,
@@ -54,7 +54,7 @@ class FileService:
         self,
         key: SecretStr,
         url: str,
-        pacer: Pacer,
+        pacer: Pace,
         *,
         timeout_s: float,
         transport: httpx.AsyncBaseTransport | None = None,

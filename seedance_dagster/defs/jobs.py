@@ -33,17 +33,19 @@ def advance_op(
     ledger: LedgerResource,
     seedance_cleanup: dg.ResourceParam[StepCleanup],
 ) -> Iterator[StepEvent]:
-    """Advance everything that is due, unless another run does so already."""
+    """Advance everything that is due, unless enough runs do so already."""
 
     def events() -> Generator[StepEvent, None, None]:
-        from seedance_dagster.defs.steps.advance import advance_events, advance_lease
+        from seedance_dagster.defs.steps.advance import advance_events
+        from seedance_dagster.defs.steps.advancers import advancer_leases, one_lease_of, run_owner
         from seedance_dagster.defs.steps.failures import as_failure
 
         with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
-            owner = f"run {context.run_id}"
-            with advance_lease(services.ledger, owner) as acquired:
+            owner = run_owner(context.run_id)
+            leases = advancer_leases(services.policy.max_advancers)
+            with one_lease_of(services.ledger, leases, owner) as acquired:
                 if not acquired:
-                    context.log.info(f"another run of {ADVANCE_JOB} is working: nothing to do")
+                    context.log.info(f"enough runs of {ADVANCE_JOB} are working: nothing to do")
                     return
                 yield from advance_events(context, services, owner)
 

@@ -14,6 +14,9 @@ ADVANCE_JOB = "seedance_advance"
 PENDING_JOB = "seedance_order_pending"
 CHECKS_JOB = "seedance_check_videos"
 
+WAITS_TAG = {"seedance/waits_for": "videos"}
+"""The tag of a run that waits for videos, for a limit in Dagster's run queue."""
+
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 
@@ -34,5 +37,6 @@ def version_tags(data_version: str) -> dict[str, str]:
 
 
 def user_tags(run_tags: Mapping[str, str]) -> dict[str, str]:
-    """Return a run's tags without those of Dagster itself and of its launchers."""
-    return {name: value for name, value in run_tags.items() if not name.lstrip(".").startswith("dagster")}
+    """Return a run's tags without those of Dagster itself, of its launchers and of ours."""
+    ours = ("dagster", *WAITS_TAG)
+    return {name: value for name, value in run_tags.items() if not name.lstrip(".").startswith(ours)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from seedance_dagster.settings import SettingError, Settings, default_ledger_url
 
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
+    from seedance_dagster.api.pacing import Reserve
     from seedance_dagster.engine.services import Services
     from seedance_dagster.ledger.ledger import Ledger
     from seedance_dagster.storage.s3 import VideoStore
@@ -28,14 +29,20 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
     """The video API: the account, its limits and budgets."""
 
     requests_per_second: float = Field(
-        default=10.0, gt=0, description="The most requests that one process sends to the API in a second."
+        default=10.0,
+        gt=0,
+        description="The most requests that all processes of a ledger send to the API in a second.",
     )
 
     def __repr__(self) -> str:
         return f"SeedanceResource({self.base_url!r})"
 
-    def open_client(self) -> SeedanceClient:
-        """Return a new client; raises `AuthenticationError` without a key."""
+    def open_client(self, reserve: Reserve | None = None) -> SeedanceClient:
+        """Return a new client; raises `AuthenticationError` without a key.
+
+        Args:
+            reserve: Shares the rate limit with other processes; None for one of this process's own.
+        """
         from seedance_dagster.api.client import SeedanceClient
         from seedance_dagster.api.webhook import webhook_of
 
@@ -44,6 +51,7 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
             base_url=self.base_url,
             upload_url=self.upload_url,
             requests_per_second=self.requests_per_second,
+            reserve=reserve,
             timeout_s=self.get_timeout_s,
             post_timeout_s=self.post_timeout_s,
             webhook=webhook_of(self.webhook_url, self.webhook_secret),
@@ -137,11 +145,12 @@ def open_services(
 ) -> Iterator[Services]:
     """Open the engine's services from the resources; raises `LedgerError` and `StoreError`."""
     from seedance_dagster.engine.services import Services
+    from seedance_dagster.engine.shared_rate import shared_rate
 
     with ledger.open_ledger(instance) as opened:
         yield Services(
             ledger=opened,
-            open_client=seedance.open_client,
+            open_client=partial(seedance.open_client, shared_rate(opened, seedance.base_url)),
             store=video_store.open_store(),
             load_catalog=seedance.load_catalog,
             policy=seedance.policy(),

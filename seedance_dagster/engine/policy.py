@@ -63,6 +63,7 @@ class Policy:
 
     Attributes:
         max_in_flight: Tasks in flight at once, over all processes; None for the account's own limit.
+        max_advancers: Runs that share the work at once.
         budgets: Hard limits for all prompt sets together.
         off_peak_only: Submit only outside the vendor's peak hours (09:00-15:00 UTC).
         max_rejections_per_day: Rejections in a UTC day after which nothing is submitted.
@@ -82,6 +83,7 @@ class Policy:
     """
 
     max_in_flight: int | None = None
+    max_advancers: int = 1
     budgets: tuple[Budget, ...] = ()
     off_peak_only: bool = False
     max_rejections_per_day: int = 100

@@ -93,8 +93,14 @@ class Leases(LedgerPart):
 
     def owner_of(self, name: str) -> str | None:
         """Return the owner of a named lease; None when it is free."""
+        return next(iter(self.owners_of([name])), None)
+
+    def owners_of(self, names: Collection[str]) -> set[str]:
+        """Return the owners of named leases, without those that are free."""
         with self._database.reading() as connection:
-            return self._owner_of(connection, name, self._lease_time(connection))
+            in_force = _in_force(leases.c.since, leases.c.until, self._lease_time(connection))
+            query = sa.select(leases.c.owner).where(leases.c.name.in_(names), in_force)
+            return set(connection.scalars(query))
 
     @staticmethod
     def _owner_of(connection: sa.Connection, name: str, now: datetime) -> str | None:

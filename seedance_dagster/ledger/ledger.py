@@ -23,6 +23,7 @@ from seedance_dagster.ledger.partitions import Partitions
 from seedance_dagster.ledger.pauses import Pauses
 from seedance_dagster.ledger.placement import Orders
 from seedance_dagster.ledger.queries import Queries
+from seedance_dagster.ledger.rates import Rates
 from seedance_dagster.ledger.reconciliation import Reconciliation
 from seedance_dagster.ledger.references import References
 from seedance_dagster.ledger.repairs import Repairs
@@ -58,6 +59,7 @@ class Ledger:
         leases: The workers, and what each works on.
         pauses: Times in which no process may submit.
         observations: Numbers that the vendor reported.
+        rates: Rate limits that processes share.
         reconciliation: Orders whose reply was lost.
         budgets: The used part of each budget.
         spend: Money by day, set, model, tag or run.
@@ -88,6 +90,7 @@ class Ledger:
         self.leases = Leases(database, clock)
         self.pauses = Pauses(database, clock)
         self.observations = Observations(database, clock)
+        self.rates = Rates(database, clock)
         self.reconciliation = Reconciliation(database, clock)
         self.budgets = Budgets(database, clock)
         self.spend = Spend(database, clock)

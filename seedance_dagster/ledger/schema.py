@@ -213,6 +213,14 @@ uploads = sa.Table(
     sa.Column("uploaded_at", UtcDateTime, nullable=False),
 )
 
+# Until when the time of each shared rate limit is reserved.
+rates = sa.Table(
+    "seedance_rates",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("reserved_until", UtcDateTime, nullable=False),
+)
+
 
 def to_order(row: sa.Row[Any]) -> Order:
     """Return a row of `orders` as an `Order`."""

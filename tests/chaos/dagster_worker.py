@@ -32,7 +32,7 @@ def prepare(around: Environment) -> None:
 def work(around: Environment, role: str) -> None:
     """Work as a daemon or as a waiting run of Dagster."""
     logging.getLogger("dagster").setLevel(logging.WARNING)
-    SeedanceResource.open_client = lambda self: around.open_client()
+    SeedanceResource.open_client = lambda *_: around.open_client()
     SeedanceResource.policy = lambda self: around.policy
     definitions = build_seedance_definitions(
         list(around.plan.sets),

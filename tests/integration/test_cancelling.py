@@ -84,7 +84,7 @@ def assert_nothing_is_held(location: CodeLocation) -> None:
         orders = ledger.queries.find()
         assert {order.lease_owner for order in orders} == {None}
         assert State.CLAIMED not in {order.state for order in orders}
-        assert ledger.leases.owner_of("advance") is None
+        assert ledger.leases.owner_of("advance 1") is None
 
 
 def assert_the_rest_is_stored(location: CodeLocation, *keys: str) -> None:

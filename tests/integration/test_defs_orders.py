@@ -13,7 +13,6 @@ from plant_support import events_of
 
 from seedance_dagster.defs.resources import open_services
 from seedance_dagster.defs.steps import partitions
-from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.events import Event
 from seedance_dagster.engine.services import Services
@@ -250,18 +249,31 @@ def test_orders_go_out_before_anything_is_reported(location, changed, monkeypatc
     assert video.tags["dagster/input_event_pointer/spots/prompts"] == str(prompt_id)
 
 
+def test_two_runs_of_the_job_share_the_work(location, changed):
+    """The second of two that may work does, and reports what the first does not."""
+    location.write({"first": "one", "edited": "two", "shared": "eight"})
+    location.tick()
+    location.run("shared", assets=("tasks",))
+    seedance = location.resources["seedance"].model_copy(update={"max_advancers": 2})
+    with location.ledger() as ledger, location.using(seedance=seedance):
+        assert ledger.leases.acquire("advance 1", "another run", seconds=60)
+        assert location.advance().events_of("videos") == [("shared", "materialization")]
+        assert ledger.leases.owners_of(["advance 1", "advance 2"]) == {"another run"}
+        ledger.leases.release("advance 1", "another run")
+
+
 def test_a_second_run_of_the_job_ends_at_once(location, changed):
     """While one run of the job works, another does nothing."""
     location.write({"first": "one", "edited": "two", "more": "six"})
     location.tick()
     location.run("more", assets=("tasks",))
     with location.ledger() as ledger:
-        assert ledger.leases.acquire(ADVANCE_LEASE, "another run", seconds=60)
+        assert ledger.leases.acquire("advance 1", "another run", seconds=60)
         done = location.advance()
         assert done.success
-        assert "another run of seedance_advance is working" in done.log
-        assert "a run of seedance_advance is working" in location.skipped()
-        ledger.leases.release(ADVANCE_LEASE, "another run")
+        assert "enough runs of seedance_advance are working" in done.log
+        assert "1 of 1 runs of seedance_advance are working" in location.skipped()
+        ledger.leases.release("advance 1", "another run")
     assert location.orders("more")[0].state is State.QUEUED
     assert location.advance().events_of("videos") == [("more", "materialization")]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import dagster as dg
 import pytest
 import sqlalchemy as sa
@@ -11,7 +13,8 @@ from harness import API_KEY
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.steps import tick
-from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
+from seedance_dagster.defs.steps.advancers import run_owner
+from seedance_dagster.engine.runtime.run_decision import RunDecision
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.schema import VERSION_TABLE
 
@@ -34,15 +37,16 @@ def location(s3_server, tmp_path_factory):
 def busy(location):
     """Another run of the job works, so that no tick requests one."""
     with location.ledger() as ledger:
-        ledger.leases.acquire(ADVANCE_LEASE, "another run", seconds=60)
+        ledger.leases.acquire("advance 1", "another run", seconds=60)
         yield
-        ledger.leases.release(ADVANCE_LEASE, "another run")
+        ledger.leases.release("advance 1", "another run")
 
 
 def test_a_queued_order_is_worth_a_run(location):
     """The tick requests one run by the ledger's content, and keeps no cursor."""
     answer = location.tick()
-    assert len(answer.run_requests) == 1
+    [request] = answer.run_requests
+    assert request.tags["dagster/priority"] == "10"
     assert answer.cursor is None
 
 
@@ -56,7 +60,7 @@ def test_one_run_at_a_time(location, monkeypatch):
         for tags in (elsewhere, request.tags)
     ]
     try:
-        assert "a run of seedance_advance is working; 1 order is queued" in location.skipped()
+        assert "1 of 1 runs of seedance_advance are working; 1 order is queued" in location.skipped()
         with monkeypatch.context() as patch:
             patch.setattr(tick, "_STARTING_S", 0.0)  # as if it had been requested long ago
             assert isinstance(location.tick(), dg.SensorResult)
@@ -67,14 +71,52 @@ def test_one_run_at_a_time(location, monkeypatch):
             location.instance.delete_run(run.run_id)
 
 
+@pytest.fixture
+def much(monkeypatch):
+    """So many orders are ready that three runs could share them."""
+    decision = RunDecision(submit=80, collect=0, report=0, runs=3)
+    monkeypatch.setattr(tick, "decide_run", lambda *_args, **_rest: decision)
+
+
+def test_runs_share_a_lot_of_work(location, much):
+    """As many are requested as are wanted and allowed, without those that work or start."""
+    url = location.emulator.url
+    seedance = SeedanceResource(api_key=API_KEY, base_url=url, max_advancers=4)
+    runs = []
+    with location.using(seedance=seedance), location.ledger() as ledger:
+        requests = location.tick().run_requests
+        assert len(requests) == 3
+        job = location.defs.resolve_job_def(ADVANCE_JOB)
+        try:
+            for status in (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED):
+                tags = requests[0].tags
+                runs.append(location.instance.create_run_for_job(job, status=status, tags=tags).run_id)
+            assert len(location.tick().run_requests) == 1
+            ledger.leases.acquire("advance 2", run_owner(runs[1]), seconds=60)
+            assert len(location.tick().run_requests) == 1, "the run that started holds its lease now"
+            ledger.leases.acquire("advance 1", "another run", seconds=60)
+            assert "3 of 4 runs of seedance_advance are working" in location.skipped()
+        finally:
+            for run_id in runs:
+                location.instance.delete_run(run_id)
+            ledger.leases.release("advance 1", "another run")
+            ledger.leases.release("advance 2", run_owner(runs[1]))
+
+
+def test_one_run_is_the_limit_by_default(location, much):
+    """However much there is to do."""
+    assert len(location.tick().run_requests) == 1
+
+
 def test_no_run_is_requested_behind_a_queued_one(location, monkeypatch):
     """A run may wait in Dagster's queue for any time."""
+    queued = SimpleNamespace(dagster_run=SimpleNamespace(run_id="a run"))
 
     def records(filters, limit):
-        return ["a run"][:limit] if dg.DagsterRunStatus.QUEUED in filters.statuses else []
+        return [queued][:limit] if dg.DagsterRunStatus.QUEUED in filters.statuses else []
 
     monkeypatch.setattr(location.instance, "get_run_records", records)
-    assert "a run of seedance_advance is working" in location.skipped()
+    assert "1 of 1 runs of seedance_advance are working" in location.skipped()
 
 
 def test_a_broken_prompt_file_is_named_while_others_are_synced(location, busy):

@@ -1,4 +1,4 @@
-"""The rate limit of a process."""
+"""Rate limits: of a process, and shared by several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedance_dagster.api.transport import Pacer, shared_pacer
+from seedance_dagster.api.pacing import Pacer, SharedPacer, process_pacer
 
 
 class Clock:
@@ -60,14 +60,83 @@ async def test_waiting_sleeps_until_the_reserved_time(monkeypatch):
     assert slept == [0.25]
 
 
-@pytest.mark.parametrize("rate", [0, -1, float("nan")])
-def test_a_rate_must_be_positive(rate):
-    """A rate that is not positive is refused."""
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("pacer", [Pacer, lambda rate: SharedPacer(rate, lambda _seconds: 0.0)])
+def test_a_rate_must_be_positive(rate, pacer):
+    """A rate that is not positive, or without end, is refused."""
     with pytest.raises(ValueError, match="must be a positive number"):
-        Pacer(rate)
+        pacer(rate)
 
 
 def test_a_host_has_one_pacer():
     """Clients of the same host and rate share one pacer."""
-    assert shared_pacer("https://a.example", 3) is shared_pacer("https://a.example", 3)
-    assert shared_pacer("https://a.example", 3) is not shared_pacer("https://b.example", 3)
+    assert process_pacer("https://a.example", 3) is process_pacer("https://a.example", 3)
+    assert process_pacer("https://a.example", 3) is not process_pacer("https://b.example", 3)
+
+
+class Shared:
+    """A shared rate in which nobody else reserves anything, or another process has before."""
+
+    def __init__(self, clock: Clock, taken_s: float = 0.0):
+        self.clock, self.until, self.stretches = clock, clock.now + taken_s, []
+
+    def __call__(self, seconds: float) -> float:
+        begin = max(self.clock.now, self.until)
+        self.until = begin + seconds
+        self.stretches.append(round(seconds, 3))
+        return begin - self.clock.now
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    """The waits of requests, which take no time."""
+    slept = []
+
+    async def note(delay):
+        slept.append(round(delay, 3))
+
+    monkeypatch.setattr("seedance_dagster.api.pacing.asyncio.sleep", note)
+    return slept
+
+
+async def test_requests_that_wait_share_one_reservation(slept):
+    """The first request reserves for itself, those that came meanwhile for all of them."""
+    clock = Clock()
+    shared = Shared(clock)
+    pacer = SharedPacer(5, shared, monotonic=clock)
+    await asyncio.gather(*(pacer.wait() for _ in range(5)))
+    assert shared.stretches == [0.2, 0.8]
+    assert slept == [0.2, 0.4, 0.6, 0.8]
+    await pacer.wait()
+    assert (shared.stretches, slept[-1]) == ([0.2, 0.8, 0.2], 1.0)
+
+
+async def test_a_stretch_that_begins_later_is_waited_for(slept):
+    """The stretches of other processes come first."""
+    clock = Clock()
+    await SharedPacer(5, Shared(clock, taken_s=3), monotonic=clock).wait()
+    assert slept == [3]
+
+
+async def test_a_fast_rate_is_reserved_ten_times_a_second_at_most(slept):
+    """A stretch is at least a tenth of a second long; what was not used in time is lost."""
+    clock = Clock()
+    shared = Shared(clock)
+    pacer = SharedPacer(1000, shared, monotonic=clock)
+    for _ in range(100):
+        await pacer.wait()
+        clock.now += 0.001
+    assert shared.stretches == [0.1]
+    clock.now += 60
+    await pacer.wait()
+    await pacer.wait()
+    assert shared.stretches == [0.1, 0.1]
+    assert slept[-1] == 0.001
+
+
+async def test_a_process_keeps_the_rate_without_the_others(slept):
+    """While nothing can be reserved, its own requests stay evenly spaced."""
+    pacer = SharedPacer(5, lambda _seconds: 0.0, monotonic=Clock())
+    for _ in range(4):
+        await pacer.wait()
+    assert slept == [0.2, 0.4, 0.6]

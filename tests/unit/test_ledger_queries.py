@@ -144,6 +144,16 @@ def test_a_named_lease_has_one_owner_at_a_time(ledger, clock):
     assert ledger.leases.owner_of("advance") is None
 
 
+def test_the_owners_of_several_leases_are_counted(ledger, clock):
+    """Leases that are free, or have run out, have no owner."""
+    ledger.leases.acquire("advance 1", "a", seconds=30)
+    ledger.leases.acquire("advance 2", "b", seconds=90)
+    ledger.leases.acquire("index", "c", seconds=90)
+    assert ledger.leases.owners_of(["advance 1", "advance 2", "advance 3"]) == {"a", "b"}
+    clock.forward(seconds=60)
+    assert ledger.leases.owners_of(["advance 1", "advance 2"]) == {"b"}
+
+
 def test_pauses_say_why_and_end_automatically(ledger, clock):
     """A pause holds until its time or until it is ended, and a later one of its kind replaces it."""
     ledger.pauses.start("credits", until=clock() + timedelta(seconds=5), message="no credits")

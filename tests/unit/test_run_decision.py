@@ -58,4 +58,20 @@ def waited(seconds: float) -> dict[str, object]:
 def test_a_run_is_worth_it(doing, throttle, submit, worth):
     """A run starts for a batch, for work that has waited long, and for work that nothing else could join."""
     found = decide_run(work(**doing), throttle=throttle, pacing=Pacing(), now=NOW)
-    assert found == RunDecision(submit, doing.get("to_collect", 0), doing.get("to_report", 0), worth)
+    assert found == RunDecision(submit, doing.get("to_collect", 0), doing.get("to_report", 0), int(worth))
+
+
+@pytest.mark.parametrize(
+    ("doing", "throttle", "runs"),
+    [
+        ({"to_collect": 49}, OPEN, 1),
+        ({"to_collect": 50}, OPEN, 2),
+        ({"to_collect": 30, "to_submit": 45}, OPEN, 3),
+        # what has no slot needs no run, and one run alone reports
+        ({"to_submit": 500, "in_flight": 0}, Throttle(20), 1),
+        ({"to_report": 500}, OPEN, 1),
+    ],
+)
+def test_a_lot_of_work_is_worth_several_runs(doing, throttle, runs):
+    """Each further run has 25 orders of its own."""
+    assert decide_run(work(**doing), throttle=throttle, pacing=Pacing(), now=NOW).runs == runs

@@ -13,7 +13,7 @@ import dagster as dg
 from seedance_dagster.api.catalog import Estimate
 from seedance_dagster.defs.configs import GenerationConfig, limit_points
 from seedance_dagster.defs.events import AssetEvent, StepEvent
-from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, asset_key, user_tags
+from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, WAITS_TAG, asset_key, user_tags
 from seedance_dagster.defs.step_cleanup import on_termination
 from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
@@ -214,6 +214,8 @@ class GenerationRun:
 
     def _watch(self, events: Iterator[Event]) -> Iterator[AssetEvent]:
         """Report what becomes of the orders that the run waits for."""
+        if self.waiting:
+            self.context.instance.add_run_tags(self.context.run.run_id, WAITS_TAG)
         for event in events:
             match event:
                 case Submitted():

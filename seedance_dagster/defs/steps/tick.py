@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -12,7 +12,7 @@ import dagster as dg
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.prompt_source import PromptSource
-from seedance_dagster.defs.steps.advance import ADVANCE_LEASE
+from seedance_dagster.defs.steps.advancers import advancer_leases, run_owner
 from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.engine.runtime.pipeline import poll_due
@@ -29,6 +29,7 @@ _POLL_END_S = 35.0  # what hangs is abandoned: a tick must end well within Dagst
 _STARTING_S = 60.0  # a run requested this recently may not hold its lease yet
 _CHANGES_PER_TICK = 300  # each is a write by Dagster of about 10 ms
 _LEDGER_TAG = "seedance/ledger"
+_PRIORITY = {"dagster/priority": "10"}  # above that of runs that wait for what these runs do
 _MAX_PROBLEMS = 10  # Dagster stores each tick's reason
 
 
@@ -60,14 +61,17 @@ def tick(
     work = services.ledger.workload.actionable()
     throttle = services.throttle()
     decision = decide_run(work, throttle=throttle, pacing=services.policy.pacing, now=services.clock())
-    if decision.worth_a_run and can_work:
-        # One run at a time for each ledger; another code location may have another ledger.
+    if decision.runs and can_work:
+        # So many runs for each ledger; another code location may have another ledger.
         tags = {_LEDGER_TAG: hashlib.sha256(services.ledger.label.encode()).hexdigest()[:12]}
-        if services.ledger.leases.owner_of(ADVANCE_LEASE) is not None or _is_starting(context, tags):
-            reasons.append(f"a run of {ADVANCE_JOB} is working")
-        else:
+        most = services.policy.max_advancers
+        owners = services.ledger.leases.owners_of(advancer_leases(most))
+        working = len(owners) + _count_starting(context, tags, owners, most)
+        if (missing := min(decision.runs, most) - working) > 0:
             tags |= {"seedance/submit": str(decision.submit), "seedance/collect": str(decision.collect)}
-            return dg.SensorResult(run_requests=[dg.RunRequest(tags=tags)])
+            tags |= _PRIORITY
+            return dg.SensorResult(run_requests=[dg.RunRequest(tags=tags)] * missing)
+        reasons.append(f"{working} of {most} runs of {ADVANCE_JOB} are working")
     reasons += _describe(work, throttle)
     return dg.SkipReason("; ".join(reasons))
 
@@ -83,8 +87,10 @@ async def _poll(services: Services) -> list[str]:
     return troubles[:5]
 
 
-def _is_starting(context: dg.SensorEvaluationContext, tags: Mapping[str, str]) -> bool:
-    """Return True when a run with these tags was requested that does not hold its lease yet.
+def _count_starting(
+    context: dg.SensorEvaluationContext, tags: Mapping[str, str], owners: Collection[str], most: int
+) -> int:
+    """Return how many runs with these tags were requested that do not hold their leases yet.
 
     A queued run will start. One that was killed stays "started" in Dagster, so only a recent one counts.
     """
@@ -98,7 +104,10 @@ def _is_starting(context: dg.SensorEvaluationContext, tags: Mapping[str, str]) -
         dg.RunsFilter(job_name=ADVANCE_JOB, tags=tags, statuses=[dg.DagsterRunStatus.QUEUED]),
         dg.RunsFilter(job_name=ADVANCE_JOB, tags=tags, statuses=starting, created_after=recently),
     )
-    return any(context.instance.get_run_records(runs, limit=1) for runs in filters)
+    records = [
+        record for runs in filters for record in context.instance.get_run_records(runs, limit=2 * most)
+    ]
+    return sum(run_owner(record.dagster_run.run_id) not in owners for record in records)
 
 
 def _left_out(errors: Sequence[Problem]) -> str:

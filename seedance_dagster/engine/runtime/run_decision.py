@@ -1,4 +1,4 @@
-"""The decision to start a run of `seedance_advance`, as a pure function."""
+"""The decision how many runs of `seedance_advance` there should be, as a pure function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.ledger.workload import Actionable
 
-_BATCH = 25  # so many are worth a run at once
+_BATCH = 25  # so many orders are worth a run at once, and as many more another one
 
 
 @dataclass(frozen=True)
@@ -20,26 +20,23 @@ class RunDecision:
         submit: Orders that have a free slot at the vendor.
         collect: Videos to fetch.
         report: Orders to report to Dagster.
-        worth_a_run: True when a run should start now.
+        runs: The number of runs that should work now, those that do already included.
     """
 
     submit: int
     collect: int
     report: int
-    worth_a_run: bool
+    runs: int
 
 
 def decide_run(work: Actionable, *, throttle: Throttle, pacing: Pacing, now: datetime) -> RunDecision:
-    """Decide whether a run should start at a time (UTC)."""
+    """Decide how many runs should work at a time (UTC)."""
     slots = work.to_submit if throttle.slots is None else max(0, throttle.slots - work.in_flight)
     submit = min(work.to_submit, slots)
     ready = submit + work.to_collect + work.to_report
     patience = timedelta(seconds=pacing.batch_s)
     waited = work.waiting_since is not None and now - work.waiting_since >= patience
     alone = work.in_flight == 0
-    return RunDecision(
-        submit,
-        work.to_collect,
-        work.to_report,
-        ready > 0 and (ready >= _BATCH or waited or alone or work.to_report > 0),
-    )
+    worth_one = ready > 0 and (ready >= _BATCH or waited or alone or work.to_report > 0)
+    runs = max(1, (submit + work.to_collect) // _BATCH) if worth_one else 0
+    return RunDecision(submit, work.to_collect, work.to_report, runs)

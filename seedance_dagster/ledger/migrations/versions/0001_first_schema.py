@@ -139,3 +139,8 @@ def upgrade() -> None:
         sa.Column("url", sa.Text, nullable=False),
         sa.Column("uploaded_at", sa.DateTime, nullable=False),
     )
+    op.create_table(
+        "seedance_rates",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("reserved_until", sa.DateTime, nullable=False),
+    )
