@@ -253,7 +253,7 @@ def test_two_runs_of_the_job_share_the_work(location, changed):
     """The second of two that may work does, and reports what the first does not."""
     location.write({"first": "one", "edited": "two", "shared": "eight"})
     location.tick()
-    location.run("shared", assets=("tasks",))
+    assert location.run("shared", assets=("tasks",)).success
     seedance = location.resources["seedance"].model_copy(update={"max_advancers": 2})
     with location.ledger() as ledger, location.using(seedance=seedance):
         assert ledger.leases.acquire("advance 1", "another run", seconds=60)

@@ -30,9 +30,11 @@ AWS = {
     "AWS_REQUEST_CHECKSUM_CALCULATION",
     "AWS_RESPONSE_CHECKSUM_VALIDATION",
 }
-SECRETS = {
-    str(field.validation_alias) for field in Settings.model_fields.values() if not field.repr
-} | {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+SECRETS = {str(field.validation_alias) for field in Settings.model_fields.values() if not field.repr} | {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+}
 
 
 def load(name: str) -> dict:
@@ -81,7 +83,7 @@ def test_the_run_launcher_loads(instance):
 
 
 def test_a_celery_worker_takes_its_file(monkeypatch):
-    """The executor's own schema, by which `dagster-celery worker start` reads it; no run is taken in advance."""
+    """The executor's own schema, by which a worker reads it, allows it; no run is taken in advance."""
     for name in ("BROKER", "BACKEND"):
         monkeypatch.setenv(f"DAGSTER_CELERY_{name}_URL", "redis://redis:6379/0")
     config = load("celery/worker.yaml")["execution"]["config"]
