@@ -8,20 +8,18 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
-import httpx
 
 from chaos.evidence import Evidence
 from chaos.faults import ENDS_BY_OUTCOME, ENDS_WITHOUT_TASK
+from chaos.requests import as_ordered, as_sent
 from chaos.worker import UNEXPECTED
-from seedance_dagster.api.wire import GenerationRequest, RemovalRequest
 from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.transitions import TRANSITIONS
 from seedance_dagster.media.video import probe
-from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.identity import fingerprint
 from seedance_dagster.storage.keys import object_keys
 
@@ -89,29 +87,8 @@ def _owned_one_to_one(evidence: Evidence) -> Iterator[str]:
         task = evidence.tasks.get(task_id)
         if task is None:
             yield f"order {order.order_id} owns task {task_id}, which the vendor never made for this account"
-        elif _as_ordered(task["request"]) != _as_sent(order):
+        elif as_ordered(task["request"]) != as_sent(order):
             yield f"order {order.order_id} owns task {task_id}, which renders something else"
-
-
-def _as_sent(order: Order) -> dict[str, Any]:
-    """Return the request that the order's task must have, files of the team's own as their hashes."""
-    if order.source_order_id is not None:
-        return RemovalRequest(video_url=str(order.source_url)).to_wire()
-    request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
-    links = request["input"].get("image_urls")
-    if links and (files := [FileReference.parse(link) for link in links]) and all(files):
-        request["input"]["image_urls"] = [file.sha256 for file in files if file]
-    return request
-
-
-def _as_ordered(request: dict[str, Any]) -> dict[str, Any]:
-    """Return a task's request, links to the vendor's file service replaced by the hashes of what is there."""
-    links = request["input"].get("image_urls", ())
-    if not any("/uploads/" in link for link in links):
-        return request
-    contents = [httpx.get(link, trust_env=False, timeout=30).content for link in links]
-    hashes = [hashlib.sha256(content).hexdigest() for content in contents]
-    return request | {"input": request["input"] | {"image_urls": hashes}}
 
 
 def _ordered_once(evidence: Evidence) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,17 +29,18 @@ def judge_events(evidence: Evidence, folder: Path) -> Iterator[str]:
         for order in evidence.orders:
             if order.state is State.STORED:
                 for link in evidence.links[order.order_id]:
-                    if _is_followed(evidence, order, link):
-                        continue
+                    if _has_removal(evidence, order, link, ended=(State.FAILED, State.REJECTED)):
+                        continue  # the video without the watermark is shown
                     yield from _of_video(instance, evidence, order, link)
-                    yield from _of_task(instance, order, link)
+                    if not _has_removal(evidence, order, link):  # then the newest task is that of the removal
+                        yield from _of_task(instance, order, link)
 
 
-def _is_followed(evidence: Evidence, order: Order, link: Link) -> bool:
-    """Return True for a video whose watermark is taken off for the partition: that one is shown there."""
+def _has_removal(evidence: Evidence, order: Order, link: Link, *, ended: Collection[State] = ()) -> bool:
+    """Return True for a video whose watermark is taken off for the partition, unless that ended so."""
     return any(
         removal.source_order_id == order.order_id
-        and removal.state not in {State.FAILED, State.REJECTED}
+        and removal.state not in ended
         and link.partition in {other.partition for other in evidence.links[removal.order_id]}
         for removal in evidence.orders
     )

@@ -10,7 +10,7 @@ from datetime import timedelta
 import httpx
 
 from chaos import crew
-from seedance_dagster.api.wire import GenerationRequest
+from chaos.requests import as_ordered, as_sent
 from seedance_dagster.engine.reconcile.manual import ManualResolutionError, adopt_by_hand, requeue_by_hand
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import Worker, working
@@ -37,10 +37,14 @@ def resolve_by_hand(services: Services, vendor_url: str) -> None:
 
 
 async def _resolve(worker: Worker, order: Order, vendor_url: str) -> None:
-    request = GenerationRequest.model_validate(order.request, strict=False).to_wire()
+    request = as_sent(order)
     async with httpx.AsyncClient(trust_env=False) as site:
         tasks = (await site.get(f"{vendor_url}/emulator/books")).json()["tasks"]
-    same = {task["task_id"] for task in tasks if task["source"] == "api" and task["request"] == request}
+    same = {
+        task["task_id"]
+        for task in tasks
+        if task["source"] == "api" and as_ordered(task["request"]) == request
+    }
     free = sorted(same - worker.services.ledger.reconciliation.owned_tasks(same))
     if free:
         await adopt_by_hand(worker, order, free[0])
