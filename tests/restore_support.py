@@ -35,16 +35,20 @@ def lose_ledger(location: CodeLocation, backup: Path | None = None) -> None:
 
 
 def command(
-    location: CodeLocation, s3: S3Service, monkeypatch: pytest.MonkeyPatch, *arguments: str
+    location: CodeLocation,
+    s3: S3Service,
+    monkeypatch: pytest.MonkeyPatch,
+    *arguments: str,
+    prefix: str | None = None,
 ) -> Result:
-    """Run a command of `seedance-dagster` beside a code location."""
+    """Run a command of `seedance-dagster` beside a code location, with its prefix or another one."""
     home = location.folder / "home"
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     environ = {
         **s3.environ,
         "DAGSTER_HOME": str(home),
         "SEEDANCE_PROMPTS": str(location.folder / "prompts"),
-        "SEEDANCE_S3_PREFIX": location.folder.name,
+        "SEEDANCE_S3_PREFIX": prefix or location.folder.name,
         "SEEDANCE_LEDGER_URL": f"sqlite:///{_file(location)}",
         "GOAPI_BASE_URL": location.emulator.url,
         "GOAPI_API_KEY": API_KEY,

@@ -140,12 +140,20 @@ def order_columns(
             "run_tags": {},
             "ordered_at": at,
             "booked_at": at,
-            "submitted_at": at,
-            "due_at": now,
-            "account": account,
         }
-        | ({"task_id": remains.task_id} if remains.task is None else task_columns(remains.task))
+        | task_columns_of(remains, account, now)
     )
+
+
+def task_columns_of(remains: TaskRemains, account: str, now: datetime) -> dict[str, Any]:
+    """Return the columns that its task gives an order, whatever it asked for."""
+    task = {"task_id": remains.task_id} if remains.task is None else task_columns(remains.task)
+    return task | {
+        "submitted_at": remains.created_at or now,
+        "due_at": now,
+        "account": account,
+        "error_message": None,
+    }
 
 
 def state_columns(

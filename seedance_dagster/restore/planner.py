@@ -13,12 +13,21 @@ from datetime import datetime
 from typing import Any
 
 from seedance_dagster.api.catalog import Catalog
+from seedance_dagster.api.webhook import order_of
+from seedance_dagster.api.wire import Task
 from seedance_dagster.audit.evidence import NotRepairableError
 from seedance_dagster.engine.reconcile.clocks import UNKNOWN
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.restore.attempts import Attempts, reserved_attempts
 from seedance_dagster.restore.content import ContentMatcher
-from seedance_dagster.restore.ordered import Asked, asked_by, asked_in_event, order_columns, state_columns
+from seedance_dagster.restore.ordered import (
+    Asked,
+    asked_by,
+    asked_in_event,
+    order_columns,
+    state_columns,
+    task_columns_of,
+)
 from seedance_dagster.restore.plan import NotRestored, Plan, PlannedOrder
 from seedance_dagster.restore.remains import Remains, TaskRemains
 from seedance_dagster.restore.stored import ExpectedMetadata, stored_columns
@@ -27,7 +36,6 @@ UNSENT = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN})
 """States of which a backup does not know whether a task was made since."""
 
 _WITHOUT_VIDEO = frozenset({State.REJECTED, State.FAILED})
-_OF_A_TASK = ("task_id", "account", "submitted_at", "due_at", "points_held", "vendor_created_at")
 _OF_A_PLACEMENT = ("booked_at", "retries")
 
 
@@ -41,6 +49,7 @@ class Planner:
         catalog: Prices and limits.
         since: When the ledger was last written (UTC); None for one that holds nothing.
         now: UTC.
+        ledger_id: The ledger's id, which is in the marks of its POSTs.
     """
 
     remains: Remains
@@ -48,6 +57,7 @@ class Planner:
     catalog: Catalog
     since: datetime | None
     now: datetime
+    ledger_id: str = ""
     _orders: list[PlannedOrder] = field(default_factory=list)
     _not_restored: list[NotRestored] = field(default_factory=list)
     _moved: set[int] = field(default_factory=set)
@@ -116,8 +126,8 @@ class Planner:
         )
         row = self._attempts.row(columns)
         if row is not None and row.state in UNSENT:
-            columns = {name: columns[name] for name in _OF_A_TASK if name in columns}
-            self._move(row, task, State.SUBMITTED, columns | {"error_message": None}, source)
+            columns = task_columns_of(task, self.remains.account, self.now)
+            self._move(row, task, State.SUBMITTED, columns, source)
             return
         state, columns = state_columns(columns, task, now=self.now)
         if task.task is None:
@@ -169,9 +179,13 @@ class Planner:
                 continue
             if self._was_known(task):
                 continue
-            own = next((row for row in unsent if matcher.renders(task.task, row)), None)
-            if own is not None:
-                unsent.remove(own)  # reconciliation finds it
+            own = [row for row in unsent if matcher.renders(task.task, row)]
+            marked = [row for row in own if self._is_marked(task.task, row)]
+            if marked:
+                columns = task_columns_of(task, self.remains.account, self.now)
+                self._move(marked[0], task, State.SUBMITTED, columns, "the vendor's task, by its mark")
+            if own:
+                unsent.remove((marked or own)[0])  # reconciliation finds what has no mark
                 continue
             candidates = matcher.candidates(task.task)
             free = [asked for asked in candidates if not self._is_answered(asked)]
@@ -181,6 +195,10 @@ class Planner:
             asked = (free or candidates)[0]
             source = "the vendor's task, which renders what the prompt asks for"
             self._restore(task, asked, self._attempts.next(asked.fingerprint, asked.take), source)
+
+    def _is_marked(self, task: Task, row: Order) -> bool:
+        """Return True where a task gives back the mark of a POST of an order, whichever of its claims."""
+        return task.mark is not None and order_of(task.mark, self.ledger_id) == row.order_id
 
     def _was_known(self, task: TaskRemains) -> bool:
         """Return True for a task of before the backup, which did not own it then."""

@@ -94,7 +94,14 @@ async def plan_restoration(
     remains = await read_remains(
         services, orchestrator, sets, since=place.identity.created_at, progress=progress
     )
-    planner = Planner(remains, orchestrator.expected_metadata, catalog, since, services.clock())
+    planner = Planner(
+        remains,
+        orchestrator.expected_metadata,
+        catalog,
+        since,
+        services.clock(),
+        place.identity.ledger_id,
+    )
     return await in_thread(planner.plan)
 
 

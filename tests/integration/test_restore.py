@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from code_location import QUIET, running_location
 from harness import read_books
-from restore_support import back_up, lose_ledger, objects, restore
+from restore_support import back_up, command, lose_ledger, objects, restore
+
+from seedance_dagster.defs.steps.binding import check_ledger
+from seedance_dagster.ledger.errors import BindingError
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -31,12 +34,24 @@ def drill(s3_server, tmp_path_factory):
         location.control("settings", render_seconds=3600)
         assert location.run("late", assets=ORDERED).success
         assert location.advance().success
+        with location.ledger() as ledger:
+            check_ledger(location.instance, ledger, ["spots"])
         yield location, backup
 
 
 def tasks(location):
     """Return the vendor's own list of the tasks that were made."""
     return [task["task_id"] for task in read_books(location.emulator.url)["tasks"]]
+
+
+def refusal(location):
+    """Return why the ledger may not order for the set; nothing where it may."""
+    with location.ledger() as ledger:
+        try:
+            check_ledger(location.instance, ledger, ["spots"])
+        except BindingError as error:
+            return str(error)
+    return ""
 
 
 def known(location):
@@ -55,12 +70,17 @@ def test_a_backup_is_brought_up_to_date(drill, s3_server, monkeypatch):
     before = known(location)
     lose_ledger(location, backup)
     assert known(location) != before
+    assert "is an older copy of itself" in refusal(location)
     plan = restore(location, s3_server, monkeypatch)
-    assert plan["exit_code"] == 1
+    assert (plan["exit_code"], plan["behind"], plan["new_ledger"]) == (1, True, False)
+    shown = command(location, s3_server, monkeypatch, "restore").stdout
+    assert "Nothing was written: run it again with --apply" in shown
+    assert "spots/late" in shown
     document = restore(location, s3_server, monkeypatch, "--apply")
     assert document["not_restored"] == []
     assert document["exit_code"] == 0
     assert known(location) == before
+    assert refusal(location) == ""
     location.run("stored", "late", assets=ORDERED)
     assert tasks(location) == paid
     assert objects(location) == there
@@ -74,6 +94,7 @@ def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
         identity = ledger.identity
     before = known(location)
     lose_ledger(location)
+    assert "If that is lost, run `seedance-dagster restore`" in refusal(location)
     plan = restore(location, s3_server, monkeypatch)
     assert (plan["new_ledger"], plan["ledger_id"]) == (True, identity.ledger_id)
     document = restore(location, s3_server, monkeypatch, "--apply")
@@ -82,6 +103,31 @@ def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
     with location.ledger() as ledger:
         assert ledger.identity == identity
     assert known(location) == before
+    assert refusal(location) == ""
     location.run("stored", "late", assets=ORDERED)
     assert tasks(location) == paid
     assert objects(location) == there
+
+
+def test_prompt_sets_with_errors_restore_nothing(drill, s3_server, monkeypatch):
+    """Without the prompts it is not known what tasks were for: the errors are shown, nothing is written."""
+    location, _ = drill
+    broken = location.folder / "prompts" / "broken.yaml"
+    broken.write_text("name: broken\nprompts: [{id: a}]\n")
+    try:
+        done = command(location, s3_server, monkeypatch, "restore", "--apply")
+    finally:
+        broken.unlink()
+    assert done.exit_code == 1
+    assert "prompt sets have errors" in done.output
+    assert "broken.yaml" in done.output
+
+
+def test_a_prefix_of_another_ledger_is_refused(drill, s3_server, monkeypatch):
+    """m14: where the instance remembers another ledger than the prefix belongs to, nothing is restored."""
+    location, _ = drill
+    lose_ledger(location)
+    done = command(location, s3_server, monkeypatch, "restore", "--apply", prefix="another")
+    assert done.exit_code == 1
+    assert "this Dagster instance remembers that the ledger with the id" in done.output
+    assert "set SEEDANCE_S3_BUCKET and SEEDANCE_S3_PREFIX" in done.output

@@ -63,21 +63,25 @@ def command(*, applying: bool, as_json: bool) -> None:
     with dagster_of(settings) as instance, settings.services() as services:
         place = find_place(services)
         sets = [read_contents(services, each, list(each.partitions)) for each in loaded.sets]
-        _check_memory(instance, place, sets)
+        behind = _check_memory(instance, services, place, sets)
         with progress_bars() as progress:
             side = DagsterSide(instance, services)
             plan = asyncio.run(plan_restoration(services, side, sets, place, progress=progress))
         failed = _apply(plan, services, instance, place) if applying else {}
     if as_json:
-        print_json(_as_json(plan, place, failed, applied=applying))
+        print_json(_as_json(plan, place, failed, applied=applying, behind=behind))
     else:
-        _show(plan, place, failed, applied=applying)
+        _show(plan, place, failed, applied=applying, behind=behind)
     open_ends = plan.not_restored or plan.problem or failed or (plan.orders and not applying)
     click.get_current_context().exit(1 if open_ends else 0)
 
 
-def _check_memory(instance: DagsterInstance, place: Place, sets: list[PromptSet]) -> None:
-    """Refuse to restore a ledger where another one orders for the prompt sets."""
+def _check_memory(instance: DagsterInstance, services: Services, place: Place, sets: list[PromptSet]) -> bool:
+    """Return True where the instance remembers more of the ledger than the ledger has.
+
+    Raises:
+        click.ClickException: It remembers that another ledger orders for the prompt sets.
+    """
     memory, own = Memory.of(instance), place.identity.ledger_id
     for name in (prompt_set.name for prompt_set in sets):
         others = [other for other in memory.ledger_ids.get(name, []) if other != own]
@@ -87,6 +91,9 @@ def _check_memory(instance: DagsterInstance, place: Place, sets: list[PromptSet]
                 f"it, and the one that would be restored has the id {own}: set SEEDANCE_S3_BUCKET and "
                 "SEEDANCE_S3_PREFIX to where the videos of the remembered one lie"
             )
+    known = memory.ledgers.get(own)
+    position = None if known is None else known.position
+    return place.is_new or (position is not None and not services.ledger.journal.contains(position))
 
 
 def _apply(plan: Plan, services: Services, instance: DagsterInstance, place: Place) -> dict[int, str]:
@@ -105,8 +112,10 @@ def _apply(plan: Plan, services: Services, instance: DagsterInstance, place: Pla
     return failed
 
 
-def _show(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool) -> None:
+def _show(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool, behind: bool) -> None:
     out = console()
+    if not behind:
+        out.print("Dagster's instance remembers nothing that this ledger lacks: it is probably up to date")
     if place.is_new:
         text = "stands for" if applied else "would stand for"
         out.print(f"The ledger is new: it {text} the lost one with the id {place.identity.ledger_id}")
@@ -150,10 +159,13 @@ def _usd(item: PlannedOrder | NotRestored) -> str:
     return usd(points_to_usd(item.points))
 
 
-def _as_json(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool) -> dict[str, Any]:
+def _as_json(
+    plan: Plan, place: Place, failed: dict[int, str], *, applied: bool, behind: bool
+) -> dict[str, Any]:
     return {
         "ledger_id": place.identity.ledger_id,
         "new_ledger": place.is_new,
+        "behind": behind,
         "applied": applied,
         "problem": plan.problem,
         "orders": [

@@ -9,6 +9,7 @@ from factories import NOW, POINTS, make_request, remove_row
 from order_factory import OrderFactory
 from restore_world import AN_HOUR_AGO, add_task, answer, plan, prompt, restore
 
+from seedance_dagster.api.webhook import make_mark
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.records import journal_problem
 from seedance_dagster.ledger.order import Order, State
@@ -112,6 +113,17 @@ def test_a_task_that_may_be_an_unsent_orders_is_left_to_it(kept, backup, clock):
         (order.order_id, State.UNCERTAIN)
     ]
     assert kept.ledger.queries.find(task_id="task-3") == []
+
+
+@pytest.mark.parametrize("state", UNSENT)
+def test_a_mark_says_whose_a_task_is(kept, backup, clock, state):
+    """A task that renders an order and gives back the mark of any POST of it is the order's."""
+    order = placed(backup, clock, state)
+    mark = make_mark(kept.ledger.identity.ledger_id, order.order_id, NOW)
+    add_task(kept, 3, event=False, mark=mark)
+    restore(kept, prompt(1), prompt(2), prompt(3))
+    now = kept.ledger.queries.get(order.order_id)
+    assert (now.state, now.task_id) == (State.SUBMITTED, "task-3")
 
 
 def test_what_was_ordered_since_is_restored(kept, backup, clock):
