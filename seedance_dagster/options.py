@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from seedance_dagster.money import Window, usd_to_points
 
@@ -13,9 +14,15 @@ if TYPE_CHECKING:
     from seedance_dagster.api.catalog import Catalog
     from seedance_dagster.engine.policy import Policy
     from seedance_dagster.media.credentials import Signer
+    from seedance_dagster.storage.requests import RequestOptions
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _REFERENCE_LINKS = ("upload", "presigned")
+_S3_WORDS = {
+    "s3_addressing": ("auto", "path", "virtual"),
+    "s3_encryption": ("AES256", "aws:kms", "aws:kms:dsse"),
+}
+_ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 _LEAST_USD, _MOST_USD = 1e-7, 1e11  # one point, and more than any account holds
 
 
@@ -157,6 +164,35 @@ class StorageOptions(BaseModel):
 
     bucket: str = Field(default="", description="The S3 bucket that videos are stored in.")
     prefix: str = Field(default="seedance", description="The prefix of every key in the bucket.")
+    s3_addressing: str = Field(
+        default="auto",
+        description="The place of the bucket's name in addresses: `virtual` for the host's name, which some "
+        "stores demand, `path` for the path, or `auto`: the path where `AWS_ENDPOINT_URL_S3` is set.",
+    )
+    s3_encryption: str = Field(
+        default="",
+        description="The store's encryption of what is written: `AES256`, `aws:kms` or `aws:kms:dsse`. By "
+        "default the bucket's own.",
+    )
+    s3_kms_key: str = Field(
+        default="",
+        description="The id or ARN of the key for `aws:kms`. By default the account's key for S3.",
+    )
+    s3_acl: str = Field(
+        default="",
+        description="The canned ACL of what is written, such as `bucket-owner-full-control`. Default: none.",
+    )
+    s3_storage_class: str = Field(
+        default="",
+        description="The storage class of what is written, such as `STANDARD_IA`; by default the bucket's. "
+        "Objects must be readable at once, so archives cannot be used.",
+    )
+    s3_tags: str = Field(
+        default="", description="Tags of what is written, such as `team=ads&project=spring`."
+    )
+    s3_requester_pays: bool = Field(
+        default=False, description="Agree to pay for requests, for buckets of others that demand it."
+    )
     c2pa_certificate: str = Field(
         default="",
         repr=False,
@@ -171,6 +207,36 @@ class StorageOptions(BaseModel):
     c2pa_include_prompt: bool = Field(
         default=False, description="Include the prompt's text in the C2PA content credential."
     )
+
+    @field_validator("s3_addressing", "s3_encryption")
+    @classmethod
+    def _known_word(cls, word: str, info: ValidationInfo) -> str:
+        allowed = _S3_WORDS[str(info.field_name)]
+        if word and word not in allowed:
+            raise ValueError(f"is {word[:80]!r}; allowed are {', '.join(allowed)}")
+        return word
+
+    @field_validator("s3_storage_class")
+    @classmethod
+    def _readable_class(cls, name: str) -> str:
+        if name in _ARCHIVES:
+            raise ValueError(f"is {name}, whose objects cannot be read at once; allowed are others")
+        return name
+
+    @field_validator("s3_tags")
+    @classmethod
+    def _tags(cls, tags: str) -> str:
+        if tags and not all(re.fullmatch("[^=]+=[^=]*", tag) for tag in tags.split("&")):
+            raise ValueError(f"is {tags[:80]!r}; allowed are tags such as team=ads&project=spring")
+        return tags
+
+    def request_options(self) -> RequestOptions:
+        """Return what every request to the store carries."""
+        from seedance_dagster.storage.requests import RequestOptions  # noqa: PLC0415  loads with the store
+
+        return RequestOptions(
+            **{name: getattr(self, f"s3_{name}") for name in RequestOptions.__dataclass_fields__}
+        )
 
     def signer(self) -> Signer | None:
         """Return what signs videos; None where neither certificate nor key is set. Nothing is read yet."""

@@ -173,7 +173,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         from seedance_dagster.storage.s3 import VideoStore, create_client  # noqa: PLC0415  heavy
 
         client = create_client(lambda: boto3.Session().client("s3"))
-        return VideoStore(client, self.bucket, self.prefix)
+        return VideoStore(client, self.bucket, self.prefix, self.request_options())
 
     @contextmanager
     def services(self) -> Iterator[Services]:

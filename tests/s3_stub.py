@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 from botocore.stub import ANY
@@ -28,5 +29,6 @@ def uploaded(**condition):
         "Key": "k/video.mp4",
         "Body": ANY,
         "ContentType": "video/mp4",
+        "ContentMD5": base64.b64encode(hashlib.md5(BODY).digest()).decode(),
         "Metadata": {"seedance-task-id": "T-1", "sha256": SHA256},
     } | condition

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import boto3
+from botocore.exceptions import ClientError
 from factories import NOW
 
 from seedance_dagster.cli.environ import for_children
@@ -18,6 +19,15 @@ from seedance_dagster.cli.local.programs import S3Service, s3
 from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError, VideoStore, write_freely
 
 T = TypeVar("T")
+
+
+class KeepingWriter:
+    """A writer that keeps to conditions, as far as a check of the store asks."""
+
+    knows_conditions = knows_checksums = True
+
+    def put(self, _body: bytes, **_what: object) -> None:
+        raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "PutObject")
 
 
 class MemoryStore(VideoStore):
@@ -32,6 +42,8 @@ class MemoryStore(VideoStore):
 
     def __init__(self, objects: Mapping[str, bytes] | None = None, *, prefix: str = "seedance") -> None:
         super().__init__(None, "videos", prefix)  # type: ignore[arg-type]
+        self.writer = KeepingWriter()  # type: ignore[assignment]
+        self.probed: dict[str, str] = {}
         self.objects: dict[str, bytes] = dict(objects or {})
         self.reads: list[str] = []
         self.puts = 0
@@ -39,6 +51,17 @@ class MemoryStore(VideoStore):
 
     def check_writable(self) -> None:
         """Accept it: a dictionary can be written."""
+
+    @property
+    def configuration(self) -> str:
+        return "memory"
+
+    def write_probe(self, key: str, path: Path, metadata: Mapping[str, str]) -> None:
+        self.objects[key] = path.read_bytes()
+        self.probed = dict(metadata)
+
+    def delete(self, key: str) -> bool:
+        return self.objects.pop(key, None) is not None
 
     def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
         self.objects.setdefault(key, body)
@@ -52,7 +75,8 @@ class MemoryStore(VideoStore):
 
     def head(self, key: str) -> ObjectInfo | None:
         body = self.objects.get(key)
-        return None if body is None else ObjectInfo(len(body), "", {})
+        about = self.probed if ".writable" in key else {}
+        return None if body is None else ObjectInfo(len(body), "", about)
 
     def digest(self, key: str, into: BinaryIO | None = None) -> str:
         body = self.get_bytes(key)

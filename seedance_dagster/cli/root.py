@@ -27,6 +27,7 @@ COMMANDS = {
     "sync": "Update Dagster's partitions from the prompt sets now.",
     "webhook": "Receive the vendor's webhooks, so that finished tasks are polled at once.",
     "prices": "Show the prices of today, and whether charges agree with them.",
+    "check-storage": "Try what is needed of the bucket, before anything is paid for.",
     "account": "Show the vendor account: plan, balance and limits.",
     "emulator": "Run a local stand-in for the vendor's API.",
 }
@@ -41,7 +42,7 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command in `cli/commands/<name>.py`."""
+        """Return the command in `cli/commands/<name>.py`, its dashes as underscores."""
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
         module = cmd_name.replace("-", "_")

@@ -84,7 +84,8 @@ class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: igno
                 f"s3 of VideoStoreResource is a {type(s3).__name__}; allowed is an S3Resource of dagster-aws"
             )
         hide(s3.aws_secret_access_key, s3.aws_session_token, *secrets_in(s3.endpoint_url or ""))
-        return VideoStore(create_client(s3.get_client), self.bucket, self.prefix)
+        client = create_client(s3.get_client)
+        return VideoStore(client, self.bucket, self.prefix, self.request_options())
 
 
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.parsers import ResponseParserError
 
 from seedance_dagster.net.secrets import SafeError, one_line
 
 NO_BUCKET = "no bucket: set SEEDANCE_S3_BUCKET to the bucket that should hold the videos"
+ABSENT_CODES = {"404", "NoSuchKey", "NotFound"}
 
 _UNSENDABLE = "Invalid header value"
 _PERMISSIONS = {
@@ -19,17 +22,22 @@ _PERMISSIONS = {
     "ListObjectsV2": "ListBucket",
     "CopyObject": "GetObject and s3:PutObject",
 }
+_REDIRECTS = {"301", "307", "308", "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"}
 
 
-class HasBucket(Protocol):
+class Bucket(Protocol):
     """A user of one bucket."""
 
     @property
     def bucket(self) -> str:
         """The bucket's name."""
 
+    @property
+    def client(self) -> Any:
+        """A boto3 S3 client."""
 
-S = TypeVar("S", bound=HasBucket)
+
+S = TypeVar("S", bound=Bucket)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -38,29 +46,43 @@ class StoreError(SafeError):
     """S3 refused or did not answer; the message says what to set or fix and contains no secret."""
 
 
-def describe(error: ClientError, name: str) -> str:
-    """Return what a refusal means and what to do, in words."""
-    code, bucket = error_code(error), f"the bucket {name!r}"
+def describe(error: ClientError, bucket: str, place: str) -> str:
+    """Return what a refusal means and what to do, in words.
+
+    Args:
+        bucket: Its name.
+        place: The object and the host.
+    """
+    code, name = error_code(error), f"the bucket {bucket!r}"
     reply = one_line(f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}")
     match code:
         case "NoSuchBucket" | "404":
-            return f"{bucket} does not exist: create it or change SEEDANCE_S3_BUCKET ({reply})"
+            words = f"{name} does not exist: create it or change SEEDANCE_S3_BUCKET"
         case "AccessDenied" | "403":
-            operation = error.operation_name
-            missing = f"they need s3:{_PERMISSIONS.get(operation, operation)}"
-            return f"{bucket} cannot be used with these AWS credentials: {missing} ({reply})"
+            permission = _PERMISSIONS.get(error.operation_name, error.operation_name)
+            words = f"{name} cannot be used with these AWS credentials: they need s3:{permission}"
         case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "401":
-            # Without the server's message, which may quote what was signed.
-            return f"the AWS credentials are refused: check AWS_ACCESS_KEY_ID and its secret ({code})"
+            words = "the AWS credentials are refused: check AWS_ACCESS_KEY_ID and its secret"
+            reply = code  # the message may quote what was signed
         case "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired":
-            return f"the AWS credentials have expired: renew them ({code})"
+            words, reply = "the AWS credentials have expired: renew them", code
+        case "413" | "EntityTooLarge":
+            words = (
+                f"{name} takes no file of this size: raise the limit for request bodies, of the store or a "
+                "proxy in front of it, to the size of a video"
+            )
+        case "RequestTimeTooSkewed":
+            words = "the clock of this machine differs from the store's: set it right"
+        case _ if code in _REDIRECTS:
+            words = f"{name} is in another region: set AWS_DEFAULT_REGION to {_region(error)}"
         case _:
-            return f"S3 refused a request for {bucket} ({reply})"
+            words = f"S3 refused a request for {name}"
+    return f"{words} ({reply}; {error.operation_name} of {place})"
 
 
 def error_code(error: ClientError) -> str:
-    """Return the server's code, such as "NoSuchKey"."""
-    return str(error.response.get("Error", {}).get("Code", "unknown"))
+    """Return the server's code, such as "NoSuchKey"; a proxy's answer has its status alone."""
+    return str(error.response.get("Error", {}).get("Code") or http_status(error) or "unknown")
 
 
 def http_status(error: ClientError) -> int:
@@ -84,17 +106,23 @@ def bucket_name(bucket: str) -> str:
 
 
 def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """Raise what boto3 raises as `StoreError`, in words."""
+    """Raise what boto3 raises as `StoreError`, in words; a first argument is the key."""
 
     @functools.wraps(method)
     def wrapped(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(self, *args, **kwargs)
         except ClientError as error:
-            raise StoreError(describe(error, self.bucket)) from None
+            key = args[0] if args and isinstance(args[0], str) else ""
+            place = f"s3://{self.bucket}/{key} at {host_of(self.client)}"
+            raise StoreError(describe(error, self.bucket, place)) from None
         except (NoCredentialsError, PartialCredentialsError):
             raise StoreError(
                 "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            ) from None
+        except ResponseParserError:
+            raise StoreError(
+                f"the answer of {host_of(self.client)} is not S3's: check AWS_ENDPOINT_URL_S3"
             ) from None
         except BotoCoreError as error:
             if _UNSENDABLE in str(error):  # and quotes it
@@ -105,3 +133,20 @@ def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
             raise StoreError(f"S3 did not answer: {one_line(str(error))}") from None
 
     return wrapped
+
+
+def host_of(client: Any) -> str:
+    """Return the name of the host that a client talks to, without user and password."""
+    try:
+        parts = urlsplit(client.meta.endpoint_url)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    except ValueError:
+        return "the endpoint"
+
+
+def _region(error: ClientError) -> str:
+    """Return the region that a redirect names."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    named = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
+    expected = re.search(r"expecting '([a-z0-9-]+)'", error.response.get("Error", {}).get("Message", ""))
+    return str(named or (expected[1] if expected else "the bucket's region"))[:50]

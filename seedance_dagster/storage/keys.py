@@ -13,7 +13,8 @@ _FINGERPRINT_CHARACTERS = 12
 _FILES = {"video.mp4": "video", "poster.jpg": "poster", "manifest.json": "manifest"}
 _SET_FILES = ("index.jsonl", "index.parquet")
 _REFERENCES = ".references"
-_PREFIX_FILES = (".writable", ".seedance-ledger.json")
+_PROBE = ".writable"
+_PREFIX_FILES = (_PROBE, f"{_PROBE}-copy", ".seedance-ledger.json")
 _REPLACED = re.compile(r"\.replaced-\d{8}T\d{6}Z$")
 _KEY = re.compile(r"((?:.*/)?([^/]+)/([^/]+)/([^/]+)-a([1-9][0-9]{0,8}))(?:/([^/]*))?", re.DOTALL)
 
@@ -99,6 +100,11 @@ def replaced_key(key: str, at: datetime) -> str:
 def is_replaced(key: str) -> bool:
     """Return True for a key that `replaced_key` made."""
     return _REPLACED.search(key) is not None
+
+
+def probe_key(prefix: str) -> str:
+    """Return the key of the object by which it is tried whether the store can be written."""
+    return _folder(prefix, _PROBE)
 
 
 def is_own_file(prefix: str, key: str) -> bool:

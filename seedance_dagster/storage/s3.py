@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,15 +12,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from seedance_dagster.net.secrets import one_line
 from seedance_dagster.storage.errors import (
+    ABSENT_CODES,
     NO_BUCKET,
     StoreError,
     bucket_name,
     error_code,
-    http_status,
     user_errors,
 )
-from seedance_dagster.storage.keys import TASK_ID
+from seedance_dagster.storage.keys import TASK_ID, probe_key
 from seedance_dagster.storage.objects import ListedObject, ObjectInfo
+from seedance_dagster.storage.requests import RequestOptions
+from seedance_dagster.storage.writer import Writer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ListedObject", "ObjectInfo", "StoreError", "VideoStore", "create_client"]
 
 _MIB = 1024 * 1024
-_NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
-_CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
-# Stores that know no conditions refuse a write with them, each in its own way.
-_PERHAPS_NO_CONDITIONS = {304, 400, 403, 405, 501}
-_NOT_THE_CONDITION = {"RequestTimeout", "BadDigest", "IncompleteBody", "ExpiredToken", "InvalidToken"}
+_DEFAULTS = RequestOptions()
 
 
 def create_client(factory: Callable[[], S3Client]) -> S3Client:
@@ -56,20 +52,36 @@ class VideoStore:
         client: A boto3 S3 client.
         bucket: The bucket's name; if it is empty, the first use raises `StoreError`.
         prefix: The beginning of every key; slashes around it do not count.
+        options: What every request carries.
 
     Raises:
         StoreError: The bucket is no bucket's name.
     """
 
-    def __init__(self, client: S3Client, bucket: str, prefix: str = "seedance") -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        prefix: str = "seedance",
+        options: RequestOptions = _DEFAULTS,
+    ) -> None:
         self.client = client
         self.bucket = bucket_name(bucket)
         self.prefix = prefix.strip("/")
-        self._knows_conditions = True  # until it refused one and took the same without
+        self.options = options
+        self.writer = Writer(client, self.bucket)
+        options.apply(client)
 
     def uri(self, key: str) -> str:
         """Return the key as an s3:// URI."""
         return f"s3://{self.bucket}/{key}"
+
+    @property
+    def configuration(self) -> str:
+        """The place and the options of the store, as a hash."""
+        meta = self.client.meta
+        place = (meta.endpoint_url, meta.region_name, self.bucket, self.prefix, self.options)
+        return hashlib.sha256(repr(place).encode()).hexdigest()[:16]
 
     @user_errors
     def check_writable(self) -> None:
@@ -80,11 +92,24 @@ class VideoStore:
         """
         if not self.bucket:
             raise StoreError(NO_BUCKET)
-        key = "/".join(part for part in (self.prefix, ".writable") if part)
-        self.client.put_object(Bucket=self.bucket, Key=key, Body=b"ok", ContentType="text/plain")
-        with contextlib.suppress(ClientError):
-            # Where the bucket forbids deletion, this one object stays.
+        key = probe_key(self.prefix)
+        self.writer.write(key, b"ok", content_type="text/plain", metadata={}, conditional=False)
+        self.delete(key)
+
+    @user_errors
+    def write_probe(self, key: str, path: Path, metadata: Mapping[str, str]) -> None:
+        """Write a file like a video over whatever a check has left; raise `StoreError`."""
+        if not self.bucket:
+            raise StoreError(NO_BUCKET)
+        self.writer.write(key, path, content_type="video/mp4", metadata=metadata, conditional=False)
+
+    def delete(self, key: str) -> bool:
+        """Delete an object that a check has written; return False where that is not allowed."""
+        try:
             self.client.delete_object(Bucket=self.bucket, Key=key)
+        except ClientError:
+            return False  # then this one object stays
+        return True
 
     @user_errors
     def put_file(
@@ -121,19 +146,14 @@ class VideoStore:
             return
         before_write()
 
-        def write(**condition: Any) -> None:
-            with path.open("rb") as file:
-                # Not in parts: they use memory, and an interrupted upload leaves them behind, to be paid for.
-                self.client.put_object(
-                    Bucket=self.bucket,
-                    Key=key,
-                    Body=file,
-                    ContentType=content_type,
-                    Metadata={**metadata, "sha256": sha256},
-                    **condition,
-                )
-
-        write() if overwrite else self._write(write, key, existing)
+        self.writer.write(
+            key,
+            path,
+            content_type=content_type,
+            metadata={**metadata, "sha256": sha256},
+            existing=existing,
+            conditional=not overwrite,
+        )
         stored = self._head(key)
         if stored is None or stored.size_bytes != size:
             actual = "is missing" if stored is None else f"has {stored.size_bytes} bytes"
@@ -161,17 +181,14 @@ class VideoStore:
         if existing and existing.size_bytes == len(body) and self.get_bytes(key) == body:
             return
         before_write()
-        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        write = functools.partial(
-            self.client.put_object,
-            Bucket=self.bucket,
-            Key=key,
-            Body=body,
-            ContentType=content_type,
-            ContentMD5=digest,
-            Metadata=dict(metadata),
+        self.writer.write(
+            key,
+            body,
+            content_type=content_type,
+            metadata=metadata,
+            existing=existing,
+            conditional=not overwrite,
         )
-        write() if overwrite else self._write(write, key, existing)
 
     @user_errors
     def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
@@ -184,11 +201,8 @@ class VideoStore:
             # Looked at first, since some servers ignore conditions.
             if self._head(key) is not None:
                 return
-        write = functools.partial(
-            self.client.put_object, Bucket=self.bucket, Key=key, Body=body, ContentType=content_type
-        )
         with contextlib.suppress(StoreError):  # another was faster
-            self._write(write, key, None)
+            self.writer.write(key, body, content_type=content_type, metadata={})
 
     @user_errors
     def get_bytes(self, key: str) -> bytes:
@@ -263,31 +277,19 @@ class VideoStore:
             raise StoreError(f"{self.uri(key)} is not overwritten: it belongs to {owner}")
         return existing
 
-    def _write(self, write: Callable[..., object], key: str, existing: ObjectInfo | None) -> None:
-        """Write an object, unless another has taken its place since it was looked at."""
-        if not self._knows_conditions:
-            write()
-            return
-        condition = {"IfNoneMatch": "*"}
-        if existing is not None:
-            condition = {"IfMatch": existing.etag} if existing.etag else {}
-        try:
-            write(**condition)
-        except ClientError as error:
-            if error_code(error) in _CHANGED:
-                raise StoreError(f"{self.uri(key)} was written by another worker meanwhile") from None
-            if http_status(error) not in _PERHAPS_NO_CONDITIONS or error_code(error) in _NOT_THE_CONDITION:
-                raise
-            write()
-            self._knows_conditions = False
-
     def _head(self, key: str) -> ObjectInfo | None:
         try:
             response = self.client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if error_code(error) in _NOT_FOUND:
+            if error_code(error) in ABSENT_CODES:
                 return None
             raise
         metadata = {name.lower(): value for name, value in response.get("Metadata", {}).items()}
         content_type, etag = response.get("ContentType", ""), response.get("ETag", "")
-        return ObjectInfo(response["ContentLength"], content_type, metadata, etag)
+        return ObjectInfo(self._size(key, response), content_type, metadata, etag)
+
+    def _size(self, key: str, response: Mapping[str, Any]) -> int:
+        """Return an object's size; some stores and proxies leave it out of a HEAD, so it is counted."""
+        if "ContentLength" in response:
+            return int(response["ContentLength"])
+        return sum(map(len, self.client.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(_MIB)))

@@ -76,7 +76,7 @@ def _open_store(settings: Settings) -> VideoStore:
         connect_timeout=_S3_TIMEOUT_S, read_timeout=_S3_TIMEOUT_S, retries={"total_max_attempts": 1}
     )
     client = create_client(lambda: boto3.Session().client("s3", config=config))
-    return VideoStore(client, settings.bucket, settings.prefix)
+    return VideoStore(client, settings.bucket, settings.prefix, settings.request_options())
 
 
 def _sizes(store: VideoStore, trace: Trace) -> dict[str, int | None]:

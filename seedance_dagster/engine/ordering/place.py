@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from seedance_dagster.api.errors import AddressError, AuthenticationError, NotFoundError, SeedanceError
 from seedance_dagster.engine.events import Placed
 from seedance_dagster.engine.ordering.quote import OrderingError, Quote
+from seedance_dagster.engine.ordering.storage_check import check_storage
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import BudgetExceededError, LedgerError
@@ -62,7 +63,7 @@ def _check_ready(services: Services) -> None:
     try:
         if services.signer is not None:
             services.signer.check(services.clock())
-        services.store.check_writable()
+        check_storage(services)
         services.claim_prefix()
         asyncio.run(_check_key(services))
     except (CredentialError, StoreError, AuthenticationError, AddressError, LedgerError) as error:

@@ -33,6 +33,7 @@ def s3(client) -> Iterator[Stubber]:
 
 @pytest.fixture
 def store(client) -> VideoStore:
+    client.meta.config.request_checksum_calculation = "when_supported"  # as at first
     return VideoStore(client, "videos")
 
 

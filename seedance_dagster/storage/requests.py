@@ -1,0 +1,73 @@
+"""The parameters of every request to the store: encryption, access, storage class, tags, and who pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_READS = ("GetObject", "HeadObject", "ListObjectsV2", "DeleteObject")
+
+
+@dataclass(frozen=True)
+class RequestOptions:
+    """The demands of a store on each request; empty for its own defaults.
+
+    Attributes:
+        addressing: "virtual" for the bucket in the host's name, "path" for it in the path, or "auto".
+        encryption: The server's encryption of what is written.
+        kms_key: The key of that encryption.
+        acl: A canned ACL.
+        storage_class: Such as "STANDARD_IA".
+        tags: Tags of what is written, such as "team=ads&project=spring".
+        requester_pays: Agree to pay for requests to a bucket of another account.
+    """
+
+    addressing: str = "auto"
+    encryption: str = ""
+    kms_key: str = ""
+    acl: str = ""
+    storage_class: str = ""
+    tags: str = ""
+    requester_pays: bool = False
+
+    def apply(self, client: S3Client) -> None:
+        """Make a client send them with every request that takes them."""
+        pays = {"RequestPayer": "requester"} if self.requester_pays else {}
+        kept = pays | _set(
+            ServerSideEncryption=self.encryption,
+            SSEKMSKeyId=self.kms_key,
+            ACL=self.acl,
+            StorageClass=self.storage_class,
+        )
+        added = dict.fromkeys(_READS, pays) | {
+            "CopyObject": kept,  # the copy has the tags of its source
+            "PutObject": kept | _set(Tagging=self.tags),
+        }
+        for operation, parameters in added.items():
+            if parameters:
+                client.meta.events.register(f"before-parameter-build.s3.{operation}", _adding(parameters))
+        if self.addressing != "auto":
+            choose = _addressing(path=self.addressing == "path")
+            client.meta.events.register("before-endpoint-resolution.s3", choose)
+
+
+def _set(**parameters: str) -> dict[str, str]:
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _adding(parameters: Mapping[str, str]) -> Callable[..., None]:
+    def add(params: dict[str, Any], **_: object) -> None:
+        params.update(parameters)
+
+    return add
+
+
+def _addressing(*, path: bool) -> Callable[..., None]:
+    def choose(builtins: dict[str, Any], **_: object) -> None:
+        builtins["AWS::S3::ForcePathStyle"] = path
+
+    return choose

@@ -1,0 +1,139 @@
+"""Writes to the bucket: conditional and verified, on stores that know only one of both as well."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from botocore.exceptions import ClientError
+
+from seedance_dagster.storage.errors import StoreError, error_code, http_status
+from seedance_dagster.storage.objects import ObjectInfo
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+# Stores that know no conditions or checksums refuse a write with them, each in its own way.
+_PERHAPS_NOT_KNOWN = {304, 400, 403, 405, 411, 501}
+_OTHER_TROUBLE = {"RequestTimeout", "BadDigest", "IncompleteBody", "ExpiredToken", "InvalidToken"}
+_WHEN_REQUIRED = "when_required"
+
+
+class Writer:
+    """Writes objects of one bucket in one request each; thread-safe.
+
+    Attributes:
+        knows_conditions: False once the store refused a condition and took the same write without it.
+    """
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self.knows_conditions = True
+
+    @property
+    def knows_checksums(self) -> bool:
+        """Return False where boto3's own checksums are left out, as set or since the store refused them."""
+        return bool(self._config.request_checksum_calculation != _WHEN_REQUIRED)
+
+    def write(
+        self,
+        key: str,
+        body: bytes | Path,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str],
+        existing: ObjectInfo | None = None,
+        conditional: bool = True,
+    ) -> None:
+        """Write an object, unless another has taken its place since it was looked at.
+
+        A store that refuses is asked again without boto3's checksums, then without the condition. What it
+        took is remembered.
+
+        Args:
+            key: The object's key.
+            body: Its bytes, or the file with them.
+            content_type: Such as "video/mp4".
+            metadata: Names in lower-case ASCII.
+            existing: The object that was seen there.
+            conditional: Whether anything may stand there that was not seen.
+
+        Raises:
+            StoreError: Another object took the place meanwhile.
+            ClientError: S3 refused.
+        """
+        condition: dict[str, str] = {}
+        if conditional and self.knows_conditions:
+            condition = {"IfNoneMatch": "*"}
+            if existing is not None:
+                condition = {"IfMatch": existing.etag} if existing.etag else {}
+        what = {"Key": key, "ContentType": content_type, "Metadata": dict(metadata)}
+        try:
+            self.put(body, **what, **condition)
+        except ClientError as error:
+            if http_status(error) not in _PERHAPS_NOT_KNOWN or error_code(error) in _OTHER_TROUBLE | _CHANGED:
+                raise self._meant(error, key) from None
+            self._write_plainly(body, what, condition, error)
+
+    def put(self, body: bytes | Path, **what: Any) -> None:
+        """Send one PUT; its MD5 lets the server verify it, which a bucket with Object Lock demands."""
+        with _opened(body) as content:
+            self._client.put_object(Bucket=self._bucket, Body=content, ContentMD5=_md5(content), **what)
+
+    def _write_plainly(
+        self, body: bytes | Path, what: Mapping[str, Any], condition: Mapping[str, str], refusal: ClientError
+    ) -> None:
+        """Write without boto3's checksums, the condition, or both, whatever the store takes."""
+        before = self._config.request_checksum_calculation
+        tries = [(_WHEN_REQUIRED, condition), (before, {}), (_WHEN_REQUIRED, {})]
+        tried = [(before, condition)]
+        for checksums, kept in tries:
+            if (checksums, kept) in tried:
+                continue
+            tried.append((checksums, kept))
+            self._config.request_checksum_calculation = checksums
+            try:
+                self.put(body, **what, **kept)
+            except ClientError as error:
+                refusal = error
+                continue
+            self.knows_conditions = self.knows_conditions and kept == condition
+            return
+        self._config.request_checksum_calculation = before
+        raise self._meant(refusal, str(what["Key"])) from None
+
+    def _meant(self, error: ClientError, key: str) -> Exception:
+        if error_code(error) in _CHANGED:
+            return StoreError(f"s3://{self._bucket}/{key} was written by another worker meanwhile")
+        return error
+
+    @property
+    def _config(self) -> Any:
+        return self._client.meta.config
+
+
+@contextlib.contextmanager
+def _opened(body: bytes | Path) -> Iterator[bytes | BinaryIO]:
+    if isinstance(body, bytes):
+        yield body
+        return
+    # Not in parts: they use memory, and an interrupted upload leaves them behind, to be paid for.
+    with body.open("rb") as file:
+        yield file
+
+
+def _md5(content: bytes | BinaryIO) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    if isinstance(content, bytes):
+        digest.update(content)
+    else:
+        while part := content.read(1024 * 1024):
+            digest.update(part)
+        content.seek(0)
+    return base64.b64encode(digest.digest()).decode()

@@ -1,0 +1,219 @@
+"""Stores that refuse what others take: videos are stored there, or it is said before anything is paid for."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.parsers import ResponseParserError
+from odd_s3 import Manners, OddS3, running_odd_s3, without_secret
+
+from seedance_dagster.storage.capabilities import CAPABILITIES, Trial, Verdict, examine
+from seedance_dagster.storage.errors import StoreError
+
+pytestmark = pytest.mark.integration
+
+REFUSALS = [
+    (304, "NotModified"),
+    (400, "InvalidArgument"),
+    (403, "AccessDenied"),
+    (405, "MethodNotAllowed"),
+    (501, "NotImplemented"),
+]
+KEY = "p/spots/cat/video.mp4"
+
+
+@pytest.fixture
+def odd():
+    with running_odd_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"a video" * 1000)
+    return path
+
+
+def put(store, video, **more) -> None:
+    about = {"content_type": "video/mp4", "sha256": "ab" * 32, "metadata": {"seedance-task-id": "T-1"}}
+    store.put_file(KEY, video, **about | more)
+
+
+def verdicts(odd: OddS3, **options) -> dict[str, Trial]:
+    return {trial.capability.name: trial for trial in examine(odd.store(**options))}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_store_that_refuses_conditions_gets_the_video_without(odd, video, refusal):
+    """The paid video is stored, and the next one is not sent twice (s1)."""
+    odd.manners = Manners(conditions=refusal)
+    store = odd.store()
+    put(store, video)
+    assert odd.objects[f"/videos/{KEY}"].body == video.read_bytes()
+    before = len(odd.puts())
+    store.put_bytes("p/poster.jpg", b"jpeg", content_type="image/jpeg", metadata={})
+    assert len(odd.puts()) == before + 1
+    assert (store.writer.knows_conditions, store.writer.knows_checksums) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "refusal", [*REFUSALS, (411, "MissingContentLength"), (403, "SignatureDoesNotMatch")]
+)
+def test_a_store_that_refuses_checksums_gets_the_video_without(odd, video, refusal):
+    """It is sent with its MD5, and with its condition (s4)."""
+    odd.manners = Manners(checksums=refusal)
+    store = odd.store()
+    put(store, video)
+    assert odd.objects[f"/videos/{KEY}"].body == video.read_bytes()
+    [taken] = [headers for headers in odd.puts() if "x-amz-checksum-crc32" not in headers]
+    assert (taken["if-none-match"], "content-md5" in taken) == ("*", True)
+    assert (store.writer.knows_conditions, store.writer.knows_checksums) == (True, False)
+
+
+def test_a_store_that_knows_neither_gets_the_video_too(odd, video):
+    """Each is left out only where it must be (s1, s4)."""
+    odd.manners = Manners(checksums=(400, "InvalidRequest"), conditions=(501, "NotImplemented"))
+    store = odd.store()
+    put(store, video)
+    assert odd.objects[f"/videos/{KEY}"].body == video.read_bytes()
+    assert (store.writer.knows_conditions, store.writer.knows_checksums) == (False, False)
+
+
+@pytest.mark.parametrize("checksums", ["when_supported", "when_required"])
+def test_a_bucket_with_object_lock_gets_an_md5(odd, video, checksums):
+    """With boto3's checksums and without (s5)."""
+    odd.manners = Manners(locked=True)
+    store = odd.store(checksums=checksums)
+    put(store, video)
+    store.put_bytes("p/a.json", b"{}", content_type="application/json", metadata={})
+    store.put_if_absent("p/b.json", b"{}", content_type="application/json")
+    store.check_writable()
+    assert all("content-md5" in headers for headers in odd.puts())
+
+
+def test_every_write_carries_what_the_bucket_demands(odd, video):
+    """Encryption, access, class, tags and payer are settings (s6)."""
+    store = odd.store(
+        encryption="aws:kms",
+        kms_key="key-1",
+        acl="bucket-owner-full-control",
+        storage_class="STANDARD_IA",
+        tags="team=ads",
+        requester_pays=True,
+    )
+    put(store, video)
+    store.put_bytes("p/a.json", b"{}", content_type="application/json", metadata={})
+    store.put_if_absent("p/b.json", b"{}", content_type="application/json")
+    store.copy(KEY, f"{KEY}.copy")
+    store.listing("spots")
+    store.get_bytes(KEY)
+    kept = {
+        "x-amz-server-side-encryption": "aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id": "key-1",
+        "x-amz-acl": "bucket-owner-full-control",
+        "x-amz-storage-class": "STANDARD_IA",
+    }
+    assert all(headers.items() >= kept.items() for headers in odd.puts())
+    assert [headers.get("x-amz-tagging") for headers in odd.puts()] == ["team=ads"] * 3 + [None]
+    assert all(headers["x-amz-request-payer"] == "requester" for _, _, headers in odd.requests)
+
+
+@pytest.mark.parametrize(
+    ("addressing", "host"),
+    [("auto", "//localhost:"), ("path", "//localhost:"), ("virtual", "//videos.localhost:")],
+)
+def test_the_bucket_may_stand_in_the_host_s_name(odd, addressing, host):
+    """Some stores demand it (s6)."""
+    client = odd.store(addressing=addressing).client
+    assert host in client.generate_presigned_url("get_object", Params={"Bucket": "videos", "Key": "k"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            (301, {"x-amz-bucket-region": "eu-west-1"}, b"<Error><Code>PermanentRedirect</Code></Error>"),
+            "in another region: set AWS_DEFAULT_REGION to eu-west-1",
+        ),
+        ((413, {"Content-Type": "text/html"}, b"<html>"), "raise the limit for request bodies"),
+        ((503, {"Content-Type": "text/html"}, b"<html>"), "S3 refused a request"),
+        ((403, {}, b"<Error><Code>RequestTimeTooSkewed</Code></Error>"), "the clock of this machine"),
+    ],
+)
+def test_a_refusal_says_what_to_do_and_where_it_was(odd, video, answer, words):
+    """Host, bucket, key, operation and the store's words stand in it (s8)."""
+    odd.manners = Manners(answer=answer)
+    with pytest.raises(StoreError, match=words) as caught:
+        put(odd.store(), video, overwrite=True)
+    where = f"PutObject of s3://videos/{KEY} at localhost:{odd.server_port}"
+    assert where in str(caught.value)
+    assert without_secret(str(caught.value))
+
+
+def test_a_server_that_is_no_s3_is_named(odd, monkeypatch):
+    """A web page instead of an answer is no traceback."""
+    odd.manners = Manners(answer=(200, {"Content-Type": "text/html"}, b"<html><p>welcome</html>"))
+    store = odd.store()
+    with pytest.raises(StoreError, match="S3 refused a request"):
+        store.listing("spots")
+
+    def unreadable(**_):
+        raise ResponseParserError("Unable to parse response")
+
+    monkeypatch.setattr(store.client, "copy_object", unreadable)
+    with pytest.raises(StoreError, match=r"localhost:\d+ is not S3's: check AWS_ENDPOINT_URL_S3"):
+        store.copy("a", "b")
+
+
+def test_a_head_without_a_length_is_counted(odd, video):
+    """The size of what was stored is known all the same."""
+    odd.manners = Manners(lengths=False)
+    store = odd.store()
+    put(store, video)
+    assert store.head(KEY).size_bytes == video.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("manners", "lacking"),
+    [
+        (Manners(), {}),
+        (Manners(conditions="ignored"), {"conditions": "ignored: the object is looked at"}),
+        *((Manners(conditions=refusal), {"conditions": "refused"}) for refusal in REFUSALS),
+        (Manners(checksums=(400, "InvalidRequest")), {"checksums": "AWS_REQUEST_CHECKSUM_CALCULATION"}),
+        (Manners(locked=True), {}),
+        (Manners(lengths=False), {}),
+        (Manners(denied=frozenset({"LIST"})), {"list": "they need s3:ListBucket"}),
+        (Manners(denied=frozenset({"COPY"})), {"copy": "they need s3:GetObject and s3:PutObject"}),
+        (Manners(denied=frozenset({"DELETE"})), {"delete": "not allowed: that object stays"}),
+    ],
+)
+def test_a_store_that_lacks_something_is_used_all_the_same(odd, manners, lacking):
+    """The report says what is lacking, and what is done instead."""
+    odd.manners = manners
+    trials = verdicts(odd)
+    assert list(trials) == [capability.name for capability in CAPABILITIES]
+    assert not any(trial.blocks for trial in trials.values())
+    assert {name for name, trial in trials.items() if trial.verdict is not Verdict.OK} == set(lacking)
+    assert all(words in trials[name].words for name, words in lacking.items())
+    left = {key: len(stored.body) for key, stored in odd.objects.items()}
+    kept = ("/videos/p/.writable", "/videos/p/.writable-copy") if "delete" in lacking else ()
+    assert left == dict.fromkeys(kept, 2)
+
+
+@pytest.mark.parametrize(
+    ("manners", "missing", "words"),
+    [
+        (Manners(denied=frozenset({"PUT"})), "write", "they need s3:PutObject"),
+        (Manners(most_bytes=1_000_000), "write", "raise the limit for request bodies"),
+        (Manners(metadata=False), "metadata", "keeps no metadata"),
+        (Manners(denied=frozenset({"HEAD"})), "head", "they need s3:GetObject"),
+        (Manners(denied=frozenset({"GET"})), "read", "they need s3:GetObject"),
+        (Manners(answer=(301, {"x-amz-bucket-region": "eu-west-1"}, b"")), "write", "AWS_DEFAULT_REGION"),
+    ],
+)
+def test_what_keeps_videos_out_is_found_before_anything_is_paid_for(odd, manners, missing, words):
+    """Credentials that may write and not read are among them (s2)."""
+    odd.manners = manners
+    trial = verdicts(odd)[missing]
+    assert trial.blocks
+    assert words in trial.words

@@ -1,0 +1,95 @@
+"""The check of the store: before orders, by hand, and its policy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from harness import no_client
+from stores import MemoryStore
+
+from seedance_dagster.cli.root import root
+from seedance_dagster.engine.ordering import storage_check
+from seedance_dagster.engine.ordering.storage_check import check_storage
+from seedance_dagster.engine.services import Services
+from seedance_dagster.settings import Settings
+from seedance_dagster.storage.capabilities import CAPABILITIES, Trial, Verdict, policy_json
+from seedance_dagster.storage.s3 import StoreError
+
+PAGE = Path(__file__).parents[2] / "docs" / "storage.md"
+
+
+@pytest.fixture
+def services(ledger, clock):
+    return Services(ledger=ledger, open_client=no_client, store=MemoryStore(), clock=clock)
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """Counts how often a store is tried in every way."""
+    calls, examine = [], storage_check.examine
+    monkeypatch.setattr(storage_check, "examine", lambda store: calls.append(store) or examine(store))
+    return calls
+
+
+def test_a_store_is_tried_once_a_day_and_configuration(services, examined, clock, monkeypatch):
+    """In between it is only checked that it can be written."""
+    check_storage(services)
+    check_storage(services)
+    assert len(examined) == 1
+    clock.forward(days=1, seconds=1)
+    check_storage(services)
+    assert len(examined) == 2
+    monkeypatch.setattr(MemoryStore, "configuration", "another prefix")
+    check_storage(services)
+    assert len(examined) == 3
+    assert services.store.objects == {}
+
+
+def test_a_store_that_keeps_videos_out_is_named_and_tried_again(services, examined, monkeypatch):
+    """The message says what is missing, and how to see more; nothing is remembered."""
+    monkeypatch.setattr(MemoryStore, "digest", lambda *_: "others")
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"could not be stored \(read: what is read.*check-storage"):
+            check_storage(services)
+    assert len(examined) == 2
+
+
+def test_the_policy_in_the_docs_is_made_from_what_is_tried():
+    """Nobody needs to guess a permission."""
+    assert f"```json\n{policy_json('videos', 'seedance')}\n```" in PAGE.read_text("utf-8")
+    assert all(f"| {capability.name} |" in PAGE.read_text("utf-8") for capability in CAPABILITIES)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs the command on a store in memory."""
+    monkeypatch.setattr(Settings, "open_store", lambda _: MemoryStore())
+    return lambda *options: CliRunner().invoke(root, ["check-storage", *options])
+
+
+def test_the_command_shows_each_capability(run):
+    """A good store has only good news."""
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert all(capability.name in result.output for capability in CAPABILITIES)
+    trials = json.loads(run("--json").output)["trials"]
+    assert {trial["result"] for trial in trials} == {"ok"}
+
+
+def test_the_command_fails_where_nothing_could_be_stored(run, monkeypatch):
+    """A script may rely on it."""
+    blocked = [Trial(CAPABILITIES[0], Verdict.MISSING, "they need s3:PutObject")]
+    monkeypatch.setattr("seedance_dagster.cli.commands.check_storage.examine", lambda _: blocked)
+    result = run()
+    assert result.exit_code == 1
+    assert "they need s3:PutObject" in result.output
+    assert run("--json").exit_code == 1
+
+
+def test_the_command_prints_the_policy(run):
+    """It names the bucket and the prefix that are set."""
+    allowed = json.loads(run("--policy").output)["Statement"]
+    assert allowed[0]["Resource"] == "arn:aws:s3:::videos/seedance/*"
