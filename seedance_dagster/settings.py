@@ -67,8 +67,8 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         "default an SQLite file under DAGSTER_HOME.",
     )
     pending_usd_per_run: float | None = usd_amount(
-        "The most that one scheduled run of seedance_order_pending may spend, in USD. By default "
-        "the budgets limit it; without a budget it orders nothing.",
+        "The most that one scheduled run of seedance_order_pending, or a run of an automation condition, may "
+        "spend, in USD. By default the budgets limit it; without a budget it orders nothing.",
     )
     max_partitions_per_run: int = Field(
         default=500,

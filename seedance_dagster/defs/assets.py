@@ -36,7 +36,11 @@ MAX_PARTITIONS_PER_RUN = 500
 
 
 def build_set_assets(
-    name: str, source: PromptSource, *, max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN
+    name: str,
+    source: PromptSource,
+    *,
+    max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN,
+    unattended_points: int | None = None,
 ) -> dg.AssetsDefinition:
     """Build the step that materializes a prompt set's assets.
 
@@ -44,6 +48,8 @@ def build_set_assets(
         name: The set's name.
         source: Where each run reads its prompts.
         max_partitions_per_run: A backfill of more partitions becomes several runs.
+        unattended_points: What a run that an automation condition asked for may spend, in points; None leaves
+            that to the budgets.
     """
 
     @dg.multi_asset(
@@ -80,7 +86,8 @@ def build_set_assets(
             with as_failure():
                 prompt_set = source.load_set(name)
                 with open_services(context.instance, seedance, video_store, ledger) as services:
-                    yield from GenerationRun(context, config, services, prompt_set).events()
+                    run = GenerationRun(context, config, services, prompt_set, unattended_points)
+                    yield from run.events()
 
         yield from seedance_cleanup.close_with_run(events())
 

@@ -60,7 +60,11 @@ class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
             )
         source = PromptSource(self.prompts, prices=found[0].prices)
         settings = Settings.from_environ(os.environ)
-        return set_definitions(source, max_partitions_per_run=settings.max_partitions_per_run)
+        return set_definitions(
+            source,
+            pending_usd_per_run=settings.pending_usd_per_run,
+            max_partitions_per_run=settings.max_partitions_per_run,
+        )
 
 
 class _SeedanceScaffolder(dg.Scaffolder):

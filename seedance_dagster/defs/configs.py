@@ -41,6 +41,10 @@ class PendingConfig(dg.Config):
     prompt_sets: list[str] = Field(
         default_factory=list, description="Order only for the prompt sets of these names. By default for all."
     )
+    postponed_only: bool = Field(
+        default=False,
+        description="Order only what an automation condition asked for and a budget had no room for.",
+    )
 
 
 def limit_points(usd: float | None, name: str) -> int | None:

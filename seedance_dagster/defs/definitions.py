@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from seedance_dagster.defs.assets import MAX_PARTITIONS_PER_RUN, build_set_assets
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
+from seedance_dagster.defs.configs import limit_points
 from seedance_dagster.defs.index import build_index_asset
-from seedance_dagster.defs.jobs import build_pending_job, build_pending_schedule, seedance_advance
+from seedance_dagster.defs.jobs import Resources, build_advance_job, build_pending_job, build_pending_schedule
 from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource, sealed
 from seedance_dagster.defs.sensor import build_sensor
@@ -47,8 +48,8 @@ def build_seedance_definitions(
         video_store: The bucket in which videos are stored.
         ledger: The ledger of orders and payments; by default SQLite under `$DAGSTER_HOME`.
         sensor_running: False leaves `seedance_sensor` off until it is switched on in the UI.
-        pending_usd_per_run: The most that each run of the schedule `seedance_order_pending` may spend, in
-            USD. The schedule is off until it is switched on in the UI.
+        pending_usd_per_run: The most that each run of the schedule `seedance_order_pending`, or of an
+            automation condition, may spend, in USD. The schedule is off until it is switched on in the UI.
         max_partitions_per_run: A backfill of more partitions becomes several runs, which Dagster starts
             sooner than one.
 
@@ -61,7 +62,11 @@ def build_seedance_definitions(
     """
     source = PromptSource(prompt_sets, prices=_price_file(seedance))
     return dg.Definitions.merge(
-        set_definitions(source, max_partitions_per_run=max_partitions_per_run),
+        set_definitions(
+            source,
+            pending_usd_per_run=pending_usd_per_run,
+            max_partitions_per_run=max_partitions_per_run,
+        ),
         shared_definitions(
             source,
             seedance=seedance,
@@ -74,16 +79,25 @@ def build_seedance_definitions(
 
 
 def set_definitions(
-    source: PromptSource, *, max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN
+    source: PromptSource,
+    *,
+    pending_usd_per_run: float | None = None,
+    max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN,
 ) -> dg.Definitions:
     """Build the assets and checks of a source's prompt sets; errors are logged, and runs fail with them."""
     loaded = source.load()
     if loaded.problems:
         _log.warning("Problems in prompt sets:\n%s", format_problems(loaded.problems))
+    unattended_points = limit_points(pending_usd_per_run, "pending_usd_per_run")
     return dg.Definitions(
         assets=[
             *(
-                build_set_assets(name, source, max_partitions_per_run=max_partitions_per_run)
+                build_set_assets(
+                    name,
+                    source,
+                    max_partitions_per_run=max_partitions_per_run,
+                    unattended_points=unattended_points,
+                )
                 for name in loaded.names
             ),
             *(build_index_asset(name) for name in loaded.names),
@@ -103,21 +117,21 @@ def shared_definitions(
 ) -> dg.Definitions:
     """Build what all prompt sets of a source share: jobs, schedules, sensor and resources."""
     status = dg.DefaultSensorStatus.RUNNING if sensor_running else dg.DefaultSensorStatus.STOPPED
-    pending = build_pending_job(source)
+    resources: Resources = {
+        "seedance": sealed(seedance),
+        "video_store": sealed(video_store),
+        "ledger": sealed(ledger),
+        "seedance_cleanup": step_cleanup,
+    }
+    advance, pending = build_advance_job(resources), build_pending_job(source, resources)
     return dg.Definitions(
-        jobs=[seedance_advance, pending],
+        jobs=[advance, pending],
         schedules=[
             build_pending_schedule(pending, source, pending_usd_per_run),
             build_checks_schedule(source.load().names),
         ],
-        sensors=[build_sensor(source, status)],
-        resources={
-            "seedance": sealed(seedance),
-            "video_store": sealed(video_store),
-            "ledger": sealed(ledger),
-            "seedance_cleanup": step_cleanup,
-            VIDEO_INPUTS: video_inputs,
-        },
+        sensors=[build_sensor(source, status, [advance, pending], pending_usd_per_run)],
+        resources={**resources, VIDEO_INPUTS: video_inputs},
     )
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from seedance_dagster.defs.configs import PendingConfig, limit_points
 from seedance_dagster.defs.events import AssetEvent, StepEvent
-from seedance_dagster.defs.naming import ADVANCE_JOB, PENDING_JOB
+from seedance_dagster.defs.naming import ADVANCE_JOB, ORDER_OP, PENDING_JOB
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -16,7 +16,9 @@ from seedance_dagster.defs.resources import (
 )
 from seedance_dagster.defs.step_cleanup import StepCleanup
 
-_ORDER_OP = "order"
+Resources = dict[str, dg.ResourceDefinition]
+"""The resources of a code location; jobs that a sensor starts need them before Dagster hands them out."""
+
 _AFTER_PEAK = "5 15 * * *"  # the vendor's peak hours end at 15:00 UTC
 
 
@@ -52,22 +54,27 @@ def advance_op(
     yield from seedance_cleanup.close_with_run(events())
 
 
-@dg.job(
-    name=ADVANCE_JOB,
-    executor_def=dg.in_process_executor,
-    description="Submits queued orders, follows tasks and stores finished videos, for all prompt sets. The "
-    "sensor starts it when there is something to do. Orders nothing new.",
-)
-def seedance_advance() -> None:
-    """Advance everything that is due."""
-    advance_op()
+def build_advance_job(resources: Resources) -> dg.JobDefinition:
+    """Build the job `seedance_advance` with its resources."""
+
+    @dg.job(
+        name=ADVANCE_JOB,
+        executor_def=dg.in_process_executor,
+        resource_defs=resources,
+        description="Submits queued orders, follows tasks and stores finished videos, for all prompt sets. "
+        "The sensor starts it when there is something to do. Orders nothing new.",
+    )
+    def seedance_advance() -> None:
+        advance_op()
+
+    return seedance_advance
 
 
-def build_pending_job(source: PromptSource) -> dg.JobDefinition:
-    """Build the job `seedance_order_pending`, which a person can also launch."""
+def build_pending_job(source: PromptSource, resources: Resources) -> dg.JobDefinition:
+    """Build the job `seedance_order_pending`, which a person can also launch, with its resources."""
 
     @dg.op(
-        name=_ORDER_OP,
+        name=ORDER_OP,
         out={},
         description="Costs money: orders a video for each prompt that has none and none on its way, as far "
         "as the budgets allow.",
@@ -88,6 +95,7 @@ def build_pending_job(source: PromptSource) -> dg.JobDefinition:
     @dg.job(
         name=PENDING_JOB,
         executor_def=dg.in_process_executor,
+        resource_defs=resources,
         description="Costs money: orders a video for each prompt that has none and none on its way, as far "
         "as the budgets allow. The sensor and seedance_advance do the rest.",
     )
@@ -138,6 +146,6 @@ def build_pending_schedule(
         if reason is not None:
             return dg.SkipReason(reason)
         config = PendingConfig(max_cost_usd=max_cost_usd)
-        return dg.RunRequest(run_config=dg.RunConfig(ops={_ORDER_OP: config}))
+        return dg.RunRequest(run_config=dg.RunConfig(ops={ORDER_OP: config}))
 
     return seedance_order_pending

@@ -14,9 +14,12 @@ ADVANCE_JOB = "seedance_advance"
 PENDING_JOB = "seedance_order_pending"
 CHECKS_JOB = "seedance_check_videos"
 
+ORDER_OP = "order"
+
 WAITS_TAG = {"seedance/waits_for": "videos"}
 """The tag of a run that waits for videos, for a limit in Dagster's run queue."""
 
+AUTOMATION_TAG = "dagster/from_automation_condition"
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 

@@ -1,8 +1,9 @@
 """The sensor `seedance_sensor`, one for all prompt sets of a code location."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
-from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -14,16 +15,29 @@ from seedance_dagster.defs.resources import (
 _INTERVAL_S = 10
 
 
-def build_sensor(source: PromptSource, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
-    """Build the sensor for the prompt sets of a source."""
+def build_sensor(
+    source: PromptSource,
+    status: dg.DefaultSensorStatus,
+    jobs: Sequence[dg.JobDefinition],
+    pending_usd_per_run: float | None,
+) -> dg.SensorDefinition:
+    """Build the sensor for the prompt sets of a source.
+
+    Args:
+        source: Where the prompt sets are read.
+        status: Whether it is on by default.
+        jobs: The jobs that it starts: `seedance_advance` and `seedance_order_pending`.
+        pending_usd_per_run: The most that a run of the latter may spend, in USD; None leaves it to budgets.
+    """
 
     @dg.sensor(
         name="seedance_sensor",
-        job_name=ADVANCE_JOB,
+        jobs=jobs,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=status,
         description="Keeps the partitions in sync with the prompt sets, polls tasks at the video API, and "
-        "starts seedance_advance when there is an order to submit or a video to store.",
+        "starts seedance_advance when there is an order to submit or a video to store. Has ordered what an "
+        "automation condition asked for and a budget postponed.",
     )
     def seedance_sensor(
         context: dg.SensorEvaluationContext,
@@ -32,11 +46,13 @@ def build_sensor(source: PromptSource, status: dg.DefaultSensorStatus) -> dg.Sen
         ledger: LedgerResource,
     ) -> dg.SensorResult | dg.SkipReason:
         from seedance_dagster.defs.steps.failures import USER_ERRORS
+        from seedance_dagster.defs.steps.postponed import with_postponed
         from seedance_dagster.defs.steps.tick import tick
 
         try:
             with open_services(context.instance, seedance, video_store, ledger) as services:
-                return tick(context, source, services)
+                answer = tick(context, source, services)
+                return with_postponed(answer, services, source, pending_usd_per_run)
         except USER_ERRORS as error:
             return dg.SkipReason(str(error))
 

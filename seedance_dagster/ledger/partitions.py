@@ -80,7 +80,10 @@ def same_partition(first: sa.FromClause, second: sa.FromClause) -> sa.ColumnElem
 
 
 def link_orders(connection: sa.Connection, wanted: Iterable[Link], *, at: datetime) -> None:
-    """Give orders to partitions, in the caller's transaction; links that exist stay as they are."""
+    """Give orders to partitions, in the caller's transaction; links that exist stay as they are.
+
+    A partition that has an order is postponed no longer.
+    """
     by_key = {(link.prompt_set, link.partition, link.order_id): link for link in wanted}
     known = set[tuple[str, str, int]]()
     for chunk in chunked({order_id for _, _, order_id in by_key}):
@@ -93,6 +96,21 @@ def link_orders(connection: sa.Connection, wanted: Iterable[Link], *, at: dateti
     new = [vars(link) | {"linked_at": at} for key, link in by_key.items() if key not in known]
     if new:
         connection.execute(links.insert(), new)
+    by_set: defaultdict[str, list[str]] = defaultdict(list)
+    for prompt_set, partition, _ in by_key:
+        by_set[prompt_set].append(partition)
+    for prompt_set, keys in by_set.items():
+        _set_postponed(connection, prompt_set, keys, None)
+
+
+def _set_postponed(
+    connection: sa.Connection, prompt_set: str, keys: Iterable[str], at: datetime | None
+) -> None:
+    changes = partitions.update().values(postponed_at=at).where(partitions.c.prompt_set == prompt_set)
+    if at is None:
+        changes = changes.where(partitions.c.postponed_at.is_not(None))
+    for chunk in chunked(keys):
+        connection.execute(changes.where(partitions.c.partition.in_(chunk)))
 
 
 def copy_links(connection: sa.Connection, order_id: int, to: int, *, at: datetime) -> None:
@@ -173,6 +191,25 @@ class Partitions(LedgerPart):
         with self._database.writing() as connection:
             link_orders(connection, wanted, at=self._clock())
 
+    def postpone(self, prompt_set: str, keys: Iterable[str]) -> None:
+        """Remember that partitions were asked for and that a budget has no room for them now."""
+        with self._database.writing() as connection:
+            _set_postponed(connection, prompt_set, keys, self._clock())
+
+    def postponed(self, prompt_set: str) -> set[str]:
+        """Return the postponed partitions of a set."""
+        query = sa.select(partitions.c.partition).where(
+            partitions.c.prompt_set == prompt_set, partitions.c.postponed_at.is_not(None)
+        )
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
+    def sets_with_postponed(self, *, before: datetime) -> set[str]:
+        """Return the sets that have partitions which were last postponed before a time."""
+        query = sa.select(partitions.c.prompt_set).where(partitions.c.postponed_at < before).distinct()
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
     def sets(self) -> set[str]:
         """Return the names of the sets whose partitions were given orders."""
         with self._database.reading() as connection:
@@ -201,7 +238,9 @@ def _changes(
     """Return the columns to write, by partition."""
     known = {row.partition: row for row in rows}
     changes: dict[str, dict[str, Any]] = {
-        key: {"removed_at": now} for key, row in known.items() if key not in wanted and row.removed_at is None
+        key: {"removed_at": now, "postponed_at": None}
+        for key, row in known.items()
+        if key not in wanted and row.removed_at is None
     }
     for key, asked in wanted.items():
         row = known.get(key)
@@ -213,5 +252,7 @@ def _changes(
             "removed_at": None,
         }
         if row is None or any(getattr(row, name) != value for name, value in values.items()):
-            changes[key] = values
+            # Another request was never asked for by whoever asked for the one before it.
+            other = row is not None and row.fingerprint != asked.fingerprint
+            changes[key] = values | ({"postponed_at": None} if other else {})
     return changes

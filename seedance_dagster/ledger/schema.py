@@ -168,7 +168,8 @@ observations = sa.Table(
     sa.Column("observed_at", UtcDateTime, nullable=False),
 )
 
-# What each partition asks for, as last read from its file; `reported` is what Dagster was last given.
+# What each partition asks for, as last read from its file; `reported` is what Dagster was last given, and
+# `postponed_at` when a budget had no room for what an automation condition had asked for.
 partitions = sa.Table(
     "seedance_partitions",
     metadata,
@@ -180,6 +181,7 @@ partitions = sa.Table(
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("removed_at", UtcDateTime),
     sa.Column("reported", sa.Text),
+    sa.Column("postponed_at", UtcDateTime),
     sa.Index("seedance_partitions_by_request", "fingerprint", "take"),
 )
 

@@ -31,6 +31,10 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 """Legal next states of each state."""
 
+# Built once: SQLAlchemy takes as long to build a statement with values as the database to run it.
+_INSERT = orders.insert().returning(orders)
+_JOURNAL = journal.insert()
+
 
 def next_number(connection: sa.Connection, fingerprint: str, take: int) -> int:
     """Return the number of the next attempt at a take of a request, in whatever scope."""
@@ -50,7 +54,7 @@ def insert_order(
     detail: Mapping[str, Any],
 ) -> Order:
     """Insert an order and its first journal row."""
-    row = connection.execute(orders.insert().values(**values, state=state).returning(orders)).one()
+    row = connection.execute(_INSERT, {**values, "state": state}).one()
     order = to_order(row)
     _append_journal(connection, order, None, actor=actor, at=at, detail=detail)
     return order
@@ -113,13 +117,12 @@ def _append_journal(
     at: datetime,
     detail: Mapping[str, Any],
 ) -> None:
-    connection.execute(
-        journal.insert().values(
-            order_id=order.order_id,
-            at=at,
-            actor=actor,
-            from_state=from_state,
-            to_state=order.state,
-            detail=dict(detail),
-        )
-    )
+    entry = {
+        "order_id": order.order_id,
+        "at": at,
+        "actor": actor,
+        "from_state": from_state,
+        "to_state": order.state,
+        "detail": dict(detail),
+    }
+    connection.execute(_JOURNAL, entry)

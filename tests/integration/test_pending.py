@@ -129,6 +129,24 @@ def test_several_sets_are_ordered_within_one_limit(location):
     assert evaluate(location) == "every prompt has a video, is on its way or was rejected"
 
 
+def test_the_runs_of_a_backfill_share_its_maximum_cost(location):
+    """Row d14: of a selection with gaps, what one run ordered counts for the next one and for its retry."""
+
+    def part(key: str, **tags: str) -> RunResult:
+        config = {"max_cost_usd": 2.5 * A_VIDEO}
+        return location.run(key, assets=("tasks",), name="tiny", config=config, tags=tags)
+
+    assert part("ant", **{"dagster/backfill": "b1"}).success
+    assert part("fly", **{"dagster/backfill": "b1"}).success
+    refused = part("bee", **{"dagster/backfill": "b1"})
+    assert "limit of this run of 1 USD, 0.8 USD of which are used" in refused.message
+    # A re-execution of the whole backfill is the same request, another backfill is not.
+    again = part("bee", **{"dagster/backfill": "b2", "dagster/root_backfill_id": "b1"})
+    assert again.message == refused.message
+    assert ordered(location) == ["tiny/ant", "tiny/fly"]
+    assert part("bee", **{"dagster/backfill": "b3"}).success
+
+
 def test_budgets_limit_the_schedule_like_runs(location):
     """A day's limit applies to both sets together; when it is reached the schedule names the figures."""
     with location.using(seedance=limited(location, budget_usd_per_day=1.5 * A_VIDEO)):

@@ -157,6 +157,36 @@ def test_sixteen_processes_cannot_exceed_a_budget(ledger_url, new_order):
     ledger.close()
 
 
+def test_the_runs_of_one_backfill_share_its_limit(ledger_url, new_order):
+    """Row d14: parts that order at once, again and again, stop together at the limit of the whole."""
+    Ledger.open(ledger_url).close()
+    jobs = [(ledger_url, new_order(f"p{n}"), 5 * 4_000_000) for n in range(4)]
+    with ProcessPoolExecutor(4, mp_context=get_context("forkserver")) as pool:
+        placed = list(pool.map(_place_within, jobs))
+        retried = list(pool.map(_place_within, jobs))
+    assert (sum(placed), sum(retried)) == (5, 5)  # what the first tries ordered is joined
+    ledger = Ledger.open(ledger_url)
+    assert len(ledger.queries.find()) == 5
+    ledger.close()
+
+
+def _place_within(job: tuple[str, NewOrder, int]) -> int:
+    """Place up to three orders for one backfill; return how many stand."""
+    url, new, limit = job
+    ledger = Ledger.open(url)
+    request = OrderRequest(idempotency_key="backfill", run_id=new.partition, max_points=limit)
+    count = 0
+    for number in range(3):
+        name = f"{new.partition}-{number}"
+        try:
+            ledger.orders.place([dataclasses.replace(new, partition=name, fingerprint=name)], request)
+        except BudgetExceededError:
+            continue
+        count += 1
+    ledger.close()
+    return count
+
+
 def _place(job: tuple[str, NewOrder]) -> int:
     url, new = job
     ledger = Ledger.open(url)

@@ -11,16 +11,16 @@ from functools import cached_property, partial
 import dagster as dg
 
 from seedance_dagster.api.catalog import Estimate
-from seedance_dagster.defs.configs import GenerationConfig, limit_points
+from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.events import AssetEvent, StepEvent
-from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, WAITS_TAG, asset_key, user_tags
+from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, WAITS_TAG, asset_key
 from seedance_dagster.defs.step_cleanup import on_termination
 from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.metadata import reasons_table
 from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
-from seedance_dagster.defs.steps.request import first_request, planned_partitions
+from seedance_dagster.defs.steps.request import is_automated, order_request, planned_partitions
 from seedance_dagster.engine.events import Delayed, Ended, Event, Placed, Stored, Submitted, Waiting
 from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_for
 from seedance_dagster.engine.ordering.changed_links import look_again
@@ -28,6 +28,7 @@ from seedance_dagster.engine.ordering.existing import existing_answers
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.ordering.quote import OrderingError, Quote, quote
+from seedance_dagster.engine.ordering.unattended import no_limit_reason, within_limits
 from seedance_dagster.engine.reference_contents import read_contents
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
@@ -55,6 +56,8 @@ class GenerationRun:
     """The work of one step; `events()` does it.
 
     Attributes:
+        unattended_points: What it may spend, in points, where an automation condition asked for it; None
+            leaves that to the budgets.
         missing: Why a partition has no video, by partition.
         stored: Number of videos that were stored while it waited.
         ended: Number of orders that ended without a video.
@@ -65,6 +68,7 @@ class GenerationRun:
     config: GenerationConfig
     services: Services
     prompt_set: PromptSet
+    unattended_points: int | None = None
     missing: dict[str, str] = field(default_factory=dict)
     stored: int = 0
     ended: int = 0
@@ -159,6 +163,13 @@ class GenerationRun:
         return placed + self._existing({partition.key: partition for partition in wanted})
 
     def _place(self, quotes: list[Quote]) -> list[Placed]:
+        if self._automated and any(quote.is_new for quote in quotes):
+            unlimited = no_limit_reason(self.services, [self.prompt_set], self._request.max_points)
+            if unlimited is not None:
+                raise OrderingError(f"nothing was ordered: {unlimited}")
+            affordable = within_limits(self.services, quotes, self._request, budgets=self._budgets)
+            self.missing |= affordable.declined
+            quotes = list(affordable.quotes)
         placed = place_orders(self.services, quotes, self._request, budgets=self._budgets)
         counts = Counter(answer.outcome for answer in placed)
         summary = ", ".join(
@@ -273,21 +284,11 @@ class GenerationRun:
         return Reporter(self.context.instance, self.services, self.prompt_set.name)
 
     @cached_property
+    def _automated(self) -> bool:
+        return is_automated(self.context.instance, self.context.run)
+
+    @cached_property
     def _request(self) -> OrderRequest:
         """The config as the engine takes it; raises `dg.Failure` for an amount that is not allowed."""
-        run, config = self.context.run, self.config
-        try:
-            points = limit_points(config.max_cost_usd, "max_cost_usd")
-        except ValueError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
-        key, created_at = first_request(self.context.instance, run)
-        return OrderRequest(
-            idempotency_key=key,
-            run_id=run.run_id,
-            created_at=created_at,
-            job_name=run.job_name,
-            run_tags=user_tags(run.tags),
-            max_points=points,
-            regenerate=config.regenerate,
-            resubmit_rejected=config.resubmit_rejected,
-        )
+        limit = self.unattended_points if self._automated else None
+        return order_request(self.context.instance, self.context.run, self.config, limit)

@@ -14,19 +14,14 @@ from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.defs.steps.request import first_request
 from seedance_dagster.engine.events import Placed
-from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.pending import Pending, read_pending, valid_pending
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import OrderingError
+from seedance_dagster.engine.ordering.unattended import no_limit_reason
 from seedance_dagster.engine.reference_contents import read_contents, with_known_contents
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import PromptSet
-
-_NO_LIMIT = (
-    "nothing limits what it may spend: set SEEDANCE_PENDING_USD_PER_RUN, max_cost_usd in the run's config, "
-    "or a budget by day or month"
-)
 
 
 def skip_reason(services: Services, source: PromptSource, max_points: int | None) -> str | None:
@@ -35,7 +30,7 @@ def skip_reason(services: Services, source: PromptSource, max_points: int | None
     if problems:
         return "; ".join(problems)
     sets = source.load().sets
-    unlimited = _unlimited(services, sets, max_points)
+    unlimited = no_limit_reason(services, sets, max_points)
     if unlimited is not None:
         return unlimited
     request = OrderRequest(idempotency_key="", run_id="", max_points=max_points)
@@ -57,7 +52,7 @@ def order_pending_events(
     for problem in loaded.errors:
         context.log.warning(f"left out: {problem}")
     selected, max_points = _read_config(config, loaded.sets)
-    unlimited = _unlimited(services, selected, max_points)
+    unlimited = no_limit_reason(services, selected, max_points)
     if unlimited is not None:
         raise dg.Failure(f"nothing was ordered: {unlimited}", allow_retries=False)
     failed: list[str] = []
@@ -71,28 +66,42 @@ def order_pending_events(
         max_points=max_points,
     )
     ordered: list[tuple[Pending, list[Placed]]] = []
-    for loaded_set in selected:
-        prompt_set = read_contents(services, loaded_set, loaded_set.partitions)
-        read_partitions(services.ledger, prompt_set, actor=f"run {context.run_id}")
-        pending = valid_pending(services, prompt_set, request)
-        for partition, reason in (pending.invalid | pending.postponed).items():
-            context.log.warning(f"left out: {prompt_set.name}/{partition}: {reason}")
-        # A prompt that was renamed or repeated shows the video of its request; `seedance_advance` reports it.
-        services.ledger.partitions.link(prompt_set.name, pending.answered)
-        context.log.info(f"{prompt_set.name}: {pending.budget_check}; ordering {len(pending.affordable)}")
-        if not pending.affordable:
-            continue
+    for prompt_set in selected:
         try:
-            placed = place_orders(services, pending.affordable, request, budgets=pending.budgets)
+            ordered.append(_place(context, config, services, prompt_set, request))
         except OrderingError as error:
             failed.append(f"{prompt_set.name}: {error}")
-        else:
-            ordered.append((pending, placed))
     # Of all sets, so that no order waits for events.
     for pending, placed in ordered:
         yield from _report(Reporter(context.instance, services, pending.prompt_set.name), pending, placed)
     if failed:
         raise dg.Failure("\n".join(failed), allow_retries=False)
+
+
+def _place(
+    context: dg.OpExecutionContext,
+    config: PendingConfig,
+    services: Services,
+    loaded_set: PromptSet,
+    request: OrderRequest,
+) -> tuple[Pending, list[Placed]]:
+    """Order what is pending of one set; raises `OrderingError`."""
+    prompt_set = read_contents(services, loaded_set, loaded_set.partitions)
+    read_partitions(services.ledger, prompt_set, actor=f"run {context.run_id}")
+    partitions = services.ledger.partitions
+    only = partitions.postponed(prompt_set.name) if config.postponed_only else None
+    pending = valid_pending(services, prompt_set, request, only=only)
+    for partition, reason in (pending.invalid | pending.postponed).items():
+        context.log.warning(f"left out: {prompt_set.name}/{partition}: {reason}")
+    # A prompt that was renamed or repeated shows the video of its request; `seedance_advance` reports it.
+    partitions.link(prompt_set.name, pending.answered)
+    if only is not None:
+        # Those that get no order now wait for tomorrow.
+        partitions.postpone(prompt_set.name, only - pending.answered.keys())
+    context.log.info(f"{prompt_set.name}: {pending.budget_check}; ordering {len(pending.affordable)}")
+    if not pending.affordable:
+        return pending, []
+    return pending, place_orders(services, pending.affordable, request, budgets=pending.budgets)
 
 
 def _report(reporter: Reporter, pending: Pending, placed: Sequence[Placed]) -> Iterator[AssetEvent]:
@@ -119,15 +128,3 @@ def _read_config(config: PendingConfig, sets: Sequence[PromptSet]) -> tuple[list
         raise dg.Failure(f"nothing was ordered: {error}", allow_retries=False) from None
     selected = [prompt_set for prompt_set in sets if prompt_set.name in (config.prompt_sets or names)]
     return selected, points
-
-
-def _unlimited(services: Services, sets: Sequence[PromptSet], max_points: int | None) -> str | None:
-    """Return why some sets may not be ordered for lack of any limit; None when each has one."""
-    if max_points is not None:
-        return None
-    names = [
-        prompt_set.name
-        for prompt_set in sets
-        if not budgets_for(services, prompt_set.name, prompt_set.budgets)
-    ]
-    return f"{', '.join(names)}: {_NO_LIMIT}" if names else None

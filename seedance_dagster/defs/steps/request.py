@@ -6,6 +6,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from seedance_dagster.defs.configs import GenerationConfig, limit_points
+from seedance_dagster.defs.naming import AUTOMATION_TAG, user_tags
+from seedance_dagster.ledger.orders import OrderRequest
+
 _BACKFILL_TAG = "dagster/backfill"
 _ROOT_BACKFILL_TAG = "dagster/root_backfill_id"
 _UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,6 +31,43 @@ def first_request(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str
     # Of a request whose first run was deleted nothing is known, so it pays for nothing again.
     created = min((_utc(record.create_timestamp) for record in records), default=_UNKNOWN)
     return backfill or run.root_run_id or run.run_id, created
+
+
+def order_request(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, config: GenerationConfig, limit: int | None
+) -> OrderRequest:
+    """Return the config of a run as the engine takes it.
+
+    Args:
+        instance: Knows the runs before it.
+        run: The run.
+        config: Its config.
+        limit: Another limit of what it may spend, in points.
+
+    Raises:
+        dg.Failure: The config has an amount that is not allowed.
+    """
+    try:
+        points = limit_points(config.max_cost_usd, "max_cost_usd")
+    except ValueError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    key, created_at = first_request(instance, run)
+    return OrderRequest(
+        idempotency_key=key,
+        run_id=run.run_id,
+        created_at=created_at,
+        job_name=run.job_name,
+        run_tags=user_tags(run.tags),
+        max_points=min((each for each in (points, limit) if each is not None), default=None),
+        regenerate=config.regenerate,
+        resubmit_rejected=config.resubmit_rejected,
+    )
+
+
+def is_automated(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Return True for a run that an automation condition asked for, and for its retries and re-executions."""
+    root = instance.get_run_record_by_id(run.root_run_id) if run.root_run_id else None
+    return AUTOMATION_TAG in run.tags or (root is not None and AUTOMATION_TAG in root.dagster_run.tags)
 
 
 def planned_partitions(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str) -> set[str]:

@@ -70,7 +70,7 @@ def tick(
         if (missing := min(decision.runs, most) - working) > 0:
             tags |= {"seedance/submit": str(decision.submit), "seedance/collect": str(decision.collect)}
             tags |= _PRIORITY
-            return dg.SensorResult(run_requests=[dg.RunRequest(tags=tags)] * missing)
+            return dg.SensorResult(run_requests=[dg.RunRequest(job_name=ADVANCE_JOB, tags=tags)] * missing)
         reasons.append(f"{working} of {most} runs of {ADVANCE_JOB} are working")
     reasons += _describe(work, throttle)
     return dg.SkipReason("; ".join(reasons))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget
-from seedance_dagster.ledger.orders import OrderRequest, Outcome, Refusals
+from seedance_dagster.ledger.orders import OrderRequest, Refusals
 from seedance_dagster.prompts.models import PromptSet
 
 _FIRST_WAIT = timedelta(hours=20)  # the next day's run of the schedule tries it again
@@ -29,7 +29,7 @@ class Pending:
         next_up: The first quote that there is no room for; None when all are affordable.
         invalid: Why the references of a prompt cannot be sent, by partition key.
         postponed: Why a prompt is not tried yet, by partition key: the vendor refused it as invalid.
-        answered: The orders in flight or stored that answer the other prompts, by partition key.
+        answered: The earlier orders that answer the other prompts, by partition key.
     """
 
     prompt_set: PromptSet
@@ -63,15 +63,24 @@ def read_pending(services: Services, prompt_set: PromptSet, request: OrderReques
     return replace(_afford(services, prompt_set, ready.values(), request), postponed=postponed)
 
 
-def valid_pending(services: Services, prompt_set: PromptSet, request: OrderRequest) -> Pending:
+def valid_pending(
+    services: Services, prompt_set: PromptSet, request: OrderRequest, *, only: Collection[str] | None = None
+) -> Pending:
     """Do as `read_pending`, and leave out prompts whose references cannot be sent.
 
     What is invalid, or turns out to be cheaper, makes room for what comes after it.
 
+    Args:
+        services: The engine's surroundings.
+        prompt_set: The set.
+        request: As for `read_pending`.
+        only: Keys of the partitions to look at; by default all.
+
     Raises:
         OrderingError: A price is unknown, or the ledger cannot be read or written.
     """
-    every = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
+    wanted = [each for key, each in prompt_set.partitions.items() if only is None or key in only]
+    every = quote(services, wanted, request, prompt_set=prompt_set.name)
     quotes, postponed = _ready(services, every)
     checked: set[str] = set()
     invalid: dict[str, str] = {}
@@ -91,9 +100,7 @@ def valid_pending(services: Services, prompt_set: PromptSet, request: OrderReque
 
 def _answered(quotes: Iterable[Quote]) -> dict[str, int]:
     return {
-        priced.partition.key: priced.existing.order_id
-        for priced in quotes
-        if priced.existing is not None and priced.outcome is not Outcome.SKIPPED
+        priced.partition.key: priced.existing.order_id for priced in quotes if priced.existing is not None
     }
 
 

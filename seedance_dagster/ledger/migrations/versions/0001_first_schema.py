@@ -114,6 +114,7 @@ def upgrade() -> None:
         sa.Column("tags", sa.JSON, nullable=False),
         sa.Column("removed_at", sa.DateTime),
         sa.Column("reported", sa.Text),
+        sa.Column("postponed_at", sa.DateTime),
     )
     op.create_index("seedance_partitions_by_request", "seedance_partitions", ["fingerprint", "take"])
     op.create_table(

@@ -1,0 +1,97 @@
+"""Time from the start of a run's step to its first POST, with 1,000 prompts in one run.
+
+Orders go out before anything is reported to Dagster. What the wait would be with the prompts reported first
+is measured in the same run: the time that their events take. The run is stopped once all are reported.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import end_to_end
+import httpx
+from _support import Servers, report, servers
+
+from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.ledger import Ledger
+
+PROMPTS = 1000
+AIM_S = 3.0
+SLOTS = 20
+
+
+@contextmanager
+def stopped_when_reported(home: Path) -> Iterator[None]:
+    """Interrupt the block, as a person who terminates the run, once all prompts are reported."""
+    ended = threading.Event()
+
+    def reported() -> int:
+        with suppress(LedgerError):
+            ledger = Ledger.open(f"sqlite:///{home}/ledger.db")
+            try:
+                return len(ledger.reports.prompts(end_to_end.NAME))
+            finally:
+                ledger.close()
+        return 0
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            if reported() == PROMPTS:
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        with suppress(dg.DagsterExecutionInterruptedError):
+            yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def measure(world: Servers, home: Path) -> tuple[float, float, int]:
+    """Return the seconds to the first POST, those of the events of all prompts, and the POSTs by then."""
+    with stopped_when_reported(home):
+        end_to_end.ours(world, home)
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        [run] = instance.get_runs()
+        [start] = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START)
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey([end_to_end.NAME, "prompts"]))
+        events = instance.fetch_materializations(wanted, limit=PROMPTS).records
+    times = sorted(record.timestamp for record in events)
+    books = httpx.get(f"{world.emulator.url}/emulator/books", trust_env=False, timeout=60).json()
+    posts = sorted(datetime.fromisoformat(task["created_at"]).timestamp() for task in books["tasks"])
+    return posts[0] - start.timestamp, times[-1] - times[0], sum(post < times[-1] for post in posts)
+
+
+def main() -> None:
+    """Run it once and print the figures."""
+    end_to_end.PROMPTS = PROMPTS
+    began = time.perf_counter()
+    with servers("--render-seconds", "5", "--plan-limit", str(SLOTS)) as world:
+        home = world.folder / "run"
+        home.mkdir()
+        first_s, prompts_s, posts = measure(world, home)
+    report(
+        [
+            ("first POST after the start of the step", f"{first_s:.1f} s", f"{AIM_S:.0f} s"),
+            ("events of all prompts", f"{prompts_s:.1f} s", ""),
+            ("wait, of that with the prompts reported first", f"{first_s / (first_s + prompts_s):.2f}", ""),
+            ("POSTs while the prompts were reported", f"{posts}", ""),
+        ],
+        f"{PROMPTS} prompts in one run, {SLOTS} slots, renders of 5 s",
+        f"{time.perf_counter() - began:.0f} s in all",
+    )
+
+
+if __name__ == "__main__":
+    main()
