@@ -99,3 +99,28 @@ def test_everything_stopped_and_started_again_goes_on(world, tmp_path):
         it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == 100, 600)
         books = it.books()
         assert (books["tasks"], books["most_tasks_of_one_prompt"], books["balanced"]) == (100, 1, True)
+
+
+def test_a_large_backfill_becomes_several_runs(world, tmp_path):
+    """Each run orders its own part, they share the slots, and the index behind them is written once more."""
+    texts = dict(list(hundred().items())[:30])
+    prompts = write_prompts(tmp_path / f"{NAME}.jsonl", texts)
+    with world(
+        prompts, "--render-seconds", "2", "--plan-limit", "10", SEEDANCE_MAX_PARTITIONS_PER_RUN="10"
+    ) as it:
+        keys = it.partitions(NAME, 30)
+        backfill = it.backfill(["prompts", "tasks", "videos", "index"], keys, NAME)
+        assert it.ended(backfill, 600) == "COMPLETED_SUCCESS"
+        own = {"key": "dagster/backfill", "value": backfill}
+        runs = [run for run in it.runs() if own in run["tags"]]
+        ranges = [
+            tag["value"]
+            for run in runs
+            for tag in run["tags"]
+            if tag["key"] == "dagster/asset_partition_range_start"
+        ]
+        assert sorted(ranges) == ["p000", "p010", "p020"]
+        assert {run["status"] for run in runs} == {"SUCCESS"}
+        assert len(it.statuses(NAME, "videos")["materializedPartitions"]) == 30
+        books = it.books()
+        assert (books["tasks"], books["most_tasks_of_one_prompt"], books["balanced"]) == (30, 1, True)

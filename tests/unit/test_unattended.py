@@ -1,4 +1,4 @@
-"""What is ordered while nobody looks: limits, and what a budget postpones."""
+"""Orders that nobody looks at: their limits, and what a budget postpones."""
 
 from __future__ import annotations
 
