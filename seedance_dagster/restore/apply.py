@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
@@ -36,11 +37,11 @@ def apply_plan(plan: Plan, ledger: Ledger, *, actor: str) -> Iterator[tuple[Plan
             yield planned, None
 
 
-def _turn(planned: PlannedOrder) -> int:
-    """Return when an order is written: what could be sent first, what refers to another order last."""
-    if planned.row is not None:
-        return 0
-    return 2 if planned.columns.get("source") is not None else 1
+def _turn(planned: PlannedOrder) -> tuple[bool, datetime, bool]:
+    """Return the turn of an order: what could be sent first, then the oldest, a source before its removal."""
+    ordered_at = planned.columns.get("ordered_at") if planned.row is None else planned.row.ordered_at
+    uses_another = planned.columns.get("source") is not None
+    return planned.row is None, ordered_at or datetime.min.replace(tzinfo=UTC), uses_another
 
 
 def _write(planned: PlannedOrder, ledger: Ledger, actor: str) -> Order:

@@ -52,15 +52,15 @@ def reserved_attempts(
     for each in asked:
         by_partition[each.prompt_set, each.partition].append(each)
     tasks = {
-        task.manifest.manifest_key.rpartition("/")[0]: task.task_id
+        task.manifest.manifest_key.rpartition("/")[0]: task
         for task in remains.tasks
-        if task.manifest is not None
+        if task.manifest is not None and task.task is None
     }
     for folder in remains.folders:
         for each in by_partition[folder.prompt_set, folder.partition]:
             if not folder.belongs_to(each.fingerprint, folder.attempt):
                 continue
-            unknown = TaskRemains(task_id=tasks.get(folder.path, ""))
+            unknown = tasks.get(folder.path, TaskRemains(task_id=""))
             columns = order_columns(
                 each, unknown, attempt=folder.attempt, account=remains.account, catalog=catalog, now=now
             )

@@ -56,7 +56,8 @@ class TaskRemains:
         """The time at which the vendor made it, or the earliest time that is known of it."""
         created = [each.created_at for each in (self.task, self.row) if each is not None]
         reported = [each.at for each in (self.submitted, self.video) if each is not None]
-        return next((at for at in (*created, *reported) if at is not None), None)
+        ordered = [] if self.manifest is None else [self.manifest.ordered_at]
+        return next((at for at in (*created, *ordered, *reported) if at is not None), None)
 
     @property
     def points(self) -> int:

@@ -197,6 +197,40 @@ def test_an_edited_prompt_comes_back_by_the_echo(world):
     assert (order.state, order.request["prompt"]) == (State.SUBMITTED, "cat 3")
 
 
+def test_the_newest_order_of_a_partition_stays_the_newest(world):
+    """A failed attempt of before the stored one is not taken for the newest, though it is found later."""
+    add_task(world, 1, TaskStatus.FAILED, task_id="older", attempt=7, created_at=AN_HOUR_AGO.replace(day=1))
+    restore(world, prompt(1), prompt(2))
+    assert world.ledger.queries.find(prompt_set="spots", limit=1)[0].task_id == "older"
+    assert world.ledger.queries.latest("spots")["p1"].state is State.STORED
+
+
+def test_the_removal_of_a_watermark_comes_back_with_its_source(kept, tmp_path, clock):
+    """A video whose watermark was taken off is restored behind the order that rendered it."""
+    asked = make_request("cat 5", remove_watermark=True)
+    source = kept.add(5, request=asked.with_watermark.model_dump(mode="json"))
+    facts_of_source = {
+        name: getattr(source, name)
+        for name in ("order_id", "task_id", "task_type", "points_charged", "estimated_points")
+    } | {"price_table": source.price_table, "price_formula": source.price_formula}
+    kept.add(
+        6,
+        partition="p5",
+        fingerprint=fingerprint(asked),
+        request=asked.model_dump(mode="json"),
+        source=facts_of_source,
+        source_order_id=source.order_id,
+    )
+    lose(kept, tmp_path, clock)
+    forget(kept, "task-6")  # the event alone vouches for it
+    done = restore(kept, prompt(1), prompt(2))
+    assert done.not_restored == ()
+    [removal] = kept.ledger.queries.find(task_id="task-6")
+    [rendered] = kept.ledger.queries.find(task_id="task-5")
+    assert (removal.source_order_id, removal.task_type) == (rendered.order_id, "remove-watermark")
+    assert removal.request["remove_watermark"] is True
+
+
 def test_budgets_show_what_was_spent_and_when(world):
     """A charge counts in the window in which its video was ordered."""
     spent = world.ledger.budgets.usage
