@@ -41,6 +41,7 @@ coverage: $(INSTALLED) ## Run all tests and check the branch coverage of what ha
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(RUN) coverage report --fail-under=95
 
+# On many machines: PYTHONPATH=tests .venv/bin/python -m chaos --cluster 200
 chaos: $(INSTALLED) ## Run random rounds of the fault suite (ROUNDS=200 SEED=1)
 	@PYTHONPATH=tests $(RUN) chaos --rounds $(ROUNDS) --histories $(HISTORIES) $(if $(SEED),--seed $(SEED))
 

@@ -48,10 +48,23 @@ _LONGEST_S = 300
 @click.option(
     "--histories", type=click.IntRange(0), default=0, help="Random histories of lost replies first."
 )
+@click.option("--cluster", type=click.IntRange(4), help="Run one backfill of so many prompts on a cluster.")
 def main(
-    rounds: int, seed: int | None, database: str | None, side_by_side: int, keep: bool, histories: int
+    rounds: int,
+    seed: int | None,
+    database: str | None,
+    side_by_side: int,
+    keep: bool,
+    histories: int,
+    cluster: int | None,
 ) -> None:
     """Run histories and rounds; exit with 1 if one of them fails."""
+    if cluster is not None:
+        from chaos.cluster import run_cluster
+
+        if wrong := run_cluster(cluster):
+            sys.exit("\n".join(wrong))
+        return
     first = random.randrange(1_000_000) if seed is None else seed
     if histories:
         _run_histories(range(first, first + histories), side_by_side)
