@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(150
 
 
 def test_the_image_installs_and_loads(tmp_path):
-    """What is copied and installed is enough for the definitions, the programs and the command line."""
+    """The files and packages of the image are enough for definitions, programs and command line."""
     app, home, bin_ = tmp_path / "app", tmp_path / "home", tmp_path / "venv" / "bin"
     home.mkdir()
     for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE):
