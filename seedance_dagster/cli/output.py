@@ -28,13 +28,13 @@ _CENT = Decimal("0.01")
 
 def console(*, width: int = _WIDE) -> Console:
     """Return a console on standard output; in a file or pipe it is `width` columns wide."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=width)
+    out = Console(highlight=False, markup=False)  # what is printed comes from files and replies
+    return out if out.is_terminal else Console(highlight=False, markup=False, width=width)
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document; amounts of money become strings, times ISO 8601."""
-    click.echo(json.dumps(value, indent=2, default=_as_text, ensure_ascii=False))
+    """Print one JSON document, in UTF-8 on any console; amounts of money become strings, times ISO 8601."""
+    click.echo(json.dumps(value, indent=2, default=_as_text, ensure_ascii=False).encode(errors="replace"))
 
 
 def table(title: str, columns: Sequence[str], *, numbers: Sequence[str] = ()) -> Table:

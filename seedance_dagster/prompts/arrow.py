@@ -123,6 +123,7 @@ def _rows(batches: Iterable[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     number = unpacked = 0
     for batch in batches:
         check_rows(number + batch.num_rows)
+        batch.validate(full=True)  # pyarrow ends the process when it reads what is not valid
         unpacked += sum(map(_unpacked_bytes, batch.columns))
         check_unpacked(unpacked)
         for entry in batch.to_pylist(maps_as_pydicts="strict"):

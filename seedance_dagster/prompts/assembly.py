@@ -12,6 +12,7 @@ from typing import Any
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import Mode
 from seedance_dagster.prompts.bounds import MAX_PROMPTS, MAX_TAG_CHARACTERS
+from seedance_dagster.prompts.duplicates import repetitions
 from seedance_dagster.prompts.identity import normalized_text
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem, shown
@@ -90,7 +91,8 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     if any(_refuses(problem, raw) for problem in problems) or not prompts:
         return None, problems
     prompt_set = PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets, raw.folder, left_out)
-    return prompt_set, problems + list(_repeated(prompt_set, dict(zip(ids, raw.rows, strict=True))))
+    places = {prompt_id: row.place for prompt_id, row in zip(ids, raw.rows, strict=True)}
+    return prompt_set, [*problems, *repetitions(prompt_set, places)]
 
 
 def _refuses(problem: Problem, raw: RawSet) -> bool:
@@ -111,21 +113,6 @@ def _of_the_set(raw: RawSet) -> Iterator[Problem]:
         yield Problem(
             source=raw.source, field="defaults.aspect_ratio", message=RATIO_IGNORED, severity="warning"
         )
-
-
-def _repeated(prompt_set: PromptSet, rows: Mapping[str, Row]) -> Iterator[Problem]:
-    """Yield a warning for each prompt that repeats another one's request."""
-    for key, earlier in prompt_set.repeated.items():
-        partition, first = prompt_set.partitions[key], prompt_set.partitions[earlier]
-        if partition.take == 1:
-            yield Problem(
-                source=prompt_set.source,
-                prompt=f"{rows[partition.prompt_id].place} ({partition.prompt_id})",
-                field="prompt",
-                message=f"repeats the request of {first.prompt_id}, so both show one video; set takes: 2 "
-                "for two videos of it, or fresh: true for one of its own",
-                severity="warning",
-            )
 
 
 def _ids(rows: Sequence[Row]) -> list[str]:

@@ -18,12 +18,12 @@ def check_json_values(text: str) -> None:
     check_values(text.count(",") + text.count("[") + _MAPPING_WEIGHT * text.count("{"))
 
 
-def parse_json(text: str, line: int = 1) -> Any:
+def parse_json(text: str, *, one_line: bool = False) -> Any:
     """Parse JSON in which no name occurs twice.
 
     Args:
         text: The JSON.
-        line: The number of its first line in the file.
+        one_line: Leave the number of the line out of messages: the text is one line of a file.
 
     Raises:
         UnreadableError: The text is not such JSON.
@@ -31,9 +31,8 @@ def parse_json(text: str, line: int = 1) -> Any:
     try:
         document = json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        raise UnreadableError(
-            f"is not valid JSON: {error.msg} (line {line + error.lineno - 1}, column {error.colno})"
-        ) from None
+        line = "" if one_line else f"line {error.lineno}, "
+        raise UnreadableError(f"is not valid JSON: {error.msg} ({line}column {error.colno})") from None
     except RecursionError:
         raise UnreadableError("is nested too deeply") from None
     except ValueError as error:

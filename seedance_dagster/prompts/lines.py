@@ -24,7 +24,7 @@ def read_jsonl(text: str, source: str) -> Table:
         check_rows(count)
         place = f"line {number}"
         try:
-            entries.append((place, parse_json(line, number)))
+            entries.append((place, parse_json(line, one_line=True)))
         except UnreadableError as error:
             problems.append(Problem(source=source, prompt=place, message=str(error)))
     return table_of_objects(entries, source, problems)

@@ -29,6 +29,12 @@ _LONGEST_MENTION = 20
 _MOST_DIGITS = 9
 _MODES = {mode.value: mode for mode in Mode}
 _CHINESE_KINDS = {"图片": "image", "视频": "video", "音频": "audio"}
+_LIKE_A_MENTION = re.compile(
+    r"(?<![\w.])[@\uff20][ _-]?(?:(?P<image>image|img|picture|pic|\u56fe\u7247|\u56fe\u50cf|\u56fe)"
+    r"|(?P<video>video|vid|clip|\u89c6\u9891)|(?P<audio>audio|sound|\u97f3\u9891))"
+    r"s?[ _-]?([0-9\uff10-\uff19]+)",
+    re.ASCII | re.IGNORECASE,
+)
 _MENTION = re.compile(
     r"(?<![\w.])@(image|video|audio)(\d+)|【@(图片|视频|音频)(\d+)】|(?<!【)@(图片|视频|音频)(\d+)",
     re.ASCII,  # Chinese has no spaces: with Unicode's \w a letter before the @ would count as a word
@@ -116,6 +122,22 @@ def mentions(text: str) -> Iterator[tuple[str, str, int]]:
         yield match.group(), _CHINESE_KINDS.get(word, word), int(number[:_MOST_DIGITS])
 
 
+def near_mentions(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what resembles a mention of a reference and is none to the vendor, and what is meant.
+
+    Example:
+        >>> list(near_mentions("@Image1 and @image2 beside @img 3"))
+        [('@Image1', '@image1'), ('@img 3', '@image3')]
+    """
+    if "@" not in text and "\uff20" not in text:
+        return
+    exact = [match.span() for match in _MENTION.finditer(text)]
+    for match in _LIKE_A_MENTION.finditer(text):
+        if not any(begin <= match.start() < end for begin, end in exact):
+            kind = next(kind for kind, word in match.groupdict().items() if word)
+            yield match.group(), f"@{kind}{int(match[4][:_MOST_DIGITS])}"
+
+
 class _Errors:
     """A counter of the errors that are reported for one prompt."""
 
@@ -137,7 +159,12 @@ def _mode(value: Any, errors: _Errors) -> Mode | None:
 
 
 def _text(value: Any, limits: Limits, errors: _Errors) -> str:
-    if not isinstance(value, str) or not value.strip():
+    if value is not None and not isinstance(value, str):
+        hint = '"' if isinstance(value, bool | int | float) else ", if it is one that begins with [ or {"
+        hint = f': "{value}"' if hint == '"' else hint
+        errors.add("prompt", f"is {shown(value)}, not a text; put it in quotes{hint}")
+        return ""
+    if value is None or not value.strip():
         errors.add("prompt", "must be a text that is not empty")
         return ""
     text = normalized_text(value)
@@ -216,6 +243,10 @@ def _check_counts(
 
 
 def _check_mentions(text: str, urls: Mapping[str, tuple[str, ...]], errors: _Errors) -> None:
+    for written, meant in near_mentions(text):
+        errors.add(
+            "prompt", f"mentions {written[:_LONGEST_MENTION]}, which binds no reference; write {meant}"
+        )
     for written, kind, position in mentions(text):
         if not 1 <= position <= len(urls[kind]):
             errors.add(

@@ -83,6 +83,7 @@ def read_yaml_text(text: str, *, texts: tuple[str, ...] = ()) -> tuple[Any, list
     Raises:
         UnreadableError: The text is not such a document.
     """
+    check_values(text.count("\n") + text.count(",") + text.count("[") + text.count("{"))
     builder = _Builder(text, texts)
     try:
         for event in yaml.parse(text, Loader=_PARSER):
@@ -146,7 +147,7 @@ class _Builder:
             Note(
                 anchor.line,
                 anchor.field,
-                f"begins with &, so that YAML drops &{name}; put the text in quotes",
+                f"begins with &, so YAML drops {shown('&' + name, 40)}; put it in quotes",
             )
             for name, anchor in self._anchors.items()
             if anchor.field is not None and not anchor.used
@@ -162,8 +163,8 @@ class _Builder:
         if event.anchor is not None:
             key = top.key if top is not None and top.key in self.texts else None
             self._anchors[event.anchor] = _Anchor(value, 0, event.start_mark.line + 1, key)
-        if top is not None and top.key in self.texts and event.implicit[0] and top.key is not None:
-            self._note_cut(top.key, event)
+        if top is not None and top.key is not None and top.key in self.texts:
+            self._note_what_is_cut(top.key, event)
         self._put(value, 0, event)
 
     def _add_key(self, top: _Open, event: Any) -> None:
@@ -232,12 +233,15 @@ class _Builder:
 
     def _count(self, values: int) -> None:
         self._values += values
-        check_values(self._values)
+        check_values(2 * self._values)  # reading one takes as long as two in JSON
 
-    def _note_cut(self, key: str, event: Any) -> None:
-        if _COMMENT.match(self.text, event.end_mark.index):
+    def _note_what_is_cut(self, key: str, event: Any) -> None:
+        if event.tag == "!":
+            message = "begins with !, which YAML drops; put the text in quotes"
+            self.notes.append(Note(event.start_mark.line + 1, key, message))
+        elif event.implicit[0] and _COMMENT.match(self.text, event.end_mark.index):
             message = (
-                "ends before #, which begins a comment in YAML; put the text in quotes if # is a part of it"
+                "ends before #, where YAML's comments begin; put the text in quotes if # is a part of it"
             )
             self.notes.append(Note(event.end_mark.line + 1, key, message))
 

@@ -64,7 +64,7 @@ RULES = [
     # The text.
     ({}, "prompt", "must be a text that is not empty"),
     ({"prompt": " \n"}, "prompt", "must be a text that is not empty"),
-    ({"prompt": ["A cat"]}, "prompt", "must be a text that is not empty"),
+    ({"prompt": ["A cat"]}, "prompt", "is ['A cat'], not a text; put it in quotes"),
     ({"prompt": "x" * 4001}, "prompt", "has 4001 characters; allowed are 4000"),
     ({"prompt": "cat \ud83d"}, "prompt", "contains characters that cannot be sent"),
     ({"prompt": "cat \0"}, "prompt", "contains characters that cannot be sent"),

@@ -83,7 +83,7 @@ def test_a_file_name_without_usable_letters_is_reported(tmp_path):
         ("", (None, None, "contains no prompts")),
         (
             '\n\n{"prompt": ',
-            ("line 3", None, "is not valid JSON: Expecting value (line 3, column 12)"),
+            ("line 3", None, "is not valid JSON: Expecting value (column 12)"),
         ),
         ("[1]", ("line 1", None, 'must be an object, such as {"prompt": "..."}')),
         ('{"a": 1, "a": 2}', ("line 1", None, "is not valid JSON: 'a' occurs twice in one object")),
@@ -215,7 +215,7 @@ def test_parquet_columns_are_fields_and_tags(tmp_path):
         (b"PAR1 nonsense PAR1", "is not valid Parquet: "),
         (parquet(text=["x"]), "needs a column named prompt; its columns are 'text'"),
         (parquet(prompt=pa.array([], pa.string())), "contains no prompts"),
-        (parquet(prompt=[1]), "must be a text that is not empty"),
+        (parquet(prompt=[1]), "is 1, not a text; put it in quotes: "),
         (parquet(prompt=["x"], duration=[5.5]), "is 5.5; allowed are whole seconds from 4 to 15"),
     ],
 )

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.markup import escape
 
 from seedance_dagster.audit.audit import Audit, audit
 from seedance_dagster.audit.findings import Finding
@@ -87,7 +86,7 @@ def _show(result: Audit, repairs: Repairs | None) -> None:
             last = finding.advice if repairs is None else _outcome(repairs[finding])
             cost = usd(points_to_usd(finding.cost_points))
             texts = (finding.kind.replace("_", " "), finding.location, _message(finding), cost, last)
-            rows.add_row(*map(escape, texts))
+            rows.add_row(*texts)
         out.print(rows)
     for kind, (count, points) in result.totals.items():
         out.print(f"{count:>6} {kind.replace('_', ' ')}, {usd(points_to_usd(points))} USD", markup=False)

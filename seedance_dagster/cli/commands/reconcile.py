@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from rich.markup import escape
 
 from seedance_dagster.cli.environ import ledger_settings, operator_name
 from seedance_dagster.cli.output import console, print_json, table
@@ -147,7 +146,7 @@ def _show(outcomes: Mapping[str, Sequence[Order]]) -> None:
         for order in orders:
             prompt = f"{order.prompt_set}/{order.partition}"
             reason = _meaning(outcome, order)
-            rows.add_row(*map(escape, (str(order.order_id), prompt, outcome, order.task_id or "", reason)))
+            rows.add_row(str(order.order_id), prompt, outcome, order.task_id or "", reason)
     out.print(rows)
 
 

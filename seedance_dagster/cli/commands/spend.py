@@ -79,7 +79,7 @@ def command(
         rows = [{"key": key} | _as_json(amounts) for key, amounts in sums.items()]
         print_json(scope | {"rows": rows, "total": _as_json(Amounts.total(sums.values()))})
     elif as_csv:
-        click.echo(_as_csv(by, sums), nl=False)
+        click.echo(_as_csv(by, sums).encode(), nl=False)
     else:
         _show(by if tag is None else f"tag {tag}", sums)
 

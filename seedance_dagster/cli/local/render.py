@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from seedance_dagster.cli.local.stack import Stack
 from seedance_dagster.cli.output import console, table, usd
@@ -101,7 +102,7 @@ class Rendering:
         for key in self._wanted:
             metadata = self._metadata.get(key)
             if metadata is None or not self._is_stored(metadata):
-                rows.add_row(key, "", "", "", "[red]missing[/red]")
+                rows.add_row(key, "", "", "", Text("missing", style="red"))
                 missing.append(key)
                 continue
             cost = Decimal(str(metadata["seedance/cost_usd"]))

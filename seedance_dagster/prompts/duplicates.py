@@ -1,0 +1,49 @@
+"""Prompts of a set that are the same video, or nearly the same text: said before anything is paid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from seedance_dagster.prompts.models import Prompt, PromptSet
+from seedance_dagster.prompts.problems import Problem
+
+_NO_LETTERS = re.compile(r"[\W_]+")
+
+
+def repetitions(prompt_set: PromptSet, places: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield a warning for each prompt that repeats another one's request, or nearly so.
+
+    Args:
+        prompt_set: The set.
+        places: The place in the file of each prompt, by id.
+    """
+
+    def warning(prompt_id: str, message: str) -> Problem:
+        place = f"{places[prompt_id]} ({prompt_id})"
+        return Problem(
+            source=prompt_set.source, prompt=place, field="prompt", message=message, severity="warning"
+        )
+
+    for key, earlier in prompt_set.repeated.items():
+        partition, first = prompt_set.partitions[key], prompt_set.partitions[earlier]
+        if partition.take == 1:
+            yield warning(
+                partition.prompt_id,
+                f"repeats the request of {first.prompt_id}, so both show one video; set takes: 2 for two "
+                "videos of it, or fresh: true for one of its own",
+            )
+    alike: dict[tuple[object, ...], str] = {}
+    for prompt in prompt_set.prompts:
+        earlier = alike.setdefault(_nearly(prompt), prompt.id)
+        if earlier != prompt.id and prompt.id not in prompt_set.repeated:
+            message = f"differs from that of {earlier} only in blanks, case or punctuation; both are paid for"
+            yield warning(prompt.id, message)
+
+
+def _nearly(prompt: Prompt) -> tuple[object, ...]:
+    """Return what two prompts share whose texts differ in blanks, case and punctuation alone."""
+    request = prompt.request
+    letters = _NO_LETTERS.sub("", request.prompt).casefold() or request.prompt
+    rest = request.image_urls, request.video_urls, request.audio_urls, request.resolution, request.audio
+    return letters, request.task_type, request.mode, request.duration, request.aspect_ratio, *rest

@@ -1,0 +1,172 @@
+"""Texts that YAML cuts or reads otherwise, mentions that bind nothing, and texts that stand twice."""
+
+from __future__ import annotations
+
+import pytest
+from prompts_support import PNG, load, load_prompts, problems_of
+
+from seedance_dagster.prompts.rules import near_mentions
+
+
+def yaml_set(tmp_path, text: str, style: str = "block"):
+    prompt = f"- {{id: a, prompt: {text}}}" if style == "flow" else f"- id: a\n  prompt: {text}"
+    return load(tmp_path, "a.yaml", f"name: a\nprompts:\n{prompt}\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@image1 walks",
+        "`A cat` walks",
+        "%d cats walk",
+        "[wide] A cat walks",
+        "{wide} A cat walks",
+        "*softly* A cat walks",
+        "!A cat walks: quickly",
+        "| A cat walks",
+        "> A cat walks",
+        "Scene 1: A cat walks",
+        "Scene 1:\tA cat",
+        "A cat walks:",
+        "'Tis a cat's walk",
+        '"A cat" walks',
+        "- A cat walks",
+        "? A cat walks",
+        ", a cat",
+    ],
+)
+def test_texts_that_are_no_yaml_say_what_to_put_in_quotes(tmp_path, text):
+    """The message names the line, and the key behind which quotes are missing."""
+    [(_, _, message)] = problems_of(yaml_set(tmp_path, text))
+    assert message.startswith("is not valid YAML: ")
+    assert message.endswith("; put the text behind 'prompt:' in line 4 in quotes")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("5", 'is 5, not a text; put it in quotes: "5"'),
+        ("true", 'is True, not a text; put it in quotes: "True"'),
+        ("1.5", 'is 1.5, not a text; put it in quotes: "1.5"'),
+        ("[a cat]", "is ['a cat'], not a text; put it in quotes, if it is one that begins with [ or {"),
+        ("{a cat}", "is {'a cat': None}, not a text; put it in quotes, if it is one that begins with [ or {"),
+        ("null", "must be a text that is not empty"),
+    ],
+)
+def test_values_that_are_no_texts_say_so(tmp_path, text, message):
+    """The value that YAML read is named, with the quotes to put."""
+    assert problems_of(yaml_set(tmp_path, text)) == [("prompt 1 (a)", "prompt", message)]
+
+
+@pytest.mark.parametrize(
+    "text", ["no", "on", "1e3", "2026-04-05", "007", "16:9", "12:30:45", "0x1F", "1_000"]
+)
+def test_texts_of_other_yaml_versions_stay_texts(tmp_path, text):
+    """They are taken as they stand."""
+    [prompt_set] = yaml_set(tmp_path, text).sets
+    assert prompt_set.prompts[0].request.prompt == text
+
+
+@pytest.mark.parametrize("style", ["block", "flow"])
+@pytest.mark.parametrize(
+    ("text", "kept", "message"),
+    [
+        (
+            "Take 1 #sunset over a lake",
+            "Take 1",
+            "ends before #, where YAML's comments begin; put the text in",
+        ),
+        ("&cat A cat walks", "A cat walks", "begins with &, so YAML drops '&cat'; put it in quotes"),
+        ("!  A cat walks", "A cat walks", "begins with !, which YAML drops; put the text in quotes"),
+    ],
+)
+def test_texts_that_yaml_cuts_are_said(tmp_path, style, text, kept, message):
+    """A warning names the line and what YAML did to the text."""
+    if style == "flow" and "#" in text:
+        text += "\n  "
+    loaded = yaml_set(tmp_path, text, style)
+    assert loaded.sets[0].prompts[0].request.prompt == kept
+    [(place, field, said)] = problems_of(loaded)
+    assert (place, field, said[: len(message)]) == (f"line {4 if style == 'block' else 3}", "prompt", message)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"Take 1 #sunset"',
+        "'Take 1 #sunset'",
+        "Take#1",
+        ">\n    Take 1 #sunset",
+        "&text A cat\n  tags: {text: *text}",
+    ],
+)
+def test_texts_that_yaml_leaves_whole_are_not_mentioned(tmp_path, text):
+    """Quotes, blocks, and anchors that something refers to are meant."""
+    assert yaml_set(tmp_path, text).problems == ()
+
+
+def test_a_comment_behind_another_field_is_one(tmp_path):
+    """Nobody is warned of comments where people write them."""
+    text = "name: a # the name\nprompts:\n- id: b # the id\n  duration: 5 # seconds\n  prompt: x\n"
+    assert load(tmp_path, "a.yaml", text).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("@Image1", "@image1"),
+        ("@IMAGE2", "@image2"),
+        ("@图1", "@image1"),
+        ("@img1", "@image1"),
+        ("\uff20图片1", "@image1"),
+        ("@image 1", "@image1"),
+        ("@image_1", "@image1"),
+        ("@images1", "@image1"),
+        ("@image\uff11", "@image1"),
+        ("@Video3", "@video3"),
+        ("\uff20视频2", "@video2"),
+        ("@vid 2", "@video2"),
+        ("@Audio1", "@audio1"),
+        ("@音频 1", "@audio1"),
+    ],
+)
+def test_mentions_that_bind_nothing_are_errors(tmp_path, written, meant):
+    """The vendor takes them for words, and the picture that was paid for would be ignored."""
+    prompt = {"prompt": f"The cat in {written} walks", "mode": "omni_reference", "image_urls": [PNG]}
+    [(_, field, message)] = problems_of(load_prompts(tmp_path, prompt))
+    assert (field, message) == ("prompt", f"mentions {written}, which binds no reference; write {meant}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@image1 walks",
+        "【@图片1】走",
+        "@图片1走",
+        "write to me@image1.example",
+        "@home 1",
+        "an image 1",
+        "@imagine 2",
+    ],
+)
+def test_other_texts_resemble_no_mention(text):
+    """Real mentions, addresses and other words are left alone."""
+    assert list(near_mentions(text)) == []
+
+
+def test_texts_that_are_nearly_the_same_are_said(tmp_path):
+    """Two videos are paid for what differs in blanks, case or punctuation; a warning says so."""
+    loaded = load_prompts(
+        tmp_path,
+        {"id": "a", "prompt": "A cat walks."},
+        {"id": "b", "prompt": "a  cat, walks"},
+        {"id": "c", "prompt": "A cat walks", "duration": 7},
+        {"id": "d", "prompt": "A cat walks."},
+        {"id": "e", "prompt": "!!!"},
+        {"id": "f", "prompt": "???"},
+    )
+    assert [(prompt, message[:40]) for prompt, _, message in problems_of(loaded)] == [
+        ("prompt 4 (d)", "repeats the request of a, so both show o"),
+        ("prompt 2 (b)", "differs from that of a only in blanks, c"),
+    ]
+    assert len(loaded.sets[0].prompts) == 6
