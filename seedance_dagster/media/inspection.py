@@ -1,25 +1,19 @@
 """Inspection of a video in a process of its own, bounded in time and memory.
 
-A file from another's host may be made to crash or exhaust whatever reads it. The process gets no secret of
-the environment, and its end, however it comes, is an answer.
+A file from another's host may be made to crash or exhaust whatever reads it. The end of the process, however
+it comes, is an answer.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seedance_dagster.media.errors import MediaError
-from seedance_dagster.media.limits import WALL_S, reason_of_end
 from seedance_dagster.media.properties import Probe, Sound
-
-_NEEDED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+from seedance_dagster.media.reader import READERS
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ def inspect_video(path: Path, *, with_poster: bool = True) -> Inspection:
     """
     with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
         poster = Path(folder) / "poster.jpg"
-        answers, end = _run(path, *([poster] if with_poster else []))
+        answers, end = READERS.read(path, *([poster] if with_poster else []))
         facts, cut = [*answers, {"problem": end}, {"problem": end}][:2]
         picture = poster.read_bytes() if with_poster and "problem" not in cut else None
     problem = facts.get("problem")
@@ -78,30 +72,6 @@ def cut_poster(path: Path) -> bytes:
     if inspection.poster is None:
         raise MediaError(inspection.poster_problem)
     return inspection.poster
-
-
-def _run(*files: Path) -> tuple[list[dict[str, Any]], str]:
-    """Return the answers of the process, and why there are no more."""
-    command = [sys.executable, "-P", "-m", f"{__package__}.inspector", *map(str, files)]
-    environ = {name: os.environ[name] for name in _NEEDED if name in os.environ}
-    environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    with tempfile.TemporaryFile() as output:
-        try:
-            status = subprocess.run(  # noqa: S603  our own program
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.DEVNULL,  # FFmpeg's remarks
-                env=environ,
-                timeout=WALL_S,
-                check=False,
-            ).returncode
-            end = reason_of_end(status)
-        except subprocess.TimeoutExpired:
-            end = f"reading the file takes more than {WALL_S:g} s"
-        output.seek(0)
-        # A line that is cut was not finished.
-        return [json.loads(line) for line in output if line.endswith(b"\n")], end
 
 
 def _probe(facts: dict[str, Any]) -> Probe:

@@ -1,12 +1,13 @@
-"""The process that inspects one video: `python -m seedance_dagster.media.inspector VIDEO [POSTER]`.
+"""The process that inspects videos: `python -m seedance_dagster.media.inspector`.
 
-Prints two lines of JSON: what the file is, then whether its poster was written. A crash costs only
-what follows it.
+Reads lines of JSON, `[VIDEO]` or `[VIDEO, POSTER]`, and answers with a line for each file: what the video is, then
+whether its poster was written. A crash costs only what follows it.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +17,16 @@ from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.limits import bound_this_process
 
 
-def main(video: Path, poster: Path | None = None) -> None:
+def main() -> None:
+    """Inspect videos until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides
+    for line in sys.stdin:
+        bound_this_process()
+        _inspect(*map(Path, json.loads(line)))
+
+
+def _inspect(video: Path, poster: Path | None = None) -> None:
     """Inspect a video, and write its poster to a file."""
-    bound_this_process()
     from seedance_dagster.media.pictures import cut_poster  # noqa: PLC0415  loads FFmpeg, within the limits
     from seedance_dagster.media.video import probe  # noqa: PLC0415  loads FFmpeg, within the limits
 
@@ -45,4 +53,4 @@ def _say(**answer: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -11,7 +10,7 @@ from media_support import make_clip
 
 from seedance_dagster.engine.stages.delivery import inspect_delivery
 from seedance_dagster.engine.stages.download import Downloaded
-from seedance_dagster.media import inspection, limits
+from seedance_dagster.media import limits, reader
 from seedance_dagster.media.boxes import check_structure
 from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.inspection import cut_poster, inspect_video, probe_video
@@ -24,10 +23,10 @@ def video(tmp_path):
     return path
 
 
-def reader(monkeypatch, code: str) -> None:
+def program(monkeypatch, code: str) -> None:
     """Replace the program that reads the file."""
-    run, python = subprocess.run, sys.executable
-    monkeypatch.setattr(subprocess, "run", lambda _, **how: run([python, "-c", code], **how))
+    monkeypatch.setattr(reader, "_COMMAND", (sys.executable, "-c", code))
+    reader.READERS.close()
 
 
 def test_a_video_is_probed_and_has_a_poster(video):
@@ -52,7 +51,7 @@ def test_a_video_is_probed_and_has_a_poster(video):
 )
 def test_the_end_of_the_process_is_an_answer(video, monkeypatch, code, words):
     """A file that crashes its reader is one that cannot be read."""
-    reader(monkeypatch, code)
+    program(monkeypatch, code)
     answer = inspect_video(video)
     assert (answer.probe, answer.poster) == (None, None)
     with pytest.raises(MediaError, match=words):
@@ -63,31 +62,56 @@ def test_the_end_of_the_process_is_an_answer(video, monkeypatch, code, words):
 
 def test_a_reader_that_hangs_is_stopped(video, monkeypatch):
     """It takes no worker for ever."""
-    reader(monkeypatch, "import time; time.sleep(600)")
-    monkeypatch.setattr(inspection, "WALL_S", 0.5)
+    program(monkeypatch, "import time; time.sleep(600)")
+    monkeypatch.setattr(reader, "WALL_S", 0.5)
     assert inspect_video(video).problem == "reading the file takes more than 0.5 s"
 
 
 def test_what_is_known_before_a_crash_is_kept(video, monkeypatch):
     """A poster that crashes its reader leaves a video without a poster (l4)."""
     facts = '{"duration_s": 1.0, "width": 2, "height": 2, "codec": "h264", "size_bytes": 1, "sound": null}'
-    reader(monkeypatch, f"print('{{\"probe\": {facts}}}', flush=True); raise SystemExit(1)")
+    program(monkeypatch, f"print('{{\"probe\": {facts}}}', flush=True); raise SystemExit(1)")
     answer = inspect_video(video)
     assert (answer.probe.codec, answer.poster) == ("h264", None)
     assert answer.poster_problem == "the file makes its reader fail (status 1)"
 
 
+def test_one_process_reads_many_files(tmp_path, video, monkeypatch):
+    """It is started once; the file that ends it costs no other one."""
+    starts: list[object] = []
+    start = reader.Reader.__init__
+    monkeypatch.setattr(reader.Reader, "__init__", lambda self: (starts.append(self), start(self))[1])
+    reader.READERS.close()
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    first = inspect_video(video)
+    assert inspect_video(text).problem
+    assert inspect_video(video) == first
+    assert len(starts) == 1
+    starts[0]._process.kill()  # as a system without memory does
+    starts[0]._process.wait()
+    assert inspect_video(video) == first
+    assert len(starts) == 2
+
+
+def test_a_reader_is_replaced_in_time(video, monkeypatch):
+    """What it leaks does not add up for ever."""
+    monkeypatch.setattr(reader, "_MOST_FILES", 1)
+    reader.READERS.close()
+    assert inspect_video(video) == inspect_video(video)
+
+
 def test_the_process_knows_no_secret(video, monkeypatch):
     """The process that a hostile file may take over has nothing of the environment."""
     monkeypatch.setenv("GOAPI_API_KEY", "canary")
-    reader(monkeypatch, "import os, sys; sys.exit(7 if 'canary' in os.environ.values() else 5)")
+    program(monkeypatch, "import os, sys; sys.exit(7 if 'canary' in os.environ.values() else 5)")
     assert "status 5" in str(inspect_video(video).problem)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
 def test_the_process_is_bounded(monkeypatch, video):
     """Memory that is not there is an answer as well."""
-    reader(
+    program(
         monkeypatch,
         "from seedance_dagster.media.limits import bound_this_process\n"
         "bound_this_process()\n"
