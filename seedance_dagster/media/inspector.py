@@ -1,7 +1,7 @@
 """The process that inspects videos: `python -m seedance_dagster.media.inspector`.
 
-Reads lines of JSON, `[VIDEO]` or `[VIDEO, POSTER]`, and answers with a line for each file: what the video is, then
-whether its poster was written. A crash costs only what follows it.
+Reads lines of JSON, `[VIDEO]` or `[VIDEO, POSTER]`. Answers with a line for each file: what the video is,
+then whether its poster was written. A crash costs only what follows it.
 """
 
 from __future__ import annotations
