@@ -95,7 +95,7 @@ def test_one_process_reads_many_files(tmp_path, video, monkeypatch):
 
 
 def test_a_reader_is_replaced_in_time(video, monkeypatch):
-    """What it leaks does not add up for ever."""
+    """Its leaks do not add up for ever."""
     monkeypatch.setattr(reader, "_MOST_FILES", 1)
     reader.READERS.close()
     assert inspect_video(video) == inspect_video(video)
