@@ -63,7 +63,10 @@ class ObjectRepairer:
         if same:
             order = repairs.note_repair(order, actor=self.actor, repaired="the poster was cut again")
         else:
-            order = repairs.poster_replaced(order, actor=self.actor, sha256=sha256, size_bytes=len(poster))
+            key = str(order.poster_key)
+            order = repairs.poster_replaced(
+                order, actor=self.actor, key=key, sha256=sha256, size_bytes=len(poster)
+            )
         if not same or manifest_lost:
             kept += self._put_manifest(order)
         return f"the poster was cut again from the stored video: {agreed}{kept}"

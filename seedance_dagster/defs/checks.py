@@ -42,9 +42,11 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
         from seedance_dagster.defs.steps.checks import check_results
         from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.engine.ordering.budget_check import budgets_for
+        from seedance_dagster.engine.posters import cut_missing_posters
 
         with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
             own = next((loaded.budgets for loaded in source.load().sets if loaded.name == name), {})
+            cut_missing_posters(services, name, actor=f"run {context.run.run_id}")
             yield from check_results(services, name, CHECKS, budgets_for(services, name, own))
 
     return checks

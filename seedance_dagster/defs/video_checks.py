@@ -215,7 +215,8 @@ CHECKS: Mapping[str, Check] = {
         _objects_intact,
     ),
     "has_poster": Check(
-        "Every video has a poster. A video of which no picture can be cut is stored without one.",
+        "Every video has a poster. One of which no picture could be cut is stored without, and it is tried "
+        "again before this check.",
         _has_poster,
         warns=True,
     ),

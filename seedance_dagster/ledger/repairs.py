@@ -95,13 +95,18 @@ class Repairs(LedgerPart):
             order, State.STORED, actor=actor, at=self._clock(), changes={}, detail={"repaired": repaired}
         )
 
-    def poster_replaced(self, order: Order, *, actor: str, sha256: str, size_bytes: int) -> Order:
+    def poster_replaced(self, order: Order, *, actor: str, key: str, sha256: str, size_bytes: int) -> Order:
         """Record that the poster of a stored video was cut again, with other bytes.
 
         Raises:
             StaleOrderError: The order moved on.
         """
-        changes = {"poster_sha256": sha256, "poster_size_bytes": size_bytes}
+        changes = {
+            "poster_key": key,
+            "poster_sha256": sha256,
+            "poster_size_bytes": size_bytes,
+            "poster_problem": None,
+        }
         detail = {"repaired": "the poster was cut again", "poster_sha256": sha256}
         return self._transition(
             order, State.STORED, actor=actor, at=self._clock(), changes=changes, detail=detail
