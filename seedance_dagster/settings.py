@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from seedance_dagster.api.webhook import secret_problem, url_problem, webhook_of
 from seedance_dagster.options import ApiOptions, StorageOptions, usd_amount
+from seedance_dagster.prompts.slugs import key_prefix_problem
 
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
@@ -59,6 +60,12 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
     prompts: str = Field(
         default="prompt_sets",
         description="Where the prompt sets are: a file, a folder or an s3:// location.",
+    )
+    key_prefix: str = Field(
+        default="",
+        description="Stands before the name of each prompt set, in asset keys (`<key prefix>/<set>/videos`), "
+        "partitions, ledger and S3 (`<key prefix>.<set>`), so that two code locations of one Dagster "
+        "instance may have sets of the same name.",
     )
     ledger: str = Field(
         default="",
@@ -109,6 +116,13 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
                 "key goes into GOAPI_API_KEY"
             )
         return url
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _key_prefix_rule(cls, key_prefix: str) -> str:
+        if problem := key_prefix_problem(key_prefix):
+            raise ValueError(problem)
+        return key_prefix
 
     @field_validator("webhook_url")
     @classmethod

@@ -11,6 +11,8 @@ from dagster import DagsterError, DagsterInstance
 from sqlalchemy.exc import SQLAlchemyError
 
 from seedance_dagster.cli.environ import is_home
+from seedance_dagster.defs.steps.binding import check_known
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.settings import Settings
 
 
@@ -31,3 +33,15 @@ def dagster_of(settings: Settings) -> Iterator[DagsterInstance]:
     except (DagsterError, SQLAlchemyError, OSError, yaml.YAMLError) as error:
         # The errors of ledger and store have classes of their own, so a database error is Dagster's.
         raise click.ClickException(f"the Dagster in {home} cannot be used: {error}") from None
+
+
+def check_ledger_is_known(settings: Settings, ledger: Ledger) -> None:
+    """Check that Dagster's instance, where there is one, does not know a ledger as another or a newer one.
+
+    Raises:
+        BindingError: It does.
+        click.ClickException: The instance cannot be used.
+    """
+    if is_home(settings.dagster_home):
+        with dagster_of(settings) as instance:
+            check_known(instance, ledger)

@@ -6,7 +6,7 @@ import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.events import StepEvent
-from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, partitions_def
+from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, identifier, partitions_def
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -53,14 +53,14 @@ def build_set_assets(
     """
 
     @dg.multi_asset(
-        name=f"{name}_generation",
+        name=f"{identifier(name)}_generation",
         description="Orders videos, waits for them where videos are selected, and reports them to Dagster.",
         specs=[
             dg.AssetSpec(
                 asset_key(name, asset),
                 deps=[asset_key(name, upstream) for upstream in _UPSTREAM.get(asset, ())],
                 description=description,
-                group_name=name,
+                group_name=identifier(name),
                 kinds=_KINDS[asset],
                 code_version=CODE_VERSION,
                 skippable=True,
@@ -80,12 +80,16 @@ def build_set_assets(
         seedance_cleanup: dg.ResourceParam[StepCleanup],
     ) -> Iterator[StepEvent]:
         def events() -> Generator[StepEvent, None, None]:
+            from seedance_dagster.defs.steps.admission import admitted_run
             from seedance_dagster.defs.steps.failures import as_failure
             from seedance_dagster.defs.steps.generation import GenerationRun
 
             with as_failure():
                 prompt_set = source.load_set(name)
-                with open_services(context.instance, seedance, video_store, ledger) as services:
+                with (
+                    open_services(context.instance, seedance, video_store, ledger) as services,
+                    admitted_run(context, services.ledger, source, name),
+                ):
                     run = GenerationRun(context, config, services, prompt_set, unattended_points)
                     yield from run.events()
 

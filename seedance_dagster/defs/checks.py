@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import CHECKS_JOB, VIDEOS, asset_key
+from seedance_dagster.defs.naming import CHECKS_JOB, VIDEOS, asset_key, identifier
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -26,7 +26,7 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
     """
 
     @dg.multi_asset_check(
-        name=f"{name}_checks",
+        name=f"{identifier(name)}_checks",
         description="Checks the videos of the prompt set. Costs nothing.",
         specs=[
             dg.AssetCheckSpec(check_name, asset=asset_key(name, VIDEOS), description=check.description)
@@ -39,12 +39,14 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
         video_store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[dg.AssetCheckResult]:
+        from seedance_dagster.defs.steps.binding import check_ledger
         from seedance_dagster.defs.steps.checks import check_results
         from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.engine.ordering.budget_check import budgets_for
         from seedance_dagster.engine.posters import cut_missing_posters
 
         with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
+            check_ledger(context.instance, services.ledger, [name])
             own = next((loaded.budgets for loaded in source.load().sets if loaded.name == name), {})
             cut_missing_posters(services, name, actor=f"run {context.run.run_id}")
             yield from check_results(services, name, CHECKS, budgets_for(services, name, own))

@@ -58,8 +58,8 @@ class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
                 f"prompt sets need one SeedanceComponent in the project, and there are {len(found)}: "
                 "`dg scaffold defs seedance_dagster.SeedanceComponent seedance` makes one"
             )
-        source = PromptSource(self.prompts, prices=found[0].prices)
         settings = Settings.from_environ(os.environ)
+        source = PromptSource(self.prompts, prices=found[0].prices, key_prefix=settings.key_prefix)
         return set_definitions(
             source,
             pending_usd_per_run=settings.pending_usd_per_run,
@@ -118,7 +118,9 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
         )
         sets = context.component_tree.get_all_components(of_type=PromptSetComponent)
         return shared_definitions(
-            PromptSource.at(tuple(each.prompts for each in sets), prices=self.prices),
+            PromptSource.at(
+                tuple(each.prompts for each in sets), prices=self.prices, key_prefix=settings.key_prefix
+            ),
             seedance=seedance,
             video_store=video_store,
             ledger=ledger,

@@ -37,6 +37,7 @@ def build_seedance_definitions(
     sensor_running: bool = True,
     pending_usd_per_run: float | None = None,
     max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN,
+    key_prefix: str = "",
 ) -> dg.Definitions:
     """Build the assets, checks, jobs, schedules, sensor and resources of some prompt sets.
 
@@ -52,6 +53,8 @@ def build_seedance_definitions(
             automation condition, may spend, in USD. The schedule is off until it is switched on in the UI.
         max_partitions_per_run: A backfill of more partitions becomes several runs, which Dagster starts
             sooner than one.
+        key_prefix: Stands before the name of each set, in asset keys (`<key_prefix>/<set>/videos`) and
+            everywhere else (`<key_prefix>.<set>`). It lets two code locations have sets of the same name.
 
     Example:
         >>> defs = build_seedance_definitions(
@@ -60,7 +63,7 @@ def build_seedance_definitions(
         ...     video_store=VideoStoreResource(bucket="videos"),
         ... )
     """
-    source = PromptSource(prompt_sets, prices=_price_file(seedance))
+    source = PromptSource(prompt_sets, prices=_price_file(seedance), key_prefix=key_prefix)
     return dg.Definitions.merge(
         set_definitions(
             source,
@@ -156,6 +159,7 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
         ledger=ledger,
         pending_usd_per_run=settings.pending_usd_per_run,
         max_partitions_per_run=settings.max_partitions_per_run,
+        key_prefix=settings.key_prefix,
     )
     # A set has one step, for which a further process is only slower.
     return dg.Definitions.merge(defs, dg.Definitions(executor=dg.in_process_executor))

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import INDEX, VIDEOS, asset_key
+from seedance_dagster.defs.naming import INDEX, VIDEOS, asset_key, identifier
 from seedance_dagster.defs.resources import (
     LedgerResource,
     SeedanceResource,
@@ -27,7 +27,7 @@ def build_index_asset(name: str) -> dg.AssetsDefinition:
         key=asset_key(name, INDEX),
         deps=[asset_key(name, VIDEOS)],
         description=_DESCRIPTION,
-        group_name=name,
+        group_name=identifier(name),
         kinds={"jsonl", "s3"},
         code_version=CODE_VERSION,
     )
@@ -37,11 +37,13 @@ def build_index_asset(name: str) -> dg.AssetsDefinition:
         video_store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> dg.MaterializeResult[Any]:
+        from seedance_dagster.defs.steps.binding import check_ledger
         from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.defs.steps.index import index_metadata
         from seedance_dagster.engine.indexing import IndexingError, refresh_index
 
         with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
+            check_ledger(context.instance, services.ledger, [name])
             try:
                 written = refresh_index(services, name, owner=f"run {context.run.run_id}", force=True)
             except IndexingError as error:

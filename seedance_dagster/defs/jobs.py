@@ -38,11 +38,16 @@ def advance_op(
     """Advance everything that is due, unless enough runs do so already."""
 
     def events() -> Generator[StepEvent, None, None]:
+        from seedance_dagster.defs.steps.admission import admitted_ledger
         from seedance_dagster.defs.steps.advance import advance_events
         from seedance_dagster.defs.steps.advancers import advancer_leases, one_lease_of, run_owner
         from seedance_dagster.defs.steps.failures import as_failure
 
-        with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
+        with (
+            as_failure(),
+            open_services(context.instance, seedance, video_store, ledger) as services,
+            admitted_ledger(context, services.ledger),
+        ):
             owner = run_owner(context.run_id)
             leases = advancer_leases(services.policy.max_advancers)
             with one_lease_of(services.ledger, leases, owner) as acquired:
@@ -86,11 +91,16 @@ def build_pending_job(source: PromptSource, resources: Resources) -> dg.JobDefin
         video_store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> Iterator[AssetEvent]:
+        from seedance_dagster.defs.steps.admission import admitted_sets
         from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.defs.steps.order_pending import order_pending_events
 
-        with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
-            yield from order_pending_events(context, config, services, source)
+        with (
+            as_failure(),
+            open_services(context.instance, seedance, video_store, ledger) as services,
+            admitted_sets(context, services.ledger, source) as refused,
+        ):
+            yield from order_pending_events(context, config, services, source, refused)
 
     @dg.job(
         name=PENDING_JOB,
@@ -135,12 +145,14 @@ def build_pending_schedule(
         video_store: VideoStoreResource,
         ledger: LedgerResource,
     ) -> dg.RunRequest | dg.SkipReason:
+        from seedance_dagster.defs.steps.admission import admit_tick
         from seedance_dagster.defs.steps.failures import USER_ERRORS
         from seedance_dagster.defs.steps.order_pending import skip_reason
 
         try:
             with open_services(context.instance, seedance, video_store, ledger) as services:
-                reason = skip_reason(services, source, max_points)
+                refused = admit_tick(context, services.ledger, source)
+                reason = skip_reason(services, source, max_points, refused)
         except USER_ERRORS as error:
             return dg.SkipReason(str(error))
         if reason is not None:

@@ -1,4 +1,8 @@
-"""Names that Dagster and its users see: asset keys, jobs, partitions, tags."""
+"""Names that Dagster and its users see: asset keys, jobs, partitions, tags.
+
+A code location with a key prefix has it in the name of each of its sets, such as `team_a.spots`: in asset
+keys, partitions, ledger and S3 alike. The name of a set in its file never has a dot.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +24,35 @@ WAITS_TAG = {"seedance/waits_for": "videos"}
 """The tag of a run that waits for videos, for a limit in Dagster's run queue."""
 
 AUTOMATION_TAG = "dagster/from_automation_condition"
+_DOT = "."
+
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 
 
+def identifier(prompt_set: str) -> str:
+    """Return a set's name for groups and steps, in which Dagster allows no dot.
+
+    Example:
+        >>> identifier("team_a.spots")
+        'team_a__spots'
+    """
+    return prompt_set.replace(_DOT, "__")
+
+
 def asset_key(prompt_set: str, asset: str) -> dg.AssetKey:
-    """Return the key of one of a set's assets, such as `<set>/videos`."""
-    return dg.AssetKey([prompt_set, asset])
+    """Return the key of one of a set's assets, such as `<set>/videos` or `<key prefix>/<set>/videos`."""
+    return dg.AssetKey([*prompt_set.split(_DOT), asset])
+
+
+def prompt_set_of(key: dg.AssetKey) -> str:
+    """Return the set that an asset belongs to.
+
+    Example:
+        >>> prompt_set_of(asset_key("team_a.spots", "videos"))
+        'team_a.spots'
+    """
+    return _DOT.join(key.path[:-1])
 
 
 def partitions_def(prompt_set: str) -> dg.DynamicPartitionsDefinition:

@@ -12,7 +12,12 @@ from seedance_dagster.prompts.loading import LoadedPromptSets, load_prompt_sets
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, PromptSetError
+from seedance_dagster.prompts.prompt_file import SUFFIXES
 from seedance_dagster.prompts.rules import check_request
+from seedance_dagster.prompts.slugs import full_name, key_prefix_problem
+
+PYTHON = "Python"
+"""The place of sets that were made in Python."""
 
 PromptSets = str | Path | LoadedPromptSets | Sequence[PromptSet]
 """A file, a folder or an s3:// location; or sets that are loaded already."""
@@ -23,8 +28,12 @@ Locations = tuple[str | Path, ...]
 class PromptSource:
     """Locations of prompt sets, or fixed ones."""
 
-    def __init__(self, prompt_sets: PromptSets, *, prices: str = "") -> None:
+    def __init__(self, prompt_sets: PromptSets, *, prices: str = "", key_prefix: str = "") -> None:
+        if problem := key_prefix_problem(key_prefix):
+            raise ValueError(f"key_prefix {problem}")
         self._prices = prices
+        self._key_prefix = key_prefix
+        self._places: dict[str, str] | None = None
         self._locations: Locations | None = None
         self._fixed = LoadedPromptSets((), ())
         match prompt_sets:
@@ -36,17 +45,37 @@ class PromptSource:
                 self._fixed = _checked(prompt_sets, prices)
 
     @classmethod
-    def at(cls, locations: Locations, *, prices: str = "") -> Self:
+    def at(cls, locations: Locations, *, prices: str = "", key_prefix: str = "") -> Self:
         """Make a source of several files, folders and s3:// locations."""
-        source = cls((), prices=prices)
+        source = cls((), prices=prices, key_prefix=key_prefix)
         source._locations = locations
         return source
 
     def load(self) -> LoadedPromptSets:
         """Return all sets as they are now; bad content is reported, not raised."""
-        if self._locations is None:
-            return self._fixed
-        return _merged([load_prompt_sets(location, prices=self._prices) for location in self._locations])
+        places, parts = [PYTHON], [self._fixed]
+        if self._locations is not None:
+            places = list(map(place_of, self._locations))
+            parts = [load_prompt_sets(location, prices=self._prices) for location in self._locations]
+        parts = list(map(self._with_full_names, parts))
+        self._places = {
+            each.name: place for place, part in zip(places, parts, strict=True) for each in part.sets
+        }
+        return _merged(parts)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """The folder of each set when the source was last read: an absolute path, s3://, or Python."""
+        if self._places is None:
+            self.load()
+        return dict(self._places or {})
+
+    def _with_full_names(self, loaded: LoadedPromptSets) -> LoadedPromptSets:
+        if not self._key_prefix:
+            return loaded
+        sets = (replace(each, name=full_name(self._key_prefix, each.name)) for each in loaded.sets)
+        unusable = {full_name(self._key_prefix, name): errors for name, errors in loaded.unusable.items()}
+        return replace(loaded, sets=tuple(sets), unusable=unusable)
 
     def load_set(self, name: str) -> PromptSet:
         """Return one set as it is now.
@@ -58,7 +87,7 @@ class PromptSource:
         for prompt_set in loaded.sets:
             if prompt_set.name == name:
                 return prompt_set
-        source = ", ".join(map(str, self._locations or ("Python",)))
+        source = ", ".join(map(str, self._locations or (PYTHON,)))
         gone = Problem(source=source, message=f"no longer contains a prompt set {name!r}")
         raise PromptSetError(loaded.unusable.get(name) or loaded.errors or (gone,))
 
@@ -79,6 +108,13 @@ def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
     return LoadedPromptSets(
         tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0], unusable
     )
+
+
+def place_of(location: str | Path) -> str:
+    """Return the folder of a location in the same words for each process that reads it."""
+    text = str(location)
+    place = text.rstrip("/") if "://" in text else str(Path(text).absolute())
+    return place.rpartition("/")[0] if place.endswith(SUFFIXES) else place
 
 
 def _checked(prompt_sets: Sequence[PromptSet], prices: str) -> LoadedPromptSets:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 import dagster as dg
 
+from seedance_dagster.defs.naming import prompt_set_of
 from seedance_dagster.defs.resources import LedgerResource, VideoStoreResource
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class VideoInputs(dg.IOManager):
             )
         with as_failure(), self._ledger.open_ledger(self._instance) as ledger:
             store = self._video_store.open_store()
-            videos = load_videos(ledger, store, context.asset_key.path[-2], keys[0] if one else None)
+            videos = load_videos(ledger, store, prompt_set_of(context.asset_key), keys[0] if one else None)
         if not one:
             return {key: videos[key] for key in keys if key in videos}
         if keys[0] not in videos:

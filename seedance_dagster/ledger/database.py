@@ -25,6 +25,7 @@ _LIMIT_MESSAGES = {  # by SQLSTATE
     "55P03": "another process has been writing for too long",
     "57014": "a statement took too long",
 }
+_CONNECT_S = 10  # libpq itself waits forever for a server that accepts and says nothing
 _LOOKS, _BETWEEN_LOOKS_S = 5, 0.2
 _ALLOWED = "allowed are sqlite:////path/to/file and postgresql://user@host/database"
 
@@ -166,11 +167,16 @@ def _create_engine(url: str) -> sa.Engine:
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
         sqlite = parsed.get_backend_name() == "sqlite"
-        if sqlite and parsed.database not in (None, "", ":memory:"):
-            file = Path(str(parsed.database))
+        name = (parsed.database or ":memory:").removeprefix("file:")
+        if sqlite and not name.startswith(":memory:"):
+            file = Path(name)
             file.parent.mkdir(parents=True, exist_ok=True)
             _check_content(file)
-        options: dict[str, Any] = {} if sqlite else {"pool_pre_ping": True}
+        options: dict[str, Any] = {}
+        if not sqlite:
+            options = {"pool_pre_ping": True}
+            if "connect_timeout" not in parsed.query:
+                options["connect_args"] = {"connect_timeout": _CONNECT_S}
         engine = sa.create_engine(parsed, **options)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         msg = f"the ledger's URL has no driver: {error}; pip install 'seedance-dagster[postgres]'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Self
 
@@ -14,7 +14,7 @@ from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.budgets import Budgets
 from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.database import Database
-from seedance_dagster.ledger.errors import LedgerError
+from seedance_dagster.ledger.errors import LedgerError, LedgerVersionError
 from seedance_dagster.ledger.journal import Journal
 from seedance_dagster.ledger.leases import Leases
 from seedance_dagster.ledger.moving import Moving
@@ -82,7 +82,7 @@ class Ledger:
     """
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self._database = database
+        self._database, self._clock = database, clock
         self.orders = Orders(database, clock)
         self.claims = Claims(database, clock)
         self.withdrawals = Withdrawals(database, clock)
@@ -137,10 +137,18 @@ class Ledger:
 
     @cached_property
     def identity(self) -> Identity:
-        """Return who this ledger is, wherever its database lies; raise `LedgerUnavailableError`."""
+        """Return who this ledger is, wherever its database lies; raise `LedgerError`."""
         with self._database.reading() as connection:
             columns = (ledger_identity.c.ledger_id, ledger_identity.c.created_at)
-            return Identity(*connection.execute(sa.select(*columns)).one())
+            rows = connection.execute(sa.select(*columns)).all()
+        if len(rows) != 1:
+            ids = ", ".join(str(row.ledger_id) for row in rows) or "none"
+            raise LedgerVersionError(
+                f"the ledger at {self.label} must have one id in the table {ledger_identity.name}, and has "
+                f"{ids}: it was edited, or two were merged. Restore it from a backup; nothing was ordered or "
+                "sent"
+            )
+        return Identity(*rows[0])
 
     def take_identity(self, identity: Identity) -> None:
         """Take the place of a lost ledger: its id, which S3 and Dagster know.
@@ -159,6 +167,18 @@ class Ledger:
                 f"the ledger at {self.label} was moved to {moved_to}: set SEEDANCE_LEDGER_URL to that. This "
                 "one is an old copy, and nothing was ordered or sent"
             )
+
+    def clock_difference(self) -> timedelta:
+        """Return how far this machine's clock is ahead of the database's; none on SQLite.
+
+        Raises:
+            LedgerUnavailableError: The database cannot be read.
+        """
+        if self._clock is not utc_now:
+            return timedelta(0)  # a test's own clock
+        with self._database.reading() as connection:
+            there = self._database.time(connection)
+        return timedelta(0) if there is None else utc_now() - there
 
     @property
     def label(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.prompts.budgets import check_budgets
 from seedance_dagster.prompts.identity import fingerprint, normalized
-from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE
+from seedance_dagster.prompts.slugs import FULL_NAME_PATTERN, ID_PATTERN, ID_RULE, NAME_RULE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class PromptSet:
 
     def __post_init__(self) -> None:
         """Check what asset keys and partition keys require."""
-        if not NAME_PATTERN.fullmatch(self.name):
+        if not FULL_NAME_PATTERN.fullmatch(self.name):
             msg = f"the name of a prompt set is {self.name!r}; {NAME_RULE}"
             raise ValueError(msg)
         ids = [prompt.id for prompt in self.prompts]

@@ -18,8 +18,33 @@ NAME_PATTERN = re.compile(rf"[a-z][a-z0-9_]{{0,{_MAX_NAME_CHARACTERS - 1}}}")
 NAME_RULE = (
     f"allowed are 1 to {_MAX_NAME_CHARACTERS} lower-case letters, digits or '_', starting with a letter"
 )
+FULL_NAME_PATTERN = re.compile(rf"({NAME_PATTERN.pattern}\.)?{NAME_PATTERN.pattern}")
+"""A set's name outside its file, where a key prefix may stand before it."""
+
 _SLUG_CHARACTERS = 40
 _HASH_CHARACTERS = 8
+
+
+def key_prefix_problem(key_prefix: str) -> str | None:
+    """Return why a key prefix cannot stand before the names of sets; None when it can.
+
+    Example:
+        >>> key_prefix_problem("team_a"), key_prefix_problem("")
+        (None, None)
+    """
+    return (
+        f"is {key_prefix!r}; {NAME_RULE}" if key_prefix and not NAME_PATTERN.fullmatch(key_prefix) else None
+    )
+
+
+def full_name(key_prefix: str, prompt_set: str) -> str:
+    """Return the name of a set outside its file.
+
+    Example:
+        >>> full_name("team_a", "spots"), full_name("", "spots")
+        ('team_a.spots', 'spots')
+    """
+    return f"{key_prefix}.{prompt_set}" if key_prefix else prompt_set
 
 
 def slug_id(text: str, occurrence: int = 1) -> str:

@@ -27,7 +27,7 @@ MAX_ORDERS = 20
 """The most orders that are shown for one hash: the vendor may deliver the same bytes for many tasks."""
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_PARTITION = re.compile(r"([a-z][a-z0-9_]*)/([A-Za-z0-9][A-Za-z0-9._-]*)")
+_PARTITION = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)?)/([A-Za-z0-9][A-Za-z0-9._-]*)")
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 

@@ -69,6 +69,59 @@ def test_sync_makes_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "cats.yaml" in third.stderr
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Dagster instance whose set `cats` was synced from a folder of its own."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.delenv("SEEDANCE_LEDGER_URL", raising=False)
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    for name, prompt in (("first", "a cat"), ("second", "a dog")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cats.yaml").write_text(
+            f"name: cats\nprompts: [{{id: {name}, prompt: {prompt}}}]\n"
+        )
+    monkeypatch.setenv("SEEDANCE_PROMPTS", str(tmp_path / "first"))
+    assert run("sync").exit_code == 0
+    return tmp_path
+
+
+def test_sync_with_another_ledger_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names both, until a person says that this one is meant (case m36)."""
+    monkeypatch.setenv("SEEDANCE_LEDGER_URL", f"sqlite:///{home}/other.db")
+    for command in (("sync",), ("cancel", "--all"), ("reconcile",), ("audit", "--repair")):
+        done = run(*command)
+        assert done.exit_code == 1, done.output
+        assert f"sqlite:///{home}/seedance/ledger.db (id " in done.output, done.output
+        assert f"sqlite:///{home}/other.db (id " in done.output
+        assert "--use-this-ledger" in done.output
+    asked = CliRunner().invoke(root, ["sync", "--use-this-ledger"], input="n\n")
+    assert asked.exit_code == 1
+    assert "those prompts are ordered and paid for again" in asked.output
+    assert run("sync").exit_code == 1
+    assert run("sync", "--use-this-ledger", "--yes").exit_code == 0
+    assert run("sync").exit_code == 0
+    monkeypatch.delenv("SEEDANCE_LEDGER_URL")
+    assert run("sync").exit_code == 1
+
+
+def test_sync_of_a_second_set_of_one_name_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its prompts come into Dagster under a prefix, or when a person says that the files moved (case d5)."""
+    monkeypatch.setenv("SEEDANCE_PROMPTS", str(home / "second"))
+    done = run("sync", "--json")
+    assert done.exit_code == 1
+    [problem] = json.loads(done.stdout)["problems"]
+    assert problem.startswith(f"cats: in this Dagster instance this prompt set is read from {home}/first, ")
+    assert "key_prefix (SEEDANCE_KEY_PREFIX)" in problem
+    assert json.loads(done.stdout)["added"] == {}
+    assert problem in " ".join(run("sync").stderr.split("\n"))
+    monkeypatch.setenv("SEEDANCE_KEY_PREFIX", "team_b")
+    assert json.loads(run("sync", "--json").stdout)["added"] == {"team_b.cats": 1}
+    monkeypatch.delenv("SEEDANCE_KEY_PREFIX")
+    assert run("sync", "--use-these-prompts", "--yes").exit_code == 0
+    monkeypatch.setenv("SEEDANCE_PROMPTS", str(home / "first"))
+    assert run("sync").exit_code == 1
+
+
 def test_sync_without_a_dagster_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without DAGSTER_HOME the message names it."""
     monkeypatch.delenv("DAGSTER_HOME", raising=False)

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from threading import Barrier, Thread
 
 import dagster as dg
@@ -262,6 +263,15 @@ def test_trouble_with_memory_ends_no_work(instance, ledger, monkeypatch, caplog)
     with progress_remembered(instance, ledger, logging.getLogger("seedance_dagster")):
         place(ledger, "cat")
     assert "could not be remembered: OSError" in caplog.text
+
+
+@pytest.mark.parametrize(("minutes", "words"), [(61, "61 minutes ahead of"), (-61, "61 minutes behind")])
+def test_clocks_an_hour_apart_order_nothing(instance, ledger, monkeypatch, minutes, words):
+    """Budgets by day would count wrong; both sides are named, and what to do."""
+    monkeypatch.setattr(Ledger, "clock_difference", lambda _: timedelta(minutes=minutes))
+    with pytest.raises(BindingError, match=f"this machine's clock is {words} that of the ledger's database"):
+        check_ledger(instance, ledger, ["spots"])
+    assert Memory.of(instance).ledger_ids == {}
 
 
 @pytest.mark.parametrize("key", ["", "set", "ledger:x", "ledger:x:y:z:u", "a:b:c:d:e:f"])

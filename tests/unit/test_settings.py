@@ -35,6 +35,7 @@ PUBLIC_NAMES = {
     "SEEDANCE_PENDING_USD_PER_RUN",
     "SEEDANCE_MAX_REJECTIONS_PER_DAY",
     "SEEDANCE_MAX_PARTITIONS_PER_RUN",
+    "SEEDANCE_KEY_PREFIX",
     "SEEDANCE_GET_TIMEOUT_S",
     "SEEDANCE_POST_TIMEOUT_S",
     "SEEDANCE_PREFLIGHT",
@@ -86,6 +87,13 @@ def test_every_option_has_its_variable_and_a_description():
     fields = Settings.model_fields.values()
     assert {field.validation_alias for field in fields} == PUBLIC_NAMES
     assert all(field.description and field.description.endswith(".") for field in fields)
+
+
+def test_a_key_prefix_obeys_the_rules_of_names():
+    """The message names the variable and what is allowed."""
+    assert Settings.from_environ(ENVIRON | {"SEEDANCE_KEY_PREFIX": "team_b"}).key_prefix == "team_b"
+    with pytest.raises(SettingError, match="SEEDANCE_KEY_PREFIX: is 'Team/B'; allowed are 1 to 63"):
+        Settings.from_environ(ENVIRON | {"SEEDANCE_KEY_PREFIX": "Team/B"})
 
 
 def test_an_unknown_way_to_hand_over_files_is_an_error():

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from dagster import DagsterInstance
 from factories import make_prompt_set
 from harness import no_client
 from stores import MemoryStore
@@ -77,7 +78,7 @@ def test_nothing_is_repaired_at_a_prefix_of_another_ledger(ledger, monkeypatch):
     services = Services(ledger=ledger, open_client=no_client, store=store)
     settings = SimpleNamespace(services=lambda: nullcontext(services))
     monkeypatch.setattr(audit, "ledger_settings", lambda: settings)
-    monkeypatch.setattr(audit, "dagster_of", lambda _: nullcontext())
+    monkeypatch.setattr(audit, "dagster_of", lambda _: DagsterInstance.ephemeral())
     done = CliRunner().invoke(root, ["audit", "--repair"])
     assert done.exit_code == 1
     assert "belongs to another ledger (id them" in done.output

@@ -18,6 +18,7 @@ from seedance_dagster.audit.snapshots import Scope
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, progress_bars, table, usd
+from seedance_dagster.defs.steps.binding import check_known
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.services import Services
 from seedance_dagster.money import points_to_usd
@@ -54,6 +55,7 @@ def command(
         progress_bars() as progress,
     ):
         if repairing:
+            check_known(instance, services.ledger)
             services.claim_prefix()  # objects of another ledger are none of this one's orders
         side = DagsterSide(instance, services)
         result, repairs = asyncio.run(_run(services, side, scope, progress, repairing=repairing))

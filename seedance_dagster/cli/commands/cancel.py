@@ -7,6 +7,7 @@ import contextlib
 import click
 
 from seedance_dagster.cli.environ import ledger_settings, operator_name
+from seedance_dagster.cli.instance import check_ledger_is_known
 from seedance_dagster.cli.output import console, print_json, usd
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.money import points_to_usd
@@ -27,6 +28,7 @@ def command(*, target: str | None, everything: bool, as_json: bool) -> None:
     prompt_set, _, partition = (target or "").partition("/")
     settings = ledger_settings()
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
+        check_ledger_is_known(settings, ledger)
         cancelled = ledger.withdrawals.cancel(prompt_set or None, partition or None, actor=operator_name())
     freed = points_to_usd(sum(order.reserved_points for order in cancelled))
     if as_json:

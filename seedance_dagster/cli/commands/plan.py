@@ -15,13 +15,14 @@ from rich.console import Console
 
 from seedance_dagster.cli.environ import has_dev_folder, ledger_settings, project_environ
 from seedance_dagster.cli.output import budgets_as_json, console, print_json, table, usd
+from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
 from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.money import points_to_usd
-from seedance_dagster.prompts import PromptSet, format_problems, load_prompt_sets
+from seedance_dagster.prompts import PromptSet, format_problems
 from seedance_dagster.settings import Settings, default_ledger_url
 
 _OUTCOMES = {
@@ -75,7 +76,9 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
     environ = project_environ()
     no_ledger = not (environ.get("DAGSTER_HOME") or environ.get("SEEDANCE_LEDGER_URL") or has_dev_folder())
     settings = Settings.from_environ(environ) if no_ledger else ledger_settings()
-    loaded = load_prompt_sets(location or settings.prompts, prices=settings.prices)
+    loaded = PromptSource(
+        location or settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix
+    ).load()
     unknown = sorted(set(names) - {prompt_set.name for prompt_set in loaded.sets})
     if unknown and not loaded.errors:
         known = ", ".join(prompt_set.name for prompt_set in loaded.sets) or "none"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from seedance_dagster.cli.environ import ledger_settings, operator_name
+from seedance_dagster.cli.instance import check_ledger_is_known
 from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.engine.reconcile.ending import end_by_hand, may_be_ended
 from seedance_dagster.engine.reconcile.manual import adopt_by_hand, requeue_by_hand
@@ -65,7 +66,9 @@ def command(
         raise click.UsageError("--adopt needs a task id of the vendor's")
     if order is not None and not manual:
         raise click.UsageError("say how to resolve the order: --adopt TASK_ID, --requeue or --end")
-    with ledger_settings().services() as services:
+    settings = ledger_settings()
+    with settings.services() as services:
+        check_ledger_is_known(settings, services.ledger)
         if order is None:
             result = asyncio.run(_look_up(services))
         else:

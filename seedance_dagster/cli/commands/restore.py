@@ -14,6 +14,7 @@ from rich.markup import escape
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, progress_bars, table, usd
+from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.binding import mark_caught_up
 from seedance_dagster.defs.steps.memory import Memory
 from seedance_dagster.defs.steps.snapshot import DagsterSide
@@ -21,7 +22,7 @@ from seedance_dagster.engine.reference_contents import read_contents
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.restoration import ACTOR
 from seedance_dagster.money import points_to_usd
-from seedance_dagster.prompts import format_problems, load_prompt_sets
+from seedance_dagster.prompts import format_problems
 from seedance_dagster.prompts.models import PromptSet
 from seedance_dagster.restore.apply import apply_plan
 from seedance_dagster.restore.plan import NotRestored, Plan, PlannedOrder
@@ -54,7 +55,8 @@ def command(*, applying: bool, as_json: bool) -> None:
     The exit status is 1 while something is to be restored, or does not come back.
     """
     settings = ledger_settings()
-    loaded = load_prompt_sets(settings.prompts, prices=settings.prices)
+    source = PromptSource(settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix)
+    loaded = source.load()
     if loaded.errors:
         click.echo(format_problems(loaded.errors), err=True)
         raise click.ClickException(

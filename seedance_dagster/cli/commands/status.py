@@ -13,11 +13,11 @@ from seedance_dagster.api.limits import Limits
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.output import budgets_as_json, console, print_json, span, table, usd
 from seedance_dagster.cli.status_report import StatusReport, read_status
+from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.engine.ordering.budget_check import own_budgets
 from seedance_dagster.engine.throttle import read_throttle
 from seedance_dagster.ledger.budgets import BudgetUsage
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.prompts import load_prompt_sets
 
 _SHOWN = 20
 
@@ -32,7 +32,8 @@ def command(*, prompt_set: str | None, as_json: bool) -> None:
     stored, a task that is very late, an order whose reply was lost, missing credits.
     """
     settings = ledger_settings()
-    loaded = load_prompt_sets(settings.prompts, prices=settings.prices)
+    source = PromptSource(settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix)
+    loaded = source.load()
     sets = {prompt_set.name: prompt_set for prompt_set in loaded.sets}
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         now, policy = datetime.now(UTC), settings.policy()

@@ -2,43 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import click
+from dagster import DagsterInstance
 
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, table
+from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.defs.steps.binding import check_ledger, rebind
 from seedance_dagster.defs.steps.partitions import sync_all
+from seedance_dagster.defs.steps.sources import claim_sources, take_sources
 from seedance_dagster.engine.reference_contents import with_known_contents
-from seedance_dagster.prompts import format_problems, load_prompt_sets
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.prompts import format_problems
 
 
 @click.command("sync")
+@click.option(
+    "--use-this-ledger", is_flag=True, help="Let this ledger order for the sets from now on, as it is."
+)
+@click.option(
+    "--use-these-prompts", is_flag=True, help="Read the sets from here from now on: their files moved."
+)
+@click.option("--yes", is_flag=True, help="Do not ask before either of these.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(*, as_json: bool) -> None:
+def command(*, use_this_ledger: bool, use_these_prompts: bool, yes: bool, as_json: bool) -> None:
     """Update Dagster's partitions from the prompt sets now; the sensor does the same within a minute.
 
     New prompts become partitions, removed prompts that were never ordered lose theirs after a day, and edited
-    prompts show as changed. Queued orders that no prompt asks for any more are withdrawn. The exit status is
-    1 when a prompt set has an error; the other sets are updated.
+    prompts show as changed. Queued orders that no prompt asks for any more are withdrawn.
+
+    Dagster's instance remembers which ledger orders for a set, how far it had come, and where the set is
+    read. --use-this-ledger accepts another ledger, or an older copy; what it does not know of is paid for
+    again. --use-these-prompts accepts another folder or code location. The exit status is 1 when a prompt set
+    has an error or belongs to another code location; the other sets are updated.
     """
     settings = ledger_settings()
-    loaded = load_prompt_sets(settings.prompts, prices=settings.prices)
+    source = PromptSource(settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix)
+    loaded = source.load()
+    names = sorted(source.places)
     with dagster_of(settings) as instance, settings.services() as services:
-        sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in loaded.sets]
+        if use_this_ledger:
+            _use_ledger(instance, services.ledger, names, yes=yes)
+        if use_these_prompts:
+            _use_prompts(instance, source.places, yes=yes)
+        refused = claim_sources(instance, "", source.places)
+        check_ledger(instance, services.ledger, source.places.keys() - refused.keys())
+        own = (prompt_set for prompt_set in loaded.sets if prompt_set.name not in refused)
+        sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in own]
         now = services.clock()
         report = sync_all(instance, services.ledger, sets, loaded.catalog, now=now)
+    problems = [*map(str, loaded.problems), *refused.values()]
     if as_json:
-        print_json({**asdict(report), "problems": [str(problem) for problem in loaded.problems]})
+        print_json({**asdict(report), "problems": problems})
     else:
         rows = table(
             "Partitions", ("Prompt set", "Added", "Removed", "Edited"), numbers=("Added", "Removed", "Edited")
         )
-        for prompt_set in loaded.sets:
+        for prompt_set in sets:
             changes = (report.added, report.removed, report.edited)
             rows.add_row(prompt_set.name, *(str(counts.get(prompt_set.name, 0)) for counts in changes))
         console().print(rows)
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
-    click.get_current_context().exit(1 if loaded.errors else 0)
+        for reason in refused.values():
+            click.echo(reason, err=True)
+    click.get_current_context().exit(1 if loaded.errors or refused else 0)
+
+
+def _use_ledger(instance: DagsterInstance, ledger: Ledger, names: Sequence[str], *, yes: bool) -> None:
+    click.echo(
+        f"The ledger {ledger.label} (id {ledger.identity.ledger_id}) is to order for {_listed(names)} as it "
+        "is. It does not know what another ledger, or a newer copy of this one, ordered and paid for: those "
+        "prompts are ordered and paid for again. `seedance-dagster restore` avoids that.",
+        err=True,
+    )
+    if not yes:
+        click.confirm("Use this ledger?", abort=True, err=True)
+    rebind(instance, ledger, names)
+
+
+def _use_prompts(instance: DagsterInstance, places: Mapping[str, str], *, yes: bool) -> None:
+    folders = ", ".join(sorted(set(places.values())))
+    click.echo(
+        f"{_listed(sorted(places))} are to be read from {folders}. A code location that reads sets of these "
+        "names from elsewhere is refused from now on.",
+        err=True,
+    )
+    if not yes:
+        click.confirm("Use these prompts?", abort=True, err=True)
+    take_sources(instance, "", places)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the prompt sets {', '.join(names)}" if names else "no prompt set"

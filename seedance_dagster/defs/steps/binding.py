@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from logging import Logger
 from threading import Event, Thread
 
@@ -25,7 +26,8 @@ from seedance_dagster.defs.steps.memory import (
 from seedance_dagster.ledger.errors import BindingError
 from seedance_dagster.ledger.ledger import Ledger
 
-_EVERY_S = 2.0
+_EVERY_S = 2.0  # what is written to the ledger after the last look is not known of, should it be lost
+_MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 _BY_HAND = "`seedance-dagster sync --use-this-ledger`"
 _RESTORE = "`seedance-dagster restore`, which brings it up to date from vendor, S3 and Dagster"
 
@@ -34,10 +36,12 @@ def check_ledger(instance: dg.DagsterInstance, ledger: Ledger, prompt_sets: Coll
     """Let a ledger order for some sets, if it may; sets that are new to the instance are its own from now on.
 
     Raises:
-        BindingError: Another ledger orders for one of them, or this one is behind; nothing was remembered.
+        BindingError: Another ledger orders for one of them, this one is behind, or the clocks differ;
+            nothing was remembered.
         LedgerError: The ledger cannot be read.
     """
     memory, ledger_id = Memory.of(instance), ledger.identity.ledger_id
+    _check_clock(ledger)
     _check_bound(memory, ledger, prompt_sets)
     _check_not_behind(memory, ledger)
     new = [name for name in prompt_sets if name not in memory.ledger_ids]
@@ -104,6 +108,17 @@ def _check_bound(memory: Memory, ledger: Ledger, prompt_sets: Collection[str]) -
         raise BindingError(_another_ledger(", ".join(sorted(by_others)), memory, list(ids), ledger))
 
 
+def _check_clock(ledger: Ledger) -> None:
+    difference = ledger.clock_difference()
+    if abs(difference) > _MAX_CLOCK_DIFFERENCE:
+        word = "ahead of" if difference > timedelta(0) else "behind"
+        raise BindingError(
+            f"this machine's clock is {abs(difference).total_seconds() / 60:.0f} minutes {word} that of the "
+            f"ledger's database, {ledger.label}: orders would count in the budget of another day. Set both "
+            "by a time service (NTP). Nothing was ordered or sent"
+        )
+
+
 def _check_not_behind(memory: Memory, ledger: Ledger) -> None:
     known = memory.ledgers.get(ledger.identity.ledger_id)
     if known is None or known.position is None or ledger.journal.contains(known.position):
@@ -141,23 +156,25 @@ def _describe(label: str, ledger_id: str) -> str:
     return f"{label} (id {ledger_id})" if label else f"with the id {ledger_id}"
 
 
+def try_to_remember(instance: dg.DagsterInstance, ledger: Ledger, log: Logger) -> None:
+    """Remember how far a ledger has come; where that fails, an older copy may not be recognized later."""
+    try:
+        remember_progress(instance, ledger)
+    except Exception as error:  # noqa: BLE001  Dagster's storage may raise anything, and work goes on
+        log.warning(f"how far the ledger has come could not be remembered: {type(error).__name__}")
+
+
 @contextmanager
 def progress_remembered(instance: dg.DagsterInstance, ledger: Ledger, log: Logger) -> Iterator[None]:
-    """Remember how far a ledger has come while the block runs, every two seconds, and at its end.
+    """Remember how far a ledger has come every two seconds while the block runs, and at its end.
 
-    It happens in a thread, so that no POST waits for it. Where it fails, an older copy may not be recognized.
+    It happens in a thread, so that no POST waits for it.
     """
     done = Event()
 
-    def remember() -> None:
-        try:
-            remember_progress(instance, ledger)
-        except Exception as error:  # noqa: BLE001  Dagster's storage may raise anything
-            log.warning(f"how far the ledger has come could not be remembered: {type(error).__name__}")
-
     def keep() -> None:
         while not done.wait(_EVERY_S):
-            remember()
+            try_to_remember(instance, ledger, log)
 
     thread = Thread(target=keep, name="seedance-ledger-progress", daemon=True)
     thread.start()
@@ -166,4 +183,4 @@ def progress_remembered(instance: dg.DagsterInstance, ledger: Ledger, log: Logge
     finally:
         done.set()
         thread.join()
-        remember()
+        try_to_remember(instance, ledger, log)

@@ -15,6 +15,7 @@ from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.events import AssetEvent, StepEvent
 from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, WAITS_TAG, asset_key
 from seedance_dagster.defs.step_cleanup import on_termination
+from seedance_dagster.defs.steps.binding import try_to_remember
 from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.metadata import reasons_table
@@ -171,6 +172,7 @@ class GenerationRun:
             self.missing |= affordable.declined
             quotes = list(affordable.quotes)
         placed = place_orders(self.services, quotes, self._request, budgets=self._budgets)
+        try_to_remember(self.context.instance, self.services.ledger, self.context.log)
         counts = Counter(answer.outcome for answer in placed)
         summary = ", ".join(
             f"{counts[outcome]} {text}" for outcome, text in _OUTCOMES.items() if counts[outcome]

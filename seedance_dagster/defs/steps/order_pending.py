@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -24,12 +24,19 @@ from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import PromptSet
 
 
-def skip_reason(services: Services, source: PromptSource, max_points: int | None) -> str | None:
-    """Return why nothing can be ordered now; None when something can."""
+def skip_reason(
+    services: Services, source: PromptSource, max_points: int | None, refused: Mapping[str, str]
+) -> str | None:
+    """Return why nothing can be ordered now; None when something can.
+
+    `refused` are sets of another code location, each with the reason.
+    """
     problems = services.throttle().problems
     if problems:
         return "; ".join(problems)
-    sets = source.load().sets
+    sets = tuple(loaded for loaded in source.load().sets if loaded.name not in refused)
+    if refused and not sets:
+        return "\n".join(refused.values())
     unlimited = no_limit_reason(services, sets, max_points)
     if unlimited is not None:
         return unlimited
@@ -45,17 +52,25 @@ def skip_reason(services: Services, source: PromptSource, max_points: int | None
 
 
 def order_pending_events(
-    context: dg.OpExecutionContext, config: PendingConfig, services: Services, source: PromptSource
+    context: dg.OpExecutionContext,
+    config: PendingConfig,
+    services: Services,
+    source: PromptSource,
+    refused: Mapping[str, str],
 ) -> Iterator[AssetEvent]:
-    """Order as the config says; raises `dg.Failure` where nothing, or not everything, was ordered."""
+    """Order as the config says; raises `dg.Failure` where nothing, or not everything, was ordered.
+
+    `refused` are sets of another code location, each with the reason.
+    """
     loaded = source.load()
     for problem in loaded.errors:
         context.log.warning(f"left out: {problem}")
     selected, max_points = _read_config(config, loaded.sets)
+    failed = [refused[prompt_set.name] for prompt_set in selected if prompt_set.name in refused]
+    selected = [prompt_set for prompt_set in selected if prompt_set.name not in refused]
     unlimited = no_limit_reason(services, selected, max_points)
     if unlimited is not None:
         raise dg.Failure(f"nothing was ordered: {unlimited}", allow_retries=False)
-    failed: list[str] = []
     key, created_at = first_request(context.instance, context.run)
     request = OrderRequest(
         idempotency_key=key,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig, limit_points
-from seedance_dagster.defs.naming import AUTOMATION_TAG, user_tags
+from seedance_dagster.defs.naming import AUTOMATION_TAG, PROMPTS, TASKS, VIDEOS, asset_key, user_tags
 from seedance_dagster.ledger.orders import OrderRequest
 
 _BACKFILL_TAG = "dagster/backfill"
@@ -75,6 +75,7 @@ def planned_partitions(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_
 
     A range of dynamic partitions may contain others by the time that the run starts.
     """
+    own = {asset_key(prompt_set, asset) for asset in (PROMPTS, TASKS, VIDEOS)}
     entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
     events = [entry.dagster_event for entry in entries]
     return {
@@ -82,7 +83,7 @@ def planned_partitions(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_
         for event in events
         if event is not None
         and event.asset_key is not None
-        and event.asset_key.path[0] == prompt_set
+        and event.asset_key in own
         and event.partition is not None
     }
 

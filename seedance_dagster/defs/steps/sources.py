@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 
 import dagster as dg
 
@@ -10,17 +10,24 @@ from seedance_dagster.defs.steps.memory import Memory, SetSource, add_keys, dele
 
 
 def claim_sources(
-    instance: dg.DagsterInstance, source: SetSource, prompt_sets: Collection[str]
+    instance: dg.DagsterInstance, code_location: str, places: Mapping[str, str]
 ) -> dict[str, str]:
-    """Make a source that of some sets, where they have none; return why not, by set, for the others."""
+    """Make a code location the source of some sets, where they have none; return why not, for the others.
+
+    Args:
+        instance: The instance that remembers.
+        code_location: Its name; empty where it is unknown.
+        places: Where each set is read.
+    """
     memory = Memory.of(instance)
-    for name in prompt_sets:
+    sources = {name: SetSource(code_location, place) for name, place in places.items()}
+    for name, source in sources.items():
         known = memory.sources.get(name, [])
         if all(source.is_same(other) for other in known):
             _replace_source(instance, name, known, source)
     # Read back, as another code location may have come first.
     claimed, refused = Memory.of(instance), dict[str, str]()
-    for name in prompt_sets:
+    for name, source in sources.items():
         others = [other for other in claimed.sources.get(name, []) if not source.is_same(other)]
         if others:
             if not memory.sources.get(name):
@@ -29,11 +36,14 @@ def claim_sources(
     return refused
 
 
-def take_sources(instance: dg.DagsterInstance, source: SetSource, prompt_sets: Iterable[str]) -> None:
-    """Make a source that of some sets, whatever it was before."""
+def take_sources(instance: dg.DagsterInstance, code_location: str, places: Mapping[str, str]) -> None:
+    """Make a code location the source of some sets, whatever it was before; see `claim_sources`."""
     memory = Memory.of(instance)
-    for name in prompt_sets:
-        _replace_source(instance, name, memory.sources.get(name, []), source)
+    for name, place in places.items():
+        source = SetSource(code_location, place)
+        key = source_key(name, source)
+        add_keys(instance, [key])
+        delete_keys(instance, {source_key(name, other) for other in memory.sources.get(name, [])} - {key})
 
 
 def _replace_source(

@@ -12,7 +12,9 @@ import dagster as dg
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.defs.naming import ADVANCE_JOB
 from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.defs.steps.admission import admit_tick
 from seedance_dagster.defs.steps.advancers import advancer_leases, run_owner
+from seedance_dagster.defs.steps.binding import try_to_remember
 from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.engine.runtime.pipeline import poll_due
@@ -37,13 +39,15 @@ def tick(
     context: dg.SensorEvaluationContext, source: PromptSource, services: Services
 ) -> dg.SensorResult | dg.SkipReason:
     """Sync partitions, poll tasks, and request a run when there is work; raises `USER_ERRORS`."""
-    remember_tick(services.ledger)
-    reasons: list[str] = []
     loaded = source.load()
+    refused = admit_tick(context, services.ledger, source)
+    reasons = list(refused.values())
     if loaded.errors:
         reasons.append(_left_out(loaded.errors))
         context.log.warning(reasons[-1])
-    sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in loaded.sets]
+    remember_tick(services.ledger)
+    own = (prompt_set for prompt_set in loaded.sets if prompt_set.name not in refused)
+    sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in own]
     sync_all(
         context.instance,
         services.ledger,
@@ -58,6 +62,7 @@ def tick(
     except SeedanceError as error:  # the key or the address cannot be used
         reasons.append(str(error))
         can_work = False
+    try_to_remember(context.instance, services.ledger, context.log)
     work = services.ledger.workload.actionable()
     throttle = services.throttle()
     decision = decide_run(work, throttle=throttle, pacing=services.policy.pacing, now=services.clock())
