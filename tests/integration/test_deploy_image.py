@@ -29,7 +29,7 @@ def test_the_image_installs_and_loads(tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
     [extras] = re.findall(r"^ARG EXTRAS=(.+)$", DOCKERFILE, re.MULTILINE)
     [install] = re.findall(r"^RUN (pip install .+)$", DOCKERFILE, re.MULTILINE)
-    environ = {"PATH": f"{bin_}:{os.environ['PATH']}", "EXTRAS": extras, "HOME": str(tmp_path)}
+    environ = {"PATH": f"{bin_}:{os.environ['PATH']}", "EXTRAS": extras, "HOME": os.environ["HOME"]}
     environ |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
 
     def run(command: str) -> str:
