@@ -24,6 +24,7 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
     Raises:
         UnreadableError: The file is not CSV, or has no such column.
     """
+    check_lines(text.count("\n"))
     delimiter = _delimiter(text, wanted)
     reader = csv.reader(
         io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=True
@@ -36,7 +37,6 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
         if wanted not in header:
             raise no_prompt(filter(None, header), wanted)
         for cells in reader:
-            check_lines(reader.line_num)
             if not any(map(str.strip, cells)):
                 continue
             check_rows(len(rows) + len(problems) + 1)
