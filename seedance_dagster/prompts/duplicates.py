@@ -36,7 +36,7 @@ def repetitions(prompt_set: PromptSet, places: Mapping[str, str]) -> Iterator[Pr
     alike: dict[tuple[object, ...], str] = {}
     for prompt in prompt_set.prompts:
         earlier = alike.setdefault(_nearly(prompt), prompt.id)
-        if earlier != prompt.id and prompt.id not in prompt_set.repeated:
+        if earlier != prompt.id and not (prompt.id in prompt_set.repeated or prompt.fresh):
             message = f"differs from that of {earlier} only in blanks, case or punctuation; both are paid for"
             yield warning(prompt.id, message)
 

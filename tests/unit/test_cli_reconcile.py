@@ -26,7 +26,7 @@ def engine(tmp_path, clock, monkeypatch):
     home.mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     environ = {
-        "DAGSTER_HOME": str(tmp_path / "home"),
+        "SEEDANCE_LEDGER_URL": f"sqlite:///{home}/ledger.db",  # opening a Dagster instance takes seconds
         "GOAPI_API_KEY": "emulator-key",
         "GOAPI_BASE_URL": BASE_URL,
         "AWS_EC2_METADATA_DISABLED": "true",
