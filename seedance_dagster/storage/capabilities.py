@@ -180,10 +180,15 @@ class _Examination:
         return Trial(capability, Verdict.WORKED_AROUND, f"{lack}: {capability.workaround}")
 
     def _write(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
-            path = Path(folder) / "video.mp4"
-            path.write_bytes(self._sample)
-            self._store.write_probe(self._key, path, self._metadata)
+        try:
+            with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
+                path = Path(folder) / "video.mp4"
+                path.write_bytes(self._sample)
+                self._store.write_probe(self._key, path, self._metadata)
+        except OSError as error:
+            raise StoreError(
+                f"the temporary folder {tempfile.gettempdir()} cannot hold a video: {error.strerror}"
+            ) from None
 
     def _head(self) -> str | None:
         info = self._store.head(self._key)

@@ -243,12 +243,13 @@ def test_a_full_temporary_folder_is_reported_and_waited_for(start_engine, monkey
 
         return wrapped
 
-    if where == "folder":
-        monkeypatch.setattr(tempfile, "TemporaryDirectory", failing(tempfile.TemporaryDirectory))
-    else:
-        monkeypatch.setattr(download, "_write", failing(download._write))
     with start_engine() as engine:
-        events = waiting_run(engine, engine.place("a cat"))
+        placed = engine.place("a cat")
+        if where == "folder":
+            monkeypatch.setattr(tempfile, "TemporaryDirectory", failing(tempfile.TemporaryDirectory))
+        else:
+            monkeypatch.setattr(download, "_write", failing(download._write))
+        events = waiting_run(engine, placed)
         assert len(delays(events)) == 2
         assert all("No space left on device" in reason for reason in delays(events))
         assert_all_is_well(engine, 1)

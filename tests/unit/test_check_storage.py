@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from seedance_dagster.engine.ordering import storage_check
 from seedance_dagster.engine.ordering.storage_check import check_storage
 from seedance_dagster.engine.services import Services
 from seedance_dagster.settings import Settings
+from seedance_dagster.storage import capabilities
 from seedance_dagster.storage.capabilities import CAPABILITIES, Trial, Verdict, policy_json
 from seedance_dagster.storage.s3 import StoreError
 
@@ -55,6 +58,17 @@ def test_a_store_that_keeps_videos_out_is_named_and_tried_again(services, examin
         with pytest.raises(StoreError, match=r"could not be stored \(read: what is read.*check-storage"):
             check_storage(services)
     assert len(examined) == 2
+
+
+def test_a_full_temporary_folder_is_said_before_anything_is_ordered(services, monkeypatch):
+    """No video could be downloaded then."""
+
+    def full(**_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(capabilities.tempfile, "TemporaryDirectory", full)
+    with pytest.raises(StoreError, match=r"the temporary folder .* cannot hold a video: No space left"):
+        check_storage(services)
 
 
 def test_the_policy_in_the_docs_is_made_from_what_is_tried():
