@@ -251,7 +251,7 @@ def test_orders_go_out_before_anything_is_reported(location, changed, monkeypatc
 
 def test_two_runs_of_the_job_share_the_work(location, changed):
     """The second of two that may work does, and reports what the first does not."""
-    location.write({"first": "one", "edited": "two", "shared": "eight"})
+    location.write({"first": "one", "edited": "two", "shared": "ten"})
     location.tick()
     assert location.run("shared", assets=("tasks",)).success
     seedance = location.resources["seedance"].model_copy(update={"max_advancers": 2})
