@@ -41,7 +41,7 @@ def test_failed_transfers_are_retried(start_engine):
 def test_transfers_that_always_fail_stay_outstanding(start_engine):
     """A video that cannot be downloaded is named and stays paid and outstanding; the others are stored."""
     never = {
-        "html": "text/html, not a video",
+        "html": "not give an mp4, but text/html",
         "garbage": "not give an mp4",
         "empty": "empty file",
         "redirect-file": "only http",
@@ -84,9 +84,10 @@ def test_the_reason_of_a_failed_transfer_is_named_and_it_is_retried(
             raise faults.pop()
         return works(*args, **kwargs)
 
-    monkeypatch.setattr(where, what, once_broken)
     with start_engine() as engine:
-        events = engine.run(engine.place("a cat"))
+        placed = engine.place("a cat")
+        monkeypatch.setattr(where, what, once_broken)
+        events = engine.run(placed)
         [reason] = [event.reason for event in events if isinstance(event, Delayed)]
         assert reason.startswith("p0: transfer postponed: ")
         assert words in reason

@@ -14,7 +14,7 @@ from harness import API_KEY, read_books
 from seedance_dagster.emulator.server import running_emulator
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]  # starts Dagster twice
 
 DAGSTER = (sys.executable, "-m", "dagster")
 CODE_LOCATION = """
