@@ -23,7 +23,7 @@ def hundred() -> dict[str, str]:
 
 
 def accepted_per_prompt(it) -> dict[str, int]:
-    return it.books("")["accepts_per_prompt"]
+    return {text: entry["tasks"] for text, entry in it.books("")["prompts"].items()}
 
 
 def test_refusals_repeats_and_edits(world, tmp_path):
