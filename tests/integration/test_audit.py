@@ -94,6 +94,7 @@ def test_without_deep_a_changed_byte_alone_is_not_seen(location, planted, damage
     assert set(kinds(document)) == {pair for pair in kinds(deep) if pair[0] != "bytes_changed"}
 
 
+@pytest.mark.long
 def test_a_repair_leaves_only_what_a_person_must_decide(location, repaired, s3_server, monkeypatch):
     """After a repair and one run only the unmatched task and the vendor's charge are left."""
     document, done = repaired

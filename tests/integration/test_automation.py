@@ -171,6 +171,7 @@ def test_each_prompt_is_asked_for_once_when_it_is_missing(location):
     assert asked_for(defs, location.instance, cursor)[0] == set()
 
 
+@pytest.mark.long
 def test_an_edited_prompt_is_asked_for_again(location):
     """The recipe `eager` follows edits, and a free reuse does not make it ask again."""
     condition = recipe("edited_videos")["edited_videos"]

@@ -38,6 +38,7 @@ def tick(engine: Engine) -> None:
     asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5))
 
 
+@pytest.mark.long
 def test_an_unmatched_task_of_another_type_explains_its_own_price(start_engine):
     """Money that another program spent on another model does not block a lost order forever."""
     with (

@@ -104,6 +104,7 @@ def test_sync_with_another_ledger_is_refused(home: Path, monkeypatch: pytest.Mon
     assert run("sync").exit_code == 1
 
 
+@pytest.mark.long
 def test_sync_of_a_second_set_of_one_name_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its prompts come into Dagster under a prefix, or when a person says that the files moved (case d5)."""
     monkeypatch.setenv("SEEDANCE_PROMPTS", str(home / "second"))

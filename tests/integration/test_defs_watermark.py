@@ -94,6 +94,7 @@ def test_trace_and_spend_show_both_orders(location, s3_server, monkeypatch):
     assert "seedance-2-preview" in spent.stdout
 
 
+@pytest.mark.long
 def test_a_lost_video_is_fetched_again_by_its_own_task(location, s3_server, monkeypatch):
     """A repair asks the task that took the watermark off, and the manifest stays the same."""
     removal = location.orders("cat")[-1]

@@ -151,6 +151,7 @@ def test_everything_is_in_sync_after_a_run(badges):
     assert outdated(badges()) == set()
 
 
+@pytest.mark.long
 def test_an_edit_marks_exactly_its_task_and_video(location, badges):
     """They are Unsynced until they are made again; then nothing is."""
     location.write(PROMPTS | {"cat": "a cat at night"})
@@ -174,6 +175,7 @@ def test_an_edit_taken_back_is_in_sync_with_the_first_video(location, badges):
     assert [row["prompt"] for row in index_of(location) if row["partition"] == "cat"] == ["a cat"]
 
 
+@pytest.mark.long
 def test_a_second_attempt_at_one_take_marks_only_its_video(location, badges):
     """The old video is Unsynced until the new one is stored; the other take never is."""
     done = location.run("dog", assets=("tasks",), config={"regenerate": True})

@@ -111,6 +111,7 @@ def test_one_set_without_a_limit_stops_the_whole_run(idle):
     path.write_text(before)
 
 
+@pytest.mark.long
 def test_several_sets_are_ordered_within_one_limit(location):
     """As many prompts are ordered as are affordable, set by set; the sensor's job stores their videos."""
     location.reload(pending_usd_per_run=3.5 * A_VIDEO)
@@ -129,6 +130,7 @@ def test_several_sets_are_ordered_within_one_limit(location):
     assert evaluate(location) == "every prompt has a video, is on its way or was rejected"
 
 
+@pytest.mark.long
 def test_the_runs_of_a_backfill_share_its_maximum_cost(location):
     """Row d14: of a selection with gaps, what one run ordered counts for the next one and for its retry."""
 
@@ -147,6 +149,7 @@ def test_the_runs_of_a_backfill_share_its_maximum_cost(location):
     assert part("bee", **{"dagster/backfill": "b3"}).success
 
 
+@pytest.mark.long
 def test_budgets_limit_the_schedule_like_runs(location):
     """A day's limit applies to both sets together; when it is reached the schedule names the figures."""
     with location.using(seedance=limited(location, budget_usd_per_day=1.5 * A_VIDEO)):

@@ -56,6 +56,7 @@ def test_every_task_type_is_charged_as_estimated(location):
         assert order.poster_size_bytes > 1000
 
 
+@pytest.mark.long
 def test_a_promotion_of_a_team_s_own_is_estimated_and_the_list_price_reserved(location):
     """Budgets count what the order may cost without it, until the charge is known."""
     file = location.folder / "own.yaml"

@@ -63,6 +63,7 @@ def known(location):
         }
 
 
+@pytest.mark.long
 def test_a_backup_is_brought_up_to_date(drill, s3_server, monkeypatch):
     """m15: what was ordered since is restored as it is, and a run of all prompts pays for nothing."""
     location, backup = drill
