@@ -32,7 +32,7 @@ dev: $(INSTALLED) ## Run Dagster on your own prompt sets, everything kept in .se
 	@$(BIN)/seedance-dagster dev $(ARGS)
 
 test: $(INSTALLED) ## Run the tests
-	$(RUN) pytest -n 5 --dist loadfile --no-loadscope-reorder -m 'not long'
+	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not long'
 
 test-all: $(INSTALLED) ## Run the tests, also those that take long
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder

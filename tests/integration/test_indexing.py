@@ -151,7 +151,6 @@ def test_everything_is_in_sync_after_a_run(badges):
     assert outdated(badges()) == set()
 
 
-@pytest.mark.long
 def test_an_edit_marks_exactly_its_task_and_video(location, badges):
     """They are Unsynced until they are made again; then nothing is."""
     location.write(PROMPTS | {"cat": "a cat at night"})
