@@ -152,4 +152,6 @@ def _objects(store: VideoStore) -> dict[str, bytes]:
         Bucket=store.bucket, Prefix=f"{store.prefix}/"
     )
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    # What the store is tried with goes as it came.
+    keys = [key for key in keys if ".writable" not in key]
     return {key: store.get_bytes(key) for key in keys}

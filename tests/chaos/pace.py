@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seedance_dagster.api import client
-from seedance_dagster.defs.steps import advance, tick
+from seedance_dagster.defs.steps import advancers, tick
 from seedance_dagster.engine import lifecycle
 from seedance_dagster.engine.reconcile import history
 from seedance_dagster.engine.stages import collect, submit
@@ -19,7 +19,7 @@ from seedance_dagster.ledger import base, database, reports
 _MAX_PAUSE = timedelta(seconds=0.3)
 _SHORT: dict[Any, dict[str, Any]] = {
     client: {"ATTEMPTS": 2},
-    advance: {"_LEASE_S": 2.0},
+    advancers: {"_LEASE_S": 2.0},
     reports: {"_REPORT_GRACE": timedelta(seconds=1)},
     tick: {"_STARTING_S": 1.0, "_POLL_BOX_S": 5.0},
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,13 @@ def test_a_store_is_tried_once_a_day_and_configuration(services, examined, clock
     check_storage(services)
     assert len(examined) == 3
     assert services.store.objects == {}
+
+
+def test_processes_that_start_at_once_try_the_store_one_after_the_other(services, examined):
+    """They use the same objects: one would delete what the other reads."""
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(check_storage, [services] * 4))
+    assert len(examined) == 1
 
 
 def test_a_store_that_keeps_videos_out_is_named_and_tried_again(services, examined, monkeypatch):
