@@ -17,7 +17,7 @@ from seedance_dagster.storage.keys import is_replaced
 from seedance_dagster.storage.s3 import ListedObject
 
 NOT_SUBMITTED = "not yet submitted"
-"""What events have in the place of the id of a task that is not made yet."""
+"""The words of events in the place of the id of a task that is not made yet."""
 
 GRACE = timedelta(minutes=30)
 """Work that is late by less than this is still under way and is not reported."""

@@ -46,7 +46,6 @@ class Video:
     tags: Mapping[str, str]
     cost_usd: float | None
     metadata: Mapping[str, Any] = field(repr=False)
-    _key: str = field(repr=False)
     _store: VideoStore = field(repr=False, compare=False)
 
     @contextmanager
@@ -64,11 +63,11 @@ class Video:
     def download(self, path: Path) -> None:
         """Write the video to a file and check its SHA-256; raise as `local`."""
         with path.open("wb") as file:
-            self._check(self._store.digest(self._key, into=file))
+            self._check(self._store.digest(self._object, into=file))
 
     def read_bytes(self) -> bytes:
         """Return the video's bytes after checking their SHA-256; raise as `local`."""
-        content = self._store.get_bytes(self._key)
+        content = self._store.get_bytes(self._object)
         self._check(hashlib.sha256(content).hexdigest())
         return content
 
@@ -81,7 +80,11 @@ class Video:
         Raises:
             StoreError: Links cannot be made with these credentials.
         """
-        return presigned_link(self._store.client, self._store.bucket, self._key, expires_s=expires_s)
+        return presigned_link(self._store.client, self._store.bucket, self._object, expires_s=expires_s)
+
+    @property
+    def _object(self) -> str:
+        return self.uri.removeprefix(self._store.uri(""))
 
     def _check(self, sha256: str) -> None:
         if sha256 != self.sha256:
@@ -115,6 +118,5 @@ def _video(prompt_set: str, video: CurrentVideo, store: VideoStore) -> Video:
     return Video(
         **{name: row[name] for name in names},
         metadata=row,
-        _key=str(video.order.video_key),
         _store=store,
     )

@@ -278,6 +278,12 @@ def test_a_second_run_of_the_job_ends_at_once(location, changed):
     assert location.advance().events_of("videos") == [("more", "materialization")]
 
 
+def test_a_run_without_partitions_fails(location):
+    """The message says to launch the run with partitions."""
+    message = "no partitions are selected: launch the run with the partitions of the prompts"
+    assert location.run(None).message == message
+
+
 def open_resources(location) -> dict[str, object]:
     """Return the resources as a process gets them, for the engine alone."""
     resources = location.resources

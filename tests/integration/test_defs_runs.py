@@ -292,12 +292,6 @@ def test_regenerating_and_resubmitting_are_paid_for(location, second):
     assert location.newest("videos", "bad").metadata["seedance/attempt"].value == 2
 
 
-def test_a_run_without_partitions_fails(location):
-    """The message says to launch the run with partitions."""
-    message = "no partitions are selected: launch the run with the partitions of the prompts"
-    assert location.run(None).message == message
-
-
 def test_dagster_keeps_no_secret(location, s3_server, second):
     """Run configs, snapshots and events never have a key or signature."""
     kept = location.stored_by_dagster()

@@ -36,8 +36,7 @@ pytestmark = pytest.mark.integration
 
 def assert_all_is_well(engine, number: int) -> None:
     """Check that every prompt was paid once and stored, by the vendor's own accounts."""
-    books = engine.books()
-    orders = engine.ledger.queries.find()
+    books, orders = engine.books(), engine.ledger.queries.find()
     assert [order.state for order in orders] == [State.STORED] * number
     assert {entry["tasks"] for entry in books["prompts"].values()} == {1}
     assert {order.task_id for order in orders} == {task["task_id"] for task in books["tasks"]}

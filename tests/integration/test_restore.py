@@ -63,6 +63,14 @@ def known(location):
         }
 
 
+def assert_restored(location, document, before):
+    """Check that all is known again, that the ledger may order, and order what is there already."""
+    assert (document["not_restored"], document["exit_code"]) == ([], 0)
+    assert known(location) == before
+    assert refusal(location) == ""
+    location.run("stored", "late", assets=ORDERED)
+
+
 @pytest.mark.long
 def test_a_backup_is_brought_up_to_date(drill, s3_server, monkeypatch):
     """m15: what was ordered since is restored as it is, and a run of all prompts pays for nothing."""
@@ -77,14 +85,8 @@ def test_a_backup_is_brought_up_to_date(drill, s3_server, monkeypatch):
     shown = command(location, s3_server, monkeypatch, "restore").stdout
     assert "Nothing was written: run it again with --apply" in shown
     assert "spots/late" in shown
-    document = restore(location, s3_server, monkeypatch, "--apply")
-    assert document["not_restored"] == []
-    assert document["exit_code"] == 0
-    assert known(location) == before
-    assert refusal(location) == ""
-    location.run("stored", "late", assets=ORDERED)
-    assert tasks(location) == paid
-    assert objects(location) == there
+    assert_restored(location, restore(location, s3_server, monkeypatch, "--apply"), before)
+    assert (tasks(location), objects(location)) == (paid, there)
 
 
 def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
@@ -98,16 +100,10 @@ def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
     assert "If that is lost, run `seedance-dagster restore`" in refusal(location)
     plan = restore(location, s3_server, monkeypatch)
     assert (plan["new_ledger"], plan["ledger_id"]) == (True, identity.ledger_id)
-    document = restore(location, s3_server, monkeypatch, "--apply")
-    assert document["not_restored"] == []
-    assert document["exit_code"] == 0
+    assert_restored(location, restore(location, s3_server, monkeypatch, "--apply"), before)
     with location.ledger() as ledger:
         assert ledger.identity == identity
-    assert known(location) == before
-    assert refusal(location) == ""
-    location.run("stored", "late", assets=ORDERED)
-    assert tasks(location) == paid
-    assert objects(location) == there
+    assert (tasks(location), objects(location)) == (paid, there)
 
 
 def test_prompt_sets_with_errors_restore_nothing(drill, s3_server, monkeypatch):

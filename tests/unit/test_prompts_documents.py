@@ -284,21 +284,3 @@ def test_aliases_cannot_explode(tmp_path, text):
     assert loaded.sets == ()
     assert all(len(message) < 500 for _, _, message in problems_of(loaded))
     assert time.process_time() - began < 5
-
-
-def test_an_ignored_default_ratio_is_one_warning(tmp_path):
-    """A default ratio with a default mode that ignores it is one warning for the file."""
-    entry, other = (f"{{prompt: {text}, image_urls: ['{PNG}']}}" for text in "xy")
-    defaults = "{mode: first_last_frames, aspect_ratio: 9:16}"
-    loaded = load(tmp_path, "a.yaml", f"{{name: a, defaults: {defaults}, prompts: [{entry}, {other}]}}")
-    [warning] = loaded.problems
-    assert (warning.severity, warning.field, warning.prompt) == ("warning", "defaults.aspect_ratio", None)
-    assert len(loaded.sets[0].prompts) == 2
-
-
-def test_control_characters_are_escaped(tmp_path):
-    """Control characters of files are escaped, so that each problem is one line."""
-    [problem] = load(
-        tmp_path, "a.json", '{"name":"a","prompts":[{"prompt":"x","a\\n\\u001b[31m\\ud800":1}]}'
-    ).problems
-    assert "prompt 1: a\\n\\x1b[31m\\ud800 is not a field" in str(problem)

@@ -170,3 +170,11 @@ def test_texts_that_are_nearly_the_same_are_said(tmp_path):
         ("prompt 2 (b)", "differs from that of a only in blanks, c"),
     ]
     assert len(loaded.sets[0].prompts) == 6
+
+
+def test_control_characters_are_escaped(tmp_path):
+    """Control characters of files are escaped, so that each problem is one line."""
+    [problem] = load(
+        tmp_path, "a.json", '{"name":"a","prompts":[{"prompt":"x","a\\n\\u001b[31m\\ud800":1}]}'
+    ).problems
+    assert "prompt 1: a\\n\\x1b[31m\\ud800 is not a field" in str(problem)

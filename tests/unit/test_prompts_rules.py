@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from prompts_support import MP3, MP4, PNG, load_prompts, only_prompt
+from prompts_support import MP3, MP4, PNG, load, load_prompts, only_prompt
 
 from seedance_dagster.api.catalog import Catalog
 
@@ -267,3 +267,13 @@ def test_defaults_are_those_of_the_page(tmp_path):
     assert (request.task_type, request.mode, request.duration) == ("seedance-2-fast", "text_to_video", 5)
     assert (request.aspect_ratio, request.resolution, request.audio) == ("16:9", None, None)
     assert (prompt.takes, prompt.tags) == (1, {})
+
+
+def test_an_ignored_default_ratio_is_one_warning(tmp_path):
+    """A default ratio with a default mode that ignores it is one warning for the file."""
+    entry, other = (f"{{prompt: {text}, image_urls: ['{PNG}']}}" for text in "xy")
+    defaults = "{mode: first_last_frames, aspect_ratio: 9:16}"
+    loaded = load(tmp_path, "a.yaml", f"{{name: a, defaults: {defaults}, prompts: [{entry}, {other}]}}")
+    [warning] = loaded.problems
+    assert (warning.severity, warning.field, warning.prompt) == ("warning", "defaults.aspect_ratio", None)
+    assert len(loaded.sets[0].prompts) == 2

@@ -12,7 +12,6 @@ from seedance_dagster import SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.definitions import definitions_from_environ, resources_of
 from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.settings import SettingError, Settings, default_ledger_url
-from seedance_dagster.storage.requests import RequestOptions
 
 ENVIRON = {
     "GOAPI_API_KEY": " sk-secret ",
@@ -279,28 +278,3 @@ def test_one_machine_keeps_its_ledger_in_dagster_s_folder(tmp_path, config):
     """SQLite below Dagster's folder is this machine's alone."""
     (tmp_path / "dagster.yaml").write_text(config.replace("HOME", str(tmp_path)))
     assert default_ledger_url(tmp_path) == f"sqlite:///{tmp_path}/seedance/ledger.db"
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("ADDRESSING", "dns", "SEEDANCE_S3_ADDRESSING: is 'dns'; allowed are auto, path, virtual"),
-        ("ENCRYPTION", "kms", "SEEDANCE_S3_ENCRYPTION: is 'kms'; allowed are AES256, aws:kms, aws:kms:dsse"),
-        ("STORAGE_CLASS", "DEEP_ARCHIVE", "cannot be read at once"),
-        ("TAGS", "team", "SEEDANCE_S3_TAGS: is 'team'; allowed are tags such as team=ads&project=spring"),
-    ],
-)
-def test_what_no_store_takes_is_refused(name, value, words):
-    """The message names the variable and what is allowed (s6)."""
-    with pytest.raises(SettingError) as caught:
-        Settings.from_environ({f"SEEDANCE_S3_{name}": value})
-    assert words in str(caught.value)
-
-
-def test_what_a_bucket_demands_reaches_every_request():
-    """The variables, and the fields of the resource, are the options of the store's requests (s6)."""
-    environ = {"SEEDANCE_S3_ENCRYPTION": "aws:kms", "SEEDANCE_S3_KMS_KEY": "k", "SEEDANCE_S3_TAGS": "a=b&c=d"}
-    options = Settings.from_environ(environ | {"SEEDANCE_S3_REQUESTER_PAYS": "yes"}).request_options()
-    assert options == RequestOptions(encryption="aws:kms", kms_key="k", tags="a=b&c=d", requester_pays=True)
-    resource = VideoStoreResource(bucket="b", s3_storage_class="STANDARD_IA", s3_acl="private")
-    assert resource.request_options() == RequestOptions(storage_class="STANDARD_IA", acl="private")

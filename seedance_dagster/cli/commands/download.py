@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.output import print_json
 from seedance_dagster.cli.videos import videos_of
 from seedance_dagster.datasets.video import Video
+from seedance_dagster.storage.errors import StoreError
 
 
 @click.command("download")
@@ -59,9 +61,12 @@ def _download(video: Video, path: Path) -> str:
             with path.open("rb") as file:
                 same = hashlib.file_digest(file, "sha256").hexdigest() == video.sha256
             return "is there already" if same else "was not written: another file of this name is there"
-        part = path.with_suffix(".mp4.part")
-        video.download(part)
-        part.rename(path)
+        with tempfile.TemporaryDirectory(prefix=".seedance-", dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            video.download(part)
+            part.rename(path)
     except OSError as error:
         return f"was not written: {error.strerror}"
+    except StoreError as error:
+        return f"was not written: {error}"
     return "is written"

@@ -154,7 +154,7 @@ def _verdict(plan: Plan, failed: dict[int, str], *, applied: bool) -> str:
         return "Nothing was written: run it again with --apply" if plan.orders else "Nothing is missing"
     if failed:
         return f"{len(failed)} orders could not be restored, so runs stay refused: run it again"
-    return "The ledger is up to date: switch seedance_sensor on again"
+    return "The ledger is up to date, and may order again; seedance_sensor may be switched on"
 
 
 def _usd(item: PlannedOrder | NotRestored) -> str:

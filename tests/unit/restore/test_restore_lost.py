@@ -14,7 +14,6 @@ from restore_world import (
     answer,
     forget,
     lose,
-    only_order,
     plan,
     prompt,
     restore,
@@ -271,32 +270,3 @@ def test_a_prefix_without_an_owner_leaves_the_id(world):
     del world.store.objects[owner_key("seedance")]
     place = find_place(world.services)
     assert (place.identity, place.is_new) == (world.ledger.identity, False)
-
-
-def test_a_second_restoration_changes_nothing(world):
-    """A restored order is there; only what did not come back is named again."""
-    restore(world, prompt(1), prompt(2))
-    again = plan(world, prompt(1), prompt(2))
-    assert (again.orders, again.not_restored) == ((), ())
-
-
-def test_a_reused_video_comes_back_where_it_was_made(world):
-    """An event at a partition that reused a video names the one that it was made for."""
-    add_task(world, 3, event=False)
-    event = submission(3, "task-3", **{"seedance/made_for": "spots/p3"})
-    world.dagster.task_events.append(replace(event, partition="p8"))
-    restore(world, prompt(1), prompt(2), prompt(3))
-    [order] = world.ledger.queries.find(task_id="task-3")
-    assert order.partition == "p3"
-
-
-def test_a_set_without_anything_in_s3_is_searched(world):
-    """The events of a set whose videos are all in flight are found by its file alone."""
-    for source in (world.dagster.events, world.dagster.task_events):
-        source.clear()
-    for task_id in ("task-1", "task-2"):
-        forget(world, task_id)
-    world.store.objects = {key: body for key, body in world.store.objects.items() if "/p" not in key}
-    add_task(world, 3)
-    restore(world, prompt(3))
-    assert only_order(world).task_id == "task-3"
