@@ -86,7 +86,7 @@ class Workers:
     def receive_reply(self, data: Draws, _worker: str) -> None:
         order = self.draw(data, State.CLAIMED)
         number = order.order_id
-        match data.draw(st.sampled_from(("task", "task", "task", "queue", "invalid", "lost"))):
+        match data.draw(st.sampled_from(("task", "task", "task", "queue", "invalid", "content", "lost"))):
             case "task":
                 task = {"task_id": self.model.new_task(), "points_held": ESTIMATE}
                 self.ledger.tasks.submitted(order, actor="w", due_at=self.model.now, task=task)
@@ -100,6 +100,11 @@ class Workers:
                     order, State.FAILED, actor="w", error_class="invalid", reason="no", task={}
                 )
                 self.model.move(number, State.FAILED)
+            case "content":
+                self.ledger.tasks.ended(
+                    order, State.REJECTED, actor="w", error_class="moderation", reason="no", task={}
+                )
+                self.model.move(number, State.REJECTED)
             case "lost":
                 self.ledger.claims.mark_uncertain(order, actor="w", reason="lost")
                 self.model.move(number, State.UNCERTAIN)

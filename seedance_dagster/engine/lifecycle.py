@@ -4,7 +4,7 @@
                  |            |-> rejected  (by moderation)
                  |            |-> failed    (anything else; vendor trouble queues another attempt)
                  |-> queued    (refused by the POST, no task made)
-                 |-> failed    (the request itself was refused)
+                 |-> rejected | failed  (the content, or the request itself, was refused)
                  |-> uncertain (reply lost) -> submitted (adopted) | queued (no task exists)
 
 Nothing here reads a clock, draws a number or knows a database.
@@ -123,11 +123,10 @@ def after_poll(
         return Collect(seen)
     if task.status in _OVER_WITHOUT_VIDEO:
         failure, reason = classify_failure(task)
-        rejected = failure in (FailureClass.MODERATION, FailureClass.REAL_PERSON)
         # Only where the points came back: the next attempt takes their place in the budgets.
         retry = failure is FailureClass.VENDOR and order.retries > 0 and seen["points_charged"] == 0
         return End(
-            State.REJECTED if rejected else State.FAILED,
+            _end_state(failure),
             failure.value,
             reason,
             seen,
@@ -142,6 +141,12 @@ def after_poll(
     since = order.submitted_at or now
     delay = poll_delay((now - since).total_seconds(), render_s, jitter=jitter, pacing=pacing)
     return KeepPolling(now + timedelta(seconds=delay), seen)
+
+
+def _end_state(failure: str) -> State:
+    """Return the state of an order that ended without a video, from its failure class."""
+    content_refused = failure in (FailureClass.MODERATION, FailureClass.REAL_PERSON)
+    return State.REJECTED if content_refused else State.FAILED
 
 
 def _unfamiliar(reason: str) -> dict[str, str]:
@@ -174,7 +179,7 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
     reason = str(error)
     match error:
         case InvalidRequestError():
-            return End(State.FAILED, error.failure, reason, {}, None)
+            return End(_end_state(error.failure), error.failure, reason, {}, None)
         case InsufficientCreditsError():
             pause, seconds = CREDITS, 60.0  # longer while the account's balance is too low
         case PlanLimitError():

@@ -15,8 +15,8 @@ from seedance_dagster.ledger.schema import NO_LEASE, journal, orders, to_order
 TRANSITIONS: dict[State, frozenset[State]] = {
     # Failed before the POST left: an invalid request never becomes valid.
     State.QUEUED: frozenset({State.CLAIMED, State.FAILED}),
-    # Queued again or failed when the POST was refused; uncertain when its reply was lost.
-    State.CLAIMED: frozenset({State.SUBMITTED, State.QUEUED, State.UNCERTAIN, State.FAILED}),
+    # Queued again, rejected or failed when the POST was refused; uncertain when its reply was lost.
+    State.CLAIMED: frozenset({State.SUBMITTED, State.QUEUED, State.UNCERTAIN, State.REJECTED, State.FAILED}),
     # Adopted from the vendor's history, requeued because no task was made, or ended by a person. Stays
     # uncertain in a restored ledger, which does not know when it was sent.
     State.UNCERTAIN: frozenset({State.SUBMITTED, State.QUEUED, State.FAILED, State.UNCERTAIN}),

@@ -87,7 +87,7 @@ def occupies_slot() -> sa.ColumnElement[bool]:
 
 def count_rejections(connection: sa.Connection, start: datetime) -> int:
     """Return the number of rejected orders since a time, as the caller's transaction sees it."""
-    rejected_at = sa.func.coalesce(orders.c.vendor_ended_at, orders.c.ordered_at)
+    rejected_at = sa.func.coalesce(orders.c.vendor_ended_at, orders.c.ended_at, orders.c.ordered_at)
     query = sa.select(sa.func.count()).where(orders.c.state == State.REJECTED, rejected_at >= start)
     return int(connection.scalar(query) or 0)
 

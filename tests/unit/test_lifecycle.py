@@ -184,6 +184,13 @@ def test_an_invalid_request_ends():
     assert step == End(State.FAILED, "invalid", "no such ratio", {}, None)
 
 
+@pytest.mark.parametrize("failure", ["moderation", "real_person"])
+def test_a_post_refused_for_its_content_is_rejected(failure):
+    """What moderation refused at once is not sent again unchanged, like what it refused later."""
+    step = after_refused_post(errors.InvalidRequestError("content", failure=failure), now=NOW)
+    assert step == End(State.REJECTED, failure, "content", {}, None)
+
+
 def every_error(root: type[errors.SeedanceError]) -> set[type[errors.SeedanceError]]:
     """Return an error and all that derive from it in the client's own module."""
     below = {each for child in root.__subclasses__() for each in every_error(child)}

@@ -19,8 +19,10 @@ from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.engine.stages.submit import Submitter
 from seedance_dagster.engine.throttle import PLAN_LIMIT, Throttle
 from seedance_dagster.engine.worker import Worker
+from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import State
+from seedance_dagster.money import Window
 
 
 class World:
@@ -224,13 +226,16 @@ async def test_an_unclear_answer_leaves_the_order_uncertain(world):
     assert world.posts == 1
 
 
-async def test_an_invalid_request_ends(world):
-    """The vendor's words end the order, and its end is reported."""
-    world.answer = errors.InvalidRequestError("no such ratio")
+@pytest.mark.parametrize(("failure", "state"), [("invalid", State.FAILED), ("moderation", State.REJECTED)])
+async def test_a_refused_request_ends(world, ledger, failure, state):
+    """The vendor's words end the order at no cost, and its end is reported."""
+    world.answer = errors.InvalidRequestError("refused in words", failure=failure)
     await world.handle()
     order = world.order
-    assert (order.state, order.error_class, order.error_message) == (State.FAILED, "invalid", "no such ratio")
+    assert (order.state, order.error_class, order.error_message) == (state, failure, "refused in words")
     assert world.events == [Ended(order)]
+    [usage] = ledger.budgets.usage([Budget(window=Window.DAY, points=10_000_000)])
+    assert (usage.reserved, usage.spent) == (0, 0)
 
 
 async def test_an_order_whose_task_another_order_owns_becomes_uncertain(world, ledger, monkeypatch):
