@@ -36,7 +36,7 @@ from seedance_dagster.defs.steps import (
 
 # No round cuts the power, so waiting for a disk would prove nothing more.
 _IN_MEMORY = "/dev/shm"
-_LONGEST_S = 300
+_LONGEST_S = 700
 
 
 @click.command()

@@ -186,7 +186,7 @@ def test_an_invalid_request_ends():
 
 @pytest.mark.parametrize("failure", ["moderation", "real_person"])
 def test_a_post_refused_for_its_content_is_rejected(failure):
-    """What moderation refused at once is not sent again unchanged, like what it refused later."""
+    """A prompt that moderation refused at once is not sent again unchanged."""
     step = after_refused_post(errors.InvalidRequestError("content", failure=failure), now=NOW)
     assert step == End(State.REJECTED, failure, "content", {}, None)
 
