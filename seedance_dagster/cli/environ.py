@@ -128,9 +128,14 @@ def _checkout() -> Path:
     return Path(__file__).parents[2]
 
 
+def user_name() -> str:
+    """Return who runs a command; empty where the system does not say."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # the user of a container may have no name
+        return ""
+
+
 def operator_name() -> str:
     """Return who runs a command, for the journal."""
-    try:
-        return f"operator {getpass.getuser()}"
-    except (OSError, KeyError):  # the user of a container may have no name
-        return "operator"
+    return f"operator {user_name()}".rstrip()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
-from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE, metadata
+from seedance_dagster.ledger.schema import OLDER_REVISIONS, REVISION, VERSION_TABLE, metadata
 from seedance_dagster.net.secrets import hide, secrets_in
 
 _BUSY_TIMEOUT_MS = 30_000
@@ -107,10 +107,10 @@ class Database:
                 upgrade(connection)
 
     def _is_current(self, connection: sa.Connection) -> bool:
-        """Return True when the tables are of this version, False for a database without any of ours.
+        """Return True when the tables are of this version, False when there are none or older ones.
 
         Raises:
-            LedgerVersionError: They are of another version, or have lost it.
+            LedgerVersionError: They are of a version that cannot be upgraded, or have lost it.
         """
         present = set(sa.inspect(connection).get_table_names())
         if present.isdisjoint({VERSION_TABLE, *metadata.tables}):
@@ -119,6 +119,8 @@ class Database:
         found = connection.scalar(sa.select(version.c.version_num)) if VERSION_TABLE in present else None
         if found == REVISION:
             return True
+        if found in OLDER_REVISIONS:
+            return False
         if found is None:
             problem = f"has lost its content or the row of {VERSION_TABLE}: restore it from a backup"
         elif found > REVISION:

@@ -6,6 +6,7 @@ LedgerError
 ├── BindingError             Dagster's instance remembers another ledger, or a newer copy of this one
 ├── BudgetExceededError      new orders would exceed a budget
 ├── StaleOrderError          the order moved on, or is under another lease
+├── VerdictError             a verdict on a video that is not there, or not there any more
 └── TaskOwnedError           the task id belongs to another order already
 """
 
@@ -60,3 +61,7 @@ class StaleOrderError(LedgerError):
 
 class TaskOwnedError(LedgerError):
     """A task id belongs to one order only."""
+
+
+class VerdictError(LedgerError):
+    """A verdict cannot be given or taken back; none of the call was recorded."""

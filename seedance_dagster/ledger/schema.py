@@ -16,9 +16,13 @@ import sqlalchemy as sa
 
 from seedance_dagster.api.wire import REMOVE_WATERMARK
 from seedance_dagster.ledger.order import NewOrder, Order, Reported
+from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
+
+OLDER_REVISIONS = frozenset({"0001"})
+"""The revisions that are upgraded when a ledger is opened."""
 
 VERSION_TABLE = "seedance_schema"
 """The table in which alembic keeps the revision of a ledger."""
@@ -223,6 +227,26 @@ rates = sa.Table(
     sa.Column("reserved_until", UtcDateTime, nullable=False),
 )
 
+# What people said of videos. Rows are only added; `reported_at` alone is written later.
+verdicts = sa.Table(
+    "seedance_verdicts",
+    metadata,
+    sa.Column("verdict_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("prompt_set", sa.Text, nullable=False),
+    sa.Column("partition", sa.Text, nullable=False),
+    sa.Column("order_id", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("verdict", EnumText(Verdict), nullable=False),
+    sa.Column("reviewer", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("given_at", UtcDateTime, nullable=False),
+    sa.Column("undoes", sa.BigInteger),
+    sa.Column("reported_at", UtcDateTime),
+    sa.Index("seedance_verdicts_by_video", "prompt_set", "partition", "sha256", "verdict_id"),
+    sa.Index("seedance_verdicts_by_report", "reported_at"),
+    sqlite_autoincrement=True,
+)
+
 
 def to_order(row: sa.Row[Any]) -> Order:
     """Return a row of `orders` as an `Order`."""
@@ -232,3 +256,8 @@ def to_order(row: sa.Row[Any]) -> Order:
 def ordered_values(order: NewOrder) -> dict[str, Any]:
     """Return the columns of an order that every attempt at it shares."""
     return {field.name: getattr(order, field.name) for field in fields(NewOrder)}
+
+
+def to_verdict(row: sa.Row[Any]) -> GivenVerdict:
+    """Return a row of `verdicts` as a `GivenVerdict`."""
+    return GivenVerdict(**row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view

@@ -41,7 +41,7 @@ class Videos(LedgerPart):
 
         That is the newest one of what the partition asks for now, else the newest.
         """
-        current = _current_videos(prompt_set, partition)
+        current = current_videos(prompt_set, partition)
         query = (
             sa.select(orders, current.c.label, current.c.label_tags, current.c.label_removed_at)
             .join(current, current.c.order_id == orders.c.order_id)
@@ -60,7 +60,7 @@ class Videos(LedgerPart):
     def shown(self, prompt_set: str, partition: str) -> int | None:
         """Return the id of the stored order that one partition shows; None when it shows none."""
         with self._database.reading() as connection:
-            return connection.scalar(sa.select(_current_videos(prompt_set, partition).c.order_id))
+            return connection.scalar(sa.select(current_videos(prompt_set, partition).c.order_id))
 
     def sets(self) -> list[str]:
         """Return the names of the sets that have a video to show, sorted."""
@@ -75,7 +75,7 @@ class Videos(LedgerPart):
 
     def stamp(self, prompt_set: str) -> str:
         """Return a hash that changes when `current` or `Spend.by_day` would; it is cheaper than they are."""
-        current = _current_videos(prompt_set)
+        current = current_videos(prompt_set)
         columns = (orders.c.order_id, orders.c.sha256, orders.c.points_charged, orders.c.stored_at)
         videos = (
             sa.select(
@@ -98,7 +98,7 @@ class Videos(LedgerPart):
         return digest.hexdigest()
 
 
-def _current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquery:
+def current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquery:
     """Select order, first order, and label with its facts, a row for each partition that has a video."""
     of_partition = sa.true() if partition is None else links.c.partition == partition
     removal = orders.alias()

@@ -1,0 +1,57 @@
+"""A verdict on a stored video, as the ledger holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a person says of a stored video."""
+
+    ACCEPTED = "accepted"
+    DISCARDED = "discarded"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict that is to be given on the video of a partition.
+
+    Attributes:
+        verdict: The verdict.
+        note: A remark.
+        sha256: Of the video that was looked at; None for whatever the partition shows.
+    """
+
+    verdict: Verdict
+    note: str = ""
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenVerdict:
+    """One verdict on the bytes that a partition showed. Verdicts are added, and never changed.
+
+    Attributes:
+        order_id: The order of the video.
+        sha256: Of the video's bytes, in hex: another video of the partition is undecided.
+        reviewer: Who gave it.
+        note: The reviewer's remark; empty where there is none.
+        given_at: In UTC.
+        undoes: The verdict that it takes back; None for one that was given.
+        reported_at: When Dagster was told of it; None until then.
+    """
+
+    verdict_id: int
+    prompt_set: str
+    partition: str
+    order_id: int
+    sha256: str
+    verdict: Verdict
+    reviewer: str
+    note: str
+    given_at: datetime
+    undoes: int | None = None
+    reported_at: datetime | None = None

@@ -1,0 +1,207 @@
+"""Verdicts: what people said of stored videos, in a table to which rows are only added."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.errors import VerdictError
+from seedance_dagster.ledger.schema import orders, to_verdict, verdicts
+from seedance_dagster.ledger.verdict import GivenVerdict, Judgement, Verdict
+from seedance_dagster.ledger.videos import current_videos
+
+_FEW = 20  # for more, all videos of the set are read at once
+_MAX_NAMED = 5
+
+
+class Verdicts(LedgerPart):
+    """The part of the ledger that knows which videos were accepted.
+
+    A verdict belongs to a partition and the bytes that it showed: a new video of the partition is undecided.
+    Where two reviewers judge one video, both verdicts are kept and the last one holds.
+    """
+
+    def give(
+        self, prompt_set: str, judgements: Mapping[str, Judgement], *, reviewer: str
+    ) -> list[GivenVerdict]:
+        """Record verdicts on the videos that partitions show, all of them or none.
+
+        Args:
+            prompt_set: The set.
+            judgements: The verdict on each partition's video, by key.
+            reviewer: Who gives them.
+
+        Raises:
+            VerdictError: A partition shows no video, or another one than was looked at.
+        """
+        now = self._clock()
+        with self._database.writing() as connection:
+            shown = _shown(connection, prompt_set, judgements)
+            seen = {key: judgement.sha256 for key, judgement in judgements.items() if judgement.sha256}
+            _check_shown(prompt_set, judgements, shown, seen)
+            return [
+                _add(
+                    connection,
+                    prompt_set,
+                    partition,
+                    shown[partition],
+                    verdict=judgement.verdict,
+                    note=judgement.note,
+                    reviewer=reviewer,
+                    given_at=now,
+                )
+                for partition, judgement in judgements.items()
+            ]
+
+    def undo(self, prompt_set: str, partitions: Collection[str], *, reviewer: str) -> list[GivenVerdict]:
+        """Take back the last verdict on each partition's video: the one before it holds again.
+
+        Raises:
+            VerdictError: A partition shows no video, or nothing was said of it; nothing was taken back.
+        """
+        now, taken_back = self._clock(), list[GivenVerdict]()
+        with self._database.writing() as connection:
+            shown = _shown(connection, prompt_set, partitions)
+            _check_shown(prompt_set, partitions, shown)
+            for partition in dict.fromkeys(partitions):
+                holding = _holding(_history(connection, prompt_set, partition, shown[partition][1]))
+                if not holding:
+                    raise VerdictError(
+                        f"{prompt_set}: no verdict on {partition} is left to take back; nothing was changed"
+                    )
+                before = holding[-2] if len(holding) > 1 else None
+                taken_back.append(
+                    _add(
+                        connection,
+                        prompt_set,
+                        partition,
+                        shown[partition],
+                        verdict=before.verdict if before else Verdict.UNDECIDED,
+                        note=before.note if before else "",
+                        reviewer=reviewer,
+                        given_at=now,
+                        undoes=holding[-1].verdict_id,
+                    )
+                )
+        return taken_back
+
+    def current(self, prompt_set: str) -> dict[str, GivenVerdict]:
+        """Return the verdict on the video that each partition shows, where there is one."""
+        shown = current_videos(prompt_set)
+        newest = (
+            sa.select(sa.func.max(verdicts.c.verdict_id))
+            .join(orders, orders.c.sha256 == verdicts.c.sha256)
+            .join(shown, (shown.c.order_id == orders.c.order_id) & (shown.c.label == verdicts.c.partition))
+            .where(verdicts.c.prompt_set == prompt_set)
+            .group_by(verdicts.c.partition)
+        )
+        query = sa.select(verdicts).where(verdicts.c.verdict_id.in_(newest))
+        with self._database.reading() as connection:
+            return {row.partition: to_verdict(row) for row in connection.execute(query)}
+
+    def history(self, prompt_set: str, partition: str, sha256: str | None = None) -> list[GivenVerdict]:
+        """Return all verdicts on a partition, or on one video of it, the oldest first."""
+        with self._database.reading() as connection:
+            return _history(connection, prompt_set, partition, sha256)
+
+    def unreported(self, limit: int) -> list[GivenVerdict]:
+        """Return verdicts that Dagster was not told of, the oldest first."""
+        query = sa.select(verdicts).where(verdicts.c.reported_at.is_(None))
+        with self._database.reading() as connection:
+            rows = connection.execute(query.order_by(verdicts.c.verdict_id).limit(limit))
+            return [to_verdict(row) for row in rows]
+
+    def was_reported(self, prompt_set: str, partition: str) -> bool:
+        """Return True where Dagster was told once that a video of a partition is accepted."""
+        query = sa.select(verdicts.c.verdict_id).where(
+            verdicts.c.prompt_set == prompt_set,
+            verdicts.c.partition == partition,
+            verdicts.c.verdict == Verdict.ACCEPTED,
+            verdicts.c.reported_at.is_not(None),
+        )
+        with self._database.reading() as connection:
+            return connection.scalar(query.limit(1)) is not None
+
+    def mark_reported(self, verdict_ids: Iterable[int]) -> None:
+        """Remember that Dagster was told of verdicts."""
+        changes = verdicts.update().values(reported_at=self._clock())
+        with self._database.writing() as connection:
+            for chunk in chunked(verdict_ids):
+                connection.execute(changes.where(verdicts.c.verdict_id.in_(chunk)))
+
+
+def _shown(
+    connection: sa.Connection, prompt_set: str, partitions: Collection[str]
+) -> dict[str, tuple[int, str]]:
+    """Return order and SHA-256 of the videos that partitions of a set show."""
+    found: dict[str, tuple[int, str]] = {}
+    for partition in partitions if len(partitions) <= _FEW else [None]:
+        shown = current_videos(prompt_set, partition)
+        query = sa.select(shown.c.label, orders.c.order_id, orders.c.sha256).join(
+            shown, shown.c.order_id == orders.c.order_id
+        )
+        found |= {row.label: (row.order_id, row.sha256) for row in connection.execute(query)}
+    return found
+
+
+def _check_shown(
+    prompt_set: str,
+    partitions: Iterable[str],
+    shown: Mapping[str, tuple[int, str]],
+    seen: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    missing = [partition for partition in partitions if partition not in shown]
+    if missing:
+        raise VerdictError(
+            f"{prompt_set}: {_names(missing)} without a stored video; a verdict needs one. "
+            f"`seedance-dagster review list {prompt_set}` shows which have one. No verdict was recorded"
+        )
+    replaced = [partition for partition, sha256 in seen.items() if shown[partition][1] != sha256]
+    if replaced:
+        raise VerdictError(
+            f"{prompt_set}: {_names(replaced)} with another video than the one that was looked at, which was "
+            "replaced meanwhile. Look at the new one. No verdict was recorded"
+        )
+
+
+def _names(partitions: Collection[str]) -> str:
+    named = ", ".join(list(partitions)[:_MAX_NAMED])
+    more = len(partitions) - _MAX_NAMED
+    return (
+        f"{named} and {more} more are" if more > 0 else f"{named} {'is' if len(partitions) == 1 else 'are'}"
+    )
+
+
+def _history(
+    connection: sa.Connection, prompt_set: str, partition: str, sha256: str | None
+) -> list[GivenVerdict]:
+    query = sa.select(verdicts).where(verdicts.c.prompt_set == prompt_set, verdicts.c.partition == partition)
+    if sha256 is not None:
+        query = query.where(verdicts.c.sha256 == sha256)
+    return [to_verdict(row) for row in connection.execute(query.order_by(verdicts.c.verdict_id))]
+
+
+def _holding(history: Iterable[GivenVerdict]) -> list[GivenVerdict]:
+    """Return the verdicts that were not taken back, the oldest first."""
+    holding: dict[int, GivenVerdict] = {}
+    for given in history:
+        if given.undoes is None:
+            holding[given.verdict_id] = given
+        else:
+            holding.pop(given.undoes, None)
+    return list(holding.values())
+
+
+def _add(
+    connection: sa.Connection, prompt_set: str, partition: str, video: tuple[int, str], **values: Any
+) -> GivenVerdict:
+    order_id, sha256 = video
+    row = {"prompt_set": prompt_set, "partition": partition, "order_id": order_id, "sha256": sha256}
+    inserted = connection.execute(verdicts.insert().values(row | values)).inserted_primary_key
+    assert inserted is not None
+    return GivenVerdict(verdict_id=inserted[0], **row, **values)  # type: ignore[arg-type]  # a dict of all types

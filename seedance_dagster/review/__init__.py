@@ -1,0 +1,1 @@
+"""Review: looking through stored videos, and verdicts on them."""

@@ -1,0 +1,105 @@
+"""`seedance-dagster review`: verdicts from the command line, and as CSV."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from seedance_dagster.cli.root import root
+from seedance_dagster.ledger.order import State
+from seedance_dagster.review.conditions import ConditionError, read_condition
+
+
+@pytest.fixture
+def run(ledger, ledger_url, orders, tmp_path, monkeypatch):
+    """A ledger with three videos of the set spots, and `review` to run on it."""
+    orders.make_many(State.STORED, "cat", "dog", tags={"campaign": "spring"})
+    orders.make(State.STORED, "owl")
+    orders.make(State.SUBMITTED, "fox")
+    monkeypatch.setattr("os.environ", {"SEEDANCE_LEDGER_URL": ledger_url, "USER": "ann", "LOGNAME": "ann"})
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(root, ["review", *arguments])
+
+
+def listed(run, *where: str) -> dict[str, str]:
+    done = run("list", "spots", "--json", *where)
+    assert done.exit_code == 0, done.output
+    return {row["partition"]: row["verdict"] for row in json.loads(done.stdout)}
+
+
+def test_verdicts_are_given_listed_and_taken_back(run):
+    """The table and the JSON show what holds."""
+    done = run("accept", "spots", "cat", "owl", "--note", "calm")
+    assert (done.exit_code, done.stdout) == (0, "spots: 2 accepted\n")
+    assert run("discard", "spots", "--where", "verdict=undecided", "--reviewer", "bob").exit_code == 0
+    assert listed(run) == {"cat": "accepted", "dog": "discarded", "owl": "accepted"}
+    assert run("undo", "spots", "owl").stdout == "spots: 1 undecided\n"
+    shown = run("list", "spots").stdout
+    assert "calm" in shown
+    assert "1 accepted, 1 discarded, 1 undecided" in shown
+
+
+def test_conditions_choose_videos(run):
+    """Tags, numbers and parts of texts; all of several must hold."""
+    assert listed(run, "--where", "tags.campaign=spring", "--where", "partition!=cat") == {"dog": "undecided"}
+    assert set(listed(run, "--where", "cost_usd<0.5", "--where", "prompt~OW")) == {"owl"}
+    assert listed(run, "--where", "width>5000") == {}
+
+
+def test_a_sheet_goes_out_and_comes_in(run, tmp_path):
+    """A spreadsheet with changed verdicts is read; what it repeats is not recorded again."""
+    sheet = run("list", "spots", "--csv").stdout
+    (tmp_path / "v.csv").write_text(sheet.replace("cat,undecided,", "cat,accepted,good"))
+    assert run("import", "spots", "v.csv").stdout == "spots: 1 accepted\n"
+    assert run("import", "spots", "v.csv").stdout == "spots: no verdict is new; nothing was recorded\n"
+    assert listed(run)["cat"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("accept", "spots"), "name partitions, or choose videos by --where"),
+        (("accept", "spots", "fox"), "spots: fox is without a stored video"),
+        (("accept", "sports", "cat"), "no prompt set 'sports' has a video; these have some: spots"),
+        (("accept", "spots", "cat", "--reviewer", " "), "name the reviewer with --reviewer"),
+        (("undo", "spots", "cat"), "no verdict on cat is left to take back"),
+        (("import", "spots", "none.csv"), "none.csv: cannot be read: No such file"),
+        (("list", "spots", "--where", "colour=red"), "'colour' is not a field of a video; allowed are"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run, arguments, words):
+    """A plain message, no traceback, and nothing is recorded."""
+    done = run(*arguments)
+    assert done.exit_code in (1, 2)
+    assert words in done.output
+    assert set(listed(run).values()) == {"undecided"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"id,verdict\ncat,accepted\n", "v.csv: the column partition is missing"),
+        (b"partition,verdict\ncat,accept\n", "line 2: verdict is 'accept'; allowed are accepted, discarded"),
+        (b"partition,verdict\ncat,accepted\ncat,discarded\n", "line 3: cat stands there twice"),
+        (b"partition,verdict,sha256\ncat,accepted,00\n", "another video than the one that was looked at"),
+        ("partition,verdict\ncat,accepted\n".encode("utf-16"), "it is not UTF-8 text; save it as UTF-8"),
+    ],
+)
+def test_a_sheet_that_cannot_be_used_is_refused_whole(run, tmp_path, content, words):
+    """The message names the line."""
+    (tmp_path / "v.csv").write_bytes(content)
+    done = run("import", "spots", "v.csv")
+    assert done.exit_code == 1
+    assert words in done.output
+    assert set(listed(run).values()) == {"undecided"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "verdict", "cost_usd<cheap", "prompt<5", "width~5", "verdict=good", "tags.=x"]
+)
+def test_a_condition_that_cannot_be_read_is_refused(text):
+    """The message says what is allowed."""
+    with pytest.raises(ConditionError, match="allowed are"):
+        read_condition(text)
