@@ -45,6 +45,7 @@ class Condition:
 
     def holds(self, video: ReviewedVideo) -> bool:
         """Return True where a video meets it; a value that is not known meets no comparison of numbers."""
+        actual: Any
         if self.name.startswith(_TAGS):
             actual = video.tags.get(self.name.removeprefix(_TAGS), "")
         else:
