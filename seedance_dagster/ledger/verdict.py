@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What a person says of a stored video."""
+    """A person's judgement of a stored video."""
 
     ACCEPTED = "accepted"
     DISCARDED = "discarded"
@@ -41,7 +41,7 @@ class GivenVerdict:
         note: The reviewer's remark; empty where there is none.
         given_at: In UTC.
         undoes: The verdict that it takes back; None for one that was given.
-        reported_at: When Dagster was told of it; None until then.
+        reported_at: When it was reported to Dagster; None until then.
     """
 
     verdict_id: int

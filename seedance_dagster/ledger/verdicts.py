@@ -110,14 +110,14 @@ class Verdicts(LedgerPart):
             return _history(connection, prompt_set, partition, sha256)
 
     def unreported(self, limit: int) -> list[GivenVerdict]:
-        """Return verdicts that Dagster was not told of, the oldest first."""
+        """Return verdicts that were not reported to Dagster, the oldest first."""
         query = sa.select(verdicts).where(verdicts.c.reported_at.is_(None))
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(verdicts.c.verdict_id).limit(limit))
             return [to_verdict(row) for row in rows]
 
     def was_reported(self, prompt_set: str, partition: str) -> bool:
-        """Return True where Dagster was told once that a video of a partition is accepted."""
+        """Return True where an accepted video of a partition was reported to Dagster before."""
         query = sa.select(verdicts.c.verdict_id).where(
             verdicts.c.prompt_set == prompt_set,
             verdicts.c.partition == partition,
@@ -128,7 +128,7 @@ class Verdicts(LedgerPart):
             return connection.scalar(query.limit(1)) is not None
 
     def mark_reported(self, verdict_ids: Iterable[int]) -> None:
-        """Remember that Dagster was told of verdicts."""
+        """Remember that verdicts were reported to Dagster."""
         changes = verdicts.update().values(reported_at=self._clock())
         with self._database.writing() as connection:
             for chunk in chunked(verdict_ids):
