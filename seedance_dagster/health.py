@@ -29,6 +29,25 @@ _PRICE_TOLERANCE = 0.02
 _NEWEST_CHARGES = 20  # prices change: what was charged long ago says nothing about today's table
 _FEW_CHARGES = 2  # so many may simply be wrong
 _NO_REASON = "no reason given"
+_EDIT_OR_RESUBMIT = "edit the prompt, or set resubmit_rejected in a run's config"
+_PAY_AGAIN = "it was paid for: to pay again, set resubmit_rejected in a run's config"
+_FREE_TO_RETRY = "it cost nothing: materialize it again for another attempt"
+
+
+@dataclass(frozen=True)
+class NoVideoReason:
+    """The reason why a partition has no video.
+
+    Attributes:
+        reason: What happened, in the vendor's words where it was the vendor.
+        advice: What a person can do; empty where the reason says it.
+    """
+
+    reason: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.advice}" if self.advice else self.reason
 
 
 @dataclass(frozen=True)
@@ -122,19 +141,17 @@ def transfer_is_broken(order: Order) -> bool:
     return order.state is State.SUCCEEDED and order.transfer_failures >= MANY_TRANSFER_FAILURES
 
 
-def no_video_reason(order: Order) -> str | None:
+def no_video_reason(order: Order) -> NoVideoReason | None:
     """Return why an order ended without a video, and what helps; None when it did not."""
     reason = order.error_message or _NO_REASON
     kind = f" ({order.error_class})" if order.error_class else ""
     if order.state is State.REJECTED:
-        advice = "edit the prompt, or set resubmit_rejected in a run's config"
-        return f"rejected by moderation{kind}: {reason}; {advice}"
+        return NoVideoReason(f"rejected by moderation{kind}: {reason}", _EDIT_OR_RESUBMIT)
     if order.error_class == WITHDRAWN:
-        return f"withdrawn: {reason}; it cost nothing"
+        return NoVideoReason(f"withdrawn: {reason}; it cost nothing", "to order it, materialize it again")
     if order.state is State.FAILED:
         paid = order.points_charged or order.charge_unknown
-        again = "; it was paid for: to pay again, set resubmit_rejected in a run's config" if paid else ""
-        return f"failed{kind}: {reason}{again}"
+        return NoVideoReason(f"failed{kind}: {reason}", _PAY_AGAIN if paid else _FREE_TO_RETRY)
     return None
 
 

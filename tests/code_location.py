@@ -64,7 +64,11 @@ class RunResult:
     def missing(self) -> dict[str, str]:
         """The reasons in the table of its failure, by partition."""
         records = self.failure.metadata["missing"].records
-        return {str(record.data["partition"]): str(record.data["reason"]) for record in records}
+        rows = [record.data for record in records]
+        return {
+            str(row["partition"]): "; ".join(filter(None, map(str, (row["reason"], row["what to do"]))))
+            for row in rows
+        }
 
     @property
     def log(self) -> str:

@@ -143,7 +143,7 @@ def read_status(
     )
 
 
-def _reasons(orders: Iterable[tuple[str, Order]], judge: Callable[[Order], str | None]) -> Iterator[str]:
+def _reasons(orders: Iterable[tuple[str, Order]], judge: Callable[[Order], object]) -> Iterator[str]:
     for name, order in orders:
         reason = judge(order)
         if reason is not None:

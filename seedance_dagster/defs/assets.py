@@ -80,18 +80,14 @@ def build_set_assets(
         seedance_cleanup: dg.ResourceParam[StepCleanup],
     ) -> Iterator[StepEvent]:
         def events() -> Generator[StepEvent, None, None]:
-            from seedance_dagster.defs.steps.admission import admitted_run
             from seedance_dagster.defs.steps.failures import as_failure
-            from seedance_dagster.defs.steps.generation import GenerationRun
+            from seedance_dagster.defs.steps.set_run import set_run_events
 
-            with as_failure():
-                prompt_set = source.load_set(name)
-                with (
-                    open_services(context.instance, seedance, video_store, ledger) as services,
-                    admitted_run(context, services.ledger, source, name),
-                ):
-                    run = GenerationRun(context, config, services, prompt_set, unattended_points)
-                    yield from run.events()
+            with (
+                as_failure(),
+                open_services(context.instance, seedance, video_store, ledger) as services,
+            ):
+                yield from set_run_events(context, config, services, source, name, unattended_points)
 
         yield from seedance_cleanup.close_with_run(events())
 

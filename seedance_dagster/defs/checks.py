@@ -32,6 +32,7 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
             dg.AssetCheckSpec(check_name, asset=asset_key(name, VIDEOS), description=check.description)
             for check_name, check in CHECKS.items()
         ],
+        can_subset=True,
     )
     def checks(
         context: dg.AssetCheckExecutionContext,
@@ -49,7 +50,8 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
             check_ledger(context.instance, services.ledger, [name])
             own = next((loaded.budgets for loaded in source.load().sets if loaded.name == name), {})
             cut_missing_posters(services, name, actor=f"run {context.run.run_id}")
-            yield from check_results(services, name, CHECKS, budgets_for(services, name, own))
+            selected = {key.name: CHECKS[key.name] for key in context.selected_asset_check_keys}
+            yield from check_results(services, name, selected, budgets_for(services, name, own))
 
     return checks
 

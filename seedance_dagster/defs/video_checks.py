@@ -173,7 +173,7 @@ def _rejection_rate(data: CheckInput) -> CheckResult:
     rejected = {key: order for key, order in data.latest.items() if order.state is State.REJECTED}
     share = len(rejected) / len(data.latest) if data.latest else 0.0
     return CheckResult(
-        tuple(Violation(key, no_video_reason(order) or "") for key, order in rejected.items())
+        tuple(Violation(key, str(no_video_reason(order))) for key, order in rejected.items())
         if share > _MAX_REJECTED_SHARE
         else (),
         f"{len(rejected)} of {len(data.latest)} prompts were rejected by moderation",

@@ -41,6 +41,64 @@ def test_a_run_that_stores_videos_reports_the_checks(location):
     assert {record.run_id for record in records.values() if record} == {newest.run_id}
 
 
+def results(location, run_id: str) -> dict[str, dg.AssetCheckEvaluation]:
+    """Return the evaluations of a run as Dagster shows them; each check was evaluated once."""
+    records = location.instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ).records
+    events = [record.event_log_entry.dagster_event.asset_check_evaluation_data for record in records]
+    assert sorted(event.check_name for event in events) == sorted(CHECKS)
+    for name in CHECKS:
+        key = dg.AssetCheckKey(VIDEOS, name)
+        newest = location.instance.get_latest_asset_check_evaluation_record(key)
+        assert (newest.run_id, newest.status.value == "SUCCEEDED") == (
+            run_id,
+            next(event.passed for event in events if event.check_name == name),
+        )
+    return {event.check_name: event for event in events}
+
+
+def test_a_run_over_the_budget_leaves_each_check_with_its_result(location):
+    """Checks of stored videos pass although nothing was ordered, and the budget's figures are there (d16)."""
+    budgeted = location.resources["seedance"].model_copy(update={"budget_usd_per_day": 0.9})
+    location.write({"one": "one", "two": "two", "three": "three"})
+    with location.using(seedance=budgeted):
+        location.tick()
+        done = location.run("one", "three")
+    location.write({"one": "one", "two": "two"})
+    assert done.message.startswith("nothing was ordered: 1 new videos may cost up to 0.4 USD")
+    checks = results(location, done.result.run_id)
+    assert {name for name, check in checks.items() if not check.passed} == set()
+    budget = checks["budget_remaining"]
+    assert budget.description == "budget of 0.9 USD a day: 0 USD reserved, 0.8 USD spent, 0.1 USD left"
+    assert budget.metadata["seedance/budget_remaining_usd"].value == 0.1
+
+
+def test_a_run_with_a_rejected_prompt_leaves_each_check_with_its_result(location):
+    """The checks are evaluated before the failure; run again, the same prompt is a warning (d16)."""
+    location.write({"bad": "bad [fault:moderation]"}, "others")
+    location.reload()
+    location.tick()
+    first, again = location.run("bad", name="others"), location.run("bad", name="others")
+    assert (first.success, again.success) == (False, True)
+    for done in (first, again):
+        events = [
+            event for event in done.result.all_events if event.event_type_value == "ASSET_CHECK_EVALUATION"
+        ]
+        assert len(events) == len(CHECKS)
+    (location.folder / "prompts" / "others.json").unlink()
+    location.reload()
+
+
+def test_one_check_can_be_executed_without_the_others(location):
+    """As the button on the Checks tab does it."""
+    one = dg.AssetSelection.checks(dg.AssetCheckKey(VIDEOS, "budget_remaining"))
+    job = dg.define_asset_job("one_check", selection=one)
+    merged = dg.Definitions.merge(location.defs, dg.Definitions(jobs=[job]))
+    done = merged.resolve_job_def("one_check").execute_in_process(instance=location.instance)
+    assert [check.check_name for check in done.get_asset_check_evaluations()] == ["budget_remaining"]
+
+
 def test_the_job_runs_every_check_and_lists_violations(location):
     """A deleted object is listed with its partition, and the other checks pass."""
     [order] = location.orders("two")

@@ -16,9 +16,8 @@ from seedance_dagster.defs.events import AssetEvent, StepEvent
 from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, WAITS_TAG, asset_key
 from seedance_dagster.defs.step_cleanup import on_termination
 from seedance_dagster.defs.steps.binding import try_to_remember
-from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
-from seedance_dagster.defs.steps.metadata import reasons_table
+from seedance_dagster.defs.steps.missing import MissingVideos
 from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.defs.steps.request import is_automated, order_request, planned_partitions
@@ -35,15 +34,16 @@ from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import worker_name
-from seedance_dagster.health import no_video_reason
+from seedance_dagster.health import NoVideoReason, no_video_reason
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.ledger.partitions import Wanted
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
-_NAMED_IN_TEXT = 20  # reasons in a failure's text; the table in its metadata has them all
-_UNFINISHED = "the run ended before its video was stored"
+_UNFINISHED = NoVideoReason(
+    "the run ended before its video was stored", "seedance_sensor continues to follow it"
+)
 _OUTCOMES = {
     Outcome.ORDERED: "ordered",
     Outcome.JOINED: "on their way already",
@@ -59,9 +59,9 @@ class GenerationRun:
     Attributes:
         unattended_points: What it may spend, in points, where an automation condition asked for it; None
             leaves that to the budgets.
-        missing: Why a partition has no video, by partition.
-        stored: Number of videos that were stored while it waited.
-        ended: Number of orders that ended without a video.
+        missing: The partitions that have no video.
+        changed: True once a video was stored, or an order ended without one.
+        stored: True once a video was stored.
         waiting: The open orders whose videos it waits for, by partition.
     """
 
@@ -70,9 +70,9 @@ class GenerationRun:
     services: Services
     prompt_set: PromptSet
     unattended_points: int | None = None
-    missing: dict[str, str] = field(default_factory=dict)
-    stored: int = 0
-    ended: int = 0
+    missing: MissingVideos = field(default_factory=MissingVideos)
+    changed: bool = False
+    stored: bool = False
     waiting: dict[str, Order] = field(default_factory=dict)
 
     def events(self) -> Iterator[StepEvent]:
@@ -98,7 +98,7 @@ class GenerationRun:
             # Before the prompts are reported: their costs are exact then.
             checked = preflight(self.services, quotes)
             quotes, valid = list(checked.quotes), checked.valid
-            self.missing |= checked.invalid
+            self.missing.add(checked.invalid, "correct the prompt's references, and materialize it again")
         estimates = {quoted.partition.key: quoted.estimate for quoted in quotes}
         if dry_run:
             yield from self._prompts(wanted, estimates) if self._selected(PROMPTS) else ()
@@ -115,8 +115,6 @@ class GenerationRun:
             yield from self._prompts(wanted, estimates)
             yield from self._answered(placed)
             yield from self._watch(engine_events)
-        if self.stored or self.ended:
-            yield from evaluations(self.services, [name], self.context.log, self._budgets)
         if self._selected(VIDEOS):
             yield from self._index()
         self._fail_if_missing(len(keys))
@@ -169,7 +167,7 @@ class GenerationRun:
             if unlimited is not None:
                 raise OrderingError(f"nothing was ordered: {unlimited}")
             affordable = within_limits(self.services, quotes, self._request, budgets=self._budgets)
-            self.missing |= affordable.declined
+            self.missing.add(affordable.declined)
             quotes = list(affordable.quotes)
         placed = place_orders(self.services, quotes, self._request, budgets=self._budgets)
         try_to_remember(self.context.instance, self.services.ledger, self.context.log)
@@ -184,7 +182,8 @@ class GenerationRun:
         """Return what exists for prompts that left their file; nothing is ordered for them."""
         removed = [key for key in keys if key not in self.prompt_set.partitions]
         latest = self.services.ledger.queries.latest(self.prompt_set.name) if removed else {}
-        self.missing |= {key: self.prompt_set.why_missing(key) for key in removed if key not in latest}
+        gone = {key: self.prompt_set.why_missing(key) for key in removed if key not in latest}
+        self.missing.add(gone, "correct or restore the prompt in its file")
         return self._existing({key: latest[key] for key in removed if key in latest})
 
     def _existing(self, wanted: Mapping[str, Wanted]) -> list[Placed]:
@@ -192,13 +191,19 @@ class GenerationRun:
         run_id = self.context.run.run_id
         placed = existing_answers(self.services, self.prompt_set.name, wanted, run_id=run_id)
         unordered = wanted.keys() - {answer.partition for answer in placed}
-        self.missing |= dict.fromkeys(sorted(unordered), "not ordered yet: select tasks as well as videos")
+        self.missing.add(
+            dict.fromkeys(sorted(unordered), "not ordered yet"), "select tasks as well as videos"
+        )
         return placed
 
     def _engine(self, placed: list[Placed]) -> AbstractContextManager[Iterator[Event]]:
         """Send, follow and store the orders that the run waits for, in the background."""
-        skipped = [answer for answer in placed if answer.outcome is Outcome.SKIPPED]
-        self.missing |= {answer.partition: str(no_video_reason(answer.order)) for answer in skipped}
+        for answer in placed:
+            reason = no_video_reason(answer.order) if answer.outcome is Outcome.SKIPPED else None
+            if reason is not None:
+                self.missing.reasons[answer.partition] = reason
+                if answer.order.state is State.REJECTED:
+                    self.missing.rejected_before.add(answer.partition)
         if self._selected(VIDEOS):
             self.waiting = {
                 answer.partition: answer.order
@@ -207,7 +212,7 @@ class GenerationRun:
             }
         if not self.waiting:
             return nullcontext(iter(()))
-        self.missing |= dict.fromkeys(self.waiting, _UNFINISHED)
+        self.missing.reasons |= dict.fromkeys(self.waiting, _UNFINISHED)
         order_ids = {order.order_id for order in self.waiting.values()}
         self.context.log.info(f"waiting for {len(order_ids)} videos")
         owner = worker_name(f"run {self.context.run.run_id}")
@@ -237,11 +242,11 @@ class GenerationRun:
                     for link in self._reporter.links(event.order):
                         # A video whose watermark is being removed is not what was asked for.
                         if self._awaits(link.partition, event.order):
-                            self.missing.pop(link.partition, None)
-                    self.stored += 1
+                            self.missing.stored(link.partition)
+                    self.stored = self.changed = True
                     yield from self._reporter.event(event)
                 case Ended():
-                    self.ended += 1
+                    self.changed = True
                     self._note_end(event.order)
                     yield from self._reporter.ended(event.order)
                 case Delayed():
@@ -254,11 +259,12 @@ class GenerationRun:
         return waiting is not None and waiting.fingerprint == order.fingerprint
 
     def _note_end(self, order: Order) -> None:
+        reason, reasons = no_video_reason(order), self.missing.reasons
         for link in self._reporter.links(order):
-            known = self.missing.get(link.partition, _UNFINISHED) != _UNFINISHED
+            known = reasons.get(link.partition, _UNFINISHED) != _UNFINISHED
             # The end of what renders a video says more than that of what waited for it.
-            if link.partition in self.waiting and not (known and order.error_class == WITHDRAWN):
-                self.missing[link.partition] = str(no_video_reason(order))
+            if reason and link.partition in self.waiting and not (known and order.error_class == WITHDRAWN):
+                reasons[link.partition] = reason
 
     def _index(self) -> Iterator[AssetEvent]:
         """Bring the index up to date: Dagster skips its own step behind this one, which yields no outputs."""
@@ -268,18 +274,14 @@ class GenerationRun:
         yield from refreshed_indexes(self.context, self.services, [name], changed=changed)
 
     def _fail_if_missing(self, count: int) -> None:
-        if not self.missing:
-            return
-        named = list(self.missing.items())[:_NAMED_IN_TEXT]
-        text = "\n".join(f"{partition}: {reason}" for partition, reason in named)
-        more = len(self.missing) - len(named)
-        text += f"\n... and {more} more, see the table" if more else ""
-        lack = "have no video" if self._selected(VIDEOS) else "were not ordered"
-        raise dg.Failure(
-            f"{len(self.missing)} of {count} prompts {lack}; the others are not affected:\n{text}",
-            metadata={"missing": reasons_table(self.missing.items())},
-            allow_retries=False,
+        failure = self.missing.failure(
+            count, "have no video" if self._selected(VIDEOS) else "were not ordered"
         )
+        if failure is not None:
+            raise failure
+        warning = self.missing.warning()
+        if warning is not None:
+            self.context.log.warning(warning)
 
     @cached_property
     def _reporter(self) -> Reporter:

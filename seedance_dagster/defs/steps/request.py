@@ -88,5 +88,13 @@ def planned_partitions(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_
     }
 
 
+def checks_planned(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str) -> bool:
+    """Return True where a run was launched with checks of a set's videos."""
+    videos = asset_key(prompt_set, VIDEOS)
+    planned = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+    events = [entry.dagster_event for entry in planned]
+    return any(event is not None and event.asset_check_planned_data.asset_key == videos for event in events)
+
+
 def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,83 @@
+"""The partitions of a run that have no video: what its failure and its warning say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from seedance_dagster.health import NoVideoReason
+
+# A failure's text should fit a screen, and an event should not grow without bounds.
+_NAMED, _NAME_LENGTH, _REASON_LENGTH, _TABLE_ROWS = 8, 60, 300, 1000
+
+
+@dataclass
+class MissingVideos:
+    """The partitions of a run that have no video.
+
+    Attributes:
+        reasons: Why, by partition.
+        rejected_before: Those that moderation rejected before this run, unchanged since.
+    """
+
+    reasons: dict[str, NoVideoReason] = field(default_factory=dict)
+    rejected_before: set[str] = field(default_factory=set)
+
+    def add(self, reasons: Mapping[str, str], advice: str = "") -> None:
+        """Add partitions that share what a person can do."""
+        self.reasons |= {key: NoVideoReason(reason, advice) for key, reason in reasons.items()}
+
+    def stored(self, partition: str) -> None:
+        """Note that a partition has its video."""
+        self.reasons.pop(partition, None)
+        self.rejected_before.discard(partition)
+
+    def failure(self, count: int, lack: str) -> dg.Failure | None:
+        """Return the failure that names what needs a person; None where nothing does.
+
+        Args:
+            count: The number of partitions that the run was asked for.
+            lack: What they lack, such as "have no video".
+        """
+        new = {key: why for key, why in self.reasons.items() if key not in self.rejected_before}
+        if not new:
+            return None
+        lines = [_shorten(f"{key}: {why}", _REASON_LENGTH) for key, why in list(new.items())[:_NAMED]]
+        more = len(new) - len(lines)
+        lines += [f"and {more} more: see the table"] if more else []
+        warning = self.warning()
+        lines += [warning] if warning else []
+        text = "\n".join(lines)
+        return dg.Failure(
+            f"{len(new)} of {count} prompts {lack}; the others are not affected:\n{text}",
+            metadata={"missing": _table(list(self.reasons.items())[:_TABLE_ROWS])},
+            allow_retries=False,
+        )
+
+    def warning(self) -> str | None:
+        """Return the sentence on what was rejected before; None where nothing was."""
+        keys = sorted(self.rejected_before)
+        if not keys:
+            return None
+        named = ", ".join(_shorten(key, _NAME_LENGTH) for key in keys[:_NAMED])
+        named += f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+        was = "1 prompt was" if len(keys) == 1 else f"{len(keys)} prompts were"
+        return (
+            f"{was} rejected by moderation before, and not sent again unchanged: {named}. Edit the text, or "
+            "set resubmit_rejected in a run's config"
+        )
+
+
+def _table(reasons: Iterable[tuple[str, NoVideoReason]]) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord({"partition": key, "reason": why.reason, "what to do": why.advice})
+        for key, why in reasons
+    ]
+    columns = [dg.TableColumn(name) for name in ("partition", "reason", "what to do")]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def _shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."

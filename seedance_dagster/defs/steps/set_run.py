@@ -1,0 +1,59 @@
+"""A run of a prompt set's step, whose checks are evaluated however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+
+from seedance_dagster.defs.configs import GenerationConfig
+from seedance_dagster.defs.events import StepEvent
+from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.defs.steps.admission import admitted_run
+from seedance_dagster.defs.steps.checks import evaluations
+from seedance_dagster.defs.steps.failures import USER_ERRORS
+from seedance_dagster.defs.steps.generation import GenerationRun
+from seedance_dagster.defs.steps.request import checks_planned
+from seedance_dagster.engine.ordering.budget_check import budgets_for
+from seedance_dagster.engine.services import Services
+
+
+def set_run_events(  # noqa: PLR0917  the arguments of the step
+    context: dg.AssetExecutionContext,
+    config: GenerationConfig,
+    services: Services,
+    source: PromptSource,
+    name: str,
+    unattended_points: int | None,
+) -> Iterator[StepEvent]:
+    """Run the step of a set, and check the set before the step ends or fails.
+
+    Dagster does not run the checks behind a step that failed, and shows each as "Execution failed".
+
+    Args:
+        context: Of the step.
+        config: Of the run.
+        services: The engine's surroundings.
+        source: Where the set's prompts are read.
+        name: The set's name.
+        unattended_points: What the run may spend where an automation condition asked for it, in points.
+
+    Raises:
+        dg.Failure: Some partitions have no video, or nothing was ordered.
+        BindingError: Another ledger or code location orders for the set; nothing was checked.
+    """
+    with admitted_run(context, services.ledger, source, name):
+        own: Mapping[str, int] = {}
+        failure, changed = None, False
+        try:
+            prompt_set = source.load_set(name)
+            own = prompt_set.budgets
+            run = GenerationRun(context, config, services, prompt_set, unattended_points)
+            yield from run.events()
+            changed = run.changed
+        except (dg.Failure, *USER_ERRORS) as error:
+            failure = error
+        if changed or failure is not None or checks_planned(context.instance, context.run, name):
+            yield from evaluations(services, [name], context.log, budgets_for(services, name, own))
+        if failure is not None:
+            raise failure
