@@ -40,7 +40,7 @@ class _PromptSetScaffolder(dg.Scaffolder):
 
 @dg.scaffold_with(_PromptSetScaffolder)
 class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
-    """Prompt sets of a file or folder, each with its assets `prompts`, `tasks`, `videos` and `index`.
+    """Prompt sets of a file or folder: each has the assets `prompts`, `tasks`, `videos`, `accepted`, `index`.
 
     One `SeedanceComponent` of the project has the API, the bucket and the ledger that they use.
     """

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from seedance_dagster.defs.accepted import build_accepted_asset
 from seedance_dagster.defs.assets import MAX_PARTITIONS_PER_RUN, build_set_assets
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.configs import limit_points
@@ -103,6 +104,7 @@ def set_definitions(
                 )
                 for name in loaded.names
             ),
+            *(build_accepted_asset(name) for name in loaded.names),
             *(build_index_asset(name) for name in loaded.names),
         ],
         asset_checks=[build_set_checks(name, source) for name in loaded.names],

@@ -12,7 +12,7 @@ import dagster as dg
 
 from seedance_dagster.versions import CODE_VERSION
 
-PROMPTS, TASKS, VIDEOS, INDEX = "prompts", "tasks", "videos", "index"
+PROMPTS, TASKS, VIDEOS, ACCEPTED, INDEX = "prompts", "tasks", "videos", "accepted", "index"
 
 ADVANCE_JOB = "seedance_advance"
 PENDING_JOB = "seedance_order_pending"

@@ -1,4 +1,4 @@
-"""The IO manager of `<set>/videos`: what assets behind them get as a parameter."""
+"""The IO manager of `<set>/videos` and `<set>/accepted`: what assets behind them get as a parameter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import prompt_set_of
+from seedance_dagster.defs.naming import ACCEPTED, prompt_set_of
 from seedance_dagster.defs.resources import LedgerResource, VideoStoreResource
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class VideoInputs(dg.IOManager):
     """The videos of a set: a `Video` for a run of one partition, else a dict of them by partition key.
 
     The annotation of the parameter decides where there is one: `Video`, or `dict[str, Video]`, which leaves
-    out partitions without a video.
+    out partitions without a video. From `<set>/accepted` come the accepted videos only.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class VideoInputs(dg.IOManager):
         """
         from seedance_dagster.datasets.video import Video, load_videos
         from seedance_dagster.defs.steps.failures import as_failure
+        from seedance_dagster.ledger.verdict import Verdict
 
         hint = context.dagster_type.typing_type
         keys = list(context.asset_partition_keys)
@@ -53,9 +54,19 @@ class VideoInputs(dg.IOManager):
             )
         with as_failure(), self._ledger.open_ledger(self._instance) as ledger:
             store = self._video_store.open_store()
-            videos = load_videos(ledger, store, prompt_set_of(context.asset_key), keys[0] if one else None)
+            prompt_set = prompt_set_of(context.asset_key)
+            videos = load_videos(ledger, store, prompt_set, keys[0] if one else None)
+            if context.asset_key.path[-1] == ACCEPTED:
+                verdicts = ledger.verdicts.current(prompt_set)
+                accepted = {key for key, given in verdicts.items() if given.verdict is Verdict.ACCEPTED}
+                videos = {key: video for key, video in videos.items() if key in accepted}
         if not one:
             return {key: videos[key] for key in keys if key in videos}
+        if keys[0] not in videos and context.asset_key.path[-1] == ACCEPTED:
+            raise dg.Failure(
+                f"{name}: the video of {keys[0]} is not accepted; accept it in review first, such as by "
+                f"`seedance-dagster review accept {prompt_set} {keys[0]}`"
+            )
         if keys[0] not in videos:
             raise dg.Failure(f"{name}: {keys[0]} has no video yet; materialize {name} first")
         return videos[keys[0]]

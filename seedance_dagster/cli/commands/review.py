@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 import click
 from rich.text import Text
 
-from seedance_dagster.cli.environ import ledger_settings, user_name
-from seedance_dagster.cli.instance import check_ledger_is_known
+from seedance_dagster.cli.environ import is_home, ledger_settings, user_name
+from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, printable, table
+from seedance_dagster.defs.steps.binding import check_known
+from seedance_dagster.defs.steps.verdicts import report_verdicts
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.verdict import GivenVerdict, Judgement, Verdict
 from seedance_dagster.review.conditions import ConditionError, read_condition, select
@@ -21,6 +23,7 @@ from seedance_dagster.review.listing import ReviewedVideo, reviewed_videos
 from seedance_dagster.review.sheets import MAX_NOTE, read_sheet, write_sheet
 
 F = TypeVar("F", bound=Callable[..., Any])
+_MAX_REPORTED = 10_000
 _PROMPT = 60  # characters of a prompt in the table
 
 _SET = click.argument("prompt_set", metavar="SET")
@@ -166,8 +169,14 @@ def _judge(
 def _ledger() -> Iterator[Ledger]:
     settings = ledger_settings()
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
-        check_ledger_is_known(settings, ledger)
-        yield ledger
+        if not is_home(settings.dagster_home):
+            yield ledger  # the sensor reports what is given
+            return
+        with dagster_of(settings) as instance:
+            check_known(instance, ledger)
+            yield ledger
+            if settings.bucket:
+                report_verdicts(instance, ledger, f"s3://{settings.bucket}/{{}}".format, limit=_MAX_REPORTED)
 
 
 def _videos(

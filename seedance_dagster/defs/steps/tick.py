@@ -16,6 +16,7 @@ from seedance_dagster.defs.steps.admission import admit_tick
 from seedance_dagster.defs.steps.advancers import advancer_leases, run_owner
 from seedance_dagster.defs.steps.binding import try_to_remember
 from seedance_dagster.defs.steps.partitions import sync_all
+from seedance_dagster.defs.steps.verdicts import report_verdicts
 from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.engine.runtime.pipeline import poll_due
 from seedance_dagster.engine.runtime.run_decision import decide_run
@@ -56,6 +57,7 @@ def tick(
         now=services.clock(),
         limit=_CHANGES_PER_TICK,
     )
+    report_verdicts(context.instance, services.ledger, services.store.uri)
     can_work = True
     try:
         reasons += asyncio.run(_poll(services))

@@ -1,0 +1,26 @@
+"""The asset `<set>/accepted`: the videos that were accepted in review."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from seedance_dagster.defs.naming import ACCEPTED, VIDEOS, asset_key, identifier, partitions_def
+from seedance_dagster.defs.video_inputs import VIDEO_INPUTS
+
+_DESCRIPTION = (
+    "The videos that were accepted in review. A verdict is given in the gallery, by `seedance-dagster review` "
+    "or in Python, and reported here: people materialize this asset, not a run. An asset behind it gets "
+    "accepted videos only."
+)
+
+
+def build_accepted_asset(name: str) -> dg.AssetSpec:
+    """Build the asset of the accepted videos of the prompt set of this name."""
+    return dg.AssetSpec(
+        asset_key(name, ACCEPTED),
+        deps=[asset_key(name, VIDEOS)],
+        description=_DESCRIPTION,
+        group_name=identifier(name),
+        kinds={"s3", "mp4"},
+        partitions_def=partitions_def(name),
+    ).with_io_manager_key(VIDEO_INPUTS)
