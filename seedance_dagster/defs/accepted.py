@@ -8,9 +8,8 @@ from seedance_dagster.defs.naming import ACCEPTED, VIDEOS, asset_key, identifier
 from seedance_dagster.defs.video_inputs import VIDEO_INPUTS
 
 _DESCRIPTION = (
-    "The videos that were accepted in review. A verdict is given in the gallery, by `seedance-dagster review` "
-    "or in Python, and reported here: people materialize this asset, not a run. An asset behind it gets "
-    "accepted videos only."
+    "The videos that were accepted in review. People materialize this asset, not a run: verdicts are given "
+    "in the gallery, by `seedance-dagster review` or in Python. An asset behind it gets accepted videos only."
 )
 
 

@@ -32,6 +32,7 @@ from seedance_dagster.ledger.restoration import Restoration
 from seedance_dagster.ledger.schema import ledger_identity
 from seedance_dagster.ledger.spend import Spend
 from seedance_dagster.ledger.tasks import Tasks
+from seedance_dagster.ledger.tiles import Tiles
 from seedance_dagster.ledger.uploads import Uploads
 from seedance_dagster.ledger.verdicts import Verdicts
 from seedance_dagster.ledger.videos import Videos
@@ -69,6 +70,7 @@ class Ledger:
         partitions: What each partition asks for, and the orders that it was given.
         workload: Work that is due, and sums over all orders.
         videos: The current video of each partition.
+        tiles: What the gallery shows of each partition.
         verdicts: What people said of the videos.
         reports: The prompts and orders that were reported to Dagster.
         references: Cached probes of reference files.
@@ -101,6 +103,7 @@ class Ledger:
         self.partitions = Partitions(database, clock)
         self.workload = Workload(database, clock)
         self.videos = Videos(database, clock)
+        self.tiles = Tiles(database, clock)
         self.verdicts = Verdicts(database, clock)
         self.reports = Reports(database, clock)
         self.references = References(database, clock)

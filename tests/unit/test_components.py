@@ -45,7 +45,7 @@ def test_scaffolded_components_load_and_make_a_set(sandbox):
     sandbox.scaffold_component(PromptSetComponent, "launch")
     with sandbox.build_all_defs() as defs:
         keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
-        assert keys == {"launch/prompts", "launch/tasks", "launch/videos", "launch/index"}
+        assert keys == {"launch/prompts", "launch/tasks", "launch/videos", "launch/accepted", "launch/index"}
         assert {job.name for job in defs.resolve_all_job_defs()} >= {"seedance_advance"}
         resource = defs.resources["seedance"].resource_fn(dg.build_init_resource_context())
         assert (resource.budget_usd_per_day, resource.api_key) == (20, "a-key-of-the-environment")

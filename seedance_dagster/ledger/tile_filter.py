@@ -1,0 +1,190 @@
+"""The filter of the gallery's tiles, as conditions in SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.order import OPEN, WITHDRAWN, State
+from seedance_dagster.ledger.partitions import asks_for, same_partition
+from seedance_dagster.ledger.schema import links, orders, partitions, verdicts
+from seedance_dagster.ledger.verdict import Verdict
+
+
+class Stage(StrEnum):
+    """How far the order of a partition has come, as a viewer sees it."""
+
+    STORED = "stored"
+    IN_PROGRESS = "in_progress"
+    NO_VIDEO = "no_video"
+
+
+class Cursor(NamedTuple):
+    """The position of a tile in the order of pages."""
+
+    order_id: int
+    prompt_set: str
+    partition: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileFilter:
+    """What the tiles of a page must be; an empty field lets everything through.
+
+    Attributes:
+        models: Task types that render.
+        stages: Any of these.
+        verdicts: Any of these; only stored videos have one.
+        tags: All of these values.
+        min_points: The least cost of a video, in points.
+        max_points: The highest.
+        since: The first UTC day on which it was ordered.
+        until: The last one.
+        text: A part of the prompt, the partition, a tag or a note, in upper or lower case.
+    """
+
+    prompt_set: str = ""
+    models: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    min_points: int | None = None
+    max_points: int | None = None
+    since: date | None = None
+    until: date | None = None
+    text: str = ""
+
+
+MODEL = orders.c.request["task_type"].as_string()
+"""The model of an order."""
+
+_PROMPT = orders.c.request["prompt"].as_string()
+
+STAGE = sa.case(
+    (orders.c.state == State.STORED, Stage.STORED.value),
+    (orders.c.state.in_(OPEN), Stage.IN_PROGRESS.value),
+    else_=Stage.NO_VIDEO.value,
+)
+"""The stage of an order."""
+
+_SOURCE_POINTS = sa.func.coalesce(orders.c.source["points_charged"].as_integer(), 0)
+COST = sa.func.coalesce(orders.c.points_charged, 0) + _SOURCE_POINTS
+"""The charge for an order, the task that its watermark was taken off included, in points."""
+
+_OF_VIDEO = (
+    verdicts.c.prompt_set == links.c.prompt_set,
+    verdicts.c.partition == links.c.partition,
+    verdicts.c.sha256 == orders.c.sha256,
+)
+_NEWEST = (
+    sa.select(sa.type_coerce(verdicts.c.verdict, sa.Text))
+    .where(*_OF_VIDEO)
+    .order_by(verdicts.c.verdict_id.desc())
+    .limit(1)
+    .correlate(links, orders)
+    .scalar_subquery()
+)
+VERDICT = sa.case(
+    (orders.c.state == State.STORED, sa.func.coalesce(_NEWEST, Verdict.UNDECIDED.value)),
+    else_=Verdict.UNDECIDED.value,
+)
+"""The verdict on a partition's video."""
+
+
+def is_shown() -> sa.ColumnElement[bool]:
+    """Select links whose order the partition shows; for a query on `links`, `orders` and `partitions`.
+
+    A stored video comes first, then what the partition asks for now, then the newest order; see `Videos`.
+    """
+    other, other_link = orders.alias(), links.alias()
+    better = sa.or_(
+        _rank(other) > _rank(orders),
+        sa.and_(_rank(other) == _rank(orders), other.c.order_id > orders.c.order_id),
+    )
+    has_better = (
+        sa.exists()
+        .where(
+            same_partition(other_link, links),
+            other_link.c.order_id != links.c.order_id,
+            other.c.order_id == other_link.c.order_id,
+            _may_be_shown(other),
+            better,
+        )
+        .correlate(links, orders, partitions)
+    )
+    return sa.and_(_may_be_shown(orders), ~has_better)
+
+
+def _rank(order: sa.FromClause) -> sa.ColumnElement[int]:
+    stored = sa.case((order.c.state == State.STORED, 2), else_=0)
+    return stored + sa.case((asks_for(order=order), 1), else_=0)
+
+
+def _may_be_shown(order: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Select orders that were not withdrawn, without videos whose watermark is being removed."""
+    removal = orders.alias()
+    has_open_removal = (
+        sa.exists()
+        .where(removal.c.source_order_id == order.c.order_id, removal.c.state.in_(OPEN))
+        .correlate(order)
+    )
+    asked = sa.case((asks_for(order=order), sa.true()), else_=sa.false())
+    return sa.and_(order.c.error_class.is_distinct_from(WITHDRAWN), sa.or_(asked, ~has_open_removal))
+
+
+def tile_conditions(wanted: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield the conditions of a filter; for a query on `links`, `orders` and `partitions`."""
+    if wanted.prompt_set:
+        yield links.c.prompt_set == wanted.prompt_set
+    if wanted.models:
+        yield MODEL.in_(wanted.models)
+    if wanted.stages:
+        yield sa.or_(*(_in_stage(stage) for stage in wanted.stages))
+    if wanted.verdicts:
+        yield orders.c.state == State.STORED
+        yield VERDICT.in_([verdict.value for verdict in wanted.verdicts])
+    for name, value in wanted.tags.items():
+        yield partitions.c.tags[name].as_string() == value
+    yield from _ranges(wanted)
+    if wanted.text:
+        yield _contains(wanted.text)
+
+
+def _ranges(wanted: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
+    if wanted.min_points is not None:
+        yield wanted.min_points <= COST
+    if wanted.max_points is not None:
+        yield wanted.max_points >= COST
+    if wanted.since is not None:
+        yield orders.c.ordered_at >= _midnight(wanted.since)
+    if wanted.until is not None:
+        yield orders.c.ordered_at < _midnight(wanted.until + timedelta(days=1))
+
+
+def _in_stage(stage: Stage) -> sa.ColumnElement[bool]:
+    if stage is Stage.STORED:
+        return orders.c.state == State.STORED
+    if stage is Stage.IN_PROGRESS:
+        return orders.c.state.in_(OPEN)
+    return orders.c.state.in_({State.REJECTED, State.FAILED})
+
+
+def _contains(text: str) -> sa.ColumnElement[bool]:
+    escaped = json.dumps(text)[1:-1]  # as the column of tags holds it
+    noted = sa.exists().where(*_OF_VIDEO, verdicts.c.note.icontains(text, autoescape=True))
+    return sa.or_(
+        _PROMPT.icontains(text, autoescape=True),
+        links.c.partition.icontains(text, autoescape=True),
+        sa.cast(partitions.c.tags, sa.Text).icontains(escaped, autoescape=True),
+        noted.correlate(links, orders),
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,200 @@
+"""Tiles: what each partition shows, newest first, filtered and in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.partitions import same_partition
+from seedance_dagster.ledger.schema import links, orders, partitions, to_order, to_verdict, verdicts
+from seedance_dagster.ledger.tile_filter import (
+    COST,
+    MODEL,
+    STAGE,
+    VERDICT,
+    Cursor,
+    Stage,
+    TileFilter,
+    is_shown,
+    tile_conditions,
+)
+from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
+
+_TILES = links.join(orders, orders.c.order_id == links.c.order_id).outerjoin(
+    partitions, same_partition(partitions, links)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """What a partition shows: its video, or the order that stands for it.
+
+    Attributes:
+        take: The number of the take, from 1.
+        order: None where nothing was ordered yet.
+        tags: Those of the prompt, as its file has them now.
+        verdict: The verdict on the video; None where nothing was said.
+    """
+
+    prompt_set: str
+    partition: str
+    take: int
+    order: Order | None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    verdict: GivenVerdict | None = None
+
+    @property
+    def prompt_id(self) -> str:
+        """Return the partition of the prompt's first take."""
+        return self.partition.removesuffix(f".t{self.take}") if self.take > 1 else self.partition
+
+    @property
+    def cursor(self) -> Cursor:
+        """Return its position in the order of pages."""
+        return Cursor(self.order.order_id if self.order else 0, self.prompt_set, self.partition)
+
+
+@dataclass(frozen=True)
+class TileCount:
+    """The number of tiles of one kind, and what they cost in points."""
+
+    prompt_set: str
+    model: str
+    stage: Stage
+    verdict: Verdict
+    tiles: int
+    points: int
+
+
+class Tiles(LedgerPart):
+    """The part of the ledger that the gallery shows."""
+
+    def page(self, wanted: TileFilter, *, after: Cursor | None = None, limit: int = 60) -> list[Tile]:
+        """Return tiles, the newest order first; what is not ordered yet has none.
+
+        Args:
+            wanted: The filter.
+            after: The last tile of the page before; None for the first page.
+            limit: The most tiles.
+        """
+        key = (orders.c.order_id, links.c.prompt_set, links.c.partition)
+        query = _select(*tile_conditions(wanted), is_shown())
+        if after is not None:
+            # Twice, since a planner uses an index for the plain comparison alone.
+            query = query.where(orders.c.order_id <= after.order_id, sa.tuple_(*key) < sa.tuple_(*after))
+        query = query.order_by(*(column.desc() for column in key)).limit(limit)
+        with self._database.reading() as connection:
+            return _tiles(connection, connection.execute(query).all())
+
+    def of_partitions(self, prompt_set: str, keys: Collection[str]) -> list[Tile]:
+        """Return the tiles of those of some partitions that are known, also of those without an order."""
+        found: dict[str, Tile] = {}
+        asked = sa.select(
+            partitions.c.prompt_set, partitions.c.partition, partitions.c.take, partitions.c.tags
+        )
+        with self._database.reading() as connection:
+            for chunk in chunked(keys):
+                of_set = (partitions.c.prompt_set == prompt_set, partitions.c.partition.in_(chunk))
+                for row in connection.execute(asked.where(*of_set)):
+                    found[row.partition] = Tile(
+                        prompt_set=prompt_set,
+                        partition=row.partition,
+                        take=row.take,
+                        order=None,
+                        tags=row.tags,
+                    )
+                shown = _select(links.c.prompt_set == prompt_set, links.c.partition.in_(chunk), is_shown())
+                tiles = _tiles(connection, connection.execute(shown).all())
+                found.update((tile.partition, tile) for tile in tiles)
+        return sorted(found.values(), key=lambda tile: tile.take)
+
+    def counts(self, prompt_set: str | None = None) -> list[TileCount]:
+        """Return how many tiles there are of each kind, in all sets or in one."""
+        columns = (
+            links.c.prompt_set.label("prompt_set"),
+            MODEL.label("model"),
+            STAGE.label("stage"),
+            VERDICT.label("verdict"),
+            COST.label("points"),
+        )
+        tiles = sa.select(*columns).select_from(_TILES).where(is_shown())
+        if prompt_set is not None:
+            tiles = tiles.where(links.c.prompt_set == prompt_set)
+        each = tiles.subquery()
+        kinds = [each.c[name] for name in ("prompt_set", "model", "stage", "verdict")]
+        query = sa.select(*kinds, sa.func.count(), sa.func.sum(each.c.points)).group_by(*kinds)
+        with self._database.reading() as connection:
+            return [
+                TileCount(name, model, Stage(stage), Verdict(verdict), tiles, int(points))
+                for name, model, stage, verdict, tiles, points in connection.execute(query.order_by(*kinds))
+            ]
+
+    def tags(self, prompt_set: str) -> dict[str, dict[str, int]]:
+        """Return how many partitions of a set have each value of each tag."""
+        counts: dict[str, dict[str, int]] = {}
+        query = sa.select(partitions.c.tags).where(partitions.c.prompt_set == prompt_set)
+        with self._database.reading() as connection:
+            for tags in connection.scalars(query):
+                for name, value in tags.items():
+                    values = counts.setdefault(name, {})
+                    values[value] = values.get(value, 0) + 1
+        return counts
+
+
+def _select(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    columns = (
+        links.c.prompt_set,
+        links.c.partition,
+        links.c.order_id,
+        partitions.c.take,
+        partitions.c.tags,
+    )
+    return sa.select(*columns).select_from(_TILES).where(*conditions)
+
+
+def _tiles(connection: sa.Connection, rows: Iterable[sa.Row[Any]]) -> list[Tile]:
+    """Return the tiles of rows, with their orders and verdicts."""
+    rows = list(rows)
+    found: dict[int, Order] = {}
+    for chunk in chunked({row.order_id for row in rows}):
+        selected = connection.execute(sa.select(orders).where(orders.c.order_id.in_(chunk)))
+        found.update((row.order_id, to_order(row)) for row in selected)
+    given = _newest_verdicts(connection, rows)
+    tiles = []
+    for row in rows:
+        order = found[row.order_id]
+        video = (row.prompt_set, row.partition, order.sha256) if order.state is State.STORED else None
+        tiles.append(
+            Tile(
+                prompt_set=row.prompt_set,
+                partition=row.partition,
+                take=row.take or order.take,
+                order=order,
+                tags=order.tags if row.tags is None else row.tags,
+                verdict=given.get(video) if video else None,
+            )
+        )
+    return tiles
+
+
+def _newest_verdicts(
+    connection: sa.Connection, rows: Iterable[sa.Row[Any]]
+) -> dict[tuple[str, str, str | None], GivenVerdict]:
+    """Return the newest verdict on each video of the partitions of rows."""
+    keys: dict[str, set[str]] = {}
+    for row in rows:
+        keys.setdefault(row.prompt_set, set()).add(row.partition)
+    found: dict[tuple[str, str, str | None], GivenVerdict] = {}
+    for prompt_set, of_set in keys.items():
+        for chunk in chunked(of_set):
+            wanted = (verdicts.c.prompt_set == prompt_set, verdicts.c.partition.in_(chunk))
+            query = sa.select(verdicts).where(*wanted).order_by(verdicts.c.verdict_id)
+            for given in map(to_verdict, connection.execute(query)):
+                found[prompt_set, given.partition, given.sha256] = given
+    return found

@@ -1,0 +1,122 @@
+"""The gallery's tiles: what each partition shows, in pages, filtered and counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from factories import NOW, POINTS
+
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.partitions import PartitionRequest
+from seedance_dagster.ledger.tile_filter import Stage, TileFilter
+from seedance_dagster.ledger.verdict import Judgement, Verdict
+
+pytestmark = pytest.mark.each_database
+
+
+def keys(ledger, **wanted) -> list[str]:
+    return [tile.partition for tile in ledger.tiles.page(TileFilter(**wanted))]
+
+
+def test_a_tile_is_what_the_partition_shows(ledger, orders):
+    """The same as the index, and without a video the order that stands for the partition."""
+    orders.make(State.STORED, "cat")
+    newest = orders.make(State.STORED, "cat")
+    orders.make(State.SUBMITTED, "cat")
+    orders.make(State.REJECTED, "dog")
+    assert keys(ledger) == ["dog", "cat"]
+    [cat] = ledger.tiles.page(TileFilter(stages=(Stage.STORED,)))
+    assert cat.order == newest
+    shown = ledger.videos.current("spots")
+    assert [(video.partition, video.order.order_id) for video in shown] == [("cat", newest.order_id)]
+
+
+def test_what_is_asked_for_now_comes_before_what_is_newer(ledger, orders):
+    """A newer video of an older text does not hide the video of the present one."""
+    orders.make(State.STORED, "cat", fingerprint="now")
+    orders.make(State.STORED, "cat", fingerprint="before")
+    ledger.partitions.update("spots", {"cat": PartitionRequest("now")})
+    [tile] = ledger.tiles.page(TileFilter())
+    assert tile.order is not None
+    assert tile.order.fingerprint == "now"
+
+
+def test_pages_follow_each_other_without_gaps(ledger, orders):
+    """Two partitions with one order included: none is left out, and none comes twice."""
+    names = [f"p{number}" for number in range(7)]
+    made = orders.make_many(State.STORED, *names)
+    ledger.partitions.link("spots", {"twin": made[3].order_id})
+    seen, after = [], None
+    while page := ledger.tiles.page(TileFilter(), after=after, limit=3):
+        seen += [tile.partition for tile in page]
+        after = page[-1].cursor
+    assert seen == ["p6", "p5", "p4", "twin", "p3", "p2", "p1", "p0"]
+
+
+def test_filters_choose_tiles(ledger, orders):
+    """By set, model, stage, verdict, tag, cost, day and text; wildcards are plain text."""
+    asked = {
+        "cat": PartitionRequest("f-cat", tags={"campaign": "spring"}),
+        "dog": PartitionRequest("f-dog", tags={"campaign": "frühling"}),
+    }
+    ledger.partitions.update("spots", asked)
+    orders.make_many(State.STORED, "cat", "dog")
+    orders.make(State.STORED, "owl", prompt_set="birds", charged=2 * POINTS)
+    orders.make(State.SUBMITTED, "fox")
+    ledger.verdicts.give("spots", {"cat": Judgement(Verdict.DISCARDED, "too dark 100%")}, reviewer="ann")
+    assert keys(ledger, prompt_set="birds") == ["owl"]
+    assert keys(ledger, models=("seedance-2",)) == []
+    assert len(keys(ledger, models=("seedance-2-fast",))) == 4
+    assert keys(ledger, stages=(Stage.IN_PROGRESS,)) == ["fox"]
+    assert keys(ledger, verdicts=(Verdict.DISCARDED,)) == ["cat"]
+    assert keys(ledger, verdicts=(Verdict.UNDECIDED,)) == ["owl", "dog"]
+    assert keys(ledger, tags={"campaign": "spring"}) == ["cat"]
+    assert keys(ledger, min_points=POINTS + 1) == ["owl"]
+    assert keys(ledger, max_points=POINTS, stages=(Stage.STORED,)) == ["dog", "cat"]
+    assert keys(ledger, since=NOW.date(), until=NOW.date(), prompt_set="birds") == ["owl"]
+    assert keys(ledger, until=NOW.date().replace(day=1)) == []
+    assert keys(ledger, text="OW") == ["owl"]
+    assert keys(ledger, text="frühl") == ["dog"]
+    assert keys(ledger, text="dark 100%") == ["cat"]
+    assert keys(ledger, text="%") == ["cat"]
+
+
+def test_takes_of_a_prompt_are_found_with_those_that_were_not_ordered(ledger, orders):
+    """Each with its verdict, sorted by the number of the take."""
+    asked = {
+        "cat": PartitionRequest("f-cat"),
+        **{f"cat.t{take}": PartitionRequest("f-cat", take=take) for take in (2, 3)},
+    }
+    ledger.partitions.update("spots", asked)
+    orders.make(State.STORED, "cat.t2", fingerprint="f-cat", take=2)
+    ledger.verdicts.give("spots", {"cat.t2": Judgement(Verdict.ACCEPTED)}, reviewer="ann")
+    tiles = ledger.tiles.of_partitions("spots", ["cat.t3", "cat", "cat.t2", "cat.t4"])
+    assert [(tile.partition, tile.prompt_id, tile.order is None) for tile in tiles] == [
+        ("cat", "cat", True),
+        ("cat.t2", "cat", False),
+        ("cat.t3", "cat", True),
+    ]
+    assert tiles[1].verdict is not None
+    assert tiles[1].verdict.verdict is Verdict.ACCEPTED
+
+
+def test_counts_add_up(ledger, orders):
+    """Tiles by set, model, stage and verdict, with their cost."""
+    orders.make_many(State.STORED, "cat", "dog")
+    orders.make(State.REJECTED, "fox")
+    ledger.verdicts.give("spots", {"cat": Judgement(Verdict.ACCEPTED)}, reviewer="ann")
+    counts = ledger.tiles.counts()
+    assert counts == ledger.tiles.counts("spots")
+    assert ledger.tiles.counts("birds") == []
+    by_kind = {(count.stage, count.verdict): (count.tiles, count.points) for count in counts}
+    assert by_kind[Stage.STORED, Verdict.ACCEPTED] == by_kind[Stage.STORED, Verdict.UNDECIDED] == (1, POINTS)
+    assert by_kind[Stage.NO_VIDEO, Verdict.UNDECIDED][0] == 1
+    assert {replace(count, tiles=0, points=0).model for count in counts} == {"seedance-2-fast"}
+
+
+def test_tags_are_counted(ledger):
+    """Values of each tag, over the partitions of a set."""
+    asked = {name: PartitionRequest(name, tags={"campaign": "spring"}) for name in ("cat", "dog")}
+    ledger.partitions.update("spots", asked)
+    assert ledger.tiles.tags("spots") == {"campaign": {"spring": 2}}
