@@ -128,12 +128,22 @@ class Tiles(LedgerPart):
             tiles = tiles.where(links.c.prompt_set == prompt_set)
         each = tiles.subquery()
         kinds = [each.c[name] for name in ("prompt_set", "model", "stage", "verdict")]
-        query = sa.select(*kinds, sa.func.count(), sa.func.sum(each.c.points)).group_by(*kinds)
+        query = sa.select(
+            *kinds, sa.func.count().label("tiles"), sa.func.sum(each.c.points).label("points")
+        ).group_by(*kinds)
         with self._database.reading() as connection:
-            return [
-                TileCount(name, model, Stage(stage), Verdict(verdict), tiles, int(points))
-                for name, model, stage, verdict, tiles, points in connection.execute(query.order_by(*kinds))
-            ]
+            rows = connection.execute(query.order_by(*kinds)).all()
+        return [
+            TileCount(
+                prompt_set=row.prompt_set,
+                model=row.model,
+                stage=Stage(row.stage),
+                verdict=Verdict(row.verdict),
+                tiles=row.tiles,
+                points=int(row.points),
+            )
+            for row in rows
+        ]
 
     def tags(self, prompt_set: str) -> dict[str, dict[str, int]]:
         """Return how many partitions of a set have each value of each tag."""
