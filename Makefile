@@ -79,6 +79,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 		echo 'On Debian and Ubuntu, venv is in the package python3-venv.'; exit 1; }
 	@echo 'Installing into $(VENV) ...'
 	@$(RUN) pip install -q --disable-pip-version-check -c constraints.txt pip
-	@PYTHONWARNINGS=ignore $(RUN) pip install -q --no-compile -c constraints.txt --group dev --group docs -e '.[c2pa,celery,demo,deploy,excel,parquet,postgres]'
+	@PYTHONWARNINGS=ignore $(RUN) pip install -q --no-compile -c constraints.txt --group dev --group docs -e '.[c2pa,celery,demo,deploy,excel,gallery,parquet,postgres]'
 	@$(RUN) compileall -qq -j 0 $(VENV)/lib seedance_dagster || true  # some packages ship files for other Pythons
 	@touch $@

@@ -208,6 +208,18 @@ class StorageOptions(BaseModel):
         default=False, description="Include the prompt's text in the C2PA content credential."
     )
 
+    gallery_url: str = Field(
+        default="",
+        description="The address at which the gallery is served; the event of each video links to it.",
+    )
+
+    @field_validator("gallery_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s@]+", url):
+            raise ValueError(f"is {url[:80]!r}; allowed is an address such as https://gallery.example.com")
+        return url.rstrip("/")
+
     @field_validator("s3_addressing", "s3_encryption")
     @classmethod
     def _known_word(cls, word: str, info: ValidationInfo) -> str:

@@ -17,6 +17,7 @@ COMMANDS = {
     "spend": "Show spending by day, month, set, model, tag or run.",
     "open": "Show a stored video in the browser.",
     "download": "Download stored videos into a folder.",
+    "gallery": "Show stored videos in a browser, and take verdicts on them.",
     "review": "Accept or discard stored videos, and list the verdicts.",
     "trace": "Show where a video comes from and what became of it.",
     "audit": "Compare ledger, vendor, Dagster and S3, and repair differences.",

@@ -156,4 +156,5 @@ def open_services(
             load_catalog=seedance.load_catalog,
             policy=seedance.policy(),
             signer=video_store.signer(),
+            gallery_url=video_store.gallery_url,
         )

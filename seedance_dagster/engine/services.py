@@ -31,6 +31,7 @@ class Services:
         policy: The engine's settings.
         clock: The wall clock, aware and in UTC.
         signer: Puts a content credential into each video; None where none is configured.
+        gallery_url: Where the gallery is served; empty where that is not known.
     """
 
     ledger: Ledger
@@ -41,6 +42,7 @@ class Services:
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = utc_now
     signer: Signer | None = None
+    gallery_url: str = ""
 
     def claim_prefix(self) -> None:
         """Make the store's prefix this ledger's own, or check that it is.

@@ -24,15 +24,16 @@ from seedance_dagster.cli.local.stack import interrupted_by_signals, running_sta
 def command(*, leave: bool) -> None:
     """Render a dozen sample prompts with a local stand-in for the vendor.
 
-    Starts the emulator, an S3 server on a folder, and Dagster on free ports, launches the backfill that
-    "Materialize all" in the UI launches, and lists the videos. Everything is deleted at the end.
+    Starts the emulator, an S3 server on a folder, Dagster and the gallery on free ports, launches the
+    backfill that "Materialize all" in the UI launches, and lists the videos. Everything is deleted at the
+    end.
     """
     definitions, sample = reference_definitions(), sample_set()
     with interrupted_by_signals(), _temporary_folder() as folder:
         prompts, prices = write_demo_set(sample, folder)
         environ = unconfigured(os.environ)
         environ |= {"SEEDANCE_PROMPTS": str(prompts), "SEEDANCE_PRICES": str(prices)}
-        click.echo(f"Starting the emulator, S3 and Dagster in {folder} ...")
+        click.echo(f"Starting the emulator, S3, Dagster and the gallery in {folder} ...")
         with running_stack(
             folder,
             environ,
@@ -50,7 +51,8 @@ def command(*, leave: bool) -> None:
                 )
             if leave:
                 return
-            click.echo(f"\nDagster's UI is at {stack.dagster.url}. Press Ctrl-C to stop.")
+            click.echo(f"\nLook at the videos, and accept or discard them, at {stack.gallery.url}")
+            click.echo(f"Dagster's UI is at {stack.dagster.url}. Press Ctrl-C to stop.")
             with contextlib.suppress(KeyboardInterrupt):
                 stack.wait()
             click.echo("Stopping ...")

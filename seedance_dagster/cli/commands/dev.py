@@ -40,6 +40,7 @@ def command() -> None:
             embedded_s3=state.embedded_s3,
         ) as stack:
             state.write_env_file(environ, stack.environ)
+            click.echo(f"The gallery is at {stack.gallery.url}")
             click.echo(f"Dagster's UI is at {stack.dagster.url}. Press Ctrl-C to stop.")
             click.echo(f"To use other commands in another terminal, first run:  . {state.env_file}")
             with contextlib.suppress(KeyboardInterrupt):

@@ -86,6 +86,14 @@ class S3Service:
 
 
 @dataclass(frozen=True)
+class GalleryService:
+    """A running gallery."""
+
+    child: Child
+    url: str
+
+
+@dataclass(frozen=True)
 class DagsterService:
     """A running `dagster dev`."""
 
@@ -173,6 +181,29 @@ def dagster(
     ):
         child.wait_until(lambda: api.code_location_loaded(home), within_s=_DAGSTER_START_S)
         yield DagsterService(child, url, api, dagster_environ)
+
+
+@contextlib.contextmanager
+def gallery(
+    folder: Path, log: Path, environ: Mapping[str, str], *, port: int, dagster_url: str
+) -> Iterator[GalleryService]:
+    """Serve the gallery, in which verdicts can be given.
+
+    Raises:
+        click.ClickException: It did not start; the message has the end of its log.
+    """
+    command: list[str | Path] = [
+        *(sys.executable, "-m", "seedance_dagster.cli", "gallery", "--review"),
+        *("--port", str(port), "--dagster-url", dagster_url),
+    ]
+    with running("the gallery", command, log=log, environ=environ, folder=folder) as child:
+        child.wait_until(lambda: "gallery ready at" in child.output(), within_s=_START_S)
+        yield GalleryService(child, gallery_url(port))
+
+
+def gallery_url(port: int) -> str:
+    """Return the address of a gallery on this machine."""
+    return f"http://{LOOPBACK}:{port}"
 
 
 def _emulator_url(child: Child) -> str | None:

@@ -22,6 +22,7 @@ class Stack:
     """The running programs and their environment."""
 
     dagster: programs.DagsterService
+    gallery: programs.GalleryService
     environ: dict[str, str]
     children: tuple[Child, ...]
 
@@ -67,7 +68,7 @@ def running_stack(
     """
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
-    ports = remembered_ports(folder / "ports.json", ("ui", "s3"))
+    ports = remembered_ports(folder / "ports.json", ("ui", "s3", "gallery"))
     settings = for_children(environ)
     children = []
     with contextlib.ExitStack() as running:
@@ -85,6 +86,7 @@ def running_stack(
             )
             settings |= store.environ
             children.append(store.child)
+        settings.setdefault("SEEDANCE_GALLERY_URL", programs.gallery_url(ports["gallery"]))
         dagster = running.enter_context(
             programs.dagster(
                 folder / "dagster",
@@ -95,7 +97,12 @@ def running_stack(
             )
         )
         settings |= dagster.environ
-        yield Stack(dagster, settings, (*children, dagster.child))
+        gallery = running.enter_context(
+            programs.gallery(
+                folder, logs / "gallery.log", settings, port=ports["gallery"], dagster_url=dagster.url
+            )
+        )
+        yield Stack(dagster, gallery, settings, (*children, dagster.child, gallery.child))
 
 
 @contextlib.contextmanager

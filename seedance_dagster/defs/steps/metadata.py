@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 import dagster as dg
 
@@ -71,6 +72,7 @@ def video_event(
     *,
     kind: type[AssetEvent] = dg.AssetMaterialization,
     watermark: str | None = None,
+    gallery_url: str = "",
 ) -> AssetEvent:
     """Return the event of a video in S3 for a partition.
 
@@ -82,6 +84,7 @@ def video_event(
         made_from: The tags of its inputs.
         kind: A materialization, or an observation.
         watermark: Why the video still has a watermark that was to be removed.
+        gallery_url: Where the gallery is served, which the event links to; empty for no link.
     """
     cost, source = order.video_points, order.source or {}
     metadata: dict[str, Any] = _made_for(order, link) | {
@@ -117,6 +120,7 @@ def video_event(
         "seedance/manifest_uri": dg.MetadataValue.path(store.uri(str(order.manifest_key))),
         "seedance/references": _references(order),
         "poster": _poster(order, store, thumbnail_jpeg),
+        "watch": _watch(gallery_url, link) if gallery_url else None,
     }
     return kind(
         asset_key=asset_key(link.prompt_set, VIDEOS),
@@ -124,6 +128,11 @@ def video_event(
         metadata={name: value for name, value in metadata.items() if value is not None},
         tags=version_tags(str(order.sha256)) | made_from,
     )
+
+
+def _watch(gallery_url: str, link: Link) -> dg.UrlMetadataValue:
+    query = urlencode({"set": link.prompt_set, "clip": link.partition})
+    return dg.MetadataValue.url(f"{gallery_url}/?{query}")
 
 
 def task_version(order: Order) -> str:

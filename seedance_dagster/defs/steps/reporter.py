@@ -140,6 +140,7 @@ class Reporter:
             made_from,
             kind=kind,
             watermark=self._watermark(order, link),
+            gallery_url=self.services.gallery_url,
         )
         reports.mark_reported([link], Reported.OBSERVED if superseded else Reported.STORED)
 

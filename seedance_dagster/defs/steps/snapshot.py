@@ -22,7 +22,8 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.partitions import Link
 
 _PAGE = 1000
-_PICTURE = "poster"  # made of the poster's bytes, which the audit compares in S3
+# Made of the poster's bytes, which the audit compares in S3; and where the gallery was served at the time.
+_NOT_COMPARED = {"poster", "watch"}
 
 Fetch = Callable[..., dg.EventRecordsResult]
 
@@ -114,4 +115,4 @@ def _recorded(prompt_set: str, record: dg.EventLogRecord) -> RecordedEvent:
 
 
 def _plain(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, Any]:
-    return {name: value.value for name, value in metadata.items() if name != _PICTURE}
+    return {name: value.value for name, value in metadata.items() if name not in _NOT_COMPARED}

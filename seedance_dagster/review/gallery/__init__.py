@@ -1,0 +1,1 @@
+"""The gallery: stored videos in a browser, and verdicts on them. It needs the extra `gallery`."""

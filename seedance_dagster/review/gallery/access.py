@@ -1,0 +1,156 @@
+"""Access to the gallery: the token, other websites, and the headers of every answer."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from http import HTTPStatus
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from seedance_dagster.review.gallery.options import GalleryOptions
+
+COOKIE = "seedance_gallery"
+CSRF_HEADER = "x-seedance-gallery"
+"""A header that a form of another website cannot send."""
+
+_LIVES_S = 30 * 24 * 3600
+_OPEN_PATHS = ("/login", "/static/")
+
+
+class Access:
+    """A middleware that lets in who may see the gallery, and sets the headers that keep pages safe.
+
+    Args:
+        app: The gallery.
+        options: Its token and hosts.
+        media_origin: Where links to videos lead; empty where none leave the gallery.
+    """
+
+    def __init__(self, app: ASGIApp, options: GalleryOptions, media_origin: str) -> None:
+        self._app, self._options = app, options
+        self._headers = _headers(media_origin)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        request = Request(scope)
+        answer = self._refusal(request)
+        await (answer or self._app)(scope, receive, send_safely)
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Return the answer to a request that is not passed on; None for one that is."""
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        if self._options.hosts and host not in self._options.hosts:
+            return PlainTextResponse(
+                f"the gallery is not reached by the name {host!r} here; open it at the address that "
+                "`seedance-dagster gallery` printed\n",
+                HTTPStatus.FORBIDDEN,
+            )
+        if request.method not in ("GET", "HEAD") and not _is_own(request.headers):
+            return PlainTextResponse("refused: another website sent this\n", HTTPStatus.FORBIDDEN)
+        token = self._options.token
+        if token is None or _path(request).startswith(_OPEN_PATHS):
+            return None
+        return _visitor(request, token)
+
+
+def _visitor(request: Request, token: SecretStr) -> Response | None:
+    """Return the answer to a visitor who is not let in yet; None for one who is."""
+    given = request.query_params.get("token")
+    if given is not None and request.method == "GET":
+        return _logged_in(request, token, given) or _to_login(request)
+    if _same(request.cookies.get(COOKIE, ""), cookie_of(token)):
+        return None
+    if _path(request) == "/" and request.method == "GET":
+        return _to_login(request)
+    return PlainTextResponse("log in first\n", HTTPStatus.UNAUTHORIZED)
+
+
+def cookie_of(token: SecretStr) -> str:
+    """Return what the cookie of a visitor holds who knew the token; it does not tell the token."""
+    return hmac.digest(token.get_secret_value().encode(), b"seedance gallery", hashlib.sha256).hex()
+
+
+def log_in(request: Request, token: SecretStr, given: str, to: str) -> Response | None:
+    """Return an answer that lets a visitor in; None where the token is wrong."""
+    if not _same(given.strip(), token.get_secret_value()):
+        return None
+    response = RedirectResponse(to, HTTPStatus.SEE_OTHER)
+    response.set_cookie(
+        COOKIE,
+        cookie_of(token),
+        max_age=_LIVES_S,
+        path=request.scope.get("root_path", "") or "/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+def _logged_in(request: Request, token: SecretStr, given: str) -> Response | None:
+    rest = [(name, value) for name, value in parse_qsl(request.url.query) if name != "token"]
+    to = f"{request.scope.get('root_path', '')}/"
+    return log_in(request, token, given, f"{to}?{urlencode(rest)}" if rest else to)
+
+
+def _to_login(request: Request) -> Response:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/login", HTTPStatus.SEE_OTHER)
+
+
+def _is_own(headers: Headers) -> bool:
+    """Return True for a request that a page of the gallery itself sent."""
+    origin = headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        return False
+    if headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        return False
+    # A form of the gallery is recognized by its origin, its script by a header of its own.
+    return origin is not None or CSRF_HEADER in headers
+
+
+def _path(request: Request) -> str:
+    return str(request.scope["path"]).removeprefix(request.scope.get("root_path", "")) or "/"
+
+
+def _same(given: str, known: str) -> bool:
+    return hmac.compare_digest(given.encode(), known.encode())
+
+
+def _headers(media_origin: str) -> dict[str, str]:
+    media = " ".join(filter(None, ("'self'", media_origin)))
+    policy = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": media,
+        "media-src": media,
+        "connect-src": "'self'",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "Cache-Control": "no-store",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }

@@ -1,0 +1,138 @@
+"""Everything that is known of a clip, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote, urlencode
+
+from seedance_dagster.api.wire import REFERENCE_KINDS
+from seedance_dagster.health import unknown_charge_reason
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.queries import JournalEntry
+from seedance_dagster.ledger.tiles import Tile
+from seedance_dagster.ledger.verdict import GivenVerdict
+from seedance_dagster.money import points_to_usd
+from seedance_dagster.net.redaction import redact, redact_url, strip_query
+from seedance_dagster.review.gallery.view import TileView, cost_of, tile_view
+
+_SHOWN_APART = ("prompt", "task_type", "mode", *(f"{kind}_urls" for kind in REFERENCE_KINDS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A clip as the panel shows it.
+
+    Attributes:
+        facts: Names and values.
+        problems: What the machine found wrong with it.
+        links: Names and addresses in Dagster.
+        trace: The command that follows the video from end to end.
+    """
+
+    tile: TileView
+    facts: tuple[tuple[str, str], ...]
+    references: tuple[str, ...]
+    problems: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    trace: str
+    verdicts: tuple[GivenVerdict, ...]
+    journal: tuple[JournalEntry, ...]
+
+
+def read_clip(ledger: Ledger, tile: Tile, dagster_url: str) -> Clip:
+    """Return everything that is known of a partition; raise `LedgerError`."""
+    order = tile.order
+    return Clip(
+        tile=tile_view(tile),
+        facts=tuple((name, value) for name, value in _facts(tile) if value),
+        references=tuple(_references(order)) if order else (),
+        problems=tuple(_problems(order)) if order else (),
+        links=tuple(_links(tile, dagster_url)) if dagster_url else (),
+        trace=f"seedance-dagster trace {tile.prompt_set} {tile.partition}",
+        verdicts=tuple(ledger.verdicts.history(tile.prompt_set, tile.partition)),
+        journal=tuple(ledger.queries.journal(order.order_id)) if order else (),
+    )
+
+
+def _facts(tile: Tile) -> Iterator[tuple[str, str]]:
+    yield "Set", tile.prompt_set
+    order = tile.order
+    if order is None:
+        return
+    yield "Model", f"{order.model}, {order.request['mode']}"
+    yield "Request", _request(order)
+    yield "Video", _video(order)
+    yield "Cost", _cost(order)
+    yield "Ordered", _time(order.ordered_at)
+    yield "Rendered", _rendered(order)
+    yield "Stored", _time(order.stored_at)
+    yield "Tags", ", ".join(f"{name}: {value}" for name, value in redact(dict(tile.tags), redact_url).items())
+    yield "Task", order.task_id or ""
+    yield "Attempt", str(order.attempt)
+    yield "Run", order.run_id
+    yield "SHA-256", order.sha256 or ""
+    if order.prompt_set != tile.prompt_set or order.partition != tile.partition:
+        yield "Made for", f"{order.prompt_set}/{order.partition}"
+
+
+def _request(order: Order) -> str:
+    """Return the parameters of the request that have no line of their own."""
+    rest = {name: value for name, value in order.request.items() if name not in _SHOWN_APART}
+    return ", ".join(f"{name}: {value}" for name, value in redact(rest).items() if value not in (None, []))
+
+
+def _video(order: Order) -> str:
+    if order.state is not State.STORED:
+        return ""
+    sound = {None: "", 0: "no sound"}.get(order.audio_channels, "with sound")
+    parts = (
+        f"{order.duration_s:.2f} s" if order.duration_s is not None else "",
+        f"{order.width} x {order.height}" if order.width and order.height else "",
+        order.codec or "",
+        f"{order.fps:g} frames/s" if order.fps else "",
+        "silent" if order.audio_silent else sound,
+        f"{order.size_bytes / 1e6:.1f} MB" if order.size_bytes else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _cost(order: Order) -> str:
+    estimate = f"estimate {points_to_usd(order.estimated_points):.2f}"
+    cost = cost_of(order)
+    return f"{cost} USD ({estimate})" if cost else f"not charged yet ({estimate} USD)"
+
+
+def _rendered(order: Order) -> str:
+    if order.vendor_started_at is None or order.vendor_ended_at is None:
+        return ""
+    seconds = round((order.vendor_ended_at - order.vendor_started_at).total_seconds())
+    return f"{_time(order.vendor_ended_at)}, in {seconds // 60} min {seconds % 60} s"
+
+
+def _time(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _references(order: Order) -> Iterator[str]:
+    for kind in REFERENCE_KINDS:
+        for number, url in enumerate(order.request.get(f"{kind}_urls") or (), start=1):
+            yield f"@{kind}{number}: {strip_query(url)}"
+
+
+def _problems(order: Order) -> Iterator[str]:
+    if order.video_problem:
+        yield f"The file cannot be read as a video: {order.video_problem}"
+    if order.poster_problem:
+        yield f"It has no poster: {order.poster_problem}"
+    if order.state is State.STORED and (reason := unknown_charge_reason(order)):
+        yield reason
+
+
+def _links(tile: Tile, dagster_url: str) -> Iterator[tuple[str, str]]:
+    for asset in ("prompts", "tasks", "videos", "accepted"):
+        path = "/".join(map(quote, (*tile.prompt_set.split("."), asset)))
+        query = urlencode({"view": "partitions", "partition": tile.partition})
+        yield asset, f"{dagster_url.rstrip('/')}/assets/{path}?{query}"

@@ -1,0 +1,135 @@
+"""The query of a page: a filter, a clip that is open, and where the page begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from seedance_dagster.ledger.tile_filter import Cursor, Stage, TileFilter
+from seedance_dagster.ledger.verdict import Verdict
+from seedance_dagster.money import usd_to_points
+from seedance_dagster.net.secrets import SafeError
+
+_MAX_TEXT = 200
+Pairs = list[tuple[str, str]]
+Member = TypeVar("Member", Stage, Verdict)
+
+
+class QueryError(SafeError, ValueError):
+    """A query that cannot be read; the message says what is allowed."""
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """What a page shows.
+
+    Attributes:
+        pairs: The filter as it was asked for, without empty fields.
+        wanted: The same, read.
+        clip: The partition that is open; empty for none.
+        after: The last tile of the page before.
+    """
+
+    pairs: Pairs
+    wanted: TileFilter
+    clip: str = ""
+    after: Cursor | None = None
+
+    def link(self, **more: str) -> str:
+        """Return the query of another page with the same filter."""
+        return urlencode([*self.pairs, *more.items()])
+
+    def has(self, name: str, value: str) -> bool:
+        """Return True where the filter has a value of a field."""
+        return (name, value) in self.pairs
+
+    def first(self, name: str) -> str:
+        """Return the first value of a field; empty where there is none."""
+        return next((value for key, value in self.pairs if key == name), "")
+
+
+def read_query(items: Iterable[tuple[str, str]]) -> PageQuery:
+    """Read the fields of a query; unknown ones are left out.
+
+    Raises:
+        QueryError: A value cannot be used.
+    """
+    pairs = [(name, value.strip()) for name, value in items if value.strip() and name in _FIELDS]
+    first = dict(reversed(pairs))
+    values = {name: tuple(value for key, value in pairs if key == name) for name in _FIELDS}
+    wanted = TileFilter(
+        prompt_set=first.get("set", ""),
+        models=values["type"],
+        stages=tuple(_member(Stage, "state", value) for value in values["state"]),
+        verdicts=tuple(_member(Verdict, "verdict", value) for value in values["verdict"]),
+        tags=dict(map(_tag, values["tag"])),
+        min_points=_points("cost_min", first.get("cost_min")),
+        max_points=_points("cost_max", first.get("cost_max")),
+        since=_day("since", first.get("since")),
+        until=_day("until", first.get("until")),
+        text=first.get("q", "")[:_MAX_TEXT],
+    )
+    own = [(name, value) for name, value in pairs if name not in ("clip", "after")]
+    return PageQuery(own, wanted, first.get("clip", ""), _cursor(first.get("after")))
+
+
+_FIELDS = (
+    *("set", "type", "state", "verdict", "tag", "cost_min", "cost_max", "since", "until", "q"),
+    *("clip", "after"),
+)
+
+
+def cursor_text(cursor: Cursor) -> str:
+    """Return a cursor as a field of a query."""
+    return f"{cursor.order_id}:{cursor.prompt_set}:{cursor.partition}"
+
+
+def _cursor(text: str | None) -> Cursor | None:
+    if text is None:
+        return None
+    order_id, _, rest = text.partition(":")
+    prompt_set, _, partition = rest.partition(":")
+    if not (order_id.isascii() and order_id.isdigit() and len(order_id) < 19 and partition):  # noqa: PLR2004  64 bits
+        raise QueryError("after: it is not the end of a page; follow the links of the gallery")
+    return Cursor(int(order_id), prompt_set, partition)
+
+
+def _member(kind: type[Member], name: str, value: str) -> Member:
+    try:
+        return kind(value)
+    except ValueError:
+        raise QueryError(f"{name} is {value!r}; allowed are {', '.join(kind)}") from None
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise QueryError(f"tag is {text!r}; allowed is NAME=VALUE")
+    return name, value
+
+
+def _points(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        points = usd_to_points(text)
+    except ValueError:
+        points = -1
+    if not 0 <= points < 2**63:
+        raise QueryError(f"{name} is {text!r}; allowed are amounts in USD, such as 0.40")
+    return points
+
+
+def _day(name: str, text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise QueryError(f"{name} is {text!r}; allowed are days, such as 2026-11-26") from None
+    if day.year > 9000:  # noqa: PLR2004  the day after must exist
+        raise QueryError(f"{name} is {text!r}; allowed are days up to the year 9000")
+    return day

@@ -1,0 +1,190 @@
+"""Tiles and counts in words, for the templates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from seedance_dagster.health import no_video_reason
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.tile_filter import Stage
+from seedance_dagster.ledger.tiles import Tile, TileCount
+from seedance_dagster.ledger.verdict import Verdict
+from seedance_dagster.money import points_to_usd
+from seedance_dagster.net.redaction import redact, redact_url
+from seedance_dagster.net.secrets import without_secrets
+
+_MAX_TAKES = 40  # of a prompt, in one row
+_WAITING = {
+    State.QUEUED: "Queued",
+    State.CLAIMED: "Being sent",
+    State.UNCERTAIN: "Uncertain: the reply to its POST was lost",
+    State.SUBMITTED: "Rendering",
+    State.SUCCEEDED: "Rendered, not stored yet",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileView:
+    """A tile in words.
+
+    Attributes:
+        state: "stored", "in_progress", "no_video" or "not_ordered".
+        length: Minutes and seconds; empty where it is not known.
+        cost: In USD; empty where it is not known.
+        reason: Why there is no video, and what helps; empty where there is one.
+    """
+
+    prompt_set: str
+    partition: str
+    prompt_id: str
+    prompt: str
+    take: int
+    state: str
+    order_id: int | None
+    sha256: str
+    has_poster: bool
+    length: str
+    cost: str
+    reason: str
+    verdict: Verdict
+    note: str
+    reviewer: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """The takes of a prompt, side by side."""
+
+    prompt_set: str
+    prompt_id: str
+    prompt: str
+    tiles: tuple[TileView, ...]
+
+
+def rows_of(tiles: Iterable[Tile], find: Callable[[str, Sequence[str]], list[Tile]]) -> list[Row]:
+    """Return the prompts of some tiles, in their order, each with all of its takes.
+
+    Args:
+        tiles: What a page shows.
+        find: Finds the tiles of partitions of a set.
+    """
+    keys = list(dict.fromkeys((tile.prompt_set, tile.prompt_id) for tile in tiles))
+    own = {(tile.prompt_set, tile.partition): tile for tile in tiles}
+    for prompt_set in {name for name, _ in keys}:
+        wanted = [
+            partition for name, prompt_id in keys if name == prompt_set for partition in _takes(prompt_id)
+        ]
+        own.update(((prompt_set, tile.partition), tile) for tile in find(prompt_set, wanted))
+    by_prompt: dict[tuple[str, str], list[Tile]] = {key: [] for key in keys}
+    for tile in own.values():
+        if (tile.prompt_set, tile.prompt_id) in by_prompt:
+            by_prompt[tile.prompt_set, tile.prompt_id].append(tile)
+    return [_row(*key, found) for key, found in by_prompt.items()]
+
+
+def _row(prompt_set: str, prompt_id: str, tiles: list[Tile]) -> Row:
+    views = tuple(tile_view(tile) for tile in sorted(tiles, key=lambda tile: tile.take))
+    prompt = next((view.prompt for view in views if view.prompt), "")
+    return Row(prompt_set, prompt_id, prompt, views)
+
+
+def _takes(prompt_id: str) -> list[str]:
+    return [prompt_id, *(f"{prompt_id}.t{take}" for take in range(2, _MAX_TAKES + 1))]
+
+
+def tile_view(tile: Tile) -> TileView:
+    """Return a tile in words."""
+    order, given = tile.order, tile.verdict
+    stored = order is not None and order.state is State.STORED
+    return TileView(
+        prompt_set=tile.prompt_set,
+        partition=tile.partition,
+        prompt_id=tile.prompt_id,
+        prompt="" if order is None else str(order.request["prompt"]),
+        take=tile.take,
+        state=_state(order),
+        order_id=None if order is None else order.order_id,
+        sha256=str(order.sha256) if order is not None and stored else "",
+        has_poster=order is not None and stored and order.poster_key is not None,
+        length=_length(order.duration_s) if order else "",
+        cost=cost_of(order) if order and stored else "",
+        reason="" if stored else reason_of(order),
+        verdict=given.verdict if given else Verdict.UNDECIDED,
+        note=given.note if given else "",
+        reviewer=given.reviewer if given else "",
+    )
+
+
+def cost_of(order: Order) -> str:
+    """Return what a video cost, in USD; empty where that is not known."""
+    return "" if order.video_points is None else f"{points_to_usd(order.video_points):.2f}"
+
+
+def reason_of(order: Order | None) -> str:
+    """Return why a partition has no video, and what helps."""
+    if order is None:
+        return "Not ordered yet: materialize it in Dagster"
+    if order.state in _WAITING:
+        return _WAITING[order.state]
+    reason = no_video_reason(order) or ""
+    cleaned: str = without_secrets(redact(reason, redact_url))
+    return cleaned[:1].upper() + cleaned[1:]
+
+
+def _state(order: Order | None) -> str:
+    if order is None:
+        return "not_ordered"
+    if order.state is State.STORED:
+        return Stage.STORED.value
+    return Stage.IN_PROGRESS.value if order.state in _WAITING else Stage.NO_VIDEO.value
+
+
+def _length(seconds: float | None) -> str:
+    return "" if seconds is None else f"{int(seconds // 60)}:{int(seconds % 60):02}"
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What can be filtered by, with the number of tiles for each value."""
+
+    sets: Counter[str]
+    models: Counter[str]
+    stages: Counter[Stage]
+    verdicts: Counter[Verdict]
+    tags: dict[str, dict[str, int]]
+    cost: str
+    cost_per_accepted: str
+
+
+_MAX_VALUES = 30  # a tag with more, such as a number of each prompt, is no filter
+
+
+def facets_of(
+    counts: Sequence[TileCount], sets: Iterable[str], prompt_set: str, tags: dict[str, dict[str, int]]
+) -> Facets:
+    """Return the facets of a set, or of all sets."""
+    facets = Facets(
+        Counter(dict.fromkeys(sets, 0)),
+        Counter(),
+        Counter(),
+        Counter(),
+        {name: values for name, values in tags.items() if len(values) <= _MAX_VALUES},
+        *_costs([count for count in counts if prompt_set in ("", count.prompt_set)]),
+    )
+    for count in counts:
+        facets.sets[count.prompt_set] += count.tiles
+        if prompt_set in ("", count.prompt_set):
+            facets.models[count.model] += count.tiles
+            facets.stages[count.stage] += count.tiles
+            if count.stage is Stage.STORED:
+                facets.verdicts[count.verdict] += count.tiles
+    return facets
+
+
+def _costs(counts: Sequence[TileCount]) -> tuple[str, str]:
+    """Return what all tiles cost, and what that makes for each accepted video, in USD."""
+    total = points_to_usd(sum(count.points for count in counts))
+    accepted = sum(count.tiles for count in counts if count.verdict is Verdict.ACCEPTED)
+    return f"{total:,.2f}", f"{total / accepted:,.2f}" if accepted else ""

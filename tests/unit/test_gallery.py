@@ -1,0 +1,125 @@
+"""The gallery's pages: what they show, and what they keep out of themselves."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from gallery_support import SECRET, Client, unreached_store
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.verdict import Judgement, Verdict
+from seedance_dagster.review.gallery.app import create_gallery
+from seedance_dagster.review.gallery.options import GalleryOptions
+
+HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}'
+
+
+@pytest.fixture
+def browse(ledger):
+    """Opens a gallery on the ledger with some options, as a client."""
+
+    def browse(**options) -> Client:
+        return Client(create_gallery(ledger, unreached_store(), GalleryOptions(**options)))
+
+    return browse
+
+
+def test_takes_of_a_prompt_stand_in_a_row(browse, orders, ledger):
+    """Newest prompts first, each with all of its takes, and why one has no video."""
+    orders.make(State.STORED, "cat")
+    orders.make(State.REJECTED, "dog", reason="copyright")
+    orders.make(State.STORED, "cat.t2", fingerprint="f-cat", take=2)
+    page = browse().get("/").text
+    assert re.findall(r'data-prompt="([^"]+)"', page) == ["spots/cat", "spots/dog"]
+    assert re.findall(r'data-partition="([^"]+)"', page) == ["cat", "cat.t2", "dog"]
+    assert "Rejected by moderation (moderation): copyright; edit the prompt" in page
+
+
+def test_a_hostile_prompt_is_text(browse, orders, ledger):
+    """Neither prompts, tags nor notes become markup, in any part of a page."""
+    orders.make(State.STORED, "cat", request={"prompt": HOSTILE, "task_type": "x", "mode": HOSTILE})
+    ledger.verdicts.give("spots", {"cat": Judgement(Verdict.ACCEPTED, HOSTILE)}, reviewer=HOSTILE)
+    client = browse(review=True, reviewer=HOSTILE)
+    for path in ("/", "/?q=alert", "/clip?set=spots&clip=cat", "/?set=spots&clip=cat", "/facets?set=spots"):
+        page = client.get(path)
+        assert page.status_code == 200
+        assert "<img src=x" not in page.text
+        assert "alert(2)</script>" not in page.text
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "unsafe" not in policy
+    assert "{{7*7}}" in client.get("/").text
+
+
+def test_a_page_has_no_secret_and_no_link_to_s3(browse, orders):
+    """Links that expire are made when a video is asked for, and are not kept."""
+    order = orders.make(State.STORED, "cat")
+    client = browse()
+    for path in ("/", "/clip?set=spots&clip=cat"):
+        text = client.get(path).text
+        assert "X-Amz" not in text
+        assert SECRET not in text
+    answer = client.get(f"/media/{order.order_id}/video")
+    assert (answer.status_code, answer.headers["cache-control"]) == (302, "no-store")
+    assert answer.headers["location"].startswith(f"http://s3.test:9000/videos/{order.video_key}?X-Amz-")
+    assert "media-src 'self' http://s3.test:9000;" in answer.headers["content-security-policy"]
+    assert client.get("/media/999/video").status_code == 404
+    assert client.get(f"/media/{order.order_id}/request").status_code == 404
+
+
+def test_pages_follow_each_other(browse, orders, monkeypatch):
+    """The link at the end leads to older videos, and keeps the filter."""
+    monkeypatch.setattr("seedance_dagster.review.gallery.app._PAGE", 2)
+    orders.make_many(State.STORED, "p0", "p1", "p2")
+    client, seen, query = browse(), [], "state=stored"
+    while query:
+        page = client.get(f"/tiles?{query}").text
+        seen += re.findall(r'data-partition="([^"]+)"', page)
+        found = re.search(r'data-more="([^"]+)"', page)
+        query = found[1].replace("&amp;", "&") if found else ""
+        assert not query or query.startswith("state=stored&after=")
+    assert seen == ["p2", "p1", "p0"]
+
+
+def test_facets_count_what_there_is(browse, orders, ledger):
+    """The header says how many are left to review, and what an accepted video costs."""
+    orders.make_many(State.STORED, "cat", "dog")
+    ledger.verdicts.give("spots", {"cat": Judgement(Verdict.ACCEPTED)}, reviewer="ann")
+    page = browse().get("/facets?set=spots&verdict=accepted").text
+    assert '<b id="left">1</b> to review' in page
+    assert "<b>0.80</b> USD, <b>0.80</b> for each accepted video" in page
+    assert re.search(r'value="accepted" checked', page)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("verdict=good", "verdict is 'good'; allowed are accepted, discarded, undecided"),
+        ("state=lost", "state is 'lost'; allowed are stored, in_progress, no_video"),
+        ("cost_min=cheap", "cost_min is 'cheap'; allowed are amounts in USD"),
+        ("since=yesterday", "since is 'yesterday'; allowed are days, such as 2026-11-26"),
+        ("tag=spring", "tag is 'spring'; allowed is NAME=VALUE"),
+        ("after=1", "follow the links of the gallery"),
+        ("set=spots&clip=cow", "spots/cow: there is no such partition"),
+    ],
+)
+def test_a_query_that_cannot_be_used_is_answered_in_words(browse, query, words):
+    """The message says what is allowed."""
+    answer = browse().get(f"/?{query}")
+    assert answer.status_code in (400, 404)
+    assert words in answer.text
+
+
+def test_it_can_be_mounted(ledger, orders):
+    """All links carry the path under which another application has it."""
+    orders.make(State.STORED, "cat")
+    app = Starlette(routes=[Mount("/videos", create_gallery(ledger, unreached_store()))])
+    client = Client(app, "team.example.com")
+    page = client.get("/videos/").text
+    links = re.findall(r'(?:href|src|action)="([^"]+)"', page)
+    assert links
+    assert all(link.startswith("/videos/") for link in links)
+    assert client.get("/videos/static/gallery.js").status_code == 200
