@@ -18,7 +18,7 @@ SEED ?=
 PROMPTS ?= ../shared/data/vbench_prompts.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-all coverage chaos acceptance lint docs bench schemas constraints clean
+.PHONY: help install demo dev test test-all test-browser coverage chaos acceptance lint docs bench schemas constraints clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: $(INSTALLED) ## Run the tests
 
 test-all: $(INSTALLED) ## Run the tests, also those that take long
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+test-browser: $(INSTALLED) ## Run the tests of the gallery in a real Chromium (on Debian: apt-get install chromium)
+	@$(RUN) pip install -q --disable-pip-version-check -c constraints.txt --group browser
+	$(RUN) pytest tests/browser
 
 coverage: $(INSTALLED) ## Run all tests and check the branch coverage of what handles money; twice as long
 	$(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=

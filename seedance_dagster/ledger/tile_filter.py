@@ -18,7 +18,7 @@ from seedance_dagster.ledger.verdict import Verdict
 
 
 class Stage(StrEnum):
-    """How far the order of a partition has come, as a viewer sees it."""
+    """The progress of a partition's order, as a viewer sees it."""
 
     STORED = "stored"
     IN_PROGRESS = "in_progress"
@@ -35,7 +35,7 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TileFilter:
-    """What the tiles of a page must be; an empty field lets everything through.
+    """Conditions on the tiles of a page; an empty field lets everything through.
 
     Attributes:
         models: Task types that render.

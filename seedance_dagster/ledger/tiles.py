@@ -33,7 +33,7 @@ _TILES = links.join(orders, orders.c.order_id == links.c.order_id).outerjoin(
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """What a partition shows: its video, or the order that stands for it.
+    """A partition's video, or the order that stands for it.
 
     Attributes:
         take: The number of the take, from 1.

@@ -66,7 +66,7 @@ def test_what_is_taken_back_is_observed(instance, give, orders, ledger):
 
 
 def test_only_the_newest_verdict_is_reported(instance, ledger, orders):
-    """What was taken back before it was reported is no news, nor is a verdict on bytes that are gone."""
+    """A verdict that was taken back before it was reported is no news, nor is one on bytes that are gone."""
     orders.make_many(State.STORED, "cat", "dog")
     ledger.verdicts.give("spots", {"cat": A, "dog": A}, reviewer="ann")
     ledger.verdicts.give("spots", {"cat": D}, reviewer="ann")

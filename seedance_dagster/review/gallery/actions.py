@@ -18,7 +18,7 @@ _VERDICTS = {"accept": Verdict.ACCEPTED, "discard": Verdict.DISCARDED}
 
 
 class Action(BaseModel):
-    """What a reviewer did.
+    """One decision of a reviewer.
 
     Attributes:
         action: `choose` accepts one take and discards the prompt's other ones.

@@ -94,13 +94,14 @@ def _video(order: Order) -> str:
         order.codec or "",
         f"{order.fps:g} frames/s" if order.fps else "",
         "silent" if order.audio_silent else sound,
-        f"{order.size_bytes / 1e6:.1f} MB" if order.size_bytes else "",
+        f"{order.size_bytes / 1e6:.2f} MB" if order.size_bytes else "",
     )
     return ", ".join(filter(None, parts))
 
 
 def _cost(order: Order) -> str:
-    estimate = f"estimate {points_to_usd(order.estimated_points):.2f}"
+    points = order.estimated_points + (order.source or {}).get("estimated_points", 0)
+    estimate = f"estimate {points_to_usd(points):.2f}"
     cost = cost_of(order)
     return f"{cost} USD ({estimate})" if cost else f"not charged yet ({estimate} USD)"
 

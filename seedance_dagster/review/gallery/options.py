@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 @dataclass(frozen=True, kw_only=True)
 class GalleryOptions:
-    """How a gallery is served.
+    """The way a gallery is served.
 
     Attributes:
         review: Verdicts can be given; otherwise the gallery is read-only.

@@ -24,7 +24,7 @@ class QueryError(SafeError, ValueError):
 
 @dataclass(frozen=True)
 class PageQuery:
-    """What a page shows.
+    """The content of a page.
 
     Attributes:
         pairs: The filter as it was asked for, without empty fields.

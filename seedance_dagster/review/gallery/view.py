@@ -147,7 +147,7 @@ def _length(seconds: float | None) -> str:
 
 @dataclass(frozen=True)
 class Facets:
-    """What can be filtered by, with the number of tiles for each value."""
+    """The values that tiles can be filtered by, each with its number of tiles."""
 
     sets: Counter[str]
     models: Counter[str]

@@ -7,7 +7,7 @@ const filters = document.getElementById("filters");
 const search = document.getElementById("search");
 const status = document.getElementById("status");
 const reviewer = document.getElementById("reviewer");
-const HOVER_MS = 120, STATUS_MS = 5000, DRIFT_S = 0.08;
+const HOVER_MS = 120, STATUS_MS = 5000, DRIFT_S = 0.1;
 
 let current = null, inStep = [], openedAt = 0, statusTimer = 0, countsTimer = 0;
 const done = [];  // what this page decided, for undo
@@ -129,10 +129,15 @@ async function playInStep() {
     video.addEventListener("error", resolve, { once: true });
   });
   await Promise.all(videos.map(ready));
-  for (const video of videos) video.play().catch(() => {});
-  videos[0].addEventListener("timeupdate", () => {
-    for (const video of videos.slice(1)) {
-      if (Math.abs(video.currentTime - videos[0].currentTime) > DRIFT_S) video.currentTime = videos[0].currentTime;
+  for (const video of videos) video.currentTime = 0;
+  await Promise.all(videos.map((video) => video.play().catch(() => {})));
+  const [first, ...others] = videos;
+  first.addEventListener("timeupdate", () => {
+    for (const video of others) {
+      // Across the end of the loop the shorter way round is no drift.
+      const apart = Math.abs(video.currentTime - first.currentTime);
+      const drift = Math.min(apart, Math.max(first.duration - apart, 0));
+      if (drift > DRIFT_S && !video.seeking) video.currentTime = first.currentTime;
     }
   });
   say(`${takes.length} takes are played in step. Press c to stop.`);
