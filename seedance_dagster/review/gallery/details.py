@@ -81,7 +81,9 @@ def _facts(tile: Tile) -> Iterator[tuple[str, str]]:
 def _request(order: Order) -> str:
     """Return the parameters of the request that have no line of their own."""
     rest = {name: value for name, value in order.request.items() if name not in _SHOWN_APART}
-    return ", ".join(f"{name}: {value}" for name, value in redact(rest).items() if value not in (None, []))
+    return ", ".join(
+        f"{name}: {value}" for name, value in redact(rest).items() if value not in (None, [], False)
+    )
 
 
 def _video(order: Order) -> str:

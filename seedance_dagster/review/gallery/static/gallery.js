@@ -9,7 +9,7 @@ const status = document.getElementById("status");
 const reviewer = document.getElementById("reviewer");
 const HOVER_MS = 120, STATUS_MS = 5000, DRIFT_S = 0.1;
 
-let current = null, inStep = [], openedAt = 0, statusTimer = 0, countsTimer = 0;
+let current = null, opening = false, inStep = [], openedAt = 0, statusTimer = 0, countsTimer = 0;
 const done = [];  // what this page decided, for undo
 
 const tiles = () => [...grid.querySelectorAll(".tile")];
@@ -205,16 +205,16 @@ panel.addEventListener("submit", (event) => {
 
 // Verdicts.
 
-/** Return what the panel shows; the tile may not be on this page. */
+/** Return what the panel shows, if it has a video. */
 function opened() {
   const article = panel.querySelector("article");
   return article && article.dataset.sha256 ? article : null;
 }
 
+/** Return what a key concerns: the tile that is marked, or a clip whose tile is not on this page. */
 function subject() {
-  const shown = opened();
-  if (shown) return shown;
-  return isStored(current) ? current : null;
+  if (current) return isStored(current) ? current : null;
+  return opened();
 }
 
 async function send(action, subjects, note = "") {
@@ -255,11 +255,21 @@ async function decide(action) {
   const one = subject();
   if (!one) { say("There is no video to judge here."); return; }
   if (action === "note") {
-    const form = document.getElementById("note");
-    if (form) { form.hidden = false; form.querySelector("textarea").focus(); }
+    await openNote(one);
     return;
   }
   if (await send(action, [one])) next(one);
+}
+
+async function openNote(one) {
+  const shown = opened();
+  if (!shown || shown.dataset.partition !== one.dataset.partition || shown.dataset.set !== one.dataset.set) {
+    opening = true;  // what is typed meanwhile is the note's, and no verdict
+    await openClip(one);
+    opening = false;
+  }
+  const form = document.getElementById("note");
+  if (form) { form.hidden = false; form.querySelector("textarea").focus(); }
 }
 
 /** Go on to what is to be reviewed next. */
@@ -289,7 +299,7 @@ const KEYS = {
 };
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (opening || event.ctrlKey || event.metaKey || event.altKey) return;
   const writing = event.target.closest("input, textarea, select");
   if (event.key === "Escape") {
     if (writing) event.target.blur(); else panel.hidden = true;

@@ -61,6 +61,18 @@ def test_verdicts_by_keyboard(page: Page, shown: Ledger) -> None:
     assert [row.reviewer for row in shown.verdicts.history("spots", "harbour")] == ["ann", "ann"]
 
 
+def test_a_key_concerns_the_tile_that_is_marked(page: Page, shown: Ledger) -> None:
+    """It does so while the panel still shows the clip before."""
+    tile(page, "cat").click()
+    page.wait_for_selector("#panel article")
+    page.route("**/clip?*", lambda route: None)  # the panel hangs
+    tile(page, "harbour").click()
+    page.keyboard.press("x")
+    expect(tile(page, "harbour")).to_have_attribute("data-verdict", "discarded")
+    assert verdicts_of(shown) == {"harbour": "discarded"}
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_a_take_is_chosen_after_all_were_played_in_step(page: Page, shown: Ledger) -> None:
     """Three takes run within a tenth of a second of each other; 2 accepts one and discards the others."""
     tile(page, "cat").click()
