@@ -18,7 +18,7 @@ from seedance_dagster.ledger.order import (
     Order,
     State,
 )
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import usd_text
 from seedance_dagster.prompts.identity import default_resolution
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def unknown_charge_reason(order: Order) -> str | None:
         return None
     return (
         f"the vendor did not report the charge of task {order.task_id}: it counts as "
-        f"{points_to_usd(order.charge_or_hold)} USD, until `seedance-dagster reconcile {order.order_id} "
+        f"{usd_text(order.charge_or_hold)}, until `seedance-dagster reconcile {order.order_id} "
         "--end --charged USD` books what it was"
     )
 

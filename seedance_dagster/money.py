@@ -10,6 +10,7 @@ from math import floor
 POINTS_PER_USD = 10_000_000
 """The vendor's unit: 5 s of seedance-2-fast at 0.08 USD hold 4,000,000 points (its page, 2026-04)."""
 
+_CENT = Decimal("0.01")
 _MAX_USD = 10**11  # its points still fit into 64 bits
 _DOWN = Context(prec=60, rounding=ROUND_FLOOR)  # Decimal's usual 28 digits would round up
 
@@ -33,6 +34,22 @@ def points_to_usd(points: int) -> Decimal:
         Decimal('0.4')
     """
     return Decimal(points) / POINTS_PER_USD
+
+
+def usd_text(points: int) -> str:
+    """Format points as USD for people.
+
+    Example:
+        >>> usd_text(4_000_000), usd_text(3_175_000)
+        ('0.40 USD', '0.3175 USD')
+    """
+    return f"{format_usd(points_to_usd(points))} USD"
+
+
+def format_usd(amount: Decimal) -> str:
+    """Format an amount in USD, to the cent unless that would hide a part of it."""
+    cents = amount.quantize(_CENT)
+    return f"{cents if cents == amount else amount.normalize():f}"
 
 
 def usd_to_points(usd: Decimal | float | str) -> int:

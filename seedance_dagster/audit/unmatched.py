@@ -22,7 +22,7 @@ from seedance_dagster.audit.missing_orders import MissingOrderEvidence
 from seedance_dagster.audit.snapshots import GRACE, Scope, Snapshots, StorageSnapshot
 from seedance_dagster.engine.reconcile.matching import Matcher
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import usd_text
 from seedance_dagster.storage.keys import OrderFolder, is_own_file, is_replaced, object_keys, order_folder
 from seedance_dagster.storage.manifest import Manifest
 
@@ -159,7 +159,7 @@ def _unmatched_task(row: HistoryRow, snapshots: Snapshots) -> Iterator[Finding]:
         Kind.UNMATCHED_TASK,
         location=f"task {row.task_id}",
         message=f"{row.task_type or 'unknown task type'}, {row.status or 'no status'}, created {created}, "
-        f"{points_to_usd(row.points or 0)} USD",
+        f"{usd_text(row.points or 0)}",
         advice=advice,
         task_id=row.task_id,
         cost_points=row.points or 0,

@@ -13,7 +13,7 @@ from seedance_dagster.audit.snapshots import GRACE, VendorSnapshot
 from seedance_dagster.engine.reconcile.history import is_unfinished
 from seedance_dagster.health import price_drifts, transfer_is_broken
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import usd_text
 
 _DELIVERED = frozenset({State.SUCCEEDED, State.STORED})
 _FACTS = {
@@ -131,12 +131,12 @@ def outdated_prices(orders: Iterable[Order]) -> Iterator[Finding]:
 
 def _compare_charge(order: Order, charged: int | None) -> Finding | None:
     booked = order.points_charged
-    in_ledger = "no charge" if booked is None else f"{points_to_usd(booked)} USD"
+    in_ledger = "no charge" if booked is None else f"{usd_text(booked)}"
     if order.state in _DELIVERED and not (booked if charged is None else charged):
         message = f"delivered, and the vendor charged nothing; the ledger has {in_ledger}"
         return _task_finding(Kind.NEVER_CHARGED, order, message, order.estimated_points)
     if charged is not None and charged != (booked or 0):
-        message = f"the vendor charged {points_to_usd(charged)} USD; the ledger has {in_ledger}"
+        message = f"the vendor charged {usd_text(charged)}; the ledger has {in_ledger}"
         return _task_finding(Kind.CHARGE_DIFFERS, order, message, charged - (booked or 0))
     return None
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seedance_dagster.cli.local_state import apply_env_file, use_local_state
+
 if TYPE_CHECKING:
     from seedance_dagster.settings import Settings
 
 DEV_FOLDER = "SEEDANCE_DEV_FOLDER"
 """Set only in a terminal that was prepared for commands beside a running `dev`."""
-
-_ENV_FILES = (Path(".seedance/emulator/env"), Path(".seedance/live/env"))
 
 
 def project_environ() -> dict[str, str]:
@@ -44,6 +44,27 @@ def project_environ() -> dict[str, str]:
     return dict(os.environ)
 
 
+def use_env_file(path: Path) -> None:
+    """Take variables from a file, over those of the environment and of `.env`.
+
+    Raises:
+        click.ClickException: It cannot be read.
+    """
+    project_environ()
+    apply_env_file(path)
+
+
+def command_environ() -> dict[str, str]:
+    """Return the environment of a command: as the project has it, else as `dev` or `demo` beside it does.
+
+    Raises:
+        click.ClickException: A file that holds a part of it cannot be read.
+    """
+    project_environ()
+    use_local_state()
+    return dict(os.environ)
+
+
 def ledger_settings() -> Settings:
     """Return the settings of a command that reads or writes an existing ledger.
 
@@ -53,29 +74,23 @@ def ledger_settings() -> Settings:
     """
     from seedance_dagster.settings import Settings  # noqa: PLC0415  slow to import
 
-    settings = Settings.from_environ(project_environ())
+    settings = Settings.from_environ(command_environ())
     if settings.ledger or is_home(settings.dagster_home):
         return settings
     home = settings.dagster_home
     problem = (
         f"DAGSTER_HOME is {home!r}, not the absolute path of a folder" if home else "DAGSTER_HOME is not set"
     )
-    env_files = " or ".join(f"`. {path}`" for path in _ENV_FILES if path.is_file())
     raise click.ClickException(
         f"{problem}, so it is unknown which ledger is meant: set DAGSTER_HOME to the absolute path of "
-        "Dagster's folder, or SEEDANCE_LEDGER_URL to the ledger's URL"
-        + (f"; for the data of `dev` in this folder run {env_files}" if env_files else "")
+        "Dagster's folder, or SEEDANCE_LEDGER_URL to the ledger's URL; beside `dev` or `demo`, run it in the "
+        "folder in which they were started"
     )
 
 
 def is_home(home: str | None) -> bool:
     """Return True when DAGSTER_HOME is the absolute path of a folder."""
     return bool(home) and Path(str(home)).is_absolute() and Path(str(home)).is_dir()
-
-
-def has_dev_folder() -> bool:
-    """Return True when `dev` has run in the current folder."""
-    return any(path.is_file() for path in _ENV_FILES)
 
 
 def without(environ: Mapping[str, str], *prefixes: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
 
 _WIDE = 200  # so that no URL in a table is cut
-_CENT = Decimal("0.01")
 
 
 def console(*, width: int = _WIDE) -> Console:
@@ -68,12 +66,6 @@ def progress_bars() -> Iterator[ShowProgress]:
 def printable(text: str) -> str:
     """Return a text with control characters replaced: text in files and replies must not steer a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-def usd(amount: Decimal) -> str:
-    """Format an amount in USD, to the cent unless that would hide a part of it."""
-    exact = amount.quantize(_CENT)
-    return f"{exact if exact == amount else amount.normalize():f}"
 
 
 def budgets_as_json(usages: Sequence[BudgetUsage]) -> list[dict[str, Any]]:

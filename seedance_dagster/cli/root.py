@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -75,8 +76,17 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="seedance-dagster")
-def root() -> None:
+@click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take environment variables from a file of NAME=value lines, such as .seedance/live/env.",
+)
+def root(*, env_file: Path | None) -> None:
     """Generate videos with Seedance 2 as Dagster assets."""
+    if env_file is not None:
+        from seedance_dagster.cli.environ import use_env_file  # noqa: PLC0415  --help needs no import
+
+        use_env_file(env_file)
     from stamina import instrumentation  # noqa: PLC0415  --help needs no import
 
     # With Dagster's structlog it would print retries on standard output, among a command's JSON.

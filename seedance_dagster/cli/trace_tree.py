@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 from rich.tree import Tree
 
-from seedance_dagster.cli.output import printable, usd
+from seedance_dagster.cli.output import printable
 from seedance_dagster.ledger.order import Reported
 from seedance_dagster.ledger.queries import JournalEntry
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import usd_text
 from seedance_dagster.net.redaction import redact
 from seedance_dagster.storage.manifest import Reference
 from seedance_dagster.trace.chain import Trace, TracedFile, TracedOrder, TracedPartition
@@ -211,4 +211,4 @@ def _at(time: datetime) -> str:
 
 
 def _usd(points: int) -> str:
-    return f"{usd(points_to_usd(points))} USD"
+    return f"{usd_text(points)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from seedance_dagster.health import low_budgets, no_video_reason, price_drifts, stuck_reason
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import points_to_usd, usd_text
 
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
@@ -143,8 +143,7 @@ def _charge_matches_hold(data: CheckInput) -> CheckResult:
         if order.points_charged is None:
             return "the vendor did not report its charge"
         if order.points_held and order.points_charged != order.points_held:
-            held, charged = points_to_usd(order.points_held), points_to_usd(order.points_charged)
-            return f"{held} USD were held and {charged} USD charged"
+            return f"{usd_text(order.points_held)} were held and {usd_text(order.points_charged)} charged"
         return None
 
     return _judge(data.current.items(), problem, "videos cost what the vendor held for them")
@@ -158,8 +157,8 @@ def _estimate_accuracy(data: CheckInput) -> CheckResult:
     violations = tuple(
         Violation(
             order.partition,
-            f"estimated {points_to_usd(order.estimated_points)} USD by {order.price_table}, "
-            f"charged {points_to_usd(order.points_charged or 0)} USD",
+            f"estimated {usd_text(order.estimated_points)} by {order.price_table}, "
+            f"charged {usd_text(order.points_charged or 0)}",
         )
         for drift in outdated
         for order in drift.deviating

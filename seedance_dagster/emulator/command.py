@@ -12,7 +12,13 @@ from seedance_dagster.emulator.state_file import StateError
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings, SettingsError
 
 
-@click.command("emulator")
+@click.command(
+    "emulator",
+    # \b keeps click from joining the lines.
+    epilog="\b\nExamples:\n"
+    "  seedance-dagster emulator --port 8585\n"
+    "  seedance-dagster emulator --render-seconds 5 --set jitter=0",
+)
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default=True, help="Port of the API; 0 takes a free one.")
 @click.option("--files-port", default=0, show_default=True, help="Port of the file host; 0 takes a free one.")

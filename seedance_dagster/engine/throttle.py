@@ -10,7 +10,7 @@ from seedance_dagster.api.limits import Limits
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.workload import Rejections
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import usd_text
 
 PLAN_LIMIT = "plan_limit"
 """Observation in the ledger: tasks that the account's plan allows at once."""
@@ -71,8 +71,8 @@ def pause_message(kind: str, reason: str) -> str:
 def low_balance_message(points: int, needed: int) -> str:
     """Return the message while the balance is below the cheapest queued order; both in points."""
     return (
-        f"out of credits: {points_to_usd(points)} USD are left, the cheapest queued order is estimated at "
-        f"{points_to_usd(needed)} USD; {_BUY_CREDITS}"
+        f"out of credits: {usd_text(points)} are left, the cheapest queued order is estimated at "
+        f"{usd_text(needed)}; {_BUY_CREDITS}"
     )
 
 

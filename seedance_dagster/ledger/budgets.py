@@ -16,7 +16,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.order import RESERVED_STATES
 from seedance_dagster.ledger.schema import orders
-from seedance_dagster.money import Window, points_to_usd, window_start
+from seedance_dagster.money import Window, usd_text, window_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Budget:
     def __str__(self) -> str:
         scope = f" of prompt set {self.prompt_set}" if self.prompt_set else ""
         span = "in all" if self.window is Window.TOTAL else f"a {self.window}"
-        return f"budget{scope} of {points_to_usd(self.points)} USD {span}"
+        return f"budget{scope} of {usd_text(self.points)} {span}"
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class BudgetUsage:
 
     def __str__(self) -> str:
         return (
-            f"{self.budget}: {points_to_usd(self.reserved)} USD reserved, "
-            f"{points_to_usd(self.spent)} USD spent, {points_to_usd(self.remaining)} USD left"
+            f"{self.budget}: {usd_text(self.reserved)} reserved, "
+            f"{usd_text(self.spent)} spent, {usd_text(self.remaining)} left"
         )
 
 
@@ -134,8 +134,8 @@ def check_budgets(
     total = sum(new_points)
     remaining = {str(usage): usage.remaining for usage in usages}
     if run_limit is not None:
-        used = f", {points_to_usd(run_used)} USD of which are used" if run_used else ""
-        remaining[f"limit of this run of {points_to_usd(run_limit)} USD{used}"] = max(0, run_limit - run_used)
+        used = f", {usd_text(run_used)} of which are used" if run_used else ""
+        remaining[f"limit of this run of {usd_text(run_limit)}{used}"] = max(0, run_limit - run_used)
     exceeded = [limit for limit, points in remaining.items() if total > points]
     if total and exceeded:
         affordable = count_affordable(new_points, min(remaining.values()))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import usd_text
 from seedance_dagster.net.secrets import SafeError
 
 
@@ -50,7 +50,7 @@ class BudgetExceededError(LedgerError):
         self.affordable = affordable
         fits = f"the first {affordable} would fit" if affordable else "none would fit"
         super().__init__(
-            f"{requested} new videos may cost up to {points_to_usd(reserved_points)} USD and do not fit "
+            f"{requested} new videos may cost up to {usd_text(reserved_points)} and do not fit "
             f"the {'; nor the '.join(exceeded)}; {fits}"
         )
 

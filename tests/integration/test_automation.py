@@ -86,7 +86,7 @@ def test_the_limit_of_a_run_holds_for_automation(location):
     done = automated(location, config={"max_cost_usd": 100})
     assert ordered(location) == ["ant"]
     assert list(done.missing) == ["bee", "fly"]
-    assert done.missing["bee"].startswith("not ordered: it does not fit the 0.6 USD that this run may still")
+    assert done.missing["bee"].startswith("not ordered: it does not fit the 0.60 USD that this run may still")
     assert postponed(location) == set()
     # The config of a run may tighten the limit.
     assert list(automated(location, "bee", "fly", config={"max_cost_usd": 0.1}).missing) == ["bee", "fly"]
@@ -102,11 +102,11 @@ def test_what_a_budget_postponed_is_ordered_when_there_is_room(location):
         done = automated(location)
         assert ordered(location) == ["ant"]
         assert postponed(location) == set(done.missing) == {"bee", "fly"}
-        assert "budget of 0.6 USD a day" in done.missing["bee"]
+        assert "budget of 0.60 USD a day" in done.missing["bee"]
         assert requested(location) == []  # not today
         with yesterday(location) as ledger:
             ledger.partitions.postpone("spots", ["bee", "fly"])
-        assert len(requested(location)) == 1  # 0.2 USD are left
+        assert len(requested(location)) == 1  # 0.20 USD are left
         assert pending_run(location, requested(location)[0]).success
         assert ordered(location) == ["ant"]
         assert requested(location) == []

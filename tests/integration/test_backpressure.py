@@ -104,8 +104,8 @@ def test_without_credits_a_run_waits_and_goes_on_when_they_are_there(at):
         events = waiting_run(engine, engine.place("a cat"), on_delay=buy)
         [reason] = reasons
         assert reason == (
-            "submitting pauses: out of credits: 0.1 USD are left, the cheapest queued order is estimated at "
-            "0.4 USD; buy credits; submitting then goes on automatically"
+            "submitting pauses: out of credits: 0.10 USD are left, the cheapest queued order is estimated at "
+            "0.40 USD; buy credits; submitting then goes on automatically"
         )
         assert isinstance(events[-1], Stored)
         assert engine.books()["summary"]["points_left"] == 0

@@ -240,7 +240,7 @@ def test_a_dry_run_logs_the_costs_and_orders_nothing(location, second):
     done = location.run("cat", "dog.t2", config={"dry_run": True, "regenerate": True})
     assert done.success
     assert done.events_of("tasks") == done.events_of("videos") == []
-    assert "dry run, nothing was ordered: 3 prompts, 3 new orders, estimated at 1.2 USD" in done.log
+    assert "dry run, nothing was ordered: 3 prompts, 3 new orders, estimated at 1.20 USD" in done.log
     assert location.books() == before | {"calls": location.books()["calls"]}
     assert len(location.history("tasks", "cat")) == tasks
 
@@ -249,8 +249,8 @@ def test_a_maximum_cost_orders_everything_or_nothing(location, second):
     """Above max_cost_usd nothing is ordered, and the message says how many orders would fit."""
     posts = location.books()["posts"]
     done = location.run("cat", "dog.t2", config={"max_cost_usd": 0.9, "regenerate": True})
-    assert "3 new videos may cost up to 1.2 USD" in done.message
-    assert "0.9 USD" in done.message
+    assert "3 new videos may cost up to 1.20 USD" in done.message
+    assert "0.90 USD" in done.message
     assert "the first 2 would fit" in done.message
     assert location.books()["posts"] == posts
     # What is reused costs nothing, so it fits below any maximum.

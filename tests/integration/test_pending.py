@@ -121,7 +121,7 @@ def test_several_sets_are_ordered_within_one_limit(location):
     assert done.success
     assert ordered(location) == ["spots/cat", "spots/dog", "tiny/ant"]
     assert done.events_of("tasks") == [(key, "materialization") for key in ("cat", "dog", "ant")]
-    assert "tiny: 3 new orders, estimated at 1.2 USD; limit of this run: 0.6 USD" in done.log
+    assert "tiny: 3 new orders, estimated at 1.20 USD; limit of this run: 0.60 USD" in done.log
     location.advance()
     with location.ledger() as ledger:
         assert Counter(order.state for order in ledger.queries.find()) == {State.STORED: 3}
@@ -141,7 +141,7 @@ def test_the_runs_of_a_backfill_share_its_maximum_cost(location):
     assert part("ant", **{"dagster/backfill": "b1"}).success
     assert part("fly", **{"dagster/backfill": "b1"}).success
     refused = part("bee", **{"dagster/backfill": "b1"})
-    assert "limit of this run of 1 USD, 0.8 USD of which are used" in refused.message
+    assert "limit of this run of 1.00 USD, 0.80 USD of which are used" in refused.message
     # A re-execution of the whole backfill is the same request, another backfill is not.
     again = part("bee", **{"dagster/backfill": "b2", "dagster/root_backfill_id": "b1"})
     assert again.message == refused.message
@@ -157,10 +157,10 @@ def test_budgets_limit_the_schedule_like_runs(location):
         assert pending_run(location).success
         assert ordered(location) == ["spots/cat"]
         said = evaluate(location)
-        figures = "budget of 0.6 USD a day: 0.4 USD reserved, 0 USD spent, 0.2 USD left"
+        figures = "budget of 0.60 USD a day: 0.40 USD reserved, 0.00 USD spent, 0.20 USD left"
         assert said == (
-            f"spots: 1 new orders, estimated at 0.4 USD; {figures}; they do not fit: none would; "
-            f"tiny: 3 new orders, estimated at 1.2 USD; {figures}; they do not fit: none would"
+            f"spots: 1 new orders, estimated at 0.40 USD; {figures}; they do not fit: none would; "
+            f"tiny: 3 new orders, estimated at 1.20 USD; {figures}; they do not fit: none would"
         )
         assert pending_run(location).success
         assert ordered(location) == ["spots/cat"]
@@ -221,18 +221,18 @@ def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(l
     with location.using(seedance=budgeted):
         assert location.run("cat").success  # stored: spent
         assert location.run("dog", assets=("tasks",)).success  # queued: reserved
-        day = "budget of 1.7 USD a day: 0.4 USD reserved, 0.4 USD spent, 0.9 USD left"
-        month = "budget of 30 USD a month: 0.4 USD reserved, 0.4 USD spent, 29.2 USD left"
-        own = "budget of prompt set tiny of 0.9 USD in all: 0 USD reserved, 0 USD spent, 0.9 USD left"
+        day = "budget of 1.70 USD a day: 0.40 USD reserved, 0.40 USD spent, 0.90 USD left"
+        month = "budget of 30.00 USD a month: 0.40 USD reserved, 0.40 USD spent, 29.20 USD left"
+        own = "budget of prompt set tiny of 0.90 USD in all: 0.00 USD reserved, 0.00 USD spent, 0.90 USD left"
         dry = location.run("ant", "fly", name="tiny", config={"dry_run": True})
         assert dry.success
         assert (
-            f"3 new orders, estimated at 1.2 USD; {day}; {month}; {own}; "
+            f"3 new orders, estimated at 1.20 USD; {day}; {month}; {own}; "
             "they do not fit: the first 2 would" in dry.log
         )
         done = location.run("ant", "fly", name="tiny")
         assert done.message == (
-            "nothing was ordered: 3 new videos may cost up to 1.2 USD and do not fit the "
+            "nothing was ordered: 3 new videos may cost up to 1.20 USD and do not fit the "
             f"{day}; nor the {own}; the first 2 would fit"
         )
         assert ordered(location) == ["spots/cat", "spots/dog"]
@@ -245,8 +245,8 @@ def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(l
         }
         with monkeypatch.context() as patch:
             patch.setattr("os.environ", environ)
-            result = CliRunner().invoke(root, ["plan", "--set", "tiny"])
-            as_json = CliRunner().invoke(root, ["plan", "--set", "tiny", "--json"])
+            result = CliRunner().invoke(root, ["plan", "tiny"])
+            as_json = CliRunner().invoke(root, ["plan", "tiny", "--json"])
         assert result.exit_code == as_json.exit_code == 1
         for line in (day, month, own):
             assert f"Budget  {line}" in result.stdout
@@ -262,7 +262,7 @@ def test_a_dry_run_counts_the_run_s_own_limit(idle):
     """With max_cost_usd it says how many would fit."""
     done = idle.run("ant", "fly", name="tiny", config={"dry_run": True, "max_cost_usd": 0.9})
     assert done.success
-    assert "limit of this run: 0.9 USD; they do not fit: the first 2 would" in done.log
+    assert "limit of this run: 0.90 USD; they do not fit: the first 2 would" in done.log
 
 
 @pytest.mark.long

@@ -63,9 +63,9 @@ def test_a_promotion_of_a_team_s_own_is_estimated_and_the_list_price_reserved(lo
     file.write_text("prices: [{type: seedance-2, resolution: 480p, usd_per_second: 0.05, promotion: true}]")
     with location.using(seedance=priced_by(location, file)):
         dry = location.run("cat", config={"dry_run": True})
-        assert "1 new orders, estimated at 0.2 USD (0.4 USD reserved)" in dry.log
+        assert "1 new orders, estimated at 0.20 USD (0.40 USD reserved)" in dry.log
         limited = location.run("cat", config={"max_cost_usd": 0.3})
-        assert "1 new videos may cost up to 0.4 USD" in limited.message
+        assert "1 new videos may cost up to 0.40 USD" in limited.message
         assert location.run("cat").success
     [order] = location.orders("cat")
     assert (order.estimated_points, order.reserved_points) == (2_000_000, 4_000_000)

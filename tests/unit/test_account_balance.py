@@ -32,4 +32,4 @@ def test_a_lost_task_is_noticed_while_others_run(start_known, clock):
     engine.control("settings", points=engine.vendor.account.points - 4_000_000)
     engine.reconcile_twice()
     assert engine.states() == [State.SUBMITTED, State.UNCERTAIN]
-    assert engine.doubts() == ["0.4 USD left the account for no task that is known"]
+    assert engine.doubts() == ["0.40 USD left the account for no task that is known"]

@@ -157,7 +157,7 @@ def test_an_unmatched_task_is_a_finding_with_its_cost():
     snapshots = make_snapshots([KEPT], vendor=VendorSnapshot(history={"task-2": row(KEPT), "foreign": row()}))
     [finding] = findings(snapshots)
     assert (finding.kind.value, finding.task_id, finding.cost_points) == ("unmatched_task", "foreign", POINTS)
-    assert finding.message == "seedance-2-fast, finished, created 2026-04-06 17:00 UTC, 0.4 USD"
+    assert finding.message == "seedance-2-fast, finished, created 2026-04-06 17:00 UTC, 0.40 USD"
     assert "reconcile" in finding.advice
     assert kinds(snapshots, prompt_set="spots") == []
     assert kinds(snapshots, since=NOW) == []

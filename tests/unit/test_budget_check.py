@@ -22,7 +22,7 @@ from seedance_dagster.settings import SettingError, Settings
 
 
 def a_set(number: int = 3, *, name: str = "spots", **budgets: int) -> PromptSet:
-    """Return a set of prompts of 0.4 USD each."""
+    """Return a set of prompts of 0.40 USD each."""
     return PromptSet(
         name=name,
         budgets=budgets,
@@ -67,7 +67,7 @@ def test_everything_fits_without_a_limit(engine):
     """The text names only the number of orders and their estimate."""
     found = check(engine, a_set())
     assert (found.new, found.points, found.affordable) == (3, 12_000_000, 3)
-    assert str(found) == "3 new orders, estimated at 1.2 USD"
+    assert str(found) == "3 new orders, estimated at 1.20 USD"
 
 
 @pytest.mark.parametrize(
@@ -101,15 +101,15 @@ def test_dry_runs_runs_and_schedules_report_the_same_figures(engine):
     assert (spent.order.order_id, reserved.order.state) == (claimed.order_id, State.QUEUED)
     wanted = a_set(3, total=10_000_000)
     before = engine.ledger.queries.find()
-    figures = "budget of 1.4 USD a day: 0.4 USD reserved, 0.3 USD spent, 0.7 USD left"
-    own = "budget of prompt set spots of 1 USD in all: 0 USD reserved, 0 USD spent, 1 USD left"
-    said = f"3 new orders, estimated at 1.2 USD; {figures}; {own}; they do not fit: the first 1 would"
+    figures = "budget of 1.40 USD a day: 0.40 USD reserved, 0.30 USD spent, 0.70 USD left"
+    own = "budget of prompt set spots of 1.00 USD in all: 0.00 USD reserved, 0.00 USD spent, 1.00 USD left"
+    said = f"3 new orders, estimated at 1.20 USD; {figures}; {own}; they do not fit: the first 1 would"
     assert str(check(engine, wanted)) == said
     assert str(read_pending(engine.services, wanted, make_request()).budget_check) == said
     with pytest.raises(OrderingError) as caught:
         ordered(engine, wanted)
     assert str(caught.value) == (
-        "nothing was ordered: 3 new videos may cost up to 1.2 USD and do not fit the "
+        "nothing was ordered: 3 new videos may cost up to 1.20 USD and do not fit the "
         f"{figures}; nor the {own}; the first 1 would fit"
     )
     assert engine.ledger.queries.find() == before
@@ -118,13 +118,13 @@ def test_dry_runs_runs_and_schedules_report_the_same_figures(engine):
 def test_the_run_s_own_limit_is_named(engine):
     """The run's own limit is named in a dry run and in the error."""
     assert str(check(engine, a_set(), max_points=7_000_000)) == (
-        "3 new orders, estimated at 1.2 USD; limit of this run: 0.7 USD; they do not fit: the first 1 would"
+        "3 new orders, estimated at 1.20 USD; limit of this run: 0.70 USD; they do not fit: the first 1 would"
     )
     with pytest.raises(
-        OrderingError, match=r"do not fit the limit of this run of 0\.7 USD; the first 1 would fit"
+        OrderingError, match=r"do not fit the limit of this run of 0\.70 USD; the first 1 would fit"
     ):
         ordered(engine, a_set(), max_points=7_000_000)
-    with pytest.raises(OrderingError, match=r"of this run of 0\.3 USD; none would fit"):
+    with pytest.raises(OrderingError, match=r"of this run of 0\.30 USD; none would fit"):
         ordered(engine, a_set(), max_points=3_000_000)
 
 
@@ -135,7 +135,7 @@ def test_existing_orders_need_no_money(engine):
     found = check(engine, a_set())
     assert (found.new, found.points, found.affordable) == (0, 0, 0)
     assert str(found).startswith(
-        "0 new orders, estimated at 0 USD; budget of 1.2 USD a day: 1.2 USD reserved"
+        "0 new orders, estimated at 0.00 USD; budget of 1.20 USD a day: 1.20 USD reserved"
     )
     assert len(ordered(engine, a_set())) == 3
 
@@ -191,7 +191,7 @@ def test_after_a_charge_above_its_estimate_nothing_remains(engine):
     )
     engine.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 9_000_000})
     found = check(engine, a_set(2))
-    assert str(found.usages[0]).endswith("0 USD reserved, 0.9 USD spent, 0 USD left")
+    assert str(found.usages[0]).endswith("0.00 USD reserved, 0.90 USD spent, 0.00 USD left")
     assert (found.new, found.affordable) == (1, 0)
     assert dataclasses.astuple(found.usages[0])[1:] == (0, 9_000_000)
 

@@ -85,7 +85,7 @@ def test_the_json_document_has_stable_names(audit):
 @pytest.mark.parametrize(
     ("arguments", "home", "message", "status"),
     [
-        (["--since", "yesterday"], None, "'yesterday' does not match the formats", 2),
+        (["--since", "yesterday"], None, "'yesterday' is not a time; write 2026-04-06", 2),
         (["one", "two"], None, "unexpected extra argument", 2),
         ([], None, "set it to the absolute path of Dagster's folder", 1),
         ([], "relative", "set it to the absolute path of Dagster's folder", 1),

@@ -96,7 +96,7 @@ def test_plan_adds_up_sets_that_share_a_budget(folder: Path, monkeypatch: pytest
     assert plan["together"] == {"new_usd": "1", "reserved_usd": "1", "new": 2, "affordable": 1}
     assert done.exit_code == 1
     assert "Together they do not fit into the shared budgets: the first 1 of 2 would" in run("plan").stdout
-    assert run("plan", "--set", "cats").exit_code == 0
+    assert run("plan", "cats").exit_code == 0
 
 
 def test_plan_knows_what_is_in_flight(folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_plan_says_as_what_a_prompt_was_ordered(folder: Path) -> None:
     assert (first["outcome"], second["outcome"]) == ("new", "joined")
     assert second["ordered_as"] == f"again/{first['partition']}"
     assert (again["new"], again["new_usd"]) == (1, first["usd"])
-    assert f"joined, ordered as again/{first['partition'][:5]}" in run("plan", "--set", "again").stdout
+    assert f"joined, ordered as again/{first['partition'][:5]}" in run("plan", "again").stdout
 
 
 def test_plan_reports_every_problem_and_plans_the_rest(folder: Path) -> None:
@@ -150,9 +150,9 @@ def test_plan_reports_every_problem_and_plans_the_rest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("plan", "nowhere"), "does not exist"),
-        (("plan", "--set", "mice"), "there is no prompt set mice; known sets: cats"),
-        (("plan", "--set"), "requires an argument"),
+        (("plan", "--prompts", "nowhere"), "does not exist"),
+        (("plan", "mice"), "there is no prompt set mice; known sets: cats"),
+        (("plan", "--prompts"), "requires an argument"),
     ],
 )
 def test_bad_input_of_plan_gives_a_message(folder: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -67,7 +67,7 @@ def test_a_command_prints_problems_on_any_console(tmp_path, encoding):
     (tmp_path / "\u732b.csv").write_text("prompt\nA cat\n")
     program = "from seedance_dagster.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", program, "plan", str(tmp_path)],
+        [sys.executable, "-c", program, "plan", "--prompts", str(tmp_path)],
         capture_output=True,
         check=False,
         cwd=tmp_path,

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from seedance_dagster.cli.output import print_json, span, usd
+from seedance_dagster.cli.output import print_json, span
+from seedance_dagster.money import format_usd
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from seedance_dagster.cli.output import print_json, span, usd
 )
 def test_money_keeps_every_part(amount: str, words: str) -> None:
     """Money is shown to the cent, and finer only where that would hide a part of it."""
-    assert usd(Decimal(amount)) == words
+    assert format_usd(Decimal(amount)) == words
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_an_order_that_stays_uncertain_is_ended_by_hand(engine):
     ended = engine.read(cat, dog)
     assert [order.state for order in ended] == [State.FAILED, State.FAILED]
     assert [order.points_charged for order in ended] == [cat.estimated_points, 2_500_000]
-    assert ended[0].error_message.startswith("ended by hand as 0.4 USD, it was uncertain: a POST")
+    assert ended[0].error_message.startswith("ended by hand as 0.40 USD, it was uncertain: a POST")
     assert engine.ledger.queries.journal(1)[-1].actor.startswith("operator")
 
 

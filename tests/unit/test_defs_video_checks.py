@@ -84,11 +84,11 @@ def test_a_good_set_passes_every_check(check):
         ("objects_intact", {"poster_key": "x", "manifest_key": "y"}, "missing in S3: poster, manifest"),
         ("objects_intact", {"size_bytes": 11}, "the video has 10 bytes in S3 and 11 in the ledger"),
         ("charge_matches_hold", {"points_charged": None}, "the vendor did not report its charge"),
-        ("charge_matches_hold", {"points_charged": 5_000_000}, "0.4 USD were held and 0.5 USD charged"),
+        ("charge_matches_hold", {"points_charged": 5_000_000}, "0.40 USD were held and 0.50 USD charged"),
         (
             "estimate_accuracy",
             {"points_charged": 3_000_000},
-            "estimated 0.4 USD by goapi-2026-04, charged 0.3 USD",
+            "estimated 0.40 USD by goapi-2026-04, charged 0.30 USD",
         ),
         (
             "rejection_rate",
@@ -181,7 +181,7 @@ def test_a_budget_that_is_nearly_used_is_named():
     assert judge("budget_remaining", budgets=[BudgetUsage(budget, 5_000_000, 0)]).violations == ()
     result = judge("budget_remaining", budgets=[BudgetUsage(budget, 5_000_000, 4_500_000)])
     [violation] = result.violations
-    assert violation.reason == ("budget of 1 USD a day: 0.5 USD reserved, 0.45 USD spent, 0.05 USD left")
+    assert violation.reason == ("budget of 1.00 USD a day: 0.50 USD reserved, 0.45 USD spent, 0.05 USD left")
     assert result.figures == {"seedance/budget_remaining_usd": 0.05}
 
 

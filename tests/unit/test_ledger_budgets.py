@@ -39,8 +39,8 @@ def test_a_run_that_would_exceed_a_budget_places_nothing(ledger, new_order):
     with pytest.raises(BudgetExceededError) as caught:
         ledger.orders.place([new_order(f"p{n}") for n in range(3)], REQUEST, [DAY])
     assert str(caught.value) == (
-        "3 new videos may cost up to 1.2 USD and do not fit the budget of 1 USD a day: "
-        "0.4 USD reserved, 0 USD spent, 0.6 USD left; the first 1 would fit"
+        "3 new videos may cost up to 1.20 USD and do not fit the budget of 1.00 USD a day: "
+        "0.40 USD reserved, 0.00 USD spent, 0.60 USD left; the first 1 would fit"
     )
     assert caught.value.affordable == 1
     assert len(ledger.queries.find()) == 1
@@ -61,12 +61,14 @@ def test_a_run_has_a_limit_of_its_own(ledger, new_order):
     """The limit of a run counts its own orders only, those of earlier tries too, where they are placed."""
     limited = dataclasses.replace(REQUEST, max_points=4_000_000)
     ledger.orders.place([new_order("a")], REQUEST)
-    with pytest.raises(BudgetExceededError, match=r"of 0\.4 USD, 0\.4 USD of which are used; none would fit"):
+    with pytest.raises(
+        BudgetExceededError, match=r"of 0\.40 USD, 0\.40 USD of which are used; none would fit"
+    ):
         ledger.orders.place([new_order("a"), new_order("b")], limited)
     b = dataclasses.replace(limited, idempotency_key="b")
     ledger.orders.place([new_order("a"), new_order("b")], b)
     another = dataclasses.replace(limited, idempotency_key="another")
-    with pytest.raises(BudgetExceededError, match=r"limit of this run of 0\.4 USD; the first 1 would fit"):
+    with pytest.raises(BudgetExceededError, match=r"limit of this run of 0\.40 USD; the first 1 would fit"):
         ledger.orders.place([new_order("c"), new_order("d")], another)
 
 
@@ -141,7 +143,7 @@ def test_a_set_has_a_budget_of_its_own(ledger, new_order):
     ledger.orders.place([new_order("x", prompt_set="other")], REQUEST, [DAY])
     ledger.orders.place([new_order("y")], REQUEST, [DAY, own])
     assert (used(ledger, own), used(ledger)) == ((4_000_000, 0), (8_000_000, 0))
-    with pytest.raises(BudgetExceededError, match=r"budget of prompt set spots of 0\.5 USD in all"):
+    with pytest.raises(BudgetExceededError, match=r"budget of prompt set spots of 0\.50 USD in all"):
         ledger.orders.place([new_order("z", estimated_points=2_000_000)], REQUEST, [DAY, own])
 
 

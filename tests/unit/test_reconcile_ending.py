@@ -55,7 +55,7 @@ def test_a_video_that_is_gone_is_ended_with_what_it_cost(engine, clock):
 def test_a_charge_that_the_vendor_never_reported_is_booked(engine, state):
     """It counts as the hold until then, and the order stays as it ended."""
     order = engine.orders.make(state, "cat", charged=None)
-    assert "it counts as 0.4 USD, until `seedance-dagster reconcile 1 --end" in unknown_charge_reason(order)
+    assert "it counts as 0.40 USD, until `seedance-dagster reconcile 1 --end" in unknown_charge_reason(order)
     booked = end(engine, order, 1_000_000)
     assert (booked.state, booked.points_charged) == (state, 1_000_000)
     assert unknown_charge_reason(booked) is None

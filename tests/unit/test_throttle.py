@@ -245,6 +245,6 @@ def test_out_of_credits_says_what_to_do():
     end = "; buy credits; submitting then goes on automatically"
     assert pause_message(CREDITS, "the vendor refused") == f"out of credits: the vendor refused{end}"
     assert low_balance_message(1_000_000, 4_000_000) == (
-        f"out of credits: 0.1 USD are left, the cheapest queued order is estimated at 0.4 USD{end}"
+        f"out of credits: 0.10 USD are left, the cheapest queued order is estimated at 0.40 USD{end}"
     )
     assert pause_message("rate limit", "429") == "rate limit: 429"

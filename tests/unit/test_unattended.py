@@ -56,7 +56,7 @@ def test_the_first_ones_that_fit_are_ordered(services, ledger, videos, points, f
     assert keys == fits
     assert list(declined) == [key for key in ("p0", "p1", "p2") if key not in fits]
     assert ledger.partitions.postponed("spots") == postponed
-    words = "not ordered: it does not fit the 0.4 USD" if not postponed else "postponed: budget of"
+    words = "not ordered: it does not fit the 0.40 USD" if not postponed else "postponed: budget of"
     assert all(reason.startswith(words) for reason in declined.values())
 
 

@@ -7,17 +7,18 @@ import asyncio
 import click
 
 from seedance_dagster.api.account import AccountInfo
-from seedance_dagster.cli.environ import project_environ
-from seedance_dagster.cli.output import console, print_json, usd
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.cli.environ import command_environ
+from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.output import console, print_json
+from seedance_dagster.money import format_usd, points_to_usd
 from seedance_dagster.settings import Settings
 
 
-@click.command("account")
+@click.command("account", epilog=examples("account", "account --json"))
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, as_json: bool) -> None:
     """Show plan, balance and limits of the vendor account; this also checks the API key."""
-    settings = Settings.from_environ(project_environ())
+    settings = Settings.from_environ(command_environ())
 
     async def request() -> AccountInfo:
         async with settings.open_client() as client:
@@ -31,6 +32,6 @@ def command(*, as_json: bool) -> None:
         return
     out = console()
     out.print(f"Plan         {account.plan or 'unknown'}", markup=False)
-    worth = "unknown" if balance is None else f"{usd(balance)} USD (from {account.balance_source})"
+    worth = "unknown" if balance is None else f"{format_usd(balance)} USD (from {account.balance_source})"
     out.print(f"Balance      {worth}", markup=False)
     out.print(f"Concurrency  {account.max_concurrent_tasks or 'unknown'} tasks")

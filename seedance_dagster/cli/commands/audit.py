@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -16,23 +16,22 @@ from seedance_dagster.audit.read import Progress as ShowProgress
 from seedance_dagster.audit.repair import RepairResult, repair
 from seedance_dagster.audit.snapshots import Scope
 from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
-from seedance_dagster.cli.output import console, print_json, progress_bars, table, usd
+from seedance_dagster.cli.output import console, print_json, progress_bars, table
+from seedance_dagster.cli.since import SINCE_HELP, Since
 from seedance_dagster.defs.steps.binding import check_known
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.services import Services
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import format_usd, points_to_usd, usd_text
 
 Repairs = Mapping[Finding, RepairResult]
 
 
-@click.command("audit")
+@click.command("audit", epilog=examples("audit", "audit launch_spots --since 7d --deep", "audit --repair"))
 @click.argument("prompt_set", required=False, metavar="[SET]")
 @click.option(
-    "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    metavar="TIME",
-    help="Audit only what was ordered since this UTC time: 2026-04-06 or 2026-04-06T18:00:00.",
+    "--since", type=Since(), metavar="TIME", help=f"Audit only what was ordered since this time, {SINCE_HELP}"
 )
 @click.option("--deep", is_flag=True, help="Hash all videos and posters, and read all manifests.")
 @click.option("--repair", "repairing", is_flag=True, help="Repair what is safe to repair.")
@@ -48,7 +47,7 @@ def command(
     1 when there is a finding, even if it was repaired: run the audit again to confirm the repair.
     """
     settings = ledger_settings()
-    scope = Scope(prompt_set=prompt_set, since=since.replace(tzinfo=UTC) if since else None, deep=deep)
+    scope = Scope(prompt_set=prompt_set, since=since, deep=deep)
     with (
         dagster_of(settings) as instance,
         settings.services() as services,
@@ -86,12 +85,12 @@ def _show(result: Audit, repairs: Repairs | None) -> None:
         rows = table("Findings", columns, numbers=("USD",))
         for finding in result.findings:
             last = finding.advice if repairs is None else _outcome(repairs[finding])
-            cost = usd(points_to_usd(finding.cost_points))
+            cost = format_usd(points_to_usd(finding.cost_points))
             texts = (finding.kind.replace("_", " "), finding.location, _message(finding), cost, last)
             rows.add_row(*texts)
         out.print(rows)
     for kind, (count, points) in result.totals.items():
-        out.print(f"{count:>6} {kind.replace('_', ' ')}, {usd(points_to_usd(points))} USD", markup=False)
+        out.print(f"{count:>6} {kind.replace('_', ' ')}, {usd_text(points)}", markup=False)
     count, snapshots = len(result.findings), result.snapshots
     verdict = f"{count} finding{'s' * (count != 1)}" if count else "everything agrees"
     out.print(

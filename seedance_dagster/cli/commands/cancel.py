@@ -7,13 +7,16 @@ import contextlib
 import click
 
 from seedance_dagster.cli.environ import ledger_settings, operator_name
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import check_ledger_is_known
-from seedance_dagster.cli.output import console, print_json, usd
+from seedance_dagster.cli.output import console, print_json
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import format_usd, points_to_usd
 
 
-@click.command("cancel")
+@click.command(
+    "cancel", epilog=examples("cancel launch_spots/cat-garden", "cancel launch_spots", "cancel --all")
+)
 @click.argument("target", required=False, metavar="[SET[/PARTITION]]")
 @click.option("--all", "everything", is_flag=True, help="Cancel the queued orders of all sets.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
@@ -46,5 +49,5 @@ def command(*, target: str | None, everything: bool, as_json: bool) -> None:
         out = console()
         for order in cancelled:
             out.print(f"Withdrawn  {order.prompt_set}/{order.partition}", markup=False)
-        out.print(f"{len(cancelled)} orders were withdrawn, {usd(freed)} USD are free again")
+        out.print(f"{len(cancelled)} orders were withdrawn, {format_usd(freed)} USD are free again")
     click.get_current_context().exit(0 if cancelled else 1)

@@ -6,13 +6,14 @@ from dataclasses import asdict
 
 import click
 
-from seedance_dagster.cli.environ import project_environ
+from seedance_dagster.cli.environ import command_environ
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import console, print_json, printable, table
 from seedance_dagster.settings import Settings
 from seedance_dagster.storage.capabilities import Trial, examine, policy_json
 
 
-@click.command("check-storage")
+@click.command("check-storage", epilog=examples("check-storage"))
 @click.option("--policy", is_flag=True, help="Print the IAM policy that allows all of it, and try nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_context
@@ -21,7 +22,7 @@ def command(ctx: click.Context, *, policy: bool, as_json: bool) -> None:
 
     Exits with 1 where videos could not be stored.
     """
-    store = Settings.from_environ(project_environ()).open_store()
+    store = Settings.from_environ(command_environ()).open_store()
     if policy:
         click.echo(policy_json(store.bucket, store.prefix))
         return

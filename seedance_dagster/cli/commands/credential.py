@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import console, print_json, printable
 from seedance_dagster.media.credentials import Credential, CredentialState, read_credential
 from seedance_dagster.media.credentials.library import library
@@ -19,7 +20,11 @@ def command() -> None:
     """Read a video's content credential, or make a test certificate chain."""
 
 
-@command.command("read", short_help="Show and check the content credential of an mp4.")
+@command.command(
+    "read",
+    short_help="Show and check the content credential of an mp4.",
+    epilog=examples("credential read cat-garden.mp4", "credential read cat-garden.mp4 --trust root.pem"),
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--trust",
@@ -46,7 +51,11 @@ def read(*, file: Path, trust: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@command.command("test-chain", short_help="Make a certificate chain for trying out signing.")
+@command.command(
+    "test-chain",
+    short_help="Make a certificate chain for trying out signing.",
+    epilog=examples("credential test-chain certificates"),
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def test_chain(*, folder: Path) -> None:
     """Make a certificate chain to try signing with; nothing else trusts it.

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 import click
 
 from seedance_dagster.cli.environ import project_environ, reference_definitions
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.local.stack import interrupted_by_signals, running_stack
 from seedance_dagster.cli.local.state_dir import StateDir
+from seedance_dagster.cli.local_state import ROOT
 from seedance_dagster.prompts import format_problems, load_prompt_sets
 from seedance_dagster.settings import Settings
 
-FOLDER = Path(".seedance")
 
-
-@click.command("dev")
-def command() -> None:
+@click.command("dev", epilog=examples("dev", "dev --port 3000"))
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of Dagster's UI; by default any free one.")
+def command(*, port: int | None) -> None:
     """Run Dagster on your prompt sets (SEEDANCE_PROMPTS, by default prompt_sets/).
 
     With GOAPI_API_KEY the real API is used, without it the emulator; with SEEDANCE_S3_BUCKET your bucket,
@@ -25,7 +25,7 @@ def command() -> None:
     folder for the emulator and another for the real API. Press Ctrl-C to stop; the next start continues.
     """
     environ = project_environ()
-    state = StateDir.for_environ(FOLDER, environ)
+    state = StateDir.for_environ(ROOT, environ)
     Settings.from_environ(state.environ)  # reports a bad setting before anything starts
     definitions = reference_definitions()
     with interrupted_by_signals(), state.locked():
@@ -38,11 +38,12 @@ def command() -> None:
             definitions=definitions,
             emulated=state.emulated,
             embedded_s3=state.embedded_s3,
+            ui_port=port,
         ) as stack:
             state.write_env_file(environ, stack.environ)
             click.echo(f"The gallery is at {stack.gallery.url}")
             click.echo(f"Dagster's UI is at {stack.dagster.url}. Press Ctrl-C to stop.")
-            click.echo(f"To use other commands in another terminal, first run:  . {state.env_file}")
+            click.echo("Other commands find it from this folder, such as `seedance-dagster status`.")
             with contextlib.suppress(KeyboardInterrupt):
                 stack.wait()
             click.echo("Stopping. Tasks at the vendor continue; the next start picks them up.")

@@ -11,13 +11,19 @@ from pathlib import Path
 import click
 
 from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import print_json
 from seedance_dagster.cli.videos import videos_of
 from seedance_dagster.datasets.video import Video
 from seedance_dagster.storage.errors import StoreError
 
 
-@click.command("download")
+@click.command(
+    "download",
+    epilog=examples(
+        "download launch_spots cat-garden cat-garden.t2 ~/Videos", "download launch_spots ~/Videos"
+    ),
+)
 @click.argument("prompt_set", metavar="SET")
 @click.argument("partitions", metavar="[PARTITION]...", nargs=-1)
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
@@ -28,11 +34,7 @@ def command(*, prompt_set: str, partitions: Sequence[str], folder: Path, as_json
     Each becomes DIR/PARTITION.mp4, and its SHA-256 is checked. A file that is there already is not downloaded
     again, and a different one of that name is never overwritten. The exit status is 1 when a partition has no
     video or a file could not be written.
-
-    \b
-    Example:
-      seedance-dagster download launch_spots cat-garden cat-garden.t2 ~/Videos
-    """  # noqa: D301  \b keeps click from joining the lines
+    """
     with ledger_settings().services() as services:
         videos = videos_of(services, prompt_set, partitions)
         missing = [key for key in partitions if key not in videos]

@@ -5,11 +5,17 @@ from __future__ import annotations
 import click
 
 from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.ledger.ledger import Ledger
 
 
-@click.command("move-ledger")
+@click.command(
+    "move-ledger",
+    epilog=examples(
+        "move-ledger postgresql+psycopg://seedance@db/seedance",
+    ),
+)
 @click.argument("to_url", metavar="URL")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, to_url: str, as_json: bool) -> None:

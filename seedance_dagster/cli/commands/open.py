@@ -5,12 +5,18 @@ from __future__ import annotations
 import click
 
 from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.videos import videos_of
 
 _LIVES_S = 3600
 
 
-@click.command("open")
+@click.command(
+    "open",
+    epilog=examples(
+        "open launch_spots cat-garden",
+    ),
+)
 @click.argument("prompt_set", metavar="SET")
 @click.argument("partition", metavar="PARTITION")
 @click.option("--print", "only_print", is_flag=True, help="Print the link, and open no browser.")
@@ -18,11 +24,7 @@ def command(*, prompt_set: str, partition: str, only_print: bool) -> None:
     """Show the video of a partition in the browser, by a link that works for an hour.
 
     Whoever has the link can watch the video until then.
-
-    \b
-    Example:
-      seedance-dagster open launch_spots cat-garden
-    """  # noqa: D301  \b keeps click from joining the lines
+    """
     with ledger_settings().services() as services:
         videos = videos_of(services, prompt_set, [partition])
         if partition not in videos:

@@ -13,15 +13,16 @@ from typing import Any
 import click
 from rich.console import Console
 
-from seedance_dagster.cli.environ import has_dev_folder, ledger_settings, project_environ
-from seedance_dagster.cli.output import budgets_as_json, console, print_json, table, usd
+from seedance_dagster.cli.environ import command_environ, ledger_settings
+from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.output import budgets_as_json, console, print_json, progress_bars, table
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
 from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import format_usd, points_to_usd
 from seedance_dagster.prompts import PromptSet, format_problems
 from seedance_dagster.settings import Settings, default_ledger_url
 
@@ -56,25 +57,35 @@ class Plan:
         summary = ", ".join(f"{number} {outcome}" for outcome, number in counts.items()) or "no prompts"
         new = [priced for priced in self.quotes if priced.is_new]
         bound = "" if all(priced.estimate.exact for priced in new) else "up to "
-        reserved = f", {usd(self.reserved_usd)} USD are reserved" if self.reserved_usd > self.new_usd else ""
-        return f"{summary}; the new ones cost {bound}{usd(self.new_usd)} USD{reserved}"
+        reserved = (
+            f", {format_usd(self.reserved_usd)} USD are reserved" if self.reserved_usd > self.new_usd else ""
+        )
+        return f"{summary}; the new ones cost {bound}{format_usd(self.new_usd)} USD{reserved}"
 
 
-@click.command("plan")
-@click.argument("location", required=False)
-@click.option("--set", "names", multiple=True, metavar="NAME", help="Plan only this set; may be repeated.")
+@click.command(
+    "plan",
+    epilog=examples(
+        "plan",
+        "plan launch_spots",
+        "plan --prompts drafts/launch.csv",
+    ),
+)
+@click.argument("names", nargs=-1, metavar="[SET]...")
+@click.option(
+    "--prompts", "location", metavar="LOCATION", help="Read the sets from this file, folder or s3:// URL."
+)
 @click.option("--regenerate", is_flag=True, help="Plan for a run with `regenerate`.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_json: bool) -> None:
     """Show what each prompt would cost and whether it would be ordered. Nothing is sent or ordered.
 
-    LOCATION is a file, a folder or an s3:// URL; by default SEEDANCE_PROMPTS. New prompts would be ordered.
-    The others cost nothing: joined ones are in flight, reused ones are stored, and skipped ones ended without
-    a video before. The exit status is 1 when a prompt set has an error, or when the sets do not fit the
-    budgets.
+    All sets of SEEDANCE_PROMPTS are planned, or those that are named. New prompts would be ordered. The
+    others cost nothing: joined ones are in flight, reused ones are stored, and skipped ones ended without a
+    video before. The exit status is 1 when a prompt set has an error, or when they do not fit the budgets.
     """
-    environ = project_environ()
-    no_ledger = not (environ.get("DAGSTER_HOME") or environ.get("SEEDANCE_LEDGER_URL") or has_dev_folder())
+    environ = command_environ()
+    no_ledger = not (environ.get("DAGSTER_HOME") or environ.get("SEEDANCE_LEDGER_URL"))
     settings = Settings.from_environ(environ) if no_ledger else ledger_settings()
     loaded = PromptSource(
         location or settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix
@@ -82,18 +93,22 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
     unknown = sorted(set(names) - {prompt_set.name for prompt_set in loaded.sets})
     if unknown and not loaded.errors:
         known = ", ".join(prompt_set.name for prompt_set in loaded.sets) or "none"
-        raise click.ClickException(f"there is no prompt set {', '.join(unknown)}; known sets: {known}")
+        raise click.ClickException(
+            f"there is no prompt set {', '.join(unknown)}; known sets: {known} "
+            "(--prompts names a file or folder)"
+        )
     with contextlib.ExitStack() as stack:
         if no_ledger:
             # Before the first order a plan needs no ledger, and leaves none behind.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="seedance-"))
             settings = settings.model_copy(update={"ledger": default_ledger_url(folder)})
         services = stack.enter_context(settings.services())
-        plans = [
-            _plan(services, prompt_set, regenerate=regenerate)
-            for prompt_set in loaded.sets
-            if not names or prompt_set.name in names
-        ]
+        planned = [prompt_set for prompt_set in loaded.sets if not names or prompt_set.name in names]
+        show_progress = stack.enter_context(progress_bars())
+        plans = []
+        for number, prompt_set in enumerate(planned, start=1):
+            plans.append(_plan(services, prompt_set, regenerate=regenerate))
+            show_progress("Prompt sets", number, len(planned))
         together = _together(services, plans)
     if as_json:
         problems = [str(problem) for problem in loaded.problems]
@@ -154,7 +169,7 @@ def _show(out: Console, plan: Plan) -> None:
             request.task_type,
             request.mode,
             str(request.duration),
-            bound + usd(points_to_usd(priced.estimate.points)),
+            bound + format_usd(points_to_usd(priced.estimate.points)),
             _outcome(plan, priced),
         )
     out.print(rows)
@@ -170,7 +185,9 @@ def _show(out: Console, plan: Plan) -> None:
 
 
 def _show_together(out: Console, together: BudgetCheck) -> None:
-    estimated, reserved = (usd(points_to_usd(points)) for points in (together.points, together.reserved))
+    estimated, reserved = (
+        format_usd(points_to_usd(points)) for points in (together.points, together.reserved)
+    )
     out.print(
         f"All sets together: {estimated} USD"
         + ("" if estimated == reserved else f", {reserved} USD reserved")

@@ -17,12 +17,14 @@ from rich.console import Console
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.api.prices import Price, PriceRow
-from seedance_dagster.cli.environ import is_home, project_environ
-from seedance_dagster.cli.output import console, print_json, table, usd
+from seedance_dagster.cli.environ import command_environ, is_home
+from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.health import PriceDrift, price_drifts
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
+from seedance_dagster.money import format_usd
 from seedance_dagster.settings import Settings
 
 _NEWEST = 2000  # among so many charges are 20 of each price that is in use
@@ -64,7 +66,13 @@ class Outdated:
         return f"- {text.strip()}"
 
 
-@click.command("prices")
+@click.command(
+    "prices",
+    epilog=examples(
+        "prices",
+        "prices seedance-2-fast",
+    ),
+)
 @click.argument("task_type", required=False, metavar="[TYPE]")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, task_type: str | None, as_json: bool) -> None:
@@ -73,7 +81,7 @@ def command(*, task_type: str | None, as_json: bool) -> None:
     Where there is a ledger, the newest 20 charges of each price are compared with their estimates. The exit
     status is 1 when they differ by more than 2 %; the row to add to the file of SEEDANCE_PRICES is shown.
     """
-    settings = Settings.from_environ(project_environ())
+    settings = Settings.from_environ(command_environ())
     catalog, now = settings.load_catalog(), utc_now()
     types = catalog.priced_types if task_type is None else (task_type,)
     if task_type not in (None, *catalog.priced_types):
@@ -121,8 +129,8 @@ def _show(out: Console, prices: list[Price]) -> None:
         rows.add_row(
             row.type,
             row.resolution,
-            usd(row.usd_per_second),
-            usd(price.reserved.usd_per_second),
+            format_usd(row.usd_per_second),
+            format_usd(price.reserved.usd_per_second),
             _origin(row),
         )
     out.print(rows)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from seedance_dagster.cli.environ import ledger_settings, operator_name
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import check_ledger_is_known
 from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.engine.reconcile.ending import end_by_hand, may_be_ended
@@ -18,7 +19,7 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import worker_name, working
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.money import points_to_usd, usd_to_points
+from seedance_dagster.money import usd_text, usd_to_points
 from seedance_dagster.threads import in_thread
 
 _ID_LIMIT = 2**63  # order ids are smaller
@@ -29,7 +30,14 @@ _MEANINGS = {
 _SHOWN = 10
 
 
-@click.command("reconcile")
+@click.command(
+    "reconcile",
+    epilog=examples(
+        "reconcile",
+        "reconcile launch_spots/cat-garden --requeue",
+        "reconcile 17 --end --charged 0.32",
+    ),
+)
 @click.argument("order", required=False, metavar="[ORDER]")
 @click.option("--adopt", "task_id", metavar="TASK_ID", help="Give ORDER this task of the vendor's.")
 @click.option("--requeue", is_flag=True, help="Send ORDER again: the vendor has no task for it.")
@@ -156,7 +164,7 @@ def _show(outcomes: Mapping[str, Sequence[Order]]) -> None:
 def _meaning(outcome: str, order: Order) -> str:
     if outcome == "ended":
         again = "; to pay again, set resubmit_rejected in a run's config" if order.points_charged else ""
-        return f"{points_to_usd(order.points_charged or 0)} USD count as spent{again}"
+        return f"{usd_text(order.points_charged or 0)} count as spent{again}"
     return _MEANINGS.get(outcome) or order.error_message or ""
 
 

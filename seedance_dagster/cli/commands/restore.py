@@ -12,8 +12,9 @@ from dagster import DagsterInstance
 from rich.markup import escape
 
 from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
-from seedance_dagster.cli.output import console, print_json, progress_bars, table, usd
+from seedance_dagster.cli.output import console, print_json, progress_bars, table
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.binding import mark_caught_up
 from seedance_dagster.defs.steps.memory import Memory
@@ -21,7 +22,7 @@ from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.reference_contents import read_contents
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.restoration import ACTOR
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import format_usd, points_to_usd
 from seedance_dagster.prompts import format_problems
 from seedance_dagster.prompts.models import PromptSet
 from seedance_dagster.restore.apply import apply_plan
@@ -39,7 +40,13 @@ _MEANINGS = {
 }
 
 
-@click.command("restore")
+@click.command(
+    "restore",
+    epilog=examples(
+        "restore",
+        "restore --apply",
+    ),
+)
 @click.option(
     "--apply", "applying", is_flag=True, help="Restore what is listed; without it nothing is written."
 )
@@ -158,7 +165,7 @@ def _verdict(plan: Plan, failed: dict[int, str], *, applied: bool) -> str:
 
 
 def _usd(item: PlannedOrder | NotRestored) -> str:
-    return usd(points_to_usd(item.points))
+    return format_usd(points_to_usd(item.points))
 
 
 def _as_json(

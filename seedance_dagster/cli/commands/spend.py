@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Any
 
 import click
@@ -14,30 +14,27 @@ from rich.table import Table
 from rich.text import Text
 
 from seedance_dagster.cli.environ import ledger_settings
-from seedance_dagster.cli.output import console, print_json, table, usd
+from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.output import console, print_json, table
+from seedance_dagster.cli.since import SINCE_HELP, Since
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.spend import Amounts, SpendBy, Sums
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import format_usd, points_to_usd
 
 _NONE = "(none)"
 _BAR_WIDTH = 24
 _BY_TIME = (SpendBy.DAY, SpendBy.MONTH)
 
 
-class _Day(click.ParamType[datetime]):
-    """A day of the calendar, as the time at which it starts in UTC."""
-
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            day = date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a day; write it as 2026-04-06 (UTC)", param, ctx)
-        return datetime.combine(day, time(), UTC)
-
-
-@click.command("spend")
+@click.command(
+    "spend",
+    epilog=examples(
+        "spend",
+        "spend launch_spots --by model --since 7d",
+        "spend --by tag --tag campaign --csv > spend.csv",
+    ),
+)
+@click.argument("prompt_set", required=False, metavar="[SET]")
 @click.option(
     "--by",
     type=click.Choice(list(SpendBy), case_sensitive=False),
@@ -46,8 +43,9 @@ class _Day(click.ParamType[datetime]):
     help="Group charges by this.",
 )
 @click.option("--tag", metavar="NAME", help="With --by tag: the tag of the prompts to group by.")
-@click.option("--since", type=_Day(), metavar="DATE", help="Count only from this day on, in UTC.")
-@click.option("--set", "prompt_set", metavar="NAME", help="Count only this prompt set.")
+@click.option(
+    "--since", type=Since(whole_days=True), metavar="TIME", help=f"Count only from this day on, {SINCE_HELP}"
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV, without a total.")
 def command(
@@ -126,7 +124,7 @@ def _add(rows: Table, key: str, amounts: Amounts, bar: Bar | str) -> None:
 
 
 def _usd(points: int) -> str:
-    return usd(points_to_usd(points))
+    return format_usd(points_to_usd(points))
 
 
 def _as_json(amounts: Amounts) -> dict[str, Any]:

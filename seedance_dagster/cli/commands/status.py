@@ -11,19 +11,27 @@ import click
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.cli.environ import ledger_settings
-from seedance_dagster.cli.output import budgets_as_json, console, print_json, span, table, usd
+from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.output import budgets_as_json, console, print_json, span, table
 from seedance_dagster.cli.status_report import StatusReport, read_status
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.engine.ordering.budget_check import own_budgets
 from seedance_dagster.engine.throttle import read_throttle
 from seedance_dagster.ledger.budgets import BudgetUsage
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.money import format_usd
 
 _SHOWN = 20
 
 
-@click.command("status")
-@click.option("--set", "prompt_set", metavar="NAME", help="Show this prompt set only.")
+@click.command(
+    "status",
+    epilog=examples(
+        "status",
+        "status launch_spots --json",
+    ),
+)
+@click.argument("prompt_set", required=False, metavar="[SET]")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, prompt_set: str | None, as_json: bool) -> None:
     """Show orders by state, money, what is outstanding and how long it may take, from the ledger.
@@ -69,7 +77,7 @@ def _show(report: StatusReport, budgets: Sequence[BudgetUsage], label: str) -> N
     if report.counts:
         counts = table("Orders", ("Prompt set", "State", "Orders", "USD"), numbers=("Orders", "USD"))
         for count in report.counts:
-            counts.add_row(count.prompt_set, count.state, str(count.orders), usd(count.usd))
+            counts.add_row(count.prompt_set, count.state, str(count.orders), format_usd(count.usd))
         out.print(counts)
     else:
         out.print(f"Nothing has been ordered yet, according to the ledger {label}", markup=False)
@@ -83,16 +91,15 @@ def _show(report: StatusReport, budgets: Sequence[BudgetUsage], label: str) -> N
             order = open_order.order
             prompt = f"{order.prompt_set}/{order.partition}"
             oldest.add_row(
-                prompt, order.state, order.task_id or "", span(open_order.age), usd(open_order.usd)
+                prompt, order.state, order.task_id or "", span(open_order.age), format_usd(open_order.usd)
             )
         out.print(oldest)
-    left = (
-        "unknown until a video of this kind is stored" if report.time_left is None else span(report.time_left)
-    )
-    penalties = f", of which {usd(report.penalties_usd)} USD as penalties for rejected prompts"
-    out.print(f"Spent        {usd(report.spent_usd)} USD{penalties if report.penalties_usd else ''}")
-    out.print(f"Outstanding  {usd(report.outstanding_usd)} USD for {len(report.open)} orders")
-    out.print(f"Time left    {left}")
+    penalties = f", of which {format_usd(report.penalties_usd)} USD as penalties for rejected prompts"
+    out.print(f"Spent        {format_usd(report.spent_usd)} USD{penalties if report.penalties_usd else ''}")
+    if report.open:
+        orders = "1 order" if len(report.open) == 1 else f"{len(report.open)} orders"
+        out.print(f"Outstanding  {format_usd(report.outstanding_usd)} USD for {orders}")
+        out.print(f"Time left    {_time_left(report.time_left)}")
     for usage in budgets:
         out.print(f"Budget       {usage}", markup=False)
     for reason in report.waits:
@@ -101,6 +108,12 @@ def _show(report: StatusReport, budgets: Sequence[BudgetUsage], label: str) -> N
         out.print(f"Warning      {warning}", markup=False, style="yellow")
     for problem in report.problems:
         out.print(f"Problem      {problem}", markup=False, style="red")
+
+
+def _time_left(left: timedelta | None) -> str:
+    if left is None:
+        return "unknown until a video of this kind is stored"
+    return f"about {span(left)}" if left else "rendered; the videos are being stored"
 
 
 def _as_json(report: StatusReport, label: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import click
 from dagster import DagsterInstance
 
 from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.defs.prompt_source import PromptSource
@@ -20,7 +21,13 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts import format_problems
 
 
-@click.command("sync")
+@click.command(
+    "sync",
+    epilog=examples(
+        "sync",
+        "sync --use-this-ledger",
+    ),
+)
 @click.option(
     "--use-this-ledger", is_flag=True, help="Let this ledger order for the sets from now on, as it is."
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import console, print_json
 from seedance_dagster.cli.trace_tree import draw
 from seedance_dagster.ledger.ledger import Ledger
@@ -23,7 +24,14 @@ _UNCUT = 100_000  # columns; a line in a file is never wrapped or cut
 _S3_TIMEOUT_S = 3  # a trace is useful without S3
 
 
-@click.command("trace")
+@click.command(
+    "trace",
+    epilog=examples(
+        "trace launch_spots/cat-garden",
+        "trace s3://videos/seedance/launch_spots/cat-garden/0a1b2c3d4e5f-a1/video.mp4",
+        "trace ~/Downloads/clip.mp4",
+    ),
+)
 @click.argument("thing")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(*, thing: str, as_json: bool) -> None:

@@ -9,11 +9,17 @@ from datetime import UTC, datetime
 import click
 
 from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
 
 _MOST_CONNECTIONS = 100
 
 
-@click.command("webhook")
+@click.command(
+    "webhook",
+    epilog=examples(
+        "webhook --host 0.0.0.0 --path-prefix /hooks",
+    ),
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8020, show_default=True, help="Port to listen on; 0 takes a free one.")
 @click.option(

@@ -15,15 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from seedance_dagster.cli.local.stack import Stack
-from seedance_dagster.cli.output import console, table, usd
+from seedance_dagster.cli.output import console, table
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
+from seedance_dagster.money import format_usd
 from seedance_dagster.prompts import format_problems, load_prompt_sets
 from seedance_dagster.settings import Settings
+from seedance_dagster.storage.reference_objects import presigned_link
 
 _POLL_S = 0.5
 _PARTITIONS_S = 120.0
 _RENDER_S = 900.0
+_LINK_S = 7 * 86400  # as long as a signature may live
 _WIDE, _SHORT_ID = 150, 8  # on a narrower terminal task ids are cut to leave room for the URI
 
 
@@ -109,17 +112,38 @@ class Rendering:
             total += cost
             seconds = f"{metadata['seedance/duration_s']:.1f}"
             task_id = str(metadata["seedance/task_id"])[: None if self._console.width > _WIDE else _SHORT_ID]
-            rows.add_row(key, task_id, seconds, usd(cost), metadata["dagster/uri"])
+            rows.add_row(key, task_id, seconds, format_usd(cost), metadata["dagster/uri"])
         self._console.print(rows)
         stored = len(self._wanted) - len(missing)
         self._console.print(
-            f"{stored} of {len(self._wanted)} videos, {usd(total)} USD in the emulator's play money"
+            f"{stored} of {len(self._wanted)} videos, {format_usd(total)} USD in the emulator's play money"
         )
         return missing
 
+    def ways_to_watch(self, folder: Path, *, with_commands: bool) -> str:
+        """Return where the videos can be watched, as lines for a terminal.
+
+        Args:
+            folder: The folder of the local S3 server.
+            with_commands: Commands in the current folder find the demo.
+        """
+        key = next(iter(self._metadata), None)
+        lines = [f"In the gallery    {self._stack.gallery.url} (accept or discard them there)"]
+        lines.append(f"In Dagster        {self._stack.dagster.url}/assets/{self._set.name}/videos")
+        if key is not None:
+            video = self._key_in_store(self._metadata[key])
+            link = presigned_link(self._store.client, self._store.bucket, video, expires_s=_LINK_S)
+            lines.append(f"One in a browser  {link}")
+            lines.append(f"As files          {folder / self._store.bucket / video.rpartition(key)[0]}")
+            if with_commands:
+                lines.append(f"One by name       seedance-dagster open {self._set.name} {key}")
+        return "\n".join(["", "Watch the videos:", *(f"  {line}" for line in lines), ""])
+
+    def _key_in_store(self, metadata: Mapping[str, Any]) -> str:
+        return str(metadata["dagster/uri"]).removeprefix(self._store.uri(""))
+
     def _is_stored(self, metadata: Mapping[str, Any]) -> bool:
-        key = str(metadata["dagster/uri"]).removeprefix(self._store.uri(""))
-        info = self._store.head(key)
+        info = self._store.head(self._key_in_store(metadata))
         return info is not None and info.size_bytes == metadata["seedance/size_bytes"]
 
 

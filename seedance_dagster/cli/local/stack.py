@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from seedance_dagster.cli.environ import for_children, without
 from seedance_dagster.cli.local import programs
-from seedance_dagster.cli.local.ports import remembered_ports
+from seedance_dagster.cli.local.ports import free_port, remembered_ports
 from seedance_dagster.cli.local.processes import Child
 
 _POLL_S = 0.5
@@ -52,6 +54,7 @@ def running_stack(
     emulated: bool,
     embedded_s3: bool,
     emulator_options: tuple[str, ...] = (),
+    ui_port: int | None = None,
 ) -> Iterator[Stack]:
     """Run all programs until the end of the block; data, logs and ports stay in the folder.
 
@@ -62,13 +65,18 @@ def running_stack(
         emulated: Use the emulator instead of the real API.
         embedded_s3: Use a local folder instead of a bucket.
         emulator_options: More command-line options of the emulator.
+        ui_port: The port of Dagster's UI; None for the last one, or any that is free.
 
     Raises:
-        click.ClickException: A program did not start.
+        click.ClickException: A program did not start, or `ui_port` is in use.
     """
+    if ui_port is not None and free_port(ui_port) != ui_port:
+        raise click.ClickException(f"port {ui_port} is in use: choose another with --port, or leave it out")
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
     ports = remembered_ports(folder / "ports.json", ("ui", "s3", "gallery"))
+    if ui_port is not None:
+        ports["ui"] = ui_port
     settings = for_children(environ)
     children = []
     with contextlib.ExitStack() as running:

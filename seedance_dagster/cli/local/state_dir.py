@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,35 @@ class StateDir:
         with DagsterInstance.from_config(str(home)) as instance:
             for run in instance.get_runs(RunsFilter(statuses=unfinished)):
                 instance.report_run_failed(run, "Its process ended with Dagster; its orders continue.")
+
+
+@contextlib.contextmanager
+def announced(root: Path, before: Mapping[str, str], used: Mapping[str, str]) -> Iterator[bool]:
+    """Let commands in the current folder find a demo while the block runs, and leave nothing behind.
+
+    Args:
+        root: `.seedance` in the current folder.
+        before: The environment as the user set it.
+        used: The environment of the running programs.
+
+    Yields:
+        True; False where another demo is announced there, or the folder is not writable.
+    """
+    state = StateDir(root / "demo", {}, emulated=True, embedded_s3=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            state.folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(state.locked())
+            state.write_env_file(before, used)
+        except (OSError, click.ClickException):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            shutil.rmtree(state.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                root.rmdir()  # only when empty
 
 
 def _absolute(location: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from seedance_dagster.engine.ordering.quote import Quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget, BudgetUsage, count_affordable
-from seedance_dagster.money import Window, points_to_usd
+from seedance_dagster.money import Window, usd_text
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class BudgetCheck:
         return self.affordable == self.new
 
     def __str__(self) -> str:
-        reserved = f" ({points_to_usd(self.reserved)} USD reserved)" if self.reserved != self.points else ""
-        parts = [f"{self.new} new orders, estimated at {points_to_usd(self.points)} USD{reserved}"]
+        reserved = f" ({usd_text(self.reserved)} reserved)" if self.reserved != self.points else ""
+        parts = [f"{self.new} new orders, estimated at {usd_text(self.points)}{reserved}"]
         parts += map(str, self.usages)
         if self.run_limit is not None:
-            parts.append(f"limit of this run: {points_to_usd(self.run_limit)} USD")
+            parts.append(f"limit of this run: {usd_text(self.run_limit)}")
         if not self.fits:
             parts.append(
                 f"they do not fit: {f'the first {self.affordable}' if self.affordable else 'none'} would"

@@ -11,7 +11,7 @@ from seedance_dagster.engine.ordering.quote import Quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import usd_text
 from seedance_dagster.prompts.models import PromptSet
 
 _NO_LIMIT = (
@@ -92,7 +92,7 @@ def has_room(services: Services, prompt_set: PromptSet, max_points: int | None) 
 
 def _by_run(run_limit: int) -> str:
     return (
-        f"not ordered: it does not fit the {points_to_usd(run_limit)} USD that this run may still spend; "
+        f"not ordered: it does not fit the {usd_text(run_limit)} that this run may still spend; "
         "launch a run for it, or raise SEEDANCE_PENDING_USD_PER_RUN"
     )
 

@@ -6,7 +6,7 @@ from seedance_dagster.engine.reconcile.manual import ManualResolutionError
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import usd_text
 from seedance_dagster.threads import in_thread
 
 ENDABLE = frozenset({State.UNCERTAIN, State.SUBMITTED, State.SUCCEEDED})
@@ -50,7 +50,7 @@ async def end_by_hand(worker: Worker, order: Order, *, charged_points: int | Non
             State.FAILED,
             actor=worker.name,
             error_class=_ENDED_BY_HAND,
-            reason=f"ended by hand as {points_to_usd(points)} USD, it was {order.state}{why}",
+            reason=f"ended by hand as {usd_text(points)}, it was {order.state}{why}",
             task={"points_charged": points},
         )
     except StaleOrderError as error:

@@ -17,7 +17,7 @@ from seedance_dagster.engine.reconcile.clocks import Window
 from seedance_dagster.engine.reconcile.history import HistoryScan
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import usd_text
 from seedance_dagster.threads import in_thread
 
 _CLOCKS_APART = timedelta(seconds=10)  # within it the order of two events on two clocks is unknown
@@ -122,7 +122,7 @@ class BalanceEvidence:
     def against(self, least_points: int) -> str | None:
         """Return what contradicts the absence of a task that holds at least so many points, if anything."""
         if self.points is not None and self.points >= least_points:
-            return f"{points_to_usd(self.points)} USD left the account for no task that is known"
+            return f"{usd_text(self.points)} left the account for no task that is known"
         return None
 
 

@@ -1,0 +1,38 @@
+"""A time since which a command counts: a day, a time, or so long ago."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+_AGO = re.compile(r"(\d{1,5})([dh])")
+_UNITS = {"d": "days", "h": "hours"}
+SINCE_HELP = "in UTC: 2026-04-06, 2026-04-06T18:00, or so long ago as 7d or 24h."
+
+
+class Since(click.ParamType[datetime]):
+    """A time in UTC; with `whole_days` the start of its day."""
+
+    name = "time"
+
+    def __init__(self, *, whole_days: bool = False) -> None:
+        self._whole_days = whole_days
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time that a word means; fail where it means none."""
+        if isinstance(value, datetime):
+            return value
+        ago = _AGO.fullmatch(value)
+        try:
+            time = (
+                datetime.now(UTC) - timedelta(**{_UNITS[ago.group(2)]: int(ago.group(1))})
+                if ago
+                else datetime.fromisoformat(value)
+            )
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a time; write 2026-04-06, 2026-04-06T18:00, 7d or 24h", param, ctx)
+        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        return time.replace(hour=0, minute=0, second=0, microsecond=0) if self._whole_days else time
