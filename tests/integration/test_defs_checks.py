@@ -66,11 +66,11 @@ def test_a_run_over_the_budget_leaves_each_check_with_its_result(location):
         location.tick()
         done = location.run("one", "three")
     location.write({"one": "one", "two": "two"})
-    assert done.message.startswith("nothing was ordered: 1 new videos may cost up to 0.4 USD")
+    assert done.message.startswith("nothing was ordered: 1 new videos may cost up to 0.40 USD")
     checks = results(location, done.result.run_id)
     assert {name for name, check in checks.items() if not check.passed} == set()
     budget = checks["budget_remaining"]
-    assert budget.description == "budget of 0.9 USD a day: 0 USD reserved, 0.8 USD spent, 0.1 USD left"
+    assert budget.description == "budget of 0.90 USD a day: 0.00 USD reserved, 0.80 USD spent, 0.10 USD left"
     assert budget.metadata["seedance/budget_remaining_usd"].value == 0.1
 
 

@@ -12,6 +12,7 @@ import click
 from rich.text import Text
 
 from seedance_dagster.cli.environ import is_home, ledger_settings, user_name
+from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, printable, table
 from seedance_dagster.defs.steps.binding import check_known
@@ -42,20 +43,21 @@ _WHERE = click.option(
 )
 
 
-@click.group("review")
+@click.group(
+    "review",
+    epilog=examples(
+        'review accept launch_spots cat-garden cat-garden.t2 --note "calm light"',
+        "review discard launch_spots --where verdict=undecided --where 'duration_s<4'",
+        "review list launch_spots --csv > verdicts.csv",
+        "review import launch_spots verdicts.csv",
+    ),
+)
 def command() -> None:
     """Accept or discard stored videos; nothing is deleted, and every verdict is kept.
 
     A verdict belongs to a partition and the bytes of its video: a new video is undecided. What is accepted is
     shown in Dagster as `<set>/accepted`.
-
-    \b
-    Examples:
-      seedance-dagster review accept launch_spots cat-garden cat-garden.t2 --note "calm light"
-      seedance-dagster review discard launch_spots --where verdict=undecided --where duration_s<4
-      seedance-dagster review list launch_spots --csv > verdicts.csv
-      seedance-dagster review import launch_spots verdicts.csv
-    """  # noqa: D301  \b keeps click from joining the lines
+    """
 
 
 @command.command("list")
