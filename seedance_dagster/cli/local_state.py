@@ -1,4 +1,4 @@
-"""What `dev` and `demo` keep in `.seedance/` of the current folder, for commands that run beside them."""
+"""The data that `dev` and `demo` keep in `.seedance/`, found by commands that run beside them."""
 
 from __future__ import annotations
 

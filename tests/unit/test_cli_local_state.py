@@ -46,7 +46,7 @@ def test_the_last_start_counts():
 
 
 def test_with_a_key_only_the_data_of_the_real_api_are_used(monkeypatch):
-    """Somebody who has a key asks for what was paid for, never for play money."""
+    """A user who has a key asks for what was paid for, never for play money."""
     keep("emulator", "export DAGSTER_HOME=/emulator\n", at=2)
     monkeypatch.setitem(os.environ, "GOAPI_API_KEY", "k")
     assert "DAGSTER_HOME" not in command_environ()
