@@ -11,13 +11,17 @@ from pathlib import Path
 import click
 
 from seedance_dagster.cli.environ import ledger_settings, user_name
+from seedance_dagster.cli.examples import examples
 
 _MOST_CONNECTIONS = 500
 _LEAST_TOKEN = 16
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
-@click.command("gallery")
+@click.command(
+    "gallery",
+    epilog=examples("gallery --review", "gallery --host 0.0.0.0 --token-file /run/secrets/gallery"),
+)
 @click.option("--review", is_flag=True, help="Let visitors give verdicts; by default they only look.")
 @click.option(
     "--reviewer",
@@ -53,12 +57,7 @@ def command(
 
     The gallery reads the ledger and S3. It orders nothing and deletes nothing, and needs no API key. Press
     Ctrl-C to stop it.
-
-    \b
-    Examples:
-      seedance-dagster gallery --review
-      seedance-dagster gallery --host 0.0.0.0 --token-file /run/secrets/gallery
-    """  # noqa: D301  \b keeps click from joining the lines
+    """
     try:
         import uvicorn  # noqa: PLC0415  an extra
 
