@@ -61,6 +61,12 @@ class RunResult:
         return str(self.failure.description)
 
     @property
+    def metadata(self) -> Mapping[str, dg.MetadataValue[Any]]:
+        """The metadata of its only output."""
+        [event] = [event for event in self.result.all_events if event.is_successful_output]
+        return event.step_output_data.metadata
+
+    @property
     def missing(self) -> dict[str, str]:
         """The reasons in the table of its failure, by partition."""
         records = self.failure.metadata["missing"].records
@@ -162,6 +168,15 @@ class CodeLocation:
                 run_config={"ops": {f"{name}_generation": {"config": dict(config)}}} if config else None,
                 raise_on_error=False,
             ),
+            self.instance,
+        )
+
+    def plan(self, **config: Any) -> RunResult:
+        """Run `seedance_plan`."""
+        job = self.defs.resolve_job_def("seedance_plan")
+        run_config = {"ops": {"plan": {"config": config}}}
+        return RunResult(
+            job.execute_in_process(instance=self.instance, run_config=run_config, raise_on_error=False),
             self.instance,
         )
 

@@ -25,9 +25,6 @@ class GenerationConfig(dg.Config):
         description="Order nothing if the orders of this run and its retries, or of the whole backfill, may "
         "cost more than this amount, in USD. By default only the budgets limit a run.",
     )
-    dry_run: bool = Field(
-        default=False, description="Order nothing; only log what the run would cost. Costs nothing."
-    )
 
 
 class PendingConfig(dg.Config):
@@ -45,6 +42,23 @@ class PendingConfig(dg.Config):
         default=False,
         description="Order only what an automation condition asked for and a budget had no room for.",
     )
+
+
+class PlanConfig(dg.Config):
+    """The config of a run of `seedance_plan`."""
+
+    set: str = Field(
+        default="",
+        description="Plan only the prompt set of this name. By default all.",
+        examples=["launch_spots"],
+    )
+    partitions: list[str] = Field(
+        default_factory=list,
+        description="Plan only these partitions; patterns such as cat-* are allowed. By default all.",
+        examples=[["cat-garden", "dog-*"]],
+    )
+    regenerate: bool = Field(default=False, description="Plan for a run with `regenerate`.")
+    resubmit_rejected: bool = Field(default=False, description="Plan for a run with `resubmit_rejected`.")
 
 
 def limit_points(usd: float | None, name: str) -> int | None:

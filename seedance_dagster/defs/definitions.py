@@ -17,6 +17,7 @@ from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.configs import limit_points
 from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import Resources, build_advance_job, build_pending_job, build_pending_schedule
+from seedance_dagster.defs.plan import build_plan_job
 from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource, sealed
 from seedance_dagster.defs.sensor import build_sensor
@@ -130,7 +131,7 @@ def shared_definitions(
     }
     advance, pending = build_advance_job(resources), build_pending_job(source, resources)
     return dg.Definitions(
-        jobs=[advance, pending],
+        jobs=[advance, pending, build_plan_job(source, resources)],
         schedules=[
             build_pending_schedule(pending, source, pending_usd_per_run),
             build_checks_schedule(source.load().names),

@@ -17,8 +17,10 @@ PROMPTS, TASKS, VIDEOS, ACCEPTED, INDEX = "prompts", "tasks", "videos", "accepte
 ADVANCE_JOB = "seedance_advance"
 PENDING_JOB = "seedance_order_pending"
 CHECKS_JOB = "seedance_check_videos"
+PLAN_JOB = "seedance_plan"
 
 ORDER_OP = "order"
+PLAN_OP = "plan"
 
 WAITS_TAG = {"seedance/waits_for": "videos"}
 """The tag of a run that waits for videos, for a limit in Dagster's run queue."""

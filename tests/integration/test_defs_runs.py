@@ -233,16 +233,15 @@ def test_a_run_of_tasks_alone_names_what_it_did_not_order(location, second):
     assert done.events_of("tasks") == []
 
 
-def test_a_dry_run_logs_the_costs_and_orders_nothing(location, second):
-    """With regenerate it counts every video as new, and materializes neither tasks nor videos."""
+def test_a_plan_shows_the_costs_and_orders_nothing(location, second):
+    """With regenerate it counts every video as new; it ends green and sends nothing."""
     before = location.books()
-    tasks = len(location.history("tasks", "cat"))
-    done = location.run("cat", "dog.t2", config={"dry_run": True, "regenerate": True})
-    assert done.success
-    assert done.events_of("tasks") == done.events_of("videos") == []
-    assert "dry run, nothing was ordered: 3 prompts, 3 new orders, estimated at 1.20 USD" in done.log
-    assert location.books() == before | {"calls": location.books()["calls"]}
-    assert len(location.history("tasks", "cat")) == tasks
+    done = location.plan(set="spots", partitions=["cat", "dog*"], regenerate=True)
+    rows = [record.data for record in done.metadata["seedance/plan"].records]
+    assert {row["partition"] for row in rows if row["outcome"] == "new"} == {"cat", "dog", "dog.t2"}
+    assert done.metadata["seedance/estimated_cost_usd"].value == 1.2
+    assert location.plan().metadata["seedance/new_orders"].value == 0
+    assert location.books() == before
 
 
 def test_a_maximum_cost_orders_everything_or_nothing(location, second):

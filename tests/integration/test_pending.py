@@ -1,4 +1,4 @@
-"""Spending: budgets in runs, dry runs and plans, and the schedule that orders pending prompts."""
+"""Spending: budgets in runs and plans, and the schedule that orders pending prompts."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_an_invalid_limit_does_not_load(idle, amount):
 
 
 def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(location, monkeypatch):
-    """The error, the dry run and `plan` agree on estimate, reserved, spent, limit and what fits."""
+    """The error and both kinds of plan agree on estimate, reserved, spent, limit and what fits."""
     path = location.folder / "prompts" / "tiny.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"budget_usd": {"total": 0.9}}))
     budgeted = limited(location, budget_usd_per_day=1.7, budget_usd_per_month=30)
@@ -224,12 +224,15 @@ def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(l
         day = "budget of 1.70 USD a day: 0.40 USD reserved, 0.40 USD spent, 0.90 USD left"
         month = "budget of 30.00 USD a month: 0.40 USD reserved, 0.40 USD spent, 29.20 USD left"
         own = "budget of prompt set tiny of 0.90 USD in all: 0.00 USD reserved, 0.00 USD spent, 0.90 USD left"
-        dry = location.run("ant", "fly", name="tiny", config={"dry_run": True})
-        assert dry.success
+        planned = location.plan(set="tiny")
+        assert planned.success
         assert (
             f"3 new orders, estimated at 1.20 USD; {day}; {month}; {own}; "
-            "they do not fit: the first 2 would" in dry.log
+            "they do not fit: the first 2 would" in planned.log
         )
+        assert planned.metadata["seedance/fits_budgets"].value == "tiny: only the first 2 of 3 new ones fit"
+        left = [record.data["left_usd"] for record in planned.metadata["seedance/budgets"].records]
+        assert left == [0.9, 29.2, 0.9]
         done = location.run("ant", "fly", name="tiny")
         assert done.message == (
             "nothing was ordered: 3 new videos may cost up to 1.20 USD and do not fit the "
@@ -258,11 +261,19 @@ def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(l
         assert len(ordered(location)) == 4
 
 
-def test_a_dry_run_counts_the_run_s_own_limit(idle):
-    """With max_cost_usd it says how many would fit."""
-    done = idle.run("ant", "fly", name="tiny", config={"dry_run": True, "max_cost_usd": 0.9})
-    assert done.success
-    assert "limit of this run: 0.90 USD; they do not fit: the first 2 would" in done.log
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"set": "none"}, "set: there is no prompt set 'none'; allowed are spots, tiny"),
+        (
+            {"set": "tiny", "partitions": ["ant", "x*"]},
+            "partitions: no prompt of tiny is named 'x*'; allowed are partitions and patterns like 'cat-*'",
+        ),
+    ],
+)
+def test_a_plan_of_what_does_not_exist_is_a_readable_error(idle, config, message):
+    """The message names the value and what is allowed."""
+    assert idle.plan(**config).message == message
 
 
 @pytest.mark.long

@@ -62,8 +62,9 @@ def test_a_promotion_of_a_team_s_own_is_estimated_and_the_list_price_reserved(lo
     file = location.folder / "own.yaml"
     file.write_text("prices: [{type: seedance-2, resolution: 480p, usd_per_second: 0.05, promotion: true}]")
     with location.using(seedance=priced_by(location, file)):
-        dry = location.run("cat", config={"dry_run": True})
-        assert "1 new orders, estimated at 0.20 USD (0.40 USD reserved)" in dry.log
+        planned = location.plan(set="spots", partitions=["cat"]).metadata
+        assert planned["seedance/estimated_cost_usd"].value == 0.2
+        assert planned["seedance/reserved_usd"].value == 0.4
         limited = location.run("cat", config={"max_cost_usd": 0.3})
         assert "1 new videos may cost up to 0.40 USD" in limited.message
         assert location.run("cat").success

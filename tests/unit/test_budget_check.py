@@ -90,7 +90,7 @@ def test_the_smallest_limit_decides_how_many_fit(engine, limits, own, run, affor
     assert check(engine, a_set(**own), max_points=run).affordable == affordable
 
 
-def test_dry_runs_runs_and_schedules_report_the_same_figures(engine):
+def test_runs_and_schedules_report_the_same_figures(engine):
     """All name estimate, reserved, spent, limit and how many fit; a run that does not fit orders nothing."""
     engine.set_policy(budgets=(day(1.4),))
     [spent, reserved] = ordered(engine, a_set(2, name="others"))
@@ -116,7 +116,7 @@ def test_dry_runs_runs_and_schedules_report_the_same_figures(engine):
 
 
 def test_the_run_s_own_limit_is_named(engine):
-    """The run's own limit is named in a dry run and in the error."""
+    """The run's own limit is named in the figures and in the error."""
     assert str(check(engine, a_set(), max_points=7_000_000)) == (
         "3 new orders, estimated at 1.20 USD; limit of this run: 0.70 USD; they do not fit: the first 1 would"
     )

@@ -62,6 +62,7 @@ def test_every_setting_says_what_it_means():
     [
         "seedance_dagster.defs.configs.GenerationConfig",
         "seedance_dagster.defs.configs.PendingConfig",
+        "seedance_dagster.defs.configs.PlanConfig",
         "seedance_dagster.SeedanceResource",
         "seedance_dagster.VideoStoreResource",
         "seedance_dagster.LedgerResource",

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -17,50 +14,13 @@ from seedance_dagster.cli.environ import command_environ, ledger_settings
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import budgets_as_json, console, print_json, progress_bars, table
 from seedance_dagster.defs.prompt_source import PromptSource
-from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
-from seedance_dagster.engine.ordering.quote import Quote, quote
-from seedance_dagster.engine.reference_contents import with_known_contents
-from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.orders import OrderRequest, Outcome
+from seedance_dagster.engine.ordering.budget_check import BudgetCheck
+from seedance_dagster.engine.ordering.plan import OUTCOMES, Plan, plan_set, plan_together
+from seedance_dagster.engine.ordering.quote import Quote
+from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.money import format_usd, points_to_usd
-from seedance_dagster.prompts import PromptSet, format_problems
+from seedance_dagster.prompts import format_problems
 from seedance_dagster.settings import Settings, default_ledger_url
-
-_OUTCOMES = {
-    Outcome.ORDERED: "new",
-    Outcome.JOINED: "joined",
-    Outcome.REUSED: "reused",
-    Outcome.SKIPPED: "skipped",
-}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The orders that materializing all of one prompt set would make, and their cost."""
-
-    prompt_set: str
-    quotes: tuple[Quote, ...]
-    budgets: BudgetCheck
-
-    @property
-    def new_usd(self) -> Decimal:
-        """The cost of the new orders by the prices of now; the rest is free."""
-        return points_to_usd(self.budgets.points)
-
-    @property
-    def reserved_usd(self) -> Decimal:
-        """The most that the new orders could cost: budgets count this until the charges are known."""
-        return points_to_usd(self.budgets.reserved)
-
-    def __str__(self) -> str:
-        counts = Counter(_OUTCOMES[priced.outcome] for priced in self.quotes)
-        summary = ", ".join(f"{number} {outcome}" for outcome, number in counts.items()) or "no prompts"
-        new = [priced for priced in self.quotes if priced.is_new]
-        bound = "" if all(priced.estimate.exact for priced in new) else "up to "
-        reserved = (
-            f", {format_usd(self.reserved_usd)} USD are reserved" if self.reserved_usd > self.new_usd else ""
-        )
-        return f"{summary}; the new ones cost {bound}{format_usd(self.new_usd)} USD{reserved}"
 
 
 @click.command(
@@ -103,13 +63,14 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="seedance-"))
             settings = settings.model_copy(update={"ledger": default_ledger_url(folder)})
         services = stack.enter_context(settings.services())
+        request = OrderRequest(idempotency_key="", run_id="", regenerate=regenerate)
         planned = [prompt_set for prompt_set in loaded.sets if not names or prompt_set.name in names]
         show_progress = stack.enter_context(progress_bars())
         plans = []
         for number, prompt_set in enumerate(planned, start=1):
-            plans.append(_plan(services, prompt_set, regenerate=regenerate))
+            plans.append(plan_set(services, prompt_set, request))
             show_progress("Prompt sets", number, len(planned))
-        together = _together(services, plans)
+        together = plan_together(services, plans)
     if as_json:
         problems = [str(problem) for problem in loaded.problems]
         print_json(
@@ -136,25 +97,6 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
     click.get_current_context().exit(1 if loaded.errors or not fits else 0)
 
 
-def _plan(services: Services, prompt_set: PromptSet, *, regenerate: bool) -> Plan:
-    request = OrderRequest(idempotency_key="", run_id="", regenerate=regenerate)
-    prompt_set = with_known_contents(services.ledger, prompt_set)
-    quotes = quote(services, list(prompt_set.partitions.values()), request, prompt_set=prompt_set.name)
-    budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
-    return Plan(prompt_set.name, tuple(quotes), budget_check(services, quotes, budgets))
-
-
-def _together(services: Services, plans: Iterable[Plan]) -> BudgetCheck:
-    """Check all plans against the budgets that the sets share; an order that two sets ask for counts once."""
-    new = {
-        (priced.order.fingerprint, priced.order.take, priced.order.scope): priced
-        for plan in plans
-        for priced in plan.quotes
-        if priced.is_new
-    }
-    return budget_check(services, list(new.values()), services.policy.budgets)
-
-
 def _show(out: Console, plan: Plan) -> None:
     rows = table(
         f"Prompt set {plan.prompt_set}",
@@ -173,7 +115,7 @@ def _show(out: Console, plan: Plan) -> None:
             _outcome(plan, priced),
         )
     out.print(rows)
-    out.print(str(plan))
+    out.print(_summary(plan))
     if plan.reserved_usd > plan.new_usd:
         out.print("Prices may change until an order is sent, so budgets count the highest that could apply")
     for usage in plan.budgets.usages:
@@ -197,18 +139,15 @@ def _show_together(out: Console, together: BudgetCheck) -> None:
         out.print(f"Together they do not fit into the shared budgets: {share} would", style="red")
 
 
+def _summary(plan: Plan) -> str:
+    bound = "" if plan.exact else "up to "
+    reserved = f", {format_usd(plan.reserved_usd)} USD are reserved" if plan.reserved_usd > plan.new_usd else ""
+    return f"{plan.counts}; the new ones cost {bound}{format_usd(plan.new_usd)} USD{reserved}"
+
+
 def _outcome(plan: Plan, priced: Quote) -> str:
-    ordered_as = _ordered_as(plan, priced)
-    return _OUTCOMES[priced.outcome] + (f", ordered as {ordered_as}" if ordered_as else "")
-
-
-def _ordered_as(plan: Plan, priced: Quote) -> str | None:
-    """Return the partition that a prompt's order is made for; None for its own."""
-    order = priced.existing or priced.order
-    place = (order.prompt_set, order.partition)
-    if priced.repeats is not None:
-        place = (plan.prompt_set, priced.repeats)
-    return None if place == (plan.prompt_set, priced.partition.key) else "/".join(place)
+    ordered_as = plan.ordered_as(priced)
+    return OUTCOMES[priced.outcome] + (f", ordered as {ordered_as}" if ordered_as else "")
 
 
 def _as_json(plan: Plan) -> dict[str, Any]:
@@ -229,8 +168,8 @@ def _as_json(plan: Plan) -> dict[str, Any]:
                 "reserved_usd": points_to_usd(priced.estimate.reserved_points),
                 "exact": priced.estimate.exact,
                 "price_table": priced.estimate.table,
-                "outcome": _OUTCOMES[priced.outcome],
-                "ordered_as": _ordered_as(plan, priced),
+                "outcome": OUTCOMES[priced.outcome],
+                "ordered_as": plan.ordered_as(priced),
             }
             for priced in plan.quotes
         ],

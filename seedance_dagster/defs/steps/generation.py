@@ -22,7 +22,7 @@ from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.defs.steps.request import is_automated, order_request, planned_partitions
 from seedance_dagster.engine.events import Delayed, Ended, Event, Placed, Stored, Submitted, Waiting
-from seedance_dagster.engine.ordering.budget_check import budget_check, budgets_for
+from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.changed_links import look_again
 from seedance_dagster.engine.ordering.existing import existing_answers
 from seedance_dagster.engine.ordering.place import place_orders
@@ -83,16 +83,14 @@ class GenerationRun:
         """
         request = self._request  # checks the config before anything is reported
         keys = self._partition_keys()
-        dry_run, name = self.config.dry_run, self.prompt_set.name
-        # A dry run sends nothing.
-        looked_at = keys if self._selected(TASKS) and not dry_run else ()
+        name = self.prompt_set.name
+        looked_at = keys if self._selected(TASKS) else ()
         self.prompt_set = read_contents(self.services, self.prompt_set, looked_at)
         read_partitions(self.services.ledger, self.prompt_set, actor=f"run {self.context.run.run_id}")
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
-        priced = self._selected(TASKS) or dry_run
-        quotes = quote(self.services, wanted, request, prompt_set=name) if priced else []
-        valid = quotes
-        if priced and not dry_run:
+        quotes = valid = list[Quote]()
+        if self._selected(TASKS):
+            quotes = quote(self.services, wanted, request, prompt_set=name)
             if look_again(self.services, quotes):
                 quotes = quote(self.services, wanted, request, prompt_set=name)
             # Before the prompts are reported: their costs are exact then.
@@ -100,11 +98,6 @@ class GenerationRun:
             quotes, valid = list(checked.quotes), checked.valid
             self.missing.add(checked.invalid, "correct the prompt's references, and materialize it again")
         estimates = {quoted.partition.key: quoted.estimate for quoted in quotes}
-        if dry_run:
-            yield from self._prompts(wanted, estimates) if self._selected(PROMPTS) else ()
-            check = budget_check(self.services, quotes, self._budgets, run_limit=request.max_points)
-            self.context.log.info(f"dry run, nothing was ordered: {len(quotes)} prompts, {check}")
-            return
         try:
             placed = self._answers(keys, wanted, valid)
         except OrderingError:

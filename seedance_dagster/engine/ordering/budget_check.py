@@ -1,4 +1,4 @@
-"""Quotes against budgets: the same figures for runs, dry runs, schedules and plans."""
+"""Quotes against budgets: the same figures for runs, schedules and plans."""
 
 from __future__ import annotations
 

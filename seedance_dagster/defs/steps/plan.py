@@ -1,0 +1,164 @@
+"""The work of the job `seedance_plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.defs.configs import PlanConfig
+from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.engine.ordering.plan import OUTCOMES, Plan, plan_set, plan_together
+from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.budgets import BudgetUsage
+from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.money import points_to_usd
+from seedance_dagster.prompts.loading import LoadedPromptSets
+from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.problems import Problem, PromptSetError
+
+_Row = Mapping[str, str | int | float | None]
+_MAX_ROWS = 1000  # an event should not grow without bounds
+_PROMPTS = dg.TableSchema(
+    [
+        dg.TableColumn("set"),
+        dg.TableColumn("partition"),
+        dg.TableColumn("outcome"),
+        dg.TableColumn("usd", "float"),
+        dg.TableColumn("task_type"),
+        dg.TableColumn("seconds", "int"),
+        dg.TableColumn("ordered_as"),
+    ]
+)
+_BUDGETS = dg.TableSchema(
+    [
+        dg.TableColumn("budget"),
+        *(dg.TableColumn(name, "float") for name in ("reserved_usd", "spent_usd", "left_usd")),
+    ]
+)
+
+
+def plan_output(
+    context: dg.OpExecutionContext, config: PlanConfig, services: Services, source: PromptSource
+) -> dg.Output[Any]:
+    """Return the output of the step, with the plan as its metadata.
+
+    Raises:
+        dg.Failure: The config names a set or a partition that does not exist.
+        PromptSetError: The file of the set that the config names has errors.
+        OrderingError: A price is unknown or the ledger cannot be read.
+    """
+    loaded = source.load()
+    for problem in loaded.problems:
+        context.log.warning(str(problem))
+    selected = _selected_sets(config, loaded)
+    chosen = _selected_partitions(config, selected)
+    request = OrderRequest(
+        idempotency_key="",
+        run_id="",
+        regenerate=config.regenerate,
+        resubmit_rejected=config.resubmit_rejected,
+    )
+    plans = [plan_set(services, each, request, only=chosen[each.name]) for each in selected]
+    for plan in plans:
+        context.log.info(f"{plan.prompt_set}: {plan.counts}; {plan.budgets}")
+    return dg.Output(None, metadata=_metadata(services, plans, loaded.problems))
+
+
+def _selected_sets(config: PlanConfig, loaded: LoadedPromptSets) -> list[PromptSet]:
+    if not config.set:
+        return list(loaded.sets)
+    if config.set in loaded.unusable:
+        raise PromptSetError(loaded.unusable[config.set])
+    selected = [each for each in loaded.sets if each.name == config.set]
+    if not selected:
+        known = ", ".join(loaded.names) or "none, since there are no prompt sets"
+        raise dg.Failure(
+            f"set: there is no prompt set {config.set!r}; allowed are {known}", allow_retries=False
+        )
+    return selected
+
+
+def _selected_partitions(config: PlanConfig, selected: Sequence[PromptSet]) -> dict[str, set[str]]:
+    """Return the partitions of each set that some key or pattern of the config names."""
+    wanted = config.partitions or ["*"]
+    chosen: dict[str, set[str]] = {}
+    matched = set[str]()
+    for prompt_set in selected:
+        by_pattern = {
+            pattern: {key for key in prompt_set.partitions if fnmatchcase(key, pattern)} for pattern in wanted
+        }
+        matched |= {pattern for pattern, keys in by_pattern.items() if keys}
+        chosen[prompt_set.name] = set[str]().union(*by_pattern.values())
+    unmatched = [pattern for pattern in config.partitions if pattern not in matched]
+    if unmatched:
+        sets = ", ".join(each.name for each in selected) or "any set"
+        raise dg.Failure(
+            f"partitions: no prompt of {sets} is named {', '.join(map(repr, unmatched))}; allowed are "
+            "partitions and patterns like 'cat-*'",
+            allow_retries=False,
+        )
+    return chosen
+
+
+def _metadata(services: Services, plans: Sequence[Plan], problems: Sequence[Problem]) -> dict[str, Any]:
+    together = plan_together(services, plans)
+    usages = {str(usage.budget): usage for plan in plans for usage in plan.budgets.usages}
+    reasons = [
+        f"{plan.prompt_set}: only the first {plan.budgets.affordable} of {plan.budgets.new} new ones fit"
+        for plan in plans
+        if not plan.budgets.fits
+    ]
+    if not together.fits and not reasons:
+        reasons.append(f"together, only the first {together.affordable} of {together.new} new ones fit")
+    metadata: dict[str, Any] = {
+        "seedance/new_orders": together.new,
+        "seedance/estimated_cost_usd": float(points_to_usd(together.points)),
+        "seedance/reserved_usd": float(points_to_usd(together.reserved)),
+        "seedance/fits_budgets": dg.MetadataValue.text("; ".join(reasons) or "yes"),
+        "seedance/outcomes": dg.MetadataValue.md(
+            "\n".join(f"- {plan.prompt_set}: {plan.counts}" for plan in plans) or "There are no prompt sets."
+        ),
+        "seedance/plan": _prompts_table(plans),
+        "seedance/budgets": _budgets_table(usages.values()),
+    }
+    rows = sum(len(plan.quotes) for plan in plans)
+    if rows > _MAX_ROWS:
+        metadata["seedance/plan_cut"] = (
+            f"the first {_MAX_ROWS} of {rows} rows; `seedance-dagster plan` has all"
+        )
+    if problems:
+        metadata["seedance/problems"] = dg.MetadataValue.md("\n".join(f"- {problem}" for problem in problems))
+    return metadata
+
+
+def _prompts_table(plans: Iterable[Plan]) -> dg.TableMetadataValue:
+    rows: list[_Row] = [
+        {
+            "set": plan.prompt_set,
+            "partition": priced.partition.key,
+            "outcome": OUTCOMES[priced.outcome],
+            "usd": float(points_to_usd(priced.estimate.points)),
+            "task_type": priced.partition.request.task_type,
+            "seconds": priced.partition.request.duration,
+            "ordered_as": plan.ordered_as(priced) or "",
+        }
+        for plan in plans
+        for priced in plan.quotes
+    ]
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:_MAX_ROWS]], schema=_PROMPTS)
+
+
+def _budgets_table(usages: Iterable[BudgetUsage]) -> dg.TableMetadataValue:
+    rows: list[_Row] = [
+        {
+            "budget": str(usage.budget),
+            "reserved_usd": float(points_to_usd(usage.reserved)),
+            "spent_usd": float(points_to_usd(usage.spent)),
+            "left_usd": float(points_to_usd(usage.remaining)),
+        }
+        for usage in usages
+    ]
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows], schema=_BUDGETS)
