@@ -89,16 +89,21 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
 
     seedance: dict[str, Any] = Field(
         default_factory=dict,
+        repr=False,
         description="Fields of SeedanceResource, such as api_key and budget_usd_per_day.",
         examples=[{"api_key": "{{ env.GOAPI_API_KEY }}", "budget_usd_per_day": 20}],
     )
     video_store: dict[str, Any] = Field(
         default_factory=dict,
+        repr=False,
         description="Fields of VideoStoreResource, such as bucket and prefix.",
         examples=[{"bucket": "{{ env.SEEDANCE_S3_BUCKET }}"}],
     )
     ledger_url: str | None = Field(
-        default=None, description="The ledger's URL.", examples=["{{ env.SEEDANCE_LEDGER_URL }}"]
+        default=None,
+        repr=False,
+        description="The ledger's URL.",
+        examples=["{{ env.SEEDANCE_LEDGER_URL }}"],
     )
     sensor_running: bool = Field(
         default=True, description="False leaves seedance_sensor off until it is switched on in the UI."

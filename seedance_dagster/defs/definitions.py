@@ -18,6 +18,7 @@ from seedance_dagster.defs.configs import limit_points
 from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import Resources, build_advance_job, build_pending_job, build_pending_schedule
 from seedance_dagster.defs.plan import build_plan_job
+from seedance_dagster.defs.prompt_files import build_prompt_files
 from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource, sealed
 from seedance_dagster.defs.sensor import build_sensor
@@ -130,13 +131,17 @@ def shared_definitions(
         "seedance_cleanup": step_cleanup,
     }
     advance, pending = build_advance_job(resources), build_pending_job(source, resources)
+    names = source.load().names
+    prompt_files, readable = build_prompt_files(source, names)
     return dg.Definitions(
+        assets=[prompt_files],
+        asset_checks=[readable],
         jobs=[advance, pending, build_plan_job(source, resources)],
         schedules=[
             build_pending_schedule(pending, source, pending_usd_per_run),
-            build_checks_schedule(source.load().names),
+            build_checks_schedule(names),
         ],
-        sensors=[build_sensor(source, status, [advance, pending], pending_usd_per_run)],
+        sensors=[build_sensor(source, names, status, [advance, pending], pending_usd_per_run)],
         resources={**resources, VIDEO_INPUTS: video_inputs},
     )
 

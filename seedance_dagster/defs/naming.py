@@ -19,6 +19,9 @@ PENDING_JOB = "seedance_order_pending"
 CHECKS_JOB = "seedance_check_videos"
 PLAN_JOB = "seedance_plan"
 
+PROMPT_FILES = "seedance_prompt_files"
+FILES_CHECK = "prompt_files_readable"
+
 ORDER_OP = "order"
 PLAN_OP = "plan"
 
@@ -45,6 +48,11 @@ def identifier(prompt_set: str) -> str:
 def asset_key(prompt_set: str, asset: str) -> dg.AssetKey:
     """Return the key of one of a set's assets, such as `<set>/videos` or `<key prefix>/<set>/videos`."""
     return dg.AssetKey([*prompt_set.split(_DOT), asset])
+
+
+def files_key(key_prefix: str) -> dg.AssetKey:
+    """Return the key of the asset that shows the prompt files of a code location."""
+    return dg.AssetKey([*filter(None, [key_prefix]), PROMPT_FILES])
 
 
 def prompt_set_of(key: dg.AssetKey) -> str:

@@ -32,7 +32,7 @@ class PromptSource:
         if problem := key_prefix_problem(key_prefix):
             raise ValueError(f"key_prefix {problem}")
         self._prices = prices
-        self._key_prefix = key_prefix
+        self.key_prefix = key_prefix
         self._places: dict[str, str] | None = None
         self._locations: Locations | None = None
         self._fixed = LoadedPromptSets((), ())
@@ -70,12 +70,21 @@ class PromptSource:
             self.load()
         return dict(self._places or {})
 
+    def is_own(self, prompt_set: str, place: str) -> bool:
+        """Return True for a set of this name that would be read from one of this source's places."""
+        own = prompt_set == full_name(self.key_prefix, prompt_set.rpartition(".")[2])
+        return own and place in {place_of(location) for location in self._locations or ()}
+
     def _with_full_names(self, loaded: LoadedPromptSets) -> LoadedPromptSets:
-        if not self._key_prefix:
+        if not self.key_prefix:
             return loaded
-        sets = (replace(each, name=full_name(self._key_prefix, each.name)) for each in loaded.sets)
-        unusable = {full_name(self._key_prefix, name): errors for name, errors in loaded.unusable.items()}
-        return replace(loaded, sets=tuple(sets), unusable=unusable)
+        sets = (replace(each, name=full_name(self.key_prefix, each.name)) for each in loaded.sets)
+        unusable = {full_name(self.key_prefix, name): errors for name, errors in loaded.unusable.items()}
+        files = tuple(
+            replace(each, prompt_set=each.prompt_set and full_name(self.key_prefix, each.prompt_set))
+            for each in loaded.files
+        )
+        return replace(loaded, sets=tuple(sets), unusable=unusable, files=files)
 
     def load_set(self, name: str) -> PromptSet:
         """Return one set as it is now.
@@ -105,8 +114,9 @@ def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
             problems.append(Problem(source=prompt_set.source, field="name", message=message))
     catalogs = [part.catalog for part in parts] or [Catalog.load()]
     unusable = {name: errors for part in parts for name, errors in part.unusable.items() if name not in sets}
+    files = tuple({each.source: each for part in parts for each in part.files}.values())
     return LoadedPromptSets(
-        tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0], unusable
+        tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0], unusable, files
     )
 
 

@@ -1,6 +1,6 @@
 """The sensor `seedance_sensor`, one for all prompt sets of a code location."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import dagster as dg
 
@@ -17,6 +17,7 @@ _INTERVAL_S = 10
 
 def build_sensor(
     source: PromptSource,
+    declared: Collection[str],
     status: dg.DefaultSensorStatus,
     jobs: Sequence[dg.JobDefinition],
     pending_usd_per_run: float | None,
@@ -25,6 +26,7 @@ def build_sensor(
 
     Args:
         source: Where the prompt sets are read.
+        declared: The names of the sets that the code location has assets for.
         status: Whether it is on by default.
         jobs: The jobs that it starts: `seedance_advance` and `seedance_order_pending`.
         pending_usd_per_run: The most that a run of the latter may spend, in USD; None leaves it to budgets.
@@ -51,7 +53,7 @@ def build_sensor(
 
         try:
             with open_services(context.instance, seedance, video_store, ledger) as services:
-                answer = tick(context, source, services)
+                answer = tick(context, source, services, declared)
                 return with_postponed(answer, services, source, pending_usd_per_run)
         except USER_ERRORS as error:
             return dg.SkipReason(str(error))

@@ -21,7 +21,12 @@ _UNWANTED = "its prompt was edited or removed before it was sent"
 
 
 def keep_wanted(
-    connection: sa.Connection, queued: Iterable[Order], *, actor: str, at: datetime
+    connection: sa.Connection,
+    queued: Iterable[Order],
+    *,
+    actor: str,
+    at: datetime,
+    grace: timedelta = REMOVAL_GRACE,
 ) -> list[Order]:
     """Return the queued orders that are still wanted, and withdraw the others, in the caller's transaction.
 
@@ -34,7 +39,7 @@ def keep_wanted(
     wanted, lately = set[int](), set[int]()
     for chunk in chunked(order.order_id for order in candidates):
         wanted.update(connection.scalars(_select(chunk).where(sa.or_(_is_asked_for(), _is_unknown()))))
-        lately.update(connection.scalars(_select(chunk).where(_was_asked_for(at - REMOVAL_GRACE))))
+        lately.update(connection.scalars(_select(chunk).where(_was_asked_for(at - grace))))
     withdrawn = set[int]()
     for order in candidates:
         if order.order_id in wanted | withdrawn:
@@ -42,7 +47,7 @@ def keep_wanted(
         if order.order_id in lately:
             # One that waits for its source goes on waiting for it.
             due = (orders.c.order_id == order.order_id, orders.c.due_at.is_not(None))
-            connection.execute(orders.update().where(*due).values(due_at=at + REMOVAL_GRACE))
+            connection.execute(orders.update().where(*due).values(due_at=at + grace))
         else:
             ended = withdraw(connection, order, actor=actor, at=at, reason=_UNWANTED)
             withdrawn |= {each.order_id for each in ended}
@@ -84,8 +89,14 @@ def withdraw_removals(connection: sa.Connection, source: Order, *, actor: str, a
 class Withdrawals(LedgerPart):
     """The part of the ledger that ends queued orders."""
 
-    def unwanted(self, prompt_set: str, *, actor: str) -> None:
-        """Withdraw the queued orders of a set's partitions that are not wanted any more."""
+    def unwanted(self, prompt_set: str, *, actor: str, grace: timedelta = REMOVAL_GRACE) -> None:
+        """Withdraw the queued orders of a set's partitions that are not wanted any more.
+
+        Args:
+            prompt_set: The set.
+            actor: Who asks, for the journal.
+            grace: One whose prompt was removed less than this ago waits.
+        """
         doubtful = (
             sa.select(links.c.order_id)
             .join(partitions, same_partition(partitions, links))
@@ -103,7 +114,7 @@ class Withdrawals(LedgerPart):
                 return
         with self._database.writing() as connection:
             queued = list(map(to_order, connection.execute(given)))
-            keep_wanted(connection, queued, actor=actor, at=self._clock())
+            keep_wanted(connection, queued, actor=actor, at=self._clock(), grace=grace)
 
     def cancel(self, prompt_set: str | None, partition: str | None, *, actor: str) -> list[Order]:
         """Withdraw queued orders by hand: of a partition, a set, or all; return them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import hashlib
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class LoadedFile:
+    """A prompt file as it was read last.
+
+    Attributes:
+        source: Its path or URI.
+        prompt_set: The name of its set, as far as it is known.
+        videos: How many videos its prompts ask for; None where no prompt of it was loaded.
+        problems: What is wrong with it.
+        digest: Changes whenever its content does.
+    """
+
+    source: str
+    prompt_set: str = ""
+    videos: int | None = None
+    problems: tuple[Problem, ...] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True)
 class LoadedPromptSets:
     """The prompt sets of a location.
 
@@ -31,12 +51,14 @@ class LoadedPromptSets:
         problems: Everything that was not loaded, files and prompts, and all warnings.
         catalog: What could be ordered when they were checked.
         unusable: The problems of sets whose files have errors, by name, as far as the name is known.
+        files: The files, and whatever else has problems, such as a folder that cannot be read.
     """
 
     sets: tuple[PromptSet, ...]
     problems: tuple[Problem, ...]
     catalog: Catalog = field(default_factory=Catalog.load)
     unusable: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
+    files: tuple[LoadedFile, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -58,6 +80,7 @@ class _Checked:
     catalog: Catalog
     prompt_set: PromptSet | None
     problems: list[Problem]
+    digest: str
 
 
 _last: dict[str, dict[str, _Checked]] = {}
@@ -89,25 +112,42 @@ def load_prompt_sets(
         files = find_prompt_files(str(location), s3_client)
     except UnreadableError as error:
         problems.append(Problem(source=str(location), message=str(error)))
-        return LoadedPromptSets((), tuple(problems), catalog)
+        return LoadedPromptSets((), tuple(problems), catalog, files=tuple(_other_files(problems)))
     key = f"{location} {files.folder}"
     checked = _check(files, catalog, _last.get(key, {}))
     _last[key] = checked
     problems += files.problems
+    others, shown = list(problems), list[LoadedFile]()
     sets: dict[str, PromptSet] = {}
     unusable: dict[str, Sequence[Problem]] = {}
     for source, of_file in checked.items():
         problems += of_file.problems
         prompt_set = of_file.prompt_set
+        name = of_file.content.name if prompt_set is None else prompt_set.name
+        videos = None if prompt_set is None else len(prompt_set.partitions)
         if prompt_set is None:
-            unusable.setdefault(of_file.content.name, of_file.problems)
+            unusable.setdefault(name, of_file.problems)
         elif prompt_set.name in sets:
             message = f"is {prompt_set.name!r}, as in {sets[prompt_set.name].source}; names must be unique"
             problems.append(Problem(source=source, field="name", message=message))
+            others.append(problems[-1])
         else:
             sets[prompt_set.name] = prompt_set
+        shown.append(LoadedFile(source, name, videos, tuple(of_file.problems), of_file.digest))
     unusable = {name: found for name, found in unusable.items() if name and name not in sets}
-    return LoadedPromptSets(tuple(sets[name] for name in sorted(sets)), tuple(problems), catalog, unusable)
+    return LoadedPromptSets(
+        tuple(sets[name] for name in sorted(sets)),
+        tuple(problems),
+        catalog,
+        unusable,
+        (*shown, *_other_files(others)),
+    )
+
+
+def _other_files(problems: Sequence[Problem]) -> Iterator[LoadedFile]:
+    """Yield what has problems and is no set: a file of prices, a folder, a file that is passed over."""
+    for source in dict.fromkeys(problem.source for problem in problems):
+        yield LoadedFile(source, problems=tuple(each for each in problems if each.source == source))
 
 
 def _check(files: PromptFiles, catalog: Catalog, last: dict[str, _Checked]) -> dict[str, _Checked]:
@@ -141,17 +181,18 @@ def _check_file(file: PromptFile, files: PromptFiles, catalog: Catalog, last: _C
     if last is not None and stamp is not None and stamp == last.stamp:
         if last.catalog is catalog and not _uses_local_files(last.content.raw):
             return last
-        content = last.content
+        content, digest = last.content, last.digest
     else:
         content = read_prompt_file(file, files.beside)
-        stamp = _stamp(file, files, _Checked(None, content, catalog, None, []))
+        stamp = _stamp(file, files, _Checked(None, content, catalog, None, [], ""))
+        digest = hashlib.sha256(repr(content).encode(errors="replace")).hexdigest()
     prompt_set, problems = None, content.problems
     if content.raw is not None:
         try:
             prompt_set, problems = assemble(replace(content.raw, folder=files.folder), catalog=catalog)
         except RecursionError:
             problems = [Problem(source=file.source, message="is nested too deeply")]
-    return _Checked(stamp, content, catalog, prompt_set, summarized(problems, file.source))
+    return _Checked(stamp, content, catalog, prompt_set, summarized(problems, file.source), digest)
 
 
 def _stamp(file: PromptFile, files: PromptFiles, last: _Checked | None) -> Hashable | None:

@@ -17,6 +17,8 @@ from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.prompts.models import Prompt
 from seedance_dagster.prompts.problems import PromptSetError
 
+VIDEOS = dg.AssetKey(["pets", "videos"])
+
 
 def make_set(name: str = "pets", **fields: object) -> PromptSet:
     request = GenerationRequest(
@@ -90,7 +92,7 @@ def test_the_assets_of_a_set_are_one_step_with_exact_lineage():
     defs = build_seedance_definitions(
         [make_set()], seedance=SeedanceResource(), video_store=VideoStoreResource()
     )
-    [assets] = [assets for assets in defs.assets if dg.AssetKey(["pets", "videos"]) in assets.keys]
+    [assets] = [assets for assets in defs.assets if VIDEOS in getattr(assets, "keys", ())]
     assert assets.can_subset
     assert assets.backfill_policy == dg.BackfillPolicy.multi_run(500)
     specs = {spec.key.path[-1]: spec for spec in assets.specs}

@@ -14,11 +14,14 @@ from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, table
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.binding import check_ledger, rebind
-from seedance_dagster.defs.steps.partitions import sync_all
+from seedance_dagster.defs.steps.known_sets import sets_without_file
+from seedance_dagster.defs.steps.partitions import SyncReport, sync_all
+from seedance_dagster.defs.steps.prune import Pruned, leftovers, prune
 from seedance_dagster.defs.steps.sources import claim_sources, take_sources
 from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.prompts import format_problems
+from seedance_dagster.prompts import PromptSet, format_problems
+from seedance_dagster.prompts.loading import LoadedPromptSets
 
 
 @click.command(
@@ -34,13 +37,23 @@ from seedance_dagster.prompts import format_problems
 @click.option(
     "--use-these-prompts", is_flag=True, help="Read the sets from here from now on: their files moved."
 )
-@click.option("--yes", is_flag=True, help="Do not ask before either of these.")
+@click.option(
+    "--prune",
+    "pruning",
+    is_flag=True,
+    help="Remove the partitions of prompts that left their files, and withdraw their queued orders.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before any of these.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def command(*, use_this_ledger: bool, use_these_prompts: bool, yes: bool, as_json: bool) -> None:
+def command(
+    *, use_this_ledger: bool, use_these_prompts: bool, pruning: bool, yes: bool, as_json: bool
+) -> None:
     """Update Dagster's partitions from the prompt sets now; the sensor does the same within a minute.
 
     New prompts become partitions, removed prompts that were never ordered lose theirs after a day, and edited
-    prompts show as changed. Queued orders that no prompt asks for any more are withdrawn.
+    prompts show as changed. Queued orders that no prompt asks for any more are withdrawn. A prompt that was
+    ordered keeps its partition when it leaves its file, and a set whose file is gone keeps its queued orders,
+    until --prune removes them; videos always stay.
 
     Dagster's instance remembers which ledger orders for a set, how far it had come, and where the set is
     read. --use-this-ledger accepts another ledger, or an older copy; what it does not know of is paid for
@@ -62,22 +75,66 @@ def command(*, use_this_ledger: bool, use_these_prompts: bool, yes: bool, as_jso
         sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in own]
         now = services.clock()
         report = sync_all(instance, services.ledger, sets, loaded.catalog, now=now)
+        gone = sets_without_file(instance, source, loaded)
+        pruned = Pruned()
+        if pruning:
+            pruned = _prune(instance, services.ledger, loaded, sets, gone, yes=yes)
     problems = [*map(str, loaded.problems), *refused.values()]
     if as_json:
-        print_json({**asdict(report), "problems": problems})
+        print_json({**asdict(report), "gone": gone, "pruned": asdict(pruned), "problems": problems})
     else:
-        rows = table(
-            "Partitions", ("Prompt set", "Added", "Removed", "Edited"), numbers=("Added", "Removed", "Edited")
-        )
-        for prompt_set in sets:
-            changes = (report.added, report.removed, report.edited)
-            rows.add_row(prompt_set.name, *(str(counts.get(prompt_set.name, 0)) for counts in changes))
-        console().print(rows)
+        _show(report, pruned, [prompt_set.name for prompt_set in sets])
+        for name in gone if not pruning else ():
+            click.echo(f"{name}: its prompt file is gone; --prune removes what it left behind", err=True)
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
         for reason in refused.values():
             click.echo(reason, err=True)
     click.get_current_context().exit(1 if loaded.errors or refused else 0)
+
+
+def _show(report: SyncReport, pruned: Pruned, names: Sequence[str]) -> None:
+    columns = ("Added", "Removed", "Edited")
+    rows = table("Partitions", ("Prompt set", *columns), numbers=columns)
+    for name in names:
+        changes = (report.added, report.removed, report.edited)
+        rows.add_row(name, *(str(counts.get(name, 0)) for counts in changes))
+    out = console()
+    out.print(rows)
+    for sentence in () if pruned.partitions else report.kept_sentences:
+        out.print(sentence, markup=False)
+    for name, partitions in pruned.partitions.items():
+        waiting = pruned.waiting[name]
+        text = (
+            f"{name}: {partitions} partitions were removed, {pruned.withdrawn[name]} queued orders withdrawn"
+        )
+        if waiting:
+            text += f"; {waiting} partitions stay until the videos that were ordered for them are stored"
+        out.print(text, markup=False)
+
+
+def _prune(
+    instance: DagsterInstance,
+    ledger: Ledger,
+    loaded: LoadedPromptSets,
+    sets: Sequence[PromptSet],
+    gone: Sequence[str],
+    *,
+    yes: bool,
+) -> Pruned:
+    if loaded.errors:
+        # A set whose file cannot be read would look like one whose file is gone.
+        raise click.ClickException(
+            "nothing was removed, since prompt files have errors; fix them first:\n"
+            + format_problems(loaded.errors)
+        )
+    left = leftovers(instance, sets, gone)
+    for name, keys in left.items():
+        why = "its prompt file is gone" if name in gone else "their prompts left the file"
+        click.echo(f"{name}: {len(keys)} partitions are removed and queued orders withdrawn: {why}", err=True)
+    if left and not yes:
+        click.confirm("Remove them? The videos stay in S3.", abort=True, err=True)
+    return prune(instance, ledger, left, gone)
 
 
 def _use_ledger(instance: DagsterInstance, ledger: Ledger, names: Sequence[str], *, yes: bool) -> None:

@@ -27,12 +27,24 @@ class SyncReport:
 
     Attributes:
         removed: Those whose prompt is gone for a day and was never ordered.
+        kept: Those whose prompt is gone and was ordered, so that its video and its cost stay visible.
         edited: Those whose `prompts` was reported again because the prompt changed.
     """
 
     added: dict[str, int] = field(default_factory=dict)
     removed: dict[str, int] = field(default_factory=dict)
     edited: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def kept_sentences(self) -> Iterator[str]:
+        """Sentences that say which sets keep partitions of prompts that are gone."""
+        for name, count in self.kept.items():
+            if count:
+                yield (
+                    f"{name}: {count} prompts that were ordered left their file and keep their partitions; "
+                    "`seedance-dagster sync --prune` removes them, not their videos"
+                )
 
 
 def sync_all(
@@ -57,7 +69,8 @@ def sync_all(
         read_partitions(ledger, prompt_set, actor="sync")
         report.added[prompt_set.name] = _add(instance, prompt_set)
     for prompt_set in sets:
-        removed = _remove(instance, ledger, prompt_set, limit)
+        removed, kept = _remove(instance, ledger, prompt_set, limit)
+        report.kept[prompt_set.name] = kept
         limit = None if limit is None else limit - removed
         edited = _report_edits(instance, ledger, prompt_set, catalog, now=now, limit=limit)
         limit = None if limit is None else limit - edited
@@ -80,18 +93,23 @@ def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
     return len(new)
 
 
-def _remove(instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, limit: int | None) -> int:
+def _remove(
+    instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, limit: int | None
+) -> tuple[int, int]:
+    """Remove the partitions of prompts that were never ordered; return how many, and how many stay."""
     name = str(partitions_def(prompt_set.name).name)
     gone = set(instance.get_dynamic_partitions(name)) - set(prompt_set.partitions)
+    ordered = set[str]()
     if gone:
         # What was ordered keeps its partition, so that its video and its cost stay visible.
-        gone -= ledger.partitions.given_orders(prompt_set.name, gone)
+        ordered = ledger.partitions.given_orders(prompt_set.name, gone)
+        gone -= ordered
         # Added again they would stand behind the others, in other ranges than before.
         gone -= ledger.partitions.removed_lately(prompt_set.name, _KEPT)
     removable = sorted(gone)[:limit]
     for key in removable:
         instance.delete_dynamic_partition(name, key)
-    return len(removable)
+    return len(removable), len([key for key in ordered if key.partition(".")[0] not in prompt_set.left_out])
 
 
 def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPartition]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -15,7 +15,9 @@ from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.admission import admit_tick
 from seedance_dagster.defs.steps.advancers import advancer_leases, run_owner
 from seedance_dagster.defs.steps.binding import try_to_remember
+from seedance_dagster.defs.steps.known_sets import gone_sets, new_sets
 from seedance_dagster.defs.steps.partitions import sync_all
+from seedance_dagster.defs.steps.prompt_files import observe_changed_files
 from seedance_dagster.defs.steps.verdicts import report_verdicts
 from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.engine.runtime.pipeline import poll_due
@@ -33,23 +35,28 @@ _STARTING_S = 60.0  # a run requested this recently may not hold its lease yet
 _CHANGES_PER_TICK = 300  # each is a write by Dagster of about 10 ms
 _LEDGER_TAG = "seedance/ledger"
 _PRIORITY = {"dagster/priority": "10"}  # above that of runs that wait for what these runs do
+_ATTENTION = "\N{WARNING SIGN} "  # a tick that found trouble does not look like all the others
 _MAX_PROBLEMS = 10  # Dagster stores each tick's reason
 
 
 def tick(
-    context: dg.SensorEvaluationContext, source: PromptSource, services: Services
+    context: dg.SensorEvaluationContext,
+    source: PromptSource,
+    services: Services,
+    declared: Collection[str],
 ) -> dg.SensorResult | dg.SkipReason:
     """Sync partitions, poll tasks, and request a run when there is work; raises `USER_ERRORS`."""
     loaded = source.load()
     refused = admit_tick(context, services.ledger, source)
-    reasons = list(refused.values())
-    if loaded.errors:
-        reasons.append(_left_out(loaded.errors))
-        context.log.warning(reasons[-1])
+    observe_changed_files(context, source, loaded, declared)
+    gone = gone_sets(context.instance, services.ledger, source, loaded, declared)
+    trouble = [*refused.values(), *_left_out(loaded.errors), *new_sets(loaded, declared), *map(str, gone)]
+    for sentence in trouble:
+        context.log.warning(sentence)
     remember_tick(services.ledger)
     own = (prompt_set for prompt_set in loaded.sets if prompt_set.name not in refused)
     sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in own]
-    sync_all(
+    synced = sync_all(
         context.instance,
         services.ledger,
         sets,
@@ -60,10 +67,11 @@ def tick(
     report_verdicts(context.instance, services.ledger, services.store.uri)
     can_work = True
     try:
-        reasons += asyncio.run(_poll(services))
+        trouble += asyncio.run(_poll(services))
     except SeedanceError as error:  # the key or the address cannot be used
-        reasons.append(str(error))
+        trouble.append(str(error))
         can_work = False
+    notes = list(synced.kept_sentences)
     try_to_remember(context.instance, services.ledger, context.log)
     work = services.ledger.workload.actionable()
     throttle = services.throttle()
@@ -78,9 +86,9 @@ def tick(
             tags |= {"seedance/submit": str(decision.submit), "seedance/collect": str(decision.collect)}
             tags |= _PRIORITY
             return dg.SensorResult(run_requests=[dg.RunRequest(job_name=ADVANCE_JOB, tags=tags)] * missing)
-        reasons.append(f"{working} of {most} runs of {ADVANCE_JOB} are working")
-    reasons += _describe(work, throttle)
-    return dg.SkipReason("; ".join(reasons))
+        notes.append(f"{working} of {most} runs of {ADVANCE_JOB} are working")
+    notes += _describe(work, throttle)
+    return dg.SkipReason("; ".join([*([_ATTENTION + trouble[0], *trouble[1:]] if trouble else ()), *notes]))
 
 
 async def _poll(services: Services) -> list[str]:
@@ -117,10 +125,12 @@ def _count_starting(
     return sum(run_owner(record.dagster_run.run_id) not in owners for record in records)
 
 
-def _left_out(errors: Sequence[Problem]) -> str:
+def _left_out(errors: Sequence[Problem]) -> Iterator[str]:
+    if not errors:
+        return
     text = "errors in prompt files:\n" + format_problems(errors[:_MAX_PROBLEMS])
     more = len(errors) - _MAX_PROBLEMS
-    return f"{text}\n... and {more} more, see `seedance-dagster plan`" if more > 0 else text
+    yield f"{text}\n... and {more} more, see `seedance-dagster plan`" if more > 0 else text
 
 
 def _describe(work: Actionable, throttle: Throttle) -> list[str]:

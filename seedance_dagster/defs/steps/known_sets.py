@@ -1,0 +1,96 @@
+"""Prompt sets that are not as the code location knows them: new ones, and ones whose file is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.defs.steps.memory import Memory
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import State
+from seedance_dagster.prompts.loading import LoadedPromptSets
+
+
+@dataclass(frozen=True)
+class GoneSet:
+    """A prompt set whose file is gone.
+
+    Attributes:
+        name: Its name.
+        queued: How many orders are queued for it.
+        declared: True while the code location has assets for it.
+    """
+
+    name: str
+    queued: int
+    declared: bool
+
+    def __str__(self) -> str:
+        text = f"{self.name}: its prompt file is gone"
+        if self.queued:
+            text += (
+                f", and orders that will be sent are queued for it ({self.queued}): put the file back, or "
+                "withdraw them with `seedance-dagster sync --prune`"
+            )
+        return text + ("; reload the code location to remove its assets" if self.declared else "")
+
+
+def gone_sets(
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    source: PromptSource,
+    loaded: LoadedPromptSets,
+    declared: Collection[str] = (),
+) -> list[GoneSet]:
+    """Return the sets whose file is gone, while that matters to assets or queued orders.
+
+    A file may be gone since a mount is away, so nothing is withdrawn for this reason alone.
+    """
+    queued = {
+        name: count.orders
+        for (name, state), count in ledger.workload.counts().items()
+        if state is State.QUEUED and name not in loaded.names
+    }
+    without_file = queued.keys() & sets_without_file(instance, source, loaded)
+    return [
+        GoneSet(name, queued.get(name, 0), name in declared)
+        for name in sorted(gone_declared(loaded, declared) | without_file)
+    ]
+
+
+def sets_without_file(
+    instance: dg.DagsterInstance, source: PromptSource, loaded: LoadedPromptSets
+) -> list[str]:
+    """Return the sets that this instance read from here and that are in no file any more."""
+    if _hides_sets(loaded):
+        return []
+    return sorted(
+        name
+        for name, known in Memory.of(instance).sources.items()
+        if name not in loaded.names and any(source.is_own(name, each.place) for each in known)
+    )
+
+
+def gone_declared(loaded: LoadedPromptSets, declared: Collection[str]) -> set[str]:
+    """Return the sets that the code location has assets for and that are in no file any more."""
+    return set() if _hides_sets(loaded) else set(declared) - set(loaded.names)
+
+
+def _hides_sets(loaded: LoadedPromptSets) -> bool:
+    """Return True where something cannot be read that may have sets of names that nobody knows."""
+    return any(
+        file.videos is None
+        and not file.prompt_set
+        and any(each.severity == "error" for each in file.problems)
+        for file in loaded.files
+    )
+
+
+def new_sets(loaded: LoadedPromptSets, declared: Collection[str]) -> Iterator[str]:
+    """Yield a sentence for each set that the code location has no assets for yet."""
+    for name in loaded.names:
+        if name not in declared:
+            yield f"{name}: a new prompt set; reload the code location to see it"

@@ -1,0 +1,81 @@
+"""Removal of what prompts without a file left behind: partitions and queued orders, never videos."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import dagster as dg
+
+from seedance_dagster.defs.naming import partitions_def
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import OPEN, State
+from seedance_dagster.prompts.models import PromptSet
+
+_ACTOR = "sync --prune"
+
+
+@dataclass
+class Pruned:
+    """Numbers of what was removed, by prompt set.
+
+    Attributes:
+        partitions: Partitions of Dagster.
+        withdrawn: Queued orders that ended before they were sent.
+        waiting: Partitions that stay until the video that was ordered for them is stored.
+    """
+
+    partitions: dict[str, int] = field(default_factory=dict)
+    withdrawn: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+
+
+def leftovers(
+    instance: dg.DagsterInstance, sets: Sequence[PromptSet], gone: Collection[str]
+) -> dict[str, set[str]]:
+    """Return the partitions whose prompts are in no file any more, by set, also of sets that are gone.
+
+    A prompt whose row has an error is still in its file.
+    """
+    found: dict[str, set[str]] = {name: _partitions(instance, name) for name in gone}
+    for prompt_set in sets:
+        keys = _partitions(instance, prompt_set.name) - set(prompt_set.partitions)
+        keys = {key for key in keys if key.partition(".")[0] not in prompt_set.left_out}
+        if keys:
+            found[prompt_set.name] = keys
+    return found
+
+
+def prune(
+    instance: dg.DagsterInstance, ledger: Ledger, left: Mapping[str, set[str]], gone: Collection[str]
+) -> Pruned:
+    """Withdraw the queued orders that no prompt asks for, and remove partitions; raise `LedgerError`.
+
+    Args:
+        instance: Has the partitions.
+        ledger: Has the orders.
+        left: The partitions to remove, by set; see `leftovers`.
+        gone: Those of the sets that have no file any more.
+    """
+    pruned = Pruned()
+    for name, keys in left.items():
+        if name in gone:
+            ledger.partitions.update(name, {})
+        queued = _count_queued(ledger, name)
+        ledger.withdrawals.unwanted(name, actor=_ACTOR, grace=timedelta(0))
+        pruned.withdrawn[name] = queued - _count_queued(ledger, name)
+        latest = ledger.queries.latest(name)
+        waiting = {key for key in keys if key in latest and latest[key].state in OPEN}
+        for key in sorted(keys - waiting):
+            instance.delete_dynamic_partition(str(partitions_def(name).name), key)
+        pruned.partitions[name], pruned.waiting[name] = len(keys - waiting), len(waiting)
+    return pruned
+
+
+def _partitions(instance: dg.DagsterInstance, name: str) -> set[str]:
+    return set(instance.get_dynamic_partitions(str(partitions_def(name).name)))
+
+
+def _count_queued(ledger: Ledger, name: str) -> int:
+    return len(ledger.queries.find(prompt_set=name, states={State.QUEUED}))
