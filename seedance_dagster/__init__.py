@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from seedance_dagster.datasets.video import Video
     from seedance_dagster.defs.components import PromptSetComponent, SeedanceComponent
     from seedance_dagster.defs.definitions import build_seedance_definitions
+    from seedance_dagster.defs.naming import prompt_partitions
     from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
     from seedance_dagster.prompts.loading import load_prompt_sets
     from seedance_dagster.prompts.models import PromptSet
@@ -26,6 +27,7 @@ __all__ = [
     "VideoStoreResource",
     "build_seedance_definitions",
     "load_prompt_sets",
+    "prompt_partitions",
 ]
 
 _HOMES = {
@@ -38,6 +40,7 @@ _HOMES = {
     "VideoStoreResource": "seedance_dagster.defs.resources",
     "build_seedance_definitions": "seedance_dagster.defs.definitions",
     "load_prompt_sets": "seedance_dagster.prompts.loading",
+    "prompt_partitions": "seedance_dagster.defs.naming",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import ACCEPTED, VIDEOS, asset_key, identifier, partitions_def
+from seedance_dagster.defs.naming import ACCEPTED, VIDEOS, asset_key, identifier, prompt_partitions
 from seedance_dagster.defs.video_inputs import VIDEO_INPUTS
 
 _DESCRIPTION = (
@@ -21,5 +21,5 @@ def build_accepted_asset(name: str) -> dg.AssetSpec:
         description=_DESCRIPTION,
         group_name=identifier(name),
         kinds={"s3", "mp4"},
-        partitions_def=partitions_def(name),
+        partitions_def=prompt_partitions(name),
     ).with_io_manager_key(VIDEO_INPUTS)

@@ -6,7 +6,7 @@ import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.events import StepEvent
-from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, identifier, partitions_def
+from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, identifier, prompt_partitions
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import (
     LedgerResource,
@@ -68,7 +68,7 @@ def build_set_assets(
             for asset, description in _DESCRIPTIONS.items()
         ],
         can_subset=True,
-        partitions_def=partitions_def(name),
+        partitions_def=prompt_partitions(name),
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run),
     )
     def generation(  # noqa: PLR0917  Dagster passes resources by name

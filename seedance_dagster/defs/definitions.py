@@ -20,7 +20,13 @@ from seedance_dagster.defs.jobs import Resources, build_advance_job, build_pendi
 from seedance_dagster.defs.plan import build_plan_job
 from seedance_dagster.defs.prompt_files import build_prompt_files
 from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
-from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource, sealed
+from seedance_dagster.defs.resources import (
+    LedgerResource,
+    SeedanceResource,
+    VideoStoreResource,
+    sealed,
+    sealed_api,
+)
 from seedance_dagster.defs.sensor import build_sensor
 from seedance_dagster.defs.step_cleanup import step_cleanup
 from seedance_dagster.defs.video_inputs import VIDEO_INPUTS, video_inputs
@@ -125,7 +131,7 @@ def shared_definitions(
     """Build what all prompt sets of a source share: jobs, schedules, sensor and resources."""
     status = dg.DefaultSensorStatus.RUNNING if sensor_running else dg.DefaultSensorStatus.STOPPED
     resources: Resources = {
-        "seedance": sealed(seedance),
+        "seedance": sealed_api(seedance, video_store, ledger),
         "video_store": sealed(video_store),
         "ledger": sealed(ledger),
         "seedance_cleanup": step_cleanup,

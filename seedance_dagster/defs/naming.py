@@ -65,8 +65,16 @@ def prompt_set_of(key: dg.AssetKey) -> str:
     return _DOT.join(key.path[:-1])
 
 
-def partitions_def(prompt_set: str) -> dg.DynamicPartitionsDefinition:
-    """Return the partitions that the prompts, tasks and videos of a set share."""
+def prompt_partitions(prompt_set: str) -> dg.DynamicPartitionsDefinition:
+    """Return the partitions that the prompts, tasks and videos of a set share, for assets behind them too.
+
+    Args:
+        prompt_set: The set's name; with a key prefix, `<key prefix>.<set>`.
+
+    Example:
+        >>> prompt_partitions("spots").name
+        'spots_prompts'
+    """
     return dg.DynamicPartitionsDefinition(name=f"{prompt_set}_prompts")
 
 

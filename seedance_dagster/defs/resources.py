@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 
 from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.settings import SettingError, Settings, default_ledger_url
@@ -18,6 +18,8 @@ from seedance_dagster.settings import SettingError, Settings, default_ledger_url
 if TYPE_CHECKING:
     from seedance_dagster.api.client import SeedanceClient
     from seedance_dagster.api.pacing import Reserve
+    from seedance_dagster.api.wire import GenerationRequest
+    from seedance_dagster.datasets.video import Video
     from seedance_dagster.engine.services import Services
     from seedance_dagster.ledger.ledger import Ledger
     from seedance_dagster.storage.s3 import VideoStore
@@ -34,8 +36,104 @@ class SeedanceResource(dg.ConfigurableResource, ApiOptions):  # type: ignore[typ
         description="The most requests that all processes of a ledger send to the API in a second.",
     )
 
+    _home: tuple[VideoStoreResource, LedgerResource, dg.DagsterInstance | None] | None = PrivateAttr(
+        default=None
+    )
+
     def __repr__(self) -> str:
         return f"SeedanceResource({self.base_url!r})"
+
+    def using(
+        self,
+        video_store: VideoStoreResource,
+        ledger: LedgerResource | None = None,
+        instance: dg.DagsterInstance | None = None,
+    ) -> Self:
+        """Set where `generate` stores videos and keeps its orders; return this resource.
+
+        `build_seedance_definitions` does it for the resource that ops and assets get.
+
+        Args:
+            video_store: The bucket.
+            ledger: The ledger; by default SQLite under `$DAGSTER_HOME`.
+            instance: The Dagster instance; by default that of `$DAGSTER_HOME`.
+        """
+        self._home = (video_store, ledger or LedgerResource(), instance)
+        return self
+
+    def generate(
+        self,
+        request: GenerationRequest | Mapping[str, Any],
+        *,
+        key: str,
+        prompt_set: str = "in_code",
+        take: int = 1,
+        max_cost_usd: float | None = None,
+    ) -> Video:
+        """Order one video, wait until it is stored, and return it.
+
+        The same key always stands for the same video: called again with it, from any process or machine of
+        the ledger, this waits for the order that was made, or returns its video, and pays for nothing.
+
+        Args:
+            request: The fields of a prompt, as in a prompt file, or a `GenerationRequest`.
+            key: Its name: the partition that the order is made for.
+            prompt_set: The set of the key; one that no prompt file has.
+            take: From 1; a higher one asks for another video of the same request.
+            max_cost_usd: Order nothing if it may cost more, in USD; None leaves that to the budgets.
+
+        Raises:
+            dagster.Failure: Nothing was ordered, or there is no video; the message says why.
+
+        Example:
+            >>> @dg.asset
+            ... def hero_shot(seedance: SeedanceResource) -> None:
+            ...     video = seedance.generate({"prompt": "a lighthouse at dusk"}, key="hero-shot")
+        """
+        from seedance_dagster.datasets.in_code import generate
+        from seedance_dagster.defs.steps.in_code import wanted_in_code
+
+        wanted = wanted_in_code(request, key, prompt_set, take, max_cost_usd)
+        with self._services(prompt_set) as services:
+            return generate(services, wanted)
+
+    async def generate_async(
+        self,
+        request: GenerationRequest | Mapping[str, Any],
+        *,
+        key: str,
+        prompt_set: str = "in_code",
+        take: int = 1,
+        max_cost_usd: float | None = None,
+    ) -> Video:
+        """Do the same as `generate` without blocking; cancelling it ends the wait, not the order."""
+        from seedance_dagster.datasets.in_code import generate_async
+        from seedance_dagster.defs.steps.in_code import wanted_in_code
+
+        wanted = wanted_in_code(request, key, prompt_set, take, max_cost_usd)
+        with self._services(prompt_set) as services:
+            return await generate_async(services, wanted)
+
+    @contextmanager
+    def _services(self, prompt_set: str) -> Iterator[Services]:
+        """Open the engine's services for what is ordered in code; raise `dg.Failure` for what goes wrong."""
+        from seedance_dagster.defs.steps.failures import as_failure
+        from seedance_dagster.defs.steps.in_code import admitted_in_code
+
+        if self._home is None:
+            raise dg.Failure(
+                "nothing was ordered: this SeedanceResource does not know where to store a video: call "
+                "using(video_store=VideoStoreResource(...)), or take it as the resource of an op or asset",
+                allow_retries=False,
+            )
+        video_store, ledger, instance = self._home
+        instance = instance or dg.DagsterInstance.get()
+        with (
+            as_failure(),
+            open_services(instance, self, video_store, ledger) as services,
+            admitted_in_code(instance, services, prompt_set),
+        ):
+            yield services
 
     def open_client(self, reserve: Reserve | None = None) -> SeedanceClient:
         """Return a new client; raises `AuthenticationError` without a key.
@@ -119,22 +217,49 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
             ledger.close()
 
 
-def sealed(resource: dg.ConfigurableResource[Any]) -> dg.ResourceDefinition:
+def sealed(
+    resource: dg.ConfigurableResource[Any],
+    finish: Callable[[Any, dg.InitResourceContext], None] | None = None,
+) -> dg.ResourceDefinition:
     """Return a resource whose fields no run can change: they are no config, and the launchpad shows none.
 
     A run could otherwise loosen a budget, or order again in another ledger.
-    """
 
+    Args:
+        resource: The resource.
+        finish: Called with it before it is handed out.
+    """
+    make = _maker(resource)
+
+    @dg.resource(config_schema={}, description=(type(resource).__doc__ or "").partition("\n")[0])
+    def build(context: dg.InitResourceContext) -> Any:
+        made = make()
+        if finish is not None:
+            finish(made, context)
+        return made
+
+    return build
+
+
+def sealed_api(
+    seedance: SeedanceResource, video_store: VideoStoreResource, ledger: LedgerResource
+) -> dg.ResourceDefinition:
+    """Return the sealed API, which stores what is ordered in code in the same bucket and ledger."""
+    make_store, make_ledger = _maker(video_store), _maker(ledger)
+
+    def finish(made: SeedanceResource, context: dg.InitResourceContext) -> None:
+        made.using(make_store(), make_ledger(), context.instance)
+
+    return sealed(seedance, finish)
+
+
+def _maker(resource: dg.ConfigurableResource[Any]) -> Callable[[], Any]:
     @cache  # making one takes Dagster a tenth of a second, at every tick and step
     def make() -> Any:
         with resource.process_config_and_initialize_cm() as made:
             return made
 
-    @dg.resource(config_schema={}, description=type(resource).__doc__)
-    def build(_context: dg.InitResourceContext) -> Any:
-        return make()
-
-    return build
+    return make
 
 
 @contextmanager

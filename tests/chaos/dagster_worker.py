@@ -10,7 +10,7 @@ import dagster as dg
 from chaos import crew
 from chaos.worker import UNEXPECTED, Environment
 from seedance_dagster.defs.definitions import build_seedance_definitions
-from seedance_dagster.defs.naming import ADVANCE_JOB, PROMPTS, TASKS, VIDEOS, partitions_def
+from seedance_dagster.defs.naming import ADVANCE_JOB, PROMPTS, TASKS, VIDEOS, prompt_partitions
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN
@@ -25,7 +25,7 @@ def prepare(around: Environment) -> None:
     (around.folder / "dagster").mkdir()
     with _instance(around) as instance:
         for prompt_set in around.plan.sets:
-            name = str(partitions_def(prompt_set.name).name)
+            name = str(prompt_partitions(prompt_set.name).name)
             instance.add_dynamic_partitions(name, list(prompt_set.partitions))
 
 

@@ -20,6 +20,7 @@ NAMES = {
     "VideoStoreResource",
     "build_seedance_definitions",
     "load_prompt_sets",
+    "prompt_partitions",
 }
 HEAVY = ("dagster", "boto3", "sqlalchemy", "httpx", "aiohttp", "av", "pydantic", "yaml")
 

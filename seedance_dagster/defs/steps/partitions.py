@@ -11,7 +11,7 @@ import dagster as dg
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.errors import UnknownPriceError
-from seedance_dagster.defs.naming import partitions_def
+from seedance_dagster.defs.naming import prompt_partitions
 from seedance_dagster.defs.steps.metadata import prompt_materialization
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.ledger import Ledger
@@ -85,7 +85,7 @@ def read_partitions(ledger: Ledger, prompt_set: PromptSet, *, actor: str) -> Non
 
 
 def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
-    name = str(partitions_def(prompt_set.name).name)
+    name = str(prompt_partitions(prompt_set.name).name)
     known = set(instance.get_dynamic_partitions(name))
     new = [key for key in prompt_set.partitions if key not in known]
     for chunk in chunked(new, _MAX_AT_ONCE):
@@ -97,7 +97,7 @@ def _remove(
     instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, limit: int | None
 ) -> tuple[int, int]:
     """Remove the partitions of prompts that were never ordered; return how many, and how many stay."""
-    name = str(partitions_def(prompt_set.name).name)
+    name = str(prompt_partitions(prompt_set.name).name)
     gone = set(instance.get_dynamic_partitions(name)) - set(prompt_set.partitions)
     ordered = set[str]()
     if gone:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import partitions_def
+from seedance_dagster.defs.naming import prompt_partitions
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, State
 from seedance_dagster.prompts.models import PromptSet
@@ -68,13 +68,13 @@ def prune(
         latest = ledger.queries.latest(name)
         waiting = {key for key in keys if key in latest and latest[key].state in OPEN}
         for key in sorted(keys - waiting):
-            instance.delete_dynamic_partition(str(partitions_def(name).name), key)
+            instance.delete_dynamic_partition(str(prompt_partitions(name).name), key)
         pruned.partitions[name], pruned.waiting[name] = len(keys - waiting), len(waiting)
     return pruned
 
 
 def _partitions(instance: dg.DagsterInstance, name: str) -> set[str]:
-    return set(instance.get_dynamic_partitions(str(partitions_def(name).name)))
+    return set(instance.get_dynamic_partitions(str(prompt_partitions(name).name)))
 
 
 def _count_queued(ledger: Ledger, name: str) -> int:

@@ -1,0 +1,45 @@
+"""The needs of a video that is ordered in code: a valid limit, and the right ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.datasets.in_code import InCode
+from seedance_dagster.defs.configs import limit_points
+from seedance_dagster.defs.steps.binding import check_ledger, progress_remembered
+from seedance_dagster.engine.services import Services
+
+_log = logging.getLogger("seedance_dagster")
+
+
+def wanted_in_code(
+    request: GenerationRequest | Mapping[str, Any],
+    key: str,
+    prompt_set: str,
+    take: int,
+    max_cost_usd: float | None,
+) -> InCode:
+    """Return what is wanted; raise `dg.Failure` for an amount that is not allowed."""
+    try:
+        points = limit_points(max_cost_usd, "max_cost_usd")
+    except ValueError as error:
+        raise dg.Failure(f"nothing was ordered: {error}", allow_retries=False) from None
+    return InCode(request, key, prompt_set, take, points)
+
+
+@contextmanager
+def admitted_in_code(instance: dg.DagsterInstance, services: Services, prompt_set: str) -> Iterator[None]:
+    """Let what is ordered in code use a ledger, and remember its progress while the block runs.
+
+    Raises:
+        BindingError: Another ledger orders for this Dagster instance.
+    """
+    check_ledger(instance, services.ledger, [prompt_set])
+    with progress_remembered(instance, services.ledger, _log):
+        yield
