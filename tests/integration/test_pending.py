@@ -12,7 +12,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from click.testing import CliRunner
-from code_location import KEY_VARIABLE, QUIET, CodeLocation, RunResult, running_location, video_store
+from code_location import KEY_VARIABLE, QUIET, CodeLocation, running_location, video_store
+from run_result import RunResult
 
 from seedance_dagster import SeedanceResource
 from seedance_dagster.cli.local.programs import S3Service

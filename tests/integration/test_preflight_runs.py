@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from code_location import QUIET, CodeLocation, RunResult, running_location
+from code_location import QUIET, CodeLocation, running_location
+from run_result import RunResult
 
 from seedance_dagster import SeedanceResource
 from seedance_dagster.defs.naming import PENDING_JOB
