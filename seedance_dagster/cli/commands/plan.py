@@ -141,8 +141,10 @@ def _show_together(out: Console, together: BudgetCheck) -> None:
 
 def _summary(plan: Plan) -> str:
     bound = "" if plan.exact else "up to "
-    reserved = f", {format_usd(plan.reserved_usd)} USD are reserved" if plan.reserved_usd > plan.new_usd else ""
-    return f"{plan.counts}; the new ones cost {bound}{format_usd(plan.new_usd)} USD{reserved}"
+    text = f"{plan.counts}; the new ones cost {bound}{format_usd(plan.new_usd)} USD"
+    if plan.reserved_usd > plan.new_usd:
+        text += f", {format_usd(plan.reserved_usd)} USD are reserved"
+    return text
 
 
 def _outcome(plan: Plan, priced: Quote) -> str:
