@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,7 @@ class Tile:
         take: The number of the take, from 1.
         order: None where nothing was ordered yet.
         tags: Those of the prompt, as its file has them now.
+        asked: The fingerprint of what the partition asks for now; None where that is not known.
         verdict: The verdict on the video; None where nothing was said.
     """
 
@@ -47,6 +48,7 @@ class Tile:
     take: int
     order: Order | None
     tags: Mapping[str, str] = field(default_factory=dict)
+    asked: str | None = None
     verdict: GivenVerdict | None = None
 
     @property
@@ -95,24 +97,37 @@ class Tiles(LedgerPart):
     def of_partitions(self, prompt_set: str, keys: Collection[str]) -> list[Tile]:
         """Return the tiles of those of some partitions that are known, also of those without an order."""
         found: dict[str, Tile] = {}
-        asked = sa.select(
-            partitions.c.prompt_set, partitions.c.partition, partitions.c.take, partitions.c.tags
-        )
         with self._database.reading() as connection:
             for chunk in chunked(keys):
                 of_set = (partitions.c.prompt_set == prompt_set, partitions.c.partition.in_(chunk))
-                for row in connection.execute(asked.where(*of_set)):
-                    found[row.partition] = Tile(
-                        prompt_set=prompt_set,
-                        partition=row.partition,
-                        take=row.take,
-                        order=None,
-                        tags=row.tags,
-                    )
+                rows = connection.execute(sa.select(partitions).where(*of_set))
+                found.update((row.partition, _without_order(row)) for row in rows)
                 shown = _select(links.c.prompt_set == prompt_set, links.c.partition.in_(chunk), is_shown())
                 tiles = _tiles(connection, connection.execute(shown).all())
                 found.update((tile.partition, tile) for tile in tiles)
         return sorted(found.values(), key=lambda tile: tile.take)
+
+    def with_other_takes(self, tiles: Sequence[Tile]) -> list[Tile]:
+        """Return tiles, and behind them the other takes of their prompts."""
+        known = {(tile.prompt_set, tile.partition) for tile in tiles}
+        prompts = {(tile.prompt_set, tile.prompt_id) for tile in tiles}
+        others: dict[str, dict[str, Tile]] = {}
+        with self._database.reading() as connection:
+            # The takes of a prompt ask for one request.
+            for chunk in chunked({tile.asked for tile in tiles if tile.asked}):
+                rows = connection.execute(sa.select(partitions).where(partitions.c.fingerprint.in_(chunk)))
+                for tile in map(_without_order, rows):
+                    is_new = (tile.prompt_set, tile.partition) not in known
+                    if is_new and (tile.prompt_set, tile.prompt_id) in prompts:
+                        others.setdefault(tile.prompt_set, {})[tile.partition] = tile
+            for prompt_set, of_set in others.items():
+                for chunk in chunked(list(of_set)):
+                    shown = _select(
+                        links.c.prompt_set == prompt_set, links.c.partition.in_(chunk), is_shown()
+                    )
+                    found = _tiles(connection, connection.execute(shown).all())
+                    of_set.update((tile.partition, tile) for tile in found)
+        return [*tiles, *(tile for of_set in others.values() for tile in of_set.values())]
 
     def counts(self, prompt_set: str | None = None) -> list[TileCount]:
         """Return how many tiles there are of each kind, in all sets or in one."""
@@ -164,8 +179,20 @@ def _select(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
         links.c.order_id,
         partitions.c.take,
         partitions.c.tags,
+        partitions.c.fingerprint.label("asked"),
     )
     return sa.select(*columns).select_from(_TILES).where(*conditions)
+
+
+def _without_order(row: sa.Row[Any]) -> Tile:
+    return Tile(
+        prompt_set=row.prompt_set,
+        partition=row.partition,
+        take=row.take,
+        order=None,
+        tags=row.tags,
+        asked=row.fingerprint,
+    )
 
 
 def _tiles(connection: sa.Connection, rows: Iterable[sa.Row[Any]]) -> list[Tile]:
@@ -187,6 +214,7 @@ def _tiles(connection: sa.Connection, rows: Iterable[sa.Row[Any]]) -> list[Tile]
                 take=row.take or order.take,
                 order=order,
                 tags=order.tags if row.tags is None else row.tags,
+                asked=row.asked,
                 verdict=given.get(video) if video else None,
             )
         )

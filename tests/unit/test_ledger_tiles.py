@@ -101,6 +101,26 @@ def test_takes_of_a_prompt_are_found_with_those_that_were_not_ordered(ledger, or
     assert tiles[1].verdict.verdict is Verdict.ACCEPTED
 
 
+def test_other_takes_stand_behind_the_tiles_of_a_page(ledger, orders):
+    """Also those that a filter left out, and none of another prompt that asks for the same."""
+    asked = {
+        "cat": PartitionRequest("f-cat"),
+        **{f"cat.t{take}": PartitionRequest("f-cat", take=take) for take in (2, 3)},
+        "same": PartitionRequest("f-cat"),
+    }
+    ledger.partitions.update("spots", asked)
+    orders.make(State.STORED, "cat", fingerprint="f-cat")
+    orders.make(State.REJECTED, "cat.t2", fingerprint="f-cat", take=2)
+    page = ledger.tiles.page(TileFilter(stages=(Stage.STORED,)))
+    tiles = ledger.tiles.with_other_takes(page)
+    assert [tile.partition for tile in page] == ["cat"]
+    assert {tile.partition: tile.order and tile.order.state for tile in tiles} == {
+        "cat": State.STORED,
+        "cat.t2": State.REJECTED,
+        "cat.t3": None,
+    }
+
+
 def test_counts_add_up(ledger, orders):
     """Tiles by set, model, stage and verdict, with their cost."""
     orders.make_many(State.STORED, "cat", "dog")

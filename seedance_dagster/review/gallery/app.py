@@ -139,7 +139,7 @@ class _Gallery:
         tiles = self._ledger.tiles.page(query.wanted, after=query.after, limit=_PAGE + 1)
         shown = tiles[:_PAGE]
         more = query.link(after=cursor_text(shown[-1].cursor)) if len(tiles) > _PAGE else ""
-        return {"rows": rows_of(shown, self._ledger.tiles.of_partitions), "more": more}
+        return {"rows": rows_of(self._ledger.tiles.with_other_takes(shown)), "more": more}
 
     def _clip(self, query: PageQuery) -> Clip:
         found = self._ledger.tiles.of_partitions(query.wanted.prompt_set, [query.clip])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from seedance_dagster.health import no_video_reason
@@ -15,7 +15,6 @@ from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 from seedance_dagster.net.secrets import without_secrets
 
-_MAX_TAKES = 40  # of a prompt, in one row
 _WAITING = {
     State.QUEUED: "Queued",
     State.CLAIMED: "Being sent",
@@ -63,24 +62,11 @@ class Row:
     tiles: tuple[TileView, ...]
 
 
-def rows_of(tiles: Iterable[Tile], find: Callable[[str, Sequence[str]], list[Tile]]) -> list[Row]:
-    """Return the prompts of some tiles, in their order, each with all of its takes.
-
-    Args:
-        tiles: What a page shows.
-        find: Finds the tiles of partitions of a set.
-    """
-    keys = list(dict.fromkeys((tile.prompt_set, tile.prompt_id) for tile in tiles))
-    own = {(tile.prompt_set, tile.partition): tile for tile in tiles}
-    for prompt_set in {name for name, _ in keys}:
-        wanted = [
-            partition for name, prompt_id in keys if name == prompt_set for partition in _takes(prompt_id)
-        ]
-        own.update(((prompt_set, tile.partition), tile) for tile in find(prompt_set, wanted))
-    by_prompt: dict[tuple[str, str], list[Tile]] = {key: [] for key in keys}
-    for tile in own.values():
-        if (tile.prompt_set, tile.prompt_id) in by_prompt:
-            by_prompt[tile.prompt_set, tile.prompt_id].append(tile)
+def rows_of(tiles: Iterable[Tile]) -> list[Row]:
+    """Return the prompts of tiles, in the order of the first tile of each, with its takes side by side."""
+    by_prompt: dict[tuple[str, str], list[Tile]] = {}
+    for tile in tiles:
+        by_prompt.setdefault((tile.prompt_set, tile.prompt_id), []).append(tile)
     return [_row(*key, found) for key, found in by_prompt.items()]
 
 
@@ -88,10 +74,6 @@ def _row(prompt_set: str, prompt_id: str, tiles: list[Tile]) -> Row:
     views = tuple(tile_view(tile) for tile in sorted(tiles, key=lambda tile: tile.take))
     prompt = next((view.prompt for view in views if view.prompt), "")
     return Row(prompt_set, prompt_id, prompt, views)
-
-
-def _takes(prompt_id: str) -> list[str]:
-    return [prompt_id, *(f"{prompt_id}.t{take}" for take in range(2, _MAX_TAKES + 1))]
 
 
 def tile_view(tile: Tile) -> TileView:

