@@ -217,7 +217,9 @@ class StorageOptions(BaseModel):
     @classmethod
     def _web_address(cls, url: str) -> str:
         if url and not re.fullmatch(r"https?://[^\s@]+", url):
-            raise ValueError(f"is {url[:80]!r}; allowed is an address such as https://gallery.example.com")
+            raise ValueError(
+                "must be an address such as https://gallery.example.com, without a user name and password"
+            )
         return url.rstrip("/")
 
     @field_validator("s3_addressing", "s3_encryption")

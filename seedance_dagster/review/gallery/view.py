@@ -110,7 +110,7 @@ def reason_of(order: Order | None) -> str:
         return "Not ordered yet: materialize it in Dagster"
     if order.state in _WAITING:
         return _WAITING[order.state]
-    reason = no_video_reason(order) or ""
+    reason = str(no_video_reason(order) or "")
     cleaned: str = without_secrets(redact(reason, redact_url))
     return cleaned[:1].upper() + cleaned[1:]
 
