@@ -81,8 +81,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed; name one with make PYTHON=...'; exit 1; }
 	@test -x $(BIN)/python$(VERSION) || $(PYTHON) -m venv --clear $(VENV) || { \
 		echo 'On Debian and Ubuntu, venv is in the package python3-venv.'; exit 1; }
-	@echo 'Installing into $(VENV) ...'
+	@echo 'Installing into $(VENV); this takes a minute or two ...'
 	@$(RUN) pip install -q --disable-pip-version-check -c constraints.txt pip
-	@PYTHONWARNINGS=ignore $(RUN) pip install -q --no-compile -c constraints.txt --group dev --group docs -e '.[c2pa,celery,demo,deploy,excel,gallery,parquet,postgres]'
+	@rm -f $@
+	@{ PYTHONWARNINGS=ignore $(RUN) pip install --no-compile -c constraints.txt --group dev --group docs -e \
+		'.[c2pa,celery,demo,deploy,excel,gallery,parquet,postgres]' && touch $@; } | awk \
+		'/^Collecting/ {printf "\r  %d packages", ++n; fflush()} /^Installing/ {print " found, unpacking ..."; fflush()}'
+	@test -e $@
 	@$(RUN) compileall -qq -j 0 $(VENV)/lib seedance_dagster || true  # some packages ship files for other Pythons
 	@touch $@

@@ -50,6 +50,20 @@ def test_everything_comes_along(old, ledger, ledger_url):
     assert placed.order_id == before[1][-1].order_id + 1
 
 
+@pytest.mark.each_database
+def test_a_ledger_moves_from_either_database(ledger, orders, clock, tmp_path):
+    """From PostgreSQL back to a file, everything comes along as well, and the old one is closed."""
+    orders.make(State.STORED, "a")
+    orders.make(State.QUEUED, "b")
+    before = (ledger.identity, ledger.queries.find(), ledger.budgets.usage([TOTAL]))
+    with open_ledger(f"sqlite:///{tmp_path}/new.db", clock) as new:
+        ledger.moving.move_to(new.moving, label=new.label)
+    with open_ledger(f"sqlite:///{tmp_path}/new.db", clock) as new:
+        assert (new.identity, new.queries.find(), new.budgets.usage([TOTAL])) == before
+    with pytest.raises(LedgerUnavailableError):
+        ledger.claims.take("w", limit=1, max_in_flight=None)
+
+
 def test_the_old_one_is_closed(old, ledger, orders):
     """It is refused when it is opened, and a process that has it open cannot send anything any more."""
     url = str(old._database._engine.url)
@@ -104,3 +118,11 @@ def test_the_command_refuses_its_own_place_and_a_busy_ledger(old, clock, tmp_pat
     same = CliRunner().invoke(root, ["move-ledger", url])
     assert same.exit_code == 2
     assert "URL is where the ledger lies already" in same.output
+    clock.forward(seconds=3600)
+    assert old.claims.take(
+        "run 7", limit=1, max_in_flight=None, lease_s=10**9
+    )  # the command has its own clock
+    busy = CliRunner().invoke(root, ["move-ledger", f"sqlite:///{tmp_path}/new.db"])
+    assert busy.exit_code == 1
+    assert "run 7 works with the ledger" in busy.output
+    assert not (tmp_path / "new.db").exists()
