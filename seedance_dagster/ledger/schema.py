@@ -18,10 +18,10 @@ from seedance_dagster.api.wire import REMOVE_WATERMARK
 from seedance_dagster.ledger.order import NewOrder, Order, Reported
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
 
-OLDER_REVISIONS = frozenset({"0001"})
+OLDER_REVISIONS = frozenset({"0001", "0002"})
 """The revisions that are upgraded when a ledger is opened."""
 
 VERSION_TABLE = "seedance_schema"
@@ -199,6 +199,7 @@ links = sa.Table(
     sa.Column("linked_at", UtcDateTime, nullable=False),
     sa.Column("reported", EnumText(Reported)),
     sa.Index("seedance_links_by_order", "order_id"),
+    sa.Index("seedance_links_by_set", "prompt_set", "order_id"),
 )
 
 references = sa.Table(

@@ -23,6 +23,7 @@ class Stage(StrEnum):
     STORED = "stored"
     IN_PROGRESS = "in_progress"
     NO_VIDEO = "no_video"
+    NOT_ORDERED = "not_ordered"
 
 
 class Cursor(NamedTuple):
@@ -145,7 +146,7 @@ def tile_conditions(wanted: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
     if wanted.models:
         yield MODEL.in_(wanted.models)
     if wanted.stages:
-        yield sa.or_(*(_in_stage(stage) for stage in wanted.stages))
+        yield sa.or_(sa.false(), *(_in_stage(stage) for stage in wanted.stages))
     if wanted.verdicts:
         yield orders.c.state == State.STORED
         yield VERDICT.in_([verdict.value for verdict in wanted.verdicts])
@@ -172,7 +173,9 @@ def _in_stage(stage: Stage) -> sa.ColumnElement[bool]:
         return orders.c.state == State.STORED
     if stage is Stage.IN_PROGRESS:
         return orders.c.state.in_(OPEN)
-    return orders.c.state.in_({State.REJECTED, State.FAILED})
+    if stage is Stage.NO_VIDEO:
+        return orders.c.state.in_({State.REJECTED, State.FAILED})
+    return sa.false()
 
 
 def _contains(text: str) -> sa.ColumnElement[bool]:

@@ -24,6 +24,7 @@ from seedance_dagster.ledger.tile_filter import (
     is_shown,
     tile_conditions,
 )
+from seedance_dagster.ledger.unordered import lacks_order, may_be_unordered, select_unordered
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
 _TILES = links.join(orders, orders.c.order_id == links.c.order_id).outerjoin(
@@ -78,21 +79,25 @@ class Tiles(LedgerPart):
     """The part of the ledger that the gallery shows."""
 
     def page(self, wanted: TileFilter, *, after: Cursor | None = None, limit: int = 60) -> list[Tile]:
-        """Return tiles, the newest order first; what is not ordered yet has none.
+        """Return tiles, the newest order first; behind them what is not ordered yet.
 
         Args:
             wanted: The filter.
             after: The last tile of the page before; None for the first page.
             limit: The most tiles.
         """
-        key = (orders.c.order_id, links.c.prompt_set, links.c.partition)
+        key = (links.c.order_id, links.c.prompt_set, links.c.partition)
         query = _select(*tile_conditions(wanted), is_shown())
         if after is not None:
             # Twice, since a planner uses an index for the plain comparison alone.
-            query = query.where(orders.c.order_id <= after.order_id, sa.tuple_(*key) < sa.tuple_(*after))
+            query = query.where(links.c.order_id <= after.order_id, sa.tuple_(*key) < sa.tuple_(*after))
         query = query.order_by(*(column.desc() for column in key)).limit(limit)
         with self._database.reading() as connection:
-            return _tiles(connection, connection.execute(query).all())
+            tiles = _tiles(connection, connection.execute(query).all())
+            if len(tiles) < limit and may_be_unordered(wanted):
+                unordered = select_unordered(wanted, after, limit - len(tiles))
+                tiles += map(_without_order, connection.execute(unordered))
+        return tiles
 
     def of_partitions(self, prompt_set: str, keys: Collection[str]) -> list[Tile]:
         """Return the tiles of those of some partitions that are known, also of those without an order."""
@@ -159,6 +164,14 @@ class Tiles(LedgerPart):
             )
             for row in rows
         ]
+
+    def unordered(self, prompt_set: str | None = None) -> int:
+        """Return how many partitions were given no order yet, in all sets or in one."""
+        query = sa.select(sa.func.count()).select_from(partitions).where(lacks_order())
+        if prompt_set is not None:
+            query = query.where(partitions.c.prompt_set == prompt_set)
+        with self._database.reading() as connection:
+            return int(connection.scalar(query) or 0)
 
     def tags(self, prompt_set: str) -> dict[str, dict[str, int]]:
         """Return how many partitions of a set have each value of each tag."""

@@ -11,6 +11,7 @@ import pytest
 from code_location import QUIET, running_location
 
 from seedance_dagster import Video
+from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.money import points_to_usd
 
 pytestmark = [pytest.mark.integration, QUIET]
@@ -96,6 +97,18 @@ def test_a_missing_video_is_said_in_words(location, annotation, partitions, mess
     )
     [failure] = [event for event in done.all_events if event.is_step_failure]
     assert message in str(failure.step_failure_data)
+
+
+def test_a_tick_reports_verdicts(location):
+    """The accepted video is a materialization of its partition, made from what Dagster knows of the video."""
+    with location.ledger() as ledger:
+        ledger.verdicts.give(SET, {"cat": Judgement(Verdict.ACCEPTED)}, reviewer="ann")
+        location.tick()
+        assert ledger.verdicts.unreported(10) == []
+    accepted, video = (location.newest(asset, "cat", SET) for asset in ("accepted", "videos"))
+    version = video.tags["dagster/data_version"]
+    assert accepted.tags["dagster/data_version"] == f"{version}-accepted"
+    assert accepted.tags[f"dagster/input_data_version/{SET}/videos"] == version
 
 
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.review.gallery.app import create_gallery
 from seedance_dagster.review.gallery.options import GalleryOptions
@@ -36,6 +37,15 @@ def test_takes_of_a_prompt_stand_in_a_row(browse, orders, ledger):
     assert re.findall(r'data-prompt="([^"]+)"', page) == ["spots/cat", "spots/dog"]
     assert re.findall(r'data-partition="([^"]+)"', page) == ["cat", "cat.t2", "dog"]
     assert "Rejected by moderation (moderation): copyright; edit the prompt" in page
+
+
+def test_what_is_not_ordered_says_so(browse, ledger):
+    """It stands there without a video, and says how to get one."""
+    ledger.partitions.update("spots", {"cat": PartitionRequest("f-cat")})
+    client = browse()
+    assert "Not ordered yet: materialize it in Dagster" in client.get("/").text
+    assert 'value="not_ordered"' in client.get("/facets").text
+    assert client.get("/clip?set=spots&clip=cat").status_code == 200
 
 
 def test_a_hostile_prompt_is_text(browse, orders, ledger):
@@ -98,7 +108,7 @@ def test_facets_count_what_there_is(browse, orders, ledger):
     ("query", "words"),
     [
         ("verdict=good", "verdict is 'good'; allowed are accepted, discarded, undecided"),
-        ("state=lost", "state is 'lost'; allowed are stored, in_progress, no_video"),
+        ("state=lost", "state is 'lost'; allowed are stored, in_progress, no_video, not_ordered"),
         ("cost_min=cheap", "cost_min is 'cheap'; allowed are amounts in USD"),
         ("since=yesterday", "since is 'yesterday'; allowed are days, such as 2026-11-26"),
         ("tag=spring", "tag is 'spring'; allowed is NAME=VALUE"),

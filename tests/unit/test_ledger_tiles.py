@@ -54,6 +54,24 @@ def test_pages_follow_each_other_without_gaps(ledger, orders):
     assert seen == ["p6", "p5", "p4", "twin", "p3", "p2", "p1", "p0"]
 
 
+def test_what_is_not_ordered_yet_stands_at_the_end(ledger, orders):
+    """Over pages, and not where a filter asks for what only an order has."""
+    asked = {name: PartitionRequest(f"f-{name}", tags={"n": name}) for name in ("ant", "bee", "cat")}
+    ledger.partitions.update("spots", asked)
+    orders.make(State.STORED, "cat")
+    seen, after = [], None
+    while page := ledger.tiles.page(TileFilter(), after=after, limit=2):
+        seen += [tile.partition for tile in page]
+        after = page[-1].cursor
+    assert seen == ["cat", "bee", "ant"]
+    assert ledger.tiles.unordered() == ledger.tiles.unordered("spots") == 2
+    assert keys(ledger, stages=(Stage.NOT_ORDERED,), prompt_set="spots") == ["bee", "ant"]
+    assert keys(ledger, tags={"n": "ant"}) == keys(ledger, text="ANT") == ["ant"]
+    assert keys(ledger, stages=(Stage.STORED,)) == keys(ledger, since=NOW.date()) == ["cat"]
+    ledger.partitions.update("spots", {"cat": asked["cat"]})
+    assert keys(ledger) == ["cat"], "those that left the file are no longer wanted"
+
+
 def test_filters_choose_tiles(ledger, orders):
     """By set, model, stage, verdict, tag, cost, day and text; wildcards are plain text."""
     asked = {

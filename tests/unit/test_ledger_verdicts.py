@@ -116,6 +116,7 @@ def test_a_ledger_of_the_first_schema_is_upgraded(ledger_url, clock):
         identity = opened.identity
         with opened._database.writing() as connection:
             connection.execute(sa.text("DROP TABLE seedance_verdicts"))
+            connection.execute(sa.text("DROP INDEX seedance_links_by_set"))
             connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
     with open_ledger(ledger_url, clock) as opened:
         assert opened.identity == identity

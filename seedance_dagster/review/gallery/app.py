@@ -98,6 +98,7 @@ class _Gallery:
         counts = self._ledger.tiles.counts()
         tags = self._ledger.tiles.tags(name) if name else {}
         facets = facets_of(counts, self._ledger.partitions.sets(), name, tags)
+        facets.stages[Stage.NOT_ORDERED] = self._ledger.tiles.unordered(name or None)
         return self._html("facets.html", request, query=query, facets=facets, Stage=Stage, Verdict=Verdict)
 
     def clip(self, request: Request) -> Response:

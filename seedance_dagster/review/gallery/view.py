@@ -117,7 +117,7 @@ def reason_of(order: Order | None) -> str:
 
 def _state(order: Order | None) -> str:
     if order is None:
-        return "not_ordered"
+        return Stage.NOT_ORDERED.value
     if order.state is State.STORED:
         return Stage.STORED.value
     return Stage.IN_PROGRESS.value if order.state in _WAITING else Stage.NO_VIDEO.value

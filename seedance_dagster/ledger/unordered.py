@@ -1,0 +1,41 @@
+"""Partitions that were given no order yet."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.partitions import same_partition
+from seedance_dagster.ledger.schema import links, partitions
+from seedance_dagster.ledger.tile_filter import Cursor, Stage, TileFilter
+
+
+def lacks_order() -> sa.ColumnElement[bool]:
+    """Select partitions that are in a file and were given no order; for a query on `partitions`."""
+    has_order = sa.exists().where(same_partition(links, partitions)).correlate(partitions)
+    return sa.and_(partitions.c.removed_at.is_(None), ~has_order)
+
+
+def select_unordered(wanted: TileFilter, after: Cursor | None, limit: int) -> sa.Select[tuple[object, ...]]:
+    """Select the partitions without an order that a filter lets through, the last name first.
+
+    They stand behind all tiles with an order, since their cursors have the order 0.
+    """
+    query = sa.select(partitions).where(lacks_order())
+    key = (partitions.c.prompt_set, partitions.c.partition)
+    if after is not None and after.order_id == 0:
+        query = query.where(sa.tuple_(*key) < sa.tuple_(after.prompt_set, after.partition))
+    if wanted.prompt_set:
+        query = query.where(partitions.c.prompt_set == wanted.prompt_set)
+    for name, value in wanted.tags.items():
+        query = query.where(partitions.c.tags[name].as_string() == value)
+    if wanted.text:
+        query = query.where(partitions.c.partition.icontains(wanted.text, autoescape=True))
+    return query.order_by(*(column.desc() for column in key)).limit(limit)
+
+
+def may_be_unordered(wanted: TileFilter) -> bool:
+    """Return False for a filter by something that only an order has."""
+    of_orders = (wanted.models, wanted.verdicts, wanted.since, wanted.until)
+    priced = (wanted.min_points, wanted.max_points)
+    by_stage = not wanted.stages or Stage.NOT_ORDERED in wanted.stages
+    return by_stage and not any(of_orders) and all(points is None for points in priced)
