@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.errors import VerdictError
-from seedance_dagster.ledger.schema import orders, to_verdict, verdicts
+from seedance_dagster.ledger.schema import ledger_identity, orders, to_verdict, verdicts
 from seedance_dagster.ledger.verdict import GivenVerdict, Judgement, Verdict
 from seedance_dagster.ledger.videos import current_videos
 
@@ -41,6 +41,7 @@ class Verdicts(LedgerPart):
         """
         now = self._clock()
         with self._database.writing() as connection:
+            _check_not_moved(connection)
             shown = _shown(connection, prompt_set, judgements)
             seen = {key: judgement.sha256 for key, judgement in judgements.items() if judgement.sha256}
             _check_shown(prompt_set, judgements, shown, seen)
@@ -66,6 +67,7 @@ class Verdicts(LedgerPart):
         """
         now, taken_back = self._clock(), list[GivenVerdict]()
         with self._database.writing() as connection:
+            _check_not_moved(connection)
             shown = _shown(connection, prompt_set, partitions)
             _check_shown(prompt_set, partitions, shown)
             for partition in dict.fromkeys(partitions):
@@ -133,6 +135,16 @@ class Verdicts(LedgerPart):
         with self._database.writing() as connection:
             for chunk in chunked(verdict_ids):
                 connection.execute(changes.where(verdicts.c.verdict_id.in_(chunk)))
+
+
+def _check_not_moved(connection: sa.Connection) -> None:
+    """Raise `VerdictError` where the ledger was moved while this process had it open."""
+    moved_to = connection.scalar(sa.select(ledger_identity.c.moved_to))
+    if moved_to is not None:
+        raise VerdictError(
+            f"the ledger was moved to {moved_to}: set SEEDANCE_LEDGER_URL to that and start again. No "
+            "verdict was recorded"
+        )
 
 
 def _shown(

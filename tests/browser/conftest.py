@@ -6,7 +6,8 @@ import io
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from factories import Clock, open_ledger
 from media_support import FPS, make_clip
 from order_factory import OrderFactory
 from playwright.sync_api import Browser, Page, sync_playwright
+from starlette.types import ASGIApp
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
@@ -93,20 +95,35 @@ def shown(ledger: Ledger) -> Ledger:
 
 
 @pytest.fixture
-def address(shown: Ledger, media: _S3) -> Iterator[str]:
-    """The address of a gallery in which verdicts can be given."""
+def serve(shown: Ledger, media: _S3) -> Iterator[Callable[..., str]]:
+    """Serves a gallery in which verdicts can be given, and returns its address."""
     store = VideoStore(media, "videos", "seedance")  # type: ignore[arg-type]
-    options = GalleryOptions(review=True, reviewer="ann", stream=True, hosts=("127.0.0.1",))
-    config = uvicorn.Config(
-        create_gallery(shown, store, options), log_level="error", lifespan="off", ws="none"
-    )
-    server = uvicorn.Server(config)
+    with ExitStack() as running:
+
+        def serve(**options: Any) -> str:
+            app = create_gallery(
+                shown, store, GalleryOptions(review=True, reviewer="ann", stream=True, **options)
+            )
+            return running.enter_context(_served(app))
+
+        yield serve
+
+
+@contextmanager
+def _served(app: ASGIApp) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def address(serve: Callable[..., str]) -> str:
+    """The address of a gallery that answers to its own name only."""
+    return serve(hosts=("127.0.0.1",))
 
 
 @pytest.fixture

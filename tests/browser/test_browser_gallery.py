@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from axe_playwright_python.sync_playwright import Axe
 from browser_support import HOSTILE
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
+from pydantic import SecretStr
 
 from seedance_dagster.ledger.ledger import Ledger
 
@@ -125,6 +128,19 @@ def test_a_hostile_prompt_does_nothing(page: Page) -> None:
     expect(page.locator("#panel .prompt-text")).to_have_text(HOSTILE)
     assert page.title() == "All prompt sets - gallery"
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_visitor_logs_in(browser: Browser, serve: Callable[..., str]) -> None:
+    """The form lets in who knows the token, and leads on to the clip of the link that was followed."""
+    page = browser.new_page()
+    page.goto(f"{serve(token=SecretStr('a-token-that-is-long'))}/?set=spots&clip=harbour")
+    page.get_by_label("Token").fill("a guess")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("This is not the token")
+    page.get_by_label("Token").fill("a-token-that-is-long")
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel article")).to_have_attribute("data-partition", "harbour")
+    page.close()
 
 
 def test_everybody_can_use_it(page: Page) -> None:

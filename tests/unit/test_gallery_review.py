@@ -123,6 +123,7 @@ def test_a_token_lets_visitors_in(browse, orders):
     for path in ("/tiles", "/facets", f"/media/{order.order_id}/video", "/clip?set=spots&clip=cat"):
         assert client.get(path).status_code == 401
     assert client.get("/?token=wrong").headers["location"] == "/login"
+    assert client.get("/?set=spots&clip=cat").headers["location"] == "/login?set=spots&clip=cat"
     origin = {"Origin": "http://gallery.example.com"}
     assert client.post("/login", data={"token": "wrong"}, headers=origin).status_code == 403
     answer = client.get(f"/?token={TOKEN}&set=spots")
@@ -133,7 +134,8 @@ def test_a_token_lets_visitors_in(browse, orders):
     assert TOKEN not in cookie
     assert client.get("/").status_code == 200
     form = browse("gallery.example.com", token=SecretStr(TOKEN))
-    assert form.post("/login", data={"token": TOKEN}, headers=origin).status_code == 303
+    done = form.post("/login?set=spots", data={"token": TOKEN}, headers=origin)
+    assert (done.status_code, done.headers["location"]) == (303, "/?set=spots")
     assert form.get("/").status_code == 200
 
 

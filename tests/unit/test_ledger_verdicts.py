@@ -109,6 +109,20 @@ def test_what_was_reported_is_not_reported_again(ledger, orders):
     assert ledger.verdicts.was_reported("spots", "cat")
 
 
+def test_a_ledger_that_was_moved_takes_no_verdict(ledger, orders, tmp_path, clock):
+    """A gallery that has the old copy open says where the ledger is now."""
+    orders.make(State.STORED, "cat")
+    ledger.verdicts.give("spots", {"cat": A}, reviewer="ann")
+    with open_ledger(f"sqlite:///{tmp_path}/new.db", clock) as new:
+        ledger.moving.move_to(new.moving, label="postgresql://db/ledger")
+        assert verdicts_of(new) == {"cat": A}
+    for call in (ledger.verdicts.give, ledger.verdicts.undo):
+        with pytest.raises(
+            VerdictError, match="was moved to postgresql://db/ledger: set SEEDANCE_LEDGER_URL"
+        ):
+            call("spots", {"cat": D}, reviewer="ann")
+
+
 @pytest.mark.each_database
 def test_a_ledger_of_the_first_schema_is_upgraded(ledger_url, clock):
     """Opening it adds the table, and what was there stays."""

@@ -85,6 +85,10 @@ def command(
         stream=stream,
     )
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger, _listen(host, port) as listener:
+        if review:
+            from seedance_dagster.cli.instance import check_ledger_is_known  # noqa: PLC0415  slow to import
+
+            check_ledger_is_known(settings, ledger)  # verdicts in an old copy would be lost
         config = uvicorn.Config(
             create_gallery(ledger, settings.open_store(), options),
             http="h11",

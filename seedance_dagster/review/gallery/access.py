@@ -104,14 +104,20 @@ def log_in(request: Request, token: SecretStr, given: str, to: str) -> Response 
     return response
 
 
-def _logged_in(request: Request, token: SecretStr, given: str) -> Response | None:
+def query_without_token(request: Request) -> str:
+    """Return what a visitor wanted to see, with its question mark; empty for nothing in particular."""
     rest = [(name, value) for name, value in parse_qsl(request.url.query) if name != "token"]
-    to = f"{request.scope.get('root_path', '')}/"
-    return log_in(request, token, given, f"{to}?{urlencode(rest)}" if rest else to)
+    return f"?{urlencode(rest)}" if rest else ""
+
+
+def _logged_in(request: Request, token: SecretStr, given: str) -> Response | None:
+    root = request.scope.get("root_path", "")
+    return log_in(request, token, given, f"{root}/{query_without_token(request)}")
 
 
 def _to_login(request: Request) -> Response:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/login", HTTPStatus.SEE_OTHER)
+    root = request.scope.get("root_path", "")
+    return RedirectResponse(f"{root}/login{query_without_token(request)}", HTTPStatus.SEE_OTHER)
 
 
 def _is_own(headers: Headers) -> bool:
@@ -151,6 +157,7 @@ def _headers(media_origin: str) -> dict[str, str]:
         "Cache-Control": "no-store",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
-        "Referrer-Policy": "no-referrer",
+        # Not "no-referrer": with that a browser leaves the origin out of what the login form sends.
+        "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
     }

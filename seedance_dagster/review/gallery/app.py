@@ -22,7 +22,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.tile_filter import Stage
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.net.secrets import without_secrets
-from seedance_dagster.review.gallery.access import CSRF_HEADER, Access, log_in
+from seedance_dagster.review.gallery.access import CSRF_HEADER, Access, log_in, query_without_token
 from seedance_dagster.review.gallery.actions import act, read_action
 from seedance_dagster.review.gallery.details import Clip, read_clip
 from seedance_dagster.review.gallery.media import KINDS, media_answer, media_origin
@@ -126,15 +126,15 @@ class _Gallery:
         return JSONResponse(await run_in_threadpool(act, self._ledger, action))
 
     async def login(self, request: Request) -> Response:
-        token, problem = self._options.token, ""
+        token, problem, wanted = self._options.token, "", query_without_token(request)
         if request.method == "POST" and token is not None:
             form = dict(parse_qsl((await _body(request)).decode("utf-8", "replace"), max_num_fields=10))
-            home = f"{request.scope.get('root_path', '')}/"
+            home = f"{request.scope.get('root_path', '')}/{wanted}"
             if answer := log_in(request, token, form.get("token", ""), home):
                 return answer
             problem = "This is not the token. `seedance-dagster gallery` prints it when it starts."
         status = HTTPStatus.FORBIDDEN if problem else HTTPStatus.OK
-        return self._html("login.html", request, status=status, problem=problem)
+        return self._html("login.html", request, status=status, problem=problem, wanted=wanted)
 
     def _rows(self, query: PageQuery) -> dict[str, Any]:
         tiles = self._ledger.tiles.page(query.wanted, after=query.after, limit=_PAGE + 1)
