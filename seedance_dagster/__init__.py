@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seedance_dagster.defs.definitions import build_seedance_definitions
     from seedance_dagster.defs.naming import prompt_partitions
     from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+    from seedance_dagster.defs.translator import SeedanceTranslator
     from seedance_dagster.prompts.loading import load_prompt_sets
     from seedance_dagster.prompts.models import PromptSet
 
@@ -23,6 +24,7 @@ __all__ = [
     "PromptSetComponent",
     "SeedanceComponent",
     "SeedanceResource",
+    "SeedanceTranslator",
     "Video",
     "VideoStoreResource",
     "build_seedance_definitions",
@@ -36,6 +38,7 @@ _HOMES = {
     "PromptSetComponent": "seedance_dagster.defs.components",
     "SeedanceComponent": "seedance_dagster.defs.components",
     "SeedanceResource": "seedance_dagster.defs.resources",
+    "SeedanceTranslator": "seedance_dagster.defs.translator",
     "Video": "seedance_dagster.datasets.video",
     "VideoStoreResource": "seedance_dagster.defs.resources",
     "build_seedance_definitions": "seedance_dagster.defs.definitions",

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import ACCEPTED, VIDEOS, asset_key, identifier, prompt_partitions
-from seedance_dagster.defs.video_inputs import VIDEO_INPUTS
+from seedance_dagster.defs.naming import (
+    ACCEPTED,
+    VIDEO_INPUTS,
+    VIDEOS,
+    Names,
+    asset_key,
+    identifier,
+    prompt_partitions,
+)
 
 _DESCRIPTION = (
     "The videos that were accepted in review. People materialize this asset, not a run: verdicts are given "
@@ -13,8 +20,8 @@ _DESCRIPTION = (
 )
 
 
-def build_accepted_asset(name: str) -> dg.AssetSpec:
-    """Build the asset of the accepted videos of the prompt set of this name."""
+def build_accepted_asset(names: Names, name: str) -> dg.AssetSpec:
+    """Build the asset of the accepted videos of a prompt set; `names` are those of resources."""
     return dg.AssetSpec(
         asset_key(name, ACCEPTED),
         deps=[asset_key(name, VIDEOS)],
@@ -22,4 +29,4 @@ def build_accepted_asset(name: str) -> dg.AssetSpec:
         group_name=identifier(name),
         kinds={"s3", "mp4"},
         partitions_def=prompt_partitions(name),
-    ).with_io_manager_key(VIDEO_INPUTS)
+    ).with_io_manager_key(names(VIDEO_INPUTS))

@@ -6,16 +6,20 @@ import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.events import StepEvent
-from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, identifier, prompt_partitions
-from seedance_dagster.defs.prompt_source import PromptSource
-from seedance_dagster.defs.resources import (
-    LedgerResource,
-    SeedanceResource,
-    VideoStoreResource,
-    open_services,
+from seedance_dagster.defs.naming import (
+    CLEANUP,
+    PROMPTS,
+    TASKS,
+    VIDEO_INPUTS,
+    VIDEOS,
+    Names,
+    asset_key,
+    identifier,
+    prompt_partitions,
 )
+from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.defs.resources import services_of
 from seedance_dagster.defs.step_cleanup import StepCleanup
-from seedance_dagster.defs.video_inputs import VIDEO_INPUTS
 from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTIONS = {
@@ -36,6 +40,7 @@ MAX_PARTITIONS_PER_RUN = 500
 
 
 def build_set_assets(
+    names: Names,
     name: str,
     source: PromptSource,
     *,
@@ -45,6 +50,7 @@ def build_set_assets(
     """Build the step that materializes a prompt set's assets.
 
     Args:
+        names: The names of resources.
         name: The set's name.
         source: Where each run reads its prompts.
         max_partitions_per_run: A backfill of more partitions becomes several runs.
@@ -64,31 +70,26 @@ def build_set_assets(
                 kinds=_KINDS[asset],
                 code_version=CODE_VERSION,
                 skippable=True,
-            ).with_io_manager_key(VIDEO_INPUTS)
+            ).with_io_manager_key(names(VIDEO_INPUTS))
             for asset, description in _DESCRIPTIONS.items()
         ],
         can_subset=True,
+        required_resource_keys=names.services | {names(CLEANUP)},
         partitions_def=prompt_partitions(name),
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run),
     )
-    def generation(  # noqa: PLR0917  Dagster passes resources by name
-        context: dg.AssetExecutionContext,
-        config: GenerationConfig,
-        seedance: SeedanceResource,
-        video_store: VideoStoreResource,
-        ledger: LedgerResource,
-        seedance_cleanup: dg.ResourceParam[StepCleanup],
-    ) -> Iterator[StepEvent]:
+    def generation(context: dg.AssetExecutionContext, config: GenerationConfig) -> Iterator[StepEvent]:
         def events() -> Generator[StepEvent, None, None]:
             from seedance_dagster.defs.steps.failures import as_failure
             from seedance_dagster.defs.steps.set_run import set_run_events
 
             with (
                 as_failure(),
-                open_services(context.instance, seedance, video_store, ledger) as services,
+                services_of(context, names) as services,
             ):
                 yield from set_run_events(context, config, services, source, name, unattended_points)
 
-        yield from seedance_cleanup.close_with_run(events())
+        cleanup: StepCleanup = getattr(context.resources, names(CLEANUP))
+        yield from cleanup.close_with_run(events())
 
     return generation

@@ -4,23 +4,19 @@ from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import CHECKS_JOB, VIDEOS, asset_key, identifier
+from seedance_dagster.defs.naming import CHECKS_JOB, VIDEOS, Names, asset_key, identifier
 from seedance_dagster.defs.prompt_source import PromptSource
-from seedance_dagster.defs.resources import (
-    LedgerResource,
-    SeedanceResource,
-    VideoStoreResource,
-    open_services,
-)
+from seedance_dagster.defs.resources import services_of
 from seedance_dagster.defs.video_checks import CHECKS
 
 _DAILY = "30 5 * * *"
 
 
-def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinition:
+def build_set_checks(names: Names, name: str, source: PromptSource) -> dg.AssetChecksDefinition:
     """Build the checks of one prompt set; they read the ledger and a listing of S3, and cost nothing.
 
     Args:
+        names: The names of resources.
         name: The set's name.
         source: Where its budgets are read.
     """
@@ -33,12 +29,10 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
             for check_name, check in CHECKS.items()
         ],
         can_subset=True,
+        required_resource_keys=names.services,
     )
     def checks(
         context: dg.AssetCheckExecutionContext,
-        seedance: SeedanceResource,
-        video_store: VideoStoreResource,
-        ledger: LedgerResource,
     ) -> Iterator[dg.AssetCheckResult]:
         from seedance_dagster.defs.steps.binding import check_ledger
         from seedance_dagster.defs.steps.checks import check_results
@@ -46,7 +40,7 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
         from seedance_dagster.engine.ordering.budget_check import budgets_for
         from seedance_dagster.engine.posters import cut_missing_posters
 
-        with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
+        with as_failure(), services_of(context, names) as services:
             check_ledger(context.instance, services.ledger, [name])
             own = next((loaded.budgets for loaded in source.load().sets if loaded.name == name), {})
             cut_missing_posters(services, name, actor=f"run {context.run.run_id}")
@@ -56,23 +50,22 @@ def build_set_checks(name: str, source: PromptSource) -> dg.AssetChecksDefinitio
     return checks
 
 
-def build_checks_schedule(names: Iterable[str]) -> dg.ScheduleDefinition:
+def build_checks_schedule(names: Names, sets: Iterable[str]) -> dg.ScheduleDefinition:
     """Build the job that runs all checks, and its daily schedule, which is on by default.
 
     Args:
-        names: The sets' names; checks of other assets in the code location are not run.
+        names: The names of job and schedule.
+        sets: The sets' names; checks of other assets in the code location are not run.
     """
-    checks = [
-        dg.AssetCheckKey(asset_key(name, VIDEOS), check_name) for name in names for check_name in CHECKS
-    ]
+    checks = [dg.AssetCheckKey(asset_key(name, VIDEOS), check_name) for name in sets for check_name in CHECKS]
     job = dg.define_asset_job(
-        CHECKS_JOB,
+        names(CHECKS_JOB),
         selection=dg.AssetSelection.checks(*checks),
         executor_def=dg.in_process_executor,
         description="Checks the videos of all prompt sets. Costs nothing.",
     )
     return dg.ScheduleDefinition(
-        name=CHECKS_JOB,
+        name=names(CHECKS_JOB),
         job=job,
         cron_schedule=_DAILY,
         execution_timezone="UTC",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -16,24 +17,21 @@ from seedance_dagster.defs.assets import MAX_PARTITIONS_PER_RUN, build_set_asset
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.configs import limit_points
 from seedance_dagster.defs.index import build_index_asset
-from seedance_dagster.defs.jobs import Resources, build_advance_job, build_pending_job, build_pending_schedule
+from seedance_dagster.defs.jobs import build_advance_job, build_pending_job, build_pending_schedule
+from seedance_dagster.defs.naming import VIDEO_INPUTS, Names
 from seedance_dagster.defs.plan import build_plan_job
 from seedance_dagster.defs.prompt_files import build_prompt_files
 from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
-from seedance_dagster.defs.resources import (
-    LedgerResource,
-    SeedanceResource,
-    VideoStoreResource,
-    sealed,
-    sealed_api,
-)
+from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+from seedance_dagster.defs.sealed_resources import sealed_resources
 from seedance_dagster.defs.sensor import build_sensor
-from seedance_dagster.defs.step_cleanup import step_cleanup
-from seedance_dagster.defs.video_inputs import VIDEO_INPUTS, video_inputs
+from seedance_dagster.defs.translator import SeedanceTranslator
+from seedance_dagster.defs.video_inputs import build_video_inputs
 from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.prompts.problems import format_problems
 from seedance_dagster.settings import Settings
 
+_NAMES = Names()
 _log = logging.getLogger("seedance_dagster")
 
 
@@ -47,6 +45,8 @@ def build_seedance_definitions(
     pending_usd_per_run: float | None = None,
     max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN,
     key_prefix: str = "",
+    name_prefix: str = "",
+    translator: SeedanceTranslator | None = None,
 ) -> dg.Definitions:
     """Build the assets, checks, jobs, schedules, sensor and resources of some prompt sets.
 
@@ -64,6 +64,10 @@ def build_seedance_definitions(
             sooner than one.
         key_prefix: Stands before the name of each set, in asset keys (`<key_prefix>/<set>/videos`) and
             everywhere else (`<key_prefix>.<set>`). It lets two code locations have sets of the same name.
+        name_prefix: Stands before the names of jobs, schedules, sensor and resources, as `team_b` in
+            `team_b_seedance_advance`. It lets two of these definitions be merged into one code location.
+        translator: Says how the sets look as assets: group, owners, tags, kinds, metadata, description, and
+            when they are made automatically.
 
     Example:
         >>> defs = build_seedance_definitions(
@@ -73,14 +77,18 @@ def build_seedance_definitions(
         ... )
     """
     source = PromptSource(prompt_sets, prices=_price_file(seedance), key_prefix=key_prefix)
+    names = Names(name_prefix)
     return dg.Definitions.merge(
         set_definitions(
             source,
             pending_usd_per_run=pending_usd_per_run,
             max_partitions_per_run=max_partitions_per_run,
+            names=names,
+            translator=translator,
         ),
         shared_definitions(
             source,
+            names=names,
             seedance=seedance,
             video_store=video_store,
             ledger=ledger or LedgerResource(),
@@ -95,28 +103,32 @@ def set_definitions(
     *,
     pending_usd_per_run: float | None = None,
     max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN,
+    names: Names = _NAMES,
+    translator: SeedanceTranslator | None = None,
 ) -> dg.Definitions:
     """Build the assets and checks of a source's prompt sets; errors are logged, and runs fail with them."""
     loaded = source.load()
     if loaded.problems:
         _log.warning("Problems in prompt sets:\n%s", format_problems(loaded.problems))
     unattended_points = limit_points(pending_usd_per_run, "pending_usd_per_run")
-    return dg.Definitions(
-        assets=[
-            *(
-                build_set_assets(
-                    name,
-                    source,
-                    max_partitions_per_run=max_partitions_per_run,
-                    unattended_points=unattended_points,
-                )
-                for name in loaded.names
+    translate = (translator or SeedanceTranslator()).get_asset_spec
+    assets = [
+        asset.map_asset_specs(partial(translate, name))
+        for name in loaded.names
+        for asset in (
+            build_set_assets(
+                names,
+                name,
+                source,
+                max_partitions_per_run=max_partitions_per_run,
+                unattended_points=unattended_points,
             ),
-            *(build_accepted_asset(name) for name in loaded.names),
-            *(build_index_asset(name) for name in loaded.names),
-        ],
-        asset_checks=[build_set_checks(name, source) for name in loaded.names],
-    )
+            build_index_asset(names, name),
+        )
+    ]
+    checks = [build_set_checks(names, name, source) for name in loaded.names]
+    accepted = [translate(name, build_accepted_asset(names, name)) for name in loaded.names]
+    return dg.Definitions(assets=[*assets, *accepted], asset_checks=checks)
 
 
 def shared_definitions(
@@ -127,28 +139,28 @@ def shared_definitions(
     ledger: LedgerResource,
     sensor_running: bool = True,
     pending_usd_per_run: float | None = None,
+    names: Names = _NAMES,
 ) -> dg.Definitions:
     """Build what all prompt sets of a source share: jobs, schedules, sensor and resources."""
     status = dg.DefaultSensorStatus.RUNNING if sensor_running else dg.DefaultSensorStatus.STOPPED
-    resources: Resources = {
-        "seedance": sealed_api(seedance, video_store, ledger),
-        "video_store": sealed(video_store),
-        "ledger": sealed(ledger),
-        "seedance_cleanup": step_cleanup,
-    }
-    advance, pending = build_advance_job(resources), build_pending_job(source, resources)
-    names = source.load().names
-    prompt_files, readable = build_prompt_files(source, names)
+    resources = sealed_resources(names, seedance, video_store, ledger)
+    advance, pending = build_advance_job(names, resources), build_pending_job(names, source, resources)
+    declared = source.load().names
+    prompt_files, readable = build_prompt_files(names, source, declared)
     return dg.Definitions(
         assets=[prompt_files],
         asset_checks=[readable],
-        jobs=[advance, pending, build_plan_job(source, resources)],
+        jobs=[advance, pending, build_plan_job(names, source, resources)],
         schedules=[
-            build_pending_schedule(pending, source, pending_usd_per_run),
-            build_checks_schedule(names),
+            build_pending_schedule(names, pending, source, pending_usd_per_run),
+            build_checks_schedule(names, declared),
         ],
-        sensors=[build_sensor(source, names, status, [advance, pending], pending_usd_per_run)],
-        resources={**resources, VIDEO_INPUTS: video_inputs},
+        sensors=[
+            build_sensor(
+                names, source, declared, status, [advance, pending], pending_usd_per_run=pending_usd_per_run
+            )
+        ],
+        resources={**resources, names(VIDEO_INPUTS): build_video_inputs(names)},
     )
 
 

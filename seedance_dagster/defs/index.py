@@ -4,13 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import INDEX, VIDEOS, asset_key, identifier
-from seedance_dagster.defs.resources import (
-    LedgerResource,
-    SeedanceResource,
-    VideoStoreResource,
-    open_services,
-)
+from seedance_dagster.defs.naming import INDEX, VIDEOS, Names, asset_key, identifier
+from seedance_dagster.defs.resources import services_of
 from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTION = (
@@ -20,8 +15,8 @@ _DESCRIPTION = (
 )
 
 
-def build_index_asset(name: str) -> dg.AssetsDefinition:
-    """Build the index asset of the prompt set of this name."""
+def build_index_asset(names: Names, name: str) -> dg.AssetsDefinition:
+    """Build the index asset of the prompt set of a name; `names` are those of resources."""
 
     @dg.asset(
         key=asset_key(name, INDEX),
@@ -30,19 +25,17 @@ def build_index_asset(name: str) -> dg.AssetsDefinition:
         group_name=identifier(name),
         kinds={"jsonl", "s3"},
         code_version=CODE_VERSION,
+        required_resource_keys=names.services,
     )
     def index(
         context: dg.AssetExecutionContext,
-        seedance: SeedanceResource,
-        video_store: VideoStoreResource,
-        ledger: LedgerResource,
     ) -> dg.MaterializeResult[Any]:
         from seedance_dagster.defs.steps.binding import check_ledger
         from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.defs.steps.index import index_metadata
         from seedance_dagster.engine.indexing import IndexingError, refresh_index
 
-        with as_failure(), open_services(context.instance, seedance, video_store, ledger) as services:
+        with as_failure(), services_of(context, names) as services:
             check_ledger(context.instance, services.ledger, [name])
             try:
                 written = refresh_index(services, name, owner=f"run {context.run.run_id}", force=True)

@@ -6,14 +6,9 @@ import dagster as dg
 
 from seedance_dagster.defs.configs import PendingConfig, limit_points
 from seedance_dagster.defs.events import AssetEvent, StepEvent
-from seedance_dagster.defs.naming import ADVANCE_JOB, ORDER_OP, PENDING_JOB
+from seedance_dagster.defs.naming import ADVANCE_JOB, CLEANUP, ORDER_OP, PENDING_JOB, Names
 from seedance_dagster.defs.prompt_source import PromptSource
-from seedance_dagster.defs.resources import (
-    LedgerResource,
-    SeedanceResource,
-    VideoStoreResource,
-    open_services,
-)
+from seedance_dagster.defs.resources import services_of
 from seedance_dagster.defs.step_cleanup import StepCleanup
 
 Resources = dict[str, dg.ResourceDefinition]
@@ -22,48 +17,41 @@ Resources = dict[str, dg.ResourceDefinition]
 _AFTER_PEAK = "5 15 * * *"  # the vendor's peak hours end at 15:00 UTC
 
 
-@dg.op(
-    name="advance",
-    out={},
-    description="Submits queued orders, follows tasks and stores finished videos, for all prompt sets. "
-    "Orders nothing new.",
-)
-def advance_op(
-    context: dg.OpExecutionContext,
-    seedance: SeedanceResource,
-    video_store: VideoStoreResource,
-    ledger: LedgerResource,
-    seedance_cleanup: dg.ResourceParam[StepCleanup],
-) -> Iterator[StepEvent]:
-    """Advance everything that is due, unless enough runs do so already."""
-
-    def events() -> Generator[StepEvent, None, None]:
-        from seedance_dagster.defs.steps.admission import admitted_ledger
-        from seedance_dagster.defs.steps.advance import advance_events
-        from seedance_dagster.defs.steps.advancers import advancer_leases, one_lease_of, run_owner
-        from seedance_dagster.defs.steps.failures import as_failure
-
-        with (
-            as_failure(),
-            open_services(context.instance, seedance, video_store, ledger) as services,
-            admitted_ledger(context, services.ledger),
-        ):
-            owner = run_owner(context.run_id)
-            leases = advancer_leases(services.policy.max_advancers)
-            with one_lease_of(services.ledger, leases, owner) as acquired:
-                if not acquired:
-                    context.log.info(f"enough runs of {ADVANCE_JOB} are working: nothing to do")
-                    return
-                yield from advance_events(context, services, owner)
-
-    yield from seedance_cleanup.close_with_run(events())
-
-
-def build_advance_job(resources: Resources) -> dg.JobDefinition:
+def build_advance_job(names: Names, resources: Resources) -> dg.JobDefinition:
     """Build the job `seedance_advance` with its resources."""
 
+    @dg.op(
+        name=names("advance"),
+        out={},
+        required_resource_keys=names.services | {names(CLEANUP)},
+        description="Submits queued orders, follows tasks and stores finished videos, for all prompt sets. "
+        "Orders nothing new.",
+    )
+    def advance_op(context: dg.OpExecutionContext) -> Iterator[StepEvent]:
+        def events() -> Generator[StepEvent, None, None]:
+            from seedance_dagster.defs.steps.admission import admitted_ledger
+            from seedance_dagster.defs.steps.advance import advance_events
+            from seedance_dagster.defs.steps.advancers import advancer_leases, one_lease_of, run_owner
+            from seedance_dagster.defs.steps.failures import as_failure
+
+            with (
+                as_failure(),
+                services_of(context, names) as services,
+                admitted_ledger(context, services.ledger),
+            ):
+                owner = run_owner(context.run_id)
+                leases = advancer_leases(services.policy.max_advancers)
+                with one_lease_of(services.ledger, leases, owner) as acquired:
+                    if not acquired:
+                        context.log.info(f"enough runs of {context.job_name} are working: nothing to do")
+                        return
+                    yield from advance_events(context, services, owner)
+
+        cleanup: StepCleanup = getattr(context.resources, names(CLEANUP))
+        yield from cleanup.close_with_run(events())
+
     @dg.job(
-        name=ADVANCE_JOB,
+        name=names(ADVANCE_JOB),
         executor_def=dg.in_process_executor,
         resource_defs=resources,
         description="Submits queued orders, follows tasks and stores finished videos, for all prompt sets. "
@@ -75,35 +63,30 @@ def build_advance_job(resources: Resources) -> dg.JobDefinition:
     return seedance_advance
 
 
-def build_pending_job(source: PromptSource, resources: Resources) -> dg.JobDefinition:
+def build_pending_job(names: Names, source: PromptSource, resources: Resources) -> dg.JobDefinition:
     """Build the job `seedance_order_pending`, which a person can also launch, with its resources."""
 
     @dg.op(
-        name=ORDER_OP,
+        name=names(ORDER_OP),
         out={},
+        required_resource_keys=names.services,
         description="Costs money: orders a video for each prompt that has none and none on its way, as far "
         "as the budgets allow.",
     )
-    def order_op(
-        context: dg.OpExecutionContext,
-        config: PendingConfig,
-        seedance: SeedanceResource,
-        video_store: VideoStoreResource,
-        ledger: LedgerResource,
-    ) -> Iterator[AssetEvent]:
+    def order_op(context: dg.OpExecutionContext, config: PendingConfig) -> Iterator[AssetEvent]:
         from seedance_dagster.defs.steps.admission import admitted_sets
         from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.defs.steps.order_pending import order_pending_events
 
         with (
             as_failure(),
-            open_services(context.instance, seedance, video_store, ledger) as services,
+            services_of(context, names) as services,
             admitted_sets(context, services.ledger, source) as refused,
         ):
             yield from order_pending_events(context, config, services, source, refused)
 
     @dg.job(
-        name=PENDING_JOB,
+        name=names(PENDING_JOB),
         executor_def=dg.in_process_executor,
         resource_defs=resources,
         description="Costs money: orders a video for each prompt that has none and none on its way, as far "
@@ -116,11 +99,12 @@ def build_pending_job(source: PromptSource, resources: Resources) -> dg.JobDefin
 
 
 def build_pending_schedule(
-    job: dg.JobDefinition, source: PromptSource, max_cost_usd: float | None
+    names: Names, job: dg.JobDefinition, source: PromptSource, max_cost_usd: float | None
 ) -> dg.ScheduleDefinition:
     """Build the schedule of the same name, daily after the vendor's peak hours.
 
     Args:
+        names: The names of schedule, op and resources.
         job: The job that it starts.
         source: Where the prompt sets are read.
         max_cost_usd: The most that each run may spend, in USD; None leaves it to the budgets.
@@ -131,9 +115,10 @@ def build_pending_schedule(
     max_points = limit_points(max_cost_usd, "pending_usd_per_run")
 
     @dg.schedule(
-        name=PENDING_JOB,
+        name=names(PENDING_JOB),
         job=job,
         cron_schedule=_AFTER_PEAK,
+        required_resource_keys=names.services,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description="Costs money: every day at 15:05 UTC, orders a video for each prompt that has none and "
@@ -141,16 +126,14 @@ def build_pending_schedule(
     )
     def seedance_order_pending(
         context: dg.ScheduleEvaluationContext,
-        seedance: SeedanceResource,
-        video_store: VideoStoreResource,
-        ledger: LedgerResource,
+        **_resources: object,  # a test that calls the schedule hands them over by name
     ) -> dg.RunRequest | dg.SkipReason:
         from seedance_dagster.defs.steps.admission import admit_tick
         from seedance_dagster.defs.steps.failures import USER_ERRORS
         from seedance_dagster.defs.steps.order_pending import skip_reason
 
         try:
-            with open_services(context.instance, seedance, video_store, ledger) as services:
+            with services_of(context, names) as services:
                 refused = admit_tick(context, services.ledger, source)
                 reason = skip_reason(services, source, max_points, refused)
         except USER_ERRORS as error:
@@ -158,6 +141,6 @@ def build_pending_schedule(
         if reason is not None:
             return dg.SkipReason(reason)
         config = PendingConfig(max_cost_usd=max_cost_usd)
-        return dg.RunRequest(run_config=dg.RunConfig(ops={ORDER_OP: config}))
+        return dg.RunRequest(run_config=dg.RunConfig(ops={names(ORDER_OP): config}))
 
     return seedance_order_pending

@@ -6,7 +6,9 @@ keys, partitions, ledger and S3 alike. The name of a set in its file never has a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -25,14 +27,55 @@ FILES_CHECK = "prompt_files_readable"
 ORDER_OP = "order"
 PLAN_OP = "plan"
 
+API, STORE, LEDGER = "seedance", "seedance_video_store", "seedance_ledger"
+"""The keys of the resources; a team may have a resource `ledger` of its own."""
+
+CLEANUP, VIDEO_INPUTS = "seedance_cleanup", "seedance_videos"
+
 WAITS_TAG = {"seedance/waits_for": "videos"}
 """The tag of a run that waits for videos, for a limit in Dagster's run queue."""
 
 AUTOMATION_TAG = "dagster/from_automation_condition"
 _DOT = "."
+_PREFIX = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of jobs, schedules, sensor and resources; a prefix keeps those of two definitions apart.
+
+    Raises:
+        ValueError: Dagster does not allow the prefix.
+
+    Example:
+        >>> Names()("seedance_plan"), Names("team_b")("seedance_plan")
+        ('seedance_plan', 'team_b_seedance_plan')
+    """
+
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what Dagster requires of names."""
+        if self.prefix and not _PREFIX.fullmatch(self.prefix):
+            raise ValueError(
+                f"name_prefix is {self.prefix!r}; allowed are letters, digits and _, beginning with a letter"
+            )
+
+    def __call__(self, name: str) -> str:
+        """Return a name with the prefix."""
+        return f"{self.prefix}_{name}" if self.prefix else name
+
+    @property
+    def services(self) -> set[str]:
+        """The keys of the resources that the engine's services are opened from."""
+        return {self(API), self(STORE), self(LEDGER)}
+
+    def files_key(self, key_prefix: str) -> dg.AssetKey:
+        """Return the key of the asset that shows the prompt files."""
+        return dg.AssetKey([*filter(None, [key_prefix]), self(PROMPT_FILES)])
 
 
 def identifier(prompt_set: str) -> str:
@@ -48,11 +91,6 @@ def identifier(prompt_set: str) -> str:
 def asset_key(prompt_set: str, asset: str) -> dg.AssetKey:
     """Return the key of one of a set's assets, such as `<set>/videos` or `<key prefix>/<set>/videos`."""
     return dg.AssetKey([*prompt_set.split(_DOT), asset])
-
-
-def files_key(key_prefix: str) -> dg.AssetKey:
-    """Return the key of the asset that shows the prompt files of a code location."""
-    return dg.AssetKey([*filter(None, [key_prefix]), PROMPT_FILES])
 
 
 def prompt_set_of(key: dg.AssetKey) -> str:

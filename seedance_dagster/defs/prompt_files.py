@@ -4,22 +4,23 @@ from collections.abc import Collection
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import FILES_CHECK, files_key
+from seedance_dagster.defs.naming import FILES_CHECK, Names
 from seedance_dagster.defs.prompt_source import PromptSource
 
 _CHECK = "Every prompt file can be read, and every prompt in it can be ordered."
 
 
 def build_prompt_files(
-    source: PromptSource, declared: Collection[str]
+    names: Names, source: PromptSource, declared: Collection[str]
 ) -> tuple[dg.AssetSpec, dg.AssetChecksDefinition]:
     """Build the asset that shows the prompt files, which the sensor observes, and its check.
 
     Args:
+        names: The names of a code location; the asset is one of them.
         source: Where the prompt sets are read.
         declared: The names of the sets that the code location has assets for.
     """
-    key = files_key(source.key_prefix)
+    key = names.files_key(source.key_prefix)
     spec = dg.AssetSpec(
         key,
         description="The prompt files with their sets, videos and problems, and whether each is loaded or "

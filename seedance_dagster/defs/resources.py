@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import dagster as dg
 from pydantic import Field, PrivateAttr, SecretStr
 
+from seedance_dagster.defs.naming import API, LEDGER, STORE, Names
 from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.settings import SettingError, Settings, default_ledger_url
 
@@ -23,6 +24,21 @@ if TYPE_CHECKING:
     from seedance_dagster.engine.services import Services
     from seedance_dagster.ledger.ledger import Ledger
     from seedance_dagster.storage.s3 import VideoStore
+
+
+class HasResources(Protocol):
+    """The context of a step, a tick or a check."""
+
+    @property
+    def resources(self) -> Any:
+        """The resources that it requires, as attributes."""
+        ...
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """The Dagster instance."""
+        ...
+
 
 _TEMPORARY_HOME = ".tmp_dagster_home_"  # a folder that `dagster dev` makes and deletes
 
@@ -217,51 +233,6 @@ class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as D
             ledger.close()
 
 
-def sealed(
-    resource: dg.ConfigurableResource[Any],
-    finish: Callable[[Any, dg.InitResourceContext], None] | None = None,
-) -> dg.ResourceDefinition:
-    """Return a resource whose fields no run can change: they are no config, and the launchpad shows none.
-
-    A run could otherwise loosen a budget, or order again in another ledger.
-
-    Args:
-        resource: The resource.
-        finish: Called with it before it is handed out.
-    """
-    make = _maker(resource)
-
-    @dg.resource(config_schema={}, description=(type(resource).__doc__ or "").partition("\n")[0])
-    def build(context: dg.InitResourceContext) -> Any:
-        made = make()
-        if finish is not None:
-            finish(made, context)
-        return made
-
-    return build
-
-
-def sealed_api(
-    seedance: SeedanceResource, video_store: VideoStoreResource, ledger: LedgerResource
-) -> dg.ResourceDefinition:
-    """Return the sealed API, which stores what is ordered in code in the same bucket and ledger."""
-    make_store, make_ledger = _maker(video_store), _maker(ledger)
-
-    def finish(made: SeedanceResource, context: dg.InitResourceContext) -> None:
-        made.using(make_store(), make_ledger(), context.instance)
-
-    return sealed(seedance, finish)
-
-
-def _maker(resource: dg.ConfigurableResource[Any]) -> Callable[[], Any]:
-    @cache  # making one takes Dagster a tenth of a second, at every tick and step
-    def make() -> Any:
-        with resource.process_config_and_initialize_cm() as made:
-            return made
-
-    return make
-
-
 @contextmanager
 def open_services(
     instance: dg.DagsterInstance,
@@ -283,3 +254,11 @@ def open_services(
             signer=video_store.signer(),
             gallery_url=video_store.gallery_url,
         )
+
+
+@contextmanager
+def services_of(context: HasResources, names: Names) -> Iterator[Services]:
+    """Open the engine's services from the resources of a step, tick or check; raise as `open_services`."""
+    seedance, video_store, ledger = (getattr(context.resources, names(key)) for key in (API, STORE, LEDGER))
+    with open_services(context.instance, seedance, video_store, ledger) as services:
+        yield services

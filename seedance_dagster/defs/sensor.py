@@ -4,27 +4,26 @@ from collections.abc import Collection, Sequence
 
 import dagster as dg
 
+from seedance_dagster.defs.naming import Names
 from seedance_dagster.defs.prompt_source import PromptSource
-from seedance_dagster.defs.resources import (
-    LedgerResource,
-    SeedanceResource,
-    VideoStoreResource,
-    open_services,
-)
+from seedance_dagster.defs.resources import services_of
 
 _INTERVAL_S = 10
 
 
 def build_sensor(
+    names: Names,
     source: PromptSource,
     declared: Collection[str],
     status: dg.DefaultSensorStatus,
     jobs: Sequence[dg.JobDefinition],
+    *,
     pending_usd_per_run: float | None,
 ) -> dg.SensorDefinition:
     """Build the sensor for the prompt sets of a source.
 
     Args:
+        names: The names of sensor, jobs and resources.
         source: Where the prompt sets are read.
         declared: The names of the sets that the code location has assets for.
         status: Whether it is on by default.
@@ -33,7 +32,8 @@ def build_sensor(
     """
 
     @dg.sensor(
-        name="seedance_sensor",
+        name=names("seedance_sensor"),
+        required_resource_keys=names.services,
         jobs=jobs,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=status,
@@ -43,18 +43,16 @@ def build_sensor(
     )
     def seedance_sensor(
         context: dg.SensorEvaluationContext,
-        seedance: SeedanceResource,
-        video_store: VideoStoreResource,
-        ledger: LedgerResource,
+        **_resources: object,  # a test that calls the sensor hands them over by name
     ) -> dg.SensorResult | dg.SkipReason:
         from seedance_dagster.defs.steps.failures import USER_ERRORS
         from seedance_dagster.defs.steps.postponed import with_postponed
         from seedance_dagster.defs.steps.tick import tick
 
         try:
-            with open_services(context.instance, seedance, video_store, ledger) as services:
-                answer = tick(context, source, services, declared)
-                return with_postponed(answer, services, source, pending_usd_per_run)
+            with services_of(context, names) as services:
+                answer = tick(context, names, source, services, declared)
+                return with_postponed(answer, names, services, source, pending_usd_per_run)
         except USER_ERRORS as error:
             return dg.SkipReason(str(error))
 

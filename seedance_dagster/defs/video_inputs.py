@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import ACCEPTED, prompt_set_of
+from seedance_dagster.defs.naming import ACCEPTED, LEDGER, STORE, Names, prompt_set_of
 from seedance_dagster.defs.resources import LedgerResource, VideoStoreResource
 
 if TYPE_CHECKING:
     from seedance_dagster.datasets.video import Video
-
-VIDEO_INPUTS = "seedance_videos"
 
 
 class VideoInputs(dg.IOManager):
@@ -77,8 +75,16 @@ def _is_mapping(hint: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
-@dg.io_manager(required_resource_keys={"ledger", "video_store"}, description=VideoInputs.__doc__)
-def video_inputs(context: dg.InitResourceContext) -> VideoInputs:
-    """Make the IO manager with the code location's own ledger and bucket."""
-    assert context.instance is not None
-    return VideoInputs(context.instance, context.resources.ledger, context.resources.video_store)
+def build_video_inputs(names: Names) -> dg.IOManagerDefinition:
+    """Build the IO manager with the code location's own ledger and bucket."""
+
+    @dg.io_manager(
+        required_resource_keys={names(LEDGER), names(STORE)},
+        description="The videos of a set, for the parameters of assets behind it.",
+    )
+    def video_inputs(context: dg.InitResourceContext) -> VideoInputs:
+        assert context.instance is not None
+        ledger, video_store = (getattr(context.resources, names(key)) for key in (LEDGER, STORE))
+        return VideoInputs(context.instance, ledger, video_store)
+
+    return video_inputs

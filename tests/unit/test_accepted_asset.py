@@ -10,9 +10,9 @@ import pytest
 
 from seedance_dagster import Video
 from seedance_dagster.defs.accepted import build_accepted_asset
-from seedance_dagster.defs.naming import DATA_VERSION_TAG
+from seedance_dagster.defs.naming import DATA_VERSION_TAG, VIDEO_INPUTS, Names
 from seedance_dagster.defs.steps.verdicts import report_verdicts
-from seedance_dagster.defs.video_inputs import VIDEO_INPUTS, VideoInputs
+from seedance_dagster.defs.video_inputs import VideoInputs
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 
@@ -105,7 +105,9 @@ def test_an_asset_behind_it_gets_accepted_videos_only(instance, ledger, orders):
 
     store = SimpleNamespace(open_store=lambda: SimpleNamespace(uri="s3://videos/{}".format))
     inputs = VideoInputs(instance, SimpleNamespace(open_ledger=lambda _: nullcontext(ledger)), store)
-    defs = dg.Definitions([reel, clip, build_accepted_asset("spots")], resources={VIDEO_INPUTS: inputs})
+    defs = dg.Definitions(
+        [reel, clip, build_accepted_asset(Names(), "spots")], resources={VIDEO_INPUTS: inputs}
+    )
     job = defs.resolve_implicit_global_asset_job_def()
 
     def run(asset: str, partition: str | None = None) -> dg.ExecuteInProcessResult:

@@ -29,9 +29,9 @@ def defs(tmp_path, monkeypatch) -> dg.Definitions:
         ("seedance", "max_in_flight", 1000),
         ("seedance", "base_url", "https://api.elsewhere.example"),
         ("seedance", "api_key", "another"),
-        ("ledger", "url", "sqlite:///elsewhere.db"),
-        ("video_store", "bucket", "elsewhere"),
-        ("video_store", "prefix", "elsewhere"),
+        ("seedance_ledger", "url", "sqlite:///elsewhere.db"),
+        ("seedance_video_store", "bucket", "elsewhere"),
+        ("seedance_video_store", "prefix", "elsewhere"),
     ],
 )
 def test_no_run_changes_a_resource(defs, resource, field, value):
@@ -64,6 +64,6 @@ def test_a_step_gets_the_resources_that_were_defined(defs):
     with dg.build_resources(dict(defs.resources)) as resources:
         assert resources.seedance.api_key == "a secret key"
         assert resources.seedance.budget_usd_per_day == 0.1
-        assert resources.video_store.bucket == "videos"
-        assert resources.ledger.url.endswith("ledger.db")
+        assert resources.seedance_video_store.bucket == "videos"
+        assert resources.seedance_ledger.url.endswith("ledger.db")
     assert "a secret key" not in repr(defs.resources)

@@ -16,6 +16,7 @@ from seedance_dagster import load_prompt_sets
 from seedance_dagster.audit.findings import Kind
 from seedance_dagster.cli.root import COMMANDS, root
 from seedance_dagster.defs.checks import build_set_checks
+from seedance_dagster.defs.naming import Names
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.emulator.fault_table import FAULTS
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
@@ -92,7 +93,10 @@ def test_every_command_is_mentioned_in_a_page():
 
 def test_every_check_is_described():
     """The table of checks is made from what Dagster shows."""
-    specs = {spec.name: spec.description for spec in build_set_checks("spots", PromptSource([])).check_specs}
+    specs = {
+        spec.name: spec.description
+        for spec in build_set_checks(Names(), "spots", PromptSource([])).check_specs
+    }
     assert {f"`{name}`": text for name, text in specs.items()} == {
         name: text for name, text, _ in reference_tables.checks().rows
     }

@@ -16,6 +16,7 @@ NAMES = {
     "PromptSetComponent",
     "SeedanceComponent",
     "SeedanceResource",
+    "SeedanceTranslator",
     "Video",
     "VideoStoreResource",
     "build_seedance_definitions",
@@ -68,7 +69,13 @@ def test_a_team_builds_its_own_code_location(tmp_path, monkeypatch):
     names = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
     assert names >= {"spots/prompts", "spots/tasks", "spots/videos"}
     assert defs.executor is None, "it is the team's to choose"
-    assert set(defs.resources) == {"seedance", "video_store", "ledger", "seedance_cleanup", "seedance_videos"}
+    assert set(defs.resources) == {
+        "seedance",
+        "seedance_video_store",
+        "seedance_ledger",
+        "seedance_cleanup",
+        "seedance_videos",
+    }
     assert [job.name for job in defs.jobs].count("seedance_advance") == 1
     assert [sensor.name for sensor in defs.sensors] == ["seedance_sensor"]
     # They merge with a team's own definitions.

@@ -8,7 +8,7 @@ import dagster as dg
 
 from seedance_dagster.defs.configs import PendingConfig, limit_points
 from seedance_dagster.defs.events import AssetEvent
-from seedance_dagster.defs.naming import PENDING_JOB, user_tags
+from seedance_dagster.defs.naming import user_tags
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
@@ -76,7 +76,7 @@ def order_pending_events(
         idempotency_key=key,
         run_id=context.run_id,
         created_at=created_at,
-        job_name=PENDING_JOB,
+        job_name=context.run.job_name,
         run_tags=user_tags(context.run.tags),
         max_points=max_points,
     )

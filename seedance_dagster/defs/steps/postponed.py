@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from seedance_dagster.defs.configs import PendingConfig, limit_points
-from seedance_dagster.defs.naming import ORDER_OP, PENDING_JOB
+from seedance_dagster.defs.naming import ORDER_OP, PENDING_JOB, Names
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.engine.ordering.unattended import has_room
 from seedance_dagster.engine.services import Services
@@ -14,6 +14,7 @@ from seedance_dagster.money import Window, window_start
 
 def with_postponed(
     answer: dg.SensorResult | dg.SkipReason,
+    names: Names,
     services: Services,
     source: PromptSource,
     pending_usd_per_run: float | None,
@@ -23,7 +24,7 @@ def with_postponed(
     Raises:
         LedgerError: The ledger cannot be read.
     """
-    request = _postponed_run(services, source, pending_usd_per_run)
+    request = _postponed_run(names, services, source, pending_usd_per_run)
     if request is None:
         return answer
     others = (answer.run_requests or ()) if isinstance(answer, dg.SensorResult) else ()
@@ -31,23 +32,23 @@ def with_postponed(
 
 
 def _postponed_run(
-    services: Services, source: PromptSource, pending_usd_per_run: float | None
+    names: Names, services: Services, source: PromptSource, pending_usd_per_run: float | None
 ) -> dg.RunRequest | None:
     now = services.clock()
-    names = services.ledger.partitions.sets_with_postponed(before=window_start(Window.DAY, now) or now)
-    if not names or services.throttle().problems:
+    postponed = services.ledger.partitions.sets_with_postponed(before=window_start(Window.DAY, now) or now)
+    if not postponed or services.throttle().problems:
         return None
     limit = limit_points(pending_usd_per_run, "pending_usd_per_run")
     ready = [
         prompt_set.name
         for prompt_set in source.load().sets
-        if prompt_set.name in names and has_room(services, prompt_set, limit)
+        if prompt_set.name in postponed and has_room(services, prompt_set, limit)
     ]
     if not ready:
         return None
     config = PendingConfig(max_cost_usd=pending_usd_per_run, prompt_sets=ready, postponed_only=True)
     return dg.RunRequest(
         run_key=f"postponed {now:%Y-%m-%d %H}",  # what it could not order waits for tomorrow
-        job_name=PENDING_JOB,
-        run_config=dg.RunConfig(ops={ORDER_OP: config}),
+        job_name=names(PENDING_JOB),
+        run_config=dg.RunConfig(ops={names(ORDER_OP): config}),
     )

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, ValidationError
 
-from seedance_dagster.defs.naming import FILES_CHECK, files_key, version_tags
+from seedance_dagster.defs.naming import FILES_CHECK, Names, version_tags
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.known_sets import GoneSet, gone_declared
 from seedance_dagster.prompts.loading import LoadedFile, LoadedPromptSets
@@ -49,6 +49,7 @@ class TickCursor(BaseModel):
 
 def observe_changed_files(
     context: dg.SensorEvaluationContext,
+    names: Names,
     source: PromptSource,
     loaded: LoadedPromptSets,
     declared: Collection[str],
@@ -58,7 +59,7 @@ def observe_changed_files(
     cursor = TickCursor.read(context.cursor)
     if cursor.prompt_files == digest:
         return
-    key, result = files_key(source.key_prefix), check_result(loaded, declared)
+    key, result = names.files_key(source.key_prefix), check_result(loaded, declared)
     observation = dg.AssetObservation(
         key, metadata=_metadata(loaded, declared), tags=version_tags(digest), description=result.description
     )

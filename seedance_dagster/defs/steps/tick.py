@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from seedance_dagster.api.errors import SeedanceError
-from seedance_dagster.defs.naming import ADVANCE_JOB
+from seedance_dagster.defs.naming import ADVANCE_JOB, Names
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.admission import admit_tick
 from seedance_dagster.defs.steps.advancers import advancer_leases, run_owner
@@ -41,6 +41,7 @@ _MAX_PROBLEMS = 10  # Dagster stores each tick's reason
 
 def tick(
     context: dg.SensorEvaluationContext,
+    names: Names,
     source: PromptSource,
     services: Services,
     declared: Collection[str],
@@ -48,7 +49,7 @@ def tick(
     """Sync partitions, poll tasks, and request a run when there is work; raises `USER_ERRORS`."""
     loaded = source.load()
     refused = admit_tick(context, services.ledger, source)
-    observe_changed_files(context, source, loaded, declared)
+    observe_changed_files(context, names, source, loaded, declared)
     gone = gone_sets(context.instance, services.ledger, source, loaded, declared)
     trouble = [*refused.values(), *_left_out(loaded.errors), *new_sets(loaded, declared), *map(str, gone)]
     for sentence in trouble:
@@ -81,12 +82,14 @@ def tick(
         tags = {_LEDGER_TAG: hashlib.sha256(services.ledger.label.encode()).hexdigest()[:12]}
         most = services.policy.max_advancers
         owners = services.ledger.leases.owners_of(advancer_leases(most))
-        working = len(owners) + _count_starting(context, tags, owners, most)
+        working = len(owners) + _count_starting(context, names(ADVANCE_JOB), tags, owners, most)
         if (missing := min(decision.runs, most) - working) > 0:
             tags |= {"seedance/submit": str(decision.submit), "seedance/collect": str(decision.collect)}
             tags |= _PRIORITY
-            return dg.SensorResult(run_requests=[dg.RunRequest(job_name=ADVANCE_JOB, tags=tags)] * missing)
-        notes.append(f"{working} of {most} runs of {ADVANCE_JOB} are working")
+            return dg.SensorResult(
+                run_requests=[dg.RunRequest(job_name=names(ADVANCE_JOB), tags=tags)] * missing
+            )
+        notes.append(f"{working} of {most} runs of {names(ADVANCE_JOB)} are working")
     notes += _describe(work, throttle)
     return dg.SkipReason("; ".join([*([_ATTENTION + trouble[0], *trouble[1:]] if trouble else ()), *notes]))
 
@@ -103,7 +106,11 @@ async def _poll(services: Services) -> list[str]:
 
 
 def _count_starting(
-    context: dg.SensorEvaluationContext, tags: Mapping[str, str], owners: Collection[str], most: int
+    context: dg.SensorEvaluationContext,
+    job_name: str,
+    tags: Mapping[str, str],
+    owners: Collection[str],
+    most: int,
 ) -> int:
     """Return how many runs with these tags were requested that do not hold their leases yet.
 
@@ -116,8 +123,8 @@ def _count_starting(
     ]
     recently = datetime.now(UTC) - timedelta(seconds=_STARTING_S)
     filters = (
-        dg.RunsFilter(job_name=ADVANCE_JOB, tags=tags, statuses=[dg.DagsterRunStatus.QUEUED]),
-        dg.RunsFilter(job_name=ADVANCE_JOB, tags=tags, statuses=starting, created_after=recently),
+        dg.RunsFilter(job_name=job_name, tags=tags, statuses=[dg.DagsterRunStatus.QUEUED]),
+        dg.RunsFilter(job_name=job_name, tags=tags, statuses=starting, created_after=recently),
     )
     records = [
         record for runs in filters for record in context.instance.get_run_records(runs, limit=2 * most)

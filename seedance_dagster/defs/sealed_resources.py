@@ -1,0 +1,70 @@
+"""The resources as a code location hands them out: built from what was defined, and no config of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.defs.naming import API, CLEANUP, LEDGER, STORE, Names
+from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+from seedance_dagster.defs.step_cleanup import step_cleanup
+
+
+def sealed_resources(
+    names: Names, seedance: SeedanceResource, video_store: VideoStoreResource, ledger: LedgerResource
+) -> dict[str, dg.ResourceDefinition]:
+    """Return the resources of a code location by their keys."""
+    return {
+        names(API): sealed_api(seedance, video_store, ledger),
+        names(STORE): sealed(video_store),
+        names(LEDGER): sealed(ledger),
+        names(CLEANUP): step_cleanup,
+    }
+
+
+def sealed(
+    resource: dg.ConfigurableResource[Any],
+    finish: Callable[[Any, dg.InitResourceContext], None] | None = None,
+) -> dg.ResourceDefinition:
+    """Return a resource whose fields no run can change: they are no config, and the launchpad shows none.
+
+    A run could otherwise loosen a budget, or order again in another ledger.
+
+    Args:
+        resource: The resource.
+        finish: Called with it before it is handed out.
+    """
+    make = _maker(resource)
+
+    @dg.resource(config_schema={}, description=(type(resource).__doc__ or "").partition("\n")[0])
+    def build(context: dg.InitResourceContext) -> Any:
+        made = make()
+        if finish is not None:
+            finish(made, context)
+        return made
+
+    return build
+
+
+def sealed_api(
+    seedance: SeedanceResource, video_store: VideoStoreResource, ledger: LedgerResource
+) -> dg.ResourceDefinition:
+    """Return the sealed API, which stores what is ordered in code in the same bucket and ledger."""
+    make_store, make_ledger = _maker(video_store), _maker(ledger)
+
+    def finish(made: SeedanceResource, context: dg.InitResourceContext) -> None:
+        made.using(make_store(), make_ledger(), context.instance)
+
+    return sealed(seedance, finish)
+
+
+def _maker(resource: dg.ConfigurableResource[Any]) -> Callable[[], Any]:
+    @cache  # making one takes Dagster a tenth of a second, at every tick and step
+    def make() -> Any:
+        with resource.process_config_and_initialize_cm() as made:
+            return made
+
+    return make
