@@ -16,6 +16,7 @@ import dagster as dg
 import pytest
 from dagster_aws.s3 import S3Resource
 from harness import API_KEY, control_emulator, read_books
+from made_once import INSTANCE_SETTINGS, open_instance, prepare_ledger
 from run_result import RunResult
 
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource, build_seedance_definitions
@@ -196,12 +197,9 @@ def video_store(server: S3Service, prefix: str, secret: str, bucket: str = "vide
     return VideoStoreResource(bucket=bucket, prefix=prefix, s3=s3)
 
 
-def open_instance(home: Path, *, on_disk: bool) -> dg.DagsterInstance:
-    """Open a new instance, in memory or with its files in a folder."""
-    settings = {"telemetry": {"enabled": False}}
-    if on_disk:
-        return dg.DagsterInstance.local_temp(str(home), overrides=settings)
-    return dg.DagsterInstance.ephemeral(str(home), settings=settings)
+def in_memory(home: Path) -> dg.DagsterInstance:
+    """Open a new instance in memory."""
+    return dg.DagsterInstance.ephemeral(str(home), settings=INSTANCE_SETTINGS)
 
 
 @contextmanager
@@ -224,7 +222,7 @@ def running_location(
     with (
         pytest.MonkeyPatch.context() as patch,
         running_emulator(EmulatorSettings(**rules)) as emulator,
-        open_instance(folder / "home", on_disk=on_disk) as instance,
+        (open_instance if on_disk else in_memory)(folder / "home") as instance,
     ):
         policy = SeedanceResource.policy
         patch.setattr(SeedanceResource, "policy", lambda self: replace(policy(self), pacing=pacing))
@@ -246,6 +244,7 @@ def running_location(
             },
             video_store(s3_server, folder.name, s3_server.secret_key),
         )
+        prepare_ledger(location.resources["ledger"].url)
         location.write(prompts)
         location.reload()
         location.skipped()

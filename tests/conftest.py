@@ -6,11 +6,13 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
 from factories import Clock, make_new_order, open_ledger
 from hypothesis import HealthCheck, settings
+from made_once import empty_ledger, share_setup
 from order_factory import OrderFactory
 
 from seedance_dagster.ledger.ledger import Ledger
@@ -21,6 +23,14 @@ settings.register_profile(
     "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_setup() -> Iterator[None]:
+    """The files that boto3 and alembic load, loaded once."""
+    with pytest.MonkeyPatch.context() as patch:
+        share_setup(patch)
+        yield
 
 
 @pytest.fixture
@@ -85,21 +95,42 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
 
 
-@pytest.fixture
-def ledger_url(request: pytest.FixtureRequest, tmp_path) -> Iterator[str]:
-    """The URL of an empty database."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-        return
-    server = sa.make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+@contextmanager
+def postgresql_database(server: str) -> Iterator[str]:
+    """Make an empty database on a server; return its URL."""
+    url = sa.make_url(server).set(drivername="postgresql+psycopg")
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     name = f"t{uuid.uuid4().hex}"
     with admin.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    yield server.set(database=name).render_as_string(hide_password=False)
+    yield url.set(database=name).render_as_string(hide_password=False)
     with admin.connect() as connection:
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgresql_ledger(postgres_url: str) -> Iterator[sa.Engine]:
+    """A ledger in PostgreSQL that each test empties, since making a database takes a second."""
+    with postgresql_database(postgres_url) as url:
+        Ledger.open(url).close()
+        engine = sa.create_engine(url)
+        yield engine
+        engine.dispose()
+
+
+@pytest.fixture
+def ledger_url(request: pytest.FixtureRequest, tmp_path) -> Iterator[str]:
+    """The URL of an empty database; of an empty ledger, if the test uses one."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield f"sqlite:///{tmp_path}/ledger.db"
+    elif "ledger" in request.fixturenames:
+        engine = request.getfixturevalue("postgresql_ledger")
+        empty_ledger(engine)
+        yield engine.url.render_as_string(hide_password=False)
+    else:
+        with postgresql_database(request.getfixturevalue("postgres_url")) as url:
+            yield url
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from made_once import prepare_ledger
+
 from seedance_dagster.api.wire import GenerationRequest, Mode, Task, TaskStatus
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder, Order, State
@@ -190,7 +192,9 @@ def columns_of(order: Order) -> dict[str, Any]:
 @contextmanager
 def open_ledger(where: Path | str, clock: Any) -> Iterator[Ledger]:
     """Open a ledger, on SQLite in a folder or at a URL, until the block ends."""
-    ledger = Ledger.open(f"sqlite:///{where}/ledger.db" if isinstance(where, Path) else where, clock=clock)
+    url = f"sqlite:///{where}/ledger.db" if isinstance(where, Path) else where
+    prepare_ledger(url)
+    ledger = Ledger.open(url, clock=clock)
     try:
         yield ledger
     finally:

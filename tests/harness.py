@@ -35,6 +35,8 @@ T = TypeVar("T")
 FAST = Pacing(take_s=0.02, end_check_s=0.02, maintenance_s=0.1, signed_s=300.0)
 API_KEY = "emulator-key"
 BASE_URL = "http://127.0.0.1"
+LOOPBACK: dict[str, Any] = {"trust_env": False, "verify": False}
+"""Options of httpx for a server on this machine; reading certificates takes longer than the request."""
 KNOWN = "known"
 """The set of orders that only show what the vendor does."""
 
@@ -46,14 +48,14 @@ def no_client() -> SeedanceClient:
 
 def control_emulator(url: str, path: str, **body: Any) -> Any:
     """Change how a running emulator behaves."""
-    reply = httpx.post(f"{url}/emulator/{path}", json=body, timeout=60, trust_env=False)
+    reply = httpx.post(f"{url}/emulator/{path}", json=body, timeout=60, **LOOPBACK)
     assert reply.is_success, reply.text
     return reply.json()
 
 
 def read_books(url: str, part: str = "") -> Any:
     """Return a running emulator's own accounts, or a part of them, such as "/summary"."""
-    return httpx.get(f"{url}/emulator/books{part}", timeout=60, trust_env=False).json()
+    return httpx.get(f"{url}/emulator/books{part}", timeout=60, **LOOPBACK).json()
 
 
 class FastClock:

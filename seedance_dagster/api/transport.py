@@ -41,7 +41,8 @@ def default_transport(base_url: str, *, timeout_s: float) -> httpx.AsyncBaseTran
             proxy=proxy_for(base_url),
         )
 
-    return AiohttpTransport(client=session)
+    # Without `verify` it would load all certificates again, for a context that the session does not use.
+    return AiohttpTransport(verify=tls_context(), client=session)
 
 
 async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, *, timeout_s: float) -> Reply:

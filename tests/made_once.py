@@ -1,0 +1,107 @@
+"""Material that takes longer to make than a test takes to run: made once in a process, then shared."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3.session
+import pytest
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from seedance_dagster.ledger.base import utc_now
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.schema import ledger_identity, metadata
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+INSTANCE_SETTINGS = {"telemetry": {"enabled": False}}
+
+
+@cache
+def _empty_ledger() -> tuple[bytes, bytes]:
+    """Return the file of an empty SQLite ledger, and the id in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger.open(f"sqlite:///{folder}/ledger.db")
+        ledger_id = ledger.identity.ledger_id.encode()
+        ledger.close()
+        return Path(folder, "ledger.db").read_bytes(), ledger_id
+
+
+def prepare_ledger(url: str) -> None:
+    """Write an empty ledger with an id of its own, if the URL names a file of SQLite that is not there."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists():
+        return
+    content, ledger_id = _empty_ledger()
+    path = Path(str(parsed.database))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.replace(ledger_id, str(uuid4()).encode()))
+
+
+def empty_ledger(engine: sa.Engine) -> None:
+    """Make a ledger in PostgreSQL new again: empty, with another id, and counting from 1."""
+    with engine.begin() as connection:
+        for table in metadata.tables.values():
+            connection.execute(table.delete())
+            column = table.autoincrement_column
+            if column is not None:
+                sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
+                connection.execute(sa.select(sa.func.setval(sequence, 1, sa.false())))
+        new = {"ledger_id": str(uuid4()), "created_at": utc_now()}
+        connection.execute(ledger_identity.insert().values(new))
+
+
+@cache
+def _empty_instance() -> dict[str, bytes]:
+    """Return the files of a new Dagster instance, by path."""
+    import dagster as dg
+
+    with tempfile.TemporaryDirectory() as folder:
+        with dg.DagsterInstance.local_temp(folder, overrides=INSTANCE_SETTINGS):
+            pass
+        files = (path for path in Path(folder).rglob("*") if path.is_file())
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def open_instance(home: Path) -> dg.DagsterInstance:
+    """Open a new instance with its files in a folder."""
+    import dagster as dg
+
+    for name, content in _empty_instance().items():
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return dg.DagsterInstance.local_temp(str(home), overrides=INSTANCE_SETTINGS)
+
+
+def share_setup(patch: pytest.MonkeyPatch) -> None:
+    """Let all S3 clients share what boto3 reads, and all migrations the scripts that alembic loads."""
+    new_session, new_directory = boto3.session.Session, ScriptDirectory.from_config
+
+    @cache  # a session reads a megabyte of JSON for its first client
+    def session(_environ: frozenset[tuple[str, str]], **options: Any) -> boto3.session.Session:
+        return new_session(**options)
+
+    def shared_session(**options: Any) -> boto3.session.Session:
+        environ = ((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+        return session(frozenset(environ), **options)
+
+    @cache  # Dagster's own are eighty modules for each of its three databases
+    def directory(location: str | None) -> ScriptDirectory:
+        config = Config()
+        config.set_main_option("script_location", str(location))
+        return new_directory(config)
+
+    def shared_directory(config: Config) -> ScriptDirectory:
+        return directory(config.get_main_option("script_location"))
+
+    patch.setattr(boto3.session, "Session", shared_session)
+    patch.setattr(ScriptDirectory, "from_config", shared_directory)
