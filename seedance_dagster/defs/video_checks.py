@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 from seedance_dagster.health import low_budgets, no_video_reason, price_drifts, stuck_reason
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.money import points_to_usd, usd_text
+from seedance_dagster.video_health import (
+    charge_mismatch,
+    poster_reason,
+    request_mismatch,
+    unplayable_reason,
+)
 
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
 
-_DURATION_TOLERANCE_S = 0.5
-_RATIO_TOLERANCE = 0.03
 _MAX_REJECTED_SHARE = 0.1
 _ALL = "(all)"
 
@@ -82,31 +86,12 @@ class Check:
 
 
 def _playable(data: CheckInput) -> CheckResult:
-    def problem(order: Order) -> str | None:
-        if order.video_problem:
-            return f"the stored file is whole, but cannot be read as a video: {order.video_problem}"
-        playable = order.codec and order.duration_s and order.width and order.height
-        return None if playable else "the stored file is not a playable video"
-
-    return _judge(data.current.items(), problem, "videos are playable")
+    return _judge(data.current.items(), unplayable_reason, "videos are playable")
 
 
 def _matches_request(data: CheckInput) -> CheckResult:
-    def problem(order: Order) -> str | None:
-        if order.video_problem:
-            return None  # `playable` says so
-        seconds = int(order.request["duration"])
-        if order.duration_s is None or abs(order.duration_s - seconds) > _DURATION_TOLERANCE_S:
-            return f"is {order.duration_s} s long; {seconds} s were requested"
-        ratio = order.request.get("aspect_ratio")
-        if not ratio or not order.width or not order.height:
-            return None
-        across, _, down = str(ratio).partition(":")
-        if abs(order.width / order.height / (int(across) / int(down)) - 1) > _RATIO_TOLERANCE:
-            return f"has {order.width} x {order.height} pixels; {ratio} was requested"
-        return None
-
-    return _judge(data.current.items(), problem, "videos have the requested duration and aspect ratio")
+    passed = "videos have the requested duration and aspect ratio"
+    return _judge(data.current.items(), request_mismatch, passed)
 
 
 def _objects_intact(data: CheckInput) -> CheckResult:
@@ -131,22 +116,11 @@ def _objects_intact(data: CheckInput) -> CheckResult:
 
 
 def _has_poster(data: CheckInput) -> CheckResult:
-    def problem(order: Order) -> str | None:
-        reason = order.poster_problem
-        return None if reason is None else f"is stored without a poster: {reason}"
-
-    return _judge(data.current.items(), problem, "videos have a poster")
+    return _judge(data.current.items(), poster_reason, "videos have a poster")
 
 
 def _charge_matches_hold(data: CheckInput) -> CheckResult:
-    def problem(order: Order) -> str | None:
-        if order.points_charged is None:
-            return "the vendor did not report its charge"
-        if order.points_held and order.points_charged != order.points_held:
-            return f"{usd_text(order.points_held)} were held and {usd_text(order.points_charged)} charged"
-        return None
-
-    return _judge(data.current.items(), problem, "videos cost what the vendor held for them")
+    return _judge(data.current.items(), charge_mismatch, "videos cost what the vendor held for them")
 
 
 def _estimate_accuracy(data: CheckInput) -> CheckResult:

@@ -87,7 +87,11 @@ def shown(ledger: Ledger) -> Ledger:
     ledger.partitions.update("spots", asked)
     orders.make(State.REJECTED, "logo", reason="copyright")
     orders.make(State.STORED, "harbour")
-    orders.make(State.STORED, "hostile", request={"prompt": HOSTILE, "task_type": "seedance-2", "mode": "x"})
+    orders.make(
+        State.STORED,
+        "hostile",
+        request={"prompt": HOSTILE, "task_type": "seedance-2", "mode": "x", "duration": 4},
+    )
     orders.make(State.STORED, "cat", fingerprint="f-cat")
     for take in (2, 3):
         orders.make(State.STORED, f"cat.t{take}", fingerprint="f-cat", take=take)

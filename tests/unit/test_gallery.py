@@ -48,9 +48,19 @@ def test_what_is_not_ordered_says_so(browse, ledger):
     assert client.get("/clip?set=spots&clip=cat").status_code == 200
 
 
+def test_a_clip_says_which_checks_it_passes(browse, orders):
+    """Those of a single video; one that it does not pass has its reason."""
+    orders.make(State.STORED, "cat")  # 4 s long, where 5 s were requested
+    page = browse().get("/clip?set=spots&clip=cat").text
+    assert "<dd>3 of 4 passed</dd>" in page
+    assert "matches_request: is 4.0 s long; 5 s were requested" in page
+
+
 def test_a_hostile_prompt_is_text(browse, orders, ledger):
     """Neither prompts, tags nor notes become markup, in any part of a page."""
-    orders.make(State.STORED, "cat", request={"prompt": HOSTILE, "task_type": "x", "mode": HOSTILE})
+    orders.make(
+        State.STORED, "cat", request={"prompt": HOSTILE, "task_type": "x", "mode": HOSTILE, "duration": 4}
+    )
     ledger.verdicts.give("spots", {"cat": Judgement(Verdict.ACCEPTED, HOSTILE)}, reviewer=HOSTILE)
     client = browse(review=True, reviewer=HOSTILE)
     for path in ("/", "/?q=alert", "/clip?set=spots&clip=cat", "/?set=spots&clip=cat", "/facets?set=spots"):

@@ -8,7 +8,6 @@ from datetime import datetime
 from urllib.parse import quote, urlencode
 
 from seedance_dagster.api.wire import REFERENCE_KINDS
-from seedance_dagster.health import unknown_charge_reason
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.queries import JournalEntry
@@ -16,7 +15,9 @@ from seedance_dagster.ledger.tiles import Tile
 from seedance_dagster.ledger.verdict import GivenVerdict
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
+from seedance_dagster.net.secrets import without_secrets
 from seedance_dagster.review.gallery.view import TileView, cost_of, tile_view
+from seedance_dagster.video_health import VIDEO_CHECKS
 
 _SHOWN_APART = ("prompt", "task_type", "mode", *(f"{kind}_urls" for kind in REFERENCE_KINDS))
 
@@ -27,7 +28,8 @@ class Clip:
 
     Attributes:
         facts: Names and values.
-        problems: What the machine found wrong with it.
+        checks: How many checks of a single video it passes; empty where there is none.
+        problems: What is wrong with it.
         links: Names and addresses in Dagster.
         trace: The command that follows the video from end to end.
     """
@@ -35,6 +37,7 @@ class Clip:
     tile: TileView
     facts: tuple[tuple[str, str], ...]
     references: tuple[str, ...]
+    checks: str
     problems: tuple[str, ...]
     links: tuple[tuple[str, str], ...]
     trace: str
@@ -45,11 +48,14 @@ class Clip:
 def read_clip(ledger: Ledger, tile: Tile, dagster_url: str) -> Clip:
     """Return everything that is known of a partition; raise `LedgerError`."""
     order = tile.order
+    stored = order is not None and order.state is State.STORED
+    problems = tuple(_problems(order)) if order is not None and stored else ()
     return Clip(
         tile=tile_view(tile),
         facts=tuple((name, value) for name, value in _facts(tile) if value),
         references=tuple(_references(order)) if order else (),
-        problems=tuple(_problems(order)) if order else (),
+        checks=f"{len(VIDEO_CHECKS) - len(problems)} of {len(VIDEO_CHECKS)} passed" if stored else "",
+        problems=problems,
         links=tuple(_links(tile, dagster_url)) if dagster_url else (),
         trace=f"seedance-dagster trace {tile.prompt_set} {tile.partition}",
         verdicts=tuple(ledger.verdicts.history(tile.prompt_set, tile.partition)),
@@ -126,12 +132,10 @@ def _references(order: Order) -> Iterator[str]:
 
 
 def _problems(order: Order) -> Iterator[str]:
-    if order.video_problem:
-        yield f"The file cannot be read as a video: {order.video_problem}"
-    if order.poster_problem:
-        yield f"It has no poster: {order.poster_problem}"
-    if order.state is State.STORED and (reason := unknown_charge_reason(order)):
-        yield reason
+    """Yield the checks that a video does not pass, each with the reason."""
+    for name, judge in VIDEO_CHECKS.items():
+        if reason := judge(order):
+            yield f"{name}: {without_secrets(redact(reason, redact_url))}"
 
 
 def _links(tile: Tile, dagster_url: str) -> Iterator[tuple[str, str]]:
