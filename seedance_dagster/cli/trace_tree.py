@@ -33,6 +33,7 @@ _REPORTED = {
     Reported.SUBMITTED: "The task was reported to Dagster, not a video",
     Reported.STORED: "Task and video were reported to Dagster",
     Reported.OBSERVED: "Task and video were reported to Dagster, whose partition shows another video",
+    Reported.ENDED: "Its end without a video was reported to Dagster",
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 AssetEvent = dg.AssetMaterialization | dg.AssetObservation
-StepEvent = AssetEvent | dg.AssetCheckEvaluation
+StepEvent = AssetEvent | dg.AssetCheckEvaluation | dg.MaterializeResult[Any]

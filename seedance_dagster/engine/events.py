@@ -54,6 +54,12 @@ class Delayed:
     order: Order | None
     reason: str
 
+    def __str__(self) -> str:
+        order = self.order
+        if order is None or self.reason.startswith(f"{order.partition}: "):
+            return self.reason
+        return f"{order.prompt_set}/{order.partition}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Waiting:

@@ -30,6 +30,8 @@ class Reported(StrEnum):
     STORED = "stored"
     OBSERVED = "observed"
     """An observation of its video, because a better order stood for the partition."""
+    ENDED = "ended"
+    """An observation of its end without a video, or nothing where a better order stood for the partition."""
 
 
 IN_FLIGHT = frozenset({State.CLAIMED, State.UNCERTAIN, State.SUBMITTED})
@@ -37,6 +39,9 @@ IN_FLIGHT = frozenset({State.CLAIMED, State.UNCERTAIN, State.SUBMITTED})
 
 OPEN = frozenset({State.QUEUED, State.CLAIMED, State.UNCERTAIN, State.SUBMITTED, State.SUCCEEDED})
 """States that the engine still moves on automatically."""
+
+ENDED = frozenset({State.REJECTED, State.FAILED})
+"""States of an order that ended without a video."""
 
 RESERVED_STATES = OPEN - {State.SUCCEEDED}
 """States whose money is reserved: nothing is charged yet, and it may be."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.order import Order, Reported, State
+from seedance_dagster.ledger.order import ENDED, Order, Reported, State
 from seedance_dagster.ledger.partitions import Link, asks_for, same_partition
 from seedance_dagster.ledger.schema import links, orders, partitions, to_order
 
@@ -95,6 +95,21 @@ class Reports(LedgerPart):
             for link in reported:
                 connection.execute(links.update().where(*_is(link)).values(reported=event))
 
+    def forget(self, given: Iterable[Link]) -> None:
+        """Take back what was reported of orders, for some partitions: it will be reported again.
+
+        The worker that does so gets the same time as one that is given an order now.
+        """
+        with self._database.writing() as connection:
+            for link in given:
+                values = {"reported": None, "linked_at": self._clock()}
+                connection.execute(links.update().where(*_is(link)).values(values))
+                connection.execute(
+                    partitions.update()
+                    .where(same_partition(partitions, links), *_is(link))
+                    .values(reported=None)
+                )
+
 
 def _is(link: Link) -> tuple[sa.ColumnElement[bool], ...]:
     return (
@@ -119,10 +134,25 @@ def _superseded() -> sa.ColumnElement[bool]:
         .where(
             same_partition(other_link, links),
             other.c.order_id == other_link.c.order_id,
-            other.c.state.not_in({State.FAILED, State.REJECTED}),
+            other.c.state.not_in(ENDED),
             sa.case((wanted, other_wanted & is_newer), else_=other_wanted | is_newer),
         )
         .correlate(links, orders)
+    )
+
+
+def _was_tried_again() -> sa.ColumnElement[bool]:
+    """Select orders with a later attempt, which says what became of the request; for a query on `orders`."""
+    later = orders.alias()
+    return (
+        sa.exists()
+        .where(
+            later.c.fingerprint == orders.c.fingerprint,
+            later.c.take == orders.c.take,
+            later.c.scope == orders.c.scope,
+            later.c.attempt > orders.c.attempt,
+        )
+        .correlate(orders)
     )
 
 
@@ -144,6 +174,13 @@ def unreported(now: datetime) -> sa.ColumnElement[bool]:
                 orders.c.stored_at <= before,
                 # One that was observed behind a better order is reported again once that came to nothing.
                 sa.or_(reported.is_distinct_from(Reported.OBSERVED), ~_superseded()),
+            ),
+            sa.and_(
+                orders.c.state.in_(ENDED),
+                reported.is_distinct_from(Reported.ENDED),
+                orders.c.ended_at <= before,
+                ~_was_tried_again(),
+                ~_superseded(),
             ),
         ),
     )

@@ -45,7 +45,8 @@ def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
         location.reload()
         location.skipped()
         done = location.run("cat", "nowhere")
-        assert done.missing["gone"] == "image_urls number 1 ('s3://videos/assets/fish.png') does not exist"
+        gone = "image_urls number 1 ('s3://videos/assets/fish.png') does not exist; correct the prompt's"
+        assert done.missing["gone"].startswith(gone)
         assert "there is no bucket 'no-such-bucket'" in done.missing["nowhere"]
         assert len(done.missing) == 2
         yield location

@@ -96,7 +96,8 @@ def test_a_run_fails_at_its_end_and_names_the_prompts_without_a_video(location, 
     assert list(first.missing) == ["bad"]
     assert "content policy" in first.missing["bad"]
     assert sorted(first.events_of("videos")) == [
-        (key, "materialization") for key in ("cat", "dog", "dog.t2", "frog")
+        ("bad", "observation"),
+        *((key, "materialization") for key in ("cat", "dog", "dog.t2", "frog")),
     ]
     assert first.events_of("prompts") == [(key, "materialization") for key in KEYS]
     assert location.history("videos", "bad") == []

@@ -11,6 +11,8 @@ import pytest
 from code_location import QUIET, running_location
 
 from seedance_dagster import Video
+from seedance_dagster.defs.steps import outputs
+from seedance_dagster.ledger import reports
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.money import points_to_usd
 
@@ -126,11 +128,67 @@ def test_an_asset_behind_the_index_is_made_again_when_a_video_comes(location):
     assert later.get_num_requested(report) == 0
 
 
-def test_an_asset_behind_the_videos_is_skipped_in_their_own_run(location):
-    """The page says so: run such assets in runs of their own."""
+CHAIN = [*(dg.AssetKey([SET, asset]) for asset in ("prompts", "tasks", "videos")), dg.AssetKey("subtitles")]
+
+
+def run_chain(location) -> dg.ExecuteInProcessResult:
+    """Run the set's assets and the one behind them for one partition."""
     job = location.defs.resolve_implicit_global_asset_job_def()
-    chosen = [dg.AssetKey([SET, "videos"]), dg.AssetKey("subtitles")]
-    done = job.execute_in_process(
-        instance=location.instance, asset_selection=chosen, partition_key="cat", raise_on_error=False
+    return job.execute_in_process(
+        instance=location.instance, asset_selection=CHAIN, partition_key="cat", raise_on_error=False
     )
-    assert "subtitles" in [event.step_key for event in done.all_events if event.is_step_skipped]
+
+
+def test_what_hangs_on_the_videos_runs_behind_them_in_the_same_run(location):
+    """Each partition still shows its own metadata and version, and what is behind it is fresh (d7)."""
+    done = run_chain(location)
+    assert done.success
+    [order] = location.orders("cat", SET)
+    [made] = done.asset_materializations_for_node("subtitles")
+    assert made.metadata["bytes"].value == order.size_bytes
+    shown = {asset: location.history(asset, "cat", SET)[0] for asset in ("prompts", "tasks", "videos")}
+    assert shown["videos"][1].metadata["seedance/sha256"].value == order.sha256
+    assert shown["tasks"][1].metadata["seedance/task_id"].value == order.task_id
+    assert shown["prompts"][1].metadata["seedance/prompt"].value == "a cat"
+    assert [event.tags["dagster/data_version"] for _, event in shown.values()] == [
+        order.fingerprint,
+        f"{order.fingerprint}-a1",
+        order.sha256,
+    ]
+    pointers = {"videos": ("prompts", "tasks"), "tasks": ("prompts",)}
+    for asset, upstream in pointers.items():
+        for name in upstream:
+            pointer = shown[asset][1].tags[f"dagster/input_event_pointer/{SET}/{name}"]
+            assert pointer == str(shown[name][0])
+    assert made.tags[f"dagster/input_event_pointer/{SET}/videos"] == str(shown["videos"][0])
+
+
+def test_a_run_that_is_killed_between_the_two_leaves_nothing_unreported(location, monkeypatch):
+    """Dagster has its events without metadata; the next run of the job reports the partition again (d7)."""
+    with monkeypatch.context() as patch:
+        patch.setattr(outputs, "Reporter", interrupted)
+        assert not run_chain(location).success
+    assert "seedance/sha256" not in location.newest("videos", "cat", SET).metadata
+    monkeypatch.setattr(reports, "_REPORT_GRACE", reports._REPORT_GRACE * 0)
+    assert location.advance().success
+    [order] = location.orders("cat", SET)
+    assert location.newest("videos", "cat", SET).metadata["seedance/sha256"].value == order.sha256
+    assert location.reported(order) == "stored"
+
+
+def interrupted(*_arguments: object) -> None:
+    raise dg.DagsterExecutionInterruptedError
+
+
+def test_a_run_with_assets_behind_it_fails_where_a_video_is_missing(location):
+    """A partition without a video must not look materialized: nothing behind the videos runs (d7)."""
+    location.write({"cat": "a cat", "dog": "a dog", "bad": "bad [fault:moderation]"}, SET)
+    location.tick()
+    assert not location.run("bad", name=SET).success
+    assert location.run("bad", name=SET).success
+    job = location.defs.resolve_implicit_global_asset_job_def()
+    done = job.execute_in_process(
+        instance=location.instance, asset_selection=CHAIN, partition_key="bad", raise_on_error=False
+    )
+    assert not done.success
+    assert location.history("videos", "bad", SET) == []

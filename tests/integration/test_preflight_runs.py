@@ -71,13 +71,15 @@ def pending(location: CodeLocation, name: str, usd: float) -> RunResult:
 def test_a_run_names_invalid_prompts_and_stores_the_rest(location):
     """Invalid prompts are missing with their reason; the other is stored, with its exact cost."""
     done = location.run("long", "gone", name="by_hand")
+    advice = "correct the prompt's references, and materialize it again"
+    too_long = "audio_urls number 1 lasts 17.2 s; at most 15.0 s (the vendor drops longer audio silently)"
     assert done.missing == {
-        "long": ("audio_urls number 1 lasts 17.2 s; at most 15.0 s (the vendor drops longer audio silently)"),
-        "gone": "audio_urls number 1 cannot be read: its host answers HTTP 400",
+        "long": f"{too_long}; {advice}",
+        "gone": f"audio_urls number 1 cannot be read: its host answers HTTP 400; {advice}",
     }
     assert "2 of 3 prompts have no video; the others are not affected" in done.message
-    [video] = done.events_of("videos")
-    assert video == ("fine", "materialization")
+    others = [("gone", "observation"), ("long", "observation")]
+    assert sorted(done.events_of("videos")) == [("fine", "materialization"), *others]
     for asset in ("prompts", "tasks", "videos"):
         usd = location.newest(asset, "fine", "by_hand").metadata["seedance/estimated_cost_usd"].value
         assert usd == pytest.approx(EXACT_USD)

@@ -67,6 +67,29 @@ def test_each_state_is_reported_once(ledger, orders, clock):
     assert ledger.reports.unreported(9) == []
 
 
+@pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])
+def test_an_end_without_a_video_is_reported_once(ledger, orders, clock, state):
+    """It is unreported until Dagster was given it, unless another order stands for its partition."""
+    order = orders.make(state)
+    assert ledger.reports.unreported(9) == []
+    clock.forward(seconds=61)
+    [(unreported, link)] = ledger.reports.unreported(9)
+    assert (unreported, ledger.workload.actionable().to_report) == (order, 1)
+    ledger.reports.mark_reported([link], Reported.ENDED)
+    assert ledger.reports.unreported(9) == []
+    orders.make(state, "dog")
+    orders.place("dog", fingerprint="edited")
+    clock.forward(seconds=61)
+    assert ledger.reports.unreported(9) == []
+
+
+def test_the_end_of_an_attempt_with_another_one_is_not_reported(ledger, orders, clock):
+    """The last attempt says what became of the request."""
+    orders.make(State.FAILED, retry_at=clock())
+    clock.forward(seconds=61)
+    assert ledger.reports.unreported(9) == []
+
+
 def test_an_observed_video_is_reported_again_when_the_better_order_fails(ledger, orders, new_order, clock):
     """An observation becomes the partition's materialization once no better order is coming."""
     older = orders.make(State.STORED)

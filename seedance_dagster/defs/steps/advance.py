@@ -20,7 +20,7 @@ from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import worker_name
 from seedance_dagster.health import no_video_reason
-from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.order import ENDED, State
 
 _TIME_BOX_S = 1800.0  # then the sensor starts the next run, with fresh memory and logs
 _MAX_UNREPORTED = 1000  # orders of earlier runs that one run reports
@@ -42,6 +42,8 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
             for order, link in unreported:
                 if order.state is State.STORED:
                     changed.add(link.prompt_set)
+                elif order.state in ENDED:
+                    ended.add(link.prompt_set)
                 yield from reporter.again(order, [link])
         for event in events:
             match event:
@@ -60,7 +62,7 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                     yield from reporter.ended(order)
                 case Delayed():
                     counts["postponed"] += 1
-                    context.log.warning(event.reason)
+                    context.log.warning(str(event))
     yield from evaluations(services, changed | ended, context.log)
     yield from refreshed_indexes(context, services, sets_with_videos(services), changed=changed)
     context.log.info(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))

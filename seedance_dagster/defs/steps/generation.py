@@ -18,9 +18,10 @@ from seedance_dagster.defs.step_cleanup import on_termination
 from seedance_dagster.defs.steps.binding import try_to_remember
 from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.missing import MissingVideos
+from seedance_dagster.defs.steps.outputs import outputs
 from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
-from seedance_dagster.defs.steps.request import is_automated, order_request, planned_partitions
+from seedance_dagster.defs.steps.request import is_automated, order_request, selected_partitions
 from seedance_dagster.engine.events import Delayed, Ended, Event, Placed, Stored, Submitted, Waiting
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.changed_links import look_again
@@ -59,6 +60,7 @@ class GenerationRun:
     Attributes:
         unattended_points: What it may spend, in points, where an automation condition asked for it; None
             leaves that to the budgets.
+        awaited: True where the run selects assets that may be behind this step.
         missing: The partitions that have no video.
         changed: True once a video was stored, or an order ended without one.
         stored: True once a video was stored.
@@ -70,6 +72,7 @@ class GenerationRun:
     services: Services
     prompt_set: PromptSet
     unattended_points: int | None = None
+    awaited: bool = False
     missing: MissingVideos = field(default_factory=MissingVideos)
     changed: bool = False
     stored: bool = False
@@ -82,7 +85,7 @@ class GenerationRun:
             dg.Failure: Nothing was ordered, or some partitions have no video; the message names them.
         """
         request = self._request  # checks the config before anything is reported
-        keys = self._partition_keys()
+        keys = selected_partitions(self.context, self.prompt_set.name)
         name = self.prompt_set.name
         looked_at = keys if self._selected(TASKS) else ()
         self.prompt_set = read_contents(self.services, self.prompt_set, looked_at)
@@ -100,36 +103,25 @@ class GenerationRun:
         estimates = {quoted.partition.key: quoted.estimate for quoted in quotes}
         try:
             placed = self._answers(keys, wanted, valid)
-        except OrderingError:
+        except OrderingError as error:
             yield from self._prompts(wanted, estimates)
+            new = [quoted.partition.key for quoted in quotes if quoted.is_new]
+            yield from self._reporter.not_ordered(dict.fromkeys(new, NoVideoReason(str(error))))
             raise
         with self._engine(placed) as engine_events, on_termination(self.context.log):
             # Orders go out while all that is known already is reported.
             yield from self._prompts(wanted, estimates)
             yield from self._answered(placed)
             yield from self._watch(engine_events)
-        if self._selected(VIDEOS):
+        without_order = self.missing.without_order
+        yield from self._reporter.not_ordered({key: self.missing.reasons[key] for key in without_order})
+        # The assets behind this step in the same run wait for its outputs; the index is one of them.
+        awaited = self.awaited and self._selected(VIDEOS)
+        if self._selected(VIDEOS) and not awaited:
             yield from self._index()
-        self._fail_if_missing(len(keys))
-
-    def _partition_keys(self) -> list[str]:
-        if not (self.context.has_partition_key or self.context.has_partition_key_range):
-            raise dg.Failure(
-                "no partitions are selected: launch the run with the partitions of the prompts",
-                allow_retries=False,
-            )
-        launched = planned_partitions(self.context.instance, self.context.run, self.prompt_set.name)
-        keys = [key for key in self.context.partition_keys if key in launched or not launched]
-        # What was launched and is no longer in the range is asked for as well.
-        keys += sorted(launched.difference(keys))
-        if not keys:
-            chosen = self.context.partition_key_range
-            raise dg.Failure(
-                f"the range from {chosen.start} to {chosen.end} contains no partition: some were removed and "
-                "came back in another order. Launch the run again with the partitions of the prompts",
-                allow_retries=False,
-            )
-        return keys
+        self._fail_if_missing(len(keys), strict=awaited)
+        if awaited:
+            yield from outputs(self.context, self.services, name, keys, wanted)
 
     def _selected(self, asset: str) -> bool:
         return asset_key(self.prompt_set.name, asset) in self.context.selected_asset_keys
@@ -243,7 +235,7 @@ class GenerationRun:
                     self._note_end(event.order)
                     yield from self._reporter.ended(event.order)
                 case Delayed():
-                    self.context.log.warning(event.reason)
+                    self.context.log.warning(str(event))
                 case Waiting():
                     self.context.log.info(event.reason)
 
@@ -266,10 +258,9 @@ class GenerationRun:
         changed = [name] if selected or self.stored else []
         yield from refreshed_indexes(self.context, self.services, [name], changed=changed)
 
-    def _fail_if_missing(self, count: int) -> None:
-        failure = self.missing.failure(
-            count, "have no video" if self._selected(VIDEOS) else "were not ordered"
-        )
+    def _fail_if_missing(self, count: int, *, strict: bool) -> None:
+        lack = "have no video" if self._selected(VIDEOS) else "were not ordered"
+        failure = self.missing.failure(count, lack, strict=strict)
         if failure is not None:
             raise failure
         warning = self.missing.warning()

@@ -13,9 +13,9 @@ from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.audit.snapshots import NOT_SUBMITTED
 from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, version_tags
-from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.order import RESERVED_STATES, Order
 from seedance_dagster.ledger.partitions import Link
-from seedance_dagster.money import points_to_usd
+from seedance_dagster.money import points_to_usd, usd_text
 from seedance_dagster.net.redaction import strip_query
 from seedance_dagster.storage.manifest import references_of
 from seedance_dagster.storage.s3 import VideoStore
@@ -33,6 +33,7 @@ def prompt_materialization(
     return dg.AssetMaterialization(
         asset_key=asset_key(prompt_set, PROMPTS),
         partition=partition,
+        description=f"{partition}: estimated at {usd_text(estimated_points)}",
         metadata={
             "request": dg.MetadataValue.json(shown),
             "seedance/prompt": dg.MetadataValue.text(request.prompt),
@@ -50,6 +51,7 @@ def task_event(
     return kind(
         asset_key=asset_key(link.prompt_set, TASKS),
         partition=link.partition,
+        description=f"{link.partition}: {_task_summary(order)}",
         metadata=_made_for(order, link)
         | {
             "seedance/state": order.state.value,
@@ -125,6 +127,7 @@ def video_event(
     return kind(
         asset_key=asset_key(link.prompt_set, VIDEOS),
         partition=link.partition,
+        description=f"{link.partition}: stored{'' if cost is None else f', {usd_text(cost)}'}",
         metadata={name: value for name, value in metadata.items() if value is not None},
         tags=version_tags(str(order.sha256)) | made_from,
     )
@@ -146,6 +149,16 @@ def reasons_table(reasons: Iterable[tuple[str, str]]) -> dg.TableMetadataValue:
         records=[dg.TableRecord({"partition": partition, "reason": reason}) for partition, reason in reasons],
         schema=dg.TableSchema(columns=[dg.TableColumn("partition"), dg.TableColumn("reason")]),
     )
+
+
+def _task_summary(order: Order) -> str:
+    """Return an order in a few words, such as "submitted, task 07ed, 0.32 USD held"."""
+    if order.task_id is None:
+        return f"{order.state}, estimated at {usd_text(order.estimated_points)}"
+    is_final = order.state not in RESERVED_STATES and order.points_charged is not None
+    money = "charged" if is_final else "held"
+    points = (order.points_charged if is_final else order.points_held) or 0
+    return f"{order.state}, task {order.task_id}, {usd_text(points)} {money}"
 
 
 def _made_for(order: Order, link: Link) -> dict[str, Any]:

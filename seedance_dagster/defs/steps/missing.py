@@ -19,35 +19,40 @@ class MissingVideos:
 
     Attributes:
         reasons: Why, by partition.
+        without_order: Those of them that no order stands for.
         rejected_before: Those that moderation rejected before this run, unchanged since.
     """
 
     reasons: dict[str, NoVideoReason] = field(default_factory=dict)
+    without_order: set[str] = field(default_factory=set)
     rejected_before: set[str] = field(default_factory=set)
 
     def add(self, reasons: Mapping[str, str], advice: str = "") -> None:
-        """Add partitions that share what a person can do."""
+        """Add partitions that no order stands for, and that share what a person can do."""
         self.reasons |= {key: NoVideoReason(reason, advice) for key, reason in reasons.items()}
+        self.without_order.update(reasons)
 
     def stored(self, partition: str) -> None:
         """Note that a partition has its video."""
         self.reasons.pop(partition, None)
         self.rejected_before.discard(partition)
 
-    def failure(self, count: int, lack: str) -> dg.Failure | None:
+    def failure(self, count: int, lack: str, *, strict: bool) -> dg.Failure | None:
         """Return the failure that names what needs a person; None where nothing does.
 
         Args:
             count: The number of partitions that the run was asked for.
             lack: What they lack, such as "have no video".
+            strict: What was rejected before counts as well.
         """
-        new = {key: why for key, why in self.reasons.items() if key not in self.rejected_before}
+        known = set() if strict else self.rejected_before
+        new = {key: why for key, why in self.reasons.items() if key not in known}
         if not new:
             return None
         lines = [_shorten(f"{key}: {why}", _REASON_LENGTH) for key, why in list(new.items())[:_NAMED]]
         more = len(new) - len(lines)
         lines += [f"and {more} more: see the table"] if more else []
-        warning = self.warning()
+        warning = None if strict else self.warning()
         lines += [warning] if warning else []
         text = "\n".join(lines)
         return dg.Failure(

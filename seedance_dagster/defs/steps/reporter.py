@@ -17,13 +17,19 @@ from seedance_dagster.defs.steps.metadata import (
     task_version,
     video_event,
 )
+from seedance_dagster.defs.steps.outcomes import (
+    ended_observations,
+    not_ordered_observations,
+    stored_observation,
+)
 from seedance_dagster.defs.steps.provenance import Pointers, input_tags, newest_version
 from seedance_dagster.engine.events import Stored, Submitted
 from seedance_dagster.engine.ordering.quote import estimate_costs
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import stored_event
+from seedance_dagster.health import NoVideoReason
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.order import Order, Reported, State
+from seedance_dagster.ledger.order import ENDED, WITHDRAWN, Order, Reported, State
 from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.prompts.models import PromptPartition
 
@@ -142,6 +148,8 @@ class Reporter:
             watermark=self._watermark(order, link),
             gallery_url=self.services.gallery_url,
         )
+        if not superseded:
+            yield stored_observation(order, link)
         reports.mark_reported([link], Reported.OBSERVED if superseded else Reported.STORED)
 
     def _unreported_prompt(self, order: Order, link: Link) -> Iterator[AssetEvent]:
@@ -157,25 +165,47 @@ class Reporter:
         """Report what a killed run did not, or what a partition was just given."""
         if order.state is State.STORED:
             yield from self.event(stored_event(self.services.store, order), links)
+        elif order.state in ENDED:
+            yield from self.ended(order, links)
         else:
             yield from self.event(Submitted(order), links)
 
-    def ended(self, order: Order) -> Iterator[AssetEvent]:
-        """Report the task of an order that ended without a video, where its submission was not reported.
+    def ended(self, order: Order, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
+        """Report an order that ended without a video: why, what was charged and what to do.
 
-        Where it was to remove a watermark, the video with the watermark is reported as well: it is paid for
-        too. One that is not stored yet is reported when it is.
+        Its task is materialized where its submission was not reported. Where it was to remove a watermark,
+        the video with the watermark is reported as well: it is paid for too. One that is not stored yet is
+        reported when it is.
+
+        Args:
+            order: The order.
+            links: The partitions; by default all that this step reports.
         """
-        unreported = [link for link in self.links(order) if link.reported is None]
-        if order.task_id is not None and unreported:
-            yield from self.event(Submitted(order), unreported)
-        if order.source_order_id is None:
-            return
-        source = self.services.ledger.queries.get(order.source_order_id)
-        if source.state is State.STORED:
-            given = {(link.prompt_set, link.partition) for link in self.links(order)}
-            links = [link for link in self.links(source) if (link.prompt_set, link.partition) in given]
-            yield from self.again(source, links)
+        links = self.links(order) if links is None else list(links)
+        source = (
+            None if order.source_order_id is None else self.services.ledger.queries.get(order.source_order_id)
+        )
+        for link in links:
+            yield from self._end(order, link, source)
+        if source is not None and source.state is State.STORED:
+            given = {(link.prompt_set, link.partition) for link in links}
+            of_source = [link for link in self.links(source) if (link.prompt_set, link.partition) in given]
+            yield from self.again(source, of_source)
+
+    def _end(self, order: Order, link: Link, source: Order | None) -> Iterator[AssetEvent]:
+        if order.task_id is not None and link.reported is None:
+            yield from self.event(Submitted(order), [link])
+        # The end of what renders a video says more than that of what waited for it.
+        waited = order.error_class == WITHDRAWN and source is not None and source.state in ENDED
+        if not (waited or self.services.ledger.reports.is_superseded(link)):
+            yield from ended_observations(order, link)
+        self.services.ledger.reports.mark_reported([link], Reported.ENDED)
+
+    def not_ordered(self, reasons: Mapping[str, NoVideoReason]) -> Iterator[AssetEvent]:
+        """Report why partitions of this step's set were given no order."""
+        assert self.prompt_set is not None
+        for partition, why in reasons.items():
+            yield from not_ordered_observations(self.prompt_set, partition, why)
 
     def _watermark(self, order: Order, link: Link) -> str | None:
         """Return why a video still has a watermark that was to be removed for a partition."""

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig, limit_points
-from seedance_dagster.defs.naming import AUTOMATION_TAG, PROMPTS, TASKS, VIDEOS, asset_key, user_tags
+from seedance_dagster.defs.naming import AUTOMATION_TAG, INDEX, PROMPTS, TASKS, VIDEOS, asset_key, user_tags
+from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.ledger.orders import OrderRequest
 
 _BACKFILL_TAG = "dagster/backfill"
@@ -70,22 +71,55 @@ def is_automated(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return AUTOMATION_TAG in run.tags or (root is not None and AUTOMATION_TAG in root.dagster_run.tags)
 
 
+def selected_partitions(context: dg.AssetExecutionContext, prompt_set: str) -> list[str]:
+    """Return the partitions of a set that a run is for: those of its range that it was launched with.
+
+    Raises:
+        dg.Failure: There is none.
+    """
+    if not (context.has_partition_key or context.has_partition_key_range):
+        raise dg.Failure(
+            "no partitions are selected: launch the run with the partitions of the prompts",
+            allow_retries=False,
+        )
+    launched = planned_partitions(context.instance, context.run, prompt_set)
+    keys = [key for key in context.partition_keys if key in launched or not launched]
+    # What was launched and is no longer in the range is asked for as well.
+    keys += sorted(launched.difference(keys))
+    if not keys:
+        chosen = context.partition_key_range
+        raise dg.Failure(
+            f"the range from {chosen.start} to {chosen.end} contains no partition: some were removed and "
+            "came back in another order. Launch the run again with the partitions of the prompts",
+            allow_retries=False,
+        )
+    return keys
+
+
 def planned_partitions(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str) -> set[str]:
     """Return the partitions of a set that a run was launched with.
 
     A range of dynamic partitions may contain others by the time that the run starts.
     """
     own = {asset_key(prompt_set, asset) for asset in (PROMPTS, TASKS, VIDEOS)}
-    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
-    events = [entry.dagster_event for entry in entries]
+    planned = _planned(instance, run)
     return {
-        str(event.partition)
-        for event in events
-        if event is not None
-        and event.asset_key is not None
-        and event.asset_key in own
-        and event.partition is not None
+        str(event.partition) for event in planned if event.asset_key in own and event.partition is not None
     }
+
+
+def selects_others(context: dg.AssetExecutionContext, source: PromptSource) -> bool:
+    """Return True where a run selects assets that belong to no set of a source."""
+    own = {
+        asset_key(name, asset) for name in source.load().names for asset in (PROMPTS, TASKS, VIDEOS, INDEX)
+    }
+    return any(event.asset_key not in own for event in _planned(context.instance, context.run))
+
+
+def _planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.DagsterEvent]:
+    """Return the event of each asset and partition that a run was launched with."""
+    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+    return [entry.dagster_event for entry in entries if entry.dagster_event is not None]
 
 
 def checks_planned(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str) -> bool:

@@ -13,7 +13,7 @@ from seedance_dagster.defs.steps.admission import admitted_run
 from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.failures import USER_ERRORS
 from seedance_dagster.defs.steps.generation import GenerationRun
-from seedance_dagster.defs.steps.request import checks_planned
+from seedance_dagster.defs.steps.request import checks_planned, selects_others
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.services import Services
 
@@ -44,16 +44,19 @@ def set_run_events(  # noqa: PLR0917  the arguments of the step
     """
     with admitted_run(context, services.ledger, source, name):
         own: Mapping[str, int] = {}
-        failure, changed = None, False
+        failure, changed, awaited = None, False, False
         try:
             prompt_set = source.load_set(name)
             own = prompt_set.budgets
-            run = GenerationRun(context, config, services, prompt_set, unattended_points)
+            awaited = selects_others(context, source)
+            run = GenerationRun(context, config, services, prompt_set, unattended_points, awaited)
             yield from run.events()
             changed = run.changed
         except (dg.Failure, *USER_ERRORS) as error:
             failure = error
-        if changed or failure is not None or checks_planned(context.instance, context.run, name):
+        planned = checks_planned(context.instance, context.run, name)
+        # With outputs, Dagster runs the step of the checks behind this one.
+        if failure is not None or ((changed or planned) and not (awaited and planned)):
             yield from evaluations(services, [name], context.log, budgets_for(services, name, own))
         if failure is not None:
             raise failure

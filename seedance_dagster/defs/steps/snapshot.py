@@ -51,8 +51,9 @@ class DagsterSide:
         return next((_recorded(prompt_set, record) for record in page.records), None)
 
     def observations(self, prompt_set: str, partitions: Sequence[str]) -> Iterator[RecordedEvent]:
-        """Yield observations of the videos of some partitions."""
-        return _recorded_events(self.instance.fetch_observations, prompt_set, partitions)
+        """Yield observations of the videos of some partitions, without those that there is no video."""
+        observed = _recorded_events(self.instance.fetch_observations, prompt_set, partitions)
+        return (event for event in observed if event.data_version is not None)
 
     def expected_metadata(self, order: Order) -> Mapping[str, Any]:
         """Return the metadata that the materialization of a stored order should have, as plain values."""

@@ -1,0 +1,83 @@
+"""Observations that say what became of an order, on the partitions that it was given to.
+
+They have no data version: Dagster would take another one for a change of the asset.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.defs.naming import TASKS, VIDEOS, asset_key
+from seedance_dagster.health import NoVideoReason, no_video_reason, unknown_charge_reason
+from seedance_dagster.ledger.order import WITHDRAWN, Order
+from seedance_dagster.ledger.partitions import Link
+from seedance_dagster.money import points_to_usd, usd_text
+
+NOT_ORDERED = "not ordered"
+"""The state of a partition that a run left without an order."""
+
+_MAX_LOG = 2000  # characters of the vendor's log: an event should not grow without bounds
+
+
+def stored_observation(order: Order, link: Link) -> dg.AssetObservation:
+    """Return what `tasks` shows of a stored order: its materialization was made when it was submitted."""
+    return dg.AssetObservation(
+        asset_key=asset_key(link.prompt_set, TASKS),
+        partition=link.partition,
+        description=f"{link.partition}: stored, task {order.task_id}{_charged(order)}",
+        metadata={"seedance/state": order.state.value} | _facts(order),
+    )
+
+
+def ended_observations(order: Order, link: Link) -> list[dg.AssetObservation]:
+    """Return what `tasks` and `videos` show of an order that ended without a video."""
+    why = no_video_reason(order)
+    assert why is not None
+    state = WITHDRAWN if order.error_class == WITHDRAWN else order.state.value
+    log = "\n".join(order.vendor_logs or ())[:_MAX_LOG]
+    facts = _facts(order) | ({"seedance/vendor_log": dg.MetadataValue.text(log)} if log else {})
+    return _observations(link.prompt_set, link.partition, state, why, facts)
+
+
+def not_ordered_observations(
+    prompt_set: str, partition: str, why: NoVideoReason
+) -> list[dg.AssetObservation]:
+    """Return what `tasks` and `videos` show of a partition that a run left without an order."""
+    return _observations(prompt_set, partition, NOT_ORDERED, why, {})
+
+
+def _observations(
+    prompt_set: str, partition: str, state: str, why: NoVideoReason, facts: dict[str, Any]
+) -> list[dg.AssetObservation]:
+    metadata: dict[str, Any] = {"seedance/state": state, "seedance/reason": dg.MetadataValue.text(why.reason)}
+    if why.advice:
+        metadata["seedance/what_to_do"] = dg.MetadataValue.text(why.advice)
+    return [
+        dg.AssetObservation(
+            asset_key=asset_key(prompt_set, asset),
+            partition=partition,
+            description=f"{partition}: {why}",
+            metadata=metadata | facts,
+        )
+        for asset in (TASKS, VIDEOS)
+    ]
+
+
+def _facts(order: Order) -> dict[str, Any]:
+    """Return what is known of an ended order; left out is what is not."""
+    charged = order.points_charged if order.task_id else 0  # without a task nothing was taken
+    facts: dict[str, Any] = {
+        "seedance/charged_usd": None if charged is None else float(points_to_usd(charged)),
+        "seedance/charge_unknown": unknown_charge_reason(order),
+        "seedance/task_id": order.task_id,
+        "seedance/fingerprint": order.fingerprint,
+        "seedance/attempt": order.attempt,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _charged(order: Order) -> str:
+    charged = order.points_charged
+    return "" if charged is None else f", {usd_text(charged)} charged"
