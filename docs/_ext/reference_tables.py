@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from seedance_dagster.datasets.export.clips import COLUMNS as DATASET_COLUMNS
 from seedance_dagster.defs.video_checks import CHECKS
 from seedance_dagster.emulator.fault_table import FAULTS
 from seedance_dagster.settings import Settings
@@ -70,6 +71,12 @@ def columns() -> Table:
     return Table(("column", "type", "what it holds"), rows)
 
 
+def dataset_columns() -> Table:
+    """Return the columns of an exported dataset."""
+    rows = [(f"`{column.name}`", column.type, column.description) for column in DATASET_COLUMNS]
+    return Table(("column", "type", "what it holds"), rows)
+
+
 def manifest() -> Table:
     """Return the fields of a manifest."""
     properties: dict[str, dict[str, Any]] = Manifest.model_json_schema(mode="serialization")["properties"]
@@ -89,6 +96,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "settings": settings,
     "checks": checks,
     "columns": columns,
+    "dataset_columns": dataset_columns,
     "manifest": manifest,
     "faults": faults,
 }

@@ -20,6 +20,7 @@ COMMANDS = {
     "download": "Download stored videos into a folder.",
     "gallery": "Show stored videos in a browser, and take verdicts on them.",
     "review": "Accept or discard stored videos, and list the verdicts.",
+    "export": "Write the accepted videos of a set as a dataset.",
     "trace": "Show where a video comes from and what became of it.",
     "audit": "Compare ledger, vendor, Dagster and S3, and repair differences.",
     "restore": "Bring a ledger up to date that is a backup, or new in the place of a lost one.",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.videos import CurrentVideo
@@ -63,7 +63,11 @@ class Video:
     def download(self, path: Path) -> None:
         """Write the video to a file and check its SHA-256; raise as `local`."""
         with path.open("wb") as file:
-            self._check(self._store.digest(self._object, into=file))
+            self.write_to(file)
+
+    def write_to(self, file: BinaryIO) -> None:
+        """Write the video into an open file and check its SHA-256; raise as `local`."""
+        self._check(self._store.digest(self._object, into=file))
 
     def read_bytes(self) -> bytes:
         """Return the video's bytes after checking their SHA-256; raise as `local`."""
@@ -109,10 +113,11 @@ def load_videos(
         LedgerError: The ledger cannot be read.
     """
     current = ledger.videos.current(prompt_set, partition)
-    return {video.partition: _video(prompt_set, video, store) for video in current}
+    return {video.partition: to_video(prompt_set, video, store) for video in current}
 
 
-def _video(prompt_set: str, video: CurrentVideo, store: VideoStore) -> Video:
+def to_video(prompt_set: str, video: CurrentVideo, store: VideoStore) -> Video:
+    """Return the video that a partition of a set shows, as the ledger knows it."""
     row = index_row(prompt_set, video, store.uri)
     names = ("prompt_set", "partition", "uri", "sha256", "prompt", "tags", "cost_usd")
     return Video(

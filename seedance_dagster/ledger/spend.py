@@ -16,7 +16,8 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import order_money
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.partitions import same_partition
-from seedance_dagster.ledger.schema import orders, partitions, task_type
+from seedance_dagster.ledger.schema import orders, partitions, task_type, verdicts
+from seedance_dagster.ledger.verdict import Verdict
 
 
 class SpendBy(StrEnum):
@@ -37,6 +38,9 @@ class Amounts:
     Attributes:
         orders: All orders, in whatever state.
         videos: Those of them whose video is in S3.
+        rejected: Those of them that moderation rejected.
+        accepted: Those of the videos that were last accepted in review.
+        discarded: Those of the videos that were last discarded.
         charged: The charges that the vendor reported, penalties among them.
         penalties: The part of the charges that was for rejected prompts.
         assumed: Held for finished tasks whose charge the vendor never reported; budgets count it as spent.
@@ -45,10 +49,33 @@ class Amounts:
 
     orders: int
     videos: int
+    rejected: int
+    accepted: int
+    discarded: int
     charged: int
     penalties: int
     assumed: int
     reserved: int
+
+    @property
+    def charged_per_accepted(self) -> int | None:
+        """All charges by the number of accepted videos, in points; None without any."""
+        return round(self.charged / self.accepted) if self.accepted else None
+
+    @property
+    def accepted_share(self) -> float | None:
+        """The share of the videos that was accepted; None without any, as for the other shares."""
+        return _share(self.accepted, self.videos)
+
+    @property
+    def discarded_share(self) -> float | None:
+        """The share of the videos that was discarded."""
+        return _share(self.discarded, self.videos)
+
+    @property
+    def rejected_share(self) -> float | None:
+        """The share that was rejected of the orders that ended with a video or were rejected."""
+        return _share(self.rejected, self.videos + self.rejected)
 
     @classmethod
     def total(cls, parts: Iterable[Amounts]) -> Self:
@@ -117,17 +144,22 @@ class Spend(LedgerPart):
         }
         with self._database.reading() as connection:
             money = order_money(connection)
+            last = _last_verdicts()
             sums = (
                 sa.func.count(),
-                _total(sa.case((orders.c.state == State.STORED, 1), else_=0)),
+                _count(orders.c.state == State.STORED),
+                _count(orders.c.state == State.REJECTED),
+                _count(last.c.verdict == Verdict.ACCEPTED),
+                _count(last.c.verdict == Verdict.DISCARDED),
                 _total(money.charged),
                 _total(sa.case((orders.c.state == State.REJECTED, money.charged), else_=0)),
                 _total(money.spent - money.charged),
                 _total(money.reserved),
             )
-            made_for: sa.FromClause = orders
+            on_its_video = (last.c.order_id == orders.c.order_id) & (last.c.sha256 == orders.c.sha256)
+            made_for = orders.outerjoin(last, on_its_video)
             if by is SpendBy.TAG:
-                made_for = orders.outerjoin(partitions, same_partition(partitions, orders))
+                made_for = made_for.outerjoin(partitions, same_partition(partitions, orders))
             query = sa.select(keys[by].label("key"), *sums).select_from(made_for).group_by("key")
             if since is not None:
                 query = query.where(orders.c.booked_at >= since)
@@ -156,6 +188,21 @@ class Spend(LedgerPart):
                 DaySpend(date.fromisoformat(str(iso_day)), int(count), int(points))
                 for iso_day, count, points in connection.execute(query)
             ]
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _last_verdicts() -> sa.Subquery:
+    """Select the last verdict on each video of an order, whichever partition showed it."""
+    newest = sa.select(sa.func.max(verdicts.c.verdict_id)).group_by(verdicts.c.order_id, verdicts.c.sha256)
+    columns = (verdicts.c.order_id, verdicts.c.sha256, verdicts.c.verdict)
+    return sa.select(*columns).where(verdicts.c.verdict_id.in_(newest)).subquery()
+
+
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return _total(sa.case((condition, 1), else_=0))
 
 
 def _total(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:

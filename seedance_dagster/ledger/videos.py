@@ -57,6 +57,12 @@ class Videos(LedgerPart):
             videos.append(CurrentVideo(label, order, order.tags if tags is None else tags, removed_at))
         return videos
 
+    def count(self, prompt_set: str) -> int:
+        """Return how many partitions of a set show a video."""
+        with self._database.reading() as connection:
+            query = sa.select(sa.func.count()).select_from(current_videos(prompt_set))
+            return connection.scalar(query) or 0
+
     def shown(self, prompt_set: str, partition: str) -> int | None:
         """Return the id of the stored order that one partition shows; None when it shows none."""
         with self._database.reading() as connection:

@@ -16,6 +16,7 @@ from trace_support import traced_orders
 from seedance_dagster.cli.root import root
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.verdict import Judgement, Verdict
 
 
 @pytest.fixture
@@ -61,6 +62,16 @@ def test_days_are_a_table_with_bars_and_a_total(busy: OrderFactory) -> None:
     bars = [line.count("█") for line in done.stdout.splitlines() if "2026-04" in line]
     assert bars == [8, 24]
     assert "did not report" not in done.stdout
+
+
+def test_verdicts_are_counted_beside_the_charges(busy: OrderFactory) -> None:
+    """With their shares of the videos, and all charges by the number of accepted ones."""
+    busy.ledger.verdicts.give("spots", {"cat": Judgement(Verdict.ACCEPTED)}, reviewer="ann")
+    [header, first, *_] = [line for line in cells(run()) if line]
+    assert header[-4:] == ["Accepted", "Discarded", "Rejected", "USD/accepted"]
+    assert first[-7:] == ["1", "(100%)", "0", "(0%)", "1", "(50%)", "0.405"]
+    total = json.loads(run("--json").stdout)["total"]
+    assert (total["accepted_share"], total["usd_per_accepted"]) == (0.5, "1.605")
 
 
 def test_other_groups_are_sorted_by_charge(busy: OrderFactory) -> None:

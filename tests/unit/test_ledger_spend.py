@@ -13,6 +13,7 @@ from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.spend import Amounts, SpendBy
+from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.money import Window
 
 
@@ -36,9 +37,21 @@ def busy(orders, clock) -> OrderFactory:
     return orders
 
 
-APRIL = Amounts(orders=2, videos=1, charged=POINTS + PENALTY, penalties=PENALTY, assumed=0, reserved=0)
-DOG = Amounts(orders=2, videos=1, charged=POINTS, penalties=0, assumed=0, reserved=0)
-OTHER = Amounts(orders=3, videos=0, charged=0, penalties=0, assumed=POINTS, reserved=POINTS + 7)
+UNDECIDED = {"accepted": 0, "discarded": 0}
+APRIL = Amounts(
+    orders=2,
+    videos=1,
+    rejected=1,
+    **UNDECIDED,
+    charged=POINTS + PENALTY,
+    penalties=PENALTY,
+    assumed=0,
+    reserved=0,
+)
+DOG = Amounts(orders=2, videos=1, rejected=0, **UNDECIDED, charged=POINTS, penalties=0, assumed=0, reserved=0)
+OTHER = Amounts(
+    orders=3, videos=0, rejected=0, **UNDECIDED, charged=0, penalties=0, assumed=POINTS, reserved=POINTS + 7
+)
 MAY = Amounts.total([DOG, OTHER])
 
 
@@ -54,6 +67,18 @@ def test_every_order_is_counted_once_under_every_key(busy, ledger):
     by_tag = ledger.spend.total_by(SpendBy.TAG, tag="campaign")
     assert by_tag == {"autumn": OTHER, "spring": APRIL, None: DOG}
     assert list(by_tag) == ["autumn", "spring", None]
+
+
+@pytest.mark.each_database
+def test_the_last_verdict_on_a_video_counts(orders, ledger):
+    """Once for each order, whatever was said before; a verdict on a video that was replaced counts there."""
+    orders.make_many(State.STORED, "cat", "dog", "elk")
+    for verdict, *keys in ((Verdict.DISCARDED, "cat", "dog"), (Verdict.ACCEPTED, "cat", "elk")):
+        ledger.verdicts.give("spots", dict.fromkeys(keys, Judgement(verdict)), reviewer="ann")
+    ledger.verdicts.undo("spots", ["elk"], reviewer="ann")
+    orders.make(State.STORED, "dog")
+    [amounts] = ledger.spend.total_by(SpendBy.SET).values()
+    assert (amounts.videos, amounts.accepted, amounts.discarded) == (4, 1, 1)
 
 
 @pytest.mark.each_database

@@ -15,6 +15,7 @@ from seedance_dagster.cli.environ import is_home, ledger_settings, user_name
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, printable, table
+from seedance_dagster.cli.videos import check_has_videos
 from seedance_dagster.defs.steps.binding import check_known
 from seedance_dagster.defs.steps.verdicts import report_verdicts
 from seedance_dagster.ledger.ledger import Ledger
@@ -113,7 +114,7 @@ def undo_command(*, prompt_set: str, partitions: Sequence[str], reviewer: str, a
     if not partitions:
         raise click.UsageError("name the partitions whose verdict is to be taken back")
     with _ledger() as ledger:
-        _check_set(ledger, prompt_set)
+        check_has_videos(ledger, prompt_set)
         given = ledger.verdicts.undo(prompt_set, partitions, reviewer=_checked_reviewer(reviewer))
     _done(prompt_set, given, as_json=as_json)
 
@@ -131,7 +132,7 @@ def import_command(*, prompt_set: str, file: Path, reviewer: str, as_json: bool)
     """
     judgements = read_sheet(file)
     with _ledger() as ledger:
-        _check_set(ledger, prompt_set)
+        check_has_videos(ledger, prompt_set)
         known = ledger.verdicts.current(prompt_set)
         new = {
             partition: judgement
@@ -157,7 +158,7 @@ def _judge(
     if len(note) > MAX_NOTE:
         raise click.UsageError(f"--note has {len(note)} characters; allowed are {MAX_NOTE}")
     with _ledger() as ledger:
-        _check_set(ledger, prompt_set)
+        check_has_videos(ledger, prompt_set)
         if where:
             videos = _videos(ledger, prompt_set, partitions, where)
             judgements = {video.partition: Judgement(verdict, note, video.sha256) for video in videos}
@@ -188,16 +189,9 @@ def _videos(
         conditions = [read_condition(text) for text in where]
     except ConditionError as error:
         raise click.UsageError(f"--where: {error}") from None
-    _check_set(ledger, prompt_set)
+    check_has_videos(ledger, prompt_set)
     videos = select(reviewed_videos(ledger, prompt_set), conditions)
     return [video for video in videos if not partitions or video.partition in partitions]
-
-
-def _check_set(ledger: Ledger, prompt_set: str) -> None:
-    known = ledger.videos.sets()
-    if prompt_set not in known:
-        names = ", ".join(known) or "none"
-        raise click.ClickException(f"no prompt set {prompt_set!r} has a video; these have some: {names}")
 
 
 def _checked_reviewer(reviewer: str) -> str:

@@ -23,6 +23,7 @@ from seedance_dagster.money import format_usd, points_to_usd
 
 _NONE = "(none)"
 _BAR_WIDTH = 24
+_REVIEW = ("Accepted", "Discarded", "Rejected", "USD/accepted")
 _BY_TIME = (SpendBy.DAY, SpendBy.MONTH)
 
 
@@ -96,13 +97,14 @@ def _show(by: str, sums: Sums) -> None:
         return
     total = Amounts.total(sums.values())
     most = max(amounts.charged for amounts in sums.values())
-    numbers = ("Orders", "Videos", "Points", "USD", "Penalties", "Reserved")
+    reviewed = bool(total.accepted or total.discarded)
+    numbers = ("Orders", "Videos", "Points", "USD", "Penalties", "Reserved", *(_REVIEW if reviewed else ()))
     rows = table(f"Charges by {by}", (by.capitalize(), *numbers, ""), numbers=numbers)
     for key, amounts in sums.items():
         bar = Bar(max(most, 1), 0, amounts.charged, width=_BAR_WIDTH)
-        _add(rows, _NONE if key is None else key, amounts, bar)
+        _add(rows, _NONE if key is None else key, amounts, bar, reviewed=reviewed)
     rows.add_section()
-    _add(rows, "Total", total, "")
+    _add(rows, "Total", total, "", reviewed=reviewed)
     out.print(rows)
     out.print("Points and USD are charges, including penalties; reserved money may still be charged")
     if total.assumed:
@@ -112,15 +114,30 @@ def _show(by: str, sums: Sums) -> None:
         )
 
 
-def _add(rows: Table, key: str, amounts: Amounts, bar: Bar | str) -> None:
+def _add(rows: Table, key: str, amounts: Amounts, bar: Bar | str, *, reviewed: bool) -> None:
     rows.add_row(
         Text(key),
         f"{amounts.orders:,}",
         f"{amounts.videos:,}",
         f"{amounts.charged:,}",
         *map(_usd, (amounts.charged, amounts.penalties, amounts.reserved)),
+        *(_review_cells(amounts) if reviewed else ()),
         bar,
     )
+
+
+def _review_cells(amounts: Amounts) -> tuple[str, ...]:
+    per_accepted = amounts.charged_per_accepted
+    return (
+        _counted(amounts.accepted, amounts.accepted_share),
+        _counted(amounts.discarded, amounts.discarded_share),
+        _counted(amounts.rejected, amounts.rejected_share),
+        "" if per_accepted is None else _usd(per_accepted),
+    )
+
+
+def _counted(number: int, share: float | None) -> str:
+    return f"{number:,}" if share is None else f"{number:,} ({share:.0%})"
 
 
 def _usd(points: int) -> str:
@@ -132,6 +149,10 @@ def _as_json(amounts: Amounts) -> dict[str, Any]:
     for name in ("charged", "penalties", "assumed", "reserved"):
         points = getattr(amounts, name)
         values |= {f"{name}_points": points, f"{name}_usd": points_to_usd(points)}
+    for name in ("accepted", "discarded", "rejected"):
+        values |= {name: getattr(amounts, name), f"{name}_share": getattr(amounts, f"{name}_share")}
+    per_accepted = amounts.charged_per_accepted
+    values["usd_per_accepted"] = None if per_accepted is None else points_to_usd(per_accepted)
     return values
 
 

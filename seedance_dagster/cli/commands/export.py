@@ -1,0 +1,117 @@
+"""`seedance-dagster export`: writes the accepted videos of a set as a dataset."""
+
+from __future__ import annotations
+
+import click
+
+from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.output import print_json, progress_bars
+from seedance_dagster.cli.videos import check_has_videos
+from seedance_dagster.datasets.export.export import Exported, export
+from seedance_dagster.datasets.export.plan import (
+    UNKNOWN_LICENSE,
+    Format,
+    Selection,
+    plan_export,
+    select_accepted,
+)
+from seedance_dagster.datasets.export.s3_destination import open_destination
+from seedance_dagster.datasets.export.splits import DEFAULT_SPLITS, Splits
+from seedance_dagster.money import points_to_usd, usd_text
+
+
+@click.command(
+    "export",
+    epilog=examples(
+        "export launch_spots ~/datasets/launch_spots",
+        "export launch_spots s3://training/launch_spots --format webdataset",
+        "export launch_spots tables --format parquet --splits train=0.8,test=0.2",
+    ),
+)
+@click.argument("prompt_set", metavar="SET")
+@click.argument("place", metavar="DEST")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(Format), case_sensitive=False),
+    default=Format.VIDEOFOLDER,
+    show_default="videofolder",
+    help="videofolder: mp4 files with metadata.jsonl, for Hugging Face; webdataset: tar files of about 1 GB; "
+    "parquet: tables with links to the videos.",
+)
+@click.option(
+    "--splits",
+    default=DEFAULT_SPLITS,
+    show_default=True,
+    metavar="NAME=SHARE,...",
+    help="The splits and their shares of the prompts.",
+)
+@click.option(
+    "--license",
+    "license_id",
+    default=UNKNOWN_LICENSE,
+    show_default=True,
+    help="The licence on the dataset card, as the Hugging Face Hub spells it, such as cc-by-4.0.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def command(
+    *, prompt_set: str, place: str, form: Format, splits: str, license_id: str, as_json: bool
+) -> None:
+    """Write the accepted videos of a prompt set to DEST, a folder or s3://BUCKET/PREFIX, as a dataset.
+
+    Each video is checked by its SHA-256, and has a row with its caption, parameters, tags, cost and hashes.
+    Takes of a prompt are in one split. Run it again after more videos were accepted: what is there is kept,
+    what is no longer accepted is deleted, and no file that an export did not write is touched. An export that
+    was interrupted goes on where it stopped.
+    """
+    with ledger_settings().services() as services:
+        check_has_videos(services.ledger, prompt_set)
+        selection = select_accepted(services.ledger, services.store, prompt_set, Splits.parse(splits))
+        destination = open_destination(place, services.store)
+        plan = plan_export(selection, form, str(destination), license_id=license_id)
+        with progress_bars() as progress:
+            exported = export(plan, destination, progress=progress)
+    if as_json:
+        print_json(_as_json(selection, exported))
+    else:
+        _show(selection, exported, f"{destination} as {form}")
+
+
+def _show(selection: Selection, exported: Exported, where: str) -> None:
+    counts = ", ".join(f"{len(clips):,} {split}" for split, clips in selection.splits.items())
+    click.echo(
+        f"{selection.prompt_set}: {_count(len(selection.clips), 'accepted video')} in {where}: {counts}; "
+        f"version {selection.version}"
+    )
+    if exported.unchanged:
+        click.echo("Nothing has changed since the last export; nothing was written")
+    else:
+        click.echo(
+            f"{_count(exported.written, 'file')} written, {exported.kept:,} kept, "
+            f"{exported.deleted:,} deleted"
+        )
+    per_clip = selection.figures.points_per_accepted
+    if per_clip is not None:
+        click.echo(f"Cost per accepted clip: {usd_text(per_clip)}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _as_json(selection: Selection, exported: Exported) -> dict[str, object]:
+    figures = selection.figures
+    per_clip = figures.points_per_accepted
+    return {
+        "prompt_set": selection.prompt_set,
+        "version": selection.version,
+        "splits": {split: len(clips) for split, clips in selection.splits.items()},
+        "written": exported.written,
+        "kept": exported.kept,
+        "deleted": exported.deleted,
+        "cost_per_accepted_usd": None if per_clip is None else points_to_usd(per_clip),
+        "yield": figures.yield_share,
+        "discarded_share": figures.discarded_share,
+        "rejected_share": figures.rejected_share,
+    }

@@ -1,0 +1,113 @@
+"""The clips of a dataset: accepted videos, each with its row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seedance_dagster.api.wire import REFERENCE_KINDS
+from seedance_dagster.datasets.export.splits import Splits
+from seedance_dagster.datasets.video import Video, to_video
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.verdict import Verdict
+from seedance_dagster.prompts.identity import default_resolution
+from seedance_dagster.storage.index import Column
+from seedance_dagster.storage.s3 import VideoStore
+
+_FORMAT = 1
+_VERSION_CHARACTERS = 16
+
+# No text is null: `datasets` infers the types of each split, and refuses a column that is null in one.
+COLUMNS = (
+    Column("split", "string", "The split, by a hash of the prompt's text."),
+    Column("caption", "string", "The prompt."),
+    Column("prompt_set", "string", "The prompt set."),
+    Column("partition", "string", "The partition: the prompt's id, and the take."),
+    Column("take", "int", "Which of several videos of the request it is, from 1."),
+    Column("task_type", "string", "The model."),
+    Column("mode", "string", "The use of references."),
+    Column("aspect_ratio", "string", "As requested; empty where it was left to the vendor."),
+    Column("resolution", "string", "As requested, or the model's default; empty where that is not known."),
+    Column("audio", "bool", "True where sound was asked for."),
+    Column("references", "string", "References without user, query and fragment, as a JSON list."),
+    Column("tags", "string", "The prompt's tags, as a JSON object."),
+    Column("duration_s", "float", "Length of the video in seconds; null where it cannot be read."),
+    Column("width", "int", "In pixels; null where it cannot be read."),
+    Column("height", "int", "In pixels; null where it cannot be read."),
+    Column("fps", "float", "Frames per second; null where it cannot be read."),
+    Column("codec", "string", "The video's codec; empty where it cannot be read."),
+    Column("size_bytes", "int", "Size of the mp4."),
+    Column("sha256", "string", "SHA-256 of the mp4, in hex."),
+    Column("cost_usd", "float", "The charge in USD; null where the vendor did not report it."),
+    Column("fingerprint", "string", "SHA-256 of the request: of what was to be rendered."),
+    Column("verdict", "string", "The verdict of the review."),
+)
+"""The columns of a row, in every format."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An accepted video in a dataset.
+
+    Attributes:
+        row: What the dataset says of it, by the names of `COLUMNS`.
+    """
+
+    video: Video
+    row: dict[str, Any]
+
+    @property
+    def split(self) -> str:
+        """The split that it belongs to."""
+        return str(self.row["split"])
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the mp4."""
+        return int(self.row["size_bytes"])
+
+
+def accepted_clips(ledger: Ledger, store: VideoStore, prompt_set: str, splits: Splits) -> list[Clip]:
+    """Return the accepted videos of a set, in its order; of equal videos the first.
+
+    Raises:
+        LedgerError: The ledger cannot be read.
+    """
+    verdicts = ledger.verdicts.current(prompt_set)
+    accepted = {key for key, given in verdicts.items() if given.verdict is Verdict.ACCEPTED}
+    clips: dict[str, Clip] = {}
+    for current in ledger.videos.current(prompt_set):
+        if current.partition in accepted and current.order.sha256 not in clips:
+            video = to_video(prompt_set, current, store)
+            clips[video.sha256] = Clip(video, _row(video, current.order.take, splits))
+    return list(clips.values())
+
+
+def content_version(clips: Sequence[Clip]) -> str:
+    """Return a hash of what the rows of a dataset say, the bytes of its videos included."""
+    content = json.dumps([_FORMAT, [clip.row for clip in clips]], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_CHARACTERS]
+
+
+def _row(video: Video, take: int, splits: Splits) -> dict[str, Any]:
+    known = video.metadata
+    references = [url for kind in REFERENCE_KINDS for url in known[f"{kind}_urls"]]
+    values = {
+        "split": splits.of_prompt(video.prompt),
+        "caption": video.prompt,
+        "take": take,
+        "aspect_ratio": known["aspect_ratio"] or "",
+        "resolution": known["resolution"] or default_resolution(known["task_type"]) or "",
+        "audio": known["audio"] is not False,
+        "references": json.dumps(references, ensure_ascii=False),
+        "tags": json.dumps(dict(video.tags), ensure_ascii=False),
+        "codec": known["codec"] or "",
+        "verdict": Verdict.ACCEPTED.value,
+    }
+    return {
+        column.name: values[column.name] if column.name in values else known[column.name]
+        for column in COLUMNS
+    }

@@ -1,0 +1,69 @@
+"""The figures of a set's review: how much of what was paid for was accepted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.spend import Amounts, SpendBy
+from seedance_dagster.ledger.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """The videos and orders of a set, counted by their outcome.
+
+    Attributes:
+        videos: Videos that the set's partitions show.
+        accepted: Those of them that were accepted.
+        discarded: Those of them that were discarded.
+        finished: Orders that ended with a video, or were rejected.
+        rejected: Orders that moderation rejected.
+        points: All charges of the set, penalties and discarded videos included.
+    """
+
+    videos: int
+    accepted: int
+    discarded: int
+    finished: int
+    rejected: int
+    points: int
+
+    @property
+    def points_per_accepted(self) -> int | None:
+        """All charges by the number of accepted videos, in points; None without any."""
+        return round(self.points / self.accepted) if self.accepted else None
+
+    @property
+    def yield_share(self) -> float | None:
+        """The share of the videos that was accepted; None without any."""
+        return _share(self.accepted, self.videos)
+
+    @property
+    def discarded_share(self) -> float | None:
+        """The share of the videos that was discarded; None without any."""
+        return _share(self.discarded, self.videos)
+
+    @property
+    def rejected_share(self) -> float | None:
+        """The share of the finished orders that was rejected; None without any."""
+        return _share(self.rejected, self.finished)
+
+
+def read_figures(ledger: Ledger, prompt_set: str) -> Figures:
+    """Return the figures of a set; raise `LedgerError` where the ledger cannot be read."""
+    verdicts = Counter(given.verdict for given in ledger.verdicts.current(prompt_set).values())
+    amounts = Amounts.total(ledger.spend.total_by(SpendBy.SET, prompt_set=prompt_set).values())
+    return Figures(
+        videos=ledger.videos.count(prompt_set),
+        accepted=verdicts[Verdict.ACCEPTED],
+        discarded=verdicts[Verdict.DISCARDED],
+        finished=amounts.videos + amounts.rejected,
+        rejected=amounts.rejected,
+        points=amounts.charged,
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

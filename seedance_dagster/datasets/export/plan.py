@@ -1,0 +1,114 @@
+"""The plan of an export: its clips, their version, and the files of its format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from seedance_dagster.datasets.export.artifacts import Artifact, Layout, text_artifact
+from seedance_dagster.datasets.export.card import dataset_card
+from seedance_dagster.datasets.export.clips import Clip, accepted_clips, content_version
+from seedance_dagster.datasets.export.errors import ExportError
+from seedance_dagster.datasets.export.figures import Figures, read_figures
+from seedance_dagster.datasets.export.parquet import parquet
+from seedance_dagster.datasets.export.splits import Splits
+from seedance_dagster.datasets.export.videofolder import videofolder
+from seedance_dagster.datasets.export.webdataset import webdataset
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.storage.s3 import VideoStore
+
+UNKNOWN_LICENSE = "unknown"
+CARD = "README.md"
+
+
+class Format(StrEnum):
+    """The form in which a dataset is written."""
+
+    VIDEOFOLDER = "videofolder"
+    WEBDATASET = "webdataset"
+    PARQUET = "parquet"
+
+
+_LAYOUTS = {Format.VIDEOFOLDER: videofolder, Format.WEBDATASET: webdataset, Format.PARQUET: parquet}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The accepted videos of a set, in splits.
+
+    Attributes:
+        prompt_set: The set.
+        ledger_id: The ledger that knows them.
+        version: A hash of the dataset's content.
+        splits: The clips of each split that has some.
+        figures: Those of the set.
+    """
+
+    prompt_set: str
+    ledger_id: str
+    version: str
+    splits: dict[str, list[Clip]]
+    figures: Figures
+
+    @property
+    def clips(self) -> list[Clip]:
+        """All clips."""
+        return [clip for clips in self.splits.values() for clip in clips]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The files of a dataset, before they are written: `data` in any order, then `last` in this one."""
+
+    selection: Selection
+    format: Format
+    data: list[Artifact]
+    last: list[Artifact]
+
+
+def select_accepted(ledger: Ledger, store: VideoStore, prompt_set: str, splits: Splits) -> Selection:
+    """Choose the accepted videos of a set.
+
+    Raises:
+        ExportError: There are none.
+        LedgerError: The ledger cannot be read.
+    """
+    clips = accepted_clips(ledger, store, prompt_set, splits)
+    if not clips:
+        raise ExportError(
+            f"{prompt_set}: no video is accepted; accept some in the gallery, or by "
+            f"`seedance-dagster review accept {prompt_set} PARTITION...`"
+        )
+    by_split = {name: [clip for clip in clips if clip.split == name] for name in splits.names}
+    return Selection(
+        prompt_set=prompt_set,
+        ledger_id=ledger.identity.ledger_id,
+        version=content_version(clips),
+        splits={name: members for name, members in by_split.items() if members},
+        figures=read_figures(ledger, prompt_set),
+    )
+
+
+def plan_export(selection: Selection, form: Format, place: str, *, license_id: str = UNKNOWN_LICENSE) -> Plan:
+    """Return the files of a dataset.
+
+    Args:
+        selection: The clips.
+        form: The format.
+        place: Where the dataset will lie, for its card.
+        license_id: The licence on its card, as the Hugging Face Hub spells it.
+
+    Raises:
+        ExportError: The format needs a package that is not installed.
+    """
+    layout: Layout = _LAYOUTS[form](selection.splits, place)
+    card = dataset_card(
+        selection.prompt_set,
+        selection.version,
+        selection.splits,
+        selection.figures,
+        layout,
+        license_id=license_id,
+    )
+    last = [*layout.last, text_artifact(CARD, card)]
+    return Plan(selection=selection, format=form, data=list(layout.data), last=last)

@@ -1,0 +1,105 @@
+"""WebDataset: tar files of about 1 GB, each clip as `KEY.mp4` and `KEY.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from functools import partial
+from typing import BinaryIO
+
+from seedance_dagster.datasets.export.artifacts import Artifact, Layout
+from seedance_dagster.datasets.export.clips import Clip
+from seedance_dagster.datasets.export.json_rows import columns_without_value, json_row
+
+SHARD_BYTES = 1_000_000_000
+
+_INFERRED_FROM = 5  # clips at the beginning, by `datasets`
+
+_LOADING = """\
+```python
+import webdataset as wds
+
+shards = {shards!r}
+clips = wds.WebDataset(shards, shardshuffle=False).decode().to_tuple("mp4", "json")
+```
+
+or `load_dataset({place!r}, streaming=True)` with `datasets`."""
+
+
+def webdataset(splits: Mapping[str, Sequence[Clip]], place: str, *, shard_bytes: int = SHARD_BYTES) -> Layout:
+    """Return the files of a dataset as WebDataset shards.
+
+    Args:
+        splits: The clips of each split.
+        place: Where the dataset will lie.
+        shard_bytes: A shard ends before the clip that would make its videos larger than this.
+    """
+    left_out = columns_without_value(clips[:_INFERRED_FROM] for clips in splits.values())
+    shards = {
+        split: [
+            Artifact(
+                f"{split}/{split}-{number:06}.tar", _hash(shard, left_out), partial(_write, shard, left_out)
+            )
+            for number, shard in enumerate(_shards(clips, shard_bytes))
+        ]
+        for split, clips in splits.items()
+    }
+    first, files = next(iter(shards.items()))
+    names = f"{first}-{{000000..{len(files) - 1:06}}}.tar" if len(files) > 1 else f"{first}-000000.tar"
+    return Layout(
+        data=[shard for each in shards.values() for shard in each],
+        last=[],
+        loading=_LOADING.format(shards=f"{place.rstrip('/')}/{first}/{names}", place=place),
+        data_files={split: f"{split}/*.tar" for split in splits},
+    )
+
+
+def key_of(partition: str) -> str:
+    """Return the key of a clip: what follows a dot would be read as a file's ending.
+
+    Example:
+        >>> key_of("cat-garden.t2")
+        'cat-garden~t2'
+    """
+    return partition.replace(".", "~")
+
+
+def _shards(clips: Sequence[Clip], shard_bytes: int) -> Iterator[list[Clip]]:
+    shard, size = list[Clip](), 0
+    for clip in clips:
+        if shard and size + clip.size_bytes > shard_bytes:
+            yield shard
+            shard, size = [], 0
+        shard.append(clip)
+        size += clip.size_bytes
+    yield shard
+
+
+def _hash(shard: Sequence[Clip], left_out: Container[str]) -> str:
+    digest = hashlib.sha256()
+    for clip in shard:
+        digest.update(json_row({"key": key_of(clip.video.partition)} | clip.row, left_out))
+    return digest.hexdigest()
+
+
+def _write(shard: Sequence[Clip], left_out: Container[str], file: BinaryIO) -> None:
+    """Write a tar file; videos are streamed into it one after the other."""
+    for clip in shard:
+        key, about = key_of(clip.video.partition), json_row(clip.row, left_out)
+        _write_entry(file, f"{key}.mp4", clip.size_bytes, clip.video.write_to)
+        _write_entry(file, f"{key}.json", len(about), partial(_write_bytes, about))
+    file.write(bytes(2 * tarfile.BLOCKSIZE))
+
+
+def _write_entry(file: BinaryIO, name: str, size_bytes: int, write: Callable[[BinaryIO], object]) -> None:
+    # By hand: `tarfile` reads what it adds, and a video that is read from S3 is written.
+    entry = tarfile.TarInfo(name)
+    entry.size = size_bytes
+    file.write(entry.tobuf(tarfile.PAX_FORMAT))
+    write(file)
+    file.write(bytes(-size_bytes % tarfile.BLOCKSIZE))
+
+
+def _write_bytes(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
