@@ -13,7 +13,7 @@ from seedance_dagster.cli.output import printable
 from seedance_dagster.ledger.order import Reported
 from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.money import usd_text
-from seedance_dagster.net.redaction import redact
+from seedance_dagster.net.redaction import redact, redact_url
 from seedance_dagster.storage.manifest import Reference
 from seedance_dagster.trace.chain import Trace, TracedFile, TracedOrder, TracedPartition
 from seedance_dagster.trace.origin import Form
@@ -110,6 +110,11 @@ def _add_order(tree: Tree, trace: Trace, traced: TracedOrder, *, known: Sequence
     for file in traced.files:
         _add_file(branch, trace, file, traced, here)
     branch.add(_text(_REPORTED[traced.reported]))
+    for given in traced.verdicts:
+        note = f": {redact(given.note, redact_url)}" if given.note else ""
+        undo = ", taking back what was said before" if given.undoes else ""
+        head = f"{given.verdict.capitalize()} by {given.reviewer}, {_at(given.given_at)} UTC{undo}{note}"
+        branch.add(_text(head))
     _add_journal(branch, traced.journal)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, Reported
 from seedance_dagster.ledger.queries import JournalEntry
+from seedance_dagster.ledger.verdict import GivenVerdict
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
 from seedance_dagster.storage.manifest import Reference, references_of
 from seedance_dagster.trace.origin import Origin
@@ -41,6 +42,7 @@ class TracedOrder:
         reported: The event of it that Dagster has for the partition.
         mark: The part of this order that was asked about, such as "video"; None for other orders.
         shown: True for the video that its partition shows now.
+        verdicts: What was said of its video, for the partition; the oldest first.
     """
 
     order: Order
@@ -48,6 +50,7 @@ class TracedOrder:
     journal: Sequence[JournalEntry]
     mark: str | None
     shown: bool
+    verdicts: Sequence[GivenVerdict] = ()
 
     @property
     def in_flight(self) -> bool:
@@ -173,6 +176,7 @@ class Trace:
             "files": [
                 asdict(file) | {"uri": self.uri(file), "in_s3": self.in_s3(file)} for file in traced.files
             ],
+            "verdicts": [redact(vars(given), redact_url) for given in traced.verdicts],
             "journal": [vars(entry) | {"detail": redact(entry.detail)} for entry in traced.journal],
         }
 
@@ -187,6 +191,7 @@ def _read_partition(ledger: Ledger, origin: Origin, prompt_set: str, partition: 
     journals = ledger.queries.journals([order.order_id for order in orders])
     reported = ledger.reports.prompt(prompt_set, partition)
     shown = ledger.videos.shown(prompt_set, partition)
+    verdicts = ledger.verdicts.history(prompt_set, partition)
     links = ledger.partitions.links_of(order.order_id for order in orders)
     events = {
         link.order_id: link.reported
@@ -201,6 +206,7 @@ def _read_partition(ledger: Ledger, origin: Origin, prompt_set: str, partition: 
             journal=journals.get(order.order_id, ()),
             mark=origin.marks.get(order.order_id),
             shown=order.order_id == shown,
+            verdicts=[given for given in verdicts if given.order_id == order.order_id],
         )
         for order in orders
     ]

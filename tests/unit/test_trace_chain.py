@@ -9,6 +9,7 @@ from order_factory import OrderFactory
 from trace_support import FOLDER, SECRET, one, trace, traced_orders
 
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.trace.origin import UnknownOriginError
 
@@ -61,6 +62,18 @@ def test_the_json_has_the_ledgers_columns_and_what_was_known_of_references(order
     for name in ("order_id", "task_id", "points_charged", "sha256", "stored_at"):
         assert order[name] == getattr(stored, name)
     assert order["reported"] == "stored"
+
+
+def test_verdicts_stand_at_the_video_that_was_judged(orders, ledger):
+    """A newer video of the partition has none; notes are shown without what may be a signature."""
+    orders.make(State.STORED, fingerprint="a" * 64)
+    note = Judgement(Verdict.ACCEPTED, f"see https://cdn.example.com/a.png?{SECRET}")
+    ledger.verdicts.give("spots", {"cat": note}, reviewer="ann")
+    orders.make(State.STORED, fingerprint="b" * 64)
+    first, second = trace(ledger, "spots/cat").as_json()["partitions"][0]["orders"]
+    [given] = first["verdicts"]
+    assert (given["verdict"], given["reviewer"], second["verdicts"]) == ("accepted", "ann", [])
+    assert SECRET not in given["note"]
 
 
 def test_no_signature_is_ever_shown(orders, ledger):

@@ -13,6 +13,7 @@ from seedance_dagster.defs.steps.provenance import input_tags
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 from seedance_dagster.money import points_to_usd
+from seedance_dagster.net.redaction import redact, redact_url
 
 _AT_ONCE = 100  # each event is a write by Dagster of about 10 ms
 
@@ -58,7 +59,7 @@ def _event(
     metadata: dict[str, Any] = {
         "seedance/verdict": given.verdict.value,
         "seedance/reviewer": dg.MetadataValue.text(given.reviewer),
-        "seedance/note": dg.MetadataValue.text(given.note) if given.note else None,
+        "seedance/note": dg.MetadataValue.text(redact(given.note, redact_url)) if given.note else None,
         "seedance/decided_at": dg.MetadataValue.timestamp(given.given_at),
         "seedance/sha256": given.sha256,
     }
