@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from seedance_dagster.engine.runtime.sensor_ticks import sensor_trouble
+from seedance_dagster.engine.runtime.time_left import time_left
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.health import (
     low_budgets,
@@ -19,7 +19,7 @@ from seedance_dagster.health import (
 )
 from seedance_dagster.ledger.budgets import BudgetUsage
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import IN_FLIGHT, OPEN, Order, State
+from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.money import points_to_usd
 
 
@@ -117,7 +117,7 @@ def read_status(
             sum(count.points_charged for (_, state), count in counts.items() if state is State.REJECTED)
         ),
         outstanding_usd=sum((open_order.usd for open_order in open_orders), Decimal(0)),
-        time_left=_time_left(ledger, orders, throttle.slots),
+        time_left=time_left(ledger, orders, throttle.slots),
         waits=throttle.reasons,
         problems=(
             *throttle.problems,
@@ -157,17 +157,3 @@ def _money(order: Order) -> Decimal:
 def _by_set_and_state(item: tuple[tuple[str, State], object]) -> tuple[str, int]:
     (name, state), _ = item
     return name, list(State).index(state)
-
-
-def _time_left(ledger: Ledger, orders: Iterable[Order], slots: int | None) -> timedelta | None:
-    rendering = [order for order in orders if order.state is not State.SUCCEEDED]
-    if not rendering:
-        return timedelta(0)
-    work = 0.0
-    for task_type, number in Counter(order.task_type for order in rendering).items():
-        seconds = ledger.workload.render_seconds(task_type)
-        if seconds is None:
-            return None
-        work += number * seconds
-    concurrent = slots or sum(order.state in IN_FLIGHT for order in rendering) or 1
-    return timedelta(seconds=work / min(concurrent, len(rendering)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ from seedance_dagster.engine.events import Waiting
 from seedance_dagster.engine.policy import Pacing, Policy
 from seedance_dagster.engine.runtime.maintenance import Maintenance
 from seedance_dagster.engine.runtime.sensor_ticks import remember_tick, sensor_trouble
-from seedance_dagster.engine.runtime.waiting import describe_wait, waits_for_slots
+from seedance_dagster.engine.runtime.waiting import describe_progress, describe_wait, waits_for_slots
 from seedance_dagster.engine.runtime.watch import OrderWatch
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.throttle import Throttle
@@ -44,6 +45,19 @@ from seedance_dagster.ledger.order import State
 def test_a_run_says_what_it_waits_for(states, throttle, in_flight, words):
     """It counts its orders by what happens to them, and says what holds queued ones."""
     assert describe_wait(Counter(states), throttle, in_flight) == words
+
+
+@pytest.mark.parametrize(
+    ("stored", "left", "words"),
+    [
+        (0, None, "0 of 24 videos are stored"),
+        (1, timedelta(seconds=20), "1 of 24 videos is stored, about a minute left"),
+        (7, timedelta(seconds=370), "7 of 24 videos are stored, about 6 min left"),
+    ],
+)
+def test_a_run_says_how_far_it_is(stored, left, words):
+    """It counts the videos that it waited for, and guesses the rest from what such tasks took."""
+    assert describe_progress(stored, 24, left) == words
 
 
 def test_only_full_slots_are_waited_for():
@@ -88,6 +102,6 @@ def test_a_waiting_run_reports_itself_and_the_sensor(ledger, orders, clock, monk
             said.append(event.reason)
 
     asyncio.run(Maintenance(Worker("w", services, SimpleNamespace()), watch, emit, list).run_once())
-    assert said[0] == "waiting for 1 video: 1 queued; 1 of 1 slots are taken"
+    assert said[0] == "0 of 1 videos are stored; waiting for 1 video: 1 queued; 1 of 1 slots are taken"
     assert "seedance_sensor has never ticked" in said[1]
     assert watch.workable() is None, "it polls and stores what holds the slot"

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
+from datetime import timedelta
 
 from seedance_dagster.engine.account import remember_account
 from seedance_dagster.engine.events import Delayed, Emit, Waiting
 from seedance_dagster.engine.reconcile.reconcile import reconcile
 from seedance_dagster.engine.runtime.sensor_ticks import sensor_trouble
-from seedance_dagster.engine.runtime.waiting import describe_wait, waits_for_slots
+from seedance_dagster.engine.runtime.time_left import time_left
+from seedance_dagster.engine.runtime.waiting import describe_progress, describe_wait, waits_for_slots
 from seedance_dagster.engine.runtime.watch import OrderWatch
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.engine.worker import Worker
@@ -83,6 +85,12 @@ class Maintenance:
             return
         self._wait_reported_at = time.monotonic()
         trouble = await in_thread(sensor_trouble, self._ledger, now=self._worker.services.clock())
-        await self._emit(Waiting(describe_wait(states, throttle, in_flight)))
+        progress = describe_progress(
+            watch.stored, watch.videos, await in_thread(self._time_left, watch, throttle)
+        )
+        await self._emit(Waiting(f"{progress}; {describe_wait(states, throttle, in_flight)}"))
         if trouble is not None:
             await self._emit(Waiting(trouble))
+
+    def _time_left(self, watch: OrderWatch, throttle: Throttle) -> timedelta | None:
+        return time_left(self._ledger, self._ledger.queries.get_many(watch.pending()), throttle.slots)

@@ -12,7 +12,7 @@ from seedance_dagster.engine.events import Delayed, Emit, Event
 from seedance_dagster.engine.reconcile.reconcile import reconcile
 from seedance_dagster.engine.runtime.maintenance import Maintenance
 from seedance_dagster.engine.runtime.run_decision import decide_run
-from seedance_dagster.engine.runtime.watch import OrderWatch, with_sources
+from seedance_dagster.engine.runtime.watch import OrderWatch, watch_orders
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.stages.collect import Collector
 from seedance_dagster.engine.stages.poll import Poller
@@ -44,7 +44,7 @@ async def advance(
             everything that is due, until nothing is.
         time_box_s: Seconds after which no further order is taken.
     """
-    watch = None if only is None else OrderWatch(services, await with_sources(services, only))
+    watch = None if only is None else await watch_orders(services, only)
 
     async def emit_once(event: Event) -> None:
         if watch is None or watch.ends(event):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.ledger.order import State
 
+_MINUTE = 90  # up to so many seconds are about a minute
 _GROUPS = {
     "queued": (State.QUEUED,),
     "being sent": (State.CLAIMED,),
@@ -26,6 +28,23 @@ def waits_for_slots(states: Mapping[State, int], throttle: Throttle, in_flight: 
         in_flight: Tasks at the vendor, of all runs.
     """
     return bool(states.get(State.QUEUED)) and bool(throttle.slots) and in_flight >= (throttle.slots or 0)
+
+
+def describe_progress(stored: int, videos: int, left: timedelta | None) -> str:
+    """Return how far a run is, such as "7 of 24 videos are stored, about 6 min left".
+
+    Args:
+        stored: Videos that are stored by now.
+        videos: All that the run waits for.
+        left: The time that the others may take; None while it is unknown.
+    """
+    text = f"{stored} of {videos} videos {'is' if stored == 1 else 'are'} stored"
+    if left is None:
+        return text
+    seconds = left.total_seconds()
+    return (
+        f"{text}, about {seconds / 60:.0f} min left" if seconds > _MINUTE else f"{text}, about a minute left"
+    )
 
 
 def describe_wait(states: Counter[State], throttle: Throttle, in_flight: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
 
 from seedance_dagster.engine.events import Ended, Event, Stored
@@ -15,22 +15,27 @@ from seedance_dagster.threads import in_thread
 _CHUNK = 5000  # ids in one query
 
 
-async def with_sources(services: Services, order_ids: Iterable[int]) -> list[int]:
-    """Return the ids of orders, after those of the open orders whose videos they wait for."""
-    ids = list(order_ids)
-    return [*await in_thread(services.ledger.queries.open_sources, ids), *ids]
+async def watch_orders(services: Services, order_ids: Sequence[int]) -> OrderWatch:
+    """Return the watch over some orders, and over the open orders whose videos they wait for."""
+    sources = await in_thread(services.ledger.queries.open_sources, order_ids)
+    return OrderWatch(services, order_ids, sources)
 
 
 class OrderWatch:
     """The orders of one run that have not ended yet, next attempts included.
 
     Attributes:
+        videos: The number of videos that the run waits for.
+        stored: How many of them are stored by now.
         needs_slots: True while some of them are queued and others' tasks hold all slots.
     """
 
-    def __init__(self, services: Services, order_ids: Iterable[int]) -> None:
+    def __init__(self, services: Services, order_ids: Iterable[int], sources: Iterable[int] = ()) -> None:
         self._services = services
-        self._pending = dict.fromkeys(order_ids)
+        self._sources = frozenset(sources)
+        self._pending = dict.fromkeys([*self._sources, *order_ids])
+        self.videos = len(self._pending.keys() - self._sources)
+        self.stored = 0
         self._reporting: set[int] = set()
         self.needs_slots = False
 
@@ -52,8 +57,14 @@ class OrderWatch:
         if isinstance(event, Stored | Ended):
             known = event.order.order_id in self._pending
             self._pending.pop(event.order.order_id, None)
+            if known:
+                self._count(event)
             return known
         return True
+
+    def _count(self, event: Event) -> None:
+        if isinstance(event, Stored) and event.order.order_id not in self._sources:
+            self.stored += 1
 
     def give_up(self, order_id: int) -> None:
         """Stop waiting for an order whose handling failed unexpectedly."""
@@ -74,6 +85,7 @@ class OrderWatch:
                 event = await self._ended(order)
                 if event is not None:
                     yield event
+                    self._count(event)
             except LedgerUnavailableError:
                 self._pending[order.order_id] = None
                 raise
