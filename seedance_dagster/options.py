@@ -164,6 +164,11 @@ class StorageOptions(BaseModel):
 
     bucket: str = Field(default="", description="The S3 bucket that videos are stored in.")
     prefix: str = Field(default="seedance", description="The prefix of every key in the bucket.")
+    video_url: str = Field(
+        default="",
+        description="The link by which a browser opens a video, such as `https://cdn.example.com/{key}`, "
+        "with the key in the bucket in the place of `{key}`. Each video's event shows it.",
+    )
     s3_addressing: str = Field(
         default="auto",
         description="The place of the bucket's name in addresses: `virtual` for the host's name, which some "
@@ -229,6 +234,16 @@ class StorageOptions(BaseModel):
         if word and word not in allowed:
             raise ValueError(f"is {word[:80]!r}; allowed are {', '.join(allowed)}")
         return word
+
+    @field_validator("video_url")
+    @classmethod
+    def _link_template(cls, template: str) -> str:
+        if template and not re.fullmatch(r"https?://[^\s{}]+\{key\}[^\s{}]*", template):
+            raise ValueError(
+                f"is {template.partition('?')[0][:200]!r}; allowed are http and https links with {{key}} "
+                "once in their path, such as https://cdn.example.com/{key}"
+            )
+        return template
 
     @field_validator("s3_storage_class")
     @classmethod

@@ -212,6 +212,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
                 policy=self.policy(),
                 signer=self.signer(),
                 gallery_url=self.gallery_url,
+                video_url=self.video_url,
             )
         finally:
             ledger.close()

@@ -15,8 +15,8 @@ from seedance_dagster.defs.naming import (
 )
 
 _DESCRIPTION = (
-    "The videos that were accepted in review. People materialize this asset, not a run: verdicts are given "
-    "in the gallery, by `seedance-dagster review` or in Python. An asset behind it gets accepted videos only."
+    "The videos that were accepted in review, in the gallery or by seedance-dagster review. Verdicts "
+    "materialize this asset, not a run. An asset behind it gets accepted videos only."
 )
 
 
@@ -27,6 +27,6 @@ def build_accepted_asset(names: Names, name: str) -> dg.AssetSpec:
         deps=[asset_key(name, VIDEOS)],
         description=_DESCRIPTION,
         group_name=identifier(name),
-        kinds={"s3", "mp4"},
+        kinds={"seedance", "s3", "mp4"},
         partitions_def=prompt_partitions(name),
     ).with_io_manager_key(names(VIDEO_INPUTS))

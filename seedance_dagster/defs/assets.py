@@ -23,14 +23,14 @@ from seedance_dagster.defs.step_cleanup import StepCleanup
 from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTIONS = {
-    PROMPTS: "The validated request of each prompt, with its estimated cost. Materializing it costs nothing.",
-    TASKS: "The order of each video at the video API. Materializing it costs money, unless the video exists "
-    "or is on its way: then that one is used. A run without videos returns at once; the sensor does the "
-    "rest.",
-    VIDEOS: "The finished videos in S3, each with its manifest, its poster and its cost. A run that includes "
-    "this asset waits for the videos and fails at its end if one is missing.",
+    # The UI cuts them at 100 characters in lists: the first sentence has to be enough.
+    PROMPTS: "The checked request of each prompt, with its estimated cost. Materializing it costs nothing.",
+    TASKS: "Costs money: orders each video at the video API. One that exists or is on its way is used "
+    "instead of another. A run without videos returns at once; the sensor does the rest.",
+    VIDEOS: "The finished videos in S3, each with manifest, poster and cost. A run that includes this asset "
+    "waits for the videos, and fails at its end if one is missing. Select tasks as well to order them.",
 }
-_KINDS = {PROMPTS: {"yaml"}, TASKS: {"api"}, VIDEOS: {"s3", "mp4"}}
+_KINDS = {PROMPTS: {"seedance", "yaml"}, TASKS: {"seedance", "api"}, VIDEOS: {"seedance", "s3", "mp4"}}
 # A video depends on its prompt too, so that an edit shows it as Unsynced before there is a new task.
 _UPSTREAM = {TASKS: (PROMPTS,), VIDEOS: (PROMPTS, TASKS)}
 
@@ -60,7 +60,7 @@ def build_set_assets(
 
     @dg.multi_asset(
         name=f"{identifier(name)}_generation",
-        description="Orders videos, waits for them where videos are selected, and reports them to Dagster.",
+        description="Orders videos, waits for them where videos is selected, and reports them to Dagster.",
         specs=[
             dg.AssetSpec(
                 asset_key(name, asset),

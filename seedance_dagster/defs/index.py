@@ -9,9 +9,9 @@ from seedance_dagster.defs.resources import services_of
 from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTION = (
-    "A table of the set's videos, one row each, as JSON Lines and Parquet in S3: prompt, parameters, tags, "
-    "cost, location and checksum. Runs that store videos keep it up to date. Materializing it writes it "
-    "again and costs nothing."
+    "A table of the set's videos in S3, one row each, as JSON Lines and Parquet. It has prompt, parameters, "
+    "tags, cost, location and checksum. Runs that store videos keep it up to date. Materializing it writes "
+    "it again and costs nothing."
 )
 
 
@@ -23,7 +23,7 @@ def build_index_asset(names: Names, name: str) -> dg.AssetsDefinition:
         deps=[asset_key(name, VIDEOS)],
         description=_DESCRIPTION,
         group_name=identifier(name),
-        kinds={"jsonl", "s3"},
+        kinds={"seedance", "s3", "jsonl"},
         code_version=CODE_VERSION,
         required_resource_keys=names.services,
     )

@@ -54,8 +54,8 @@ def build_advance_job(names: Names, resources: Resources) -> dg.JobDefinition:
         name=names(ADVANCE_JOB),
         executor_def=dg.in_process_executor,
         resource_defs=resources,
-        description="Submits queued orders, follows tasks and stores finished videos, for all prompt sets. "
-        "The sensor starts it when there is something to do. Orders nothing new.",
+        description="Submits queued orders, follows tasks and stores finished videos. Orders nothing new. "
+        "The sensor starts it, for all prompt sets, when there is something to do.",
     )
     def seedance_advance() -> None:
         advance_op()
@@ -89,8 +89,8 @@ def build_pending_job(names: Names, source: PromptSource, resources: Resources) 
         name=names(PENDING_JOB),
         executor_def=dg.in_process_executor,
         resource_defs=resources,
-        description="Costs money: orders a video for each prompt that has none and none on its way, as far "
-        "as the budgets allow. The sensor and seedance_advance do the rest.",
+        description="Costs money: orders a video for each prompt that has none, as far as the budgets allow. "
+        "Those on their way are not ordered again. The sensor and seedance_advance do the rest.",
     )
     def seedance_order_pending() -> None:
         order_op()
@@ -121,8 +121,8 @@ def build_pending_schedule(
         required_resource_keys=names.services,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description="Costs money: every day at 15:05 UTC, orders a video for each prompt that has none and "
-        "none on its way, as far as the budgets allow. Off until you switch it on.",
+        description="Costs money: at 15:05 UTC, orders a video for each prompt that has none. As far as the "
+        "budgets allow; those on their way are not ordered again. Off until you switch it on.",
     )
     def seedance_order_pending(
         context: dg.ScheduleEvaluationContext,

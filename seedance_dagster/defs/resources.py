@@ -253,6 +253,7 @@ def open_services(
             policy=seedance.policy(),
             signer=video_store.signer(),
             gallery_url=video_store.gallery_url,
+            video_url=video_store.video_url,
         )
 
 

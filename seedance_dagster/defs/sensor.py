@@ -37,9 +37,9 @@ def build_sensor(
         jobs=jobs,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=status,
-        description="Keeps the partitions in sync with the prompt sets, polls tasks at the video API, and "
-        "starts seedance_advance when there is an order to submit or a video to store. Has ordered what an "
-        "automation condition asked for and a budget postponed.",
+        description="Follows the tasks, has finished videos stored, and keeps partitions in sync with files. "
+        "Starts seedance_advance when there is an order to submit or a video to store, and has ordered what "
+        "an automation condition asked for and a budget postponed.",
     )
     def seedance_sensor(
         context: dg.SensorEvaluationContext,

@@ -183,8 +183,7 @@ CHECKS: Mapping[str, Check] = {
         "Every video has the duration and the aspect ratio that were requested.", _matches_request
     ),
     "objects_intact": Check(
-        "Every video is in S3 with its poster and its manifest, and video and poster have the size that the "
-        "ledger recorded.",
+        "Every video is in S3 with poster and manifest, in the sizes that the ledger recorded.",
         _objects_intact,
     ),
     "has_poster": Check(
@@ -210,7 +209,7 @@ CHECKS: Mapping[str, Check] = {
         warns=True,
     ),
     "no_stuck_orders": Check(
-        "Every open order proceeds: it is known whether the vendor received it, no task has been running for "
+        "Every open order proceeds. It is known whether the vendor received it, no task has been running for "
         "too long, and every video that was paid for can be stored.",
         _no_stuck_orders,
     ),

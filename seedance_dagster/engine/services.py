@@ -32,6 +32,7 @@ class Services:
         clock: The wall clock, aware and in UTC.
         signer: Puts a content credential into each video; None where none is configured.
         gallery_url: Where the gallery is served; empty where that is not known.
+        video_url: The template of a link by which a browser opens a video, with `{key}`; empty for none.
     """
 
     ledger: Ledger
@@ -43,6 +44,7 @@ class Services:
     clock: Callable[[], datetime] = utc_now
     signer: Signer | None = None
     gallery_url: str = ""
+    video_url: str = ""
 
     def claim_prefix(self) -> None:
         """Make the store's prefix this ledger's own, or check that it is.

@@ -15,9 +15,9 @@ from seedance_dagster.media.film import film_stream, open_decoder, pixel_aspect,
 from seedance_dagster.media.video import declared_duration, open_mp4
 
 _POSTER_WIDTH = 1280
-_THUMBNAIL_BYTES = 12_000
+_THUMBNAIL_BYTES = 24_000
 # Width in pixels and FFmpeg's quality; the first that fits is taken, and only noise needs the last ones.
-_THUMBNAIL_SIZES = ((320, 6), (320, 12), (320, 20), (320, 31), (200, 31), (120, 31))
+_THUMBNAIL_SIZES = ((480, 6), (480, 12), (480, 20), (320, 20), (320, 31), (200, 31), (120, 31))
 # FFmpeg's filters that turn a frame clockwise by so many degrees.
 _TURNS = {90: (("transpose", "clock"),), 180: (("hflip", ""), ("vflip", "")), 270: (("transpose", "cclock"),)}
 
@@ -46,7 +46,7 @@ def cut_poster(path: Path) -> bytes:
 
 
 def thumbnail(jpeg: bytes) -> bytes:
-    """Shrink a JPEG to at most 320 pixels in width and 12 kB, small enough for an event.
+    """Shrink a JPEG to at most 320 pixels in width and 24 kB, small enough for an event.
 
     Raises:
         MediaError: The bytes are not a JPEG, or cannot be made so small.
@@ -60,7 +60,7 @@ def thumbnail(jpeg: bytes) -> bytes:
                 return small
     except (av.FFmpegError, ValueError, StopIteration) as error:
         raise MediaError(f"no thumbnail can be made: {type(error).__name__}") from None
-    raise MediaError("no thumbnail of 12 kB can be made")
+    raise MediaError("no thumbnail of 24 kB can be made")
 
 
 def to_jpeg(frame: VideoFrame, max_width: int, *, quality: int, aspect: Fraction = Fraction(1)) -> bytes:

@@ -171,7 +171,7 @@ def test_the_poster_is_a_small_picture(location, first):
     poster = location.newest("videos", "cat").metadata["poster"].value
     jpeg = base64.b64decode(poster.removeprefix("![poster](data:image/jpeg;base64,").removesuffix(")"))
     assert jpeg.startswith(b"\xff\xd8")
-    assert len(jpeg) <= 12_000
+    assert len(jpeg) <= 24_000
 
 
 def test_signatures_of_references_stay_out_of_events(location, first):

@@ -178,19 +178,19 @@ def test_a_poster_is_a_frame_no_wider_than_1280_pixels(file, size, expected):
 @pytest.mark.parametrize(
     ("size", "widths"),
     [
-        ((1280, 720), {320}),
-        ((720, 1280), {320}),
+        ((1280, 720), {480}),
+        ((720, 1280), {480, 320}),
         ((320, 180), {320, 200, 120}),
-        ((480, 2000), {320, 200, 120}),
-        ((2000, 300), {320}),
+        ((480, 2000), {480, 320, 200, 120}),
+        ((2000, 300), {480}),
         ((2, 2), {2}),
         ((1, 1), {2}),
     ],
 )
 def test_a_thumbnail_is_small_whatever_the_picture(size, widths):
-    """A thumbnail has at most 12 kB and 320 pixels of width, even of noise, which does not compress."""
+    """A thumbnail has at most 24 kB and 480 pixels of width, even of noise, which does not compress."""
     small = thumbnail(to_jpeg(picture(*size), 4000, quality=4))
-    assert len(small) <= 12_000
+    assert len(small) <= 24_000
     width, height = size_of(small)
     assert width in widths
     assert height == pytest.approx(size[1] * width / size[0], abs=2)
@@ -200,5 +200,5 @@ def test_other_bytes_have_no_thumbnail():
     """Bytes that are not a picture, or one that stays large, are refused with a reason."""
     with pytest.raises(MediaError, match="no thumbnail can be made"):
         thumbnail(b"no picture")
-    with pytest.raises(MediaError, match="no thumbnail of 12 kB"):
+    with pytest.raises(MediaError, match="no thumbnail of 24 kB"):
         thumbnail(to_jpeg(picture(130, 4000), 4000, quality=4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import dagster as dg
 
@@ -75,6 +75,7 @@ def video_event(
     kind: type[AssetEvent] = dg.AssetMaterialization,
     watermark: str | None = None,
     gallery_url: str = "",
+    video_url: str = "",
 ) -> AssetEvent:
     """Return the event of a video in S3 for a partition.
 
@@ -87,14 +88,19 @@ def video_event(
         kind: A materialization, or an observation.
         watermark: Why the video still has a watermark that was to be removed.
         gallery_url: Where the gallery is served, which the event links to; empty for no link.
+        video_url: The template of a link to the video itself, with `{key}`; empty for no link.
     """
     cost, source = order.video_points, order.source or {}
-    metadata: dict[str, Any] = _made_for(order, link) | {
+    # As the UI lists them: what a person wants to see comes first.
+    metadata: dict[str, Any] = {
+        "seedance/video_url": _browser_link(video_url, str(order.video_key)),
+        "watch": _watch(gallery_url, link) if gallery_url else None,
+        "poster": _poster(order, store, thumbnail_jpeg),
+        "seedance/prompt": dg.MetadataValue.text(order.request["prompt"]),
         "dagster/uri": dg.MetadataValue.path(store.uri(str(order.video_key))),
         "seedance/task_id": order.task_id,
         "seedance/task_type": order.task_type,
         "seedance/mode": order.request["mode"],
-        "seedance/prompt": dg.MetadataValue.text(order.request["prompt"]),
         "seedance/fingerprint": order.fingerprint,
         "seedance/attempt": order.attempt,
         # Left out where the vendor did not report it: unknown is not free.
@@ -121,8 +127,7 @@ def video_event(
         "seedance/credential": None if order.credential is None else dg.MetadataValue.json(order.credential),
         "seedance/manifest_uri": dg.MetadataValue.path(store.uri(str(order.manifest_key))),
         "seedance/references": _references(order),
-        "poster": _poster(order, store, thumbnail_jpeg),
-        "watch": _watch(gallery_url, link) if gallery_url else None,
+        **_made_for(order, link),
     }
     return kind(
         asset_key=asset_key(link.prompt_set, VIDEOS),
@@ -131,6 +136,10 @@ def video_event(
         metadata={name: value for name, value in metadata.items() if value is not None},
         tags=version_tags(str(order.sha256)) | made_from,
     )
+
+
+def _browser_link(template: str, key: str) -> dg.UrlMetadataValue | None:
+    return dg.MetadataValue.url(template.replace("{key}", quote(key))) if template else None
 
 
 def _watch(gallery_url: str, link: Link) -> dg.UrlMetadataValue:

@@ -147,6 +147,7 @@ class Reporter:
             kind=kind,
             watermark=self._watermark(order, link),
             gallery_url=self.services.gallery_url,
+            video_url=self.services.video_url,
         )
         if not superseded:
             yield stored_observation(order, link)

@@ -25,6 +25,17 @@ def test_what_no_store_takes_is_refused(name, value, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "template", ["cdn.example.com/{key}", "https://cdn.example.com/", "https://x/{key}/{bucket}"]
+)
+def test_a_link_that_no_browser_opens_is_refused(template):
+    """It must be a link of the web, with the place of the key in it."""
+    with pytest.raises(
+        SettingError, match=r"SEEDANCE_VIDEO_URL: is .*; allowed are http and https links with"
+    ):
+        Settings.from_environ({"SEEDANCE_VIDEO_URL": template})
+
+
 def test_what_a_bucket_demands_reaches_every_request():
     """The variables, and the fields of the resource, are the options of the store's requests (s6)."""
     environ = {"SEEDANCE_S3_ENCRYPTION": "aws:kms", "SEEDANCE_S3_KMS_KEY": "k", "SEEDANCE_S3_TAGS": "a=b&c=d"}
