@@ -12,18 +12,19 @@ class GenerationConfig(dg.Config):
     regenerate: bool = Field(
         default=False,
         description="Make the selected videos again where they were already stored when this run, or its "
-        "backfill, was created. Each is paid for again, once for all retries and re-executions.",
+        "backfill, was created. Each is paid for again, once for all retries and re-executions. "
+        "Example: true.",
     )
     resubmit_rejected: bool = Field(
         default=False,
         description="Submit again, unchanged, what moderation rejected and what failed after it was charged. "
         "Each is paid for again, and the vendor charges a penalty for each rejection: edit the prompt first "
-        "if you can.",
+        "if you can. Example: true.",
     )
     max_cost_usd: float | None = Field(
         default=None,
         description="Order nothing if the orders of this run and its retries, or of the whole backfill, may "
-        "cost more than this amount, in USD. By default only the budgets limit a run.",
+        "cost more than this amount, in USD. By default only the budgets limit a run. Example: 12.50.",
     )
 
 
@@ -33,14 +34,18 @@ class PendingConfig(dg.Config):
     max_cost_usd: float | None = Field(
         default=None,
         description="The most that this run and its retries may spend together, in USD; "
-        "it orders as many videos as fit. By default the budgets limit it; without one it orders nothing.",
+        "it orders as many videos as fit. By default the budgets limit it; without one it orders nothing. "
+        "Example: 12.50.",
     )
     prompt_sets: list[str] = Field(
-        default_factory=list, description="Order only for the prompt sets of these names. By default for all."
+        default_factory=list,
+        description="Order only for the prompt sets of these names. By default for all. Example: "
+        "[launch_spots].",
     )
     postponed_only: bool = Field(
         default=False,
-        description="Order only what an automation condition asked for and a budget had no room for.",
+        description="Order only what an automation condition asked for and a budget had no room for. "
+        "Example: true.",
     )
 
 
@@ -49,13 +54,12 @@ class PlanConfig(dg.Config):
 
     set: str = Field(
         default="",
-        description="Plan only the prompt set of this name. By default all.",
-        examples=["launch_spots"],
+        description="Plan only the prompt set of this name. By default all. Example: launch_spots.",
     )
     partitions: list[str] = Field(
         default_factory=list,
-        description="Plan only these partitions; patterns such as cat-* are allowed. By default all.",
-        examples=[["cat-garden", "dog-*"]],
+        description="Plan only these partitions; patterns such as cat-* are allowed. By default all. "
+        'Example: [cat-garden, "dog-*"].',
     )
     regenerate: bool = Field(default=False, description="Plan for a run with `regenerate`.")
     resubmit_rejected: bool = Field(default=False, description="Plan for a run with `resubmit_rejected`.")

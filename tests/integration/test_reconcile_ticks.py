@@ -75,7 +75,7 @@ def submit(engine, only: list[int] | None = None) -> list[Order]:
 
 
 def tick(engine) -> list[str]:
-    return asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5))
+    return list(asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5)).troubles)
 
 
 def reconcile_by_ticks(engine, *, forward: float = 61) -> None:

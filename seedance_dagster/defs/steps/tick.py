@@ -20,7 +20,7 @@ from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.defs.steps.prompt_files import observe_changed_files
 from seedance_dagster.defs.steps.verdicts import report_verdicts
 from seedance_dagster.engine.reference_contents import with_known_contents
-from seedance_dagster.engine.runtime.pipeline import poll_due
+from seedance_dagster.engine.runtime.pipeline import PollResult, poll_due
 from seedance_dagster.engine.runtime.run_decision import decide_run
 from seedance_dagster.engine.runtime.sensor_ticks import remember_tick
 from seedance_dagster.engine.services import Services
@@ -36,6 +36,7 @@ _CHANGES_PER_TICK = 300  # each is a write by Dagster of about 10 ms
 _LEDGER_TAG = "seedance/ledger"
 _PRIORITY = {"dagster/priority": "10"}  # above that of runs that wait for what these runs do
 _ATTENTION = "\N{WARNING SIGN} "  # a tick that found trouble does not look like all the others
+_MAX_TROUBLES = 5
 _MAX_PROBLEMS = 10  # Dagster stores each tick's reason
 
 
@@ -66,13 +67,15 @@ def tick(
         limit=_CHANGES_PER_TICK,
     )
     report_verdicts(context.instance, services.ledger, services.store.uri)
-    can_work = True
+    can_work, polls = True, PollResult()
     try:
-        trouble += asyncio.run(_poll(services))
+        polls = asyncio.run(_poll(services))
+        trouble += polls.troubles[:_MAX_TROUBLES]
     except SeedanceError as error:  # the key or the address cannot be used
         trouble.append(str(error))
         can_work = False
-    notes = list(synced.kept_sentences)
+    done = [f"{polls.polled} polled, {polls.ended} finished"] if polls.polled else []
+    notes = [*done, *synced.kept_sentences]
     try_to_remember(context.instance, services.ledger, context.log)
     work = services.ledger.workload.actionable()
     throttle = services.throttle()
@@ -86,6 +89,9 @@ def tick(
         if (missing := min(decision.runs, most) - working) > 0:
             tags |= {"seedance/submit": str(decision.submit), "seedance/collect": str(decision.collect)}
             tags |= _PRIORITY
+            runs = "a run" if missing == 1 else f"{missing} runs"
+            why = f"{decision.submit} to submit, {decision.collect} to store, {decision.report} to report"
+            context.log.info("; ".join([*done, f"requested {runs} of {names(ADVANCE_JOB)}: {why}"]))
             return dg.SensorResult(
                 run_requests=[dg.RunRequest(job_name=names(ADVANCE_JOB), tags=tags)] * missing
             )
@@ -94,15 +100,15 @@ def tick(
     return dg.SkipReason("; ".join([*([_ATTENTION + trouble[0], *trouble[1:]] if trouble else ()), *notes]))
 
 
-async def _poll(services: Services) -> list[str]:
-    """Poll the tasks that are due and return what went wrong; raises `SeedanceError` without a usable key."""
+async def _poll(services: Services) -> PollResult:
+    """Poll the tasks that are due; raises `SeedanceError` without a usable key."""
     owner = worker_name("sensor")
     try:
         async with asyncio.timeout(_POLL_END_S):
-            troubles = await poll_due(services, owner=owner, time_box_s=_POLL_BOX_S)
+            return await poll_due(services, owner=owner, time_box_s=_POLL_BOX_S)
     except TimeoutError:
-        return [f"the vendor did not answer within {_POLL_END_S:.0f} s; the next tick tries again"]
-    return troubles[:5]
+        late = f"the vendor did not answer within {_POLL_END_S:.0f} s; the next tick tries again"
+        return PollResult(troubles=(late,))
 
 
 def _count_starting(

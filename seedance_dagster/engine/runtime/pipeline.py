@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from seedance_dagster.engine.account import remember_account
@@ -68,12 +69,23 @@ async def advance(
             maintenance.cancel()
 
 
-async def poll_due(services: Services, *, owner: str, time_box_s: float) -> list[str]:
-    """Poll the tasks that are due, inside a time box in seconds, and reconcile uncertain orders.
+@dataclass(frozen=True)
+class PollResult:
+    """The result of one round of polls.
 
-    Returns:
-        What went wrong, each once.
+    Attributes:
+        polled: Tasks that the vendor answered for.
+        ended: How many of them have ended, with a video or without.
+        troubles: What went wrong, each once.
     """
+
+    polled: int = 0
+    ended: int = 0
+    troubles: tuple[str, ...] = ()
+
+
+async def poll_due(services: Services, *, owner: str, time_box_s: float) -> PollResult:
+    """Poll the tasks that are due, inside a time box in seconds, and reconcile uncertain orders."""
     troubles: dict[str, None] = {}
 
     async def emit(event: Event) -> None:
@@ -87,11 +99,12 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> list
     async with working(services, owner) as worker:
         await remember_account(worker)
         pipeline = Pipeline(worker, emit, time_box_s=time_box_s)
-        pipeline.add(Poller(worker, emit), services.policy.poll_workers)
+        poller = Poller(worker, emit)
+        pipeline.add(poller, services.policy.poll_workers)
         await pipeline.run(is_over)
         result = await reconcile(worker)
         troubles |= dict.fromkeys(order.error_message or "" for order in result.uncertain)
-    return list(troubles)
+    return PollResult(poller.polled, poller.ended, tuple(troubles))
 
 
 class Pipeline:

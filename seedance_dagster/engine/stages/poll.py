@@ -29,6 +29,7 @@ class Poller:
         self._worker = worker
         self._ledger = worker.services.ledger
         self._emit = emit
+        self.polled = self.ended = 0
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
         """Take orders whose poll is due, the longest-waiting first."""
@@ -56,6 +57,7 @@ class Poller:
             await in_thread(self._ledger.tasks.polled, order, due_at=due_at, seen=seen)
             await self._emit(Delayed(order, reason))
             return
+        self.polled += 1
         await in_thread(remember_mark, self._worker, order, task)
         step = after_poll(
             order,
@@ -73,6 +75,8 @@ class Poller:
                     await self._emit(Delayed(order, f"task {order.task_id} is waited for: {unfamiliar}"))
             case Collect():
                 await in_thread(self._ledger.tasks.succeeded, order, actor=self._worker.name, task=step.seen)
+                self.ended += 1
             case End():
                 ended, again = await self._worker.end(order, step)
+                self.ended += 1
                 await self._emit(Delayed(ended, step.reason) if again else Ended(ended))
