@@ -154,6 +154,12 @@ class Partitions(LedgerPart):
                 for row in connection.execute(query)
             }
 
+    def known(self, prompt_set: str) -> set[str]:
+        """Return the partitions of a set that ever had a prompt, as far as files were read."""
+        query = sa.select(partitions.c.partition).where(partitions.c.prompt_set == prompt_set)
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
     def removed(self, prompt_set: str) -> set[str]:
         """Return the partitions of a set whose prompts are in no file any more."""
         query = sa.select(partitions.c.partition).where(

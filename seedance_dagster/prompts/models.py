@@ -111,7 +111,7 @@ class PromptSet:
 
     def why_missing(self, key: str) -> str:
         """Return why there is no prompt for a partition: it has an error, or is gone."""
-        return self.left_out.get(key.partition(".")[0], "this prompt is no longer in its file")
+        return self.left_out.get(key.partition(".")[0], "there is no such prompt in its file")
 
     @cached_property
     def repeated(self) -> dict[str, str]:

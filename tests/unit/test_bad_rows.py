@@ -108,4 +108,4 @@ def test_why_a_row_has_no_prompt(tmp_path):
     [prompt_set] = load_prompt_sets(tmp_path).sets
     reason = f"{tmp_path}/spots.csv, line 3 (dog): duration is 3; allowed are whole seconds from 4 to 15"
     assert prompt_set.why_missing("dog") == prompt_set.why_missing("dog.t2") == reason
-    assert prompt_set.why_missing("cow") == "this prompt is no longer in its file"
+    assert prompt_set.why_missing("cow") == "there is no such prompt in its file"

@@ -48,6 +48,20 @@ def report(instance: dg.DagsterInstance, prompt_set: PromptSet, key: str) -> int
     return instance.fetch_materializations(wanted, limit=1).records[0].storage_id
 
 
+def test_a_partition_that_was_added_in_dagster_is_removed_with_a_sentence(instance, ledger):
+    """It has no prompt in any file; the tick says where prompts are added (d13)."""
+    sync_all(instance, ledger, [spots(a="x")], CATALOG, now=NOW)
+    instance.add_dynamic_partitions("spots_prompts", ["ghost"])
+    report = sync_all(instance, ledger, [spots(a="x")], CATALOG, now=NOW)
+    [sentence] = report.unknown_sentences
+    assert sentence == (
+        "spots: removed partitions without a prompt: ghost. Add the prompt to the set's file instead; its "
+        "partition follows"
+    )
+    assert instance.get_dynamic_partitions("spots_prompts") == ["a"]
+    assert list(sync_all(instance, ledger, [spots(a="x")], CATALOG, now=NOW).unknown_sentences) == []
+
+
 def test_partitions_are_added_and_removed_except_those_that_were_ordered(orders, instance, ledger, clock):
     """New prompts become partitions; one that is gone for a day loses its own unless it was ordered."""
     report = sync_all(instance, ledger, [spots(a="x", b="x", c="x")], CATALOG, now=NOW)

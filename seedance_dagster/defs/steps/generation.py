@@ -168,7 +168,9 @@ class GenerationRun:
         removed = [key for key in keys if key not in self.prompt_set.partitions]
         latest = self.services.ledger.queries.latest(self.prompt_set.name) if removed else {}
         gone = {key: self.prompt_set.why_missing(key) for key in removed if key not in latest}
-        self.missing.add(gone, "correct or restore the prompt in its file")
+        self.missing.add(
+            gone, "correct or add the prompt in its file; a partition that is added in Dagster orders nothing"
+        )
         return self._existing({key: latest[key] for key in removed if key in latest})
 
     def _existing(self, wanted: Mapping[str, Wanted]) -> list[Placed]:

@@ -18,6 +18,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
 _KEPT = timedelta(days=1)  # one bad save of a file should not change the order of partitions
+_NAMED = 5  # partitions in a sentence
 _MAX_AT_ONCE = 5000  # partitions that Dagster takes in one call
 
 
@@ -28,6 +29,7 @@ class SyncReport:
     Attributes:
         removed: Those whose prompt is gone for a day and was never ordered.
         kept: Those whose prompt is gone and was ordered, so that its video and its cost stay visible.
+        unknown: The keys of those that never had a prompt: they were added in Dagster, and are removed.
         edited: Those whose `prompts` was reported again because the prompt changed.
     """
 
@@ -35,6 +37,18 @@ class SyncReport:
     removed: dict[str, int] = field(default_factory=dict)
     edited: dict[str, int] = field(default_factory=dict)
     kept: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def unknown_sentences(self) -> Iterator[str]:
+        """Sentences that say which partitions were added in Dagster, and removed."""
+        for name, keys in self.unknown.items():
+            if keys:
+                more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+                yield (
+                    f"{name}: removed partitions without a prompt: {', '.join(keys[:_NAMED])}{more}. Add the "
+                    "prompt to the set's file instead; its partition follows"
+                )
 
     @property
     def kept_sentences(self) -> Iterator[str]:
@@ -69,7 +83,10 @@ def sync_all(
         read_partitions(ledger, prompt_set, actor="sync")
         report.added[prompt_set.name] = _add(instance, prompt_set)
     for prompt_set in sets:
-        removed, kept = _remove(instance, ledger, prompt_set, limit)
+        removed_keys, kept = _remove(instance, ledger, prompt_set, limit)
+        removed = len(removed_keys)
+        known = ledger.partitions.known(prompt_set.name) if removed else set()
+        report.unknown[prompt_set.name] = [key for key in removed_keys if key not in known]
         report.kept[prompt_set.name] = kept
         limit = None if limit is None else limit - removed
         edited = _report_edits(instance, ledger, prompt_set, catalog, now=now, limit=limit)
@@ -95,8 +112,8 @@ def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
 
 def _remove(
     instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, limit: int | None
-) -> tuple[int, int]:
-    """Remove the partitions of prompts that were never ordered; return how many, and how many stay."""
+) -> tuple[list[str], int]:
+    """Remove the partitions of prompts that were never ordered; return them, and how many others stay."""
     name = str(prompt_partitions(prompt_set.name).name)
     gone = set(instance.get_dynamic_partitions(name)) - set(prompt_set.partitions)
     ordered = set[str]()
@@ -109,7 +126,7 @@ def _remove(
     removable = sorted(gone)[:limit]
     for key in removable:
         instance.delete_dynamic_partition(name, key)
-    return len(removable), len([key for key in ordered if key.partition(".")[0] not in prompt_set.left_out])
+    return removable, len([key for key in ordered if key.partition(".")[0] not in prompt_set.left_out])
 
 
 def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPartition]:

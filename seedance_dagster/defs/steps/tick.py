@@ -75,7 +75,7 @@ def tick(
         trouble.append(str(error))
         can_work = False
     done = [f"{polls.polled} polled, {polls.ended} finished"] if polls.polled else []
-    notes = [*done, *synced.kept_sentences]
+    notes = [*done, *synced.unknown_sentences, *synced.kept_sentences]
     try_to_remember(context.instance, services.ledger, context.log)
     work = services.ledger.workload.actionable()
     throttle = services.throttle()
