@@ -17,6 +17,9 @@ SEED ?=
 # For acceptance: a file of 946 prompts, which is not part of this repository; without it their test is skipped.
 PROMPTS ?= ../shared/data/vbench_prompts.jsonl
 
+# Each test process would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo dev test test-all test-browser coverage chaos acceptance lint docs bench schemas constraints clean
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 from audit_snapshots import event_of, expected, row, stored_order, task_event_of
-from factories import NOW, PREFIX, make_request, make_task
+from factories import NOW, PREFIX, Clock, make_request, make_task, open_ledger
 from stores import MemoryStore
 
 from seedance_dagster.api.errors import NotFoundError
@@ -203,6 +208,29 @@ class World:
             repair(done, self.services, self.dagster, actor="audit 1")
         )
         return {finding.kind.value: result for finding, result in results.items()}
+
+
+@contextmanager
+def agreeing_world(
+    folder: Path, clock: Clock, *, orders: int = 2, stored_at: datetime = NOW
+) -> Iterator[World]:
+    """Open a world of some stored orders, a copy of one that is made once in a process."""
+    ledger_file, made = _agreeing(orders, stored_at)
+    (folder / "ledger.db").write_bytes(ledger_file)
+    with open_ledger(folder, clock) as ledger:
+        yield World(ledger, *copy.deepcopy((made.vendor, made.store, made.dagster)))
+
+
+@cache
+def _agreeing(orders: int, stored_at: datetime) -> tuple[bytes, World]:
+    """Return the file of the world's ledger, and the world."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with open_ledger(folder, Clock()) as ledger:
+            made = World(ledger)
+            for number in range(1, orders + 1):
+                made.add(number, stored_at=stored_at)
+        return (folder / "ledger.db").read_bytes(), made
 
 
 def rewritten(order: Order, **fields: Any) -> bytes:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from factories import open_ledger
+
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.engine.ordering.preflight import Preflight, preflight
 from seedance_dagster.engine.ordering.quote import Quote, quote
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.media.references.host import ProbeLimits
 from seedance_dagster.prompts.models import Prompt, PromptPartition, PromptSet
@@ -41,10 +42,9 @@ class Looking:
 @contextmanager
 def looking(folder: Path, clock: Any) -> Iterator[Looking]:
     """Open an engine on an empty ledger that can neither send nor store: a preflight needs neither."""
-    ledger = Ledger.open(f"sqlite:///{folder}/ledger.db", clock=clock)
     policy = Policy(allow_private_hosts=True)
-    yield Looking(Services(ledger=ledger, open_client=None, store=None, policy=policy, clock=clock))  # type: ignore[arg-type]
-    ledger.close()
+    with open_ledger(folder, clock) as ledger:
+        yield Looking(Services(ledger=ledger, open_client=None, store=None, policy=policy, clock=clock))  # type: ignore[arg-type]
 
 
 def quoted(services: Services, *prompts: dict[str, list[str]]) -> list[Quote]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from audit_world import World
 from factories import NOW, POINTS, Clock, make_request
+from made_once import prepare_ledger
 
 from seedance_dagster.api.wire import GenerationRequest, HistoryRow, Task, TaskStatus
 from seedance_dagster.audit.audit import no_progress
@@ -105,6 +106,7 @@ def lose(world: World, folder: Path, clock: Clock) -> None:
     """Put a new ledger in the place of a world's."""
     world.services.claim_prefix()
     world.ledger.close()
+    prepare_ledger(f"sqlite:///{folder}/new.db")
     world.ledger = Ledger.open(f"sqlite:///{folder}/new.db", clock=clock)
 
 

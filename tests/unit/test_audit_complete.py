@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from audit_snapshots import POINTS, event_of, row
-from audit_world import VIDEO, World
+from audit_world import VIDEO, World, agreeing_world
 from factories import NOW
 
 from seedance_dagster.api.errors import AuthenticationError, VendorError
@@ -20,12 +20,8 @@ from seedance_dagster.storage.owner import owner_key
 @pytest.fixture
 def world(tmp_path, clock):
     """Three stored orders about which all sources agree."""
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    it = World(ledger)
-    for number in (1, 2, 3):
-        it.add(number)
-    yield it
-    ledger.close()
+    with agreeing_world(tmp_path, clock, orders=3) as it:
+        yield it
 
 
 def test_listings_alone_show_that_sources_agree(world):

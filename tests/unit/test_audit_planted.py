@@ -13,12 +13,11 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import pytest
-from audit_world import POSTER, VIDEO, World
+from audit_world import POSTER, VIDEO, agreeing_world
 from factories import NOW, POINTS, make_request
 from planted import Planter
 
 from seedance_dagster.api.wire import TaskStatus
-from seedance_dagster.ledger.ledger import Ledger
 
 SHOWN = "an audit only reports it"
 FETCHED = "the next run fetches it again: ledger and "
@@ -229,12 +228,8 @@ def world(tmp_path, clock, monkeypatch):
 
     monkeypatch.setattr("seedance_dagster.audit.objects.check_link", check_link)
     monkeypatch.setattr("seedance_dagster.audit.objects.cut_poster", lambda _: POSTER)
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    it = World(ledger)
-    for number in (1, 2):
-        it.add(number, stored_at=NOW - timedelta(hours=2))
-    yield it
-    ledger.close()
+    with agreeing_world(tmp_path, clock, stored_at=NOW - timedelta(hours=2)) as it:
+        yield it
 
 
 @pytest.mark.parametrize(

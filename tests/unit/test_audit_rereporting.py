@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from audit_snapshots import event_of
-from audit_world import World
+from audit_world import World, agreeing_world
 
 from seedance_dagster.audit.repair import RepairResult
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.schema import orders
 
@@ -20,12 +19,8 @@ def world(tmp_path, clock, monkeypatch):
         pass
 
     monkeypatch.setattr("seedance_dagster.audit.objects.check_link", check_link)
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    it = World(ledger)
-    it.add(1)
-    it.add(2)
-    yield it
-    ledger.close()
+    with agreeing_world(tmp_path, clock) as it:
+        yield it
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_the_only_unknown_task_of_an_account_may_be_the_order_s_with_another_tex
     assert engine.states() == [State.UNCERTAIN]
 
 
-@pytest.mark.parametrize(("points", "usd"), [(2_000_000, "0.2"), (1_500_000, "0.15")])
+@pytest.mark.parametrize(("points", "usd"), [(2_000_000, "0.20"), (1_500_000, "0.15")])
 def test_a_drop_that_nothing_explains_keeps_an_order_uncertain(known, clock, points, usd):
     """Points that another program took otherwise may be those of a task that was not found."""
     engine = known

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from audit_world import World
+from audit_world import agreeing_world
 
 from seedance_dagster.engine.stages.download import DownloadError
-from seedance_dagster.ledger.ledger import Ledger
 
 
 @pytest.fixture
 def world(tmp_path, clock):
     """Two stored orders about which all sources agree."""
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock)
-    it = World(ledger)
-    it.add(1)
-    it.add(2)
-    yield it
-    ledger.close()
+    with agreeing_world(tmp_path, clock) as it:
+        yield it
 
 
 @pytest.fixture(autouse=True)
