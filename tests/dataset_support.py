@@ -52,7 +52,7 @@ class Shop:
     ) -> Exported:
         selection = select_accepted(self.ledger, self.store, "spots", Splits.parse(splits))
         destination = open_destination(str(place), self.store)
-        return export(plan_export(selection, form, str(destination), **options), destination)
+        return export(plan_export(selection, form, **options), destination)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

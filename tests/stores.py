@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import boto3
 from botocore.exceptions import ClientError
@@ -47,10 +47,14 @@ class MemoryStore(VideoStore):
         self.objects: dict[str, bytes] = dict(objects or {})
         self.reads: list[str] = []
         self.puts = 0
+        self.sums: dict[str, str] = {}
         self.before_put: Callable[[str], None] = lambda _: None
 
     def check_writable(self) -> None:
         """Accept it: a dictionary can be written."""
+
+    def below(self, folder: str) -> MemoryStore:
+        return MemoryFolder(self, f"{self.prefix}/{folder}")
 
     @property
     def configuration(self) -> str:
@@ -106,6 +110,22 @@ class MemoryStore(VideoStore):
         self.puts += 1
         self.before_put(key)
         self.objects[key] = body
+
+
+class MemoryFolder(MemoryStore):
+    """A folder of a store in memory."""
+
+    def __init__(self, store: MemoryStore, prefix: str) -> None:
+        super().__init__(prefix=prefix)
+        self.objects, self._sums, self._store = store.objects, store.sums, store
+
+    def put_file(self, key: str, path: Path, *, sha256: str, **_options: Any) -> None:
+        self._store.puts += 1
+        self.objects[key], self._sums[key] = path.read_bytes(), sha256
+
+    def head(self, key: str) -> ObjectInfo | None:
+        body = self.objects.get(key)
+        return None if body is None else ObjectInfo(len(body), "", {"sha256": self._sums.get(key, "")})
 
 
 @contextmanager

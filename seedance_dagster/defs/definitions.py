@@ -16,6 +16,7 @@ from seedance_dagster.defs.accepted import build_accepted_asset
 from seedance_dagster.defs.assets import MAX_PARTITIONS_PER_RUN, build_set_assets
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.configs import limit_points
+from seedance_dagster.defs.dataset import build_dataset_asset
 from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import build_advance_job, build_pending_job, build_pending_schedule
 from seedance_dagster.defs.naming import VIDEO_INPUTS, Names
@@ -124,6 +125,7 @@ def set_definitions(
                 unattended_points=unattended_points,
             ),
             build_index_asset(names, name),
+            build_dataset_asset(names, name),
         )
     ]
     checks = [build_set_checks(names, name, source) for name in loaded.names]

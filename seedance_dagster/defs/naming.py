@@ -14,7 +14,8 @@ import dagster as dg
 
 from seedance_dagster.versions import CODE_VERSION
 
-PROMPTS, TASKS, VIDEOS, ACCEPTED, INDEX = "prompts", "tasks", "videos", "accepted", "index"
+PROMPTS, TASKS, VIDEOS, ACCEPTED = "prompts", "tasks", "videos", "accepted"
+INDEX, DATASET = "index", "dataset"
 
 ADVANCE_JOB = "seedance_advance"
 PENDING_JOB = "seedance_order_pending"

@@ -60,7 +60,7 @@ class Amounts:
     @property
     def charged_per_accepted(self) -> int | None:
         """All charges by the number of accepted videos, in points; None without any."""
-        return round(self.charged / self.accepted) if self.accepted else None
+        return per_accepted(self.charged, self.accepted)
 
     @property
     def accepted_share(self) -> float | None:
@@ -188,6 +188,16 @@ class Spend(LedgerPart):
                 DaySpend(date.fromisoformat(str(iso_day)), int(count), int(points))
                 for iso_day, count, points in connection.execute(query)
             ]
+
+
+def per_accepted(points: int, accepted: int) -> int | None:
+    """Return charges by the number of accepted videos, in points to a hundredth of a cent; None without any.
+
+    Example:
+        >>> per_accepted(16_000_000, 3)
+        5333000
+    """
+    return int(round(points / accepted, -3)) if accepted else None
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -16,6 +16,7 @@ _REFERENCES = ".references"
 _PROBE = ".writable"
 _PREFIX_FILES = (_PROBE, f"{_PROBE}-copy", ".seedance-ledger.json")
 _REPLACED = re.compile(r"\.replaced-\d{8}T\d{6}Z$")
+_DATASET = re.compile(r"[^/]+/dataset/[0-9a-f]{16}")
 _KEY = re.compile(r"((?:.*/)?([^/]+)/([^/]+)/([^/]+)-a([1-9][0-9]{0,8}))(?:/([^/]*))?", re.DOTALL)
 
 
@@ -108,7 +109,7 @@ def probe_key(prefix: str) -> str:
 
 
 def is_own_file(prefix: str, key: str) -> bool:
-    """Return True for a file that belongs to no single order: an index, a reference, or the owner's name.
+    """Return True for a file of no single order: an index, a dataset, a reference, or the owner's name.
 
     Example:
         >>> is_own_file("seedance", "seedance/spots/index.jsonl")
@@ -117,6 +118,8 @@ def is_own_file(prefix: str, key: str) -> bool:
     start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     folder, _, name = key.removeprefix(start).rpartition("/")
     if folder == _REFERENCES:
+        return True
+    if _DATASET.fullmatch(folder):
         return True
     if folder:
         return "/" not in folder and name in _SET_FILES
@@ -146,6 +149,16 @@ def index_keys(prefix: str, prompt_set: str) -> IndexKeys:
     """
     folder = _folder(prefix, prompt_set)
     return IndexKeys(f"{folder}/index.jsonl", f"{folder}/index.parquet")
+
+
+def dataset_folder(prompt_set: str, version: str) -> str:
+    """Return the folder of a version of a set's dataset, below the prefix.
+
+    Example:
+        >>> dataset_folder("spots", "0123456789abcdef")
+        'spots/dataset/0123456789abcdef'
+    """
+    return _folder("", prompt_set, "dataset", version)
 
 
 def _folder(prefix: str, *parts: str) -> str:

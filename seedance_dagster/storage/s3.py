@@ -76,6 +76,10 @@ class VideoStore:
         """Return the key as an s3:// URI."""
         return f"s3://{self.bucket}/{key}"
 
+    def below(self, folder: str) -> VideoStore:
+        """Return the store of a folder below the prefix."""
+        return VideoStore(self.client, self.bucket, f"{self.prefix}/{folder}")
+
     @property
     def configuration(self) -> str:
         """The place and the options of the store, as a hash."""

@@ -46,7 +46,7 @@ def test_scaffolded_components_load_and_make_a_set(sandbox):
     with sandbox.build_all_defs() as defs:
         keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
         assert keys - {"seedance_prompt_files"} == {
-            f"launch/{name}" for name in ("prompts", "tasks", "videos", "accepted", "index")
+            f"launch/{name}" for name in ("prompts", "tasks", "videos", "accepted", "index", "dataset")
         }
         assert {job.name for job in defs.resolve_all_job_defs()} >= {"seedance_advance"}
         resource = defs.resources["seedance"].resource_fn(dg.build_init_resource_context())

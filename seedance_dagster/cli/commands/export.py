@@ -69,7 +69,7 @@ def command(
         check_has_videos(services.ledger, prompt_set)
         selection = select_accepted(services.ledger, services.store, prompt_set, Splits.parse(splits))
         destination = open_destination(place, services.store)
-        plan = plan_export(selection, form, str(destination), license_id=license_id)
+        plan = plan_export(selection, form, license_id=license_id)
         with progress_bars() as progress:
             exported = export(plan, destination, progress=progress)
     if as_json:

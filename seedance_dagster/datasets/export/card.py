@@ -37,7 +37,7 @@ def dataset_card(
         license_id: The licence, as the Hub spells it.
     """
     clips = [clip for each in splits.values() for clip in each]
-    rows = [*splits.items(), *([("together", clips)] if len(splits) > 1 else [])]
+    rows = [*splits.items(), *([("all", clips)] if len(splits) > 1 else [])]
     models = Counter(str(clip.row["task_type"]) for clip in clips)
     text = f"""\
 ---

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.spend import Amounts, SpendBy
+from seedance_dagster.ledger.spend import Amounts, SpendBy, per_accepted
 from seedance_dagster.ledger.verdict import Verdict
 
 
@@ -33,7 +33,7 @@ class Figures:
     @property
     def points_per_accepted(self) -> int | None:
         """All charges by the number of accepted videos, in points; None without any."""
-        return round(self.points / self.accepted) if self.accepted else None
+        return per_accepted(self.points, self.accepted)
 
     @property
     def yield_share(self) -> float | None:

@@ -29,13 +29,12 @@ def parquet(splits: Mapping[str, Sequence[Clip]], place: str) -> Layout:
 
     Args:
         splits: The clips of each split.
-        place: Where the dataset will lie.
+        place: A path to it, for its card.
 
     Raises:
         ExportError: pyarrow is not installed.
     """
     tables = [text_artifact(f"{split}.parquet", _table(clips)) for split, clips in splits.items()]
-    place = place.rstrip("/")
     return Layout(
         data=[],
         last=tables,

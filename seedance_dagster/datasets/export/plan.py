@@ -8,7 +8,7 @@ from enum import StrEnum
 from seedance_dagster.datasets.export.artifacts import Artifact, Layout, text_artifact
 from seedance_dagster.datasets.export.card import dataset_card
 from seedance_dagster.datasets.export.clips import Clip, accepted_clips, content_version
-from seedance_dagster.datasets.export.errors import ExportError
+from seedance_dagster.datasets.export.errors import NothingAcceptedError
 from seedance_dagster.datasets.export.figures import Figures, read_figures
 from seedance_dagster.datasets.export.parquet import parquet
 from seedance_dagster.datasets.export.splits import Splits
@@ -70,12 +70,12 @@ def select_accepted(ledger: Ledger, store: VideoStore, prompt_set: str, splits: 
     """Choose the accepted videos of a set.
 
     Raises:
-        ExportError: There are none.
+        NothingAcceptedError: There are none.
         LedgerError: The ledger cannot be read.
     """
     clips = accepted_clips(ledger, store, prompt_set, splits)
     if not clips:
-        raise ExportError(
+        raise NothingAcceptedError(
             f"{prompt_set}: no video is accepted; accept some in the gallery, or by "
             f"`seedance-dagster review accept {prompt_set} PARTITION...`"
         )
@@ -89,19 +89,19 @@ def select_accepted(ledger: Ledger, store: VideoStore, prompt_set: str, splits: 
     )
 
 
-def plan_export(selection: Selection, form: Format, place: str, *, license_id: str = UNKNOWN_LICENSE) -> Plan:
+def plan_export(selection: Selection, form: Format, *, license_id: str = UNKNOWN_LICENSE) -> Plan:
     """Return the files of a dataset.
 
     Args:
         selection: The clips.
         form: The format.
-        place: Where the dataset will lie, for its card.
         license_id: The licence on its card, as the Hugging Face Hub spells it.
 
     Raises:
         ExportError: The format needs a package that is not installed.
     """
-    layout: Layout = _LAYOUTS[form](selection.splits, place)
+    # Not its own path: a dataset is copied and published, and then has the same bytes.
+    layout: Layout = _LAYOUTS[form](selection.splits, f"path/to/{selection.prompt_set}")
     card = dataset_card(
         selection.prompt_set,
         selection.version,

@@ -24,7 +24,7 @@ def videofolder(splits: Mapping[str, Sequence[Clip]], place: str) -> Layout:
 
     Args:
         splits: The clips of each split.
-        place: Where the dataset will lie.
+        place: A path to it, for its card.
     """
     empty = columns_without_value(splits.values())
     return Layout(

@@ -32,7 +32,7 @@ def webdataset(splits: Mapping[str, Sequence[Clip]], place: str, *, shard_bytes:
 
     Args:
         splits: The clips of each split.
-        place: Where the dataset will lie.
+        place: A path to it, for its card.
         shard_bytes: A shard ends before the clip that would make its videos larger than this.
     """
     left_out = columns_without_value(clips[:_INFERRED_FROM] for clips in splits.values())
@@ -50,7 +50,7 @@ def webdataset(splits: Mapping[str, Sequence[Clip]], place: str, *, shard_bytes:
     return Layout(
         data=[shard for each in shards.values() for shard in each],
         last=[],
-        loading=_LOADING.format(shards=f"{place.rstrip('/')}/{first}/{names}", place=place),
+        loading=_LOADING.format(shards=f"{place}/{first}/{names}", place=place),
         data_files={split: f"{split}/*.tar" for split in splits},
     )
 

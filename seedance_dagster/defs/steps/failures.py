@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import dagster as dg
 
 from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.datasets.export.errors import ExportError
 from seedance_dagster.engine.ordering.quote import OrderingError
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.prompts.problems import PromptSetError
 from seedance_dagster.storage.s3 import StoreError
 
-USER_ERRORS = (OrderingError, LedgerError, PromptSetError, SeedanceError, StoreError)
+USER_ERRORS = (OrderingError, LedgerError, PromptSetError, SeedanceError, StoreError, ExportError)
 """Errors whose message says what is wrong and what to do, and contains no secret."""
 
 
