@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import Any
 
 import boto3
@@ -37,6 +38,7 @@ class Client:
         return answer
 
 
+@cache  # making a client of boto3 takes longer than most tests
 def unreached_store() -> VideoStore:
     """Return a store that signs links and is never reached."""
     client = boto3.client(

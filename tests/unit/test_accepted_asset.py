@@ -22,7 +22,7 @@ A, D = Judgement(Verdict.ACCEPTED, "calm"), Judgement(Verdict.DISCARDED)
 
 @pytest.fixture
 def instance():
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 

@@ -12,8 +12,6 @@ from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.tile_filter import Stage, TileFilter
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 
-pytestmark = pytest.mark.each_database
-
 
 def keys(ledger, **wanted) -> list[str]:
     return [tile.partition for tile in ledger.tiles.page(TileFilter(**wanted))]
@@ -42,6 +40,7 @@ def test_what_is_asked_for_now_comes_before_what_is_newer(ledger, orders):
     assert tile.order.fingerprint == "now"
 
 
+@pytest.mark.each_database
 def test_pages_follow_each_other_without_gaps(ledger, orders):
     """Two partitions with one order included: none is left out, and none comes twice."""
     names = [f"p{number}" for number in range(7)]
@@ -72,6 +71,7 @@ def test_what_is_not_ordered_yet_stands_at_the_end(ledger, orders):
     assert keys(ledger) == ["cat"], "those that left the file are no longer wanted"
 
 
+@pytest.mark.each_database
 def test_filters_choose_tiles(ledger, orders):
     """By set, model, stage, verdict, tag, cost, day and text; wildcards are plain text."""
     asked = {
@@ -139,6 +139,7 @@ def test_other_takes_stand_behind_the_tiles_of_a_page(ledger, orders):
     }
 
 
+@pytest.mark.each_database
 def test_counts_add_up(ledger, orders):
     """Tiles by set, model, stage and verdict, with their cost."""
     orders.make_many(State.STORED, "cat", "dog")

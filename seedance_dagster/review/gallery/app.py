@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -70,18 +71,22 @@ def create_gallery(ledger: Ledger, store: VideoStore, options: GalleryOptions | 
     )
 
 
+@cache  # they are compiled once
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 class _Gallery:
     """The pages. Those that are no coroutines run in threads, since they read the database."""
 
     def __init__(self, ledger: Ledger, store: VideoStore, options: GalleryOptions) -> None:
         self._ledger, self._store, self._options = ledger, store, options
-        self._templates = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
 
     def page(self, request: Request) -> Response:
         query = read_query(request.query_params.multi_items())
@@ -156,7 +161,7 @@ class _Gallery:
             "review": self._options.review,
             "reviewer": self._options.reviewer,
         }
-        return HTMLResponse(self._templates.get_template(name).render(shared | values), status)
+        return HTMLResponse(_templates().get_template(name).render(shared | values), status)
 
 
 async def _body(request: Request) -> bytes:
