@@ -32,7 +32,7 @@ from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.storage.s3 import VideoStore
 
 T = TypeVar("T")
-FAST = Pacing(take_s=0.02, end_check_s=0.02, maintenance_s=0.1, signed_s=300.0)
+FAST = Pacing(take_s=0.1, end_check_s=0.05, maintenance_s=0.1, signed_s=300.0)
 API_KEY = "emulator-key"
 BASE_URL = "http://127.0.0.1"
 LOOPBACK: dict[str, Any] = {"trust_env": False, "verify": False}

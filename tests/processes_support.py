@@ -6,9 +6,21 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 COMMAND = [sys.executable, "-c", "from seedance_dagster.cli import main; main()"]
+
+
+_LEDGER = ["seedance_dagster.ledger.ledger", "seedance_dagster.ledger.migrations.upgrade"]
+
+
+def ledger_processes() -> ForkServerContext:
+    """Return the way to start processes that use a ledger: its modules are loaded once, not in each."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(_LEDGER)
+    return context
 
 
 def awaited(condition: Callable[[], object], seconds: float = 120) -> None:
