@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from seedance_dagster.datasets.video import Video
     from seedance_dagster.defs.components import PromptSetComponent, SeedanceComponent
     from seedance_dagster.defs.definitions import build_seedance_definitions
+    from seedance_dagster.defs.from_asset import PromptsFromAsset
     from seedance_dagster.defs.naming import prompt_partitions
     from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
     from seedance_dagster.defs.translator import SeedanceTranslator
@@ -22,6 +23,7 @@ __all__ = [
     "LedgerResource",
     "PromptSet",
     "PromptSetComponent",
+    "PromptsFromAsset",
     "SeedanceComponent",
     "SeedanceResource",
     "SeedanceTranslator",
@@ -36,6 +38,7 @@ _HOMES = {
     "LedgerResource": "seedance_dagster.defs.resources",
     "PromptSet": "seedance_dagster.prompts.models",
     "PromptSetComponent": "seedance_dagster.defs.components",
+    "PromptsFromAsset": "seedance_dagster.defs.from_asset",
     "SeedanceComponent": "seedance_dagster.defs.components",
     "SeedanceResource": "seedance_dagster.defs.resources",
     "SeedanceTranslator": "seedance_dagster.defs.translator",

@@ -1,6 +1,6 @@
 """The assets `prompts`, `tasks` and `videos` of a prompt set, materialized by one step."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import dagster as dg
 
@@ -46,6 +46,7 @@ def build_set_assets(
     *,
     max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN,
     unattended_points: int | None = None,
+    upstream: Sequence[dg.AssetKey] = (),
 ) -> dg.AssetsDefinition:
     """Build the step that materializes a prompt set's assets.
 
@@ -56,7 +57,11 @@ def build_set_assets(
         max_partitions_per_run: A backfill of more partitions becomes several runs.
         unattended_points: What a run that an automation condition asked for may spend, in points; None leaves
             that to the budgets.
+        upstream: The assets that its prompts are made from.
     """
+    deps = {PROMPTS: tuple(upstream)} | {
+        asset: tuple(asset_key(name, each) for each in above) for asset, above in _UPSTREAM.items()
+    }
 
     @dg.multi_asset(
         name=f"{identifier(name)}_generation",
@@ -64,7 +69,7 @@ def build_set_assets(
         specs=[
             dg.AssetSpec(
                 asset_key(name, asset),
-                deps=[asset_key(name, upstream) for upstream in _UPSTREAM.get(asset, ())],
+                deps=deps[asset],
                 description=description,
                 group_name=identifier(name),
                 kinds=_KINDS[asset],

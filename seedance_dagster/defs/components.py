@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from seedance_dagster.defs.definitions import resources_of, set_definitions, shared_definitions
+from seedance_dagster.defs.from_asset import PromptsFromAsset
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import SeedanceResource, VideoStoreResource
 from seedance_dagster.prompts.slugs import slug_name
@@ -26,7 +27,7 @@ prompts:
 
 def _location(context: dg.ResolutionContext, prompts: str) -> str:
     """Return an s3:// location as it is, and a path from the folder of the YAML file."""
-    return prompts if "://" in prompts else str(context.resolve_source_relative_path(prompts))
+    return prompts if not prompts or "://" in prompts else str(context.resolve_source_relative_path(prompts))
 
 
 class _PromptSetScaffolder(dg.Scaffolder):
@@ -40,15 +41,41 @@ class _PromptSetScaffolder(dg.Scaffolder):
 
 @dg.scaffold_with(_PromptSetScaffolder)
 class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
-    """Prompt sets of a file or folder: each has the assets `prompts`, `tasks`, `videos`, `accepted`, `index`.
+    """Prompt sets of a file or folder, or one set whose prompts another asset makes.
 
     One `SeedanceComponent` of the project has the API, the bucket and the ledger that they use.
     """
 
     prompts: Annotated[str, dg.Resolver(_location, model_field_type=str)] = Field(
+        default="",
         description="A file or folder of prompt sets, from this folder, or an s3:// location.",
         examples=["prompts.yaml", "s3://assets/prompts/"],
     )
+    from_asset: dict[str, Any] | None = Field(
+        default=None,
+        description="Instead of `prompts`: the fields of PromptsFromAsset, such as name and asset.",
+        examples=[{"name": "launch", "asset": "written_prompts", "defaults": {"duration": 5}}],
+    )
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """The file or folder, if there is one."""
+        return (self.prompts,) if self.prompts else ()
+
+    @property
+    def tables(self) -> tuple[PromptsFromAsset, ...]:
+        """The set that another asset makes, if there is one."""
+        if bool(self.prompts) == bool(self.from_asset):
+            raise dg.DagsterInvalidDefinitionError(
+                "a PromptSetComponent needs prompts or from_asset, and not both"
+            )
+        try:
+            return (PromptsFromAsset(**self.from_asset),) if self.from_asset else ()
+        except (TypeError, ValueError) as error:
+            allowed = ", ".join(PromptsFromAsset.__dataclass_fields__)
+            raise dg.DagsterInvalidDefinitionError(
+                f"from_asset of PromptSetComponent: {error}; its fields are {allowed}"
+            ) from None
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the sets' assets and checks."""
@@ -59,7 +86,9 @@ class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
                 "`dg scaffold defs seedance_dagster.SeedanceComponent seedance` makes one"
             )
         settings = Settings.from_environ(os.environ)
-        source = PromptSource(self.prompts, prices=found[0].prices, key_prefix=settings.key_prefix)
+        source = PromptSource.at(
+            self.locations, prices=found[0].prices, key_prefix=settings.key_prefix, tables=self.tables
+        )
         return set_definitions(
             source,
             pending_usd_per_run=settings.pending_usd_per_run,
@@ -124,7 +153,10 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
         sets = context.component_tree.get_all_components(of_type=PromptSetComponent)
         return shared_definitions(
             PromptSource.at(
-                tuple(each.prompts for each in sets), prices=self.prices, key_prefix=settings.key_prefix
+                tuple(location for each in sets for location in each.locations),
+                prices=self.prices,
+                key_prefix=settings.key_prefix,
+                tables=[table for each in sets for table in each.tables],
             ),
             seedance=seedance,
             video_store=video_store,

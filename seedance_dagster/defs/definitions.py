@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -17,12 +17,14 @@ from seedance_dagster.defs.assets import MAX_PARTITIONS_PER_RUN, build_set_asset
 from seedance_dagster.defs.checks import build_checks_schedule, build_set_checks
 from seedance_dagster.defs.configs import limit_points
 from seedance_dagster.defs.dataset import build_dataset_asset
+from seedance_dagster.defs.from_asset import PROMPT_TABLE, PromptsFromAsset
 from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import build_advance_job, build_pending_job, build_pending_schedule
-from seedance_dagster.defs.naming import VIDEO_INPUTS, Names
+from seedance_dagster.defs.naming import VIDEO_INPUTS, Names, asset_key
 from seedance_dagster.defs.plan import build_plan_job
 from seedance_dagster.defs.prompt_files import build_prompt_files
 from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
+from seedance_dagster.defs.prompt_table import build_prompt_table, build_read_job
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.sealed_resources import sealed_resources
 from seedance_dagster.defs.sensor import build_sensor
@@ -48,6 +50,7 @@ def build_seedance_definitions(
     key_prefix: str = "",
     name_prefix: str = "",
     translator: SeedanceTranslator | None = None,
+    from_asset: Sequence[PromptsFromAsset] = (),
 ) -> dg.Definitions:
     """Build the assets, checks, jobs, schedules, sensor and resources of some prompt sets.
 
@@ -69,6 +72,7 @@ def build_seedance_definitions(
             `team_b_seedance_advance`. It lets two of these definitions be merged into one code location.
         translator: Says how the sets look as assets: group, owners, tags, kinds, metadata, description, and
             when they are made automatically.
+        from_asset: Further sets, whose prompts other assets make.
 
     Example:
         >>> defs = build_seedance_definitions(
@@ -77,7 +81,7 @@ def build_seedance_definitions(
         ...     video_store=VideoStoreResource(bucket="videos"),
         ... )
     """
-    source = PromptSource(prompt_sets, prices=_price_file(seedance), key_prefix=key_prefix)
+    source = PromptSource(prompt_sets, prices=_price_file(seedance), key_prefix=key_prefix, tables=from_asset)
     names = Names(name_prefix)
     return dg.Definitions.merge(
         set_definitions(
@@ -123,14 +127,21 @@ def set_definitions(
                 source,
                 max_partitions_per_run=max_partitions_per_run,
                 unattended_points=unattended_points,
+                upstream=[asset_key(name, PROMPT_TABLE)] if name in source.tables else [],
             ),
             build_index_asset(names, name),
             build_dataset_asset(names, name),
+            *_prompt_tables(names, name, source),
         )
     ]
     checks = [build_set_checks(names, name, source) for name in loaded.names]
     accepted = [translate(name, build_accepted_asset(names, name)) for name in loaded.names]
     return dg.Definitions(assets=[*assets, *accepted], asset_checks=checks)
+
+
+def _prompt_tables(names: Names, name: str, source: PromptSource) -> Iterator[dg.AssetsDefinition]:
+    if name in source.tables:
+        yield build_prompt_table(names, name, source.tables[name], source)
 
 
 def shared_definitions(
@@ -149,18 +160,19 @@ def shared_definitions(
     advance, pending = build_advance_job(names, resources), build_pending_job(names, source, resources)
     declared = source.load().names
     prompt_files, readable = build_prompt_files(names, source, declared)
+    started: list[Any] = [advance, pending]
+    if source.tables:
+        started.append(build_read_job(names, [asset_key(name, PROMPT_TABLE) for name in source.tables]))
     return dg.Definitions(
         assets=[prompt_files],
         asset_checks=[readable],
-        jobs=[advance, pending, build_plan_job(names, source, resources)],
+        jobs=[*started, build_plan_job(names, source, resources)],
         schedules=[
             build_pending_schedule(names, pending, source, pending_usd_per_run),
             build_checks_schedule(names, declared),
         ],
         sensors=[
-            build_sensor(
-                names, source, declared, status, [advance, pending], pending_usd_per_run=pending_usd_per_run
-            )
+            build_sensor(names, source, declared, status, started, pending_usd_per_run=pending_usd_per_run)
         ],
         resources={**resources, names(VIDEO_INPUTS): build_video_inputs(names)},
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import dagster as dg
 
-from seedance_dagster.defs.naming import FILES_CHECK, Names
+from seedance_dagster.defs.naming import FILES_CHECK, STORE, Names
 from seedance_dagster.defs.prompt_source import PromptSource
 
 _CHECK = "Every prompt file can be read, and every prompt in it can be ordered."
@@ -29,10 +29,18 @@ def build_prompt_files(
         kinds={"yaml"},
     )
 
-    @dg.asset_check(asset=key, name=FILES_CHECK, description=f"{_CHECK} Costs nothing.")
-    def prompt_files_readable() -> dg.AssetCheckResult:
+    @dg.asset_check(
+        asset=key,
+        name=FILES_CHECK,
+        description=f"{_CHECK} Costs nothing.",
+        required_resource_keys={names(STORE)},
+    )
+    def prompt_files_readable(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.defs.steps.prompt_files import check_result
 
-        return check_result(source.load(), declared)
+        with as_failure():
+            store = getattr(context.resources, names(STORE)).open_store()
+            return check_result(source.load(store), declared)
 
     return spec, prompt_files_readable

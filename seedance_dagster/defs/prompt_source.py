@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from seedance_dagster.api.catalog import Catalog
+from seedance_dagster.defs.from_asset import PromptsFromAsset
 from seedance_dagster.prompts.loading import LoadedPromptSets, load_prompt_sets
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.price_file import usable_catalog
@@ -15,6 +16,10 @@ from seedance_dagster.prompts.problems import Problem, PromptSetError
 from seedance_dagster.prompts.prompt_file import SUFFIXES
 from seedance_dagster.prompts.rules import check_request
 from seedance_dagster.prompts.slugs import full_name, key_prefix_problem
+from seedance_dagster.storage.keys import prompt_table_key
+
+if TYPE_CHECKING:
+    from seedance_dagster.storage.s3 import VideoStore
 
 PYTHON = "Python"
 """The place of sets that were made in Python."""
@@ -28,11 +33,19 @@ Locations = tuple[str | Path, ...]
 class PromptSource:
     """Locations of prompt sets, or fixed ones."""
 
-    def __init__(self, prompt_sets: PromptSets, *, prices: str = "", key_prefix: str = "") -> None:
+    def __init__(
+        self,
+        prompt_sets: PromptSets,
+        *,
+        prices: str = "",
+        key_prefix: str = "",
+        tables: Sequence[PromptsFromAsset] = (),
+    ) -> None:
         if problem := key_prefix_problem(key_prefix):
             raise ValueError(f"key_prefix {problem}")
         self._prices = prices
         self.key_prefix = key_prefix
+        self.tables = {full_name(key_prefix, table.name): table for table in tables}
         self._places: dict[str, str] | None = None
         self._locations: Locations | None = None
         self._fixed = LoadedPromptSets((), ())
@@ -45,22 +58,37 @@ class PromptSource:
                 self._fixed = _checked(prompt_sets, prices)
 
     @classmethod
-    def at(cls, locations: Locations, *, prices: str = "", key_prefix: str = "") -> Self:
+    def at(
+        cls,
+        locations: Locations,
+        *,
+        prices: str = "",
+        key_prefix: str = "",
+        tables: Sequence[PromptsFromAsset] = (),
+    ) -> Self:
         """Make a source of several files, folders and s3:// locations."""
-        source = cls((), prices=prices, key_prefix=key_prefix)
+        source = cls((), prices=prices, key_prefix=key_prefix, tables=tables)
         source._locations = locations
         return source
 
-    def load(self) -> LoadedPromptSets:
-        """Return all sets as they are now; bad content is reported, not raised."""
+    def load(self, store: VideoStore | None = None) -> LoadedPromptSets:
+        """Return all sets as they are now; bad content is reported, not raised.
+
+        Args:
+            store: The bucket, where the prompts are that other assets made; without it only their sets' names
+                are known.
+        """
         places, parts = [PYTHON], [self._fixed]
         if self._locations is not None:
             places = list(map(place_of, self._locations))
             parts = [load_prompt_sets(location, prices=self._prices) for location in self._locations]
+        for name, table in self.tables.items():
+            places.append(table.source)
+            parts.append(_load_table(name, table, store, self._prices))
         parts = list(map(self._with_full_names, parts))
         self._places = {
             each.name: place for place, part in zip(places, parts, strict=True) for each in part.sets
-        }
+        } | {name: table.source for name, table in self.tables.items()}
         return _merged(parts)
 
     @property
@@ -86,13 +114,13 @@ class PromptSource:
         )
         return replace(loaded, sets=tuple(sets), unusable=unusable, files=files)
 
-    def load_set(self, name: str) -> PromptSet:
-        """Return one set as it is now.
+    def load_set(self, name: str, store: VideoStore | None = None) -> PromptSet:
+        """Return one set as it is now; `store` as of `load`.
 
         Raises:
             PromptSetError: It is gone or its file has errors; the message lists them.
         """
-        loaded = self.load()
+        loaded = self.load(store)
         for prompt_set in loaded.sets:
             if prompt_set.name == name:
                 return prompt_set
@@ -118,6 +146,50 @@ def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
     return LoadedPromptSets(
         tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0], unusable, files
     )
+
+
+def _load_table(
+    name: str, table: PromptsFromAsset, store: VideoStore | None, prices: str
+) -> LoadedPromptSets:
+    """Return the set that another asset made, as it was read last."""
+    if store is None:
+        return LoadedPromptSets((), (), unusable={table.name: ()})
+    uri = store.uri(prompt_table_key(store.prefix, name))
+    loaded = load_prompt_sets(uri, prices=prices, s3_client=store.client)
+    problems = {problem: _problem_of(table, uri, problem) for problem in loaded.problems}
+    sets = tuple(
+        replace(
+            each,
+            source=table.source,
+            left_out={
+                key: reason.replace(f"{uri}, prompt ", f"{table.source}, row ")
+                for key, reason in each.left_out.items()
+            },
+        )
+        for each in loaded.sets
+    )
+    files = tuple(
+        replace(
+            file,
+            source=table.source if file.source == uri else file.source,
+            prompt_set=table.name if file.source == uri else file.prompt_set,
+            problems=tuple(problems.get(each) or _problem_of(table, uri, each) for each in file.problems),
+        )
+        for file in loaded.files
+    )
+    unusable = {} if sets else {table.name: tuple(problems.values())}
+    return replace(loaded, sets=sets, problems=tuple(problems.values()), files=files, unusable=unusable)
+
+
+def _problem_of(table: PromptsFromAsset, uri: str, problem: Problem) -> Problem:
+    """Return a problem as one of the asset's rows: where its prompts are kept is nothing to look at."""
+    if problem.source != uri:
+        return problem
+    message = problem.message
+    if problem.prompt is None and message.startswith("contains no prompt set"):
+        message = f"made no prompts yet, or they were not read: materialize {table.name}/prompt_table"
+    place = problem.prompt and problem.prompt.replace("prompt ", "row ")
+    return replace(problem, source=table.source, prompt=place, message=message)
 
 
 def place_of(location: str | Path) -> str:

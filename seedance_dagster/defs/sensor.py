@@ -1,11 +1,13 @@
 """The sensor `seedance_sensor`, one for all prompt sets of a code location."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import dagster as dg
 
 from seedance_dagster.defs.naming import Names
 from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.defs.prompt_table import READ_JOB
 from seedance_dagster.defs.resources import services_of
 
 _INTERVAL_S = 10
@@ -16,7 +18,7 @@ def build_sensor(
     source: PromptSource,
     declared: Collection[str],
     status: dg.DefaultSensorStatus,
-    jobs: Sequence[dg.JobDefinition],
+    jobs: Sequence[Any],
     *,
     pending_usd_per_run: float | None,
 ) -> dg.SensorDefinition:
@@ -46,12 +48,14 @@ def build_sensor(
         **_resources: object,  # a test that calls the sensor hands them over by name
     ) -> dg.SensorResult | dg.SkipReason:
         from seedance_dagster.defs.steps.failures import USER_ERRORS
-        from seedance_dagster.defs.steps.postponed import with_postponed
+        from seedance_dagster.defs.steps.postponed import with_postponed, with_runs
+        from seedance_dagster.defs.steps.prompt_table import table_requests
         from seedance_dagster.defs.steps.tick import tick
 
         try:
             with services_of(context, names) as services:
                 answer = tick(context, names, source, services, declared)
+                answer = with_runs(answer, table_requests(context.instance, names, READ_JOB, source))
                 return with_postponed(answer, names, services, source, pending_usd_per_run)
         except USER_ERRORS as error:
             return dg.SkipReason(str(error))

@@ -52,7 +52,7 @@ def read_prompt_file(file: PromptFile, beside: Callable[[str], PromptFile]) -> F
     text, document = "", None
     try:
         if file.suffix in TABLES:
-            return _of_table(_table(file, Columns()), Columns(), file)
+            return _of_table(read_table(file, Columns()), Columns(), file)
         text = decode(file.read())
         document = _document(text, file)
         if isinstance(document, Table):
@@ -94,7 +94,7 @@ def _named_rows(
     """Return the rows of the table that a set names, each placed in the table's file."""
     try:
         table = beside(str(document.table))
-        rows, problems = rows_of(_table(table, document.columns), document.columns, table.source)
+        rows, problems = rows_of(read_table(table, document.columns), document.columns, table.source)
     except UnreadableError as error:
         raise UnreadableError(f"names as source {shown(document.table)}, which {error}") from None
     return [replace(row, place=f"{document.table}, {row.place}") for row in rows], problems
@@ -146,7 +146,7 @@ def _listed(entries: list[object], source: str) -> Table:
     return table_of_objects(list(zip(places, entries, strict=True)), source)
 
 
-def _table(file: PromptFile, columns: Columns) -> Table:
+def read_table(file: PromptFile, columns: Columns) -> Table:
     """Read a table of any format; raise `UnreadableError` for what is none."""
     if file.suffix not in _READERS:
         raise UnreadableError(f"is not a table; file names end in {', '.join(_READERS)}")

@@ -13,6 +13,7 @@ _FINGERPRINT_CHARACTERS = 12
 _FILES = {"video.mp4": "video", "poster.jpg": "poster", "manifest.json": "manifest"}
 _SET_FILES = ("index.jsonl", "index.parquet")
 _REFERENCES = ".references"
+_PROMPTS = ".prompts"
 _PROBE = ".writable"
 _PREFIX_FILES = (_PROBE, f"{_PROBE}-copy", ".seedance-ledger.json")
 _REPLACED = re.compile(r"\.replaced-\d{8}T\d{6}Z$")
@@ -83,6 +84,16 @@ def reference_key(prefix: str, sha256: str, suffix: str) -> str:
     return _folder(prefix, _REFERENCES, f"{sha256}{suffix}")
 
 
+def prompt_table_key(prefix: str, prompt_set: str) -> str:
+    """Return the key of the prompts of a set that another asset made.
+
+    Example:
+        >>> prompt_table_key("seedance", "spots")
+        'seedance/.prompts/spots.json'
+    """
+    return _folder(prefix, _PROMPTS, f"{prompt_set}.json")
+
+
 def object_metadata(task_id: str, fingerprint: str) -> dict[str, str]:
     """Return the S3 metadata of each object of an order."""
     return {TASK_ID: task_id, "seedance-fingerprint": fingerprint}
@@ -117,7 +128,7 @@ def is_own_file(prefix: str, key: str) -> bool:
     """
     start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     folder, _, name = key.removeprefix(start).rpartition("/")
-    if folder == _REFERENCES:
+    if folder in (_REFERENCES, _PROMPTS):
         return True
     if _DATASET.fullmatch(folder):
         return True

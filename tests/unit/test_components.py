@@ -117,3 +117,25 @@ def test_two_sets_of_one_name_do_not_load(sandbox):
     ):
         dg.Definitions.validate_loadable(defs)
     assert "launch" in str(refused.value)
+
+
+def test_a_set_may_be_made_by_an_asset(sandbox):
+    """YAML names the asset and the set's defaults; an unknown field is named with the allowed ones."""
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    sandbox.scaffold_component(PromptSetComponent, "launch")
+    made = {"name": "launch", "asset": "team/written_prompts", "defaults": {"duration": 5}}
+    attributes(sandbox, "launch", prompts="", from_asset=made)
+    with sandbox.build_all_defs() as defs:
+        upstream = dg.AssetSpec(["team", "written_prompts"])
+        merged = dg.Definitions.merge(defs, dg.Definitions(assets=[upstream]))
+        table = merged.resolve_asset_graph().get(dg.AssetKey(["launch", "prompt_table"]))
+        assert table.parent_keys == {upstream.key}
+        assert "seedance_read_prompts" in {job.name for job in merged.resolve_all_job_defs()}
+    for wrong, message in (
+        ({"prompts": "prompts.yaml", "from_asset": made}, "needs prompts or from_asset, and not both"),
+        ({"prompts": "", "from_asset": made | {"model": "x"}}, "its fields are name, asset, path_metadata"),
+    ):
+        attributes(sandbox, "launch", **wrong)
+        with pytest.raises(Exception, match="building definitions") as refused, sandbox.build_all_defs():
+            pass
+        assert message in reasons(refused.value)

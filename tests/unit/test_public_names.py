@@ -14,6 +14,7 @@ NAMES = {
     "LedgerResource",
     "PromptSet",
     "PromptSetComponent",
+    "PromptsFromAsset",
     "SeedanceComponent",
     "SeedanceResource",
     "SeedanceTranslator",

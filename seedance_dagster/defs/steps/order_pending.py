@@ -34,7 +34,7 @@ def skip_reason(
     problems = services.throttle().problems
     if problems:
         return "; ".join(problems)
-    sets = tuple(loaded for loaded in source.load().sets if loaded.name not in refused)
+    sets = tuple(loaded for loaded in source.load(services.store).sets if loaded.name not in refused)
     if refused and not sets:
         return "\n".join(refused.values())
     unlimited = no_limit_reason(services, sets, max_points)
@@ -62,7 +62,7 @@ def order_pending_events(
 
     `refused` are sets of another code location, each with the reason.
     """
-    loaded = source.load()
+    loaded = source.load(services.store)
     for problem in loaded.errors:
         context.log.warning(f"left out: {problem}")
     selected, max_points = _read_config(config, loaded.sets)

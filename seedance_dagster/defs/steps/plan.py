@@ -50,7 +50,7 @@ def plan_output(
         PromptSetError: The file of the set that the config names has errors.
         OrderingError: A price is unknown or the ledger cannot be read.
     """
-    loaded = source.load()
+    loaded = source.load(services.store)
     for problem in loaded.problems:
         context.log.warning(str(problem))
     selected = _selected_sets(config, loaded)

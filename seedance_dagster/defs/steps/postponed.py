@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import dagster as dg
 
 from seedance_dagster.defs.configs import PendingConfig, limit_points
@@ -25,10 +27,18 @@ def with_postponed(
         LedgerError: The ledger cannot be read.
     """
     request = _postponed_run(names, services, source, pending_usd_per_run)
-    if request is None:
+    return with_runs(answer, [] if request is None else [request])
+
+
+def with_runs(
+    answer: dg.SensorResult | dg.SkipReason, requests: Iterable[dg.RunRequest]
+) -> dg.SensorResult | dg.SkipReason:
+    """Add runs to a tick's answer."""
+    further = list(requests)
+    if not further:
         return answer
     others = (answer.run_requests or ()) if isinstance(answer, dg.SensorResult) else ()
-    return dg.SensorResult(run_requests=[*others, request])
+    return dg.SensorResult(run_requests=[*others, *further])
 
 
 def _postponed_run(
@@ -41,7 +51,7 @@ def _postponed_run(
     limit = limit_points(pending_usd_per_run, "pending_usd_per_run")
     ready = [
         prompt_set.name
-        for prompt_set in source.load().sets
+        for prompt_set in source.load(services.store).sets
         if prompt_set.name in postponed and has_room(services, prompt_set, limit)
     ]
     if not ready:

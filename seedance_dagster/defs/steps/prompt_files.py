@@ -83,7 +83,7 @@ def check_result(loaded: LoadedPromptSets, declared: Collection[str]) -> dg.Asse
     return dg.AssetCheckResult(
         passed=not reasons,
         description="\n".join(reasons[:10]) or f"{files} prompt files can be read",
-        metadata={"seedance/problems": _problems_table(loaded.files)},
+        metadata={"seedance/problems": problems_table(loaded.files)},
     )
 
 
@@ -104,7 +104,7 @@ def _metadata(loaded: LoadedPromptSets, declared: Collection[str]) -> dict[str, 
     ]
     return {
         "seedance/prompt_files": _table(rows, _FILES),
-        "seedance/problems": _problems_table(loaded.files),
+        "seedance/problems": problems_table(loaded.files),
     }
 
 
@@ -117,7 +117,8 @@ def _state(file: LoadedFile, declared: Collection[str]) -> str:
     return "loaded, without prompts that have errors" if has_errors else "loaded"
 
 
-def _problems_table(files: Collection[LoadedFile]) -> dg.TableMetadataValue:
+def problems_table(files: Collection[LoadedFile]) -> dg.TableMetadataValue:
+    """Return the problems of files as a table."""
     rows = [
         {
             "file": problem.source,

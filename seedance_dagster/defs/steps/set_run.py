@@ -46,7 +46,7 @@ def set_run_events(  # noqa: PLR0917  the arguments of the step
         own: Mapping[str, int] = {}
         failure, changed, awaited = None, False, False
         try:
-            prompt_set = source.load_set(name)
+            prompt_set = source.load_set(name, services.store)
             own = prompt_set.budgets
             awaited = selects_others(context, source)
             run = GenerationRun(context, config, services, prompt_set, unattended_points, awaited)

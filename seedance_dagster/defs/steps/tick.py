@@ -48,7 +48,7 @@ def tick(
     declared: Collection[str],
 ) -> dg.SensorResult | dg.SkipReason:
     """Sync partitions, poll tasks, and request a run when there is work; raises `USER_ERRORS`."""
-    loaded = source.load()
+    loaded = source.load(services.store)
     refused = admit_tick(context, services.ledger, source)
     observe_changed_files(context, names, source, loaded, declared)
     gone = gone_sets(context.instance, services.ledger, source, loaded, declared)

@@ -1,0 +1,76 @@
+"""Prompts from an asset: its value, or the file that it wrote, is read by an asset of the set's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from seedance_dagster.prompts.slugs import NAME_PATTERN, NAME_RULE
+
+PROMPT_TABLE = "prompt_table"
+ROWS_CHECK = "prompts_valid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptsFromAsset:
+    """A prompt set whose prompts another asset makes, such as one that lets a model write them.
+
+    Attributes:
+        name: The set's name.
+        asset: The key of the asset; its value is a DataFrame, an Arrow table or a list of dicts.
+        path_metadata: The name of a metadata field of that asset's materializations that holds the path or
+            s3:// address of a table instead; None to load the value through its IO manager.
+        columns: The column of a field of prompts, by the field, where their names differ.
+        tags: The columns that become tags; None for all that are not fields.
+        defaults: Fields of every prompt, as `defaults` in a prompt file.
+        budget_usd: The set's budget in USD, as `budget_usd` in a prompt file.
+
+    Raises:
+        ValueError: The name is not allowed.
+
+    Example:
+        >>> PromptsFromAsset(name="spots", asset="written_prompts", defaults={"duration": 5}).asset_key
+        AssetKey(['written_prompts'])
+    """
+
+    name: str
+    asset: str | Sequence[str] | dg.AssetKey
+    path_metadata: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    tags: Sequence[str] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    budget_usd: float | Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check what asset keys require."""
+        if not NAME_PATTERN.fullmatch(self.name):
+            raise ValueError(f"the name of a prompt set is {self.name!r}; {NAME_RULE}")
+
+    @property
+    def asset_key(self) -> dg.AssetKey:
+        """The key of the asset."""
+        if isinstance(self.asset, str):
+            return dg.AssetKey.from_user_string(self.asset)
+        return self.asset if isinstance(self.asset, dg.AssetKey) else dg.AssetKey(list(self.asset))
+
+    @property
+    def source(self) -> str:
+        """The origin of the prompts, for messages."""
+        return f"asset {self.asset_key.to_user_string()}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The fields of the set beside its prompts."""
+        budget = {} if self.budget_usd is None else {"budget_usd": self.budget_usd}
+        return {"defaults": dict(self.defaults), **budget}
+
+    @property
+    def code_version(self) -> str:
+        """A hash that changes with what is made of the rows: the table is to be read again then."""
+        made_of = [self.settings, dict(self.columns), self.tags, self.path_metadata]
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:12]

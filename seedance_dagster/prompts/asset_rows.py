@@ -1,0 +1,81 @@
+"""Rows that an asset holds, as a prompt set document: what every tick and run reads from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seedance_dagster.prompts.lines import table_of_objects
+from seedance_dagster.prompts.problems import PromptSetError, UnreadableError
+from seedance_dagster.prompts.tables import Columns, Table, has_value, rows_of
+
+_MISSING = ("NAType", "NaTType")  # of pandas, which need not be installed
+
+
+def table_of_value(value: Any, source: str) -> Table:
+    """Return the table that a value of Python is.
+
+    Args:
+        value: A pandas or Polars DataFrame, an Arrow table, or a list of dicts.
+        source: Where it is from, for messages.
+
+    Raises:
+        UnreadableError: It is none of these.
+    """
+    if hasattr(value, "to_pylist"):
+        entries = value.to_pylist()
+    elif hasattr(value, "to_dicts"):
+        entries = value.to_dicts()
+    elif hasattr(value, "to_dict") and hasattr(value, "columns"):
+        entries = value.to_dict("records")
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        entries = list(value)
+    else:
+        raise UnreadableError(
+            f"has a value of the type {type(value).__name__}; allowed are a pandas or Polars DataFrame, an "
+            "Arrow table and a list of dicts, or a path in its metadata (path_metadata)"
+        )
+    return table_of_objects([(f"row {n}", plain(entry)) for n, entry in enumerate(entries, 1)], source)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: NumPy's numbers as numbers, times as text, "not a number" as nothing."""
+    if type(value).__name__ in _MISSING or not has_value(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if hasattr(value, "tolist"):  # NumPy's, of arrays and of single numbers
+        return plain(value.tolist())
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    if isinstance(value, str | int | float):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def set_document(
+    name: str, table: Table, columns: Columns, settings: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    """Return a prompt set document of a table's rows; a row that cannot be used keeps its place.
+
+    Args:
+        name: The set's name.
+        table: The rows.
+        columns: What its columns are.
+        settings: Further fields of the document, such as defaults.
+        source: Where the rows are from, for messages.
+
+    Raises:
+        UnreadableError: A column that is needed is not there.
+        PromptSetError: A column cannot be used.
+    """
+    rows, problems = rows_of(table, columns, source)
+    of_columns = [each for each in problems if each.prompt is None and each.severity == "error"]
+    if of_columns:
+        raise PromptSetError(of_columns)
+    prompts: list[Any] = [each.prompt for each in table.problems if each.severity == "error"]
+    for row in rows:
+        own = row.fields.get("tags")
+        tags = {**(own if isinstance(own, Mapping) else {}), **row.tags}
+        prompts.append({**row.fields, **({"tags": tags} if tags else {})})
+    return {"name": name, **settings, "on_bad_rows": "skip", "prompts": prompts}
