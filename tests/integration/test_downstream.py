@@ -41,7 +41,10 @@ def location(s3_server, tmp_path_factory):
         location.write({"cat": "a cat"}, SET)
         location.reload()
         own = dg.Definitions(
-            assets=[asset_of_page("campaign_report"), *map(asset_of_page, ("subtitles", "contact_sheet"))]
+            assets=[
+                asset_of_page("campaign_report"),
+                *map(asset_of_page, ("subtitles", "contact_sheet", "captions", "frames")),
+            ]
         )
         location.defs = dg.Definitions.merge(location.defs, own)
         location.tick()
@@ -63,6 +66,17 @@ def test_an_asset_behind_each_video_gets_it_as_its_parameter(location):
     shown = location.newest("videos", "cat", SET).metadata
     assert event.metadata["video"].value == shown["dagster/uri"].value
     assert (event.metadata["bytes"].value, event.metadata["prompt"].value) == (order.size_bytes, "a cat")
+
+
+def test_captions_and_frames_are_made_of_a_video(location):
+    """The caption has a check of the team's own, and the version of the video's bytes."""
+    done = run(location, "captions", "cat")
+    [event] = done.asset_materializations_for_node("captions")
+    [order] = location.orders("cat", SET)
+    assert event.tags["dagster/data_version"] == order.sha256
+    assert [evaluation.passed for evaluation in done.get_asset_check_evaluations()] == [True]
+    [event] = run(location, "frames", "cat").asset_materializations_for_node("frames")
+    assert event.metadata["frames"].value >= 4
 
 
 def test_an_asset_without_partitions_gets_all_videos_by_partition(location):
