@@ -44,9 +44,7 @@ def build_prompt_table(
         check_specs=[dg.AssetCheckSpec(ROWS_CHECK, asset=key, description=_CHECK)],
         required_resource_keys=names.services,
     )
-    def prompt_table(  # type: ignore[type-arg]  # Dagster reads the annotation as it stands
-        context: dg.AssetExecutionContext, **inputs: Any
-    ) -> dg.MaterializeResult:
+    def prompt_table(context: dg.AssetExecutionContext, **inputs: Any) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster reads it as it stands
         from seedance_dagster.defs.steps.failures import as_failure
         from seedance_dagster.defs.steps.prompt_table import read_prompt_table
 
