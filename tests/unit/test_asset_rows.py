@@ -25,7 +25,7 @@ ROWS = [
 
 
 class PandasFrame:
-    """What is asked of a pandas DataFrame."""
+    """A value with the part of a pandas DataFrame that is used."""
 
     columns = ("id", "prompt")
 
@@ -35,7 +35,7 @@ class PandasFrame:
 
 
 class PolarsFrame:
-    """What is asked of a Polars DataFrame."""
+    """A value with the part of a Polars DataFrame that is used."""
 
     def to_dicts(self) -> list[dict[str, object]]:
         return ROWS
