@@ -16,6 +16,7 @@ from factories import make_new_order, open_ledger
 from seedance_dagster import LedgerResource, SeedanceResource, VideoStoreResource, build_seedance_definitions
 from seedance_dagster.cli.root import root
 from seedance_dagster.defs.steps import tick
+from seedance_dagster.engine.runtime.pipeline import PollResult
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.order import State
@@ -92,8 +93,8 @@ class Location:
         return list(self.instance.get_dynamic_partitions(f"{name}_prompts"))
 
 
-async def nothing_to_poll(services: Services) -> list[str]:
-    return []
+async def nothing_to_poll(services: Services) -> PollResult:
+    return PollResult()
 
 
 @pytest.fixture
