@@ -153,13 +153,16 @@ def test_an_edit_taken_back_shows_the_first_video_again(location, changed):
     assert location.books()["tasks"] == tasks
 
 
-def test_videos_alone_order_nothing(location, changed):
-    """A run without `tasks` names what was never ordered and does not pay for it."""
+def test_videos_alone_order_what_they_lack(location, changed):
+    """Their upstream is the same step, so a run of `videos` orders, once, and reports the task as well."""
     location.write({"first": "one, in the rain", "edited": "two"})
     done = location.run("first", "edited", assets=("videos",))
-    assert done.missing == {"first": "not ordered yet; select tasks as well as videos"}
-    assert done.events_of("videos") == [("edited", "materialization"), ("first", "observation")]
-    assert len(location.orders("first")) == 1
+    assert done.success, done.message
+    assert done.events_of("videos")[-1] == ("first", "materialization")
+    assert location.newest("tasks", "first").metadata["seedance/task_id"].value
+    again = location.run("first", "edited", assets=("videos",))
+    assert again.success, again.message
+    assert len(location.orders("first")) == 2
 
 
 def test_a_prompt_set_whose_file_is_gone_or_broken_fails_the_run(location, changed):

@@ -39,7 +39,6 @@ from seedance_dagster.health import NoVideoReason, no_video_reason
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
-from seedance_dagster.ledger.partitions import Wanted
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
 _UNFINISHED = NoVideoReason(
@@ -87,12 +86,13 @@ class GenerationRun:
         request = self._request  # checks the config before anything is reported
         keys = selected_partitions(self.context, self.prompt_set.name)
         name = self.prompt_set.name
-        looked_at = keys if self._selected(TASKS) else ()
+        orders = self._selected(TASKS) or self._selected(VIDEOS)
+        looked_at = keys if orders else ()
         self.prompt_set = read_contents(self.services, self.prompt_set, looked_at)
         read_partitions(self.services.ledger, self.prompt_set, actor=f"run {self.context.run.run_id}")
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         quotes = valid = list[Quote]()
-        if self._selected(TASKS):
+        if orders:
             quotes = quote(self.services, wanted, request, prompt_set=name)
             if look_again(self.services, quotes):
                 quotes = quote(self.services, wanted, request, prompt_set=name)
@@ -102,7 +102,7 @@ class GenerationRun:
             self.missing.add(checked.invalid, "correct the prompt's references, and materialize it again")
         estimates = {quoted.partition.key: quoted.estimate for quoted in quotes}
         try:
-            placed = self._answers(keys, wanted, valid)
+            placed = self._removed(keys) + self._place(valid) if orders else []
         except OrderingError as error:
             yield from self._prompts(wanted, estimates)
             new = [quoted.partition.key for quoted in quotes if quoted.is_new]
@@ -137,15 +137,6 @@ class GenerationRun:
         report = self._reporter.prompts if every else self._reporter.changed_prompts
         return report(self.prompt_set.name, wanted, estimates)
 
-    def _answers(self, keys: list[str], wanted: list[PromptPartition], valid: list[Quote]) -> list[Placed]:
-        """Return the orders that stand for the partitions, placed where that is selected."""
-        if not (self._selected(TASKS) or self._selected(VIDEOS)):
-            return []
-        placed = self._removed(keys)
-        if self._selected(TASKS):
-            return placed + self._place(valid)
-        return placed + self._existing({partition.key: partition for partition in wanted})
-
     def _place(self, quotes: list[Quote]) -> list[Placed]:
         if self._automated and any(quote.is_new for quote in quotes):
             unlimited = no_limit_reason(self.services, [self.prompt_set], self._request.max_points)
@@ -166,20 +157,14 @@ class GenerationRun:
     def _removed(self, keys: list[str]) -> list[Placed]:
         """Return what exists for prompts that left their file; nothing is ordered for them."""
         removed = [key for key in keys if key not in self.prompt_set.partitions]
-        latest = self.services.ledger.queries.latest(self.prompt_set.name) if removed else {}
-        gone = {key: self.prompt_set.why_missing(key) for key in removed if key not in latest}
+        name, ledger = self.prompt_set.name, self.services.ledger
+        latest = ledger.queries.latest(name) if removed else {}
+        wanted = {key: latest[key] for key in removed if key in latest}
+        placed = existing_answers(self.services, name, wanted, run_id=self.context.run.run_id)
+        answered = {answer.partition for answer in placed}
+        gone = {key: self.prompt_set.why_missing(key) for key in removed if key not in answered}
         self.missing.add(
             gone, "correct or add the prompt in its file; a partition that is added in Dagster orders nothing"
-        )
-        return self._existing({key: latest[key] for key in removed if key in latest})
-
-    def _existing(self, wanted: Mapping[str, Wanted]) -> list[Placed]:
-        """Return the orders that exist for what some partitions ask for; nothing is ordered."""
-        run_id = self.context.run.run_id
-        placed = existing_answers(self.services, self.prompt_set.name, wanted, run_id=run_id)
-        unordered = wanted.keys() - {answer.partition for answer in placed}
-        self.missing.add(
-            dict.fromkeys(sorted(unordered), "not ordered yet"), "select tasks as well as videos"
         )
         return placed
 
