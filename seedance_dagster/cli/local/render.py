@@ -137,6 +137,9 @@ class Rendering:
             lines.append(f"As files          {folder / self._store.bucket / video.rpartition(key)[0]}")
             if with_commands:
                 lines.append(f"One by name       seedance-dagster open {self._set.name} {key}")
+                lines.append(
+                    f"As a dataset      seedance-dagster export {self._set.name} dataset (what you accepted)"
+                )
         return "\n".join(["", "Watch the videos:", *(f"  {line}" for line in lines), ""])
 
     def _key_in_store(self, metadata: Mapping[str, Any]) -> str:
