@@ -88,9 +88,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo 'Installing into $(VENV); this takes a minute or two ...'
 	@$(RUN) pip install -q --disable-pip-version-check -c constraints.txt pip
 	@rm -f $@
-	@{ PYTHONWARNINGS=ignore $(RUN) pip install --no-compile -c constraints.txt --group dev --group docs -e \
-		'.[c2pa,celery,demo,deploy,excel,gallery,parquet,postgres]' && touch $@; } | awk \
-		'/^Collecting/ {printf "\r  %d packages", ++n; fflush()} /^Installing/ {print " found, unpacking ..."; fflush()}'
+	@{ PYTHONUNBUFFERED=1 PYTHONWARNINGS=ignore $(RUN) pip install --no-compile -c constraints.txt \
+		--group dev --group docs -e '.[c2pa,celery,demo,deploy,excel,gallery,parquet,postgres]' && touch $@; } | \
+		while read -r word rest; do case $$word in \
+			Collecting) packages=$$((packages + 1)); printf '\r  %d packages' $$packages;; \
+			Installing) echo ' found, unpacking ...';; \
+		esac; done
 	@test -e $@
 	@$(RUN) compileall -qq -j 0 $(VENV)/lib seedance_dagster || true  # some packages ship files for other Pythons
 	@touch $@

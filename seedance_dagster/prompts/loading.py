@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,9 +183,12 @@ def _check_file(file: PromptFile, files: PromptFiles, catalog: Catalog, last: _C
             return last
         content, digest = last.content, last.digest
     else:
-        content = read_prompt_file(file, files.beside)
+        hashed = hashlib.sha256()
+        content = read_prompt_file(
+            _hashing(file, hashed.update), lambda name: _hashing(files.beside(name), hashed.update)
+        )
         stamp = _stamp(file, files, _Checked(None, content, catalog, None, [], ""))
-        digest = hashlib.sha256(repr(content).encode(errors="replace")).hexdigest()
+        digest = hashed.hexdigest()
     prompt_set, problems = None, content.problems
     if content.raw is not None:
         try:
@@ -193,6 +196,17 @@ def _check_file(file: PromptFile, files: PromptFiles, catalog: Catalog, last: _C
         except RecursionError:
             problems = [Problem(source=file.source, message="is nested too deeply")]
     return _Checked(stamp, content, catalog, prompt_set, summarized(problems, file.source), digest)
+
+
+def _hashing(file: PromptFile, update: Callable[[bytes], None]) -> PromptFile:
+    """Return a file that passes on its bytes when it is read; what they expand to may be endless."""
+
+    def read() -> bytes:
+        content = file.read()
+        update(content)
+        return content
+
+    return replace(file, read=read)
 
 
 def _stamp(file: PromptFile, files: PromptFiles, last: _Checked | None) -> Hashable | None:

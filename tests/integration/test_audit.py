@@ -68,6 +68,7 @@ def repaired(location, planted, damaged, s3_server):
         return document, done
 
 
+@pytest.mark.long
 def test_all_damage_is_found_and_nothing_else(planted, damaged):
     """Seven kinds of damage give seven findings, each about the right order, with cost and advice."""
     document, done = damaged

@@ -93,6 +93,7 @@ def test_the_limit_of_a_run_holds_for_automation(location):
     assert ordered(location) == ["ant"]
 
 
+@pytest.mark.long
 def test_what_a_budget_postponed_is_ordered_when_there_is_room(location):
     """The sensor has it ordered on another day, once, and nothing that nobody asked for."""
     location.write(PROMPTS | {"owl": "an owl"})
@@ -157,6 +158,7 @@ def asked_for(defs: dg.Definitions, instance: dg.DagsterInstance, cursor=None) -
     return found, result.cursor
 
 
+@pytest.mark.long
 def test_each_prompt_is_asked_for_once_when_it_is_missing(location):
     """The recipe `on_missing` orders new prompts, prompts and tasks in one run, and nothing again."""
     defs = recipe("missing_videos")["with_condition"](location.defs)

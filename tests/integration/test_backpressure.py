@@ -143,6 +143,7 @@ def test_money_for_one_order_is_spent_on_one(at, points):
 
 
 @pytest.mark.parametrize("shape", ["wallet", "credit_pack"])
+@pytest.mark.long
 def test_all_workers_keep_the_plan_s_limit(at, shape):
     """The limit comes from the account or, without it, from refused POSTs; two workers together keep it."""
     with at(plan_limit=3, account_shape=shape, render_seconds=60) as engine:
@@ -154,6 +155,7 @@ def test_all_workers_keep_the_plan_s_limit(at, shape):
         assert refused == 0 if shape == "wallet" else 1 <= refused <= 8
 
 
+@pytest.mark.long
 def test_two_workers_keep_a_configured_limit(at):
     """SEEDANCE_MAX_IN_FLIGHT applies to all processes of a ledger together."""
     with at({"max_in_flight": 2}, render_seconds=30) as engine:
@@ -162,6 +164,7 @@ def test_two_workers_keep_a_configured_limit(at):
         assert most_at_once(engine) == 2
 
 
+@pytest.mark.long
 def test_prompt_sets_share_the_slots(at):
     """A small set that came later gets every other slot."""
     with at({"max_in_flight": 1}, render_seconds=1) as engine:
@@ -172,6 +175,7 @@ def test_prompt_sets_share_the_slots(at):
         assert order == ["large", "small", "large", "small", "large", "large", "large"]
 
 
+@pytest.mark.long
 def test_submitting_stops_at_the_configured_number_of_rejections_until_the_next_day(at):
     """Rejections are booked with their penalties; nothing is sent after that until the next UTC day."""
     with at({"max_rejections_per_day": 3, "max_in_flight": 1}) as engine:

@@ -116,6 +116,7 @@ def test_a_terminated_waiting_run(location):
     assert_the_rest_is_stored(location, "cat1", "cat2")
 
 
+@pytest.mark.long
 def test_a_run_terminated_while_dagster_writes(location, monkeypatch):
     """The step's work ends with the run, although Dagster never returns to it."""
     with terminated_while_dagster_writes(location, monkeypatch):

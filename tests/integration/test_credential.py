@@ -150,6 +150,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("step", ["video.mp4", "manifest.json"])
+@pytest.mark.long
 def test_a_killed_worker_leaves_nothing_inconsistent(signing, monkeypatch, step):
     """The next worker's signature gives other bytes: video, poster, manifest and ledger agree."""
     with signing() as engine:
@@ -242,6 +243,7 @@ def test_a_worker_with_an_expired_lease_uploads_nothing(signing, monkeypatch):
 
 
 @QUIET
+@pytest.mark.long
 def test_a_run_of_dagster_signs_and_never_keeps_the_key(s3_server, chain, tmp_path, monkeypatch):
     """The key is text in a variable: the event shows what was signed, and Dagster stores no key."""
     monkeypatch.setenv("SEEDANCE_C2PA_KEY", chain.key.read_text())

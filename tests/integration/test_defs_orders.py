@@ -253,6 +253,7 @@ def test_orders_go_out_before_anything_is_reported(location, changed, monkeypatc
     assert video.tags["dagster/input_event_pointer/spots/prompts"] == str(prompt_id)
 
 
+@pytest.mark.long
 def test_two_runs_of_the_job_share_the_work(location, changed):
     """The second of two that may work does, and reports what the first does not."""
     location.write({"first": "one", "edited": "two", "shared": "ten"})
@@ -266,6 +267,7 @@ def test_two_runs_of_the_job_share_the_work(location, changed):
         ledger.leases.release("advance 1", "another run")
 
 
+@pytest.mark.long
 def test_a_second_run_of_the_job_ends_at_once(location, changed):
     """While one run of the job works, another does nothing."""
     location.write({"first": "one", "edited": "two", "more": "six"})

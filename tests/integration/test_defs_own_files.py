@@ -52,6 +52,7 @@ def location(s3_server, tmp_path_factory) -> Iterator[CodeLocation]:
         yield location
 
 
+@pytest.mark.long
 def test_files_become_videos_with_their_lineage(location):
     """Both prompts have a video; event, manifest and order name path, hash and upload, and no signature."""
     for key, url, content in (("cat", "refs/cat.png", CAT), ("dog", DOG_IN_S3, DOG)):

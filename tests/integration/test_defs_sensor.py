@@ -78,6 +78,7 @@ def much(monkeypatch):
     monkeypatch.setattr(tick, "decide_run", lambda *_args, **_rest: decision)
 
 
+@pytest.mark.long
 def test_runs_share_a_lot_of_work(location, much):
     """As many are requested as are wanted and allowed, without those that work or start."""
     url = location.emulator.url
@@ -136,6 +137,7 @@ def test_a_broken_prompt_file_is_named_while_others_are_synced(location, busy):
     assert location.partitions("broken") == []
 
 
+@pytest.mark.long
 def test_many_edits_are_reported_over_several_ticks(location, monkeypatch):
     """A tick reports a bounded number of edits, and the next ticks the rest."""
     location.write({"one": "one", "two": "two", "three": "three"})

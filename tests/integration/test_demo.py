@@ -21,6 +21,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     yield from left_empty(tmp_path)
 
 
+@pytest.mark.long
 def test_demo_stores_every_video_and_leaves_nothing_behind(folder: Path) -> None:
     """`demo --exit` ends with status 0 once every video is stored, whatever the environment holds."""
     environ = {

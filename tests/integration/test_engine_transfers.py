@@ -38,6 +38,7 @@ def test_failed_transfers_are_retried(start_engine):
         assert (summary["tasks"], summary["balanced"], summary["key_leaks"]) == (11, True, 0)
 
 
+@pytest.mark.long
 def test_transfers_that_always_fail_stay_outstanding(start_engine):
     """A video that cannot be downloaded is named and stays paid and outstanding; the others are stored."""
     never = {
@@ -153,6 +154,7 @@ def kill_after(patch, ledger, store, step: str) -> None:
         patch.setattr(store, "put_bytes", killing(store.put_bytes, lambda key, *_: step in key))
 
 
+@pytest.mark.long
 def test_a_dead_link_is_replaced_by_a_fresh_one(start_engine):
     """A dead link of any kind is replaced by a fresh one, in the same transfer if that works."""
     with start_engine() as engine:

@@ -81,6 +81,7 @@ def public(monkeypatch, host):
     monkeypatch.setitem(host.answers, f"/loop?sig={CANARY}", host.answers["/loop"])
 
 
+@pytest.mark.long
 def test_hostile_links_are_not_followed_but_named_and_outstanding(start_engine, host, public):
     """Each order stays paid and outstanding with its reason; nothing is ordered again, others are stored."""
     hostile = TO_OURSELVES | {host.url + path: words for path, words in FROM_THE_HOST.items()}

@@ -79,6 +79,7 @@ def run_all(location: CodeLocation, name: str = "spots"):
     return next((result for result in results if not result.success), results[-1])
 
 
+@pytest.mark.long
 def test_a_renamed_file_is_not_paid_for_again(location: CodeLocation):
     """The partitions of the new set show the videos of the old one, and say where they were made."""
     location.write({"cat": "a renamed cat"})

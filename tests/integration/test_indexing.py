@@ -21,7 +21,7 @@ from seedance_dagster.cli.local.processes import running
 from seedance_dagster.storage.index import index_row
 from seedance_dagster.storage.manifest import Manifest
 
-pytestmark = [pytest.mark.integration, QUIET]
+pytestmark = [pytest.mark.integration, pytest.mark.long, QUIET]
 
 PROMPTS = {"cat": "a cat", "dog": {"prompt": "a dog", "takes": 2}, "bad": "bad [fault:moderation]"}
 GROUP = ("prompts", "tasks", "videos", "index")
@@ -174,7 +174,6 @@ def test_an_edit_taken_back_is_in_sync_with_the_first_video(location, badges):
     assert [row["prompt"] for row in index_of(location) if row["partition"] == "cat"] == ["a cat"]
 
 
-@pytest.mark.long
 def test_a_second_attempt_at_one_take_marks_only_its_video(location, badges):
     """The old video is Unsynced until the new one is stored; the other take never is."""
     done = location.run("dog", assets=("tasks",), config={"regenerate": True})

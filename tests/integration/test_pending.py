@@ -214,6 +214,7 @@ def test_an_invalid_limit_does_not_load(idle, amount):
         idle.reload(pending_usd_per_run=amount)
 
 
+@pytest.mark.long
 def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(location, monkeypatch):
     """The error and both kinds of plan agree on estimate, reserved, spent, limit and what fits."""
     path = location.folder / "prompts" / "tiny.json"

@@ -31,6 +31,7 @@ def priced_by(location, file) -> SeedanceResource:
     )
 
 
+@pytest.mark.long
 def test_every_task_type_is_charged_as_estimated(location):
     """Client and emulator have tables of their own, and agree on the price, the size and the length."""
     prompts = {

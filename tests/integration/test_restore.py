@@ -89,6 +89,7 @@ def test_a_backup_is_brought_up_to_date(drill, s3_server, monkeypatch):
     assert (tasks(location), objects(location)) == (paid, there)
 
 
+@pytest.mark.long
 def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
     """m36: a new ledger takes the id of the lost one, and everything in it but what was never sent."""
     location, _ = drill

@@ -47,6 +47,7 @@ def chain(done: Result) -> list[dict[str, Any]]:
     return orders
 
 
+@pytest.mark.long
 def test_a_downloaded_and_renamed_video_finds_its_prompt(start_engine, store, command, tmp_path) -> None:
     """Its bytes are enough; its URI, hash and task lead to the same order, with its files in S3."""
     with start_engine() as engine:

@@ -63,6 +63,7 @@ def test_a_second_set_of_a_name_is_refused(location, second):
     assert location.books()["posts"] == 0
 
 
+@pytest.mark.long
 def test_a_key_prefix_lets_both_work(location, second):
     """Asset keys, partitions, ledger and S3 have it; the first set is not touched (case d5)."""
     second.defs = build_seedance_definitions(

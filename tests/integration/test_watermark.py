@@ -105,6 +105,7 @@ def test_a_lost_reply_of_the_removal_pays_once(start_engine, fault):
         engine.assert_paid_once(3)
 
 
+@pytest.mark.long
 def test_a_removal_that_made_no_task_is_requeued(start_engine):
     """Two complete scans without its task send it again, with a link that was read again."""
     with start_engine({"stale_after_s": 1.0}) as engine:
@@ -143,6 +144,7 @@ def test_a_rejected_source_costs_no_removal(start_engine):
         assert pair_of(engine)[0].attempt == 2
 
 
+@pytest.mark.long
 def test_a_retry_of_the_source_takes_its_place(start_engine):
     """After vendor trouble the removal waits for the next attempt."""
     with start_engine() as engine:
@@ -158,6 +160,7 @@ def test_a_retry_of_the_source_takes_its_place(start_engine):
 @pytest.mark.parametrize(
     ("fault", "state"), [("moderation", State.REJECTED), ("vendor-trouble", State.FAILED)]
 )
+@pytest.mark.long
 def test_a_removal_without_a_video_leaves_the_one_with_the_watermark(start_engine, fault, state):
     """The partition shows the source's video, and only the removal is paid for again."""
     with start_engine() as engine:

@@ -85,6 +85,7 @@ def test_sets_do_not_touch_each_other(instance, ledger):
     assert instance.get_dynamic_partitions("other_prompts") == ["a"]
 
 
+@pytest.mark.long
 def test_many_partitions_are_added_in_chunks(instance, ledger):
     """More partitions than Dagster takes in one call are all added, in the order of the file."""
     keys = [f"p{number}" for number in range(5001)]
