@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -76,9 +76,9 @@ class VideoStore:
         """Return the key as an s3:// URI."""
         return f"s3://{self.bucket}/{key}"
 
-    def below(self, folder: str) -> VideoStore:
+    def below(self, folder: str) -> Self:
         """Return the store of a folder below the prefix."""
-        return VideoStore(self.client, self.bucket, f"{self.prefix}/{folder}")
+        return type(self)(self.client, self.bucket, f"{self.prefix}/{folder}")
 
     @property
     def configuration(self) -> str:

@@ -33,7 +33,6 @@ def location(s3_server, tmp_path_factory):
         yield location
 
 
-@pytest.mark.long
 def test_the_event_of_a_clean_video_names_both_tasks_and_their_sum(location):
     """The video with the watermark is an observation; nothing is left to report."""
     run = location.run("cat")

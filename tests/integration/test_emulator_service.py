@@ -163,6 +163,7 @@ def end(process, by):
     return out + error
 
 
+@pytest.mark.long
 def test_a_killed_emulator_returns_with_its_books(tmp_path):
     """After kill -9 the same command has the same address, tasks and money, and finishes open tasks."""
     arguments = (

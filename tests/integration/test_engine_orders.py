@@ -123,6 +123,7 @@ def test_an_order_whose_post_is_refused_is_queued_again(start_engine):
         engine.assert_paid_once(3)
 
 
+@pytest.mark.long
 def test_the_plan_limit_is_respected(start_engine):
     """More orders than the plan allows at once are all sent in turn."""
     with start_engine(plan_limit=2, render_seconds=0.05) as engine:
@@ -176,6 +177,7 @@ def test_vendor_trouble_is_retried_up_to_the_limit(start_engine):
         assert engine.books()["summary"]["balanced"]
 
 
+@pytest.mark.long
 def test_troubled_polls_end_well(start_engine):
     """Each task is followed to its end, whatever a GET answers."""
     odd = ("a cat [fault:odd-status]", "a cat [fault:late-url]", "a cat [fault:url-while-pending]")

@@ -49,6 +49,7 @@ def test_a_stopped_worker_releases_everything(start_engine):
         engine.assert_paid_once(6)
 
 
+@pytest.mark.long
 def test_a_waiting_run_collects_what_holds_its_slots(start_engine):
     """Without a sensor, the finished tasks of a terminated run keep no other run waiting (case m33)."""
     with start_engine({"max_in_flight": 2}) as engine:

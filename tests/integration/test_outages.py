@@ -179,6 +179,7 @@ def disk(monkeypatch):
     return engine
 
 
+@pytest.mark.long
 def test_a_full_disk_under_the_ledger_is_reported_and_waited_for(start_engine, disk):
     """An order that cannot be recorded is reconciled once there is room again; nothing is paid for twice."""
     with start_engine() as engine:
@@ -212,6 +213,7 @@ def postgres():
         server.cleanup()
 
 
+@pytest.mark.long
 def test_a_restarted_postgresql_is_reported_and_waited_for(start_engine, postgres, monkeypatch):
     """When its connections break in the middle of a run, new ones are made, and the run goes on."""
     uri = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
@@ -288,6 +290,7 @@ def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
         pytest.param("500", "api", "a POST was answered with HTTP 500", marks=pytest.mark.long),
     ],
 )
+@pytest.mark.long
 def test_a_minute_without_the_vendor(start_engine, kind, scope, words):
     """Orders in flight are reconciled afterwards; the run reports the reason and ends with its videos."""
     with start_engine(render_seconds=20) as engine:

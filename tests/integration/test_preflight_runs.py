@@ -101,6 +101,7 @@ def test_the_schedule_orders_valid_prompts_within_its_budget(location):
     assert [partition for partition, _ in done.events_of("tasks")] == ["fine"]
 
 
+@pytest.mark.long
 def test_a_run_prices_each_prompt_and_looks_it_up_once(location, monkeypatch):
     """Only a prompt whose references a run has just probed is priced again before the orders are placed."""
     video = f"{location.emulator.files_url}/references/counted.mp4?seconds=5"

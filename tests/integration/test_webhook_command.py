@@ -33,6 +33,7 @@ def test_health_says_when_the_ledger_does_not_answer(tmp_path):
         assert "Traceback" not in receiver.log()
 
 
+@pytest.mark.long
 def test_a_delivery_of_the_vendor_s_brings_the_video_soon(tmp_path, start_engine):
     """Ordered, rendered, reported, polled and stored, long before the next poll was planned."""
     rare = replace(FAST, min_poll_s=1000, max_poll_s=1000)

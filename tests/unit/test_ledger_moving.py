@@ -51,17 +51,18 @@ def test_everything_comes_along(old, ledger, ledger_url):
 
 
 @pytest.mark.each_database
-def test_a_ledger_moves_from_either_database(ledger, orders, clock, tmp_path):
+def test_a_ledger_moves_from_either_database(ledger_url, clock, tmp_path):
     """From PostgreSQL back to a file, everything comes along as well, and the old one is closed."""
-    orders.make(State.STORED, "a")
-    orders.make(State.QUEUED, "b")
-    before = (ledger.identity, ledger.queries.find(), ledger.budgets.usage([TOTAL]))
-    with open_ledger(f"sqlite:///{tmp_path}/new.db", clock) as new:
+    with open_ledger(ledger_url, clock) as ledger, open_ledger(f"sqlite:///{tmp_path}/new.db", clock) as new:
+        orders = OrderFactory(ledger, clock)
+        orders.make(State.STORED, "a")
+        orders.make(State.QUEUED, "b")
+        before = (ledger.identity, ledger.queries.find(), ledger.budgets.usage([TOTAL]))
         ledger.moving.move_to(new.moving, label=new.label)
+        with pytest.raises(LedgerUnavailableError):
+            ledger.claims.take("w", limit=1, max_in_flight=None)
     with open_ledger(f"sqlite:///{tmp_path}/new.db", clock) as new:
         assert (new.identity, new.queries.find(), new.budgets.usage([TOTAL])) == before
-    with pytest.raises(LedgerUnavailableError):
-        ledger.claims.take("w", limit=1, max_in_flight=None)
 
 
 def test_the_old_one_is_closed(old, ledger, orders):
