@@ -278,16 +278,13 @@ def test_a_clock_that_jumps_in_the_middle_of_a_run(start_engine, hours, fault):
         assert_all_is_well(engine, 5)
 
 
-# The network and the vendor
-
-
 @pytest.mark.parametrize(
     ("kind", "scope", "words"),
     [
         ("html-502", "api", "a POST was answered with HTTP 502"),
-        pytest.param("drop", "all", "the reply to a POST was lost", marks=pytest.mark.long),
-        pytest.param("hang", "all", "the reply to a POST was lost", marks=pytest.mark.long),
-        pytest.param("500", "api", "a POST was answered with HTTP 500", marks=pytest.mark.long),
+        ("drop", "all", "the reply to a POST was lost"),
+        ("hang", "all", "the reply to a POST was lost"),
+        ("500", "api", "a POST was answered with HTTP 500"),
     ],
 )
 @pytest.mark.long
