@@ -73,7 +73,9 @@ def read_partition(page: playwright.Page, url: str, name: str, partition: str, a
     """Return what the page of a partition shows, with its last event opened."""
     page.goto(f"{url}/assets/{name}/{asset}?view=partitions&partition={partition}")
     page.get_by_text("View all historical events").click()
-    page.get_by_role("row").filter(has_text="Observation").first.locator("svg").first.click()
+    page.wait_for_timeout(4_000)  # the page still moves
+    row = page.get_by_role("row").filter(has_text="Observation").first
+    row.locator("[role=button], button, svg").first.click()
     return text_of(page)
 
 
