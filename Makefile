@@ -53,7 +53,6 @@ chaos: $(INSTALLED) ## Run random rounds of the fault suite (ROUNDS=200 SEED=1)
 	@PYTHONPATH=tests $(RUN) chaos --rounds $(ROUNDS) --histories $(HISTORIES) $(if $(SEED),--seed $(SEED))
 
 acceptance: $(INSTALLED) ## Run whole backfills through `dagster dev`, about 20 minutes (PROMPTS=vbench_prompts.jsonl)
-	@$(RUN) pip install -q --disable-pip-version-check -c constraints.txt --group browser
 	@ACCEPTANCE_PROMPTS='$(abspath $(PROMPTS))' $(RUN) pytest tests/acceptance --timeout 1800
 
 lint: $(INSTALLED) ## Check format, style, types and the direction of imports
