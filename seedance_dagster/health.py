@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from seedance_dagster.api.prices import ANY_RESOLUTION
+from seedance_dagster.counting import counted
 from seedance_dagster.ledger.order import (
     MANY_TRANSFER_FAILURES,
     UNFAMILIAR,
@@ -91,8 +92,8 @@ class PriceDrift:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.deviating)} of the newest {len(self.newest)} videos cost something else than "
-            f"estimated, typically {median(map(_charge_factor, self.deviating)):.3g} times as much"
+            f"{len(self.deviating)} of the newest {counted(len(self.newest), 'video')} cost something "
+            f"else than estimated, typically {median(map(_charge_factor, self.deviating)):.3g} times as much"
         )
 
 
@@ -115,8 +116,8 @@ def stuck_reason(order: Order, *, now: datetime, stale_after: timedelta) -> str 
         return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
     if transfer_is_broken(order):
         return (
-            f"paid for, and its video could not be stored in {order.transfer_failures} attempts; it is "
-            f"fetched again until {_end(order)}: {order.error_message or _NO_REASON}"
+            f"paid for, and its video could not be stored in {counted(order.transfer_failures, 'attempt')}; "
+            f"it is fetched again until {_end(order)}: {order.error_message or _NO_REASON}"
         )
     return None
 

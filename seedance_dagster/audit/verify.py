@@ -26,6 +26,7 @@ from seedance_dagster.audit.snapshots import (
 )
 from seedance_dagster.audit.storage import Verification
 from seedance_dagster.audit.unmatched import find_unmatched, unmatched_objects, unmatched_tasks
+from seedance_dagster.counting import counted
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
@@ -148,9 +149,8 @@ async def _verify_tasks(
     tasks, unreadable = await read_tasks(services, chosen, progress)
     problem = unreadable or snapshot.problem
     if left:
-        problem = (
-            f"{len(wanted)} tasks differ from the ledger in the history; {len(chosen)} of them were read"
-        )
+        f"{counted(len(wanted), 'task')} differ from the ledger in the history; "
+        f"{len(chosen)} of them were read"
     unread = frozenset(left) | (set(chosen) - tasks.keys())
     return replace(snapshot, tasks=tasks, unread=unread, problem=problem)
 

@@ -62,11 +62,23 @@ def command_environ() -> dict[str, str]:
     """
     project_environ()
     use_local_state()
+    warn_of_misspelled(os.environ)
     return dict(os.environ)
 
 
-def ledger_settings() -> Settings:
+def warn_of_misspelled(environ: Mapping[str, str]) -> None:
+    """Print a sentence for each variable that has no effect, because its name is misspelled."""
+    from seedance_dagster.variables import misspelled  # noqa: PLC0415  slow to import
+
+    for sentence in misspelled(environ):
+        click.echo(f"Warning: {sentence}", err=True)
+
+
+def ledger_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of a command that reads or writes an existing ledger.
+
+    Args:
+        environ: Its environment, where it was read before.
 
     Raises:
         click.ClickException: Nothing says which ledger; an empty new one would show that all is well.
@@ -74,7 +86,7 @@ def ledger_settings() -> Settings:
     """
     from seedance_dagster.settings import Settings  # noqa: PLC0415  slow to import
 
-    settings = Settings.from_environ(command_environ())
+    settings = Settings.from_environ(command_environ() if environ is None else environ)
     if settings.ledger or is_home(settings.dagster_home):
         return settings
     home = settings.dagster_home

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from seedance_dagster.cli.environ import is_home
 from seedance_dagster.defs.steps.binding import check_known
+from seedance_dagster.defs.steps.known_sets import sets_from_assets
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.settings import Settings
 
@@ -45,3 +46,16 @@ def check_ledger_is_known(settings: Settings, ledger: Ledger) -> None:
     if is_home(settings.dagster_home):
         with dagster_of(settings) as instance:
             check_known(instance, ledger)
+
+
+def sentences_on_assets(instance: DagsterInstance, advice: str) -> dict[str, str]:
+    """Return a sentence for each set whose prompts an asset makes: only Dagster can read them.
+
+    Args:
+        instance: The instance that remembers them.
+        advice: What to do instead.
+    """
+    return {
+        name: f"{name}: its prompts come from {origin}, which only Dagster reads: {advice}"
+        for name, origin in sets_from_assets(instance).items()
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,10 +12,14 @@ from pydantic import Field
 
 from seedance_dagster.defs.definitions import resources_of, set_definitions, shared_definitions
 from seedance_dagster.defs.from_asset import PromptsFromAsset
-from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.defs.links import Links
+from seedance_dagster.defs.prompt_source import PromptSource, remembered_names
 from seedance_dagster.defs.resources import SeedanceResource, VideoStoreResource
 from seedance_dagster.prompts.slugs import slug_name
 from seedance_dagster.settings import Settings
+from seedance_dagster.variables import misspelled
+
+_log = logging.getLogger("seedance_dagster")
 
 _SAMPLE = """\
 name: {name}
@@ -87,10 +92,16 @@ class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
             )
         settings = Settings.from_environ(os.environ)
         source = PromptSource.at(
-            self.locations, prices=found[0].prices, key_prefix=settings.key_prefix, tables=self.tables
+            self.locations,
+            prices=found[0].prices,
+            key_prefix=settings.key_prefix,
+            tables=self.tables,
+            remembered=remembered_names(),
         )
+        _, video_store, _ = resources_of(settings, os.environ, video_store=found[0].video_store)
         return set_definitions(
             source,
+            links=Links.of(video_store),
             pending_usd_per_run=settings.pending_usd_per_run,
             max_partitions_per_run=settings.max_partitions_per_run,
         )
@@ -141,6 +152,8 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the jobs, schedules, sensor and resources for the sets of every `PromptSetComponent`."""
         settings = Settings.from_environ(os.environ)
+        for sentence in misspelled(os.environ):
+            _log.warning(sentence)
         _check_fields("seedance", self.seedance, SeedanceResource)
         _check_fields("video_store", self.video_store, VideoStoreResource)
         seedance, video_store, ledger = resources_of(
@@ -157,6 +170,7 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
                 prices=self.prices,
                 key_prefix=settings.key_prefix,
                 tables=[table for each in sets for table in each.tables],
+                remembered=remembered_names(),
             ),
             seedance=seedance,
             video_store=video_store,

@@ -20,10 +20,11 @@ from seedance_dagster.defs.dataset import build_dataset_asset
 from seedance_dagster.defs.from_asset import PROMPT_TABLE, PromptsFromAsset
 from seedance_dagster.defs.index import build_index_asset
 from seedance_dagster.defs.jobs import build_advance_job, build_pending_job, build_pending_schedule
+from seedance_dagster.defs.links import Links
 from seedance_dagster.defs.naming import VIDEO_INPUTS, Names, asset_key
 from seedance_dagster.defs.plan import build_plan_job
 from seedance_dagster.defs.prompt_files import build_prompt_files
-from seedance_dagster.defs.prompt_source import PromptSets, PromptSource
+from seedance_dagster.defs.prompt_source import PromptSets, PromptSource, remembered_names
 from seedance_dagster.defs.prompt_table import build_prompt_table, build_read_job
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
 from seedance_dagster.defs.sealed_resources import sealed_resources
@@ -33,8 +34,10 @@ from seedance_dagster.defs.video_inputs import build_video_inputs
 from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.prompts.problems import format_problems
 from seedance_dagster.settings import Settings
+from seedance_dagster.variables import misspelled
 
 _NAMES = Names()
+_NO_LINKS = Links()
 _log = logging.getLogger("seedance_dagster")
 
 
@@ -57,7 +60,8 @@ def build_seedance_definitions(
     Args:
         prompt_sets: A file, a folder or an s3:// location, which each run and tick reads again; or sets that
             were loaded before or made in Python. Errors are logged. A set whose file has errors keeps its
-            assets, and a run of it fails with the errors; its name must be readable for that.
+            assets, and a run of it fails with the errors. Where the name cannot be read either, the set keeps
+            the one that was read before, which `$DAGSTER_HOME` holds.
         seedance: The video API.
         video_store: The bucket in which videos are stored.
         ledger: The ledger of orders and payments; by default SQLite under `$DAGSTER_HOME`.
@@ -81,7 +85,13 @@ def build_seedance_definitions(
         ...     video_store=VideoStoreResource(bucket="videos"),
         ... )
     """
-    source = PromptSource(prompt_sets, prices=_price_file(seedance), key_prefix=key_prefix, tables=from_asset)
+    source = PromptSource(
+        prompt_sets,
+        prices=_price_file(seedance),
+        key_prefix=key_prefix,
+        tables=from_asset,
+        remembered=remembered_names(),
+    )
     names = Names(name_prefix)
     return dg.Definitions.merge(
         set_definitions(
@@ -90,6 +100,7 @@ def build_seedance_definitions(
             max_partitions_per_run=max_partitions_per_run,
             names=names,
             translator=translator,
+            links=Links.of(video_store),
         ),
         shared_definitions(
             source,
@@ -110,13 +121,18 @@ def set_definitions(
     max_partitions_per_run: int = MAX_PARTITIONS_PER_RUN,
     names: Names = _NAMES,
     translator: SeedanceTranslator | None = None,
+    links: Links = _NO_LINKS,
 ) -> dg.Definitions:
     """Build the assets and checks of a source's prompt sets; errors are logged, and runs fail with them."""
     loaded = source.load()
     if loaded.problems:
         _log.warning("Problems in prompt sets:\n%s", format_problems(loaded.problems))
     unattended_points = limit_points(pending_usd_per_run, "pending_usd_per_run")
-    translate = (translator or SeedanceTranslator()).get_asset_spec
+    translator = translator or SeedanceTranslator()
+
+    def translate(name: str, spec: dg.AssetSpec) -> dg.AssetSpec:
+        return translator.get_asset_spec(name, links.add_to(name, loaded, spec))
+
     assets = [
         asset.map_asset_specs(partial(translate, name))
         for name in loaded.names
@@ -191,6 +207,8 @@ def definitions_from_environ(environ: Mapping[str, str] = os.environ) -> dg.Defi
         SettingError: Some variables cannot be used.
     """
     settings = Settings.from_environ(environ)
+    for sentence in misspelled(environ):
+        _log.warning(sentence)
     seedance, video_store, ledger = resources_of(settings, environ)
     defs = build_seedance_definitions(
         settings.prompts,

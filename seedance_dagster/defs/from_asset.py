@@ -14,6 +14,8 @@ from seedance_dagster.prompts.slugs import NAME_PATTERN, NAME_RULE
 
 PROMPT_TABLE = "prompt_table"
 ROWS_CHECK = "prompts_valid"
+FROM_ASSET = "asset "
+"""What the place of a set begins with whose prompts another asset makes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class PromptsFromAsset:
     @property
     def source(self) -> str:
         """The origin of the prompts, for messages."""
-        return f"asset {self.asset_key.to_user_string()}"
+        return f"{FROM_ASSET}{self.asset_key.to_user_string()}"
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, PromptSetError
 from seedance_dagster.prompts.prompt_file import SUFFIXES
+from seedance_dagster.prompts.remembered import RememberedNames
 from seedance_dagster.prompts.rules import check_request
 from seedance_dagster.prompts.slugs import full_name, key_prefix_problem
 from seedance_dagster.storage.keys import prompt_table_key
@@ -40,10 +42,12 @@ class PromptSource:
         prices: str = "",
         key_prefix: str = "",
         tables: Sequence[PromptsFromAsset] = (),
+        remembered: RememberedNames | None = None,
     ) -> None:
         if problem := key_prefix_problem(key_prefix):
             raise ValueError(f"key_prefix {problem}")
         self._prices = prices
+        self._remembered = remembered
         self.key_prefix = key_prefix
         self.tables = {full_name(key_prefix, table.name): table for table in tables}
         self._places: dict[str, str] | None = None
@@ -65,9 +69,10 @@ class PromptSource:
         prices: str = "",
         key_prefix: str = "",
         tables: Sequence[PromptsFromAsset] = (),
+        remembered: RememberedNames | None = None,
     ) -> Self:
         """Make a source of several files, folders and s3:// locations."""
-        source = cls((), prices=prices, key_prefix=key_prefix, tables=tables)
+        source = cls((), prices=prices, key_prefix=key_prefix, tables=tables, remembered=remembered)
         source._locations = locations
         return source
 
@@ -81,7 +86,7 @@ class PromptSource:
         places, parts = [PYTHON], [self._fixed]
         if self._locations is not None:
             places = list(map(place_of, self._locations))
-            parts = [load_prompt_sets(location, prices=self._prices) for location in self._locations]
+            parts = list(map(self._load, self._locations))
         for name, table in self.tables.items():
             places.append(table.source)
             parts.append(_load_table(name, table, store, self._prices))
@@ -90,6 +95,10 @@ class PromptSource:
             each.name: place for place, part in zip(places, parts, strict=True) for each in part.sets
         } | {name: table.source for name, table in self.tables.items()}
         return _merged(parts)
+
+    def _load(self, location: str | Path) -> LoadedPromptSets:
+        loaded = load_prompt_sets(location, prices=self._prices)
+        return loaded if self._remembered is None else self._remembered.complete(location, loaded)
 
     @property
     def places(self) -> dict[str, str]:
@@ -190,6 +199,14 @@ def _problem_of(table: PromptsFromAsset, uri: str, problem: Problem) -> Problem:
         message = f"made no prompts yet, or they were not read: materialize {table.name}/prompt_table"
     place = problem.prompt and problem.prompt.replace("prompt ", "row ")
     return replace(problem, source=table.source, prompt=place, message=message)
+
+
+def remembered_names() -> RememberedNames | None:
+    """Return the memory of sets' names in Dagster's folder; None where there is no such folder."""
+    home = Path(os.environ.get("DAGSTER_HOME", ""))
+    if not (home.is_absolute() and home.is_dir()):
+        return None
+    return RememberedNames(home / "seedance" / "prompt_sets")
 
 
 def place_of(location: str | Path) -> str:

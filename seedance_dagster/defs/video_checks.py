@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from seedance_dagster.counting import part_of
 from seedance_dagster.health import low_budgets, no_video_reason, price_drifts, stuck_reason
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.money import points_to_usd, usd_text
@@ -149,7 +150,7 @@ def _rejection_rate(data: CheckInput) -> CheckResult:
         tuple(Violation(key, str(no_video_reason(order))) for key, order in rejected.items())
         if share > _MAX_REJECTED_SHARE
         else (),
-        f"{len(rejected)} of {len(data.latest)} prompts were rejected by moderation",
+        f"{part_of(len(rejected), len(data.latest), 'prompt', 'was', 'were')} rejected by moderation",
         {"seedance/rejection_rate": round(share, 4)},
     )
 

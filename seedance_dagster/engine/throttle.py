@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from seedance_dagster.api.limits import Limits
+from seedance_dagster.counting import counted
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.workload import Rejections
@@ -94,10 +95,11 @@ def rejection_throttle(rejected: int, *, tiers: Sequence[int], stop_at: int) -> 
         tiers: Numbers of rejections from which the vendor charges more for each.
         stop_at: Rejections after which nothing is sent until the day ends.
     """
+    were_rejected = f"{counted(rejected, 'prompt was', 'prompts were')} rejected today"
     if rejected >= stop_at:
         reason = (
-            f"{rejected} prompts were rejected today, the limit is {stop_at}: nothing is sent until 00:00 "
-            "UTC, since the vendor's penalty grows with rejections. See the rejected prompts with "
+            f"{were_rejected}, the limit is {stop_at}: nothing is sent until 00:00 UTC, "
+            "since the vendor's penalty grows with rejections. See the rejected prompts with "
             "`seedance-dagster status`; raise SEEDANCE_MAX_REJECTIONS_PER_DAY to go on"
         )
         return Throttle(0, (reason,), (reason,))
@@ -106,5 +108,5 @@ def rejection_throttle(rejected: int, *, tiers: Sequence[int], stop_at: int) -> 
         return Throttle(None)
     left = step - rejected
     cause = "the limit is" if step == stop_at else "the vendor charges more for each from"
-    reason = f"{rejected} prompts were rejected today: at most {left} tasks at once, since {cause} {step}"
+    reason = f"{were_rejected}: at most {counted(left, 'task')} at once, since {cause} {step}"
     return Throttle(left, (reason,))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from seedance_dagster.counting import counted
 from seedance_dagster.money import usd_text
 from seedance_dagster.net.secrets import SafeError
 
@@ -50,7 +51,8 @@ class BudgetExceededError(LedgerError):
         self.affordable = affordable
         fits = f"the first {affordable} would fit" if affordable else "none would fit"
         super().__init__(
-            f"{requested} new videos may cost up to {usd_text(reserved_points)} and do not fit "
+            f"{counted(requested, 'new video')} may cost up to {usd_text(reserved_points)} and "
+            f"{'does' if requested == 1 else 'do'} not fit "
             f"the {'; nor the '.join(exceeded)}; {fits}"
         )
 

@@ -221,6 +221,11 @@ class Partitions(LedgerPart):
         with self._database.reading() as connection:
             return set(connection.scalars(sa.select(links.c.prompt_set).distinct()))
 
+    def sets_read(self) -> set[str]:
+        """Return the names of the sets whose prompts were read at any time."""
+        with self._database.reading() as connection:
+            return set(connection.scalars(sa.select(partitions.c.prompt_set).distinct()))
+
     def given_orders(self, prompt_set: str, keys: Collection[str]) -> set[str]:
         """Return those of some partitions that were ever given an order."""
         found = set[str]()

@@ -13,7 +13,7 @@ from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import RawSet, assemble
 from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.models import PromptSet
-from seedance_dagster.prompts.places import PromptFiles, find_prompt_files
+from seedance_dagster.prompts.places import NoPromptFileError, PromptFiles, find_prompt_files
 from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, UnreadableError, summarized
 from seedance_dagster.prompts.prompt_file import DOCUMENTS, SETS, PromptFile
@@ -52,6 +52,7 @@ class LoadedPromptSets:
         catalog: What could be ordered when they were checked.
         unusable: The problems of sets whose files have errors, by name, as far as the name is known.
         files: The files, and whatever else has problems, such as a folder that cannot be read.
+        listed: False where it is unknown which files the location has.
     """
 
     sets: tuple[PromptSet, ...]
@@ -59,6 +60,7 @@ class LoadedPromptSets:
     catalog: Catalog = field(default_factory=Catalog.load)
     unusable: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
     files: tuple[LoadedFile, ...] = ()
+    listed: bool = True
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -112,7 +114,10 @@ def load_prompt_sets(
         files = find_prompt_files(str(location), s3_client)
     except UnreadableError as error:
         problems.append(Problem(source=str(location), message=str(error)))
-        return LoadedPromptSets((), tuple(problems), catalog, files=tuple(_other_files(problems)))
+        listed = isinstance(error, NoPromptFileError)
+        return LoadedPromptSets(
+            (), tuple(problems), catalog, files=tuple(_other_files(problems)), listed=listed
+        )
     key = f"{location} {files.folder}"
     checked = _check(files, catalog, _last.get(key, {}))
     _last[key] = checked

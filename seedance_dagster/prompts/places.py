@@ -48,11 +48,16 @@ class PromptFiles:
         return _local_file(path)
 
 
+class NoPromptFileError(UnreadableError):
+    """A location was listed, and has no prompt file."""
+
+
 def find_prompt_files(location: str, s3_client: S3Client | None = None) -> PromptFiles:
     """Find the prompt files of a location, without reading them.
 
     Raises:
-        UnreadableError: The location does not exist, cannot be listed, or contains no prompt file.
+        UnreadableError: The location does not exist or cannot be listed.
+        NoPromptFileError: It contains no prompt file.
     """
     if location.startswith("s3://"):
         from seedance_dagster.prompts.s3 import s3_files  # noqa: PLC0415  boto3 is heavy
@@ -92,7 +97,7 @@ def _of_folder(folder: Path, entries: Sequence[Path]) -> PromptFiles:
 
 def _some(files: list[PromptFile]) -> list[PromptFile]:
     if not files:
-        raise UnreadableError(f"contains no prompt set; file names end in {', '.join(SUFFIXES)}")
+        raise NoPromptFileError(f"contains no prompt set; file names end in {', '.join(SUFFIXES)}")
     return files
 
 

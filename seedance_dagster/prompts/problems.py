@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from seedance_dagster.counting import counted
 from seedance_dagster.net.secrets import SafeError
 
 MOST_QUOTED = 80  # characters of a file in a message
@@ -90,7 +91,7 @@ def summarized(problems: Sequence[Problem], source: str) -> list[Problem]:
     lines.sort(key=lambda problem: problem.severity)
     more = lines[_MOST_PROBLEMS:]
     if more:
-        message = f"has {len(more)} more problems, which are not listed"
+        message = f"has {counted(len(more), 'more problem, which is', 'more problems, which are')} not listed"
         more = [Problem(source=source, message=message, severity=more[0].severity)]
     return lines[:_MOST_PROBLEMS] + more
 

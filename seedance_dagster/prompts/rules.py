@@ -14,6 +14,7 @@ from typing import Any
 from seedance_dagster.api.catalog import NO_REMOVAL_PRICE, Catalog
 from seedance_dagster.api.limits import Limits, TaskType
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
+from seedance_dagster.counting import counted
 from seedance_dagster.prompts.identity import default_resolution, normalized_text
 from seedance_dagster.prompts.problems import shown
 from seedance_dagster.prompts.references import read_references
@@ -222,7 +223,8 @@ def _check_mode(mode: Mode, urls: Mapping[str, tuple[str, ...]], limits: Limits,
     elif mode is Mode.FIRST_LAST_FRAMES:
         if not 1 <= count["image"] <= limits.max_frames:
             errors.add(
-                "image_urls", f"has {count['image']} images; first_last_frames takes 1 to {limits.max_frames}"
+                "image_urls",
+                f"has {counted(count['image'], 'image')}; first_last_frames takes 1 to {limits.max_frames}",
             )
         for kind in ("video", "audio"):
             if count[kind]:
@@ -239,7 +241,9 @@ def _check_counts(
         errors.add("mode", f"omni_reference takes 1 to {of_type.max_references} references, not {total}")
     for kind, most in of_type.max_of_kind.items():
         if len(urls[kind]) > most:
-            errors.add(f"{kind}_urls", f"has {len(urls[kind])} {kind}s; {task_type} takes at most {most}")
+            errors.add(
+                f"{kind}_urls", f"has {counted(len(urls[kind]), kind)}; {task_type} takes at most {most}"
+            )
 
 
 def _check_mentions(text: str, urls: Mapping[str, tuple[str, ...]], errors: _Errors) -> None:

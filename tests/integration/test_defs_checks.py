@@ -66,7 +66,7 @@ def test_a_run_over_the_budget_leaves_each_check_with_its_result(location):
         location.tick()
         done = location.run("one", "three")
     location.write({"one": "one", "two": "two"})
-    assert done.message.startswith("nothing was ordered: 1 new videos may cost up to 0.40 USD")
+    assert done.message.startswith("nothing was ordered: 1 new video may cost up to 0.40 USD")
     checks = results(location, done.result.run_id)
     assert {name for name, check in checks.items() if not check.passed} == set()
     budget = checks["budget_remaining"]

@@ -278,7 +278,7 @@ def test_a_second_run_of_the_job_ends_at_once(location, changed):
         done = location.advance()
         assert done.success
         assert "enough runs of seedance_advance are working" in done.log
-        assert "1 of 1 runs of seedance_advance are working" in location.skipped()
+        assert "1 of 1 run of seedance_advance is working" in location.skipped()
         ledger.leases.release("advance 1", "another run")
     assert location.orders("more")[0].state is State.QUEUED
     assert location.advance().events_of("videos") == [("more", "materialization")]

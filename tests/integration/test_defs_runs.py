@@ -91,7 +91,7 @@ def test_a_run_fails_at_its_end_and_names_the_prompts_without_a_video(location, 
     """The rejected prompt is named with its reason, and every other one has its video."""
     assert not first.success
     assert first.message.startswith(
-        "1 of 5 prompts have no video; the others are not affected:\nbad: rejected by"
+        "1 of 5 prompts has no video; the others are not affected:\nbad: rejected by"
     )
     assert list(first.missing) == ["bad"]
     assert "content policy" in first.missing["bad"]

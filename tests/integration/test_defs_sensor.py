@@ -60,7 +60,7 @@ def test_one_run_at_a_time(location, monkeypatch):
         for tags in (elsewhere, request.tags)
     ]
     try:
-        assert "1 of 1 runs of seedance_advance are working; 1 order is queued" in location.skipped()
+        assert "1 of 1 run of seedance_advance is working; 1 order is queued" in location.skipped()
         with monkeypatch.context() as patch:
             patch.setattr(tick, "_STARTING_S", 0.0)  # as if it had been requested long ago
             assert isinstance(location.tick(), dg.SensorResult)
@@ -117,7 +117,7 @@ def test_no_run_is_requested_behind_a_queued_one(location, monkeypatch):
         return [queued][:limit] if dg.DagsterRunStatus.QUEUED in filters.statuses else []
 
     monkeypatch.setattr(location.instance, "get_run_records", records)
-    assert "1 of 1 runs of seedance_advance are working" in location.skipped()
+    assert "1 of 1 run of seedance_advance is working" in location.skipped()
 
 
 def test_a_broken_prompt_file_is_named_while_others_are_synced(location, busy):

@@ -160,7 +160,7 @@ def test_budgets_limit_the_schedule_like_runs(location):
         said = evaluate(location)
         figures = "budget of 0.60 USD a day: 0.40 USD reserved, 0.00 USD spent, 0.20 USD left"
         assert said == (
-            f"spots: 1 new orders, estimated at 0.40 USD; {figures}; they do not fit: none would; "
+            f"spots: 1 new order, estimated at 0.40 USD; {figures}; they do not fit: none would; "
             f"tiny: 3 new orders, estimated at 1.20 USD; {figures}; they do not fit: none would"
         )
         assert pending_run(location).success

@@ -67,7 +67,7 @@ def test_a_promotion_of_a_team_s_own_is_estimated_and_the_list_price_reserved(lo
         assert planned["seedance/estimated_cost_usd"].value == 0.2
         assert planned["seedance/reserved_usd"].value == 0.4
         limited = location.run("cat", config={"max_cost_usd": 0.3})
-        assert "1 new videos may cost up to 0.40 USD" in limited.message
+        assert "1 new video may cost up to 0.40 USD" in limited.message
         assert location.run("cat").success
     [order] = location.orders("cat")
     assert (order.estimated_points, order.reserved_points) == (2_000_000, 4_000_000)

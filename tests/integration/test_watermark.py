@@ -65,7 +65,7 @@ def test_both_are_counted_from_the_beginning(start_engine):
         [quoted] = quotes_of(engine, preview("a cat"))
         assert quoted.estimate.points == VIDEO_POINTS + REMOVAL_POINTS
         small = Budget(window=Window.TOTAL, points=VIDEO_POINTS + REMOVAL_POINTS - 1)
-        with pytest.raises(OrderingError, match=r"1 new videos may cost up to 0\.80 USD"):
+        with pytest.raises(OrderingError, match=r"1 new video may cost up to 0\.80 USD"):
             place_cleaned(engine, preview("a cat"), budgets=(small,))
         assert engine.ledger.queries.find() == []
         exact = Budget(window=Window.TOTAL, points=VIDEO_POINTS + REMOVAL_POINTS)

@@ -41,7 +41,7 @@ def test_the_table_shows_kind_location_cost_and_advice(audit, capsys):
     assert "1 unmatched task, 0.40 USD" in output
     last = output.strip().splitlines()[-1]
     assert last == (
-        "1 orders, 2 tasks in the vendor's history, 1 partitions in Dagster, 3 objects in S3: 2 findings"
+        "1 order, 2 tasks in the vendor's history, 1 partition in Dagster, 3 objects in S3: 2 findings"
     )
 
 

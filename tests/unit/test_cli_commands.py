@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from dagster import DagsterInstance
+from factories import read_prompts
 
 from seedance_dagster.cli.root import root
+from seedance_dagster.defs.steps.sources import claim_sources
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder
 from seedance_dagster.ledger.orders import OrderRequest
@@ -216,7 +219,7 @@ def test_cancel_withdraws_what_is_queued(folder: Path) -> None:
     done = json.loads(run("cancel", "cats/one", "--json").stdout)
     assert [order["partition"] for order in done["withdrawn"]] == ["one"]
     assert done["freed_usd"] == "0.4"
-    assert "1 orders were withdrawn, 0.40 USD are free again" in run("cancel", "--all").output
+    assert "1 order was withdrawn, 0.40 USD are free again" in run("cancel", "--all").output
     assert run("cancel", "cats").exit_code == 1
     assert run("status").exit_code == 0
 
@@ -239,3 +242,20 @@ def test_an_unknown_aws_profile_gives_a_message(folder: Path, monkeypatch: pytes
     done = run("plan")
     assert isinstance(done.exception, SystemExit)
     assert "none-such" in done.output
+
+
+def test_commands_say_where_prompts_of_an_asset_are_planned(folder: Path) -> None:
+    """Only Dagster reads them: each command that cannot says what to do, and goes on with the others."""
+    with DagsterInstance.get() as instance:
+        claim_sources(instance, "ours", {"written": "asset written_prompts"})
+    ledger = ledger_of(folder)
+    read_prompts(ledger, "written", {"one": "f-1"})
+    ledger.close()
+    named = run("plan", "written")
+    sentence = "written: its prompts come from asset written_prompts, which only Dagster reads: "
+    planned = f"{sentence}run the job seedance_plan to see what they would cost\n"
+    assert (named.exit_code, named.stderr) == (1, f"Error: {planned}")
+    assert run("plan").stderr == planned
+    assert run("plan", "cats").stderr == ""
+    synced = run("sync")
+    assert (synced.exit_code, synced.stderr.count(sentence)) == (0, 1)

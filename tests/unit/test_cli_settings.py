@@ -136,3 +136,14 @@ def test_status_shows_the_budgets_of_sets_and_knows_their_names(folder, monkeypa
     done = run("status", "dogs")
     assert done.exit_code == 1
     assert "there is no prompt set dogs; known sets: cats" in done.output
+
+
+def test_a_misspelled_variable_is_named_with_the_one_that_was_meant(folder, monkeypatch):
+    """Its value is not shown, it is said once, and what resembles no setting is no matter."""
+    monkeypatch.setenv("SEEDANCE_BUDGET_USD_DAY", "hidden")
+    monkeypatch.setenv("SEEDANCE_TEAM", "film")
+    done = run("plan")
+    assert done.stderr == (
+        "Warning: SEEDANCE_BUDGET_USD_DAY is not a setting and has no effect; SEEDANCE_BUDGET_USD_PER_DAY is "
+        "one\n"
+    )

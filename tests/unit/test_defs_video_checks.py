@@ -198,4 +198,4 @@ def test_prompts_that_left_their_file_are_no_part_of_the_rates(ledger, orders):
     assert rate() == "1 of 2 prompts were rejected by moderation"
     ledger.partitions.update("spots", {key: PartitionRequest(f"f-{key}") for key in ("cat", "dog")})
     ledger.partitions.update("spots", {"dog": PartitionRequest("f-dog")})
-    assert rate() == "0 of 1 prompts were rejected by moderation"
+    assert rate() == "0 of 1 prompt was rejected by moderation"

@@ -141,7 +141,7 @@ async def test_a_submitted_order_is_recorded_with_its_task(world, ledger, monkey
     [
         (lambda world: world.clock.forward(seconds=30), "lease ran low"),
         (lambda world: setattr(world, "throttle", Throttle(0, ("off-peak only",))), "off-peak only"),
-        (lambda world: setattr(world, "throttle", Throttle(1)), "only 1 tasks may be in flight"),
+        (lambda world: setattr(world, "throttle", Throttle(1)), "only 1 task may be in flight"),
     ],
 )
 async def test_what_changes_while_a_claim_waits_for_its_post_holds_it_back(world, orders, change, words):

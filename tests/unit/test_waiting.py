@@ -102,6 +102,6 @@ def test_a_waiting_run_reports_itself_and_the_sensor(ledger, orders, clock, monk
             said.append(event.reason)
 
     asyncio.run(Maintenance(Worker("w", services, SimpleNamespace()), watch, emit, list).run_once())
-    assert said[0] == "0 of 1 videos are stored; waiting for 1 video: 1 queued; 1 of 1 slots are taken"
+    assert said[0] == "0 of 1 video is stored; waiting for 1 video: 1 queued; 1 of 1 slot is taken"
     assert "seedance_sensor has never ticked" in said[1]
     assert watch.workable() is None, "it polls and stores what holds the slot"

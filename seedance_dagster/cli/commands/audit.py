@@ -20,6 +20,7 @@ from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, progress_bars, table
 from seedance_dagster.cli.since import SINCE_HELP, Since
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.steps.binding import check_known
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.services import Services
@@ -92,15 +93,15 @@ def _show(result: Audit, repairs: Repairs | None) -> None:
     for kind, (count, points) in result.totals.items():
         out.print(f"{count:>6} {kind.replace('_', ' ')}, {usd_text(points)}", markup=False)
     count, snapshots = len(result.findings), result.snapshots
-    verdict = f"{count} finding{'s' * (count != 1)}" if count else "everything agrees"
+    verdict = counted(count, "finding") if count else "everything agrees"
     out.print(
-        f"{result.audited} orders, {len(snapshots.vendor.history)} tasks in the vendor's history, "
-        f"{len(snapshots.dagster.newest)} partitions in Dagster, {len(snapshots.storage.objects)} objects "
-        f"in S3: {verdict}",
+        f"{counted(result.audited, 'order')}, {counted(len(snapshots.vendor.history), 'task')} in the "
+        f"vendor's history, {counted(len(snapshots.dagster.newest), 'partition')} in Dagster, "
+        f"{counted(len(snapshots.storage.objects), 'object')} in S3: {verdict}",
         markup=False,
     )
     if kept := snapshots.storage.replaced_objects:
-        out.print(f"{kept} objects that repairs replaced are kept in S3", markup=False)
+        out.print(f"{counted(kept, 'replaced object is', 'replaced objects are')} kept in S3", markup=False)
 
 
 def _message(finding: Finding) -> str:

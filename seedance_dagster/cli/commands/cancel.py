@@ -10,6 +10,7 @@ from seedance_dagster.cli.environ import ledger_settings, operator_name
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import check_ledger_is_known
 from seedance_dagster.cli.output import console, print_json
+from seedance_dagster.counting import counted
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.money import format_usd, points_to_usd
 
@@ -49,5 +50,6 @@ def command(*, target: str | None, everything: bool, as_json: bool) -> None:
         out = console()
         for order in cancelled:
             out.print(f"Withdrawn  {order.prompt_set}/{order.partition}", markup=False)
-        out.print(f"{len(cancelled)} orders were withdrawn, {format_usd(freed)} USD are free again")
+        withdrawn = counted(len(cancelled), "order was", "orders were")
+        out.print(f"{withdrawn} withdrawn, {format_usd(freed)} USD are free again")
     click.get_current_context().exit(0 if cancelled else 1)

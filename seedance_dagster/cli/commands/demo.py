@@ -18,6 +18,7 @@ from seedance_dagster.cli.local.render import Rendering
 from seedance_dagster.cli.local.stack import interrupted_by_signals, running_stack
 from seedance_dagster.cli.local.state_dir import announced
 from seedance_dagster.cli.local_state import ROOT
+from seedance_dagster.counting import counted
 
 
 @click.command("demo", epilog=examples("demo", "demo --exit"))
@@ -53,7 +54,8 @@ def command(*, leave: bool, port: int | None) -> None:
             missing = rendering.run()
             if leave and missing:
                 raise click.ClickException(
-                    f"{len(missing)} videos are missing; the logs are in {folder / 'logs'}"
+                    f"{counted(len(missing), 'video is', 'videos are')} missing; "
+                    f"the logs are in {folder / 'logs'}"
                 )
             if leave:
                 return

@@ -6,7 +6,7 @@ import contextlib
 
 import click
 
-from seedance_dagster.cli.environ import project_environ, reference_definitions
+from seedance_dagster.cli.environ import project_environ, reference_definitions, warn_of_misspelled
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.local.stack import interrupted_by_signals, running_stack
 from seedance_dagster.cli.local.state_dir import StateDir
@@ -25,6 +25,7 @@ def command(*, port: int | None) -> None:
     folder for the emulator and another for the real API. Press Ctrl-C to stop; the next start continues.
     """
     environ = project_environ()
+    warn_of_misspelled(environ)
     state = StateDir.for_environ(ROOT, environ)
     Settings.from_environ(state.environ)  # reports a bad setting before anything starts
     definitions = reference_definitions()

@@ -8,6 +8,7 @@ from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import print_json, progress_bars
 from seedance_dagster.cli.videos import check_has_videos
+from seedance_dagster.counting import counted
 from seedance_dagster.datasets.export.export import Exported, export
 from seedance_dagster.datasets.export.plan import (
     UNKNOWN_LICENSE,
@@ -81,23 +82,19 @@ def command(
 def _show(selection: Selection, exported: Exported, where: str) -> None:
     counts = ", ".join(f"{len(clips):,} {split}" for split, clips in selection.splits.items())
     click.echo(
-        f"{selection.prompt_set}: {_count(len(selection.clips), 'accepted video')} in {where}: {counts}; "
+        f"{selection.prompt_set}: {counted(len(selection.clips), 'accepted video')} in {where}: {counts}; "
         f"version {selection.version}"
     )
     if exported.unchanged:
         click.echo("Nothing has changed since the last export; nothing was written")
     else:
         click.echo(
-            f"{_count(exported.written, 'file')} written, {exported.kept:,} kept, "
+            f"{counted(exported.written, 'file')} written, {exported.kept:,} kept, "
             f"{exported.deleted:,} deleted"
         )
     per_clip = selection.figures.points_per_accepted
     if per_clip is not None:
         click.echo(f"Cost per accepted clip: {usd_text(per_clip)}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _as_json(selection: Selection, exported: Exported) -> dict[str, object]:

@@ -10,8 +10,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from seedance_dagster.cli.environ import command_environ, ledger_settings
+from seedance_dagster.cli.environ import command_environ, is_home, ledger_settings
 from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.instance import dagster_of, sentences_on_assets
 from seedance_dagster.cli.output import budgets_as_json, console, print_json, progress_bars, table
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck
@@ -20,6 +21,7 @@ from seedance_dagster.engine.ordering.quote import Quote
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.money import format_usd, points_to_usd
 from seedance_dagster.prompts import format_problems
+from seedance_dagster.prompts.loading import LoadedPromptSets
 from seedance_dagster.settings import Settings, default_ledger_url
 
 
@@ -46,17 +48,12 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
     """
     environ = command_environ()
     no_ledger = not (environ.get("DAGSTER_HOME") or environ.get("SEEDANCE_LEDGER_URL"))
-    settings = Settings.from_environ(environ) if no_ledger else ledger_settings()
+    settings = Settings.from_environ(environ) if no_ledger else ledger_settings(environ)
     loaded = PromptSource(
         location or settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix
     ).load()
-    unknown = sorted(set(names) - {prompt_set.name for prompt_set in loaded.sets})
-    if unknown and not loaded.errors:
-        known = ", ".join(prompt_set.name for prompt_set in loaded.sets) or "none"
-        raise click.ClickException(
-            f"there is no prompt set {', '.join(unknown)}; known sets: {known} "
-            "(--prompts names a file or folder)"
-        )
+    _check_names(names, loaded, settings)
+    elsewhere: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         if no_ledger:
             # Before the first order a plan needs no ledger, and leaves none behind.
@@ -71,6 +68,8 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
             plans.append(plan_set(services, prompt_set, request))
             show_progress("Prompt sets", number, len(planned))
         together = plan_together(services, plans)
+        if not (names or location) and services.ledger.partitions.sets_read() - set(loaded.names):
+            elsewhere = _planned_in_dagster(settings)
     if as_json:
         problems = [str(problem) for problem in loaded.problems]
         print_json(
@@ -93,8 +92,32 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
             _show_together(out, together)
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
+    for sentence in elsewhere.values():
+        click.echo(sentence, err=True)
     fits = together.fits and all(plan.budgets.fits for plan in plans)
     click.get_current_context().exit(1 if loaded.errors or not fits else 0)
+
+
+def _check_names(names: Sequence[str], loaded: LoadedPromptSets, settings: Settings) -> None:
+    """Raise an error for sets that are not in these files, unless one of them cannot be read."""
+    unknown = sorted(set(names) - {prompt_set.name for prompt_set in loaded.sets})
+    elsewhere = _planned_in_dagster(settings) if unknown else {}
+    if sentences := [elsewhere[name] for name in unknown if name in elsewhere]:
+        raise click.ClickException("\n".join(sentences))
+    if unknown and not loaded.errors:
+        known = ", ".join(prompt_set.name for prompt_set in loaded.sets) or "none"
+        raise click.ClickException(
+            f"there is no prompt set {', '.join(unknown)}; known sets: {known} "
+            "(--prompts names a file or folder)"
+        )
+
+
+def _planned_in_dagster(settings: Settings) -> dict[str, str]:
+    """Return a sentence for each set that this command cannot plan; none without an instance of Dagster."""
+    if not is_home(settings.dagster_home):
+        return {}
+    with dagster_of(settings) as instance:
+        return sentences_on_assets(instance, "run the job seedance_plan to see what they would cost")
 
 
 def _show(out: Console, plan: Plan) -> None:

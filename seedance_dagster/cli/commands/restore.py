@@ -15,6 +15,7 @@ from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
 from seedance_dagster.cli.output import console, print_json, progress_bars, table
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.binding import mark_caught_up
 from seedance_dagster.defs.steps.memory import Memory
@@ -160,7 +161,7 @@ def _verdict(plan: Plan, failed: dict[int, str], *, applied: bool) -> str:
     if not applied:
         return "Nothing was written: run it again with --apply" if plan.orders else "Nothing is missing"
     if failed:
-        return f"{len(failed)} orders could not be restored, so runs stay refused: run it again"
+        return f"{counted(len(failed), 'order')} could not be restored, so runs stay refused: run it again"
     return "The ledger is up to date, and may order again; seedance_sensor may be switched on"
 
 

@@ -14,6 +14,7 @@ from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import budgets_as_json, console, print_json, span, table
 from seedance_dagster.cli.status_report import StatusReport, read_status
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.engine.ordering.budget_check import own_budgets
 from seedance_dagster.engine.throttle import read_throttle
@@ -97,8 +98,9 @@ def _show(report: StatusReport, budgets: Sequence[BudgetUsage], label: str) -> N
     penalties = f", of which {format_usd(report.penalties_usd)} USD as penalties for rejected prompts"
     out.print(f"Spent        {format_usd(report.spent_usd)} USD{penalties if report.penalties_usd else ''}")
     if report.open:
-        orders = "1 order" if len(report.open) == 1 else f"{len(report.open)} orders"
-        out.print(f"Outstanding  {format_usd(report.outstanding_usd)} USD for {orders}")
+        out.print(
+            f"Outstanding  {format_usd(report.outstanding_usd)} USD for {counted(len(report.open), 'order')}"
+        )
         out.print(f"Time left    {_time_left(report.time_left)}")
     for usage in budgets:
         out.print(f"Budget       {usage}", markup=False)

@@ -10,8 +10,9 @@ from dagster import DagsterInstance
 
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
-from seedance_dagster.cli.instance import dagster_of
+from seedance_dagster.cli.instance import dagster_of, sentences_on_assets
 from seedance_dagster.cli.output import console, print_json, table
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.binding import check_ledger, rebind
 from seedance_dagster.defs.steps.known_sets import sets_without_file
@@ -22,6 +23,8 @@ from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts import PromptSet, format_problems
 from seedance_dagster.prompts.loading import LoadedPromptSets
+
+_READ_BY_SENSOR = "materialize it, and seedance_sensor brings the partitions into sync within a tick"
 
 
 @click.command(
@@ -76,6 +79,7 @@ def command(
         now = services.clock()
         report = sync_all(instance, services.ledger, sets, loaded.catalog, now=now)
         gone = sets_without_file(instance, source, loaded)
+        elsewhere = sentences_on_assets(instance, _READ_BY_SENSOR)
         pruned = Pruned()
         if pruning:
             pruned = _prune(instance, services.ledger, loaded, sets, gone, yes=yes)
@@ -86,6 +90,8 @@ def command(
         _show(report, pruned, [prompt_set.name for prompt_set in sets])
         for name in gone if not pruning else ():
             click.echo(f"{name}: its prompt file is gone; --prune removes what it left behind", err=True)
+        for sentence in elsewhere.values():
+            click.echo(sentence, err=True)
         if loaded.problems:
             click.echo(format_problems(loaded.problems), err=True)
         for reason in refused.values():
@@ -106,10 +112,13 @@ def _show(report: SyncReport, pruned: Pruned, names: Sequence[str]) -> None:
     for name, partitions in pruned.partitions.items():
         waiting = pruned.waiting[name]
         text = (
-            f"{name}: {partitions} partitions were removed, {pruned.withdrawn[name]} queued orders withdrawn"
+            f"{name}: {counted(partitions, 'partition was', 'partitions were')} removed, "
+            f"{counted(pruned.withdrawn[name], 'queued order')} withdrawn"
         )
         if waiting:
-            text += f"; {waiting} partitions stay until the videos that were ordered for them are stored"
+            text += (
+                f"; {counted(waiting, 'partition stays', 'partitions stay')} until what was ordered is stored"
+            )
         out.print(text, markup=False)
 
 
@@ -131,7 +140,11 @@ def _prune(
     left = leftovers(instance, sets, gone)
     for name, keys in left.items():
         why = "its prompt file is gone" if name in gone else "their prompts left the file"
-        click.echo(f"{name}: {len(keys)} partitions are removed and queued orders withdrawn: {why}", err=True)
+        click.echo(
+            f"{name}: {counted(len(keys), 'partition is', 'partitions are')} removed, and queued orders "
+            f"withdrawn: {why}",
+            err=True,
+        )
     if left and not yes:
         click.confirm("Remove them? The videos stay in S3.", abort=True, err=True)
     return prune(instance, ledger, left, gone)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from seedance_dagster.cli.local.stack import Stack
 from seedance_dagster.cli.output import console, table
+from seedance_dagster.counting import counted
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.money import format_usd
@@ -66,7 +67,9 @@ class Rendering:
             while missing:
                 self._stack.check()
                 if time.monotonic() > deadline:
-                    raise self._stack.dagster.child.error(f"{missing} prompts did not become partitions")
+                    raise self._stack.dagster.child.error(
+                        f"{counted(missing, 'prompt')} did not become partitions"
+                    )
                 time.sleep(_POLL_S)
                 missing = len(set(self._wanted) - set(self._stack.dagster.api.partition_keys(self._videos)))
 
@@ -116,7 +119,8 @@ class Rendering:
         self._console.print(rows)
         stored = len(self._wanted) - len(missing)
         self._console.print(
-            f"{stored} of {len(self._wanted)} videos, {format_usd(total)} USD in the emulator's play money"
+            f"{stored} of {counted(len(self._wanted), 'video')}, {format_usd(total)} USD in the emulator's "
+            "play money"
         )
         return missing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from seedance_dagster.counting import part_of
 from seedance_dagster.datasets.export.artifacts import Artifact, text_artifact
 from seedance_dagster.datasets.export.destination import Destination, os_words
 from seedance_dagster.datasets.export.errors import ExportError
@@ -143,8 +144,9 @@ class _Export:
         if failed:
             path, error = failed[0]
             raise ExportError(
-                f"{len(failed)} of {len(artifacts)} files were not written, such as {path}: {error}. Run the "
-                "export again once that is fixed; it goes on where it stopped"
+                f"{part_of(len(failed), len(artifacts), 'file', 'was', 'were')} not written, "
+                f"such as {path}: {error}. Run the export again once that is fixed; "
+                "it goes on where it stopped"
             )
 
     def _put(self, artifact: Artifact) -> None:

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 import dagster as dg
 
 from seedance_dagster.api.catalog import Estimate
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.configs import GenerationConfig
 from seedance_dagster.defs.events import AssetEvent, StepEvent
 from seedance_dagster.defs.naming import INDEX, PROMPTS, TASKS, VIDEOS, WAITS_TAG, asset_key
@@ -44,6 +45,8 @@ from seedance_dagster.prompts.models import PromptPartition, PromptSet
 _UNFINISHED = NoVideoReason(
     "the run ended before its video was stored", "seedance_sensor continues to follow it"
 )
+_NO_VIDEO = ("has no video", "have no video")
+_NOT_ORDERED = ("was not ordered", "were not ordered")
 _OUTCOMES = {
     Outcome.ORDERED: "ordered",
     Outcome.JOINED: "on their way already",
@@ -151,7 +154,7 @@ class GenerationRun:
         summary = ", ".join(
             f"{counts[outcome]} {text}" for outcome, text in _OUTCOMES.items() if counts[outcome]
         )
-        self.context.log.info(f"{len(placed)} prompts: {summary or 'nothing to do'}")
+        self.context.log.info(f"{counted(len(placed), 'prompt')}: {summary or 'nothing to do'}")
         return placed
 
     def _removed(self, keys: list[str]) -> list[Placed]:
@@ -186,7 +189,7 @@ class GenerationRun:
             return nullcontext(iter(()))
         self.missing.reasons |= dict.fromkeys(self.waiting, _UNFINISHED)
         order_ids = {order.order_id for order in self.waiting.values()}
-        self.context.log.info(f"waiting for {len(order_ids)} videos")
+        self.context.log.info(f"waiting for {counted(len(order_ids), 'video')}")
         owner = worker_name(f"run {self.context.run.run_id}")
         return in_background(partial(advance, self.services, owner=owner, only=list(order_ids)))
 
@@ -246,7 +249,7 @@ class GenerationRun:
         yield from refreshed_indexes(self.context, self.services, [name], changed=changed)
 
     def _fail_if_missing(self, count: int, *, strict: bool) -> None:
-        lack = "have no video" if self._selected(VIDEOS) else "were not ordered"
+        lack = _NO_VIDEO if self._selected(VIDEOS) else _NOT_ORDERED
         failure = self.missing.failure(count, lack, strict=strict)
         if failure is not None:
             raise failure

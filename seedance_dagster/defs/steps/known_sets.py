@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from seedance_dagster.defs.from_asset import FROM_ASSET
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.memory import Memory
 from seedance_dagster.ledger.ledger import Ledger
@@ -72,6 +73,16 @@ def sets_without_file(
         for name, known in Memory.of(instance).sources.items()
         if name not in loaded.names and any(source.is_own(name, each.place) for each in known)
     )
+
+
+def sets_from_assets(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Return the sets of an instance whose prompts other assets make, each with its origin."""
+    return {
+        name: source.place
+        for name, known in sorted(Memory.of(instance).sources.items())
+        for source in known
+        if source.place.startswith(FROM_ASSET)
+    }
 
 
 def gone_declared(loaded: LoadedPromptSets, declared: Collection[str]) -> set[str]:

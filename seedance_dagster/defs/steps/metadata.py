@@ -11,6 +11,7 @@ import dagster as dg
 
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.audit.snapshots import NOT_SUBMITTED
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.events import AssetEvent
 from seedance_dagster.defs.naming import PROMPTS, TASKS, VIDEOS, asset_key, version_tags
 from seedance_dagster.ledger.order import RESERVED_STATES, Order
@@ -202,9 +203,8 @@ def _audio(order: Order) -> str | None:
         return None
     if order.audio_channels == 0:
         return "none"
-    plural = "" if order.audio_channels == 1 else "s"
     silent = "silent" if order.audio_silent else None
-    facts = (order.audio_codec, f"{order.audio_channels} channel{plural}", silent)
+    facts = (order.audio_codec, counted(order.audio_channels, "channel"), silent)
     return ", ".join(filter(None, facts))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from seedance_dagster.counting import counted, part_of
 from seedance_dagster.health import NoVideoReason
 
 # A failure's text should fit a screen, and an event should not grow without bounds.
@@ -37,12 +38,12 @@ class MissingVideos:
         self.reasons.pop(partition, None)
         self.rejected_before.discard(partition)
 
-    def failure(self, count: int, lack: str, *, strict: bool) -> dg.Failure | None:
+    def failure(self, count: int, lack: tuple[str, str], *, strict: bool) -> dg.Failure | None:
         """Return the failure that names what needs a person; None where nothing does.
 
         Args:
             count: The number of partitions that the run was asked for.
-            lack: What they lack, such as "have no video".
+            lack: What they lack, for one and for several: "has no video" and "have no video".
             strict: What was rejected before counts as well.
         """
         known = set() if strict else self.rejected_before
@@ -56,7 +57,7 @@ class MissingVideos:
         lines += [warning] if warning else []
         text = "\n".join(lines)
         return dg.Failure(
-            f"{len(new)} of {count} prompts {lack}; the others are not affected:\n{text}",
+            f"{part_of(len(new), count, 'prompt', *lack)}; the others are not affected:\n{text}",
             metadata={"missing": _table(list(self.reasons.items())[:_TABLE_ROWS])},
             allow_retries=False,
         )
@@ -68,7 +69,7 @@ class MissingVideos:
             return None
         named = ", ".join(_shorten(key, _NAME_LENGTH) for key in keys[:_NAMED])
         named += f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-        was = "1 prompt was" if len(keys) == 1 else f"{len(keys)} prompts were"
+        was = counted(len(keys), "prompt was", "prompts were")
         return (
             f"{was} rejected by moderation before, and not sent again unchanged: {named}. Edit the text, or "
             "set resubmit_rejected in a run's config"

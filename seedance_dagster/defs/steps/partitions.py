@@ -11,6 +11,7 @@ import dagster as dg
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.errors import UnknownPriceError
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.naming import prompt_partitions
 from seedance_dagster.defs.steps.metadata import prompt_materialization
 from seedance_dagster.ledger.chunks import chunked
@@ -19,6 +20,8 @@ from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
 _KEPT = timedelta(days=1)  # one bad save of a file should not change the order of partitions
 _NAMED = 5  # partitions in a sentence
+_KEPT_ONE = "prompt that was ordered left its file and keeps its partition"
+_KEPT_MANY = "prompts that were ordered left their file and keep their partitions"
 _MAX_AT_ONCE = 5000  # partitions that Dagster takes in one call
 
 
@@ -56,8 +59,8 @@ class SyncReport:
         for name, count in self.kept.items():
             if count:
                 yield (
-                    f"{name}: {count} prompts that were ordered left their file and keep their partitions; "
-                    "`seedance-dagster sync --prune` removes them, not their videos"
+                    f"{name}: {counted(count, _KEPT_ONE, _KEPT_MANY)}; `seedance-dagster sync --prune` "
+                    "removes those that no prompt asks for, not their videos"
                 )
 
 

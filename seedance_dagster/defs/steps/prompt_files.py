@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, ValidationError
 
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.naming import FILES_CHECK, Names, version_tags
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.known_sets import GoneSet, gone_declared
@@ -82,7 +83,7 @@ def check_result(loaded: LoadedPromptSets, declared: Collection[str]) -> dg.Asse
     files = len([file for file in loaded.files if file.prompt_set])
     return dg.AssetCheckResult(
         passed=not reasons,
-        description="\n".join(reasons[:10]) or f"{files} prompt files can be read",
+        description="\n".join(reasons[:10]) or f"{counted(files, 'prompt file')} can be read",
         metadata={"seedance/problems": problems_table(loaded.files)},
     )
 

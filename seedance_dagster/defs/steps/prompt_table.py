@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.from_asset import PROMPT_TABLE, ROWS_CHECK, PromptsFromAsset
 from seedance_dagster.defs.naming import Names, asset_key
 from seedance_dagster.defs.prompt_source import PromptSource
@@ -55,7 +56,8 @@ def read_prompt_table(  # noqa: PLR0917  the arguments of the step
     result = dg.AssetCheckResult(
         check_name=ROWS_CHECK,
         passed=not errors,
-        description="\n".join(map(str, errors[:10])) or f"{len(document['prompts'])} rows are prompts",
+        description="\n".join(map(str, errors[:10]))
+        or counted(len(document["prompts"]), "row is a prompt", "rows are prompts"),
         metadata={"seedance/problems": problems_table([read])},
     )
     return dg.MaterializeResult(

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from datetime import timedelta
 
+from seedance_dagster.counting import counted
 from seedance_dagster.ledger.spend import DaySpend
 from seedance_dagster.money import points_to_usd
 
@@ -41,7 +42,8 @@ def _svg(spend: Sequence[DaySpend]) -> str:
         f'<rect x="{(day.day - first).days * step + step * 0.1:.1f}" '
         f'y="{_TOP + height * (1 - day.points / most):.1f}" '
         f'width="{min(step * 0.8, 60):.1f}" height="{height * day.points / most:.1f}" fill="{_BAR}">'
-        f"<title>{day.day}: {points_to_usd(day.points):.2f} USD, {day.orders} orders</title></rect>"
+        f"<title>{day.day}: {points_to_usd(day.points):.2f} USD, "
+        f"{counted(day.orders, 'order')}</title></rect>"
         for day in days
     )
     span = f"{first}" if first == last else f"{first} to {last}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from seedance_dagster.api.errors import SeedanceError
+from seedance_dagster.counting import counted, part_of
 from seedance_dagster.defs.naming import ADVANCE_JOB, Names
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.admission import admit_tick
@@ -89,13 +90,15 @@ def tick(
         if (missing := min(decision.runs, most) - working) > 0:
             tags |= {"seedance/submit": str(decision.submit), "seedance/collect": str(decision.collect)}
             tags |= _PRIORITY
-            runs = "a run" if missing == 1 else f"{missing} runs"
             why = f"{decision.submit} to submit, {decision.collect} to store, {decision.report} to report"
-            context.log.info("; ".join([*done, f"requested {runs} of {names(ADVANCE_JOB)}: {why}"]))
+            context.log.info(
+                "; ".join([*done, f"requested {counted(missing, 'run')} of {names(ADVANCE_JOB)}: {why}"])
+            )
             return dg.SensorResult(
                 run_requests=[dg.RunRequest(job_name=names(ADVANCE_JOB), tags=tags)] * missing
             )
-        notes.append(f"{working} of {most} runs of {names(ADVANCE_JOB)} are working")
+        job = names(ADVANCE_JOB)
+        notes.append(part_of(working, most, "run", f"of {job} is working", f"of {job} are working"))
     notes += _describe(work, throttle)
     return dg.SkipReason("; ".join([*([_ATTENTION + trouble[0], *trouble[1:]] if trouble else ()), *notes]))
 
@@ -159,7 +162,7 @@ def _describe(work: Actionable, throttle: Throttle) -> list[str]:
         (work.to_collect, "finished video is not stored yet", "finished videos are not stored yet"),
     ):
         if count:
-            reasons.append(f"{count} {one if count == 1 else many}")
+            reasons.append(f"{counted(count, one, many)}")
     if work.next_due_at is not None and work.in_flight:
         reasons.append(f"next poll at {work.next_due_at:%H:%M:%S} UTC")
     return reasons or ["there are no open orders"]

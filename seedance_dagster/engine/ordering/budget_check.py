@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from seedance_dagster.counting import counted
 from seedance_dagster.engine.ordering.quote import Quote
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget, BudgetUsage, count_affordable
@@ -38,7 +39,7 @@ class BudgetCheck:
 
     def __str__(self) -> str:
         reserved = f" ({usd_text(self.reserved)} reserved)" if self.reserved != self.points else ""
-        parts = [f"{self.new} new orders, estimated at {usd_text(self.points)}{reserved}"]
+        parts = [f"{counted(self.new, 'new order')}, estimated at {usd_text(self.points)}{reserved}"]
         parts += map(str, self.usages)
         if self.run_limit is not None:
             parts.append(f"limit of this run: {usd_text(self.run_limit)}")

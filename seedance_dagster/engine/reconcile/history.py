@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.errors import NotFoundError, SeedanceError
 from seedance_dagster.api.wire import HistoryRow, Task
+from seedance_dagster.counting import counted
 from seedance_dagster.engine.account import of_account
 from seedance_dagster.engine.reconcile.clocks import Window
 from seedance_dagster.engine.worker import Worker
@@ -143,7 +144,7 @@ async def read_rows(
         if len(listed) > len({row.task_id for row in listed}):
             doubt = "the history lists a task twice, so that another may be missing"
         elif total is not None and total != len(listed):
-            doubt = f"the history counts {total} tasks and lists {len(listed)}"
+            doubt = f"the history counts {counted(total, 'task')} and lists {len(listed)}"
         else:
             return rows, None
     return rows, doubt

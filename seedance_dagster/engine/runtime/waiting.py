@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 
+from seedance_dagster.counting import counted, part_of
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.ledger.order import State
 
@@ -38,7 +39,7 @@ def describe_progress(stored: int, videos: int, left: timedelta | None) -> str:
         videos: All that the run waits for.
         left: The time that the others may take; None while it is unknown.
     """
-    text = f"{stored} of {videos} videos {'is' if stored == 1 else 'are'} stored"
+    text = part_of(stored, videos, "video", "is stored", "are stored")
     if left is None:
         return text
     seconds = left.total_seconds()
@@ -52,7 +53,7 @@ def describe_wait(states: Counter[State], throttle: Throttle, in_flight: int) ->
     counts = {words: sum(states[state] for state in group) for words, group in _GROUPS.items()}
     parts = [f"{count} {words}" for words, count in counts.items() if count]
     total = sum(counts.values())
-    text = f"waiting for {total} {'video' if total == 1 else 'videos'}: {', '.join(parts)}"
+    text = f"waiting for {counted(total, 'video')}: {', '.join(parts)}"
     if waits_for_slots(states, throttle, in_flight):
-        text += f"; {in_flight} of {throttle.slots} slots are taken"
+        text += f"; {part_of(in_flight, throttle.slots or 0, 'slot', 'is taken', 'are taken')}"
     return "; ".join((text, *throttle.reasons)) if counts["queued"] else text

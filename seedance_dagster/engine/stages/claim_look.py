@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seedance_dagster.api.last_look import LastLook
+from seedance_dagster.counting import counted
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.threads import in_thread
@@ -36,7 +37,7 @@ class ClaimLook(LastLook):
         if throttle.slots == 0:
             return throttle.reasons[0]
         if throttle.slots is not None and services.ledger.workload.in_flight() > throttle.slots:
-            return f"only {throttle.slots} tasks may be in flight by now"
+            return f"only {counted(throttle.slots, 'task')} may be in flight by now"
         if not services.ledger.leases.holds(self._order, margin_s=self._margin_s):
             # Another worker may soon reconcile this claim: what is not sent cannot be paid twice.
             return "the worker's lease ran low before the POST"
