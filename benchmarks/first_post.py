@@ -64,7 +64,7 @@ def measure(world: Servers, home: Path) -> tuple[float, float, int]:
         end_to_end.ours(world, home)
     with dg.DagsterInstance.local_temp(str(home)) as instance:
         [run] = instance.get_runs()
-        [start] = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START)
+        [start, *_] = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_START)
         wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey([end_to_end.NAME, "prompts"]))
         events = instance.fetch_materializations(wanted, limit=PROMPTS).records
     times = sorted(record.timestamp for record in events)

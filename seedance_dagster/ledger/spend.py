@@ -65,17 +65,17 @@ class Amounts:
     @property
     def accepted_share(self) -> float | None:
         """The share of the videos that was accepted; None without any, as for the other shares."""
-        return _share(self.accepted, self.videos)
+        return share(self.accepted, self.videos)
 
     @property
     def discarded_share(self) -> float | None:
         """The share of the videos that was discarded."""
-        return _share(self.discarded, self.videos)
+        return share(self.discarded, self.videos)
 
     @property
     def rejected_share(self) -> float | None:
         """The share that was rejected of the orders that ended with a video or were rejected."""
-        return _share(self.rejected, self.videos + self.rejected)
+        return share(self.rejected, self.videos + self.rejected)
 
     @classmethod
     def total(cls, parts: Iterable[Amounts]) -> Self:
@@ -200,7 +200,8 @@ def per_accepted(points: int, accepted: int) -> int | None:
     return int(round(points / accepted, -3)) if accepted else None
 
 
-def _share(part: int, whole: int) -> float | None:
+def share(part: int, whole: int) -> float | None:
+    """Return a part as a share of the whole; None where there is nothing."""
     return part / whole if whole else None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import click
 
 from seedance_dagster.cli.environ import ledger_settings, user_name
 from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.serving import address, listen, serve
 
 _MOST_CONNECTIONS = 500
 _LEAST_TOKEN = 16
@@ -59,7 +59,7 @@ def command(
     Ctrl-C to stop it.
     """
     try:
-        import uvicorn  # noqa: PLC0415  an extra
+        import uvicorn  # noqa: F401, PLC0415  an extra
 
         from seedance_dagster.review.gallery.app import create_gallery  # noqa: PLC0415  an extra
     except ModuleNotFoundError as error:
@@ -84,28 +84,15 @@ def command(
         dagster_url=dagster_url,
         stream=stream,
     )
-    with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger, _listen(host, port) as listener:
+    with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger, listen(host, port) as listener:
         if review:
             from seedance_dagster.cli.instance import check_ledger_is_known  # noqa: PLC0415  slow to import
 
             check_ledger_is_known(settings, ledger)  # verdicts in an old copy would be lost
-        config = uvicorn.Config(
-            create_gallery(ledger, settings.open_store(), options),
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=2,
-        )
-        authority = f"[{host}]" if ":" in host else host
+        gallery = create_gallery(ledger, settings.open_store(), options)
         query = f"?token={token}" if token and token_file is None else ""
-        click.echo(f"gallery ready at http://{authority}:{listener.getsockname()[1]}/{query}")
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+        click.echo(f"gallery ready at {address(host, listener)}/{query}")
+        serve(gallery, listener, most_connections=_MOST_CONNECTIONS, drain_s=2)
 
 
 def _is_loopback(host: str) -> bool:
@@ -129,11 +116,3 @@ def _read_token(file: Path) -> str:
             "such as by `openssl rand -hex 24`"
         )
     return token
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        raise click.ClickException(f"cannot listen on {host} port {port}: {error}") from None

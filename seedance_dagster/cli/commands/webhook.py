@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from datetime import UTC, datetime
 
 import click
 
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.serving import address, listen, serve
 
 _MOST_CONNECTIONS = 100
 
@@ -35,7 +35,7 @@ def command(*, host: str, port: int, path_prefix: str) -> None:
     answers.
     """
     try:
-        import uvicorn  # noqa: PLC0415  an extra
+        import uvicorn  # noqa: F401, PLC0415  an extra
 
         from seedance_dagster.webhook import create_app  # noqa: PLC0415  an extra
     except ModuleNotFoundError as error:
@@ -52,32 +52,10 @@ def command(*, host: str, port: int, path_prefix: str) -> None:
             "SEEDANCE_WEBHOOK_SECRET and SEEDANCE_WEBHOOK_URL are not set: set both as for the runs, since "
             "deliveries carry the secret"
         )
-    with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger, _listen(host, port) as listener:
+    with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger, listen(host, port) as listener:
         app = create_app(ledger, SecretStr(settings.webhook_secret), path_prefix=path_prefix, log=_log)
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
-            timeout_graceful_shutdown=5,
-        )
-        authority = f"[{host}]" if ":" in host else host
-        click.echo(f"webhook ready at http://{authority}:{listener.getsockname()[1]}")
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        raise click.ClickException(f"cannot listen on {host} port {port}: {error}") from None
+        click.echo(f"webhook ready at {address(host, listener)}")
+        serve(app, listener, most_connections=_MOST_CONNECTIONS, drain_s=5)
 
 
 def _log(line: str) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.spend import Amounts, SpendBy, per_accepted
+from seedance_dagster.ledger.spend import Amounts, SpendBy, per_accepted, share
 from seedance_dagster.ledger.verdict import Verdict
 
 
@@ -38,17 +38,17 @@ class Figures:
     @property
     def yield_share(self) -> float | None:
         """The share of the videos that was accepted; None without any."""
-        return _share(self.accepted, self.videos)
+        return share(self.accepted, self.videos)
 
     @property
     def discarded_share(self) -> float | None:
         """The share of the videos that was discarded; None without any."""
-        return _share(self.discarded, self.videos)
+        return share(self.discarded, self.videos)
 
     @property
     def rejected_share(self) -> float | None:
         """The share of the finished orders that was rejected; None without any."""
-        return _share(self.rejected, self.finished)
+        return share(self.rejected, self.finished)
 
 
 def read_figures(ledger: Ledger, prompt_set: str) -> Figures:
@@ -63,7 +63,3 @@ def read_figures(ledger: Ledger, prompt_set: str) -> Figures:
         rejected=amounts.rejected,
         points=amounts.charged,
     )
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
