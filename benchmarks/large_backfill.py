@@ -51,7 +51,7 @@ _PAGES = {"runs": (_RUNS, {}), "partitions": (_PARTITIONS, {"key": {"path": [NAM
 
 @dataclass
 class Watched:
-    """What was seen while the backfill ran; times in seconds since its launch."""
+    """The observations of a running backfill; times in seconds since its launch."""
 
     pages: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in _PAGES})
     runs: Counter[str] = field(default_factory=Counter)
