@@ -14,6 +14,9 @@ ARGS ?=
 ROUNDS ?= 20
 HISTORIES ?= 2000
 SEED ?=
+# For fuzz: the formats, and how many files of each.
+FORMATS ?= csv tsv txt jsonl json yaml xlsx parquet feather mp4
+FILES ?= 10000
 # For acceptance: a file of 946 prompts, which is not part of this repository; without it their test is skipped.
 PROMPTS ?= ../shared/data/vbench_prompts.jsonl
 
@@ -21,7 +24,7 @@ PROMPTS ?= ../shared/data/vbench_prompts.jsonl
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-all test-browser coverage chaos acceptance lint docs bench schemas constraints clean
+.PHONY: help install demo dev test test-all test-browser coverage chaos fuzz acceptance lint docs bench schemas constraints clean
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +54,10 @@ coverage: $(INSTALLED) ## Run all tests and check the branch coverage of what ha
 # On many machines: PYTHONPATH=tests .venv/bin/python -m chaos --cluster 200
 chaos: $(INSTALLED) ## Run random rounds of the fault suite (ROUNDS=200 SEED=1)
 	@PYTHONPATH=tests $(RUN) chaos --rounds $(ROUNDS) --histories $(HISTORIES) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(INSTALLED) ## Damage prompt files and videos by the thousand (FORMATS=csv FILES=100 SEED=2)
+	@status=0; for format in $(FORMATS); do PYTHONPATH=tests $(RUN) fuzz --format $$format --files $(FILES) \
+		--seed $(or $(SEED),1) $(if $(wildcard $(PROMPTS)),--prompts $(PROMPTS)) || status=1; done; exit $$status
 
 acceptance: $(INSTALLED) ## Run whole backfills through `dagster dev`, about 20 minutes (PROMPTS=vbench_prompts.jsonl)
 	@ACCEPTANCE_PROMPTS='$(abspath $(PROMPTS))' $(RUN) pytest tests/acceptance --timeout 1800

@@ -12,6 +12,7 @@ from seedance_dagster.engine.stages.download import Downloaded, DownloadLimits, 
 
 MP4 = b"\x00\x00\x00\x18ftypisom" + b"\0" * 1000
 VIDEO = {"Content-Type": "video/mp4"}
+CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (len(MP4), MP4)
 ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/good": (200, VIDEO, MP4),
     "/octets": (200, {"Content-Type": "binary/octet-stream"}, MP4),
@@ -33,6 +34,26 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/first-part": (206, VIDEO | {"Content-Range": f"bytes 0-{len(MP4) - 1}/9999"}, MP4),
     "/last-part": (206, VIDEO | {"Content-Range": "bytes 7-1022/1023"}, MP4),
     "/long-header": (200, VIDEO | {"Content-Security-Policy": "a" * 20_000}, MP4),
+    # Names in other letters are sent beside those of the same header.
+    "/two-lengths": (200, VIDEO | {"content-length": str(len(MP4))}, MP4),
+    "/two-types": (200, VIDEO | {"content-type": "video/mp4"}, MP4),
+    "/chunks-and-length": (200, VIDEO | {"Transfer-Encoding": "chunked"}, CHUNKED),
+    "/chunks-and-whole-length": (
+        200,
+        VIDEO | {"Transfer-Encoding": "chunked", "Content-Length": str(len(MP4))},
+        CHUNKED,
+    ),
+    "/to-two-lengths": (302, {"Location": "/two-lengths", "content-length": "0"}, b""),
+    "/other-lengths": (200, VIDEO | {"content-length": "9"}, MP4),
+    "/chunks-cut": (200, VIDEO | {"Transfer-Encoding": "chunked"}, CHUNKED[:-5]),
+    "/two-lengths-cut": (200, VIDEO | {"Content-Length": "99999", "content-length": "99999"}, MP4),
+    "/two-lengths-big": (200, VIDEO | {"content-length": str(len(MP4 * 50))}, MP4 * 50),
+    "/two-lengths-gone": (404, {"content-length": "0"}, b""),
+    "/two-lengths-to-metadata": (
+        302,
+        {"Location": "http://169.254.169.254/latest/", "content-length": "0"},
+        b"",
+    ),
     "/json": (200, {"Content-Type": "application/json; charset=utf-8"}, b'{"error": 1}'),
     "/nothing": (200, VIDEO, b""),
     "/tiny": (200, VIDEO, b"ab"),
@@ -84,6 +105,7 @@ class FileHost(http.server.ThreadingHTTPServer):
 
 class Answering(http.server.BaseHTTPRequestHandler):
     server: FileHost
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         self.server.asked.append({name.lower(): value for name, value in self.headers.items()})
@@ -94,6 +116,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
         for name, value in ({"Content-Length": str(len(body))} | headers).items():
             if value:
                 self.send_header(name, value)
+        self.send_header("Connection", "close")
         self.end_headers()
         with contextlib.suppress(ConnectionError):
             self.wfile.write(body)

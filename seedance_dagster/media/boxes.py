@@ -5,7 +5,8 @@ Needs no decoder, so it judges files that none can read. Only headers and the in
 
 from __future__ import annotations
 
-import struct
+import sys
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from seedance_dagster.media.errors import MediaError
 
 _MOST_BOXES = 20_000  # at the top level: a fragmented file has two for each second or so
 _MOST_INDEX_BYTES = 64 * 1024 * 1024  # of the index that is read; a larger one is believed
+_MOST_INDEX_BOXES = 100_000  # of them that are looked at; the others are believed
 _HEADER, _LARGE_HEADER = 8, 16
 _CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl")
-_OFFSETS = {b"stco": ">I", b"co64": ">Q"}
+_OFFSETS = {b"stco": "I", b"co64": "Q"}  # as arrays have them: 4 and 8 bytes
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,11 @@ def _box(header: bytes, position: int, limit: int) -> _Box:
 
 def _last_offset(index: bytes) -> int:
     """Return the largest position in the file that an index points to; 0 where it points to none."""
-    largest, open_boxes = 0, [(0, len(index))]
+    largest, boxes, open_boxes = 0, 0, [(0, len(index))]
     while open_boxes:
         position, end = open_boxes.pop()
-        while position + _HEADER <= end:
+        while position + _HEADER <= end and boxes < _MOST_INDEX_BOXES:
+            boxes += 1
             box = _box(index[position : position + _LARGE_HEADER], position, end)
             if box.kind in _CONTAINERS:
                 open_boxes.append((box.content, box.end))
@@ -95,8 +98,11 @@ def _last_offset(index: bytes) -> int:
     return largest
 
 
-def _largest(table: bytes, entry: str) -> int:
+def _largest(table: bytes, code: str) -> int:
     """Return the largest entry of a table of offsets."""
+    offsets = array(code)
     entries = table[8:]  # behind version, flags and count
-    whole = len(entries) // struct.calcsize(entry) * struct.calcsize(entry)
-    return max((offset for (offset,) in struct.iter_unpack(entry, entries[:whole])), default=0)
+    offsets.frombytes(entries[: len(entries) // offsets.itemsize * offsets.itemsize])
+    if sys.byteorder == "little":
+        offsets.byteswap()
+    return max(offsets, default=0)

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seedance_dagster.bounded.reader import Readers
 from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.limits import BOUNDS
 from seedance_dagster.media.properties import Probe, Sound
-from seedance_dagster.media.reader import READERS
+
+READERS = Readers("seedance_dagster.media.inspector", BOUNDS)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ def inspect_video(path: Path, *, with_poster: bool = True) -> Inspection:
     """
     with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
         poster = Path(folder) / "poster.jpg"
-        answers, end = READERS.read(path, *([poster] if with_poster else []))
+        files = [path, poster] if with_poster else [path]
+        answers, end = READERS.read(*map(str, files), answers=len(files))
         facts, cut = [*answers, {"problem": end}, {"problem": end}][:2]
         picture = poster.read_bytes() if with_poster and "problem" not in cut else None
     problem = facts.get("problem")

@@ -13,15 +13,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from seedance_dagster.bounded.limits import ProcessLimits
 from seedance_dagster.media.errors import MediaError
-from seedance_dagster.media.limits import bound_this_process
+from seedance_dagster.media.limits import BOUNDS
 
 
 def main() -> None:
     """Inspect videos until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides
+    limits = ProcessLimits(BOUNDS)
     for line in sys.stdin:
-        bound_this_process()
+        limits.renew()
         _inspect(*map(Path, json.loads(line)))
 
 

@@ -1,23 +1,60 @@
 """HTTP requests to file hosts, which are not trusted: no key, no cookies, public addresses only.
 
 Behind a proxy, names are resolved by the proxy: only addresses that stand in a link itself are checked then.
+A host whose answer aiohttp refuses for its head is asked once more, with a client that reads it otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import MappingProxyType
+from typing import Protocol
 
 import aiohttp
 from yarl import URL
 
+from seedance_dagster.net.lenient import lenient_request
 from seedance_dagster.net.links import LinkError, Resolver, validate_url
 from seedance_dagster.net.outbound import proxy_for, proxy_hosts, tls_context
 
 _MAX_REDIRECTS = 5
 _MAX_HEADER_BYTES = 64 * 1024  # signed links and security policies grow
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class Body(Protocol):
+    """The body of an answer, which arrives as it is read."""
+
+    async def read(self, n: int) -> bytes:
+        """Return at most so many bytes; none at the end."""
+
+    def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
+        """Yield the body in pieces of at most so many bytes."""
+
+
+class HostResponse(Protocol):
+    """The answer of a file host: aiohttp's, or that of the second client."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, by name in any case."""
+
+    @property
+    def content_length(self) -> int | None:
+        """The size of the body as far as it is stated."""
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without parameters."""
+
+    @property
+    def content(self) -> Body:
+        """The body."""
 
 
 class SilentHostError(LinkError):
@@ -64,7 +101,7 @@ async def request(
     *,
     allow_private: bool,
     headers: Mapping[str, str] = _NO_HEADERS,
-) -> AsyncIterator[aiohttp.ClientResponse]:
+) -> AsyncIterator[HostResponse]:
     """Send a request and follow redirects, each of which is validated first.
 
     Raises:
@@ -74,7 +111,7 @@ async def request(
     """
     target = validate_url(url, allow_private=allow_private)
     for _ in range(_MAX_REDIRECTS + 1):
-        async with await _send(session, method, target, headers) as response:
+        async with _answer(session, method, target, headers, allow_private=allow_private) as response:
             location = response.headers.get("Location")
             if response.status in range(300, 400) and location:
                 target = validate_url(location, base=target, allow_private=allow_private)
@@ -84,10 +121,35 @@ async def request(
     raise LinkError(f"the link redirects more than {_MAX_REDIRECTS} times")
 
 
+@asynccontextmanager
+async def _answer(
+    session: aiohttp.ClientSession,
+    method: str,
+    target: URL,
+    headers: Mapping[str, str],
+    *,
+    allow_private: bool,
+) -> AsyncIterator[HostResponse]:
+    headers = {"Accept-Encoding": "identity", **headers}
+    async with AsyncExitStack() as stack:
+        response: HostResponse
+        try:
+            response = await stack.enter_async_context(await _send(session, method, target, headers))
+        except aiohttp.ClientResponseError as refusal:  # of the head, by the parser, whatever the status
+            try:
+                response = await stack.enter_async_context(
+                    lenient_request(
+                        method, target, headers=headers, limits=session.timeout, allow_private=allow_private
+                    )
+                )
+            except aiohttp.ClientPayloadError:
+                raise refusal from None
+        yield response
+
+
 async def _send(
     session: aiohttp.ClientSession, method: str, target: URL, headers: Mapping[str, str]
 ) -> aiohttp.ClientResponse:
-    headers = {"Accept-Encoding": "identity", **headers}
     try:
         proxy = proxy_for(str(target))
         return await session.request(method, target, allow_redirects=False, headers=headers, proxy=proxy)

@@ -1,23 +1,34 @@
-"""Parquet, Feather and Arrow files; they need the extra `parquet`."""
+"""Parquet, Feather and Arrow files; they need the extra `parquet`, and are read in a process of their own."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from seedance_dagster.prompts.bounds import check_columns, check_rows, check_unpacked
-from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line, shown
-from seedance_dagster.prompts.tables import Columns, Table, has_value, no_prompt
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
+from seedance_dagster.prompts.tables import has_value, no_prompt
+from seedance_dagster.prompts.unpacked import Unpacked
 
 _PANDAS_INDEX = "__index_level_0__"
 _ROWS_AT_ONCE = 1_000
+_VALUE_BYTES = 8  # the least that a value of Python takes in a list
+_ARROW_MAGIC = b"ARROW1"
+_MAGIC_BYTES = 8
+
+# Memory is limited: none of it is kept for later, or for threads.
+pa.set_memory_pool(pa.system_memory_pool())
+pa.set_cpu_count(1)
+pa.set_io_thread_count(1)
 
 
-def read_parquet(content: bytes, source: str, columns: Columns) -> Table:
+def read_parquet(path: Path, wanted: str) -> Unpacked:
     """Read one prompt per row of a Parquet file.
 
     Its own description is read first: what unpacks to too much is refused before it is unpacked.
@@ -25,116 +36,129 @@ def read_parquet(content: bytes, source: str, columns: Columns) -> Table:
     Raises:
         UnreadableError: The file is not Parquet, too large, or has no column of prompts.
     """
-    pa, pq = _import_pyarrow(), _import_parquet()
-    try:
-        file = pq.ParquetFile(io.BytesIO(content))
+    with _errors("is not valid Parquet"):
+        file = pq.ParquetFile(path, memory_map=True)
         check_rows(file.metadata.num_rows)
-        names, problems = _usable(file.schema_arrow, columns, source)
+        names, problems = _usable(file.schema_arrow, wanted)
         kept = set(names)
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-        chunks = (group.column(number) for group in groups for number in range(group.num_columns))
-        check_unpacked(
-            sum(
-                chunk.total_uncompressed_size
-                for chunk in chunks
-                if chunk.path_in_schema.partition(".")[0] in kept
-            )
-        )
+        all_chunks = (group.column(number) for group in groups for number in range(group.num_columns))
+        chunks = [chunk for chunk in all_chunks if chunk.path_in_schema.partition(".")[0] in kept]
+        check_unpacked(sum(max(chunk.total_uncompressed_size, chunk.num_values) for chunk in chunks))
         # A dictionary stays one in memory: one long text in all rows is held once.
-        file = pq.ParquetFile(io.BytesIO(content), read_dictionary=_text_columns(file.schema_arrow, names))
-        batches = file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names)
-        return Table(columns=names, rows=list(_rows(batches)), problems=problems)
-    except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
-        raise UnreadableError(f"is not valid Parquet: {first_line(error)}") from None
+        texts = {chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
+        file = pq.ParquetFile(path, memory_map=True, read_dictionary=sorted(texts))
+        batches = file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names, use_threads=False)
+    return Unpacked(names, _rows(batches, "is not valid Parquet"), problems)
 
 
-def read_arrow(content: bytes, source: str, columns: Columns) -> Table:
+def read_arrow(path: Path, wanted: str) -> Unpacked:
     """Read one prompt per row of an Arrow or Feather file.
 
     Raises:
         UnreadableError: The file is not one of these, too large, or has no column of prompts.
     """
-    pa = _import_pyarrow()
+    with _errors("is not a valid Arrow file"):
+        content = pa.memory_map(str(path)).read_buffer()
+        # A file is a stream with a table of contents behind it.
+        is_file = content[: len(_ARROW_MAGIC)].to_pybytes() == _ARROW_MAGIC
+        reader = pa.ipc.open_stream(content.slice(_MAGIC_BYTES) if is_file else content)
+        names, problems = _usable(reader.schema, wanted)
+        batches = (batch.select(names) for batch in reader)
+    return Unpacked(names, _rows(batches, "is not a valid Arrow file"), problems)
+
+
+@contextlib.contextmanager
+def _errors(words: str) -> Iterator[None]:
+    """Raise what pyarrow raises for a broken file as `UnreadableError`."""
     try:
-        try:
-            reader = pa.ipc.open_file(content)
-            batches: Iterable[Any] = map(reader.get_batch, range(reader.num_record_batches))
-        except pa.ArrowInvalid:
-            reader = batches = pa.ipc.open_stream(content)
-        names, problems = _usable(reader.schema, columns, source)
-        rows = list(_rows(batch.select(names) for batch in batches))
-        return Table(columns=names, rows=rows, problems=problems)
+        yield
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, ValueError, LookupError, OverflowError) as error:
-        raise UnreadableError(f"is not a valid Arrow file: {first_line(error)}") from None
+        raise UnreadableError(f"{words}: {first_line(error)}") from None
 
 
-def _import_pyarrow() -> Any:
-    try:
-        import pyarrow as pa  # noqa: PLC0415  heavy, and an extra
-    except ModuleNotFoundError:
-        raise UnreadableError("needs pyarrow: pip install 'seedance-dagster[parquet]'") from None
-    return pa
-
-
-def _import_parquet() -> Any:
-    import pyarrow.parquet as pq  # noqa: PLC0415  heavy, and an extra
-
-    return pq
-
-
-def _usable(schema: pa.Schema, columns: Columns, source: str) -> tuple[list[str], list[Problem]]:
+def _usable(schema: pa.Schema, wanted: str) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the columns to read, and those that are left out because they hold bytes."""
     check_columns(len(schema.names))
     if len(set(schema.names)) != len(schema.names) or "" in schema.names:
         raise UnreadableError("has two columns with the same name, or one without a name")
-    if columns.wanted not in schema.names:
-        raise no_prompt(schema.names, columns.wanted)
+    if wanted not in schema.names:
+        raise no_prompt(schema.names, wanted)
     names, problems = [], []
     for field in schema:
-        if _holds_bytes(field.type):
-            message = f"holds bytes ({str(field.type)[:80]}), which cannot be a tag; it is left out"
+        reason = _unusable(field.type)
+        if reason is not None:
+            message = f"{reason} ({str(field.type)[:80]}), which cannot be a tag; it is left out"
             problems.append(
-                Problem(
-                    source=source, field=f"column {shown(field.name)}", message=message, severity="warning"
-                )
+                {"field": f"column {shown(field.name)}", "message": message, "severity": "warning"}
             )
         elif field.name != _PANDAS_INDEX:
             names.append(field.name)
-    if columns.wanted not in names:
-        raise UnreadableError(f"needs texts in the column {columns.wanted}, not bytes")
+    if wanted not in names:
+        raise UnreadableError(f"needs texts in the column {wanted}, not bytes")
     return names, problems
 
 
-def _holds_bytes(kind: pa.DataType) -> bool:
-    """Return True for a type that is, or contains, bytes: pictures, as data sets have them."""
-    types = _import_pyarrow().types
+def _unusable(kind: pa.DataType) -> str | None:
+    """Return why a column of a type cannot be used: bytes, as data sets have pictures, or views of lists."""
+    types = pa.types
     if types.is_dictionary(kind):
-        return _holds_bytes(kind.value_type)
-    if any(test(kind) for test in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)):
-        return True
-    return any(_holds_bytes(kind.field(number).type) for number in range(kind.num_fields))
+        nested = kind.value_type.num_fields > 0
+        return "holds a dictionary of lists" if nested else _unusable(kind.value_type)
+    bytes_ = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
+    if any(test(kind) for test in bytes_):
+        return "holds bytes"
+    # Each of their values may be all of one list.
+    shared = (types.is_list_view, types.is_large_list_view, types.is_run_end_encoded, types.is_union)
+    if any(test(kind) for test in shared):
+        return "holds values of a rare kind"
+    reasons = (_unusable(kind.field(number).type) for number in range(kind.num_fields))
+    return next(filter(None, reasons), None)
 
 
-def _text_columns(schema: pa.Schema, names: Iterable[str]) -> list[str]:
-    return [name for name in names if str(schema.field(name).type) in {"string", "large_string"}]
-
-
-def _rows(batches: Iterable[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(batches: Iterable[Any], words: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     number = unpacked = 0
-    for batch in batches:
-        check_rows(number + batch.num_rows)
-        batch.validate(full=True)  # pyarrow ends the process when it reads what is not valid
-        unpacked += sum(map(_unpacked_bytes, batch.columns))
-        check_unpacked(unpacked)
-        for entry in batch.to_pylist(maps_as_pydicts="strict"):
-            number += 1
-            yield f"row {number}", {name: value for name, value in entry.items() if has_value(value)}
+    with _errors(words):
+        for batch in batches:
+            check_rows(number + batch.num_rows)
+            batch.validate(full=True)  # pyarrow ends the process when it reads what is not valid
+            unpacked += sum(map(_unpacked_bytes, batch.columns))
+            check_unpacked(unpacked)
+            for entry in batch.to_pylist(maps_as_pydicts="strict"):
+                number += 1
+                yield number, {name: _plain(value) for name, value in entry.items() if has_value(value)}
 
 
-def _unpacked_bytes(column: Any) -> int:
-    """Return the size of a column as Python values: each is a copy of what its dictionary has once."""
-    import pyarrow.compute as pc  # noqa: PLC0415  heavy, and an extra
+def _unpacked_bytes(column: pa.Array) -> int:
+    """Return the size of a column as Python values: each is a copy of what a dictionary has once."""
+    types, kind = pa.types, column.type
+    if types.is_dictionary(kind):
+        if not _is_text(kind.value_type):
+            return len(column) * _VALUE_BYTES
+        return pc.sum(pc.take(pc.binary_length(column.dictionary), column.indices)).as_py() or 0
+    if types.is_string_view(kind):
+        return pc.sum(pc.binary_length(column)).as_py() or 0
+    if types.is_struct(kind):
+        parts = column.flatten()
+    elif types.is_map(kind):
+        parts = [column.keys, column.items]
+    elif types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        parts = [column.flatten()]
+    else:
+        return max(int(column.nbytes), len(column) * _VALUE_BYTES)
+    return len(column) * _VALUE_BYTES + sum(map(_unpacked_bytes, parts))
 
-    if not _import_pyarrow().types.is_dictionary(column.type):
-        return int(column.nbytes)
-    return pc.sum(pc.take(pc.binary_length(column.dictionary), column.indices)).as_py() or 0
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value whose mappings have texts as keys, as JSON has them."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value

@@ -1,69 +1,104 @@
-"""Excel workbooks (.xlsx); they need the extra `excel`."""
+"""Excel workbooks (.xlsx); they need the extra `excel`, and are read in a process of their own."""
 
 from __future__ import annotations
 
-import io
+import contextlib
 import warnings
 import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from seedance_dagster.prompts.bounds import check_columns, check_lines, check_rows, check_unpacked
-from seedance_dagster.prompts.problems import Problem, UnreadableError, first_line, shown
-from seedance_dagster.prompts.tables import Table, has_value, no_prompt
+import openpyxl
+
+from seedance_dagster.prompts.bounds import (
+    check_columns,
+    check_lines,
+    check_rows,
+    check_unpacked,
+    check_values,
+)
+from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
+from seedance_dagster.prompts.tables import has_value, no_prompt
+from seedance_dagster.prompts.unpacked import Unpacked
+
+_PIECE_BYTES = 1024 * 1024
 
 
-def read_xlsx(content: bytes, source: str, wanted: str) -> Table:
+def read_xlsx(path: Path, wanted: str) -> Unpacked:
     """Read a header and one prompt per row of the first sheet; an empty cell counts as not set.
 
     Raises:
         UnreadableError: The file is not a workbook, too large, or has no column of prompts.
     """
-    try:
-        import openpyxl  # noqa: PLC0415  heavy, and an extra
-    except ModuleNotFoundError:
-        raise UnreadableError("needs openpyxl: pip install 'seedance-dagster[excel]'") from None
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+    with _errors():
+        with zipfile.ZipFile(path) as parts:
             check_unpacked(sum(part.file_size for part in parts.infolist()))
+            _check_elements(parts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and other things that are not read
-            book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-            try:
-                return _read(book, source, wanted)
-            finally:
-                book.close()
-    except UnreadableError:
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # what a file says of them may be millions of empty cells
+        lines = sheet.iter_rows(values_only=True)
+        names = _names(next(lines, ()), wanted)
+    problems: list[dict[str, Any]] = []
+    return Unpacked(list(names.values()), _rows(lines, names, problems), problems, untyped=True)
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Raise whatever a broken file causes as `UnreadableError`: openpyxl lets it through."""
+    try:
+        yield
+    except (UnreadableError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001  openpyxl lets whatever a broken file causes through
+    except Exception as error:  # noqa: BLE001  see above
         raise UnreadableError(f"is not a valid .xlsx file: {first_line(error)}") from None
 
 
-def _read(book: Any, source: str, wanted: str) -> Table:
-    sheet = book.worksheets[0]
-    sheet.reset_dimensions()  # what a file says of them may be millions of empty cells
-    lines = sheet.iter_rows(values_only=True)
-    header = ["" if cell is None else str(cell).strip() for cell in next(lines, ())]
-    check_columns(len(header))
-    names = {position: name for position, name in enumerate(header) if name}
+def _check_elements(parts: zipfile.ZipFile) -> None:
+    """Raise `UnreadableError` for more elements than can be read in bearable time."""
+    elements = 0
+    for name in parts.namelist():
+        with parts.open(name) as part:
+            while piece := part.read(_PIECE_BYTES):
+                elements += piece.count(b"<")
+                check_values(elements)
+
+
+def _names(header: tuple[Any, ...], wanted: str) -> dict[int, str]:
+    """Return the names of the columns by position."""
+    texts = ["" if cell is None else str(cell).strip() for cell in header]
+    check_columns(len(texts))
+    names = {position: name for position, name in enumerate(texts) if name}
     if wanted not in names.values():
         raise no_prompt(names.values(), wanted)
     if len(set(names.values())) != len(names):
         raise UnreadableError("has two columns with the same name; rename one of them")
-    rows: list[tuple[str, dict[str, Any]]] = []
-    problems: list[Problem] = []
-    for number, cells in enumerate(lines, 2):
-        check_lines(number)
-        filled = {position: cell for position, cell in enumerate(cells) if _is_filled(cell)}
-        if not filled:
-            continue
-        check_rows(len(rows) + 1)
-        stray = next((position for position in filled if position not in names), None)
-        if stray is not None:
-            message = f"has {shown(filled[stray])} in column {stray + 1}, which has no name"
-            problems.append(Problem(source=source, prompt=f"row {number}", message=message))
-            continue
-        rows.append((f"row {number}", {names[position]: cell for position, cell in filled.items()}))
-    return Table(columns=list(names.values()), rows=rows, problems=problems, untyped=True)
+    return names
+
+
+def _rows(
+    lines: Iterator[tuple[Any, ...]], names: Mapping[int, str], problems: list[dict[str, Any]]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows that have a value, and note those that cannot be read."""
+    count = 0
+    with _errors(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number, cells in enumerate(lines, 2):
+            check_lines(number)
+            filled = {position: cell for position, cell in enumerate(cells) if _is_filled(cell)}
+            if not filled:
+                continue
+            count += 1
+            check_rows(count)
+            stray = next((position for position in filled if position not in names), None)
+            if stray is None:
+                yield number, {names[position]: cell for position, cell in filled.items()}
+            else:
+                message = f"has {shown(filled[stray])} in column {stray + 1}, which has no name"
+                problems.append({"prompt": f"row {number}", "message": message})
 
 
 def _is_filled(cell: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +12,13 @@ from seedance_dagster.prompts.bounds import MAX_DEPTH, check_values
 from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
 
 _MAPPING_WEIGHT = 4  # a mapping takes as much memory as that many other values
+_TEXT_OR_END = re.compile(r'"(?:[^"\\]|\\.)*"|}', re.DOTALL)
+_MOST_DIGITS = 4_300  # of a number that Python reads
+_LONG_NUMBER = re.compile(rf"[0-9]{{{_MOST_DIGITS + 1}}}")
+
+
+class _RepeatedNameError(ValueError):
+    """An object has a name twice."""
 
 
 def check_json_values(text: str) -> None:
@@ -36,7 +44,10 @@ def parse_json(text: str, *, one_line: bool = False) -> Any:
     except RecursionError:
         raise UnreadableError("is nested too deeply") from None
     except ValueError as error:
-        raise UnreadableError(f"is not valid JSON: {first_line(error)}") from None
+        place = "" if one_line else _place_of(error, text)
+        is_name = isinstance(error, _RepeatedNameError)
+        words = first_line(error) if is_name else f"a number has more than {_MOST_DIGITS} digits"
+        raise UnreadableError(f"is not valid JSON: {words}{place}") from None
     _check_depth(document)
     return document
 
@@ -62,6 +73,26 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         names = Counter(name for name, _ in pairs)
         repeated = next(name for name, count in names.items() if count > 1)
-        msg = f"{shown(repeated)} occurs twice in one object"
-        raise ValueError(msg)
+        raise _RepeatedNameError(f"{shown(repeated)} occurs twice in one object")
     return fields
+
+
+def _place_of(error: ValueError, text: str) -> str:
+    """Return the line of an error that the parser does not place: of an object's end, or of a long number."""
+    if not isinstance(error, _RepeatedNameError):
+        number = _LONG_NUMBER.search(text)
+        return "" if number is None else f" (line {text.count(chr(10), 0, number.start()) + 1})"
+    objects = 0
+
+    def count(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal objects
+        objects += 1
+        return _unique(pairs)
+
+    try:
+        json.loads(text, object_pairs_hook=count)
+    except _RepeatedNameError:
+        ends = (match for match in _TEXT_OR_END.finditer(text) if match.group() == "}")
+        end = next(match.start() for number, match in enumerate(ends, 1) if number == objects)
+        return f", which ends in line {text.count(chr(10), 0, end) + 1}"
+    return ""

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from seedance_dagster.prompts.arrow import read_arrow, read_parquet
 from seedance_dagster.prompts.assembly import RawSet, Row
 from seedance_dagster.prompts.delimited import read_csv
 from seedance_dagster.prompts.documents import SetDocument, read_document
-from seedance_dagster.prompts.excel import read_xlsx
 from seedance_dagster.prompts.json_text import check_json_values, parse_json
 from seedance_dagster.prompts.lines import read_jsonl, read_txt, table_of_objects
+from seedance_dagster.prompts.packed import read_packed
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.prompt_file import TABLES, PromptFile
 from seedance_dagster.prompts.slugs import slug_name
@@ -176,10 +175,7 @@ _READERS: Mapping[str, Callable[[bytes, str, Columns], Table]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".txt": _of_text(read_txt),
-    ".parquet": read_parquet,
-    ".feather": read_arrow,
-    ".arrow": read_arrow,
-    ".xlsx": lambda content, source, columns: read_xlsx(content, source, columns.wanted),
+    **dict.fromkeys((".parquet", ".feather", ".arrow", ".xlsx"), read_packed),
 }
 
 

@@ -95,8 +95,11 @@ def read_yaml_text(text: str, *, texts: tuple[str, ...] = ()) -> tuple[Any, list
             f"is not valid YAML: {error.problem or error.context} (line {line + 1}, column {column + 1})"
             f"{_advice(text, line)}"
         ) from None
+    except yaml.reader.ReaderError as error:
+        line = text.encode().count(b"\n", 0, error.position) + 1
+        raise UnreadableError(f"is not valid YAML: {error.reason} (line {line})") from None
     except yaml.YAMLError as error:
-        raise UnreadableError(f"is not valid YAML: {getattr(error, 'reason', error)}") from None
+        raise UnreadableError(f"is not valid YAML: {error}") from None
     return builder.root, builder.all_notes()
 
 

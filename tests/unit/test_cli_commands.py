@@ -135,6 +135,20 @@ def test_plan_says_as_what_a_prompt_was_ordered(folder: Path) -> None:
     assert f"joined, ordered as again/{first['partition'][:5]}" in run("plan", "again").stdout
 
 
+def test_plan_says_what_is_asked_for_twice_before_anything_is_paid(folder: Path) -> None:
+    """A request that repeats another costs nothing; a text that nearly does is paid for, and named."""
+    rows = ("a dog", "A dog!", "a dog")
+    (folder / "prompt_sets" / "again.txt").write_text("\n".join(rows))
+    done = run("plan", "again")
+    assert done.exit_code == 0
+    assert "1 joined" in done.stdout
+    assert "again.txt, line 2 (a-dog-" in done.stderr
+    assert "differs from that of a-dog-" in done.stderr
+    assert "only in blanks, case or punctuation; both are paid for" in done.stderr
+    assert "again.txt, line 3 (a-dog-" in done.stderr
+    assert "so both show one video" in done.stderr
+
+
 def test_plan_reports_every_problem_and_plans_the_rest(folder: Path) -> None:
     """A problem names file, prompt and field, and the exit status is 1."""
     (folder / "prompt_sets" / "dogs.yaml").write_text(DOGS)

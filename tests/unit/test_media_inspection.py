@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import replace
 
 import pytest
 from media_support import make_clip
 
+from seedance_dagster.bounded import reader
 from seedance_dagster.engine.stages.delivery import inspect_delivery
 from seedance_dagster.engine.stages.download import Downloaded
-from seedance_dagster.media import limits, reader
 from seedance_dagster.media.boxes import check_structure
 from seedance_dagster.media.errors import MediaError
-from seedance_dagster.media.inspection import cut_poster, inspect_video, probe_video
+from seedance_dagster.media.inspection import READERS, cut_poster, inspect_video, probe_video
+from seedance_dagster.media.limits import BOUNDS
 
 
 @pytest.fixture
@@ -25,8 +27,8 @@ def video(tmp_path):
 
 def program(monkeypatch, code: str) -> None:
     """Replace the program that reads the file."""
-    monkeypatch.setattr(reader, "_COMMAND", (sys.executable, "-c", code))
-    reader.READERS.close()
+    monkeypatch.setattr(READERS, "command", (sys.executable, "-c", code))
+    READERS.close()
 
 
 def test_a_video_is_probed_and_has_a_poster(video):
@@ -63,7 +65,7 @@ def test_the_end_of_the_process_is_an_answer(video, monkeypatch, code, words):
 def test_a_reader_that_hangs_is_stopped(video, monkeypatch):
     """It takes no worker for ever."""
     program(monkeypatch, "import time; time.sleep(600)")
-    monkeypatch.setattr(reader, "WALL_S", 0.5)
+    monkeypatch.setattr(READERS, "bounds", replace(BOUNDS, wall_s=0.5))
     assert inspect_video(video).problem == "reading the file takes more than 0.5 s"
 
 
@@ -80,8 +82,10 @@ def test_one_process_reads_many_files(tmp_path, video, monkeypatch):
     """It is started once; the file that ends it costs no other one."""
     starts: list[object] = []
     start = reader.Reader.__init__
-    monkeypatch.setattr(reader.Reader, "__init__", lambda self: (starts.append(self), start(self))[1])
-    reader.READERS.close()
+    monkeypatch.setattr(
+        reader.Reader, "__init__", lambda self, *how: (starts.append(self), start(self, *how))[1]
+    )
+    READERS.close()
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     first = inspect_video(video)
@@ -97,7 +101,7 @@ def test_one_process_reads_many_files(tmp_path, video, monkeypatch):
 def test_a_reader_is_replaced_in_time(video, monkeypatch):
     """Its leaks do not add up for ever."""
     monkeypatch.setattr(reader, "_MOST_FILES", 1)
-    reader.READERS.close()
+    READERS.close()
     assert inspect_video(video) == inspect_video(video)
 
 
@@ -113,13 +117,14 @@ def test_the_process_is_bounded(monkeypatch, video):
     """Memory that is not there is an answer as well."""
     program(
         monkeypatch,
-        "from seedance_dagster.media.limits import bound_this_process\n"
-        "bound_this_process()\n"
+        "from seedance_dagster.bounded.limits import ProcessLimits\n"
+        "from seedance_dagster.media.limits import BOUNDS\n"
+        "ProcessLimits(BOUNDS).renew()\n"
         "try: bytearray(4 * 1024**3)\n"
         "except MemoryError: raise SystemExit(9)",
     )
     assert "status 9" in str(inspect_video(video).problem)
-    assert limits.reason_of_end(-signal.SIGKILL) == "the file makes its reader crash (SIGKILL)"
+    assert BOUNDS.reason_of_end(-signal.SIGKILL) == "the file makes its reader crash (SIGKILL)"
 
 
 def test_a_whole_file_of_an_unknown_codec_is_accepted(video):

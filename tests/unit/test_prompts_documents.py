@@ -194,7 +194,11 @@ def test_problems_of_a_yaml_file(tmp_path, text, expected):
         ),
         ("", "is not valid JSON: Expecting value (line 1, column 1)"),
         ('{"name": "a", "name": "b"}', "is not valid JSON: 'name' occurs twice in one object"),
-        ("9" * 5000, "is not valid JSON: Exceeds the limit"),
+        (
+            '{"name": "a", "x": {"y": "}"},\n "b": [{"p": 1,\n"p": 2\n}]}',
+            "is not valid JSON: 'p' occurs twice in one object, which ends in line 4",
+        ),
+        ("[\n" + "9" * 5000, "is not valid JSON: a number has more than 4300 digits (line 2)"),
         ("[" * 100_000, "is nested too deeply"),
         ('{"name": "a", "prompts": ' + "[" * 900 + "]" * 900 + "}", "is nested too deeply"),
         ("NaN", "must be a mapping with name and prompts, not a number"),

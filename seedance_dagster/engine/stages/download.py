@@ -18,7 +18,7 @@ from typing import BinaryIO
 import aiohttp
 
 from seedance_dagster.engine.stages.body import DamagedBodyError, SlowHostError, Throughput, Unpacker
-from seedance_dagster.net.hosts import open_session, request
+from seedance_dagster.net.hosts import HostResponse, open_session, request
 from seedance_dagster.net.links import LinkError
 from seedance_dagster.net.secrets import SafeError
 from seedance_dagster.threads import in_thread
@@ -106,7 +106,7 @@ async def check_link(url: str, *, limits: DownloadLimits) -> None:
 
 
 @asynccontextmanager
-async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.ClientResponse]:
+async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[HostResponse]:
     """Open a link that may be a video by its headers; raise everything as `DownloadError`."""
     timeout = aiohttp.ClientTimeout(
         total=limits.total_timeout_s, sock_connect=30, sock_read=limits.idle_timeout_s
@@ -135,7 +135,7 @@ async def _response(url: str, limits: DownloadLimits) -> AsyncIterator[aiohttp.C
         raise DownloadError("the link is not a URL that can be followed") from None
 
 
-async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLimits) -> Downloaded:
+async def _save(response: HostResponse, path: Path, limits: DownloadLimits) -> Downloaded:
     digest, size, head = hashlib.sha256(), 0, b""
     unpacker, throughput = Unpacker(), Throughput(limits.min_bytes_per_s, _WINDOW_S)
     with path.open("wb") as file:
@@ -155,7 +155,7 @@ async def _save(response: aiohttp.ClientResponse, path: Path, limits: DownloadLi
     return Downloaded(path, size, digest.hexdigest())
 
 
-def _check_head(response: aiohttp.ClientResponse, limits: DownloadLimits) -> None:
+def _check_head(response: HostResponse, limits: DownloadLimits) -> None:
     if response.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         raise DownloadError(f"the link is gone (HTTP {response.status})", expired=True)
     if response.status not in _GIVEN:
@@ -167,7 +167,7 @@ def _check_head(response: aiohttp.ClientResponse, limits: DownloadLimits) -> Non
         raise DownloadError(f"the file is larger than {limits.max_bytes} bytes")
 
 
-def _check_start(head: bytes, response: aiohttp.ClientResponse) -> None:
+def _check_start(head: bytes, response: HostResponse) -> None:
     """Check the first bytes; what the host calls the file only helps the message."""
     if head[_FTYP] != b"ftyp"[: len(head[_FTYP])]:
         called = response.content_type[:100] if "Content-Type" in response.headers else "another file"
@@ -187,4 +187,6 @@ def _write(chunk: bytes, file: BinaryIO, digest: hashlib._Hash) -> None:
 def _describe(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the connection ended early"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the file host's answer is not valid HTTP"
     return type(error).__name__

@@ -12,7 +12,7 @@ import aiohttp
 
 from seedance_dagster.media.references.duration import PartialFile
 from seedance_dagster.media.references.file_types import MAGIC_BYTES, type_of
-from seedance_dagster.net.hosts import request
+from seedance_dagster.net.hosts import HostResponse, request
 from seedance_dagster.net.links import LinkError
 from seedance_dagster.net.secrets import SafeError
 
@@ -134,13 +134,11 @@ class ReferenceHost:
                 raise UnusableReferenceError("cannot be read: its host stopped sending parts of it")
             return part
 
-    def _get(
-        self, url: str, offset: int, count: int
-    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def _get(self, url: str, offset: int, count: int) -> contextlib.AbstractAsyncContextManager[HostResponse]:
         headers = {"Range": f"bytes={offset}-{offset + count - 1}"}
         return request(self._session, "GET", url, allow_private=self._allow_private, headers=headers)
 
-    async def _start(self, response: aiohttp.ClientResponse, size: int | None, *, ranged: bool) -> bytes:
+    async def _start(self, response: HostResponse, size: int | None, *, ranged: bool) -> bytes:
         magic = await _read(response, MAGIC_BYTES)
         limit = self._limits.max_bytes
         if size is not None and size > limit and (ranged or not type_of(magic).container):
@@ -153,7 +151,7 @@ def megabytes(count: int) -> str:
     return f"{count / 1024**2:.1f} MB"
 
 
-async def _read(response: aiohttp.ClientResponse, count: int) -> bytes:
+async def _read(response: HostResponse, count: int) -> bytes:
     """Read so many bytes of a body, fewer where it ends."""
     body = bytearray()
     while len(body) < count:
@@ -164,7 +162,7 @@ async def _read(response: aiohttp.ClientResponse, count: int) -> bytes:
     return bytes(body)
 
 
-def _check_status(response: aiohttp.ClientResponse) -> None:
+def _check_status(response: HostResponse) -> None:
     status = response.status
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         raise UnusableReferenceError("is empty (0 bytes)")
@@ -174,13 +172,13 @@ def _check_status(response: aiohttp.ClientResponse) -> None:
     raise UnusableReferenceError(f"{reason}: its host answers HTTP {status}")
 
 
-def _range(response: aiohttp.ClientResponse) -> int | None:
+def _range(response: HostResponse) -> int | None:
     """Return the position at which the received part begins; None for a response that is not a part."""
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     return int(match[1]) if match and response.status == HTTPStatus.PARTIAL_CONTENT else None
 
 
-def _stated_size(response: aiohttp.ClientResponse) -> int | None:
+def _stated_size(response: HostResponse) -> int | None:
     if response.status != HTTPStatus.PARTIAL_CONTENT:
         return response.content_length
     total = response.headers["Content-Range"].rpartition("/")[2]

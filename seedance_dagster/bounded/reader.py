@@ -1,6 +1,7 @@
-"""A process that reads videos, one after another, until one of them ends it.
+"""A process that reads files, one after another, until one of them ends it.
 
-It lives on, since loading FFmpeg costs more than reading a video. It gets no secret of the environment.
+It lives on, since loading a library costs more than reading a file. It gets no secret of the environment.
+It reads a line of JSON for each file, a list of texts, and answers with lines of JSON.
 """
 
 from __future__ import annotations
@@ -12,33 +13,37 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from seedance_dagster.media.limits import WALL_S, reason_of_end
+from seedance_dagster.bounded.limits import Bounds
 
-_COMMAND = (sys.executable, "-P", "-m", "seedance_dagster.media.inspector")
 _NEEDED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
-_MOST_FILES = 200  # then another takes over, in case FFmpeg leaks memory
+_MOST_FILES = 200  # then another takes over, in case a library leaks memory
 
 
 class Reader:
     """A running process, for one caller at a time.
 
+    Args:
+        command: Starts it.
+        bounds: The limits of reading one file.
+
     Raises:
         OSError: It cannot be started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str], bounds: Bounds) -> None:
         environ = {name: os.environ[name] for name in _NEEDED if name in os.environ}
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(  # noqa: S603  our own program
-            _COMMAND,
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # FFmpeg's remarks
+            stderr=subprocess.DEVNULL,  # remarks of libraries
             env=environ,
         )
+        self._bounds = bounds
         self._files = 0
         self._is_late = False
 
@@ -47,33 +52,34 @@ class Reader:
         """True while it runs and has not read too many files."""
         return self._process.poll() is None and self._files < _MOST_FILES
 
-    def read(self, *files: Path) -> tuple[list[dict[str, Any]], str]:
-        """Return an answer for a video and one for its poster, and why there are fewer.
+    def read(self, *request: str, answers: int = 1) -> tuple[list[dict[str, Any]], str]:
+        """Return the answers to a request, and why there are fewer than are expected.
 
         Args:
-            files: The video and, if it is wanted, the file to write its poster to.
+            request: The file, and what is asked of it.
+            answers: How many lines it is answered with.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
         self._files += 1
         with contextlib.suppress(OSError):  # it has ended, as the missing answer shows
-            stdin.write(json.dumps([str(path) for path in files]).encode() + b"\n")
+            stdin.write(json.dumps(request).encode() + b"\n")
             stdin.flush()
-        answers: list[dict[str, Any]] = []
-        timer = threading.Timer(WALL_S, self._stop)
+        lines: list[dict[str, Any]] = []
+        timer = threading.Timer(self._bounds.wall_s, self._stop)
         timer.start()
         try:
-            while len(answers) < len(files):
+            while len(lines) < answers:
                 line = stdout.readline()
                 if not line.endswith(b"\n"):  # a line that is cut was not finished
                     status = self._process.wait()
-                    late = f"reading the file takes more than {WALL_S:g} s"
-                    return answers, late if self._is_late else reason_of_end(status)
-                answers.append(json.loads(line))
+                    late = f"reading the file takes more than {self._bounds.wall_s:g} s"
+                    return lines, late if self._is_late else self._bounds.reason_of_end(status)
+                lines.append(json.loads(line))
         finally:
             timer.cancel()
-        return answers, ""
+        return lines, ""
 
     def close(self) -> None:
         """End the process."""
@@ -90,40 +96,44 @@ class Reader:
 
 
 class Readers:
-    """The readers of this process: one for each file that is read at the same time."""
+    """The readers of this process of one kind: one for each file that is read at the same time.
 
-    def __init__(self) -> None:
+    Args:
+        module: The program, as `python -m` takes it.
+        bounds: The limits of reading one file.
+    """
+
+    def __init__(self, module: str, bounds: Bounds) -> None:
+        self.command: Sequence[str] = (sys.executable, "-P", "-m", module)
+        self.bounds = bounds
         self._idle: list[Reader] = []
         self._of_parent: list[Reader] = []
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
 
-    def read(self, *files: Path) -> tuple[list[dict[str, Any]], str]:
+    def read(self, *request: str, answers: int = 1) -> tuple[list[dict[str, Any]], str]:
         """Read a file with a reader that is idle, or with a new one; as `Reader.read`."""
         try:
             reader = self._idle.pop()
         except IndexError:
-            reader = Reader()
+            reader = Reader(self.command, self.bounds)
         if not reader.is_usable:
             reader.close()
-            reader = Reader()
-        answers, end = reader.read(*files)
+            reader = Reader(self.command, self.bounds)
+        lines, end = reader.read(*request, answers=answers)
         if end:
             reader.close()
         else:
             self._idle.append(reader)
-        return answers, end
+        return lines, end
 
     def close(self) -> None:
         """End all idle readers."""
         while self._idle:
             self._idle.pop().close()
 
-    def after_fork(self) -> None:
+    def _after_fork(self) -> None:
         """Forget the readers of the parent process; kept, so that nothing is done to them."""
         self._of_parent += self._idle
         self._idle = []
-
-
-READERS = Readers()
-atexit.register(READERS.close)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=READERS.after_fork)

@@ -1,0 +1,66 @@
+"""The limits of a process that reads files which may be made to exhaust the machine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_MEMORY = Path("/proc/self/statm")  # in pages; the first figure counts everything that is mapped
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The limits of reading one file.
+
+    Attributes:
+        cpu_s: CPU time.
+        wall_s: Time.
+        memory_bytes: Memory beside what the process has before it reads its first file.
+    """
+
+    cpu_s: int
+    wall_s: float
+    memory_bytes: int
+
+    def reason_of_end(self, status: int) -> str:
+        """Return why a process ended with a status that is not 0, in words."""
+        if -status == getattr(signal, "SIGXCPU", None):
+            return f"reading the file takes more than {self.cpu_s} s of CPU time"
+        if status < 0:
+            return f"the file makes its reader crash ({signal.Signals(-status).name})"
+        return f"the file makes its reader fail (status {status})"
+
+
+class ProcessLimits:
+    """The limits of this process, where the system has such."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._memory = bounds.memory_bytes + _mapped_bytes()
+
+    def renew(self) -> None:
+        """Limit the memory of this process, and its time from now on."""
+        if sys.platform == "win32":
+            return
+        import resource  # noqa: PLC0415  not on Windows
+
+        limits = {
+            resource.RLIMIT_CPU: int(time.process_time()) + self._bounds.cpu_s,
+            resource.RLIMIT_AS: self._memory,
+            resource.RLIMIT_CORE: 0,
+        }
+        for limit, most in limits.items():
+            _, hard = resource.getrlimit(limit)
+            lowered = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(limit, (lowered, hard))
+
+
+def _mapped_bytes() -> int:
+    if not _MEMORY.exists():
+        return 0
+    import resource  # noqa: PLC0415  not on Windows
+
+    return int(_MEMORY.read_text().split()[0]) * resource.getpagesize()

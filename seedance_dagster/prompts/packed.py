@@ -1,0 +1,54 @@
+"""Tables that are packed: Parquet, Arrow, Feather and Excel files, read by a process of its own.
+
+A few kilobytes of them may unpack to gigabytes, whatever they say of themselves, or end their reader. The
+end of the process, however it comes, is an answer.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from seedance_dagster.bounded.limits import Bounds
+from seedance_dagster.bounded.reader import Readers
+from seedance_dagster.prompts.problems import Problem, UnreadableError
+from seedance_dagster.prompts.tables import Columns, Table
+
+BOUNDS = Bounds(cpu_s=30, wall_s=120.0, memory_bytes=400 * 1024**2)
+READERS = Readers("seedance_dagster.prompts.unpacking", BOUNDS)
+_NEEDED = {".xlsx": ("openpyxl", "excel")}
+_PARQUET = ("pyarrow", "parquet")
+
+
+def read_packed(content: bytes, source: str, columns: Columns) -> Table:
+    """Read one prompt per row of a Parquet, Arrow, Feather or Excel file.
+
+    Raises:
+        UnreadableError: The file is not one of these, too large, or has no column of prompts.
+    """
+    suffix = PurePosixPath(source).suffix.lower()
+    package, extra = _NEEDED.get(suffix, _PARQUET)
+    if importlib.util.find_spec(package) is None:
+        raise UnreadableError(f"needs {package}: pip install 'seedance-dagster[{extra}]'")
+    try:
+        with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
+            table, rows = Path(folder, f"table{suffix}"), Path(folder, "rows.jsonl")
+            table.write_bytes(content)
+            answers, end = READERS.read(str(table), str(rows), columns.wanted)
+            if end:
+                raise UnreadableError(f"cannot be read: {end}")
+            [answer] = answers
+            if "problem" in answer:
+                raise UnreadableError(answer["problem"])
+            with rows.open(encoding="utf-8", errors="surrogatepass") as lines:
+                cells = [(f"row {number}", values) for number, values in map(json.loads, lines)]
+    except OSError as error:
+        raise UnreadableError(f"cannot be unpacked on this machine: {error.strerror or error}") from None
+    return Table(
+        columns=answer["columns"],
+        rows=cells,
+        problems=[Problem(source=source, **problem) for problem in answer["problems"]],
+        untyped=answer["untyped"],
+    )

@@ -1,0 +1,24 @@
+"""A table on its way out of the process that unpacks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A table whose rows are unpacked one by one.
+
+    Attributes:
+        columns: The names of its columns.
+        rows: The number and the cells of each row.
+        problems: Rows that cannot be read, and columns that are left out; complete when the rows are.
+        untyped: All cells are texts, so numbers, lists and the like are read from them.
+    """
+
+    columns: list[str]
+    rows: Iterable[tuple[int, Mapping[str, Any]]]
+    problems: list[dict[str, Any]]
+    untyped: bool = False

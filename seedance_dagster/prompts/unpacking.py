@@ -1,0 +1,58 @@
+"""The process that unpacks tables: `python -m seedance_dagster.prompts.unpacking`.
+
+Reads lines of JSON, `[TABLE, ROWS, COLUMN]`. Writes a line of JSON for each row to the file ROWS, its number
+and its cells, and answers with the columns and the problems of the table, or with why it cannot be read.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from seedance_dagster.bounded.limits import ProcessLimits
+from seedance_dagster.prompts.packed import BOUNDS
+from seedance_dagster.prompts.problems import UnreadableError
+from seedance_dagster.prompts.unpacked import Unpacked
+
+
+def main() -> None:
+    """Unpack tables until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent decides
+    limits: ProcessLimits | None = None
+    for line in sys.stdin:
+        table, rows, wanted = json.loads(line)
+        read = _reader(Path(table).suffix)
+        limits = limits or ProcessLimits(BOUNDS)  # behind the import of a library, which maps much
+        limits.renew()
+        try:
+            answer = _unpack(read(Path(table), wanted), Path(rows))
+        except UnreadableError as error:
+            answer = {"problem": str(error)}
+        except MemoryError:
+            answer = {"problem": f"needs more than {BOUNDS.memory_bytes // 1024**2} MB of memory to be read"}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _reader(suffix: str) -> Any:
+    if suffix == ".xlsx":
+        from seedance_dagster.prompts.excel import read_xlsx  # noqa: PLC0415  loads openpyxl
+
+        return read_xlsx
+    from seedance_dagster.prompts.arrow import read_arrow, read_parquet  # noqa: PLC0415  loads pyarrow
+
+    return read_parquet if suffix == ".parquet" else read_arrow
+
+
+def _unpack(table: Unpacked, path: Path) -> dict[str, Any]:
+    with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
+        for number, cells in table.rows:
+            file.write(json.dumps([number, cells], ensure_ascii=False, default=str) + "\n")
+    return {"columns": table.columns, "problems": table.problems, "untyped": table.untyped}
+
+
+if __name__ == "__main__":
+    main()
