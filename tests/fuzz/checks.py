@@ -1,4 +1,4 @@
-"""What must hold for a damaged file: it is read, or refused in words that name it and the place."""
+"""The rules for a damaged file: it is read, or refused in words that name it and the place."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LONGEST = 2_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file.
+    """The end of a file: read or refused.
 
     Attributes:
         read: Something of it can be used.
