@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -117,7 +118,9 @@ def read_status(
             sum(count.points_charged for (_, state), count in counts.items() if state is State.REJECTED)
         ),
         outstanding_usd=sum((open_order.usd for open_order in open_orders), Decimal(0)),
-        time_left=time_left(ledger, orders, throttle.slots),
+        time_left=time_left(
+            ledger, Counter((order.state, order.task_type) for order in orders), throttle.slots
+        ),
         waits=throttle.reasons,
         problems=(
             *throttle.problems,

@@ -13,11 +13,12 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.throttle import CREDITS, PLAN_LIMIT, low_balance_message
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.ledger.workload import Flow
 from seedance_dagster.threads import in_thread
 
 BALANCE, BALANCE_OUTFLOW = "balance", "balance_outflow"
 """Observations of an account, made together: the balance, and what all known tasks had taken by then."""
+
+_OUTFLOW_ENTRY = "balance_entry"  # the journal's newest entry at the time of that outflow
 
 _CREDITS_PAUSE = timedelta(minutes=2)  # renewed by every read that still finds too little
 _TIMEOUT_S = 10.0
@@ -70,7 +71,7 @@ async def read_account(worker: Worker) -> AccountInfo | None:
 async def remember_account(worker: Worker) -> None:
     """Read limit and balance for all processes; without an answer nothing changes."""
     services = worker.services
-    before = await in_thread(services.ledger.workload.flow, worker.client.account_name)
+    before = await in_thread(_entry_at_rest, worker)
     account = await read_account(worker)
     if account is None:
         return
@@ -90,10 +91,28 @@ def _pause_without_credits(services: Services, points: int) -> None:
     services.ledger.pauses.start(CREDITS, until=services.clock() + _CREDITS_PAUSE, message=message)
 
 
-def _remember_balance(worker: Worker, points: int, before: Flow) -> None:
+def _remember_balance(worker: Worker, points: int, before: int | None) -> None:
     """Remember the balance, if no task can have been made or have ended unseen while it was read."""
     ledger = worker.services.ledger
-    in_doubt = before.claimed + before.uncertain + before.running
-    if not in_doubt and ledger.workload.flow(worker.client.account_name) == before:
-        values = {BALANCE: points, BALANCE_OUTFLOW: before.outflow}
-        ledger.observations.remember({of_account(name, worker): value for name, value in values.items()})
+    if before is None or _entry_at_rest(worker) != before:
+        return
+    names = {name: of_account(name, worker) for name in (BALANCE, BALANCE_OUTFLOW, _OUTFLOW_ENTRY)}
+    known = ledger.observations.recall(*names.values())
+    entry = known.get(names[_OUTFLOW_ENTRY])
+    if entry is None or entry.value != before:  # the sum of all orders is not made in vain
+        outflow = ledger.workload.flow(worker.client.account_name).outflow
+        if _entry_at_rest(worker) != before:
+            return
+    else:
+        outflow = known[names[BALANCE_OUTFLOW]].value
+    values = {BALANCE: points, BALANCE_OUTFLOW: outflow, _OUTFLOW_ENTRY: before}
+    ledger.observations.remember({names[name]: value for name, value in values.items()})
+
+
+def _entry_at_rest(worker: Worker) -> int | None:
+    """Return the number of the journal's newest entry; None while a task may be made or end unseen."""
+    ledger = worker.services.ledger
+    if ledger.workload.in_doubt(worker.client.account_name):
+        return None
+    newest = ledger.journal.position()
+    return 0 if newest is None else newest.entry_id

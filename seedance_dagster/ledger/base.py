@@ -46,5 +46,5 @@ class LedgerPart:
         detail: Mapping[str, Any],
     ) -> Order:
         """Move one order to its next state in a transaction of its own; see `transition`."""
-        with self._database.writing() as connection:
+        with self._database.updating() as connection:
             return transition(connection, order, to, actor=actor, at=at, changes=changes, detail=detail)

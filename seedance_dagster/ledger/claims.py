@@ -10,36 +10,13 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import StaleOrderError
-from seedance_dagster.ledger.leases import LEASE_S, is_due, lease, unleased
+from seedance_dagster.ledger.leases import LEASE_S, lease, unleased
 from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.queue import any_due, count_in_flight, next_in_turn
 from seedance_dagster.ledger.schema import orders, to_order
-from seedance_dagster.ledger.transitions import transition
+from seedance_dagster.ledger.transitions import transition, transition_all
 from seedance_dagster.ledger.withdrawals import keep_wanted
-from seedance_dagster.ledger.workload import Rejections, count_rejections, occupies_slot
-
-
-def _by_turns(queued: sa.Select[tuple[int]]) -> sa.Select[Any]:
-    """Select queued orders in the order of their turns.
-
-    The set with the fewest orders at the vendor comes first, then the one that waits longest since its
-    last claim: slots that come free one by one are shared as fairly as many at once.
-    """
-    turn = sa.func.row_number().over(partition_by=orders.c.prompt_set, order_by=orders.c.order_id)
-    queue = queued.add_columns(orders.c.prompt_set, turn.label("turn")).subquery()
-    of_set = orders.c.prompt_set == queue.c.prompt_set
-    in_flight = sa.select(sa.func.count()).where(of_set, occupies_slot()).scalar_subquery()
-    last_claim = sa.select(sa.func.max(orders.c.claimed_at)).where(of_set).scalar_subquery()
-    share = (
-        sa.select(queue.c.prompt_set, in_flight.label("in_flight"), last_claim.label("last_claim"))
-        .group_by(queue.c.prompt_set)
-        .subquery()
-    )
-    return (
-        sa.select(orders)
-        .join(queue, queue.c.order_id == orders.c.order_id)
-        .join(share, share.c.prompt_set == orders.c.prompt_set)
-        .order_by(share.c.in_flight + queue.c.turn, share.c.last_claim.nulls_first(), orders.c.order_id)
-    )
+from seedance_dagster.ledger.workload import Rejections, count_rejections
 
 
 class Claims(LedgerPart):
@@ -69,35 +46,30 @@ class Claims(LedgerPart):
             rejections: Those that `max_in_flight` was decided by; after another one nothing is claimed.
         """
         now = self._clock()
-        queued = sa.select(orders.c.order_id).where(orders.c.state == State.QUEUED, is_due(now))
-        if only is not None:
-            queued = queued.where(orders.c.order_id.in_(only))
         with self._database.reading() as connection:
             # Checked first without the writer's lock: idle workers ask often.
-            if connection.scalar(queued.limit(1)) is None:
+            if _room(connection, limit, max_in_flight) <= 0 or not any_due(connection, now, only):
                 return []
         with self._database.writing() as connection:
             if rejections is not None and count_rejections(connection, rejections.since) > rejections.count:
                 return []
-            if max_in_flight is not None:
-                in_flight = connection.scalar(sa.select(sa.func.count()).where(occupies_slot()))
-                limit = min(limit, max_in_flight - int(in_flight or 0))
-            if limit <= 0:
-                return []
+            room = _room(connection, limit, max_in_flight)
             changes = lease(owner, self._lease_time(connection), lease_s) | {
                 "claimed_at": now,
                 "sent_at": None,
             }
             claimed: list[Order] = []
-            while rows := connection.execute(_by_turns(queued).limit(limit - len(claimed))).all():
-                claimed += [
-                    transition(
-                        connection, order, State.CLAIMED, actor=owner, at=now, changes=changes, detail={}
-                    )
-                    for order in keep_wanted(connection, map(to_order, rows), actor=owner, at=now)
-                ]
-                if len(claimed) == limit:
+            while len(claimed) < room:
+                ids = next_in_turn(connection, now, room - len(claimed), only)
+                if not ids:
                     break
+                rows = connection.execute(sa.select(orders).where(orders.c.order_id.in_(ids)))
+                found = {order.order_id: order for order in map(to_order, rows.all())}
+                queued = (found[order_id] for order_id in ids)
+                wanted = keep_wanted(connection, queued, actor=owner, at=now)
+                claimed += transition_all(
+                    connection, wanted, State.CLAIMED, actor=owner, at=now, changes=changes
+                )
             return claimed
 
     def mark_sent(
@@ -119,7 +91,7 @@ class Claims(LedgerPart):
         Raises:
             StaleOrderError: The claim is no longer its owner's.
         """
-        with self._database.writing() as connection:
+        with self._database.updating() as connection:
             marked = connection.execute(
                 orders.update()
                 .where(
@@ -169,6 +141,10 @@ class Claims(LedgerPart):
                 )
                 for order in map(to_order, connection.execute(expired).all())
             ]
+
+
+def _room(connection: sa.Connection, limit: int, max_in_flight: int | None) -> int:
+    return limit if max_in_flight is None else min(limit, max_in_flight - count_in_flight(connection))
 
 
 def _after_loss(order: Order, now: datetime) -> dict[str, Any]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
+from seedance_dagster.ledger.engines import WRITES, create_engine, share_compiled, wait_s
+from seedance_dagster.ledger.errors import LedgerUnavailableError, LedgerVersionError
 from seedance_dagster.ledger.schema import OLDER_REVISIONS, REVISION, VERSION_TABLE, metadata
+from seedance_dagster.ledger.turns import NoTurn, turn_at
 from seedance_dagster.net.secrets import hide, secrets_in
 
-_BUSY_TIMEOUT_MS = 30_000
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
 # Of a writer on PostgreSQL: one that stands still loses its transaction before others stop waiting for it.
 _WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 20, "lock_timeout": 30, "statement_timeout": 60}
@@ -25,21 +24,21 @@ _LIMIT_MESSAGES = {  # by SQLSTATE
     "55P03": "another process has been writing for too long",
     "57014": "a statement took too long",
 }
-_CONNECT_S = 10  # libpq itself waits forever for a server that accepts and says nothing
-_LOOKS, _BETWEEN_LOOKS_S = 5, 0.2
-_ALLOWED = "allowed are sqlite:////path/to/file and postgresql://user@host/database"
 
 
 class Database:
-    """A SQLAlchemy engine whose writers come one at a time.
+    """A SQLAlchemy engine whose writers come one at a time, unless all that they do is change single rows.
 
     One writer at a time makes every check-then-write of the ledger (claims, budgets, in-flight
-    limits) as simple as it reads; the work is a few small rows a second, so nothing is lost.
+    limits) as simple as it reads.
     """
 
     def __init__(self, url: str) -> None:
         hide(*secrets_in(url))
-        self._engine = _create_engine(url)
+        self._engine = create_engine(url)
+        self._writing_engine = self._engine.execution_options(**{WRITES: True})
+        sqlite = self._engine.dialect.name == "sqlite"
+        self._turn = turn_at(str(self._engine.url.database)) if sqlite else NoTurn()
         # Without the query: drivers take passwords there too.
         self.label = self._engine.url.set(query={}).render_as_string(hide_password=True)
         try:
@@ -47,6 +46,7 @@ class Database:
         except BaseException:
             self._engine.dispose()
             raise
+        share_compiled(self._engine, self._writing_engine)
 
     @property
     def is_persistent(self) -> bool:
@@ -71,17 +71,33 @@ class Database:
         Raises:
             LedgerUnavailableError: The database is locked, full, read-only or gone; nothing was changed.
         """
-        with (
-            self._user_errors(),
-            self._engine.execution_options(seedance_writes=True).begin() as connection,
-        ):
+        with self._writer(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)) as connection:
+            yield connection
+
+    @contextmanager
+    def updating(self) -> Iterator[sa.Connection]:
+        """Open a transaction that changes single rows, each under conditions that its own statement checks.
+
+        On PostgreSQL others like it may overlap, and a `writing` one may not. Each row is locked by the
+        statement that changes it, so nothing else that the transaction read may decide what it writes.
+
+        Raises:
+            LedgerUnavailableError: As for `writing`.
+        """
+        with self._writer(sa.func.pg_advisory_xact_lock_shared(_WRITER_LOCK)) as connection:
+            yield connection
+
+    @contextmanager
+    def _writer(self, lock: sa.ColumnElement[Any]) -> Iterator[sa.Connection]:
+        # Without a turn in time, the database says itself that it is locked.
+        with self._user_errors(), self._turn.taken(wait_s()), self._writing_engine.begin() as connection:
             if connection.dialect.name == "postgresql":
+                # In one round trip: the limits hold for the wait for the lock, as they come first.
                 limits = (
                     sa.func.set_config(name, f"{seconds * 1000:.0f}ms", sa.true())
                     for name, seconds in _WRITER_LIMITS_S.items()
                 )
-                connection.execute(sa.select(*limits))
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+                connection.execute(sa.select(*limits, lock))
             yield connection
 
     def time(self, connection: sa.Connection) -> datetime | None:
@@ -158,64 +174,3 @@ def _driver_message(error: DBAPIError) -> str:
     words = message.splitlines()[0] if message else type(error.orig).__name__
     limit = _LIMIT_MESSAGES.get(getattr(error.orig, "sqlstate", None) or "")
     return f"{limit} ({words})" if limit else words
-
-
-def _create_engine(url: str) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-            msg = f"the ledger's URL (SEEDANCE_LEDGER_URL) names {parsed.get_backend_name()}; {_ALLOWED}"
-            raise LedgerError(msg)
-        if parsed.drivername == "postgresql":
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        sqlite = parsed.get_backend_name() == "sqlite"
-        name = (parsed.database or ":memory:").removeprefix("file:")
-        if sqlite and not name.startswith(":memory:"):
-            file = Path(name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            _check_content(file)
-        options: dict[str, Any] = {}
-        if not sqlite:
-            options = {"pool_pre_ping": True}
-            if "connect_timeout" not in parsed.query:
-                options["connect_args"] = {"connect_timeout": _CONNECT_S}
-        engine = sa.create_engine(parsed, **options)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        msg = f"the ledger's URL has no driver: {error}; pip install 'seedance-dagster[postgres]'"
-        raise LedgerError(msg) from None
-    except OSError as error:
-        msg = f"the ledger's folder cannot be created: {error}"
-        raise LedgerUnavailableError(msg) from None
-    except (SQLAlchemyError, ValueError):  # ValueError for an invalid port; it may be a password
-        msg = f"the ledger's URL (SEEDANCE_LEDGER_URL) cannot be read; {_ALLOWED}"
-        raise LedgerError(msg) from None
-    if sqlite:
-        sa.event.listen(engine, "connect", _on_sqlite_connect)
-        sa.event.listen(engine, "begin", _on_sqlite_begin)
-    return engine
-
-
-def _check_content(file: Path) -> None:
-    """Raise `LedgerVersionError` for a file that is there and empty."""
-    for _ in range(_LOOKS):
-        if not file.is_file() or file.stat().st_size:
-            return
-        time.sleep(_BETWEEN_LOOKS_S)  # another process may be creating it: an instant later it has content
-    raise LedgerVersionError(
-        f"the ledger {file} is an empty file: it has lost its content. Restore it from a backup; if it never "
-        "held an order, delete the file. Nothing was changed or submitted"
-    )
-
-
-def _on_sqlite_connect(connection: Any, _record: Any) -> None:
-    # The driver's own transaction handling would commit before some statements.
-    connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    # FULL: a claim must survive a power cut, or its POST could be paid for twice.
-    connection.execute("PRAGMA synchronous=FULL")
-
-
-def _on_sqlite_begin(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get("seedance_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,16 +1,21 @@
-"""The newest entry of the journal, which tells a ledger and its older copies apart."""
+"""The journal's entries by number: how far a ledger has come, and what changed since."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.schema import journal
+from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.schema import journal, orders
 
 _DIGITS = 12
+_NEWEST = sa.select(sa.func.max(journal.c.entry_id))
+_OVERLAP = 200  # on PostgreSQL an entry may be committed behind later ones
 
 
 @dataclass(frozen=True, order=True)
@@ -26,13 +31,27 @@ class Position:
     digest: str
 
 
+@dataclass(frozen=True)
+class Changes:
+    """The states of orders at some moment.
+
+    Attributes:
+        up_to: The journal's newest entry then.
+        states: By order id, the newest states.
+    """
+
+    up_to: int
+    states: dict[int, State]
+
+
 class Journal(LedgerPart):
     """The part of the ledger that says how far it has come."""
 
     def position(self) -> Position | None:
         """Return the position of the newest entry; None for a ledger without orders."""
         with self._database.reading() as connection:
-            row = connection.execute(sa.select(journal).order_by(journal.c.entry_id.desc()).limit(1)).first()
+            newest = sa.select(journal).where(journal.c.entry_id == _NEWEST.scalar_subquery())
+            row = connection.execute(newest).first()
         return None if row is None else _position(row)
 
     def contains(self, position: Position) -> bool:
@@ -42,6 +61,28 @@ class Journal(LedgerPart):
                 sa.select(journal).where(journal.c.entry_id == position.entry_id)
             ).first()
         return row is not None and _position(row) == position
+
+    def states(self, order_ids: Iterable[int]) -> Changes:
+        """Return the states of some orders."""
+        states: dict[int, State] = {}
+        with self._database.reading() as connection:
+            up_to = connection.scalar(_NEWEST) or 0
+            for chunk in chunked(order_ids):
+                query = sa.select(orders.c.order_id, orders.c.state).where(orders.c.order_id.in_(chunk))
+                states.update((order_id, state) for order_id, state in connection.execute(query))
+        return Changes(up_to, states)
+
+    def changes(self, since: int) -> Changes:
+        """Return the states of all orders that changed since an entry, and of some that did not.
+
+        What an entry says that was committed long after later ones, only `states` knows.
+        """
+        query = sa.select(journal.c.entry_id, journal.c.order_id, journal.c.to_state)
+        query = query.where(journal.c.entry_id > since - _OVERLAP).order_by(journal.c.entry_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        states = {order_id: State(state) for _, order_id, state in rows}
+        return Changes(max(since, rows[-1].entry_id) if rows else since, states)
 
 
 def _position(row: sa.Row[tuple[object, ...]]) -> Position:

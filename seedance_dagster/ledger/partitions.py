@@ -60,6 +60,13 @@ class Link:
     reported: Reported | None = None
 
 
+UPDATE_PARTITION = partitions.update().where(
+    partitions.c.prompt_set == sa.bindparam("of_set"),
+    partitions.c.partition == sa.bindparam("of_partition"),
+)
+"""The update of one partition's row, for many at once."""
+
+
 def answers(scope: str, order_scope: str) -> bool:
     """Return True when an order of one scope may answer a request of another, being of the same take."""
     return scope in ("", order_scope)
@@ -138,12 +145,19 @@ class Partitions(LedgerPart):
             if not _changes(connection.execute(known).all(), wanted, now):
                 return
         with self._database.writing() as connection:
-            for key, values in _changes(connection.execute(known).all(), wanted, now).items():
-                row = sa.and_(partitions.c.prompt_set == prompt_set, partitions.c.partition == key)
-                if not connection.execute(partitions.update().where(row).values(values)).rowcount:
-                    connection.execute(
-                        partitions.insert().values(prompt_set=prompt_set, partition=key, **values)
-                    )
+            rows = connection.execute(known).all()
+            present = {row.partition for row in rows}
+            new, changed = list[dict[str, Any]](), defaultdict[tuple[str, ...], list[dict[str, Any]]](list)
+            for key, values in _changes(rows, wanted, now).items():
+                if key in present:
+                    row = {"of_set": prompt_set, "of_partition": key, **values}
+                    changed[tuple(values)].append(row)
+                else:
+                    new.append({"prompt_set": prompt_set, "partition": key, **values})
+            if new:
+                connection.execute(partitions.insert(), new)
+            for alike in changed.values():
+                connection.execute(UPDATE_PARTITION, alike)
 
     def requests(self, prompt_set: str) -> dict[str, PartitionRequest]:
         """Return what the partitions of a set ask for, by key, without those that were removed."""
@@ -212,7 +226,7 @@ class Partitions(LedgerPart):
 
     def sets_with_postponed(self, *, before: datetime) -> set[str]:
         """Return the sets that have partitions which were last postponed before a time."""
-        query = sa.select(partitions.c.prompt_set).where(partitions.c.postponed_at < before).distinct()
+        query = sa.select(partitions.c.prompt_set).where(partitions.c.postponed_at < before)
         with self._database.reading() as connection:
             return set(connection.scalars(query))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -16,9 +16,9 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import NewOrder, NewRemoval, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome, Refusals, find_existing_order, is_void
 from seedance_dagster.ledger.partitions import Link, Wanted, answers, link_orders
-from seedance_dagster.ledger.references import content_hashes, with_links_of
+from seedance_dagster.ledger.references import content_hashes, newer_links, replace_request
 from seedance_dagster.ledger.schema import ordered_values, orders, requests, to_order
-from seedance_dagster.ledger.transitions import insert_order
+from seedance_dagster.ledger.transitions import insert_orders
 
 Histories = Mapping[tuple[str, int], list[Order]]
 """Orders by fingerprint and take."""
@@ -101,9 +101,18 @@ class Orders(LedgerPart):
                 connection, request, requested_at, now, quoted, _histories(connection, new_orders)
             )
             answered = [placement.answer(new) for new in new_orders]
-            link_orders(connection, placement.links, at=now)
             check_budgets(usages, placement.points, run_limit=request.max_points, run_used=used)
-        return answered
+            inserted = insert_orders(
+                connection, list(placement.placed.values()), actor=request.run_id, at=now
+            )
+            links = (
+                replace(link, order_id=inserted[link.order_id].order_id)
+                if link.order_id in inserted
+                else link
+                for link in placement.links
+            )
+            link_orders(connection, links, at=now)
+        return [(inserted.get(order.order_id, order), outcome) for order, outcome in answered]
 
     def _first_requested(self, request: OrderRequest) -> datetime | None:
         """Return when a request that pays again was first made, and remember it.
@@ -134,11 +143,12 @@ class Orders(LedgerPart):
 
 @dataclass
 class _Placement:
-    """The placing of orders in one transaction.
+    """The placing of orders in one transaction; the new ones are inserted together at its end.
 
     Attributes:
         points: What the new orders for each partition reserve, for those that have any.
         links: The orders that partitions are given.
+        placed: The new orders by their provisional ids, which count down from -1.
     """
 
     connection: sa.Connection
@@ -149,17 +159,19 @@ class _Placement:
     histories: Histories
     points: list[int] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
+    placed: dict[int, Order] = field(default_factory=dict)
 
     def answer(self, new: NewOrder) -> tuple[Order, Outcome]:
         """Return the order that stands for a partition now, placed where no earlier one answers."""
-        placed: list[Order] = []
-        answered = self._answer(new, placed)
-        if placed:
-            self.points.append(sum(order.reserved_points for order in placed))
+        before = len(self.placed)
+        answered = self._answer(new)
+        if len(self.placed) > before:
+            added = list(self.placed.values())[before - len(self.placed) :]
+            self.points.append(sum(order.reserved_points for order in added))
         return answered
 
-    def _answer(self, new: NewOrder, placed: list[Order]) -> tuple[Order, Outcome]:
-        order, outcome = self._find(new) or self._place(new, placed)
+    def _answer(self, new: NewOrder) -> tuple[Order, Outcome]:
+        order, outcome = self._find(new) or self._place(new)
         given = {order.order_id}
         if outcome is Outcome.JOINED and order.source_order_id is not None:
             given.add(order.source_order_id)  # its video is shown if the watermark cannot be removed
@@ -178,38 +190,44 @@ class _Placement:
             return next(((order, Outcome.SKIPPED) for order in ended), None)
         order, outcome = answer
         if order.state is State.QUEUED and outcome is Outcome.JOINED:
-            return with_links_of(self.connection, order, new), outcome
+            return self._with_links_of(order, new), outcome
         return answer
 
-    def _place(self, new: NewOrder, placed: list[Order]) -> tuple[Order, Outcome]:
+    def _with_links_of(self, order: Order, new: NewOrder) -> Order:
+        """Give a queued order the links of a request that joins it; return it."""
+        order = self.placed.get(order.order_id, order)
+        request = newer_links(order, new)
+        if request is None:
+            return order
+        if order.order_id in self.placed:
+            self.placed[order.order_id] = replace(order, request=request)
+            return self.placed[order.order_id]
+        return replace_request(self.connection, order, request)
+
+    def _place(self, new: NewOrder) -> tuple[Order, Outcome]:
         source = None
         if isinstance(new, NewRemoval):
-            source, outcome = self._answer(new.source, placed)
+            source, outcome = self._answer(new.source)
             if outcome is Outcome.SKIPPED:
                 return source, outcome
         history = self.histories[new.fingerprint, new.take]
-        attempt = 1 + max((order.attempt for order in history), default=0)
-        values = ordered_values(new) | {
-            "attempt": attempt,
-            "idempotency_key": self.request.idempotency_key,
-            "run_id": self.request.run_id,
-            "job_name": self.request.job_name,
-            "run_tags": dict(self.request.run_tags),
-            **dict.fromkeys(("ordered_at", "booked_at", "due_at"), self.at),
-        }
-        if source is not None:
-            values["source_order_id"] = source.order_id
-            values["due_at"] = self.at if source.state in _HAS_VIDEO else None
-        order = insert_order(
-            self.connection,
-            State.QUEUED,
-            values,
-            actor=self.request.run_id,
-            at=self.at,
-            detail={"attempt": attempt},
+        due_at = self.at if source is None or source.state in _HAS_VIDEO else None
+        order = Order(
+            **ordered_values(new),
+            order_id=-1 - len(self.placed),
+            attempt=1 + max((order.attempt for order in history), default=0),
+            state=State.QUEUED,
+            idempotency_key=self.request.idempotency_key,
+            run_id=self.request.run_id,
+            job_name=self.request.job_name,
+            run_tags=dict(self.request.run_tags),
+            ordered_at=self.at,
+            booked_at=self.at,
+            source_order_id=None if source is None else source.order_id,
+            due_at=due_at,
         )
         history.append(order)
-        placed.append(order)
+        self.placed[order.order_id] = order
         return order, Outcome.ORDERED
 
 

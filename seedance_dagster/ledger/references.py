@@ -50,10 +50,11 @@ def was_changed(order: Order, contents: Mapping[tuple[str, int], str]) -> bool:
     return any(contents.get(place, sha256) != sha256 for place, sha256 in content_hashes(order).items())
 
 
-def with_links_of(connection: sa.Connection, order: Order, new: NewOrder) -> Order:
-    """Give a queued order the links of a request that joined it, which were signed last; return it.
+def newer_links(order: Order, new: NewOrder) -> dict[str, Any] | None:
+    """Return a queued order's request with the links of a request that joined it, which were signed last.
 
-    A file of the team's own stays the one that the order was placed for: its copy is sent.
+    A file of the team's own stays the one that the order was placed for: its copy is sent. None where nothing
+    changes.
     """
     lists = {}
     for name in (f"{kind}_urls" for kind in REFERENCE_KINDS):
@@ -63,10 +64,13 @@ def with_links_of(connection: sa.Connection, order: Order, new: NewOrder) -> Ord
                 old if FileReference.parse(old) else url for old, url in zip(own, joined, strict=True)
             ]
     changed = {name: urls for name, urls in lists.items() if urls and urls != list(order.request[name])}
-    if not changed:
-        return order
+    return order.request | changed if changed else None
+
+
+def replace_request(connection: sa.Connection, order: Order, request: dict[str, Any]) -> Order:
+    """Give a queued order another request, and return it."""
     update = orders.update().where(orders.c.order_id == order.order_id, orders.c.state == State.QUEUED)
-    row = connection.execute(update.values(request=order.request | changed).returning(orders)).one()
+    row = connection.execute(update.values(request=request).returning(orders)).one()
     return to_order(row)
 
 

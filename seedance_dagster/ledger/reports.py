@@ -10,10 +10,15 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import ENDED, Order, Reported, State
-from seedance_dagster.ledger.partitions import Link, asks_for, same_partition
-from seedance_dagster.ledger.schema import links, orders, partitions, to_order
+from seedance_dagster.ledger.partitions import UPDATE_PARTITION, Link, asks_for, same_partition
+from seedance_dagster.ledger.schema import is_unreported, links, orders, partitions, to_order, unindexed
 
 _REPORT_GRACE = timedelta(seconds=60)  # a living run reports its own orders within this time
+_UPDATE_LINK = links.update().where(
+    links.c.prompt_set == sa.bindparam("of_set"),
+    links.c.partition == sa.bindparam("of_partition"),
+    links.c.order_id == sa.bindparam("of_order_id"),
+)
 _LINK = (links.c.prompt_set, links.c.partition, links.c.order_id, links.c.reported)
 
 
@@ -30,13 +35,13 @@ class Reports(LedgerPart):
 
     def mark_prompts(self, prompt_set: str, fingerprints: Mapping[str, str]) -> None:
         """Remember the fingerprints that were just reported, by partition."""
-        with self._database.writing() as connection:
-            for partition, fingerprint in fingerprints.items():
-                connection.execute(
-                    partitions.update()
-                    .where(partitions.c.prompt_set == prompt_set, partitions.c.partition == partition)
-                    .values(reported=fingerprint)
-                )
+        rows = [
+            {"of_set": prompt_set, "of_partition": partition, "reported": fingerprint}
+            for partition, fingerprint in fingerprints.items()
+        ]
+        if rows:
+            with self._database.writing() as connection:
+                connection.execute(UPDATE_PARTITION, rows)
 
     def prompt(self, prompt_set: str, partition: str) -> str | None:
         """Return the fingerprint that was last reported for a partition; None when none was."""
@@ -91,9 +96,18 @@ class Reports(LedgerPart):
 
     def mark_reported(self, reported: Iterable[Link], event: Reported) -> None:
         """Remember the event that was just reported of orders, for some partitions."""
-        with self._database.writing() as connection:
-            for link in reported:
-                connection.execute(links.update().where(*_is(link)).values(reported=event))
+        rows = [
+            {
+                "of_set": link.prompt_set,
+                "of_partition": link.partition,
+                "of_order_id": link.order_id,
+                "reported": event,
+            }
+            for link in reported
+        ]
+        if rows:
+            with self._database.updating() as connection:
+                connection.execute(_UPDATE_LINK, rows)
 
     def forget(self, given: Iterable[Link]) -> None:
         """Take back what was reported of orders, for some partitions: it will be reported again.
@@ -159,24 +173,26 @@ def _was_tried_again() -> sa.ColumnElement[bool]:
 def unreported(now: datetime) -> sa.ColumnElement[bool]:
     """Select links whose order's present state was not reported in time; for a query with `orders`."""
     before = now - _REPORT_GRACE
-    reported = links.c.reported
+    # From the few links that are open to their orders, not the other way.
+    state, reported = unindexed(orders.c.state), links.c.reported
     return sa.and_(
+        is_unreported,
         links.c.linked_at <= before,
         sa.or_(
             sa.and_(
-                orders.c.state.in_({State.SUBMITTED, State.SUCCEEDED}),
+                state.in_({State.SUBMITTED, State.SUCCEEDED}),
                 reported.is_(None),
                 orders.c.submitted_at <= before,
             ),
             sa.and_(
-                orders.c.state == State.STORED,
+                state == State.STORED,
                 reported.is_distinct_from(Reported.STORED),
                 orders.c.stored_at <= before,
                 # One that was observed behind a better order is reported again once that came to nothing.
                 sa.or_(reported.is_distinct_from(Reported.OBSERVED), ~_superseded()),
             ),
             sa.and_(
-                orders.c.state.in_(ENDED),
+                state.in_(ENDED),
                 reported.is_distinct_from(Reported.ENDED),
                 orders.c.ended_at <= before,
                 ~_was_tried_again(),

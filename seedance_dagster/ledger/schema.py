@@ -5,7 +5,7 @@ A change of a table needs a revision in `migrations/versions`, and `REVISION` na
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,13 +15,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 import sqlalchemy as sa
 
 from seedance_dagster.api.wire import REMOVE_WATERMARK
-from seedance_dagster.ledger.order import NewOrder, Order, Reported
+from seedance_dagster.ledger.order import IN_FLIGHT, NewOrder, Order, Reported
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
 
-OLDER_REVISIONS = frozenset({"0001", "0002"})
+OLDER_REVISIONS = frozenset({"0001", "0002", "0003"})
 """The revisions that are upgraded when a ledger is opened."""
 
 VERSION_TABLE = "seedance_schema"
@@ -93,6 +93,23 @@ _Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 metadata = sa.MetaData()
 
+
+def is_one_of(column: sa.ColumnElement[Any], members: Iterable[StrEnum]) -> sa.ColumnElement[bool]:
+    """Compare a column with members of an enumeration written into the statement.
+
+    A partial index is used for a query only where the condition of both is the same text.
+    """
+    literals: list[sa.ColumnElement[str]] = [sa.literal_column(f"'{member}'") for member in sorted(members)]
+    return column == literals[0] if len(literals) == 1 else column.in_(literals)
+
+
+def _partial(name: str, *columns: str | sa.Column[Any], where: sa.ColumnElement[bool]) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_MONEY = ("prompt_set", "state", "reserved_points", "points_held", "points_charged", "task_id")
+_TOTALS = ("estimated_points", "points_held", "points_charged")
+
 orders = sa.Table(
     "seedance_orders",
     metadata,
@@ -103,12 +120,24 @@ orders = sa.Table(
     sa.Index("seedance_orders_by_state", "state", "due_at"),
     sa.Index("seedance_orders_by_sha256", "sha256"),
     sa.Index("seedance_orders_by_delivered_sha256", "delivered_sha256"),
-    sa.Index("seedance_orders_by_booking", "booked_at"),
+    # With all columns that are asked for, so that no row is read for it.
+    sa.Index("seedance_orders_by_booking", "booked_at", *_MONEY),
+    sa.Index("seedance_orders_by_set", "prompt_set", "state", *_TOTALS),
+    sa.Index("seedance_orders_queue", "state", "prompt_set", "order_id", "due_at", "estimated_points"),
+    sa.Index("seedance_orders_ends", "state", "vendor_ended_at", "ended_at", "ordered_at", "prompt_set"),
+    sa.Index("seedance_orders_by_key", "idempotency_key"),
+    sa.Index("seedance_orders_by_sending", "account", "sent_at"),
+    sa.Index("seedance_orders_by_creation", "account", "vendor_created_at"),
     sa.Index("seedance_orders_by_claim", "prompt_set", "claimed_at"),
     sa.Index("seedance_orders_by_source", "source_order_id"),
     sqlite_autoincrement=True,  # the number of a deleted row never stands for another order
 )
 
+occupies_slot = sa.and_(orders.c.state.in_(IN_FLIGHT), orders.c.vendor_ended_at.is_(None))
+"""The condition of orders that may have a running task; one that only lacks its link does not count."""
+
+_partial("seedance_orders_by_ending", orders.c.vendor_ended_at, where=orders.c.vendor_ended_at.is_not(None))
+_partial("seedance_orders_by_owner", orders.c.lease_owner, where=orders.c.lease_owner.is_not(None))
 task_type = sa.case(
     (orders.c.source_order_id.is_not(None), REMOVE_WATERMARK),
     else_=orders.c.request["task_type"].as_string(),
@@ -189,6 +218,13 @@ partitions = sa.Table(
     sa.Index("seedance_partitions_by_request", "fingerprint", "take"),
 )
 
+_partial(
+    "seedance_partitions_postponed",
+    partitions.c.postponed_at,
+    partitions.c.prompt_set,
+    where=partitions.c.postponed_at.is_not(None),
+)
+
 # The orders that each partition was given: placed, joined, reused or skipped for it.
 links = sa.Table(
     "seedance_links",
@@ -200,6 +236,17 @@ links = sa.Table(
     sa.Column("reported", EnumText(Reported)),
     sa.Index("seedance_links_by_order", "order_id"),
     sa.Index("seedance_links_by_set", "prompt_set", "order_id"),
+)
+
+is_unreported = sa.or_(
+    links.c.reported.is_(None), is_one_of(links.c.reported, [Reported.OBSERVED, Reported.SUBMITTED])
+)
+"""The condition of links whose order's end was not reported, as an index has it."""
+
+_partial(
+    "seedance_links_unreported",
+    *(links.c[name] for name in ("order_id", "prompt_set", "partition", "linked_at", "reported")),
+    where=is_unreported,
 )
 
 references = sa.Table(
@@ -247,6 +294,11 @@ verdicts = sa.Table(
     sa.Index("seedance_verdicts_by_report", "reported_at"),
     sqlite_autoincrement=True,
 )
+
+
+def unindexed(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    """Return a text column as an expression that no index has: SQLite takes an index that is of no use."""
+    return sa.cast(column, sa.Text).concat("")
 
 
 def to_order(row: sa.Row[Any]) -> Order:

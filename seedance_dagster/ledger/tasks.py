@@ -11,9 +11,10 @@ from sqlalchemy.exc import IntegrityError
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import TaskOwnedError
-from seedance_dagster.ledger.leases import LEASE_S, is_due, lease, unleased
+from seedance_dagster.ledger.leases import LEASE_S, LONGEST_DELAY, lease, unleased
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import copy_links
+from seedance_dagster.ledger.queue import select_ids
 from seedance_dagster.ledger.schema import NO_LEASE, ordered_values, orders, to_order
 from seedance_dagster.ledger.transitions import insert_order, next_number, transition
 from seedance_dagster.ledger.withdrawals import withdraw_removals
@@ -39,12 +40,12 @@ class Tasks(LedgerPart):
             StaleOrderError: The order moved on.
         """
         now, task_id = self._clock(), task["task_id"]
-        try:
-            with self._database.writing() as connection:
-                owner = connection.scalar(sa.select(orders.c.order_id).where(orders.c.task_id == task_id))
-                if owner not in (None, order.order_id):
-                    msg = f"task {task_id} belongs to order {owner} already"
-                    raise TaskOwnedError(msg)
+        with self._database.updating() as connection:
+            owner = connection.scalar(sa.select(orders.c.order_id).where(orders.c.task_id == task_id))
+            if owner not in (None, order.order_id):
+                msg = f"task {task_id} belongs to order {owner} already"
+                raise TaskOwnedError(msg)
+            try:
                 return transition(
                     connection,
                     order,
@@ -54,9 +55,9 @@ class Tasks(LedgerPart):
                     changes={**task, "submitted_at": now, "due_at": due_at},
                     detail={"task_id": task_id, "how": how},
                 )
-        except IntegrityError:  # pragma: no cover  the writer lock makes it impossible; the constraint stays
-            msg = f"task {task_id} belongs to another order already"
-            raise TaskOwnedError(msg) from None
+            except IntegrityError:  # another one got it since it was looked for
+                msg = f"task {task_id} belongs to another order already"
+                raise TaskOwnedError(msg) from None
 
     def lease_due(
         self,
@@ -68,21 +69,26 @@ class Tasks(LedgerPart):
         only: Collection[int] | None = None,
     ) -> list[Order]:
         """Lease due orders of a state that no worker holds, the longest-waiting first."""
+        now = self._clock()
 
-        def due(connection: sa.Connection) -> sa.Select[tuple[int]]:
-            free = unleased(self._lease_time(connection))
-            query = sa.select(orders.c.order_id).where(orders.c.state == state, is_due(self._clock()), free)
-            return query if only is None else query.where(orders.c.order_id.in_(only))
+        def due(connection: sa.Connection, count: int) -> list[int]:
+            free = (orders.c.state == state, unleased(self._lease_time(connection)))
+            ids: list[int] = []
+            # Each by itself: in the order of the index, until there are enough.
+            for is_time in (orders.c.due_at <= now, orders.c.due_at > now + LONGEST_DELAY):
+                query = sa.select(orders.c.order_id).where(*free, is_time).order_by(orders.c.due_at)
+                if len(ids) < count:
+                    ids += select_ids(connection, query, limit=count - len(ids), only=only)
+            return ids
 
         with self._database.reading() as connection:
             # Checked first without the writer's lock: idle workers ask often.
-            if connection.scalar(due(connection).limit(1)) is None:
+            if not due(connection, 1):
                 return []
         with self._database.writing() as connection:
-            longest_waiting = due(connection).order_by(orders.c.due_at).limit(limit)
             rows = connection.execute(
                 orders.update()
-                .where(orders.c.order_id.in_(longest_waiting))
+                .where(orders.c.order_id.in_(due(connection, limit)))
                 .values(lease(owner, self._lease_time(connection), lease_s))
                 .returning(orders)
             )
@@ -96,12 +102,12 @@ class Tasks(LedgerPart):
             # Checked first without the writer's lock: anything may be delivered.
             if connection.scalar(sa.select(orders.c.order_id).where(*waiting)) is None:
                 return
-        with self._database.writing() as connection:
+        with self._database.updating() as connection:
             connection.execute(orders.update().where(*waiting).values(due_at=now))
 
     def polled(self, order: Order, *, due_at: datetime, seen: Mapping[str, Any]) -> None:
         """Note a poll that found the task still running, and end the lease."""
-        with self._database.writing() as connection:
+        with self._database.updating() as connection:
             connection.execute(
                 orders.update()
                 .where(
@@ -116,7 +122,7 @@ class Tasks(LedgerPart):
     def succeeded(self, order: Order, *, actor: str, task: Mapping[str, Any]) -> Order:
         """Record that the vendor finished and charged: the video is to be collected."""
         now = self._clock()
-        with self._database.writing() as connection:
+        with self._database.updating() as connection:
             finished = transition(
                 connection,
                 order,

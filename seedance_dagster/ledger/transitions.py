@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.errors import StaleOrderError
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import NewOrder, Order, State
 from seedance_dagster.ledger.schema import NO_LEASE, journal, orders, to_order
 
 TRANSITIONS: dict[State, frozenset[State]] = {
@@ -33,7 +34,25 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 
 # Built once: SQLAlchemy takes as long to build a statement with values as the database to run it.
 _INSERT = orders.insert().returning(orders)
+_INSERT_ALL = orders.insert()
 _JOURNAL = journal.insert()
+_MOVE = (
+    orders.update()
+    .where(
+        orders.c.order_id == sa.bindparam("of_order_id"),
+        orders.c.state == sa.bindparam("of_state"),
+        orders.c.lease_owner.is_not_distinct_from(sa.bindparam("of_owner")),
+        orders.c.claimed_at.is_not_distinct_from(sa.bindparam("of_claim")),
+    )
+    .returning(orders)
+)
+
+_PLACED = (
+    *(field.name for field in fields(NewOrder)),
+    *("order_id", "attempt", "state", "idempotency_key", "run_id", "job_name", "run_tags"),
+    *("ordered_at", "booked_at", "due_at", "source_order_id"),
+)
+"""The columns that an order has when it is placed."""
 
 
 def next_number(connection: sa.Connection, fingerprint: str, take: int) -> int:
@@ -58,6 +77,55 @@ def insert_order(
     order = to_order(row)
     _append_journal(connection, order, None, actor=actor, at=at, detail=detail)
     return order
+
+
+def insert_orders(
+    connection: sa.Connection, placed: Sequence[Order], *, actor: str, at: datetime
+) -> dict[int, Order]:
+    """Insert orders that were just placed, each with its first journal row.
+
+    Args:
+        connection: A writing transaction.
+        placed: With provisional ids; one that takes a watermark off may name its source by such an id.
+        actor: Who places them, for the journal.
+        at: When, UTC.
+
+    Returns:
+        The orders as they are in the ledger, by their provisional ids.
+    """
+    if not placed:
+        return {}
+    numbers = _next_order_ids(connection, len(placed))
+    final: dict[int | None, int] = {
+        order.order_id: number for order, number in zip(placed, numbers, strict=True)
+    }
+    inserted = {
+        order.order_id: replace(
+            order,
+            order_id=final[order.order_id],
+            source_order_id=final.get(order.source_order_id, order.source_order_id),
+        )
+        for order in placed
+    }
+    rows = [{name: getattr(order, name) for name in _PLACED} for order in inserted.values()]
+    connection.execute(_INSERT_ALL, rows)
+    entries = [
+        _journal_entry(order, None, actor=actor, at=at, detail={"attempt": order.attempt})
+        for order in inserted.values()
+    ]
+    connection.execute(_JOURNAL, entries)
+    return inserted
+
+
+def _next_order_ids(connection: sa.Connection, count: int) -> list[int]:
+    """Return the ids that the next orders would get; no other writer may overlap."""
+    if connection.dialect.name == "postgresql":
+        sequence = sa.func.pg_get_serial_sequence(orders.name, orders.c.order_id.name)
+        series = sa.func.generate_series(1, count).table_valued("number")
+        return list(connection.scalars(sa.select(sa.func.nextval(sequence)).select_from(series)))
+    sequences = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq", sa.BigInteger))
+    last = connection.scalar(sa.select(sequences.c.seq).where(sequences.c.name == orders.name)) or 0
+    return list(range(last + 1, last + 1 + count))
 
 
 def transition(
@@ -89,23 +157,52 @@ def transition(
         msg = f"an order cannot go from {order.state} to {to}"
         raise ValueError(msg)
     ended = {"ended_at": at} if to in {State.REJECTED, State.FAILED} else {}
-    row = connection.execute(
-        orders.update()
-        .where(
-            orders.c.order_id == order.order_id,
-            orders.c.state == order.state,
-            orders.c.lease_owner.is_not_distinct_from(order.lease_owner),
-            orders.c.claimed_at.is_not_distinct_from(order.claimed_at),
-        )
-        .values(state=to, **{**NO_LEASE, **changes, **ended})
-        .returning(orders)
-    ).one_or_none()
+    condition = {
+        "of_order_id": order.order_id,
+        "of_state": order.state,
+        "of_owner": order.lease_owner,
+        "of_claim": order.claimed_at,
+    }
+    values = {"state": to, **NO_LEASE, **changes, **ended}
+    row = connection.execute(_MOVE, {**condition, **values}).one_or_none()
     if row is None:
         msg = f"order {order.order_id} is no longer {order.state} under the lease of {order.lease_owner}"
         raise StaleOrderError(msg)
     moved = to_order(row)
     _append_journal(connection, moved, order.state, actor=actor, at=at, detail=detail)
     return moved
+
+
+def transition_all(
+    connection: sa.Connection,
+    moved: Sequence[Order],
+    to: State,
+    *,
+    actor: str,
+    at: datetime,
+    changes: Mapping[str, Any],
+) -> list[Order]:
+    """Move orders of one state, read in the same `writing` transaction, to their next state together.
+
+    Raises:
+        StaleOrderError: One of them is not as it was read.
+        ValueError: The lifecycle has no such transition.
+    """
+    if not moved:
+        return []
+    [state] = {order.state for order in moved}
+    if to not in TRANSITIONS[state]:
+        msg = f"orders cannot go from {state} to {to}"
+        raise ValueError(msg)
+    ids = [order.order_id for order in moved]
+    update = orders.update().where(orders.c.order_id.in_(ids), orders.c.state == state)
+    rows = connection.execute(update.values(state=to, **{**NO_LEASE, **changes}).returning(orders)).all()
+    if len(rows) != len(moved):
+        raise StaleOrderError(f"some orders are no longer {state}")
+    by_id = {order.order_id: order for order in map(to_order, rows)}
+    entries = [_journal_entry(by_id[number], state, actor=actor, at=at, detail={}) for number in ids]
+    connection.execute(_JOURNAL, entries)
+    return [by_id[number] for number in ids]
 
 
 def _append_journal(
@@ -117,7 +214,13 @@ def _append_journal(
     at: datetime,
     detail: Mapping[str, Any],
 ) -> None:
-    entry = {
+    connection.execute(_JOURNAL, _journal_entry(order, from_state, actor=actor, at=at, detail=detail))
+
+
+def _journal_entry(
+    order: Order, from_state: State | None, *, actor: str, at: datetime, detail: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
         "order_id": order.order_id,
         "at": at,
         "actor": actor,
@@ -125,4 +228,3 @@ def _append_journal(
         "to_state": order.state,
         "detail": dict(detail),
     }
-    connection.execute(_JOURNAL, entry)

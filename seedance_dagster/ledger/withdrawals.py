@@ -11,7 +11,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import WITHDRAWN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
-from seedance_dagster.ledger.schema import links, orders, partitions, to_order
+from seedance_dagster.ledger.schema import links, orders, partitions, to_order, unindexed
 from seedance_dagster.ledger.transitions import transition
 
 REMOVAL_GRACE = timedelta(seconds=60)
@@ -101,7 +101,7 @@ class Withdrawals(LedgerPart):
             sa.select(links.c.order_id)
             .join(partitions, same_partition(partitions, links))
             .where(
-                links.c.prompt_set == prompt_set,
+                unindexed(links.c.prompt_set) == prompt_set,  # by the order, not by all of the set
                 links.c.order_id == orders.c.order_id,
                 sa.or_(~asks_for(), partitions.c.removed_at.is_not(None)),
             )

@@ -12,10 +12,17 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.leases import LONGEST_DELAY, is_due, unleased
-from seedance_dagster.ledger.order import IN_FLIGHT, State
+from seedance_dagster.ledger.leases import LONGEST_DELAY, is_due, is_due_in_queue, unleased
+from seedance_dagster.ledger.order import OPEN, State
 from seedance_dagster.ledger.reports import unreported
-from seedance_dagster.ledger.schema import links, orders, task_type
+from seedance_dagster.ledger.schema import (
+    links,
+    occupies_slot,
+    orders,
+    task_type,
+)
+
+_LATEST = 1000  # tasks of all types that are searched for those of one
 
 
 @dataclass(frozen=True)
@@ -80,11 +87,6 @@ class Rejections:
     count: int
 
 
-def occupies_slot() -> sa.ColumnElement[bool]:
-    """Select orders that may have a running task; a finished one that only lacks its link does not count."""
-    return sa.and_(orders.c.state.in_(IN_FLIGHT), orders.c.vendor_ended_at.is_(None))
-
-
 def count_rejections(connection: sa.Connection, start: datetime) -> int:
     """Return the number of rejected orders since a time, as the caller's transaction sees it."""
     rejected_at = sa.func.coalesce(orders.c.vendor_ended_at, orders.c.ended_at, orders.c.ordered_at)
@@ -113,6 +115,18 @@ class Workload(LedgerPart):
             outflow, claimed, uncertain, running, last_claim = connection.execute(query).one()
         return Flow(int(outflow), claimed, uncertain, running, last_claim)
 
+    def in_doubt(self, account: str) -> bool:
+        """Return True while a task of an account may be made, or end, without this ledger's knowledge."""
+        sent = orders.c.state.in_({State.CLAIMED, State.UNCERTAIN})
+        runs = sa.and_(orders.c.state == State.SUBMITTED, orders.c.vendor_ended_at.is_(None))
+        own = sa.or_(orders.c.account.is_(None), orders.c.account == account)
+        with self._database.reading() as connection:
+            found = (
+                connection.scalar(sa.select(orders.c.order_id).where(each, own).limit(1))
+                for each in (sent, runs)
+            )
+            return any(order_id is not None for order_id in found)
+
     def states_of(self, order_ids: Collection[int]) -> Counter[State]:
         """Return how many of some orders are in each state."""
         states: Counter[State] = Counter()
@@ -123,10 +137,21 @@ class Workload(LedgerPart):
                     states[state] += count
         return states
 
+    def kinds_of(self, order_ids: Collection[int]) -> Counter[tuple[State, str]]:
+        """Return how many of some orders are in each state, by the type of their task."""
+        kinds: Counter[tuple[State, str]] = Counter()
+        columns = (orders.c.state, task_type.label("task_type"))
+        query = sa.select(*columns, sa.func.count()).group_by(*columns)
+        with self._database.reading() as connection:
+            for chunk in chunked(order_ids):
+                rows = connection.execute(query.where(orders.c.order_id.in_(chunk)))
+                kinds.update({(state, name): int(count) for state, name, count in rows})
+        return kinds
+
     def in_flight(self) -> int:
         """Return the number of tasks that are, or may be, at the vendor."""
         with self._database.reading() as connection:
-            return int(connection.scalar(sa.select(sa.func.count()).where(occupies_slot())) or 0)
+            return int(connection.scalar(sa.select(sa.func.count()).where(occupies_slot)) or 0)
 
     def rejections_since(self, start: datetime) -> Rejections:
         """Return how many orders moderation rejected since a time."""
@@ -138,8 +163,11 @@ class Workload(LedgerPart):
 
         Orders that wait for the video of another one do not count.
         """
-        waiting = sa.and_(orders.c.state == State.QUEUED, orders.c.due_at.is_not(None))
-        query = sa.select(sa.func.min(orders.c.estimated_points)).where(waiting)
+        # By the index of the queue, which an index of due times is no match for.
+        waits = sa.case((orders.c.due_at.is_(None), 1), else_=0) == 1
+        query = sa.select(sa.func.min(orders.c.estimated_points)).where(
+            orders.c.state == State.QUEUED, ~waits
+        )
         with self._database.reading() as connection:
             cheapest: int | None = connection.scalar(query)
         return cheapest
@@ -164,6 +192,16 @@ class Workload(LedgerPart):
                 for prompt_set, state, *numbers in connection.execute(query)
             }
 
+    def queued_by_set(self) -> dict[str, int]:
+        """Return the number of queued orders by prompt set."""
+        query = (
+            sa.select(orders.c.prompt_set, sa.func.count())
+            .where(orders.c.state == State.QUEUED)
+            .group_by(orders.c.prompt_set)
+        )
+        with self._database.reading() as connection:
+            return {name: int(count) for name, count in connection.execute(query)}
+
     def actionable(self) -> Actionable:
         """Return the work that any worker could do now."""
         now = self._clock()
@@ -171,41 +209,60 @@ class Workload(LedgerPart):
         def count(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
             return sa.select(sa.func.count()).select_from(orders).where(*conditions).scalar_subquery()
 
-        due = is_due(now)
-        since = sa.case(
-            (orders.c.due_at <= now, orders.c.due_at),
-            else_=sa.literal(now - LONGEST_DELAY, orders.c.due_at.type),
-        )
+        def since(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[datetime]:
+            ahead = sa.literal(now - LONGEST_DELAY, orders.c.due_at.type)
+            waiting = sa.case((orders.c.due_at <= now, orders.c.due_at), else_=ahead)
+            return sa.select(sa.func.min(waiting)).where(*conditions).scalar_subquery()
+
+        due, queued = is_due(now), orders.c.state == State.QUEUED
+        is_next = (orders.c.due_at > now, orders.c.due_at <= now + LONGEST_DELAY)
+        later = sa.select(sa.func.min(orders.c.due_at)).where(orders.c.state.in_(OPEN), *is_next)
         to_report = sa.select(sa.func.count()).select_from(
             links.join(orders, orders.c.order_id == links.c.order_id)
         )
         with self._database.reading() as connection:
             free = unleased(self._lease_time(connection))
-            waiting = orders.c.state.in_({State.QUEUED, State.SUCCEEDED})
-            later = sa.select(sa.func.min(orders.c.due_at)).where(orders.c.due_at > now, ~due)
             query = sa.select(
-                count(orders.c.state == State.QUEUED, due),
+                count(queued, is_due_in_queue(now)),
                 count(orders.c.state == State.SUCCEEDED, due, free),
                 to_report.where(unreported(now)).scalar_subquery(),
                 count(orders.c.state == State.SUBMITTED, due, free),
-                count(occupies_slot()),
+                count(occupies_slot),
                 count(orders.c.state == State.UNCERTAIN),
-                sa.select(sa.func.min(since)).where(waiting, due, free).scalar_subquery(),
+                since(queued, is_due_in_queue(now)),
+                since(orders.c.state == State.SUCCEEDED, due, free),
                 later.scalar_subquery(),
             )
-            return Actionable(*connection.execute(query).one())
+            row = connection.execute(query).one()
+        *figures, queued_since, finished_since, next_due_at = row
+        names = ("to_submit", "to_collect", "to_report", "to_poll", "in_flight", "uncertain")
+        return Actionable(
+            **dict(zip(names, figures, strict=True)),
+            waiting_since=min(filter(None, (queued_since, finished_since)), default=None),
+            next_due_at=next_due_at,
+        )
 
     def render_seconds(self, of_type: str, *, sample: int = 50) -> float | None:
         """Return the median seconds that the latest tasks of a type took; None when none has finished."""
-        query = (
-            sa.select(orders.c.vendor_created_at, orders.c.vendor_ended_at)
-            .where(
-                orders.c.state.in_({State.SUCCEEDED, State.STORED}),
-                orders.c.vendor_created_at.is_not(None),
-                orders.c.vendor_ended_at.is_not(None),
-                task_type == of_type,
+        latest = (
+            sa.select(
+                orders.c.state,
+                task_type.label("task_type"),
+                orders.c.vendor_created_at,
+                orders.c.vendor_ended_at,
             )
-            .order_by(orders.c.order_id.desc())
+            .where(orders.c.vendor_ended_at.is_not(None))
+            .order_by(orders.c.vendor_ended_at.desc())
+            .limit(_LATEST)
+            .subquery()
+        )
+        query = (
+            sa.select(latest.c.vendor_created_at, latest.c.vendor_ended_at)
+            .where(
+                latest.c.state.in_({State.SUCCEEDED, State.STORED}),
+                latest.c.vendor_created_at.is_not(None),
+                latest.c.task_type == of_type,
+            )
             .limit(sample)
         )
         with self._database.reading() as connection:

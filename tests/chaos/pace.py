@@ -14,7 +14,7 @@ from seedance_dagster.defs.steps import advancers, tick
 from seedance_dagster.engine import lifecycle
 from seedance_dagster.engine.reconcile import history
 from seedance_dagster.engine.stages import collect, submit
-from seedance_dagster.ledger import base, database, reports
+from seedance_dagster.ledger import base, engines, reports
 
 _MAX_PAUSE = timedelta(seconds=0.3)
 _SHORT: dict[Any, dict[str, Any]] = {
@@ -63,7 +63,7 @@ def quicken(*, page_size: int, phase: str, clock: Path) -> None:
         collect.DownloadLimits, max_bytes=4_000_000, total_timeout_s=total_s, idle_timeout_s=idle_s
     )
     _replace(collect, "DownloadLimits", limits)
-    _replace(database, "_BUSY_TIMEOUT_MS", int(1000 * _BUSY_S[phase]))
+    _replace(engines, "BUSY_TIMEOUT_MS", int(1000 * _BUSY_S[phase]))
     _replace(history, "_PAGE_SIZE", page_size)
     _replace(base, "datetime", _clock_of(clock))
     _replace(submit, "after_refused_post", _soon(submit.after_refused_post))

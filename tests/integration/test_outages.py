@@ -26,7 +26,7 @@ from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.engine.events import Delayed, Event, Stored, Submitted
 from seedance_dagster.engine.runtime.pipeline import poll_due
 from seedance_dagster.engine.stages import download
-from seedance_dagster.ledger import database
+from seedance_dagster.ledger import engines
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
@@ -120,7 +120,7 @@ def locked(path: Path) -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch):
     """A ledger whose lock is hardly waited for."""
-    monkeypatch.setattr(database, "_BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 20)
 
 
 def test_a_locked_ledger_is_reported_and_waited_for(start_engine, impatient):
@@ -160,7 +160,7 @@ def disk(monkeypatch):
 
     class Disk:
         pages = 1_073_741_823
-        begin = staticmethod(database._on_sqlite_begin)
+        begin = staticmethod(engines._on_sqlite_begin)
 
         def fill(self, path: Path) -> None:
             with sqlite3.connect(path) as other:
@@ -175,7 +175,7 @@ def disk(monkeypatch):
         connection.exec_driver_sql(f"PRAGMA max_page_count={engine.pages}")
         Disk.begin(connection)
 
-    monkeypatch.setattr(database, "_on_sqlite_begin", begin)
+    monkeypatch.setattr(engines, "_on_sqlite_begin", begin)
     return engine
 
 

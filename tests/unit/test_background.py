@@ -200,3 +200,20 @@ def test_a_waiting_caller_can_be_interrupted():
     finally:
         signal.signal(signal.SIGINT, before)
     assert cleaned == ["clean"]
+
+
+def test_a_caller_gives_the_work_a_head_start_until_its_first_event():
+    """It goes on at the first event, or once the work has ended, and else after some time."""
+    begun = threading.Event()
+
+    async def slow(emit):
+        begun.set()
+        await asyncio.sleep(3600)
+        await emit(1)
+
+    with in_background(numbers(1), head_start_s=60) as events:
+        assert list(events) == [0]
+    with in_background(numbers(0), head_start_s=60) as events:
+        assert list(events) == []
+    with in_background(slow, head_start_s=0.05):
+        assert begun.is_set()

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from processes_support import ledger_processes
 
-from seedance_dagster.ledger import database
+from seedance_dagster.ledger import engines
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.migrations.upgrade import alembic_config
@@ -42,7 +42,7 @@ def test_a_newer_ledger_is_refused_untouched(ledger_url):
     with engine.begin() as connection:
         connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0999'"))
         before = sa.inspect(connection).get_table_names()
-    with pytest.raises(LedgerVersionError, match=r"revision 0999, and .* knows 0003 at most: upgrade"):
+    with pytest.raises(LedgerVersionError, match=rf"revision 0999, and .* knows {REVISION} at most: upgrade"):
         Ledger.open(ledger_url)
     with engine.begin() as connection:
         assert sa.inspect(connection).get_table_names() == before
@@ -77,7 +77,7 @@ def test_a_ledger_without_its_version_is_refused_untouched(ledger_url, new_order
 
 def test_an_emptied_file_is_refused(tmp_path, monkeypatch):
     """A file of 0 bytes was a ledger once, or has to be deleted by hand (x9)."""
-    monkeypatch.setattr(database, "_BETWEEN_LOOKS_S", 0)
+    monkeypatch.setattr(engines, "BETWEEN_LOOKS_S", 0)
     (tmp_path / "ledger.db").touch()
     with pytest.raises(LedgerVersionError, match="is an empty file: it has lost its content"):
         Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
@@ -190,7 +190,7 @@ def test_a_file_that_is_not_a_database_is_not_overwritten(tmp_path):
 
 def test_a_locked_ledger_gives_a_plain_message(tmp_path, new_order, monkeypatch):
     """A writer that never ends gives an error in words, and nothing is written."""
-    monkeypatch.setattr("seedance_dagster.ledger.database._BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("seedance_dagster.ledger.engines.BUSY_TIMEOUT_MS", 50)
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     blocker = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")

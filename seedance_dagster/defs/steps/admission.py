@@ -12,7 +12,6 @@ from seedance_dagster.defs.steps.binding import check_ledger, progress_remembere
 from seedance_dagster.defs.steps.sources import claim_sources
 from seedance_dagster.ledger.errors import BindingError
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import State
 
 RunContext = dg.OpExecutionContext | dg.AssetExecutionContext
 
@@ -71,4 +70,4 @@ def admit_tick(
 
 def queued_sets(ledger: Ledger) -> set[str]:
     """Return the sets for which orders could be sent."""
-    return {name for name, state in ledger.workload.counts() if state is State.QUEUED}
+    return set(ledger.workload.queued_by_set())

@@ -22,7 +22,12 @@ from seedance_dagster.defs.steps.missing import MissingVideos
 from seedance_dagster.defs.steps.outputs import outputs
 from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
-from seedance_dagster.defs.steps.request import is_automated, order_request, selected_partitions
+from seedance_dagster.defs.steps.request import (
+    PlannedAssets,
+    is_automated,
+    order_request,
+    selected_partitions,
+)
 from seedance_dagster.engine.events import Delayed, Ended, Event, Placed, Stored, Submitted, Waiting
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.changed_links import look_again
@@ -47,6 +52,7 @@ _UNFINISHED = NoVideoReason(
 )
 _NO_VIDEO = ("has no video", "have no video")
 _NOT_ORDERED = ("was not ordered", "were not ordered")
+_HEAD_START_S = 0.5  # of the first POSTs, before events are written
 _OUTCOMES = {
     Outcome.ORDERED: "ordered",
     Outcome.JOINED: "on their way already",
@@ -60,6 +66,7 @@ class GenerationRun:
     """The work of one step; `events()` does it.
 
     Attributes:
+        planned: What it was launched with.
         unattended_points: What it may spend, in points, where an automation condition asked for it; None
             leaves that to the budgets.
         awaited: True where the run selects assets that may be behind this step.
@@ -73,6 +80,7 @@ class GenerationRun:
     config: GenerationConfig
     services: Services
     prompt_set: PromptSet
+    planned: PlannedAssets
     unattended_points: int | None = None
     awaited: bool = False
     missing: MissingVideos = field(default_factory=MissingVideos)
@@ -87,7 +95,7 @@ class GenerationRun:
             dg.Failure: Nothing was ordered, or some partitions have no video; the message names them.
         """
         request = self._request  # checks the config before anything is reported
-        keys = selected_partitions(self.context, self.prompt_set.name)
+        keys = selected_partitions(self.context, self.prompt_set.name, self.planned)
         name = self.prompt_set.name
         orders = self._selected(TASKS) or self._selected(VIDEOS)
         looked_at = keys if orders else ()
@@ -191,7 +199,8 @@ class GenerationRun:
         order_ids = {order.order_id for order in self.waiting.values()}
         self.context.log.info(f"waiting for {counted(len(order_ids), 'video')}")
         owner = worker_name(f"run {self.context.run.run_id}")
-        return in_background(partial(advance, self.services, owner=owner, only=list(order_ids)))
+        work = partial(advance, self.services, owner=owner, only=list(order_ids))
+        return in_background(work, head_start_s=_HEAD_START_S)
 
     def _answered(self, placed: list[Placed]) -> Iterator[AssetEvent]:
         """Report the orders that partitions were given, but those that are about to be submitted."""

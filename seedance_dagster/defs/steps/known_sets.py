@@ -11,7 +11,6 @@ from seedance_dagster.defs.from_asset import FROM_ASSET
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.memory import Memory
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import State
 from seedance_dagster.prompts.loading import LoadedPromptSets
 
 
@@ -51,9 +50,7 @@ def gone_sets(
     A file may be gone since a mount is away, so nothing is withdrawn for this reason alone.
     """
     queued = {
-        name: count.orders
-        for (name, state), count in ledger.workload.counts().items()
-        if state is State.QUEUED and name not in loaded.names
+        name: count for name, count in ledger.workload.queued_by_set().items() if name not in loaded.names
     }
     without_file = queued.keys() & sets_without_file(instance, source, loaded)
     return [

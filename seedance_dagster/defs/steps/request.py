@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 import dagster as dg
 
@@ -71,7 +76,45 @@ def is_automated(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return AUTOMATION_TAG in run.tags or (root is not None and AUTOMATION_TAG in root.dagster_run.tags)
 
 
-def selected_partitions(context: dg.AssetExecutionContext, prompt_set: str) -> list[str]:
+@dataclass(frozen=True)
+class PlannedAssets:
+    """The assets that a run was launched with.
+
+    Attributes:
+        partitions: Their partitions, by asset; none for an asset that is not partitioned.
+    """
+
+    partitions: Mapping[dg.AssetKey, AbstractSet[str]]
+
+    @classmethod
+    def of(cls, instance: dg.DagsterInstance, run: dg.DagsterRun) -> Self:
+        """Read what a run was launched with: an event for each asset and partition, 0.2 ms each."""
+        planned: defaultdict[dg.AssetKey, set[str]] = defaultdict(set)
+        of_type = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+        for entry in instance.all_logs(run.run_id, of_type=of_type):
+            event = entry.dagster_event
+            if event is not None and event.asset_key is not None:
+                planned[event.asset_key] |= {event.partition} if event.partition is not None else set()
+        return cls(planned)
+
+    def of_set(self, prompt_set: str) -> set[str]:
+        """Return the partitions of a set that the run was launched with.
+
+        A range of dynamic partitions may contain others by the time that the run starts.
+        """
+        own = (asset_key(prompt_set, asset) for asset in (PROMPTS, TASKS, VIDEOS))
+        return set[str]().union(*(self.partitions.get(key, ()) for key in own))
+
+    def has_others(self, source: PromptSource) -> bool:
+        """Return True where the run selects assets that belong to no set of a source."""
+        assets = (PROMPTS, TASKS, VIDEOS, INDEX)
+        own = {asset_key(name, asset) for name in source.load().names for asset in assets}
+        return bool(self.partitions.keys() - own)
+
+
+def selected_partitions(
+    context: dg.AssetExecutionContext, prompt_set: str, planned: PlannedAssets
+) -> list[str]:
     """Return the partitions of a set that a run is for: those of its range that it was launched with.
 
     Raises:
@@ -82,7 +125,7 @@ def selected_partitions(context: dg.AssetExecutionContext, prompt_set: str) -> l
             "no partitions are selected: launch the run with the partitions of the prompts",
             allow_retries=False,
         )
-    launched = planned_partitions(context.instance, context.run, prompt_set)
+    launched = planned.of_set(prompt_set)
     keys = [key for key in context.partition_keys if key in launched or not launched]
     # What was launched and is no longer in the range is asked for as well.
     keys += sorted(launched.difference(keys))
@@ -94,32 +137,6 @@ def selected_partitions(context: dg.AssetExecutionContext, prompt_set: str) -> l
             allow_retries=False,
         )
     return keys
-
-
-def planned_partitions(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str) -> set[str]:
-    """Return the partitions of a set that a run was launched with.
-
-    A range of dynamic partitions may contain others by the time that the run starts.
-    """
-    own = {asset_key(prompt_set, asset) for asset in (PROMPTS, TASKS, VIDEOS)}
-    planned = _planned(instance, run)
-    return {
-        str(event.partition) for event in planned if event.asset_key in own and event.partition is not None
-    }
-
-
-def selects_others(context: dg.AssetExecutionContext, source: PromptSource) -> bool:
-    """Return True where a run selects assets that belong to no set of a source."""
-    own = {
-        asset_key(name, asset) for name in source.load().names for asset in (PROMPTS, TASKS, VIDEOS, INDEX)
-    }
-    return any(event.asset_key not in own for event in _planned(context.instance, context.run))
-
-
-def _planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.DagsterEvent]:
-    """Return the event of each asset and partition that a run was launched with."""
-    entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
-    return [entry.dagster_event for entry in entries if entry.dagster_event is not None]
 
 
 def checks_planned(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str) -> bool:

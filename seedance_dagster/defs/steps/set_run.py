@@ -13,7 +13,7 @@ from seedance_dagster.defs.steps.admission import admitted_run
 from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.failures import USER_ERRORS
 from seedance_dagster.defs.steps.generation import GenerationRun
-from seedance_dagster.defs.steps.request import checks_planned, selects_others
+from seedance_dagster.defs.steps.request import PlannedAssets, checks_planned
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.services import Services
 
@@ -48,8 +48,9 @@ def set_run_events(  # noqa: PLR0917  the arguments of the step
         try:
             prompt_set = source.load_set(name, services.store)
             own = prompt_set.budgets
-            awaited = selects_others(context, source)
-            run = GenerationRun(context, config, services, prompt_set, unattended_points, awaited)
+            launched = PlannedAssets.of(context.instance, context.run)
+            awaited = launched.has_others(source)
+            run = GenerationRun(context, config, services, prompt_set, launched, unattended_points, awaited)
             yield from run.events()
             changed = run.changed
         except (dg.Failure, *USER_ERRORS) as error:

@@ -14,7 +14,9 @@ _INTERRUPT_S = 0.5  # a waiting caller can be interrupted this often, on platfor
 
 
 @contextmanager
-def in_background(work: Callable[[Emit], Awaitable[None]], *, unread: int = 100) -> Iterator[Iterator[Event]]:
+def in_background(
+    work: Callable[[Emit], Awaitable[None]], *, unread: int = 100, head_start_s: float = 0.0
+) -> Iterator[Iterator[Event]]:
     """Run asynchronous work in a thread of its own, and iterate over the events that it emits.
 
     The work goes on while the caller is busy with an event, and no POST waits for the caller: only a stored
@@ -27,6 +29,8 @@ def in_background(work: Callable[[Emit], Awaitable[None]], *, unread: int = 100)
     Args:
         work: Emits events; called inside the thread's event loop.
         unread: How many submitted tasks and stored videos may wait for the caller.
+        head_start_s: How long the caller waits for the first event at most before it goes on: two busy
+            threads of a process slow each other down, and the first POSTs should not wait for the caller.
 
     Yields:
         The events. What the work raises is raised behind the last one.
@@ -39,6 +43,7 @@ def in_background(work: Callable[[Emit], Awaitable[None]], *, unread: int = 100)
     engine = _EngineThread(work, unread)
     try:
         engine.start()
+        engine.begun.wait(head_start_s)
         yield engine.events()
     finally:
         engine.stop()
@@ -55,6 +60,7 @@ class _EngineThread(threading.Thread):
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._error: BaseException | None = None
+        self.begun = threading.Event()
 
     def run(self) -> None:
         try:
@@ -63,6 +69,7 @@ class _EngineThread(threading.Thread):
             self._error = error
         finally:
             self._events.put(None)
+            self.begun.set()
 
     def events(self) -> Iterator[Event]:
         while True:
@@ -95,6 +102,7 @@ class _EngineThread(threading.Thread):
                 return
             await self._room.acquire()
         self._events.put(event)
+        self.begun.set()
 
     def _cancel(self) -> None:
         if self._task is not None:

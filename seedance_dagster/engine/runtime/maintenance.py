@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import timedelta
 
@@ -18,6 +19,7 @@ from seedance_dagster.engine.runtime.watch import OrderWatch
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.order import OPEN
 from seedance_dagster.threads import in_thread
 
 _log = logging.getLogger(__name__)
@@ -78,7 +80,7 @@ class Maintenance:
 
     async def _report_wait(self, watch: OrderWatch, throttle: Throttle) -> None:
         """Note whether the run needs slots that others hold, and say now and then what it waits for."""
-        states = await in_thread(self._ledger.workload.states_of, watch.pending())
+        states = watch.states()
         in_flight = await in_thread(self._ledger.workload.in_flight)
         watch.needs_slots = waits_for_slots(states, throttle, in_flight)
         if not states or time.monotonic() - self._wait_reported_at < self._pacing.waiting_s:
@@ -93,4 +95,6 @@ class Maintenance:
             await self._emit(Waiting(trouble))
 
     def _time_left(self, watch: OrderWatch, throttle: Throttle) -> timedelta | None:
-        return time_left(self._ledger, self._ledger.queries.get_many(watch.pending()), throttle.slots)
+        kinds = self._ledger.workload.kinds_of(watch.pending())
+        kinds = Counter({kind: count for kind, count in kinds.items() if kind[0] in OPEN})
+        return time_left(self._ledger, kinds, throttle.slots)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import timedelta
 
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.order import IN_FLIGHT, Order, State
+from seedance_dagster.ledger.order import IN_FLIGHT, State
 
 
-def time_left(ledger: Ledger, orders: Iterable[Order], slots: int | None) -> timedelta | None:
+def time_left(ledger: Ledger, kinds: Mapping[tuple[State, str], int], slots: int | None) -> timedelta | None:
     """Return about how long open orders take; None while it is unknown. Raise `LedgerError`.
 
     Args:
         ledger: Knows how long the latest tasks of each type took.
-        orders: The open orders.
+        kinds: The number of open orders by state and type of task.
         slots: Tasks at the vendor at once; None where that is unknown.
     """
-    rendering = [order for order in orders if order.state is not State.SUCCEEDED]
+    rendering = {kind: number for kind, number in kinds.items() if kind[0] is not State.SUCCEEDED}
     if not rendering:
         return timedelta(0)
-    work = 0.0
-    for task_type, number in Counter(order.task_type for order in rendering).items():
+    work, by_type = 0.0, Counter[str]()
+    for (_, task_type), number in rendering.items():
+        by_type[task_type] += number
+    for task_type, number in by_type.items():
         seconds = ledger.workload.render_seconds(task_type)
         if seconds is None:
             return None
         work += number * seconds
-    concurrent = slots or sum(order.state in IN_FLIGHT for order in rendering) or 1
-    return timedelta(seconds=work / min(concurrent, len(rendering)))
+    in_flight = sum(number for (state, _), number in rendering.items() if state in IN_FLIGHT)
+    return timedelta(seconds=work / min(slots or in_flight or 1, sum(rendering.values())))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import timedelta
 
@@ -12,7 +14,7 @@ from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.threads import in_thread
 
-_CHUNK = 5000  # ids in one query
+_ALL_S = 60.0  # between two reads of the states of all orders, in case a change was not seen in the journal
 
 
 async def watch_orders(services: Services, order_ids: Sequence[int]) -> OrderWatch:
@@ -38,6 +40,9 @@ class OrderWatch:
         self.stored = 0
         self._reporting: set[int] = set()
         self.needs_slots = False
+        self._states: dict[int, State] = {}
+        self._seen = 0
+        self._all_read_at: float | None = None
 
     @property
     def over(self) -> bool:
@@ -45,11 +50,15 @@ class OrderWatch:
         return not self._pending and not self._reporting
 
     def pending(self) -> list[int]:
-        """Return the ids to work on next."""
-        return list(self._pending)[:_CHUNK]
+        """Return the ids of the orders that have not ended."""
+        return list(self._pending)
+
+    def states(self) -> Counter[State]:
+        """Return how many of them are in each state, as of the last look."""
+        return Counter(self._states[order_id] for order_id in self._pending if order_id in self._states)
 
     def workable(self) -> list[int] | None:
-        """Return the ids to poll and store next; None for everybody's, while that may free a slot."""
+        """Return the ids to poll and store; None for everybody's, while that may free a slot."""
         return None if self.needs_slots else self.pending()
 
     def ends(self, event: Event) -> bool:
@@ -72,7 +81,11 @@ class OrderWatch:
 
     async def ended_elsewhere(self) -> AsyncIterator[Event]:
         """Yield the ends that other workers brought about; each is over when the next is asked for."""
-        for order in await in_thread(self._services.ledger.queries.get_many, list(self._pending)):
+        await self._look()
+        ended = [
+            order_id for order_id in self._pending if self._states.get(order_id, State.QUEUED) not in OPEN
+        ]
+        for order in await in_thread(self._services.ledger.queries.get_many, ended):
             if (
                 order.state in OPEN
                 or order.order_id not in self._pending
@@ -92,6 +105,17 @@ class OrderWatch:
             finally:
                 self._reporting.discard(order.order_id)
 
+    async def _look(self) -> None:
+        """Learn what changed since the last look, from the journal: of all orders, since few change."""
+        journal, now = self._services.ledger.journal, time.monotonic()
+        if self._all_read_at is None or now - self._all_read_at > _ALL_S:
+            changes = await in_thread(journal.states, self.pending())
+            self._all_read_at = now
+        else:
+            changes = await in_thread(journal.changes, self._seen)
+        self._seen = changes.up_to
+        self._states |= {number: state for number, state in changes.states.items() if number in self._pending}
+
     def _may_be_fetched_again(self, order: Order) -> bool:
         """Return True while a signed video's worker may still find that another copy overwrote it."""
         if order.credential is None or order.stored_at is None:
@@ -107,5 +131,6 @@ class OrderWatch:
             again = await in_thread(self._services.ledger.queries.next_attempt, order)
             if again is not None:
                 self._pending[again.order_id] = None
+                self._states[again.order_id] = again.state
                 return None
         return Ended(order)
