@@ -51,7 +51,7 @@ def test_many_ids_are_looked_for_in_the_queue(ledger, new_order):
 
 
 def test_orders_placed_together_are_as_they_are_read(ledger, new_order):
-    """What `place` returns is what the ledger holds, numbers included."""
+    """Placing returns the orders as the ledger holds them, numbers included."""
     answered = ledger.orders.place(
         [new_order("a", reference_facts=[{"kind": "image"}]), new_order("b")], REQUEST
     )
