@@ -5,16 +5,15 @@ A change of a table needs a revision in `migrations/versions`, and `REVISION` na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import MISSING, fields
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from dataclasses import fields
 from enum import StrEnum
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import sqlalchemy as sa
 
 from seedance_dagster.api.wire import REMOVE_WATERMARK
+from seedance_dagster.ledger.columns import EnumText, UtcDateTime, columns_of
 from seedance_dagster.ledger.order import IN_FLIGHT, NewOrder, Order, Reported
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
@@ -26,66 +25,6 @@ OLDER_REVISIONS = frozenset({"0001", "0002", "0003"})
 
 VERSION_TABLE = "seedance_schema"
 """The table in which alembic keeps the revision of a ledger."""
-
-
-class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """An aware UTC time in Python, a naive UTC timestamp in both databases."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Refuse naive times: they would be read back as UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            msg = f"the ledger takes aware times only, not {value}"
-            raise ValueError(msg)
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Add the UTC zone again."""
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-class EnumText(sa.types.TypeDecorator[StrEnum]):
-    """A member of an enumeration in Python, its text in both databases."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def __init__(self, members: type[StrEnum]) -> None:
-        super().__init__()
-        self.members = members
-
-    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ARG002  SQLAlchemy's signature
-        """Return the member that a text names."""
-        return None if value is None else self.members(value)
-
-
-_TYPES: dict[type, sa.types.TypeEngine[Any]] = {
-    str: sa.Text(),
-    int: sa.BigInteger(),
-    float: sa.Float(),
-    bool: sa.Boolean(),
-    datetime: UtcDateTime(),
-    dict: sa.JSON(),
-    list: sa.JSON(),
-}
-
-
-def _columns(row: type[Order], *, without: str) -> Iterator[sa.Column[Any]]:
-    """Yield a column for each field of a dataclass, NULL where the field may be None."""
-    hints = get_type_hints(row)
-    for field in fields(row):
-        hint = hints[field.name]
-        nullable = isinstance(hint, UnionType)
-        value_type = get_args(hint)[0] if nullable else hint
-        plain = get_origin(value_type) or value_type
-        column_type = EnumText(plain) if issubclass(plain, StrEnum) else _TYPES[plain]
-        default = None if field.default is MISSING else field.default
-        if field.name != without:
-            yield sa.Column(field.name, column_type, nullable=nullable, default=default)
 
 
 # SQLite counts rowids only in an INTEGER primary key.
@@ -114,7 +53,7 @@ orders = sa.Table(
     "seedance_orders",
     metadata,
     sa.Column("order_id", _Id, primary_key=True, autoincrement=True),
-    *_columns(Order, without="order_id"),
+    *columns_of(Order, without="order_id"),
     sa.UniqueConstraint("task_id", name="seedance_orders_one_task"),
     sa.UniqueConstraint("fingerprint", "take", "attempt", name="seedance_orders_one_attempt"),
     sa.Index("seedance_orders_by_state", "state", "due_at"),
