@@ -135,6 +135,9 @@ def main() -> None:
             embedded_s3=True,
             emulator_options=emulator,
         ) as stack:
+            balance = {"points": 10**11}  # its own would pay for 4,000 videos
+            emulator_url = stack.environ["GOAPI_BASE_URL"]
+            httpx.post(f"{emulator_url}/emulator/settings", json=balance, trust_env=False).raise_for_status()
             keys = partitions(stack, asked.prompts)
             launched = time.time()
             backfill = stack.dagster.api.launch_backfill(
@@ -142,9 +145,7 @@ def main() -> None:
             )
             click_s = time.time() - launched
             watched = watch(stack, folder, backfill, asked.minutes * 60)
-            books = httpx.get(
-                f"{stack.environ['GOAPI_BASE_URL']}/emulator/books", trust_env=False, timeout=120
-            ).json()
+            books = httpx.get(f"{emulator_url}/emulator/books", trust_env=False, timeout=120).json()
     posts = sorted(
         datetime.fromisoformat(task["created_at"]).timestamp() - launched for task in books["tasks"]
     )
