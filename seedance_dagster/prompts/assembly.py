@@ -14,6 +14,7 @@ from seedance_dagster.api.wire import Mode
 from seedance_dagster.prompts.bounds import MAX_PROMPTS, MAX_TAG_CHARACTERS
 from seedance_dagster.prompts.duplicates import repetitions
 from seedance_dagster.prompts.identity import normalized_text
+from seedance_dagster.prompts.matrix import Matrix
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem, shown
 from seedance_dagster.prompts.rules import RATIO_IGNORED, REQUEST_FIELDS, UNSTORABLE, Report, check_request
@@ -39,12 +40,14 @@ class Row:
         fields: Values of known fields.
         tags: Tags made of further columns.
         unknown: Names that are not fields, where a file must not have further columns.
+        variant: What its set's matrix gave it, as text.
     """
 
     place: str
     fields: Mapping[str, Any]
     tags: Mapping[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    variant: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,8 @@ class RawSet:
         problems: What was wrong while it was read.
         skip_bad_rows: A row with an error keeps out its prompt, not the file.
         folder: The folder of a local file.
+        matrix: What its prompts vary in; None where each row is one prompt.
+        left_out: Why rows that are here no more gave no prompt, by the id that it would have.
     """
 
     name: str
@@ -65,6 +70,8 @@ class RawSet:
     problems: Sequence[Problem] = ()
     skip_bad_rows: bool = False
     folder: Path | None = None
+    matrix: Matrix | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[Problem]]:
@@ -74,9 +81,9 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
         The set, None when an error keeps it from being loaded, and all problems, warnings included.
     """
     problems = [*raw.problems, *_of_the_set(raw)]
-    ids = _ids(raw.rows)
+    ids = ids_of(raw.rows)
     repeated = {prompt_id for prompt_id, count in Counter(ids).items() if count > 1}
-    prompts, left_out = [], {}
+    prompts, left_out = [], dict(raw.left_out)
     for row, prompt_id in zip(raw.rows, ids, strict=True):
         before = len(problems)
         prompt = _prompt(raw, row, prompt_id, repeated=repeated, problems=problems, catalog=catalog)
@@ -115,7 +122,7 @@ def _of_the_set(raw: RawSet) -> Iterator[Problem]:
         )
 
 
-def _ids(rows: Sequence[Row]) -> list[str]:
+def ids_of(rows: Sequence[Row]) -> list[str]:
     """Return the ids of all rows, made from the text where a row has none; repeated texts are numbered."""
     occurrences: Counter[str] = Counter()
     ids = []
@@ -183,7 +190,9 @@ def _prompt(
     failed = any(problem.severity == "error" for problem in problems[before:])
     if failed or request is None:
         return None
-    return Prompt(id=prompt_id, request=request, takes=takes, fresh=fresh, tags=tags)
+    return Prompt(
+        id=prompt_id, request=request, takes=takes, fresh=fresh, tags=tags, variant=dict(row.variant)
+    )
 
 
 def _all_tags(raw: RawSet, row: Row, report: Report) -> dict[str, str]:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
 from seedance_dagster.prompts.bounds import check_rows
 from seedance_dagster.prompts.budgets import read_budgets
 from seedance_dagster.prompts.lookalikes import field_meant
+from seedance_dagster.prompts.matrix import MATRIX_FIELDS, Matrix, read_matrix
 from seedance_dagster.prompts.problems import Problem, shown
 from seedance_dagster.prompts.tables import Columns
 
-SET_FIELDS = ("name", "budget_usd", "defaults", "prompts", "source", "columns", "tags", "on_bad_rows")
+SET_FIELDS = (
+    "name",
+    "budget_usd",
+    "defaults",
+    "prompts",
+    "source",
+    "columns",
+    "tags",
+    "on_bad_rows",
+    *MATRIX_FIELDS,
+)
 BAD_ROWS = ("skip", "refuse")
 _TABLE_FIELDS = ("columns", "tags")
 Report = Callable[..., None]
@@ -30,6 +41,7 @@ class SetDocument:
         table: The file that holds them instead, as it is written; None without one.
         columns: What the columns of that file are.
         on_bad_rows: "skip" or "refuse"; None where it is not said.
+        matrix: What its prompts vary in; None without anything.
         problems: Everything that is wrong.
     """
 
@@ -40,6 +52,7 @@ class SetDocument:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     budgets: Mapping[str, int] = field(default_factory=dict)
     on_bad_rows: str | None = None
+    matrix: Matrix | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -64,14 +77,19 @@ def read_document(document: Any, source: str) -> SetDocument:
     if "budget_usd" in document:
         budgets = read_budgets(document["budget_usd"], report)
     table = _table(document, report)
+    matrix = read_matrix(document, report)
+    columns = _columns(document, report)
+    if matrix is not None and matrix.column is not None and "prompt" not in columns.fields:
+        columns = replace(columns, needed=matrix.column)
     return SetDocument(
         name=name,
         rows=[] if table is not None else _rows(document.get("prompts"), report),
         table=table,
-        columns=_columns(document, report),
+        columns=columns,
         defaults=_mapping(document, "defaults", report),
         budgets=budgets,
         on_bad_rows=_on_bad_rows(document.get("on_bad_rows"), report),
+        matrix=matrix,
         problems=problems,
     )
 

@@ -18,6 +18,7 @@ from seedance_dagster.prompts.price_file import usable_catalog
 from seedance_dagster.prompts.problems import Problem, UnreadableError, summarized
 from seedance_dagster.prompts.prompt_file import DOCUMENTS, SETS, PromptFile
 from seedance_dagster.prompts.reading import FileContent, read_prompt_file
+from seedance_dagster.prompts.variants import with_variants
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -197,7 +198,8 @@ def _check_file(file: PromptFile, files: PromptFiles, catalog: Catalog, last: _C
     prompt_set, problems = None, content.problems
     if content.raw is not None:
         try:
-            prompt_set, problems = assemble(replace(content.raw, folder=files.folder), catalog=catalog)
+            raw = with_variants(replace(content.raw, folder=files.folder))
+            prompt_set, problems = assemble(raw, catalog=catalog)
         except RecursionError:
             problems = [Problem(source=file.source, message="is nested too deeply")]
     return _Checked(stamp, content, catalog, prompt_set, summarized(problems, file.source), digest)

@@ -23,6 +23,7 @@ class Prompt:
         takes: Number of videos to make of it.
         fresh: Make videos of its own, even where the same request was made elsewhere.
         tags: Kept with each video.
+        variant: The values that its set's matrix gave it, by name.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Prompt:
     takes: int = 1
     fresh: bool = False
     tags: dict[str, str] = field(default_factory=dict)
+    variant: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class PromptPartition:
         fingerprint: Changes exactly when what would be rendered changes.
         tags: The prompt's tags.
         folder: The folder that paths of its references start from; None where it has none.
+        variant: The values that its set's matrix gave it, by name.
     """
 
     key: str
@@ -55,6 +58,7 @@ class PromptPartition:
     fingerprint: str
     tags: dict[str, str]
     folder: Path | None = None
+    variant: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ def _partitions_of(prompt_set: PromptSet, prompt: Prompt) -> list[PromptPartitio
             fingerprint=digest,
             tags=prompt.tags,
             folder=prompt_set.folder,
+            variant=prompt.variant,
         )
         for take in range(1, prompt.takes + 1)
     ]

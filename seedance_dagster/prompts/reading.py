@@ -83,6 +83,7 @@ def _of_document(document: SetDocument, file: PromptFile, beside: Callable[[str]
         budgets=document.budgets,
         problems=problems,
         skip_bad_rows=(document.on_bad_rows or ("skip" if document.table else "refuse")) == "skip",
+        matrix=document.matrix,
     )
     return FileContent(raw, [], document.table, name)
 
@@ -122,7 +123,7 @@ def _document(text: str, file: PromptFile) -> SetDocument | Table:
         if isinstance(document, list):
             return _listed(document, file.source)
         return read_document(document, file.source)
-    document, notes = read_yaml_text(text, texts=("prompt",))
+    document, notes = read_yaml_text(text, texts=("prompt", "template"))
     found = read_document(document, file.source)
     found.problems.extend(
         Problem(

@@ -8,10 +8,10 @@ import unicodedata
 
 from seedance_dagster.prompts.identity import normalized_text
 
-_MAX_ID_CHARACTERS = 120
-ID_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{_MAX_ID_CHARACTERS - 1}}}")
+MAX_ID_CHARACTERS = 120
+ID_PATTERN = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_ID_CHARACTERS - 1}}}")
 ID_RULE = (
-    f"allowed are 1 to {_MAX_ID_CHARACTERS} letters, digits, '-' or '_', starting with a letter or a digit"
+    f"allowed are 1 to {MAX_ID_CHARACTERS} letters, digits, '-' or '_', starting with a letter or a digit"
 )
 _MAX_NAME_CHARACTERS = 63
 NAME_PATTERN = re.compile(rf"[a-z][a-z0-9_]{{0,{_MAX_NAME_CHARACTERS - 1}}}")

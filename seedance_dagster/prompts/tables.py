@@ -47,15 +47,17 @@ class Columns:
     Attributes:
         fields: The column of a field, by the field.
         tags: The columns that become tags; None for all that are not fields.
+        needed: The column that must be there where no column holds the prompts.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
     tags: Sequence[str] | None = None
+    needed: str = "prompt"
 
     @property
     def wanted(self) -> str:
-        """The column that holds the prompts."""
-        return self.fields.get("prompt", "prompt")
+        """The column that holds the prompts, or that their template needs."""
+        return self.fields.get("prompt", self.needed)
 
 
 def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], list[Problem]]:

@@ -102,6 +102,19 @@ def test_plan_adds_up_sets_that_share_a_budget(folder: Path, monkeypatch: pytest
     assert run("plan", "cats").exit_code == 0
 
 
+def test_plan_shows_the_cost_of_each_value_of_a_matrix(folder: Path) -> None:
+    """Each value that a set varies in has its number of videos and what the new ones cost."""
+    (folder / "prompt_sets" / "cats.yaml").write_text(
+        "name: cats\nmatrix: {duration: [4, 10], style: [calm, wild]}\nprompts: [{prompt: 'a {style} cat'}]\n"
+    )
+    [cats] = json.loads(run("plan", "--json", "cats").stdout)["prompt_sets"]
+    duration = [cost for cost in cats["variants"] if cost["axis"] == "duration"]
+    assert [(cost["value"], cost["videos"]) for cost in duration] == [("4", 2), ("10", 2)]
+    assert float(duration[1]["new_usd"]) == 2.5 * float(duration[0]["new_usd"]) > 0
+    assert {cost["axis"] for cost in cats["variants"]} == {"duration", "style"}
+    assert "By variant" in run("plan", "cats").stdout
+
+
 def test_plan_knows_what_is_in_flight(folder: Path) -> None:
     """A prompt that is already ordered is joined and costs nothing."""
     ledger = ledger_of(folder)

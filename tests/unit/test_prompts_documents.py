@@ -8,7 +8,10 @@ import time
 import pytest
 from prompts_support import PNG, load, only_prompt, problems_of
 
-FIELDS = "fields are name, budget_usd, defaults, prompts, source, columns, tags, on_bad_rows"
+FIELDS = (
+    "fields are name, budget_usd, defaults, prompts, source, columns, tags, on_bad_rows, matrix, template, "
+    "max_prompts"
+)
 
 
 def test_a_set_as_the_documentation_shows_it(tmp_path):

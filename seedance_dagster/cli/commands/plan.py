@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.table import Table
 
 from seedance_dagster.cli.environ import command_environ, is_home, ledger_settings
 from seedance_dagster.cli.examples import examples
@@ -138,6 +139,8 @@ def _show(out: Console, plan: Plan) -> None:
             _outcome(plan, priced),
         )
     out.print(rows)
+    if plan.variants:
+        out.print(_variants(plan))
     out.print(_summary(plan))
     if plan.reserved_usd > plan.new_usd:
         out.print("Prices may change until an order is sent, so budgets count the highest that could apply")
@@ -147,6 +150,14 @@ def _show(out: Console, plan: Plan) -> None:
         affordable, new = plan.budgets.affordable, plan.budgets.new
         out.print(f"They do not fit into the budgets: the first {affordable} of {new} would", style="red")
     out.print()
+
+
+def _variants(plan: Plan) -> Table:
+    rows = table("By variant", ("Varies", "Value", "Videos", "New USD"), numbers=("Videos", "New USD"))
+    for cost in plan.variants:
+        usd = format_usd(points_to_usd(cost.points))
+        rows.add_row(cost.axis, cost.value, str(cost.videos), usd)
+    return rows
 
 
 def _show_together(out: Console, together: BudgetCheck) -> None:
@@ -183,6 +194,15 @@ def _as_json(plan: Plan) -> dict[str, Any]:
         "new": plan.budgets.new,
         "affordable": plan.budgets.affordable,
         "budgets": budgets_as_json(plan.budgets.usages),
+        "variants": [
+            {
+                "axis": cost.axis,
+                "value": cost.value,
+                "videos": cost.videos,
+                "new_usd": points_to_usd(cost.points),
+            }
+            for cost in plan.variants
+        ],
         "prompts": [
             {
                 "partition": priced.partition.key,

@@ -32,6 +32,13 @@ _PROMPTS = dg.TableSchema(
         dg.TableColumn("ordered_as"),
     ]
 )
+_VARIANTS = dg.TableSchema(
+    [
+        *(dg.TableColumn(name) for name in ("set", "varies", "value")),
+        dg.TableColumn("videos", "int"),
+        dg.TableColumn("new_usd", "float"),
+    ]
+)
 _BUDGETS = dg.TableSchema(
     [
         dg.TableColumn("budget"),
@@ -124,6 +131,8 @@ def _metadata(services: Services, plans: Sequence[Plan], problems: Sequence[Prob
         "seedance/plan": _prompts_table(plans),
         "seedance/budgets": _budgets_table(usages.values()),
     }
+    if any(plan.variants for plan in plans):
+        metadata["seedance/variants"] = _variants_table(plans)
     rows = sum(len(plan.quotes) for plan in plans)
     if rows > _MAX_ROWS:
         metadata["seedance/plan_cut"] = (
@@ -149,6 +158,21 @@ def _prompts_table(plans: Iterable[Plan]) -> dg.TableMetadataValue:
         for priced in plan.quotes
     ]
     return dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:_MAX_ROWS]], schema=_PROMPTS)
+
+
+def _variants_table(plans: Iterable[Plan]) -> dg.TableMetadataValue:
+    rows: list[_Row] = [
+        {
+            "set": plan.prompt_set,
+            "varies": cost.axis,
+            "value": cost.value,
+            "videos": cost.videos,
+            "new_usd": float(points_to_usd(cost.points)),
+        }
+        for plan in plans
+        for cost in plan.variants
+    ]
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:_MAX_ROWS]], schema=_VARIANTS)
 
 
 def _budgets_table(usages: Iterable[BudgetUsage]) -> dg.TableMetadataValue:

@@ -25,6 +25,23 @@ OUTCOMES = {
 
 
 @dataclass(frozen=True)
+class VariantCost:
+    """The videos of one value of a set's matrix, and the cost of those that would be ordered.
+
+    Attributes:
+        axis: The name of what varies.
+        value: The value.
+        videos: All videos, whatever exists already.
+        points: The cost of the new orders by the prices of now, in points.
+    """
+
+    axis: str
+    value: str
+    videos: int
+    points: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """The orders that materializing partitions of one prompt set would make, and their cost."""
 
@@ -52,6 +69,18 @@ class Plan:
         """The number of prompts by outcome, such as "3 new, 1 reused"."""
         counts = Counter(OUTCOMES[priced.outcome] for priced in self.quotes)
         return ", ".join(f"{number} {outcome}" for outcome, number in counts.items()) or "no prompts"
+
+    @property
+    def variants(self) -> list[VariantCost]:
+        """Videos and costs by each value of the set's matrix; empty for a set without one."""
+        videos, points = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        for priced in self.quotes:
+            for pair in priced.partition.variant.items():
+                videos[pair] += 1
+                points[pair] += priced.estimate.points if priced.is_new else 0
+        # In the order of the file, one axis after the other.
+        by_axis = sorted(videos, key=lambda pair: pair[0])
+        return [VariantCost(*pair, videos[pair], points[pair]) for pair in by_axis]
 
     def ordered_as(self, priced: Quote) -> str | None:
         """Return the partition that a prompt's order is made for; None for its own."""
