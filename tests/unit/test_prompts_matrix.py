@@ -204,7 +204,7 @@ def test_any_text_is_filled_or_refused(text):
 
 
 def test_values_get_different_ids():
-    """Values of other letters are told apart by a hash."""
+    """Values in other scripts are distinguished by a hash."""
     values = ["水墨", "水彩", "écru", "ecru", "x" * 30, "x" * 31, 4, "a/b"]
     random.Random(1).shuffle(values)
     assert len({value_id(value) for value in values}) == len(values)
