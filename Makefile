@@ -60,6 +60,7 @@ fuzz: $(INSTALLED) ## Damage prompt files and videos by the thousand (FORMATS=cs
 		--seed $(or $(SEED),1) $(if $(wildcard $(PROMPTS)),--prompts $(PROMPTS)) || status=1; done; exit $$status
 
 acceptance: $(INSTALLED) ## Run whole backfills through `dagster dev`, about 20 minutes (PROMPTS=vbench_prompts.jsonl)
+	@$(RUN) pip install -q --disable-pip-version-check -c constraints.txt --group browser
 	@ACCEPTANCE_PROMPTS='$(abspath $(PROMPTS))' $(RUN) pytest tests/acceptance --timeout 1800
 
 lint: $(INSTALLED) ## Check format, style, types and the direction of imports

@@ -77,6 +77,7 @@ class FakeDagster:
 
     events: list[RecordedEvent] = field(default_factory=list)
     task_events: list[RecordedEvent] = field(default_factory=list)
+    task_observations: list[RecordedEvent] = field(default_factory=list)
     indexes: dict[str, RecordedEvent] = field(default_factory=dict)
     reported_again: list[int] = field(default_factory=list)
 
@@ -91,6 +92,9 @@ class FakeDagster:
         for event in reversed(self.task_events):
             if event.prompt_set == prompt_set and (partitions is None or event.partition in partitions):
                 yield event
+
+    def submissions(self, prompt_set: str) -> Iterator[RecordedEvent]:
+        return (event for event in reversed(self.task_observations) if event.prompt_set == prompt_set)
 
     def index(self, prompt_set: str) -> RecordedEvent | None:
         return self.indexes.get(prompt_set)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from factories import NOW, Clock, make_task, remove_row
 from order_factory import OrderFactory
 
 from seedance_dagster.api.wire import TaskStatus
+from seedance_dagster.audit.snapshots import NOT_SUBMITTED
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.schema import journal, orders
 
@@ -114,6 +116,15 @@ class Planter:
     def foreign_event(self) -> None:
         """Report a materialization as another program would."""
         self.world.dagster.events.append(event_of(self.order, metadata={}))
+
+    def ordered_first(self, *, observed: bool) -> None:
+        """Materialize the task as an order that had none, and observe its submission or not."""
+        events = self.world.dagster.task_events
+        [submitted] = [event for event in events if event.partition == "p1"]
+        queued = {"seedance/task_id": NOT_SUBMITTED, "seedance/points_held": 0}
+        events[events.index(submitted)] = replace(submitted, metadata={**submitted.metadata, **queued})
+        if observed:
+            self.world.dagster.task_observations.append(submitted)
 
     def task_event(self, **metadata: Any) -> None:
         """Report another materialization of the task."""

@@ -50,6 +50,10 @@ class Orchestrator(Protocol):
         """Yield materializations of a set's tasks, the newest first; of some partitions, or of all."""
         ...
 
+    def submissions(self, prompt_set: str) -> Iterator[RecordedEvent]:
+        """Yield observations of tasks that were submitted after they were materialized, newest first."""
+        ...
+
     def index(self, prompt_set: str) -> RecordedEvent | None:
         """Return the newest materialization of a set's index."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.audit.events import Orchestrator, with_events
@@ -133,11 +133,23 @@ def _read_dagster(
         tasks.setdefault((event.prompt_set, event.partition), event)
         if event.task_id is not None:
             submitted.setdefault(event.task_id, event)
+    for event in (event for name in sorted(names) for event in orchestrator.submissions(name)):
+        if event.task_id is None:
+            continue
+        submitted.setdefault(event.task_id, event)
+        shown = tasks.get((event.prompt_set, event.partition))
+        if shown is not None and shown.task_id is None and _attempt(shown) == _attempt(event):
+            tasks[event.prompt_set, event.partition] = event
     indexes = {name: index for name in sorted(names) if (index := orchestrator.index(name)) is not None}
     return with_events(
         DagsterSnapshot(tasks=tasks, submitted=submitted, indexes=indexes),
         (event for name in sorted(names) for event in orchestrator.materializations(name)),
     )
+
+
+def _attempt(event: RecordedEvent) -> tuple[Any, Any]:
+    """Return the attempt at a request that an event is about."""
+    return event.metadata.get("seedance/fingerprint"), event.metadata.get("seedance/attempt")
 
 
 def _read_ledger(services: Services, scope: Scope, task_ids: Collection[str]) -> LedgerSnapshot:

@@ -171,8 +171,9 @@ class DagsterSnapshot:
     Attributes:
         newest: The materialization that each partition shows, by prompt set and partition.
         reported: One materialization or observation of each task that was reported, by task id.
-        tasks: The materialization of its task that each partition shows, by prompt set and partition.
-        submitted: The newest materialization of each task that was submitted, by task id.
+        tasks: The event of its task that each partition shows, by prompt set and partition: the newest
+            materialization, or the observation of its submission where it was submitted later.
+        submitted: The newest event of each task that was submitted, by task id.
         indexes: The newest materialization of each set's index.
     """
 

@@ -30,6 +30,7 @@ _IN_S3 = {
 }
 _REPORTED = {
     None: "Nothing was reported to Dagster",
+    Reported.ORDERED: "The order was reported to Dagster, not its task",
     Reported.SUBMITTED: "The task was reported to Dagster, not a video",
     Reported.STORED: "Task and video were reported to Dagster",
     Reported.OBSERVED: "Task and video were reported to Dagster, whose partition shows another video",

@@ -28,7 +28,7 @@ _DESCRIPTIONS = {
     TASKS: "Costs money: orders each video at the video API. One that exists or is on its way is used "
     "instead of another. A run without videos returns at once; the sensor does the rest.",
     VIDEOS: "The finished videos in S3, each with manifest, poster and cost. A run that includes this asset "
-    "waits for the videos, and fails at its end if one is missing. Select tasks as well to order them.",
+    "orders what has no video yet, waits, and fails at its end if a video is missing.",
 }
 _KINDS = {PROMPTS: {"seedance", "yaml"}, TASKS: {"seedance", "api"}, VIDEOS: {"seedance", "s3", "mp4"}}
 # A video depends on its prompt too, so that an edit shows it as Unsynced before there is a new task.

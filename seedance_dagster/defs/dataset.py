@@ -24,7 +24,7 @@ def build_dataset_asset(names: Names, name: str) -> dg.AssetsDefinition:
         deps=[asset_key(name, ACCEPTED)],
         description=_DESCRIPTION,
         group_name=identifier(name),
-        kinds={"parquet", "s3"},
+        kinds={"seedance", "parquet", "s3"},
         code_version=CODE_VERSION,
         required_resource_keys=names.services,
         output_required=False,

@@ -26,6 +26,8 @@ class State(StrEnum):
 class Reported(StrEnum):
     """The event of an order that was last reported to Dagster for a partition."""
 
+    ORDERED = "ordered"
+    """A materialization of its task, before there was one at the vendor."""
     SUBMITTED = "submitted"
     STORED = "stored"
     OBSERVED = "observed"

@@ -109,6 +109,14 @@ class Reports(LedgerPart):
             with self._database.updating() as connection:
                 connection.execute(_UPDATE_LINK, rows)
 
+    def mark_task(self, link: Link, event: Reported) -> None:
+        """Remember that the task of an order was reported, unless more than that was reported meanwhile."""
+        less = [links.c.reported.is_(None)]
+        if event is not Reported.ORDERED:
+            less.append(links.c.reported == Reported.ORDERED)
+        with self._database.updating() as connection:
+            connection.execute(links.update().where(*_is(link), sa.or_(*less)).values(reported=event))
+
     def forget(self, given: Iterable[Link]) -> None:
         """Take back what was reported of orders, for some partitions: it will be reported again.
 
@@ -181,7 +189,7 @@ def unreported(now: datetime) -> sa.ColumnElement[bool]:
         sa.or_(
             sa.and_(
                 state.in_({State.SUBMITTED, State.SUCCEEDED}),
-                reported.is_(None),
+                sa.or_(reported.is_(None), reported == Reported.ORDERED),
                 orders.c.submitted_at <= before,
             ),
             sa.and_(

@@ -178,7 +178,8 @@ links = sa.Table(
 )
 
 is_unreported = sa.or_(
-    links.c.reported.is_(None), is_one_of(links.c.reported, [Reported.OBSERVED, Reported.SUBMITTED])
+    links.c.reported.is_(None),
+    is_one_of(links.c.reported, [Reported.OBSERVED, Reported.ORDERED, Reported.SUBMITTED]),
 )
 """The condition of links whose order's end was not reported, as an index has it."""
 

@@ -105,17 +105,19 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[World]]:
-    """Starts everything on a prompt set file; keeps its folder over restarts."""
+    """Starts everything on a prompt set file, with the definitions of a file; keeps its folder."""
 
     @contextlib.contextmanager
-    def start(prompts: Path, *emulator_options: str, **environ: str) -> Iterator[World]:
+    def start(
+        prompts: Path, *emulator_options: str, definitions: Path | None = None, **environ: str
+    ) -> Iterator[World]:
         folder = tmp_path / "stack"
         folder.mkdir(exist_ok=True)
         settings = {**unconfigured(os.environ), "SEEDANCE_PROMPTS": str(prompts), **environ}
         with running_stack(
             folder,
             settings,
-            definitions=reference_definitions(),
+            definitions=definitions or reference_definitions(),
             emulated=True,
             embedded_s3=True,
             emulator_options=emulator_options,

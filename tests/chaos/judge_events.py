@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from seedance_dagster.audit.snapshots import NOT_SUBMITTED
 from seedance_dagster.defs.naming import TASKS, VIDEOS, asset_key
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import Link
@@ -67,6 +68,8 @@ def _of_video(instance: dg.DagsterInstance, evidence: Evidence, order: Order, li
 
 def _of_task(instance: dg.DagsterInstance, order: Order, link: Link) -> Iterator[str]:
     metadata = _newest(instance, TASKS, link)
+    if metadata is not None and metadata.get("seedance/task_id") == NOT_SUBMITTED:
+        metadata = _submission(instance, link, metadata) or metadata
     wanted = {
         "seedance/task_id": order.task_id,
         "seedance/fingerprint": order.fingerprint,
@@ -82,6 +85,22 @@ def _newest(instance: dg.DagsterInstance, asset: str, link: Link) -> dict[str, A
     records = instance.fetch_materializations(wanted, limit=1).records
     event = records[0].asset_materialization if records else None
     return None if event is None else {name: value.value for name, value in event.metadata.items()}
+
+
+def _submission(instance: dg.DagsterInstance, link: Link, ordered: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the observation of the task of an order that was materialized before it had one."""
+    wanted = dg.AssetRecordsFilter(
+        asset_key=asset_key(link.prompt_set, TASKS), asset_partitions=[link.partition]
+    )
+    for record in instance.fetch_observations(wanted, limit=100).records:
+        event = record.event_log_entry.asset_observation
+        assert event is not None
+        metadata = {name: value.value for name, value in event.metadata.items()}
+        if "seedance/points_held" in metadata and all(
+            metadata.get(name) == ordered.get(name) for name in ("seedance/fingerprint", "seedance/attempt")
+        ):
+            return metadata
+    return None
 
 
 def _differences(

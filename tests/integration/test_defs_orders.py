@@ -188,13 +188,13 @@ def test_a_video_that_a_killed_run_did_not_report_is_reported(location, changed,
     with open_services(location.instance, **open_resources(location)) as services:
         asyncio.run(events_of(services, owner="killed"))
     [order] = location.orders("late")
-    assert (order.state, location.reported(order)) == (State.STORED, None)
+    assert (order.state, location.reported(order)) == (State.STORED, "ordered")
     assert "there are no open orders" in location.skipped()  # the worker that stored it may still report it
     monkeypatch.setattr(reports, "_REPORT_GRACE", reports._REPORT_GRACE * 0)
     assert isinstance(location.tick(), dg.SensorResult)
     done = location.advance()
-    for asset in ("tasks", "videos"):
-        assert ("late", "materialization") in done.events_of(asset)
+    assert done.events_of("tasks") == [("late", "observation")] * 2, "its run had materialized the order"
+    assert ("late", "materialization") in done.events_of("videos")
     assert location.newest("videos", "late").metadata["seedance/sha256"].value == order.sha256
     assert location.advance().events_of("videos") == []
     task_id, _ = location.history("tasks", "late")[0]

@@ -52,13 +52,15 @@ def test_an_end_that_only_the_sensor_saw_is_shown(location, monkeypatch):
             break
     location.advance()
     for asset in ("tasks", "videos"):
-        newest, budget = observed(location, asset, "bad")
+        newest, *submitted, budget = observed(location, asset, "bad")
+        assert [each["seedance/state"] for each in submitted] == ["submitted"] * (asset == "tasks")
         assert budget["seedance/state"] == "not ordered"
         assert newest["seedance/state"] == "rejected"
         assert str(newest["seedance/reason"]).startswith("rejected by moderation (moderation): ")
         assert newest["seedance/charged_usd"] == 0.004
     assert location.advance().events_of("videos") == []
-    newest, _ = observed(location, "tasks", "cat")
+    newest, submitted, _ = observed(location, "tasks", "cat")
+    assert submitted["seedance/state"] in ("submitted", "succeeded")
     assert (newest["seedance/state"], newest["seedance/charged_usd"]) == ("stored", 0.4)
     assert len(observed(location, "videos", "cat")) == 1
 

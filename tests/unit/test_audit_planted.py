@@ -211,6 +211,12 @@ DAGSTER = [
         lambda p: p.event(partition="p7"),
         {"materialization_differs": "it is at another video's partition: wipe it in Dagster"},
     ),
+    Plant("submission observed", lambda p: p.ordered_first(observed=True), {}),
+    Plant(
+        "submission not observed",
+        lambda p: p.ordered_first(observed=False),
+        {"task_materialization_differs": REPORTED},
+    ),
     Plant("task wiped", lambda p: p.wipe_task(), {"task_materialization_differs": REPORTED}),
     Plant("task", lambda p: p.task_event(task_id="x"), {"task_materialization_differs": REPORTED}),
     Plant("hold", lambda p: p.task_event(points_held=1), {"task_materialization_differs": REPORTED}),

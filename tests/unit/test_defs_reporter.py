@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import dagster as dg
 import pytest
 
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.events import Stored, Submitted
 from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.order import Reported, State
 from seedance_dagster.storage.s3 import VideoStore
 
 
@@ -23,6 +25,45 @@ def test_an_order_that_is_submitted_while_it_is_reported_is_reported_again(ledge
         orders.advance(order, State.SUBMITTED)
         events += reporting
     assert [event.metadata["seedance/task_id"].value for event in events] == ["not yet submitted", "t-1"]
+    assert ledger.partitions.links(order.order_id)[0].reported == "submitted"
+
+
+def test_an_order_is_materialized_once(ledger, orders):
+    """An order that a run left queued is observed when it is submitted, with the same metadata."""
+    [order] = orders.place("cat")
+    services = Services(ledger=ledger, open_client=lambda: None, store=None)
+    logged = list[str]()
+    with dg.DagsterInstance.ephemeral() as instance:
+        [ordered] = Reporter(instance, services, "spots").task(order, "cat")
+        assert ledger.partitions.links(order.order_id)[0].reported == "ordered"
+        orders.advance(order, State.SUBMITTED)
+        reporter = Reporter(instance, services, log=SimpleNamespace(info=logged.append))
+        [submitted] = reporter.event(Submitted(ledger.queries.get(order.order_id)))
+    assert (type(ordered), type(submitted)) == (dg.AssetMaterialization, dg.AssetObservation)
+    assert submitted.metadata["seedance/task_id"].value == "t-1"
+    assert submitted.metadata.keys() == ordered.metadata.keys()
+    assert logged == [submitted.description], "Dagster's own line for an observation is empty"
+    assert submitted.description.startswith("cat: submitted, task t-1, ")
+    assert ledger.partitions.links(order.order_id)[0].reported == "submitted"
+
+
+def test_a_submission_that_no_run_reported_is_unreported_until_one_does(ledger, orders, clock):
+    """An order that was materialized before it had a task counts as unreported as soon as it has one."""
+    [order] = orders.place("cat")
+    services = Services(ledger=ledger, open_client=lambda: None, store=None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        list(Reporter(instance, services, "spots").task(order, "cat"))
+        clock.forward(hours=1)
+        assert ledger.reports.unreported(10) == []
+        orders.advance(order, State.SUBMITTED)
+        clock.forward(hours=1)
+        [(unreported, link)] = ledger.reports.unreported(10)
+        assert (unreported.task_id, link.reported) == ("t-1", "ordered")
+        list(Reporter(instance, services, "spots").task(order, "cat"))
+        assert ledger.reports.unreported(10) == []
+        ledger.reports.mark_reported([link], Reported.STORED)
+        ledger.reports.mark_task(link, Reported.SUBMITTED)
+    assert ledger.partitions.links(order.order_id)[0].reported == "stored"
 
 
 def test_an_order_is_reported_as_it_is_now(ledger, orders):

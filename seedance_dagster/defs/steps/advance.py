@@ -28,7 +28,7 @@ _MAX_UNREPORTED = 1000  # orders of earlier runs that one run reports
 
 def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[StepEvent]:
     """Submit, follow and collect, report also what killed runs did not, and check the sets that changed."""
-    reporter = Reporter(context.instance, services)
+    reporter = Reporter(context.instance, services, log=context.log)
     changed, ended = set[str](), set[str]()
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "postponed": 0}
     run = partial(advance, services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)

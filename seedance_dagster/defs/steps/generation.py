@@ -268,7 +268,7 @@ class GenerationRun:
 
     @cached_property
     def _reporter(self) -> Reporter:
-        return Reporter(self.context.instance, self.services, self.prompt_set.name)
+        return Reporter(self.context.instance, self.services, self.prompt_set.name, self.context.log)
 
     @cached_property
     def _automated(self) -> bool:

@@ -34,6 +34,7 @@ from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.prompts.models import PromptPartition
 
 _MARKED_TOGETHER = 50  # prompts whose reports the ledger notes in one write
+_TASK_UNREPORTED = (None, Reported.ORDERED)
 _NO_ESTIMATES: Mapping[str, Estimate] = {}
 
 
@@ -43,6 +44,7 @@ class Reporter:
 
     Attributes:
         prompt_set: Report only for partitions of this set; None for all.
+        log: Says which tasks were submitted, where Dagster's own line for the event is empty.
 
     Its iterators must be yielded from one event at a time: Dagster has stored an event when it asks for the
     next one, and only then is it noted in the ledger and can another event point to it.
@@ -51,6 +53,7 @@ class Reporter:
     instance: dg.DagsterInstance
     services: Services
     prompt_set: str | None = None
+    log: dg.DagsterLogManager | None = None
     _pointers: Pointers = field(default_factory=dict)
 
     def prompts(
@@ -100,7 +103,9 @@ class Reporter:
         return [link for link in links if self.prompt_set in (None, link.prompt_set)]
 
     def task(self, order: Order, partition: str) -> Iterator[AssetEvent]:
-        """Report an order as it is now, for a partition of this step's set.
+        """Materialize the task of an order as it is now, for a partition of this step's set.
+
+        A run has to: Dagster takes a partition that a run leaves unmaterialized for a failed one.
 
         Another worker may report it at the same time: its newer state must not be followed by an older one.
         """
@@ -108,9 +113,11 @@ class Reporter:
         link = Link(self.prompt_set, partition, order.order_id)
         now = self.services.ledger.queries.get(order.order_id)
         yield self._task(now, link, dg.AssetMaterialization)
+        self._mark_task(now, link)
         later = self.services.ledger.queries.get(order.order_id)
         if later.task_id != now.task_id:
-            yield self._task(later, link, dg.AssetMaterialization)
+            yield self._task(later, link, dg.AssetObservation)
+            self._mark_task(later, link)
 
     def event(self, event: Submitted | Stored, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
         """Report a task that was submitted or a video that was stored, for each partition that has it.
@@ -130,12 +137,17 @@ class Reporter:
         yield from self._unreported_prompt(order, link)
         superseded = reports.is_superseded(link)
         kind = dg.AssetObservation if superseded else dg.AssetMaterialization
+        # The order was materialized before it had a task: one materialization for each order.
+        task_kind = dg.AssetObservation if link.reported is Reported.ORDERED else kind
         if isinstance(event, Submitted):
-            yield self._task(order, link, kind)
+            submitted = self._task(order, link, task_kind)
+            if self.log is not None and isinstance(submitted, dg.AssetObservation):
+                self.log.info(str(submitted.description))
+            yield submitted
             reports.mark_reported([link], Reported.SUBMITTED)
             return
-        if link.reported is None:
-            yield self._task(order, link, kind)
+        if link.reported in _TASK_UNREPORTED:
+            yield self._task(order, link, task_kind)
         made_from = self._input(link, PROMPTS, order.fingerprint)
         made_from |= self._input(link, TASKS, task_version(order))
         yield video_event(
@@ -194,7 +206,7 @@ class Reporter:
             yield from self.again(source, of_source)
 
     def _end(self, order: Order, link: Link, source: Order | None) -> Iterator[AssetEvent]:
-        if order.task_id is not None and link.reported is None:
+        if order.task_id is not None and link.reported in _TASK_UNREPORTED:
             yield from self.event(Submitted(order), [link])
         # The end of what renders a video says more than that of what waited for it.
         waited = order.error_class == WITHDRAWN and source is not None and source.state in ENDED
@@ -217,6 +229,10 @@ class Reporter:
 
     def _task(self, order: Order, link: Link, kind: type[AssetEvent]) -> AssetEvent:
         return task_event(order, link, self._input(link, PROMPTS, order.fingerprint), kind)
+
+    def _mark_task(self, order: Order, link: Link) -> None:
+        event = Reported.ORDERED if order.task_id is None else Reported.SUBMITTED
+        self.services.ledger.reports.mark_task(link, event)
 
     def _input(self, link: Link, upstream: str, version: str) -> dict[str, str]:
         asset = asset_key(link.prompt_set, upstream)

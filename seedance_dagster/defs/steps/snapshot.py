@@ -45,6 +45,11 @@ class DagsterSide:
         """Yield materializations of a set's tasks, the newest first; of some partitions, or of all."""
         return _recorded_events(self.instance.fetch_materializations, prompt_set, partitions, TASKS)
 
+    def submissions(self, prompt_set: str) -> Iterator[RecordedEvent]:
+        """Yield observations of tasks of a set that were submitted after their order was materialized."""
+        observed = _recorded_events(self.instance.fetch_observations, prompt_set, None, TASKS)
+        return (event for event in observed if "seedance/points_held" in event.metadata)
+
     def index(self, prompt_set: str) -> RecordedEvent | None:
         """Return the newest materialization of a set's index."""
         page = self.instance.fetch_materializations(asset_key(prompt_set, INDEX), limit=1)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from restore_world import add_task, forget, only_order, plan, prompt, restore, submission
 
+from seedance_dagster.audit.snapshots import NOT_SUBMITTED
+
 
 def test_a_second_restoration_changes_nothing(world):
     """A restored order is there; only what did not come back is named again."""
@@ -34,3 +36,16 @@ def test_a_set_without_anything_in_s3_is_searched(world):
     add_task(world, 3)
     restore(world, prompt(3))
     assert only_order(world).task_id == "task-3"
+
+
+def test_a_task_that_only_an_observation_names_comes_back(world):
+    """Its order was materialized before it had a task, so the task is named by the observation alone."""
+    add_task(world, 3, event=False)
+    submitted = submission(3, "task-3")
+    queued = {"seedance/task_id": NOT_SUBMITTED, "seedance/points_held": 0}
+    world.dagster.task_events.append(replace(submitted, metadata={**submitted.metadata, **queued}))
+    world.dagster.task_observations.append(submitted)
+    forget(world, "task-3")
+    restore(world, prompt(1), prompt(2), prompt(3))
+    [order] = world.ledger.queries.find(task_id="task-3")
+    assert (order.partition, order.attempt) == ("p3", 1)

@@ -18,7 +18,7 @@ _INDEXES = {
     "by_sending": "account sent_at",
     "by_creation": "account vendor_created_at",
 }
-_OPEN_LINK = "reported IS NULL OR reported IN ('observed', 'submitted')"
+_OPEN_LINK = "reported IS NULL OR reported IN ('observed', 'ordered', 'submitted')"
 
 
 def upgrade() -> None:
