@@ -18,6 +18,7 @@ from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.partitions import same_partition
 from seedance_dagster.ledger.schema import orders, partitions, task_type, verdicts
 from seedance_dagster.ledger.verdict import Verdict
+from seedance_dagster.prompts.matrix import TEMPLATE_TAG
 
 
 class SpendBy(StrEnum):
@@ -27,6 +28,8 @@ class SpendBy(StrEnum):
     MONTH = "month"
     SET = "set"
     MODEL = "model"
+    RESOLUTION = "resolution"
+    TEMPLATE = "template"
     TAG = "tag"
     RUN = "run"
 
@@ -126,15 +129,18 @@ class Spend(LedgerPart):
             prompt_set: Count only this set.
 
         Returns:
-            Amounts by key, sorted: a day as 2026-04-06, a month as 2026-04, or a name. None stands at the
-            end, for orders without the tag.
+            Amounts by key, sorted: a day as 2026-04-06, a month as 2026-04, or a name; a resolution that was
+            not asked for is "default". None stands at the end, for orders without the tag or template.
         """
+        if by is SpendBy.TEMPLATE:
+            by, tag = SpendBy.TAG, TEMPLATE_TAG
         day = sa.cast(sa.func.date(orders.c.booked_at), sa.Text)
         keys: dict[SpendBy, sa.ColumnElement[str]] = {
             SpendBy.DAY: day,
             SpendBy.MONTH: sa.func.substr(day, 1, len("2026-04")),
             SpendBy.SET: orders.c.prompt_set,
             SpendBy.MODEL: task_type,
+            SpendBy.RESOLUTION: sa.func.coalesce(orders.c.request["resolution"].as_string(), "default"),
             # Not by a path to the tag: SQLite does not find names there that its JSON writes with escapes.
             # As the file has them now, for the partition that the order was made for.
             SpendBy.TAG: sa.func.coalesce(

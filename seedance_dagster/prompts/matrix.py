@@ -17,6 +17,8 @@ from seedance_dagster.prompts.problems import shown
 VARIED_FIELDS = ("task_type", "mode", "duration", "aspect_ratio", "resolution", "audio")
 """The fields of a prompt that a matrix may vary; every other name of it is a placeholder."""
 MATRIX_FIELDS = ("matrix", "template", "max_prompts")
+TEMPLATE_TAG = "template"
+"""The tag that the variants of a prompt share: its id."""
 DEFAULT_MAX_PROMPTS = 10_000
 Report = Callable[..., None]
 """`report(field, message)`."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from seedance_dagster.prompts.assembly import RawSet, Row, ids_of, tag_text
 from seedance_dagster.prompts.matrix import (
+    TEMPLATE_TAG,
     VARIED_FIELDS,
     Matrix,
     PlaceholderError,
@@ -19,9 +20,6 @@ from seedance_dagster.prompts.matrix import (
 )
 from seedance_dagster.prompts.problems import Problem
 from seedance_dagster.prompts.slugs import MAX_ID_CHARACTERS
-
-TEMPLATE_TAG = "template"
-"""The tag that the variants of a prompt share: its id."""
 
 
 def with_variants(raw: RawSet) -> RawSet:

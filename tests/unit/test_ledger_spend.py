@@ -70,6 +70,18 @@ def test_every_order_is_counted_once_under_every_key(busy, ledger):
 
 
 @pytest.mark.each_database
+def test_resolutions_and_templates_are_keys_too(orders, ledger):
+    """A resolution that was not asked for is "default"; prompts of no template have no key."""
+    sharp = {"task_type": "seedance-2", "prompt": "p", "resolution": "720p"}
+    orders.make(State.STORED, request=sharp, tags={"template": "mug"})
+    orders.make(State.STORED, "dog", tags={})
+    by_resolution = ledger.spend.total_by(SpendBy.RESOLUTION)
+    assert {key: amounts.videos for key, amounts in by_resolution.items()} == {"720p": 1, "default": 1}
+    by_template = ledger.spend.total_by(SpendBy.TEMPLATE)
+    assert {key: amounts.videos for key, amounts in by_template.items()} == {"mug": 1, None: 1}
+
+
+@pytest.mark.each_database
 def test_the_last_verdict_on_a_video_counts(orders, ledger):
     """Once for each order, whatever was said before; a verdict on a video that was replaced counts there."""
     orders.make_many(State.STORED, "cat", "dog", "elk")

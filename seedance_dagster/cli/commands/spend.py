@@ -58,7 +58,7 @@ def command(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Show charges by day, month, set, model, tag or run, with penalties and reservations separately.
+    """Show charges by day, set, model and more, with penalties and reservations separately.
 
     Days and months are those of the budgets: an order belongs to the UTC day of its first attempt.
     """
