@@ -119,7 +119,7 @@ class FakeDagster:
             partition="",
             at=NOW,
             metadata={},
-            data_version=written.sha256,
+            data_version=written.version,
         )
 
 

@@ -16,7 +16,9 @@ from factories import NOW
 from seedance_dagster.cli.environ import for_children
 from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.cli.local.programs import S3Service, s3
+from seedance_dagster.storage.errors import ObjectChangedError
 from seedance_dagster.storage.s3 import ListedObject, ObjectInfo, StoreError, VideoStore, write_freely
+from seedance_dagster.storage.versions import ObjectVersion
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ class MemoryStore(VideoStore):
         objects: The bucket's content by key.
         reads: The keys that were read, in order.
         puts: How many objects were written.
+        written: The keys of objects that were replaced, in order.
         before_put: Called with each key before it is written.
     """
 
@@ -47,6 +50,7 @@ class MemoryStore(VideoStore):
         self.objects: dict[str, bytes] = dict(objects or {})
         self.reads: list[str] = []
         self.puts = 0
+        self.written: list[str] = []
         self.sums: dict[str, str] = {}
         self.before_put: Callable[[str], None] = lambda _: None
 
@@ -97,6 +101,19 @@ class MemoryStore(VideoStore):
             raise StoreError(f"nothing at {key}")
         return self.objects[key]
 
+    def read_version(self, key: str) -> ObjectVersion | None:
+        body = self.objects.get(key)
+        return None if body is None else ObjectVersion(body, _etag(body))
+
+    def replace_version(self, key: str, body: bytes, *, content_type: str, over: str | None) -> None:
+        self.before_put(key)
+        there = self.read_version(key)
+        if self.writer.knows_conditions and (None if there is None else there.etag) != over:
+            raise ObjectChangedError(f"{key} was written meanwhile")
+        self.puts += 1
+        self.written.append(key)
+        self.objects[key] = body
+
     def put_bytes(
         self,
         key: str,
@@ -110,6 +127,10 @@ class MemoryStore(VideoStore):
         self.puts += 1
         self.before_put(key)
         self.objects[key] = body
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.md5(body).hexdigest()}"'
 
 
 class MemoryFolder(MemoryStore):

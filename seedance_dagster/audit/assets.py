@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+
+from pydantic import ValidationError
 
 from seedance_dagster.audit.events import current_orders
 from seedance_dagster.audit.evidence import Evidence, Source
 from seedance_dagster.audit.findings import Finding, Kind, finding, order_finding
 from seedance_dagster.audit.snapshots import GRACE, RecordedEvent, Scope, Snapshots
+from seedance_dagster.audit.storage import Verification
 from seedance_dagster.ledger.order import OPEN, Order
-from seedance_dagster.storage.index import index_row, to_jsonl
-from seedance_dagster.storage.keys import index_keys
+from seedance_dagster.storage.index import content_version, index_row, row_digest
+from seedance_dagster.storage.index_files import IndexManifest
+from seedance_dagster.storage.keys import index_keys, is_index_file
 
 _FACTS = {"seedance/task_id": "task_id", "seedance/points_held": "points_held"}
 
@@ -27,25 +30,31 @@ def compare(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
                 yield from _index(prompt_set, snapshots)
 
 
-def expected_index(prompt_set: str, snapshots: Snapshots) -> bytes:
-    """Return the index of a set as the ledger gives it."""
+def expected_version(prompt_set: str, snapshots: Snapshots) -> str:
+    """Return the version of a set's index as the ledger gives it."""
     orders = {order.order_id: order for order in snapshots.ledger.orders}
     videos = (
         replace(video, order=orders.get(video.order.order_id, video.order))
         for video in snapshots.ledger.indexes[prompt_set]
     )
-    return to_jsonl(index_row(prompt_set, video, snapshots.storage.uri) for video in videos)
+    rows = (index_row(prompt_set, video, snapshots.storage.uri) for video in videos)
+    return content_version(map(row_digest, rows))
 
 
-def indexes_to_verify(snapshots: Snapshots) -> list[str]:
-    """Return the keys of indexes that a listing does not show to be what the ledger gives."""
-    keys = []
-    for prompt_set in snapshots.ledger.indexes:
-        key = index_keys(snapshots.storage.prefix, prompt_set).jsonl
-        listed, body = snapshots.storage.objects.get(key), expected_index(prompt_set, snapshots)
-        if listed is None or listed.etag != hashlib.md5(body, usedforsecurity=False).hexdigest():
-            keys.append(key)
-    return keys
+def indexes_to_verify(snapshots: Snapshots) -> dict[str, Verification]:
+    """Return the manifests and parts of all indexes, by key."""
+    return {
+        key: Verification.READ if key.endswith(".json") else Verification.HASH
+        for prompt_set in snapshots.ledger.indexes
+        for key in _index_files(prompt_set, snapshots)
+    }
+
+
+def _index_files(prompt_set: str, snapshots: Snapshots) -> list[str]:
+    manifest = index_keys(snapshots.storage.prefix, prompt_set).manifest
+    folder = manifest.rpartition("/")[0]
+    listed = (key for key in snapshots.storage.objects if key.rpartition("/")[0] == folder)
+    return [manifest, *(key for key in listed if is_index_file(key) and key != manifest)]
 
 
 def _tasks(snapshots: Snapshots, scope: Scope) -> Iterator[Finding]:
@@ -116,17 +125,14 @@ def _index_is_under_way(prompt_set: str, snapshots: Snapshots) -> bool:
 
 
 def _index(prompt_set: str, snapshots: Snapshots) -> Iterator[Finding]:
-    key = index_keys(snapshots.storage.prefix, prompt_set).jsonl
-    wanted = hashlib.sha256(expected_index(prompt_set, snapshots)).hexdigest()
-    stored = wanted  # a listing shows it, unless the object was inspected
-    if key in snapshots.storage.inspected:
-        inspected = snapshots.storage.inspected[key]
-        stored = "" if inspected is None else inspected.sha256 or ""
+    key = index_keys(snapshots.storage.prefix, prompt_set).manifest
+    wanted = expected_version(prompt_set, snapshots)
+    stored = _stored_version(prompt_set, snapshots)
     event = snapshots.dagster.indexes.get(prompt_set)
     shown = "" if event is None else event.data_version or ""
     problems = []
     if stored != wanted:
-        problems.append("it is not what the ledger gives" if stored else "it is not in S3")
+        problems.append("it is not what the ledger gives" if stored else "it is not in S3 as it was written")
     if shown != wanted:
         problems.append("Dagster shows another version" if shown else "Dagster has no materialization")
     if problems:
@@ -136,5 +142,17 @@ def _index(prompt_set: str, snapshots: Snapshots) -> Iterator[Finding]:
             location=snapshots.storage.uri(key),
             message=" and ".join(problems),
             prompt_set=prompt_set,
-            evidence=(Evidence.of("sha256", {source: text for source, text in says.items() if text}),),
+            evidence=(Evidence.of("version", {source: text for source, text in says.items() if text}),),
         )
+
+
+def _stored_version(prompt_set: str, snapshots: Snapshots) -> str:
+    """Return the version of an index in S3; empty where a file is missing, altered or left over."""
+    files = {key: snapshots.storage.inspected.get(key) for key in _index_files(prompt_set, snapshots)}
+    manifest = next(iter(files.values()))
+    try:
+        named = IndexManifest.model_validate_json((manifest and manifest.body) or b"")
+    except ValidationError:
+        return ""
+    hashes = {key.rpartition("/")[2]: found and found.sha256 for key, found in [*files.items()][1:]}
+    return named.version if hashes == {part.path: part.sha256 for part in named.parts} else ""

@@ -18,7 +18,6 @@ from seedance_dagster.engine.indexing import IndexingError, refresh_index
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.storage.keys import index_keys
 from seedance_dagster.storage.s3 import StoreError
 from seedance_dagster.threads import in_thread
 
@@ -142,13 +141,12 @@ class _Repairer:
     def _write_index(self, finding: Finding) -> str:
         """Write an index again, if the one in S3 or the one in Dagster is what the ledger gives."""
         prompt_set = str(finding.prompt_set)
-        agreed = facts_of(finding.evidence).vouch_for_ledger(("sha256",))
-        keys = index_keys(self._services.store.prefix, prompt_set)
-        kept = self._objects.keep_aside(keys.jsonl, keys.parquet)
-        written = refresh_index(self._services, prompt_set, owner=self._actor, force=True)
+        agreed = facts_of(finding.evidence).vouch_for_ledger(("version",))
+        # Nothing is kept aside: it is made from the ledger, and a copy in its folder would be read with it.
+        written = refresh_index(self._services, prompt_set, owner=self._actor, rebuild=True)
         if written is not None:
             self._orchestrator.report_index(written)
-        return f"written and reported: {agreed}{kept}"
+        return f"written and reported: {agreed}"
 
     def _report(self, order: Order, finding: Finding) -> str:
         for partition in self._given(order):

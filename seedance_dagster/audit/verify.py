@@ -63,7 +63,7 @@ def _verify_objects(
     for order in snapshots.ledger.orders:
         if scope.covers(order):
             to_verify |= storage.objects_to_verify(order, snapshots.storage, deep=scope.deep)
-    to_verify |= dict.fromkeys(assets.indexes_to_verify(snapshots), Verification.HASH)
+    to_verify |= assets.indexes_to_verify(snapshots)
     return replace(snapshots.storage, inspected=dict(inspect_objects(store, to_verify, progress)))
 
 

@@ -119,9 +119,10 @@ def load_videos(
 def to_video(prompt_set: str, video: CurrentVideo, store: VideoStore) -> Video:
     """Return the video that a partition of a set shows, as the ledger knows it."""
     row = index_row(prompt_set, video, store.uri)
-    names = ("prompt_set", "partition", "uri", "sha256", "prompt", "tags", "cost_usd")
+    names = ("prompt_set", "partition", "uri", "sha256", "prompt", "cost_usd")
     return Video(
         **{name: row[name] for name in names},
+        tags={tag["key"]: tag["value"] for tag in row["tags"]},
         metadata=row,
         _store=store,
     )

@@ -9,9 +9,9 @@ from seedance_dagster.defs.resources import services_of
 from seedance_dagster.versions import CODE_VERSION
 
 _DESCRIPTION = (
-    "A table of the set's videos in S3, one row each, as JSON Lines and Parquet. It has prompt, parameters, "
-    "tags, cost, location and checksum. Runs that store videos keep it up to date. Materializing it writes "
-    "it again and costs nothing."
+    "A table of the set's videos in S3, one row each, in a few Parquet files. It has prompt, parameters, "
+    "tags, verdict, cost, location and checksum. Runs that store videos keep it up to date. Materializing "
+    "it compares all of it with the ledger, and costs nothing."
 )
 
 
@@ -23,7 +23,7 @@ def build_index_asset(names: Names, name: str) -> dg.AssetsDefinition:
         deps=[asset_key(name, VIDEOS)],
         description=_DESCRIPTION,
         group_name=identifier(name),
-        kinds={"seedance", "s3", "jsonl"},
+        kinds={"seedance", "s3", "parquet"},
         code_version=CODE_VERSION,
         required_resource_keys=names.services,
     )
@@ -38,12 +38,12 @@ def build_index_asset(names: Names, name: str) -> dg.AssetsDefinition:
         with as_failure(), services_of(context, names) as services:
             check_ledger(context.instance, services.ledger, [name])
             try:
-                written = refresh_index(services, name, owner=f"run {context.run.run_id}", force=True)
+                written = refresh_index(services, name, owner=f"run {context.run.run_id}", rebuild=True)
             except IndexingError as error:
                 raise dg.Failure(str(error)) from None  # another run was writing: a retry may help
             assert written is not None
             return dg.MaterializeResult(
-                metadata=index_metadata(written, services.store), data_version=dg.DataVersion(written.sha256)
+                metadata=index_metadata(written, services.store), data_version=dg.DataVersion(written.version)
             )
 
     return index

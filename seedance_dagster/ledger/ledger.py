@@ -15,6 +15,7 @@ from seedance_dagster.ledger.budgets import Budgets
 from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerError, LedgerVersionError
+from seedance_dagster.ledger.index_state import Indexes
 from seedance_dagster.ledger.journal import Journal
 from seedance_dagster.ledger.leases import Leases
 from seedance_dagster.ledger.moving import Moving
@@ -30,6 +31,7 @@ from seedance_dagster.ledger.repairs import Repairs
 from seedance_dagster.ledger.reports import Reports
 from seedance_dagster.ledger.restoration import Restoration
 from seedance_dagster.ledger.schema import ledger_identity
+from seedance_dagster.ledger.set_spend import SetSpends
 from seedance_dagster.ledger.spend import Spend
 from seedance_dagster.ledger.tasks import Tasks
 from seedance_dagster.ledger.tiles import Tiles
@@ -65,11 +67,13 @@ class Ledger:
         reconciliation: Orders whose reply was lost.
         budgets: The used part of each budget.
         spend: Money by day, set, model, tag or run.
+        set_spend: The money of one set, by all of them at once.
         queries: Orders and their journals.
         journal: How far this ledger has come.
         partitions: What each partition asks for, and the orders that it was given.
         workload: Work that is due, and sums over all orders.
         videos: The current video of each partition.
+        indexes: What each set's index in S3 was made from.
         tiles: What the gallery shows of each partition.
         verdicts: What people said of the videos.
         reports: The prompts and orders that were reported to Dagster.
@@ -98,11 +102,13 @@ class Ledger:
         self.reconciliation = Reconciliation(database, clock)
         self.budgets = Budgets(database, clock)
         self.spend = Spend(database, clock)
+        self.set_spend = SetSpends(database, clock)
         self.queries = Queries(database, clock)
         self.journal = Journal(database, clock)
         self.partitions = Partitions(database, clock)
         self.workload = Workload(database, clock)
         self.videos = Videos(database, clock)
+        self.indexes = Indexes(database, clock)
         self.tiles = Tiles(database, clock)
         self.verdicts = Verdicts(database, clock)
         self.reports = Reports(database, clock)

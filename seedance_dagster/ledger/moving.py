@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.schema import journal, ledger_identity, metadata, orders, verdicts
+from seedance_dagster.ledger.view_schema import view_changes
 
 _ROWS_AT_ONCE = 500
 _CLOSED_JOURNAL = f"{journal.name}_moved"
@@ -80,6 +81,7 @@ def _continue_numbers(source: sa.Connection, target: sa.Connection) -> None:
         orders.c.order_id: sa.select(sa.func.max(journal.c.order_id)),
         journal.c.entry_id: sa.select(sa.func.max(journal.c.entry_id)),
         verdicts.c.verdict_id: sa.select(sa.func.max(verdicts.c.verdict_id)),
+        view_changes.c.change_id: sa.select(sa.func.max(view_changes.c.change_id)),
     }
     for column, query in newest.items():
         number, table = source.scalar(query), column.table.name

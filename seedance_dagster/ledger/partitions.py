@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.changes import note_partitions, note_stored
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Reported
 from seedance_dagster.ledger.schema import links, orders, partitions
@@ -103,6 +104,7 @@ def link_orders(connection: sa.Connection, wanted: Iterable[Link], *, at: dateti
     new = [vars(link) | {"linked_at": at} for key, link in by_key.items() if key not in known]
     if new:
         connection.execute(links.insert(), new)
+        note_stored(connection, {link["order_id"] for link in new})
     by_set: defaultdict[str, list[str]] = defaultdict(list)
     for prompt_set, partition, _ in by_key:
         by_set[prompt_set].append(partition)
@@ -148,7 +150,8 @@ class Partitions(LedgerPart):
             rows = connection.execute(known).all()
             present = {row.partition for row in rows}
             new, changed = list[dict[str, Any]](), defaultdict[tuple[str, ...], list[dict[str, Any]]](list)
-            for key, values in _changes(rows, wanted, now).items():
+            changes = _changes(rows, wanted, now)
+            for key, values in changes.items():
                 if key in present:
                     row = {"of_set": prompt_set, "of_partition": key, **values}
                     changed[tuple(values)].append(row)
@@ -158,6 +161,7 @@ class Partitions(LedgerPart):
                 connection.execute(partitions.insert(), new)
             for alike in changed.values():
                 connection.execute(UPDATE_PARTITION, alike)
+            note_partitions(connection, prompt_set, changes)
 
     def requests(self, prompt_set: str) -> dict[str, PartitionRequest]:
         """Return what the partitions of a set ask for, by key, without those that were removed."""

@@ -17,10 +17,10 @@ from seedance_dagster.ledger.columns import EnumText, UtcDateTime, columns_of
 from seedance_dagster.ledger.order import IN_FLIGHT, NewOrder, Order, Reported
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
 
-OLDER_REVISIONS = frozenset({"0001", "0002", "0003"})
+OLDER_REVISIONS = frozenset({"0001", "0002", "0003", "0004"})
 """The revisions that are upgraded when a ledger is opened."""
 
 VERSION_TABLE = "seedance_schema"
@@ -28,7 +28,7 @@ VERSION_TABLE = "seedance_schema"
 
 
 # SQLite counts rowids only in an INTEGER primary key.
-_Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+row_id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 metadata = sa.MetaData()
 
@@ -52,7 +52,7 @@ _TOTALS = ("estimated_points", "points_held", "points_charged")
 orders = sa.Table(
     "seedance_orders",
     metadata,
-    sa.Column("order_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("order_id", row_id, primary_key=True, autoincrement=True),
     *columns_of(Order, without="order_id"),
     sa.UniqueConstraint("task_id", name="seedance_orders_one_task"),
     sa.UniqueConstraint("fingerprint", "take", "attempt", name="seedance_orders_one_attempt"),
@@ -97,7 +97,7 @@ ledger_identity = sa.Table(
 journal = sa.Table(
     "seedance_journal",
     metadata,
-    sa.Column("entry_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("entry_id", row_id, primary_key=True, autoincrement=True),
     sa.Column("order_id", sa.BigInteger, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
@@ -219,7 +219,7 @@ rates = sa.Table(
 verdicts = sa.Table(
     "seedance_verdicts",
     metadata,
-    sa.Column("verdict_id", _Id, primary_key=True, autoincrement=True),
+    sa.Column("verdict_id", row_id, primary_key=True, autoincrement=True),
     sa.Column("prompt_set", sa.Text, nullable=False),
     sa.Column("partition", sa.Text, nullable=False),
     sa.Column("order_id", sa.BigInteger, nullable=False),

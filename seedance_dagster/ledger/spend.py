@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
@@ -92,21 +92,6 @@ Sums = Mapping[str | None, Amounts]
 """Amounts by the key that they are summed up by; None for orders without such a key."""
 
 
-@dataclass(frozen=True)
-class DaySpend:
-    """The cost of the orders of one day.
-
-    Attributes:
-        day: In UTC, on which the first attempt was placed, as for budgets.
-        orders: How many were charged.
-        points: Their charges.
-    """
-
-    day: date
-    orders: int
-    points: int
-
-
 class Spend(LedgerPart):
     """The part of the ledger that knows where the money went."""
 
@@ -178,22 +163,6 @@ class Spend(LedgerPart):
             parts[name].append(Amounts(*map(int, numbers)))
         names = sorted(parts, key=lambda name: (name is None, name or ""))
         return {name: Amounts.total(parts[name]) for name in names}
-
-    def by_day(self, prompt_set: str) -> list[DaySpend]:
-        """Return the charges of a set by day, penalties and earlier attempts included."""
-        day = sa.func.date(orders.c.booked_at, type_=sa.Text)
-        with self._database.reading() as connection:
-            charged = order_money(connection).charged
-            query = (
-                sa.select(day, sa.func.count(), sa.func.sum(charged))
-                .where(orders.c.prompt_set == prompt_set, charged > 0)
-                .group_by(day)
-                .order_by(day)
-            )
-            return [
-                DaySpend(date.fromisoformat(str(iso_day)), int(count), int(points))
-                for iso_day, count, points in connection.execute(query)
-            ]
 
 
 def per_accepted(points: int, accepted: int) -> int | None:

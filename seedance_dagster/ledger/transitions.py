@@ -9,8 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from seedance_dagster.ledger.changes import note_order
 from seedance_dagster.ledger.errors import StaleOrderError
-from seedance_dagster.ledger.order import NewOrder, Order, State
+from seedance_dagster.ledger.order import ENDED, OPEN, NewOrder, Order, State
 from seedance_dagster.ledger.schema import NO_LEASE, journal, orders, to_order
 
 TRANSITIONS: dict[State, frozenset[State]] = {
@@ -76,6 +77,7 @@ def insert_order(
     row = connection.execute(_INSERT, {**values, "state": state}).one()
     order = to_order(row)
     _append_journal(connection, order, None, actor=actor, at=at, detail=detail)
+    _note_change(connection, order, None)
     return order
 
 
@@ -114,6 +116,8 @@ def insert_orders(
         for order in inserted.values()
     ]
     connection.execute(_JOURNAL, entries)
+    for order in inserted.values():
+        _note_change(connection, order, None)
     return inserted
 
 
@@ -170,6 +174,7 @@ def transition(
         raise StaleOrderError(msg)
     moved = to_order(row)
     _append_journal(connection, moved, order.state, actor=actor, at=at, detail=detail)
+    _note_change(connection, moved, order.state)
     return moved
 
 
@@ -202,7 +207,20 @@ def transition_all(
     by_id = {order.order_id: order for order in map(to_order, rows)}
     entries = [_journal_entry(by_id[number], state, actor=actor, at=at, detail={}) for number in ids]
     connection.execute(_JOURNAL, entries)
+    for order in by_id.values():
+        _note_change(connection, order, state)
     return [by_id[number] for number in ids]
+
+
+def _note_change(connection: sa.Connection, order: Order, before: State | None) -> None:
+    """Note what partitions may show now: a stored video, or one that the removal of a watermark hides.
+
+    What was paid for nothing is noted as well, since the index of a set shows its spend.
+    """
+    if State.STORED in (before, order.state) or (order.state in ENDED and order.points_charged):
+        note_order(connection, order.order_id)
+    if order.source_order_id is not None and (before in OPEN) != (order.state in OPEN):
+        note_order(connection, order.source_order_id)
 
 
 def _append_journal(

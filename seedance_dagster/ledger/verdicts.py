@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.changes import note_verdicts
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.schema import ledger_identity, orders, to_verdict, verdicts
@@ -45,6 +46,7 @@ class Verdicts(LedgerPart):
             shown = _shown(connection, prompt_set, judgements)
             seen = {key: judgement.sha256 for key, judgement in judgements.items() if judgement.sha256}
             _check_shown(prompt_set, judgements, shown, seen)
+            note_verdicts(connection, prompt_set, judgements)
             return [
                 _add(
                     connection,
@@ -70,6 +72,7 @@ class Verdicts(LedgerPart):
             _check_not_moved(connection)
             shown = _shown(connection, prompt_set, partitions)
             _check_shown(prompt_set, partitions, shown)
+            note_verdicts(connection, prompt_set, set(partitions))
             for partition in dict.fromkeys(partitions):
                 holding = _holding(_history(connection, prompt_set, partition, shown[partition][1]))
                 if not holding:
@@ -152,8 +155,8 @@ def _shown(
 ) -> dict[str, tuple[int, str]]:
     """Return order and SHA-256 of the videos that partitions of a set show."""
     found: dict[str, tuple[int, str]] = {}
-    for partition in partitions if len(partitions) <= _FEW else [None]:
-        shown = current_videos(prompt_set, partition)
+    for some in chunked(partitions) if len(partitions) <= _FEW else [None]:
+        shown = current_videos(prompt_set, some)
         query = sa.select(shown.c.label, orders.c.order_id, orders.c.sha256).join(
             shown, shown.c.order_id == orders.c.order_id
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.budgets import order_money
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
-from seedance_dagster.ledger.schema import links, orders, partitions
+from seedance_dagster.ledger.schema import links, orders, partitions, verdicts
+from seedance_dagster.ledger.verdict import Verdict
+
+_LABEL = ("label", "label_tags", "label_removed_at")
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class CurrentVideo:
         order: The stored order, which may have been made for another partition or set.
         tags: Those of the prompt, as its file has them now.
         removed_at: Since when the prompt is in no file any more; None while it is.
+        verdict: The last verdict on these bytes as this partition's video.
     """
 
     partition: str
     order: Order
     tags: dict[str, str]
     removed_at: datetime | None = None
+    verdict: Verdict = Verdict.UNDECIDED
 
 
 class Videos(LedgerPart):
@@ -41,9 +46,27 @@ class Videos(LedgerPart):
 
         That is the newest one of what the partition asks for now, else the newest.
         """
-        current = current_videos(prompt_set, partition)
+        return self._current(prompt_set, None if partition is None else [partition])
+
+    def current_among(self, prompt_set: str, keys: Iterable[str]) -> list[CurrentVideo]:
+        """Return the videos that some partitions of a set show, as `current`, in any order."""
+        return [video for some in chunked(keys) for video in self._current(prompt_set, some)]
+
+    def _current(self, prompt_set: str, keys: Collection[str] | None) -> list[CurrentVideo]:
+        current = current_videos(prompt_set, keys)
+        verdict = (
+            sa.select(verdicts.c.verdict)
+            .where(
+                verdicts.c.prompt_set == prompt_set,
+                verdicts.c.partition == current.c.label,
+                verdicts.c.sha256 == orders.c.sha256,
+            )
+            .order_by(verdicts.c.verdict_id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
         query = (
-            sa.select(orders, current.c.label, current.c.label_tags, current.c.label_removed_at)
+            sa.select(orders, *(current.c[name] for name in _LABEL), verdict.label("verdict"))
             .join(current, current.c.order_id == orders.c.order_id)
             .order_by(current.c.first_order_id, current.c.label)
         )
@@ -52,9 +75,10 @@ class Videos(LedgerPart):
         videos = []
         for row in rows:
             columns = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
-            label, tags, removed_at = map(columns.pop, ("label", "label_tags", "label_removed_at"))
+            label, tags, removed_at, given = map(columns.pop, (*_LABEL, "verdict"))
             order = Order(**columns)
-            videos.append(CurrentVideo(label, order, order.tags if tags is None else tags, removed_at))
+            shown_tags = order.tags if tags is None else tags
+            videos.append(CurrentVideo(label, order, shown_tags, removed_at, given or Verdict.UNDECIDED))
         return videos
 
     def count(self, prompt_set: str) -> int:
@@ -66,7 +90,7 @@ class Videos(LedgerPart):
     def shown(self, prompt_set: str, partition: str) -> int | None:
         """Return the id of the stored order that one partition shows; None when it shows none."""
         with self._database.reading() as connection:
-            return connection.scalar(sa.select(current_videos(prompt_set, partition).c.order_id))
+            return connection.scalar(sa.select(current_videos(prompt_set, [partition]).c.order_id))
 
     def sets(self) -> list[str]:
         """Return the names of the sets that have a video to show, sorted."""
@@ -79,34 +103,10 @@ class Videos(LedgerPart):
         with self._database.reading() as connection:
             return sorted(connection.scalars(query))
 
-    def stamp(self, prompt_set: str) -> str:
-        """Return a hash that changes when `current` or `Spend.by_day` would; it is cheaper than they are."""
-        current = current_videos(prompt_set)
-        columns = (orders.c.order_id, orders.c.sha256, orders.c.points_charged, orders.c.stored_at)
-        videos = (
-            sa.select(
-                current.c.label,
-                sa.cast(current.c.label_tags, sa.Text),
-                current.c.label_removed_at,
-                *columns,
-            )
-            .join(current, current.c.order_id == orders.c.order_id)
-            .order_by(current.c.label)
-        )
-        digest = hashlib.sha256()
-        with self._database.reading() as connection:
-            charged = order_money(connection).charged
-            spend = sa.select(sa.func.count(), sa.func.sum(charged)).where(
-                orders.c.prompt_set == prompt_set, charged > 0
-            )
-            for row in (*connection.execute(videos), *connection.execute(spend)):
-                digest.update(repr(tuple(map(str, row))).encode())
-        return digest.hexdigest()
 
-
-def current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquery:
+def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.Subquery:
     """Select order, first order, and label with its facts, a row for each partition that has a video."""
-    of_partition = sa.true() if partition is None else links.c.partition == partition
+    among = sa.true() if keys is None else links.c.partition.in_(keys)
     removal = orders.alias()
     has_open_removal = (
         sa.exists()
@@ -135,7 +135,7 @@ def current_videos(prompt_set: str, partition: str | None = None) -> sa.Subquery
         .select_from(links)
         .join(orders, orders.c.order_id == links.c.order_id)
         .outerjoin(partitions, same_partition(partitions, links))
-        .where(links.c.prompt_set == prompt_set, of_partition, may_be_shown)
+        .where(links.c.prompt_set == prompt_set, among, may_be_shown)
         .subquery()
     )
     return (

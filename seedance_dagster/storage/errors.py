@@ -46,6 +46,10 @@ class StoreError(SafeError):
     """S3 refused or did not answer; the message says what to set or fix and contains no secret."""
 
 
+class ObjectChangedError(StoreError):
+    """Another worker wrote the object since it was looked at."""
+
+
 def describe(error: ClientError, bucket: str, place: str) -> str:
     """Return what a refusal means and what to do, in words.
 

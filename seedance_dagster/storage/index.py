@@ -1,10 +1,10 @@
-"""The index of a prompt set: one row per video, enough to load the set with a single read."""
+"""The rows of a prompt set's index: one per video, with everything that a dataset needs."""
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import NoneType
@@ -19,6 +19,7 @@ from seedance_dagster.storage.manifest import Manifest
 Row = dict[str, Any]
 _URL_LISTS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _OF_REQUEST = ("prompt", "mode", "duration", "aspect_ratio", "resolution", "audio")
+_DIGEST_CHARACTERS = 32
 _TYPES = {str: "string", int: "int", float: "float", bool: "bool", datetime: "time"}
 
 
@@ -28,7 +29,8 @@ class Column:
 
     Attributes:
         name: The ledger's name where the ledger has one.
-        type: "string", "int", "float", "bool", "time" (UTC), "strings" or "tags" (strings by string).
+        type: "string", "int", "float", "bool", "time" (UTC), "strings", or a list of "tags" (key and value)
+            or "scores" (name and value).
         description: For docs and for Dagster's column schema.
     """
 
@@ -57,7 +59,9 @@ COLUMNS = (
     Column("resolution", "string", "As requested; null where it was left to the vendor."),
     Column("audio", "bool", "As requested; null where it was left to the vendor."),
     *(Column(name, "strings", "References, without user, query and fragment.") for name in _URL_LISTS),
-    Column("tags", "tags", str(Manifest.model_fields["tags"].description)),
+    Column("tags", "tags", f"{Manifest.model_fields['tags'].description} A list of key and value."),
+    Column("verdict", "string", "The review's verdict: accepted, discarded or undecided."),
+    Column("scores", "scores", "Scores of the video, a list of name and value."),
     Column("cost_usd", "float", "The charge in USD; null when the vendor did not report it."),
     *_of_manifest("points_charged"),
     Column("uri", "string", "The video in S3."),
@@ -87,7 +91,11 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
         "partition": video.partition,
         **{name: order.request.get(name) for name in _OF_REQUEST},
         **{name: list(map(strip_query, order.request.get(name) or [])) for name in _URL_LISTS},
-        "tags": redact(video.tags, redact_url),
+        "tags": [
+            {"key": key, "value": value} for key, value in sorted(redact(video.tags, redact_url).items())
+        ],
+        "verdict": video.verdict.value,
+        "scores": [],
         "removed_at": video.removed_at,
         "task_type": order.model,
         "cost_usd": None if cost is None else float(points_to_usd(cost)),
@@ -110,27 +118,23 @@ def to_jsonl(rows: Iterable[Mapping[str, Any]]) -> bytes:
     )
 
 
-def to_parquet(rows: Sequence[Row]) -> bytes | None:
-    """Return the rows as typed Parquet; None where pyarrow (extra `parquet`) is not installed."""
-    try:
-        import pyarrow as pa  # noqa: PLC0415  heavy, and an extra
-        import pyarrow.parquet as pq  # noqa: PLC0415  heavy, and an extra
-    except ModuleNotFoundError:
-        return None
-    types = {
-        "string": pa.string(),
-        "int": pa.int64(),
-        "float": pa.float64(),
-        "bool": pa.bool_(),
-        "time": pa.timestamp("us", tz="UTC"),
-        "strings": pa.list_(pa.string()),
-        "tags": pa.map_(pa.string(), pa.string()),
-    }
-    schema = pa.schema([pa.field(column.name, types[column.type]) for column in COLUMNS])
-    content = io.BytesIO()
-    entries = [row | {"tags": list(row["tags"].items())} for row in rows]
-    pq.write_table(pa.Table.from_pylist(entries, schema=schema), content, compression="zstd")
-    return content.getvalue()
+def row_digest(row: Row) -> str:
+    """Return a hash of a row's content, in hex."""
+    return hashlib.sha256(to_jsonl([row])).hexdigest()[:_DIGEST_CHARACTERS]
+
+
+def content_version(digests: Iterable[str], before: str = "") -> str:
+    """Return a hash of rows in whatever order they lie; those of `before` count as well.
+
+    The digests are added up as numbers, so that a row can be taken out again: a digest that begins with a
+    minus is.
+
+    Example:
+        >>> content_version(["-0a"], content_version(["0a", "0b"])) == content_version(["0b"])
+        True
+    """
+    total = sum((int(digest, 16) for digest in digests), int(before or "0", 16))
+    return f"{total % 16**_DIGEST_CHARACTERS:0{_DIGEST_CHARACTERS}x}"
 
 
 def _iso(value: datetime) -> str:

@@ -11,7 +11,8 @@ TASK_ID = "seedance-task-id"
 
 _FINGERPRINT_CHARACTERS = 12
 _FILES = {"video.mp4": "video", "poster.jpg": "poster", "manifest.json": "manifest"}
-_SET_FILES = ("index.jsonl", "index.parquet")
+_OLD_INDEX_FILES = ("index.jsonl", "index.parquet")
+_INDEX_FILE = re.compile(r"_manifest\.json|part-\d{5,}\.(?:parquet|jsonl)")
 _REFERENCES = ".references"
 _PROMPTS = ".prompts"
 _PROBE = ".writable"
@@ -23,10 +24,22 @@ _KEY = re.compile(r"((?:.*/)?([^/]+)/([^/]+)/([^/]+)-a([1-9][0-9]{0,8}))(?:/([^/
 
 @dataclass(frozen=True)
 class IndexKeys:
-    """The S3 keys of a set's index."""
+    """The S3 keys of a set's index.
 
-    jsonl: str
-    parquet: str
+    Attributes:
+        folder: Below the prefix, as `VideoStore.listing` takes it.
+        manifest: Of the object that names the parts. Those who read a whole folder as a table, such as
+            pandas and Spark, leave out names that begin with an underscore.
+        old: Of what versions before 0.1 wrote.
+    """
+
+    folder: str
+    manifest: str
+    old: tuple[str, ...]
+
+    def part(self, number: int, suffix: str) -> str:
+        """Return the key of a part, such as `.../index/part-00001.parquet`."""
+        return f"{self.manifest.rpartition('/')[0]}/part-{number:05d}{suffix}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,7 @@ def is_own_file(prefix: str, key: str) -> bool:
     """Return True for a file of no single order: an index, a dataset, a reference, or the owner's name.
 
     Example:
-        >>> is_own_file("seedance", "seedance/spots/index.jsonl")
+        >>> is_own_file("seedance", "seedance/spots/index/part-00001.parquet")
         True
     """
     start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -132,8 +145,10 @@ def is_own_file(prefix: str, key: str) -> bool:
         return True
     if _DATASET.fullmatch(folder):
         return True
+    if folder.endswith("/index"):
+        return folder.count("/") == 1 and is_index_file(key)
     if folder:
-        return "/" not in folder and name in _SET_FILES
+        return "/" not in folder and name in _OLD_INDEX_FILES
     return name in _PREFIX_FILES
 
 
@@ -155,11 +170,25 @@ def index_keys(prefix: str, prompt_set: str) -> IndexKeys:
     """Return the keys of a set's index.
 
     Example:
-        >>> index_keys("seedance", "spots").jsonl
-        'seedance/spots/index.jsonl'
+        >>> index_keys("seedance", "spots").part(1, ".parquet")
+        'seedance/spots/index/part-00001.parquet'
     """
-    folder = _folder(prefix, prompt_set)
-    return IndexKeys(f"{folder}/index.jsonl", f"{folder}/index.parquet")
+    return IndexKeys(
+        folder=_folder("", prompt_set, "index"),
+        manifest=_folder(prefix, prompt_set, "index", "_manifest.json"),
+        old=tuple(_folder(prefix, prompt_set, name) for name in _OLD_INDEX_FILES),
+    )
+
+
+def is_index_file(key: str) -> bool:
+    """Return True for a name that a set's index has.
+
+    Example:
+        >>> is_index_file("seedance/spots/index/part-00001.parquet")
+        True
+    """
+    folder, _, name = key.rpartition("/")
+    return folder.endswith("/index") and _INDEX_FILE.fullmatch(name) is not None
 
 
 def dataset_folder(prompt_set: str, version: str) -> str:

@@ -22,6 +22,7 @@ from seedance_dagster.storage.errors import (
 from seedance_dagster.storage.keys import TASK_ID, probe_key
 from seedance_dagster.storage.objects import ListedObject, ObjectInfo
 from seedance_dagster.storage.requests import RequestOptions
+from seedance_dagster.storage.versions import VersionedObjects
 from seedance_dagster.storage.writer import Writer
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def write_freely() -> None:
     """Let a write go ahead."""
 
 
-class VideoStore:
+class VideoStore(VersionedObjects):
     """The objects of one bucket; thread-safe, as boto3's clients are.
 
     Args:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
-from seedance_dagster.storage.errors import StoreError, error_code, http_status
+from seedance_dagster.storage.errors import ObjectChangedError, error_code, http_status
 from seedance_dagster.storage.objects import ObjectInfo
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Writer:
             conditional: Whether anything may stand there that was not seen.
 
         Raises:
-            StoreError: Another object took the place meanwhile.
+            ObjectChangedError: Another object took the place meanwhile.
             ClientError: S3 refused.
         """
         condition: dict[str, str] = {}
@@ -110,7 +110,7 @@ class Writer:
 
     def _meant(self, error: ClientError, key: str) -> Exception:
         if error_code(error) in _CHANGED:
-            return StoreError(f"s3://{self._bucket}/{key} was written by another worker meanwhile")
+            return ObjectChangedError(f"s3://{self._bucket}/{key} was written by another worker meanwhile")
         return error
 
     @property

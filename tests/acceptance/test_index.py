@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 NAME = "spots"
@@ -30,8 +32,7 @@ def test_a_group_with_its_index_is_one_backfill(world, tmp_path, refused):
         index = it.ask(_INDEX)["assetNodeOrError"]
         assert index["assetMaterializations"], it.runs()
         assert index["staleStatus"] == "FRESH"
-        key = f"seedance/{NAME}/index.jsonl"
+        key = f"seedance/{NAME}/index/part-00001.parquet"
         content = it.s3().get_object(Bucket="videos", Key=key)["Body"].read()
-        assert [json.loads(line)["partition"] for line in content.splitlines()] == [
-            key for key in texts if key not in refused
-        ]
+        rows = pq.read_table(io.BytesIO(content)).to_pylist()
+        assert sorted(row["partition"] for row in rows) == [key for key in texts if key not in refused]

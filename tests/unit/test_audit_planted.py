@@ -42,7 +42,8 @@ class Plant(NamedTuple):
 
 
 OTHER = hashlib.sha256(b"other").hexdigest()
-JSONL = "seedance/spots/index.jsonl"
+INDEX_MANIFEST = "seedance/spots/index/_manifest.json"
+INDEX_PART = "seedance/spots/index/part-00001.parquet"
 
 
 def manifest_of(p: Planter) -> bytes:
@@ -76,7 +77,7 @@ ROWS = [
     Plant(
         "tags",
         lambda p: p.row(tags={"a": "b"}),
-        {"manifest_altered": DOUBT + "tags", "index_differs": DOUBT + "sha256"},
+        {"manifest_altered": DOUBT + "tags", "index_differs": DOUBT + "version"},
     ),
     Plant(
         "made-up task, and nothing else knows another",
@@ -86,7 +87,7 @@ ROWS = [
             "manifest_lost": DOUBT + "task_id",
             "not_materialized": DOUBT + "task_id",
             "task_materialization_differs": DOUBT + "task_id",
-            "index_differs": DOUBT + "sha256",
+            "index_differs": DOUBT + "version",
         },
     ),
     Plant(
@@ -96,6 +97,7 @@ ROWS = [
             "journal_differs": SHOWN,
             "paid_not_stored": SHOWN,
             "materialization_differs": "no video is stored for its partition",
+            "index_differs": DOUBT + "version",
         },
     ),
     Plant("booked ahead", lambda p: p.row(booked_at=NOW + timedelta(days=1)), {"booking_differs": SHOWN}),
@@ -104,36 +106,53 @@ ROWS = [
     Plant("journal with a gap", lambda p: p.journal("claimed", "stored"), {"journal_differs": SHOWN}),
     Plant("journal with a wrong step", lambda p: p.journal("stored", "queued"), {"journal_differs": SHOWN}),
     Plant("no journal", lambda p: p.remove_journal(), {"journal_differs": SHOWN}),
-    Plant("removed", lambda p: p.remove_row(), {"missing_order": RESTORED}, left=""),
+    Plant(
+        "removed",
+        lambda p: p.remove_row(),
+        {"missing_order": RESTORED, "index_differs": DOUBT + "version"},
+        left="",
+    ),
     Plant(
         "removed, and no manifest",
         lambda p: (p.remove_row(), p.lose("manifest")),
-        {"missing_order": "there is no manifest to restore it from"},
+        {"missing_order": "there is no manifest to restore it from", "index_differs": DOUBT + "version"},
     ),
     Plant(
         "removed, and another charge in the manifest",
         lambda p: (p.remove_row(), p.manifest(points_charged=1)),
-        {"missing_order": f"{CONTRADICTED}seedance/points_consumed, the vendor's charge"},
+        {
+            "missing_order": f"{CONTRADICTED}seedance/points_consumed, the vendor's charge",
+            "index_differs": DOUBT + "version",
+        },
     ),
     Plant(
         "removed, and another duration in the manifest",
         lambda p: (p.remove_row(), p.manifest(duration=8)),
-        {"missing_order": "the vendor's task does not confirm its manifest: duration"},
+        {
+            "missing_order": "the vendor's task does not confirm its manifest: duration",
+            "index_differs": DOUBT + "version",
+        },
     ),
     Plant(
         "removed, another duration in the manifest, and the vendor is silent about it",
         lambda p: (p.remove_row(), p.manifest(duration=8), p.echo(duration=None)),
-        {"missing_order": "the fingerprint in its manifest is another request's"},
+        {
+            "missing_order": "the fingerprint in its manifest is another request's",
+            "index_differs": DOUBT + "version",
+        },
     ),
     Plant(
         "removed, and the vendor does not know the task",
         lambda p: (p.remove_row(), p.forget_task()),
-        {"missing_order": "the vendor does not know its task: the manifest alone is no evidence"},
+        {
+            "missing_order": "the vendor does not know its task: the manifest alone is no evidence",
+            "index_differs": DOUBT + "version",
+        },
     ),
     Plant(
         "removed, and another video in S3",
         lambda p: (p.remove_row(), p.put("video", VIDEO[::-1])),
-        {"missing_order": f"{CONTRADICTED}the video hashes to"},
+        {"missing_order": f"{CONTRADICTED}the video hashes to", "index_differs": DOUBT + "version"},
     ),
 ]
 VENDOR = [
@@ -177,8 +196,10 @@ OBJECTS = [
     Plant("no poster and manifest", lambda p: p.lose("poster", "manifest"), {"missing_in_s3": CUT}),
     Plant("foreign file", lambda p: p.put("seedance/notes.txt", b"x"), {"unmatched_object": SHOWN}),
     Plant("copied folder", lambda p: p.copy_folder(), {"unmatched_object": SHOWN}),
-    Plant("no index", lambda p: p.lose(JSONL), {"index_differs": INDEX + "Dagster"}, 1),
-    Plant("other index", lambda p: p.put(JSONL, b"{}"), {"index_differs": INDEX + "Dagster"}, 2),
+    Plant("no index", lambda p: p.lose(INDEX_MANIFEST), {"index_differs": INDEX + "Dagster"}),
+    Plant("other index", lambda p: p.put(INDEX_MANIFEST, b"{}"), {"index_differs": INDEX + "Dagster"}),
+    Plant("no part", lambda p: p.lose(INDEX_PART), {"index_differs": INDEX + "Dagster"}),
+    Plant("other part", lambda p: p.put(INDEX_PART, b"{}"), {"index_differs": INDEX + "Dagster"}),
 ]
 MANIFESTS = [
     Plant("lost", lambda p: p.lose("manifest"), {"manifest_lost": WRITTEN + "Dagster agree on sha256"}),
@@ -220,8 +241,8 @@ DAGSTER = [
     Plant("task wiped", lambda p: p.wipe_task(), {"task_materialization_differs": REPORTED}),
     Plant("task", lambda p: p.task_event(task_id="x"), {"task_materialization_differs": REPORTED}),
     Plant("hold", lambda p: p.task_event(points_held=1), {"task_materialization_differs": REPORTED}),
-    Plant("index wiped", lambda p: p.index_event(None), {"index_differs": INDEX + "S3 objects"}, 2),
-    Plant("index", lambda p: p.index_event("0"), {"index_differs": INDEX + "S3 objects"}, 2),
+    Plant("index wiped", lambda p: p.index_event(None), {"index_differs": INDEX + "S3 objects"}),
+    Plant("index", lambda p: p.index_event("0"), {"index_differs": INDEX + "S3 objects"}),
 ]
 
 

@@ -140,7 +140,12 @@ def test_other_objects_under_the_prefix_are_ignored():
     """The index of a set and the object that checks for write access are not videos."""
     others = {
         key: ListedObject(1, "", NOW)
-        for key in ("seedance/spots/index.jsonl", "seedance/spots/index.parquet", "seedance/.writable")
+        for key in (
+            "seedance/spots/index/_manifest.json",
+            "seedance/spots/index/part-00001.parquet",
+            "seedance/spots/index.jsonl",
+            "seedance/.writable",
+        )
     }
     snapshots = replace(make_snapshots([KEPT]), storage=storage([KEPT], objects=listed(KEPT) | others))
     assert findings(snapshots) == []

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from xml.etree import ElementTree as ET
 
 from seedance_dagster.defs.steps.spend_plot import spend_plot
-from seedance_dagster.ledger.spend import DaySpend
+from seedance_dagster.ledger.set_spend import DaySpend
 
 SVG = "{http://www.w3.org/2000/svg}"
 DAY = date(2026, 4, 6)

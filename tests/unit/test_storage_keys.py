@@ -21,7 +21,7 @@ def test_a_key_identifies_its_order(prefix, partition, attempt):
 
 
 @pytest.mark.parametrize(
-    "key", ["", "video.mp4", "seedance/spots/index.jsonl", "spots/cat/abc/video.mp4", "a-a1/x"]
+    "key", ["", "video.mp4", "seedance/spots/index/_manifest.json", "spots/cat/abc/video.mp4", "a-a1/x"]
 )
 def test_other_keys_identify_no_order(key):
     """A key that is not in an order's folder gives None."""

@@ -87,7 +87,7 @@ def test_nothing_is_repaired_at_a_prefix_of_another_ledger(ledger, monkeypatch):
 def test_no_index_is_written_at_a_prefix_of_another_ledger(ledger, orders):
     """A prefix that was changed to one of another ledger keeps that one's index."""
     orders.make(State.STORED, "cat", prompt_set="spots")
-    index = index_keys("seedance", "spots").jsonl
+    index = index_keys("seedance", "spots").manifest
     store = MemoryStore({index: b"theirs"})
     claim_prefix(store, THEIRS)
     services = Services(ledger=ledger, open_client=no_client, store=store)

@@ -14,7 +14,7 @@ from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
-from seedance_dagster.engine.indexing import sets_with_videos
+from seedance_dagster.engine.indexing import sets_to_index
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
@@ -64,5 +64,5 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                     counts["postponed"] += 1
                     context.log.warning(str(event))
     yield from evaluations(services, changed | ended, context.log)
-    yield from refreshed_indexes(context, services, sets_with_videos(services), changed=changed)
+    yield from refreshed_indexes(context, services, sets_to_index(services), changed=changed)
     context.log.info(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -13,7 +13,7 @@ from seedance_dagster.defs.steps.spend_plot import spend_plot
 from seedance_dagster.engine.indexing import IndexingError, WrittenIndex, refresh_index
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
-from seedance_dagster.ledger.spend import Sums
+from seedance_dagster.ledger.set_spend import OrderSums
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 from seedance_dagster.storage.index import COLUMNS
@@ -27,17 +27,17 @@ _MAX_ROWS, _MAX_DAYS, _MAX_CHARACTERS = 50, 366, 80
 def refreshed_indexes(
     context: dg.OpExecutionContext | dg.AssetExecutionContext,
     services: Services,
-    prompt_sets: Collection[str],
+    prompt_sets: Iterable[str],
     *,
     changed: Collection[str],
 ) -> Iterator[dg.AssetMaterialization]:
-    """Bring indexes up to date and report those that were written; a failure is only a warning.
+    """Bring indexes up to date and report those that changed; a failure is only a warning.
 
     Args:
-        prompt_sets: Names of the sets to look at.
-        changed: Those to write in any case, so that the event points to the videos that this run reported.
+        prompt_sets: Names of further sets to look at.
+        changed: Those to report in any case, so that the event points to the videos that this run reported.
     """
-    for name in prompt_sets:
+    for name in sorted({*prompt_sets, *changed}):
         owner = f"run {context.run.run_id}"
         try:
             written = refresh_index(services, name, owner=owner, force=name in changed)
@@ -51,11 +51,12 @@ def refreshed_indexes(
 def index_event(
     written: WrittenIndex, store: VideoStore, instance: dg.DagsterInstance
 ) -> dg.AssetMaterialization:
-    """Return the event of an index that was just written."""
+    """Return the event of an index that was brought up to date."""
     return dg.AssetMaterialization(
         asset_key=asset_key(written.prompt_set, INDEX),
         metadata=index_metadata(written, store),
-        tags=version_tags(written.sha256) | whole_input_tags(instance, asset_key(written.prompt_set, VIDEOS)),
+        tags=version_tags(written.version)
+        | whole_input_tags(instance, asset_key(written.prompt_set, VIDEOS)),
     )
 
 
@@ -73,7 +74,7 @@ def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
         for value, sums in _most_expensive(by_value)
     ]
     metadata: dict[str, Any] = {
-        "dagster/uri": dg.MetadataValue.path(store.uri(written.key)),
+        "dagster/uri": dg.MetadataValue.path(store.uri(written.folder)),
         "dagster/row_count": written.videos,
         "dagster/column_schema": dg.TableSchema(
             [dg.TableColumn(column.name, column.type, column.description) for column in COLUMNS]
@@ -90,19 +91,20 @@ def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
             [{"run": run or "", **sums} for run, sums in _most_expensive(written.by_run)], "run"
         ),
         "seedance/size_bytes": written.size_bytes,
-        "seedance/sha256": written.sha256,
+        "seedance/parts": written.parts,
+        "seedance/parts_uri": dg.MetadataValue.path(store.uri(f"{written.folder}*{written.suffix}")),
+        "seedance/manifest_uri": dg.MetadataValue.path(store.uri(written.manifest_key)),
+        "seedance/version": written.version,
     }
     plot = spend_plot(written.spend)
     if plot is not None:
         metadata["seedance/spend_plot"] = dg.MetadataValue.md(plot)
     if tags:
         metadata["seedance/spend_by_tag"] = _table(tags, "tag", "value")
-    if written.parquet_key is not None:
-        metadata["seedance/parquet_uri"] = dg.MetadataValue.path(store.uri(written.parquet_key))
     return metadata
 
 
-def _most_expensive(sums: Sums) -> list[tuple[str | None, dict[str, Any]]]:
+def _most_expensive(sums: OrderSums) -> list[tuple[str | None, dict[str, Any]]]:
     """Return numbers of orders and their charges by key, the highest first, up to a limit."""
     highest = sorted(sums.items(), key=lambda item: -item[1].charged)[:_MAX_ROWS]
     return [(key, {"orders": total.orders, "usd": _usd(total.charged)}) for key, total in highest]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from seedance_dagster.counting import counted
-from seedance_dagster.ledger.spend import DaySpend
+from seedance_dagster.ledger.set_spend import DaySpend
 from seedance_dagster.money import points_to_usd
 
 _WIDTH, _HEIGHT, _TOP, _BOTTOM = 640, 180, 20, 20

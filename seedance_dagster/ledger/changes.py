@@ -1,0 +1,106 @@
+"""Notes of the partitions that may show something else than a view has of them.
+
+Each is written in the transaction that makes the change. A view is made from a set's current videos and kept
+up to date by these notes, so that the cost of a change does not grow with the set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.schema import links, orders
+from seedance_dagster.ledger.view_schema import view_changes
+
+
+class View(StrEnum):
+    """Something that is kept up to date with the videos of a set."""
+
+    INDEX = "index"
+    CHECKS = "checks"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Changes that a view does not have yet.
+
+    Attributes:
+        ids: Of their notes.
+        partitions: The partitions that may have changed.
+    """
+
+    ids: tuple[int, ...]
+    partitions: frozenset[str]
+
+
+def _note(changed: sa.Select[Any], *views: View) -> sa.Insert:
+    """Return the statement that notes the sets and partitions which a query selects."""
+    pairs = changed.subquery()
+    noted = [sa.select(sa.literal(view.value, sa.Text), *pairs.c) for view in views]
+    return view_changes.insert().from_select(["view", "prompt_set", "partition"], sa.union_all(*noted))
+
+
+_GIVEN = sa.select(links.c.prompt_set, links.c.partition)
+_STORED = _GIVEN.join(orders, orders.c.order_id == links.c.order_id).where(orders.c.state == State.STORED)
+# Built once: SQLAlchemy takes as long to build a statement as the database to run it.
+_NOTE_ORDER = _note(_GIVEN.where(links.c.order_id == sa.bindparam("changed_id")), *View)
+
+
+def note_order(connection: sa.Connection, order_id: int) -> None:
+    """Note that what an order's partitions show may have changed."""
+    connection.execute(_NOTE_ORDER, {"changed_id": order_id})
+
+
+def note_stored(connection: sa.Connection, order_ids: Iterable[int]) -> None:
+    """Note the partitions of those of some orders whose video is stored."""
+    for chunk in chunked(order_ids):
+        connection.execute(_note(_STORED.where(orders.c.order_id.in_(chunk)), *View))
+
+
+def note_partitions(connection: sa.Connection, prompt_set: str, keys: Iterable[str]) -> None:
+    """Note those of some partitions that have a stored video, as they ask for something else now."""
+    for chunk in chunked(keys):
+        given = _STORED.where(links.c.prompt_set == prompt_set, links.c.partition.in_(chunk)).distinct()
+        connection.execute(_note(given, *View))
+
+
+def note_verdicts(connection: sa.Connection, prompt_set: str, keys: Iterable[str]) -> None:
+    """Note partitions whose videos got a verdict."""
+    rows = [{"view": View.INDEX.value, "prompt_set": prompt_set, "partition": key} for key in keys]
+    if rows:
+        connection.execute(view_changes.insert(), rows)
+
+
+def changes_of(connection: sa.Connection, view: View, prompt_set: str) -> Changes:
+    """Return the changes of a set that a view does not have yet."""
+    query = sa.select(view_changes.c.change_id, view_changes.c.partition).where(*_of(view, prompt_set))
+    rows = connection.execute(query).all()
+    return Changes(tuple(row.change_id for row in rows), frozenset(row.partition for row in rows))
+
+
+def sets_with_changes(connection: sa.Connection, view: View) -> set[str]:
+    """Return the sets that have changes which a view does not have yet."""
+    query = sa.select(view_changes.c.prompt_set).where(view_changes.c.view == view).distinct()
+    return set(connection.scalars(query))
+
+
+def has_changes(connection: sa.Connection, view: View, prompt_set: str) -> bool:
+    """Return True where a set has changes that a view does not have yet."""
+    query = sa.select(view_changes.c.change_id).where(*_of(view, prompt_set)).limit(1)
+    return connection.scalar(query) is not None
+
+
+def forget_changes(connection: sa.Connection, ids: Collection[int]) -> None:
+    """Delete the notes of changes that a view has now."""
+    for chunk in chunked(ids):
+        connection.execute(view_changes.delete().where(view_changes.c.change_id.in_(chunk)))
+
+
+def _of(view: View, prompt_set: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return view_changes.c.view == view, view_changes.c.prompt_set == prompt_set
