@@ -14,7 +14,7 @@ import dagster as dg
 from seedance_dagster.defs.naming import ACCEPTED, DATASET, INDEX, PROMPTS, VIDEOS
 from seedance_dagster.defs.resources import VideoStoreResource
 from seedance_dagster.prompts.loading import LoadedPromptSets
-from seedance_dagster.storage.keys import index_keys
+from seedance_dagster.storage.keys import index_keys, set_folder
 
 _IN_S3 = {VIDEOS, ACCEPTED, INDEX, DATASET}
 _IN_GALLERY = {VIDEOS, ACCEPTED}
@@ -61,7 +61,7 @@ class Links:
         if asset in _IN_S3 and self.bucket:
             links |= self._in_s3(prompt_set)
         if asset == INDEX and self.video_url:
-            key = index_keys(self.prefix, prompt_set).jsonl
+            key = index_keys(self.prefix, prompt_set).manifest
             links["seedance/index_url"] = dg.MetadataValue.url(self.video_url.replace("{key}", quote(key)))
         if asset in _IN_GALLERY and self.gallery_url:
             query = urlencode({"set": prompt_set})
@@ -69,7 +69,7 @@ class Links:
         return spec.merge_attributes(metadata=links) if links else spec
 
     def _in_s3(self, prompt_set: str) -> Mapping[str, Any]:
-        folder = f"{index_keys(self.prefix, prompt_set).jsonl.rpartition('/')[0]}/"
+        folder = f"{set_folder(self.prefix, prompt_set)}/"
         links: dict[str, Any] = {"seedance/folder": dg.MetadataValue.path(f"s3://{self.bucket}/{folder}")}
         if self.at_aws:
             query = urlencode({"prefix": folder})

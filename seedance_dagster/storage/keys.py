@@ -166,6 +166,16 @@ def order_folder(key: str) -> OrderFolder | None:
     return OrderFolder(path, prompt_set, partition, fingerprint, int(attempt), _FILES.get(name, "folder"))
 
 
+def set_folder(prefix: str, prompt_set: str) -> str:
+    """Return the folder of a set, below which all of its videos are, without a slash at its end.
+
+    Example:
+        >>> set_folder("seedance", "spots")
+        'seedance/spots'
+    """
+    return _folder(prefix, prompt_set)
+
+
 def index_keys(prefix: str, prompt_set: str) -> IndexKeys:
     """Return the keys of a set's index.
 

@@ -58,7 +58,7 @@ def test_assets_link_to_prompt_file_bucket_index_and_gallery(folder, monkeypatch
     assert links(folder, "index", **store) == {
         "seedance/folder": place,
         "seedance/console": console,
-        "seedance/index_url": "https://cdn.example.com/videos/team_a.spots/index.jsonl",
+        "seedance/index_url": "https://cdn.example.com/videos/team_a.spots/index/_manifest.json",
     }
 
 
