@@ -30,6 +30,11 @@ def rows_of(store: MemoryStore, folder: str = FOLDER) -> list[dict[str, Any]]:
     return rows
 
 
+def partitions_in(store: MemoryStore) -> list[str]:
+    """Return the partitions that a reader of all parts finds."""
+    return [row["partition"] for row in rows_of(store)]
+
+
 def manifest_of(store: MemoryStore) -> IndexManifest:
     """Return the manifest of the set `spots`."""
     return IndexManifest.model_validate_json(store.objects[MANIFEST])

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from factories import open_ledger
 
 from seedance_dagster.ledger.errors import VerdictError
+from seedance_dagster.ledger.migrations.upgrade import alembic_config
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import VERSION_TABLE
+from seedance_dagster.ledger.schema import ledger_identity, links
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 
 A, D, U = map(Judgement, (Verdict.ACCEPTED, Verdict.DISCARDED, Verdict.UNDECIDED))
@@ -123,13 +125,16 @@ def test_a_ledger_that_was_moved_takes_no_verdict(ledger, orders, tmp_path, cloc
 
 @pytest.mark.each_database
 def test_a_ledger_of_the_first_schema_is_upgraded(ledger_url, clock):
-    """Opening it adds the table, and what was there stays."""
+    """Opening it adds tables and indexes, and what was there stays; its indexes in S3 are to be written."""
+    engine = sa.create_engine(ledger_url)
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        identity = {"ledger_id": "old", "created_at": clock()}
+        connection.execute(ledger_identity.insert().values(identity))
+        link = {"prompt_set": "spots", "partition": "cat", "order_id": 1, "linked_at": clock()}
+        connection.execute(links.insert(), link)
+    engine.dispose()
     with open_ledger(ledger_url, clock) as opened:
-        identity = opened.identity
-        with opened._database.writing() as connection:
-            connection.execute(sa.text("DROP TABLE seedance_verdicts"))
-            connection.execute(sa.text("DROP INDEX seedance_links_by_set"))
-            connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
-    with open_ledger(ledger_url, clock) as opened:
-        assert opened.identity == identity
+        assert opened.identity.ledger_id == "old"
         assert opened.verdicts.current("spots") == {}
+        assert opened.indexes.due_sets(str) == {"spots"}

@@ -7,7 +7,6 @@ from datetime import date
 
 import pytest
 from factories import read_prompts
-from order_factory import OrderFactory
 from stores import MemoryStore
 
 from seedance_dagster.ledger.order import State
@@ -15,11 +14,6 @@ from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl
-
-
-@pytest.fixture
-def orders(ledger, clock) -> OrderFactory:
-    return OrderFactory(ledger, clock, paced=True, prefix="p")
 
 
 def current(ledger) -> list[tuple[str, int]]:

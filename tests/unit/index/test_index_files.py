@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from index_support import FOLDER
-from order_factory import OrderFactory
 from stores import MemoryStore
 
 from seedance_dagster.engine import index_writer
@@ -31,11 +30,6 @@ disable_progress_bar()
 rows = load_dataset("parquet", data_files=f"{sys.argv[1]}/*.parquet", cache_dir=f"{sys.argv[1]}/.cache")
 print(json.dumps([[row["partition"], row["tags"], row["scores"]] for row in rows["train"]]))
 """
-
-
-@pytest.fixture
-def orders(ledger, clock) -> OrderFactory:
-    return OrderFactory(ledger, clock, paced=True, prefix="p")
 
 
 @pytest.fixture
