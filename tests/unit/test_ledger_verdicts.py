@@ -129,8 +129,7 @@ def test_a_ledger_of_the_first_schema_is_upgraded(ledger_url, clock):
     engine = sa.create_engine(ledger_url)
     with engine.begin() as connection:
         command.upgrade(alembic_config(connection), "0001")
-        identity = {"ledger_id": "old", "created_at": clock()}
-        connection.execute(ledger_identity.insert().values(identity))
+        connection.execute(ledger_identity.update().values(ledger_id="old"))
         link = {"prompt_set": "spots", "partition": "cat", "order_id": 1, "linked_at": clock()}
         connection.execute(links.insert(), link)
     engine.dispose()
