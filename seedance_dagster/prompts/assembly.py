@@ -84,9 +84,12 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     ids = ids_of(raw.rows)
     repeated = {prompt_id for prompt_id, count in Counter(ids).items() if count > 1}
     prompts, left_out = [], dict(raw.left_out)
+    base = {**dict.fromkeys(PROMPT_FIELDS), **DEFAULTS, **raw.defaults}
     for row, prompt_id in zip(raw.rows, ids, strict=True):
         before = len(problems)
-        prompt = _prompt(raw, row, prompt_id, repeated=repeated, problems=problems, catalog=catalog)
+        prompt = _prompt(
+            raw, row, prompt_id, base=base, repeated=repeated, problems=problems, catalog=catalog
+        )
         if prompt is not None:
             prompts.append(prompt)
         else:
@@ -153,6 +156,7 @@ def _prompt(
     row: Row,
     prompt_id: str,
     *,
+    base: Mapping[str, Any],
     repeated: set[str],
     problems: list[Problem],
     catalog: Catalog,
@@ -172,7 +176,7 @@ def _prompt(
         report("id", f"is {shown(row.fields['id'])}; {ID_RULE}")
     elif prompt_id in repeated:
         report("id", f"is {prompt_id!r}, as another one of this set; ids must be unique")
-    fields = {**dict.fromkeys(PROMPT_FIELDS), **DEFAULTS, **raw.defaults, **row.fields}
+    fields = {**base, **row.fields}
     takes = 1 if fields["takes"] is None else fields["takes"]
     if isinstance(takes, bool) or not isinstance(takes, int) or not 1 <= takes <= _MAX_TAKES:
         report("takes", f"is {shown(takes)}; allowed are whole numbers from 1 to {_MAX_TAKES}")

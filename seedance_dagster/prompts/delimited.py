@@ -7,7 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from seedance_dagster.prompts.bounds import check_columns, check_lines, check_rows
+from seedance_dagster.prompts.bounds import check_columns, check_lines, check_rows, check_values
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.tables import Table, no_prompt
 
@@ -26,6 +26,7 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
     """
     check_lines(text.count("\n"))
     delimiter = _delimiter(text, wanted)
+    check_values(text.count(delimiter))  # one row may hold them all
     reader = csv.reader(
         io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=True
     )

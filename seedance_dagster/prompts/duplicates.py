@@ -9,6 +9,7 @@ from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem
 
 _NO_LETTERS = re.compile(r"[\W_]+")
+_ASCII_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 def repetitions(prompt_set: PromptSet, places: Mapping[str, str]) -> Iterator[Problem]:
@@ -41,9 +42,16 @@ def repetitions(prompt_set: PromptSet, places: Mapping[str, str]) -> Iterator[Pr
             yield warning(prompt.id, message)
 
 
+def _letters(text: str) -> str:
+    """Return the letters and digits of a text, in small letters."""
+    if text.isascii():  # ten times as fast
+        return text.encode().translate(None, _ASCII_NO_LETTERS).lower().decode()
+    return _NO_LETTERS.sub("", text).casefold()
+
+
 def _nearly(prompt: Prompt) -> tuple[object, ...]:
     """Return what two prompts share whose texts differ in blanks, case and punctuation alone."""
     request = prompt.request
-    letters = _NO_LETTERS.sub("", request.prompt).casefold() or request.prompt
+    letters = _letters(request.prompt) or request.prompt
     rest = request.image_urls, request.video_urls, request.audio_urls, request.resolution, request.audio
     return letters, request.task_type, request.mode, request.duration, request.aspect_ratio, *rest

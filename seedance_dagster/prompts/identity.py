@@ -22,6 +22,7 @@ _DEFAULT_RESOLUTIONS = {
     "seedance-2-fast-preview": "480p",
 }
 _SAME_MODEL = "-less-restriction"
+_SORTED = json.JSONEncoder(sort_keys=True)
 
 
 def normalized_text(text: str) -> str:
@@ -31,7 +32,9 @@ def normalized_text(text: str) -> str:
         >>> normalized_text("  A cafe\u0301\r\nat dawn \n")
         'A café\nat dawn'
     """
-    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
 
 
 def default_resolution(task_type: str) -> str | None:
@@ -63,7 +66,7 @@ def fingerprint(request: GenerationRequest) -> str:
         >>> fingerprint(request) == fingerprint(request.model_copy(update={"aspect_ratio": "16:9"}))
         True
     """
-    rendered = normalized(request).model_dump(mode="json")
+    rendered = {**vars(request), "prompt": normalized_text(request.prompt)}
     rendered["aspect_ratio"] = (
         None if request.mode is Mode.FIRST_LAST_FRAMES else request.aspect_ratio or _DEFAULT_RATIO
     )
@@ -73,7 +76,7 @@ def fingerprint(request: GenerationRequest) -> str:
         del rendered["remove_watermark"]
     for kind in REFERENCE_KINDS:
         rendered[f"{kind}_urls"] = list(map(_identity, rendered[f"{kind}_urls"]))
-    return hashlib.sha256(json.dumps(rendered, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_SORTED.encode(rendered).encode()).hexdigest()
 
 
 def _identity(reference: str) -> str:

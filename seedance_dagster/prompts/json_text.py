@@ -37,7 +37,7 @@ def parse_json(text: str, *, one_line: bool = False) -> Any:
         UnreadableError: The text is not such JSON.
     """
     try:
-        document = json.loads(text, object_pairs_hook=_unique)
+        document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         line = "" if one_line else f"line {error.lineno}, "
         raise UnreadableError(f"is not valid JSON: {error.msg} ({line}column {error.colno})") from None
@@ -48,7 +48,8 @@ def parse_json(text: str, *, one_line: bool = False) -> Any:
         is_name = isinstance(error, _RepeatedNameError)
         words = first_line(error) if is_name else f"a number has more than {_MOST_DIGITS} digits"
         raise UnreadableError(f"is not valid JSON: {words}{place}") from None
-    _check_depth(document)
+    if text.count("[") + text.count("{") >= MAX_DEPTH:
+        _check_depth(document)
     return document
 
 
@@ -75,6 +76,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         repeated = next(name for name, count in names.items() if count > 1)
         raise _RepeatedNameError(f"{shown(repeated)} occurs twice in one object")
     return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _place_of(error: ValueError, text: str) -> str:

@@ -35,13 +35,13 @@ def table_of_objects(
 ) -> Table:
     """Return a table of JSON objects; what is not one is a problem of its row."""
     problems = problems or []
-    rows = []
+    rows, columns = [], dict[str, None]()
     for place, entry in entries:
         if isinstance(entry, Mapping):
+            columns |= dict.fromkeys(map(str, entry))
             rows.append((place, {str(name): value for name, value in entry.items() if has_value(value)}))
         else:
             problems.append(Problem(source=source, prompt=place, message=_NOT_AN_OBJECT))
-    columns = dict.fromkeys(str(name) for _, entry in entries if isinstance(entry, Mapping) for name in entry)
     return Table(columns=list(columns), rows=rows, problems=problems)
 
 

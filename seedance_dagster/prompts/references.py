@@ -33,7 +33,9 @@ def read_references(
         report: Called with field and message for each problem.
     """
     name = f"{kind}_urls"
-    value = [] if fields.get(name) is None else fields[name]
+    value = fields.get(name)
+    if value is None:
+        return ()
     if not isinstance(value, list) or not all(isinstance(url, str) for url in value):
         report(name, "must be a list of URLs, s3:// addresses or paths")
         return ()

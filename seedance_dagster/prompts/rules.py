@@ -118,6 +118,8 @@ def mentions(text: str) -> Iterator[tuple[str, str, int]]:
         >>> list(mentions("@image1 becomes 【@图片2】"))
         [('@image1', 'image', 1), ('【@图片2】', 'image', 2)]
     """
+    if "@" not in text:
+        return
     for match in _MENTION.finditer(text):
         word, number = filter(None, match.groups())
         yield match.group(), _CHINESE_KINDS.get(word, word), int(number[:_MOST_DIGITS])

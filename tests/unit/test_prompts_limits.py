@@ -131,7 +131,8 @@ KEYS = ", ".join(f"k{n}: 1" for n in range(100))
         ("a.txt", "x\n" * 100, "contains more than 50 prompts: split it into several files"),
         ("a.csv", "prompt\n" + "x\n" * 100, "contains more than 50 prompts: split it into several files"),
         ("a.csv", "prompt,id\n" + ",\n" * 500, "has more than 300 lines: split it into several files"),
-        ("a.csv", "prompt," + "," * 2_000, "has 2002 columns; allowed are 1000"),
+        ("a.csv", "prompt," + "," * 1_500, "has 1502 columns; allowed are 1000"),
+        ("a.csv", "prompt\n" + "," * 3_000, "contains more values than 50 prompts have"),
         ("a.yaml", "name: a\nprompts:\n" + "- {prompt: x}\n" * 60, "contains more than 50 prompts"),
     ],
 )
