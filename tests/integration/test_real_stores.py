@@ -19,7 +19,7 @@ from seedance_dagster.storage.errors import StoreError
 pytestmark = pytest.mark.integration
 
 LACKS = {"rclone": {"conditions": "ignored"}, "moto": {}}
-"""What each of them cannot do, as `check-storage` says it."""
+"""The capabilities that each of them lacks, as `check-storage` says it."""
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -30,7 +30,7 @@ def server(request, tmp_path_factory):
 
 
 def test_a_store_is_known_for_what_it_can_do(server, tmp_path):
-    """What it lacks is worked around, and nothing of the check is left."""
+    """Missing capabilities are worked around, and nothing of the check is left."""
     name, running = server
     store = running.open(tmp_path.name)
     trials = examine(store)
@@ -66,7 +66,7 @@ def test_videos_are_stored_and_come_back(server, tmp_path, monkeypatch):
 
 
 def test_nothing_that_is_stored_is_overwritten(server, tmp_path):
-    """Whether or not the store keeps to conditions, another task's video stays."""
+    """Another task's video stays, also where conditions are ignored."""
     _, running = server
     store = running.open(tmp_path.name)
     path = tmp_path / "v.mp4"
