@@ -21,6 +21,17 @@ class GenerationConfig(dg.Config):
         "Each is paid for again, and the vendor charges a penalty for each rejection: edit the prompt first "
         "if you can. Example: true.",
     )
+    regenerate_discarded: bool = Field(
+        default=False,
+        description="Make the selected videos again that reviewers had discarded when this run, or its "
+        "backfill, was created. Each is paid for again. Example: true.",
+    )
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        description="With regenerate_discarded: make no further video of a prompt or take that had this many "
+        "attempts. Example: 3.",
+    )
     max_cost_usd: float | None = Field(
         default=None,
         description="Order nothing if the orders of this run and its retries, or of the whole backfill, may "
@@ -63,6 +74,9 @@ class PlanConfig(dg.Config):
     )
     regenerate: bool = Field(default=False, description="Plan for a run with `regenerate`.")
     resubmit_rejected: bool = Field(default=False, description="Plan for a run with `resubmit_rejected`.")
+    regenerate_discarded: bool = Field(
+        default=False, description="Plan for a run with `regenerate_discarded`."
+    )
 
 
 def limit_points(usd: float | None, name: str) -> int | None:

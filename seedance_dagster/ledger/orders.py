@@ -39,6 +39,7 @@ class OrderRequest:
         max_points: All orders under the key together may not cost more, in points; None for no limit.
         regenerate: Generate again what was stored when the request was first made.
         resubmit_rejected: Send again what moderation had rejected then, or what had failed and was charged.
+        discarded: Orders whose videos a reviewer had discarded then: those are generated again.
     """
 
     idempotency_key: str
@@ -49,11 +50,12 @@ class OrderRequest:
     max_points: int | None = None
     regenerate: bool = False
     resubmit_rejected: bool = False
+    discarded: frozenset[int] = frozenset()
 
     @property
     def pays_again(self) -> bool:
         """Return True when what was ordered before may be ordered again."""
-        return self.regenerate or self.resubmit_rejected
+        return self.regenerate or self.resubmit_rejected or bool(self.discarded)
 
 
 def find_existing_order(
@@ -89,9 +91,10 @@ def find_existing_order(
     for order in candidates:
         if order.state in OPEN and not _is_unfetchable(order):
             return order, Outcome.JOINED
-    for order in candidates:
-        again = request.regenerate and may_pay_again(order, order.stored_at)
-        if order.state is State.STORED and not again:
+    stored = [order for order in candidates if order.state is State.STORED]
+    unwanted = request.regenerate or (bool(stored) and stored[0].order_id in request.discarded)
+    for order in stored:
+        if not (unwanted and may_pay_again(order, order.stored_at)):
             return order, Outcome.REUSED
     for order in candidates:
         if _is_unfetchable(order):

@@ -206,3 +206,22 @@ def test_a_run_with_assets_behind_it_fails_where_a_video_is_missing(location):
     )
     assert not done.success
     assert location.history("videos", "bad", SET) == []
+
+
+def test_discarded_videos_are_made_again(location):
+    """What a reviewer discarded is paid for once more, and no more often than attempts are allowed."""
+    tasks, attempts = location.books()["tasks"], len(location.orders("cat", SET))
+    config = {"regenerate_discarded": True, "max_attempts": attempts + 1}
+    assert location.run("cat", name=SET, config=config).success
+    assert location.books()["tasks"] == tasks  # no verdict, or accepted
+    with location.ledger() as ledger:
+        ledger.verdicts.give(SET, {"cat": Judgement(Verdict.DISCARDED, "blurred")}, reviewer="ann")
+    planned = location.plan(set=SET, regenerate_discarded=True).metadata["seedance/new_orders"]
+    assert planned.value == 1
+    assert location.run("cat", name=SET, config=config).success
+    assert (location.books()["tasks"], len(location.orders("cat", SET))) == (tasks + 1, attempts + 1)
+    with location.ledger() as ledger:
+        ledger.verdicts.give(SET, {"cat": Judgement(Verdict.DISCARDED)}, reviewer="ann")
+    done = location.run("cat", name=SET, config=config)
+    assert f"not made again, since max_attempts is {attempts + 1}: cat" in done.log
+    assert location.books()["tasks"] == tasks + 1

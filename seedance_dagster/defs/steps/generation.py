@@ -24,6 +24,7 @@ from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.defs.steps.request import (
     PlannedAssets,
+    ask_for_discarded,
     is_automated,
     order_request,
     selected_partitions,
@@ -278,4 +279,15 @@ class GenerationRun:
     def _request(self) -> OrderRequest:
         """The config as the engine takes it; raises `dg.Failure` for an amount that is not allowed."""
         limit = self.unattended_points if self._automated else None
-        return order_request(self.context.instance, self.context.run, self.config, limit)
+        request = order_request(self.context.instance, self.context.run, self.config, limit)
+        if not self.config.regenerate_discarded:
+            return request
+        keys = selected_partitions(self.context, self.prompt_set.name, self.planned)
+        return ask_for_discarded(
+            self.services,
+            request,
+            self.prompt_set.name,
+            keys,
+            max_attempts=self.config.max_attempts,
+            log=self.context.log,
+        )

@@ -8,8 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from seedance_dagster.defs.configs import PlanConfig
+from seedance_dagster.defs.configs import GenerationConfig, PlanConfig
 from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.engine.ordering.discarded import with_discarded
 from seedance_dagster.engine.ordering.plan import OUTCOMES, Plan, plan_set, plan_together
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import BudgetUsage
@@ -68,7 +69,13 @@ def plan_output(
         regenerate=config.regenerate,
         resubmit_rejected=config.resubmit_rejected,
     )
-    plans = [plan_set(services, each, request, only=chosen[each.name]) for each in selected]
+    plans = []
+    for each in selected:
+        asked = request
+        if config.regenerate_discarded:
+            most = GenerationConfig().max_attempts
+            asked, _ = with_discarded(services, request, each.name, chosen[each.name], max_attempts=most)
+        plans.append(plan_set(services, each, asked, only=chosen[each.name]))
     for plan in plans:
         context.log.info(f"{plan.prompt_set}: {plan.counts}; {plan.budgets}")
     return dg.Output(None, metadata=_metadata(services, plans, loaded.problems))

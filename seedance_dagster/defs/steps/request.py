@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,8 @@ import dagster as dg
 from seedance_dagster.defs.configs import GenerationConfig, limit_points
 from seedance_dagster.defs.naming import AUTOMATION_TAG, INDEX, PROMPTS, TASKS, VIDEOS, asset_key, user_tags
 from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.engine.ordering.discarded import with_discarded
+from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.orders import OrderRequest
 
 _BACKFILL_TAG = "dagster/backfill"
@@ -68,6 +70,24 @@ def order_request(
         regenerate=config.regenerate,
         resubmit_rejected=config.resubmit_rejected,
     )
+
+
+def ask_for_discarded(
+    services: Services,
+    request: OrderRequest,
+    prompt_set: str,
+    keys: Collection[str],
+    *,
+    max_attempts: int,
+    log: dg.DagsterLogManager,
+) -> OrderRequest:
+    """Return a request that also asks for the videos that reviewers discarded; raises `LedgerError`."""
+    request, enough = with_discarded(services, request, prompt_set, keys, max_attempts=max_attempts)
+    if enough:
+        log.warning(
+            f"discarded and not made again, since max_attempts is {max_attempts}: {', '.join(enough)}"
+        )
+    return request
 
 
 def is_automated(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
