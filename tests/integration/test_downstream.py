@@ -209,7 +209,7 @@ def test_a_run_with_assets_behind_it_fails_where_a_video_is_missing(location):
 
 
 def test_discarded_videos_are_made_again(location):
-    """What a reviewer discarded is paid for once more, and no more often than attempts are allowed."""
+    """A discarded video is paid for once more, and no more often than attempts are allowed."""
     tasks, attempts = location.books()["tasks"], len(location.orders("cat", SET))
     config = {"regenerate_discarded": True, "max_attempts": attempts + 1}
     assert location.run("cat", name=SET, config=config).success
