@@ -308,7 +308,7 @@ def test_only_discarded_videos_are_generated_again(ledger, new_order):
 
 
 def test_an_older_video_does_not_stand_in_for_a_discarded_one(ledger, new_order):
-    """Where the newest video was discarded, one that it had replaced before is not shown in its place."""
+    """The video before a discarded one is not shown in its place: a new one is ordered."""
     finish(ledger, ledger.orders.place([new_order()], REQUEST)[0][0], State.STORED)
     regenerate = OrderRequest(idempotency_key="b", run_id="r", regenerate=True)
     newest = finish(ledger, ledger.orders.place([new_order()], regenerate)[0][0], State.STORED)
