@@ -291,27 +291,3 @@ def test_concurrent_requests_make_one_order_each(ledger, new_order):
     ordered = [outcome for answers in rounds for _, outcome in answers if outcome is Outcome.ORDERED]
     assert len(ordered) == 20
     assert sum(count.orders for count in ledger.workload.counts().values()) == 20
-
-
-def test_only_discarded_videos_are_generated_again(ledger, new_order):
-    """A video that was discarded is ordered again once for a request, and the others are reused."""
-    [(good, _), (bad, _)] = ledger.orders.place([new_order("good"), new_order("bad")], REQUEST)
-    finish(ledger, good, State.STORED)
-    finish(ledger, bad, State.STORED)
-    request = OrderRequest(idempotency_key="again", run_id="r", discarded=frozenset({bad.order_id}))
-    wanted = [new_order("good"), new_order("bad")]
-    [(_, kept), (second, ordered)] = ledger.orders.place(wanted, request)
-    assert (kept, ordered, second.attempt) == (Outcome.REUSED, Outcome.ORDERED, 2)
-    finish(ledger, second, State.REJECTED)
-    outcomes = [outcome for _, outcome in ledger.orders.place(wanted, request)]
-    assert outcomes == [Outcome.REUSED, Outcome.SKIPPED]
-
-
-def test_an_older_video_does_not_stand_in_for_a_discarded_one(ledger, new_order):
-    """The video before a discarded one is not shown in its place: a new one is ordered."""
-    finish(ledger, ledger.orders.place([new_order()], REQUEST)[0][0], State.STORED)
-    regenerate = OrderRequest(idempotency_key="b", run_id="r", regenerate=True)
-    newest = finish(ledger, ledger.orders.place([new_order()], regenerate)[0][0], State.STORED)
-    request = OrderRequest(idempotency_key="c", run_id="r", discarded=frozenset({newest.order_id}))
-    [(third, outcome)] = ledger.orders.place([new_order()], request)
-    assert (third.attempt, outcome) == (3, Outcome.ORDERED)
