@@ -1,8 +1,9 @@
-"""The index of 50,000 videos when 100 more come: CPU seconds and bytes written, against all of it.
+"""Index and checks of 50,000 videos when more come: CPU seconds and bytes written, against all of it.
 
 The first figure is the index as it was written before: all of it, in one file. The second is that of a run
 that brought 100 videos. Both go to a real S3 server, and both count everything from the question whether
-there is something to do to the figures for Dagster's event. One more video and one verdict follow.
+there is something to do to the figures for Dagster's event. One more video and one verdict follow. Then the
+checks after one more video, against those that look at all videos; there, each object is an empty file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from typing import Any
 import sqlalchemy as sa
 from _support import Servers, report, servers
 
+from seedance_dagster.defs.steps.checked import look_at_all, look_at_changes
+from seedance_dagster.defs.steps.checks import check_results
 from seedance_dagster.defs.steps.index import index_metadata
+from seedance_dagster.defs.video_checks import CHECKS
 from seedance_dagster.engine.indexing import refresh_index
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.chunks import chunked
@@ -175,6 +179,41 @@ def measure(servers: Servers, videos: int) -> list[tuple[str, str, str]]:
     ]
 
 
+def put_objects(servers: Servers, numbers: Iterable[int]) -> None:
+    """Make the objects of videos, as files behind the S3 server."""
+    for order in map(an_order, numbers):
+        for key in (order.video_key, order.poster_key, order.manifest_key):
+            path = servers.folder / "s3" / servers.bucket / str(key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+
+def measure_checks(servers: Servers, videos: int) -> list[tuple[str, str, str]]:
+    """Return the rows of the report on checks, of a set whose objects are all empty."""
+    url = f"sqlite:///{servers.folder / 'checks.db'}"
+    ledger, database = Ledger.open(url), Database(url)
+    put_objects(servers, range(videos + ROUNDS))
+    store_videos(database, range(videos))
+    with database.writing() as connection:
+        connection.execute(sa.text("ANALYZE"))
+    store = CountingStore(servers.open_s3(), servers.bucket, PREFIX)
+    services = Services(ledger=ledger, open_client=servers.open_client, store=store, clock=utc_now)
+    first = taken(lambda: list(check_results(services, NAME, CHECKS, [], look_at_all)), store)
+    rounds = []
+    for number in range(ROUNDS):
+        store_videos(database, [videos + number])
+        changed = lambda: list(check_results(services, NAME, CHECKS, [], look_at_changes))  # noqa: E731
+        rounds.append(taken(changed, store)[:2])
+    cpu, seconds = (statistics.median(column) for column in zip(*rounds, strict=True))
+    ledger.close()
+    database.close()
+    return [
+        (f"checks of all {videos:,} videos", f"{first[0]:.2f} CPU s, {first[1]:.2f} s", ""),
+        ("checks after one more", f"{cpu:.2f} CPU s, {seconds:.2f} s", "0.50 CPU s"),
+        ("checks after one more / of all", f"{cpu / first[0]:.3f} of the CPU time", ""),
+    ]
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -182,9 +221,11 @@ def utc_now() -> datetime:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, default=50_000)
+    parser.add_argument("--checked", type=int, default=50_000)
     options = parser.parse_args()
     with servers() as running:
-        report(measure(running, options.videos))
+        rows = measure(running, options.videos) if options.videos else []
+        report(rows + (measure_checks(running, options.checked) if options.checked else []))
 
 
 if __name__ == "__main__":

@@ -57,3 +57,34 @@ VIDEO_CHECKS: Mapping[str, Callable[[Order], str | None]] = {
     "charge_matches_hold": charge_mismatch,
 }
 """The judgements by the names of the checks that they belong to."""
+
+OBJECTS_INTACT = "objects_intact"
+"""The name of the check of a video's objects in S3."""
+
+
+def object_problem(order: Order, sizes: Mapping[str, int]) -> str | None:
+    """Return how the objects of a video differ from what was stored; None where they do not.
+
+    Args:
+        order: Whose objects they are.
+        sizes: Bytes of the objects in S3, by key.
+    """
+    keys = {"video": order.video_key, "poster": order.poster_key, "manifest": order.manifest_key}
+    if order.poster_problem:
+        del keys["poster"]  # `has_poster` says so
+    missing = [name for name, key in keys.items() if key not in sizes]
+    if missing:
+        return f"missing in S3: {', '.join(missing)}"
+    for name, expected in (("video", order.size_bytes), ("poster", order.poster_size_bytes)):
+        size = sizes.get(str(keys.get(name)))
+        if expected is not None and size != expected:
+            return f"the {name} has {size} bytes in S3 and {expected} in the ledger"
+    return None
+
+
+def video_problems(order: Order, sizes: Mapping[str, int] | None) -> dict[str, str]:
+    """Return what is wrong with a video, by the names of checks; without `sizes` of its objects nothing."""
+    found = {name: judge(order) for name, judge in VIDEO_CHECKS.items()}
+    if sizes is not None:
+        found[OBJECTS_INTACT] = object_problem(order, sizes)
+    return {name: reason for name, reason in found.items() if reason is not None}

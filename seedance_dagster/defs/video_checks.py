@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from seedance_dagster.counting import part_of
 from seedance_dagster.health import low_budgets, no_video_reason, price_drifts, stuck_reason
-from seedance_dagster.ledger.order import Order, State
+from seedance_dagster.ledger.order import Order
 from seedance_dagster.money import points_to_usd, usd_text
-from seedance_dagster.video_health import (
-    charge_mismatch,
-    poster_reason,
-    request_mismatch,
-    unplayable_reason,
-)
+from seedance_dagster.video_health import OBJECTS_INTACT
 
 if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
@@ -53,19 +48,25 @@ class CheckInput:
     """The data of one prompt set that its checks look at.
 
     Attributes:
-        current: The stored order that each partition shows, which another set may have made.
-        latest: The newest order of each partition, one of what it asks for now before others.
+        videos: How many videos its partitions show.
+        problems: What is wrong with some of them, by partition and by the names of checks.
+        is_listed: False where its objects in S3 could not be listed.
+        newest: The newest stored orders.
+        rejected: The newest order of each partition that was rejected, in the file, by partition.
+        ordered: How many prompts of the file were ordered.
         open_orders: All that have not ended, also older ones of edited prompts.
-        sizes: Bytes of the objects in S3, by key; None when S3 could not be listed.
         budgets: The budgets that its orders count towards.
         now: UTC.
         stale_after: The time after which a running task counts as stuck.
     """
 
-    current: Mapping[str, Order]
-    latest: Mapping[str, Order]
+    videos: int
+    problems: Mapping[str, Mapping[str, str]]
+    is_listed: bool
+    newest: Sequence[Order]
+    rejected: Mapping[str, Order]
+    ordered: int
     open_orders: Sequence[Order]
-    sizes: Mapping[str, int] | None
     budgets: Sequence[BudgetUsage]
     now: datetime
     stale_after: timedelta
@@ -86,46 +87,25 @@ class Check:
     warns: bool = False
 
 
-def _playable(data: CheckInput) -> CheckResult:
-    return _judge(data.current.items(), unplayable_reason, "videos are playable")
+def _of_videos(check: str, passed: str) -> Callable[[CheckInput], CheckResult]:
+    """Return the judgement of a check that looks at each video on its own."""
 
+    def judge(data: CheckInput) -> CheckResult:
+        reasons = {key: of[check] for key, of in data.problems.items() if check in of}
+        violations = tuple(Violation(partition, reason) for partition, reason in reasons.items())
+        return CheckResult(violations, _share_passed(data.videos, len(violations), passed), {})
 
-def _matches_request(data: CheckInput) -> CheckResult:
-    passed = "videos have the requested duration and aspect ratio"
-    return _judge(data.current.items(), request_mismatch, passed)
+    return judge
 
 
 def _objects_intact(data: CheckInput) -> CheckResult:
-    sizes = data.sizes
-    if sizes is None:
+    if not data.is_listed:
         return CheckResult((Violation(_ALL, "S3 could not be listed"),), "S3 could not be listed", {})
-
-    def problem(order: Order) -> str | None:
-        keys = {"video": order.video_key, "poster": order.poster_key, "manifest": order.manifest_key}
-        if order.poster_problem:
-            del keys["poster"]  # `has_poster` says so
-        missing = [name for name, key in keys.items() if key not in sizes]
-        if missing:
-            return f"missing in S3: {', '.join(missing)}"
-        for name, expected in (("video", order.size_bytes), ("poster", order.poster_size_bytes)):
-            size = sizes.get(str(keys.get(name)))
-            if expected is not None and size != expected:
-                return f"the {name} has {size} bytes in S3 and {expected} in the ledger"
-        return None
-
-    return _judge(data.current.items(), problem, "videos are in S3 with poster and manifest")
-
-
-def _has_poster(data: CheckInput) -> CheckResult:
-    return _judge(data.current.items(), poster_reason, "videos have a poster")
-
-
-def _charge_matches_hold(data: CheckInput) -> CheckResult:
-    return _judge(data.current.items(), charge_mismatch, "videos cost what the vendor held for them")
+    return _of_videos(OBJECTS_INTACT, "videos are in S3 with poster and manifest")(data)
 
 
 def _estimate_accuracy(data: CheckInput) -> CheckResult:
-    drifts = price_drifts({order.order_id: order for order in data.current.values()}.values())
+    drifts = price_drifts(data.newest)
     outdated = [drift for drift in drifts if drift.outdated]
     estimated = sum(order.estimated_points for drift in drifts for order in drift.newest)
     share = sum(drift.difference_points for drift in drifts) / estimated if estimated else 0.0
@@ -144,13 +124,12 @@ def _estimate_accuracy(data: CheckInput) -> CheckResult:
 
 
 def _rejection_rate(data: CheckInput) -> CheckResult:
-    rejected = {key: order for key, order in data.latest.items() if order.state is State.REJECTED}
-    share = len(rejected) / len(data.latest) if data.latest else 0.0
+    share = len(data.rejected) / data.ordered if data.ordered else 0.0
     return CheckResult(
-        tuple(Violation(key, str(no_video_reason(order))) for key, order in rejected.items())
+        tuple(Violation(key, str(no_video_reason(order))) for key, order in data.rejected.items())
         if share > _MAX_REJECTED_SHARE
         else (),
-        f"{part_of(len(rejected), len(data.latest), 'prompt', 'was', 'were')} rejected by moderation",
+        f"{part_of(len(data.rejected), data.ordered, 'prompt', 'was', 'were')} rejected by moderation",
         {"seedance/rejection_rate": round(share, 4)},
     )
 
@@ -159,8 +138,9 @@ def _no_stuck_orders(data: CheckInput) -> CheckResult:
     def problem(order: Order) -> str | None:
         return stuck_reason(order, now=data.now, stale_after=data.stale_after)
 
-    orders = ((order.partition, order) for order in data.open_orders)
-    return _judge(orders, problem, "open orders proceed")
+    reasons = [(order.partition, problem(order)) for order in data.open_orders]
+    violations = tuple(Violation(partition, reason) for partition, reason in reasons if reason is not None)
+    return CheckResult(violations, _share_passed(len(reasons), len(violations), "open orders proceed"), {})
 
 
 def _budget_remaining(data: CheckInput) -> CheckResult:
@@ -170,18 +150,18 @@ def _budget_remaining(data: CheckInput) -> CheckResult:
     return CheckResult(violations, "; ".join(map(str, data.budgets)) or "there is no budget", figures)
 
 
-def _judge(
-    orders: Iterable[tuple[str, Order]], problem: Callable[[Order], str | None], passed: str
-) -> CheckResult:
-    reasons = [(partition, problem(order)) for partition, order in orders]
-    violations = tuple(Violation(partition, reason) for partition, reason in reasons if reason is not None)
-    return CheckResult(violations, f"{len(reasons) - len(violations)} of {len(reasons)} {passed}", {})
+def _share_passed(all_: int, violations: int, passed: str) -> str:
+    return f"{all_ - violations} of {all_} {passed}"
 
 
 CHECKS: Mapping[str, Check] = {
-    "playable": Check("Every stored file is a video with a size in pixels and a duration.", _playable),
+    "playable": Check(
+        "Every stored file is a video with a size in pixels and a duration.",
+        _of_videos("playable", "videos are playable"),
+    ),
     "matches_request": Check(
-        "Every video has the duration and the aspect ratio that were requested.", _matches_request
+        "Every video has the duration and the aspect ratio that were requested.",
+        _of_videos("matches_request", "videos have the requested duration and aspect ratio"),
     ),
     "objects_intact": Check(
         "Every video is in S3 with poster and manifest, in the sizes that the ledger recorded.",
@@ -190,12 +170,12 @@ CHECKS: Mapping[str, Check] = {
     "has_poster": Check(
         "Every video has a poster. One of which no picture could be cut is stored without, and it is tried "
         "again before this check.",
-        _has_poster,
+        _of_videos("has_poster", "videos have a poster"),
         warns=True,
     ),
     "charge_matches_hold": Check(
         "The vendor reported a charge for every video, and charged what it had held.",
-        _charge_matches_hold,
+        _of_videos("charge_matches_hold", "videos cost what the vendor held for them"),
         warns=True,
     ),
     "estimate_accuracy": Check(

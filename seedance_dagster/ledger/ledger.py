@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.budgets import Budgets
+from seedance_dagster.ledger.checked_videos import CheckedVideos
 from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerError, LedgerVersionError
@@ -31,6 +32,7 @@ from seedance_dagster.ledger.repairs import Repairs
 from seedance_dagster.ledger.reports import Reports
 from seedance_dagster.ledger.restoration import Restoration
 from seedance_dagster.ledger.schema import ledger_identity
+from seedance_dagster.ledger.set_orders import SetOrders
 from seedance_dagster.ledger.set_spend import SetSpends
 from seedance_dagster.ledger.spend import Spend
 from seedance_dagster.ledger.tasks import Tasks
@@ -74,6 +76,8 @@ class Ledger:
         workload: Work that is due, and sums over all orders.
         videos: The current video of each partition.
         indexes: What each set's index in S3 was made from.
+        checked: What checks found wrong with each video.
+        set_orders: Rates and prices of one set.
         tiles: What the gallery shows of each partition.
         verdicts: What people said of the videos.
         reports: The prompts and orders that were reported to Dagster.
@@ -109,6 +113,8 @@ class Ledger:
         self.workload = Workload(database, clock)
         self.videos = Videos(database, clock)
         self.indexes = Indexes(database, clock)
+        self.checked = CheckedVideos(database, clock)
+        self.set_orders = SetOrders(database, clock)
         self.tiles = Tiles(database, clock)
         self.verdicts = Verdicts(database, clock)
         self.reports = Reports(database, clock)

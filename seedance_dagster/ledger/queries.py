@@ -67,25 +67,34 @@ class Queries(LedgerPart):
             query = query.where(orders.c.task_id == task_id)
         return self._all(query)
 
-    def latest(self, prompt_set: str) -> dict[str, Order]:
+    def latest(self, prompt_set: str, keys: Collection[str] | None = None) -> dict[str, Order]:
         """Return the newest order of each partition of a set, one of what it asks for now before others.
 
-        Orders that were withdrawn before they were sent do not count.
+        Orders that were withdrawn before they were sent do not count. With `keys`, only these partitions do.
         """
         is_current = sa.case((asks_for(), 0), else_=1)
         rank = sa.func.row_number().over(
             partition_by=links.c.partition, order_by=(is_current, links.c.order_id.desc())
         )
-        ranked = (
+        of_set = (
             sa.select(links.c.partition.label("label"), links.c.order_id, rank.label("rank"))
             .join(orders, orders.c.order_id == links.c.order_id)
             .outerjoin(partitions, same_partition(partitions, links))
             .where(links.c.prompt_set == prompt_set, orders.c.error_class.is_distinct_from(WITHDRAWN))
-            .subquery()
         )
-        query = sa.select(ranked.c.label, ranked.c.order_id).where(ranked.c.rank == 1)
+        some = (
+            [of_set]
+            if keys is None
+            else [of_set.where(links.c.partition.in_(chunk)) for chunk in chunked(keys)]
+        )
+        ids: dict[str, int] = {}
         with self._database.reading() as connection:
-            ids = {row.label: row.order_id for row in connection.execute(query.order_by(ranked.c.order_id))}
+            for ranked in some:
+                newest = ranked.subquery()
+                query = sa.select(newest.c.label, newest.c.order_id).where(newest.c.rank == 1)
+                ids |= {
+                    row.label: row.order_id for row in connection.execute(query.order_by(newest.c.order_id))
+                }
         by_id = {order.order_id: order for order in self.get_many(set(ids.values()))}
         return {label: by_id[order_id] for label, order_id in ids.items()}
 

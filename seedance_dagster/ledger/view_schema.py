@@ -54,5 +54,6 @@ checked_videos = sa.Table(
     metadata,
     sa.Column("prompt_set", sa.Text, primary_key=True),
     sa.Column("partition", sa.Text, primary_key=True),
+    sa.Column("order_id", sa.BigInteger, nullable=False),
     sa.Column("problems", sa.JSON(none_as_null=True)),
 )

@@ -16,6 +16,7 @@ from seedance_dagster.ledger.budgets import Budget, BudgetUsage
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.money import Window
+from seedance_dagster.video_health import video_problems
 
 NOW = datetime(2026, 4, 6, 12, tzinfo=UTC)
 GOOD = {
@@ -52,11 +53,20 @@ def judge(check: str, *orders: Order, **data: object) -> CheckResult:
     """Return the result of one check of these orders."""
     stored = [order for order in orders if order.state is State.STORED]
     current = {order.partition if len(stored) == 1 else f"p{order.order_id}": order for order in stored}
-    defaults = {"sizes": SIZES, "budgets": [], "now": NOW, "stale_after": timedelta(hours=12)}
-    latest = {order.partition: order for order in orders}
-    open_orders = [order for order in orders if order.state in OPEN]
-    fields = {"current": current, "latest": latest, "open_orders": open_orders, **defaults, **data}
-    return CHECKS[check].judge(CheckInput(**fields))
+    problems = {key: video_problems(order, SIZES) for key, order in current.items()}
+    fields = {
+        "videos": len(current),
+        "problems": {key: found for key, found in problems.items() if found},
+        "is_listed": True,
+        "newest": stored,
+        "rejected": {order.partition: order for order in orders if order.state is State.REJECTED},
+        "ordered": len({order.partition for order in orders}),
+        "open_orders": [order for order in orders if order.state in OPEN],
+        "budgets": [],
+        "now": NOW,
+        "stale_after": timedelta(hours=12),
+    }
+    return CHECKS[check].judge(CheckInput(**fields | data))
 
 
 @pytest.mark.parametrize("check", ["matches_request", "objects_intact"])
@@ -171,7 +181,7 @@ def test_a_few_rejections_are_not_a_violation():
 
 def test_storage_that_cannot_be_listed_is_one_violation():
     """The check does not take an unreachable bucket for an empty one."""
-    [violation] = judge("objects_intact", order("a"), order("b"), sizes=None).violations
+    [violation] = judge("objects_intact", order("a"), order("b"), is_listed=False).violations
     assert (violation.partition, violation.reason) == ("(all)", "S3 could not be listed")
 
 
@@ -195,7 +205,7 @@ def test_prompts_that_left_their_file_are_no_part_of_the_rates(ledger, orders):
         [result] = check_results(services, "spots", {"rejection_rate": CHECKS["rejection_rate"]}, [])
         return str(result.description)
 
-    assert rate() == "1 of 2 prompts were rejected by moderation"
+    assert rate() == "1 of 2 prompts was rejected by moderation"
     ledger.partitions.update("spots", {key: PartitionRequest(f"f-{key}") for key in ("cat", "dog")})
     ledger.partitions.update("spots", {"dog": PartitionRequest("f-dog")})
     assert rate() == "0 of 1 prompt was rejected by moderation"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from logging import Logger
 from typing import Any
@@ -10,15 +10,18 @@ from typing import Any
 import dagster as dg
 
 from seedance_dagster.defs.naming import VIDEOS, asset_key
+from seedance_dagster.defs.steps.checked import SetVideos, look_at_all, look_at_changes
 from seedance_dagster.defs.steps.metadata import reasons_table
 from seedance_dagster.defs.video_checks import CHECKS, Check, CheckInput
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import LedgerError
-from seedance_dagster.ledger.order import OPEN
-from seedance_dagster.storage.s3 import StoreError, VideoStore
+from seedance_dagster.ledger.order import OPEN, State
+from seedance_dagster.video_health import OBJECTS_INTACT, VIDEO_CHECKS
 
 _BUDGETS = "budget_remaining"
+_OF_VIDEOS = {*VIDEO_CHECKS, OBJECTS_INTACT}
+_NEWEST = 500  # orders whose charges are compared with their estimates
 _TABLE_ROWS = 500  # an event should not grow without bounds
 
 
@@ -27,23 +30,38 @@ def check_results(
     name: str,
     checks: Mapping[str, Check],
     budgets: Sequence[Budget],
+    look: Callable[[Services, str], SetVideos] = look_at_all,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Run some checks of one prompt set; raises `LedgerError`."""
-    current = {video.partition: video.order for video in services.ledger.videos.current(name)}
-    removed = services.ledger.partitions.removed(name)
-    latest = services.ledger.queries.latest(name)
+    """Run some checks of one prompt set; raises `LedgerError`.
+
+    Args:
+        services: The engine's surroundings.
+        name: The set's name.
+        checks: By name.
+        budgets: The budgets that its orders count towards.
+        look: Looks at its videos, or only at those that changed.
+    """
+    ledger = services.ledger
+    videos = look(services, name) if checks.keys() & _OF_VIDEOS else SetVideos(0, {}, True, 0)
+    removed = ledger.partitions.removed(name)
+    latest = ledger.queries.latest(name, ledger.set_orders.with_rejections(name) - removed)
     data = CheckInput(
-        current=current,
-        latest={partition: order for partition, order in latest.items() if partition not in removed},
-        open_orders=services.ledger.queries.find(prompt_set=name, states=OPEN),
-        sizes=_sizes(services.store, {name, *(order.prompt_set for order in current.values())}),
-        budgets=services.ledger.budgets.usage(budgets),
+        videos=videos.count,
+        problems=videos.problems,
+        is_listed=videos.is_listed,
+        newest=ledger.set_orders.newest_stored(name, limit=_NEWEST),
+        rejected={key: order for key, order in latest.items() if order.state is State.REJECTED},
+        ordered=ledger.set_orders.count_ordered(name),
+        open_orders=ledger.queries.find(prompt_set=name, states=OPEN),
+        budgets=ledger.budgets.usage(budgets),
         now=services.clock(),
         stale_after=timedelta(seconds=services.policy.stale_after_s),
     )
     for check_name, check in checks.items():
         result = check.judge(data)
         metadata: dict[str, Any] = dict(result.figures)
+        if check_name in _OF_VIDEOS:
+            metadata["seedance/looked_at"] = videos.looked_at
         if result.violations:
             rows = result.violations[:_TABLE_ROWS]
             metadata["violations"] = reasons_table((row.partition, row.reason) for row in rows)
@@ -62,7 +80,8 @@ def evaluations(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Check some sets within the run that stored their videos, or failed to.
 
-    As events of that run the evaluations belong to the materializations that it made.
+    As events of that run the evaluations belong to the materializations that it made. Only videos that
+    changed are looked at; of the others it is remembered what was wrong with them.
 
     Args:
         prompt_sets: Names of the sets.
@@ -72,7 +91,7 @@ def evaluations(
     checks = {key: check for key, check in CHECKS.items() if key != _BUDGETS or budgets is not None}
     for name in sorted(prompt_sets):
         try:
-            results = list(check_results(services, name, checks, budgets or []))
+            results = list(check_results(services, name, checks, budgets or [], look_at_changes))
         except LedgerError as error:
             log.warning(f"{name}/{VIDEOS} was not checked: {error}")
             continue
@@ -87,13 +106,3 @@ def evaluations(
                 severity=result.severity,
                 description=result.description,
             )
-
-
-def _sizes(store: VideoStore, names: Collection[str]) -> dict[str, int] | None:
-    """Return the sizes of all objects under the folders of some sets; None when they cannot be listed."""
-    try:
-        return {
-            key: listed.size_bytes for name in sorted(names) for key, listed in store.listing(name).items()
-        }
-    except StoreError:
-        return None

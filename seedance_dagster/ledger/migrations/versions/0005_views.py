@@ -46,6 +46,7 @@ def upgrade() -> None:
         "seedance_checked_videos",
         sa.Column("prompt_set", sa.Text, primary_key=True),
         sa.Column("partition", sa.Text, primary_key=True),
+        sa.Column("order_id", sa.BigInteger, nullable=False),
         sa.Column("problems", sa.JSON),
     )
     op.execute(

@@ -1,0 +1,64 @@
+"""Questions about the orders of one set that are answered without reading all of them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.order import WITHDRAWN, Order, State
+from seedance_dagster.ledger.partitions import same_partition
+from seedance_dagster.ledger.schema import links, orders, partitions, to_order
+
+
+class SetOrders(LedgerPart):
+    """The part of the ledger that the rates and prices of a set are made of."""
+
+    def newest_stored(self, prompt_set: str, *, limit: int) -> list[Order]:
+        """Return those of the newest orders of a set's partitions whose video is stored, the newest first."""
+        given = sa.select(links.c.order_id).where(links.c.prompt_set == prompt_set)
+        newest = given.order_by(links.c.order_id.desc()).limit(limit).subquery()
+        query = sa.select(orders).where(
+            orders.c.order_id.in_(sa.select(newest.c.order_id)), orders.c.state == State.STORED
+        )
+        query = query.order_by(orders.c.order_id.desc())
+        with self._database.reading() as connection:
+            return [to_order(row) for row in connection.execute(query)]
+
+    def with_rejections(self, prompt_set: str) -> set[str]:
+        """Return the partitions of a set that have an order which moderation rejected."""
+        query = (
+            sa.select(links.c.partition)
+            .join(orders, orders.c.order_id == links.c.order_id)
+            .where(links.c.prompt_set == prompt_set, orders.c.state == State.REJECTED)
+        )
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
+    def count_ordered(self, prompt_set: str) -> int:
+        """Return how many prompts of a set's file were ordered, without those that were withdrawn unsent."""
+        first, other, other_order = links.alias(), links.alias(), orders.alias()
+        given = sa.select(first.c.partition).where(first.c.prompt_set == prompt_set).distinct().subquery()
+        label = (partitions.c.prompt_set == prompt_set) & (partitions.c.partition == given.c.partition)
+        all_given = sa.select(sa.func.count()).select_from(given.outerjoin(partitions, label))
+        sent = (
+            sa.exists()
+            .select_from(other.join(other_order, other_order.c.order_id == other.c.order_id))
+            .where(same_partition(other, links), other_order.c.error_class.is_distinct_from(WITHDRAWN))
+            .correlate(links)
+        )
+        withdrawn = (
+            sa.select(sa.func.count(links.c.partition.distinct()))
+            .select_from(links.join(orders, orders.c.order_id == links.c.order_id))
+            .outerjoin(partitions, same_partition(partitions, links))
+            .where(
+                links.c.prompt_set == prompt_set,
+                orders.c.state == State.FAILED,
+                orders.c.error_class == WITHDRAWN,
+                ~sent,
+            )
+        )
+        in_file = partitions.c.removed_at.is_(None)
+        with self._database.reading() as connection:
+            return (connection.scalar(all_given.where(in_file)) or 0) - (
+                connection.scalar(withdrawn.where(in_file)) or 0
+            )
