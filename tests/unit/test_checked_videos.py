@@ -130,12 +130,12 @@ def test_a_store_that_cannot_be_listed_leaves_the_change_to_the_next_run(service
 def test_rates_are_those_of_all_orders(services, ledger, orders):
     """Prompts that were withdrawn unsent, or left their file, are not counted."""
     orders.make(State.REJECTED, "bad")
-    orders.make(State.REJECTED, "mended")
-    orders.make(State.STORED, "mended")
+    orders.make(State.REJECTED, "remade")
+    orders.make(State.STORED, "remade")
     orders.make(State.STORED, "good")
     orders.make(State.FAILED, "unsent", error_class="withdrawn", charged=None)
     orders.make(State.REJECTED, "gone")
-    asked = {key: PartitionRequest(f"f-{key}") for key in ("bad", "mended", "good", "unsent", "gone")}
+    asked = {key: PartitionRequest(f"f-{key}") for key in ("bad", "remade", "good", "unsent", "gone")}
     ledger.partitions.update("spots", asked)
     del asked["gone"]
     ledger.partitions.update("spots", asked)
