@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,6 +41,7 @@ from seedance_dagster.storage.s3 import VideoStore
 NAME, PREFIX, AT_ONCE, ROUNDS = "bench", "seedance", 1000, 5
 BEGIN = datetime(2026, 4, 6, tzinfo=UTC)
 POINTS = 3_200_000
+EMPTY = {"size_bytes": 0, "poster_size_bytes": 0}
 
 
 class CountingStore(VideoStore):
@@ -100,10 +102,10 @@ def an_order(number: int) -> Order:
     )
 
 
-def store_videos(database: Database, numbers: Iterable[int]) -> None:
+def store_videos(database: Database, numbers: Iterable[int], **facts: object) -> None:
     """Write stored orders to the ledger, with their links and what their partitions ask for."""
     for chunk in chunked(numbers, AT_ONCE):
-        made = [an_order(number) for number in chunk]
+        made = [replace(an_order(number), **facts) for number in chunk]  # type: ignore[arg-type]
         with database.writing() as connection:
             connection.execute(orders.insert(), [vars(order) for order in made])
             asked = [
@@ -148,7 +150,7 @@ def measure(servers: Servers, videos: int) -> list[tuple[str, str, str]]:
     def refresh() -> None:
         written = refresh_index(services, NAME, owner=f"bench {os.getpid()}", force=True)
         assert written is not None
-        index_metadata(written, store)
+        index_metadata(written, services)
 
     def figures(what: str, taken: tuple[float, float, int], aim: str) -> tuple[str, str, str]:
         cpu, seconds, written = taken
@@ -193,7 +195,7 @@ def measure_checks(servers: Servers, videos: int) -> list[tuple[str, str, str]]:
     url = f"sqlite:///{servers.folder / 'checks.db'}"
     ledger, database = Ledger.open(url), Database(url)
     put_objects(servers, range(videos + ROUNDS))
-    store_videos(database, range(videos))
+    store_videos(database, range(videos), **EMPTY)
     with database.writing() as connection:
         connection.execute(sa.text("ANALYZE"))
     store = CountingStore(servers.open_s3(), servers.bucket, PREFIX)
@@ -201,7 +203,7 @@ def measure_checks(servers: Servers, videos: int) -> list[tuple[str, str, str]]:
     first = taken(lambda: list(check_results(services, NAME, CHECKS, [], look_at_all)), store)
     rounds = []
     for number in range(ROUNDS):
-        store_videos(database, [videos + number])
+        store_videos(database, [videos + number], **EMPTY)
         changed = lambda: list(check_results(services, NAME, CHECKS, [], look_at_changes))  # noqa: E731
         rounds.append(taken(changed, store)[:2])
     cpu, seconds = (statistics.median(column) for column in zip(*rounds, strict=True))

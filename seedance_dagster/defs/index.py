@@ -43,7 +43,7 @@ def build_index_asset(names: Names, name: str) -> dg.AssetsDefinition:
                 raise dg.Failure(str(error)) from None  # another run was writing: a retry may help
             assert written is not None
             return dg.MaterializeResult(
-                metadata=index_metadata(written, services.store), data_version=dg.DataVersion(written.version)
+                metadata=index_metadata(written, services), data_version=dg.DataVersion(written.version)
             )
 
     return index

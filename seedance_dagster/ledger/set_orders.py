@@ -24,6 +24,18 @@ class SetOrders(LedgerPart):
         with self._database.reading() as connection:
             return [to_order(row) for row in connection.execute(query)]
 
+    def newest_partitions(self, prompt_set: str, *, limit: int) -> set[str]:
+        """Return the partitions of a set that have its newest orders with a stored video."""
+        query = (
+            sa.select(links.c.partition)
+            .join(orders, orders.c.order_id == links.c.order_id)
+            .where(links.c.prompt_set == prompt_set, orders.c.state == State.STORED)
+            .order_by(links.c.order_id.desc())
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
     def with_rejections(self, prompt_set: str) -> set[str]:
         """Return the partitions of a set that have an order which moderation rejected."""
         query = (

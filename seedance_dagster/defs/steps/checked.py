@@ -17,7 +17,7 @@ _MAX_AGAIN = 50
 
 @dataclass(frozen=True)
 class SetVideos:
-    """What is known of the videos that a set shows.
+    """The videos that a set shows, as far as checks know them.
 
     Attributes:
         count: How many there are.

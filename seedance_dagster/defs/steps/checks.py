@@ -21,7 +21,7 @@ from seedance_dagster.video_health import OBJECTS_INTACT, VIDEO_CHECKS
 
 _BUDGETS = "budget_remaining"
 _OF_VIDEOS = {*VIDEO_CHECKS, OBJECTS_INTACT}
-_NEWEST = 500  # orders whose charges are compared with their estimates
+_NEWEST = 200  # orders whose charges are compared with their estimates
 _TABLE_ROWS = 500  # an event should not grow without bounds
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,14 @@ from seedance_dagster.defs.naming import INDEX, VIDEOS, asset_key, version_tags
 from seedance_dagster.defs.steps.provenance import whole_input_tags
 from seedance_dagster.defs.steps.spend_plot import spend_plot
 from seedance_dagster.engine.indexing import IndexingError, WrittenIndex, refresh_index
+from seedance_dagster.engine.newest_posters import newest_posters
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.set_spend import OrderSums
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 from seedance_dagster.storage.index import COLUMNS
-from seedance_dagster.storage.s3 import StoreError, VideoStore
+from seedance_dagster.storage.s3 import StoreError
 
 _SUMS = (dg.TableColumn("orders", "int"), dg.TableColumn("usd", "float"))
 # An event should not grow without bounds.
@@ -41,27 +43,29 @@ def refreshed_indexes(
         owner = f"run {context.run.run_id}"
         try:
             written = refresh_index(services, name, owner=owner, force=name in changed)
+            event = None if written is None else index_event(written, services, context.instance)
         except (IndexingError, StoreError, LedgerError) as error:
             context.log.warning(f"{name}/{INDEX} could not be updated; the next run tries again: {error}")
             continue
-        if written is not None:
-            yield index_event(written, services.store, context.instance)
+        if event is not None:
+            yield event
 
 
 def index_event(
-    written: WrittenIndex, store: VideoStore, instance: dg.DagsterInstance
+    written: WrittenIndex, services: Services, instance: dg.DagsterInstance
 ) -> dg.AssetMaterialization:
     """Return the event of an index that was brought up to date."""
     return dg.AssetMaterialization(
         asset_key=asset_key(written.prompt_set, INDEX),
-        metadata=index_metadata(written, store),
+        metadata=index_metadata(written, services),
         tags=version_tags(written.version)
         | whole_input_tags(instance, asset_key(written.prompt_set, VIDEOS)),
     )
 
 
-def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
-    """Return the metadata of a written index."""
+def index_metadata(written: WrittenIndex, services: Services) -> dict[str, Any]:
+    """Return the metadata of a written index; raises `LedgerError`."""
+    store = services.store
     total = sum(day.points for day in written.spend)
     spend = [
         dg.TableRecord({"day": f"{day.day}", "orders": day.orders, "usd": _usd(day.points)})
@@ -99,6 +103,12 @@ def index_metadata(written: WrittenIndex, store: VideoStore) -> dict[str, Any]:
     plot = spend_plot(written.spend)
     if plot is not None:
         metadata["seedance/spend_plot"] = dg.MetadataValue.md(plot)
+    sheet = newest_posters(services, written.prompt_set)
+    if sheet is not None:
+        picture = base64.b64encode(sheet).decode()
+        metadata["seedance/newest"] = dg.MetadataValue.md(
+            f"![newest videos](data:image/jpeg;base64,{picture})"
+        )
     if tags:
         metadata["seedance/spend_by_tag"] = _table(tags, "tag", "value")
     return metadata

@@ -80,7 +80,7 @@ class DagsterSide:
 
     def report_index(self, written: WrittenIndex) -> None:
         """Report an index that was just written."""
-        self.instance.report_runless_asset_event(index_event(written, self.services.store, self.instance))
+        self.instance.report_runless_asset_event(index_event(written, self.services, self.instance))
 
 
 def _recorded_events(

@@ -116,7 +116,7 @@ def test_spend_is_summed_by_the_most_common_tags(services, store, orders):
     orders.make(State.STORED, "elk", charged=1_000_000)
     written = refresh_index(services, "spots", owner="a")
     assert len(written.by_tag) == 5
-    rows = index_metadata(written, store)["seedance/spend_by_tag"].records
+    rows = index_metadata(written, services)["seedance/spend_by_tag"].records
     team = [row.data for row in rows if row.data["tag"] == "team"]
     assert [(row["value"], row["orders"], row["usd"]) for row in team] == [
         ("https://x.example.com/b", 1, 0.9),
