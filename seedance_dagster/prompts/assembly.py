@@ -11,6 +11,7 @@ from typing import Any
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import Mode
+from seedance_dagster.prompts.alike import AlikeRequests
 from seedance_dagster.prompts.bounds import MAX_PROMPTS, MAX_TAG_CHARACTERS
 from seedance_dagster.prompts.duplicates import repetitions
 from seedance_dagster.prompts.identity import normalized_text
@@ -85,10 +86,18 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     repeated = {prompt_id for prompt_id, count in Counter(ids).items() if count > 1}
     prompts, left_out = [], dict(raw.left_out)
     base = {**dict.fromkeys(PROMPT_FIELDS), **DEFAULTS, **raw.defaults}
+    alike = AlikeRequests()
     for row, prompt_id in zip(raw.rows, ids, strict=True):
         before = len(problems)
         prompt = _prompt(
-            raw, row, prompt_id, base=base, repeated=repeated, problems=problems, catalog=catalog
+            raw,
+            row,
+            prompt_id,
+            base=base,
+            alike=alike,
+            repeated=repeated,
+            problems=problems,
+            catalog=catalog,
         )
         if prompt is not None:
             prompts.append(prompt)
@@ -157,6 +166,7 @@ def _prompt(
     prompt_id: str,
     *,
     base: Mapping[str, Any],
+    alike: AlikeRequests,
     repeated: set[str],
     problems: list[Problem],
     catalog: Catalog,
@@ -190,6 +200,7 @@ def _prompt(
         catalog=catalog,
         report=report,
         folder=raw.folder,
+        alike=alike,
     )
     failed = any(problem.severity == "error" for problem in problems[before:])
     if failed or request is None:

@@ -47,11 +47,11 @@ class Problem:
         label = "warning: " if self.severity == "warning" else ""
         field = self.field if self.field is None else self.field[:MOST_QUOTED]
         subject = place if field is None else f"{place}: {label}{field}"
+        text = f"{subject} {self.message}"
+        if text.isprintable():
+            return text
         # Names come from files: they must not break the line or control the terminal.
-        return "".join(
-            character if character.isprintable() else repr(character)[1:-1]
-            for character in f"{subject} {self.message}"
-        )
+        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 class PromptSetError(ValueError):

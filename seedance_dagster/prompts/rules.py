@@ -15,6 +15,7 @@ from seedance_dagster.api.catalog import NO_REMOVAL_PRICE, Catalog
 from seedance_dagster.api.limits import Limits, TaskType
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
 from seedance_dagster.counting import counted
+from seedance_dagster.prompts.alike import AlikeRequests
 from seedance_dagster.prompts.identity import default_resolution, normalized_text
 from seedance_dagster.prompts.problems import shown
 from seedance_dagster.prompts.references import read_references
@@ -49,6 +50,7 @@ def check_request(
     catalog: Catalog,
     report: Report,
     folder: Path | None = None,
+    alike: AlikeRequests | None = None,
 ) -> GenerationRequest | None:
     """Check the fields of a prompt against all rules.
 
@@ -58,11 +60,32 @@ def check_request(
         catalog: What can be ordered, and within which limits.
         report: Called for each problem.
         folder: The folder of the prompt file, which paths of references start from.
+        alike: The requests of the same set that were checked before.
 
     Returns:
         The request, or None when an error was reported.
     """
-    errors, limits = _Errors(report), catalog.limits
+    errors = _Errors(report)
+    key = None if alike is None else alike.key(fields, ratio_given=ratio_given)
+    checked = None if alike is None else alike.get(key)
+    if checked is not None:
+        text = _text(fields["prompt"], catalog.limits, errors)
+        return None if errors.count else checked.model_copy(update={"prompt": text})
+    request = _checked(fields, errors, ratio_given=ratio_given, catalog=catalog, folder=folder)
+    if alike is not None and request is not None:
+        alike.add(key, request)
+    return request
+
+
+def _checked(
+    fields: Mapping[str, Any],
+    errors: _Errors,
+    *,
+    ratio_given: bool,
+    catalog: Catalog,
+    folder: Path | None,
+) -> GenerationRequest | None:
+    limits = catalog.limits
     task_type = _task_type(fields["task_type"], catalog, errors)
     of_type = limits.types.get(task_type, limits.loosest)
     mode = _mode(fields["mode"], errors)
@@ -74,7 +97,7 @@ def check_request(
     ratio = _word(fields, "aspect_ratio", of_type.aspect_ratios, errors)
     if mode is Mode.FIRST_LAST_FRAMES:
         if ratio_given:
-            report("aspect_ratio", RATIO_IGNORED, "warning")
+            errors.report("aspect_ratio", RATIO_IGNORED, "warning")
         ratio = None
     if mode is not None:
         _check_mode(mode, urls, limits, errors)
@@ -146,11 +169,11 @@ class _Errors:
 
     def __init__(self, report: Report) -> None:
         self.count = 0
-        self._report = report
+        self.report = report
 
     def add(self, field: str, message: str) -> None:
         self.count += 1
-        self._report(field, message)
+        self.report(field, message)
 
 
 def _mode(value: Any, errors: _Errors) -> Mode | None:

@@ -22,7 +22,7 @@ _PLACE = re.compile(r"\b(line|row|entry|prompt|column|columns|name) \S")
 _WHOLE = re.compile(
     r"contains (no prompts|more )|must be a mapping|is nested too deeply|is UTF-(16|32) text|unpacks to"
     r"|is not (valid Parquet|a valid Arrow file|a valid .xlsx file)|has two columns|has \d+ columns"
-    r"|cannot be read|needs |more problems, which are not listed"
+    r"|cannot be read|needs |more problems?, which (are|is) not listed"
 )
 _LONGEST = 2_000
 

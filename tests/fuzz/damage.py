@@ -14,12 +14,16 @@ HOSTILE = [
 ]
 _SEPARATORS = (b"\n", b",", b"\t", b": ", b" ")
 _MOST_INDEX = 3_000
+_PLACED = ("parquet", "feather")  # they point into themselves, so what moves is broken at once
+_DESCRIPTION = 2_000  # bytes at their end
 
 
 def damaged(suffix: str, content: bytes, chance: random.Random) -> bytes:
     """Return a file with up to four damages, most of an mp4's in its index."""
     if suffix == "mp4":
         return _damaged_video(content, chance)
+    if suffix in _PLACED and chance.random() < 0.7:
+        return _overwritten(content, chance)
     if suffix == "xlsx" and chance.random() < 0.7:
         return _with_damaged_member(content, chance)
     for _ in range(chance.randint(1, 4)):
@@ -44,6 +48,16 @@ def _changed(content: bytes, chance: random.Random) -> bytes:
             data[place : place + length] = data[other : other + length]
         case _:
             del data[place:]
+    return bytes(data)
+
+
+def _overwritten(content: bytes, chance: random.Random) -> bytes:
+    """Change a few bytes in their places, half of them in the description at the end."""
+    data = bytearray(content)
+    for _ in range(chance.randint(1, 3)):
+        first = max(0, len(data) - _DESCRIPTION) if chance.random() < 0.5 else 0
+        at = chance.randrange(first, len(data))
+        data[at] = chance.choice([0, 1, 127, 255, data[at] ^ 1 << chance.randrange(8), data[at]])
     return bytes(data)
 
 
@@ -81,7 +95,7 @@ def _with_damaged_member(content: bytes, chance: random.Random) -> bytes:
 
 def _damaged_video(content: bytes, chance: random.Random) -> bytes:
     data, index = bytearray(content), content.index(b"moov")
-    for _ in range(chance.randint(1, 20)):
+    for _ in range(chance.choice([1, 1, 2, 3, 5, 20])):
         end = min(index + _MOST_INDEX, len(data))
         at = chance.randrange(index, end) if chance.random() < 0.8 and end > index else None
         at = chance.randrange(len(data)) if at is None else at
