@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seedance_dagster.prompts.bounds import check_rows
+from seedance_dagster.prompts.bounds import MAX_PROMPTS, check_rows
 from seedance_dagster.prompts.json_text import check_json_values, parse_json
 from seedance_dagster.prompts.problems import Problem, UnreadableError
 from seedance_dagster.prompts.tables import Table, has_value
@@ -18,6 +18,9 @@ _NOT_AN_OBJECT = 'must be an object, such as {"prompt": "..."}'
 def read_jsonl(text: str, source: str) -> Table:
     """Read one JSON object per line; skip empty lines."""
     check_json_values(text)
+    if text.count("\n") >= MAX_PROMPTS:  # before a million broken lines are parsed one by one
+        for count, _ in enumerate(_lines(text), 1):
+            check_rows(count)
     entries: list[tuple[str, Any]] = []
     problems: list[Problem] = []
     for count, (number, line) in enumerate(_lines(text), 1):
