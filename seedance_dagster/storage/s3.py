@@ -90,11 +90,7 @@ class VideoStore(VersionedObjects):
 
     @user_errors
     def check_writable(self) -> None:
-        """Write a small object, then delete it where that is allowed.
-
-        Raises:
-            StoreError: No bucket is set, it is missing, or it cannot be written.
-        """
+        """Write a small object, then delete it where that is allowed; raise `StoreError` where it cannot."""
         if not self.bucket:
             raise StoreError(NO_BUCKET)
         key = probe_key(self.prefix)
@@ -108,8 +104,9 @@ class VideoStore(VersionedObjects):
             raise StoreError(NO_BUCKET)
         self.writer.write(key, path, content_type="video/mp4", metadata=metadata, conditional=False)
 
+    @user_errors
     def delete(self, key: str) -> bool:
-        """Delete an object that a check has written; return False where that is not allowed."""
+        """Delete an object; return False where that is not allowed; raise `StoreError`."""
         try:
             self.client.delete_object(Bucket=self.bucket, Key=key)
         except ClientError:

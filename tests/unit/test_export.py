@@ -100,7 +100,7 @@ def test_an_interrupted_export_goes_on(shop, place):
     [key] = [key for key in shop.store.objects if "/dog/" in key]
     content = shop.store.objects.pop(key)
     with pytest.raises(
-        ExportError, match=r"1 of 3 files were not written, such as train/dog\.mp4: nothing at"
+        ExportError, match=r"1 of 3 files was not written, such as train/dog\.mp4: nothing at"
     ):
         shop.export(place)
     assert not (place / "README.md").exists()

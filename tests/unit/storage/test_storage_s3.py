@@ -112,6 +112,17 @@ def test_a_bucket_that_forbids_deleting_is_writable(store, s3):
     store.check_writable()
 
 
+def test_an_outage_while_deleting_is_one_of_the_store(store, monkeypatch):
+    """It is said in words, as for every other request: no order fails with boto3's own error."""
+
+    def lost(**_arguments):
+        raise EndpointConnectionError(endpoint_url="https://s3.example.com")
+
+    monkeypatch.setattr(store.client, "delete_object", lost)
+    with pytest.raises(StoreError, match="S3 did not answer"):
+        store.delete("seedance/.writable")
+
+
 def test_an_upload_carries_type_hash_and_metadata(store, s3, video):
     """The object has its type, its sha256 and the given metadata."""
     s3.add_client_error("head_object", "404")
