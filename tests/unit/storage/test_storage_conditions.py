@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
+
 import pytest
 from s3_stub import put
 
+from seedance_dagster.storage.errors import ObjectChangedError
 from seedance_dagster.storage.s3 import StoreError
 
 
@@ -24,3 +29,45 @@ def test_a_store_in_trouble_is_not_written_without_a_condition(store, s3, video,
     s3.add_client_error("put_object", service_error_code=code, http_status_code=status)
     with pytest.raises(StoreError, match=code):
         put(store, video)
+
+
+def replacement(**condition: str) -> dict[str, object]:
+    sums = base64.b64encode(hashlib.md5(b"new").digest()).decode()
+    return {
+        "Bucket": "videos",
+        "Key": "k/part",
+        "Body": b"new",
+        "ContentType": "text/plain",
+        "ContentMD5": sums,
+        "Metadata": {},
+    } | condition
+
+
+def test_a_version_is_replaced_only_if_it_is_still_there(store, s3):
+    """The write names the ETag that was read; where there was no object, it wants none."""
+    read = {"Body": io.BytesIO(b"old"), "ETag": '"e1"'}
+    s3.add_response("get_object", read, {"Bucket": "videos", "Key": "k/part"})
+    version = store.read_version("k/part")
+    assert version == (b"old", '"e1"')
+    s3.add_response("put_object", {}, replacement(IfMatch='"e1"'))
+    store.replace_version("k/part", b"new", content_type="text/plain", over=version.etag)
+    s3.add_client_error("get_object", "NoSuchKey", http_status_code=404)
+    assert store.read_version("k/part") is None
+    s3.add_response("put_object", {}, replacement(IfNoneMatch="*"))
+    store.replace_version("k/part", b"new", content_type="text/plain", over=None)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "over"),
+    [
+        ("PreconditionFailed", 412, '"e1"'),
+        ("PreconditionFailed", 412, None),
+        ("ConditionalRequestConflict", 409, '"e1"'),
+        ("NoSuchKey", 404, '"e1"'),
+    ],
+)
+def test_a_version_that_another_worker_wrote_is_not_replaced(store, s3, code, status, over):
+    """Also where the object was deleted meanwhile; the write is not sent again without its condition."""
+    s3.add_client_error("put_object", service_error_code=code, http_status_code=status)
+    with pytest.raises(ObjectChangedError, match=r"s3://videos/k/part was .* meanwhile"):
+        store.replace_version("k/part", b"new", content_type="text/plain", over=over)
