@@ -32,7 +32,7 @@ from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.ledger.partitions import Link
 
-ORDERS, BATCH = 150, 8
+ORDERS, BATCH = 80, 8
 MANY = 100_000
 ROUNDS = 7
 SLOW_S = 0.020

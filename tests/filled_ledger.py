@@ -21,6 +21,7 @@ SETS = 10
 ACCOUNT = "mine"
 QUEUED, IN_FLIGHT = 2700, 300
 """The newest orders of a hundred thousand; of fewer it is the same share."""
+_AT_ONCE = 5000  # rows that a statement writes: a writer has limited time
 
 
 def fill(ledger: Ledger, count: int) -> None:
@@ -35,7 +36,8 @@ def fill(ledger: Ledger, count: int) -> None:
         connection.execute(
             orders.insert().values({column.name: getattr(stored, column.name) for column in columns})
         )
-        n = _numbers(count)
+        n = sa.select(sa.bindparam("first", type_=sa.BigInteger).label("n")).cte("numbers", recursive=True)
+        n = n.union_all(sa.select(n.c.n + 1).where(n.c.n < sa.bindparam("last", type_=sa.BigInteger)))
         is_queued, is_flying = n.c.n > count - queued, n.c.n > count - queued - flying
         is_rejected = n.c.n % 100 == 0
         changed: dict[str, Any] = {
@@ -62,21 +64,24 @@ def fill(ledger: Ledger, count: int) -> None:
             "sent_at": sa.case((is_queued, None), else_=orders.c.ordered_at),
         }
         chosen = [changed.get(column.name, column) for column in columns]
-        copies = sa.select(*chosen).select_from(orders.join(n, sa.true())).where(n.c.n > 1)
-        connection.execute(orders.insert().from_select([column.name for column in columns], copies))
-        _fill_around(connection)
+        copies = sa.select(*chosen).select_from(orders.join(n, sa.true())).where(orders.c.order_id == 1)
+        insert = orders.insert().from_select([column.name for column in columns], copies)
+        for first in range(2, count + 1, _AT_ONCE):
+            connection.execute(insert, {"first": first, "last": min(first + _AT_ONCE - 1, count)})
+        for first in range(1, count + 1, _AT_ONCE):
+            _fill_around(connection, orders.c.order_id.between(first, first + _AT_ONCE - 1))
         for table in ("seedance_orders", "seedance_links", "seedance_partitions", "seedance_journal"):
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.text(f"ANALYZE {table}"))
 
 
-def _fill_around(connection: sa.Connection) -> None:
+def _fill_around(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> None:
     own = [orders.c[name] for name in ("prompt_set", "partition")]
     asked = sa.select(
         *own, orders.c.fingerprint, orders.c.take, orders.c.scope, orders.c.tags, orders.c.fingerprint
     )
     names = ["prompt_set", "partition", "fingerprint", "take", "scope", "tags", "reported"]
-    connection.execute(partitions.insert().from_select(names, asked))
+    connection.execute(partitions.insert().from_select(names, asked.where(chosen)))
     reported = sa.case(
         (orders.c.state == State.QUEUED, None),
         (orders.c.state == State.SUBMITTED, Reported.SUBMITTED),
@@ -85,18 +90,13 @@ def _fill_around(connection: sa.Connection) -> None:
     )
     given = sa.select(*own, orders.c.order_id, orders.c.ordered_at, reported)
     names = ["prompt_set", "partition", "order_id", "linked_at", "reported"]
-    connection.execute(links.insert().from_select(names, given))
+    connection.execute(links.insert().from_select(names, given.where(chosen)))
     for state in ("queued", "claimed", "submitted", "succeeded", "stored"):
         entry = sa.select(
             orders.c.order_id, orders.c.ordered_at, orders.c.run_id, sa.literal(state), orders.c.tags
         )
         names = ["order_id", "at", "actor", "to_state", "detail"]
-        connection.execute(journal.insert().from_select(names, entry))
-
-
-def _numbers(count: int) -> sa.CTE:
-    n = sa.select(sa.literal(1).label("n")).cte("numbers", recursive=True)
-    return n.union_all(sa.select(n.c.n + 1).where(n.c.n < count))
+        connection.execute(journal.insert().from_select(names, entry.where(chosen)))
 
 
 def _text(prefix: str, number: sa.ColumnElement[int]) -> sa.ColumnElement[str]:

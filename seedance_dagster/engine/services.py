@@ -58,4 +58,5 @@ class Services:
 
     def throttle(self) -> Throttle:
         """Return how many orders may be sent now, and why not more; raise `LedgerError`."""
-        return read_throttle(self.ledger, self.policy, self.limits, now=self.clock())
+        with self.ledger.reading_together():
+            return read_throttle(self.ledger, self.policy, self.limits, now=self.clock())

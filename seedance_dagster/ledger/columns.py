@@ -10,6 +10,9 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from seedance_dagster.ledger.order import Order
 
@@ -72,3 +75,24 @@ def columns_of(row: type[Order], *, without: str) -> Iterator[sa.Column[Any]]:
         default = None if field.default is MISSING else field.default
         if field.name != without:
             yield sa.Column(field.name, column_type, nullable=nullable, default=default)
+
+
+class Unindexed(FunctionElement[Any]):
+    """A text column by which SQLite looks for no rows, since it would take an index that is of little use.
+
+    PostgreSQL, which knows how many rows there are of what, has it as it is.
+    """
+
+    name = "unindexed"
+    inherit_cache = True
+    type = sa.Text()
+
+
+@compiles(Unindexed)
+def _plain(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(Unindexed, "sqlite")
+def _for_sqlite(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"

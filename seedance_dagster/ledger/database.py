@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ class Database:
         hide(*secrets_in(url))
         self._engine = create_engine(url)
         self._writing_engine = self._engine.execution_options(**{WRITES: True})
+        self._together = threading.local()
         sqlite = self._engine.dialect.name == "sqlite"
         self._turn = turn_at(str(self._engine.url.database)) if sqlite else NoTurn()
         # Without the query: drivers take passwords there too.
@@ -61,8 +63,27 @@ class Database:
         Raises:
             LedgerUnavailableError: The database cannot be read.
         """
+        shared: sa.Connection | None = getattr(self._together, "connection", None)
+        if shared is not None:
+            yield shared
+            return
         with self._user_errors(), self._engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def reading_together(self) -> Iterator[None]:
+        """Let all that this thread reads in the block be one transaction.
+
+        Raises:
+            LedgerUnavailableError: The database cannot be read.
+        """
+        with self.reading() as connection:
+            before = getattr(self._together, "connection", None)
+            self._together.connection = connection
+            try:
+                yield
+            finally:
+                self._together.connection = before
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:

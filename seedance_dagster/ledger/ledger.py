@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -185,6 +186,10 @@ class Ledger:
                 f"the ledger at {self.label} was moved to {moved_to}: set SEEDANCE_LEDGER_URL to that. This "
                 "one is an old copy, and nothing was ordered or sent"
             )
+
+    def reading_together(self) -> AbstractContextManager[None]:
+        """Let all that this thread reads in a block be one transaction; raises `LedgerUnavailableError`."""
+        return self._database.reading_together()
 
     def clock_difference(self) -> timedelta:
         """Return how far this machine's clock is ahead of the database's; none on SQLite.

@@ -12,9 +12,17 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.columns import Unindexed
 from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
-from seedance_dagster.ledger.schema import journal, links, orders, partitions, to_order, unindexed
+from seedance_dagster.ledger.schema import (
+    journal,
+    links,
+    orders,
+    other_orders,
+    partitions,
+    to_order,
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class Queries(LedgerPart):
 
     def open_sources(self, order_ids: Collection[int]) -> list[int]:
         """Return the open orders whose videos some orders wait for, to take the watermark off them."""
-        source = orders.alias()
+        source = other_orders
         query = sa.select(source.c.order_id).join(orders, orders.c.source_order_id == source.c.order_id)
         query = query.where(source.c.state.in_(OPEN))
         with self._database.reading() as connection:
@@ -157,7 +165,7 @@ class Queries(LedgerPart):
     def newest_charges(self, *, limit: int) -> list[Order]:
         """Return the newest orders whose video is stored and whose charge is known, the newest first."""
         # Nearly all are stored, so they are walked by their numbers.
-        charged = sa.and_(unindexed(orders.c.state) == State.STORED, orders.c.points_charged.is_not(None))
+        charged = sa.and_(Unindexed(orders.c.state) == State.STORED, orders.c.points_charged.is_not(None))
         return self._all(sa.select(orders).where(charged).order_by(orders.c.order_id.desc()).limit(limit))
 
     def of_partition(self, prompt_set: str, partition: str) -> list[Order]:

@@ -62,11 +62,16 @@ def next_in_turn(
     return [order_id for _, _, order_id in heapq.nsmallest(limit, turns)]
 
 
+def in_one_statement(only: Collection[int] | None) -> bool:
+    """Return True where all ids that are looked for fit into a statement."""
+    return only is None or len(only) <= _FEW
+
+
 def select_ids(
     connection: sa.Connection, query: sa.Select[Any], *, limit: int, only: Collection[int] | None
 ) -> list[int]:
     """Return the first ids of orders that a query selects, only of some ids if given."""
-    if only is None or len(only) <= _FEW:
+    if only is None or in_one_statement(only):
         among = query if only is None else query.where(orders.c.order_id.in_(only))
         return list(connection.scalars(among.limit(limit)))
     wanted = frozenset(only)

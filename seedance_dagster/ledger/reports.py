@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -11,7 +12,14 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import ENDED, Order, Reported, State
 from seedance_dagster.ledger.partitions import UPDATE_PARTITION, Link, asks_for, same_partition
-from seedance_dagster.ledger.schema import is_unreported, links, orders, partitions, to_order, unindexed
+from seedance_dagster.ledger.schema import (
+    is_unreported,
+    links,
+    orders,
+    other_orders,
+    partitions,
+    to_order,
+)
 
 _REPORT_GRACE = timedelta(seconds=60)  # a living run reports its own orders within this time
 _UPDATE_LINK = links.update().where(
@@ -141,9 +149,10 @@ def _is(link: Link) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
+@cache
 def _superseded() -> sa.ColumnElement[bool]:
     """Select links whose partition another order stands for; for a query on `links` and `orders`."""
-    other, other_link = orders.alias(), links.alias()
+    other, other_link = other_orders, links.alias()
     wanted = sa.exists().where(same_partition(partitions, links), asks_for()).correlate(links, orders)
     other_wanted = (
         sa.exists()
@@ -163,9 +172,10 @@ def _superseded() -> sa.ColumnElement[bool]:
     )
 
 
+@cache
 def _was_tried_again() -> sa.ColumnElement[bool]:
     """Select orders with a later attempt, which says what became of the request; for a query on `orders`."""
-    later = orders.alias()
+    later = other_orders
     return (
         sa.exists()
         .where(
@@ -181,8 +191,8 @@ def _was_tried_again() -> sa.ColumnElement[bool]:
 def unreported(now: datetime) -> sa.ColumnElement[bool]:
     """Select links whose order's present state was not reported in time; for a query with `orders`."""
     before = now - _REPORT_GRACE
-    # From the few links that are open to their orders, not the other way.
-    state, reported = unindexed(orders.c.state), links.c.reported
+    # Of an expression that no index has: from the few links that are open to their orders, not the other way.
+    state, reported = sa.cast(orders.c.state, sa.Text).concat(""), links.c.reported
     return sa.and_(
         is_unreported,
         links.c.linked_at <= before,

@@ -14,7 +14,7 @@ from seedance_dagster.ledger.errors import TaskOwnedError
 from seedance_dagster.ledger.leases import LEASE_S, LONGEST_DELAY, lease, unleased
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import copy_links
-from seedance_dagster.ledger.queue import select_ids
+from seedance_dagster.ledger.queue import in_one_statement, select_ids
 from seedance_dagster.ledger.schema import NO_LEASE, ordered_values, orders, to_order
 from seedance_dagster.ledger.transitions import insert_order, next_number, transition
 from seedance_dagster.ledger.withdrawals import withdraw_removals
@@ -71,12 +71,14 @@ class Tasks(LedgerPart):
         """Lease due orders of a state that no worker holds, the longest-waiting first."""
         now = self._clock()
 
-        def due(connection: sa.Connection, count: int) -> list[int]:
+        def due(connection: sa.Connection, count: int, *, lock: bool = False) -> list[int]:
             free = (orders.c.state == state, unleased(self._lease_time(connection)))
             ids: list[int] = []
             # Each by itself: in the order of the index, until there are enough.
             for is_time in (orders.c.due_at <= now, orders.c.due_at > now + LONGEST_DELAY):
                 query = sa.select(orders.c.order_id).where(*free, is_time).order_by(orders.c.due_at)
+                if lock:
+                    query = query.with_for_update(skip_locked=True)
                 if len(ids) < count:
                     ids += select_ids(connection, query, limit=count - len(ids), only=only)
             return ids
@@ -85,10 +87,13 @@ class Tasks(LedgerPart):
             # Checked first without the writer's lock: idle workers ask often.
             if not due(connection, 1):
                 return []
-        with self._database.writing() as connection:
+        # On PostgreSQL others lease beside it, and pass over the rows that it has locked.
+        lock = in_one_statement(only)
+        transaction = self._database.updating if lock else self._database.writing
+        with transaction() as connection:
             rows = connection.execute(
                 orders.update()
-                .where(orders.c.order_id.in_(due(connection, limit)))
+                .where(orders.c.order_id.in_(due(connection, limit, lock=lock)))
                 .values(lease(owner, self._lease_time(connection), lease_s))
                 .returning(orders)
             )

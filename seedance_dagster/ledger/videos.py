@@ -13,7 +13,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
-from seedance_dagster.ledger.schema import links, orders, partitions, verdicts
+from seedance_dagster.ledger.schema import links, orders, other_orders, partitions, verdicts
 from seedance_dagster.ledger.verdict import Verdict
 
 _LABEL = ("label", "label_tags", "label_removed_at")
@@ -107,7 +107,7 @@ class Videos(LedgerPart):
 def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.Subquery:
     """Select order, first order, and label with its facts, a row for each partition that has a video."""
     among = sa.true() if keys is None else links.c.partition.in_(keys)
-    removal = orders.alias()
+    removal = other_orders
     has_open_removal = (
         sa.exists()
         .where(removal.c.source_order_id == orders.c.order_id, removal.c.state.in_(OPEN))

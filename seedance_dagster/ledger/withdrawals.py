@@ -9,9 +9,10 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.columns import Unindexed
 from seedance_dagster.ledger.order import WITHDRAWN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
-from seedance_dagster.ledger.schema import links, orders, partitions, to_order, unindexed
+from seedance_dagster.ledger.schema import links, orders, other_orders, partitions, to_order
 from seedance_dagster.ledger.transitions import transition
 
 REMOVAL_GRACE = timedelta(seconds=60)
@@ -101,7 +102,7 @@ class Withdrawals(LedgerPart):
             sa.select(links.c.order_id)
             .join(partitions, same_partition(partitions, links))
             .where(
-                unindexed(links.c.prompt_set) == prompt_set,  # by the order, not by all of the set
+                Unindexed(links.c.prompt_set) == prompt_set,  # by the order, not by all of the set
                 links.c.order_id == orders.c.order_id,
                 sa.or_(~asks_for(), partitions.c.removed_at.is_not(None)),
             )
@@ -148,7 +149,7 @@ def _was_asked_for(since: datetime) -> sa.ColumnElement[bool]:
 
 def _asked(while_: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     """Select orders that a partition asks for, or whose video without its watermark."""
-    removal = orders.alias()
+    removal = other_orders
     is_its_removal = (removal.c.source_order_id == orders.c.order_id, removal.c.state == State.QUEUED)
     return sa.or_(
         sa.exists().where(asks_for(), while_).correlate(orders),

@@ -133,9 +133,15 @@ class Reporter:
             yield from self._event(event, link)
 
     def _event(self, event: Submitted | Stored, link: Link) -> Iterator[AssetEvent]:
-        order, reports = event.order, self.services.ledger.reports
-        yield from self._unreported_prompt(order, link)
-        superseded = reports.is_superseded(link)
+        order, ledger = event.order, self.services.ledger
+        reports = ledger.reports
+        with ledger.reading_together():
+            lacks_prompt = reports.lacks_prompt(link, order.fingerprint)
+            superseded = reports.is_superseded(link)
+            watermark = self._watermark(order, link) if isinstance(event, Stored) else None
+        if lacks_prompt:
+            yield self._prompt_of(order, link)
+            reports.mark_prompts(link.prompt_set, {link.partition: order.fingerprint})
         kind = dg.AssetObservation if superseded else dg.AssetMaterialization
         # The order was materialized before it had a task: one materialization for each order.
         task_kind = dg.AssetObservation if link.reported is Reported.ORDERED else kind
@@ -157,7 +163,7 @@ class Reporter:
             event.thumbnail_jpeg,
             made_from,
             kind=kind,
-            watermark=self._watermark(order, link),
+            watermark=watermark,
             gallery_url=self.services.gallery_url,
             video_url=self.services.video_url,
         )
@@ -165,14 +171,11 @@ class Reporter:
             yield stored_observation(order, link)
         reports.mark_reported([link], Reported.OBSERVED if superseded else Reported.STORED)
 
-    def _unreported_prompt(self, order: Order, link: Link) -> Iterator[AssetEvent]:
-        """Report the request of an order where no run came to it: what is made from it has to point to it."""
-        reports = self.services.ledger.reports
-        if reports.lacks_prompt(link, order.fingerprint):
-            request = GenerationRequest.model_validate(order.request, strict=False)
-            points = order.estimated_points + (order.source or {}).get("estimated_points", 0)
-            yield prompt_materialization(link.prompt_set, link.partition, request, order.fingerprint, points)
-            reports.mark_prompts(link.prompt_set, {link.partition: order.fingerprint})
+    def _prompt_of(self, order: Order, link: Link) -> AssetEvent:
+        """Return the request of an order that no run came to report: what is made from it points to it."""
+        request = GenerationRequest.model_validate(order.request, strict=False)
+        points = order.estimated_points + (order.source or {}).get("estimated_points", 0)
+        return prompt_materialization(link.prompt_set, link.partition, request, order.fingerprint, points)
 
     def again(self, order: Order, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
         """Report what a killed run did not, or what a partition was just given."""

@@ -33,12 +33,13 @@ class ClaimLook(LastLook):
 
     def _reason(self) -> str | None:
         services = self._worker.services
-        throttle = services.throttle()
-        if throttle.slots == 0:
-            return throttle.reasons[0]
-        if throttle.slots is not None and services.ledger.workload.in_flight() > throttle.slots:
-            return f"only {counted(throttle.slots, 'task')} may be in flight by now"
-        if not services.ledger.leases.holds(self._order, margin_s=self._margin_s):
-            # Another worker may soon reconcile this claim: what is not sent cannot be paid twice.
-            return "the worker's lease ran low before the POST"
+        with services.ledger.reading_together():
+            throttle = services.throttle()
+            if throttle.slots == 0:
+                return throttle.reasons[0]
+            if throttle.slots is not None and services.ledger.workload.in_flight() > throttle.slots:
+                return f"only {counted(throttle.slots, 'task')} may be in flight by now"
+            if not services.ledger.leases.holds(self._order, margin_s=self._margin_s):
+                # Another worker may soon reconcile this claim: what is not sent cannot be paid twice.
+                return "the worker's lease ran low before the POST"
         return None
