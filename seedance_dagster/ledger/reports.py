@@ -119,7 +119,7 @@ class Reports(LedgerPart):
 
     def mark_task(self, link: Link, event: Reported) -> None:
         """Remember that the task of an order was reported, unless more than that was reported meanwhile."""
-        less = [links.c.reported.is_(None)]
+        less: list[sa.ColumnElement[bool]] = [links.c.reported.is_(None)]
         if event is not Reported.ORDERED:
             less.append(links.c.reported == Reported.ORDERED)
         with self._database.updating() as connection:
