@@ -145,7 +145,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "comments.yaml": lambda: repeated("# a\n") + b"a: b\n",
     "anchors.yaml": lambda: b"".join(b"- &a%d x\n" % number for number in range(1_000_000)),
     "merges.yaml": lambda: (
-        ("a: &a {" + ", ".join(f"k{n}: 1" for n in range(1000)) + "}\n").encode()
+        ("a: &a {" + ", ".join(f"k{n}: 1" for n in range(1000)) + "}\nb:\n").encode()
         + lines("- {<<: *a}", 20_000)
     ),
     "broken_end.yaml": lambda: lines("- {prompt: a#}", 50_000, first="name: a\nprompts:\n") + b"\n- {",
@@ -180,7 +180,7 @@ FILES: dict[str, Callable[[], bytes]] = {
 
 
 def main() -> None:
-    """Load each file in a process of its own, and print what that costs."""
+    """Load each file in a process of its own, and print its cost; arguments choose files by their names."""
     wanted = sys.argv[1:]
     if wanted[:1] == ["--make"]:
         Path(wanted[2]).write_bytes(FILES[wanted[1]]())

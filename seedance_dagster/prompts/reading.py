@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from seedance_dagster.prompts.assembly import RawSet, Row
+from seedance_dagster.prompts.bounds import check_rows
 from seedance_dagster.prompts.delimited import read_csv
 from seedance_dagster.prompts.documents import SetDocument, read_document
 from seedance_dagster.prompts.json_text import check_json_values, parse_json
@@ -140,6 +141,7 @@ def _document(text: str, file: PromptFile) -> SetDocument | Table:
 
 def _listed(entries: list[object], source: str) -> Table:
     """Return the table that a JSON list is: of objects, or of texts."""
+    check_rows(len(entries))
     places = [f"entry {number}" for number in range(1, len(entries) + 1)]
     if entries and all(isinstance(entry, str) for entry in entries):
         entries = [{"prompt": entry} for entry in entries]

@@ -128,6 +128,7 @@ KEYS = ", ".join(f"k{n}: 1" for n in range(100))
         ("a.json", "[" + "[],[]," * 1_000 + "[]]", "contains more values than 50 prompts have"),
         ("a.jsonl", '{"prompt": "x", "a": [' + "1," * 2_000 + "1]}", "contains more values than"),
         ("a.jsonl", "{\n" * 100, "contains more than 50 prompts: split it into several files"),
+        ("a.json", "[" + "{}, " * 100 + "{}]", "contains more than 50 prompts: split it into several files"),
         ("a.txt", "x\n" * 100, "contains more than 50 prompts: split it into several files"),
         ("a.csv", "prompt\n" + "x\n" * 100, "contains more than 50 prompts: split it into several files"),
         ("a.csv", "prompt,id\n" + ",\n" * 500, "has more than 300 lines: split it into several files"),
