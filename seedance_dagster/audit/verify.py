@@ -149,8 +149,10 @@ async def _verify_tasks(
     tasks, unreadable = await read_tasks(services, chosen, progress)
     problem = unreadable or snapshot.problem
     if left:
-        f"{counted(len(wanted), 'task')} differ from the ledger in the history; "
-        f"{len(chosen)} of them were read"
+        problem = (
+            f"{counted(len(wanted), 'task')} differ from the ledger in the history; "
+            f"{len(chosen)} of them were read"
+        )
     unread = frozenset(left) | (set(chosen) - tasks.keys())
     return replace(snapshot, tasks=tasks, unread=unread, problem=problem)
 

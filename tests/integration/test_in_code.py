@@ -101,7 +101,7 @@ async def interrupted(*_arguments, **_options) -> None:
         ),
         ({"promt": "a cat"}, {}, "generate, request (x): promt is not a field; fields are"),
         ({"id": "y"}, {}, "generate: id is no part of a request: use the arguments key and take"),
-        ({}, {"max_cost_usd": 0.1}, "do not fit the limit of this run of 0.10 USD"),
+        ({}, {"max_cost_usd": 0.1}, "does not fit the limit of this run of 0.10 USD"),
         ({}, {"max_cost_usd": -1}, "max_cost_usd: -1 is out of range"),
         ({"prompt": "b"}, {"key": "hero-shot"}, "stands for another request, made at"),
         ({}, {"key": "a b"}, "id is 'a b'"),

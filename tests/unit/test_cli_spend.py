@@ -119,7 +119,10 @@ def test_a_period_without_orders_is_not_an_error(busy: OrderFactory) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--by", "week"), "'week' is not one of 'day', 'month', 'set', 'model', 'tag', 'run'"),
+        (
+            ("--by", "week"),
+            "'week' is not one of 'day', 'month', 'set', 'model', 'resolution', 'template', 'tag', 'run'",
+        ),
         (("--by", "tag"), "--by tag --tag campaign"),
         (("--tag", "campaign"), "--by tag --tag campaign"),
         (
