@@ -15,7 +15,7 @@ from seedance_dagster.prompts.slugs import NAME_PATTERN, NAME_RULE
 PROMPT_TABLE = "prompt_table"
 ROWS_CHECK = "prompts_valid"
 FROM_ASSET = "asset "
-"""What the place of a set begins with whose prompts another asset makes."""
+"""The beginning of the place of a set whose prompts another asset makes."""
 
 
 @dataclass(frozen=True, kw_only=True)
