@@ -101,6 +101,8 @@ def read_matrix(document: Mapping[str, Any], report: Report) -> Matrix | None:
         report("max_prompts", f"is {shown(most)}; allowed are whole numbers from 1")
         most = None
     axes = _axes(document.get("matrix"), report)
+    if document.get("matrix") is None and document.get("template") is None:
+        report("max_prompts", "limits what a matrix or a template makes, and this set has neither")
     return Matrix(axes=axes, template=template, max_prompts=most or DEFAULT_MAX_PROMPTS)
 
 

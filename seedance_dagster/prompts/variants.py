@@ -63,6 +63,10 @@ class _Expansion:
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the matrix and the prompts."""
         yield from self.wrong
+        given = [row.fields.get("prompt") is not None for row in self.raw.rows]
+        if self.matrix.template is not None and given and all(given):
+            message = "is the text of prompts that have none, and each has one: leave it out, or their texts"
+            yield Problem(source=self.raw.source, field="template", message=message)
         for name in sorted(set(self.matrix.axes) - self.used):
             if self.raw.rows and not self.wrong:
                 message = (

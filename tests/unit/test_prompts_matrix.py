@@ -161,6 +161,18 @@ prompts: [{{id: a, prompt: "{prompt}"}}]
     assert problem in "\n".join(map(str, loaded.problems))
 
 
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ("max_prompts: 5", "max_prompts limits what a matrix or a template makes, and this set has neither"),
+        ("template: A dog", "template is the text of prompts that have none, and each has one"),
+    ],
+)
+def test_a_field_without_effect_is_said(tmp_path, field, problem):
+    """Nothing that stands in a set is without effect and without a word."""
+    assert problem in problems_of(tmp_path, f"name: a\n{field}\nprompts: [{{prompt: A cat}}]")
+
+
 def test_too_many_combinations_are_refused_before_they_are_made(tmp_path):
     """A matrix of 10 to the 12 prompts is refused in words, at once."""
     axes = "".join(f"  a{number}: [{', '.join(map(str, range(10)))}]\n" for number in range(12))
