@@ -81,17 +81,17 @@ def test_a_description_that_lies_is_found_out(tmp_path, reader):
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "wall_s", "words"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "makes its reader crash (SIGSEGV)"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", "takes more than 30 s of CPU time"),
-        ("import time; time.sleep(600)", "takes more than 0.5 s"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", BOUNDS.wall_s, "makes its reader crash (SIGSEGV)"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", BOUNDS.wall_s, "takes more than 30 s of CPU time"),
+        ("import time; time.sleep(600)", 0.5, "takes more than 0.5 s"),
     ],
 )
-def test_a_file_that_ends_its_reader_is_refused(tmp_path, reader, monkeypatch, code, words):
+def test_a_file_that_ends_its_reader_is_refused(tmp_path, reader, monkeypatch, code, wall_s, words):
     """The next file has another reader."""
     reader(code)
-    monkeypatch.setattr(READERS, "bounds", replace(BOUNDS, wall_s=0.5))
+    monkeypatch.setattr(READERS, "bounds", replace(BOUNDS, wall_s=wall_s))
     [(_, _, message)] = problems_of(load(tmp_path, "a.xlsx", b"PK"))
     assert message.startswith("cannot be read: ")
     assert words in message
