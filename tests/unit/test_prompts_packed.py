@@ -83,8 +83,16 @@ def test_a_description_that_lies_is_found_out(tmp_path, reader):
 @pytest.mark.parametrize(
     ("code", "wall_s", "words"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", BOUNDS.wall_s, "makes its reader crash (SIGSEGV)"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", BOUNDS.wall_s, "takes more than 30 s of CPU time"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+            BOUNDS.wall_s,
+            "makes its reader crash (SIGSEGV)",
+        ),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)",
+            BOUNDS.wall_s,
+            "takes more than 30 s of CPU time",
+        ),
         ("import time; time.sleep(600)", 0.5, "takes more than 0.5 s"),
     ],
 )

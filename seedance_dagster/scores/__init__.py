@@ -1,0 +1,1 @@
+"""Scores: figures and words about a stored video, taken from its bytes."""
