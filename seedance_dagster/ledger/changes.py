@@ -24,6 +24,7 @@ class View(StrEnum):
 
     INDEX = "index"
     CHECKS = "checks"
+    SCORES = "scores"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ def note_verdicts(connection: sa.Connection, prompt_set: str, keys: Iterable[str
         connection.execute(view_changes.insert(), rows)
 
 
+def note_bytes(connection: sa.Connection, sha256: str) -> None:
+    """Note the partitions that may show a video whose scores changed."""
+    connection.execute(_note(_STORED.where(orders.c.sha256 == sha256).distinct(), View.INDEX))
+
+
 def changes_of(connection: sa.Connection, view: View, prompt_set: str) -> Changes:
     """Return the changes of a set that a view does not have yet."""
     query = sa.select(view_changes.c.change_id, view_changes.c.partition).where(*_of(view, prompt_set))
@@ -100,6 +106,13 @@ def forget_changes(connection: sa.Connection, ids: Collection[int]) -> None:
     """Delete the notes of changes that a view has now."""
     for chunk in chunked(ids):
         connection.execute(view_changes.delete().where(view_changes.c.change_id.in_(chunk)))
+
+
+def forget_sets(connection: sa.Connection, view: View, prompt_sets: Collection[str]) -> None:
+    """Delete all notes of sets that have no such view."""
+    for chunk in chunked(prompt_sets):
+        of_sets = view_changes.c.prompt_set.in_(chunk)
+        connection.execute(view_changes.delete().where(view_changes.c.view == view, of_sets))
 
 
 def _of(view: View, prompt_set: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -33,6 +33,7 @@ from seedance_dagster.ledger.repairs import Repairs
 from seedance_dagster.ledger.reports import Reports
 from seedance_dagster.ledger.restoration import Restoration
 from seedance_dagster.ledger.schema import ledger_identity
+from seedance_dagster.ledger.scores import Scores
 from seedance_dagster.ledger.set_orders import SetOrders
 from seedance_dagster.ledger.set_spend import SetSpends
 from seedance_dagster.ledger.spend import Spend
@@ -78,6 +79,7 @@ class Ledger:
         videos: The current video of each partition.
         indexes: What each set's index in S3 was made from.
         checked: What checks found wrong with each video.
+        scores: What was measured of the videos.
         set_orders: Rates and prices of one set.
         tiles: What the gallery shows of each partition.
         verdicts: What people said of the videos.
@@ -115,6 +117,7 @@ class Ledger:
         self.videos = Videos(database, clock)
         self.indexes = Indexes(database, clock)
         self.checked = CheckedVideos(database, clock)
+        self.scores = Scores(database, clock)
         self.set_orders = SetOrders(database, clock)
         self.tiles = Tiles(database, clock)
         self.verdicts = Verdicts(database, clock)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,8 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
 from seedance_dagster.ledger.schema import links, orders, other_orders, partitions, verdicts
+from seedance_dagster.ledger.score_results import ScoreValue
+from seedance_dagster.ledger.score_schema import scores
 from seedance_dagster.ledger.verdict import Verdict
 
 _LABEL = ("label", "label_tags", "label_removed_at")
@@ -29,6 +31,7 @@ class CurrentVideo:
         tags: Those of the prompt, as its file has them now.
         removed_at: Since when the prompt is in no file any more; None while it is.
         verdict: The last verdict on these bytes as this partition's video.
+        scores: What scores gave for these bytes, by name.
     """
 
     partition: str
@@ -36,6 +39,7 @@ class CurrentVideo:
     tags: dict[str, str]
     removed_at: datetime | None = None
     verdict: Verdict = Verdict.UNDECIDED
+    scores: Mapping[str, ScoreValue] = field(default_factory=dict)
 
 
 class Videos(LedgerPart):
@@ -72,13 +76,16 @@ class Videos(LedgerPart):
         )
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
+            measured = scores_of(connection, (row.sha256 for row in rows))
         videos = []
         for row in rows:
             columns = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
             label, tags, removed_at, given = map(columns.pop, (*_LABEL, "verdict"))
             order = Order(**columns)
             shown_tags = order.tags if tags is None else tags
-            videos.append(CurrentVideo(label, order, shown_tags, removed_at, given or Verdict.UNDECIDED))
+            values = measured.get(str(order.sha256), {})
+            verdict_given = given or Verdict.UNDECIDED
+            videos.append(CurrentVideo(label, order, shown_tags, removed_at, verdict_given, values))
         return videos
 
     def count(self, prompt_set: str) -> int:
@@ -102,6 +109,16 @@ class Videos(LedgerPart):
         )
         with self._database.reading() as connection:
             return sorted(connection.scalars(query))
+
+
+def scores_of(connection: sa.Connection, sha256s: Iterable[str]) -> dict[str, dict[str, ScoreValue]]:
+    """Return what scores gave for some videos' bytes, by SHA-256 and name."""
+    found: dict[str, dict[str, ScoreValue]] = {}
+    for chunk in chunked(dict.fromkeys(sha256s)):
+        query = sa.select(scores.c.sha256, scores.c.measured).where(scores.c.sha256.in_(chunk))
+        for row in connection.execute(query.order_by(scores.c.score)):
+            found.setdefault(row.sha256, {}).update(row.measured)
+    return found
 
 
 def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.Subquery:

@@ -11,6 +11,7 @@ from types import NoneType
 from typing import Any, get_args
 
 from seedance_dagster.api.wire import REFERENCE_KINDS
+from seedance_dagster.ledger.score_results import ScoreValue
 from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
@@ -30,7 +31,7 @@ class Column:
     Attributes:
         name: The ledger's name where the ledger has one.
         type: "string", "int", "float", "bool", "time" (UTC), "strings", or a list of "tags" (key and value)
-            or "scores" (name and value).
+            or "scores" (name, and a number or a text).
         description: For docs and for Dagster's column schema.
     """
 
@@ -61,7 +62,7 @@ COLUMNS = (
     *(Column(name, "strings", "References, without user, query and fragment.") for name in _URL_LISTS),
     Column("tags", "tags", f"{Manifest.model_fields['tags'].description} A list of key and value."),
     Column("verdict", "string", "The review's verdict: accepted, discarded or undecided."),
-    Column("scores", "scores", "Scores of the video, a list of name and value."),
+    Column("scores", "scores", "Scores of the video, a list of name and value; a text is in `text` instead."),
     Column("cost_usd", "float", "The charge in USD; null when the vendor did not report it."),
     *_of_manifest("points_charged"),
     Column("uri", "string", "The video in S3."),
@@ -95,7 +96,7 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
             {"key": key, "value": value} for key, value in sorted(redact(video.tags, redact_url).items())
         ],
         "verdict": video.verdict.value,
-        "scores": [],
+        "scores": [score_entry(name, value) for name, value in sorted(video.scores.items())],
         "removed_at": video.removed_at,
         "task_type": order.model,
         "cost_usd": None if cost is None else float(points_to_usd(cost)),
@@ -109,6 +110,17 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
         column.name: values[column.name] if column.name in values else getattr(order, column.name)
         for column in COLUMNS
     }
+
+
+def score_entry(name: str, value: ScoreValue) -> dict[str, Any]:
+    """Return a score as the index has it: a number, 1 and 0 for true and false; or a text.
+
+    Example:
+        >>> score_entry("cuts", 2), score_entry("caption", "a cat")
+        ({'name': 'cuts', 'value': 2.0, 'text': None}, {'name': 'caption', 'value': None, 'text': 'a cat'})
+    """
+    text = value if isinstance(value, str) else None
+    return {"name": name, "value": None if isinstance(value, str) else float(value), "text": text}
 
 
 def to_jsonl(rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -102,7 +102,7 @@ class _Parquet:
             "time": pa.timestamp("us", tz="UTC"),
             "strings": pa.list_(text),
             "tags": pa.list_(pa.struct([("key", text), ("value", text)])),
-            "scores": pa.list_(pa.struct([("name", text), ("value", number)])),
+            "scores": pa.list_(pa.struct([("name", text), ("value", number), ("text", text)])),
         }
         self._schema = pa.schema([pa.field(column.name, types[column.type]) for column in COLUMNS])
 

@@ -1,0 +1,29 @@
+"""The result of a score, as the ledger holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+ScoreValue = float | str | bool
+"""A value that a score gives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreResult:
+    """What one version of a score gave for a video's bytes.
+
+    Attributes:
+        score: The score's name.
+        version: The score's version.
+        values: By name; empty where the score gives none of this video, or has a problem.
+        problem: Why there are no values; None where nothing went wrong.
+        scored_at: In UTC; None until it is recorded.
+    """
+
+    score: str
+    version: str
+    values: Mapping[str, ScoreValue]
+    problem: str | None = None
+    scored_at: datetime | None = None

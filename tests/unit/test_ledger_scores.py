@@ -1,0 +1,87 @@
+"""Scores in the ledger: results of bytes, and the videos that are still to be scored."""
+
+from __future__ import annotations
+
+import pytest
+
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.score_results import ScoreResult
+from seedance_dagster.ledger.scores import Scored
+
+pytestmark = pytest.mark.each_database
+
+
+def result(score: str = "motion", version: str = "1", **more) -> ScoreResult:
+    return ScoreResult(score=score, version=version, **{"values": {score: 0.5}} | more)
+
+
+def test_the_newest_result_of_a_score_is_kept(ledger, clock):
+    """Another version replaces it; a problem is kept as such, and other scores stay."""
+    ledger.scores.record("a", [result(), result("caption", values={"caption": "a cat", "is_dark": True})])
+    ledger.scores.record("a", [result(version="2", values={}, problem="it divides by zero")])
+    ledger.scores.record("b", [])
+    found = ledger.scores.results(["a", "b"])
+    assert set(found) == {"a"}
+    assert found["a"]["caption"].values == {"caption": "a cat", "is_dark": True}
+    motion = found["a"]["motion"]
+    assert (motion.version, motion.values, motion.problem) == ("2", {}, "it divides by zero")
+    assert motion.scored_at == clock()
+
+
+def test_a_video_shows_the_values_of_its_bytes(ledger, orders):
+    """Wherever the same bytes are shown; another video of the partition has none."""
+    cat, dog = orders.make_many(State.STORED, "cat", "dog")
+    ledger.scores.record(cat.sha256, [result(), result("cuts", values={"cuts": 2})])
+    shown = {video.partition: video.scores for video in ledger.videos.current("spots")}
+    assert shown == {"cat": {"motion": 0.5, "cuts": 2}, "dog": {}}
+    orders.make(State.STORED, "cat", artifacts={"sha256": "other"})
+    [video] = ledger.videos.current("spots", "cat")
+    assert video.scores == {}
+    assert dog.sha256 != cat.sha256
+
+
+def test_a_result_has_the_index_written_again(ledger, orders):
+    """For each partition that may show the bytes."""
+    order = orders.make(State.STORED, "cat")
+    changes = ledger.indexes.changes("spots")
+    ledger.indexes.forget(changes)
+    assert ledger.indexes.changes("spots").partitions == frozenset()
+    ledger.scores.record(order.sha256, [result()])
+    assert ledger.indexes.changes("spots").partitions == {"cat"}
+
+
+def test_a_set_is_due_until_its_changes_were_scored(ledger, orders):
+    """All of it at first and by another plan, then what changed; what changes meanwhile stays noted."""
+    orders.make(State.STORED, "cat")
+    assert ledger.scores.due_sets({"spots": "a", "others": "a"}) == ["others", "spots"]
+    changes, complete = ledger.scores.changes("spots", "a")
+    assert (changes.partitions, complete) == ({"cat"}, False)
+    orders.make(State.STORED, "dog")
+    ledger.scores.finish("spots", "a", changes)
+    assert ledger.scores.changes("spots", "a")[0].partitions == {"dog"}
+    assert ledger.scores.changes("spots", "a")[1]
+    ledger.scores.finish("spots", "a", ledger.scores.changes("spots", "a")[0])
+    assert ledger.scores.due_sets({"spots": "a"}) == []
+    assert ledger.scores.due_sets({"spots": "b"}) == ["spots"]
+
+
+def test_sets_without_scores_are_forgotten(ledger, orders):
+    """Their notes go, and all of their videos are due where they get scores again."""
+    orders.make(State.STORED, "cat")
+    ledger.scores.finish("spots", "a", ledger.scores.changes("spots", "a")[0])
+    ledger.scores.mark_reported("spots", {"cat": Scored("d", None)})
+    orders.make(State.STORED, "dog")
+    ledger.scores.forget(["spots", "others"])
+    assert ledger.scores.changes("spots", "a") == (ledger.scores.changes("others", "a")[0], False)
+    assert ledger.scores.keys("spots") == set()
+    assert ledger.scores.due_sets({"spots": "a"}) == ["spots"]
+
+
+def test_what_was_reported_is_remembered(ledger):
+    """With what is wrong; a partition without a video any more is forgotten."""
+    slow = Scored("d2", {"score_motion": "motion is 0.1; required is >=0.2"})
+    ledger.scores.mark_reported("spots", {"cat": Scored("d1", None), "dog": slow, "cow": Scored("d3", None)})
+    ledger.scores.mark_reported("spots", {"cow": None})
+    assert ledger.scores.scored("spots", ["cat", "dog", "cow"]) == {"cat": Scored("d1", None), "dog": slow}
+    assert ledger.scores.problems("spots") == {"dog": slow.problems}
+    assert ledger.scores.keys("spots") == {"cat", "dog"}
