@@ -11,8 +11,8 @@ ScoreValue = float | str | bool
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoreResult:
     """The result of one version of a score for a video's bytes.
-    """What one version of a score gave for a video's bytes.
 
     Attributes:
         score: The score's name.
