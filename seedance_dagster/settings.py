@@ -78,7 +78,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         "spend, in USD. By default the budgets limit it; without a budget it orders nothing.",
     )
     max_partitions_per_run: int = Field(
-        default=500,
+        default=250,
         gt=0,
         description="The most partitions of one run. A larger backfill becomes several runs, each of which "
         "starts sooner.",

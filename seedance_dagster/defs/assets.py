@@ -35,7 +35,7 @@ _KINDS = {PROMPTS: {"seedance", "yaml"}, TASKS: {"seedance", "api"}, VIDEOS: {"s
 _UPSTREAM = {TASKS: (PROMPTS,), VIDEOS: (PROMPTS, TASKS)}
 
 
-MAX_PARTITIONS_PER_RUN = 500
+MAX_PARTITIONS_PER_RUN = 250
 """Partitions of one run of a backfill: Dagster plans a run's partitions one by one before it starts."""
 
 

@@ -19,7 +19,12 @@ from seedance_dagster.defs.configs import limit_points
 from seedance_dagster.defs.dataset import build_dataset_asset
 from seedance_dagster.defs.from_asset import PROMPT_TABLE, PromptsFromAsset
 from seedance_dagster.defs.index import build_index_asset
-from seedance_dagster.defs.jobs import build_advance_job, build_pending_job, build_pending_schedule
+from seedance_dagster.defs.jobs import (
+    build_advance_job,
+    build_generate_jobs,
+    build_pending_job,
+    build_pending_schedule,
+)
 from seedance_dagster.defs.links import Links
 from seedance_dagster.defs.naming import VIDEO_INPUTS, Names, asset_key
 from seedance_dagster.defs.plan import build_plan_job
@@ -176,7 +181,7 @@ def shared_definitions(
     advance, pending = build_advance_job(names, resources), build_pending_job(names, source, resources)
     declared = source.load().names
     prompt_files, readable = build_prompt_files(names, source, declared)
-    started: list[Any] = [advance, pending]
+    started: list[Any] = [advance, pending, *build_generate_jobs(names, declared)]
     if source.tables:
         started.append(build_read_job(names, [asset_key(name, PROMPT_TABLE) for name in source.tables]))
     return dg.Definitions(

@@ -1,12 +1,24 @@
-"""The jobs for all prompt sets: `seedance_advance`, and `seedance_order_pending` with its schedule."""
+"""The jobs for all prompt sets, with a schedule for `seedance_order_pending`, and one job for each set."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any
 
 import dagster as dg
 
 from seedance_dagster.defs.configs import PendingConfig, limit_points
 from seedance_dagster.defs.events import AssetEvent, StepEvent
-from seedance_dagster.defs.naming import ADVANCE_JOB, CLEANUP, ORDER_OP, PENDING_JOB, Names
+from seedance_dagster.defs.naming import (
+    ADVANCE_JOB,
+    CLEANUP,
+    ORDER_OP,
+    PENDING_JOB,
+    PROMPTS,
+    TASKS,
+    VIDEOS,
+    Names,
+    asset_key,
+    generate_job,
+)
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import services_of
 from seedance_dagster.defs.step_cleanup import StepCleanup
@@ -61,6 +73,21 @@ def build_advance_job(names: Names, resources: Resources) -> dg.JobDefinition:
         advance_op()
 
     return seedance_advance
+
+
+def build_generate_jobs(names: Names, prompt_sets: Iterable[str]) -> list[Any]:
+    """Build a job for each set that makes its videos, for schedules, the launchpad and `dagster job backfill`.
+
+    The sensor brings what they order to its end; as its targets they show it on the pages of the assets.
+    """
+    return [
+        dg.define_asset_job(
+            names(generate_job(name)),
+            dg.AssetSelection.assets(*(asset_key(name, asset) for asset in (PROMPTS, TASKS, VIDEOS))),
+            description=f"Costs money: orders the videos of the chosen prompts of {name}, and waits for them.",
+        )
+        for name in prompt_sets
+    ]
 
 
 def build_pending_job(names: Names, source: PromptSource, resources: Resources) -> dg.JobDefinition:

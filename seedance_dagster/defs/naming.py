@@ -94,6 +94,16 @@ def asset_key(prompt_set: str, asset: str) -> dg.AssetKey:
     return dg.AssetKey([*prompt_set.split(_DOT), asset])
 
 
+def generate_job(prompt_set: str) -> str:
+    """Return the name of the job that makes a set's videos.
+
+    Example:
+        >>> generate_job("spots")
+        'generate_spots'
+    """
+    return f"generate_{identifier(prompt_set)}"
+
+
 def prompt_set_of(key: dg.AssetKey) -> str:
     """Return the set that an asset belongs to.
 

@@ -29,7 +29,8 @@ def build_sensor(
         source: Where the prompt sets are read.
         declared: The names of the sets that the code location has assets for.
         status: Whether it is on by default.
-        jobs: The jobs that it starts: `seedance_advance` and `seedance_order_pending`.
+        jobs: The jobs that it starts, `seedance_advance` and `seedance_order_pending`, and those whose orders
+            it follows.
         pending_usd_per_run: The most that a run of the latter may spend, in USD; None leaves it to budgets.
     """
 

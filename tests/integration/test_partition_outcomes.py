@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import dagster as dg
 import pytest
 from code_location import QUIET, running_location
 
+from seedance_dagster.defs.naming import WAITS_TAG
 from seedance_dagster.ledger import reports
+from seedance_dagster.ledger.schema import orders
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -76,3 +80,36 @@ def test_events_name_their_partition(location):
         "stored, 0.40 USD",
     ):
         assert f"cat: {text}" in messages
+
+
+def test_a_run_that_waits_reports_its_own_orders(location, monkeypatch):
+    """What another run stores for it has its events once; where it dies, they come after the grace time."""
+    waits = dg.DagsterRun(
+        job_name="spots", run_id=str(uuid4()), status=dg.DagsterRunStatus.STARTED, tags=dict(WAITS_TAG)
+    )
+    location.write({"bad": "bad [fault:moderation*1]", "cat": "a cat", "dog": "a dog", "owl": "an owl"})
+    location.tick()
+    assert location.run("owl", assets=("prompts", "tasks")).success
+    with location.ledger() as ledger, ledger._database.writing() as connection:
+        connection.execute(orders.update().where(orders.c.partition == "owl").values(run_id=waits.run_id))
+    location.instance.add_run(waits)
+    for _ in range(20):
+        assert location.advance().events_of("videos") == []
+        if location.orders("owl")[0].stored_at:
+            break
+    assert location.orders("owl")[0].stored_at
+    monkeypatch.setattr(reports, "_REPORT_GRACE", reports._REPORT_GRACE * 0)
+    assert ("owl", "materialization") in location.advance().events_of("videos")
+    assert len(location.history("videos", "owl")) == 1
+
+
+def test_the_job_of_a_set_makes_its_videos(location):
+    """It orders and waits as Materialize does; here for a prompt whose video is stored."""
+    job = location.defs.resolve_job_def("generate_spots")
+    done = job.execute_in_process(instance=location.instance, partition_key="cat")
+    assert {event.asset_key.path[-1] for event in done.get_asset_materialization_events()} == {
+        "prompts",
+        "tasks",
+        "videos",
+    }
+    assert len(location.orders("cat")) == 1

@@ -40,6 +40,10 @@ def test_two_sets_of_definitions_merge_with_a_team_s_own(tmp_path):
     ours = {"seedance_advance", "seedance_order_pending", "seedance_check_videos", "seedance_plan"}
     assert jobs >= ours | {f"team_b_{name}" for name in ours}
     assert [sensor.name for sensor in merged.sensors] == ["seedance_sensor", "team_b_seedance_sensor"]
+    # So that the page of each asset shows the sensor.
+    targets = [{job.name for job in sensor.jobs} for sensor in merged.sensors]
+    assert "generate_films" in targets[0]
+    assert "team_b_generate_shorts" in targets[1]
     keys = {key.to_user_string() for key in merged.resolve_all_asset_keys()}
     assert keys >= {"films/videos", "shorts/videos", "seedance_prompt_files", "team_b_seedance_prompt_files"}
     with dg.build_resources(dict(merged.resources)) as resources:

@@ -13,6 +13,7 @@ from seedance_dagster.defs.steps.advancers import REPORT_LEASE, one_lease_of
 from seedance_dagster.defs.steps.checks import evaluations
 from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.reporter import Reporter
+from seedance_dagster.defs.steps.waiting_runs import WaitingRuns
 from seedance_dagster.engine.events import Delayed, Ended, Stored, Submitted
 from seedance_dagster.engine.indexing import sets_to_index
 from seedance_dagster.engine.runtime.background import in_background
@@ -29,6 +30,7 @@ _MAX_UNREPORTED = 1000  # orders of earlier runs that one run reports
 def advance_events(context: dg.OpExecutionContext, services: Services, owner: str) -> Iterator[StepEvent]:
     """Submit, follow and collect, report also what killed runs did not, and check the sets that changed."""
     reporter = Reporter(context.instance, services, log=context.log)
+    waiting = WaitingRuns(context.instance)
     changed, ended = set[str](), set[str]()
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "postponed": 0}
     run = partial(advance, services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)
@@ -49,17 +51,18 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
             match event:
                 case Submitted():
                     counts["submitted"] += 1
-                    yield from reporter.event(event)
+                    yield from reporter.event(event, waiting.leave(event.order, reporter.links(event.order)))
                 case Stored():
                     counts["stored"] += 1
-                    changed |= {link.prompt_set for link in reporter.links(event.order)}
-                    yield from reporter.event(event)
+                    links = reporter.links(event.order)
+                    changed |= {link.prompt_set for link in links}
+                    yield from reporter.event(event, waiting.leave(event.order, links))
                 case Ended():
                     counts["ended without a video"] += 1
-                    order = event.order
-                    ended |= {link.prompt_set for link in reporter.links(order)}
+                    order, links = event.order, reporter.links(event.order)
+                    ended |= {link.prompt_set for link in links}
                     context.log.warning(f"{order.prompt_set}/{order.partition}: {no_video_reason(order)}")
-                    yield from reporter.ended(order)
+                    yield from reporter.ended(order, waiting.leave(order, links))
                 case Delayed():
                     counts["postponed"] += 1
                     context.log.warning(str(event))

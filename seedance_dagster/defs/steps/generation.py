@@ -199,6 +199,8 @@ class GenerationRun:
         self.missing.reasons |= dict.fromkeys(self.waiting, _UNFINISHED)
         order_ids = {order.order_id for order in self.waiting.values()}
         self.context.log.info(f"waiting for {counted(len(order_ids), 'video')}")
+        # Before the first video comes: a run that advances orders leaves the reports to this one.
+        self.context.instance.add_run_tags(self.context.run.run_id, WAITS_TAG)
         owner = worker_name(f"run {self.context.run.run_id}")
         work = partial(advance, self.services, owner=owner, only=list(order_ids))
         return in_background(work, head_start_s=_HEAD_START_S)
@@ -217,8 +219,6 @@ class GenerationRun:
 
     def _watch(self, events: Iterator[Event]) -> Iterator[AssetEvent]:
         """Report what becomes of the orders that the run waits for."""
-        if self.waiting:
-            self.context.instance.add_run_tags(self.context.run.run_id, WAITS_TAG)
         for event in events:
             match event:
                 case Submitted():
