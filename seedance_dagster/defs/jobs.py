@@ -84,7 +84,7 @@ def build_generate_jobs(names: Names, prompt_sets: Iterable[str]) -> list[Any]:
         dg.define_asset_job(
             names(generate_job(name)),
             dg.AssetSelection.assets(*(asset_key(name, asset) for asset in (PROMPTS, TASKS, VIDEOS))),
-            description=f"Costs money: orders the videos of the chosen prompts of {name}, and waits for them.",
+            description=f"Costs money: orders the videos of chosen prompts of {name}, and waits for them.",
         )
         for name in prompt_sets
     ]
