@@ -76,7 +76,7 @@ def build_advance_job(names: Names, resources: Resources) -> dg.JobDefinition:
 
 
 def build_generate_jobs(names: Names, prompt_sets: Iterable[str]) -> list[Any]:
-    """Build a job for each set that makes its videos, for schedules, the launchpad and `dagster job backfill`.
+    """Build the job of each set that makes its videos, for schedules, launchpad and `dagster job backfill`.
 
     The sensor brings what they order to its end; as its targets they show it on the pages of the assets.
     """
