@@ -83,7 +83,7 @@ def test_events_name_their_partition(location):
 
 
 def test_a_run_that_waits_reports_its_own_orders(location, monkeypatch):
-    """What another run stores for it has its events once; where it dies, they come after the grace time."""
+    """Events of a video that another run stored for it come once, after the grace time where it dies."""
     waits = dg.DagsterRun(
         job_name="spots", run_id=str(uuid4()), status=dg.DagsterRunStatus.STARTED, tags=dict(WAITS_TAG)
     )
