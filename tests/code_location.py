@@ -67,14 +67,17 @@ class CodeLocation:
         finally:
             self.reload()
 
-    def write(self, prompts: Mapping[str, str | Mapping[str, Any]], name: str = "spots") -> None:
-        """Write a prompt set: a text, or fields, by id."""
+    def write(
+        self, prompts: Mapping[str, str | Mapping[str, Any]], name: str = "spots", **fields: Any
+    ) -> None:
+        """Write a prompt set: a text, or fields, by id; and further fields of the set."""
         rows = [
             {"id": key, "duration": 4, "task_type": "seedance-2"}
             | ({"prompt": value} if isinstance(value, str) else dict(value))
             for key, value in prompts.items()
         ]
-        (self.folder / "prompts" / f"{name}.json").write_text(json.dumps({"name": name, "prompts": rows}))
+        document = {"name": name, "prompts": rows, **fields}
+        (self.folder / "prompts" / f"{name}.json").write_text(json.dumps(document))
 
     def tick(self) -> dg.SensorResult | dg.SkipReason:
         """Run one tick of the sensor."""

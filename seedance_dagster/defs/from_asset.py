@@ -31,6 +31,8 @@ class PromptsFromAsset:
         tags: The columns that become tags; None for all that are not fields.
         defaults: Fields of every prompt, as `defaults` in a prompt file.
         budget_usd: The set's budget in USD, as `budget_usd` in a prompt file.
+        draft: What is ordered first, as `draft` in a prompt file; with `final`.
+        final: What is ordered once a draft is accepted.
 
     Raises:
         ValueError: The name is not allowed.
@@ -47,6 +49,8 @@ class PromptsFromAsset:
     tags: Sequence[str] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     budget_usd: float | Mapping[str, float] | None = None
+    draft: Mapping[str, Any] | None = None
+    final: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check what asset keys require."""
@@ -68,8 +72,9 @@ class PromptsFromAsset:
     @property
     def settings(self) -> dict[str, Any]:
         """The fields of the set beside its prompts."""
-        budget = {} if self.budget_usd is None else {"budget_usd": self.budget_usd}
-        return {"defaults": dict(self.defaults), **budget}
+        own = {"budget_usd": self.budget_usd, "draft": self.draft, "final": self.final}
+        given = {name: value for name, value in own.items() if value is not None}
+        return {"defaults": dict(self.defaults), **given}
 
     @property
     def code_version(self) -> str:

@@ -41,7 +41,8 @@ def read_contents(services: Services, prompt_set: PromptSet, keys: Collection[st
     if not addresses:
         return prompt_set
     known = _known(services.ledger, addresses)
-    wanted = [prompt_set.partitions[key].request for key in keys if key in prompt_set.partitions]
+    every = prompt_set.all_partitions
+    wanted = [every[key].request for key in keys if key in every]
     now = {file.location for request in wanted for file in s3_references(request)}
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         read = threads.map(lambda address: _read(services, address, known.get(address)), now)
@@ -99,5 +100,12 @@ def _with_hashes(prompt_set: PromptSet, known: Mapping[str, CachedProbe]) -> Pro
         }
         return request.model_copy(update=lists)
 
-    prompts = (replace(prompt, request=hashed_request(prompt.request)) for prompt in prompt_set.prompts)
+    prompts = (
+        replace(
+            prompt,
+            request=hashed_request(prompt.request),
+            final=None if prompt.final is None else hashed_request(prompt.final),
+        )
+        for prompt in prompt_set.prompts
+    )
     return replace(prompt_set, prompts=tuple(prompts))

@@ -109,6 +109,13 @@ class Verdicts(LedgerPart):
         with self._database.reading() as connection:
             return {row.partition: to_verdict(row) for row in connection.execute(query)}
 
+    def ever_accepted(self, prompt_set: str) -> set[str]:
+        """Return the partitions of a set of which some video was accepted at some time."""
+        accepted = (verdicts.c.prompt_set == prompt_set, verdicts.c.verdict == Verdict.ACCEPTED)
+        query = sa.select(verdicts.c.partition).where(*accepted).distinct()
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
     def history(self, prompt_set: str, partition: str, sha256: str | None = None) -> list[GivenVerdict]:
         """Return all verdicts on a partition, or on one video of it, the oldest first."""
         with self._database.reading() as connection:

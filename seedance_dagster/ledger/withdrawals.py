@@ -18,7 +18,7 @@ from seedance_dagster.ledger.transitions import transition
 REMOVAL_GRACE = timedelta(seconds=60)
 """A prompt that left its file for less than this may have been in a file that was half written."""
 
-_UNWANTED = "its prompt was edited or removed before it was sent"
+_UNWANTED = "its prompt was edited or removed, or its draft is not accepted any more, before it was sent"
 
 
 def keep_wanted(

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from seedance_dagster.api.catalog import Catalog
-from seedance_dagster.api.wire import Mode
+from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.prompts.alike import AlikeRequests
 from seedance_dagster.prompts.bounds import MAX_PROMPTS, MAX_TAG_CHARACTERS
 from seedance_dagster.prompts.duplicates import repetitions
+from seedance_dagster.prompts.finals import NO_EFFECT, DraftAndFinal, check_both
 from seedance_dagster.prompts.identity import normalized_text
 from seedance_dagster.prompts.matrix import Matrix
 from seedance_dagster.prompts.models import Prompt, PromptSet
@@ -60,6 +61,7 @@ class RawSet:
         skip_bad_rows: A row with an error keeps out its prompt, not the file.
         folder: The folder of a local file.
         matrix: What its prompts vary in; None where each row is one prompt.
+        finals: What its drafts and finals differ in; None where a prompt is ordered once.
         left_out: Why rows that are here no more gave no prompt, by the id that it would have.
     """
 
@@ -72,6 +74,7 @@ class RawSet:
     skip_bad_rows: bool = False
     folder: Path | None = None
     matrix: Matrix | None = None
+    finals: DraftAndFinal | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -103,9 +106,9 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
             prompts.append(prompt)
         else:
             left_out[prompt_id] = "; ".join(map(str, problems[before:]))
-    partitions = sum(prompt.takes for prompt in prompts)
+    partitions = sum(prompt.takes * (1 if prompt.final is None else 2) for prompt in prompts)
     if partitions > MAX_PROMPTS:
-        message = f"contains {partitions} videos, takes included; allowed are {MAX_PROMPTS}"
+        message = f"contains {partitions} videos, takes and finals included; allowed are {MAX_PROMPTS}"
         problems.append(Problem(source=raw.source, message=message))
     if any(_refuses(problem, raw) for problem in problems) or not prompts:
         return None, problems
@@ -128,6 +131,8 @@ def _of_the_set(raw: RawSet) -> Iterator[Problem]:
     for name in sorted(set(raw.defaults) - set(_DEFAULTABLE)):
         message = f"cannot be a default; allowed are {', '.join(_DEFAULTABLE)}"
         yield Problem(source=raw.source, field=f"defaults.{name}", message=message)
+    for name in sorted(raw.finals.in_both & raw.defaults.keys() if raw.finals else ()):
+        yield Problem(source=raw.source, field=f"defaults.{name}", message=NO_EFFECT)
     if raw.defaults.get("mode") == Mode.FIRST_LAST_FRAMES and "aspect_ratio" in raw.defaults:
         yield Problem(
             source=raw.source, field="defaults.aspect_ratio", message=RATIO_IGNORED, severity="warning"
@@ -194,19 +199,28 @@ def _prompt(
     if not isinstance(fresh, bool):
         report("fresh", f"is {shown(fresh)}; allowed are true and false")
     tags = _all_tags(raw, row, report)
-    request = check_request(
-        fields,
-        ratio_given=row.fields.get("aspect_ratio") is not None,
-        catalog=catalog,
-        report=report,
-        folder=raw.folder,
-        alike=alike,
-    )
+
+    def check(values: Mapping[str, Any], report: Report) -> GenerationRequest | None:
+        ratio_given = row.fields.get("aspect_ratio") is not None
+        return check_request(
+            values, ratio_given=ratio_given, catalog=catalog, report=report, folder=raw.folder, alike=alike
+        )
+
+    if raw.finals is None:
+        request, final = check(fields, report), None
+    else:
+        request, final = check_both(fields, row.fields, raw.finals, report, check) or (None, None)
     failed = any(problem.severity == "error" for problem in problems[before:])
     if failed or request is None:
         return None
     return Prompt(
-        id=prompt_id, request=request, takes=takes, fresh=fresh, tags=tags, variant=dict(row.variant)
+        id=prompt_id,
+        request=request,
+        final=final,
+        takes=takes,
+        fresh=fresh,
+        tags=tags,
+        variant=dict(row.variant),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
 from seedance_dagster.prompts.bounds import check_rows
 from seedance_dagster.prompts.budgets import read_budgets
+from seedance_dagster.prompts.finals import FINAL_FIELDS, DraftAndFinal, read_finals
 from seedance_dagster.prompts.lookalikes import field_meant
 from seedance_dagster.prompts.matrix import MATRIX_FIELDS, Matrix, read_matrix
 from seedance_dagster.prompts.problems import Problem, shown
@@ -24,6 +25,7 @@ SET_FIELDS = (
     "tags",
     "on_bad_rows",
     *MATRIX_FIELDS,
+    *FINAL_FIELDS,
 )
 BAD_ROWS = ("skip", "refuse")
 _TABLE_FIELDS = ("columns", "tags")
@@ -42,6 +44,7 @@ class SetDocument:
         columns: What the columns of that file are.
         on_bad_rows: "skip" or "refuse"; None where it is not said.
         matrix: What its prompts vary in; None without anything.
+        finals: What its drafts and finals differ in; None without them.
         problems: Everything that is wrong.
     """
 
@@ -53,6 +56,7 @@ class SetDocument:
     budgets: Mapping[str, int] = field(default_factory=dict)
     on_bad_rows: str | None = None
     matrix: Matrix | None = None
+    finals: DraftAndFinal | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -90,6 +94,7 @@ def read_document(document: Any, source: str) -> SetDocument:
         budgets=budgets,
         on_bad_rows=_on_bad_rows(document.get("on_bad_rows"), report),
         matrix=matrix,
+        finals=read_finals(document, report),
         problems=problems,
     )
 

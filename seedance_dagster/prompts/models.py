@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.prompts.budgets import check_budgets
 from seedance_dagster.prompts.identity import fingerprint, normalized
-from seedance_dagster.prompts.slugs import FULL_NAME_PATTERN, ID_PATTERN, ID_RULE, NAME_RULE
+from seedance_dagster.prompts.slugs import (
+    FULL_NAME_PATTERN,
+    ID_PATTERN,
+    ID_RULE,
+    NAME_RULE,
+    final_key,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +26,8 @@ class Prompt:
 
     Attributes:
         id: Unique in its set.
-        request: The request to order.
+        request: The request to order; of a prompt with a final, that of its draft.
+        final: The request to order once the draft is accepted; None where there is no draft.
         takes: Number of videos to make of it.
         fresh: Make videos of its own, even where the same request was made elsewhere.
         tags: Kept with each video.
@@ -28,6 +36,7 @@ class Prompt:
 
     id: str
     request: GenerationRequest
+    final: GenerationRequest | None = None
     takes: int = 1
     fresh: bool = False
     tags: dict[str, str] = field(default_factory=dict)
@@ -36,10 +45,10 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True)
 class PromptPartition:
-    """One video to make: a prompt, or one of its takes.
+    """One video to make: a prompt, or one of its takes; or the final of one of these.
 
     Attributes:
-        key: The partition key: `<id>` for take 1, `<id>.t<n>` for take n.
+        key: The partition key: `<id>` for take 1, `<id>.t<n>` for take n; a final has `.final` behind that.
         prompt_id: The prompt's id.
         take: From 1.
         scope: `<set>/<id>` for a fresh prompt, which no order of another scope answers; empty otherwise.
@@ -48,6 +57,8 @@ class PromptPartition:
         tags: The prompt's tags.
         folder: The folder that paths of its references start from; None where it has none.
         variant: The values that its set's matrix gave it, by name.
+        is_draft: True for a draft, of which a final is ordered once it is accepted.
+        draft: The draft of a final; None for everything else.
     """
 
     key: str
@@ -59,6 +70,8 @@ class PromptPartition:
     tags: dict[str, str]
     folder: Path | None = None
     variant: Mapping[str, str] = field(default_factory=dict)
+    is_draft: bool = False
+    draft: PromptPartition | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,7 @@ class PromptSet:
         budgets: Points that its orders may cost, by window: "day" or "month" in UTC, "total" for all time.
         folder: The folder that paths of references start from; None where there is none.
         left_out: Why rows with errors gave no prompt, by the id that it would have.
+        accepted: The keys of the drafts that are accepted now: their finals are asked for as well.
 
     Raises:
         ValueError: The name, an id or a budget is not allowed, or an id is used twice.
@@ -89,6 +103,7 @@ class PromptSet:
     budgets: Mapping[str, int] = field(default_factory=dict)
     folder: Path | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    accepted: AbstractSet[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Check what asset keys and partition keys require."""
@@ -108,13 +123,34 @@ class PromptSet:
 
     @cached_property
     def partitions(self) -> dict[str, PromptPartition]:
-        """All videos of the set by partition key, in the order of the prompts."""
+        """All videos that the set asks for by partition key, in the order of the prompts.
+
+        A final is asked for while its draft is accepted.
+        """
+        return {
+            key: partition
+            for key, partition in self.all_partitions.items()
+            if partition.draft is None or partition.draft.key in self.accepted
+        }
+
+    @cached_property
+    def all_partitions(self) -> dict[str, PromptPartition]:
+        """All videos by partition key, also the finals of drafts that are not accepted."""
         return {
             partition.key: partition for prompt in self.prompts for partition in _partitions_of(self, prompt)
         }
 
+    @property
+    def drafts(self) -> list[PromptPartition]:
+        """The drafts, in the order of the prompts."""
+        return [partition for partition in self.all_partitions.values() if partition.is_draft]
+
+    def has_prompt(self, key: str) -> bool:
+        """Return True for a partition whose prompt is in its file, be it with an error."""
+        return key in self.all_partitions or key.partition(".")[0] in self.left_out
+
     def why_missing(self, key: str) -> str:
-        """Return why there is no prompt for a partition: it has an error, or is gone."""
+        """Return why a partition is not asked for: its prompt has an error, or is gone."""
         return self.left_out.get(key.partition(".")[0], "there is no such prompt in its file")
 
     @cached_property
@@ -129,11 +165,14 @@ class PromptSet:
         return repeated
 
 
-def _partitions_of(prompt_set: PromptSet, prompt: Prompt) -> list[PromptPartition]:
+def _partitions_of(prompt_set: PromptSet, prompt: Prompt) -> Iterator[PromptPartition]:
+    """Yield the takes of a prompt, each before its final."""
     request = normalized(prompt.request)
+    final = None if prompt.final is None else normalized(prompt.final)
     digest = fingerprint(request)
-    return [
-        PromptPartition(
+    final_digest = "" if final is None else fingerprint(final)
+    for take in range(1, prompt.takes + 1):
+        partition = PromptPartition(
             key=prompt.id if take == 1 else f"{prompt.id}.t{take}",
             prompt_id=prompt.id,
             take=take,
@@ -143,6 +182,15 @@ def _partitions_of(prompt_set: PromptSet, prompt: Prompt) -> list[PromptPartitio
             tags=prompt.tags,
             folder=prompt_set.folder,
             variant=prompt.variant,
+            is_draft=final is not None,
         )
-        for take in range(1, prompt.takes + 1)
-    ]
+        yield partition
+        if final is not None:
+            yield replace(
+                partition,
+                key=final_key(partition.key),
+                request=final,
+                fingerprint=final_digest,
+                is_draft=False,
+                draft=partition,
+            )

@@ -85,6 +85,7 @@ def _of_document(document: SetDocument, file: PromptFile, beside: Callable[[str]
         problems=problems,
         skip_bad_rows=(document.on_bad_rows or ("skip" if document.table else "refuse")) == "skip",
         matrix=document.matrix,
+        finals=document.finals,
     )
     return FileContent(raw, [], document.table, name)
 

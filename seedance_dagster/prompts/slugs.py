@@ -21,6 +21,7 @@ NAME_RULE = (
 FULL_NAME_PATTERN = re.compile(rf"({NAME_PATTERN.pattern}\.)?{NAME_PATTERN.pattern}")
 """A set's name outside its file, where a key prefix may stand before it."""
 
+_FINAL = ".final"
 _SLUG_CHARACTERS = 40
 _HASH_CHARACTERS = 8
 
@@ -45,6 +46,26 @@ def full_name(key_prefix: str, prompt_set: str) -> str:
         ('team_a.spots', 'spots')
     """
     return f"{key_prefix}.{prompt_set}" if key_prefix else prompt_set
+
+
+def final_key(draft: str) -> str:
+    """Return the partition of the final of a draft; no other prompt has it, since ids have no dots.
+
+    Example:
+        >>> final_key("cat.t2")
+        'cat.t2.final'
+    """
+    return draft + _FINAL
+
+
+def without_final(partition: str) -> str:
+    """Return a partition's key without what marks a final.
+
+    Example:
+        >>> without_final("cat.t2.final"), without_final("cat")
+        ('cat.t2', 'cat')
+    """
+    return partition.removesuffix(_FINAL)
 
 
 def slug_id(text: str, occurrence: int = 1) -> str:

@@ -23,7 +23,7 @@ from seedance_dagster.prompts.identity import fingerprint
 from seedance_dagster.prompts.models import PromptSet
 from seedance_dagster.restore.remains import TaskRemains
 
-_TAKE = re.compile(r"\.t([1-9][0-9]*)$")
+_TAKE = re.compile(r"\.t([1-9][0-9]*)(?:\.final)?$")
 
 RESTORED = "restore"
 """The run of orders whose own run is not known any more."""
@@ -48,7 +48,7 @@ class Asked:
 def asked_by(sets: Sequence[PromptSet]) -> Iterator[Asked]:
     """Yield what the prompt sets ask for: the video itself, and with it the video without a watermark."""
     for prompt_set in sets:
-        for key, partition in prompt_set.partitions.items():
+        for key, partition in prompt_set.all_partitions.items():
             asked = Asked(
                 prompt_set=prompt_set.name,
                 partition=key,

@@ -19,7 +19,7 @@ from seedance_dagster.defs.steps.known_sets import sets_without_file
 from seedance_dagster.defs.steps.partitions import SyncReport, sync_all
 from seedance_dagster.defs.steps.prune import Pruned, leftovers, prune
 from seedance_dagster.defs.steps.sources import claim_sources, take_sources
-from seedance_dagster.engine.reference_contents import with_known_contents
+from seedance_dagster.engine.ordering.current import known_set
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.prompts import PromptSet, format_problems
 from seedance_dagster.prompts.loading import LoadedPromptSets
@@ -75,7 +75,7 @@ def command(
         refused = claim_sources(instance, "", source.places)
         check_ledger(instance, services.ledger, source.places.keys() - refused.keys())
         own = (prompt_set for prompt_set in loaded.sets if prompt_set.name not in refused)
-        sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in own]
+        sets = [known_set(services.ledger, prompt_set) for prompt_set in own]
         now = services.clock()
         report = sync_all(instance, services.ledger, sets, loaded.catalog, now=now)
         gone = sets_without_file(instance, source, loaded)

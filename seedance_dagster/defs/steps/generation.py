@@ -32,12 +32,13 @@ from seedance_dagster.defs.steps.request import (
 from seedance_dagster.engine.events import Delayed, Ended, Event, Placed, Stored, Submitted, Waiting
 from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.changed_links import look_again
+from seedance_dagster.engine.ordering.current import read_set
 from seedance_dagster.engine.ordering.existing import existing_answers
+from seedance_dagster.engine.ordering.finals import declined_finals, unasked_finals
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.ordering.quote import OrderingError, Quote, quote
 from seedance_dagster.engine.ordering.unattended import no_limit_reason, within_limits
-from seedance_dagster.engine.reference_contents import read_contents
 from seedance_dagster.engine.runtime.background import in_background
 from seedance_dagster.engine.runtime.pipeline import advance
 from seedance_dagster.engine.services import Services
@@ -100,7 +101,7 @@ class GenerationRun:
         name = self.prompt_set.name
         orders = self._selected(TASKS) or self._selected(VIDEOS)
         looked_at = keys if orders else ()
-        self.prompt_set = read_contents(self.services, self.prompt_set, looked_at)
+        self.prompt_set = read_set(self.services, self.prompt_set, looked_at)
         read_partitions(self.services.ledger, self.prompt_set, actor=f"run {self.context.run.run_id}")
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         quotes = valid = list[Quote]()
@@ -150,6 +151,9 @@ class GenerationRun:
         return report(self.prompt_set.name, wanted, estimates)
 
     def _place(self, quotes: list[Quote]) -> list[Placed]:
+        declined = declined_finals(self.services.ledger, self.prompt_set.name, quotes)
+        self.missing.decline(declined)
+        quotes = [quote for quote in quotes if quote.partition.key not in declined]
         if self._automated and any(quote.is_new for quote in quotes):
             unlimited = no_limit_reason(self.services, [self.prompt_set], self._request.max_points)
             if unlimited is not None:
@@ -174,7 +178,12 @@ class GenerationRun:
         wanted = {key: latest[key] for key in removed if key in latest}
         placed = existing_answers(self.services, name, wanted, run_id=self.context.run.run_id)
         answered = {answer.partition for answer in placed}
-        gone = {key: self.prompt_set.why_missing(key) for key in removed if key not in answered}
+        ended = {answer.partition for answer in placed if answer.outcome is Outcome.SKIPPED}
+        declined = unasked_finals(self.prompt_set, (key for key in removed if key not in answered - ended))
+        self.missing.decline(declined)
+        gone = {
+            key: self.prompt_set.why_missing(key) for key in removed if key not in answered | declined.keys()
+        }
         self.missing.add(
             gone, "correct or add the prompt in its file; a partition that is added in Dagster orders nothing"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -22,16 +22,23 @@ class MissingVideos:
         reasons: Why, by partition.
         without_order: Those of them that no order stands for.
         rejected_before: Those that moderation rejected before this run, unchanged since.
+        declined: Finals that are not ordered, since their drafts are not accepted.
     """
 
     reasons: dict[str, NoVideoReason] = field(default_factory=dict)
     without_order: set[str] = field(default_factory=set)
     rejected_before: set[str] = field(default_factory=set)
+    declined: set[str] = field(default_factory=set)
 
     def add(self, reasons: Mapping[str, str], advice: str = "") -> None:
         """Add partitions that no order stands for, and that share what a person can do."""
         self.reasons |= {key: NoVideoReason(reason, advice) for key, reason in reasons.items()}
         self.without_order.update(reasons)
+
+    def decline(self, reasons: Mapping[str, str]) -> None:
+        """Add finals that are not ordered."""
+        self.add(reasons, "accept the draft in the gallery, or with `seedance-dagster review accept`")
+        self.declined.update(reasons)
 
     def stored(self, partition: str) -> None:
         """Note that a partition has its video."""
@@ -44,9 +51,9 @@ class MissingVideos:
         Args:
             count: The number of partitions that the run was asked for.
             lack: What they lack, for one and for several: "has no video" and "have no video".
-            strict: What was rejected before counts as well.
+            strict: What was rejected before, or declined, counts as well.
         """
-        known = set() if strict else self.rejected_before
+        known = set() if strict else self.rejected_before | self.declined
         new = {key: why for key, why in self.reasons.items() if key not in known}
         if not new:
             return None
@@ -63,17 +70,26 @@ class MissingVideos:
         )
 
     def warning(self) -> str | None:
-        """Return the sentence on what was rejected before; None where nothing was."""
-        keys = sorted(self.rejected_before)
-        if not keys:
-            return None
-        named = ", ".join(_shorten(key, _NAME_LENGTH) for key in keys[:_NAMED])
-        named += f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-        was = counted(len(keys), "prompt was", "prompts were")
-        return (
-            f"{was} rejected by moderation before, and not sent again unchanged: {named}. Edit the text, or "
-            "set resubmit_rejected in a run's config"
-        )
+        """Return the sentences on what was rejected before, or declined; None where nothing was."""
+        sentences = []
+        if self.rejected_before:
+            was = counted(len(self.rejected_before), "prompt was", "prompts were")
+            sentences.append(
+                f"{was} rejected by moderation before, and not sent again unchanged: "
+                f"{_named(self.rejected_before)}. Edit the text, or set resubmit_rejected in a run's config"
+            )
+        if self.declined:
+            was = counted(len(self.declined), "final was", "finals were")
+            sentences.append(
+                f"{was} not ordered, since no video of what the draft asks for now is accepted: "
+                f"{_named(self.declined)}. Accept the draft, and materialize the final again"
+            )
+        return "\n".join(sentences) or None
+
+
+def _named(keys: Collection[str]) -> str:
+    named = ", ".join(_shorten(key, _NAME_LENGTH) for key in sorted(keys)[:_NAMED])
+    return named + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
 
 
 def _table(reasons: Iterable[tuple[str, NoVideoReason]]) -> dg.TableMetadataValue:

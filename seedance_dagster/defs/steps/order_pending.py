@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import dagster as dg
 
@@ -14,11 +15,12 @@ from seedance_dagster.defs.steps.partitions import read_partitions
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.defs.steps.request import first_request
 from seedance_dagster.engine.events import Placed
+from seedance_dagster.engine.ordering.current import known_set, read_set
+from seedance_dagster.engine.ordering.finals import declined_finals
 from seedance_dagster.engine.ordering.pending import Pending, read_pending, valid_pending
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.quote import OrderingError
 from seedance_dagster.engine.ordering.unattended import no_limit_reason
-from seedance_dagster.engine.reference_contents import read_contents, with_known_contents
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.prompts.models import PromptSet
@@ -41,7 +43,7 @@ def skip_reason(
     if unlimited is not None:
         return unlimited
     request = OrderRequest(idempotency_key="", run_id="", max_points=max_points)
-    sets = tuple(with_known_contents(services.ledger, prompt_set) for prompt_set in sets)
+    sets = tuple(known_set(services.ledger, prompt_set) for prompt_set in sets)
     pending = [read_pending(services, prompt_set, request) for prompt_set in sets]
     if any(of_set.affordable for of_set in pending):
         return None
@@ -101,7 +103,7 @@ def _place(
     request: OrderRequest,
 ) -> tuple[Pending, list[Placed]]:
     """Order what is pending of one set; raises `OrderingError`."""
-    prompt_set = read_contents(services, loaded_set, loaded_set.partitions)
+    prompt_set = read_set(services, loaded_set, loaded_set.partitions)
     read_partitions(services.ledger, prompt_set, actor=f"run {context.run_id}")
     partitions = services.ledger.partitions
     only = partitions.postponed(prompt_set.name) if config.postponed_only else None
@@ -114,6 +116,11 @@ def _place(
         # Those that get no order now wait for tomorrow.
         partitions.postpone(prompt_set.name, only - pending.answered.keys())
     context.log.info(f"{prompt_set.name}: {pending.budget_check}; ordering {len(pending.affordable)}")
+    declined = declined_finals(services.ledger, prompt_set.name, pending.affordable)
+    for partition, reason in declined.items():
+        context.log.warning(f"left out: {prompt_set.name}/{partition}: {reason}")
+    ready = [quoted for quoted in pending.affordable if quoted.partition.key not in declined]
+    pending = replace(pending, affordable=tuple(ready))
     if not pending.affordable:
         return pending, []
     return pending, place_orders(services, pending.affordable, request, budgets=pending.budgets)

@@ -89,7 +89,9 @@ def sync_all(
         removed_keys, kept = _remove(instance, ledger, prompt_set, limit)
         removed = len(removed_keys)
         known = ledger.partitions.known(prompt_set.name) if removed else set()
-        report.unknown[prompt_set.name] = [key for key in removed_keys if key not in known]
+        report.unknown[prompt_set.name] = [
+            key for key in removed_keys if key not in known and not prompt_set.has_prompt(key)
+        ]
         report.kept[prompt_set.name] = kept
         limit = None if limit is None else limit - removed
         edited = _report_edits(instance, ledger, prompt_set, catalog, now=now, limit=limit)
@@ -124,12 +126,13 @@ def _remove(
         # What was ordered keeps its partition, so that its video and its cost stay visible.
         ordered = ledger.partitions.given_orders(prompt_set.name, gone)
         gone -= ordered
-        # Added again they would stand behind the others, in other ranges than before.
-        gone -= ledger.partitions.removed_lately(prompt_set.name, _KEPT)
+        # Added again they would stand behind the others, in other ranges than before. A final goes at once:
+        # a person took its draft's verdict back.
+        gone -= ledger.partitions.removed_lately(prompt_set.name, _KEPT) - prompt_set.all_partitions.keys()
     removable = sorted(gone)[:limit]
     for key in removable:
         instance.delete_dynamic_partition(name, key)
-    return removable, len([key for key in ordered if key.partition(".")[0] not in prompt_set.left_out])
+    return removable, len([key for key in ordered if not prompt_set.has_prompt(key)])
 
 
 def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPartition]:

@@ -10,6 +10,7 @@ import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig, PlanConfig
 from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.engine.ordering.current import known_set
 from seedance_dagster.engine.ordering.discarded import with_discarded
 from seedance_dagster.engine.ordering.plan import OUTCOMES, Plan, plan_set, plan_together
 from seedance_dagster.engine.services import Services
@@ -61,7 +62,7 @@ def plan_output(
     loaded = source.load(services.store)
     for problem in loaded.problems:
         context.log.warning(str(problem))
-    selected = _selected_sets(config, loaded)
+    selected = [known_set(services.ledger, each) for each in _selected_sets(config, loaded)]
     chosen = _selected_partitions(config, selected)
     request = OrderRequest(
         idempotency_key="",

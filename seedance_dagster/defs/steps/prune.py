@@ -36,12 +36,12 @@ def leftovers(
 ) -> dict[str, set[str]]:
     """Return the partitions whose prompts are in no file any more, by set, also of sets that are gone.
 
-    A prompt whose row has an error is still in its file.
+    A prompt whose row has an error is still in its file, and so is that of a final.
     """
     found: dict[str, set[str]] = {name: _partitions(instance, name) for name in gone}
     for prompt_set in sets:
         keys = _partitions(instance, prompt_set.name) - set(prompt_set.partitions)
-        keys = {key for key in keys if key.partition(".")[0] not in prompt_set.left_out}
+        keys = {key for key in keys if not prompt_set.has_prompt(key)}
         if keys:
             found[prompt_set.name] = keys
     return found

@@ -20,7 +20,7 @@ from seedance_dagster.defs.steps.known_sets import gone_sets, new_sets
 from seedance_dagster.defs.steps.partitions import sync_all
 from seedance_dagster.defs.steps.prompt_files import observe_changed_files
 from seedance_dagster.defs.steps.verdicts import report_verdicts
-from seedance_dagster.engine.reference_contents import with_known_contents
+from seedance_dagster.engine.ordering.current import known_set
 from seedance_dagster.engine.runtime.pipeline import PollResult, poll_due
 from seedance_dagster.engine.runtime.run_decision import decide_run
 from seedance_dagster.engine.runtime.sensor_ticks import remember_tick
@@ -58,7 +58,7 @@ def tick(
         context.log.warning(sentence)
     remember_tick(services.ledger)
     own = (prompt_set for prompt_set in loaded.sets if prompt_set.name not in refused)
-    sets = [with_known_contents(services.ledger, prompt_set) for prompt_set in own]
+    sets = [known_set(services.ledger, prompt_set) for prompt_set in own]
     synced = sync_all(
         context.instance,
         services.ledger,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
+from seedance_dagster.engine.ordering.current import known_set
 from seedance_dagster.engine.ordering.quote import Quote, quote
-from seedance_dagster.engine.reference_contents import with_known_contents
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.money import points_to_usd
@@ -109,7 +109,7 @@ def plan_set(
     Raises:
         OrderingError: A price is unknown or the ledger cannot be read.
     """
-    prompt_set = with_known_contents(services.ledger, prompt_set)
+    prompt_set = known_set(services.ledger, prompt_set)
     wanted = [each for key, each in prompt_set.partitions.items() if only is None or key in only]
     quotes = quote(services, wanted, request, prompt_set=prompt_set.name)
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)

@@ -1,0 +1,103 @@
+"""Drafts and finals: what differs between the video that is looked at and the one that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.prompts.identity import fingerprint
+from seedance_dagster.prompts.problems import shown
+
+FINAL_FIELDS = ("draft", "final")
+MAY_DIFFER = ("task_type", "resolution", "audio", "remove_watermark")
+"""The fields in which a draft and its final may differ: everything else would be another shot."""
+
+_EXAMPLE = "draft: {resolution: 480p} with final: {resolution: 1080p}"
+Report = Callable[..., None]
+"""`report(field, message, severity="error")`."""
+Check = Callable[[Mapping[str, Any], Report], GenerationRequest | None]
+"""`check(fields, report)`: the request, or None when an error was reported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftAndFinal:
+    """The fields that a set gives its drafts, and those that it gives their finals."""
+
+    draft: Mapping[str, Any]
+    final: Mapping[str, Any]
+
+    @property
+    def in_both(self) -> AbstractSet[str]:
+        """The fields that no prompt of the set can set."""
+        return self.draft.keys() & self.final.keys()
+
+
+def read_finals(document: Mapping[str, Any], report: Report) -> DraftAndFinal | None:
+    """Read what drafts and finals differ in; None where a set has neither, problems are reported."""
+    given = {name: document[name] for name in FINAL_FIELDS if document.get(name) is not None}
+    if not given:
+        return None
+    for name, values in given.items():
+        if not isinstance(values, Mapping):
+            report(name, f"is {shown(values)}; it must be a mapping of fields to values, such as {_EXAMPLE}")
+            return None
+        for field in values:
+            if field not in MAY_DIFFER:
+                report(
+                    f"{name}.{field}",
+                    "cannot differ between a draft and its final, which are the same shot; allowed are "
+                    + ", ".join(MAY_DIFFER),
+                )
+    for name, other in zip(FINAL_FIELDS, reversed(FINAL_FIELDS), strict=True):
+        if name not in given:
+            report(other, f"needs {name} beside it, such as {_EXAMPLE}")
+            return None
+    changes = {name: {key: given[name][key] for key in MAY_DIFFER if key in given[name]} for name in given}
+    return DraftAndFinal(**changes)
+
+
+def check_both(
+    fields: Mapping[str, Any], own: Mapping[str, Any], finals: DraftAndFinal, report: Report, check: Check
+) -> tuple[GenerationRequest, GenerationRequest] | None:
+    """Return the requests of a prompt's draft and final; None when an error was reported.
+
+    Args:
+        fields: The prompt's fields, with defaults filled in.
+        own: Those that the prompt itself sets.
+        finals: What differs.
+        report: Called for each problem, once where both have it.
+        check: Checks the fields of a request.
+    """
+    without_effect = sorted(name for name in finals.in_both if own.get(name) is not None)
+    for name in without_effect:
+        report(name, NO_EFFECT)
+    known: set[tuple[str, str]] = set()
+    requests = []
+    for stage, changes in (("draft", finals.draft), ("final", finals.final)):
+        requests.append(check({**fields, **changes}, _reporting(report, stage, changes, known)))
+    draft, final = requests
+    if draft is None or final is None or without_effect:
+        return None
+    if fingerprint(draft) == fingerprint(final):
+        report(
+            "final", "is the same request as its draft, so there is nothing to order again: change a field"
+        )
+        return None
+    return draft, final
+
+
+NO_EFFECT = "has no effect, since draft and final set it: leave it out here, or there"
+
+
+def _reporting(report: Report, stage: str, changes: Mapping[str, Any], known: set[tuple[str, str]]) -> Report:
+    """Return a report that names the stage of a field that the stage sets, and repeats no problem."""
+
+    def report_once(name: str, message: str, severity: str = "error") -> None:
+        if (name, message) not in known:
+            known.add((name, message))
+            report(f"{stage}.{name}" if name in changes else name, message, severity)
+
+    return report_once

@@ -1,0 +1,202 @@
+"""Drafts and finals in Dagster: accepted drafts, and only those, are ordered again, and paid for once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+from code_location import QUIET, CodeLocation, running_location
+
+from seedance_dagster.defs.naming import PENDING_JOB
+from seedance_dagster.defs.steps import generation
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.verdict import Judgement, Verdict
+
+pytestmark = [pytest.mark.integration, QUIET]
+
+STAGES = {"draft": {"resolution": "480p"}, "final": {"resolution": "720p"}}
+NOT_ACCEPTED = "no video of what the draft asks for now is accepted"
+
+
+@pytest.fixture
+def location(s3_server, tmp_path):
+    """A code location with two drafts that are stored, one of them with two takes."""
+    with running_location(tmp_path, s3_server, {"cat": "a cat"}) as location:
+        write(location)
+        location.tick()
+        assert location.run("cat", "dog").success
+        yield location
+
+
+def write(location: CodeLocation, cat: str = "a cat") -> None:
+    location.write({"cat": {"prompt": cat, "takes": 2}, "dog": "a dog"}, **STAGES)
+
+
+def judge(location: CodeLocation, verdict: Verdict, *keys: str) -> None:
+    with location.ledger() as ledger:
+        ledger.verdicts.give("spots", dict.fromkeys(keys, Judgement(verdict)), reviewer="ann")
+
+
+def accept(location: CodeLocation, *keys: str) -> None:
+    """Accept drafts, and let a tick add their finals."""
+    judge(location, Verdict.ACCEPTED, *keys)
+    location.tick()
+
+
+def undo(location: CodeLocation, key: str) -> None:
+    with location.ledger() as ledger:
+        ledger.verdicts.undo("spots", [key], reviewer="ann")
+
+
+def order_pending(location: CodeLocation) -> dg.ExecuteInProcessResult:
+    job = location.defs.resolve_job_def(PENDING_JOB)
+    config = {"ops": {"order": {"config": {"max_cost_usd": 50}}}}
+    return job.execute_in_process(instance=location.instance, run_config=config, raise_on_error=False)
+
+
+def test_an_accepted_draft_is_ordered_in_final(location):
+    """Its partition appears with the verdict, and its order is of the same shot in the other resolution."""
+    assert location.partitions() == ["cat", "cat.t2", "dog"]
+    accept(location, "cat.t2")
+    assert location.partitions() == ["cat", "cat.t2", "dog", "cat.t2.final"]
+    assert location.books()["tasks"] == 3  # nothing is ordered by a verdict
+    assert location.run("cat.t2.final").success
+    [draft], [final] = location.orders("cat.t2"), location.orders("cat.t2.final")
+    assert (draft.request["resolution"], final.request["resolution"]) == ("480p", "720p")
+    assert draft.request | {"resolution": "720p"} == final.request
+    assert (final.take, final.attempt, final.state) == (2, 1, State.STORED)
+    assert (
+        location.newest("videos", "cat.t2.final").metadata["seedance/fingerprint"].value == final.fingerprint
+    )
+    assert location.books()["tasks"] == 4
+
+
+def test_a_final_is_paid_for_once(location):
+    """Another run, a re-execution and the schedule's job reuse it; regenerate pays once more when asked."""
+    accept(location, "cat")
+    first = location.run("cat.final")
+    assert first.success
+    assert location.run("cat.final").success
+    assert order_pending(location).success
+    assert location.books()["tasks"] == 4
+    assert location.run("cat.final", config={"regenerate": True}).success
+    assert [order.attempt for order in location.orders("cat.final")] == [1, 2]
+    assert location.books()["tasks"] == 5
+
+
+def test_two_runs_at_once_pay_once(location, monkeypatch):
+    """A run that ordered between the quote and the order of another one is joined by it."""
+    accept(location, "cat")
+    declined_finals, others = generation.declined_finals, []
+
+    def with_another_run(*args):
+        if not others:
+            others.append("started")
+            others.append(location.run("cat.final"))
+        return declined_finals(*args)
+
+    monkeypatch.setattr(generation, "declined_finals", with_another_run)
+    assert location.run("cat.final").success
+    assert others[1].success
+    assert len(location.orders("cat.final")) == 1
+    assert location.books()["tasks"] == 4
+
+
+def test_accepted_finals_are_pending(location):
+    """The schedule's job orders those of accepted drafts, and no others."""
+    assert order_pending(location).success
+    assert location.books()["posts"] == 3
+    accept(location, "dog", "cat")
+    judge(location, Verdict.DISCARDED, "cat")
+    assert order_pending(location).success
+    assert [order.partition for order in all_orders(location)] == ["cat", "cat.t2", "dog", "dog.final"]
+
+
+def all_orders(location: CodeLocation):
+    with location.ledger() as ledger:
+        return ledger.queries.find()
+
+
+def test_a_verdict_that_is_taken_back_takes_the_final_away(location):
+    """A final that was not ordered leaves Dagster at once; one that was ordered stays."""
+    accept(location, "cat", "dog")
+    assert location.run("dog.final").success
+    for key in ("cat", "dog"):
+        undo(location, key)
+    location.tick()
+    assert location.partitions() == ["cat", "cat.t2", "dog", "dog.final"]
+    assert location.run("dog.final").success
+    assert location.books()["tasks"] == 4
+    again = location.run("dog.final", config={"regenerate": True})
+    assert again.success
+    assert location.books()["tasks"] == 4
+
+
+def test_a_final_of_a_draft_that_is_not_accepted_is_declined(location):
+    """The run says so in words, orders nothing for it, and does what else it was asked for."""
+    accept(location, "cat")
+    undo(location, "cat")
+    location.write({"cat": {"prompt": "a cat", "takes": 2}, "dog": "a dog", "ant": "an ant"}, **STAGES)
+    location.instance.add_dynamic_partitions("spots_prompts", ["ant"])
+    done = location.run("cat.final", "ant")
+    assert done.success
+    assert f"1 final was not ordered, since {NOT_ACCEPTED}: cat.final" in done.log
+    assert ("ant", "materialization") in done.events_of("videos")
+    assert location.orders("cat.final") == []
+
+
+def test_a_verdict_taken_back_before_the_order_declines_it(location, monkeypatch):
+    """What was accepted when the run read its set, and is not when it orders, is not ordered."""
+    accept(location, "cat")
+    preflight = generation.preflight
+
+    def with_undo(*args):
+        undo(location, "cat")
+        return preflight(*args)
+
+    monkeypatch.setattr(generation, "preflight", with_undo)
+    done = location.run("cat.final")
+    assert done.success
+    assert NOT_ACCEPTED in done.log
+    assert (location.orders("cat.final"), location.books()["tasks"]) == ([], 3)
+
+
+def test_an_edited_prompt_has_no_final(location):
+    """The verdict was on a video of another request than the draft asks for now."""
+    accept(location, "cat")
+    write(location, cat="a black cat")
+    done = location.run("cat.final")
+    assert NOT_ACCEPTED in done.log
+    assert location.orders("cat.final") == []
+    write(location)
+    assert location.run("cat.final").success
+    assert len(location.orders("cat.final")) == 1
+
+
+def test_a_new_video_of_the_draft_is_undecided(location):
+    """A draft that was made again has to be accepted again before its final is ordered."""
+    accept(location, "dog")
+    assert location.run("dog", config={"regenerate": True}).success
+    [first, second] = location.orders("dog")
+    assert first.sha256 != second.sha256
+    assert NOT_ACCEPTED in location.run("dog.final").log
+    assert location.orders("dog.final") == []
+
+
+def test_a_queued_final_is_withdrawn_with_its_verdict(location):
+    """An order that was not sent yet ends when its draft is not accepted any more, and costs nothing."""
+    accept(location, "dog")
+    assert location.run("dog.final", assets=("prompts", "tasks")).success
+    [order] = location.orders("dog.final")
+    assert order.state is State.QUEUED
+    undo(location, "dog")
+    location.tick()
+    with location.ledger() as ledger:
+        ledger.withdrawals.unwanted("spots", actor="test", grace=timedelta(0))
+    [order] = location.orders("dog.final")
+    assert (order.state, order.task_id) == (State.FAILED, None)
+    accept(location, "dog")
+    assert location.run("dog.final").success
+    assert [order.state for order in location.orders("dog.final")] == [State.FAILED, State.STORED]
+    assert location.books()["tasks"] == 4
