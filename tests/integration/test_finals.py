@@ -147,7 +147,7 @@ def test_a_final_of_a_draft_that_is_not_accepted_is_declined(location):
 
 
 def test_a_verdict_taken_back_before_the_order_declines_it(location, monkeypatch):
-    """What was accepted when the run read its set, and is not when it orders, is not ordered."""
+    """A draft that was accepted when the run read its set, and is not when it orders, has no final."""
     accept(location, "cat")
     preflight = generation.preflight
 

@@ -143,7 +143,7 @@ def test_what_cannot_be_is_refused(tmp_path, old, new, expected):
 
 
 def test_a_problem_of_both_is_said_once(tmp_path):
-    """What is wrong with the prompt itself is not repeated for its final."""
+    """A mistake in the prompt itself is not repeated for its final."""
     problems = problems_of(tmp_path, SPOTS.replace("{id: cat,", "{id: cat, duration: 99,"))
     assert problems.count("duration") == 1
 
