@@ -34,7 +34,7 @@ from seedance_dagster.engine.ordering.budget_check import budgets_for
 from seedance_dagster.engine.ordering.changed_links import look_again
 from seedance_dagster.engine.ordering.current import read_set
 from seedance_dagster.engine.ordering.existing import existing_answers
-from seedance_dagster.engine.ordering.finals import declined_finals, unasked_finals
+from seedance_dagster.engine.ordering.finals import declined_finals
 from seedance_dagster.engine.ordering.place import place_orders
 from seedance_dagster.engine.ordering.preflight import preflight
 from seedance_dagster.engine.ordering.quote import OrderingError, Quote, quote
@@ -177,16 +177,7 @@ class GenerationRun:
         latest = ledger.queries.latest(name) if removed else {}
         wanted = {key: latest[key] for key in removed if key in latest}
         placed = existing_answers(self.services, name, wanted, run_id=self.context.run.run_id)
-        answered = {answer.partition for answer in placed}
-        ended = {answer.partition for answer in placed if answer.outcome is Outcome.SKIPPED}
-        declined = unasked_finals(self.prompt_set, (key for key in removed if key not in answered - ended))
-        self.missing.decline(declined)
-        gone = {
-            key: self.prompt_set.why_missing(key) for key in removed if key not in answered | declined.keys()
-        }
-        self.missing.add(
-            gone, "correct or add the prompt in its file; a partition that is added in Dagster orders nothing"
-        )
+        self.missing.not_asked_for(self.prompt_set, removed, placed)
         return placed
 
     def _engine(self, placed: list[Placed]) -> AbstractContextManager[Iterator[Event]]:

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from seedance_dagster.counting import counted, part_of
+from seedance_dagster.engine.events import Placed
+from seedance_dagster.engine.ordering.finals import unasked_finals
 from seedance_dagster.health import NoVideoReason
+from seedance_dagster.ledger.orders import Outcome
+from seedance_dagster.prompts.models import PromptSet
 
 # A failure's text should fit a screen, and an event should not grow without bounds.
 _NAMED, _NAME_LENGTH, _REASON_LENGTH, _TABLE_ROWS = 8, 60, 300, 1000
@@ -34,6 +38,24 @@ class MissingVideos:
         """Add partitions that no order stands for, and that share what a person can do."""
         self.reasons |= {key: NoVideoReason(reason, advice) for key, reason in reasons.items()}
         self.without_order.update(reasons)
+
+    def not_asked_for(self, prompt_set: PromptSet, keys: Collection[str], placed: Iterable[Placed]) -> None:
+        """Add partitions that a set does not ask for: those of finals, and those whose prompts are gone.
+
+        Args:
+            prompt_set: The set.
+            keys: The partitions.
+            placed: The orders that exist for some of them.
+        """
+        outcomes = {answer.partition: answer.outcome for answer in placed}
+        ended = [key for key in keys if outcomes.get(key, Outcome.SKIPPED) is Outcome.SKIPPED]
+        declined = unasked_finals(prompt_set, ended)
+        self.decline(declined)
+        gone = [key for key in keys if key not in declined and key not in outcomes]
+        self.add(
+            {key: prompt_set.why_missing(key) for key in gone},
+            "correct or add the prompt in its file; a partition that is added in Dagster orders nothing",
+        )
 
     def decline(self, reasons: Mapping[str, str]) -> None:
         """Add finals that are not ordered."""
