@@ -14,6 +14,7 @@ MAX_TAG_CHARACTERS = 10_000
 _SPLIT = "split it into several files"
 _MAX_LINES = 2_000_000
 _MAX_VALUES = 5_000_000
+_MAX_ANCHORS = 10_000
 
 
 def check_size(size: int) -> None:
@@ -54,3 +55,9 @@ def check_values(count: int) -> None:
     """Raise `UnreadableError` for a document of too many values, each of which costs memory."""
     if count > _MAX_VALUES:
         raise UnreadableError(f"contains more values than {MAX_PROMPTS} prompts have: {_SPLIT}")
+
+
+def check_anchors(count: int) -> None:
+    """Raise `UnreadableError` for a YAML document of too many anchors, each of which costs memory."""
+    if count > _MAX_ANCHORS:
+        raise UnreadableError(f"has more than {_MAX_ANCHORS} anchors (&name); write the values out")

@@ -34,7 +34,7 @@ def read_xlsx(path: Path, wanted: str) -> Unpacked:
     with _errors():
         with zipfile.ZipFile(path) as parts:
             check_unpacked(sum(part.file_size for part in parts.infolist()))
-            _check_elements(parts)
+            _check_parts(parts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and other things that are not read
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
@@ -57,13 +57,18 @@ def _errors() -> Iterator[None]:
         raise UnreadableError(f"is not a valid .xlsx file: {first_line(error)}") from None
 
 
-def _check_elements(parts: zipfile.ZipFile) -> None:
-    """Raise `UnreadableError` for more elements than can be read in bearable time."""
+def _check_parts(parts: zipfile.ZipFile) -> None:
+    """Raise `UnreadableError` for more elements, or a longer text, than can be read in bearable time."""
     elements = 0
     for name in parts.namelist():
         with parts.open(name) as part:
             while piece := part.read(_PIECE_BYTES):
-                elements += piece.count(b"<")
+                inside = piece.count(b"<")
+                if not inside and len(piece) == _PIECE_BYTES and name.endswith(".xml"):
+                    raise UnreadableError(
+                        "holds a text of more than 1 MB; a cell of Excel has at most 32767 characters"
+                    )
+                elements += inside
                 check_values(elements)
 
 

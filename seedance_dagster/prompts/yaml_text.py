@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from seedance_dagster.prompts.bounds import MAX_DEPTH, check_values
+from seedance_dagster.prompts.bounds import MAX_DEPTH, check_anchors, check_values
 from seedance_dagster.prompts.problems import UnreadableError, shown
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -166,6 +166,7 @@ class _Builder:
         if event.anchor is not None:
             key = top.key if top is not None and top.key in self.texts else None
             self._anchors[event.anchor] = _Anchor(value, 0, event.start_mark.line + 1, key)
+            check_anchors(len(self._anchors))
         if top is not None and top.key is not None and top.key in self.texts:
             self._note_what_is_cut(top.key, event)
         self._put(value, 0, event)
@@ -205,6 +206,7 @@ class _Builder:
             self._merge(frame)
         if frame.start.anchor is not None:
             self._anchors[frame.start.anchor] = _Anchor(frame.value, height, 0, None)
+            check_anchors(len(self._anchors))
         self._put(frame.value, height, frame.start)
 
     def _merge(self, frame: _Open) -> None:

@@ -109,6 +109,22 @@ def test_what_a_workbook_unpacks_to_is_known_first(tmp_path):
     assert message == "unpacks to 120 MB; allowed are 100 MB"
 
 
+def test_a_text_that_no_cell_can_hold_is_refused_before_it_is_read(tmp_path):
+    """Excel has 32,767 characters in a cell, so a megabyte without an element is none of its own (x5)."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as parts:
+        parts.writestr("xl/worksheets/sheet1.xml", "<a>" + "x" * 3 * 1024**2)
+    [(_, _, message)] = problems_of(load(tmp_path, "a.xlsx", out.getvalue()))
+    assert message == "holds a text of more than 1 MB; a cell of Excel has at most 32767 characters"
+
+
+def test_anchors_without_end_are_refused(tmp_path):
+    """Each one costs memory, whether or not something refers to it (x5)."""
+    anchors = "".join(f"- &a{number} x\n" for number in range(10_001))
+    [(_, _, message)] = problems_of(load(tmp_path, "a.yaml", anchors))
+    assert message == "has more than 10000 anchors (&name); write the values out"
+
+
 def test_takes_count_as_prompts(tmp_path, monkeypatch):
     """The limit of a set counts its partitions (x6)."""
     monkeypatch.setattr(assembly, "MAX_PROMPTS", 1_000)
