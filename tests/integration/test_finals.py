@@ -109,6 +109,12 @@ def test_accepted_finals_are_pending(location):
     assert location.books()["posts"] == 3
     accept(location, "dog", "cat")
     judge(location, Verdict.DISCARDED, "cat")
+    plan = location.plan().metadata
+    [saving] = [record.data for record in plan["seedance/drafts"].records]
+    assert (saving["drafts"], saving["accepted"]) == (3, 1)
+    assert saving["saved_usd"] == pytest.approx(saving["all_in_final_usd"] * 2 / 3 - saving["drafts_usd"])
+    assert plan["seedance/new_orders"].value == 1
+    assert plan["seedance/estimated_cost_usd"].value == pytest.approx(saving["finals_usd"])
     assert order_pending(location).success
     assert [order.partition for order in all_orders(location)] == ["cat", "cat.t2", "dog", "dog.final"]
 

@@ -15,10 +15,12 @@ from seedance_dagster.cli.environ import command_environ, is_home, ledger_settin
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of, sentences_on_assets
 from seedance_dagster.cli.output import budgets_as_json, console, print_json, progress_bars, table
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck
 from seedance_dagster.engine.ordering.plan import OUTCOMES, Plan, plan_set, plan_together
 from seedance_dagster.engine.ordering.quote import Quote
+from seedance_dagster.engine.ordering.saving import Saving
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.money import format_usd, points_to_usd
 from seedance_dagster.prompts import format_problems
@@ -141,6 +143,8 @@ def _show(out: Console, plan: Plan) -> None:
     out.print(rows)
     if plan.variants:
         out.print(_variants(plan))
+    if plan.saving is not None:
+        out.print(_saving(plan.saving), markup=False)
     out.print(_summary(plan))
     if plan.reserved_usd > plan.new_usd:
         out.print("Prices may change until an order is sent, so budgets count the highest that could apply")
@@ -158,6 +162,20 @@ def _variants(plan: Plan) -> Table:
         usd = format_usd(points_to_usd(cost.points))
         rows.add_row(cost.axis, cost.value, str(cost.videos), usd)
     return rows
+
+
+def _saving(saving: Saving) -> str:
+    bound = "" if saving.exact else "up to "
+    usd = {
+        points: bound + format_usd(points_to_usd(points))
+        for points in (saving.draft_points, saving.final_points, saving.all_final_points)
+    }
+    difference = format_usd(points_to_usd(abs(saving.points)))
+    return (
+        f"All {counted(saving.drafts, 'draft')} cost {usd[saving.draft_points]} USD, and the finals of the "
+        f"{saving.accepted} accepted ones {usd[saving.final_points]} USD; everything in final would cost "
+        f"{usd[saving.all_final_points]} USD, {difference} USD {'more' if saving.points >= 0 else 'less'}"
+    )
 
 
 def _show_together(out: Console, together: BudgetCheck) -> None:
@@ -203,6 +221,7 @@ def _as_json(plan: Plan) -> dict[str, Any]:
             }
             for cost in plan.variants
         ],
+        "drafts": None if plan.saving is None else _saving_as_json(plan.saving),
         "prompts": [
             {
                 "partition": priced.partition.key,
@@ -218,4 +237,16 @@ def _as_json(plan: Plan) -> dict[str, Any]:
             }
             for priced in plan.quotes
         ],
+    }
+
+
+def _saving_as_json(saving: Saving) -> dict[str, Any]:
+    return {
+        "drafts": saving.drafts,
+        "drafts_usd": points_to_usd(saving.draft_points),
+        "accepted": saving.accepted,
+        "finals_usd": points_to_usd(saving.final_points),
+        "all_in_final_usd": points_to_usd(saving.all_final_points),
+        "saved_usd": points_to_usd(saving.points),
+        "exact": saving.exact,
     }

@@ -41,6 +41,16 @@ _VARIANTS = dg.TableSchema(
         dg.TableColumn("new_usd", "float"),
     ]
 )
+_DRAFTS = dg.TableSchema(
+    [
+        dg.TableColumn("set"),
+        *(dg.TableColumn(name, "int") for name in ("drafts", "accepted")),
+        *(
+            dg.TableColumn(name, "float")
+            for name in ("drafts_usd", "finals_usd", "all_in_final_usd", "saved_usd")
+        ),
+    ]
+)
 _BUDGETS = dg.TableSchema(
     [
         dg.TableColumn("budget"),
@@ -141,6 +151,8 @@ def _metadata(services: Services, plans: Sequence[Plan], problems: Sequence[Prob
     }
     if any(plan.variants for plan in plans):
         metadata["seedance/variants"] = _variants_table(plans)
+    if any(plan.saving for plan in plans):
+        metadata["seedance/drafts"] = _drafts_table(plans)
     rows = sum(len(plan.quotes) for plan in plans)
     if rows > _MAX_ROWS:
         metadata["seedance/plan_cut"] = (
@@ -181,6 +193,23 @@ def _variants_table(plans: Iterable[Plan]) -> dg.TableMetadataValue:
         for cost in plan.variants
     ]
     return dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:_MAX_ROWS]], schema=_VARIANTS)
+
+
+def _drafts_table(plans: Iterable[Plan]) -> dg.TableMetadataValue:
+    rows: list[_Row] = [
+        {
+            "set": plan.prompt_set,
+            "drafts": saving.drafts,
+            "accepted": saving.accepted,
+            "drafts_usd": float(points_to_usd(saving.draft_points)),
+            "finals_usd": float(points_to_usd(saving.final_points)),
+            "all_in_final_usd": float(points_to_usd(saving.all_final_points)),
+            "saved_usd": float(points_to_usd(saving.points)),
+        }
+        for plan in plans
+        if (saving := plan.saving) is not None
+    ]
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows], schema=_DRAFTS)
 
 
 def _budgets_table(usages: Iterable[BudgetUsage]) -> dg.TableMetadataValue:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from seedance_dagster.engine.ordering.budget_check import BudgetCheck, budget_check, budgets_for
 from seedance_dagster.engine.ordering.current import known_set
 from seedance_dagster.engine.ordering.quote import Quote, quote
+from seedance_dagster.engine.ordering.saving import Saving, saving_of
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
 from seedance_dagster.money import points_to_usd
@@ -43,11 +44,16 @@ class VariantCost:
 
 @dataclass(frozen=True)
 class Plan:
-    """The orders that materializing partitions of one prompt set would make, and their cost."""
+    """The orders that materializing partitions of one prompt set would make, and their cost.
+
+    Attributes:
+        saving: What its drafts save; None for a set without drafts.
+    """
 
     prompt_set: str
     quotes: tuple[Quote, ...]
     budgets: BudgetCheck
+    saving: Saving | None = None
 
     @property
     def new_usd(self) -> Decimal:
@@ -113,7 +119,8 @@ def plan_set(
     wanted = [each for key, each in prompt_set.partitions.items() if only is None or key in only]
     quotes = quote(services, wanted, request, prompt_set=prompt_set.name)
     budgets = budgets_for(services, prompt_set.name, prompt_set.budgets)
-    return Plan(prompt_set.name, tuple(quotes), budget_check(services, quotes, budgets))
+    check = budget_check(services, quotes, budgets)
+    return Plan(prompt_set.name, tuple(quotes), check, saving_of(services, prompt_set, wanted))
 
 
 def plan_together(services: Services, plans: Iterable[Plan]) -> BudgetCheck:
