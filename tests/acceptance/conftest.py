@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from seedance_dagster.cli.environ import reference_definitions, unconfigured
 from seedance_dagster.cli.local.stack import Stack, running_stack
 from seedance_dagster.ledger.ledger import Ledger
 
+_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+_PATIENT_MS = 120_000
 _RUNS = """query ($filter: RunsFilter) { runsOrError(filter: $filter) { ... on Runs { results {
     runId status jobName tags { key value } } } } }"""
 _STALE = """query ($key: AssetKeyInput!, $partition: String!) { assetNodeOrError(assetKey: $key) {
@@ -125,3 +128,17 @@ def world(tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[Wor
             yield World(stack, folder, prompts)
 
     return start
+
+
+@pytest.fixture
+def page() -> Iterator[Any]:
+    """A page of a headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install --group browser")
+    if _CHROMIUM is None:
+        pytest.skip("no Chromium is installed; on Debian run: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 1100})
+        page.set_default_timeout(_PATIENT_MS)
+        yield page
+        browser.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
@@ -11,26 +9,12 @@ import yaml
 
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install --group browser")
 
-PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENT_MS = 120_000
 SETS = {
     "spots": {"harbour": "A harbour at dawn", "crowd": "A crowd that moderation refuses [fault:moderation]"},
     "dear": {"lighthouse": "A lighthouse in the storm", "boat": "A paper boat in the rain"},
 }
 BUDGET = "the budget of prompt set dear of 0.50 USD a day"
-
-
-@pytest.fixture
-def page() -> Iterator[playwright.Page]:
-    """A page of a headless Chromium."""
-    if PROGRAM is None:
-        pytest.skip("no Chromium is installed; on Debian run: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1600, "height": 1100})
-        page.set_default_timeout(PATIENT_MS)
-        yield page
-        browser.close()
 
 
 def test_a_person_reads_on_the_pages_why_there_is_no_video(world, page, tmp_path):
