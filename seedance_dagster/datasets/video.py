@@ -75,6 +75,16 @@ class Video:
         self._check(hashlib.sha256(content).hexdigest())
         return content
 
+    def first_frame(self) -> bytes | None:
+        """Return the image that the video was asked to begin with; None where the mode has none.
+
+        Raises:
+            StoreError: It cannot be read, or has changed since.
+        """
+        from seedance_dagster.datasets.first_frame import read_first_frame  # noqa: PLC0415  loads HTTP
+
+        return read_first_frame(self.metadata, self._store)
+
     def presigned_url(self, *, expires_s: int = 3600) -> str:
         """Return a link that anybody can open until it expires; treat it as a secret.
 

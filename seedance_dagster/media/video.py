@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 from av import Packet
@@ -81,10 +81,12 @@ def probe(path: Path) -> Probe:
     return Probe(seconds, *size, codec, path.stat().st_size, fps, depth, hdr, sound)
 
 
-def open_mp4(path: Path) -> InputContainer:
+def open_mp4(file: Path | BinaryIO) -> InputContainer:
     """Open an mp4 for reading."""
     # The format is fixed: a guessed one may refer to further files. Metadata may be in any encoding.
-    return av.open(str(path), "r", format="mp4", metadata_errors="replace")
+    return av.open(
+        str(file) if isinstance(file, Path) else file, "r", format="mp4", metadata_errors="replace"
+    )
 
 
 def declared_duration(stream: VideoStream, container: InputContainer) -> float | None:

@@ -1,0 +1,106 @@
+"""The pictures of a video, decoded once for all measures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av import VideoFrame
+from numpy.typing import NDArray
+
+from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.film import film_stream, open_decoder, pixel_aspect, turn
+from seedance_dagster.media.video import open_mp4
+from seedance_dagster.scores.errors import ScoreError
+
+Picture = NDArray[np.uint8]
+
+MAX_SECONDS = 30
+_MAX_FRAMES = 1800
+_GRAY_SIDE, _COLOR_SIDE, _MIN_SIDE = 256, 1280, 16  # pixels
+_STEPS_PER_SECOND = 8
+_USUAL_RATE = Fraction(24)
+
+
+@dataclass(frozen=True)
+class Film:
+    """The frames of a video, upright and with square pixels; of a longer one, those of the first 30 s.
+
+    Attributes:
+        times: Seconds at which the frames are shown.
+        gray: All frames, small and without color.
+        steps: Positions of frames that are an eighth of a second apart.
+        pictures: A frame of each second, larger and in color.
+    """
+
+    times: NDArray[np.float64]
+    gray: Picture
+    steps: list[int]
+    pictures: list[Picture]
+
+
+def read_film(content: bytes) -> Film:
+    """Decode the pictures of an mp4.
+
+    Raises:
+        ScoreError: It has none that can be decoded.
+    """
+    try:
+        with open_mp4(io.BytesIO(content)) as container:
+            stream = film_stream(container)
+            open_decoder(stream)
+            frames = _timed(container.decode(stream), stream.average_rate or _USUAL_RATE)
+            return _read(frames, pixel_aspect(stream))
+    except MediaError as error:
+        raise ScoreError(f"the video cannot be measured: {error}") from None
+    except (av.FFmpegError, ValueError, OverflowError) as error:
+        raise ScoreError(f"the video cannot be decoded: {type(error).__name__}") from None
+
+
+def fitted(frame: VideoFrame, side: int, pixels: str, aspect: Fraction = Fraction(1)) -> Picture:
+    """Return a frame upright, its longer side shortened to at most so many pixels.
+
+    Args:
+        frame: Its pixels may have another shape than a square.
+        side: The length of the longer side.
+        pixels: FFmpeg's name of the format, "gray" or "rgb24".
+        aspect: The width of a pixel divided by its height.
+    """
+    shown_width = float(frame.width * aspect)
+    scale = min(1.0, side / max(shown_width, frame.height))
+    width, height = (max(_MIN_SIDE, round(length * scale)) for length in (shown_width, frame.height))
+    # FFmpeg leaves the range from 16 to 235 as it is where it only drops the colors, unless it is asked.
+    small = frame.reformat(width=width, height=height, format=pixels, dst_color_range="JPEG")
+    return np.rot90(small.to_ndarray(), -turn(frame) // 90).astype(np.uint8)
+
+
+def _timed(frames: Iterable[VideoFrame], rate: Fraction) -> Iterator[tuple[float, VideoFrame]]:
+    """Yield frames with seconds from the first one, as far as they are measured."""
+    start: float | None = None
+    for number, frame in enumerate(frames):
+        shown = float(number / rate) if frame.pts is None else frame.time
+        start = shown if start is None else start
+        if number >= _MAX_FRAMES or shown - start >= MAX_SECONDS:
+            return
+        yield shown - start, frame
+
+
+def _read(frames: Iterable[tuple[float, VideoFrame]], aspect: Fraction) -> Film:
+    times: list[float] = []
+    gray: list[Picture] = []
+    steps: list[int] = []
+    pictures: list[Picture] = []
+    for number, (time, frame) in enumerate(frames):
+        times.append(time)
+        gray.append(fitted(frame, _GRAY_SIDE, "gray", aspect))
+        if time >= len(steps) / _STEPS_PER_SECOND:
+            steps.append(number)
+        if time >= len(pictures):
+            pictures.append(fitted(frame, _COLOR_SIDE, "rgb24", aspect))
+    if not times:
+        raise MediaError("the file has no frames")
+    return Film(np.array(times), np.stack(gray), steps, pictures)
