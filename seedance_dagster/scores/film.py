@@ -10,6 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from av import VideoFrame
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from seedance_dagster.media.errors import MediaError
@@ -61,21 +62,34 @@ def read_film(content: bytes) -> Film:
         raise ScoreError(f"the video cannot be decoded: {type(error).__name__}") from None
 
 
-def fitted(frame: VideoFrame, side: int, pixels: str, aspect: Fraction = Fraction(1)) -> Picture:
-    """Return a frame upright, its longer side shortened to at most so many pixels.
+class Scaler:
+    """Makes small upright pictures of frames.
 
     Args:
-        frame: Its pixels may have another shape than a square.
-        side: The length of the longer side.
+        side: The longer side is shortened to at most so many pixels.
         pixels: FFmpeg's name of the format, "gray" or "rgb24".
-        aspect: The width of a pixel divided by its height.
+        aspect: The width of the frames' pixels divided by their height.
     """
-    shown_width = float(frame.width * aspect)
-    scale = min(1.0, side / max(shown_width, frame.height))
-    width, height = (max(_MIN_SIDE, round(length * scale)) for length in (shown_width, frame.height))
-    # FFmpeg leaves the range from 16 to 235 as it is where it only drops the colors, unless it is asked.
-    small = frame.reformat(width=width, height=height, format=pixels, dst_color_range="JPEG")
-    return np.rot90(small.to_ndarray(), -turn(frame) // 90).astype(np.uint8)
+
+    def __init__(self, side: int, pixels: str, aspect: Fraction = Fraction(1)) -> None:
+        self._side, self._pixels, self._aspect = side, pixels, aspect
+        self._reformatter = VideoReformatter()  # a frame's own one would be set up for each frame
+
+    def picture(self, frame: VideoFrame) -> Picture:
+        """Return a frame as an array of height, width and, with colors, three."""
+        shown_width = float(frame.width * self._aspect)
+        scale = min(1.0, self._side / max(shown_width, frame.height))
+        width, height = (max(_MIN_SIDE, round(length * scale)) for length in (shown_width, frame.height))
+        small = self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            self._pixels,
+            # Unless it is asked, FFmpeg leaves the range from 16 to 235 where it only drops the colors.
+            dst_color_range="JPEG",
+            threads=1,
+        )
+        return np.rot90(small.to_ndarray(), -turn(frame) // 90).astype(np.uint8)
 
 
 def _timed(frames: Iterable[VideoFrame], rate: Fraction) -> Iterator[tuple[float, VideoFrame]]:
@@ -90,17 +104,18 @@ def _timed(frames: Iterable[VideoFrame], rate: Fraction) -> Iterator[tuple[float
 
 
 def _read(frames: Iterable[tuple[float, VideoFrame]], aspect: Fraction) -> Film:
+    grays, colors = Scaler(_GRAY_SIDE, "gray", aspect), Scaler(_COLOR_SIDE, "rgb24", aspect)
     times: list[float] = []
     gray: list[Picture] = []
     steps: list[int] = []
     pictures: list[Picture] = []
     for number, (time, frame) in enumerate(frames):
         times.append(time)
-        gray.append(fitted(frame, _GRAY_SIDE, "gray", aspect))
+        gray.append(grays.picture(frame))
         if time >= len(steps) / _STEPS_PER_SECOND:
             steps.append(number)
         if time >= len(pictures):
-            pictures.append(fitted(frame, _COLOR_SIDE, "rgb24", aspect))
+            pictures.append(colors.picture(frame))
     if not times:
         raise MediaError("the file has no frames")
     return Film(np.array(times), np.stack(gray), steps, pictures)

@@ -37,14 +37,14 @@ def blurred(picture, sigma: float):
 
 
 def test_motion_is_the_speed_of_what_is_seen():
-    """Ten speeds are told apart and come out as lengths of the picture a second."""
+    """Ten speeds come out exactly, as lengths of the picture a second."""
     speeds = values("motion", moving)
     assert rising(speeds, by=0.2)
     assert speeds == pytest.approx([speed * FPS / SIZE for speed in range(10)], rel=0.05, abs=0.01)
 
 
 def test_motion_slower_than_a_pixel_is_seen():
-    """Speeds of tenths of a pixel a frame are told apart."""
+    """Ten speeds of less than a pixel a frame are ordered."""
     large = np.kron(texture(3, (128, 128)), np.ones((8, 8)))
 
     def make(tenths: int) -> bytes:

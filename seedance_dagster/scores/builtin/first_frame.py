@@ -12,7 +12,7 @@ from seedance_dagster.media.references.file_types import MAGIC_BYTES, FileType, 
 from seedance_dagster.scores.builtin.blocks import blocks_of, shrunk
 from seedance_dagster.scores.clip import Clip
 from seedance_dagster.scores.errors import ScoreError
-from seedance_dagster.scores.film import Picture, fitted
+from seedance_dagster.scores.film import Picture, Scaler
 
 _SIZE, _WINDOW = 64, 8  # pixels
 _EVEN_MEAN, _EVEN_SPREAD = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # constants of the SSIM
@@ -47,7 +47,7 @@ def _decoded(content: bytes) -> Picture:
         )
     try:
         with av.open(io.BytesIO(content), "r", format=_DEMUXERS[kind]) as container:
-            return fitted(next(container.decode(video=0)), _SIDE, "rgb24")
+            return Scaler(_SIDE, "rgb24").picture(next(container.decode(video=0)))
     except (av.FFmpegError, ValueError, StopIteration) as error:
         raise ScoreError(f"the first frame's image cannot be decoded: {type(error).__name__}") from None
 
