@@ -144,7 +144,7 @@ def test_flicker_is_how_far_the_brightness_goes_up_and_down():
 
 
 def test_flicker_does_not_come_from_motion_a_fade_or_a_cut():
-    """What moves, fades or is cut does not flicker."""
+    """Neither motion nor a fade nor a cut counts."""
     fade = make_film(texture(low=0, high=100) + number * 4 for number in range(FPS))
     cut = make_film(texture(low=0, high=90) if number < 12 else texture(3, low=150) for number in range(FPS))
     assert max(measured("flicker", film) for film in (moving(5), fade, cut)) < 0.003

@@ -1,4 +1,4 @@
-"""How well a video fits its prompt, by a model such as CLIP that puts texts and pictures into one space."""
+"""The likeness of a video and its prompt, by a model such as CLIP that sees texts and pictures alike."""
 
 from __future__ import annotations
 
