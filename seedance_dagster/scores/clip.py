@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from seedance_dagster.scores.film import Film
     from seedance_dagster.scores.sound import Sound
 
-_last: dict[str, Clip] = {}  # by SHA-256, one at most
+_last: dict[tuple[str, str], Clip] = {}  # by address and SHA-256, one at most
 
 
 class Clip:
@@ -53,9 +53,10 @@ def clip_of(video: Video) -> Clip:
     Raises:
         StoreError: It cannot be read, or its bytes are not those that were stored.
     """
-    clip = _last.get(video.sha256)
+    key = video.uri, video.sha256
+    clip = _last.get(key)
     if clip is None:
         clip = Clip(video.read_bytes(), video.first_frame)
         _last.clear()
-        _last[video.sha256] = clip
+        _last[key] = clip
     return clip

@@ -12,7 +12,7 @@ import pytest
 from dataset_support import Shop
 from factories import REQUEST
 from PIL import Image
-from reference_host import ReferenceFiles
+from reference_host import running_reference_files
 from scores_support import make_film, rising, texture
 
 from seedance_dagster.datasets.video import Video, load_videos
@@ -122,17 +122,15 @@ def test_an_image_that_changed_or_is_gone_is_said(shop, monkeypatch):
 
 def test_a_public_link_is_read():
     """A file is read whole; a missing or private one is an error that says so."""
-    with ReferenceFiles() as host:
-        import threading
-
-        threading.Thread(target=host.serve_forever, daemon=True).start()
+    with running_reference_files() as host:
         url = host.put("/cat.png", image())
         assert fetch_reference(url, allow_private=True) == image()
-        with pytest.raises(UnusableReferenceError, match="does not exist"):
-            fetch_reference(url + "x", allow_private=True)
         with pytest.raises(UnusableReferenceError, match="is not followed"):
             fetch_reference(url)
-        host.shutdown()
+        with pytest.raises(UnusableReferenceError, match="does not exist"):
+            fetch_reference(host.put("/dog.png", status=404), allow_private=True)
+        with pytest.raises(UnusableReferenceError, match=r"is larger than 30\.0 MB"):
+            fetch_reference(host.put("/cat.mp4", image() + bytes(31 * 1024**2)), allow_private=True)
 
 
 def test_pixels_of_a_decoded_image_are_those_of_the_file():
