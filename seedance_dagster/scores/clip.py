@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from seedance_dagster.scores.film import Film
     from seedance_dagster.scores.sound import Sound
 
-_last: dict[tuple[str, str], Clip] = {}  # by address and SHA-256, one at most
+_last: list[tuple[Video, Clip]] = []  # one at most
 
 
 class Clip:
@@ -53,10 +53,9 @@ def clip_of(video: Video) -> Clip:
     Raises:
         StoreError: It cannot be read, or its bytes are not those that were stored.
     """
-    key = video.uri, video.sha256
-    clip = _last.get(key)
-    if clip is None:
-        clip = Clip(video.read_bytes(), video.first_frame)
-        _last.clear()
-        _last[key] = clip
+    for known, clip in _last:
+        if known == video:
+            return clip
+    clip = Clip(video.read_bytes(), video.first_frame)
+    _last[:] = [(video, clip)]
     return clip

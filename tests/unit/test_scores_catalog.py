@@ -25,7 +25,6 @@ class Stored:
     """A stored video whose bytes are at hand."""
 
     def __init__(self, content: bytes, prompt: str = "a cat") -> None:
-        self.uri, self.sha256 = "s3://videos/video.mp4", str(hash(content))
         self.prompt, self._content = prompt, content
         self.reads = 0
 

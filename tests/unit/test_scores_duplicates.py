@@ -55,7 +55,7 @@ def test_each_near_duplicate_names_the_first_one():
 
 
 def test_a_chain_of_resemblance_does_not_drift_away():
-    """What resembles a near-duplicate, and not its first one, stands for itself."""
+    """A clip that resembles a near-duplicate, and not its first one, stands for itself."""
     hashes = {name: f"{(1 << bits) - 1:0128x}" for name, bits in {"a": 0, "b": 40, "c": 80}.items()}
     assert near_duplicates(hashes) == {"b": "a"}
 
