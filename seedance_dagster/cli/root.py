@@ -19,6 +19,7 @@ COMMANDS = {
     "open": "Show a stored video in the browser.",
     "download": "Download stored videos into a folder.",
     "gallery": "Show stored videos in a browser, and take verdicts on them.",
+    "search": "Find prompts and videos by words.",
     "review": "Accept or discard stored videos, and list the verdicts.",
     "export": "Write the accepted videos of a set as a dataset.",
     "trace": "Show where a video comes from and what became of it.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.order import OPEN, WITHDRAWN, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
 from seedance_dagster.ledger.schema import links, orders, partitions, verdicts
+from seedance_dagster.ledger.tile_text import mentions
 from seedance_dagster.ledger.verdict import Verdict
 
 
@@ -47,7 +47,8 @@ class TileFilter:
         max_points: The highest.
         since: The first UTC day on which it was ordered.
         until: The last one.
-        text: A part of the prompt, the partition, a tag or a note, in upper or lower case.
+        text: Words of the prompt, the partition, a tag, a note or the caption, in upper or lower case; all
+            of them, and what stands in double quotes as it is.
     """
 
     prompt_set: str = ""
@@ -64,8 +65,6 @@ class TileFilter:
 
 MODEL = orders.c.request["task_type"].as_string()
 """The model of an order."""
-
-_PROMPT = orders.c.request["prompt"].as_string()
 
 STAGE = sa.case(
     (orders.c.state == State.STORED, Stage.STORED.value),
@@ -154,7 +153,7 @@ def tile_conditions(wanted: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
         yield partitions.c.tags[name].as_string() == value
     yield from _ranges(wanted)
     if wanted.text:
-        yield _contains(wanted.text)
+        yield mentions(wanted.text)
 
 
 def _ranges(wanted: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
@@ -176,17 +175,6 @@ def _in_stage(stage: Stage) -> sa.ColumnElement[bool]:
     if stage is Stage.NO_VIDEO:
         return orders.c.state.in_({State.REJECTED, State.FAILED})
     return sa.false()
-
-
-def _contains(text: str) -> sa.ColumnElement[bool]:
-    escaped = json.dumps(text)[1:-1]  # as the column of tags holds it
-    noted = sa.exists().where(*_OF_VIDEO, verdicts.c.note.icontains(text, autoescape=True))
-    return sa.or_(
-        _PROMPT.icontains(text, autoescape=True),
-        links.c.partition.icontains(text, autoescape=True),
-        sa.cast(partitions.c.tags, sa.Text).icontains(escaped, autoescape=True),
-        noted.correlate(links, orders),
-    )
 
 
 def _midnight(day: date) -> datetime:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.partitions import same_partition
 from seedance_dagster.ledger.schema import links, partitions
 from seedance_dagster.ledger.tile_filter import Cursor, Stage, TileFilter
+from seedance_dagster.ledger.tile_text import names
 
 
 def lacks_order() -> sa.ColumnElement[bool]:
@@ -29,7 +30,7 @@ def select_unordered(wanted: TileFilter, after: Cursor | None, limit: int) -> sa
     for name, value in wanted.tags.items():
         query = query.where(partitions.c.tags[name].as_string() == value)
     if wanted.text:
-        query = query.where(partitions.c.partition.icontains(wanted.text, autoescape=True))
+        query = query.where(names(wanted.text))
     return query.order_by(*(column.desc() for column in key)).limit(limit)
 
 

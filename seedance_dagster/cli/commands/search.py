@@ -1,0 +1,114 @@
+"""`seedance-dagster search`: finds prompts and videos by words."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.text import Text
+
+from seedance_dagster.cli.environ import ledger_settings
+from seedance_dagster.cli.examples import examples
+from seedance_dagster.cli.output import console, print_json, printable, table
+from seedance_dagster.counting import counted
+from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.tile_filter import TileFilter
+from seedance_dagster.ledger.tile_text import CAPTION, words_of
+from seedance_dagster.ledger.tiles import Tile
+from seedance_dagster.money import points_to_usd
+from seedance_dagster.net.redaction import redact, redact_url
+
+_LIMIT = 50
+_PROMPT = 80  # characters of a prompt in the table
+
+
+@click.command(
+    "search",
+    epilog=examples(
+        "search garden",
+        "search 'cat \"slow pan\"' launch_spots",
+        "search harbour --json",
+    ),
+)
+@click.argument("text", metavar="TEXT")
+@click.argument("prompt_set", metavar="[SET]", default="")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=_LIMIT, show_default=True, help="Show at most this many."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def command(*, text: str, prompt_set: str, limit: int, as_json: bool) -> None:
+    """Find prompts and videos by words of their prompts, partitions, tags, notes and captions.
+
+    All words of TEXT must be found, in upper or lower case; what stands in double quotes is found as it is.
+    The newest come first. Of prompts that were never ordered, the partitions and tags are searched.
+    """
+    if not words_of(text):
+        raise click.BadParameter("holds no word; give at least one", param_hint="TEXT")
+    with contextlib.closing(Ledger.open(ledger_settings().ledger_url)) as ledger:
+        known = ledger.partitions.sets() | ledger.partitions.sets_read()
+        if prompt_set and prompt_set not in known:
+            raise click.BadParameter(
+                f"no prompt set {prompt_set!r}; known are {', '.join(sorted(known)) or 'none'}",
+                param_hint="SET",
+            )
+        tiles = ledger.tiles.page(TileFilter(text=text, prompt_set=prompt_set), limit=limit + 1)
+        captions = _captions(ledger, tiles)
+    shown = [_as_dict(tile, captions) for tile in tiles[:limit]]
+    if as_json:
+        print_json(shown)
+    else:
+        _show(shown, more=len(tiles) > limit)
+
+
+def _captions(ledger: Ledger, tiles: list[Tile]) -> dict[str, str]:
+    """Return the captions of the videos of tiles that have one, by SHA-256."""
+    results = ledger.scores.results(tile.order.sha256 for tile in tiles if tile.order and tile.order.sha256)
+    return {
+        sha256: str(result.values[CAPTION])
+        for sha256, by_score in results.items()
+        for result in by_score.values()
+        if CAPTION in result.values
+    }
+
+
+def _as_dict(tile: Tile, captions: Mapping[str, str]) -> dict[str, Any]:
+    order, verdict = tile.order, tile.verdict
+    points = order.video_points if order else None
+    return {
+        "prompt_set": tile.prompt_set,
+        "partition": tile.partition,
+        "state": order.state.value if order else "not ordered",
+        "verdict": verdict.verdict.value if verdict else None,
+        "note": verdict.note if verdict else None,
+        "cost_usd": None if points is None else points_to_usd(points),
+        "tags": redact(tile.tags, redact_url),
+        "caption": captions.get(order.sha256 or "") if order else None,
+        "prompt": str(order.request["prompt"]) if order else None,
+    }
+
+
+def _show(shown: list[dict[str, Any]], *, more: bool) -> None:
+    out = console()
+    if not shown:
+        out.print("nothing was found: each word must be in a prompt, partition, tag, note or caption")
+        return
+    rows = table("", ("Set", "Partition", "State", "Verdict", "USD", "Prompt"), numbers=("USD",))
+    for found in shown:
+        prompt = printable(found["prompt"] or "")
+        rows.add_row(
+            *map(
+                Text,
+                (
+                    found["prompt_set"],
+                    found["partition"],
+                    found["state"],
+                    found["verdict"] or "",
+                    "" if found["cost_usd"] is None else f"{found['cost_usd']:.2f}",
+                    prompt if len(prompt) <= _PROMPT else f"{prompt[: _PROMPT - 1]}…",
+                ),
+            )
+        )
+    out.print(rows)
+    out.print(f"the newest {len(shown)}; --limit shows more" if more else counted(len(shown), "partition"))
