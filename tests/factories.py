@@ -11,10 +11,10 @@ from typing import Any
 from made_once import prepare_ledger
 
 from seedance_dagster.api.wire import GenerationRequest, Mode, Task, TaskStatus
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder, Order, State
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.schema import orders as order_table
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.storage.keys import object_keys

@@ -9,11 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 from factories import NOW, Clock, make_order
 
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Reported, State
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.ledger.partitions import Link, PartitionRequest
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.ledger.schema import journal, links, orders, partitions
 from seedance_dagster.money import Window
 

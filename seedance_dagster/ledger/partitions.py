@@ -4,51 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 
+from seedance_dagster.ledger.asked import AskedFor, PartitionRequest
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.changes import note_partitions, note_stored
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Reported
 from seedance_dagster.ledger.schema import links, orders, partitions
-
-
-class Wanted(Protocol):
-    """A take of a request, as a partition asks for it."""
-
-    @property
-    def fingerprint(self) -> str:
-        """The request."""
-        ...
-
-    @property
-    def take(self) -> int:
-        """From 1."""
-        ...
-
-    @property
-    def scope(self) -> str:
-        """Empty, or the fresh prompt that an order must be made for."""
-        ...
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """The prompt's tags."""
-        ...
-
-
-@dataclass(frozen=True)
-class PartitionRequest:
-    """A take of a request, as the ledger knows it of a partition."""
-
-    fingerprint: str
-    take: int = 1
-    scope: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,7 +100,7 @@ def copy_links(connection: sa.Connection, order_id: int, to: int, *, at: datetim
 class Partitions(LedgerPart):
     """The part of the ledger that knows what partitions ask for and which orders they were given."""
 
-    def update(self, prompt_set: str, wanted: Mapping[str, Wanted]) -> None:
+    def update(self, prompt_set: str, wanted: Mapping[str, AskedFor]) -> None:
         """Remember what the partitions of a set ask for now; those that are left out were removed.
 
         Args:
@@ -168,13 +135,21 @@ class Partitions(LedgerPart):
         query = select_partitions(prompt_set).where(partitions.c.removed_at.is_(None))
         with self._database.reading() as connection:
             return {
-                row.partition: PartitionRequest(row.fingerprint, row.take, row.scope, row.tags)
+                row.partition: PartitionRequest(row.fingerprint, row.take, row.scope, row.tags, row.is_draft)
                 for row in connection.execute(query)
             }
 
     def known(self, prompt_set: str) -> set[str]:
         """Return the partitions of a set that ever had a prompt, as far as files were read."""
         query = sa.select(partitions.c.partition).where(partitions.c.prompt_set == prompt_set)
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
+    def drafts(self, prompt_set: str) -> set[str]:
+        """Return the partitions of a set that are drafts."""
+        query = sa.select(partitions.c.partition).where(
+            partitions.c.prompt_set == prompt_set, partitions.c.is_draft
+        )
         with self._database.reading() as connection:
             return set(connection.scalars(query))
 
@@ -262,7 +237,7 @@ def select_partitions(prompt_set: str) -> sa.Select[Any]:
 
 
 def _changes(
-    rows: Iterable[sa.Row[Any]], wanted: Mapping[str, Wanted], now: datetime
+    rows: Iterable[sa.Row[Any]], wanted: Mapping[str, AskedFor], now: datetime
 ) -> dict[str, dict[str, Any]]:
     """Return the columns to write, by partition."""
     known = {row.partition: row for row in rows}
@@ -278,6 +253,7 @@ def _changes(
             "take": asked.take,
             "scope": asked.scope,
             "tags": dict(asked.tags),
+            "is_draft": asked.is_draft,
             "removed_at": None,
         }
         if row is None or any(getattr(row, name) != value for name, value in values.items()):

@@ -10,12 +10,13 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from seedance_dagster.api.refusals import FailureClass
+from seedance_dagster.ledger.asked import Wanted
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import Budget, check_budgets, points_under_key, read_usage
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import NewOrder, NewRemoval, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome, Refusals, find_existing_order, is_void
-from seedance_dagster.ledger.partitions import Link, Wanted, answers, link_orders
+from seedance_dagster.ledger.partitions import Link, answers, link_orders
 from seedance_dagster.ledger.references import content_hashes, newer_links, replace_request
 from seedance_dagster.ledger.schema import ordered_values, orders, requests, to_order
 from seedance_dagster.ledger.transitions import insert_orders

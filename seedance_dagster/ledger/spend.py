@@ -42,7 +42,8 @@ class Amounts:
         orders: All orders, in whatever state.
         videos: Those of them whose video is in S3.
         rejected: Those of them that moderation rejected.
-        accepted: Those of the videos that were last accepted in review.
+        accepted: Those of the videos that were last accepted in review, without drafts: a draft and its final
+            are one clip, which both are charged for.
         discarded: Those of the videos that were last discarded.
         charged: The charges that the vendor reported, penalties among them.
         penalties: The part of the charges that was for rejected prompts.
@@ -140,7 +141,7 @@ class Spend(LedgerPart):
                 sa.func.count(),
                 _count(orders.c.state == State.STORED),
                 _count(orders.c.state == State.REJECTED),
-                _count(last.c.verdict == Verdict.ACCEPTED),
+                _count(sa.and_(last.c.verdict == Verdict.ACCEPTED, partitions.c.is_draft.is_not(True))),
                 _count(last.c.verdict == Verdict.DISCARDED),
                 _total(money.charged),
                 _total(sa.case((orders.c.state == State.REJECTED, money.charged), else_=0)),
@@ -148,9 +149,9 @@ class Spend(LedgerPart):
                 _total(money.reserved),
             )
             on_its_video = (last.c.order_id == orders.c.order_id) & (last.c.sha256 == orders.c.sha256)
-            made_for = orders.outerjoin(last, on_its_video)
-            if by is SpendBy.TAG:
-                made_for = made_for.outerjoin(partitions, same_partition(partitions, orders))
+            made_for = orders.outerjoin(last, on_its_video).outerjoin(
+                partitions, same_partition(partitions, orders)
+            )
             query = sa.select(keys[by].label("key"), *sums).select_from(made_for).group_by("key")
             if since is not None:
                 query = query.where(orders.c.booked_at >= since)

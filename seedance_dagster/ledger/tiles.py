@@ -26,6 +26,7 @@ from seedance_dagster.ledger.tile_filter import (
 )
 from seedance_dagster.ledger.unordered import lacks_order, may_be_unordered, select_unordered
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
+from seedance_dagster.prompts.slugs import final_key, without_final
 
 _TILES = links.join(orders, orders.c.order_id == links.c.order_id).outerjoin(
     partitions, same_partition(partitions, links)
@@ -54,8 +55,10 @@ class Tile:
 
     @property
     def prompt_id(self) -> str:
-        """Return the partition of the prompt's first take."""
-        return self.partition.removesuffix(f".t{self.take}") if self.take > 1 else self.partition
+        """Return the partition of the prompt's first take, or of that one's final for finals."""
+        draft = without_final(self.partition)
+        first = draft.removesuffix(f".t{self.take}") if self.take > 1 else draft
+        return first if draft == self.partition else final_key(first)
 
     @property
     def cursor(self) -> Cursor:

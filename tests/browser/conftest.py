@@ -21,9 +21,9 @@ from order_factory import OrderFactory
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.types import ASGIApp
 
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.media.pictures import cut_poster
 from seedance_dagster.review.gallery.app import create_gallery
 from seedance_dagster.review.gallery.options import GalleryOptions

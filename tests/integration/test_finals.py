@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 
 import dagster as dg
 import pytest
 from code_location import QUIET, CodeLocation, running_location
 
+from seedance_dagster.datasets.export.export import export
+from seedance_dagster.datasets.export.plan import Format, plan_export, select_accepted
+from seedance_dagster.datasets.export.s3_destination import open_destination
+from seedance_dagster.datasets.export.splits import Splits
 from seedance_dagster.defs.naming import PENDING_JOB
 from seedance_dagster.defs.steps import generation
 from seedance_dagster.ledger.order import State
@@ -70,6 +75,23 @@ def test_an_accepted_draft_is_ordered_in_final(location):
         location.newest("videos", "cat.t2.final").metadata["seedance/fingerprint"].value == final.fingerprint
     )
     assert location.books()["tasks"] == 4
+
+
+def test_a_dataset_has_the_accepted_final(location, tmp_path):
+    """Two drafts are accepted and one final: one clip, at the cost of all four orders."""
+    accept(location, "cat", "cat.t2")
+    assert location.run("cat.final").success
+    accept(location, "cat.final")
+    with location.ledger() as ledger:
+        selection = select_accepted(ledger, location.store, "spots", Splits.parse("train=1"))
+        dest = open_destination(str(tmp_path / "dataset"), location.store)
+        assert export(plan_export(selection, Format.VIDEOFOLDER), dest).written == 3
+    [clip] = selection.clips
+    assert (clip.row["partition"], clip.row["resolution"]) == ("cat.final", "720p")
+    video = tmp_path / "dataset" / "train" / "cat.final.mp4"
+    assert hashlib.sha256(video.read_bytes()).hexdigest() == location.orders("cat.final")[0].sha256
+    assert selection.figures.points_per_accepted == selection.figures.points
+    assert location.books()["points_charged"] == selection.figures.points
 
 
 def test_a_final_is_paid_for_once(location):

@@ -10,8 +10,8 @@ from seedance_dagster.defs.steps.checked import look_at_all, look_at_changes
 from seedance_dagster.defs.steps.checks import check_results
 from seedance_dagster.defs.video_checks import CHECKS
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.storage.s3 import StoreError
 
 FILE = {"poster_size_bytes": 1, "size_bytes": 1, "duration_s": 5.0}

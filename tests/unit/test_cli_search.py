@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from trace_support import traced_orders
 
 from seedance_dagster.cli.root import root
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 

@@ -12,9 +12,9 @@ from stores import MemoryStore
 from seedance_dagster.defs.steps.checks import check_results
 from seedance_dagster.defs.video_checks import CHECKS, CheckInput, CheckResult
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.budgets import Budget, BudgetUsage
 from seedance_dagster.ledger.order import OPEN, Order, State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.money import Window
 from seedance_dagster.video_health import video_problems
 

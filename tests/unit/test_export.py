@@ -10,10 +10,11 @@ import pytest
 import yaml
 from dataset_support import Shop, files_of
 
-from seedance_dagster.datasets.export.errors import ExportError
+from seedance_dagster.datasets.export.errors import ExportError, NothingAcceptedError
 from seedance_dagster.datasets.export.export import Exported
 from seedance_dagster.datasets.export.plan import Format
 from seedance_dagster.datasets.export.splits import DEFAULT_SPLITS, Splits
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.verdict import Verdict
 
@@ -49,6 +50,20 @@ def test_accepted_videos_become_a_videofolder(shop, place):
     [[cat, take]] = [each for each in rows.values() if len(each) == 2]
     assert (cat["caption"], cat["split"], cat["tags"]) == ("A cat", take["split"], '{"campaign": "spring"}')
     assert (cat["cost_usd"], cat["duration_s"], cat["resolution"]) == (0.4, 4.0, "480p")
+
+
+def test_a_dataset_has_finals_and_no_drafts(shop, place):
+    """Each shot is in it once: its final; where only drafts are accepted, there is nothing to export."""
+    shop.accepted("cat", "dog")
+    drafts = {key: PartitionRequest(key, is_draft=True) for key in ("cat", "dog")}
+    shop.ledger.partitions.update("spots", drafts)
+    with pytest.raises(NothingAcceptedError, match="Accepted drafts do not count"):
+        shop.export(place)
+    shop.accepted("cat.final")
+    shop.export(place)
+    assert [path for path in files_of(place) if path.endswith(".mp4")] == ["train/cat.final.mp4"]
+    card = files_of(place)["README.md"].decode()
+    assert "| Videos accepted | 1 of 3 (33%) |" in card
 
 
 def test_the_card_says_what_is_in_it(shop, place):

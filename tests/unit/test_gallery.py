@@ -9,8 +9,8 @@ from gallery_support import SECRET, Client, unreached_store
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.review.gallery.app import create_gallery
 from seedance_dagster.review.gallery.options import GalleryOptions

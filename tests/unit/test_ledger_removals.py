@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 from factories import POINTS, make_new_order
 
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.order import WITHDRAWN, NewRemoval, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.money import Window
 
 pytestmark = pytest.mark.each_database

@@ -9,9 +9,9 @@ from factories import PENALTY, POINTS
 from order_factory import OrderFactory
 from trace_support import traced_orders
 
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.spend import Amounts, SpendBy
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.money import Window
@@ -91,6 +91,20 @@ def test_the_last_verdict_on_a_video_counts(orders, ledger):
     orders.make(State.STORED, "dog")
     [amounts] = ledger.spend.total_by(SpendBy.SET).values()
     assert (amounts.videos, amounts.accepted, amounts.discarded) == (4, 1, 1)
+
+
+@pytest.mark.each_database
+def test_a_draft_and_its_final_are_one_clip(orders, ledger):
+    """Both are charged for; the accepted final counts, and the accepted draft does not."""
+    orders.make_many(State.STORED, "cat", "cat.final", "dog")
+    drafts = {key: PartitionRequest(f"f-{key}", is_draft=True) for key in ("cat", "dog")}
+    ledger.partitions.update("spots", {**drafts, "cat.final": PartitionRequest("f-cat.final")})
+    accepted = dict.fromkeys(("cat", "cat.final", "dog"), Judgement(Verdict.ACCEPTED))
+    ledger.verdicts.give("spots", accepted, reviewer="ann")
+    [amounts] = ledger.spend.total_by(SpendBy.SET).values()
+    assert (amounts.videos, amounts.accepted) == (3, 1)
+    assert amounts.charged_per_accepted == amounts.charged
+    assert ledger.partitions.drafts("spots") == {"cat", "dog"}
 
 
 @pytest.mark.each_database

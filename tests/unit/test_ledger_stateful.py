@@ -14,13 +14,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ledger_model import ESTIMATE, Model, ModelOrder, new_order
 from ledger_workers import FOLLOWED, Workers
 
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.transitions import TRANSITIONS
 from seedance_dagster.money import Window
 

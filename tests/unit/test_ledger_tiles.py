@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from factories import NOW, POINTS
 
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.tile_filter import Stage, TileFilter
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 
@@ -117,6 +117,24 @@ def test_takes_of_a_prompt_are_found_with_those_that_were_not_ordered(ledger, or
     ]
     assert tiles[1].verdict is not None
     assert tiles[1].verdict.verdict is Verdict.ACCEPTED
+
+
+def test_finals_stand_in_a_row_of_their_own(ledger, orders):
+    """A reviewer who chooses among the drafts of a prompt says nothing of its finals."""
+    asked = {
+        "cat": PartitionRequest("draft", is_draft=True),
+        "cat.t2": PartitionRequest("draft", take=2, is_draft=True),
+        "cat.final": PartitionRequest("final"),
+        "cat.t2.final": PartitionRequest("final", take=2),
+    }
+    ledger.partitions.update("spots", asked)
+    tiles = {tile.partition: tile.prompt_id for tile in ledger.tiles.of_partitions("spots", list(asked))}
+    assert tiles == {"cat": "cat", "cat.t2": "cat", "cat.final": "cat.final", "cat.t2.final": "cat.final"}
+    [first] = ledger.tiles.of_partitions("spots", ["cat.final"])
+    assert [tile.partition for tile in ledger.tiles.with_other_takes([first])] == [
+        "cat.final",
+        "cat.t2.final",
+    ]
 
 
 def test_other_takes_stand_behind_the_tiles_of_a_page(ledger, orders):

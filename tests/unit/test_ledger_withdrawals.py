@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from factories import POINTS, read_prompts
 
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.money import Window
 
 pytestmark = pytest.mark.each_database

@@ -11,9 +11,9 @@ from seedance_dagster.engine.ordering.quote import quote
 from seedance_dagster.engine.ordering.unattended import has_room, no_limit_reason, within_limits
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.money import Window
 
 A_VIDEO = 4_000_000

@@ -71,13 +71,14 @@ class Clip:
 
 
 def accepted_clips(ledger: Ledger, store: VideoStore, prompt_set: str, splits: Splits) -> list[Clip]:
-    """Return the accepted videos of a set, in its order; of equal videos the first.
+    """Return the accepted videos of a set without drafts, in its order; of equal videos the first.
 
     Raises:
         LedgerError: The ledger cannot be read.
     """
     verdicts = ledger.verdicts.current(prompt_set)
     accepted = {key for key, given in verdicts.items() if given.verdict is Verdict.ACCEPTED}
+    accepted -= ledger.partitions.drafts(prompt_set)
     clips: dict[str, Clip] = {}
     for current in ledger.videos.current(prompt_set):
         if current.partition in accepted and current.order.sha256 not in clips:

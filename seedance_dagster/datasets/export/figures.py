@@ -16,7 +16,7 @@ class Figures:
 
     Attributes:
         videos: Videos that the set's partitions show.
-        accepted: Those of them that were accepted.
+        accepted: Those of them that were accepted, without drafts.
         discarded: Those of them that were discarded.
         finished: Orders that ended with a video, or were rejected.
         rejected: Orders that moderation rejected.
@@ -53,11 +53,13 @@ class Figures:
 
 def read_figures(ledger: Ledger, prompt_set: str) -> Figures:
     """Return the figures of a set; raise `LedgerError` where the ledger cannot be read."""
-    verdicts = Counter(given.verdict for given in ledger.verdicts.current(prompt_set).values())
+    current, drafts = ledger.verdicts.current(prompt_set), ledger.partitions.drafts(prompt_set)
+    verdicts = Counter(given.verdict for given in current.values())
+    accepted_drafts = sum(current[key].verdict is Verdict.ACCEPTED for key in current.keys() & drafts)
     amounts = Amounts.total(ledger.spend.total_by(SpendBy.SET, prompt_set=prompt_set).values())
     return Figures(
         videos=ledger.videos.count(prompt_set),
-        accepted=verdicts[Verdict.ACCEPTED],
+        accepted=verdicts[Verdict.ACCEPTED] - accepted_drafts,
         discarded=verdicts[Verdict.DISCARDED],
         finished=amounts.videos + amounts.rejected,
         rejected=amounts.rejected,

@@ -77,7 +77,8 @@ def select_accepted(ledger: Ledger, store: VideoStore, prompt_set: str, splits: 
     if not clips:
         raise NothingAcceptedError(
             f"{prompt_set}: no video is accepted; accept some in the gallery, or by "
-            f"`seedance-dagster review accept {prompt_set} PARTITION...`"
+            f"`seedance-dagster review accept {prompt_set} PARTITION...`. Accepted drafts do not count, "
+            "only their finals"
         )
     by_split = {name: [clip for clip in clips if clip.split == name] for name in splits.names}
     return Selection(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from seedance_dagster.engine.events import Placed
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.asked import Wanted
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
-from seedance_dagster.ledger.partitions import Wanted
 
 
 def existing_answers(

@@ -9,8 +9,8 @@ import pytest
 from factories import read_prompts
 from stores import MemoryStore
 
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.storage.index import COLUMNS, index_row, to_jsonl

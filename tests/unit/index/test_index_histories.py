@@ -14,9 +14,9 @@ from stores import MemoryStore
 from seedance_dagster.engine import index_writer
 from seedance_dagster.engine.indexing import refresh_index
 from seedance_dagster.engine.services import Services
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 
 KEYS = [f"p{number}" for number in range(7)]

@@ -10,8 +10,8 @@ from index_support import FOLDER, MANIFEST, PART, assert_current, manifest_of, p
 
 from seedance_dagster.defs.steps.index import index_metadata, refreshed_indexes
 from seedance_dagster.engine.indexing import is_due, refresh_index, sets_to_index
+from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.partitions import PartitionRequest
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.storage.s3 import StoreError
 
