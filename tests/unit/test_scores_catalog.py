@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -131,3 +133,10 @@ def test_a_caption_model_describes_pictures():
     assert shapes == [(64, 64, 3)] * 2
     with pytest.raises(ScoreError, match="'caption' returned an empty text"):
         caption(lambda pictures: " ").measure(Stored(painted("red")))
+
+
+def test_every_built_in_score_is_described():
+    """The page of scores has a row for each, and for no other."""
+    page = (Path(__file__).parents[2] / "docs/scores.md").read_text("utf-8")
+    table = page.partition("## Built-in scores")[2].partition("\n##")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(BUILTIN)
