@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from seedance_dagster.defs.translator import SeedanceTranslator
     from seedance_dagster.prompts.loading import load_prompt_sets
     from seedance_dagster.prompts.models import PromptSet
+    from seedance_dagster.scores.score import Score
 
 __all__ = [
     "LedgerResource",
     "PromptSet",
     "PromptSetComponent",
     "PromptsFromAsset",
+    "Score",
     "SeedanceComponent",
     "SeedanceResource",
     "SeedanceTranslator",
@@ -39,6 +41,7 @@ _HOMES = {
     "PromptSet": "seedance_dagster.prompts.models",
     "PromptSetComponent": "seedance_dagster.defs.components",
     "PromptsFromAsset": "seedance_dagster.defs.from_asset",
+    "Score": "seedance_dagster.scores.score",
     "SeedanceComponent": "seedance_dagster.defs.components",
     "SeedanceResource": "seedance_dagster.defs.resources",
     "SeedanceTranslator": "seedance_dagster.defs.translator",

@@ -131,6 +131,11 @@ class CodeLocation:
         job = self.defs.resolve_job_def("seedance_advance")
         return RunResult(job.execute_in_process(instance=self.instance, raise_on_error=False), self.instance)
 
+    def score(self) -> RunResult:
+        """Run `seedance_score` once."""
+        job = self.defs.resolve_job_def("seedance_score")
+        return RunResult(job.execute_in_process(instance=self.instance, raise_on_error=False), self.instance)
+
     def stored_by_dagster(self) -> str:
         """Return everything that the instance keeps, as text."""
         found = []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -47,6 +48,11 @@ class Video:
     cost_usd: float | None
     metadata: Mapping[str, Any] = field(repr=False)
     _store: VideoStore = field(repr=False, compare=False)
+    _path: Path | None = field(default=None, repr=False, compare=False)
+
+    def at(self, path: Path) -> Video:
+        """Return the video with its bytes in a file that was downloaded and checked before."""
+        return replace(self, _path=path)
 
     @contextmanager
     def local(self) -> Iterator[Path]:
@@ -55,6 +61,9 @@ class Video:
         Raises:
             StoreError: It cannot be read, or its bytes are not those that were stored.
         """
+        if self._path is not None:
+            yield self._path
+            return
         with tempfile.TemporaryDirectory(prefix="seedance-") as folder:
             path = Path(folder) / "video.mp4"
             self.download(path)
@@ -67,10 +76,16 @@ class Video:
 
     def write_to(self, file: BinaryIO) -> None:
         """Write the video into an open file and check its SHA-256; raise as `local`."""
+        if self._path is not None:
+            with self._path.open("rb") as copy:
+                shutil.copyfileobj(copy, file)
+            return
         self._check(self._store.digest(self._object, into=file))
 
     def read_bytes(self) -> bytes:
         """Return the video's bytes after checking their SHA-256; raise as `local`."""
+        if self._path is not None:
+            return self._path.read_bytes()
         content = self._store.get_bytes(self._object)
         self._check(hashlib.sha256(content).hexdigest())
         return content

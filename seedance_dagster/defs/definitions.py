@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import BaseModel
@@ -32,6 +32,7 @@ from seedance_dagster.defs.prompt_files import build_prompt_files
 from seedance_dagster.defs.prompt_source import PromptSets, PromptSource, remembered_names
 from seedance_dagster.defs.prompt_table import build_prompt_table, build_read_job
 from seedance_dagster.defs.resources import LedgerResource, SeedanceResource, VideoStoreResource
+from seedance_dagster.defs.scores import build_score_checks, build_score_job, build_scores_asset
 from seedance_dagster.defs.sealed_resources import sealed_resources
 from seedance_dagster.defs.sensor import build_sensor
 from seedance_dagster.defs.translator import SeedanceTranslator
@@ -40,6 +41,9 @@ from seedance_dagster.options import ApiOptions, StorageOptions
 from seedance_dagster.prompts.problems import format_problems
 from seedance_dagster.settings import Settings
 from seedance_dagster.variables import misspelled
+
+if TYPE_CHECKING:
+    from seedance_dagster.scores.score import Score
 
 _NAMES = Names()
 _NO_LINKS = Links()
@@ -59,6 +63,7 @@ def build_seedance_definitions(
     name_prefix: str = "",
     translator: SeedanceTranslator | None = None,
     from_asset: Sequence[PromptsFromAsset] = (),
+    scores: Sequence[Score] = (),
 ) -> dg.Definitions:
     """Build the assets, checks, jobs, schedules, sensor and resources of some prompt sets.
 
@@ -82,6 +87,7 @@ def build_seedance_definitions(
         translator: Says how the sets look as assets: group, owners, tags, kinds, metadata, description, and
             when they are made automatically.
         from_asset: Further sets, whose prompts other assets make.
+        scores: Scores of the videos of all sets, such as your own. A set's file names further built-in ones.
 
     Example:
         >>> defs = build_seedance_definitions(
@@ -90,12 +96,17 @@ def build_seedance_definitions(
         ...     video_store=VideoStoreResource(bucket="videos"),
         ... )
     """
+    if scores:
+        from seedance_dagster.scores.plan import check_scores  # noqa: PLC0415  only where there are some
+
+        check_scores(scores)
     source = PromptSource(
         prompt_sets,
         prices=_price_file(seedance),
         key_prefix=key_prefix,
         tables=from_asset,
         remembered=remembered_names(),
+        scores=tuple(scores),
     )
     names = Names(name_prefix)
     return dg.Definitions.merge(
@@ -155,7 +166,12 @@ def set_definitions(
             *_prompt_tables(names, name, source),
         )
     ]
+    plans = [plan for plan in source.plans(loaded.sets).values() if plan.scores]
+    for plan in plans:
+        scored = build_scores_asset(names, plan, source, max_partitions_per_run=max_partitions_per_run)
+        assets.append(scored.map_asset_specs(partial(translate, plan.prompt_set)))
     checks = [build_set_checks(names, name, source) for name in loaded.names]
+    checks += [build_score_checks(names, plan, source) for plan in plans]
     accepted = [translate(name, build_accepted_asset(names, name)) for name in loaded.names]
     return dg.Definitions(assets=[*assets, *accepted], asset_checks=checks)
 
@@ -181,7 +197,8 @@ def shared_definitions(
     advance, pending = build_advance_job(names, resources), build_pending_job(names, source, resources)
     declared = source.load().names
     prompt_files, readable = build_prompt_files(names, source, declared)
-    started: list[Any] = [advance, pending, *build_generate_jobs(names, declared)]
+    scoring = build_score_job(names, source, resources)
+    started: list[Any] = [advance, pending, scoring, *build_generate_jobs(names, declared)]
     if source.tables:
         started.append(build_read_job(names, [asset_key(name, PROMPT_TABLE) for name in source.tables]))
     return dg.Definitions(

@@ -15,12 +15,13 @@ import dagster as dg
 from seedance_dagster.versions import CODE_VERSION
 
 PROMPTS, TASKS, VIDEOS, ACCEPTED = "prompts", "tasks", "videos", "accepted"
-INDEX, DATASET = "index", "dataset"
+SCORES, INDEX, DATASET = "scores", "index", "dataset"
 
 ADVANCE_JOB = "seedance_advance"
 PENDING_JOB = "seedance_order_pending"
 CHECKS_JOB = "seedance_check_videos"
 PLAN_JOB = "seedance_plan"
+SCORE_JOB = "seedance_score"
 
 PROMPT_FILES = "seedance_prompt_files"
 FILES_CHECK = "prompt_files_readable"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +21,8 @@ from seedance_dagster.prompts.slugs import full_name, key_prefix_problem
 from seedance_dagster.storage.keys import prompt_table_key
 
 if TYPE_CHECKING:
+    from seedance_dagster.scores.plan import ScorePlan
+    from seedance_dagster.scores.score import Score
     from seedance_dagster.storage.s3 import VideoStore
 
 PYTHON = "Python"
@@ -33,7 +35,13 @@ Locations = tuple[str | Path, ...]
 
 
 class PromptSource:
-    """Locations of prompt sets, or fixed ones."""
+    """Locations of prompt sets, or fixed ones, and the scores that all of them have.
+
+    Attributes:
+        key_prefix: Stands before the name of each set.
+        tables: The sets whose prompts other assets make, by full name.
+        scores: The scores of the code location; None where they are not known, as for a command.
+    """
 
     def __init__(
         self,
@@ -43,12 +51,14 @@ class PromptSource:
         key_prefix: str = "",
         tables: Sequence[PromptsFromAsset] = (),
         remembered: RememberedNames | None = None,
+        scores: Sequence[Score] | None = None,
     ) -> None:
         if problem := key_prefix_problem(key_prefix):
             raise ValueError(f"key_prefix {problem}")
         self._prices = prices
         self._remembered = remembered
         self.key_prefix = key_prefix
+        self.scores = scores
         self.tables = {full_name(key_prefix, table.name): table for table in tables}
         self._places: dict[str, str] | None = None
         self._locations: Locations | None = None
@@ -70,9 +80,12 @@ class PromptSource:
         key_prefix: str = "",
         tables: Sequence[PromptsFromAsset] = (),
         remembered: RememberedNames | None = None,
+        scores: Sequence[Score] | None = None,
     ) -> Self:
         """Make a source of several files, folders and s3:// locations."""
-        source = cls((), prices=prices, key_prefix=key_prefix, tables=tables, remembered=remembered)
+        source = cls(
+            (), prices=prices, key_prefix=key_prefix, tables=tables, remembered=remembered, scores=scores
+        )
         source._locations = locations
         return source
 
@@ -94,7 +107,21 @@ class PromptSource:
         self._places = {
             each.name: place for place, part in zip(places, parts, strict=True) for each in part.sets
         } | {name: table.source for name, table in self.tables.items()}
-        return _merged(parts)
+        loaded = _merged(parts)
+        if not (self.scores or any(each.scores or each.accept for each in loaded.sets)):
+            return loaded
+        from seedance_dagster.scores.checked import with_checked_scores  # noqa: PLC0415  only where there are
+
+        return with_checked_scores(loaded, self.scores)
+
+    def plans(self, sets: Iterable[PromptSet]) -> dict[str, ScorePlan]:
+        """Return what is to be scored of some sets, by name; those without scores are left out."""
+        scored = [each for each in sets if self.scores or each.scores or each.accept]
+        if not scored:
+            return {}
+        from seedance_dagster.scores.checked import plans_of  # noqa: PLC0415  only where there are
+
+        return plans_of(scored, self.scores or ())
 
     def _load(self, location: str | Path) -> LoadedPromptSets:
         loaded = load_prompt_sets(location, prices=self._prices)

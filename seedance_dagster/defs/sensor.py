@@ -29,8 +29,8 @@ def build_sensor(
         source: Where the prompt sets are read.
         declared: The names of the sets that the code location has assets for.
         status: Whether it is on by default.
-        jobs: The jobs that it starts, `seedance_advance` and `seedance_order_pending`, and those whose orders
-            it follows.
+        jobs: The jobs that it starts, `seedance_advance`, `seedance_score` and `seedance_order_pending`, and
+            those whose orders it follows.
         pending_usd_per_run: The most that a run of the latter may spend, in USD; None leaves it to budgets.
     """
 
@@ -40,7 +40,8 @@ def build_sensor(
         jobs=jobs,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=status,
-        description="Follows the tasks, has finished videos stored, and keeps partitions in sync with files. "
+        description="Follows the tasks, has finished videos stored and scored, and keeps partitions in sync "
+        "with files. "
         "Starts seedance_advance when there is an order to submit or a video to store, and has ordered what "
         "an automation condition asked for and a budget postponed.",
     )

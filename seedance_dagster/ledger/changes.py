@@ -96,6 +96,13 @@ def sets_with_changes(connection: sa.Connection, view: View) -> set[str]:
     return set(connection.scalars(query))
 
 
+def newest_changes(connection: sa.Connection, view: View) -> dict[str, int]:
+    """Return the number of the newest change that a view does not have yet, by set."""
+    query = sa.select(view_changes.c.prompt_set, sa.func.max(view_changes.c.change_id))
+    rows = connection.execute(query.where(view_changes.c.view == view).group_by(view_changes.c.prompt_set))
+    return dict(rows.all())
+
+
 def has_changes(connection: sa.Connection, view: View, prompt_set: str) -> bool:
     """Return True where a set has changes that a view does not have yet."""
     query = sa.select(view_changes.c.change_id).where(*_of(view, prompt_set)).limit(1)

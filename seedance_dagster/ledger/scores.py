@@ -14,12 +14,14 @@ from seedance_dagster.ledger.changes import (
     changes_of,
     forget_changes,
     forget_sets,
+    newest_changes,
     note_bytes,
-    sets_with_changes,
 )
 from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.schema import orders
 from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.score_schema import scored_sets, scored_videos, scores
+from seedance_dagster.ledger.videos import current_videos
 
 
 class Scored(NamedTuple):
@@ -77,17 +79,21 @@ class Scores(LedgerPart):
             connection.execute(scores.insert(), rows)
             note_bytes(connection, sha256)
 
-    def due_sets(self, plans: Mapping[str, str]) -> list[str]:
-        """Return the sets that have videos to score, sorted.
+    def due_sets(self, plans: Mapping[str, str]) -> dict[str, int]:
+        """Return the sets that have videos to score, sorted, each with the number of its newest change.
 
         Args:
             plans: Hashes of what is to be scored, by set.
         """
         with self._database.reading() as connection:
-            changed = sets_with_changes(connection, View.SCORES)
+            changed = newest_changes(connection, View.SCORES)
             rows = connection.execute(sa.select(scored_sets.c.prompt_set, scored_sets.c.plan))
             known = {row.prompt_set: row.plan for row in rows}
-        return sorted(name for name, plan in plans.items() if name in changed or known.get(name) != plan)
+        return {
+            name: changed.get(name, 0)
+            for name, plan in sorted(plans.items())
+            if name in changed or known.get(name) != plan
+        }
 
     def changes(self, prompt_set: str, plan: str) -> tuple[Changes, bool]:
         """Return what changed in a set since it was scored, and whether all of it was, by the same plan."""
@@ -107,7 +113,7 @@ class Scores(LedgerPart):
         """Forget what changed in sets that have no scores; with scores again, all of their videos count."""
         with self._database.reading() as connection:
             known = set(connection.scalars(sa.select(scored_sets.c.prompt_set)))
-            gone = (sets_with_changes(connection, View.SCORES) | known).intersection(prompt_sets)
+            gone = (newest_changes(connection, View.SCORES).keys() | known).intersection(prompt_sets)
         if not gone:
             return
         with self._database.writing() as connection:
@@ -142,6 +148,20 @@ class Scores(LedgerPart):
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(scored_videos.c.partition))
             return {row.partition: row.problems for row in rows}
+
+    def texts(self, prompt_set: str, name: str) -> dict[str, str]:
+        """Return a value that is a text of the videos of a set, by partition, in the order of the set."""
+        current = current_videos(prompt_set)
+        value = scores.c.measured[name].as_string()
+        query = (
+            sa.select(current.c.label, value)
+            .join(orders, orders.c.order_id == current.c.order_id)
+            .join(scores, scores.c.sha256 == orders.c.sha256)
+            .where(value.is_not(None))
+            .order_by(current.c.first_order_id, current.c.label)
+        )
+        with self._database.reading() as connection:
+            return {label: str(text) for label, text in connection.execute(query)}
 
     def mark_reported(self, prompt_set: str, videos: Mapping[str, Scored | None]) -> None:
         """Remember what was reported of videos; None for a partition that shows none any more."""

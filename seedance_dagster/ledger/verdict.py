@@ -15,6 +15,10 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
+RULE = "rule"
+"""The reviewer of verdicts that a set's rule gives."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """A verdict that is to be given on the video of a partition.

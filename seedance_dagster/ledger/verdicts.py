@@ -13,7 +13,7 @@ from seedance_dagster.ledger.changes import note_verdicts
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.schema import ledger_identity, orders, to_verdict, verdicts
-from seedance_dagster.ledger.verdict import GivenVerdict, Judgement, Verdict
+from seedance_dagster.ledger.verdict import RULE, GivenVerdict, Judgement, Verdict
 from seedance_dagster.ledger.videos import current_videos
 
 _FEW = 20  # for more, all videos of the set are read at once
@@ -40,6 +40,7 @@ class Verdicts(LedgerPart):
         Raises:
             VerdictError: A partition shows no video, or another one than was looked at.
         """
+        _check_reviewer(reviewer)
         now = self._clock()
         with self._database.writing() as connection:
             _check_not_moved(connection)
@@ -67,6 +68,7 @@ class Verdicts(LedgerPart):
         Raises:
             VerdictError: A partition shows no video, or nothing was said of it; nothing was taken back.
         """
+        _check_reviewer(reviewer)
         now, taken_back = self._clock(), list[GivenVerdict]()
         with self._database.writing() as connection:
             _check_not_moved(connection)
@@ -94,6 +96,37 @@ class Verdicts(LedgerPart):
                     )
                 )
         return taken_back
+
+    def decide(
+        self, prompt_set: str, partition: str, sha256: str, verdict: Verdict, note: str
+    ) -> GivenVerdict | None:
+        """Record what a set's rule says of a video, unless a person said something of it before.
+
+        Returns:
+            The verdict; None where nothing is to be said: a person did, the rule says what it said before, or
+            the partition shows another video by now.
+        """
+        with self._database.writing() as connection:
+            _check_not_moved(connection)
+            history = _history(connection, prompt_set, partition, sha256)
+            said = history[-1].verdict if history else Verdict.UNDECIDED
+            if said is verdict or any(given.reviewer != RULE for given in history):
+                return None
+            shown = _shown(connection, prompt_set, [partition]).get(partition)
+            if shown is None or shown[1] != sha256:
+                return None
+            note_verdicts(connection, prompt_set, [partition])
+            given_at = self._clock()
+            return _add(
+                connection,
+                prompt_set,
+                partition,
+                shown,
+                verdict=verdict,
+                note=note,
+                reviewer=RULE,
+                given_at=given_at,
+            )
 
     def current(self, prompt_set: str) -> dict[str, GivenVerdict]:
         """Return the verdict on the video that each partition shows, where there is one."""
@@ -145,6 +178,14 @@ class Verdicts(LedgerPart):
         with self._database.writing() as connection:
             for chunk in chunked(verdict_ids):
                 connection.execute(changes.where(verdicts.c.verdict_id.in_(chunk)))
+
+
+def _check_reviewer(reviewer: str) -> None:
+    """Raise `VerdictError` for a person of the rule's name, since the rule takes its own back."""
+    if reviewer == RULE:
+        raise VerdictError(
+            f"the reviewer {RULE!r} stands for the rule of a set; give another name. No verdict was recorded"
+        )
 
 
 def _check_not_moved(connection: sa.Connection) -> None:

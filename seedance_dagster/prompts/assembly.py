@@ -21,6 +21,7 @@ from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem, shown
 from seedance_dagster.prompts.rules import RATIO_IGNORED, REQUEST_FIELDS, UNSTORABLE, Report, check_request
 from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE, slug_id
+from seedance_dagster.prompts.thresholds import AcceptRule, WantedScore
 
 DEFAULTS: Mapping[str, Any] = {
     "task_type": "seedance-2-fast",
@@ -63,6 +64,8 @@ class RawSet:
         matrix: What its prompts vary in; None where each row is one prompt.
         finals: What its drafts and finals differ in; None where a prompt is ordered once.
         left_out: Why rows that are here no more gave no prompt, by the id that it would have.
+        scores: The scores that it asks for.
+        accept: Its rule; None without one.
     """
 
     name: str
@@ -76,6 +79,8 @@ class RawSet:
     matrix: Matrix | None = None
     finals: DraftAndFinal | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    scores: tuple[WantedScore, ...] = ()
+    accept: AcceptRule | None = None
 
 
 def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[Problem]]:
@@ -112,7 +117,16 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
         problems.append(Problem(source=raw.source, message=message))
     if any(_refuses(problem, raw) for problem in problems) or not prompts:
         return None, problems
-    prompt_set = PromptSet(raw.name, tuple(prompts), raw.source, raw.budgets, raw.folder, left_out)
+    prompt_set = PromptSet(
+        raw.name,
+        tuple(prompts),
+        raw.source,
+        raw.budgets,
+        raw.folder,
+        left_out,
+        scores=raw.scores,
+        accept=raw.accept,
+    )
     places = {prompt_id: row.place for prompt_id, row in zip(ids, raw.rows, strict=True)}
     return prompt_set, [*problems, *repetitions(prompt_set, places)]
 

@@ -13,7 +13,9 @@ from seedance_dagster.prompts.finals import FINAL_FIELDS, DraftAndFinal, read_fi
 from seedance_dagster.prompts.lookalikes import field_meant
 from seedance_dagster.prompts.matrix import MATRIX_FIELDS, Matrix, read_matrix
 from seedance_dagster.prompts.problems import Problem, shown
+from seedance_dagster.prompts.scores import SCORE_FIELDS, read_rule, read_scores
 from seedance_dagster.prompts.tables import Columns
+from seedance_dagster.prompts.thresholds import AcceptRule, WantedScore
 
 SET_FIELDS = (
     "name",
@@ -26,6 +28,7 @@ SET_FIELDS = (
     "on_bad_rows",
     *MATRIX_FIELDS,
     *FINAL_FIELDS,
+    *SCORE_FIELDS,
 )
 BAD_ROWS = ("skip", "refuse")
 _TABLE_FIELDS = ("columns", "tags")
@@ -45,6 +48,8 @@ class SetDocument:
         on_bad_rows: "skip" or "refuse"; None where it is not said.
         matrix: What its prompts vary in; None without anything.
         finals: What its drafts and finals differ in; None without them.
+        scores: The scores that it asks for.
+        accept: Its rule; None without one.
         problems: Everything that is wrong.
     """
 
@@ -57,6 +62,8 @@ class SetDocument:
     on_bad_rows: str | None = None
     matrix: Matrix | None = None
     finals: DraftAndFinal | None = None
+    scores: tuple[WantedScore, ...] = ()
+    accept: AcceptRule | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -95,6 +102,8 @@ def read_document(document: Any, source: str) -> SetDocument:
         on_bad_rows=_on_bad_rows(document.get("on_bad_rows"), report),
         matrix=matrix,
         finals=read_finals(document, report),
+        scores=read_scores(document.get("scores"), report),
+        accept=read_rule(document.get("accept"), report),
         problems=problems,
     )
 

@@ -18,6 +18,7 @@ from seedance_dagster.prompts.slugs import (
     NAME_RULE,
     final_key,
 )
+from seedance_dagster.prompts.thresholds import AcceptRule, WantedScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,8 @@ class PromptSet:
         folder: The folder that paths of references start from; None where there is none.
         left_out: Why rows with errors gave no prompt, by the id that it would have.
         accepted: The keys of the drafts that are accepted now: their finals are asked for as well.
+        scores: The scores of its videos, beside those of the code location.
+        accept: The rule by which videos are accepted; None leaves that to people.
 
     Raises:
         ValueError: The name, an id or a budget is not allowed, or an id is used twice.
@@ -104,6 +107,8 @@ class PromptSet:
     folder: Path | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     accepted: AbstractSet[str] = frozenset()
+    scores: tuple[WantedScore, ...] = ()
+    accept: AcceptRule | None = None
 
     def __post_init__(self) -> None:
         """Check what asset keys and partition keys require."""

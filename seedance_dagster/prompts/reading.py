@@ -86,6 +86,8 @@ def _of_document(document: SetDocument, file: PromptFile, beside: Callable[[str]
         skip_bad_rows=(document.on_bad_rows or ("skip" if document.table else "refuse")) == "skip",
         matrix=document.matrix,
         finals=document.finals,
+        scores=document.scores,
+        accept=document.accept,
     )
     return FileContent(raw, [], document.table, name)
 

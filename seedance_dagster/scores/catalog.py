@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seedance_dagster.datasets.video import Video
 from seedance_dagster.scores.clip import Clip, clip_of
 from seedance_dagster.scores.errors import ScoreError
 from seedance_dagster.scores.score import Score, Value
+
+if TYPE_CHECKING:
+    from seedance_dagster.datasets.video import Video
 
 _EXTRA = "scores"
 # A measure whose values change gets another version, so that videos are scored again.

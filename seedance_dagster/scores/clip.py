@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from seedance_dagster.datasets.video import Video
-
 if TYPE_CHECKING:
+    from seedance_dagster.datasets.video import Video
     from seedance_dagster.scores.film import Film
     from seedance_dagster.scores.sound import Sound
 

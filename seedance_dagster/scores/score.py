@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from seedance_dagster.datasets.video import Video
 from seedance_dagster.scores.errors import ScoreError
+
+if TYPE_CHECKING:
+    from seedance_dagster.datasets.video import Video
 
 Value = float | str | bool
 

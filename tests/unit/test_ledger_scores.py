@@ -53,7 +53,7 @@ def test_a_result_has_the_index_written_again(ledger, orders):
 def test_a_set_is_due_until_its_changes_were_scored(ledger, orders):
     """All of it at first and by another plan, then what changed; what changes meanwhile stays noted."""
     orders.make(State.STORED, "cat")
-    assert ledger.scores.due_sets({"spots": "a", "others": "a"}) == ["others", "spots"]
+    assert list(ledger.scores.due_sets({"spots": "a", "others": "a"})) == ["others", "spots"]
     changes, complete = ledger.scores.changes("spots", "a")
     assert (changes.partitions, complete) == ({"cat"}, False)
     orders.make(State.STORED, "dog")
@@ -61,8 +61,8 @@ def test_a_set_is_due_until_its_changes_were_scored(ledger, orders):
     assert ledger.scores.changes("spots", "a")[0].partitions == {"dog"}
     assert ledger.scores.changes("spots", "a")[1]
     ledger.scores.finish("spots", "a", ledger.scores.changes("spots", "a")[0])
-    assert ledger.scores.due_sets({"spots": "a"}) == []
-    assert ledger.scores.due_sets({"spots": "b"}) == ["spots"]
+    assert ledger.scores.due_sets({"spots": "a"}) == {}
+    assert ledger.scores.due_sets({"spots": "b"}) == {"spots": 0}
 
 
 def test_sets_without_scores_are_forgotten(ledger, orders):
@@ -74,7 +74,7 @@ def test_sets_without_scores_are_forgotten(ledger, orders):
     ledger.scores.forget(["spots", "others"])
     assert ledger.scores.changes("spots", "a") == (ledger.scores.changes("others", "a")[0], False)
     assert ledger.scores.keys("spots") == set()
-    assert ledger.scores.due_sets({"spots": "a"}) == ["spots"]
+    assert ledger.scores.due_sets({"spots": "a"}) == {"spots": 0}
 
 
 def test_what_was_reported_is_remembered(ledger):

@@ -15,6 +15,7 @@ NAMES = {
     "PromptSet",
     "PromptSetComponent",
     "PromptsFromAsset",
+    "Score",
     "SeedanceComponent",
     "SeedanceResource",
     "SeedanceTranslator",
@@ -43,9 +44,11 @@ def test_importing_the_package_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_loading_definitions_imports_nothing_that_only_runs_need(tmp_path):
+@pytest.mark.parametrize("scores", ["[]", '[cuts, phash, motion: ">=0.1"]'])
+def test_loading_definitions_imports_nothing_that_only_runs_need(tmp_path, scores):
     """Libraries for HTTP, SQL, S3 and video are imported by the first step or tick."""
-    (tmp_path / "spots.yaml").write_text("{name: spots, prompts: [{id: cat, prompt: a cat}]}")
+    text = f"{{name: spots, scores: {scores}, prompts: [{{id: cat, prompt: a cat}}]}}"
+    (tmp_path / "spots.yaml").write_text(text)
     late = ("aiohttp", "httpx", "sqlalchemy", "boto3", "dagster_aws", "av", "pyarrow")
     code = (
         "import sys; from seedance_dagster.defs.definitions import definitions_from_environ; "

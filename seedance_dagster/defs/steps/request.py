@@ -12,7 +12,16 @@ from typing import Self
 import dagster as dg
 
 from seedance_dagster.defs.configs import GenerationConfig, limit_points
-from seedance_dagster.defs.naming import AUTOMATION_TAG, INDEX, PROMPTS, TASKS, VIDEOS, asset_key, user_tags
+from seedance_dagster.defs.naming import (
+    AUTOMATION_TAG,
+    INDEX,
+    PROMPTS,
+    SCORES,
+    TASKS,
+    VIDEOS,
+    asset_key,
+    user_tags,
+)
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.engine.ordering.discarded import with_discarded
 from seedance_dagster.engine.services import Services
@@ -122,12 +131,17 @@ class PlannedAssets:
 
         A range of dynamic partitions may contain others by the time that the run starts.
         """
-        own = (asset_key(prompt_set, asset) for asset in (PROMPTS, TASKS, VIDEOS))
+        own = (asset_key(prompt_set, asset) for asset in (PROMPTS, TASKS, VIDEOS, SCORES))
         return set[str]().union(*(self.partitions.get(key, ()) for key in own))
 
-    def has_others(self, source: PromptSource) -> bool:
-        """Return True where the run selects assets that belong to no set of a source."""
-        assets = (PROMPTS, TASKS, VIDEOS, INDEX)
+    def has_others(self, source: PromptSource, *own_assets: str) -> bool:
+        """Return True where the run selects assets that belong to no set of a source.
+
+        Args:
+            source: The sets.
+            own_assets: Further assets of a set that do not count.
+        """
+        assets = (PROMPTS, TASKS, VIDEOS, INDEX, *own_assets)
         own = {asset_key(name, asset) for name in source.load().names for asset in assets}
         return bool(self.partitions.keys() - own)
 
@@ -159,12 +173,14 @@ def selected_partitions(
     return keys
 
 
-def checks_planned(instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str) -> bool:
-    """Return True where a run was launched with checks of a set's videos."""
-    videos = asset_key(prompt_set, VIDEOS)
+def checks_planned(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, prompt_set: str, asset: str = VIDEOS
+) -> bool:
+    """Return True where a run was launched with checks of a set's videos, or of another of its assets."""
+    key = asset_key(prompt_set, asset)
     planned = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
     events = [entry.dagster_event for entry in planned]
-    return any(event is not None and event.asset_check_planned_data.asset_key == videos for event in events)
+    return any(event is not None and event.asset_check_planned_data.asset_key == key for event in events)
 
 
 def _utc(time: datetime) -> datetime:

@@ -18,7 +18,9 @@ from seedance_dagster.defs.steps.advancers import advancer_leases, run_owner
 from seedance_dagster.defs.steps.binding import try_to_remember
 from seedance_dagster.defs.steps.known_sets import gone_sets, new_sets
 from seedance_dagster.defs.steps.partitions import sync_all
+from seedance_dagster.defs.steps.postponed import with_runs
 from seedance_dagster.defs.steps.prompt_files import observe_changed_files
+from seedance_dagster.defs.steps.scores import score_requests
 from seedance_dagster.defs.steps.verdicts import report_verdicts
 from seedance_dagster.engine.ordering.current import known_set
 from seedance_dagster.engine.runtime.pipeline import PollResult, poll_due
@@ -68,6 +70,7 @@ def tick(
         limit=_CHANGES_PER_TICK,
     )
     report_verdicts(context.instance, services.ledger, services.store.uri)
+    scoring = list(score_requests(names, services, source, sets))
     can_work, polls = True, PollResult()
     try:
         polls = asyncio.run(_poll(services))
@@ -94,13 +97,13 @@ def tick(
             context.log.info(
                 "; ".join([*done, f"requested {counted(missing, 'run')} of {names(ADVANCE_JOB)}: {why}"])
             )
-            return dg.SensorResult(
-                run_requests=[dg.RunRequest(job_name=names(ADVANCE_JOB), tags=tags)] * missing
-            )
+            advancing = [dg.RunRequest(job_name=names(ADVANCE_JOB), tags=tags)] * missing
+            return dg.SensorResult(run_requests=[*advancing, *scoring])
         job = names(ADVANCE_JOB)
         notes.append(part_of(working, most, "run", f"of {job} is working", f"of {job} are working"))
     notes += _describe(work, throttle)
-    return dg.SkipReason("; ".join([*([_ATTENTION + trouble[0], *trouble[1:]] if trouble else ()), *notes]))
+    reason = "; ".join([*([_ATTENTION + trouble[0], *trouble[1:]] if trouble else ()), *notes])
+    return with_runs(dg.SkipReason(reason), scoring)
 
 
 async def _poll(services: Services) -> PollResult:

@@ -1,0 +1,111 @@
+"""Thresholds of scores, such as `>=0.2`, and the rule that accepts videos by them."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_EQUALITY = ("==", "!=")
+_SHAPE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.*?)\s*", re.DOTALL)
+_BOOLS = {"true": True, "false": False}
+ALLOWED = (
+    'a comparison in quotes, such as ">=0.2", "<10", "==true" or "!=dark": >=, >, <= and < are for numbers, '
+    "== and != also for words, true and false"
+)
+"""The forms of a threshold, for messages."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A comparison that a value of a score has to meet.
+
+    Attributes:
+        sign: One of >=, >, <=, <, == and !=.
+        limit: A number, a word, or true or false.
+
+    Example:
+        >>> Threshold.parse(">= 0.2").holds(0.3), Threshold.parse("==calm").holds("wild")
+        (True, False)
+    """
+
+    sign: str
+    limit: float | str | bool
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read a threshold; raise `ValueError`, whose message says what is allowed."""
+        shape = _SHAPE.fullmatch(text) if isinstance(text, str) else None
+        if shape is None or not shape[2]:
+            raise ValueError(f"allowed is {ALLOWED}")
+        sign, limit = shape[1], _limit(shape[2])
+        if sign not in _EQUALITY and (isinstance(limit, str | bool) or not math.isfinite(limit)):
+            raise ValueError(f"{sign} needs a number; allowed is {ALLOWED}")
+        return cls(sign, limit)
+
+    def holds(self, value: float | str | bool) -> bool:
+        """Return True where a value meets it; one of another kind is unequal, and meets no other sign."""
+        if _kind(value) is not _kind(self.limit):
+            return self.sign == "!="
+        return _COMPARE[self.sign](value, self.limit)
+
+    def __str__(self) -> str:
+        """Return it as it is written."""
+        return f"{self.sign}{value_text(self.limit)}"
+
+
+@dataclass(frozen=True)
+class WantedScore:
+    """A score that a set asks for, by its name or that of a value, and what it has to meet."""
+
+    name: str
+    threshold: Threshold | None = None
+
+
+@dataclass(frozen=True)
+class AcceptRule:
+    """The rule by which a set accepts videos.
+
+    Attributes:
+        all_checks: The checks of the video itself must hold.
+        scores: The values that must be met, by name.
+    """
+
+    all_checks: bool = False
+    scores: Mapping[str, Threshold] = field(default_factory=dict)
+
+
+def value_text(value: float | str | bool) -> str:
+    """Return a value in words.
+
+    Example:
+        >>> value_text(True), value_text(0.123456), value_text(2.0), value_text("calm")
+        ('true', '0.1235', '2', 'calm')
+    """
+    if isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else f"{value:.4g}"
+
+
+def _limit(text: str) -> float | str | bool:
+    if text in _BOOLS:
+        return _BOOLS[text]
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _kind(value: object) -> type:
+    return type(value) if isinstance(value, str | bool) else float
