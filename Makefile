@@ -96,7 +96,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(RUN) pip install -q --disable-pip-version-check -c constraints.txt pip
 	@rm -f $@
 	@{ PYTHONUNBUFFERED=1 PYTHONWARNINGS=ignore $(RUN) pip install --no-compile -c constraints.txt \
-		--group dev --group docs -e '.[c2pa,celery,demo,deploy,excel,gallery,parquet,postgres]' && touch $@; } | \
+		--group dev --group docs -e '.[c2pa,celery,demo,deploy,excel,gallery,parquet,postgres,scores]' && touch $@; } | \
 		while read -r word rest; do case $$word in \
 			Collecting) packages=$$((packages + 1)); printf '\r  %d packages' $$packages;; \
 			Installing) echo ' found, unpacking ...';; \

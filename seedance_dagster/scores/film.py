@@ -73,23 +73,27 @@ class Scaler:
 
     def __init__(self, side: int, pixels: str, aspect: Fraction = Fraction(1)) -> None:
         self._side, self._pixels, self._aspect = side, pixels, aspect
+        self._size: tuple[int, int] | None = None
         self._reformatter = VideoReformatter()  # a frame's own one would be set up for each frame
 
     def picture(self, frame: VideoFrame) -> Picture:
-        """Return a frame as an array of height, width and, with colors, three."""
-        shown_width = float(frame.width * self._aspect)
-        scale = min(1.0, self._side / max(shown_width, frame.height))
-        width, height = (max(_MIN_SIDE, round(length * scale)) for length in (shown_width, frame.height))
+        """Return a frame as an array of height, width and, with colors, three; all as large as the first."""
+        self._size = self._size or self._fitted(frame)
         small = self._reformatter.reformat(
             frame,
-            width,
-            height,
+            *self._size,
             self._pixels,
             # Unless it is asked, FFmpeg leaves the range from 16 to 235 where it only drops the colors.
             dst_color_range="JPEG",
             threads=1,
         )
         return np.rot90(small.to_ndarray(), -turn(frame) // 90).astype(np.uint8)
+
+    def _fitted(self, frame: VideoFrame) -> tuple[int, int]:
+        shown_width = float(frame.width * self._aspect)
+        scale = min(1.0, self._side / max(shown_width, frame.height))
+        width, height = (max(_MIN_SIDE, round(length * scale)) for length in (shown_width, frame.height))
+        return width, height
 
 
 def _timed(frames: Iterable[VideoFrame], rate: Fraction) -> Iterator[tuple[float, VideoFrame]]:

@@ -116,8 +116,8 @@ def test_an_image_that_changed_or_is_gone_is_said(shop, monkeypatch):
         video.first_frame()
     monkeypatch.undo()
     local = made_from(shop, "http://127.0.0.1:9/cat.png")
-    with pytest.raises(StoreError, match=r"image_urls 1 \(http://127.0.0.1:9/cat.png\) is not followed"):
-        local.first_frame()
+    with pytest.raises(ScoreError, match=r"image_urls 1 \(http://127.0.0.1:9/cat.png\) is not followed"):
+        BUILTIN["first_frame_match"].measure(local)
 
 
 def test_a_public_link_is_read():

@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from scores_support import FPS, SIZE, make_film, measured, rising, sine, texture, values
@@ -13,6 +14,7 @@ from scores_support import FPS, SIZE, make_film, measured, rising, sine, texture
 from seedance_dagster.scores.catalog import BUILTIN, measure_file
 from seedance_dagster.scores.clip import Clip
 from seedance_dagster.scores.errors import ScoreError
+from seedance_dagster.scores.film import Scaler
 
 MEDIA = Path(__file__).parents[1] / "media"
 BLACK = np.zeros((SIZE, SIZE))
@@ -194,6 +196,13 @@ def test_a_film_is_seen_as_a_player_shows_it():
     assert np.abs(upright.gray.astype(int) - turned.gray).mean() < 3
     assert turned.pictures[0].shape == (64, 32, 3)
     assert Clip(make_film([still], pixel_aspect=Fraction(2))).film.gray.shape == (1, 32, 128)
+
+
+def test_pictures_have_the_size_of_the_first_one():
+    """A film whose frames change their size can be measured all the same."""
+    scaler = Scaler(256, "gray")
+    large, small = (av.VideoFrame(width, height, "yuv420p") for width, height in ((640, 320), (64, 64)))
+    assert [scaler.picture(frame).shape for frame in (large, small)] == [(128, 256)] * 2
 
 
 def test_the_beginning_of_a_long_film_is_measured():

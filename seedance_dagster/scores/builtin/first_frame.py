@@ -13,6 +13,7 @@ from seedance_dagster.scores.builtin.blocks import blocks_of, shrunk
 from seedance_dagster.scores.clip import Clip
 from seedance_dagster.scores.errors import ScoreError
 from seedance_dagster.scores.film import Picture, Scaler
+from seedance_dagster.storage.errors import StoreError
 
 _SIZE, _WINDOW = 64, 8  # pixels
 _EVEN_MEAN, _EVEN_SPREAD = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # constants of the SSIM
@@ -31,10 +32,14 @@ def first_frame_match(clip: Clip) -> float | None:
 
     It is the structural similarity (SSIM) of both at 64 pixels, the image cropped to the video's shape.
     """
-    if clip.first_frame is None:
+    try:
+        content = clip.first_frame
+    except StoreError as error:
+        raise ScoreError(str(error)) from None
+    if content is None:
         return None
     frame = clip.film.pictures[0]
-    image = _cropped(_decoded(clip.first_frame), frame.shape[1] / frame.shape[0])
+    image = _cropped(_decoded(content), frame.shape[1] / frame.shape[0])
     channels = [_likeness(shrunk(frame[..., c], _SIZE), shrunk(image[..., c], _SIZE)) for c in range(3)]
     return max(0.0, float(np.mean(channels)))
 
