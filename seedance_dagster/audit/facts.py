@@ -32,7 +32,7 @@ _NOT_FACTS = {"$schema", "schema_version", "request", "references"}
 # What a row has that cannot give a manifest; the others hold URLs, which a manifest redacts.
 _PLAIN_COLUMNS = sorted(
     (Manifest.model_fields.keys() & Order.__dataclass_fields__.keys())
-    - {"request", "tags", "run_tags", "vendor_logs", "credential"}
+    - {"request", "tags", "rights", "run_tags", "vendor_logs", "credential"}
 )
 
 

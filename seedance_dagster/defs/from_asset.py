@@ -33,6 +33,8 @@ class PromptsFromAsset:
         budget_usd: The set's budget in USD, as `budget_usd` in a prompt file.
         draft: What is ordered first, as `draft` in a prompt file; with `final`.
         final: What is ordered once a draft is accepted.
+        rights: The rights of prompts that name none, as `rights` in a prompt file.
+        reference_rights: The rights of references, as in a prompt file.
 
     Raises:
         ValueError: The name is not allowed.
@@ -51,6 +53,8 @@ class PromptsFromAsset:
     budget_usd: float | Mapping[str, float] | None = None
     draft: Mapping[str, Any] | None = None
     final: Mapping[str, Any] | None = None
+    rights: str | Mapping[str, str] | None = None
+    reference_rights: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check what asset keys require."""
@@ -72,8 +76,8 @@ class PromptsFromAsset:
     @property
     def settings(self) -> dict[str, Any]:
         """The fields of the set beside its prompts."""
-        own = {"budget_usd": self.budget_usd, "draft": self.draft, "final": self.final}
-        given = {name: value for name, value in own.items() if value is not None}
+        names = ("budget_usd", "draft", "final", "rights", "reference_rights")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
         return {"defaults": dict(self.defaults), **given}
 
     @property

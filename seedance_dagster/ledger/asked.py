@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from seedance_dagster.prompts.rights import AllRights
+
 
 class Wanted(Protocol):
     """A take of a request, as a partition asks for it."""
@@ -39,6 +41,11 @@ class AskedFor(Wanted, Protocol):
         """True where its final is ordered once it is accepted."""
         ...
 
+    @property
+    def rights(self) -> AllRights:
+        """Those of the prompt and its references."""
+        ...
+
 
 @dataclass(frozen=True)
 class PartitionRequest:
@@ -49,3 +56,4 @@ class PartitionRequest:
     scope: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     is_draft: bool = False
+    rights: AllRights = field(default_factory=dict)

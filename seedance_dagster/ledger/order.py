@@ -81,6 +81,7 @@ class NewOrder:
             An entry names its `kind` ("image", "video", "audio") and `position` (from 1, as in the text);
             everything else in it goes into the manifest, URLs without their query. Once a file of the team's
             own was sent, `sent_url` is the link that it was sent as, without query.
+        rights: Those of the prompt and its references when it was ordered; None where none were named.
     """
 
     prompt_set: str
@@ -96,6 +97,7 @@ class NewOrder:
     tags: dict[str, str] = field(default_factory=dict)
     retries: int = 1
     reference_facts: list[dict[str, Any]] | None = None
+    rights: dict[str, dict[str, str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,7 +135,9 @@ class Partitions(LedgerPart):
         query = select_partitions(prompt_set).where(partitions.c.removed_at.is_(None))
         with self._database.reading() as connection:
             return {
-                row.partition: PartitionRequest(row.fingerprint, row.take, row.scope, row.tags, row.is_draft)
+                row.partition: PartitionRequest(
+                    row.fingerprint, row.take, row.scope, row.tags, row.is_draft, row.rights or {}
+                )
                 for row in connection.execute(query)
             }
 
@@ -254,6 +256,7 @@ def _changes(
             "scope": asked.scope,
             "tags": dict(asked.tags),
             "is_draft": asked.is_draft,
+            "rights": {name: dict(each) for name, each in asked.rights.items()} or None,
             "removed_at": None,
         }
         if row is None or any(getattr(row, name) != value for name, value in values.items()):

@@ -17,10 +17,10 @@ from seedance_dagster.ledger.columns import EnumText, UtcDateTime, columns_of
 from seedance_dagster.ledger.order import IN_FLIGHT, NewOrder, Order, Reported
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
-REVISION = "0007"
+REVISION = "0008"
 """The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
 
-OLDER_REVISIONS = frozenset({"0001", "0002", "0003", "0004", "0005", "0006"})
+OLDER_REVISIONS = frozenset({"0001", "0002", "0003", "0004", "0005", "0006", "0007"})
 """The revisions that are upgraded when a ledger is opened."""
 
 VERSION_TABLE = "seedance_schema"
@@ -158,6 +158,7 @@ partitions = sa.Table(
     sa.Column("reported", sa.Text),
     sa.Column("postponed_at", UtcDateTime),
     sa.Column("is_draft", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("rights", sa.JSON),
     sa.Index("seedance_partitions_by_request", "fingerprint", "take"),
 )
 

@@ -17,8 +17,9 @@ from seedance_dagster.ledger.schema import links, orders, other_orders, partitio
 from seedance_dagster.ledger.score_results import ScoreValue
 from seedance_dagster.ledger.score_schema import scores
 from seedance_dagster.ledger.verdict import Verdict
+from seedance_dagster.prompts.rights import AllRights
 
-_LABEL = ("label", "label_tags", "label_removed_at")
+_LABEL = ("label", "label_tags", "label_removed_at", "label_rights")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class CurrentVideo:
         removed_at: Since when the prompt is in no file any more; None while it is.
         verdict: The last verdict on these bytes as this partition's video.
         scores: What scores gave for these bytes, by name.
+        rights: Those of the prompt and its references, as the file has them now.
     """
 
     partition: str
@@ -40,6 +42,7 @@ class CurrentVideo:
     removed_at: datetime | None = None
     verdict: Verdict = Verdict.UNDECIDED
     scores: Mapping[str, ScoreValue] = field(default_factory=dict)
+    rights: AllRights = field(default_factory=dict)
 
 
 class Videos(LedgerPart):
@@ -80,12 +83,13 @@ class Videos(LedgerPart):
         videos = []
         for row in rows:
             columns = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
-            label, tags, removed_at, given = map(columns.pop, (*_LABEL, "verdict"))
+            label, tags, removed_at, rights, given = map(columns.pop, (*_LABEL, "verdict"))
             order = Order(**columns)
-            shown_tags = order.tags if tags is None else tags
+            if tags is None:  # no file was read for the partition yet
+                tags, rights = order.tags, order.rights
             values = measured.get(str(order.sha256), {})
             verdict_given = given or Verdict.UNDECIDED
-            videos.append(CurrentVideo(label, order, shown_tags, removed_at, verdict_given, values))
+            videos.append(CurrentVideo(label, order, tags, removed_at, verdict_given, values, rights or {}))
         return videos
 
     def count(self, prompt_set: str) -> int:
@@ -141,6 +145,7 @@ def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.S
             links.c.partition.label("label"),
             partitions.c.tags.label("label_tags"),
             partitions.c.removed_at.label("label_removed_at"),
+            partitions.c.rights.label("label_rights"),
             sa.func.min(orders.c.order_id).over(**within).label("first_order_id"),
             sa.func.row_number()
             .over(
@@ -159,6 +164,7 @@ def current_videos(prompt_set: str, keys: Collection[str] | None = None) -> sa.S
         sa.select(
             *(ranked.c[name] for name in ("order_id", "first_order_id", "label", "label_tags")),
             ranked.c.label_removed_at,
+            ranked.c.label_rights,
         )
         .where(ranked.c.rank == 1, ranked.c.state == State.STORED)
         .subquery()

@@ -19,6 +19,14 @@ from seedance_dagster.prompts.identity import normalized_text
 from seedance_dagster.prompts.matrix import Matrix
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.prompts.problems import Problem, shown
+from seedance_dagster.prompts.rights import (
+    AllRights,
+    Rights,
+    places_of,
+    read_rights,
+    reference_place,
+    rights_of,
+)
 from seedance_dagster.prompts.rules import RATIO_IGNORED, REQUEST_FIELDS, UNSTORABLE, Report, check_request
 from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE, slug_id
 from seedance_dagster.prompts.thresholds import AcceptRule, WantedScore
@@ -29,8 +37,8 @@ DEFAULTS: Mapping[str, Any] = {
     "duration": 5,
     "aspect_ratio": "16:9",
 }
-PROMPT_FIELDS = (*REQUEST_FIELDS, "id", "takes", "fresh", "tags")
-_DEFAULTABLE = tuple(name for name in PROMPT_FIELDS if name not in ("id", "prompt"))
+PROMPT_FIELDS = (*REQUEST_FIELDS, "id", "takes", "fresh", "tags", "rights")
+_DEFAULTABLE = tuple(name for name in PROMPT_FIELDS if name not in ("id", "prompt", "rights"))
 _MAX_TAKES = 100
 
 
@@ -63,6 +71,8 @@ class RawSet:
         folder: The folder of a local file.
         matrix: What its prompts vary in; None where each row is one prompt.
         finals: What its drafts and finals differ in; None where a prompt is ordered once.
+        rights: The rights of prompts that name none.
+        reference_rights: The rights of references, by what they are written as.
         left_out: Why rows that are here no more gave no prompt, by the id that it would have.
         scores: The scores that it asks for.
         accept: Its rule; None without one.
@@ -78,6 +88,8 @@ class RawSet:
     folder: Path | None = None
     matrix: Matrix | None = None
     finals: DraftAndFinal | None = None
+    rights: Rights = field(default_factory=dict)
+    reference_rights: AllRights = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     scores: tuple[WantedScore, ...] = ()
     accept: AcceptRule | None = None
@@ -115,6 +127,8 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     if partitions > MAX_PROMPTS:
         message = f"contains {partitions} videos, takes and finals included; allowed are {MAX_PROMPTS}"
         problems.append(Problem(source=raw.source, message=message))
+    if len(prompts) == len(raw.rows):
+        problems += _unused_rights(raw, prompts)
     if any(_refuses(problem, raw) for problem in problems) or not prompts:
         return None, problems
     prompt_set = PromptSet(
@@ -151,6 +165,17 @@ def _of_the_set(raw: RawSet) -> Iterator[Problem]:
         yield Problem(
             source=raw.source, field="defaults.aspect_ratio", message=RATIO_IGNORED, severity="warning"
         )
+
+
+def _unused_rights(raw: RawSet, prompts: Sequence[Prompt]) -> Iterator[Problem]:
+    """Yield an error for each reference that has rights and belongs to no prompt."""
+    if not raw.reference_rights:
+        return
+    used = set[str]().union(*(places_of(prompt.request) for prompt in prompts))
+    for written in raw.reference_rights:
+        if reference_place(written) not in used:
+            message = "is not a reference of any prompt; write it as the prompt does"
+            yield Problem(source=raw.source, field=f"reference_rights.{written}", message=message)
 
 
 def ids_of(rows: Sequence[Row]) -> list[str]:
@@ -213,6 +238,7 @@ def _prompt(
     if not isinstance(fresh, bool):
         report("fresh", f"is {shown(fresh)}; allowed are true and false")
     tags = _all_tags(raw, row, report)
+    own_rights = read_rights(row.fields.get("rights"), "rights", report) or raw.rights
 
     def check(values: Mapping[str, Any], report: Report) -> GenerationRequest | None:
         ratio_given = row.fields.get("aspect_ratio") is not None
@@ -235,6 +261,7 @@ def _prompt(
         fresh=fresh,
         tags=tags,
         variant=dict(row.variant),
+        rights=rights_of(request, own_rights, raw.reference_rights),
     )
 
 

@@ -13,6 +13,13 @@ from seedance_dagster.prompts.finals import FINAL_FIELDS, DraftAndFinal, read_fi
 from seedance_dagster.prompts.lookalikes import field_meant
 from seedance_dagster.prompts.matrix import MATRIX_FIELDS, Matrix, read_matrix
 from seedance_dagster.prompts.problems import Problem, shown
+from seedance_dagster.prompts.rights import (
+    SET_RIGHTS,
+    AllRights,
+    Rights,
+    read_reference_rights,
+    read_rights,
+)
 from seedance_dagster.prompts.scores import SCORE_FIELDS, read_rule, read_scores
 from seedance_dagster.prompts.tables import Columns
 from seedance_dagster.prompts.thresholds import AcceptRule, WantedScore
@@ -29,6 +36,7 @@ SET_FIELDS = (
     *MATRIX_FIELDS,
     *FINAL_FIELDS,
     *SCORE_FIELDS,
+    *SET_RIGHTS,
 )
 BAD_ROWS = ("skip", "refuse")
 _TABLE_FIELDS = ("columns", "tags")
@@ -50,6 +58,8 @@ class SetDocument:
         finals: What its drafts and finals differ in; None without them.
         scores: The scores that it asks for.
         accept: Its rule; None without one.
+        rights: Those of its prompts.
+        reference_rights: Those of its references, by what they are written as.
         problems: Everything that is wrong.
     """
 
@@ -64,6 +74,8 @@ class SetDocument:
     finals: DraftAndFinal | None = None
     scores: tuple[WantedScore, ...] = ()
     accept: AcceptRule | None = None
+    rights: Rights = field(default_factory=dict)
+    reference_rights: AllRights = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -104,6 +116,8 @@ def read_document(document: Any, source: str) -> SetDocument:
         finals=read_finals(document, report),
         scores=read_scores(document.get("scores"), report),
         accept=read_rule(document.get("accept"), report),
+        rights=read_rights(document.get("rights"), "rights", report),
+        reference_rights=read_reference_rights(document.get("reference_rights"), report),
         problems=problems,
     )
 

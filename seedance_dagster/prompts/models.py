@@ -11,6 +11,7 @@ from pathlib import Path
 from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.prompts.budgets import check_budgets
 from seedance_dagster.prompts.identity import fingerprint, normalized
+from seedance_dagster.prompts.rights import AllRights
 from seedance_dagster.prompts.slugs import (
     FULL_NAME_PATTERN,
     ID_PATTERN,
@@ -33,6 +34,7 @@ class Prompt:
         fresh: Make videos of its own, even where the same request was made elsewhere.
         tags: Kept with each video.
         variant: The values that its set's matrix gave it, by name.
+        rights: Those of the prompt and its references, kept with each video; see `AllRights`.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Prompt:
     fresh: bool = False
     tags: dict[str, str] = field(default_factory=dict)
     variant: dict[str, str] = field(default_factory=dict)
+    rights: AllRights = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,7 @@ class PromptPartition:
         variant: The values that its set's matrix gave it, by name.
         is_draft: True for a draft, of which a final is ordered once it is accepted.
         draft: The draft of a final; None for everything else.
+        rights: Those of the prompt and its references.
     """
 
     key: str
@@ -73,6 +77,7 @@ class PromptPartition:
     variant: Mapping[str, str] = field(default_factory=dict)
     is_draft: bool = False
     draft: PromptPartition | None = None
+    rights: AllRights = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,7 @@ def _partitions_of(prompt_set: PromptSet, prompt: Prompt) -> Iterator[PromptPart
             folder=prompt_set.folder,
             variant=prompt.variant,
             is_draft=final is not None,
+            rights=prompt.rights,
         )
         yield partition
         if final is not None:

@@ -88,6 +88,8 @@ def _of_document(document: SetDocument, file: PromptFile, beside: Callable[[str]
         finals=document.finals,
         scores=document.scores,
         accept=document.accept,
+        rights=document.rights,
+        reference_rights=document.reference_rights,
     )
     return FileContent(raw, [], document.table, name)
 

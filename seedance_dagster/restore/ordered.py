@@ -43,6 +43,7 @@ class Asked:
     scope: str
     request: GenerationRequest
     tags: dict[str, str]
+    rights: dict[str, dict[str, str]] | None = None
 
 
 def asked_by(sets: Sequence[PromptSet]) -> Iterator[Asked]:
@@ -57,6 +58,7 @@ def asked_by(sets: Sequence[PromptSet]) -> Iterator[Asked]:
                 scope=partition.scope,
                 request=partition.request,
                 tags=dict(partition.tags),
+                rights={name: dict(each) for name, each in partition.rights.items()} or None,
             )
             yield asked
             if partition.request.remove_watermark:

@@ -15,6 +15,7 @@ from seedance_dagster.ledger.score_results import ScoreValue
 from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
+from seedance_dagster.prompts.rights import AllRights
 from seedance_dagster.storage.manifest import Manifest
 
 Row = dict[str, Any]
@@ -61,6 +62,9 @@ COLUMNS = (
     Column("audio", "bool", "As requested; null where it was left to the vendor."),
     *(Column(name, "strings", "References, without user, query and fragment.") for name in _URL_LISTS),
     Column("tags", "tags", f"{Manifest.model_fields['tags'].description} A list of key and value."),
+    Column(
+        "rights", "string", "Rights of the prompt and its references, as a JSON object; null without any."
+    ),
     Column("verdict", "string", "The review's verdict: accepted, discarded or undecided."),
     Column("scores", "scores", "Scores of the video, a list of name and value; a text is in `text` instead."),
     Column("cost_usd", "float", "The charge in USD; null when the vendor did not report it."),
@@ -95,6 +99,7 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
         "tags": [
             {"key": key, "value": value} for key, value in sorted(redact(video.tags, redact_url).items())
         ],
+        "rights": _rights(video.rights),
         "verdict": video.verdict.value,
         "scores": [score_entry(name, value) for name, value in sorted(video.scores.items())],
         "removed_at": video.removed_at,
@@ -110,6 +115,11 @@ def index_row(prompt_set: str, video: CurrentVideo, uri: Callable[[str], str]) -
         column.name: values[column.name] if column.name in values else getattr(order, column.name)
         for column in COLUMNS
     }
+
+
+def _rights(rights: AllRights) -> str | None:
+    known = {name: dict(each) for name, each in sorted(rights.items())}
+    return json.dumps(redact(known, redact_url), ensure_ascii=False) if known else None
 
 
 def score_entry(name: str, value: ScoreValue) -> dict[str, Any]:

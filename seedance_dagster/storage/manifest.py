@@ -98,6 +98,13 @@ class Manifest(BaseModel):
     attempt: int = Field(description="From 1 among the orders of the same fingerprint and take.")
     tags: dict[str, str] = Field(description="The prompt's tags.")
 
+    rights: dict[str, dict[str, str]] | None = Field(
+        default=None,
+        exclude_if=lambda rights: rights is None,
+        description="License, holder, source or a text on the rights of the prompt (`prompt`) and of its "
+        "references (`image1`, as the prompt counts them), when it was ordered; not there where none were "
+        "named.",
+    )
     request: dict[str, Any] = Field(
         description="The body of the POST for the video; reference URLs are without user, query and fragment."
     )
@@ -174,6 +181,7 @@ class Manifest(BaseModel):
                 "request": sent_request(sent_fields(order)),
                 "references": list(references_of(order)),
                 "tags": redact(order.tags, redact_url),
+                "rights": redact(order.rights, redact_url),
                 "run_tags": redact(order.run_tags or {}, redact_url),
                 "vendor_logs": redact(order.vendor_logs or []),
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import timedelta
 
 import dagster as dg
@@ -34,8 +35,8 @@ def location(s3_server, tmp_path):
         yield location
 
 
-def write(location: CodeLocation, cat: str = "a cat") -> None:
-    location.write({"cat": {"prompt": cat, "takes": 2}, "dog": "a dog"}, **STAGES)
+def write(location: CodeLocation, cat: str = "a cat", rights: str = "by Ann") -> None:
+    location.write({"cat": {"prompt": cat, "takes": 2}, "dog": "a dog"}, rights=rights, **STAGES)
 
 
 def judge(location: CodeLocation, verdict: Verdict, *keys: str) -> None:
@@ -81,6 +82,10 @@ def test_a_dataset_has_the_accepted_final(location, tmp_path):
     """Two drafts are accepted and one final: one clip, at the cost of all four orders."""
     accept(location, "cat", "cat.t2")
     assert location.run("cat.final").success
+    [final] = location.orders("cat.final")
+    assert final.rights == {"prompt": {"text": "by Ann"}}
+    assert json.loads(location.store.get_bytes(final.manifest_key))["rights"] == final.rights
+    write(location, rights="by Bea")  # pays for nothing again
     accept(location, "cat.final")
     with location.ledger() as ledger:
         selection = select_accepted(ledger, location.store, "spots", Splits.parse("train=1"))
@@ -88,6 +93,9 @@ def test_a_dataset_has_the_accepted_final(location, tmp_path):
         assert export(plan_export(selection, Format.VIDEOFOLDER), dest).written == 3
     [clip] = selection.clips
     assert (clip.row["partition"], clip.row["resolution"]) == ("cat.final", "720p")
+    assert json.loads(clip.row["rights"]) == {"prompt": {"text": "by Bea"}}
+    assert location.run("cat.final").success
+    assert len(location.orders("cat.final")) == 1
     video = tmp_path / "dataset" / "train" / "cat.final.mp4"
     assert hashlib.sha256(video.read_bytes()).hexdigest() == location.orders("cat.final")[0].sha256
     assert selection.figures.points_per_accepted == selection.figures.points

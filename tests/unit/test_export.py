@@ -66,6 +66,30 @@ def test_a_dataset_has_finals_and_no_drafts(shop, place):
     assert "| Videos accepted | 1 of 3 (33%) |" in card
 
 
+def test_rights_are_carried_along(shop, place):
+    """As the file has them now: a column, a section of the card, and its licence where all name the same."""
+    shop.accepted("cat", "dog")
+    rights = {
+        "cat": {"prompt": {"license": "cc-by-4.0", "holder": "Ann | Co"}},
+        "dog": {"prompt": {"license": "cc-by-4.0"}, "image1": {"license": "cc-by-4.0", "source": "a shop"}},
+    }
+    asked = {key: PartitionRequest(key, rights=each) for key, each in rights.items()}
+    shop.ledger.partitions.update("spots", asked)
+    shop.export(place, splits="train=1")
+    files = files_of(place)
+    rows = [json.loads(line) for line in files["train/metadata.jsonl"].splitlines()]
+    assert [json.loads(row["rights"]) for row in rows] == list(rights.values())
+    card = files["README.md"].decode()
+    assert yaml.safe_load(card.split("---")[1])["license"] == "cc-by-4.0"
+    assert "| prompt | cc-by-4.0 | Ann \\| Co |  |  | 1 |" in card
+    assert "| reference | cc-by-4.0 |  | a shop |  | 1 |" in card
+    shop.ledger.partitions.update("spots", asked | {"dog": PartitionRequest("dog")})
+    shop.export(place, splits="train=1")
+    card = files_of(place)["README.md"].decode()
+    assert yaml.safe_load(card.split("---")[1])["license"] == "unknown"
+    assert "1 of 2 clips name no rights." in card
+
+
 def test_the_card_says_what_is_in_it(shop, place):
     """Its header is for the Hugging Face Hub; the cost counts everything that was paid for the set."""
     shop.accepted("cat", "dog")

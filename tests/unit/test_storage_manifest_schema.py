@@ -144,7 +144,23 @@ def test_the_published_schema_is_that_of_the_model():
     """The file is what the model generates with `make schemas`."""
     assert json.loads(PUBLISHED.read_text()) == json_schema()
     required = set(json_schema()["required"])
-    assert required == {"$schema", *Manifest.model_fields} - {"schema_id"}
+    assert required == {"$schema", *Manifest.model_fields} - {"schema_id", "rights"}
+
+
+def test_rights_are_in_the_manifest_of_an_order_that_has_some(finished, manifest):
+    """Without a signature in a link; the manifest of an order without rights has no such field."""
+    assert "rights" not in json.loads(manifest.to_json())
+    rights = {
+        "prompt": {"source": "https://x.example.com/a?X-Amz-Signature=s3cret"},
+        "image1": {"text": "by Ann"},
+    }
+    order = dataclasses.replace(finished, **ARTIFACTS, rights=rights)
+    known = Manifest.of(order)
+    assert json.loads(known.to_json())["rights"] == {
+        "prompt": {"source": "https://x.example.com/a"},
+        "image1": {"text": "by Ann"},
+    }
+    assert Manifest.model_validate_json(known.to_json()) == known
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,8 @@ from seedance_dagster.money import points_to_usd, usd_text
     "license_id",
     default=UNKNOWN_LICENSE,
     show_default=True,
-    help="The licence on the dataset card, as the Hugging Face Hub spells it, such as cc-by-4.0.",
+    help="The licence on the dataset card, as the Hugging Face Hub spells it, such as cc-by-4.0; "
+    "unknown: the one that all rights of the clips name.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(

@@ -10,6 +10,7 @@ import yaml
 from seedance_dagster.datasets.export.artifacts import Layout
 from seedance_dagster.datasets.export.clips import COLUMNS, Clip
 from seedance_dagster.datasets.export.figures import Figures
+from seedance_dagster.datasets.export.rights import rights_section
 from seedance_dagster.money import usd_text
 from seedance_dagster.storage.index import Column
 
@@ -59,7 +60,7 @@ A hash of the prompt decides, so takes and variants of a prompt are in the same 
 | model | clips |
 |---|---:|
 {"".join(f"| {_cell(model)} | {count} |{chr(10)}" for model, count in sorted(models.items()))}
-## Cost and choice
+{rights_section(clips)}## Cost and choice
 
 | | |
 |---|---:|

@@ -34,6 +34,7 @@ COLUMNS = (
     Column("audio", "bool", "True where sound was asked for."),
     Column("references", "string", "References without user, query and fragment, as a JSON list."),
     Column("tags", "string", "The prompt's tags, as a JSON object."),
+    Column("rights", "string", "Rights of the prompt and its references, as a JSON object."),
     Column("duration_s", "float", "Length of the video in seconds; null where it cannot be read."),
     Column("width", "int", "In pixels; null where it cannot be read."),
     Column("height", "int", "In pixels; null where it cannot be read."),
@@ -105,6 +106,7 @@ def _row(video: Video, take: int, splits: Splits) -> dict[str, Any]:
         "audio": known["audio"] is not False,
         "references": json.dumps(references, ensure_ascii=False),
         "tags": json.dumps(dict(video.tags), ensure_ascii=False),
+        "rights": known["rights"] or "{}",
         "codec": known["codec"] or "",
         "verdict": Verdict.ACCEPTED.value,
     }

@@ -11,6 +11,7 @@ from seedance_dagster.datasets.export.clips import Clip, accepted_clips, content
 from seedance_dagster.datasets.export.errors import NothingAcceptedError
 from seedance_dagster.datasets.export.figures import Figures, read_figures
 from seedance_dagster.datasets.export.parquet import parquet
+from seedance_dagster.datasets.export.rights import only_license
 from seedance_dagster.datasets.export.splits import Splits
 from seedance_dagster.datasets.export.videofolder import videofolder
 from seedance_dagster.datasets.export.webdataset import webdataset
@@ -96,13 +97,16 @@ def plan_export(selection: Selection, form: Format, *, license_id: str = UNKNOWN
     Args:
         selection: The clips.
         form: The format.
-        license_id: The licence on its card, as the Hugging Face Hub spells it.
+        license_id: The licence on its card, as the Hugging Face Hub spells it. Where it is unknown, that
+            which all rights of the clips name.
 
     Raises:
         ExportError: The format needs a package that is not installed.
     """
     # Not its own path: a dataset is copied and published, and then has the same bytes.
     layout: Layout = _LAYOUTS[form](selection.splits, f"path/to/{selection.prompt_set}")
+    if license_id == UNKNOWN_LICENSE:
+        license_id = only_license(selection.clips) or UNKNOWN_LICENSE
     card = dataset_card(
         selection.prompt_set,
         selection.version,

@@ -207,6 +207,7 @@ def _new_order(
             tags=dict(partition.tags),
             retries=services.policy.attempts - 1,
             reference_facts=known.reference_facts(request),
+            rights={name: dict(each) for name, each in partition.rights.items()} or None,
         )
 
     request = partition.request

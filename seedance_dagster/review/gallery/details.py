@@ -76,12 +76,18 @@ def _facts(tile: Tile) -> Iterator[tuple[str, str]]:
     yield "Rendered", _rendered(order)
     yield "Stored", _time(order.stored_at)
     yield "Tags", ", ".join(f"{name}: {value}" for name, value in redact(dict(tile.tags), redact_url).items())
+    yield "Rights", _rights(order)
     yield "Task", order.task_id or ""
     yield "Attempt", str(order.attempt)
     yield "Run", order.run_id
     yield "SHA-256", order.sha256 or ""
     if order.prompt_set != tile.prompt_set or order.partition != tile.partition:
         yield "Made for", f"{order.prompt_set}/{order.partition}"
+
+
+def _rights(order: Order) -> str:
+    rights = redact(order.rights or {}, redact_url)
+    return "; ".join(f"{of}: {', '.join(parts.values())}" for of, parts in rights.items())
 
 
 def _request(order: Order) -> str:
