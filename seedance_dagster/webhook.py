@@ -51,7 +51,7 @@ def create_app(
             raise HTTPException(HTTPStatus.UNAUTHORIZED, "wrong secret", _CLOSE)
         task_id = _task_id(await _read(request))
         # An unknown task gets the same answer: it may be another program's.
-        await _asked(lambda: ledger.tasks.poll_now(task_id))
+        await _asked(lambda: ledger.polls.first([task_id]))
         return PlainTextResponse("accepted", HTTPStatus.ACCEPTED)
 
     async def health(_: Request) -> Response:

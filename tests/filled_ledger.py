@@ -116,6 +116,7 @@ def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Call
         Budget(window=Window.TOTAL, points=1),
     ]
     day = NOW - timedelta(days=1)
+    page = [f"task{number}" for number in range(newest - 50, newest + 50)]
     queries, workload, reports = ledger.queries, ledger.workload, ledger.reports
     return {
         "tick: what can be done": workload.actionable,
@@ -130,8 +131,12 @@ def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Call
         "tick: newest entry of the journal": ledger.journal.position,
         "run: claims": lambda: ledger.claims.take("w", limit=20, max_in_flight=10_000),
         "run: slots": workload.in_flight,
-        "run: time that tasks took": lambda: workload.render_seconds("seedance-2-fast"),
-        "run: time of a type without tasks": lambda: workload.render_seconds("another"),
+        "run: time that tasks took": workload.render_times,
+        "polls: running tasks": lambda: ledger.polls.running(ACCOUNT, submitted_before=NOW),
+        "polls: tasks made in a span": lambda: ledger.polls.made(ACCOUNT, day, day + timedelta(minutes=1)),
+        "polls: tasks of a page": lambda: ledger.polls.followed(page),
+        "polls: tasks to poll first": lambda: ledger.polls.first(page),
+        "polls: polls to postpone": lambda: ledger.polls.later(page, NOW - timedelta(days=1)),
         "run: changes since": lambda: ledger.journal.changes(5 * count - 100),
         "run: return of all orders": lambda: ledger.tasks.release("nobody"),
         "run: renewal": lambda: ledger.leases.renew("w", [newest], seconds=60),

@@ -201,6 +201,7 @@ class SimulatedClient(SeedanceClient):
 
     def __init__(self, vendor: SimulatedVendor) -> None:
         self.vendor = vendor
+        self.requests_per_second = 10.0
 
     @property
     def account_name(self) -> str:

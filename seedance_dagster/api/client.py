@@ -89,6 +89,7 @@ class SeedanceClient:
     ) -> None:
         self._key = valid_key(api_key)
         hide(self._key.get_secret_value())
+        self.requests_per_second = requests_per_second
         self._base_url = valid_base_url(base_url)
         self._pacer: Pace = (
             process_pacer(self._base_url, requests_per_second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,10 +13,11 @@ from seedance_dagster.emulator.vendor import Vendor
 from seedance_dagster.emulator.vendor_settings import EmulatorSettings
 from seedance_dagster.emulator.view import wire_time
 
+_RUNNING, _FINISHED = "running", "finished"
 _HISTORY_WORDS = {
     Phase.PENDING: "waiting",
-    Phase.PROCESSING: "running",
-    Phase.COMPLETED: "finished",
+    Phase.PROCESSING: _RUNNING,
+    Phase.COMPLETED: _FINISHED,
     Phase.FAILED: "failed",
 }
 _DEFAULT_PAGE_SIZE = 10
@@ -49,8 +51,14 @@ def history_page(
         and start <= int(record.created_at.timestamp()) <= end
         and (record.settled or vendor.settings.history_lists_unfinished)
         and _fits_model(query.get("model"), vendor.settings)
+        and _lot(record, "hidden") >= vendor.settings.history_hidden_share
     ]
-    rows = [history_row(record, now, link_of(record)) for record in records[(page - 1) * size : page * size]]
+    if vendor.settings.history_shuffled:
+        records.sort(key=lambda record: _lot(record, "place"))
+    rows = [
+        history_row(record, _shown_status(record, now, vendor.settings), link_of(record))
+        for record in records[(page - 1) * size : page * size]
+    ]
     return {
         "data": None if not rows and vendor.settings.history_empty_page == "null" else rows,
         "page": page,
@@ -59,7 +67,7 @@ def history_page(
     }
 
 
-def history_row(record: TaskRecord, now: datetime, link: str | None) -> dict[str, Any]:
+def history_row(record: TaskRecord, status: str, link: str | None) -> dict[str, Any]:
     """Return a row of the history: other names, other status words, no prompt."""
     return {
         "id": record.number,
@@ -67,13 +75,27 @@ def history_row(record: TaskRecord, now: datetime, link: str | None) -> dict[str
         "task_model": "seedance",
         "action": record.task_type,
         "service_mode": "public",
-        "status": _HISTORY_WORDS[record.phase(now)],
+        "status": status,
         "usage": record.held + record.charged + record.penalty,
         "usage_type": "point",
         "created_at": wire_time(record.created_at, record.task_id),
         "detail": {"output": {"video": link}} if link else None,
         "updated_at": wire_time(record.ends_at if record.settled else record.created_at, record.task_id),
     }
+
+
+def _shown_status(record: TaskRecord, now: datetime, settings: EmulatorSettings) -> str:
+    """Return the status that the history shows, which may be late or wrong."""
+    seen_at = now - timedelta(seconds=settings.history_states_late_seconds)
+    has_ended = record.settled and record.ends_at <= seen_at
+    if _lot(record, "wrong") < settings.history_wrong_share:
+        return _RUNNING if has_ended else _FINISHED
+    return _RUNNING if record.settled and not has_ended else _HISTORY_WORDS[record.phase(now)]
+
+
+def _lot(record: TaskRecord, purpose: str) -> float:
+    """Return a number in [0, 1) that a task keeps, another one for each purpose."""
+    return zlib.crc32(f"{purpose} {record.task_id}".encode()) / 2**32
 
 
 def _fits_model(model: str | None, settings: EmulatorSettings) -> bool:

@@ -60,6 +60,14 @@ class EmulatorSettings(BaseModel):
     history_model_filter: Literal["works", "ignored", "empty"] = Field(
         "works", description="what the history does with `model`; 'empty' finds no task by it"
     )
+    history_states_late_seconds: float = Field(
+        0, ge=0, description="seconds until the history shows that a task has ended"
+    )
+    history_wrong_share: float = Field(
+        0, ge=0, le=1, description="share of tasks that it shows as finished while they run, then as running"
+    )
+    history_hidden_share: float = Field(0, ge=0, le=1, description="share of tasks that it never lists")
+    history_shuffled: bool = Field(default=False, description="list the tasks of the history in no order")
     history_lists_unfinished: bool = Field(default=True, description="list unfinished tasks in the history")
 
     link_seconds: float = Field(86_400, gt=0, description="seconds that an output link lives")

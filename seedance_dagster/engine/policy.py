@@ -22,6 +22,10 @@ class Pacing:
         batch_s: How long a few orders wait for others to share a run, while tasks are in flight.
         min_poll_s: Shortest wait between two polls of a task.
         max_poll_s: Longest wait between two polls of a task.
+        heavy_round_s: The history guides polls where GETs alone would look at a task more rarely.
+        sweep_s: Between the beginnings of two readings of the history for running tasks.
+        listed_s: How long after its end a history that is in time may show a task as running.
+        shown_running_s: How long the poll of a task waits that such a history shows as running.
         failed_upload_s: Wait of an order whose reference files could not be uploaded.
         failed_poll_s: Wait after a poll that failed.
         retry_s: Wait before the next attempt after vendor trouble.
@@ -44,6 +48,10 @@ class Pacing:
     batch_s: float = 60.0
     min_poll_s: float = 2.0
     max_poll_s: float = 120.0
+    heavy_round_s: float = 60.0
+    sweep_s: float = 30.0
+    listed_s: float = 120.0
+    shown_running_s: float = 600.0
     failed_upload_s: float = 60.0
     failed_poll_s: float = 15.0
     retry_s: float = 30.0

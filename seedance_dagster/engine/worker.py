@@ -7,10 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from uuid import uuid4
 
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.engine.lifecycle import End
+from seedance_dagster.engine.polling.plan import PollPlan
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import Order
@@ -36,15 +38,12 @@ class Worker:
     possibly_sent: set[int] = field(default_factory=set)
     unwritten: set[int] = field(default_factory=set)
     in_hand: list[Collection[int]] = field(default_factory=list)
-    _render_s: dict[str, float | None] = field(default_factory=dict)
 
-    async def render_seconds(self, task_type: str) -> float | None:
-        """Return how long such tasks took lately, in seconds, read once; None when unknown."""
-        if task_type not in self._render_s:
-            self._render_s[task_type] = await in_thread(
-                self.services.ledger.workload.render_seconds, task_type
-            )
-        return self._render_s[task_type]
+    @cached_property
+    def plan(self) -> PollPlan:
+        """The plan of its polls."""
+        services = self.services
+        return PollPlan(services.ledger, services.policy.pacing, services.clock)
 
     async def end(self, order: Order, step: End) -> tuple[Order, Order | None]:
         """Record the end of an order; return it and its next attempt, if there is one."""

@@ -25,6 +25,7 @@ from seedance_dagster.ledger.observations import Observations
 from seedance_dagster.ledger.partitions import Partitions
 from seedance_dagster.ledger.pauses import Pauses
 from seedance_dagster.ledger.placement import Orders
+from seedance_dagster.ledger.polls import Polls
 from seedance_dagster.ledger.queries import Queries
 from seedance_dagster.ledger.rates import Rates
 from seedance_dagster.ledger.reconciliation import Reconciliation
@@ -64,6 +65,7 @@ class Ledger:
         claims: Taking queued orders for sending.
         withdrawals: Ending queued orders that nobody wants any more.
         tasks: Following tasks at the vendor to their videos.
+        polls: The task that is polled next.
         leases: The workers, and what each works on.
         pauses: Times in which no process may submit.
         observations: Numbers that the vendor reported.
@@ -102,6 +104,7 @@ class Ledger:
         self.claims = Claims(database, clock)
         self.withdrawals = Withdrawals(database, clock)
         self.tasks = Tasks(database, clock)
+        self.polls = Polls(database, clock)
         self.leases = Leases(database, clock)
         self.pauses = Pauses(database, clock)
         self.observations = Observations(database, clock)

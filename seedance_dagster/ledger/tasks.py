@@ -99,17 +99,6 @@ class Tasks(LedgerPart):
             )
             return sorted(map(to_order, rows.all()), key=lambda order: (order.due_at, order.order_id))
 
-    def poll_now(self, task_id: str) -> None:
-        """Let a submitted task be polled now, whatever was planned; any other id changes nothing."""
-        now = self._clock()
-        waiting = (orders.c.task_id == task_id, orders.c.state == State.SUBMITTED, orders.c.due_at > now)
-        with self._database.reading() as connection:
-            # Checked first without the writer's lock: anything may be delivered.
-            if connection.scalar(sa.select(orders.c.order_id).where(*waiting)) is None:
-                return
-        with self._database.updating() as connection:
-            connection.execute(orders.update().where(*waiting).values(due_at=now))
-
     def polled(self, order: Order, *, due_at: datetime, seen: Mapping[str, Any]) -> None:
         """Note a poll that found the task still running, and end the lease."""
         with self._database.updating() as connection:

@@ -14,6 +14,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.leases import LONGEST_DELAY, is_due, is_due_in_queue, unleased
 from seedance_dagster.ledger.order import OPEN, State
+from seedance_dagster.ledger.render_times import Kind, RenderTimes
 from seedance_dagster.ledger.reports import unreported
 from seedance_dagster.ledger.schema import (
     links,
@@ -22,7 +23,7 @@ from seedance_dagster.ledger.schema import (
     task_type,
 )
 
-_LATEST = 1000  # tasks of all types that are searched for those of one
+_LATEST = 1000  # tasks of all kinds
 
 
 @dataclass(frozen=True)
@@ -242,29 +243,28 @@ class Workload(LedgerPart):
             next_due_at=next_due_at,
         )
 
-    def render_seconds(self, of_type: str, *, sample: int = 50) -> float | None:
-        """Return the median seconds that the latest tasks of a type took; None when none has finished."""
+    def render_times(self) -> RenderTimes:
+        """Return how long the latest tasks took, those that ended with a video."""
+        created, ended = orders.c.vendor_created_at, orders.c.vendor_ended_at
         latest = (
             sa.select(
                 orders.c.state,
                 task_type.label("task_type"),
-                orders.c.vendor_created_at,
-                orders.c.vendor_ended_at,
+                orders.c.request["duration"].as_integer().label("duration"),
+                orders.c.request["resolution"].as_string().label("resolution"),
+                created,
+                ended,
             )
-            .where(orders.c.vendor_ended_at.is_not(None))
-            .order_by(orders.c.vendor_ended_at.desc())
+            .where(ended.is_not(None))
+            .order_by(ended.desc())
             .limit(_LATEST)
             .subquery()
         )
-        query = (
-            sa.select(latest.c.vendor_created_at, latest.c.vendor_ended_at)
-            .where(
-                latest.c.state.in_({State.SUCCEEDED, State.STORED}),
-                latest.c.vendor_created_at.is_not(None),
-                latest.c.task_type == of_type,
-            )
-            .limit(sample)
+        query = sa.select(*(each for each in latest.c if each.name != "state")).where(
+            latest.c.state.in_({State.SUCCEEDED, State.STORED}), latest.c.vendor_created_at.is_not(None)
         )
         with self._database.reading() as connection:
-            spans = sorted((ended - created).total_seconds() for created, ended in connection.execute(query))
-        return spans[len(spans) // 2] if spans else None
+            return RenderTimes(
+                (Kind(*kind), (ended_at - created_at).total_seconds())
+                for *kind, created_at, ended_at in connection.execute(query)
+            )

@@ -216,6 +216,39 @@ async def test_history_may_lag_and_hide_unfinished(service):
     assert (await history(service))["total"] == 0
 
 
+async def test_the_states_of_the_history_may_be_late_or_wrong(service):
+    """A late one shows a task as running for a while, a wrong one as finished before and as running after."""
+    await service.set(history_states_late_seconds=60, render_seconds=100)
+    await service.make()
+
+    async def status() -> str:
+        return (await history(service))["data"][0]["status"]
+
+    service.wait(130)
+    assert await status() == "running"
+    service.wait(60)
+    assert await status() == "finished"
+    await service.set(history_wrong_share=1)
+    assert await status() == "running"
+    await service.make()
+    assert await status() == "finished"
+
+
+async def test_the_history_may_hide_tasks_and_list_them_in_no_order(service):
+    """A task that it hides stays hidden, and all others are listed."""
+    await service.set(plan_limit=100)
+    made = [await service.make() for _ in range(40)]
+    listed = [row["task_id"] for row in (await history(service, page_size=100))["data"]]
+    await service.set(history_shuffled=True)
+    shuffled = [row["task_id"] for row in (await history(service, page_size=100))["data"]]
+    assert sorted(shuffled) == sorted(listed) == sorted(made)
+    assert shuffled != listed
+    await service.set(history_hidden_share=0.5)
+    some = [[row["task_id"] for row in (await history(service, page_size=100))["data"]] for _ in range(2)]
+    assert some[0] == some[1]
+    assert 0 < len(some[0]) < 40
+
+
 @pytest.mark.parametrize("query", [{"page_size": 101}, {"page": 0}, {"start_time": "x"}, {"end_time": -1}])
 async def test_history_refuses_bad_parameters(service, query):
     """A parameter out of range is refused by its name."""

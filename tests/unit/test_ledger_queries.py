@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from factories import read_prompts
 
 from seedance_dagster.ledger.order import Reported, State
 from seedance_dagster.ledger.orders import OrderRequest
+from seedance_dagster.ledger.render_times import Kind
 from seedance_dagster.ledger.workload import Count
 
 pytestmark = pytest.mark.each_database
@@ -141,15 +143,25 @@ def test_orders_are_found_by_set_state_and_task(ledger, orders):
         ledger.queries.get(999)
 
 
-def test_render_seconds_is_the_median_of_the_latest_tasks_of_a_type(ledger, orders):
-    """Each task type has its own expected time."""
-    assert ledger.workload.render_seconds("seedance-2-fast") is None
+def test_the_expected_time_is_the_median_of_the_latest_tasks(ledger, orders):
+    """Each task type has its own expected time, and each length and resolution of which enough is known."""
+    fast = Kind("seedance-2-fast")
+    assert ledger.workload.render_times().expected(fast) is None
     start = datetime(2026, 4, 6, tzinfo=UTC)
     for number, seconds in enumerate((10, 90, 20)):
         ended = {"vendor_ended_at": start + timedelta(seconds=seconds)}
         orders.make(State.STORED, f"p{number}", task={"vendor_created_at": start}, outcome=ended)
-    assert ledger.workload.render_seconds("seedance-2-fast") == 20
-    assert ledger.workload.render_seconds("seedance-2") is None
+    for number in range(5):
+        ended = {"vendor_ended_at": start + timedelta(seconds=200 + number)}
+        request = {"task_type": "seedance-2-fast", "duration": 15, "resolution": "1080p"}
+        task = {"vendor_created_at": start}
+        orders.make(State.STORED, f"long{number}", request=request, task=task, outcome=ended)
+    times = ledger.workload.render_times()
+    long, short = replace(fast, duration=15, resolution="1080p"), replace(fast, duration=4)
+    # Three of the short ones are too few: they count as their type does.
+    assert [times.expected(kind) for kind in (long, short, fast)] == [202, 201, 201]
+    assert times.expected(Kind("seedance-2")) is None
+    assert times.shortest == 10
 
 
 def test_a_named_lease_has_one_owner_at_a_time(ledger, clock):

@@ -46,24 +46,6 @@ def test_leased_work_has_one_worker_until_the_lease_ends(ledger, orders, clock):
     assert len(ledger.tasks.lease_due("y", State.SUBMITTED, limit=5)) == 1
 
 
-def test_a_poll_may_be_moved_forward_and_nothing_else(ledger, orders, clock):
-    """Not of an unknown task, not of one that is over, not later than planned, and not past a lease."""
-    waiting, over = orders.make(State.SUBMITTED, "a"), orders.make(State.SUCCEEDED, "b")
-    [leased] = ledger.tasks.lease_due("x", State.SUBMITTED, limit=1, lease_s=600)
-    ledger.tasks.polled(leased, due_at=clock() + timedelta(minutes=10), seen={})
-    for task_id in ("unknown", over.task_id):
-        ledger.tasks.poll_now(task_id)
-    assert ledger.tasks.lease_due("x", State.SUBMITTED, limit=5) == []
-    ledger.tasks.poll_now(waiting.task_id)
-    clock.forward(seconds=30)
-    ledger.tasks.poll_now(waiting.task_id)
-    assert ledger.queries.get(over.order_id) == over
-    [taken] = ledger.tasks.lease_due("y", State.SUBMITTED, limit=5, lease_s=600)
-    assert (taken.order_id, taken.due_at) == (waiting.order_id, clock() - timedelta(seconds=30))
-    ledger.tasks.poll_now(waiting.task_id)
-    assert ledger.queries.get(waiting.order_id) == taken
-
-
 def test_a_lease_that_nobody_renews_runs_out_although_its_worker_lives(ledger, orders, clock):
     """An order that its worker lost, as after a commit whose answer was lost, is taken up again."""
     orders.make_many(State.SUBMITTED, "lost", "in hand")

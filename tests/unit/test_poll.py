@@ -17,6 +17,7 @@ from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.health import stuck_reason
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.render_times import Kind, RenderTimes
 from seedance_dagster.ledger.schema import orders as orders_table
 
 URL = "https://files.example.com/v.mp4"
@@ -26,6 +27,7 @@ class World:
     """A poller on a real ledger, and a vendor that answers as the test says."""
 
     account_name = "mine"
+    requests_per_second = 10.0
 
     def __init__(self, ledger, clock) -> None:
         self.ledger, self.clock = ledger, clock
@@ -70,7 +72,8 @@ def submitted(orders, clock):
 async def test_a_running_task_is_polled_again_and_not_reported(world, ledger, submitted, clock, monkeypatch):
     """The next poll is planned by how long such tasks took, which is asked once."""
     asked = []
-    monkeypatch.setattr(ledger.workload, "render_seconds", lambda task_type: asked.append(task_type) or 100.0)
+    times = RenderTimes([(Kind("seedance-2-fast"), 100.0)])
+    monkeypatch.setattr(ledger.workload, "render_times", lambda: asked.append("times") or times)
     submitted("a", "b")
     for task_id in ("task-1", "task-2"):
         world.answer = make_task(task_id=task_id)
@@ -78,7 +81,7 @@ async def test_a_running_task_is_polled_again_and_not_reported(world, ledger, su
         assert (order.state, order.polls, order.lease_owner) == (State.SUBMITTED, 1, None)
         # One minute old of an expected hundred seconds: in half a minute, and up to a quarter more.
         assert timedelta(seconds=30) <= order.due_at - clock() <= timedelta(seconds=37.5)
-    assert (world.events, asked) == ([], ["seedance-2-fast"])
+    assert (world.events, asked) == ([], ["times"])
 
 
 async def test_a_finished_task_is_to_be_collected(world, submitted):

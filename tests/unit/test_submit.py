@@ -22,6 +22,7 @@ from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.render_times import Kind, RenderTimes
 from seedance_dagster.money import Window
 
 
@@ -30,6 +31,7 @@ class World:
 
     account_name = "mine"
     sends_marks = True
+    requests_per_second = 10.0
 
     def __init__(self, ledger, clock, order) -> None:
         self.ledger = ledger
@@ -121,14 +123,15 @@ def raising(error):
 
 async def test_an_unavailable_ledger_fails_before_anything_is_sent(world, ledger, monkeypatch):
     """Everything is looked up before the POST: after its answer there are only writes."""
-    monkeypatch.setattr(ledger.workload, "render_seconds", raising(LedgerUnavailableError("locked")))
+    monkeypatch.setattr(ledger.workload, "render_times", raising(LedgerUnavailableError("locked")))
     await world.handle()
     assert (world.posts, world.order, world.worker.possibly_sent) == (0, world.claimed, set())
 
 
 async def test_a_submitted_order_is_recorded_with_its_task(world, ledger, monkeypatch):
     """The task's id is recorded, the first poll planned, and the submission reported."""
-    monkeypatch.setattr(ledger.workload, "render_seconds", lambda _task_type: 100.0)
+    times = RenderTimes([(Kind("seedance-2-fast"), 100.0)])
+    monkeypatch.setattr(ledger.workload, "render_times", lambda: times)
     assert await world.handle() == []
     assert (world.order.state, world.order.task_id) == (State.SUBMITTED, "task-7")
     assert world.wait == timedelta(seconds=90)

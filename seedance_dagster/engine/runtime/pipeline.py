@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from seedance_dagster.engine.account import remember_account
 from seedance_dagster.engine.events import Delayed, Emit, Event
 from seedance_dagster.engine.reconcile.reconcile import reconcile
+from seedance_dagster.engine.runtime.history_guide import HistoryGuide
 from seedance_dagster.engine.runtime.maintenance import Maintenance
 from seedance_dagster.engine.runtime.run_decision import decide_run
 from seedance_dagster.engine.runtime.watch import OrderWatch, watch_orders
@@ -62,11 +65,9 @@ async def advance(
         pipeline.add(Submitter(worker, emit_once), policy.submit_workers, only=pending)
         pipeline.add(Poller(worker, emit_once), policy.poll_workers, only=workable)
         pipeline.add(Collector(worker, emit_once), policy.collect_workers, only=workable)
-        maintenance = asyncio.create_task(Maintenance(worker, watch, emit, pipeline.troubles).run())
-        try:
+        maintenance = Maintenance(worker, watch, emit, pipeline.troubles)
+        async with _beside(maintenance.run(), HistoryGuide(worker).run()):
             await pipeline.run(is_over)
-        finally:
-            maintenance.cancel()
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> Poll
             troubles[event.reason] = None
 
     async def is_over() -> bool:
-        return True
+        return not guide.is_busy
 
     await in_thread(services.ledger.claims.expire, actor=owner)
     async with working(services, owner) as worker:
@@ -101,10 +102,24 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> Poll
         pipeline = Pipeline(worker, emit, time_box_s=time_box_s)
         poller = Poller(worker, emit)
         pipeline.add(poller, services.policy.poll_workers)
-        await pipeline.run(is_over)
+        guide = HistoryGuide(worker)
+        async with _beside(guide.run()):
+            await pipeline.run(is_over)
         result = await reconcile(worker)
         troubles |= dict.fromkeys(order.error_message or "" for order in result.uncertain)
     return PollResult(poller.polled, poller.ended, tuple(troubles))
+
+
+@asynccontextmanager
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let endless work run beside a block, and end with it."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 class Pipeline:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import IN_FLIGHT, State
+from seedance_dagster.ledger.render_times import Kind
 
 
 def time_left(ledger: Ledger, kinds: Mapping[tuple[State, str], int], slots: int | None) -> timedelta | None:
@@ -21,11 +22,11 @@ def time_left(ledger: Ledger, kinds: Mapping[tuple[State, str], int], slots: int
     rendering = {kind: number for kind, number in kinds.items() if kind[0] is not State.SUCCEEDED}
     if not rendering:
         return timedelta(0)
-    work, by_type = 0.0, Counter[str]()
+    work, by_type, times = 0.0, Counter[str](), ledger.workload.render_times()
     for (_, task_type), number in rendering.items():
         by_type[task_type] += number
     for task_type, number in by_type.items():
-        seconds = ledger.workload.render_seconds(task_type)
+        seconds = times.expected(Kind(task_type))
         if seconds is None:
             return None
         work += number * seconds

@@ -59,14 +59,17 @@ class Poller:
             return
         self.polled += 1
         await in_thread(remember_mark, self._worker, order, task)
+        plan = self._worker.plan
+        await plan.refresh(self._worker.client.requests_per_second)
         step = after_poll(
             order,
             task,
             now=clock(),
-            pacing=pacing,
-            render_s=await self._worker.render_seconds(order.task_type),
+            pacing=plan.pacing,
+            render_s=plan.expected_s(order),
             jitter=random.random(),  # noqa: S311  spreads polls, guards nothing
         )
+        plan.check(order, ended=not isinstance(step, KeepPolling))
         match step:
             case KeepPolling():
                 await in_thread(self._ledger.tasks.polled, order, due_at=step.due_at, seen=step.seen)

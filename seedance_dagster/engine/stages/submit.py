@@ -79,9 +79,9 @@ class Submitter:
 
     async def _send(self, order: Order) -> None:
         # Read before the POST: between its answer and the record nothing else may fail.
-        render_s = await self._worker.render_seconds(order.task_type)
-        first_poll_s = poll_delay(0, render_s, jitter=0, pacing=self._pacing)
-        client = self._worker.client
+        client, plan = self._worker.client, self._worker.plan
+        await plan.refresh(client.requests_per_second)
+        first_poll_s = poll_delay(0, plan.expected_s(order), jitter=0, pacing=plan.pacing)
         try:
             outgoing = await outgoing_request(self._worker.services, client, order)
         except NotHandedOverError as error:
