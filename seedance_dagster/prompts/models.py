@@ -150,6 +150,14 @@ class PromptSet:
             partition.key: partition for prompt in self.prompts for partition in _partitions_of(self, prompt)
         }
 
+    def with_accepted(self, drafts: AbstractSet[str]) -> PromptSet:
+        """Return the set as it is while these drafts are accepted."""
+        if drafts == self.accepted:
+            return self
+        changed = replace(self, accepted=drafts)
+        vars(changed)["all_partitions"] = self.all_partitions  # fingerprints of so many take seconds
+        return changed
+
     @property
     def drafts(self) -> list[PromptPartition]:
         """The drafts, in the order of the prompts."""

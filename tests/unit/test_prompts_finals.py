@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 from pathlib import Path
 
 import pytest
 from prompts_support import load
 
 from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.defs.from_asset import PromptsFromAsset
+from seedance_dagster.prompts.asset_rows import set_document, table_of_value
 from seedance_dagster.prompts.finals import MAY_DIFFER
 from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.tables import Columns
 
 SPOTS = """
 name: spots
@@ -46,7 +49,7 @@ def test_drafts_are_asked_for_first(tmp_path):
 
 def test_an_accepted_draft_has_a_final(tmp_path):
     """The final stands behind its draft, and is of the same shot, take, scope and tags."""
-    prompt_set = replace(only_set(tmp_path, SPOTS), accepted={"cat.t2", "dog", "gone"})
+    prompt_set = only_set(tmp_path, SPOTS).with_accepted({"cat.t2", "dog", "gone"})
     assert list(prompt_set.partitions) == ["cat", "cat.t2", "cat.t2.final", "dog", "dog.final"]
     final, draft = prompt_set.partitions["cat.t2.final"], prompt_set.partitions["cat.t2"]
     assert (final.request.task_type, final.request.resolution) == ("seedance-2", "1080p")
@@ -89,9 +92,38 @@ draft: {resolution: 480p}
 final: {resolution: 720p}
 prompts: [{id: mug, tags: {thing: mug}}]
 """
-    prompt_set = replace(only_set(tmp_path, text), accepted={"mug-oil"})
+    prompt_set = only_set(tmp_path, text).with_accepted({"mug-oil"})
     assert list(prompt_set.partitions) == ["mug-noir", "mug-oil", "mug-oil.final"]
     assert prompt_set.partitions["mug-oil.final"].variant == {"style": "oil"}
+
+
+def test_drafts_of_prompts_from_an_asset(tmp_path):
+    """The document that is made of an asset's rows has what the set says of them."""
+    written = PromptsFromAsset(
+        name="spots",
+        asset="written",
+        draft={"resolution": "480p"},
+        final={"resolution": "720p"},
+        rights="by a model",
+        reference_rights={"https://x.example/a.png": "by Ann"},
+    )
+    rows = [
+        {"id": "cat", "prompt": "A cat"},
+        {
+            "id": "both",
+            "prompt": "@image1",
+            "mode": "omni_reference",
+            "image_urls": ["https://x.example/a.png"],
+        },
+    ]
+    table = table_of_value(rows, "asset written")
+    document = set_document("spots", table, Columns(), written.settings, "asset written")
+    [prompt_set] = load(tmp_path, "set.json", json.dumps(document)).sets
+    assert list(prompt_set.all_partitions) == ["cat", "cat.final", "both", "both.final"]
+    assert prompt_set.all_partitions["both.final"].rights == {
+        "prompt": {"text": "by a model"},
+        "image1": {"text": "by Ann"},
+    }
 
 
 def test_drafts_of_a_table(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from seedance_dagster.engine.ordering.quote import Quote
 from seedance_dagster.ledger.ledger import Ledger
@@ -19,7 +18,7 @@ def with_accepted_finals(ledger: Ledger, prompt_set: PromptSet) -> PromptSet:
     drafts = {draft.key: draft for draft in prompt_set.drafts}
     if not drafts:
         return prompt_set
-    return replace(prompt_set, accepted=_accepted(ledger, prompt_set.name, drafts).keys())
+    return prompt_set.with_accepted(_accepted(ledger, prompt_set.name, drafts).keys())
 
 
 def declined_finals(ledger: Ledger, prompt_set: str, quotes: Iterable[Quote]) -> dict[str, str]:
