@@ -48,9 +48,11 @@ class Shop:
         place: Path | str,
         form: Format = Format.VIDEOFOLDER,
         splits: str = DEFAULT_SPLITS,
+        caption: str = "",
         **options: Any,
     ) -> Exported:
-        selection = select_accepted(self.ledger, self.store, "spots", Splits.parse(splits))
+        shares = Splits.parse(splits)
+        selection = select_accepted(self.ledger, self.store, "spots", shares, caption=caption)
         destination = open_destination(str(place), self.store)
         return export(plan_export(selection, form, **options), destination)
 

@@ -13,8 +13,10 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.order import OPEN, WITHDRAWN, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
 from seedance_dagster.ledger.schema import links, orders, partitions, verdicts
+from seedance_dagster.ledger.score_filter import meets
 from seedance_dagster.ledger.tile_text import mentions
 from seedance_dagster.ledger.verdict import Verdict
+from seedance_dagster.prompts.thresholds import Threshold
 
 
 class Stage(StrEnum):
@@ -47,6 +49,7 @@ class TileFilter:
         max_points: The highest.
         since: The first UTC day on which it was ordered.
         until: The last one.
+        scores: Values that the video's scores have to meet, each by its name.
         text: Words of the prompt, the partition, a tag, a note or the caption, in upper or lower case; all
             of them, and what stands in double quotes as it is.
     """
@@ -60,6 +63,7 @@ class TileFilter:
     max_points: int | None = None
     since: date | None = None
     until: date | None = None
+    scores: tuple[tuple[str, Threshold], ...] = ()
     text: str = ""
 
 
@@ -152,6 +156,10 @@ def tile_conditions(wanted: TileFilter) -> Iterator[sa.ColumnElement[bool]]:
     for name, value in wanted.tags.items():
         yield partitions.c.tags[name].as_string() == value
     yield from _ranges(wanted)
+    if wanted.scores:
+        yield orders.c.state == State.STORED
+    for name, threshold in wanted.scores:
+        yield meets(name, threshold)
     if wanted.text:
         yield mentions(wanted.text)
 

@@ -13,6 +13,7 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import same_partition
 from seedance_dagster.ledger.schema import links, orders, partitions, to_order, to_verdict, verdicts
+from seedance_dagster.ledger.score_results import ScoreValue
 from seedance_dagster.ledger.tile_filter import (
     COST,
     MODEL,
@@ -26,6 +27,7 @@ from seedance_dagster.ledger.tile_filter import (
 )
 from seedance_dagster.ledger.unordered import lacks_order, may_be_unordered, select_unordered
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
+from seedance_dagster.ledger.videos import scores_of
 from seedance_dagster.prompts.slugs import final_key, without_final
 
 _TILES = links.join(orders, orders.c.order_id == links.c.order_id).outerjoin(
@@ -43,6 +45,7 @@ class Tile:
         tags: Those of the prompt, as its file has them now.
         asked: The fingerprint of what the partition asks for now; None where that is not known.
         verdict: The verdict on the video; None where nothing was said.
+        scores: What scores gave for the video, by name.
     """
 
     prompt_set: str
@@ -52,6 +55,7 @@ class Tile:
     tags: Mapping[str, str] = field(default_factory=dict)
     asked: str | None = None
     verdict: GivenVerdict | None = None
+    scores: Mapping[str, ScoreValue] = field(default_factory=dict)
 
     @property
     def prompt_id(self) -> str:
@@ -219,6 +223,7 @@ def _tiles(connection: sa.Connection, rows: Iterable[sa.Row[Any]]) -> list[Tile]
         selected = connection.execute(sa.select(orders).where(orders.c.order_id.in_(chunk)))
         found.update((row.order_id, to_order(row)) for row in selected)
     given = _newest_verdicts(connection, rows)
+    measured = scores_of(connection, (order.sha256 for order in found.values() if order.sha256))
     tiles = []
     for row in rows:
         order = found[row.order_id]
@@ -232,6 +237,7 @@ def _tiles(connection: sa.Connection, rows: Iterable[sa.Row[Any]]) -> list[Tile]
                 tags=order.tags if row.tags is None else row.tags,
                 asked=row.asked,
                 verdict=given.get(video) if video else None,
+                scores=measured.get(str(order.sha256), {}) if video else {},
             )
         )
     return tiles

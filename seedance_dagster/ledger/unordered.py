@@ -36,7 +36,7 @@ def select_unordered(wanted: TileFilter, after: Cursor | None, limit: int) -> sa
 
 def may_be_unordered(wanted: TileFilter) -> bool:
     """Return False for a filter by something that only an order has."""
-    of_orders = (wanted.models, wanted.verdicts, wanted.since, wanted.until)
+    of_orders = (wanted.models, wanted.verdicts, wanted.since, wanted.until, wanted.scores)
     priced = (wanted.min_points, wanted.max_points)
     by_stage = not wanted.stages or Stage.NOT_ORDERED in wanted.stages
     return by_stage and not any(of_orders) and all(points is None for points in priced)

@@ -76,5 +76,5 @@ def _threshold(name: str, text: Any, report: Report) -> Threshold | None:
     try:
         return Threshold.parse(text)
     except ValueError as error:
-        report(name, f"is {shown(text)}; {error}")
+        report(name, f"is {shown(text)}; {error}. Write it in quotes")
         return None

@@ -21,8 +21,8 @@ _EQUALITY = ("==", "!=")
 _SHAPE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.*?)\s*", re.DOTALL)
 _BOOLS = {"true": True, "false": False}
 ALLOWED = (
-    'a comparison in quotes, such as ">=0.2", "<10", "==true" or "!=dark": >=, >, <= and < are for numbers, '
-    "== and != also for words, true and false"
+    'a comparison, such as ">=0.2", "<10", "==true" or "!=dark": >=, >, <= and < are for numbers, == and != '
+    "also for words, true and false"
 )
 """The forms of a threshold, for messages."""
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.net.secrets import SafeError
+from seedance_dagster.prompts.thresholds import Threshold
 from seedance_dagster.review.listing import ReviewedVideo
 
 _TEXTS = ("partition", "verdict", "reviewer", "note", "task_type", "mode", "resolution", "prompt", "sha256")
 _NUMBERS = ("cost_usd", "duration_s", "width", "height")
-_TAGS = "tags."
+_TAGS, _SCORES = "tags.", "scores."
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "!=": operator.ne,
     "<=": operator.le,
@@ -26,8 +27,9 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 _SHAPE = re.compile(r"\s*(?P<name>[^=!<>~\s]+)\s*(?P<sign>!=|<=|>=|=|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL)
 _ALLOWED = (
-    f"allowed are {', '.join((*_TEXTS, *_NUMBERS))} and tags.NAME, followed by = or !=, by ~ for a part of a "
-    "text, or by <, <=, > or >= for a number, as in verdict=undecided, cost_usd<0.5 and tags.campaign=spring"
+    f"allowed are {', '.join((*_TEXTS, *_NUMBERS))}, tags.NAME and scores.NAME, followed by = or !=, by ~ "
+    "for a part of a text, or by <, <=, > or >= for a number, as in verdict=undecided, cost_usd<0.5, "
+    "tags.campaign=spring and scores.motion>=0.2"
 )
 
 
@@ -41,12 +43,16 @@ class Condition:
 
     name: str
     sign: str
-    value: str | float
+    value: str | float | Threshold
 
     def holds(self, video: ReviewedVideo) -> bool:
         """Return True where a video meets it; a value that is not known meets no comparison of numbers."""
         actual: Any
-        if self.name.startswith(_TAGS):
+        if self.name.startswith(_SCORES):
+            actual = video.scores.get(self.name.removeprefix(_SCORES))
+            if isinstance(self.value, Threshold):
+                return actual is not None and self.value.holds(actual)
+        elif self.name.startswith(_TAGS):
             actual = video.tags.get(self.name.removeprefix(_TAGS), "")
         else:
             actual = getattr(video, self.name)
@@ -71,6 +77,8 @@ def read_condition(text: str) -> Condition:
     if shape is None:
         raise ConditionError(f"{text!r} is not a condition; {_ALLOWED}")
     name, sign, value = shape["name"], shape["sign"], shape["value"]
+    if name.startswith(_SCORES) and name != _SCORES:
+        return Condition(name, sign, value if sign == "~" else _threshold(text, sign, value))
     if name in _NUMBERS:
         if sign == "~":
             raise ConditionError(f"{text!r}: {name} is a number, and has no part of a text; {_ALLOWED}")
@@ -85,6 +93,13 @@ def read_condition(text: str) -> Condition:
     if name == "verdict" and value not in list(Verdict):
         raise ConditionError(f"{text!r}: {value!r} is not a verdict; allowed are {', '.join(Verdict)}")
     return Condition(name, sign, value)
+
+
+def _threshold(text: str, sign: str, value: str) -> Threshold:
+    try:
+        return Threshold.parse(f"{'==' if sign == '=' else sign}{value}")
+    except ValueError:
+        raise ConditionError(f"{text!r}: {sign} does not compare with {value!r}; {_ALLOWED}") from None
 
 
 def select(videos: Iterable[ReviewedVideo], conditions: Iterable[Condition]) -> list[ReviewedVideo]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.score_results import ScoreValue
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.money import points_to_usd
@@ -23,6 +24,7 @@ class ReviewedVideo:
         given_at: In UTC; None where nothing was said.
         cost_usd: The charge in USD; None where the vendor did not report it.
         stored_at: In UTC.
+        scores: What scores gave for it, by name.
     """
 
     partition: str
@@ -40,6 +42,7 @@ class ReviewedVideo:
     stored_at: datetime | None
     sha256: str
     tags: Mapping[str, str]
+    scores: Mapping[str, ScoreValue]
     prompt: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -72,5 +75,6 @@ def _reviewed(video: CurrentVideo, given: GivenVerdict | None) -> ReviewedVideo:
         stored_at=order.stored_at,
         sha256=str(order.sha256),
         tags=redact(video.tags, redact_url),
+        scores=video.scores,
         prompt=str(order.request["prompt"]),
     )

@@ -16,6 +16,7 @@ from seedance_dagster.datasets.export.plan import Format
 from seedance_dagster.datasets.export.splits import DEFAULT_SPLITS, Splits
 from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.verdict import Verdict
 
 HALVES = "train=0.5,test=0.5"
@@ -29,6 +30,33 @@ def shop(orders) -> Shop:
 @pytest.fixture
 def place(tmp_path) -> Path:
     return tmp_path / "dataset"
+
+
+def rows_in(place: Path) -> dict[str, dict]:
+    """Return the rows of a videofolder by partition."""
+    lines = [line for path in place.rglob("metadata.jsonl") for line in path.read_text().splitlines()]
+    return {row["partition"]: row for row in map(json.loads, lines)}
+
+
+def test_a_score_may_be_the_caption(shop, place):
+    """It is where that is asked for and every accepted video has the text; rows have all scores anyway."""
+    shop.accepted("cat", "dog")
+    [sha256] = {video.order.sha256 for video in shop.ledger.videos.current("spots", "cat")}
+    values = {"caption": "a cat on a wall", "motion": 0.25}
+    shop.ledger.scores.record(sha256, [ScoreResult(score="blip", version="1", values=values)])
+    shop.export(place)
+    assert {key: row["caption"] for key, row in rows_in(place).items()} == {"cat": "cat", "dog": "dog"}
+    assert {key: row["scores"] for key, row in rows_in(place).items()} == {
+        "cat": '{"caption": "a cat on a wall", "motion": 0.25}',
+        "dog": "{}",
+    }
+    with pytest.raises(ExportError, match="spots: 1 accepted video has no text 'caption' as caption: dog"):
+        shop.export(place, caption="caption")
+    with pytest.raises(ExportError, match="2 accepted videos have no text 'motion' as caption: cat, dog"):
+        shop.export(place, caption="motion")
+    shop.judge(Verdict.DISCARDED, "dog")
+    shop.export(place, caption="caption")
+    assert rows_in(place)["cat"]["caption"] == "a cat on a wall"
 
 
 def test_accepted_videos_become_a_videofolder(shop, place):

@@ -11,6 +11,7 @@ from starlette.routing import Mount
 
 from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.review.gallery.app import create_gallery
 from seedance_dagster.review.gallery.options import GalleryOptions
@@ -54,6 +55,25 @@ def test_a_clip_says_which_checks_it_passes(browse, orders):
     page = browse().get("/clip?set=spots&clip=cat").text
     assert "<dd>3 of 4 passed</dd>" in page
     assert "matches_request: is 4.0 s long; 5 s were requested" in page
+
+
+def test_scores_are_shown_and_filtered_by(browse, orders, ledger):
+    """A clip has them in its facts, and a filter takes several with commas between them."""
+    for key, motion in {"cat": 0.3, "dog": 0.1}.items():
+        order = orders.make(State.STORED, key)
+        values = {"motion": motion, "cuts": 0, "caption": HOSTILE}
+        ledger.scores.record(order.sha256, [ScoreResult(score="s", version="1", values=values)])
+    client = browse()
+    clip = client.get("/clip?set=spots&clip=cat").text
+    assert '<span class="line">motion: 0.3</span>' in clip
+    assert HOSTILE not in clip
+    page = client.get("/", params={"score": "motion>=0.2, cuts==0"}).text
+    assert re.findall(r'data-partition="([^"]+)"', page) == ["cat"]
+    facets = client.get("/facets", params={"score": ["motion>=0.2", "cuts==0"]}).text
+    assert 'name="score" value="motion&gt;=0.2, cuts==0"' in facets
+    refused = client.get("/", params={"score": "motion"})
+    assert refused.status_code == 400
+    assert "score is 'motion'; allowed is a name and a comparison" in refused.text
 
 
 def test_a_hostile_prompt_is_text(browse, orders, ledger):

@@ -9,8 +9,10 @@ from factories import NOW, POINTS
 
 from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.tile_filter import Stage, TileFilter
 from seedance_dagster.ledger.verdict import Judgement, Verdict
+from seedance_dagster.prompts.thresholds import Threshold
 
 
 def keys(ledger, **wanted) -> list[str]:
@@ -38,6 +40,50 @@ def test_what_is_asked_for_now_comes_before_what_is_newer(ledger, orders):
     [tile] = ledger.tiles.page(TileFilter())
     assert tile.order is not None
     assert tile.order.fingerprint == "now"
+
+
+SCORES = {
+    "a": {"motion": 0.25, "mood": "calm", "dark": True},
+    "b": {"motion": 0.1, "mood": "wild", "dark": False},
+    "c": {"motion": "unknown", "cuts": 2},
+    "d": {},
+}
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("motion", ">=0.2", "a"),
+        ("motion", "<0.25", "b"),
+        ("motion", "==0.25", "a"),
+        ("motion", "!=0.25", "cb"),
+        ("motion", "==unknown", "c"),
+        ("cuts", ">1", "c"),
+        ("cuts", "<=2", "c"),
+        ("mood", "==calm", "a"),
+        ("mood", "!=calm", "b"),
+        ("dark", "==true", "a"),
+        ("dark", "!=true", "b"),
+        ("dark", "==1", ""),
+        ("smile", "!=1", ""),
+    ],
+)
+def test_scores_filter_as_thresholds_do(ledger, orders, name, text, found):
+    """Numbers, words and truth alike, in the database as in a rule; what was not measured is left out."""
+    orders.make(State.SUBMITTED, "e")
+    for key, values in SCORES.items():
+        order = orders.make(State.STORED, key)
+        ledger.scores.record(order.sha256, [ScoreResult(score="s", version="1", values=values)])
+    ledger.partitions.update("spots", {"f": PartitionRequest("f-f")})
+    threshold = Threshold.parse(text)
+    assert keys(ledger, scores=((name, threshold),)) == list(found)
+    expected = {key for key, values in SCORES.items() if name in values and threshold.holds(values[name])}
+    assert set(found) == expected
+    page = ledger.tiles.page(TileFilter())
+    assert {tile.partition: tile.scores for tile in page if tile.scores} == {
+        key: values for key, values in SCORES.items() if values
+    }
 
 
 @pytest.mark.each_database

@@ -95,7 +95,7 @@ def test_a_threshold_is_shown_as_it_is_written():
 )
 def test_another_form_of_a_threshold_is_refused(text):
     """The message shows those that are allowed."""
-    with pytest.raises(ValueError, match="a comparison in quotes"):
+    with pytest.raises(ValueError, match="a comparison, such as"):
         Threshold.parse(text)
 
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from seedance_dagster.cli.root import root
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.review.conditions import ConditionError, read_condition
 
 
@@ -46,6 +47,19 @@ def test_conditions_choose_videos(run):
     assert listed(run, "--where", "tags.campaign=spring", "--where", "partition!=cat") == {"dog": "undecided"}
     assert set(listed(run, "--where", "cost_usd<0.5", "--where", "prompt~OW")) == {"owl"}
     assert listed(run, "--where", "width>5000") == {}
+
+
+def test_scores_choose_videos(run, ledger):
+    """As thresholds do; a video without the value meets no condition on it."""
+    [cat] = ledger.videos.current("spots", "cat")
+    values = {"motion": 0.3, "caption": "A calm sea", "is_still": False}
+    ledger.scores.record(cat.order.sha256, [ScoreResult(score="s", version="1", values=values)])
+    for condition in ("motion>=0.2", "motion=0.3", "motion!=1", "caption~calm", "is_still=false"):
+        assert listed(run, "--where", f"scores.{condition}") == {"cat": "undecided"}, condition
+    for condition in ("motion<0.2", "caption~storm", "is_still=true", "smile!=1", "smile~a"):
+        assert listed(run, "--where", f"scores.{condition}") == {}, condition
+    row = next(row for row in json.loads(run("list", "spots", "--json").stdout) if row["partition"] == "cat")
+    assert row["scores"] == values
 
 
 def test_a_sheet_goes_out_and_comes_in(run, tmp_path):
@@ -97,7 +111,18 @@ def test_a_sheet_that_cannot_be_used_is_refused_whole(run, tmp_path, content, wo
 
 
 @pytest.mark.parametrize(
-    "text", ["", "verdict", "cost_usd<cheap", "prompt<5", "width~5", "verdict=good", "tags.=x"]
+    "text",
+    [
+        "",
+        "verdict",
+        "cost_usd<cheap",
+        "prompt<5",
+        "width~5",
+        "verdict=good",
+        "tags.=x",
+        "scores.=1",
+        "scores.motion<fast",
+    ],
 )
 def test_a_condition_that_cannot_be_read_is_refused(text):
     """The message says what is allowed."""

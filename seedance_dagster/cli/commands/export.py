@@ -27,6 +27,7 @@ from seedance_dagster.money import points_to_usd, usd_text
     epilog=examples(
         "export launch_spots ~/datasets/launch_spots",
         "export launch_spots s3://training/launch_spots --format webdataset",
+        "export launch_spots described --caption caption",
         "export launch_spots tables --format parquet --splits train=0.8,test=0.2",
     ),
 )
@@ -49,6 +50,12 @@ from seedance_dagster.money import points_to_usd, usd_text
     help="The splits and their shares of the prompts.",
 )
 @click.option(
+    "--caption",
+    default="",
+    metavar="SCORE",
+    help="The score whose text is the caption, such as caption; by default the prompt is.",
+)
+@click.option(
     "--license",
     "license_id",
     default=UNKNOWN_LICENSE,
@@ -58,7 +65,7 @@ from seedance_dagster.money import points_to_usd, usd_text
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def command(
-    *, prompt_set: str, place: str, form: Format, splits: str, license_id: str, as_json: bool
+    *, prompt_set: str, place: str, form: Format, splits: str, caption: str, license_id: str, as_json: bool
 ) -> None:
     """Write the accepted videos of a prompt set to DEST, a folder or s3://BUCKET/PREFIX, as a dataset.
 
@@ -69,7 +76,9 @@ def command(
     """
     with ledger_settings().services() as services:
         check_has_videos(services.ledger, prompt_set)
-        selection = select_accepted(services.ledger, services.store, prompt_set, Splits.parse(splits))
+        selection = select_accepted(
+            services.ledger, services.store, prompt_set, Splits.parse(splits), caption=caption
+        )
         destination = open_destination(place, services.store)
         plan = plan_export(selection, form, license_id=license_id)
         with progress_bars() as progress:

@@ -67,14 +67,17 @@ class Plan:
     last: list[Artifact]
 
 
-def select_accepted(ledger: Ledger, store: VideoStore, prompt_set: str, splits: Splits) -> Selection:
-    """Choose the accepted videos of a set.
+def select_accepted(
+    ledger: Ledger, store: VideoStore, prompt_set: str, splits: Splits, *, caption: str = ""
+) -> Selection:
+    """Choose the accepted videos of a set; the arguments are those of `accepted_clips`.
 
     Raises:
+        ExportError: Some videos have no caption.
         NothingAcceptedError: There are none.
         LedgerError: The ledger cannot be read.
     """
-    clips = accepted_clips(ledger, store, prompt_set, splits)
+    clips = accepted_clips(ledger, store, prompt_set, splits, caption=caption)
     if not clips:
         raise NothingAcceptedError(
             f"{prompt_set}: no video is accepted; accept some in the gallery, or by "

@@ -16,6 +16,7 @@ from seedance_dagster.ledger.verdict import GivenVerdict
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
 from seedance_dagster.net.secrets import without_secrets
+from seedance_dagster.prompts.thresholds import value_text
 from seedance_dagster.review.gallery.view import TileView, cost_of, tile_view
 from seedance_dagster.video_health import VIDEO_CHECKS
 
@@ -28,6 +29,7 @@ class Clip:
 
     Attributes:
         facts: Names and values.
+        scores: Names and values of what scores gave.
         checks: How many checks of a single video it passes; empty where there is none.
         problems: What is wrong with it.
         links: Names and addresses in Dagster.
@@ -36,6 +38,7 @@ class Clip:
 
     tile: TileView
     facts: tuple[tuple[str, str], ...]
+    scores: tuple[tuple[str, str], ...]
     references: tuple[str, ...]
     checks: str
     problems: tuple[str, ...]
@@ -54,6 +57,7 @@ def read_clip(ledger: Ledger, tile: Tile, dagster_url: str) -> Clip:
         tile=tile_view(tile),
         facts=tuple((name, value) for name, value in _facts(tile) if value),
         references=tuple(_references(order)) if order else (),
+        scores=tuple((name, value_text(value)) for name, value in sorted(tile.scores.items())),
         checks=f"{len(VIDEO_CHECKS) - len(problems)} of {len(VIDEO_CHECKS)} passed" if stored else "",
         problems=problems,
         links=tuple(_links(tile, dagster_url)) if dagster_url else (),

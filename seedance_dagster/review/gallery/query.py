@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
@@ -12,8 +13,10 @@ from seedance_dagster.ledger.tile_filter import Cursor, Stage, TileFilter
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.money import usd_to_points
 from seedance_dagster.net.secrets import SafeError
+from seedance_dagster.prompts.thresholds import ALLOWED, Threshold
 
 _MAX_TEXT = 200
+_SCORE = re.compile(r"([a-z][a-z0-9_]*)\s*([<>=!].*)", re.DOTALL)
 Pairs = list[tuple[str, str]]
 Member = TypeVar("Member", Stage, Verdict)
 
@@ -46,6 +49,10 @@ class PageQuery:
         """Return True where the filter has a value of a field."""
         return (name, value) in self.pairs
 
+    def all(self, name: str) -> str:
+        """Return all values of a field, with commas between them; empty where there is none."""
+        return ", ".join(value for key, value in self.pairs if key == name)
+
     def first(self, name: str) -> str:
         """Return the first value of a field; empty where there is none."""
         return next((value for key, value in self.pairs if key == name), "")
@@ -70,6 +77,7 @@ def read_query(items: Iterable[tuple[str, str]]) -> PageQuery:
         max_points=_points("cost_max", first.get("cost_max")),
         since=_day("since", first.get("since")),
         until=_day("until", first.get("until")),
+        scores=tuple(condition for text in values["score"] for condition in _scores(text)),
         text=first.get("q", "")[:_MAX_TEXT],
     )
     own = [(name, value) for name, value in pairs if name not in ("clip", "after")]
@@ -77,7 +85,7 @@ def read_query(items: Iterable[tuple[str, str]]) -> PageQuery:
 
 
 _FIELDS = (
-    *("set", "type", "state", "verdict", "tag", "cost_min", "cost_max", "since", "until", "q"),
+    *("set", "type", "state", "verdict", "tag", "cost_min", "cost_max", "since", "until", "score", "q"),
     *("clip", "after"),
 )
 
@@ -109,6 +117,16 @@ def _tag(text: str) -> tuple[str, str]:
     if not sign:
         raise QueryError(f"tag is {text!r}; allowed is NAME=VALUE")
     return name, value
+
+
+def _scores(text: str) -> Iterator[tuple[str, Threshold]]:
+    """Yield conditions on scores, with commas between them; raise `QueryError`."""
+    for part in filter(None, map(str.strip, text.split(","))):
+        shape = _SCORE.fullmatch(part)
+        try:
+            yield ("", Threshold.parse("")) if shape is None else (shape[1], Threshold.parse(shape[2]))
+        except ValueError:
+            raise QueryError(f"score is {part!r}; allowed is a name and {ALLOWED}") from None
 
 
 def _points(name: str, text: str | None) -> int | None:
