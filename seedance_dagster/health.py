@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from seedance_dagster.api.prices import ANY_RESOLUTION
 from seedance_dagster.counting import counted
 from seedance_dagster.ledger.order import (
+    KEY_REFUSED,
     MANY_TRANSFER_FAILURES,
     UNFAMILIAR,
     UNREADABLE,
@@ -105,20 +106,29 @@ def stuck_reason(order: Order, *, now: datetime, stale_after: timedelta) -> str 
             f"({order.error_message or 'the reply was lost'}); it is not sent again until "
             f"`seedance-dagster reconcile` has resolved it, or {_end(order)}"
         )
-    if order.state is State.SUBMITTED and order.error_class == UNREADABLE:
-        return (
-            f"the vendor does not show task {order.task_id} of order {order.order_id}; it is asked again "
-            f"until {_end(order)}: {order.error_message}"
-        )
-    if order.state is State.SUBMITTED and order.error_class == UNFAMILIAR:
-        return f"task {order.task_id} of order {order.order_id} is waited for: {order.error_message}"
-    if order.state is State.SUBMITTED and order.submitted_at and order.submitted_at < now - stale_after:
-        return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
+    if order.state is State.SUBMITTED:
+        return _submitted_reason(order, stale=now - stale_after)
     if transfer_is_broken(order):
         return (
             f"paid for, and its video could not be stored in {counted(order.transfer_failures, 'attempt')}; "
             f"it is fetched again until {_end(order)}: {order.error_message or _NO_REASON}"
         )
+    return None
+
+
+def _submitted_reason(order: Order, *, stale: datetime) -> str | None:
+    """Return why an order needs a person whose task was made; `stale` is when its POST was too long ago."""
+    if order.error_class == UNREADABLE:
+        return (
+            f"the vendor does not show task {order.task_id} of order {order.order_id}; it is asked again "
+            f"until {_end(order)}: {order.error_message}"
+        )
+    if order.error_class == KEY_REFUSED:
+        return f"task {order.task_id} of order {order.order_id} is asked for again: {order.error_message}"
+    if order.error_class == UNFAMILIAR:
+        return f"task {order.task_id} of order {order.order_id} is waited for: {order.error_message}"
+    if order.submitted_at and order.submitted_at < stale:
+        return f"task {order.task_id} has been running since {order.submitted_at:%Y-%m-%d %H:%M} UTC"
     return None
 
 

@@ -51,6 +51,9 @@ RESERVED_STATES = OPEN - {State.SUCCEEDED}
 UNREADABLE = "unreadable"
 """The error class of an order whose task the vendor refuses to show, unlike others."""
 
+KEY_REFUSED = "key_refused"
+"""The error class of an order whose task is not shown, since the vendor refuses the API key."""
+
 FOREIGN_REPLY = "foreign_reply"
 """The error class of an uncertain order whose POST was answered with a task of another request."""
 

@@ -9,7 +9,8 @@ from factories import make_task
 from harness import no_client
 from stores import MemoryStore
 
-from seedance_dagster.api.errors import AuthenticationError, NotFoundError, TransportError
+from seedance_dagster.api.account import AccountInfo
+from seedance_dagster.api.errors import AuthenticationError, NotFoundError, SeedanceError, TransportError
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.engine.events import Delayed, Ended
 from seedance_dagster.engine.services import Services
@@ -32,6 +33,7 @@ class World:
     def __init__(self, ledger, clock) -> None:
         self.ledger, self.clock = ledger, clock
         self.answer: object = make_task()
+        self.account_error: SeedanceError | None = None
         self.events: list[object] = []
         services = Services(ledger=ledger, open_client=no_client, store=MemoryStore(), clock=clock)
         self.poller = Poller(Worker("w", services, self), self.emit)
@@ -41,6 +43,11 @@ class World:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def account(self):
+        if self.account_error is not None:
+            raise self.account_error
+        return AccountInfo(plan=None, points_remaining=None, balance_source=None, max_concurrent_tasks=None)
 
     async def emit(self, event):
         self.events.append(event)
@@ -171,6 +178,15 @@ async def test_a_task_that_the_vendor_refuses_to_show_stops_no_other(world, ledg
     assert reason.startswith(f"the vendor does not show task {refused.task_id} of order {refused.order_id}")
     world.answer = make_task(task_id=refused.task_id)
     assert stuck_reason(await world.poll(), now=clock(), stale_after=timedelta(hours=12)) is None
+
+
+async def test_a_key_that_is_refused_is_not_blamed_on_the_task(world, ledger, submitted, clock):
+    """The report says what to check, and not that the task may be given up: it is paid for."""
+    [order] = submitted("a")
+    world.answer = AuthenticationError("the vendor refused: invalid API key (HTTP 401); check GOAPI_API_KEY")
+    world.account_error = world.answer
+    reason = stuck_reason(await world.poll(), now=clock(), stale_after=timedelta(hours=12))
+    assert reason == f"task {order.task_id} of order {order.order_id} is asked for again: {world.answer}"
 
 
 async def test_a_task_of_another_account_is_not_blamed_on_the_task(world, ledger, submitted):

@@ -11,12 +11,12 @@ from seedance_dagster.api.errors import (
     NotFoundError,
     SeedanceError,
 )
-from seedance_dagster.engine.account import is_of_account, other_account
+from seedance_dagster.engine.account import is_of_account, other_account, read_account
 from seedance_dagster.engine.events import Delayed, Emit, Ended
 from seedance_dagster.engine.lifecycle import Collect, End, KeepPolling, after_poll
 from seedance_dagster.engine.marks import remember_mark
 from seedance_dagster.engine.worker import Worker
-from seedance_dagster.ledger.order import UNREADABLE, Order, State
+from seedance_dagster.ledger.order import KEY_REFUSED, UNREADABLE, Order, State
 from seedance_dagster.threads import in_thread
 
 _REFUSED = (AuthenticationError, InvalidRequestError, NotFoundError)
@@ -52,7 +52,11 @@ class Poller:
             refused = isinstance(error, _REFUSED)
             other = refused and not is_of_account(order, self._worker)
             reason = other_account(order) if other else str(error)
-            seen = {"error_class": UNREADABLE if refused else None, "error_message": reason}
+            error_class = UNREADABLE if refused else None
+            # A key that is refused altogether says nothing of the task.
+            if isinstance(error, AuthenticationError) and not other:
+                error_class = KEY_REFUSED if await read_account(self._worker) is None else UNREADABLE
+            seen = {"error_class": error_class, "error_message": reason}
             due_at = clock() + timedelta(seconds=pacing.failed_poll_s)
             await in_thread(self._ledger.tasks.polled, order, due_at=due_at, seen=seen)
             await self._emit(Delayed(order, reason))
