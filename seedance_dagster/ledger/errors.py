@@ -6,7 +6,7 @@ LedgerError
 ├── BindingError             Dagster's instance remembers another ledger, or a newer copy of this one
 ├── BudgetExceededError      new orders would exceed a budget
 ├── StaleOrderError          the order moved on, or is under another lease
-├── VerdictError             a verdict on a video that is not there, or not there any more
+├── VerdictError             a verdict on a video, or a comparison, that cannot be recorded or taken back
 └── TaskOwnedError           the task id belongs to another order already
 """
 
@@ -66,4 +66,4 @@ class TaskOwnedError(LedgerError):
 
 
 class VerdictError(LedgerError):
-    """A verdict cannot be given or taken back; none of the call was recorded."""
+    """A verdict or an answer cannot be given or taken back; none of the call was recorded."""

@@ -15,6 +15,7 @@ from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.budgets import Budgets
 from seedance_dagster.ledger.checked_videos import CheckedVideos
 from seedance_dagster.ledger.claims import Claims
+from seedance_dagster.ledger.comparisons import Comparisons
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerError, LedgerVersionError
 from seedance_dagster.ledger.index_state import Indexes
@@ -85,6 +86,7 @@ class Ledger:
         set_orders: Rates and prices of one set.
         tiles: What the gallery shows of each partition.
         verdicts: What people said of the videos.
+        comparisons: What people preferred of two variants.
         reports: The prompts and orders that were reported to Dagster.
         references: Cached probes of reference files.
         uploads: Files at the vendor's file service.
@@ -124,6 +126,7 @@ class Ledger:
         self.set_orders = SetOrders(database, clock)
         self.tiles = Tiles(database, clock)
         self.verdicts = Verdicts(database, clock)
+        self.comparisons = Comparisons(database, clock)
         self.reports = Reports(database, clock)
         self.references = References(database, clock)
         self.uploads = Uploads(database, clock)

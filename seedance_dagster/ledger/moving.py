@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.comparison_schema import comparisons
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.schema import journal, ledger_identity, metadata, orders, verdicts
 from seedance_dagster.ledger.view_schema import view_changes
@@ -81,6 +82,7 @@ def _continue_numbers(source: sa.Connection, target: sa.Connection) -> None:
         orders.c.order_id: sa.select(sa.func.max(journal.c.order_id)),
         journal.c.entry_id: sa.select(sa.func.max(journal.c.entry_id)),
         verdicts.c.verdict_id: sa.select(sa.func.max(verdicts.c.verdict_id)),
+        comparisons.c.comparison_id: sa.select(sa.func.max(comparisons.c.comparison_id)),
         view_changes.c.change_id: sa.select(sa.func.max(view_changes.c.change_id)),
     }
     for column, query in newest.items():

@@ -12,7 +12,8 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.changes import note_verdicts
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.errors import VerdictError
-from seedance_dagster.ledger.schema import ledger_identity, orders, to_verdict, verdicts
+from seedance_dagster.ledger.moved import check_not_moved
+from seedance_dagster.ledger.schema import orders, to_verdict, verdicts
 from seedance_dagster.ledger.verdict import RULE, GivenVerdict, Judgement, Verdict
 from seedance_dagster.ledger.videos import current_videos
 
@@ -43,7 +44,7 @@ class Verdicts(LedgerPart):
         _check_reviewer(reviewer)
         now = self._clock()
         with self._database.writing() as connection:
-            _check_not_moved(connection)
+            check_not_moved(connection)
             shown = _shown(connection, prompt_set, judgements)
             seen = {key: judgement.sha256 for key, judgement in judgements.items() if judgement.sha256}
             _check_shown(prompt_set, judgements, shown, seen)
@@ -71,7 +72,7 @@ class Verdicts(LedgerPart):
         _check_reviewer(reviewer)
         now, taken_back = self._clock(), list[GivenVerdict]()
         with self._database.writing() as connection:
-            _check_not_moved(connection)
+            check_not_moved(connection)
             shown = _shown(connection, prompt_set, partitions)
             _check_shown(prompt_set, partitions, shown)
             note_verdicts(connection, prompt_set, set(partitions))
@@ -107,7 +108,7 @@ class Verdicts(LedgerPart):
             the partition shows another video by now.
         """
         with self._database.writing() as connection:
-            _check_not_moved(connection)
+            check_not_moved(connection)
             history = _history(connection, prompt_set, partition, sha256)
             said = history[-1].verdict if history else Verdict.UNDECIDED
             if said is verdict or any(given.reviewer != RULE for given in history):
@@ -185,16 +186,6 @@ def _check_reviewer(reviewer: str) -> None:
     if reviewer == RULE:
         raise VerdictError(
             f"the reviewer {RULE!r} stands for the rule of a set; give another name. No verdict was recorded"
-        )
-
-
-def _check_not_moved(connection: sa.Connection) -> None:
-    """Raise `VerdictError` where the ledger was moved while this process had it open."""
-    moved_to = connection.scalar(sa.select(ledger_identity.c.moved_to))
-    if moved_to is not None:
-        raise VerdictError(
-            f"the ledger was moved to {moved_to}: set SEEDANCE_LEDGER_URL to that and start again. No "
-            "verdict was recorded"
         )
 
 

@@ -75,10 +75,11 @@ def fingerprint(request: GenerationRequest) -> str:
     if not request.remove_watermark:
         del rendered["remove_watermark"]
     for kind in REFERENCE_KINDS:
-        rendered[f"{kind}_urls"] = list(map(_identity, rendered[f"{kind}_urls"]))
+        rendered[f"{kind}_urls"] = list(map(reference_identity, rendered[f"{kind}_urls"]))
     return hashlib.sha256(_SORTED.encode(rendered).encode()).hexdigest()
 
 
-def _identity(reference: str) -> str:
+def reference_identity(reference: str) -> str:
+    """Return what stands for a reference: a file's content, or a link without what signs it."""
     file = FileReference.parse(reference)
     return unsigned_link(reference) if file is None else file.identity

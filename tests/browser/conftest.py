@@ -105,9 +105,8 @@ def serve(shown: Ledger, media: _S3) -> Iterator[Callable[..., str]]:
     with ExitStack() as running:
 
         def serve(**options: Any) -> str:
-            app = create_gallery(
-                shown, store, GalleryOptions(review=True, reviewer="ann", stream=True, **options)
-            )
+            usual = {"review": True, "reviewer": "ann", "stream": True}
+            app = create_gallery(shown, store, GalleryOptions(**usual | options))
             return running.enter_context(_served(app))
 
         yield serve

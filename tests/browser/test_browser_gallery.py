@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from axe_playwright_python.sync_playwright import Axe
-from browser_support import HOSTILE
+from browser_support import HOSTILE, awaited
 from playwright.sync_api import Browser, Page, expect
 from pydantic import SecretStr
 
@@ -18,15 +18,6 @@ def tile(page: Page, partition: str):
 
 def verdicts_of(ledger: Ledger) -> dict[str, str]:
     return {key: given.verdict.value for key, given in ledger.verdicts.current("spots").items()}
-
-
-def awaited(page: Page, expression: str) -> None:
-    """Wait until an expression is true; Playwright's own way is refused by the gallery's policy."""
-    for _ in range(100):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(expression)
 
 
 def plays(page: Page, selector: str) -> None:

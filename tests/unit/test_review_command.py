@@ -6,8 +6,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from comparison_support import make_variant
 
 from seedance_dagster.cli.root import root
+from seedance_dagster.ledger.comparison import Preference, Side
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.review.conditions import ConditionError, read_condition
@@ -128,3 +130,41 @@ def test_a_condition_that_cannot_be_read_is_refused(text):
     """The message says what is allowed."""
     with pytest.raises(ConditionError, match="allowed are"):
         read_condition(text)
+
+
+def test_compare_shows_what_was_preferred(run, ledger, orders):
+    """Wins, ties and the interval, for people and for programs."""
+    pair = [make_variant(orders, "mug", resolution) for resolution in ("480p", "720p")]
+    sides = [Side(order.request["resolution"], order.sha256) for order in pair]
+    for reviewer, preference in (("ann", Preference.RIGHT), ("bob", Preference.NONE)):
+        ledger.comparisons.add("spots", "resolution", *sides, preference, reviewer=reviewer)
+    wanted = ("compare", "spots", "resolution=480p", "resolution=720p")
+    shown = run(*wanted)
+    assert shown.exit_code == 0, shown.output
+    assert "20.7% to 100.0%" in shown.stdout
+    assert "1 of 1 pair judged, with 2 answers of 2 reviewers; no preference: 1" in shown.stdout
+    figures = json.loads(run(*wanted, "--json").stdout)
+    assert figures["variants"][1]["preferred"] == figures["no_preference"] == 1
+    assert figures["variants"][0]["win_rate"] == 0.0
+    assert figures["confidence"] == 0.95
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (
+            ("spots", "resolution=480p", "style=noir"),
+            2,
+            "are not two variants; allowed are two values of one",
+        ),
+        (("spots", "resolution", "resolution=480p"), 2, "are not two variants"),
+        (("spots", "style=noir", "style=noir"), 2, "are not two variants"),
+        (("spots", "style=noir", "style=calm"), 1, "no two videos of one prompt differ in style=noir"),
+        (("other", "style=noir", "style=calm"), 1, "no prompt set 'other' has a video"),
+    ],
+)
+def test_compare_says_what_it_needs(run, arguments, code, words):
+    """Without a traceback."""
+    done = run("compare", *arguments)
+    assert done.exit_code == code
+    assert words in " ".join(done.output.split())

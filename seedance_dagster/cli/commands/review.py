@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from rich.text import Text
 
+from seedance_dagster.cli.compare import compare_command
 from seedance_dagster.cli.environ import is_home, ledger_settings, user_name
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
@@ -51,6 +52,7 @@ _WHERE = click.option(
         "review discard launch_spots --where verdict=undecided --where 'duration_s<4'",
         "review list launch_spots --csv > verdicts.csv",
         "review import launch_spots verdicts.csv",
+        "review compare launch_spots resolution=480p resolution=720p",
     ),
 )
 def command() -> None:
@@ -166,6 +168,9 @@ def _judge(
             judgements = {partition: Judgement(verdict, note) for partition in partitions}
         given = ledger.verdicts.give(prompt_set, judgements, reviewer=_checked_reviewer(reviewer))
     _done(prompt_set, given, as_json=as_json)
+
+
+command.add_command(compare_command)
 
 
 @contextlib.contextmanager

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.tiles import Tile
 from seedance_dagster.ledger.verdict import GivenVerdict, Judgement, Verdict
+from seedance_dagster.review.gallery.posts import ReviewerName, read_message
 from seedance_dagster.review.sheets import MAX_NOTE
 
 _VERDICTS = {"accept": Verdict.ACCEPTED, "discard": Verdict.DISCARDED}
@@ -30,18 +31,13 @@ class Action(BaseModel):
     action: Literal["accept", "discard", "undo", "note", "choose"]
     prompt_set: str = Field(min_length=1, max_length=500)
     seen: dict[str, str] = Field(min_length=1, max_length=50)
-    reviewer: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*\S[^\x00-\x1f]*$")
+    reviewer: ReviewerName
     note: str = Field(default="", max_length=MAX_NOTE)
 
 
 def read_action(body: bytes) -> Action:
     """Read an action; raise `VerdictError` with what is wrong with it."""
-    try:
-        return Action.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the verdict"
-        raise VerdictError(f"{field}: {first['msg']}. No verdict was recorded") from None
+    return read_message(Action, body)
 
 
 def act(ledger: Ledger, action: Action) -> dict[str, Any]:

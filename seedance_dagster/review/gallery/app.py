@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -23,18 +21,20 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.tile_filter import Stage
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.net.secrets import without_secrets
-from seedance_dagster.review.gallery.access import CSRF_HEADER, Access, log_in, query_without_token
+from seedance_dagster.review.gallery.access import Access, log_in, query_without_token
 from seedance_dagster.review.gallery.actions import act, read_action
+from seedance_dagster.review.gallery.comparing import comparison_routes
 from seedance_dagster.review.gallery.details import Clip, read_clip
 from seedance_dagster.review.gallery.media import KINDS, media_answer, media_origin
 from seedance_dagster.review.gallery.options import GalleryOptions
+from seedance_dagster.review.gallery.posts import read_body, read_post
 from seedance_dagster.review.gallery.query import PageQuery, QueryError, cursor_text, read_query
+from seedance_dagster.review.gallery.rendering import Renderer
 from seedance_dagster.review.gallery.view import facets_of, rows_of
 from seedance_dagster.storage.s3 import VideoStore
 
 _HERE = Path(__file__).parent
 _PAGE = 60
-_MAX_BODY = 20_000
 
 
 def create_gallery(ledger: Ledger, store: VideoStore, options: GalleryOptions | None = None) -> Starlette:
@@ -59,6 +59,7 @@ def create_gallery(ledger: Ledger, store: VideoStore, options: GalleryOptions | 
             Route("/clip", gallery.clip),
             Route("/media/{order_id:int}/{kind}", gallery.media),
             Route("/verdicts", gallery.verdicts, methods=["POST"]),
+            *comparison_routes(ledger, store, options),
             Route("/login", gallery.login, methods=["GET", "POST"]),
             Mount("/static", StaticFiles(directory=_HERE / "static")),
         ],
@@ -71,31 +72,21 @@ def create_gallery(ledger: Ledger, store: VideoStore, options: GalleryOptions | 
     )
 
 
-@cache  # they are compiled once
-def _templates() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 class _Gallery:
     """The pages. Those that are no coroutines run in threads, since they read the database."""
 
     def __init__(self, ledger: Ledger, store: VideoStore, options: GalleryOptions) -> None:
         self._ledger, self._store, self._options = ledger, store, options
+        self._render = Renderer(options)
 
     def page(self, request: Request) -> Response:
         query = read_query(request.query_params.multi_items())
         clip = self._clip(query) if query.clip else None
-        return self._html("page.html", request, query=query, clip=clip, **self._rows(query))
+        return self._render("page.html", request, query=query, clip=clip, **self._rows(query))
 
     def tiles(self, request: Request) -> Response:
         query = read_query(request.query_params.multi_items())
-        return self._html("tiles.html", request, query=query, **self._rows(query))
+        return self._render("tiles.html", request, query=query, **self._rows(query))
 
     def facets(self, request: Request) -> Response:
         query = read_query(request.query_params.multi_items())
@@ -104,11 +95,11 @@ class _Gallery:
         tags = self._ledger.tiles.tags(name) if name else {}
         facets = facets_of(counts, self._ledger.partitions.sets(), name, tags)
         facets.stages[Stage.NOT_ORDERED] = self._ledger.tiles.unordered(name or None)
-        return self._html("facets.html", request, query=query, facets=facets, Stage=Stage, Verdict=Verdict)
+        return self._render("facets.html", request, query=query, facets=facets, Stage=Stage, Verdict=Verdict)
 
     def clip(self, request: Request) -> Response:
         query = read_query(request.query_params.multi_items())
-        return self._html("clip.html", request, query=query, clip=self._clip(query))
+        return self._render("clip.html", request, query=query, clip=self._clip(query))
 
     def media(self, request: Request) -> Response:
         kind = request.path_params["kind"]
@@ -121,25 +112,19 @@ class _Gallery:
         return answer or PlainTextResponse("there is no such file\n", HTTPStatus.NOT_FOUND)
 
     async def verdicts(self, request: Request) -> Response:
-        if not self._options.review:
-            raise HTTPException(
-                HTTPStatus.FORBIDDEN, "this gallery is read-only: start it with --review to give verdicts"
-            )
-        if CSRF_HEADER not in request.headers:
-            raise HTTPException(HTTPStatus.FORBIDDEN, "refused: the gallery's own page did not send this")
-        action = read_action(await _body(request))
+        action = read_action(await read_post(request, self._options))
         return JSONResponse(await run_in_threadpool(act, self._ledger, action))
 
     async def login(self, request: Request) -> Response:
         token, problem, wanted = self._options.token, "", query_without_token(request)
         if request.method == "POST" and token is not None:
-            form = dict(parse_qsl((await _body(request)).decode("utf-8", "replace"), max_num_fields=10))
+            form = dict(parse_qsl((await read_body(request)).decode("utf-8", "replace"), max_num_fields=10))
             home = f"{request.scope.get('root_path', '')}/{wanted}"
             if answer := log_in(request, token, form.get("token", ""), home):
                 return answer
             problem = "This is not the token. `seedance-dagster gallery` prints it when it starts."
         status = HTTPStatus.FORBIDDEN if problem else HTTPStatus.OK
-        return self._html("login.html", request, status=status, problem=problem, wanted=wanted)
+        return self._render("login.html", request, status=status, problem=problem, wanted=wanted)
 
     def _rows(self, query: PageQuery) -> dict[str, Any]:
         tiles = self._ledger.tiles.page(query.wanted, after=query.after, limit=_PAGE + 1)
@@ -154,25 +139,6 @@ class _Gallery:
                 HTTPStatus.NOT_FOUND, f"{query.wanted.prompt_set}/{query.clip}: there is no such partition"
             )
         return read_clip(self._ledger, found[0], self._options.dagster_url)
-
-    def _html(self, name: str, request: Request, *, status: int = HTTPStatus.OK, **values: Any) -> Response:
-        shared = {
-            "base": request.scope.get("root_path", ""),
-            "review": self._options.review,
-            "reviewer": self._options.reviewer,
-        }
-        return HTMLResponse(_templates().get_template(name).render(shared | values), status)
-
-
-async def _body(request: Request) -> bytes:
-    content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > _MAX_BODY:
-            raise HTTPException(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"too long; allowed are {_MAX_BODY} bytes"
-            )
-    return content
 
 
 def _ledger_error(_: Request, error: Exception) -> Response:

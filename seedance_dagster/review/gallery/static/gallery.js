@@ -7,7 +7,7 @@ const filters = document.getElementById("filters");
 const search = document.getElementById("search");
 const status = document.getElementById("status");
 const reviewer = document.getElementById("reviewer");
-const HOVER_MS = 120, STATUS_MS = 5000, DRIFT_S = 0.1;
+const HOVER_MS = 120, STATUS_MS = 5000;
 
 let current = null, opening = false, inStep = [], openedAt = 0, statusTimer = 0, countsTimer = 0;
 const done = [];  // what this page decided, for undo
@@ -124,22 +124,7 @@ async function playInStep() {
   for (const tile of takes) endPreview(tile);
   inStep = takes;
   const videos = takes.map(preview);
-  const ready = (video) => new Promise((resolve) => {
-    video.addEventListener("canplay", resolve, { once: true });
-    video.addEventListener("error", resolve, { once: true });
-  });
-  await Promise.all(videos.map(ready));
-  for (const video of videos) video.currentTime = 0;
-  await Promise.all(videos.map((video) => video.play().catch(() => {})));
-  const [first, ...others] = videos;
-  first.addEventListener("timeupdate", () => {
-    for (const video of others) {
-      // Across the end of the loop the shorter way round is no drift.
-      const apart = Math.abs(video.currentTime - first.currentTime);
-      const drift = Math.min(apart, Math.max(first.duration - apart, 0));
-      if (drift > DRIFT_S && !video.seeking) video.currentTime = first.currentTime;
-    }
-  });
+  await playTogether(videos);
   say(`${takes.length} takes are played in step. Press c to stop.`);
 }
 

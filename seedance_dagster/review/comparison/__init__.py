@@ -1,0 +1,1 @@
+"""Blind comparisons: pairs of videos of two variants, and what people preferred."""
