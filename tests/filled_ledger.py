@@ -151,6 +151,7 @@ def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Call
         "reconcile: tasks since a time": lambda: ledger.reconciliation.known_tasks(ACCOUNT, NOW),
         "reconcile: answered tasks": lambda: ledger.reconciliation.answered_tasks(ACCOUNT, day, day),
         "check: open orders of a set": lambda: queries.find(prompt_set="set1", states=OPEN),
+        "status: partitions in question": queries.in_question,
         "status: newest charges": lambda: queries.newest_charges(limit=20),
         "sum: budgets by month and in all": lambda: ledger.budgets.usage(budgets[1:]),
         "sum: money of the account": lambda: workload.flow(ACCOUNT),

@@ -105,7 +105,7 @@ class Simulation:
         self._due: list[tuple[float, int]] = []
         self._pages: list[tuple[Span, int | None]] = []
         self._sweeps, self._swept_at = 0, -_PACING.sweep_s
-        self._latest: deque[tuple[Kind, float]] = deque(maxlen=1000)
+        self._latest: deque[tuple[Kind, float]] = deque(maxlen=500)
         # The first tasks are in the middle of their time, as if they had been sent long ago.
         kinds = [self._rng.choice(list(_KINDS)) for _ in range(slots)]
         lengths = [self._length(kind) for kind in kinds]
@@ -117,7 +117,7 @@ class Simulation:
         ]
         self._created = [task.created for task in self.tasks]
         self._running = set(range(slots))
-        self._latest.extend((kind, self._length(kind)) for _, kind, _ in first[:1000])
+        self._latest.extend((kind, self._length(kind)) for _, kind, _ in first[:500])
         self._note_times()
         for task in self.tasks:
             self._plan(task, 0.0)

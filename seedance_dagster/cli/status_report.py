@@ -23,6 +23,8 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.money import points_to_usd
 
+_NEWEST = 2000  # among so many charges are 20 of each price that is in use
+
 
 @dataclass(frozen=True)
 class SetCount:
@@ -96,11 +98,12 @@ def read_status(
         OpenOrder(order, now - order.ordered_at, _money(order))
         for order in sorted(orders, key=lambda order: (order.ordered_at, order.order_id))
     )
+    # Only the newest order of a partition counts, and it is read where an order of it may need attention.
     latest = {
         f"{name}/{partition}": order
-        for name in sorted({name for name, _ in counts} | ledger.partitions.sets())
+        for name, partitions in sorted(ledger.queries.in_question().items())
         if prompt_set in (None, name)
-        for partition, order in ledger.queries.latest(name).items()
+        for partition, order in ledger.queries.latest(name, partitions).items()
     }
     return StatusReport(
         counts=tuple(
@@ -136,7 +139,7 @@ def read_status(
         warnings=(
             *(
                 f"price table {drift.price_table}, {drift.price}: {drift}"
-                for drift in price_drifts({order.order_id: order for order in latest.values()}.values())
+                for drift in price_drifts(ledger.queries.newest_charges(limit=_NEWEST))
                 if drift.outdated
             ),
             *(f"little is left of the {usage}" for usage in low_budgets(budgets)),

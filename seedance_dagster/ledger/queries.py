@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.columns import Unindexed
-from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
+from seedance_dagster.ledger.order import ENDED, OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
 from seedance_dagster.ledger.schema import (
     journal,
@@ -105,6 +105,22 @@ class Queries(LedgerPart):
                 }
         by_id = {order.order_id: order for order in self.get_many(set(ids.values()))}
         return {label: by_id[order_id] for label, order_id in ids.items()}
+
+    def in_question(self) -> dict[str, set[str]]:
+        """Return the partitions, by set, that have an order without a video or with an unknown charge."""
+        without_video = sa.select(orders.c.order_id).where(orders.c.state.in_(ENDED))
+        # Nearly all have a video, so these are looked for in an index that has state and charge.
+        state = Unindexed(orders.c.state)
+        without_charge = sa.select(orders.c.order_id).where(
+            (state == State.SUCCEEDED) | (state == State.STORED), orders.c.points_charged.is_(None)
+        )
+        ids = sa.union(without_video, without_charge).subquery()
+        query = sa.select(links.c.prompt_set, links.c.partition).join(ids, ids.c.order_id == links.c.order_id)
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        with self._database.reading() as connection:
+            for prompt_set, partition in connection.execute(query):
+                found[prompt_set].add(partition)
+        return dict(found)
 
     def next_attempt(self, order: Order) -> Order | None:
         """Return the attempt that followed a failed one."""

@@ -23,7 +23,7 @@ from seedance_dagster.ledger.schema import (
     task_type,
 )
 
-_LATEST = 1000  # tasks of all kinds
+_LATEST = 500  # tasks of all kinds
 
 
 @dataclass(frozen=True)

@@ -207,3 +207,17 @@ def test_reported_prompts_are_remembered_by_set_and_partition(ledger):
     read_prompts(ledger, "spots", {"b": "3"})
     read_prompts(ledger, "other", {"a": "9"})
     assert ledger.reports.prompts("spots") == {"a": "1", "b": "3"}
+
+
+def test_partitions_in_question_have_an_order_without_a_video_or_with_an_unknown_charge(ledger, orders):
+    """By set; an order that ended well and one that is open leave theirs out."""
+    orders.make(State.REJECTED, "rejected")
+    orders.make(State.FAILED, "failed", prompt_set="other")
+    orders.make(State.STORED, "uncharged", charged=None)
+    orders.make(State.SUCCEEDED, "uncharged too", charged=None)
+    orders.make(State.STORED, "fine")
+    orders.make(State.SUBMITTED, "open")
+    assert ledger.queries.in_question() == {
+        "spots": {"rejected", "uncharged", "uncharged too"},
+        "other": {"failed"},
+    }

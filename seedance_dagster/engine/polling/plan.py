@@ -14,7 +14,7 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.render_times import Kind, RenderTimes
 from seedance_dagster.threads import in_thread
 
-_FRESH = timedelta(seconds=10)
+_FRESH, _TIMES_FRESH = timedelta(seconds=10), timedelta(minutes=1)
 
 
 class PollPlan:
@@ -30,6 +30,7 @@ class PollPlan:
         self._ledger, self._usual, self._clock = ledger, pacing, clock
         self._look = asyncio.Lock()
         self._looked_at: datetime | None = None
+        self._timed_at: datetime | None = None
         self._hinted: set[int] = set()
         self._checked = Reliability()
         self.load = Load(0, 1.0)
@@ -46,7 +47,9 @@ class PollPlan:
             now = self._clock()
             if self._looked_at is not None and abs(now - self._looked_at) < _FRESH:
                 return
-            self.times = await in_thread(self._ledger.workload.render_times)
+            if self._timed_at is None or abs(now - self._timed_at) >= _TIMES_FRESH:
+                self.times = await in_thread(self._ledger.workload.render_times)
+                self._timed_at = now
             self.load = Load(await in_thread(self._ledger.workload.in_flight), per_second)
             self.pacing = self.load.spread(self._usual)
             self._looked_at = now
