@@ -46,6 +46,8 @@ def test_a_person_reads_on_the_pages_why_there_is_no_video(world, page, tmp_path
             f"{url}/assets/dear/videos?{urlencode({'view': 'checks', 'checkDetail': 'budget_remaining'})}"
         )
         expect_text(page, "0.00 USD reserved, 0.00 USD spent, 0.50 USD left")
+        page.goto(f"{url}/assets/spots/videos?{urlencode({'view': 'overview'})}")
+        expect_text(page, "seedance_sensor")  # what drives the asset
         assert it.books()["tasks"] == 2
 
 
