@@ -130,6 +130,7 @@ def test_plan_shows_what_drafts_save(folder: Path) -> None:
     assert len(cats["prompts"]) == 3
     shown = " ".join(run("plan", "cats").stdout.split())
     assert "All 3 drafts cost" in shown
+    assert f"so drafts save {float(drafts['saved_usd']):.2f} USD" in shown
     assert f"everything in final would cost {float(drafts['all_in_final_usd']):.2f} USD" in shown
 
 

@@ -171,10 +171,11 @@ def _saving(saving: Saving) -> str:
         for points in (saving.draft_points, saving.final_points, saving.all_final_points)
     }
     difference = format_usd(points_to_usd(abs(saving.points)))
+    result = f"save {difference} USD" if saving.points >= 0 else f"cost {difference} USD more"
     return (
         f"All {counted(saving.drafts, 'draft')} cost {usd[saving.draft_points]} USD, and the finals of the "
         f"{saving.accepted} accepted ones {usd[saving.final_points]} USD; everything in final would cost "
-        f"{usd[saving.all_final_points]} USD, {difference} USD {'more' if saving.points >= 0 else 'less'}"
+        f"{usd[saving.all_final_points]} USD, so drafts {result}"
     )
 
 

@@ -16,6 +16,8 @@ from seedance_dagster.datasets.export.splits import Splits
 from seedance_dagster.datasets.export.videofolder import videofolder
 from seedance_dagster.datasets.export.webdataset import webdataset
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.verdict import Verdict
+from seedance_dagster.prompts.slugs import final_key
 from seedance_dagster.storage.s3 import VideoStore
 
 UNKNOWN_LICENSE = "unknown"
@@ -79,11 +81,7 @@ def select_accepted(
     """
     clips = accepted_clips(ledger, store, prompt_set, splits, caption=caption)
     if not clips:
-        raise NothingAcceptedError(
-            f"{prompt_set}: no video is accepted; accept some in the gallery, or by "
-            f"`seedance-dagster review accept {prompt_set} PARTITION...`. Accepted drafts do not count, "
-            "only their finals"
-        )
+        raise NothingAcceptedError(_why_nothing(ledger, prompt_set))
     by_split = {name: [clip for clip in clips if clip.split == name] for name in splits.names}
     return Selection(
         prompt_set=prompt_set,
@@ -91,6 +89,20 @@ def select_accepted(
         version=content_version(clips),
         splits={name: members for name, members in by_split.items() if members},
         figures=read_figures(ledger, prompt_set),
+    )
+
+
+def _why_nothing(ledger: Ledger, prompt_set: str) -> str:
+    current = ledger.verdicts.current(prompt_set).values()
+    drafts = [given.partition for given in current if given.verdict is Verdict.ACCEPTED]
+    if drafts:
+        return (
+            f"{prompt_set}: only drafts are accepted, and a dataset holds their finals: order "
+            f"{final_key(min(drafts))} and the like, and accept those"
+        )
+    return (
+        f"{prompt_set}: no video is accepted; accept some in the gallery, or by "
+        f"`seedance-dagster review accept {prompt_set} PARTITION...`"
     )
 
 
