@@ -16,6 +16,7 @@ from seedance_dagster.ledger.order import OPEN, Reported, State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.ledger.schema import journal, links, orders, partitions
+from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.money import Window
 
 SETS = 10
@@ -104,6 +105,9 @@ def _text(prefix: str, number: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
     return sa.literal(prefix) + sa.cast(number, sa.Text)
 
 
+_SCORED = ScoreResult(score="motion", version="1", values={"motion": 0.5})
+
+
 def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Callable[[], object]]:
     """Return what a tick, a run, `status` and a check ask, by name."""
     newest = count - QUEUED * count // 100_000
@@ -129,6 +133,9 @@ def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Call
         "tick: sets with postponed prompts": lambda: ledger.partitions.sets_with_postponed(before=NOW),
         "tick: queued orders by set": workload.queued_by_set,
         "tick: newest entry of the journal": ledger.journal.position,
+        "tick: sets to score": lambda: ledger.scores.due_sets({"set1": "plan"}),
+        "run: videos of some partitions": lambda: ledger.videos.current_among("set1", [order.partition]),
+        "run: a score that is new": lambda: ledger.scores.record(str(order.sha256), [_SCORED]),
         "run: claims": lambda: ledger.claims.take("w", limit=20, max_in_flight=10_000),
         "run: slots": workload.in_flight,
         "run: time that tasks took": workload.render_times,

@@ -14,6 +14,7 @@ from seedance_dagster.ledger.order import Reported
 from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.money import usd_text
 from seedance_dagster.net.redaction import redact, redact_url
+from seedance_dagster.prompts.thresholds import value_text
 from seedance_dagster.storage.manifest import Reference
 from seedance_dagster.trace.chain import Trace, TracedFile, TracedOrder, TracedPartition
 from seedance_dagster.trace.origin import Form
@@ -111,6 +112,10 @@ def _add_order(tree: Tree, trace: Trace, traced: TracedOrder, *, known: Sequence
     for file in traced.files:
         _add_file(branch, trace, file, traced, here)
     branch.add(_text(_REPORTED[traced.reported]))
+    for result in traced.scores:
+        given_values = ", ".join(f"{name} {value_text(value)}" for name, value in result.values.items())
+        text = given_values or result.problem or "no values"
+        branch.add(_text(f"Score {result.score} {result.version}: {text}", "red" if result.problem else ""))
     for given in traced.verdicts:
         note = f": {redact(given.note, redact_url)}" if given.note else ""
         undo = ", taking back what was said before" if given.undoes else ""

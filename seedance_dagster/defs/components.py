@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 from pydantic import Field
@@ -18,6 +18,9 @@ from seedance_dagster.defs.resources import SeedanceResource, VideoStoreResource
 from seedance_dagster.prompts.slugs import slug_name
 from seedance_dagster.settings import Settings
 from seedance_dagster.variables import misspelled
+
+if TYPE_CHECKING:
+    from seedance_dagster.scores.score import Score
 
 _log = logging.getLogger("seedance_dagster")
 
@@ -97,6 +100,7 @@ class PromptSetComponent(dg.Component, dg.Model, dg.Resolvable):
             key_prefix=settings.key_prefix,
             tables=self.tables,
             remembered=remembered_names(),
+            scores=found[0].own_scores,
         )
         _, video_store, _ = resources_of(settings, os.environ, video_store=found[0].video_store)
         return set_definitions(
@@ -148,6 +152,11 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
     sensor_running: bool = Field(
         default=True, description="False leaves seedance_sensor off until it is switched on in the UI."
     )
+    scores: list[str] = Field(
+        default_factory=list,
+        description="Your own scores of the videos of all sets, each as MODULE:NAME of a Score in Python.",
+        examples=[["team_project.scores:smile"]],
+    )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the jobs, schedules, sensor and resources for the sets of every `PromptSetComponent`."""
@@ -171,6 +180,7 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
                 key_prefix=settings.key_prefix,
                 tables=[table for each in sets for table in each.tables],
                 remembered=remembered_names(),
+                scores=self.own_scores,
             ),
             seedance=seedance,
             video_store=video_store,
@@ -178,6 +188,19 @@ class SeedanceComponent(dg.Component, dg.Model, dg.Resolvable):
             sensor_running=self.sensor_running,
             pending_usd_per_run=settings.pending_usd_per_run,
         )
+
+    @property
+    def own_scores(self) -> tuple[Score, ...]:
+        """The scores that are named, imported; raises `DagsterInvalidDefinitionError`."""
+        if not self.scores:
+            return ()
+        from seedance_dagster.scores.errors import ScoreError  # noqa: PLC0415  only where there are some
+        from seedance_dagster.scores.named import imported_scores  # noqa: PLC0415  only where there are some
+
+        try:
+            return imported_scores(self.scores)
+        except ScoreError as error:
+            raise dg.DagsterInvalidDefinitionError(f"scores of SeedanceComponent: {error}") from None
 
     @property
     def prices(self) -> str:

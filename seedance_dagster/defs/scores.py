@@ -21,6 +21,7 @@ from seedance_dagster.defs.naming import (
 from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.resources import services_of
 from seedance_dagster.defs.step_cleanup import StepCleanup
+from seedance_dagster.versions import CODE_VERSION
 
 if TYPE_CHECKING:
     from seedance_dagster.scores.plan import ScorePlan
@@ -49,7 +50,7 @@ def build_scores_asset(
         description=_DESCRIPTION.format(scores=", ".join(score.name for score in plan.scores)),
         group_name=identifier(name),
         kinds={"seedance"},
-        code_version=plan.digest,
+        code_version=CODE_VERSION,
         skippable=True,
     )
 

@@ -21,7 +21,7 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.schema import orders
 from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.score_schema import scored_sets, scored_videos, scores
-from seedance_dagster.ledger.videos import current_videos
+from seedance_dagster.ledger.videos import current_videos, has_video
 
 
 class Scored(NamedTuple):
@@ -89,11 +89,11 @@ class Scores(LedgerPart):
             changed = newest_changes(connection, View.SCORES)
             rows = connection.execute(sa.select(scored_sets.c.prompt_set, scored_sets.c.plan))
             known = {row.prompt_set: row.plan for row in rows}
-        return {
-            name: changed.get(name, 0)
-            for name, plan in sorted(plans.items())
-            if name in changed or known.get(name) != plan
-        }
+            return {
+                name: changed.get(name, 0)
+                for name, plan in sorted(plans.items())
+                if name in changed or (known.get(name) != plan and has_video(connection, name))
+            }
 
     def changes(self, prompt_set: str, plan: str) -> tuple[Changes, bool]:
         """Return what changed in a set since it was scored, and whether all of it was, by the same plan."""

@@ -115,6 +115,13 @@ class Videos(LedgerPart):
             return sorted(connection.scalars(query))
 
 
+def has_video(connection: sa.Connection, prompt_set: str) -> bool:
+    """Return True where a set was given a stored video."""
+    stored = (links.c.prompt_set == prompt_set, orders.c.state == State.STORED)
+    query = sa.select(links.c.order_id).join(orders, orders.c.order_id == links.c.order_id).where(*stored)
+    return connection.scalar(query.limit(1)) is not None
+
+
 def scores_of(connection: sa.Connection, sha256s: Iterable[str]) -> dict[str, dict[str, ScoreValue]]:
     """Return what scores gave for some videos' bytes, by SHA-256 and name."""
     found: dict[str, dict[str, ScoreValue]] = {}

@@ -19,6 +19,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 _EQUALITY = ("==", "!=")
 _SHAPE = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.*?)\s*", re.DOTALL)
+_MANY, _TOO_MANY = 1e4, 1e15  # numbers that are read best with all of their digits
 _BOOLS = {"true": True, "false": False}
 ALLOWED = (
     'a comparison, such as ">=0.2", "<10", "==true" or "!=dark": >=, >, <= and < are for numbers, == and != '
@@ -90,12 +91,14 @@ def value_text(value: float | str | bool) -> str:
     """Return a value in words.
 
     Example:
-        >>> value_text(True), value_text(0.123456), value_text(2.0), value_text("calm")
-        ('true', '0.1235', '2', 'calm')
+        >>> value_text(True), value_text(0.123456), value_text(2.0), value_text(15593), value_text("calm")
+        ('true', '0.1235', '2', '15593', 'calm')
     """
     if isinstance(value, str):
         return value
-    return str(value).lower() if isinstance(value, bool) else f"{value:.4g}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.0f}" if _MANY <= abs(value) < _TOO_MANY else f"{value:.4g}"
 
 
 def _limit(text: str) -> float | str | bool:

@@ -10,6 +10,7 @@ from typing import Any
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, Reported
 from seedance_dagster.ledger.queries import JournalEntry
+from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.verdict import GivenVerdict
 from seedance_dagster.net.redaction import redact, redact_url, strip_query
 from seedance_dagster.storage.manifest import Reference, references_of
@@ -43,6 +44,7 @@ class TracedOrder:
         mark: The part of this order that was asked about, such as "video"; None for other orders.
         shown: True for the video that its partition shows now.
         verdicts: What was said of its video, for the partition; the oldest first.
+        scores: What scores gave for its video, or why they gave nothing.
     """
 
     order: Order
@@ -51,6 +53,7 @@ class TracedOrder:
     mark: str | None
     shown: bool
     verdicts: Sequence[GivenVerdict] = ()
+    scores: Sequence[ScoreResult] = ()
 
     @property
     def in_flight(self) -> bool:
@@ -177,6 +180,7 @@ class Trace:
                 asdict(file) | {"uri": self.uri(file), "in_s3": self.in_s3(file)} for file in traced.files
             ],
             "verdicts": [redact(vars(given), redact_url) for given in traced.verdicts],
+            "scores": [vars(result) | {"values": dict(result.values)} for result in traced.scores],
             "journal": [vars(entry) | {"detail": redact(entry.detail)} for entry in traced.journal],
         }
 
@@ -192,6 +196,7 @@ def _read_partition(ledger: Ledger, origin: Origin, prompt_set: str, partition: 
     reported = ledger.reports.prompt(prompt_set, partition)
     shown = ledger.videos.shown(prompt_set, partition)
     verdicts = ledger.verdicts.history(prompt_set, partition)
+    scores = ledger.scores.results(order.sha256 for order in orders if order.sha256)
     links = ledger.partitions.links_of(order.order_id for order in orders)
     events = {
         link.order_id: link.reported
@@ -207,6 +212,7 @@ def _read_partition(ledger: Ledger, origin: Origin, prompt_set: str, partition: 
             mark=origin.marks.get(order.order_id),
             shown=order.order_id == shown,
             verdicts=[given for given in verdicts if given.order_id == order.order_id],
+            scores=list(scores.get(str(order.sha256), {}).values()),
         )
         for order in orders
     ]

@@ -87,6 +87,20 @@ def test_scores_are_made_from_their_videos(location, scored):
     assert tags["dagster/input_data_version/spots/videos"] == video.tags["dagster/data_version"]
     [(pointer, _)] = location.history("videos", "one")
     assert tags["dagster/input_event_pointer/spots/videos"] == str(pointer)
+    [spec] = [spec for spec in location.defs.resolve_all_asset_specs() if spec.key == SCORES]
+    assert tags["dagster/code_version"] == spec.code_version
+
+
+def test_the_checks_can_be_executed_alone(location, scored):
+    """They read the ledger and measure nothing."""
+    job = location.defs.resolve_implicit_global_asset_job_def()
+    selected = dg.AssetSelection.checks_for_assets(SCORES)
+    keys = selected.resolve_checks(location.defs.resolve_asset_graph())
+    done = job.get_subset(asset_selection=set(), asset_check_selection=keys).execute_in_process(
+        instance=location.instance
+    )
+    found = {each.check_name: each.passed for each in done.get_asset_check_evaluations()}
+    assert found == {"score_motion": True, "score_size_bytes": False, "scores_measured": False}
 
 
 def test_checks_say_which_videos_fall_short(location, scored):
@@ -102,7 +116,7 @@ def test_checks_say_which_videos_fall_short(location, scored):
     assert size_check.asset_key == SCORES
     [first, _] = size_check.metadata["violations"].records
     assert first.data["partition"] == "one"
-    assert first.data["reason"].endswith("required is >=1e+09")
+    assert first.data["reason"].endswith("required is >=1000000000")
     assert size_check.description == "0 of 2 videos pass"
 
 

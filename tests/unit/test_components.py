@@ -9,7 +9,10 @@ import pytest
 import yaml
 from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
 
-from seedance_dagster import PromptSetComponent, SeedanceComponent
+from seedance_dagster import PromptSetComponent, Score, SeedanceComponent
+
+SMILE = Score("smile", "1", lambda _: {"smile": 1.0}, ("smile",))
+MOTION = Score("motion", "9", lambda _: {}, ("motion",))
 
 # Dagster's own, when it reads a component's YAML.
 pytestmark = [
@@ -63,6 +66,59 @@ def test_several_sets_share_one_sensor(sandbox):
         names = {key.path[0] for key in defs.resolve_all_asset_keys() if len(key.path) > 1}
         assert names == {"launch", "spring"}
         assert [sensor.name for sensor in defs.sensors] == ["seedance_sensor"]
+
+
+def test_scores_of_the_team_are_named_in_yaml(sandbox):
+    """They are measured for all sets, and a set's file may have thresholds for them."""
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    folder = sandbox.scaffold_component(PromptSetComponent, "launch")
+    with (folder / "prompts.yaml").open("a") as file:
+        file.write('scores: [cuts, {smile: ">0.5"}]\n')
+    attributes(sandbox, "video_api", scores=["test_components:SMILE"])
+    with sandbox.build_all_defs() as defs:
+        keys = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+        assert "launch/scores" in keys
+        checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+        assert checks >= {"score_smile", "scores_measured"}
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("smile", "'smile' must be MODULE:NAME, such as team_project.scores:smile"),
+        (
+            "test_components:nothing",
+            "'test_components:nothing' cannot be imported: module 'test_components' has",
+        ),
+        (
+            "no_such_module:smile",
+            "'no_such_module:smile' cannot be imported: No module named 'no_such_module'",
+        ),
+        (
+            "test_components:pytest",
+            "'test_components:pytest' is a module; it must be a seedance_dagster.Score",
+        ),
+        ("test_components:MOTION", "two scores are named 'motion'"),
+    ],
+)
+def test_a_score_that_cannot_be_used_is_named(sandbox, name, problem):
+    """The message says what is wrong with which one."""
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    attributes(sandbox, "video_api", scores=[name])
+    with pytest.raises(Exception, match="building definitions") as caught, sandbox.build_all_defs():
+        pass
+    assert f"scores of SeedanceComponent: {problem}" in reasons(caught.value)
+
+
+def test_an_unknown_score_of_a_set_is_an_error(sandbox):
+    """A component knows all scores that there are."""
+    sandbox.scaffold_component(SeedanceComponent, "video_api")
+    folder = sandbox.scaffold_component(PromptSetComponent, "launch")
+    with (folder / "prompts.yaml").open("a") as file:
+        file.write("scores: [smile]\n")
+    with sandbox.build_all_defs() as defs:
+        assert "launch/videos" in {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+        assert "launch/scores" not in {key.to_user_string() for key in defs.resolve_all_asset_keys()}
 
 
 def test_post_processing_changes_the_assets(sandbox):

@@ -38,6 +38,7 @@ def test_two_sets_of_definitions_merge_with_a_team_s_own(tmp_path):
     assert merged.executor is dg.multiprocess_executor
     jobs = {job.name for job in merged.resolve_all_job_defs()}
     ours = {"seedance_advance", "seedance_order_pending", "seedance_check_videos", "seedance_plan"}
+    ours.add("seedance_score")
     assert jobs >= ours | {f"team_b_{name}" for name in ours}
     assert [sensor.name for sensor in merged.sensors] == ["seedance_sensor", "team_b_seedance_sensor"]
     # So that the page of each asset shows the sensor.

@@ -9,6 +9,7 @@ from order_factory import OrderFactory
 from trace_support import FOLDER, SECRET, one, trace, traced_orders
 
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.trace.origin import UnknownOriginError
@@ -74,6 +75,21 @@ def test_verdicts_stand_at_the_video_that_was_judged(orders, ledger):
     [given] = first["verdicts"]
     assert (given["verdict"], given["reviewer"], second["verdicts"]) == ("accepted", "ann", [])
     assert SECRET not in given["note"]
+
+
+def test_scores_stand_at_the_video_that_was_measured(orders, ledger):
+    """With their values, or why there are none."""
+    measured = orders.make(State.STORED, fingerprint="a" * 64)
+    results = [
+        ScoreResult(score="motion", version="1", values={"motion": 0.25}),
+        ScoreResult(score="smile", version="2", values={}, problem="took longer than 60 s"),
+    ]
+    ledger.scores.record(measured.sha256, results)
+    orders.make(State.STORED, fingerprint="b" * 64)
+    first, second = trace(ledger, "spots/cat").as_json()["partitions"][0]["orders"]
+    assert [score["values"] for score in first["scores"]] == [{"motion": 0.25}, {}]
+    assert first["scores"][1]["problem"] == "took longer than 60 s"
+    assert second["scores"] == []
 
 
 def test_no_signature_is_ever_shown(orders, ledger):
