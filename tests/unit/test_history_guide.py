@@ -48,7 +48,7 @@ def read_history(engine, times: int = 1) -> None:
     """Read the history as one worker that polls in between."""
 
     async def step(worker):
-        guide, poller = HistoryGuide(worker), Poller(worker, engine._emit)
+        guide, poller = HistoryGuide(worker, lambda: None), Poller(worker, engine._emit)
         for _ in range(times):
             await guide.read_once()
             for order in await poller.take(TASKS, None):
@@ -85,7 +85,7 @@ def test_tasks_that_the_history_shows_as_ended_are_polled_first(submitted):
     before = states(engine)
 
     async def read(worker):
-        await HistoryGuide(worker).read_once()
+        await HistoryGuide(worker, lambda: None).read_once()
 
     engine.work(read)
     assert (pages(engine), states(engine)) == (1, before)
@@ -104,7 +104,7 @@ def test_whatever_the_history_shows_it_changes_no_order(submitted, odd):
         before = states(engine)
 
         async def read(worker):
-            await HistoryGuide(worker).read_once()
+            await HistoryGuide(worker, lambda: None).read_once()
 
         engine.work(read)
         assert states(engine) == before
@@ -145,7 +145,7 @@ def test_pages_wait_for_the_rate_that_all_requests_share(submitted):
             await wait()
 
         worker.client._pacer = SimpleNamespace(wait=counted)
-        await HistoryGuide(worker).read_once()
+        await HistoryGuide(worker, lambda: None).read_once()
         poller = Poller(worker, engine._emit)
         for order in await poller.take(TASKS, None):
             await poller.handle(order)
@@ -162,12 +162,14 @@ def test_one_worker_reads_at_a_time(submitted):
     engine = submitted()
 
     async def step(worker):
-        guide = HistoryGuide(worker)
+        guide = HistoryGuide(worker, lambda: None)
         assert await guide._lease()
         await asyncio.to_thread(read_history, engine)
         assert pages(engine) == 0
 
     engine.work(step, "other")
+    read_history(engine, 2)
+    assert pages(engine) == 0
     engine.clock.forward(minutes=2)
     read_history(engine)
     assert pages(engine) == 1
@@ -177,7 +179,7 @@ def belief_of(engine) -> Belief:
     """Return how far the next worker believes the history."""
 
     async def step(worker):
-        guide = HistoryGuide(worker)
+        guide = HistoryGuide(worker, lambda: None)
         await guide._memory.recall()
         return guide._memory.record.belief
 

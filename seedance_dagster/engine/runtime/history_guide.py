@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,20 +47,21 @@ class _Sweep:
 
 
 class HistoryGuide:
-    """The reader of the history beside the polls of one worker.
+    """The reader of the history beside the polls of one worker; `wake` lets it look for due polls.
 
     Attributes:
-        is_busy: True while it reads pages that help.
+        is_busy: True until it knows that there is nothing to read, and while it reads pages that help.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, wake: Callable[[], None]) -> None:
         self._worker = worker
+        self._wake = wake
         self._ledger = worker.services.ledger
         self._pacing = worker.services.policy.pacing
         self._memory = GuideMemory(worker)
         self._sweeps = 0
         self._leased_at: datetime | None = None
-        self.is_busy = False
+        self.is_busy = True
 
     async def run(self) -> None:
         """Read the history again and again until cancelled; trouble only means fewer hints."""
@@ -78,9 +80,15 @@ class HistoryGuide:
     async def read_once(self) -> None:
         """Read the history once, where GETs alone are too slow and no other worker reads it."""
         worker = self._worker
-        await worker.plan.refresh(worker.client.requests_per_second)
-        if not worker.plan.load.is_heavy(self._pacing) or not await self._lease():
-            return
+        try:
+            await worker.plan.refresh(worker.client.requests_per_second)
+            if worker.plan.load.is_heavy(self._pacing) and await self._lease():
+                await self._sweep()
+        finally:
+            self.is_busy = False
+
+    async def _sweep(self) -> None:
+        """Read the history once under the lease, and return it."""
         try:
             await self._memory.recall()
             if not self._memory.rests:
@@ -90,9 +98,9 @@ class HistoryGuide:
                         group.create_task(self._read(sweep))
                 await self._memory.save(at_once=True)
         finally:
-            self.is_busy, self._leased_at = False, None
+            self._leased_at = None
             with contextlib.suppress(LedgerUnavailableError):
-                self._ledger.leases.release(self._lease_name, worker.name)
+                self._ledger.leases.release(self._lease_name, self._worker.name)
 
     def _spans(self) -> list[Span]:
         """Return the spans to read now, without those of tasks that cannot have ended yet."""
@@ -150,7 +158,9 @@ class HistoryGuide:
             pacing=self._pacing,
             record=memory.record,
         )
-        worker.plan.hint(await in_thread(polls.first, suggestion.first))
+        if hinted := await in_thread(polls.first, suggestion.first):
+            worker.plan.hint(hinted)
+            self._wake()
         await in_thread(polls.later, suggestion.later, suggestion.until)
         memory.record += suggestion.checked + worker.plan.take_checked()
         return len(known)
@@ -164,8 +174,7 @@ class HistoryGuide:
         now = self._worker.services.clock()
         if self._leased_at is not None and abs(now - self._leased_at) < _LEASE / 3:
             return True
-        self._leased_at = now
-        lease_s = _LEASE.total_seconds()
-        return await in_thread(
-            self._ledger.leases.acquire, self._lease_name, self._worker.name, seconds=lease_s
-        )
+        leases, lease_s = self._ledger.leases, _LEASE.total_seconds()
+        acquired = await in_thread(leases.acquire, self._lease_name, self._worker.name, seconds=lease_s)
+        self._leased_at = now if acquired else None
+        return acquired

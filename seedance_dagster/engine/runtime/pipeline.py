@@ -66,7 +66,7 @@ async def advance(
         pipeline.add(Poller(worker, emit_once), policy.poll_workers, only=workable)
         pipeline.add(Collector(worker, emit_once), policy.collect_workers, only=workable)
         maintenance = Maintenance(worker, watch, emit, pipeline.troubles)
-        async with _beside(maintenance.run(), HistoryGuide(worker).run()):
+        async with _beside(maintenance.run(), HistoryGuide(worker, pipeline.wake).run()):
             await pipeline.run(is_over)
 
 
@@ -102,7 +102,7 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> Poll
         pipeline = Pipeline(worker, emit, time_box_s=time_box_s)
         poller = Poller(worker, emit)
         pipeline.add(poller, services.policy.poll_workers)
-        guide = HistoryGuide(worker)
+        guide = HistoryGuide(worker, pipeline.wake)
         async with _beside(guide.run()):
             await pipeline.run(is_over)
         result = await reconcile(worker)
@@ -152,6 +152,11 @@ class Pipeline:
         self._pools.append(pool)
         self._worker.in_hand.append(pool.in_hand)
 
+    def wake(self) -> None:
+        """Let all stages look for due orders: there may be some."""
+        for pool in self._pools:
+            pool.wake()
+
     def troubles(self) -> list[str]:
         """Return why stages cannot look for work: a full disk may let others read and write."""
         return [pool.trouble for pool in self._pools if pool.trouble is not None]
@@ -182,8 +187,7 @@ class Pipeline:
             await self._emit(Delayed(order, f"{order.partition}: internal error: {type(error).__name__}"))
             if self._watch is not None:
                 self._watch.give_up(order.order_id)
-        for pool in self._pools:
-            pool.wake()
+        self.wake()
 
 
 async def _nothing_due(services: Services) -> bool:
