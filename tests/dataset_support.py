@@ -17,6 +17,9 @@ from seedance_dagster.datasets.export.splits import DEFAULT_SPLITS, Splits
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 
+FILE_FORMATS = [form for form in Format if form is not Format.LANCE]
+"""The formats that need no further library, and have the same bytes every time."""
+
 
 class Shop:
     """A ledger and a store with videos of the set spots, and exports of them."""

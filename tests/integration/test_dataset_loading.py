@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from dataset_support import Shop
+from dataset_support import FILE_FORMATS, Shop
 from stores import open_store, running_s3
 
 from seedance_dagster.datasets.export.errors import ExportError
@@ -40,13 +40,13 @@ print(json.dumps(seen))
 
 @pytest.fixture
 def exported(orders, tmp_path) -> Shop:
-    """Three accepted clips in two splits, in every format; one has no reported charge."""
+    """Three accepted clips in two splits, in each format of files; one has no reported charge."""
     shop = Shop(orders)
     shop.accepted("cat", "cat.t2", prompt="A cat", tags={"campaign": "spring"})
     shop.accepted("dog", charged=None)
     shop.make("owl")
     shop.judge(Verdict.DISCARDED, "owl")
-    for form in Format:
+    for form in FILE_FORMATS:
         shop.export(tmp_path / "ds" / form, form, HALVES)
     return shop
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dataset_support import Shop, files_of
+from dataset_support import FILE_FORMATS, Shop, files_of
 
 from seedance_dagster.datasets.export.errors import ExportError, NothingAcceptedError
 from seedance_dagster.datasets.export.export import Exported
@@ -152,9 +152,9 @@ def test_what_did_not_change_is_not_written_again(shop, place):
     assert not list(place.rglob("dog.mp4"))
 
 
-@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("form", FILE_FORMATS)
 def test_the_same_content_makes_the_same_bytes(shop, place, form):
-    """In every format, wherever it is written."""
+    """In any place, but for Lance, which names its files by chance."""
     shop.accepted("cat", "cat.t2", "dog")
     for name in ("a", "b"):
         shop.export(place / name / "spots", form)

@@ -40,7 +40,7 @@ from seedance_dagster.money import points_to_usd, usd_text
     default=Format.VIDEOFOLDER,
     show_default="videofolder",
     help="videofolder: mp4 files with metadata.jsonl, for Hugging Face; webdataset: tar files of about 1 GB; "
-    "parquet: tables with links to the videos.",
+    "parquet: tables with links to the videos; lance: one table with the videos in it.",
 )
 @click.option(
     "--splits",
@@ -86,20 +86,21 @@ def command(
     if as_json:
         print_json(_as_json(selection, exported))
     else:
-        _show(selection, exported, f"{destination} as {form}")
+        _show(selection, exported, form, str(destination))
 
 
-def _show(selection: Selection, exported: Exported, where: str) -> None:
+def _show(selection: Selection, exported: Exported, form: Format, place: str) -> None:
     counts = ", ".join(f"{len(clips):,} {split}" for split, clips in selection.splits.items())
     click.echo(
-        f"{selection.prompt_set}: {counted(len(selection.clips), 'accepted video')} in {where}: {counts}; "
-        f"version {selection.version}"
+        f"{selection.prompt_set}: {counted(len(selection.clips), 'accepted video')} in {place} as {form}: "
+        f"{counts}; version {selection.version}"
     )
     if exported.unchanged:
         click.echo("Nothing has changed since the last export; nothing was written")
     else:
+        noun = ("file or row", "files and rows") if form is Format.LANCE else ("file", "files")
         click.echo(
-            f"{counted(exported.written, 'file')} written, {exported.kept:,} kept, "
+            f"{counted(exported.written, *noun)} written, {exported.kept:,} kept, "
             f"{exported.deleted:,} deleted"
         )
     per_clip = selection.figures.points_per_accepted

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from seedance_dagster.datasets.export.clips import Clip
 from seedance_dagster.storage.index import Column
 
 
@@ -37,6 +38,7 @@ class Layout:
         loading: How it is loaded, as Markdown.
         data_files: The files of each split, by its name, as a glob.
         own_columns: Columns that only this format has.
+        table: The clips of a table that is changed row by row; empty for files alone.
     """
 
     data: Sequence[Artifact]
@@ -44,6 +46,7 @@ class Layout:
     loading: str
     data_files: dict[str, str]
     own_columns: Sequence[Column] = ()
+    table: Sequence[Clip] = ()
 
 
 def text_artifact(path: str, content: bytes) -> Artifact:

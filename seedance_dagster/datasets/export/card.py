@@ -79,14 +79,15 @@ A hash of the prompt decides, so takes and variants of a prompt are in the same 
 
 def _header(prompt_set: str, clips: Sequence[Clip], layout: Layout, license_id: str) -> str:
     files = [{"split": split, "path": path} for split, path in layout.data_files.items()]
-    header = {
+    header: dict[str, object] = {
         "pretty_name": prompt_set,
         "license": license_id,
         "task_categories": ["text-to-video"],
         "tags": ["video", "synthetic", "seedance"],
         "size_categories": [next((name for limit, name in _SIZES if len(clips) < limit), _MORE)],
-        "configs": [{"config_name": "default", "data_files": files}],
     }
+    if files:
+        header["configs"] = [{"config_name": "default", "data_files": files}]
     return yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
 
 

@@ -44,6 +44,15 @@ class Destination(Protocol):
     def delete(self, path: str) -> None:
         """Delete a file."""
 
+    def has_folder(self, path: str) -> bool:
+        """Return True where files lie below a path."""
+
+    def uri(self, path: str) -> str:
+        """Return where a file or a folder is, for other programs."""
+
+    def storage_options(self) -> dict[str, str]:
+        """Return what Lance needs to reach it; nothing where that is a folder."""
+
 
 class FolderDestination:
     """A folder, which is made where it is missing."""
@@ -111,6 +120,18 @@ class FolderDestination:
         if target.parent != self._folder:
             with contextlib.suppress(OSError):
                 target.parent.rmdir()
+
+    def has_folder(self, path: str) -> bool:
+        """Return True where files lie below a path."""
+        return (self._folder / path).is_dir()
+
+    def uri(self, path: str) -> str:
+        """Return the path of a file or a folder."""
+        return str(self._folder / path)
+
+    def storage_options(self) -> dict[str, str]:
+        """Return nothing: a folder needs no options."""
+        return {}
 
 
 def os_words(error: OSError) -> str:

@@ -10,6 +10,7 @@ from seedance_dagster.datasets.export.artifacts import Artifact, text_artifact
 from seedance_dagster.datasets.export.destination import Destination, os_words
 from seedance_dagster.datasets.export.errors import ExportError
 from seedance_dagster.datasets.export.inventory import INVENTORY, Inventory, WrittenFile, read_inventory
+from seedance_dagster.datasets.export.lance_table import LanceTable, RowChanges
 from seedance_dagster.datasets.export.plan import Plan
 from seedance_dagster.datasets.export.writing import in_threads, write_artifact
 
@@ -21,9 +22,9 @@ class Exported:
     """The outcome of an export.
 
     Attributes:
-        written: Files that were written.
-        kept: Files that were there already.
-        deleted: Files of an earlier version that were deleted.
+        written: Files, and rows of a table, that were written.
+        kept: Those that were there already.
+        deleted: Those of an earlier version that were deleted.
     """
 
     written: int
@@ -69,11 +70,15 @@ class _Export:
         missing = self._missing()
         outdated = [path for path in self._inventory.files if path not in self._wanted]
         version = self._plan.selection.version
-        if missing or outdated or self._inventory.version != version:
+        table = LanceTable(self._destination, self._plan.table) if self._plan.table else None
+        rows = table.changes() if table else RowChanges((), (), 0)
+        if missing or outdated or rows or self._inventory.version != version:
             self._inventory.version = None
             self._begin(missing)
             try:
                 self._write([artifact for artifact in self._plan.data if artifact.path in missing])
+                if table:
+                    table.write(rows, version, self._showing("Writing"))
                 for artifact in self._plan.last:
                     if artifact.path in missing:
                         self._put(artifact)
@@ -82,7 +87,11 @@ class _Export:
                 self._inventory.version = version
             finally:
                 self._save()
-        return Exported(len(missing), len(self._wanted) - len(missing), len(outdated))
+        return Exported(
+            written=len(missing) + len(rows.new),
+            kept=len(self._wanted) - len(missing) + rows.kept,
+            deleted=len(outdated) + len(rows.gone),
+        )
 
     def _own_inventory(self) -> Inventory:
         """Return the inventory of this dataset at the destination, empty where it is new there."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from seedance_dagster.datasets.export.arrow_schema import arrow_fields
 from seedance_dagster.datasets.export.artifacts import Layout, text_artifact
 from seedance_dagster.datasets.export.clips import COLUMNS, Clip
 from seedance_dagster.datasets.export.errors import ExportError
@@ -52,13 +52,7 @@ def _table(clips: Sequence[Clip]) -> bytes:
         raise ExportError(
             "Parquet needs pyarrow, which is not installed: pip install 'seedance-dagster[parquet]'"
         ) from None
-    types: dict[str, Any] = {
-        "string": pa.string(),
-        "int": pa.int64(),
-        "float": pa.float64(),
-        "bool": pa.bool_(),
-    }
-    schema = pa.schema([pa.field(column.name, types[column.type]) for column in (*COLUMNS, LINK)])
+    schema = pa.schema(arrow_fields((*COLUMNS, LINK)))
     rows = [clip.row | {"uri": clip.video.uri} for clip in clips]
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), content, compression="zstd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,6 +11,7 @@ from seedance_dagster.datasets.export.card import dataset_card
 from seedance_dagster.datasets.export.clips import Clip, accepted_clips, content_version
 from seedance_dagster.datasets.export.errors import NothingAcceptedError
 from seedance_dagster.datasets.export.figures import Figures, read_figures
+from seedance_dagster.datasets.export.lance_table import lance_table
 from seedance_dagster.datasets.export.parquet import parquet
 from seedance_dagster.datasets.export.rights import only_license
 from seedance_dagster.datasets.export.splits import Splits
@@ -30,9 +32,11 @@ class Format(StrEnum):
     VIDEOFOLDER = "videofolder"
     WEBDATASET = "webdataset"
     PARQUET = "parquet"
+    LANCE = "lance"
 
 
 _LAYOUTS = {Format.VIDEOFOLDER: videofolder, Format.WEBDATASET: webdataset, Format.PARQUET: parquet}
+"""The formats that are files alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +65,17 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The files of a dataset, before they are written: `data` in any order, then `last` in this one."""
+    """The files of a dataset, before they are written: `data` in any order, then `last` in this one.
+
+    Attributes:
+        table: The clips of a Lance table, written before `last`.
+    """
 
     selection: Selection
     format: Format
     data: list[Artifact]
     last: list[Artifact]
+    table: Sequence[Clip] = ()
 
 
 def select_accepted(
@@ -118,8 +127,7 @@ def plan_export(selection: Selection, form: Format, *, license_id: str = UNKNOWN
     Raises:
         ExportError: The format needs a package that is not installed.
     """
-    # Not its own path: a dataset is copied and published, and then has the same bytes.
-    layout: Layout = _LAYOUTS[form](selection.splits, f"path/to/{selection.prompt_set}")
+    layout = _layout(selection, form)
     if license_id == UNKNOWN_LICENSE:
         license_id = only_license(selection.clips) or UNKNOWN_LICENSE
     card = dataset_card(
@@ -131,4 +139,12 @@ def plan_export(selection: Selection, form: Format, *, license_id: str = UNKNOWN
         license_id=license_id,
     )
     last = [*layout.last, text_artifact(CARD, card)]
-    return Plan(selection=selection, format=form, data=list(layout.data), last=last)
+    return Plan(selection=selection, format=form, data=list(layout.data), last=last, table=layout.table)
+
+
+def _layout(selection: Selection, form: Format) -> Layout:
+    # Not its own path: a dataset is copied and published, and then has the same bytes.
+    place = f"path/to/{selection.prompt_set}"
+    if form is Format.LANCE:
+        return lance_table(selection.splits, place, selection.version)
+    return _LAYOUTS[form](selection.splits, place)

@@ -67,6 +67,30 @@ class S3Destination:
         if not self._store.delete(self._key(path)):
             raise ExportError(f"{self._store.uri(self._key(path))} is out of date and may not be deleted")
 
+    def has_folder(self, path: str) -> bool:
+        """Return True where objects lie below a path."""
+        return bool(self._store.listing(path))
+
+    def uri(self, path: str) -> str:
+        """Return the URI of an object or a folder."""
+        return self._store.uri(self._key(path))
+
+    def storage_options(self) -> dict[str, str]:
+        """Return endpoint, region and credentials, as Lance names them; the credentials are those of now."""
+        import boto3  # noqa: PLC0415  heavy
+
+        meta = self._store.client.meta
+        options = {"aws_region": meta.region_name, "aws_endpoint": meta.endpoint_url}
+        options["allow_http"] = str(meta.endpoint_url.startswith("http://")).lower()
+        credentials = boto3.Session().get_credentials()
+        if credentials is not None:
+            frozen = credentials.get_frozen_credentials()
+            options["aws_access_key_id"] = frozen.access_key or ""
+            options["aws_secret_access_key"] = frozen.secret_key or ""
+            if frozen.token:
+                options["aws_session_token"] = frozen.token
+        return options
+
     def _key(self, path: str) -> str:
         return f"{self._store.prefix}/{path}" if self._store.prefix else path
 
