@@ -114,12 +114,13 @@ class Queries(LedgerPart):
         without_charge = sa.select(orders.c.order_id).where(
             (state == State.SUCCEEDED) | (state == State.STORED), orders.c.points_charged.is_(None)
         )
-        ids = sa.union(without_video, without_charge).subquery()
-        query = sa.select(links.c.prompt_set, links.c.partition).join(ids, ids.c.order_id == links.c.order_id)
+        given = sa.select(links.c.prompt_set, links.c.partition)
         found: defaultdict[str, set[str]] = defaultdict(set)
         with self._database.reading() as connection:
-            for prompt_set, partition in connection.execute(query):
-                found[prompt_set].add(partition)
+            ids = connection.scalars(sa.union(without_video, without_charge)).all()
+            for chunk in chunked(ids):
+                for prompt_set, partition in connection.execute(given.where(links.c.order_id.in_(chunk))):
+                    found[prompt_set].add(partition)
         return dict(found)
 
     def next_attempt(self, order: Order) -> Order | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -10,8 +11,10 @@ import pytest
 
 from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.polling.reliability import Belief
+from seedance_dagster.engine.runtime import history_guide
 from seedance_dagster.engine.runtime.history_guide import HistoryGuide
 from seedance_dagster.engine.stages.poll import Poller
+from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import State
 
 TASKS = 24
@@ -129,6 +132,45 @@ def test_a_history_that_refuses_rests(submitted):
     engine.clock.forward(minutes=6)
     read_history(engine)
     assert pages(engine) == asked + 1
+
+
+@pytest.mark.parametrize("odd", [{"history_hidden_share": 1.0}, {"history_lag_seconds": 100_000}])
+def test_a_history_that_shows_next_to_nothing_of_ours_rests_too(submitted, monkeypatch, odd):
+    """Its pages would only take the rate away from GETs."""
+    monkeypatch.setattr(history_guide, "_ENOUGH_PAGES", 1)
+    engine = submitted(**odd)
+    read_history(engine, 3)
+    assert pages(engine) == 1
+    engine.control("settings", history_hidden_share=0, history_lag_seconds=0)
+    engine.clock.forward(minutes=6)
+    read_history(engine, 3)
+    assert pages(engine) == 4
+
+
+def test_trouble_with_reading_ends_no_run(submitted, caplog):
+    """A ledger that is locked, and a surprise, only mean fewer hints."""
+    engine = submitted(replace(BUSY, sweep_s=0.01))
+    errors = [LedgerUnavailableError("locked"), ValueError("surprise")]
+
+    async def step(worker):
+        read, answered = worker.client.history, asyncio.Event()
+
+        async def history(**span):
+            if errors:
+                raise errors.pop(0)
+            answered.set()
+            return await read(**span)
+
+        worker.client.history = history
+        guide = asyncio.create_task(HistoryGuide(worker, lambda: None).run())
+        async with asyncio.timeout(30):
+            await answered.wait()
+        assert not guide.done()
+        guide.cancel()
+
+    engine.work(step)
+    assert "the history does not guide polls for now: locked" in caplog.text
+    assert "surprise" in caplog.text
 
 
 def test_pages_wait_for_the_rate_that_all_requests_share(submitted):

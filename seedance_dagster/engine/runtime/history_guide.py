@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _READERS = 4  # pages at once
 _WITH_YOUNG = 5  # one of so many sweeps also reads tasks that are too young to have ended
 _LEASE = timedelta(minutes=1)
-_ENOUGH_PAGES, _LEAST_SHOWN = 10, 0.1
+_ENOUGH_PAGES, _LEAST_SHOWN = 5, 0.1
 
 
 @dataclass
