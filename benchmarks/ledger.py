@@ -79,7 +79,7 @@ def render(ledger: Ledger, name: str, count: int) -> float:
         for order in tasks.lease_due(name, State.SUCCEEDED, limit=BATCH, only=ids):
             video = {"sha256": f"{order.order_id:064x}", "video_key": "k"}
             timed(lambda order=order, video=video: tasks.stored(order, actor=name, artifacts=video))
-            ledger.reports.mark_reported([link_of(order)], Reported.STORED)
+            ledger.reports.mark_reported({link_of(order): Reported.STORED})
             stored += 1
     return longest
 
@@ -90,7 +90,7 @@ def send(ledger: Ledger, order: Order, name: str) -> None:
     task = {"task_id": f"task-{order.order_id}", "points_held": order.estimated_points}
     due = datetime.now(UTC) - timedelta(seconds=1)
     ledger.tasks.submitted(order, actor=name, due_at=due, task=task)
-    ledger.reports.mark_reported([link_of(order)], Reported.SUBMITTED)
+    ledger.reports.mark_reported({link_of(order): Reported.SUBMITTED})
 
 
 def link_of(order: Order) -> Link:

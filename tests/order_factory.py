@@ -160,7 +160,7 @@ class OrderFactory:
         stored = self.ledger.tasks.stored(order, actor=details.worker, artifacts=artifacts)
         if details.reported:
             links = self.ledger.partitions.links(stored.order_id)
-            self.ledger.reports.mark_reported(links, Reported.STORED)
+            self.ledger.reports.mark_reported(dict.fromkeys(links, Reported.STORED))
         return self.ledger.queries.get(stored.order_id)
 
     def _outcome(self, charged: int, details: Details) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def remember_changes(worker: Worker, sent: str, task: Task) -> None:
     """Remember what the vendor did to the text of a task that certainly is ours."""
     echoed = task.input.get("prompt")
     changes = changes_between(sent, echoed) if isinstance(echoed, str) and echoed != sent else None
-    new = (changes or frozenset()) - text_changes(worker)
+    new = changes - text_changes(worker) if changes else None
     if new:
         worker.services.ledger.observations.remember(
             {of_account(f"echo {change}", worker): 1 for change in new}

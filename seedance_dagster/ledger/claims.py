@@ -22,6 +22,11 @@ from seedance_dagster.ledger.workload import Rejections, count_rejections
 class Claims(LedgerPart):
     """The part of the ledger around the POST."""
 
+    def are_due(self, *, max_in_flight: int | None, only: Collection[int] | None = None) -> bool:
+        """Return False where `take` would take nothing; no writer waits, as idle workers ask often."""
+        with self._database.reading() as connection:
+            return _room(connection, 1, max_in_flight) > 0 and any_due(connection, self._clock(), only)
+
     def take(
         self,
         owner: str,
@@ -46,10 +51,6 @@ class Claims(LedgerPart):
             rejections: Those that `max_in_flight` was decided by; after another one nothing is claimed.
         """
         now = self._clock()
-        with self._database.reading() as connection:
-            # Checked first without the writer's lock: idle workers ask often.
-            if _room(connection, limit, max_in_flight) <= 0 or not any_due(connection, now, only):
-                return []
         with self._database.writing() as connection:
             if rejections is not None and count_rejections(connection, rejections.since) > rejections.count:
                 return []
@@ -126,9 +127,17 @@ class Claims(LedgerPart):
     def expire(self, *, actor: str) -> list[Order]:
         """Take claims whose lease ran out: uncertain where the POST may have left, else queued."""
         now = self._clock()
-        with self._database.writing() as connection:
+
+        def expired(connection: sa.Connection) -> list[Order]:
             free = unleased(self._lease_time(connection))
-            expired = sa.select(orders).where(orders.c.state == State.CLAIMED, free)
+            query = sa.select(orders).where(orders.c.state == State.CLAIMED, free)
+            return [to_order(row) for row in connection.execute(query)]
+
+        with self._database.reading() as connection:
+            # Checked first without the writer's lock: every run and tick asks.
+            if not expired(connection):
+                return []
+        with self._database.writing() as connection:
             return [
                 transition(
                     connection,
@@ -139,7 +148,7 @@ class Claims(LedgerPart):
                     changes=_after_loss(order, now),
                     detail={"lost_worker": order.lease_owner},
                 )
-                for order in map(to_order, connection.execute(expired).all())
+                for order in expired(connection)
             ]
 
 

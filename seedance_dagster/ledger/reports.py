@@ -26,6 +26,12 @@ _UPDATE_LINK = links.update().where(
     links.c.prompt_set == sa.bindparam("of_set"),
     links.c.partition == sa.bindparam("of_partition"),
     links.c.order_id == sa.bindparam("of_order_id"),
+    # A submission that is noted late hides nothing that another worker reported meanwhile.
+    sa.or_(
+        sa.bindparam("event", type_=links.c.reported.type) != Reported.SUBMITTED,
+        links.c.reported.is_(None),
+        links.c.reported == Reported.ORDERED,
+    ),
 )
 _LINK = (links.c.prompt_set, links.c.partition, links.c.order_id, links.c.reported)
 
@@ -102,16 +108,21 @@ class Reports(LedgerPart):
             }
         return [(by_id[link.order_id], link) for link in found]
 
-    def mark_reported(self, reported: Iterable[Link], event: Reported) -> None:
-        """Remember the event that was just reported of orders, for some partitions."""
+    def mark_reported(self, reported: Mapping[Link, Reported]) -> None:
+        """Remember the events that were just reported of orders, for some partitions."""
+        # In one order, so that no two workers wait for each other's rows.
+        in_order = sorted(
+            reported.items(), key=lambda item: (item[0].order_id, item[0].prompt_set, item[0].partition)
+        )
         rows = [
             {
                 "of_set": link.prompt_set,
                 "of_partition": link.partition,
                 "of_order_id": link.order_id,
                 "reported": event,
+                "event": event,
             }
-            for link in reported
+            for link, event in in_order
         ]
         if rows:
             with self._database.updating() as connection:

@@ -176,6 +176,26 @@ def test_a_caller_that_caught_up_is_given_every_task_again():
         assert list(events) == tasks[5:]
 
 
+def test_a_caller_that_waits_for_an_event_is_called():
+    """The caller does what it postponed while nothing happens, and not while events wait for it."""
+    idle, more = threading.Event(), threading.Event()
+
+    async def work(emit):
+        for number in range(3):
+            await emit(Ended(make_order(number)))
+        more.set()
+        await asyncio.to_thread(idle.wait, 60)
+        await emit(Ended(make_order(3)))
+
+    with in_background(work, idle=idle.set) as events:
+        assert more.wait(60)
+        for _ in range(3):
+            next(events)
+            assert not idle.is_set()
+        next(events)
+        assert idle.is_set()
+
+
 def test_a_waiting_caller_can_be_interrupted():
     """A signal reaches a run that waits for an event, and the engine still cleans up."""
     cleaned = []

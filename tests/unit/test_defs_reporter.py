@@ -61,7 +61,7 @@ def test_a_submission_that_no_run_reported_is_unreported_until_one_does(ledger, 
         assert (unreported.task_id, link.reported) == ("t-1", "ordered")
         list(Reporter(instance, services, "spots").task(order, "cat"))
         assert ledger.reports.unreported(10) == []
-        ledger.reports.mark_reported([link], Reported.STORED)
+        ledger.reports.mark_reported({link: Reported.STORED})
         ledger.reports.mark_task(link, Reported.SUBMITTED)
     assert ledger.partitions.links(order.order_id)[0].reported == "stored"
 

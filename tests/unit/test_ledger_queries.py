@@ -63,9 +63,9 @@ def test_each_state_is_reported_once(ledger, orders, clock):
     clock.forward(seconds=61)
     [(unreported, link)] = ledger.reports.unreported(9)
     assert (unreported, link.partition) == (order, "cat")
-    ledger.reports.mark_reported([link], Reported.SUBMITTED)
+    ledger.reports.mark_reported({link: Reported.SUBMITTED})
     assert len(ledger.reports.unreported(9)) == 1
-    ledger.reports.mark_reported([link], Reported.STORED)
+    ledger.reports.mark_reported({link: Reported.STORED})
     assert ledger.reports.unreported(9) == []
 
 
@@ -77,7 +77,7 @@ def test_an_end_without_a_video_is_reported_once(ledger, orders, clock, state):
     clock.forward(seconds=61)
     [(unreported, link)] = ledger.reports.unreported(9)
     assert (unreported, ledger.workload.actionable().to_report) == (order, 1)
-    ledger.reports.mark_reported([link], Reported.ENDED)
+    ledger.reports.mark_reported({link: Reported.ENDED})
     assert ledger.reports.unreported(9) == []
     orders.make(state, "dog")
     orders.place("dog", fingerprint="edited")
@@ -99,7 +99,7 @@ def test_an_observed_video_is_reported_again_when_the_better_order_fails(ledger,
         [new_order(fingerprint="edited")], OrderRequest(idempotency_key="c", run_id="r")
     )
     [link] = ledger.partitions.links(older.order_id)
-    ledger.reports.mark_reported([link], Reported.OBSERVED)
+    ledger.reports.mark_reported({link: Reported.OBSERVED})
     clock.forward(seconds=61)
     assert (ledger.reports.is_superseded(link), ledger.reports.unreported(9)) == (True, [])
     [claimed] = ledger.claims.take("w", limit=1, max_in_flight=None, only=[newer.order_id])

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.each_database
 def test_a_lost_video_is_fetched_again(ledger, orders, clock):
     """A stored order goes back to its transfer, and its video is to be reported again."""
     order = orders.make(State.STORED, "cat")
-    ledger.reports.mark_reported(ledger.partitions.links(order.order_id), Reported.STORED)
+    ledger.reports.mark_reported(dict.fromkeys(ledger.partitions.links(order.order_id), Reported.STORED))
     order = ledger.queries.get(order.order_id)
     clock.forward(hours=1)
     again = ledger.repairs.fetch_again(

@@ -139,6 +139,15 @@ async def test_no_more_orders_are_taken_than_there_are_workers_for(running_pool)
     assert max(limit for limit, _ in stage.asked) == 6
 
 
+async def test_a_pool_takes_several_orders_together(running_pool):
+    """Nothing is taken while an order waits for a worker, so that few looks take many orders."""
+    stage = NumberedOrders(40)
+    async with running_pool(stage, workers=4) as (pool, done):
+        await until_idle(pool)
+    assert len(done) == 40
+    assert len(stage.asked) <= 2 + 40 // 4
+
+
 async def test_a_pool_can_be_limited_to_some_orders(running_pool):
     """The ids that a run waits for are passed to the stage."""
     stage = NumberedOrders(1)

@@ -35,7 +35,8 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
     counts = {"submitted": 0, "stored": 0, "ended without a video": 0, "postponed": 0}
     run = partial(advance, services, owner=worker_name(owner), time_box_s=_TIME_BOX_S)
     with (
-        in_background(run) as events,
+        reporter.notes.together(),
+        in_background(run, idle=reporter.notes.write) as events,
         on_termination(context.log),
     ):
         # Orders go out while what earlier runs did not report is reported.

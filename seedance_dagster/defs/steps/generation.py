@@ -47,6 +47,7 @@ from seedance_dagster.health import NoVideoReason, no_video_reason
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.order import OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
+from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.prompts.models import PromptPartition, PromptSet
 
 _UNFINISHED = NoVideoReason(
@@ -121,7 +122,11 @@ class GenerationRun:
             new = [quoted.partition.key for quoted in quotes if quoted.is_new]
             yield from self._reporter.not_ordered(dict.fromkeys(new, NoVideoReason(str(error))))
             raise
-        with self._engine(placed) as engine_events, on_termination(self.context.log):
+        with (
+            self._reporter.notes.together(),
+            self._engine(placed) as engine_events,
+            on_termination(self.context.log),
+        ):
             # Orders go out while all that is known already is reported.
             yield from self._prompts(wanted, estimates)
             yield from self._answered(placed)
@@ -203,7 +208,7 @@ class GenerationRun:
         self.context.instance.add_run_tags(self.context.run.run_id, WAITS_TAG)
         owner = worker_name(f"run {self.context.run.run_id}")
         work = partial(advance, self.services, owner=owner, only=list(order_ids))
-        return in_background(work, head_start_s=_HEAD_START_S)
+        return in_background(work, head_start_s=_HEAD_START_S, idle=self._reporter.notes.write)
 
     def _answered(self, placed: list[Placed]) -> Iterator[AssetEvent]:
         """Report the orders that partitions were given, but those that are about to be submitted."""
@@ -224,16 +229,18 @@ class GenerationRun:
                 case Submitted():
                     yield from self._reporter.event(event)
                 case Stored():
-                    for link in self._reporter.links(event.order):
+                    links = self._reporter.links(event.order)
+                    for link in links:
                         # A video whose watermark is being removed is not what was asked for.
                         if self._awaits(link.partition, event.order):
                             self.missing.stored(link.partition)
                     self.stored = self.changed = True
-                    yield from self._reporter.event(event)
+                    yield from self._reporter.event(event, links)
                 case Ended():
                     self.changed = True
-                    self._note_end(event.order)
-                    yield from self._reporter.ended(event.order)
+                    links = self._reporter.links(event.order)
+                    self._note_end(event.order, links)
+                    yield from self._reporter.ended(event.order, links)
                 case Delayed():
                     self.context.log.warning(str(event))
                 case Waiting():
@@ -243,9 +250,9 @@ class GenerationRun:
         waiting = self.waiting.get(partition)
         return waiting is not None and waiting.fingerprint == order.fingerprint
 
-    def _note_end(self, order: Order) -> None:
+    def _note_end(self, order: Order, links: Collection[Link]) -> None:
         reason, reasons = no_video_reason(order), self.missing.reasons
-        for link in self._reporter.links(order):
+        for link in links:
             known = reasons.get(link.partition, _UNFINISHED) != _UNFINISHED
             # The end of what renders a video says more than that of what waited for it.
             if reason and link.partition in self.waiting and not (known and order.error_class == WITHDRAWN):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import dagster as dg
 
@@ -23,6 +24,7 @@ from seedance_dagster.defs.steps.outcomes import (
     stored_observation,
 )
 from seedance_dagster.defs.steps.provenance import Pointers, input_tags, newest_version
+from seedance_dagster.defs.steps.report_notes import ReportNotes
 from seedance_dagster.engine.events import Stored, Submitted
 from seedance_dagster.engine.ordering.quote import estimate_costs
 from seedance_dagster.engine.services import Services
@@ -55,6 +57,11 @@ class Reporter:
     prompt_set: str | None = None
     log: dg.DagsterLogManager | None = None
     _pointers: Pointers = field(default_factory=dict)
+
+    @cached_property
+    def notes(self) -> ReportNotes:
+        """The notes of what it reported."""
+        return ReportNotes(self.services.ledger.reports)
 
     def prompts(
         self,
@@ -100,7 +107,7 @@ class Reporter:
     def links(self, order: Order) -> list[Link]:
         """Return the partitions that an order was given to, as far as this step reports them."""
         links = self.services.ledger.partitions.links(order.order_id)
-        return [link for link in links if self.prompt_set in (None, link.prompt_set)]
+        return [self.notes.up_to_date(link) for link in links if self.prompt_set in (None, link.prompt_set)]
 
     def task(self, order: Order, partition: str) -> Iterator[AssetEvent]:
         """Materialize the task of an order as it is now, for a partition of this step's set.
@@ -150,7 +157,7 @@ class Reporter:
             if self.log is not None and isinstance(submitted, dg.AssetObservation):
                 self.log.info(str(submitted.description))
             yield submitted
-            reports.mark_reported([link], Reported.SUBMITTED)
+            self.notes.add(link, Reported.SUBMITTED)
             return
         if link.reported in _TASK_UNREPORTED:
             yield self._task(order, link, task_kind)
@@ -169,7 +176,7 @@ class Reporter:
         )
         if not superseded:
             yield stored_observation(order, link)
-        reports.mark_reported([link], Reported.OBSERVED if superseded else Reported.STORED)
+        self.notes.add(link, Reported.OBSERVED if superseded else Reported.STORED)
 
     def _prompt_of(self, order: Order, link: Link) -> AssetEvent:
         """Return the request of an order that no run came to report: what is made from it points to it."""
@@ -215,7 +222,7 @@ class Reporter:
         waited = order.error_class == WITHDRAWN and source is not None and source.state in ENDED
         if not (waited or self.services.ledger.reports.is_superseded(link)):
             yield from ended_observations(order, link)
-        self.services.ledger.reports.mark_reported([link], Reported.ENDED)
+        self.notes.add(link, Reported.ENDED)
 
     def not_ordered(self, reasons: Mapping[str, NoVideoReason]) -> Iterator[AssetEvent]:
         """Report why partitions of this step's set were given no order."""

@@ -15,7 +15,11 @@ _INTERRUPT_S = 0.5  # a waiting caller can be interrupted this often, on platfor
 
 @contextmanager
 def in_background(
-    work: Callable[[Emit], Awaitable[None]], *, unread: int = 100, head_start_s: float = 0.0
+    work: Callable[[Emit], Awaitable[None]],
+    *,
+    unread: int = 100,
+    head_start_s: float = 0.0,
+    idle: Callable[[], None] = lambda: None,
 ) -> Iterator[Iterator[Event]]:
     """Run asynchronous work in a thread of its own, and iterate over the events that it emits.
 
@@ -31,6 +35,7 @@ def in_background(
         unread: How many submitted tasks and stored videos may wait for the caller.
         head_start_s: How long the caller waits for the first event at most before it goes on: two busy
             threads of a process slow each other down, and the first POSTs should not wait for the caller.
+        idle: Called in the caller's thread while it waits for the next event.
 
     Yields:
         The events. What the work raises is raised behind the last one.
@@ -44,7 +49,7 @@ def in_background(
     try:
         engine.start()
         engine.begun.wait(head_start_s)
-        yield engine.events()
+        yield engine.events(idle)
     finally:
         engine.stop()
 
@@ -71,8 +76,10 @@ class _EngineThread(threading.Thread):
             self._events.put(None)
             self.begun.set()
 
-    def events(self) -> Iterator[Event]:
+    def events(self, idle: Callable[[], None]) -> Iterator[Event]:
         while True:
+            if self._events.empty():
+                idle()
             try:
                 event = self._events.get(timeout=_INTERRUPT_S)
             except queue.Empty:

@@ -76,9 +76,9 @@ class WorkerPool:
                     await self._nap()
 
     async def _take(self) -> list[Order]:
-        room = 2 * self._workers - self._queue.qsize() - self._busy
-        if room <= 0:
-            return []
+        if not self._queue.empty():
+            return []  # several are leased together once all that were taken have a worker
+        room = 2 * self._workers - self._busy
         try:
             taken = await self._stage.take(room, self._only())
         except LedgerUnavailableError as error:

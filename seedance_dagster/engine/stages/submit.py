@@ -54,15 +54,19 @@ class Submitter:
 
     async def take(self, limit: int, only: list[int] | None) -> list[Order]:
         """Claim orders that may be sent now."""
-        throttle = await in_thread(self._worker.services.throttle)
-        if throttle.slots == 0:
-            return []
-        return await in_thread(
-            self._ledger.claims.take,
+        return await in_thread(self._claim, limit, only)
+
+    def _claim(self, limit: int, only: list[int] | None) -> list[Order]:
+        services, claims = self._worker.services, self._ledger.claims
+        with self._ledger.reading_together():
+            throttle = services.throttle()
+            if throttle.slots == 0 or not claims.are_due(max_in_flight=throttle.slots, only=only):
+                return []
+        return claims.take(
             self._worker.name,
             limit=limit,
             max_in_flight=throttle.slots,
-            lease_s=self._worker.services.policy.lease_s,
+            lease_s=services.policy.lease_s,
             only=only,
             rejections=throttle.rejections,
         )

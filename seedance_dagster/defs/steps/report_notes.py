@@ -1,0 +1,59 @@
+"""Notes in the ledger of what was reported to Dagster, written for some events together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from seedance_dagster.ledger.errors import LedgerUnavailableError
+from seedance_dagster.ledger.order import Reported
+from seedance_dagster.ledger.partitions import Link
+from seedance_dagster.ledger.reports import Reports
+
+_TOGETHER_S = 2.0  # well within the time after which others report what is not noted
+
+
+class ReportNotes:
+    """The notes of one step: of events that Dagster has stored.
+
+    A note that is late or lost only means that its event is reported again.
+    """
+
+    def __init__(self, reports: Reports, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._reports = reports
+        self._monotonic = monotonic
+        self._unwritten: dict[Link, Reported] = {}
+        self._oldest_at = 0.0
+        self._wait_s = 0.0
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let notes wait for others while the block runs."""
+        self._wait_s = _TOGETHER_S
+        try:
+            yield
+        finally:
+            self._wait_s = 0.0
+            self.write()
+
+    def add(self, link: Link, event: Reported) -> None:
+        """Note the event that was reported of an order, for a partition."""
+        if not self._unwritten:
+            self._oldest_at = self._monotonic()
+        self._unwritten[replace(link, reported=None)] = event
+        if self._monotonic() - self._oldest_at >= self._wait_s:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits; where the ledger is not available, it waits on."""
+        if self._unwritten:
+            with suppress(LedgerUnavailableError):
+                self._reports.mark_reported(self._unwritten)
+                self._unwritten = {}
+
+    def up_to_date(self, link: Link) -> Link:
+        """Return a link as it is with the notes that wait."""
+        event = self._unwritten.get(replace(link, reported=None))
+        return link if event is None else replace(link, reported=event)
