@@ -166,7 +166,8 @@ def set_definitions(
             *_prompt_tables(names, name, source),
         )
     ]
-    plans = [plan for plan in source.plans(loaded.sets).values() if plan.scores]
+    from_assets = [table.without_prompts(name) for name, table in source.tables.items()]
+    plans = [plan for plan in source.plans([*loaded.sets, *from_assets]).values() if plan.scores]
     for plan in plans:
         scored = build_scores_asset(names, plan, source, max_partitions_per_run=max_partitions_per_run)
         assets.append(scored.map_asset_specs(partial(translate, plan.prompt_set)))

@@ -10,6 +10,8 @@ from typing import Any
 
 import dagster as dg
 
+from seedance_dagster.prompts.models import PromptSet
+from seedance_dagster.prompts.scores import read_rule, read_scores
 from seedance_dagster.prompts.slugs import NAME_PATTERN, NAME_RULE
 
 PROMPT_TABLE = "prompt_table"
@@ -35,6 +37,8 @@ class PromptsFromAsset:
         final: What is ordered once a draft is accepted.
         rights: The rights of prompts that name none, as `rights` in a prompt file.
         reference_rights: The rights of references, as in a prompt file.
+        scores: The scores of its videos, as `scores` in a prompt file.
+        accept: The rule by which videos are accepted, as `accept` in a prompt file.
 
     Raises:
         ValueError: The name is not allowed.
@@ -55,6 +59,8 @@ class PromptsFromAsset:
     final: Mapping[str, Any] | None = None
     rights: str | Mapping[str, str] | None = None
     reference_rights: Mapping[str, Any] | None = None
+    scores: Sequence[str | Mapping[str, str]] | None = None
+    accept: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check what asset keys require."""
@@ -76,9 +82,18 @@ class PromptsFromAsset:
     @property
     def settings(self) -> dict[str, Any]:
         """The fields of the set beside its prompts."""
-        names = ("budget_usd", "draft", "final", "rights", "reference_rights")
+        names = ("budget_usd", "draft", "final", "rights", "reference_rights", "scores", "accept")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         return {"defaults": dict(self.defaults), **given}
+
+    def without_prompts(self, name: str) -> PromptSet:
+        """Return the set of a full name as far as it is known before its prompts are read."""
+
+        def ignore(*_problem: object) -> None:
+            """Leave it to the reading of the prompts, which reports it."""
+
+        scores = read_scores(None if self.scores is None else list(self.scores), ignore)
+        return PromptSet(name, (), self.source, scores=scores, accept=read_rule(self.accept, ignore))
 
     @property
     def code_version(self) -> str:

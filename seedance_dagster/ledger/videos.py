@@ -119,7 +119,8 @@ def has_video(connection: sa.Connection, prompt_set: str) -> bool:
     """Return True where a set was given a stored video."""
     stored = (links.c.prompt_set == prompt_set, orders.c.state == State.STORED)
     query = sa.select(links.c.order_id).join(orders, orders.c.order_id == links.c.order_id).where(*stored)
-    return connection.scalar(query.limit(1)) is not None
+    # Ordered, so that an index of the set's links is used instead of the whole table.
+    return connection.scalar(query.order_by(links.c.order_id.desc()).limit(1)) is not None
 
 
 def scores_of(connection: sa.Connection, sha256s: Iterable[str]) -> dict[str, dict[str, ScoreValue]]:
