@@ -37,6 +37,9 @@ _PACING = Pacing(
     reconcile_s=0.3,
 )
 
+_GUIDED = replace(_PACING, heavy_round_s=0.0, sweep_s=0.3, shown_running_s=0.4)
+"""The waits of every other round, in which the history guides the polls of however few tasks."""
+
 _CUT_SHORT = 5  # lives of a role
 
 
@@ -125,7 +128,7 @@ def draw(seed: int, database: str | None = None) -> Plan:
         lease_s=lease_s,
         linger_s=rng.uniform(0, 0.4),
         grace_s=hidden_s + freeze_s + 0.5,
-        pacing=replace(_PACING, history_lag_s=settings["history_lag_seconds"] + 0.3),
+        pacing=replace(_GUIDED if seed % 2 else _PACING, history_lag_s=settings["history_lag_seconds"] + 0.3),
     )
     storm_s = rng.uniform(2.5, 3.5) + (2 if dagster else 0)
     lasting = rng.random() < 0.3
