@@ -130,7 +130,7 @@ def test_takes_count_as_prompts(tmp_path, monkeypatch):
     monkeypatch.setattr(assembly, "MAX_PROMPTS", 1_000)
     lines = "\n".join(json.dumps({"prompt": f"cat {n}", "takes": 100}) for n in range(11))
     [(_, _, message)] = problems_of(load(tmp_path, "a.jsonl", lines))
-    assert message == "contains 1100 videos, takes included; allowed are 1000"
+    assert message == "contains 1100 videos, takes and finals included; allowed are 1000"
 
 
 KEYS = ", ".join(f"k{n}: 1" for n in range(100))
