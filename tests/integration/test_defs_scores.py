@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 from code_location import QUIET, running_location
 
+from seedance_dagster.defs.steps.scores import SCORE_LEASE
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.scores.score import Score
 
@@ -137,6 +138,16 @@ def test_a_score_that_failed_leaves_the_verdict_to_a_person(location, scored):
     """The rule accepts nothing of which something is not known."""
     with location.ledger() as ledger:
         assert ledger.verdicts.current("spots") == {}
+
+
+def test_one_run_scores_at_a_time(location, scored):
+    """Another one ends at once, and says why."""
+    with location.ledger() as ledger:
+        assert ledger.leases.acquire(SCORE_LEASE, "another run", seconds=60)
+        done = location.score()
+        ledger.leases.release(SCORE_LEASE, "another run")
+    assert done.success
+    assert "another run of seedance_score is working: nothing to do" in done.log
 
 
 def test_the_rule_accepts_once_everything_is_measured(location, scored):

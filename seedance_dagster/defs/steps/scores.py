@@ -131,9 +131,9 @@ def score_event(
 def score_requests(
     names: Names, services: Services, source: PromptSource, sets: Iterable[PromptSet]
 ) -> Iterator[dg.RunRequest]:
-    """Yield the run that scores what is due; once for each state of the ledger, and hourly.
+    """Yield the run that scores what is due; once for each state of the ledger, and every ten minutes.
 
-    What a run could not read is not asked for with every tick: the hour, or another change, asks again.
+    So neither a run that was killed nor a bucket that cannot be read starts another run with every tick.
 
     Raises:
         LedgerError: The ledger cannot be read or written.
@@ -149,9 +149,8 @@ def score_requests(
     if due and services.ledger.leases.owner_of(SCORE_LEASE) is None:
         state = repr([(name, digests[name], newest) for name, newest in due.items()])
         digest = hashlib.sha256(state.encode()).hexdigest()[:12]
-        yield dg.RunRequest(
-            run_key=f"score {services.clock():%Y-%m-%d %H} {digest}", job_name=names(SCORE_JOB)
-        )
+        ten_minutes = f"{services.clock():%Y-%m-%d %H:%M}"[:-1]
+        yield dg.RunRequest(run_key=f"score {ten_minutes} {digest}", job_name=names(SCORE_JOB))
 
 
 def _digests(plans: Mapping[str, ScorePlan]) -> dict[str, str]:
