@@ -18,7 +18,8 @@ class Bounds:
     Attributes:
         cpu_s: CPU time.
         wall_s: Time.
-        memory_bytes: Memory beside what the process has before it reads its first file.
+        memory_bytes: Memory beside what the process has before it reads its first file. As much again may be
+            left mapped by the libraries of the files before: they use it again, and give it back late.
     """
 
     cpu_s: int
@@ -39,7 +40,7 @@ class ProcessLimits:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._memory = bounds.memory_bytes + _mapped_bytes()
+        self._before = _mapped_bytes()
 
     def renew(self) -> None:
         """Limit the memory of this process, and its time from now on."""
@@ -47,9 +48,11 @@ class ProcessLimits:
             return
         import resource  # noqa: PLC0415  not on Windows
 
+        most_bytes = self._bounds.memory_bytes
+        left = min(max(_mapped_bytes() - self._before, 0), most_bytes)
         limits = {
             resource.RLIMIT_CPU: int(time.process_time()) + self._bounds.cpu_s,
-            resource.RLIMIT_AS: self._memory,
+            resource.RLIMIT_AS: self._before + left + most_bytes,
             resource.RLIMIT_CORE: 0,
         }
         for limit, most in limits.items():
