@@ -34,6 +34,7 @@ from seedance_dagster.storage.s3 import VideoStore
 
 CAN_FORK = sys.platform == "linux"
 _DAY_S = 24 * 3600.0
+_GRACE_S = 5.0
 Answer = dict[str, Any]
 """Values, a problem, or the reason for which the process ended."""
 
@@ -141,14 +142,19 @@ class _Thread:
 def _serve(parent: Connection, here: Connection, scores: Sequence[Score], store: VideoStore) -> None:
     """Answer questions until the other process closes its end, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for ends_it in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(ends_it, signal.SIG_DFL)
     parent.close()
     while True:
         try:
             number, facts = here.recv()
         except EOFError:
             return
-        here.send_bytes(json.dumps(_answer(scores[number], Video(**facts, _store=store))).encode())
+        # The other process ends this one in time, unless it was killed itself.
+        signal.setitimer(signal.ITIMER_REAL, min(scores[number].timeout_s, _DAY_S) + _GRACE_S)
+        answer = _answer(scores[number], Video(**facts, _store=store))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        here.send_bytes(json.dumps(answer).encode())
 
 
 def _answer(score: Score, video: Video) -> Answer:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
+from seedance_dagster.net.redaction import redact, redact_url
+from seedance_dagster.net.secrets import without_secrets
 from seedance_dagster.prompts.problems import shown
 from seedance_dagster.prompts.rules import UNSTORABLE
 from seedance_dagster.scores.errors import ScoreError
@@ -16,7 +18,7 @@ _MAX_TEXT = 10_000
 
 
 def checked_values(score: Score, returned: object) -> dict[str, Value]:
-    """Return the values that a score returned, NumPy's numbers as Python's.
+    """Return the values that a score returned, NumPy's numbers as Python's, and texts without secrets.
 
     Raises:
         ScoreError: They are something else than it says; all of it is named.
@@ -47,7 +49,7 @@ def _value(value: Any) -> Value:
     if isinstance(value, str):
         if len(value) > _MAX_TEXT or UNSTORABLE.search(value):
             raise ScoreError(f"a text that cannot be stored; allowed are {_MAX_TEXT} characters")
-        return str(value)
+        return str(without_secrets(redact(value, redact_url)))
     if not isinstance(value, Real):
         raise ScoreError("which is not a number, a text, or true or false")
     if not math.isfinite(value):

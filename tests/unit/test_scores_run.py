@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import sys
 import time
 from types import SimpleNamespace
@@ -270,6 +271,34 @@ def test_thresholds_say_which_videos_fall_short(services, stored, measured, ledg
     changed(services, plan(score(measured), thresholds={"size": Threshold.parse(">=17")}))
     assert ledger.scores.problems("spots") == {}
     assert measured.calls == ["cat", "dog"]
+
+
+def test_a_secret_in_a_value_is_hidden(services, stored, monkeypatch):
+    """A text keeps its words; what a link or the environment has as a secret is left out."""
+    monkeypatch.setenv("GOAPI_API_KEY", "key-3f9a1c77")
+    stored("cat")
+    text = "a cat, see https://cdn.example.com/a.png?token=abc by key-3f9a1c77"
+    found = changed(services, plan(score(lambda _: {"caption": text}, "caption")))
+    assert found["cat"]["caption"] == {"caption": "a cat, see https://cdn.example.com/a.png by ***"}
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="a thread takes its place")
+def test_a_process_ends_itself_where_nobody_else_does(services, stored, monkeypatch, tmp_path):
+    """Its parent may have been killed while a score hangs."""
+    from seedance_dagster.scores import child
+
+    monkeypatch.setattr(child, "_GRACE_S", 0.1)
+    monkeypatch.setattr(child._Process, "close", lambda _self: None)
+    stored("cat")
+
+    def hangs(_video):
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
+
+    found = changed(services, plan(score(hangs, "slow", timeout_s=0.2)))
+    assert found["cat"]["slow"] == "took longer than 0.2 s"
+    _, status = os.waitpid(int((tmp_path / "pid").read_text()), 0)
+    assert os.WTERMSIG(status) == signal.SIGALRM
 
 
 def test_a_secret_that_a_score_says_is_hidden(services, stored, ledger, monkeypatch):
