@@ -198,6 +198,11 @@ class StorageOptions(BaseModel):
     s3_requester_pays: bool = Field(
         default=False, description="Agree to pay for requests, for buckets of others that demand it."
     )
+    previews: bool = Field(
+        default=False,
+        description="Store a preview in H.264 beside each video that some browsers do not play, such as one "
+        "in HEVC or with 10 bits. The gallery plays it; datasets have the video itself.",
+    )
     c2pa_certificate: str = Field(
         default="",
         repr=False,

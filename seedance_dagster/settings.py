@@ -211,6 +211,7 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
                 load_catalog=self.load_catalog,
                 policy=self.policy(),
                 signer=self.signer(),
+                previews=self.previews,
                 gallery_url=self.gallery_url,
                 video_url=self.video_url,
             )

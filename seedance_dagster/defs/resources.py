@@ -252,6 +252,7 @@ def open_services(
             load_catalog=seedance.load_catalog,
             policy=seedance.policy(),
             signer=video_store.signer(),
+            previews=video_store.previews,
             gallery_url=video_store.gallery_url,
             video_url=video_store.video_url,
         )

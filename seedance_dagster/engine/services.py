@@ -30,6 +30,7 @@ class Services:
         limits: The vendor's rules, its peak hours and penalty steps among them.
         policy: The engine's settings.
         clock: The wall clock, aware and in UTC.
+        previews: Videos that some browsers do not play get a preview.
         signer: Puts a content credential into each video; None where none is configured.
         gallery_url: Where the gallery is served; empty where that is not known.
         video_url: The template of a link by which a browser opens a video, with `{key}`; empty for none.
@@ -43,6 +44,7 @@ class Services:
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = utc_now
     signer: Signer | None = None
+    previews: bool = False
     gallery_url: str = ""
     video_url: str = ""
 

@@ -140,6 +140,8 @@ class Order(NewOrder):
         audio_channels: 0 where the video has no sound; None where that is not known.
         video_problem: Why the stored file cannot be read as a video, if so; its properties are unknown then.
         poster_problem: Why it has no poster, if so.
+        preview_key: Of a copy that browsers play; None where the video itself is played, or none was made.
+        preview_problem: Why it has no preview although it needs one, if so.
         package_version: Of the program that stored the video, as is `code_version`.
     """
 
@@ -198,6 +200,8 @@ class Order(NewOrder):
     audio_silent: bool | None = None
     video_problem: str | None = None
     poster_problem: str | None = None
+    preview_key: str | None = None
+    preview_problem: str | None = None
     package_version: str | None = None
     code_version: str | None = None
     stored_at: datetime | None = None

@@ -10,7 +10,12 @@ TASK_ID = "seedance-task-id"
 """The S3 metadata that names the task that an object was made for."""
 
 _FINGERPRINT_CHARACTERS = 12
-_FILES = {"video.mp4": "video", "poster.jpg": "poster", "manifest.json": "manifest"}
+_FILES = {
+    "video.mp4": "video",
+    "poster.jpg": "poster",
+    "preview.mp4": "preview",
+    "manifest.json": "manifest",
+}
 _OLD_INDEX_FILES = ("index.jsonl", "index.parquet")
 _INDEX_FILE = re.compile(r"_manifest\.json|part-\d{5,}\.(?:parquet|jsonl)")
 _REFERENCES = ".references"
@@ -48,6 +53,7 @@ class ObjectKeys:
 
     video: str
     poster: str
+    preview: str
     manifest: str
 
 
@@ -61,7 +67,8 @@ class OrderFolder:
         partition: The partition.
         fingerprint: The first characters of the fingerprint.
         attempt: From 1.
-        file: The kind of object that the key names: "video", "poster", "manifest" or "folder".
+        file: The kind of object that the key names: "video", "poster", "preview", "manifest" or
+            "folder".
     """
 
     path: str
@@ -84,7 +91,7 @@ def object_keys(prefix: str, prompt_set: str, partition: str, fingerprint: str, 
         'seedance/spots/cat/0123456789ab-a1/video.mp4'
     """
     folder = _folder(prefix, prompt_set, partition, f"{fingerprint[:_FINGERPRINT_CHARACTERS]}-a{attempt}")
-    return ObjectKeys(f"{folder}/video.mp4", f"{folder}/poster.jpg", f"{folder}/manifest.json")
+    return ObjectKeys(**{kind: f"{folder}/{name}" for name, kind in _FILES.items()})
 
 
 def reference_key(prefix: str, sha256: str, suffix: str) -> str:

@@ -7,6 +7,8 @@ import click
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.videos import videos_of
+from seedance_dagster.engine.services import Services
+from seedance_dagster.storage.reference_objects import presigned_link
 
 _LIVES_S = 3600
 
@@ -31,6 +33,13 @@ def command(*, prompt_set: str, partition: str, only_print: bool) -> None:
             raise click.ClickException(
                 f"{prompt_set}: {partition} has no video; `seedance-dagster status` says what is outstanding"
             )
-        url = videos[partition].presigned_url(expires_s=_LIVES_S)
+        url = _link(services, prompt_set, partition)
     if only_print or click.launch(url) != 0:
         click.echo(url)
+
+
+def _link(services: Services, prompt_set: str, partition: str) -> str:
+    """Return a link to what a browser plays of a partition: the preview where there is one."""
+    [video] = services.ledger.videos.current(prompt_set, partition)
+    key, store = video.order.preview_key or str(video.order.video_key), services.store
+    return presigned_link(store.client, store.bucket, key, expires_s=_LIVES_S)

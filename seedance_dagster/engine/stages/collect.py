@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +20,7 @@ from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.media.errors import MediaError
+from seedance_dagster.media.preview import make_preview, needs_preview
 from seedance_dagster.storage.keys import object_keys, object_metadata
 from seedance_dagster.storage.manifest import Manifest
 from seedance_dagster.storage.s3 import StoreError, VideoStore
@@ -200,4 +202,19 @@ class Collector:
         manifest = Manifest.of(replace(order, **artifacts))
         # Last, so that its presence means that the rest is complete.
         self._store.put_bytes(keys.manifest, manifest.to_json(), content_type="application/json", **about)
-        return artifacts, poster
+        return artifacts | self._put_preview(delivery, keys.preview, about), poster
+
+    def _put_preview(self, delivery: Delivery, key: str, about: dict[str, Any]) -> dict[str, Any]:
+        """Store a preview where one is needed; without one the video is stored all the same."""
+        none = {"preview_key": None, "preview_problem": None}
+        probe = delivery.inspection.probe
+        if not self._worker.services.previews or probe is None or not needs_preview(probe):
+            return none
+        preview = delivery.file.path.with_name("preview.mp4")
+        try:
+            make_preview(delivery.file.path, preview)
+            sha256 = hashlib.sha256(preview.read_bytes()).hexdigest()
+            self._store.put_file(key, preview, content_type="video/mp4", sha256=sha256, **about)
+        except (MediaError, StoreError, OSError) as error:
+            return none | {"preview_problem": str(error)}
+        return none | {"preview_key": key}

@@ -19,7 +19,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.review.comparison.figures import read_figures
 from seedance_dagster.review.comparison.pairs import questions_of
 from seedance_dagster.review.gallery.answers import first_turn, read_answer, read_question, take_answer
-from seedance_dagster.review.gallery.media import media_answer
+from seedance_dagster.review.gallery.media import media_answer, played_kind
 from seedance_dagster.review.gallery.options import GalleryOptions
 from seedance_dagster.review.gallery.posts import check_review, read_post
 from seedance_dagster.review.gallery.rendering import Renderer
@@ -79,5 +79,8 @@ class _Comparing:
     def video(self, request: Request) -> Response:
         order = self._ledger.comparisons.video(request.path_params["sha256"])
         byte_range = request.headers.get("range", "")
-        answer = order and media_answer(self._store, order, "video", stream=True, byte_range=byte_range)
-        return answer or PlainTextResponse("there is no such video\n", HTTPStatus.NOT_FOUND)
+        if order is None:
+            return PlainTextResponse("there is no such video\n", HTTPStatus.NOT_FOUND)
+        kind = played_kind(order)
+        answer = media_answer(self._store, order, kind, stream=True, byte_range=byte_range)
+        return answer or PlainTextResponse("there is no such file\n", HTTPStatus.NOT_FOUND)

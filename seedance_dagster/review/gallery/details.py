@@ -75,6 +75,7 @@ def _facts(tile: Tile) -> Iterator[tuple[str, str]]:
     yield "Model", f"{order.model}, {order.request['mode']}"
     yield "Request", _request(order)
     yield "Video", _video(order)
+    yield "Preview", f"none: {order.preview_problem}" if order.preview_problem else ""
     yield "Cost", _cost(order)
     yield "Ordered", _time(order.ordered_at)
     yield "Rendered", _rendered(order)

@@ -19,8 +19,18 @@ from seedance_dagster.storage.s3 import VideoStore
 _LIVES_S = 3600
 _CHUNK = 256 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18}-\d{1,18}|\d{1,18}-)")
-_TYPES = {"video": "video/mp4", "poster": "image/jpeg", "manifest": "application/json"}
+_TYPES = {
+    "video": "video/mp4",
+    "preview": "video/mp4",
+    "poster": "image/jpeg",
+    "manifest": "application/json",
+}
 KINDS = tuple(_TYPES)
+
+
+def played_kind(order: Order) -> str:
+    """Return what a page plays: the preview where there is one, or the video itself."""
+    return "video" if order.preview_key is None else "preview"
 
 
 def media_origin(store: VideoStore) -> str:
@@ -38,7 +48,7 @@ def media_answer(
     """Return a stored object of an order; None where there is none.
 
     Args:
-        kind: "video", "poster" or "manifest".
+        kind: "video", "preview", "poster" or "manifest".
         stream: Send it from here, and not by a link to S3.
         byte_range: The header `Range` of the request.
     """

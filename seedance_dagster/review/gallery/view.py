@@ -14,6 +14,7 @@ from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 from seedance_dagster.net.secrets import without_secrets
+from seedance_dagster.review.gallery.media import played_kind
 
 _WAITING = {
     State.QUEUED: "Queued",
@@ -30,6 +31,7 @@ class TileView:
 
     Attributes:
         state: "stored", "in_progress", "no_video" or "not_ordered".
+        played: What the page plays, "video" or "preview"; empty where there is no video.
         length: Minutes and seconds; empty where it is not known.
         cost: In USD; empty where it is not known.
         reason: Why there is no video, and what helps; empty where there is one.
@@ -44,6 +46,7 @@ class TileView:
     order_id: int | None
     sha256: str
     has_poster: bool
+    played: str
     length: str
     cost: str
     reason: str
@@ -89,6 +92,7 @@ def tile_view(tile: Tile) -> TileView:
         state=_state(order),
         order_id=None if order is None else order.order_id,
         sha256=str(order.sha256) if order is not None and stored else "",
+        played=played_kind(order) if order is not None and stored else "",
         has_poster=order is not None and stored and order.poster_key is not None,
         length=_length(order.duration_s) if order else "",
         cost=cost_of(order) if order and stored else "",

@@ -99,12 +99,18 @@ function endPreview(tile) {
   video.remove();
 }
 
+/** Play the preview of a tile; one that was taken away meanwhile ends no other that came in its place. */
+function playPreview(tile) {
+  const video = preview(tile);
+  video?.play().catch(() => { if (video.isConnected) endPreview(tile); });
+}
+
 let hovering = 0;
 grid.addEventListener("pointerover", (event) => {
   const tile = event.target.closest(".tile");
   if (!tile || tile.contains(event.relatedTarget) || inStep.includes(tile)) return;
   clearTimeout(hovering);
-  hovering = setTimeout(() => preview(tile)?.play().catch(() => endPreview(tile)), HOVER_MS);
+  hovering = setTimeout(() => playPreview(tile), HOVER_MS);
 });
 grid.addEventListener("pointerout", (event) => {
   const tile = event.target.closest(".tile");
