@@ -20,7 +20,7 @@ COMMANDS = {
     "download": "Download stored videos into a folder.",
     "gallery": "Show stored videos in a browser, and take verdicts on them.",
     "search": "Find prompts and videos by words.",
-    "review": "Accept or discard stored videos, and list the verdicts.",
+    "review": "Accept or discard stored videos, list the verdicts, and compare variants.",
     "export": "Write the accepted videos of a set as a dataset.",
     "trace": "Show where a video comes from and what became of it.",
     "audit": "Compare ledger, vendor, Dagster and S3, and repair differences.",

@@ -63,6 +63,7 @@ async function show(next) {
 async function answer(action) {
   const name = nameOf();
   if (!name || (action !== "undo" && (!ready || !turn))) return;
+  const wasReady = ready;
   ready = false;  // one answer for each pair
   say("");
   const [left, right] = action === "undo" ? ["", ""] : turn.sides;
@@ -71,7 +72,7 @@ async function answer(action) {
     headers: { "Content-Type": "application/json", "X-Seedance-Gallery": "1" },
     body: JSON.stringify({ ...question, action, left, right, reviewer: name }),
   });
-  if (!next) { ready = true; return; }
+  if (!next) { ready = wasReady; return; }
   if (action === "undo") { say("Taken back: judge this pair again."); round = next.round; }
   await show(next);
 }
