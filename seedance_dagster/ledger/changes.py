@@ -78,6 +78,13 @@ def note_verdicts(connection: sa.Connection, prompt_set: str, keys: Iterable[str
         connection.execute(view_changes.insert(), rows)
 
 
+def note_unscored(connection: sa.Connection, prompt_set: str, keys: Iterable[str]) -> None:
+    """Note partitions whose videos are still to be scored."""
+    rows = [{"view": View.SCORES.value, "prompt_set": prompt_set, "partition": key} for key in keys]
+    if rows:
+        connection.execute(view_changes.insert(), rows)
+
+
 def note_bytes(connection: sa.Connection, sha256: str) -> None:
     """Note the partitions that may show a video whose scores changed."""
     connection.execute(_note(_STORED.where(orders.c.sha256 == sha256).distinct(), View.INDEX))
@@ -109,10 +116,11 @@ def has_changes(connection: sa.Connection, view: View, prompt_set: str) -> bool:
     return connection.scalar(query) is not None
 
 
-def forget_changes(connection: sa.Connection, ids: Collection[int]) -> None:
-    """Delete the notes of changes that a view has now."""
+def forget_changes(connection: sa.Connection, ids: Collection[int], *, but: Collection[str] = ()) -> None:
+    """Delete the notes of changes that a view has now; those of a few partitions stay."""
     for chunk in chunked(ids):
-        connection.execute(view_changes.delete().where(view_changes.c.change_id.in_(chunk)))
+        had = (view_changes.c.change_id.in_(chunk), view_changes.c.partition.not_in(but))
+        connection.execute(view_changes.delete().where(*had))
 
 
 def forget_sets(connection: sa.Connection, view: View, prompt_sets: Collection[str]) -> None:

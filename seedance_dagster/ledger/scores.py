@@ -16,6 +16,7 @@ from seedance_dagster.ledger.changes import (
     forget_sets,
     newest_changes,
     note_bytes,
+    note_unscored,
 )
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.schema import orders
@@ -101,13 +102,14 @@ class Scores(LedgerPart):
         with self._database.reading() as connection:
             return changes_of(connection, View.SCORES, prompt_set), connection.scalar(query) == plan
 
-    def finish(self, prompt_set: str, plan: str, changes: Changes) -> None:
-        """Note that a set was scored by a plan, with these changes."""
+    def finish(self, prompt_set: str, plan: str, changes: Changes, *, unread: Collection[str] = ()) -> None:
+        """Note that a set was scored by a plan, with these changes; a few videos that were not read stay."""
         of_set = scored_sets.c.prompt_set == prompt_set
         with self._database.writing() as connection:
             connection.execute(scored_sets.delete().where(of_set))
             connection.execute(scored_sets.insert().values(prompt_set=prompt_set, plan=plan))
-            forget_changes(connection, changes.ids)
+            forget_changes(connection, changes.ids, but=unread)
+            note_unscored(connection, prompt_set, set(unread) - changes.partitions)
 
     def forget(self, prompt_sets: Collection[str]) -> None:
         """Forget what changed in sets that have no scores; with scores again, all of their videos count."""

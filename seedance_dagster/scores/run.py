@@ -23,6 +23,7 @@ from seedance_dagster.scores.rule import accepts, reason, score_problems
 from seedance_dagster.scores.score import Score
 from seedance_dagster.storage.errors import StoreError
 
+_MAX_UNREAD = 100  # with more, S3 is away rather than some videos
 Results = dict[str, ScoreResult]
 
 
@@ -56,8 +57,8 @@ class ScoringRun:
     ) -> None:
         self._services, self._plan, self._log, self._is_over = services, plan, log, is_over
         self._ledger, self._set = services.ledger, plan.prompt_set
-        self.unread = 0
-        """The number of videos that could not be read from S3."""
+        self.unread: list[str] = []
+        """The partitions whose videos could not be read from S3."""
 
     def of_changes(self) -> Iterator[ScoredVideo]:
         """Score what changed since the last pass, or all videos where they were scored by another plan.
@@ -84,10 +85,10 @@ class ScoringRun:
         yield from self._score(self._ledger.videos.current_among(self._set, partitions), again=True)
 
     def _finish(self, changes: Changes, gone: Collection[str]) -> None:
-        if self._is_over() or self.unread:
+        if self._is_over() or len(self.unread) > _MAX_UNREAD:
             return
         self._ledger.scores.mark_reported(self._set, dict.fromkeys(gone))
-        self._ledger.scores.finish(self._set, self._plan.digest, changes)
+        self._ledger.scores.finish(self._set, self._plan.digest, changes, unread=self.unread)
 
     def _score(self, videos: Collection[CurrentVideo], *, again: bool = False) -> Iterator[ScoredVideo]:
         known = self._ledger.scores.results({str(video.order.sha256) for video in videos})
@@ -101,7 +102,7 @@ class ScoringRun:
                 try:
                     results |= self._measured(runner, video, missing)
                 except StoreError as error:
-                    self.unread += 1
+                    self.unread.append(video.partition)
                     self._log.warning(f"{self._set}/{video.partition} was not scored: {error}")
                     continue
                 own = {score.name: results[score.name] for score in self._plan.scores}

@@ -16,7 +16,7 @@ from seedance_dagster.prompts.places import PromptFiles
 from seedance_dagster.prompts.prompt_file import TABLES, PromptFile
 
 CATALOG = Catalog.load()
-SET_FIELDS = ("name", "prompts", "defaults", "budget_usd")
+SET_FIELDS = ("name", "prompts", "defaults", "budget_usd", "scores", "accept")
 SUFFIXES = st.sampled_from([".yaml", ".json", *TABLES])
 any_text = st.text(st.characters(exclude_categories=()), max_size=20)
 values = st.recursive(

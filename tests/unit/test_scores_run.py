@@ -233,9 +233,13 @@ def test_a_video_that_cannot_be_read_is_scored_later(services, stored, store, me
     kept = store.objects.pop(cat.video_key)
     assert list(changed(services, plan(score(measured)))) == ["dog"]
     assert "spots/cat was not scored: " in caplog.text
+    before = services.ledger.scores.due_sets({"spots": plan(score(measured)).digest})
+    assert services.ledger.scores.changes("spots", "")[0].partitions == {"cat"}, "the other one is done"
     store.objects[cat.video_key] = b"other bytes"
     assert changed(services, plan(score(measured))) == {}
     assert "is not the video that was stored" in caplog.text
+    after = services.ledger.scores.due_sets({"spots": plan(score(measured)).digest})
+    assert after == before, "so that no further run is asked for at once"
     store.objects[cat.video_key] = kept
     assert list(changed(services, plan(score(measured)))) == ["cat"]
     assert dog.sha256 != cat.sha256
