@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from seedance_dagster.ledger.budgets import BudgetUsage
 
 _WIDE = 200  # so that no URL in a table is cut
+_STYLED_ROWS = 500
 
 
 def console(*, width: int = _WIDE) -> Console:
@@ -43,6 +45,32 @@ def table(title: str, columns: Sequence[str], *, numbers: Sequence[str] = ()) ->
     for column in columns:
         rows.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return rows
+
+
+def print_table(
+    out: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numbers: Sequence[str] = (),
+) -> None:
+    """Print a table; one with many rows in plain lines, since styled cells take half a millisecond each."""
+    if len(rows) <= _STYLED_ROWS:
+        styled = table(title, columns, numbers=numbers)
+        for row in rows:
+            styled.add_row(*row)
+        out.print(styled)
+        return
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    is_number = [column in numbers for column in columns]
+    click.echo(title)
+    for row in (columns, *rows):
+        padded = []
+        for cell, width, right in zip(row, widths, is_number, strict=True):
+            blanks = " " * (width - cell_len(cell))
+            padded.append(blanks + cell if right else cell + blanks)
+        click.echo("  " + "   ".join(padded).rstrip())
 
 
 @contextlib.contextmanager

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import dagster as dg
+from typing import TYPE_CHECKING, Any
 
 from seedance_dagster.prompts.models import PromptSet
 from seedance_dagster.prompts.scores import read_rule, read_scores
 from seedance_dagster.prompts.slugs import NAME_PATTERN, NAME_RULE
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 PROMPT_TABLE = "prompt_table"
 ROWS_CHECK = "prompts_valid"
@@ -70,6 +71,8 @@ class PromptsFromAsset:
     @property
     def asset_key(self) -> dg.AssetKey:
         """The key of the asset."""
+        import dagster as dg  # noqa: PLC0415  commands that only read prompts need no Dagster
+
         if isinstance(self.asset, str):
             return dg.AssetKey.from_user_string(self.asset)
         return self.asset if isinstance(self.asset, dg.AssetKey) else dg.AssetKey(list(self.asset))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from seedance_dagster.api.catalog import Catalog
-from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.engine.throttle import Throttle, read_throttle
@@ -15,7 +15,10 @@ from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.media.credentials import Signer
 from seedance_dagster.storage.owner import Owner, claim_prefix
-from seedance_dagster.storage.s3 import VideoStore
+
+if TYPE_CHECKING:  # HTTP libraries take long to import, and commands that only look need none
+    from seedance_dagster.api.client import SeedanceClient
+    from seedance_dagster.storage.s3 import VideoStore
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,7 @@ class Partitions(LedgerPart):
             wanted: What each of its partitions asks for, by key.
         """
         now = self._clock()
-        known = select_partitions(prompt_set)
+        known = sa.select(partitions.c.partition, *_ASKED).where(partitions.c.prompt_set == prompt_set)
         with self._database.reading() as connection:
             # Compared first without the writer's lock: files are read often and change rarely.
             if not _changes(connection.execute(known).all(), wanted, now):
@@ -238,6 +238,12 @@ def select_partitions(prompt_set: str) -> sa.Select[Any]:
     return sa.select(partitions).where(partitions.c.prompt_set == prompt_set)
 
 
+_ASKED = [
+    partitions.c[name]
+    for name in ("fingerprint", "take", "scope", "tags", "is_draft", "rights", "removed_at")
+]
+
+
 def _changes(
     rows: Iterable[sa.Row[Any]], wanted: Mapping[str, AskedFor], now: datetime
 ) -> dict[str, dict[str, Any]]:
@@ -250,17 +256,11 @@ def _changes(
     }
     for key, asked in wanted.items():
         row = known.get(key)
-        values = {
-            "fingerprint": asked.fingerprint,
-            "take": asked.take,
-            "scope": asked.scope,
-            "tags": dict(asked.tags),
-            "is_draft": asked.is_draft,
-            "rights": {name: dict(each) for name, each in asked.rights.items()} or None,
-            "removed_at": None,
-        }
-        if row is None or any(getattr(row, name) != value for name, value in values.items()):
+        rights = {name: dict(each) for name, each in asked.rights.items()} or None
+        values = (asked.fingerprint, asked.take, asked.scope, dict(asked.tags), asked.is_draft, rights, None)
+        if row is None or tuple(row)[1:] != values:
             # Another request was never asked for by whoever asked for the one before it.
             other = row is not None and row.fingerprint != asked.fingerprint
-            changes[key] = values | ({"postponed_at": None} if other else {})
+            columns = (column.name for column in _ASKED)
+            changes[key] = dict(zip(columns, values, strict=True)) | ({"postponed_at": None} if other else {})
     return changes

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from seedance_dagster.cli.output import print_json, span
+from seedance_dagster.cli.output import console, print_json, print_table, span
 from seedance_dagster.money import format_usd
 
 
@@ -41,3 +41,24 @@ def test_json_keeps_money_exact(capsys: pytest.CaptureFixture[str]) -> None:
     """Money is written as a string, not as a rounded number."""
     print_json({"usd": Decimal("0.10"), "name": "猫"})
     assert json.loads(capsys.readouterr().out) == {"usd": "0.10", "name": "猫"}
+
+
+def test_a_long_table_has_the_same_cells_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of thousands of rows costs little, and nothing of it is left out or cut."""
+    rows = [
+        (f"cat-{number}", "video of \u732b" if number == 7 else "video", f"{number / 10:.2f}")
+        for number in range(2000)
+    ]
+    print_table(console(), "Prompts", ("Prompt", "Kind", "USD"), rows, numbers=("USD",))
+    title, header, *lines = capsys.readouterr().out.splitlines()
+    assert (title, header) == ("Prompts", "  Prompt     Kind             USD")
+    assert len(lines) == 2000
+    assert lines[0] == "  cat-0      video           0.00"
+    assert lines[7] == "  cat-7      video of \u732b     0.70", "a wide letter takes two columns"
+    assert [tuple(line.split()) for line in lines[8:]] == rows[8:]
+
+
+def test_a_short_table_is_styled(capsys: pytest.CaptureFixture[str]) -> None:
+    """A few rows are shown as all tables are."""
+    print_table(console(), "Prompts", ("Prompt", "USD"), [("cat", "0.24")], numbers=("USD",))
+    assert "\u2500" in capsys.readouterr().out

@@ -94,7 +94,7 @@ def test_the_assets_of_a_set_are_one_step_with_exact_lineage():
     )
     [assets] = [assets for assets in defs.assets if VIDEOS in getattr(assets, "keys", ())]
     assert assets.can_subset
-    assert assets.backfill_policy == dg.BackfillPolicy.multi_run(500)
+    assert assets.backfill_policy == dg.BackfillPolicy.multi_run(250)
     specs = {spec.key.path[-1]: spec for spec in assets.specs}
     upstream = {name: {dep.asset_key.path[-1] for dep in spec.deps} for name, spec in specs.items()}
     assert upstream == {"prompts": set(), "tasks": {"prompts"}, "videos": {"prompts", "tasks"}}
