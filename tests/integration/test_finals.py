@@ -61,6 +61,7 @@ def order_pending(location: CodeLocation) -> dg.ExecuteInProcessResult:
     return job.execute_in_process(instance=location.instance, run_config=config, raise_on_error=False)
 
 
+@pytest.mark.long
 def test_an_accepted_draft_is_ordered_in_final(location):
     """Its partition appears with the verdict, and its order is of the same shot in the other resolution."""
     assert location.partitions() == ["cat", "cat.t2", "dog"]
@@ -155,6 +156,7 @@ def all_orders(location: CodeLocation):
         return ledger.queries.find()
 
 
+@pytest.mark.long
 def test_a_verdict_that_is_taken_back_takes_the_final_away(location):
     """A final that was not ordered leaves Dagster at once; one that was ordered stays."""
     accept(location, "cat", "dog")
@@ -199,6 +201,7 @@ def test_a_verdict_taken_back_before_the_order_declines_it(location, monkeypatch
     assert (location.orders("cat.final"), location.books()["tasks"]) == ([], 3)
 
 
+@pytest.mark.long
 def test_an_edited_prompt_has_no_final(location):
     """The verdict was on a video of another request than the draft asks for now."""
     accept(location, "cat")
@@ -211,6 +214,7 @@ def test_an_edited_prompt_has_no_final(location):
     assert len(location.orders("cat.final")) == 1
 
 
+@pytest.mark.long
 def test_a_new_video_of_the_draft_is_undecided(location):
     """A draft that was made again has to be accepted again before its final is ordered."""
     accept(location, "dog")
@@ -221,6 +225,7 @@ def test_a_new_video_of_the_draft_is_undecided(location):
     assert location.orders("dog.final") == []
 
 
+@pytest.mark.long
 def test_a_queued_final_is_withdrawn_with_its_verdict(location):
     """An order that was not sent yet ends when its draft is not accepted any more, and costs nothing."""
     accept(location, "dog")

@@ -23,8 +23,13 @@ GUIDED = {"pacing": replace(FAST, heavy_round_s=0.0, sweep_s=0.2, max_poll_s=600
 
 @pytest.mark.parametrize(
     "odd",
-    [{}, {"history_wrong_share": 1.0}, {"history_hidden_share": 0.5, "history_shuffled": True}],
-    ids=["good", "wrong", "partial"],
+    [
+        pytest.param({}, id="good", marks=pytest.mark.long),
+        pytest.param({"history_wrong_share": 1.0}, id="wrong"),
+        pytest.param(
+            {"history_hidden_share": 0.5, "history_shuffled": True}, id="partial", marks=pytest.mark.long
+        ),
+    ],
 )
 def test_a_run_stores_every_video_once(start_engine, odd):
     """A history that lies loses nothing, and nothing is paid for twice."""

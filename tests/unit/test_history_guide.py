@@ -99,7 +99,11 @@ def test_tasks_that_the_history_shows_as_ended_are_polled_first(submitted):
     assert {order.polls for order in running} == {1}
 
 
-@pytest.mark.parametrize("odd", ODD, ids=str)
+@pytest.mark.parametrize(
+    "odd",
+    [*ODD[1:3], *(pytest.param(odd, marks=pytest.mark.long) for odd in (ODD[0], *ODD[3:]))],
+    ids=str,
+)
 def test_whatever_the_history_shows_it_changes_no_order(submitted, odd):
     """Only when orders are polled next; each is collected in the end."""
     engine = submitted(**odd)

@@ -88,7 +88,7 @@ def test_a_set_that_is_gone_is_named(tmp_path):
 
 
 def test_the_assets_of_a_set_are_one_step_with_exact_lineage():
-    """Tasks are made from prompts, videos from both, and a run materializes up to 500 of the partitions."""
+    """Tasks are made from prompts, videos from both, and a run materializes up to 250 of the partitions."""
     defs = build_seedance_definitions(
         [make_set()], seedance=SeedanceResource(), video_store=VideoStoreResource()
     )
