@@ -47,6 +47,24 @@ def test_an_order_is_materialized_once(ledger, orders):
     assert ledger.partitions.links(order.order_id)[0].reported == "submitted"
 
 
+def test_a_run_materializes_the_task_that_another_run_reported(ledger, orders):
+    """Dagster takes what a run leaves unmaterialized for failed; what it has materialized is not repeated."""
+    [order] = orders.place("cat")
+    services = Services(ledger=ledger, open_client=lambda: None, store=None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        ours = Reporter(instance, services, "spots")
+        orders.advance(order, State.SUBMITTED)
+        order = ledger.queries.get(order.order_id)
+        assert list(ours.planned_tasks(order, ours.links(order), ["cat"])) == [], "it comes with its event"
+        list(Reporter(instance, services).event(Submitted(order)))
+        assert list(ours.planned_tasks(order, ours.links(order), ["dog"])) == []
+        [event] = ours.planned_tasks(order, ours.links(order), ["cat"])
+        assert list(ours.planned_tasks(order, ours.links(order), ["cat"])) == []
+    assert isinstance(event, dg.AssetMaterialization)
+    assert event.asset_key.path[-1] == "tasks"
+    assert event.metadata["seedance/task_id"].value == "t-1"
+
+
 def test_a_submission_that_no_run_reported_is_unreported_until_one_does(ledger, orders, clock):
     """An order that was materialized before it had a task counts as unreported as soon as it has one."""
     [order] = orders.place("cat")

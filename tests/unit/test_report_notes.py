@@ -66,6 +66,7 @@ def _unavailable(_rows):
     raise LedgerUnavailableError("locked")
 
 
+@pytest.mark.each_database
 def test_a_late_note_of_a_submission_hides_no_later_report(noted):
     """Another worker reported the video meanwhile: that stays."""
     noted.ledger.reports.mark_reported({noted.link: Reported.STORED})

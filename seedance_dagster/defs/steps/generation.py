@@ -224,22 +224,23 @@ class GenerationRun:
 
     def _watch(self, events: Iterator[Event]) -> Iterator[AssetEvent]:
         """Report what becomes of the orders that the run waits for."""
+        planned = self.waiting if self._selected(TASKS) else {}
         for event in events:
             match event:
                 case Submitted():
                     yield from self._reporter.event(event)
                 case Stored():
-                    links = self._reporter.links(event.order)
-                    for link in links:
+                    for link in (links := self._reporter.links(event.order)):
                         # A video whose watermark is being removed is not what was asked for.
                         if self._awaits(link.partition, event.order):
                             self.missing.stored(link.partition)
                     self.stored = self.changed = True
+                    yield from self._reporter.planned_tasks(event.order, links, planned)
                     yield from self._reporter.event(event, links)
                 case Ended():
                     self.changed = True
-                    links = self._reporter.links(event.order)
-                    self._note_end(event.order, links)
+                    self._note_end(event.order, links := self._reporter.links(event.order))
+                    yield from self._reporter.planned_tasks(event.order, links, planned)
                     yield from self._reporter.ended(event.order, links)
                 case Delayed():
                     self.context.log.warning(str(event))
@@ -270,8 +271,7 @@ class GenerationRun:
         failure = self.missing.failure(count, lack, strict=strict)
         if failure is not None:
             raise failure
-        warning = self.missing.warning()
-        if warning is not None:
+        if (warning := self.missing.warning()) is not None:
             self.context.log.warning(warning)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -57,6 +57,7 @@ class Reporter:
     prompt_set: str | None = None
     log: dg.DagsterLogManager | None = None
     _pointers: Pointers = field(default_factory=dict)
+    _materialized_tasks: set[str] = field(default_factory=set)
 
     @cached_property
     def notes(self) -> ReportNotes:
@@ -125,6 +126,18 @@ class Reporter:
         if later.task_id != now.task_id:
             yield self._task(later, link, dg.AssetObservation)
             self._mark_task(later, link)
+
+    def planned_tasks(
+        self, order: Order, links: Iterable[Link], planned: Collection[str]
+    ) -> Iterator[AssetEvent]:
+        """Materialize the task of an order where another run reported it, for the planned ones of some links.
+
+        A run has to materialize all that it planned, whoever submitted the order, before what was made of it.
+        """
+        for link in links:
+            lacks_task = link.partition in planned and link.partition not in self._materialized_tasks
+            if lacks_task and link.reported is not None:
+                yield from self.task(order, link.partition)
 
     def event(self, event: Submitted | Stored, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
         """Report a task that was submitted or a video that was stored, for each partition that has it.
@@ -238,6 +251,8 @@ class Reporter:
         return f"not removed: order {failed.order_id} ended without a video: {failed.error_message}"
 
     def _task(self, order: Order, link: Link, kind: type[AssetEvent]) -> AssetEvent:
+        if kind is dg.AssetMaterialization:
+            self._materialized_tasks.add(link.partition)
         return task_event(order, link, self._input(link, PROMPTS, order.fingerprint), kind)
 
     def _mark_task(self, order: Order, link: Link) -> None:
