@@ -107,6 +107,10 @@ def watch(stack: Stack, folder: Path, backfill: str, within_s: float) -> Watched
             break
         time.sleep(5)
     watched.state = stack.dagster.api.backfill(backfill).status
+    for asset in ("prompts", "tasks", "videos"):
+        node = ask(stack, _PARTITIONS, {"key": {"path": [NAME, asset]}})["assetNodeOrError"]
+        failed = node["assetPartitionStatuses"]["failedPartitions"]
+        print(f"  failed partitions of {asset}: {len(failed)} {failed[:5]}", flush=True)
     return watched
 
 
