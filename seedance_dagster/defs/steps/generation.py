@@ -124,8 +124,8 @@ class GenerationRun:
             raise
         with (
             self._reporter.notes.together(),
-            self._engine(placed) as engine_events,
             on_termination(self.context.log),
+            self._engine(placed) as engine_events,
         ):
             # Orders go out while all that is known already is reported.
             yield from self._prompts(wanted, estimates)
