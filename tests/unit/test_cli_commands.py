@@ -115,25 +115,6 @@ def test_plan_shows_the_cost_of_each_value_of_a_matrix(folder: Path) -> None:
     assert "By variant" in run("plan", "cats").stdout
 
 
-def test_plan_shows_what_drafts_save(folder: Path) -> None:
-    """Until a draft is accepted, all that is not spent on finals is saved."""
-    (folder / "prompt_sets" / "cats.yaml").write_text(
-        "name: cats\ndefaults: {task_type: seedance-2}\ndraft: {resolution: 480p}\n"
-        "final: {resolution: 1080p}\nprompts: [{prompt: a cat, takes: 2}, {prompt: a dog}]\n"
-    )
-    [cats] = json.loads(run("plan", "--json", "cats").stdout)["prompt_sets"]
-    drafts = cats["drafts"]
-    assert (drafts["drafts"], drafts["accepted"], float(drafts["finals_usd"])) == (3, 0, 0)
-    assert 0 < float(drafts["drafts_usd"]) < float(drafts["all_in_final_usd"])
-    saved = float(drafts["all_in_final_usd"]) - float(drafts["drafts_usd"])
-    assert float(drafts["saved_usd"]) == pytest.approx(saved)
-    assert len(cats["prompts"]) == 3
-    shown = " ".join(run("plan", "cats").stdout.split())
-    assert "All 3 drafts cost" in shown
-    assert f"so drafts save {float(drafts['saved_usd']):.2f} USD" in shown
-    assert f"everything in final would cost {float(drafts['all_in_final_usd']):.2f} USD" in shown
-
-
 def test_plan_knows_what_is_in_flight(folder: Path) -> None:
     """A prompt that is already ordered is joined and costs nothing."""
     ledger = ledger_of(folder)

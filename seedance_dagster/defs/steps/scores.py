@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from seedance_dagster.counting import counted
 from seedance_dagster.defs.events import StepEvent
 from seedance_dagster.defs.naming import SCORE_JOB, SCORES, VIDEOS, Names, asset_key, version_tags
 from seedance_dagster.defs.prompt_source import PromptSource
@@ -68,7 +69,7 @@ def _set_events(
     if count:
         yield from score_evaluations(services, plan)
         yield from refreshed_indexes(context, services, [plan.prompt_set], changed=())
-        context.log.info(f"{plan.prompt_set}: scored {count} videos")
+        context.log.info(f"{plan.prompt_set}: scored {counted(count, 'video')}")
 
 
 def partition_events(

@@ -1,0 +1,35 @@
+"""The `plan` command on a set with drafts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from seedance_dagster.cli.root import root
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(root, arguments)
+
+
+def test_plan_shows_what_drafts_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a draft is accepted, all that is not spent on finals is saved."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.environ", {"DAGSTER_HOME": str(tmp_path)})
+    (tmp_path / "prompt_sets").mkdir()
+    (tmp_path / "prompt_sets" / "cats.yaml").write_text(
+        "name: cats\ndefaults: {task_type: seedance-2}\ndraft: {resolution: 480p}\n"
+        "final: {resolution: 1080p}\nprompts: [{prompt: a cat, takes: 2}, {prompt: a dog}]\n"
+    )
+    [cats] = json.loads(run("plan", "--json", "cats").stdout)["prompt_sets"]
+    drafts = cats["drafts"]
+    assert (drafts["drafts"], drafts["accepted"], float(drafts["finals_usd"])) == (3, 0, 0)
+    all_drafts, everything = float(drafts["drafts_usd"]), float(drafts["all_in_final_usd"])
+    assert 0 < all_drafts < everything
+    assert float(drafts["saved_usd"]) == pytest.approx(everything - all_drafts)
+    shown = " ".join(run("plan", "cats").stdout.split())
+    assert "All 3 drafts cost" in shown
+    assert f"so drafts save {everything - all_drafts:.2f} USD" in shown
