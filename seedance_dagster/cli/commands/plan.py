@@ -195,8 +195,9 @@ def _saving(saving: Saving) -> str:
     difference = format_usd(points_to_usd(abs(saving.points)))
     result = f"save {difference} USD" if saving.points >= 0 else f"cost {difference} USD more"
     return (
-        f"All {counted(saving.drafts, 'draft')} cost {usd[saving.draft_points]} USD, and the finals of the "
-        f"{saving.accepted} accepted ones {usd[saving.final_points]} USD; everything in final would cost "
+        f"{counted(saving.drafts, 'draft')}: {usd[saving.draft_points]} USD, and the finals of those "
+        f"that are accepted ({saving.accepted}): {usd[saving.final_points]} USD; "
+        f"everything in final would cost "
         f"{usd[saving.all_final_points]} USD, so drafts {result}"
     )
 
