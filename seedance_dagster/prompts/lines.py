@@ -8,10 +8,17 @@ from typing import Any
 
 from seedance_dagster.prompts.bounds import MAX_PROMPTS, check_rows
 from seedance_dagster.prompts.json_text import check_json_values, parse_json
-from seedance_dagster.prompts.problems import Problem, UnreadableError
+from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.tables import Table, has_value
 
 _FILLED = re.compile(r"\S")
+_OF_OTHERS = {
+    ".tsv": re.compile(r"[^\t]*\t.*"),
+    ".csv": re.compile(r"""(?:.*[,;|])?[ "]*prompt[ "]*(?:[,;|].*)?""", re.IGNORECASE),
+    ".yaml": re.compile(r"---|name:\s.*|prompts:|- prompt:.*"),
+    ".jsonl": re.compile(r"""\{\s*".*"""),
+    ".json": re.compile(r"""\[|\{|\[\s*["{].*"""),
+}
 _NOT_AN_OBJECT = 'must be an object, such as {"prompt": "..."}'
 
 
@@ -48,13 +55,35 @@ def table_of_objects(
     return Table(columns=list(columns), rows=rows, problems=problems)
 
 
-def read_txt(text: str, source: str) -> Table:  # noqa: ARG001  as all readers
-    """Read one prompt per line; skip empty lines."""
-    rows = []
-    for count, (number, line) in enumerate(_lines(text), 1):
+def read_txt(text: str, source: str) -> Table:
+    """Read one prompt per line; skip empty lines.
+
+    Raises:
+        UnreadableError: It begins as a file of another format does; each line of it would be paid for.
+    """
+    rows, problems = [], []
+    for count, (number, line) in enumerate(_lines(text.replace("\r\n", "\n").replace("\r", "\n")), 1):
         check_rows(count)
-        rows.append((f"line {number}", {"prompt": line.strip()}))
-    return Table(columns=["prompt"], rows=rows)
+        prompt, place = line.strip(), f"line {number}"
+        if count == 1:
+            _check_is_text(prompt)
+        if prompt.startswith(("# ", "##")):
+            message = "begins with # and is ordered like the others; remove the line if it is a comment"
+            problems.append(
+                Problem(source=source, prompt=place, field="prompt", message=message, severity="warning")
+            )
+        rows.append((place, {"prompt": prompt}))
+    return Table(columns=["prompt"], rows=rows, problems=problems)
+
+
+def _check_is_text(first: str) -> None:
+    """Raise `UnreadableError` for the first line of a table or a document."""
+    ending = next((ending for ending, begin in _OF_OTHERS.items() if begin.fullmatch(first)), None)
+    if ending is not None:
+        raise UnreadableError(
+            f"begins as a {ending} file does, with {shown(first, 40)}; rename it to {ending}, or keep "
+            "prompts alone in it, one on each line"
+        )
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

@@ -15,6 +15,7 @@ from seedance_dagster.bounded.limits import Bounds
 from seedance_dagster.bounded.reader import Readers
 from seedance_dagster.prompts.problems import Problem, UnreadableError
 from seedance_dagster.prompts.tables import Columns, Table
+from seedance_dagster.prompts.text import check_is_itself
 
 BOUNDS = Bounds(cpu_s=30, wall_s=120.0, memory_bytes=400 * 1024**2)
 READERS = Readers("seedance_dagster.prompts.unpacking", BOUNDS)
@@ -28,6 +29,7 @@ def read_packed(content: bytes, source: str, columns: Columns) -> Table:
     Raises:
         UnreadableError: The file is not one of these, too large, or has no column of prompts.
     """
+    check_is_itself(content)
     suffix = PurePosixPath(source).suffix.lower()
     package, extra = _NEEDED.get(suffix, _PARQUET)
     if importlib.util.find_spec(package) is None:

@@ -17,6 +17,7 @@ from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
 from seedance_dagster.counting import counted
 from seedance_dagster.prompts.alike import AlikeRequests
 from seedance_dagster.prompts.identity import default_resolution, normalized_text
+from seedance_dagster.prompts.missing import is_placeholder
 from seedance_dagster.prompts.problems import shown
 from seedance_dagster.prompts.references import read_references
 
@@ -27,6 +28,7 @@ RATIO_IGNORED = "is ignored in first_last_frames, where the first image decides 
 Report = Callable[..., None]
 """`report(field, message, severity="error")`."""
 
+_UNSENDABLE = re.compile("[\0\x1b\ufffd\ud800-\udfff]")  # ESC: of other encodings, and of terminals
 _LONGEST_MENTION = 20
 _MOST_DIGITS = 9
 _MODES = {mode.value: mode for mode in Mode}
@@ -196,8 +198,11 @@ def _text(value: Any, limits: Limits, errors: _Errors) -> str:
     text = normalized_text(value)
     if len(text) > limits.max_prompt_characters:
         errors.add("prompt", f"has {len(text)} characters; allowed are {limits.max_prompt_characters}")
-    if UNSTORABLE.search(text):
-        errors.add("prompt", "contains characters that cannot be sent")
+    if character := _UNSENDABLE.search(text):
+        lost = ": U+FFFD is a letter that was lost in another encoding" if character[0] == "\ufffd" else ""
+        errors.add("prompt", f"contains characters that cannot be sent{lost}")
+    if is_placeholder(text):
+        errors.add("prompt", f"is {shown(text)}, which is no prompt; write one, or remove it")
     return text
 
 

@@ -11,12 +11,15 @@ from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row, tag_text
 from seedance_dagster.prompts.json_text import parse_json
 from seedance_dagster.prompts.lookalikes import field_meant
+from seedance_dagster.prompts.missing import is_missing
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 
 _URL_FIELDS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _WHOLE_FIELDS = ("duration", "takes", "id")
 _BOOLEAN_FIELDS = ("audio", "fresh", "remove_watermark")
 _BOOLEANS = {"true": True, "false": False}
+_WORD_FIELDS = ("task_type", "mode", "resolution", "aspect_ratio")
+_RATIO = re.compile(r"0?([0-9]{1,2}):0?([0-9]{1,2})(?::00)?", re.ASCII)  # Excel takes 16:9 for a time
 _WHOLE = re.compile(r"\s*([0-9]{1,9})(?:\.0+)?\s*", re.ASCII)
 _TAG = re.compile("^tags?[.:]")  # in front of a column that is a tag whatever it resembles
 _SHOWN_COLUMNS = 10
@@ -82,7 +85,15 @@ def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], lis
     problems = _tag_problems(tags, columns, source)
     rows = []
     for place, cells in table.rows:
-        values = {fields[name]: value for name, value in cells.items() if name in fields}
+        if table.untyped and cells.get(columns.wanted) == columns.wanted:
+            message = "repeats the header, as in files that were put together; remove the line"
+            problems.append(Problem(source=source, prompt=place, message=message))
+            continue
+        values = {
+            fields[name]: value
+            for name, value in cells.items()
+            if name in fields and not (table.untyped and _is_missing(fields[name], value))
+        }
         rows.append(
             Row(
                 place=place,
@@ -139,6 +150,11 @@ def _tag_problems(tags: Mapping[str, str], columns: Columns, source: str) -> lis
     return problems
 
 
+def _is_missing(name: str, value: Any) -> bool:
+    """Return True for a cell that counts as empty; a prompt never does, so that it is reported."""
+    return name != "prompt" and isinstance(value, str) and is_missing(value)
+
+
 def _read(name: str, value: Any, *, untyped: bool) -> Any:
     """Return the value of a field; what tables spoil is read where it is clear, the rules report the rest."""
     if isinstance(value, float) and value.is_integer() and name in _WHOLE_FIELDS:
@@ -155,6 +171,12 @@ def _typed(name: str, text: str) -> Any:
         return _url_list(text)
     if name in _BOOLEAN_FIELDS:
         return _BOOLEANS.get(text.strip().lower(), text)
+    if name in _WORD_FIELDS:
+        word = text.strip()
+        ratio = _RATIO.fullmatch(word) if name == "aspect_ratio" else None
+        return word if ratio is None else f"{ratio[1]}:{ratio[2]}"
+    if name == "id":
+        return text.strip()
     return _json(text) if name == "tags" else text
 
 

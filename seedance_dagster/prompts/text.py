@@ -1,4 +1,4 @@
-"""The text of a prompt file: UTF-8, and what to do about a file that is saved in another encoding."""
+"""The text of a prompt file: UTF-8, and what to do about a file in another encoding, or of another kind."""
 
 from __future__ import annotations
 
@@ -12,22 +12,63 @@ _WIDE_MARKS = {
     "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),  # first: UTF-16's mark is a part of it
     "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
 }
+_OTHER_KINDS = {
+    b"PK\x03\x04": "an Excel workbook or another zip file",
+    b"\xd0\xcf\x11\xe0": "a file of an old Office version",
+    b"\x1f\x8b": "a gzip file",
+    b"%PDF-": "a PDF",
+    b"{\\rtf": "an RTF document",
+    b"PAR1": "a Parquet file",
+}
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_HTML = re.compile(rb"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
+_CONFLICT_BEGINS, _CONFLICT_TURNS = "\n<<<<<<< ", "\n======="
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 _SAMPLE = 1_000
 _MOSTLY = 0.9
+
+
+def check_is_itself(content: bytes) -> None:
+    """Raise `UnreadableError` for what git keeps in the place of a large file."""
+    if content.startswith(_LFS_POINTER):
+        raise UnreadableError("is a pointer of Git LFS, not the file itself; run: git lfs pull")
 
 
 def decode(content: bytes) -> str:
     """Return the text of a file, without its byte order mark.
 
     Raises:
-        UnreadableError: It is not UTF-8; the message names the line and what the encoding looks like.
+        UnreadableError: It is another kind of file, which every line of it might be ordered from, or is not
+            UTF-8; the message names the line and what the encoding looks like.
     """
+    check_is_itself(content)
+    for begin, kind in _OTHER_KINDS.items():
+        if content.startswith(begin):
+            raise UnreadableError(
+                f"is not text but {kind}; give it the ending of its kind, or save it as text"
+            )
+    if _HTML.match(content):
+        raise UnreadableError("is an HTML page, such as one that asks to log in; download the file itself")
+    text = _utf8(content).lstrip("\ufeff")
+    _check_is_merged("\n" + text)
+    return text
+
+
+def _check_is_merged(text: str) -> None:
+    begin = text.find(_CONFLICT_BEGINS)
+    if begin >= 0 and text.find(_CONFLICT_TURNS, begin) >= 0:
+        line = text.count("\n", 0, begin) + 1
+        raise UnreadableError(f"has a merge conflict that is not resolved (line {line})")
+
+
+def _utf8(content: bytes) -> str:
     for name, marks in _WIDE_MARKS.items():
         if content.startswith(marks):
             raise UnreadableError(f'is {name} text (Excel\'s "Unicode text"), not UTF-8; {_REMEDY}')
+    if content.count(0) > len(content) // 4:
+        raise UnreadableError(f"is not UTF-8 text: it looks like UTF-16 without its mark; {_REMEDY}")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UnreadableError(
@@ -39,8 +80,6 @@ def _encoding(content: bytes, start: int) -> str:
     """Return what the encoding of a file seems to be, by the bytes from the first that is not UTF-8."""
     begin = content.rfind(b"\n", 0, start) + 1
     sample = content[begin : begin + _SAMPLE]
-    if sample.count(0) > len(sample) // 4:
-        return "UTF-16 without its mark"
     runs = [len(run) for run in _HIGH_BYTES.findall(sample)]
     even = sum(length % 2 == 0 for length in runs)
     # Chinese takes two such bytes for each character; in Western texts most of them stand alone.

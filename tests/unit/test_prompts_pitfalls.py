@@ -162,8 +162,8 @@ def test_texts_that_are_nearly_the_same_are_said(tmp_path):
         {"id": "b", "prompt": "a  cat, walks"},
         {"id": "c", "prompt": "A cat walks", "duration": 7},
         {"id": "d", "prompt": "A cat walks."},
-        {"id": "e", "prompt": "!!!"},
-        {"id": "f", "prompt": "???"},
+        {"id": "e", "prompt": "🐈"},
+        {"id": "f", "prompt": "🐕"},
     )
     assert [(prompt, message[:40]) for prompt, _, message in problems_of(loaded)] == [
         ("prompt 4 (d)", "repeats the request of a, so both show o"),

@@ -139,7 +139,7 @@ REMEDY = 'save it as UTF-8 (in Excel: "CSV UTF-8")'
         ),
         (
             "prompt\né\n".encode("utf-16-le"),
-            f"is not UTF-8 text: line 2 looks like UTF-16 without its mark; {REMEDY}",
+            f"is not UTF-8 text: it looks like UTF-16 without its mark; {REMEDY}",
         ),
     ],
 )

@@ -1,0 +1,126 @@
+"""Texts that are no prompts, and files that are no prompt files: none of their lines is paid for."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from prompts_support import load, only_prompt, problems_of
+
+CAT = "A cat in the rain"
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nan", "NaN", "None", "NULL", "n/a", "<NA>", "#N/A", "#REF!", "#NAME?", "#BEZUG!", "---", ".", "["],
+)
+@pytest.mark.parametrize(("name", "header"), [("a.csv", "prompt\n"), ("a.txt", "")])
+def test_what_stands_for_no_value_is_no_prompt(tmp_path, name, header, text):
+    """A cell or line that pandas and spreadsheets write where there is nothing is an error of its row."""
+    loaded = load(tmp_path, name, f"{header}{CAT}\n{text}\n")
+    [(_, field, message)] = problems_of(loaded)
+    assert (field, message) == ("prompt", f"is {text!r}, which is no prompt; write one, or remove it")
+    assert [prompt.request.prompt for prompt in loaded.sets[0].prompts] == [CAT]
+
+
+@pytest.mark.parametrize("text", ["K\ufffdtzchen", "\x1b$BG-$,Av$k\x1b(B", "\x1b[1mA cat\x1b[0m"])
+def test_a_text_that_was_damaged_before_is_no_prompt(tmp_path, text):
+    """Lost letters, and the marks of other encodings and of terminals, are named and not paid for."""
+    [(_, _, message)] = problems_of(load(tmp_path, "a.txt", text))
+    assert message.startswith("contains characters that cannot be sent")
+
+
+@pytest.mark.parametrize("marker", ["NaN", "NA", "None", "null", "<NA>", "#N/A", "n/a"])
+def test_a_cell_without_a_value_is_empty_however_it_is_written(tmp_path, marker):
+    """The fields of such cells have their defaults."""
+    header = "prompt,id,duration,audio,image_urls,mode,aspect_ratio"
+    prompt = only_prompt(load(tmp_path, "a.csv", f"{header}\n{CAT}{f',{marker}' * 6}\n"))
+    assert (prompt.request.duration, prompt.request.audio, prompt.request.image_urls) == (5, None, ())
+
+
+@pytest.mark.parametrize(
+    ("written", "ratio"), [("16:09", "16:9"), ("09:16", "9:16"), ("04:03:00", "4:3"), (" 21:9 ", "21:9")]
+)
+def test_a_ratio_that_a_spreadsheet_took_for_a_time_is_read(tmp_path, written, ratio):
+    """Excel writes 16:9 as 16:09."""
+    prompt = only_prompt(load(tmp_path, "a.csv", f"prompt,aspect_ratio\n{CAT},{written}\n"))
+    assert prompt.request.aspect_ratio == ratio
+
+
+@pytest.mark.parametrize(
+    ("first", "ending"),
+    [
+        ("prompt", ".csv"),
+        ("id;Prompt;duration", ".csv"),
+        ("prompt\tduration", ".tsv"),
+        ('{"prompt": "A cat"}', ".jsonl"),
+        ("[", ".json"),
+        ('["A cat", "A dog"]', ".json"),
+        ("prompts:", ".yaml"),
+        ("- prompt: A cat", ".yaml"),
+        ("---", ".yaml"),
+    ],
+)
+def test_a_text_file_of_another_format_is_refused(tmp_path, first, ending):
+    """Neither its header nor its brackets are paid for; Excel saves tables with tabs as .txt (p4)."""
+    [(prompt, _, message)] = problems_of(load(tmp_path, "a.txt", f"{first}\nA cat, running\n"))
+    assert prompt is None
+    assert message.startswith(f"begins as a {ending} file does, with {first!r}; rename it to {ending}")
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["A prompt, read aloud", "[wide shot] A cat", "Prompt engineer at work", "{style} cat", "Name: Ann"],
+)
+def test_a_text_that_only_begins_like_another_format_is_read(tmp_path, first):
+    """Brackets and commas are a part of prompts."""
+    assert only_prompt(load(tmp_path, "a.txt", first)).request.prompt == first
+
+
+def test_a_comment_in_a_text_file_is_said(tmp_path):
+    """Every line is a prompt, also one that begins with #; a warning names it."""
+    loaded = load(tmp_path, "a.txt", f"# wave 2\r{CAT}\r")
+    assert [(place, field) for place, field, _ in problems_of(loaded)] == [("line 1", "prompt")]
+    assert [prompt.request.prompt for prompt in loaded.sets[0].prompts] == ["# wave 2", CAT]
+
+
+def test_a_header_that_is_repeated_is_no_prompt(tmp_path):
+    """Files that were put together have one for each part."""
+    loaded = load(tmp_path, "a.csv", f"prompt,wave\n{CAT},1\nprompt,wave\nA dog,2\n")
+    [(place, _, message)] = problems_of(loaded)
+    assert (place, message[:18]) == ("line 3", "repeats the header")
+    assert len(loaded.sets[0].prompts) == 2
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "jsonl", "json", "yaml"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (LFS, "is a pointer of Git LFS, not the file itself; run: git lfs pull"),
+        (
+            "\n<!DOCTYPE html>\n<html>",
+            "is an HTML page, such as one that asks to log in; download the file itself",
+        ),
+        (
+            f"{CAT}\n<<<<<<< HEAD\nA dog\n=======\nA fox\n>>>>>>> main\n",
+            "has a merge conflict that is not resolved (line 2)",
+        ),
+        (
+            gzip.compress(b"prompt"),
+            "is not text but a gzip file; give it the ending of its kind, or save it as text",
+        ),
+        (b"PK\x03\x04\x14\0", "is not text but an Excel workbook or another zip file; give it the ending"),
+        ("A cat\nA dog\n".encode("utf-16-be"), "is not UTF-8 text: it looks like UTF-16 without its mark"),
+    ],
+)
+def test_a_file_that_is_something_else_is_refused_as_a_whole(tmp_path, suffix, content, message):
+    """One problem says what it is and what to do."""
+    [(prompt, _, said)] = problems_of(load(tmp_path, f"a.{suffix}", content))
+    assert (prompt, said[: len(message)]) == (None, message)
+
+
+def test_a_pointer_in_the_place_of_a_packed_file_is_named(tmp_path):
+    """Large Parquet files are what Git LFS is used for."""
+    [(_, _, message)] = problems_of(load(tmp_path, "a.parquet", LFS))
+    assert message == "is a pointer of Git LFS, not the file itself; run: git lfs pull"
