@@ -15,7 +15,7 @@ from seedance_dagster.money import POINTS_PER_USD
 _POINTS_PER_CREDIT = 20_000  # 500 credits are 1 USD (vendor's facts, "Account")
 _ROUNDING = 100_000  # a cent: within it an amount in points is the more exact one
 _MOST_POINTS = 10**15
-_USD = re.compile(r"[^0-9.,eE+-]")
+_NOT_IN_NUMBERS = re.compile(r"[^0-9.,eE+-]")
 
 
 class AccountInfo(BaseModel):
@@ -56,30 +56,24 @@ class AccountInfo(BaseModel):
 def _balances(fields: Mapping[str, Any]) -> dict[str, int | None]:
     """Return the balance in points by the field that reports it, the most exact field first."""
     quota, wallet, pack = (_mapping(fields.get(name)) for name in ("quota", "wallet", "credit_pack_info"))
-    credit = whole_number(pack.get("available_credits"))
     return {
-        "wallet.point_remain": _in_range(whole_number(wallet.get("point_remain"))),
-        "equivalent_in_usd": _usd_points(fields.get("equivalent_in_usd")),
-        "quota.equivalent_in_usd": _usd_points(quota.get("equivalent_in_usd")),
-        "credit_pack_info.available_credits": _in_range(
-            None if credit is None else credit * _POINTS_PER_CREDIT
-        ),
+        "wallet.point_remain": _points(wallet.get("point_remain"), 1),
+        "equivalent_in_usd": _points(fields.get("equivalent_in_usd"), POINTS_PER_USD),
+        "quota.equivalent_in_usd": _points(quota.get("equivalent_in_usd"), POINTS_PER_USD),
+        "credit_pack_info.available_credits": _points(pack.get("available_credits"), _POINTS_PER_CREDIT),
     }
 
 
-def _usd_points(value: object) -> int | None:
-    """Return an amount of USD, a number or a text such as "$1,234.56", in points."""
+def _points(value: object, points_each: int) -> int | None:
+    """Return an amount, a number or a text such as "$1,234.56", in points."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        amount = Decimal(_USD.sub("", str(value)[:40]).replace(",", ""))
-        return _in_range(int((amount * POINTS_PER_USD).to_integral_value(rounding=ROUND_FLOOR)))
+        amount = Decimal(_NOT_IN_NUMBERS.sub("", str(value)[:40]).replace(",", ""))
+        points = int((amount * points_each).to_integral_value(rounding=ROUND_FLOOR))
     except (InvalidOperation, ValueError, OverflowError):
         return None
-
-
-def _in_range(points: int | None) -> int | None:
-    return points if points is not None and 0 <= points <= _MOST_POINTS else None
+    return points if 0 <= points <= _MOST_POINTS else None
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -39,7 +41,7 @@ from seedance_dagster.api.transport import (
 )
 from seedance_dagster.api.uploads import DEFAULT_UPLOAD_URL, FileService
 from seedance_dagster.api.webhook import Webhook
-from seedance_dagster.api.wire import HistoryPage, Task, TaskRequest
+from seedance_dagster.api.wire import HistoryPage, Task, TaskRequest, holds_task
 from seedance_dagster.net.secrets import hide, secrets_in
 
 DEFAULT_BASE_URL = "https://api.goapi.ai"
@@ -198,7 +200,8 @@ class SeedanceClient:
             VendorError: A server error or an unreadable reply, after all retries.
             TransportError: No answer, after all retries.
         """
-        task = Task.parse(await self._get(f"{_TASKS}/{quote(task_id, safe='', errors='replace')}"))
+        path = f"{_TASKS}/{quote(task_id, safe='', errors='replace')}"
+        task = Task.parse(await self._get(path, holds=partial(holds_task, task_id)))
         if task is None or task.task_id != task_id:
             raise VendorError(f"the reply for task {task_id} does not contain that task")
         return task
@@ -231,21 +234,23 @@ class SeedanceClient:
             raise VendorError("the reply for the task history cannot be read")
         return history_page
 
-    async def _get(self, path: str, **query: str | int) -> Any:
+    async def _get(
+        self, path: str, *, holds: Callable[[object], bool] = lambda _: False, **query: str | int
+    ) -> Any:
         async for attempt in stamina.retry_context(
             on=retry_delay, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=10.0
         ):
             with attempt:
-                return await self._get_once(path, query)
+                return await self._get_once(path, query, holds)
         raise AssertionError  # pragma: no cover  the loop returns or raises
 
-    async def _get_once(self, path: str, query: dict[str, str | int]) -> Any:
+    async def _get_once(self, path: str, query: dict[str, str | int], holds: Callable[[object], bool]) -> Any:
         await self._pacer.wait()
         try:
             reply = await self._send("GET", path, query=query)
         except NETWORK_ERRORS as error:
             raise TransportError(f"no answer from {self._base_url}{path}: {failure_name(error)}") from None
-        if reply.ok:
+        if reply.ok or holds(reply.data):
             return reply.data
         refused = refusal(reply)
         if refused is not None:

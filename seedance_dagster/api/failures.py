@@ -16,16 +16,17 @@ def classify_failure(task: Task) -> tuple[FailureClass, str]:
         The class, and the explanation as one line whose links carry no signatures.
     """
     reason = "; ".join(filter(None, map(_one_line, task.logs))) or _one_line(task.error_message)
+    prompt = str(task.input.get("prompt") or "").strip()  # what the vendor quotes of it says nothing
     if task.status is TaskStatus.ENDED:
         reason = f"the vendor reports it as {task.raw_status}" + (f": {reason}" if reason else "")
         return FailureClass.UNKNOWN, redact(reason[:_MOST_SEARCHED])[:2000]
     reason = reason or f"failed with code {task.error_code} and no explanation"
     codes = refusals().codes
-    failure = _matching("\n".join(task.logs))
+    failure = _matching("\n".join(task.logs), prompt)
     if failure is None and task.error_code in codes.moderation:
         failure = FailureClass.MODERATION
     if failure is None:
-        failure = _matching(task.error_message)
+        failure = _matching(task.error_message, prompt)
     if failure is None and task.error_code in codes.generic and task.logs:
         failure = FailureClass.VENDOR
     return failure or FailureClass.UNKNOWN, redact(reason[:_MOST_SEARCHED])[:2000]
@@ -49,5 +50,6 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _matching(text: str) -> FailureClass | None:
-    return next((failure for failure, _ in refusals().classes_of(text)), None)
+def _matching(text: str, prompt: str) -> FailureClass | None:
+    unquoted = text.replace(prompt, " ") if prompt else text
+    return next((failure for failure, _ in refusals().classes_of(unquoted)), None)

@@ -35,13 +35,31 @@ class Codes(BaseModel):
     generic: frozenset[int]
 
 
-class Words(BaseModel):
-    """Words of a refused POST, in lower case, by meaning."""
+class PostWords(BaseModel):
+    """Regular expressions for the message of a refused POST, by what the request waits for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     no_slot: tuple[str, ...]
     out_of_credits: tuple[str, ...]
+    rate_limit: tuple[str, ...]
+
+    @cached_property
+    def _patterns(self) -> dict[str, re.Pattern[str]]:
+        return {name: _pattern(getattr(self, name)) for name in type(self).model_fields}
+
+    def kinds_in(self, text: str, *, sent: str) -> set[str]:
+        """Return the names of the fields that fit a text, by words that do not stand in what was sent.
+
+        Args:
+            text: The message, in lower case.
+            sent: The request, in lower case.
+        """
+        return {
+            name
+            for name, pattern in self._patterns.items()
+            if any(match.group() not in sent for match in pattern.finditer(text))
+        }
 
 
 class Refusals(BaseModel):
@@ -50,18 +68,22 @@ class Refusals(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     codes: Codes
-    words: Words
+    words: PostWords
     failures: dict[FailureClass, tuple[str, ...]]
 
     @cached_property
     def _patterns(self) -> dict[FailureClass, re.Pattern[str]]:
-        return {name: re.compile("|".join(each), re.IGNORECASE) for name, each in self.failures.items()}
+        return {name: _pattern(each) for name, each in self.failures.items()}
 
     def classes_of(self, text: str) -> Iterator[tuple[FailureClass, str]]:
         """Yield the classes that a text fits, each with the words that say so, the one that counts first."""
         for failure, pattern in self._patterns.items():
             for match in pattern.finditer(text):
                 yield failure, match.group()
+
+
+def _pattern(alternatives: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(alternatives), re.IGNORECASE)
 
 
 @cache

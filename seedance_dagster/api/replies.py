@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,7 +29,7 @@ from seedance_dagster.api.wire import whole_number
 from seedance_dagster.net.redaction import redact, strip_query
 from seedance_dagster.net.secrets import spellings
 
-_OK = 200
+_SUCCESS = range(200, 300)
 _MAX_RETRY_AFTER_S = 3600.0
 _MOST_DEPTH = 100
 _MOST_SEARCHED = 8000  # characters of a message, which is cut further once it is clean
@@ -39,6 +39,8 @@ _OPEN_CLIENT_ERRORS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, 499}
 """4xx of whoever gave up waiting: the request may have gone on without them."""
 _GATEWAY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
 """Statuses with which a gateway turns a request away before the API sees it."""
+_SAME_ON_PAGES = {402, 413, 414, 429, 431}
+"""4xx that mean the same whoever answers; with any other, a page is a gateway's."""
 _NO_SUCH_PATH = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
 _REDIRECTS = {301, 302, 303, 307, 308}
 
@@ -55,6 +57,7 @@ class Reply:
         readable: True when the body was an envelope.
         broken: True when the body began as one and cannot be read: it may hold a task.
         page: True when the body is a page, as a gateway in front of the API answers.
+        json: True when the body was an object of JSON, an envelope or not.
         location: Where a redirect leads, without query; empty for any other reply.
         retry_after_s: Seconds that the vendor asks to wait.
     """
@@ -67,12 +70,13 @@ class Reply:
     retry_after_s: float | None
     broken: bool = False
     page: bool = False
+    json: bool = True
     location: str = ""
 
     @property
     def ok(self) -> bool:
         """True for a success by both status and code."""
-        return self.readable and self.status == _OK and self.code == _OK
+        return self.readable and self.status in _SUCCESS and self.code in _SUCCESS
 
 
 def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -96,32 +100,44 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         return Reply(
             status,
             status,
-            f"HTTP {status} without an envelope",
+            _words(_bare_texts(envelope)) or f"HTTP {status} without an envelope",
             None,
             readable=False,
             retry_after_s=retry_after,
             broken=envelope is None and start.startswith(b"{"),
             page=start.startswith(b"<"),
+            json=isinstance(envelope, dict),
             location=strip_query(headers.get("location", "")) if status in _REDIRECTS else "",
         )
     code = whole_number(envelope.get("code", status))
     data = envelope.get("data")
     inner = data if isinstance(data, dict) else {}
-    texts = [
+    texts = (
         *texts_of(envelope.get("message")),
         *error_texts(inner.get("error")),
         *texts_of(inner.get("logs")),
-    ]
-    message = "; ".join(dict.fromkeys(filter(None, map(str.strip, texts))))
-    message = redact(message[:_MOST_SEARCHED])[:1000]  # it may contain a reference's signed link
+    )
     return Reply(
         status,
         _UNREADABLE if code is None else code,
-        message or f"HTTP {status}",
+        _words(texts) or f"HTTP {status}",
         data,
         True,
         retry_after,
     )
+
+
+def _bare_texts(body: object) -> Iterator[str]:
+    """Yield what a body without an envelope says, by the names that servers of other makes use."""
+    if isinstance(body, dict):
+        for name in ("error", "errors", "detail", "Message", "title"):
+            yield from texts_of(body.get(name))
+
+
+def _words(texts: Iterable[str]) -> str:
+    words = "; ".join(dict.fromkeys(filter(None, map(str.strip, texts))))
+    clean: str = redact(words[:_MOST_SEARCHED])  # it may contain a reference's signed link
+    return clean[:1000]
 
 
 def proves_no_task(reply: Reply) -> bool:
@@ -130,9 +146,9 @@ def proves_no_task(reply: Reply) -> bool:
     | HTTP | code | why |
     |---|---|---|
     | 4xx but 408, 425, 499 | any | the 4xx decides; its code may be internal |
-    | 200 | 4xx but 408, 425, 499 | an error inside a 200 |
-    | 200 | 10001 | rate limit |
-    | 200, 5xx | 10002 | out of credits |
+    | 2xx | 4xx but 408, 425, 499 | an error inside a success |
+    | 2xx | 10001 | rate limit |
+    | 2xx, 5xx | 10002 | out of credits |
     | 503 with a page | | a gateway turned it away |
     | a redirect | | nothing behind it saw the request |
 
@@ -146,7 +162,7 @@ def proves_no_task(reply: Reply) -> bool:
     if not reply.readable:
         return reply.status in _REDIRECTS or (reply.page and reply.status in _GATEWAY)
     known = refusals().codes
-    if reply.status == _OK:
+    if reply.status in _SUCCESS:
         return _is_client_error(reply.code) or reply.code in known.rate_limit | known.out_of_credits
     return reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.code in known.out_of_credits
 
@@ -167,23 +183,20 @@ def refusal(reply: Reply, *, sent: str = "") -> SeedanceError | None:  # noqa: P
         return turned_away
     message = f"the vendor refused: {reply.message} (HTTP {reply.status}, code {reply.code})"
     codes = {reply.status, reply.code}
-    known, words = refusals().codes, refusals().words
+    known = refusals().codes
     text, sent = reply.message.casefold(), sent.casefold()
-
-    def says(parts: tuple[str, ...]) -> bool:
-        return any(part in text and part not in sent for part in parts)
-
+    said = refusals().words.kinds_in(text, sent=sent)
     refused_key = AuthenticationError(f"{message}; check GOAPI_API_KEY", reply=message)
     if HTTPStatus.UNAUTHORIZED in codes:
         return refused_key
-    if says(words.no_slot):
+    if "no_slot" in said:
         active = _ACTIVE_TASKS.search(reply.message)
         return PlanLimitError(message, active=int(active.group(1)) if active else None)
-    if codes & {HTTPStatus.PAYMENT_REQUIRED, *known.out_of_credits} or says(words.out_of_credits):
+    if codes & {HTTPStatus.PAYMENT_REQUIRED, *known.out_of_credits} or "out_of_credits" in said:
         return InsufficientCreditsError(message)
     if HTTPStatus.FORBIDDEN in codes:
         return refused_key
-    if codes & {HTTPStatus.TOO_MANY_REQUESTS, *known.rate_limit}:
+    if codes & {HTTPStatus.TOO_MANY_REQUESTS, *known.rate_limit} or "rate_limit" in said:
         return RateLimitError(message, retry_after_s=reply.retry_after_s)
     if HTTPStatus.NOT_FOUND in codes:
         return NotFoundError(message)
@@ -202,7 +215,8 @@ def _turned_away(reply: Reply) -> SeedanceError | None:
             f"the API's address knows no such path (HTTP {reply.status} without an envelope); set "
             "GOAPI_BASE_URL to the API's root, such as https://api.goapi.ai"
         )
-    if reply.status in _GATEWAY:
+    turned_away = reply.page and _is_client_error(reply.status) and reply.status not in _SAME_ON_PAGES
+    if turned_away or (reply.status in _GATEWAY and not reply.json):
         return GatewayError(
             f"a gateway in front of the API turned the request away (HTTP {reply.status} with "
             f"{'a page' if reply.page else 'no envelope'}); the API key is not the reason"

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from seedance_dagster.api.data_file import load_data_file
 
 _PACKAGED = "task-shapes-2026-11"
-_BETWEEN = re.compile(r"[\s_-]+")
+_BETWEEN = re.compile(r"[\s_.!-]+")
+_PICTURE_OR_SOUND = re.compile(r"\.(?:jpe?g|png|webp|gif|bmp|avif|svg|mp3|wav|json)$", re.IGNORECASE)
 _MOST_DEPTH = 6
 _MOST_TEXTS = 200
 _MOST_CHARACTERS = 4000  # of one text; the rest would only be cut later, after it was searched
@@ -36,8 +37,11 @@ def status_meaning(word: str) -> str | None:
     Example:
         >>> status_meaning("In_Progress\t"), status_meaning("finalizing")
         ('processing', None)
+        >>> status_meaning("TASK_STATUS_SUCCEED")
+        'completed'
     """
-    return _meanings().get(_BETWEEN.sub("", word[:100]).casefold())
+    letters = _letters(word)
+    return _meanings().get(letters) or _meanings().get(letters.removeprefix("task").removeprefix("status"))
 
 
 def video_link(task: Mapping[str, Any]) -> str | None:
@@ -47,13 +51,12 @@ def video_link(task: Mapping[str, Any]) -> str | None:
         >>> video_link({"output": {"works": [{"video": {"url": "https://f/v.mp4"}}]}})
         'https://f/v.mp4'
     """
-    for outer in ("output", "video_url", "video"):
-        link = _link_in(task.get(outer), _MOST_DEPTH)
-        if link is not None:
-            return link
     detail = task.get("detail")
-    link = _link_in(detail.get("output"), _MOST_DEPTH) if isinstance(detail, Mapping) else None
-    return link or _odd_link(task.get("output"))
+    places = [task.get("output"), task.get("video_url"), task.get("video")]
+    places += [detail.get("output")] if isinstance(detail, Mapping) else []
+    links = [link for place in places for link in _links_in(place, _MOST_DEPTH)]
+    films = (link for link in links if not _PICTURE_OR_SOUND.search(link.partition("?")[0]))
+    return next(films, None) or next(iter(links), None) or _odd_link(task.get("output"))
 
 
 def names_in(output: object) -> str:
@@ -101,23 +104,37 @@ def _odd_link(output: object) -> str | None:
     return (text.strip() or None) if isinstance(text, str) else None
 
 
-def _link_in(value: object, depth: int) -> str | None:
+def _links_in(value: object, depth: int) -> Iterator[str]:
+    """Yield the links in a value, the best first."""
     if isinstance(value, str):
         text = value.strip()
-        return text if text.lower().startswith(("https://", "http://")) else None
+        if text.lower().startswith(("https://", "http://")):
+            yield text
     if depth == 0:
-        return None
+        return
     parts: list[object] = []
     if isinstance(value, Mapping):
-        parts = [value[name] for name in _shapes().link if name in value]
+        by_name = {_letters(str(name)): part for name, part in value.items()}
+        parts = [by_name[name] for name in _link_names() if name in by_name]
     elif isinstance(value, list):
         parts = value[:_MOST_TEXTS]
-    return next((link for part in parts if (link := _link_in(part, depth - 1)) is not None), None)
+    for part in parts:
+        yield from _links_in(part, depth - 1)
+
+
+def _letters(name: str) -> str:
+    """Return a name or word in lower case without what stands between its parts."""
+    return _BETWEEN.sub("", name[:100]).casefold()
 
 
 @cache
 def _shapes() -> _Shapes:
     return load_data_file(_Shapes, _PACKAGED)
+
+
+@cache
+def _link_names() -> tuple[str, ...]:
+    return tuple(map(_letters, _shapes().link))
 
 
 @cache

@@ -114,6 +114,8 @@ class TaskStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
+_NOT_YET = ("0001-", "1970-01-01")
+_MOST_SECONDS = 10**11  # a larger unix time is in milliseconds
 _MOST_POINTS = 10**15  # 100 million USD; sums of larger amounts might not fit into 64 bits
 
 
@@ -156,7 +158,7 @@ class Task(BaseModel):
         """Parse the `data` of an envelope; return None when it has no task id."""
         fields = _mapping(data)
         task_id = _text(fields.get("task_id")).strip()
-        if not task_id:
+        if not task_id.strip("0-"):  # an empty UUID is no id either
             return None
         meta, error = _mapping(fields.get("meta")), fields.get("error")
         usage = _mapping(meta.get("usage"))
@@ -179,6 +181,12 @@ class Task(BaseModel):
             error_code=whole_number(_mapping(error).get("code")) or 0,
             error_message=" ".join(dict.fromkeys(error_texts(error))),
         )
+
+
+def holds_task(task_id: str, data: object) -> bool:
+    """Return True for data that show how that task stands: they count in an error reply as well."""
+    task = Task.parse(data)
+    return task is not None and task.task_id == task_id and task.status is not TaskStatus.UNKNOWN
 
 
 class HistoryRow(BaseModel):
@@ -233,11 +241,12 @@ class HistoryPage(BaseModel):
 
 
 def parse_time(value: object) -> datetime | None:
-    """Parse a time of the vendor (RFC 3339 or unix seconds) to UTC; return None for "not yet" and garbage."""
+    """Parse a time of the vendor (RFC 3339 or unix time) to UTC; return None for "not yet" and garbage."""
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC) if value > 0 else None
-        if not isinstance(value, str) or value.strip().startswith("0001-"):
+            seconds = value / 1000 if value > _MOST_SECONDS else value
+            return datetime.fromtimestamp(seconds, UTC) if value > 0 else None
+        if not isinstance(value, str) or value.strip().startswith(_NOT_YET):
             return None
         # Python's resolution is microseconds.
         time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.strip()))
@@ -251,7 +260,7 @@ def whole_number(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        number = int(value)
+        number = int(re.sub(r"\.0+$", "", value) if isinstance(value, str) else value)
     except (ValueError, OverflowError):
         return None
     return number if abs(number) < 2**63 else None

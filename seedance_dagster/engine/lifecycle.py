@@ -37,6 +37,8 @@ from seedance_dagster.engine.throttle import ADDRESS, CREDENTIALS, CREDITS
 from seedance_dagster.ledger.order import FOREIGN_REPLY, UNFAMILIAR, Order, State
 
 _TRIES_OF_ONE = 3
+_GATEWAY_S = 60.0
+_MOST_DOUBLINGS = 6
 ONE_REFUSED = "though the account answers: this order alone is refused"
 """The reason of an order whose POST was refused as if by a bad key."""
 _OVER_WITHOUT_VIDEO = frozenset({TaskStatus.FAILED, TaskStatus.ENDED})
@@ -70,11 +72,19 @@ class End:
 
 @dataclass(frozen=True)
 class QueueAgain:
-    """The POST was refused and no task was made; `pause` is the kind of pause in all submitting, if any."""
+    """The POST was refused and no task was made.
+
+    Attributes:
+        due_at: When this order may be sent again.
+        pause: The kind of pause in all submitting; None where the refusal concerns this order alone.
+        reason: The vendor's words.
+        pause_until: The end of that pause, where it is not `due_at`.
+    """
 
     due_at: datetime
     pause: str | None
     reason: str
+    pause_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -171,15 +181,23 @@ def poll_delay(age_s: float, render_s: float | None, *, jitter: float, pacing: P
     return min(max(delay, pacing.min_poll_s), pacing.max_poll_s) * (1 + jitter / 4)
 
 
-def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | End | NeedsReconciliation:
+def after_refused_post(
+    error: SeedanceError, *, now: datetime, tries: int = 1, retry_s: float = 0
+) -> QueueAgain | End | NeedsReconciliation:
     """Return the next step of a claimed order whose POST raised.
 
     Only errors that say "no task was made" lead back to the queue; anything else may have been paid for.
+
+    Args:
+        error: What it raised.
+        now: UTC.
+        tries: The number of times that it was refused so, this time included.
+        retry_s: Seconds until the next try of an order that the vendor's trouble concerns alone.
     """
     reason = str(error)
     match error:
         case InvalidRequestError():
-            return End(_end_state(error.failure), error.failure, reason, {}, None)
+            return _after_invalid(error, retry_at=now + timedelta(seconds=retry_s), tries=tries)
         case InsufficientCreditsError():
             pause, seconds = CREDITS, 60.0  # longer while the account's balance is too low
         case PlanLimitError():
@@ -191,7 +209,7 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
         case NotSentError():
             pause, seconds = "network", 15.0
         case GatewayError():
-            pause, seconds = "gateway", 60.0
+            return _after_gateway(reason, now=now, tries=tries)
         case AddressError():
             pause, seconds = ADDRESS, 60.0
         case ForeignReplyError():
@@ -199,6 +217,18 @@ def after_refused_post(error: SeedanceError, *, now: datetime) -> QueueAgain | E
         case _:
             return NeedsReconciliation(reason)
     return QueueAgain(now + timedelta(seconds=seconds), pause, reason)
+
+
+def _after_invalid(error: InvalidRequestError, *, retry_at: datetime, tries: int) -> QueueAgain | End:
+    if error.failure == FailureClass.VENDOR and tries < _TRIES_OF_ONE:
+        return QueueAgain(retry_at, None, str(error))
+    return End(_end_state(error.failure), error.failure, str(error), {}, None)
+
+
+def _after_gateway(reason: str, *, now: datetime, tries: int) -> QueueAgain:
+    """Return a step that lets the others go before an order that the gateway may refuse alone."""
+    pause = timedelta(seconds=_GATEWAY_S)
+    return QueueAgain(now + pause * 2 ** min(tries - 1, _MOST_DOUBLINGS), "gateway", reason, now + pause)
 
 
 def after_refused_key(

@@ -19,6 +19,11 @@ USD = 10_000_000
         ({"quota": {"equivalent_in_usd": "20"}}, 20 * USD, "quota.equivalent_in_usd"),
         ({"wallet": {"point_remain": 9}}, 9, "wallet.point_remain"),
         ({"credit_pack_info": {"available_credits": "77"}}, 1_540_000, "credit_pack_info.available_credits"),
+        (
+            {"wallet": {"point_remain": "0.0"}, "credit_pack_info": {"available_credits": "10,000"}},
+            20 * USD,
+            "credit_pack_info.available_credits",
+        ),
         # A live account with a pack of credits: 500 are a dollar.
         (
             {

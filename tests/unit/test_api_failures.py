@@ -9,9 +9,10 @@ from seedance_dagster.api.failures import classify_failure, classify_refusal
 from seedance_dagster.api.wire import Task
 
 
-def failed(*, logs=(), code=0, text="", raw="") -> Task:
+def failed(*, logs=(), code=0, text="", raw="", prompt="A cat") -> Task:
     error = {"code": code, "message": text, "raw_message": raw}
-    return Task.parse(task_data(status="failed", logs=list(logs), error=error))
+    data = task_data(status="failed", logs=list(logs), error=error, input={"prompt": prompt})
+    return Task.parse(data)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,16 @@ def failed(*, logs=(), code=0, text="", raw="") -> Task:
         (failed(logs=["Internal Server Error"], code=10000), "vendor"),
         (failed(logs=["invalid image: cannot decode"], code=10000), "invalid"),
         (failed(logs=["codec not supported"], code=10000), "invalid"),
+        (failed(logs=["image width 512 is too small"], code=10000), "invalid"),
+        (failed(logs=["face detected in image 1"], code=10000), "real_person"),
+        (failed(logs=["图片中包含真人"], code=10000), "real_person"),
+        (failed(logs=["内容审核未通过"], code=10000), "moderation"),
+        (failed(logs=["blocked by safety filters"], code=10000), "moderation"),
+        (failed(logs=["nudity detected"], code=10000), "moderation"),
+        (failed(logs=["upstream error; retry policy exhausted"], code=10000), "vendor"),
+        (failed(logs=["parameter names are case-sensitive"], code=10000), "vendor"),
+        (failed(logs=["cannot render 'A policy': upstream timeout"], prompt="A policy"), "vendor"),
+        (failed(logs=["prompt 'nude' violates the policy"], prompt="nude"), "moderation"),
         # A refusal for copyright, with the note of a retry that stands in every refusal.
         (
             failed(

@@ -57,6 +57,19 @@ async def test_a_task_is_read_by_its_id():
     assert (task.status, task.video_url) == ("completed", "https://f.example/v.mp4")
 
 
+@pytest.mark.parametrize(
+    "how",
+    [{"status": 500}, {"status": 400, "code": 10003}, {"code": 0}, {"code": "ok"}, {"status": 203}],
+)
+async def test_a_task_inside_an_error_is_read(no_waits, how):
+    """The task that was asked for counts; without a status that is known, the error does."""
+    assert (await read(Vendor(envelope(task_data(status="failed"), **how)))).status == "failed"
+    if how != {"status": 203}:
+        for other in ({"status": ""}, {"task_id": "t-2"}):
+            with pytest.raises((InvalidRequestError, VendorError)):
+                await read(Vendor(envelope(task_data(**{"status": "failed"} | other), **how)))
+
+
 @pytest.mark.parametrize("task_id", ["../account", "a/b", "a?b=c", "a#b", "a\0b", "ä ö", "%2e%2e", "\ud800"])
 async def test_an_id_cannot_change_the_path(task_id):
     """No task id leads to another path of the API, and a reply about another task is an error."""

@@ -114,6 +114,7 @@ def test_messages_of_envelope_and_error_are_joined():
     hide("KEY-123456")
     assert read_reply(401, {}, quoting).message == "x" * 995 + " ***"
     assert read_reply(502, {}, b"<html>").message == "HTTP 502 without an envelope"
+    assert read_reply(422, {}, b'{"detail":[{"msg":"too long"}]}').message == "too long"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,10 @@ def test_the_pages_example_is_read():
         ("completed", "completed"),
         ("Success", "completed"),
         ("succeeded", "completed"),
+        ("TASK_STATUS_SUCCEED", "completed"),
+        ("done!", "completed"),
+        ("Initialising", "pending"),
+        ("denied", "failed"),
         ("finished", "completed"),
         ("starting", "processing"),
         ("retry", "processing"),
@@ -161,7 +165,8 @@ def test_the_output_is_one_url(output, url):
         ("", None),
         (0, None),
         (-5, None),
-        (1775396006000, None),
+        (1775396006000, datetime(2026, 4, 5, 13, 33, 26, tzinfo=UTC)),
+        ("1970-01-01T00:00:00Z", None),
         (10**30, None),
         (float("inf"), None),
         (float("nan"), None),
@@ -171,7 +176,7 @@ def test_the_output_is_one_url(output, url):
     ],
 )
 def test_times(written, time):
-    """RFC 3339 with nanoseconds and unix seconds give UTC; "not yet" and garbage give None."""
+    """RFC 3339 with nanoseconds and unix time give UTC; "not yet" and garbage give None."""
     assert parse_time(written) == time
 
 

@@ -162,7 +162,6 @@ def test_an_order_without_a_time_of_submission_counts_as_young():
         (errors.RateLimitError("slow down", retry_after_s=33), "rate limit", 33),
         (errors.AuthenticationError("bad key"), "credentials", 60),
         (errors.NotSentError("no network"), "network", 15),
-        (errors.GatewayError("a page"), "gateway", 60),
         (errors.AddressError("elsewhere"), "address", 60),
     ],
 )
@@ -170,6 +169,22 @@ def test_an_order_whose_post_made_no_task_is_queued_again(error, pause, seconds)
     """Each kind of refusal pauses submitting for its own time, with the vendor's words."""
     step = after_refused_post(error, now=NOW)
     assert step == QueueAgain(NOW + timedelta(seconds=seconds), pause, str(error))
+
+
+def test_an_order_that_a_gateway_turns_away_again_lets_the_others_go_first():
+    """Submitting pauses for a minute; the order itself waits twice as long after each further refusal."""
+    for tries, seconds in [(1, 60), (2, 120), (3, 240), (100, 3840)]:
+        step = after_refused_post(errors.GatewayError("a page"), now=NOW, tries=tries)
+        due_at, pause_until = NOW + timedelta(seconds=seconds), NOW + timedelta(seconds=60)
+        assert step == QueueAgain(due_at, "gateway", "a page", pause_until)
+
+
+def test_a_refusal_for_the_vendor_s_own_trouble_is_tried_three_times():
+    """No task was made, so nothing is paid; after the third the order ends."""
+    error = errors.InvalidRequestError("upload timed out", failure="vendor")
+    again = QueueAgain(NOW + timedelta(seconds=30), None, "upload timed out")
+    steps = [after_refused_post(error, now=NOW, tries=tries, retry_s=30) for tries in (1, 2, 3)]
+    assert steps == [again, again, End(State.FAILED, "vendor", "upload timed out", {}, None)]
 
 
 def test_a_reply_to_another_request_is_noted_as_such():

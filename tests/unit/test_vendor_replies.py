@@ -192,18 +192,6 @@ def test_one_order_whose_get_is_refused_for_ever_stops_no_other(quick, clock, an
     assert bool(reported) is (answer in ("401", "403", "404"))
 
 
-def test_one_order_whose_post_is_refused_for_ever_fails_alone(engine, clock):
-    """After three tries it ends with the vendor's words; the others were sent meanwhile (v13)."""
-    stuck, other = engine.place("a cat [fault:post-403]", "a dog")
-    for _ in range(4):
-        engine.submit()
-        clock.forward(minutes=1)
-    [failed, sent] = engine.read(stuck, other)
-    assert (failed.state, sent.state) == (State.FAILED, State.SUBMITTED)
-    assert "forbidden (HTTP 403, code 403), though the account answers" in failed.error_message
-    assert engine.vendor.posts["a cat [fault:post-403]"] == 3
-
-
 def test_a_key_that_the_account_refuses_too_stops_all(engine, clock):
     """Then nothing is sent until it works, and the message names the key."""
     engine.place("a cat", "a dog")

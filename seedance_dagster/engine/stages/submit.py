@@ -177,11 +177,16 @@ class Submitter:
         await self._emit(Delayed(order, f"task {task.task_id} was made but not recorded: {error}"))
 
     async def _step_after(self, order: Order, error: SeedanceError) -> QueueAgain | End | NeedsReconciliation:
-        if isinstance(error, AuthenticationError) and await read_account(self._worker) is not None:
-            journal = await in_thread(self._ledger.queries.journal, order.order_id)
-            tries = 1 + sum(ONE_REFUSED in str(entry.detail.get("reason")) for entry in journal)
-            return after_refused_key(error, now=self._clock(), tries=tries, retry_s=self._pacing.retry_s)
-        return after_refused_post(error, now=self._clock())
+        refused_alone = (
+            isinstance(error, AuthenticationError) and await read_account(self._worker) is not None
+        )
+        words = ONE_REFUSED if refused_alone else str(error)
+        journal = await in_thread(self._ledger.queries.journal, order.order_id)
+        tries = 1 + sum(words in str(entry.detail.get("reason")) for entry in journal)
+        now, retry_s = self._clock(), self._pacing.retry_s
+        if isinstance(error, AuthenticationError) and refused_alone:
+            return after_refused_key(error, now=now, tries=tries, retry_s=retry_s)
+        return after_refused_post(error, now=now, tries=tries, retry_s=retry_s)
 
     async def _refused(self, order: Order, error: SeedanceError) -> None:
         name = self._worker.name
@@ -194,7 +199,7 @@ class Submitter:
                     await in_thread(
                         self._ledger.pauses.start,
                         step.pause,
-                        until=step.due_at,
+                        until=step.pause_until or step.due_at,
                         message=pause_message(step.pause, step.reason),
                     )
                 await in_thread(
