@@ -27,6 +27,16 @@ scored_sets = sa.Table(
     sa.Column("plan", sa.Text, nullable=False),
 )
 
+# The numbers among the newest results, in the order in which videos are sorted by them.
+score_values = sa.Table(
+    "seedance_score_values",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Double, primary_key=True),
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 # What was last reported to Dagster of each video that a partition shows, and what is wrong with it: reasons
 # by the names of checks; NULL where nothing is.
 scored_videos = sa.Table(

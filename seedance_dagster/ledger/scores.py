@@ -19,10 +19,13 @@ from seedance_dagster.ledger.changes import (
     note_unscored,
 )
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.schema import orders
-from seedance_dagster.ledger.score_results import ScoreResult
-from seedance_dagster.ledger.score_schema import scored_sets, scored_videos, scores
-from seedance_dagster.ledger.videos import current_videos, has_video
+from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.schema import links, orders
+from seedance_dagster.ledger.score_results import ScoreResult, ScoreValue
+from seedance_dagster.ledger.score_schema import score_values, scored_sets, scored_videos, scores
+from seedance_dagster.ledger.videos import current_videos, has_video, scores_of
+
+_SAMPLE = 200  # videos; a score is measured of all
 
 
 class Scored(NamedTuple):
@@ -76,9 +79,26 @@ class Scores(LedgerPart):
         if not rows:
             return
         with self._database.writing() as connection:
+            before = _numbers_of(connection, sha256)
             connection.execute(scores.delete().where(scores.c.sha256 == sha256, scores.c.score.in_(names)))
             connection.execute(scores.insert(), rows)
+            _sort_by(connection, sha256, before, _numbers_of(connection, sha256))
             note_bytes(connection, sha256)
+
+    def names(self, prompt_set: str | None = None) -> dict[str, bool]:
+        """Return the names of the values of a set's newest videos, or of all sets', sorted.
+
+        Each with True where it is a number, so that videos can be sorted by it.
+        """
+        newest = sa.select(orders.c.sha256).where(orders.c.state == State.STORED)
+        if prompt_set is not None:
+            newest = newest.join(links, links.c.order_id == orders.c.order_id)
+            newest = newest.where(links.c.prompt_set == prompt_set)
+        newest = newest.order_by(orders.c.order_id.desc()).limit(_SAMPLE)
+        with self._database.reading() as connection:
+            measured = scores_of(connection, connection.scalars(newest)).values()
+        found = {name: value for values in measured for name, value in values.items()}
+        return {name: is_number(value) for name, value in sorted(found.items())}
 
     def due_sets(self, plans: Mapping[str, str]) -> dict[str, int]:
         """Return the sets that have videos to score, sorted, each with the number of its newest change.
@@ -181,3 +201,24 @@ class Scores(LedgerPart):
                 )
             for some in chunked(rows):
                 connection.execute(scored_videos.insert(), some)
+
+
+def is_number(value: ScoreValue) -> bool:
+    """Return True for a value that videos can be sorted by."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _numbers_of(connection: sa.Connection, sha256: str) -> set[tuple[str, float]]:
+    values = scores_of(connection, [sha256]).get(sha256, {})
+    return {(name, float(value)) for name, value in values.items() if is_number(value)}
+
+
+def _sort_by(
+    connection: sa.Connection, sha256: str, before: set[tuple[str, float]], after: set[tuple[str, float]]
+) -> None:
+    """Replace the numbers by which a video is sorted."""
+    gone = sa.tuple_(score_values.c.name, score_values.c.value).in_(before - after)
+    connection.execute(score_values.delete().where(score_values.c.sha256 == sha256, gone))
+    new = [{"name": name, "value": value, "sha256": sha256} for name, value in after - before]
+    if new:
+        connection.execute(score_values.insert(), new)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -26,14 +25,6 @@ class Stage(StrEnum):
     IN_PROGRESS = "in_progress"
     NO_VIDEO = "no_video"
     NOT_ORDERED = "not_ordered"
-
-
-class Cursor(NamedTuple):
-    """The position of a tile in the order of pages."""
-
-    order_id: int
-    prompt_set: str
-    partition: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,12 +19,12 @@ from seedance_dagster.ledger.tile_filter import (
     MODEL,
     STAGE,
     VERDICT,
-    Cursor,
     Stage,
     TileFilter,
     is_shown,
     tile_conditions,
 )
+from seedance_dagster.ledger.tile_order import NEWEST_FIRST, Cursor, TileOrder, number_of, select_in_order
 from seedance_dagster.ledger.unordered import lacks_order, may_be_unordered, select_unordered
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 from seedance_dagster.ledger.videos import scores_of
@@ -46,6 +46,7 @@ class Tile:
         asked: The fingerprint of what the partition asks for now; None where that is not known.
         verdict: The verdict on the video; None where nothing was said.
         scores: What scores gave for the video, by name.
+        number: What it was sorted by, if that was a number.
     """
 
     prompt_set: str
@@ -56,6 +57,7 @@ class Tile:
     asked: str | None = None
     verdict: GivenVerdict | None = None
     scores: Mapping[str, ScoreValue] = field(default_factory=dict)
+    number: float | None = None
 
     @property
     def prompt_id(self) -> str:
@@ -67,7 +69,8 @@ class Tile:
     @property
     def cursor(self) -> Cursor:
         """Return its position in the order of pages."""
-        return Cursor(self.order.order_id if self.order else 0, self.prompt_set, self.partition)
+        order_id = self.order.order_id if self.order else 0
+        return Cursor(order_id, self.prompt_set, self.partition, self.number)
 
 
 @dataclass(frozen=True)
@@ -85,22 +88,28 @@ class TileCount:
 class Tiles(LedgerPart):
     """The part of the ledger that the gallery shows."""
 
-    def page(self, wanted: TileFilter, *, after: Cursor | None = None, limit: int = 60) -> list[Tile]:
+    def page(
+        self,
+        wanted: TileFilter,
+        *,
+        order: TileOrder = NEWEST_FIRST,
+        after: Cursor | None = None,
+        limit: int = 60,
+    ) -> list[Tile]:
         """Return tiles, the newest order first; behind them what is not ordered yet.
 
         Args:
             wanted: The filter.
+            order: Another order; then only videos with a number that they can be sorted by are returned.
             after: The last tile of the page before; None for the first page.
             limit: The most tiles.
         """
-        key = (links.c.order_id, links.c.prompt_set, links.c.partition)
-        query = _select(*tile_conditions(wanted), is_shown())
-        if after is not None:
-            # Twice, since a planner uses an index for the plain comparison alone.
-            query = query.where(links.c.order_id <= after.order_id, sa.tuple_(*key) < sa.tuple_(*after))
-        query = query.order_by(*(column.desc() for column in key)).limit(limit)
+        query = _select(*tile_conditions(wanted), is_shown()).add_columns(number_of(order).label("number"))
         with self._database.reading() as connection:
-            tiles = _tiles(connection, connection.execute(query).all())
+            rows = connection.execute(select_in_order(query, order, after, limit)).all()
+            tiles = _tiles(connection, rows)
+            if order.by:
+                return [replace(tile, number=row.number) for tile, row in zip(tiles, rows, strict=True)]
             if len(tiles) < limit and may_be_unordered(wanted):
                 unordered = select_unordered(wanted, after, limit - len(tiles))
                 tiles += map(_without_order, connection.execute(unordered))

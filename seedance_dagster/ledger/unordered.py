@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.partitions import same_partition
 from seedance_dagster.ledger.schema import links, partitions
-from seedance_dagster.ledger.tile_filter import Cursor, Stage, TileFilter
+from seedance_dagster.ledger.tile_filter import Stage, TileFilter
+from seedance_dagster.ledger.tile_order import Cursor
 from seedance_dagster.ledger.tile_text import names
 
 

@@ -100,6 +100,12 @@ def test_what_cannot_be_compared_says_what_can(ledger, orders):
         find_pairs(ledger, "spots", STYLES)
 
 
+def test_sound_is_not_compared_blindly(ledger, orders):
+    """A video with sound would say which one it is, so pairs are played without, and a pair is refused."""
+    with pytest.raises(VerdictError, match=r"audio: pairs are played without sound, .*listen to both"):
+        find_pairs(ledger, "spots", Question("audio", "true", "false"))
+
+
 def test_no_pair_comes_twice_until_all_were_seen(ledger, orders):
     """For one reviewer; either variant comes on either side, and then a second round begins."""
     for number in range(12):

@@ -70,10 +70,40 @@ def test_scores_are_shown_and_filtered_by(browse, orders, ledger):
     page = client.get("/", params={"score": "motion>=0.2, cuts==0"}).text
     assert re.findall(r'data-partition="([^"]+)"', page) == ["cat"]
     facets = client.get("/facets", params={"score": ["motion>=0.2", "cuts==0"]}).text
-    assert 'name="score" value="motion&gt;=0.2, cuts==0"' in facets
+    fields = re.findall(r'name="score" list="scores" value="([^"]*)"', facets)
+    assert fields == ["motion&gt;=0.2", "cuts==0", ""]
+    assert re.findall(r'<option value="(\w+(?:==|&gt;=))"', facets) == [
+        "caption==",
+        "cuts&gt;=",
+        "motion&gt;=",
+    ]
     refused = client.get("/", params={"score": "motion"})
     assert refused.status_code == 400
     assert "score is 'motion'; allowed is a name and a comparison" in refused.text
+
+
+def test_videos_are_sorted_by_a_score(browse, orders, ledger):
+    """Page by page, each tile with its value; numbers are to choose from, and a wrong order is refused."""
+    made = orders.make_many(State.STORED, *(f"p{number}" for number in range(70)))
+    for number, order in enumerate(made):
+        values = {"motion": (number * 3 % 70) / 100, "mood": "calm"}
+        ledger.scores.record(order.sha256, [ScoreResult(score="s", version="1", values=values)])
+    client = browse()
+    first = client.get("/", params={"sort": "-scores.motion"}).text
+    [more] = re.findall(r'data-more="([^"]+)"', first)
+    second = client.get("/tiles?" + more.replace("&amp;", "&")).text
+    shown = [float(value) for value in re.findall(r'class="score">motion ([0-9.]+)<', first + second)]
+    assert shown == [number / 100 for number in range(69, -1, -1)]
+    facets = client.get("/facets", params={"sort": "-scores.motion"}).text
+    assert re.findall(r'<option value="([^"]+)" selected', facets) == ["-scores.motion"]
+    assert "scores.mood" not in facets
+    cost = {"sort": "cost"}
+    for wrong in ({"sort": "motion"}, cost | {"after": "nan~1:spots:p1"}, cost | {"after": "1:a:b"}):
+        refused = client.get("/", params=wrong)
+        assert refused.status_code == 400
+        assert refused.text.startswith(
+            ("sort is 'motion'; allowed are cost and scores.NAME", "after: it is not")
+        )
 
 
 def test_a_hostile_prompt_is_text(browse, orders, ledger):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
+from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.schema import VERSION_TABLE
 from seedance_dagster.ledger.score_results import ScoreResult
+from seedance_dagster.ledger.score_schema import score_values
 from seedance_dagster.ledger.scores import Scored
 
 pytestmark = pytest.mark.each_database
@@ -26,6 +30,23 @@ def test_the_newest_result_of_a_score_is_kept(ledger, clock):
     motion = found["a"]["motion"]
     assert (motion.version, motion.values, motion.problem) == ("2", {}, "it divides by zero")
     assert motion.scored_at == clock()
+
+
+def test_an_older_ledger_is_sorted_by_its_scores(ledger_url):
+    """The numbers of its results are taken over when it is upgraded, and words are not."""
+    ledger = Ledger.open(ledger_url)
+    ledger.scores.record("a", [result(values={"motion": 0.1, "mood": "calm", "dark": True}), result("cuts")])
+    ledger.scores.record("a", [result("other", values={"cuts": 2})])
+    rows = sa.select(score_values).order_by(score_values.c.name)
+    with ledger._database.writing() as connection:
+        before = connection.execute(rows).all()
+        score_values.drop(connection)
+        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0010'"))
+    ledger.close()
+    ledger = Ledger.open(ledger_url)
+    with ledger._database.reading() as connection:
+        assert connection.execute(rows).all() == before == [("cuts", 2.0, "a"), ("motion", 0.1, "a")]
+    ledger.close()
 
 
 def test_a_video_shows_the_values_of_its_bytes(ledger, orders):

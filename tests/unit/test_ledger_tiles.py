@@ -11,6 +11,7 @@ from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.tile_filter import Stage, TileFilter
+from seedance_dagster.ledger.tile_order import TileOrder
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.prompts.thresholds import Threshold
 
@@ -84,6 +85,40 @@ def test_scores_filter_as_thresholds_do(ledger, orders, name, text, found):
     assert {tile.partition: tile.scores for tile in page if tile.scores} == {
         key: values for key, values in SCORES.items() if values
     }
+
+
+@pytest.mark.each_database
+@pytest.mark.parametrize("descending", [True, False])
+def test_tiles_are_sorted_by_a_score(ledger, orders, descending):
+    """Over pages, each once, also where values are equal; a video without a number is left out."""
+    names = [f"p{number}" for number in range(8)]
+    made = orders.make_many(State.STORED, *names)
+    for value, order in zip([0.1, 2, 0.1, 0.5, "none", 0.1, -1], made, strict=False):
+        for version in ("1", "2"):
+            values = {"motion": value if version == "2" else 9}
+            ledger.scores.record(order.sha256, [ScoreResult(score="s", version=version, values=values)])
+    ledger.partitions.link("spots", {"twin": made[2].order_id})
+    order, seen, after = TileOrder("scores.motion", descending), [], None
+    while page := ledger.tiles.page(TileFilter(), order=order, after=after, limit=2):
+        seen += [(tile.number, tile.partition) for tile in page]
+        after = page[-1].cursor
+    assert [value for value, _ in seen] == sorted([0.1, 2, 0.1, 0.1, 0.5, 0.1, -1], reverse=descending)
+    assert sorted(name for _, name in seen) == ["p0", "p1", "p2", "p3", "p5", "p6", "twin"]
+    assert ledger.scores.names("spots") == ledger.scores.names() == {"motion": True}
+    assert ledger.scores.names("others") == {}
+
+
+@pytest.mark.each_database
+def test_tiles_are_sorted_by_their_cost(ledger, orders):
+    """Over pages; what has no video is left out."""
+    for name, charged in {"cat": 2, "dog": 1, "owl": 3, "fox": 2}.items():
+        orders.make(State.STORED, name, charged=charged * POINTS)
+    orders.make(State.SUBMITTED, "elk")
+    seen, after = [], None
+    while page := ledger.tiles.page(TileFilter(), order=TileOrder("cost"), after=after, limit=1):
+        seen += [tile.partition for tile in page]
+        after = page[-1].cursor
+    assert seen == ["owl", "fox", "cat", "dog"]
 
 
 @pytest.mark.each_database

@@ -19,6 +19,7 @@ from seedance_dagster.prompts.matrix import TEMPLATE_TAG, VARIED_FIELDS
 _LINKS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _MAX_VALUES = 30  # a tag with more, such as a number of each prompt, names no variants
 _MAX_NAMED = 5
+_SOUND = "audio"
 
 
 class Pair(NamedTuple):
@@ -37,9 +38,14 @@ def find_pairs(ledger: Ledger, prompt_set: str, question: Question) -> list[Pair
     """Return the pairs of a question in a set.
 
     Raises:
-        VerdictError: There is none; the message names what can be compared.
+        VerdictError: There is none, and the message names what can be compared; or it is about sound.
         LedgerError: The ledger cannot be read.
     """
+    if question.name == _SOUND:
+        raise VerdictError(
+            "audio: pairs are played without sound, since a video with sound would say which variant it is; "
+            "listen to both in the gallery, and accept the better one"
+        )
     videos = ledger.comparisons.videos(prompt_set)
     pairs = pairs_of(videos, question)
     if not pairs:
@@ -67,7 +73,7 @@ def questions_of(videos: Sequence[ComparedVideo]) -> dict[Question, int]:
     """
     tags = {name for video in videos for name in video.tags} - {TEMPLATE_TAG, *VARIED_FIELDS}
     found: dict[Question, set[frozenset[str]]] = {}
-    for name in {*VARIED_FIELDS, *tags} - {"audio"}:
+    for name in {*VARIED_FIELDS, *tags} - {_SOUND}:
         if 1 < len({value_of(video, name) for video in videos} - {None}) <= _MAX_VALUES:
             for group in _groups(videos, name):
                 for first, second in combinations(sorted(group), 2):
@@ -82,8 +88,6 @@ def value_of(video: ComparedVideo, name: str) -> str | None:
         value = video.tags.get(name)
         return value if redact(value, redact_url) == value else None
     request = video.request
-    if name == "audio":
-        return tag_text(request.get("audio") is not False)
     value = request.get(name)
     if name == "resolution" and value is None:
         value = default_resolution(request["task_type"])

@@ -95,7 +95,10 @@ class _Gallery:
         tags = self._ledger.tiles.tags(name) if name else {}
         facets = facets_of(counts, self._ledger.partitions.sets(), name, tags)
         facets.stages[Stage.NOT_ORDERED] = self._ledger.tiles.unordered(name or None)
-        return self._render("facets.html", request, query=query, facets=facets, Stage=Stage, Verdict=Verdict)
+        scores = self._ledger.scores.names(name or None)
+        return self._render(
+            "facets.html", request, query=query, facets=facets, scores=scores, Stage=Stage, Verdict=Verdict
+        )
 
     def clip(self, request: Request) -> Response:
         query = read_query(request.query_params.multi_items())
@@ -127,10 +130,11 @@ class _Gallery:
         return self._render("login.html", request, status=status, problem=problem, wanted=wanted)
 
     def _rows(self, query: PageQuery) -> dict[str, Any]:
-        tiles = self._ledger.tiles.page(query.wanted, after=query.after, limit=_PAGE + 1)
+        tiles = self._ledger.tiles.page(query.wanted, order=query.order, after=query.after, limit=_PAGE + 1)
         shown = tiles[:_PAGE]
         more = query.link(after=cursor_text(shown[-1].cursor)) if len(tiles) > _PAGE else ""
-        return {"rows": rows_of(self._ledger.tiles.with_other_takes(shown)), "more": more}
+        rows = rows_of(self._ledger.tiles.with_other_takes(shown), query.order.score)
+        return {"rows": rows, "more": more}
 
     def _clip(self, query: PageQuery) -> Clip:
         found = self._ledger.tiles.of_partitions(query.wanted.prompt_set, [query.clip])

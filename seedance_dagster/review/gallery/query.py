@@ -1,7 +1,8 @@
-"""The query of a page: a filter, a clip that is open, and where the page begins."""
+"""The query of a page: a filter, an order, a clip that is open, and where the page begins."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,13 +10,15 @@ from datetime import date
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from seedance_dagster.ledger.tile_filter import Cursor, Stage, TileFilter
+from seedance_dagster.ledger.tile_filter import Stage, TileFilter
+from seedance_dagster.ledger.tile_order import NEWEST_FIRST, Cursor, TileOrder
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.money import usd_to_points
 from seedance_dagster.net.secrets import SafeError
 from seedance_dagster.prompts.thresholds import ALLOWED, Threshold
 
 _MAX_TEXT = 200
+_SORT = re.compile(r"(-?)(cost|scores\.[a-z][a-z0-9_]*)")
 _SCORE = re.compile(r"([a-z][a-z0-9_]*)\s*([<>=!].*)", re.DOTALL)
 Pairs = list[tuple[str, str]]
 Member = TypeVar("Member", Stage, Verdict)
@@ -30,14 +33,16 @@ class PageQuery:
     """The content of a page.
 
     Attributes:
-        pairs: The filter as it was asked for, without empty fields.
-        wanted: The same, read.
+        pairs: Filter and order as they were asked for, without empty fields.
+        wanted: The filter, read.
+        order: The order.
         clip: The partition that is open; empty for none.
         after: The last tile of the page before.
     """
 
     pairs: Pairs
     wanted: TileFilter
+    order: TileOrder = NEWEST_FIRST
     clip: str = ""
     after: Cursor | None = None
 
@@ -49,9 +54,9 @@ class PageQuery:
         """Return True where the filter has a value of a field."""
         return (name, value) in self.pairs
 
-    def all(self, name: str) -> str:
-        """Return all values of a field, with commas between them; empty where there is none."""
-        return ", ".join(value for key, value in self.pairs if key == name)
+    def all(self, name: str) -> list[str]:
+        """Return all values of a field."""
+        return [value for key, value in self.pairs if key == name]
 
     def first(self, name: str) -> str:
         """Return the first value of a field; empty where there is none."""
@@ -81,28 +86,47 @@ def read_query(items: Iterable[tuple[str, str]]) -> PageQuery:
         text=first.get("q", "")[:_MAX_TEXT],
     )
     own = [(name, value) for name, value in pairs if name not in ("clip", "after")]
-    return PageQuery(own, wanted, first.get("clip", ""), _cursor(first.get("after")))
+    order = _order(first.get("sort"))
+    return PageQuery(own, wanted, order, first.get("clip", ""), _cursor(first.get("after"), order))
 
 
 _FIELDS = (
     *("set", "type", "state", "verdict", "tag", "cost_min", "cost_max", "since", "until", "score", "q"),
-    *("clip", "after"),
+    *("sort", "clip", "after"),
 )
 
 
 def cursor_text(cursor: Cursor) -> str:
     """Return a cursor as a field of a query."""
-    return f"{cursor.order_id}:{cursor.prompt_set}:{cursor.partition}"
+    number = "" if cursor.number is None else f"{cursor.number!r}~"
+    return f"{number}{cursor.order_id}:{cursor.prompt_set}:{cursor.partition}"
 
 
-def _cursor(text: str | None) -> Cursor | None:
+def _cursor(text: str | None, order: TileOrder) -> Cursor | None:
     if text is None:
         return None
-    order_id, _, rest = text.partition(":")
+    position, _, rest = text.partition(":")
+    number, _, order_id = position.rpartition("~")
     prompt_set, _, partition = rest.partition(":")
-    if not (order_id.isascii() and order_id.isdigit() and len(order_id) < 19 and partition):  # noqa: PLR2004  64 bits
+    is_id = order_id.isascii() and order_id.isdigit() and len(order_id) < 19  # noqa: PLR2004  64 bits
+    try:
+        sorted_by = float(number) if order.by else None
+    except ValueError:
+        sorted_by = math.nan
+    if not (is_id and partition) or not math.isfinite(sorted_by or 0):
         raise QueryError("after: it is not the end of a page; follow the links of the gallery")
-    return Cursor(int(order_id), prompt_set, partition)
+    return Cursor(int(order_id), prompt_set, partition, sorted_by)
+
+
+def _order(text: str | None) -> TileOrder:
+    if text is None:
+        return NEWEST_FIRST
+    shape = _SORT.fullmatch(text)
+    if shape is None:
+        raise QueryError(
+            f"sort is {text!r}; allowed are cost and scores.NAME, with - before them for the highest first"
+        )
+    return TileOrder(by=shape[2], descending=bool(shape[1]))
 
 
 def _member(kind: type[Member], name: str, value: str) -> Member:

@@ -14,6 +14,7 @@ from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 from seedance_dagster.net.secrets import without_secrets
+from seedance_dagster.prompts.thresholds import value_text
 from seedance_dagster.review.gallery.media import played_kind
 
 _WAITING = {
@@ -35,6 +36,7 @@ class TileView:
         length: Minutes and seconds; empty where it is not known.
         cost: In USD; empty where it is not known.
         reason: Why there is no video, and what helps; empty where there is one.
+        score: The value that tiles are sorted by, with its name; empty where that is no score.
     """
 
     prompt_set: str
@@ -53,6 +55,7 @@ class TileView:
     verdict: Verdict
     note: str
     reviewer: str
+    score: str
 
 
 @dataclass(frozen=True)
@@ -65,22 +68,27 @@ class Row:
     tiles: tuple[TileView, ...]
 
 
-def rows_of(tiles: Iterable[Tile]) -> list[Row]:
-    """Return the prompts of tiles, in the order of the first tile of each, with its takes side by side."""
+def rows_of(tiles: Iterable[Tile], score: str = "") -> list[Row]:
+    """Return the prompts of tiles, in the order of the first tile of each, with its takes side by side.
+
+    Args:
+        tiles: The tiles.
+        score: The name of a score that they are sorted by.
+    """
     by_prompt: dict[tuple[str, str], list[Tile]] = {}
     for tile in tiles:
         by_prompt.setdefault((tile.prompt_set, tile.prompt_id), []).append(tile)
-    return [_row(*key, found) for key, found in by_prompt.items()]
+    return [_row(*key, found, score) for key, found in by_prompt.items()]
 
 
-def _row(prompt_set: str, prompt_id: str, tiles: list[Tile]) -> Row:
-    views = tuple(tile_view(tile) for tile in sorted(tiles, key=lambda tile: tile.take))
+def _row(prompt_set: str, prompt_id: str, tiles: list[Tile], score: str) -> Row:
+    views = tuple(tile_view(tile, score) for tile in sorted(tiles, key=lambda tile: tile.take))
     prompt = next((view.prompt for view in views if view.prompt), "")
     return Row(prompt_set, prompt_id, prompt, views)
 
 
-def tile_view(tile: Tile) -> TileView:
-    """Return a tile in words."""
+def tile_view(tile: Tile, score: str = "") -> TileView:
+    """Return a tile in words, with the value of a score."""
     order, given = tile.order, tile.verdict
     stored = order is not None and order.state is State.STORED
     return TileView(
@@ -100,6 +108,7 @@ def tile_view(tile: Tile) -> TileView:
         verdict=given.verdict if given else Verdict.UNDECIDED,
         note=given.note if given else "",
         reviewer=given.reviewer if given else "",
+        score=f"{score} {value_text(tile.scores[score])}" if score in tile.scores else "",
     )
 
 
