@@ -1,54 +1,159 @@
-"""Names that resemble a field and are none: as tags they would not count in the video that is paid for."""
+"""Columns that resemble a field and are none: as tags they would not count in the video that is paid for."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
 
-from seedance_dagster.api.wire import REFERENCE_KINDS
+from seedance_dagster.api.limits import Limits
+from seedance_dagster.api.wire import REFERENCE_KINDS, Mode
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS
+from seedance_dagster.prompts.rules import REQUEST_FIELDS
 
-_NO_LETTERS = re.compile(r"[\W_]+")
-_WITH_UNIT = re.compile(r"duration(?:in)?(?:s|sec|secs|second|seconds)")
+_NO_LETTERS = re.compile(r"[\W\d_]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")  # of camelCase too
+_WITH_UNIT = re.compile(r"duration(?:in)?(?:s|ms|sec|secs|second|seconds)")
 _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
-    "prompt": ("prompttext", "提示词", "提示語", "プロンプト", "промпт"),
-    "task_type": ("model", "modelname", "模型"),
-    "duration": ("dur", "length", "seconds", "durée", "dauer", "duración", "时长", "時長"),
-    "aspect_ratio": ("ratio", "aspect", "比例", "画幅"),
-    "resolution": ("分辨率",),
-    "takes": ("numtakes", "variations"),
-}
-_LINKS = ("", "url", "link", "path", "file")
+    "prompt": ("提示词", "提示語", "プロンプト", "프롬프트", "промпт"),
+    "task_type": ("模型", "モデル"),
+    "duration": ("durée", "dauer", "durata", "duración", "duração", "длительность", "时长",
+                 "時長", "视频时长", "秒数", "長さ", "길이"),
+    "aspect_ratio": ("比例", "画幅", "画面比例", "宽高比", "アスペクト比", "비율", "seitenverhältnis"),
+    "resolution": ("分辨率", "清晰度", "解像度", "auflösung"),
+    "takes": ("copies", "variations"),
+    "image_urls": ("图片", "参考图", "图片链接", "画像", "bild", "bilder"),
+}  # fmt: skip
+_LINK = frozenset({"url", "uri", "link", "path", "file", "src"})
+_REFERENCE = _LINK | {"reference", "ref", "input", "source"}
+_ENDS = frozenset({"first", "last", "start", "end"})
+_OF_VIDEO = frozenset({"video", "clip", "target", "output"})
+_THINGS = frozenset({"take", "video", "variation", "variant", "sample", "clip", "output"})
+# A field, groups of words of each of which a name for it has one, and words that may stand around them.
+_WORDS: tuple[tuple[str, tuple[frozenset[str], ...], frozenset[str]], ...] = (
+    ("prompt", (frozenset({"prompt"}),), frozenset({"text", "positive"})),
+    ("task_type", (frozenset({"model"}),), frozenset({"id", "name", "version"})),
+    ("mode", (frozenset({"mode"}),), frozenset({"generation"})),
+    ("takes", (frozenset({"num", "n", "count"}), _THINGS), frozenset({"per", "prompt"})),
+    ("takes", (frozenset({"number"}), frozenset({"of"}), _THINGS), frozenset({"per", "prompt"})),
+    (
+        "duration",
+        (frozenset({"duration", "dur", "length", "second", "sec"}),),
+        _OF_VIDEO | {"s", "in", "ms", "num", "total"},
+    ),
+    ("aspect_ratio", (frozenset({"aspect", "ratio"}),), _OF_VIDEO | {"w", "h"}),
+    ("resolution", (frozenset({"resolution", "res"}),), _OF_VIDEO),
+    ("audio", (frozenset({"generate", "with", "enable", "add"}), frozenset({"audio", "sound"})), _OF_VIDEO),
+    ("remove_watermark", (frozenset({"watermark"}),), frozenset({"no", "without", "remove"})),
+    ("image_urls", (_ENDS, frozenset({"frame"})), _LINK | {"image"}),
+    ("image_urls", (frozenset({"image", "img", "picture", "photo"}),), _REFERENCE | _ENDS | {"init"}),
+    ("image_urls", (frozenset({"reference", "ref"}), _LINK), frozenset()),
+    *((f"{kind}_urls", (frozenset({kind}), _REFERENCE), frozenset[str]()) for kind in REFERENCE_KINDS),
+)  # fmt: skip
+_LIKE, _SHORTEST_TYPO, _SHORTEST_PLURAL = 0.9, 6, 4
+_NO_SETTINGS = {"seed", "negativeprompt", "fps", "cfgscale", "guidancescale", "camerafixed"}
 
 
 def _key(name: str) -> str:
-    """Return a name's letters and digits alone, in small letters, whatever stands between and around them."""
-    return _NO_LETTERS.sub("", unicodedata.normalize("NFKC", name)).casefold()
+    """Return a name's letters alone, small and without accents, whatever stands between and around them."""
+    plain = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+    return _NO_LETTERS.sub("", plain).casefold()
 
 
-def _words() -> Mapping[str, str]:
-    words = {_key(other): field for field, others in _OTHER_WORDS.items() for other in others}
+def _keys() -> Mapping[str, str]:
+    keys = {_key(other): field for field, others in _OTHER_WORDS.items() for other in others}
     for kind in REFERENCE_KINDS:
-        words |= {f"{kind}{link}": f"{kind}_urls" for link in _LINKS}
-    words |= {f"reference{kind}": f"{kind}_urls" for kind in REFERENCE_KINDS}
-    return words | {_key(field): field for field in PROMPT_FIELDS}
+        keys |= {f"{kind}{link}": f"{kind}_urls" for link in ("", *_LINK)}
+        keys |= {f"reference{kind}": f"{kind}_urls"}
+    return keys | {_key(field): field for field in PROMPT_FIELDS}
 
 
-_MEANT = _words()
+_MEANT = _keys()
+_LONG = [key for key in map(_key, REQUEST_FIELDS) if len(key) >= _SHORTEST_TYPO]
 
 
 def field_meant(name: str) -> str | None:
     """Return the field that a name resembles; None for a field, and for what resembles none.
 
     Example:
-        >>> field_meant("Aspect Ratio"), field_meant("imageUrls"), field_meant("duration_sec")
+        >>> field_meant("Aspect Ratio"), field_meant("imageUrl_1"), field_meant("video_length")
         ('aspect_ratio', 'image_urls', 'duration')
     """
     if name in PROMPT_FIELDS:
         return None
-    key = _key(name)
-    singular = key.removesuffix("s")
+    own = name.rpartition(".")[2]  # pandas writes input.duration for a field of an object
+    if own in PROMPT_FIELDS:
+        return own
+    key = _key(own)
     if _WITH_UNIT.fullmatch(key):
         return "duration"
-    return next((_MEANT[each] for each in (key, singular, f"{key}s") if each in _MEANT), None)
+    singular = key.removesuffix("s")
+    meant = next((_MEANT[each] for each in (key, singular, f"{key}s") if each in _MEANT), None)
+    return (
+        meant
+        or _by_words(own)
+        or next((_MEANT[like] for like in get_close_matches(key, _LONG, 1, _LIKE)), None)
+    )
+
+
+def _by_words(name: str) -> str | None:
+    words = {_singular(word.lower()) for word in _WORD.findall(name)}
+    for field, groups, others in _WORDS:
+        if all(words & group for group in groups) and words <= others.union(*groups):
+            return field
+    return None
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if word.endswith("s") and len(word) >= _SHORTEST_PLURAL else word
+
+
+def field_of_values(values: Iterable[Any]) -> str | None:
+    """Return the field that all values of a column are meant for; None where one is not.
+
+    Example:
+        >>> field_of_values(["https://x.example/a.png", "s3://x/b.jpg"]), field_of_values(["16:9", "wide"])
+        ('image_urls', None)
+    """
+    meant: str | None = None
+    for value in values:
+        field = _field_of(value)
+        if field is None or meant not in {None, field}:
+            return None
+        meant = field
+    return meant
+
+
+def _field_of(value: Any) -> str | None:
+    if isinstance(value, Mapping):
+        return next((name for name in REQUEST_FIELDS if name in value), None)
+    if isinstance(value, list):
+        return field_of_values(value)
+    if not isinstance(value, str):
+        return None
+    words, endings = _allowed()
+    word = value.strip().lower()
+    if word.startswith(("http://", "https://", "s3://")):
+        return endings.get(word.partition("?")[0].rpartition(".")[2])
+    return words.get(word)
+
+
+@cache
+def _allowed() -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the fields of the words that only they allow, and of the endings of files."""
+    limits = Limits.load()
+    words = dict.fromkeys(limits.types, "task_type") | dict.fromkeys(map(str, Mode), "mode")
+    words |= dict.fromkeys(limits.loosest.aspect_ratios, "aspect_ratio")
+    words |= dict.fromkeys(limits.loosest.resolutions, "resolution")
+    endings = {
+        ending: f"{kind}_urls" for kind in REFERENCE_KINDS for ending in getattr(limits, f"{kind}_formats")
+    }
+    return words, endings
+
+
+def is_no_setting(name: str) -> bool:
+    """Return True for a setting of other video APIs that the vendor does not have."""
+    return _key(name) in _NO_SETTINGS

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row, tag_text
 from seedance_dagster.prompts.json_text import parse_json
-from seedance_dagster.prompts.lookalikes import field_meant
+from seedance_dagster.prompts.lookalikes import field_meant, field_of_values, is_no_setting
 from seedance_dagster.prompts.missing import is_missing
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 
@@ -83,6 +83,8 @@ def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], lis
         if name not in fields and (columns.tags is None or name in columns.tags)
     }
     problems = _tag_problems(tags, columns, source)
+    if columns.tags is None:
+        problems += _value_problems(table, tags, set(fields.values()), source)
     rows = []
     for place, cells in table.rows:
         if table.untyped and cells.get(columns.wanted) == columns.wanted:
@@ -148,6 +150,26 @@ def _tag_problems(tags: Mapping[str, str], columns: Columns, source: str) -> lis
             message = f"is the same tag as column {shown(other)}; rename one of them"
             problems.append(Problem(source=source, field=f"column {shown(column)}", message=message))
     return problems
+
+
+def _value_problems(
+    table: Table, tags: Mapping[str, str], fields: set[str], source: str
+) -> Iterator[Problem]:
+    """Yield an error for each tag whose values are all meant for a field that no column is."""
+    for column, tag in tags.items():
+        if column != tag or field_meant(column) is not None:
+            continue
+        field = field_of_values(cells[column] for _, cells in table.rows if column in cells)
+        if field is not None and field not in fields:
+            message = (
+                f"holds what the field {field} takes; rename it to {field}, or for a tag to tag:{column}"
+            )
+            if any(isinstance(cells.get(column), Mapping) for _, cells in table.rows):
+                message = f"holds the field {field}; make it a column of its own, or a tag by tag:{column}"
+            yield Problem(source=source, field=f"column {shown(column)}", message=message)
+        elif is_no_setting(column):
+            message = "is kept as a tag and changes no video: the vendor has no such setting"
+            yield Problem(source=source, field=f"column {shown(column)}", message=message, severity="warning")
 
 
 def _is_missing(name: str, value: Any) -> bool:

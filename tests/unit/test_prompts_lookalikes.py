@@ -36,6 +36,29 @@ from seedance_dagster.prompts.lookalikes import field_meant
         ("\u200bmode", "mode"),
         ("ID", "id"),
         ("\u63d0\u793a\u8bcd", "prompt"),
+        ("image_1", "image_urls"),
+        ("Image URL 2", "image_urls"),
+        ("img_path", "image_urls"),
+        ("first_frame", "image_urls"),
+        ("endFrameUrl", "image_urls"),
+        ("ref_image", "image_urls"),
+        ("video_ref", "video_urls"),
+        ("video_length", "duration"),
+        ("duration_ms", "duration"),
+        ("num_seconds", "duration"),
+        ("duracion", "duration"),
+        ("durration", "duration"),
+        ("aspect_ration", "aspect_ratio"),
+        ("aspect ratio (w:h)", "aspect_ratio"),
+        ("Output Resolution", "resolution"),
+        ("num_videos", "takes"),
+        ("n_samples", "takes"),
+        ("number of videos", "takes"),
+        ("generate_audio", "audio"),
+        ("no_watermark", "remove_watermark"),
+        ("model_id", "task_type"),
+        ("input.duration", "duration"),
+        ("text prompt", "prompt"),
     ],
 )
 def test_a_name_that_resembles_a_field_is_recognized(name, field):
@@ -44,7 +67,32 @@ def test_a_name_that_resembles_a_field_is_recognized(name, field):
 
 
 @pytest.mark.parametrize(
-    "name", [*PROMPT_FIELDS, "dimension", "campaign", "text", "seed", "style", "in", "s"]
+    "name",
+    [
+        *(
+            *PROMPT_FIELDS,
+            "dimension",
+            "campaign",
+            "text",
+            "seed",
+            "style",
+            "in",
+            "s",
+            "n",
+            "number",
+            "reference",
+        ),
+        *(
+            "video_id",
+            "video_name",
+            "image_caption",
+            "prompt_en",
+            "compression_ratio",
+            "num_frames",
+            "sample_no",
+        ),
+        *("source", "url", "file_name", "start_time", "audio_caption", "lens", "has_audio", "file.name"),
+    ],
 )
 def test_fields_and_other_names_resemble_nothing(name):
     """A tag of another name stays one."""
@@ -99,3 +147,47 @@ def test_a_table_without_prompts_is_one_error_with_its_columns(tmp_path):
         "in a YAML set with columns: {prompt: 'video_prompt'}"
     )
     assert problems_of(load(tmp_path, "a.jsonl", lines)) == [(None, None, message)]
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ("https://x/a.png?v=2", "image_urls"),
+        (["s3://x/a.JPG", "https://x/b.webp"], "image_urls"),
+        ("https://x/a.mp4", "video_urls"),
+        ("9:16", "aspect_ratio"),
+        ("720p", "resolution"),
+        ("omni_reference", "mode"),
+        ("seedance-2.5", "task_type"),
+    ],
+)
+def test_values_that_are_meant_for_a_field_are_no_tags(tmp_path, value, field):
+    """A column of such values alone is an error whatever its name, unless a column is the field."""
+    entries = [{"prompt": f"a cat {n}", "gr\u00f6\u00dfe": value} for n in range(3)]
+    [(_, column, message)] = problems_of(load(tmp_path, "a.jsonl", "\n".join(map(json.dumps, entries))))
+    assert (column, message) == (
+        "column 'gr\u00f6\u00dfe'",
+        f"holds what the field {field} takes; rename it to {field}, or for a tag to tag:gr\u00f6\u00dfe",
+    )
+    entries.append({"prompt": "a dog", "gr\u00f6\u00dfe": "another"})
+    assert load(tmp_path, "b.jsonl", "\n".join(map(json.dumps, entries))).problems == ()
+
+
+def test_a_field_inside_of_an_object_is_no_tag(tmp_path):
+    """An object with settings, as files of other services have, would change no video."""
+    lines = json.dumps({"prompt": "a cat", "params": {"seed": 1, "duration": 8}})
+    [(_, column, message)] = problems_of(load(tmp_path, "a.jsonl", lines))
+    assert (column, message) == (
+        "column 'params'",
+        "holds the field duration; make it a column of its own, or a tag by tag:params",
+    )
+
+
+def test_a_setting_of_other_services_is_said(tmp_path):
+    """It is a tag, and a warning says that it changes no video."""
+    loaded = csv_file(tmp_path, "prompt,seed,Negative Prompt,style", "a cat,7,blurry,noir")
+    assert [(column, message[:37]) for _, column, message in problems_of(loaded)] == [
+        ("column 'seed'", "is kept as a tag and changes no video"),
+        ("column 'Negative Prompt'", "is kept as a tag and changes no video"),
+    ]
+    assert only_prompt(loaded).tags["seed"] == "7"

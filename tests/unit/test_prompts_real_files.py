@@ -191,9 +191,9 @@ def test_columns_of_bytes_are_left_out_by_name(tmp_path, write, column):
 
 def test_a_long_text_is_no_tag(tmp_path):
     """A picture written as text is refused by the name of its column (p2)."""
-    text = json.dumps({"prompt": CAT, "picture": "iVBOR" * 80_000})
+    text = json.dumps({"prompt": CAT, "thumbnail": "iVBOR" * 80_000})
     [(row, field, message)] = problems_of(load(tmp_path, "a.jsonl", text))
-    assert (row, field, message) == ("line 1", "tags.picture", "has 400000 characters; allowed are 10000")
+    assert (row, field, message) == ("line 1", "tags.thumbnail", "has 400000 characters; allowed are 10000")
 
 
 @pytest.mark.parametrize("write", [feather, arrow_stream])
