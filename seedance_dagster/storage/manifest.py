@@ -137,6 +137,12 @@ class Manifest(BaseModel):
 
     video_key: str = Field(description="The video's key in the bucket of this manifest.")
     poster_key: str | None = Field(description="The poster's key; null when there is none.")
+    preview_key: str | None = Field(
+        default=None,
+        exclude_if=lambda key: key is None,
+        description="The key of a copy in H.264 for browsers that do not play the video; not there where "
+        "there is none.",
+    )
     manifest_key: str = Field(description="This manifest's key.")
     size_bytes: int = Field(description="Size of the stored video.")
     poster_size_bytes: int | None = Field(description="Size of the poster.")
@@ -163,6 +169,11 @@ class Manifest(BaseModel):
         description="Why the stored file cannot be read as a video, although it is whole; null when it can."
     )
     poster_problem: str | None = Field(description="Why there is no poster; null when there is one.")
+    preview_problem: str | None = Field(
+        default=None,
+        exclude_if=lambda problem: problem is None,
+        description="Why there is no preview although the video needs one; not there otherwise.",
+    )
 
     package_version: str | None = Field(description="The seedance-dagster that stored the video.")
     code_version: str | None = Field(description="The code version that Dagster compares.")

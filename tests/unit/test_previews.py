@@ -23,6 +23,7 @@ from seedance_dagster.media.inspection import probe_video
 from seedance_dagster.review.gallery.app import create_gallery
 from seedance_dagster.storage.errors import StoreError
 from seedance_dagster.storage.keys import object_keys, order_folder
+from seedance_dagster.storage.manifest import Manifest
 
 
 @pytest.fixture
@@ -52,14 +53,16 @@ def collected(ledger, orders, clock, store, tmp_path):
 
 
 def test_a_video_in_hevc_gets_a_preview(collected, store, tmp_path):
-    """Beside the video, which stays as it was delivered; the manifest knows nothing of it."""
+    """Beside the video, which stays as it was delivered; the manifest names it."""
     order = collected()
     assert order.preview_key == order.video_key.replace("video.mp4", "preview.mp4")
     assert order.preview_problem is None
     (tmp_path / "preview.mp4").write_bytes(store.objects[order.preview_key])
     assert probe_video(tmp_path / "preview.mp4").codec == "h264"
     assert (order.codec, hashlib.sha256(store.objects[order.video_key]).hexdigest()) == ("hevc", order.sha256)
-    assert b"preview" not in store.objects[order.manifest_key]
+    manifest = Manifest.model_validate_json(store.objects[order.manifest_key])
+    assert manifest.preview_key == order.preview_key
+    assert b"preview_problem" not in store.objects[order.manifest_key]
 
 
 @pytest.mark.parametrize(("codec", "previews"), [("libx264", True), ("libx265", False)])

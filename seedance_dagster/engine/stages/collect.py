@@ -198,11 +198,11 @@ class Collector:
         self._store.put_file(keys.video, video.path, content_type="video/mp4", sha256=video.sha256, **about)
         if poster is not None:
             self._store.put_bytes(keys.poster, poster, content_type="image/jpeg", **about)
-        artifacts = artifacts_of(keys, delivery, video)
+        artifacts = artifacts_of(keys, delivery, video) | self._put_preview(delivery, keys.preview, about)
         manifest = Manifest.of(replace(order, **artifacts))
         # Last, so that its presence means that the rest is complete.
         self._store.put_bytes(keys.manifest, manifest.to_json(), content_type="application/json", **about)
-        return artifacts | self._put_preview(delivery, keys.preview, about), poster
+        return artifacts, poster
 
     def _put_preview(self, delivery: Delivery, key: str, about: dict[str, Any]) -> dict[str, Any]:
         """Store a preview where one is needed; without one the video is stored all the same."""

@@ -58,6 +58,15 @@ def test_stored_videos_come_back_from_their_manifests(kept, tmp_path, clock):
     assert kept.audit().findings == ()
 
 
+def test_a_preview_comes_back_with_its_video(kept, tmp_path, clock):
+    """The manifest names it; without that the gallery would play what browsers do not show."""
+    key = kept.add(3, preview_key="seedance/spots/p3/preview.mp4").preview_key
+    lose(kept, tmp_path, clock)
+    restore(kept, prompt(1), prompt(2), prompt(3))
+    found = {order.partition: order.preview_key for order in kept.ledger.queries.find()}
+    assert found == {"p1": None, "p2": None, "p3": key}
+
+
 def test_nothing_is_written_by_a_plan(world):
     """Without --apply the ledger stays empty, with its own id."""
     identity = world.ledger.identity
