@@ -22,11 +22,17 @@ _DEFAULT_RESOLUTIONS = {
     "seedance-2-fast-preview": "480p",
 }
 _SAME_MODEL = "-less-restriction"
+_SPELLINGS = str.maketrans(
+    dict.fromkeys("\u00a0\u202f", " ")
+    | dict.fromkeys("\v\u0085\u2028\u2029", "\n")
+    | dict.fromkeys("\ufeff\u200b\u2060")
+)
+"""Blanks that do not break, line ends of other programs, and characters that nobody sees."""
 _SORTED = json.JSONEncoder(sort_keys=True)
 
 
 def normalized_text(text: str) -> str:
-    r"""Return a prompt's text in NFC, with line feeds as line ends and without blanks around it.
+    r"""Return a prompt's text in NFC, with one kind of blank and line end, and without blanks at any end.
 
     Example:
         >>> normalized_text("  A cafe\u0301\r\nat dawn \n")
@@ -34,7 +40,12 @@ def normalized_text(text: str) -> str:
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)).strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    text = text.translate(_SPELLINGS)
+    if "\n" in text:
+        text = "\n".join(map(str.rstrip, text.split("\n")))
+    return text.strip()
 
 
 def default_resolution(task_type: str) -> str | None:

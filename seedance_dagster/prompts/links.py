@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
-from urllib.parse import urlsplit, urlunsplit
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import yaml
 
 _PACKAGED = "signed-links-2026-11.yaml"
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_NEVER_ESCAPED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+class _Scheme(NamedTuple):
+    """A way to sign a link: the parameters that give it away, all of them, and where alone they mean that."""
+
+    needs: frozenset[str]
+    parameters: frozenset[str]
+    hosts: tuple[str, ...]
 
 
 def unsigned_link(url: str) -> str:
-    """Return a link with its scheme and host in lower case, without the parameters that sign it.
+    """Return a link in one spelling, without the parameters that sign it and without a fragment.
 
-    Everything else stays as it is spelled. The result is for comparing links, not for fetching them.
+    Scheme and host are in lower case, and characters are escaped where they must be. The result is for
+    comparing links, not for fetching them.
 
     Example:
         >>> unsigned_link("https://CDN.example.com/cat.png?v=2&X-Amz-Date=20261126&X-Amz-Signature=abc")
@@ -24,25 +39,44 @@ def unsigned_link(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return url
-    query = _without_signature(parts.query) if parts.query else ""
-    return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path, query, parts.fragment))
+    host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, " "))
+    query = _without_signature(parts.query, host) if parts.query else ""
+    return urlunsplit((parts.scheme, host, _spelled(parts.path), _spelled(query), ""))
 
 
-def _without_signature(query: str) -> str:
+def _spelled(text: str) -> str:
+    """Return a path or query with escapes where they are needed alone, in upper case."""
+    if "%" in text:
+        text = _ESCAPE.sub(lambda match: _unescaped(match.group()), text)
+    return text if text.isascii() and " " not in text else quote(text, safe=_ASCII, errors="replace")
+
+
+def _unescaped(escape: str) -> str:
+    character = chr(int(escape[1:], 16))
+    return character if character in _NEVER_ESCAPED else escape.upper()
+
+
+def _without_signature(query: str, host: str) -> str:
     parameters = [(item.partition("=")[0].lower(), item) for item in query.split("&")]
     names = {name for name, _ in parameters}
-    signing = {name for needs, scheme in _schemes() if needs <= names for name in scheme}
+    signing = {
+        name
+        for scheme in _schemes()
+        if scheme.needs <= names and (not scheme.hosts or host.endswith(scheme.hosts))
+        for name in scheme.parameters
+    }
     return "&".join(item for name, item in parameters if name not in signing)
 
 
 @cache
-def _schemes() -> list[tuple[frozenset[str], frozenset[str]]]:
-    """Return the known ways to sign a link: the parameters that give one away, and all of its parameters."""
+def _schemes() -> list[_Scheme]:
+    """Return the known ways to sign a link."""
     text = files("seedance_dagster.prompts").joinpath("data", _PACKAGED).read_text(encoding="utf-8")
     return [
-        (
+        _Scheme(
             frozenset(name.lower() for name in scheme["needs"]),
             frozenset(name.lower() for name in scheme["parameters"]),
+            tuple(scheme.get("hosts", ())),
         )
         for scheme in yaml.safe_load(text)
     ]

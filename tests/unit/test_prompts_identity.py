@@ -30,6 +30,17 @@ SIGNATURES = {
     "oss 4": "x-oss-signature-version=OSS4-HMAC-SHA256&x-oss-credential=c{day}&x-oss-date={day}"
     "&x-oss-expires=60&x-oss-additional-headers=host&x-oss-signature=s{day}",
     "oss 1": "OSSAccessKeyId=k&Expires={day}&Signature=s{day}&security-token=t{day}",
+    "cos": "q-sign-algorithm=sha1&q-ak=k&q-sign-time={day}&q-key-time={day}&q-header-list=host"
+    "&q-url-param-list=&q-signature=s{day}&x-cos-security-token=t{day}",
+    "obs": "AccessKeyId=k&Expires={day}&Signature=s{day}",
+    "b2": "Authorization=t{day}",
+    "google cdn": "Expires={day}&KeyName=k&Signature=s{day}",
+    "bunny": "token=t{day}&expires={day}",
+    "qiniu": "e={day}&token=t{day}",
+    "aliyun cdn": "auth_key={day}-0-0-h{day}",
+    "imagex": "x-expires={day}&x-signature=s{day}",
+    "akamai": "hdnts=exp={day}~hmac=h{day}",
+    "discord": "ex={day}&is={day}&hm=h{day}",
     "tos": "X-Tos-Algorithm=TOS4-HMAC-SHA256&X-Tos-Credential=c{day}&X-Tos-Date={day}&X-Tos-Expires=60"
     "&X-Tos-SignedHeaders=host&X-Tos-Security-Token=t{day}&X-Tos-Signature=s{day}",
 }
@@ -48,8 +59,17 @@ def request(prompt: str = TEXT, *links: str) -> GenerationRequest:
         f"{TEXT}\n",
         f"\n  {TEXT} ",
         unicodedata.normalize("NFD", TEXT),
+        TEXT.replace("\n", " \t\n"),
+        TEXT.replace(" ", "\u00a0"),
+        TEXT.replace("\n", "\v"),
+        TEXT.replace("\n", "\u2028"),
+        f"\ufeff{TEXT}",
+        TEXT.replace("caf", "ca\u200bf"),
     ],
-    ids=["CRLF", "CR", "YAML |", "blanks", "NFD"],
+    ids=[
+        *("CRLF", "CR", "YAML |", "blanks", "NFD"),
+        *("blanks in lines", "no-break", "VT", "line separator", "BOM", "zero width"),
+    ],
 )
 def test_a_text_that_reads_the_same_is_the_same_request(text):
     """An editor's line ends, outer blanks and forms of accents do not count, and are not sent."""
@@ -121,6 +141,37 @@ def test_a_link_that_is_signed_again_leads_to_the_same_file(signature, content):
 def test_parameters_without_a_signature_are_content(query):
     """A parameter that only looks like a signature's may choose the file."""
     assert unsigned_link(f"{FILE}?{query}") == f"{FILE}?{query}"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://x.supabase.co/storage/v1/object/sign/refs/cat.png?token={}",
+        "https://private-user-images.githubusercontent.com/1/cat.png?jwt={}",
+        "https://www.dropbox.com/scl/fi/a/cat.png?rlkey=r&st={}&dl=1",
+        "https://scontent.xx.fbcdn.net/v/cat.jpg?_nc_cat=1&oh={}&oe={}",
+    ],
+)
+def test_a_name_that_signs_at_one_host_is_content_at_another(link):
+    """A parameter such as `token` may choose the file elsewhere."""
+    first, second = link.format("1", "1"), link.format("2", "2")
+    assert unsigned_link(first) == unsigned_link(second)
+    elsewhere = [url.replace(url.split("/")[2], "cdn.example.com") for url in (first, second)]
+    assert unsigned_link(elsewhere[0]) != unsigned_link(elsewhere[1])
+
+
+@pytest.mark.parametrize(
+    ("link", "same"),
+    [
+        ("https://cdn.example.com:443/cat.png", "https://cdn.example.com/cat.png"),
+        ("https://cdn.example.com/cat.png#top", "https://cdn.example.com/cat.png"),
+        ("https://cdn.example.com/a%2fb/%7Ecat.png", "https://cdn.example.com/a%2Fb/~cat.png"),
+        ("https://cdn.example.com/kätzchen.png", "https://cdn.example.com/k%C3%A4tzchen.png"),
+    ],
+)
+def test_a_link_as_a_browser_spells_it_leads_to_the_same_file(link, same):
+    """Port, fragment and escapes that say nothing do not count."""
+    assert unsigned_link(link) == unsigned_link(same) == same
 
 
 def test_processing_in_a_signed_link_is_content():
