@@ -78,6 +78,7 @@ class FakeDagster:
     events: list[RecordedEvent] = field(default_factory=list)
     task_events: list[RecordedEvent] = field(default_factory=list)
     task_observations: list[RecordedEvent] = field(default_factory=list)
+    verdict_events: list[RecordedEvent] = field(default_factory=list)
     indexes: dict[str, RecordedEvent] = field(default_factory=dict)
     reported_again: list[int] = field(default_factory=list)
 
@@ -95,6 +96,9 @@ class FakeDagster:
 
     def submissions(self, prompt_set: str) -> Iterator[RecordedEvent]:
         return (event for event in reversed(self.task_observations) if event.prompt_set == prompt_set)
+
+    def verdicts(self, prompt_set: str) -> Iterator[RecordedEvent]:
+        return (event for event in self.verdict_events if event.prompt_set == prompt_set)
 
     def index(self, prompt_set: str) -> RecordedEvent | None:
         return self.indexes.get(prompt_set)

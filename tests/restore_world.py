@@ -124,6 +124,7 @@ def restore(world: World, *prompts: Prompt) -> Plan:
     take_place(world.services, place)
     written = list(apply_plan(planned, world.ledger, actor="restore 1"))
     assert [reason for _, reason in written if reason is not None] == []
+    world.ledger.restoration.add_verdicts(planned.verdicts)
     return planned
 
 

@@ -54,6 +54,10 @@ class Orchestrator(Protocol):
         """Yield observations of tasks that were submitted after they were materialized, newest first."""
         ...
 
+    def verdicts(self, prompt_set: str) -> Iterator[RecordedEvent]:
+        """Yield materializations and observations of a set's accepted videos, in any order."""
+        ...
+
     def index(self, prompt_set: str) -> RecordedEvent | None:
         """Return the newest materialization of a set's index."""
         ...

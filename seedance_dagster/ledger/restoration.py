@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
+from seedance_dagster.ledger.changes import note_verdicts
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.leases import unleased
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import journal, ledger_identity, orders
+from seedance_dagster.ledger.schema import journal, ledger_identity, orders, verdicts
 from seedance_dagster.ledger.transitions import transition
+from seedance_dagster.ledger.verdict import RecordedVerdict
 
 ACTOR = "restore"
 """The first word of the actor of all entries that a restoration makes."""
 
 _WAY = (State.QUEUED, State.CLAIMED, State.SUBMITTED, State.SUCCEEDED, State.STORED)
 """The way of an order to its stored video."""
+
+_ROUNDING = timedelta(milliseconds=1)  # Dagster keeps times as fractions of seconds
 
 
 class Restoration(LedgerPart):
@@ -86,9 +90,42 @@ class Restoration(LedgerPart):
                 )
         return order
 
+    def missing_verdicts(self, recorded: Iterable[RecordedVerdict]) -> list[RecordedVerdict]:
+        """Return verdicts that are later than the last one that the ledger has on the same video."""
+        with self._database.reading() as connection:
+            return _missing(connection, recorded)
+
+    def add_verdicts(self, recorded: Iterable[RecordedVerdict]) -> int:
+        """Add the verdicts that are missing, as reported, where their video is stored; return how many."""
+        added = 0
+        with self._database.writing() as connection:
+            for given in _missing(connection, recorded):
+                stored = (orders.c.sha256 == given.sha256, orders.c.state == State.STORED)
+                order_id = connection.scalar(sa.select(sa.func.max(orders.c.order_id)).where(*stored))
+                if order_id is None:
+                    continue
+                row = vars(given) | {"order_id": order_id, "reported_at": self._clock()}
+                connection.execute(verdicts.insert().values(row))
+                note_verdicts(connection, given.prompt_set, [given.partition])
+                added += 1
+        return added
+
     @staticmethod
     def _is_empty(connection: sa.Connection) -> bool:
         return connection.scalar(sa.select(journal.c.entry_id).limit(1)) is None
+
+
+def _missing(connection: sa.Connection, recorded: Iterable[RecordedVerdict]) -> list[RecordedVerdict]:
+    video = (verdicts.c.prompt_set, verdicts.c.partition, verdicts.c.sha256)
+    query = sa.select(*video, sa.func.max(verdicts.c.given_at)).group_by(*video)
+    newest = {tuple(row[:3]): row[3] for row in connection.execute(query)}
+    missing = []
+    for given in sorted(recorded, key=lambda given: given.given_at):
+        key = (given.prompt_set, given.partition, given.sha256)
+        if key not in newest or given.given_at > newest[key] + _ROUNDING:
+            newest[key] = given.given_at
+            missing.append(given)
+    return missing
 
 
 def _way(begin: State, to: State) -> tuple[State, ...]:

@@ -35,6 +35,19 @@ class Judgement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordedVerdict:
+    """A verdict as Dagster recorded it."""
+
+    prompt_set: str
+    partition: str
+    sha256: str
+    verdict: Verdict
+    reviewer: str
+    note: str
+    given_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class GivenVerdict:
     """One verdict on the bytes that a partition showed. Verdicts are added, and never changed.
 

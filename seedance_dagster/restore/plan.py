@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedance_dagster.ledger.order import Order, Reported, State
+from seedance_dagster.ledger.verdict import RecordedVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,3 +66,4 @@ class Plan:
     orders: tuple[PlannedOrder, ...]
     not_restored: tuple[NotRestored, ...]
     problem: str | None = None
+    verdicts: tuple[RecordedVerdict, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.audit.events import Orchestrator
@@ -15,6 +15,7 @@ from seedance_dagster.prompts.models import PromptSet
 from seedance_dagster.restore.plan import Plan
 from seedance_dagster.restore.planner import Planner
 from seedance_dagster.restore.remains import read_remains
+from seedance_dagster.restore.verdicts import missing_verdicts
 from seedance_dagster.storage.owner import read_owner
 from seedance_dagster.threads import in_thread
 
@@ -102,7 +103,9 @@ async def plan_restoration(
         services.clock(),
         place.identity.ledger_id,
     )
-    return await in_thread(planner.plan)
+    plan = await in_thread(planner.plan)
+    verdicts = await in_thread(missing_verdicts, services.ledger, orchestrator, remains, plan.orders)
+    return replace(plan, verdicts=verdicts)
 
 
 def take_place(services: Services, place: Place) -> None:

@@ -11,10 +11,13 @@ import pytest
 from seedance_dagster import Video
 from seedance_dagster.defs.accepted import build_accepted_asset
 from seedance_dagster.defs.naming import DATA_VERSION_TAG, VIDEO_INPUTS, Names
+from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.defs.steps.verdicts import report_verdicts
 from seedance_dagster.defs.video_inputs import VideoInputs
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.schema import verdicts
 from seedance_dagster.ledger.verdict import Judgement, Verdict
+from seedance_dagster.restore.verdicts import missing_verdicts
 
 KEY = dg.AssetKey(["spots", "accepted"])
 A, D = Judgement(Verdict.ACCEPTED, "calm"), Judgement(Verdict.DISCARDED)
@@ -63,6 +66,23 @@ def test_what_is_taken_back_is_observed(instance, give, orders, ledger):
     [record] = instance.fetch_observations(KEY, limit=10).records
     assert record.asset_observation.metadata["seedance/verdict"].value == "undecided"
     assert len(materialized(instance)) == 1
+
+
+def test_a_restoration_reads_what_was_reported(instance, give, orders, ledger, clock):
+    """The ledger that reported it lacks nothing, although Dagster rounds times; a new one lacks all of it."""
+    order = orders.make(State.STORED, "cat")
+    clock.forward(seconds=0.123457)
+    give(cat=A)
+    clock.forward(seconds=0.1)
+    ledger.verdicts.undo("spots", ["cat"], reviewer="bob")
+    report_verdicts(instance, ledger, str)
+    side, remains = DagsterSide(instance, None), SimpleNamespace(orders=[order], sets=(), folders=())
+    assert missing_verdicts(ledger, side, remains, ()) == ()
+    with ledger._database.writing() as connection:
+        connection.execute(verdicts.delete())
+    accepted, taken_back = missing_verdicts(ledger, side, remains, ())
+    assert (accepted.verdict, accepted.reviewer, accepted.note) == (Verdict.ACCEPTED, "ann", "calm")
+    assert (taken_back.verdict, taken_back.reviewer, taken_back.note) == (Verdict.UNDECIDED, "bob", "")
 
 
 def test_only_the_newest_verdict_is_reported(instance, ledger, orders):

@@ -56,8 +56,8 @@ def command(*, applying: bool, as_json: bool) -> None:
     """Bring a ledger up to date that is an older backup, or a new one in the place of a lost one.
 
     What was ordered since is read from the vendor's history, the manifests in S3 and Dagster's events: stored
-    videos, tasks in flight, and what they cost. Nothing is ordered or paid, and nothing in S3 is written.
-    What nothing shows is left to reconciliation, and what cannot come back is listed. Switch off
+    videos, tasks in flight, what they cost, and verdicts. Nothing is ordered or paid, and nothing in S3 is
+    written. What nothing shows is left to reconciliation, and what cannot come back is listed. Switch off
     seedance_sensor before, and on again after it.
 
     The exit status is 1 while something is to be restored, or does not come back.
@@ -82,7 +82,8 @@ def command(*, applying: bool, as_json: bool) -> None:
         print_json(_as_json(plan, place, failed, applied=applying, behind=behind))
     else:
         _show(plan, place, failed, applied=applying, behind=behind)
-    open_ends = plan.not_restored or plan.problem or failed or (plan.orders and not applying)
+    to_do = (plan.orders or plan.verdicts) and not applying
+    open_ends = plan.not_restored or plan.problem or failed or to_do
     click.get_current_context().exit(1 if open_ends else 0)
 
 
@@ -114,6 +115,7 @@ def _apply(plan: Plan, services: Services, instance: DagsterInstance, place: Pla
         raise click.ClickException(f"{ledger.leases.owner_of(ACTOR)} restores this ledger already")
     try:
         written = list(apply_plan(plan, ledger, actor=actor))
+        ledger.restoration.add_verdicts(plan.verdicts)
     finally:
         ledger.leases.release(ACTOR, actor)
     failed = {plan.orders.index(planned): reason for planned, reason in written if reason is not None}
@@ -152,6 +154,8 @@ def _show(plan: Plan, place: Place, failed: dict[int, str], *, applied: bool, be
         out.print(rows)
     for state, count in Counter(planned.state for planned in plan.orders).items():
         out.print(f"{count:>6} {state}", markup=False)
+    for verdict, count in Counter(given.verdict for given in plan.verdicts).items():
+        out.print(f"{count:>6} verdicts: {verdict}, known from Dagster's events", markup=False)
     out.print(_verdict(plan, failed, applied=applied), markup=False)
 
 
@@ -159,7 +163,11 @@ def _verdict(plan: Plan, failed: dict[int, str], *, applied: bool) -> str:
     if plan.problem is not None:
         return f"More may be missing, so runs stay refused: {plan.problem}"
     if not applied:
-        return "Nothing was written: run it again with --apply" if plan.orders else "Nothing is missing"
+        return (
+            "Nothing was written: run it again with --apply"
+            if plan.orders or plan.verdicts
+            else "Nothing is missing"
+        )
     if failed:
         return f"{counted(len(failed), 'order')} could not be restored, so runs stay refused: run it again"
     return "The ledger is up to date, and may order again; seedance_sensor may be switched on"
@@ -189,6 +197,15 @@ def _as_json(
                 "error": failed.get(number),
             }
             for number, planned in enumerate(plan.orders)
+        ],
+        "verdicts": [
+            {
+                "partition": f"{given.prompt_set}/{given.partition}",
+                "verdict": given.verdict,
+                "reviewer": given.reviewer,
+                "given_at": given.given_at.isoformat(),
+            }
+            for given in plan.verdicts
         ],
         "not_restored": [
             {"location": left.location, "message": left.message, "cost_usd": points_to_usd(left.points)}

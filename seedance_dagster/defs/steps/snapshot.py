@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from seedance_dagster.audit.snapshots import RecordedEvent
-from seedance_dagster.defs.naming import DATA_VERSION_TAG, INDEX, TASKS, VIDEOS, asset_key
+from seedance_dagster.defs.naming import ACCEPTED, DATA_VERSION_TAG, INDEX, TASKS, VIDEOS, asset_key
 from seedance_dagster.defs.steps.index import index_event
 from seedance_dagster.defs.steps.metadata import video_event
 from seedance_dagster.defs.steps.reporter import Reporter
@@ -49,6 +49,11 @@ class DagsterSide:
         """Yield observations of tasks of a set that were submitted after their order was materialized."""
         observed = _recorded_events(self.instance.fetch_observations, prompt_set, None, TASKS)
         return (event for event in observed if "seedance/points_held" in event.metadata)
+
+    def verdicts(self, prompt_set: str) -> Iterator[RecordedEvent]:
+        """Yield the verdicts that were reported of a set: those that accept, and those that no longer do."""
+        for fetch in (self.instance.fetch_materializations, self.instance.fetch_observations):
+            yield from _recorded_events(fetch, prompt_set, None, ACCEPTED)
 
     def index(self, prompt_set: str) -> RecordedEvent | None:
         """Return the newest materialization of a set's index."""
