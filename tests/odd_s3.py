@@ -23,7 +23,7 @@ class Manners:
     """The manners of a store.
 
     Attributes:
-        conditions: "kept", "ignored", or the status and code of its refusal.
+        conditions: "kept", "ignored", "never met", or the status and code of its refusal.
         checksums: The status and code of its refusal of boto3's checksums; None where it takes them.
         locked: Demands a checksum or an MD5, as for Object Lock.
         denied: The methods and "LIST", "COPY" that the credentials may not use.
@@ -139,9 +139,12 @@ class Answering(http.server.BaseHTTPRequestHandler):
             self.refuse(400, "InvalidRequest")
         elif conditional and isinstance(manners.conditions, tuple):
             self.refuse(*manners.conditions)
-        elif manners.conditions == "kept" and (
-            ("if-none-match" in headers and there)
-            or ("if-match" in headers and (not there or headers["if-match"] != there.headers["ETag"]))
+        elif (conditional and manners.conditions == "never met") or (
+            manners.conditions == "kept"
+            and (
+                ("if-none-match" in headers and there)
+                or ("if-match" in headers and (not there or headers["if-match"] != there.headers["ETag"]))
+            )
         ):
             self.refuse(412, "PreconditionFailed")
         else:

@@ -17,7 +17,8 @@ from seedance_dagster.prompts.prompt_file import SUFFIXES, PromptFile
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_S3_ERRORS = (ClientError, BotoCoreError, Boto3Error, ValueError)  # the last for an invalid endpoint
+# An invalid endpoint is a ValueError; boto3 follows redirects to a region without end.
+_S3_ERRORS = (ClientError, BotoCoreError, Boto3Error, ValueError, RecursionError)
 
 
 def s3_files(location: str, client: S3Client | None) -> dict[str, PromptFile]:
@@ -56,4 +57,9 @@ def _content(client: S3Client, bucket: str, key: str, size: int) -> bytes:
 
 
 def _unreadable(error: Exception) -> UnreadableError:
+    if isinstance(error, RecursionError):
+        return UnreadableError(
+            "cannot be read from S3, which answers with redirects: check AWS_ENDPOINT_URL_S3 and "
+            "AWS_DEFAULT_REGION"
+        )
     return UnreadableError(f"cannot be read from S3: {one_line(first_line(error))}")

@@ -16,13 +16,25 @@ from seedance_dagster.net.secrets import SafeError, one_line
 NO_BUCKET = "no bucket: set SEEDANCE_S3_BUCKET to the bucket that should hold the videos"
 ABSENT_CODES = {"404", "NoSuchKey", "NotFound"}
 
+_WITHOUT_WORDS = {"HeadObject", "HeadBucket"}  # their answers have no body
 _UNSENDABLE = "Invalid header value"
 _PERMISSIONS = {
     "HeadObject": "GetObject",
     "ListObjectsV2": "ListBucket",
     "CopyObject": "GetObject and s3:PutObject",
 }
-_REDIRECTS = {"301", "307", "308", "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"}
+_OTHER_REGION = {
+    "301",
+    "307",
+    "308",
+    "PermanentRedirect",
+    "TemporaryRedirect",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "InvalidRegionName",
+}
+_IN_HOST_NAME = {"SecondLevelDomainForbidden", "PathStyleDomainForbidden", "VirtualHostDomainRequired"}
+_NEEDED = re.compile(r"not authorized to perform: ([A-Za-z0-9-]{1,30}:[A-Za-z]{1,40})")
 
 
 class Bucket(Protocol):
@@ -58,14 +70,19 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
         place: The object and the host.
     """
     code, name = error_code(error), f"the bucket {bucket!r}"
-    reply = one_line(f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}")
+    said = str(error.response.get("Error", {}).get("Message") or "no message")
+    reply = one_line(f"{code}: {said}")
     match code:
+        case "400" | "401" | "403" | "404" | "405" if error.operation_name not in _WITHOUT_WORDS:
+            words = (
+                f"a request for {name} was not answered as S3 does: check AWS_ENDPOINT_URL_S3, and what "
+                "stands in front of the store"
+            )
         case "NoSuchBucket" | "404":
             words = f"{name} does not exist: create it or change SEEDANCE_S3_BUCKET"
         case "AccessDenied" | "403":
-            permission = _PERMISSIONS.get(error.operation_name, error.operation_name)
-            words = f"{name} cannot be used with these AWS credentials: they need s3:{permission}"
-        case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "401":
+            words = f"{name} cannot be used with these AWS credentials: {_denied(error.operation_name, said)}"
+        case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "Unauthorized" | "InvalidSecurity" | "401":
             words = "the AWS credentials are refused: check AWS_ACCESS_KEY_ID and its secret"
             reply = code  # the message may quote what was signed
         case "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired":
@@ -77,11 +94,20 @@ def describe(error: ClientError, bucket: str, place: str) -> str:
             )
         case "RequestTimeTooSkewed":
             words = "the clock of this machine differs from the store's: set it right"
-        case _ if code in _REDIRECTS:
+        case _ if code in _IN_HOST_NAME:
+            words = f"{name} must stand in the host's name: set SEEDANCE_S3_ADDRESSING=virtual"
+        case _ if code in _OTHER_REGION:
             words = f"{name} is in another region: set AWS_DEFAULT_REGION to {_region(error)}"
         case _:
             words = f"S3 refused a request for {name}"
     return f"{words} ({reply}; {error.operation_name} of {place})"
+
+
+def _denied(operation: str, said: str) -> str:
+    """Return which permission is missing, by what the store says, else by the operation."""
+    named = _NEEDED.search(said)
+    permission = named[1] if named else f"s3:{_PERMISSIONS.get(operation, operation)}"
+    return f"a policy denies them {permission}" if "explicit deny" in said else f"they need {permission}"
 
 
 def error_code(error: ClientError) -> str:
@@ -92,21 +118,6 @@ def error_code(error: ClientError) -> str:
 def http_status(error: ClientError) -> int:
     """Return the status of the server's reply; 0 where there is none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def bucket_name(bucket: str) -> str:
-    """Return the name of a bucket that may be written as an address, such as `s3://videos/`.
-
-    Raises:
-        StoreError: It holds more than a bucket.
-    """
-    name, _, rest = re.sub("^s3://", "", bucket.strip()).partition("/")
-    if rest.strip("/"):
-        raise StoreError(
-            f"the bucket {bucket[:100]!r} holds a path: set SEEDANCE_S3_BUCKET={name[:100]} and "
-            f"SEEDANCE_S3_PREFIX={rest.strip('/')[:100]}"
-        )
-    return name
 
 
 def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
@@ -123,6 +134,11 @@ def user_errors(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[
         except (NoCredentialsError, PartialCredentialsError):
             raise StoreError(
                 "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            ) from None
+        except RecursionError:  # boto3 asks for the region of a bucket, and is redirected again
+            raise StoreError(
+                f"{host_of(self.client)} answers with redirects: set AWS_ENDPOINT_URL_S3 to the address that "
+                "they lead to, such as https:// for http://, or AWS_DEFAULT_REGION to the bucket's region"
             ) from None
         except ResponseParserError:
             raise StoreError(
@@ -152,5 +168,6 @@ def _region(error: ClientError) -> str:
     """Return the region that a redirect names."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     named = headers.get("x-amz-bucket-region") or error.response.get("Error", {}).get("Region")
-    expected = re.search(r"expecting '([a-z0-9-]+)'", error.response.get("Error", {}).get("Message", ""))
+    said = error.response.get("Error", {}).get("Message") or ""
+    expected = re.search(r"expecting '([a-z0-9-]+)'", said)
     return str(named or (expected[1] if expected else "the bucket's region"))[:50]

@@ -51,11 +51,14 @@ def read_object(
             return None
         response = client.get_object(Bucket=bucket, Key=key)
         with response["Body"] as body:
-            if reason := too_large(response["ContentLength"], max_bytes):
+            content = body.read(max_bytes + 1)  # some stores do not say how long it is
+            if reason := too_large(response.get("ContentLength") or len(content), max_bytes):
                 raise StoreError(reason)
-            return ReadObject(response["ETag"], body.read())
+            return ReadObject(response.get("ETag", ""), content)
     except ClientError as error:
         raise StoreError(_reason(error, bucket)) from None
+    except RecursionError:
+        raise StoreError(f"cannot be read: the bucket {bucket!r} is in another region") from None
     except BotoCoreError as error:
         raise StoreError(f"cannot be read: {one_line(str(error))}") from None
 
@@ -68,7 +71,7 @@ def _sign_as_v4(signature_version: str, **_: object) -> str | None:
 def _etag(client: S3Client, bucket: str, key: str) -> str | None:
     """Return the ETag of an object; None where the GET that follows says what is wrong with it."""
     try:
-        return client.head_object(Bucket=bucket, Key=key)["ETag"]
+        return client.head_object(Bucket=bucket, Key=key).get("ETag")
     except ClientError:
         return None
 

@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from seedance_dagster.net.secrets import one_line
-from seedance_dagster.storage.errors import (
-    ABSENT_CODES,
-    NO_BUCKET,
-    StoreError,
-    bucket_name,
-    error_code,
-    user_errors,
-)
+from seedance_dagster.storage.errors import ABSENT_CODES, NO_BUCKET, StoreError, error_code, user_errors
 from seedance_dagster.storage.keys import TASK_ID, probe_key
+from seedance_dagster.storage.names import bucket_name, check_endpoint, prefix_path
 from seedance_dagster.storage.objects import ListedObject, ObjectInfo
 from seedance_dagster.storage.requests import RequestOptions
 from seedance_dagster.storage.versions import VersionedObjects
@@ -39,7 +33,9 @@ def create_client(factory: Callable[[], S3Client]) -> S3Client:
     try:
         return factory()
     except (BotoCoreError, ValueError) as error:
-        raise StoreError(f"S3 cannot be reached with these settings: {one_line(str(error))}") from None
+        words = one_line(str(error))
+        hint = "; AWS_ENDPOINT_URL_S3 must begin with http:// or https://" if "endpoint" in words else ""
+        raise StoreError(f"S3 cannot be reached with these settings: {words}{hint}") from None
 
 
 def write_freely() -> None:
@@ -56,7 +52,7 @@ class VideoStore(VersionedObjects):
         options: What every request carries.
 
     Raises:
-        StoreError: The bucket is no bucket's name.
+        StoreError: The bucket is no bucket's name, or the prefix no beginning of keys.
     """
 
     def __init__(
@@ -68,7 +64,7 @@ class VideoStore(VersionedObjects):
     ) -> None:
         self.client = client
         self.bucket = bucket_name(bucket)
-        self.prefix = prefix.strip("/")
+        self.prefix = prefix_path(prefix)
         self.options = options
         self.writer = Writer(client, self.bucket)
         options.apply(client)
@@ -91,8 +87,7 @@ class VideoStore(VersionedObjects):
     @user_errors
     def check_writable(self) -> None:
         """Write a small object, then delete it where that is allowed; raise `StoreError` where it cannot."""
-        if not self.bucket:
-            raise StoreError(NO_BUCKET)
+        self._check_place()
         key = probe_key(self.prefix)
         self.writer.write(key, b"ok", content_type="text/plain", metadata={}, conditional=False)
         self.delete(key)
@@ -100,8 +95,7 @@ class VideoStore(VersionedObjects):
     @user_errors
     def write_probe(self, key: str, path: Path, metadata: Mapping[str, str]) -> None:
         """Write a file like a video over whatever a check has left; raise `StoreError`."""
-        if not self.bucket:
-            raise StoreError(NO_BUCKET)
+        self._check_place()
         self.writer.write(key, path, content_type="video/mp4", metadata=metadata, conditional=False)
 
     @user_errors
@@ -256,8 +250,7 @@ class VideoStore(VersionedObjects):
         Raises:
             StoreError: The folder cannot be listed.
         """
-        if not self.bucket:
-            raise StoreError(NO_BUCKET)
+        self._check_place()
         start = "/".join(part for part in (self.prefix.strip("/"), folder) if part)
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{start}/" if start else ""
@@ -267,6 +260,11 @@ class VideoStore(VersionedObjects):
             for page in pages
             for item in page.get("Contents", [])
         }
+
+    def _check_place(self) -> None:
+        if not self.bucket:
+            raise StoreError(NO_BUCKET)
+        check_endpoint(self.client.meta.endpoint_url, self.bucket)
 
     def _find(self, key: str, metadata: Mapping[str, str]) -> ObjectInfo | None:
         """Return the object at a key; raise `StoreError` when it is another task's."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
-from seedance_dagster.storage.errors import ObjectChangedError, error_code, http_status
+from seedance_dagster.storage.errors import ABSENT_CODES, ObjectChangedError, error_code, http_status
 from seedance_dagster.storage.objects import ObjectInfo
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 # Stores that know no conditions or checksums refuse a write with them, each in its own way.
-_PERHAPS_NOT_KNOWN = {304, 400, 403, 405, 411, 501}
+_PERHAPS_NOT_KNOWN = {304, 400, 403, 405, 406, 411, 415, 422, 428, 500, 501, 505}
 _OTHER_TROUBLE = {"RequestTimeout", "BadDigest", "IncompleteBody", "ExpiredToken", "InvalidToken"}
+_PRECONDITION_FAILED = 412
 _WHEN_REQUIRED = "when_required"
 
 
@@ -72,12 +73,18 @@ class Writer:
         if conditional and self.knows_conditions:
             condition = {"IfNoneMatch": "*"}
             if existing is not None:
-                condition = {"IfMatch": existing.etag} if existing.etag else {}
+                # A proxy that packs what it passes on makes ETags weak, and a weak one matches nothing.
+                strong = existing.etag and not existing.etag.startswith("W/")
+                condition = {"IfMatch": existing.etag} if strong else {}
         what = {"Key": key, "ContentType": content_type, "Metadata": dict(metadata)}
         try:
             self.put(body, **what, **condition)
         except ClientError as error:
-            if http_status(error) not in _PERHAPS_NOT_KNOWN or error_code(error) in _OTHER_TROUBLE | _CHANGED:
+            unknown = (
+                http_status(error) in _PERHAPS_NOT_KNOWN
+                and error_code(error) not in _OTHER_TROUBLE | _CHANGED
+            )
+            if not unknown and not self._is_free(key, condition, error):
                 raise self._meant(error, key) from None
             self._write_plainly(body, what, condition, error)
 
@@ -107,6 +114,16 @@ class Writer:
             return
         self._config.request_checksum_calculation = before
         raise self._meant(refusal, str(what["Key"])) from None
+
+    def _is_free(self, key: str, condition: Mapping[str, str], error: ClientError) -> bool:
+        """Return True where a store says of a key without an object that there is one."""
+        if "IfNoneMatch" not in condition or http_status(error) != _PRECONDITION_FAILED:
+            return False
+        try:
+            self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as missing:
+            return error_code(missing) in ABSENT_CODES
+        return False
 
     def _meant(self, error: ClientError, key: str) -> Exception:
         if error_code(error) in _CHANGED:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from unittest.mock import sentinel
+from unittest.mock import Mock, sentinel
 
 import pytest
 
-from seedance_dagster.storage.s3 import StoreError, VideoStore
+from seedance_dagster.storage.s3 import StoreError, VideoStore, create_client
 
 CLIENT = sentinel.client  # nothing is sent
+POINT = "arn:aws:s3:eu-west-1:123456789012:accesspoint/videos"
 
 
 @pytest.mark.parametrize(
     ("bucket", "name"),
-    [("videos", "videos"), ("s3://videos/", "videos"), (" s3://videos ", "videos"), ("", "")],
+    [
+        ("videos", "videos"),
+        ("s3://videos/", "videos"),
+        (" s3://videos ", "videos"),
+        ("S3://videos", "videos"),
+        ("s3a://videos/", "videos"),
+        ("arn:aws:s3:::videos", "videos"),
+        (POINT, POINT),
+        ("s3://", ""),
+        ("", ""),
+    ],
 )
 def test_a_bucket_may_be_written_as_an_address(bucket, name):
     """An address that people paste is understood (s7)."""
@@ -30,3 +41,65 @@ def test_a_bucket_with_a_path_is_refused_with_the_way_out():
 def test_slashes_around_a_prefix_do_not_count(prefix):
     """All of them mean the same place (s3)."""
     assert VideoStore(CLIENT, "videos", prefix).prefix == "a/b"
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    [
+        "gs://videos",
+        "https://videos.s3.amazonaws.com/",
+        "s3:///videos",
+        '"videos"',
+        "${BUCKET}",
+        "videos,b",
+        "/v",
+    ],
+)
+def test_what_is_no_bucket_is_refused_before_anything_is_sent(bucket):
+    """Neither boto3's regular expression nor advice that leads nowhere is the answer (s7)."""
+    with pytest.raises(StoreError, match="is not a name: set SEEDANCE_S3_BUCKET to the name alone, such as"):
+        VideoStore(CLIENT, bucket)
+
+
+@pytest.mark.parametrize("prefix", [" videos ", "a b", "\u00e4/b", "a.b", ".hidden", "a-b_c(1)"])
+def test_a_prefix_of_other_characters_is_kept(prefix):
+    """Stores keep blanks, letters of all languages and dots as they are."""
+    assert VideoStore(CLIENT, "videos", prefix).prefix == prefix.strip()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "wrong"),
+    [
+        ("s3://videos/a", "://"),
+        ("a//b", "//"),
+        ("a/../b", "/../"),
+        ("./a", "./"),
+        ('"a"', '"'),
+        ("${PREFIX}", "$"),
+        ("a/{date}", "{"),
+        ("a\\b", "\\"),
+        ("a\nb", "\n"),
+        ("a?b", "?"),
+    ],
+)
+def test_a_prefix_that_links_and_stores_would_change_is_refused(prefix, wrong):
+    """The message says which part of it is wrong (s3)."""
+    with pytest.raises(StoreError) as caught:
+        VideoStore(CLIENT, "videos", prefix)
+    assert f"it holds {wrong!r}; set SEEDANCE_S3_PREFIX to names" in str(caught.value)
+
+
+@pytest.mark.parametrize("endpoint", ["https://account.r2.example.com/videos", "http://host:9000/videos/"])
+def test_an_endpoint_that_ends_with_the_bucket_is_refused(endpoint):
+    """Every key would begin with the bucket's name, and every URI of an event would be wrong."""
+    client = Mock()
+    client.meta.endpoint_url = endpoint
+    with pytest.raises(StoreError, match="AWS_ENDPOINT_URL_S3 ends with the bucket 'videos': leave it out"):
+        VideoStore(client, "videos").check_writable()
+    client.put_object.assert_not_called()
+
+
+def test_an_endpoint_without_its_scheme_is_named():
+    """boto3 calls it invalid; the message says how one begins."""
+    with pytest.raises(StoreError, match="AWS_ENDPOINT_URL_S3 must begin with http:// or https://"):
+        create_client(Mock(side_effect=ValueError("Invalid endpoint: localhost:9000")))
