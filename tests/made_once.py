@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import boto3.session
+import botocore.session
 import pytest
 import sqlalchemy as sa
 from alembic.config import Config
@@ -84,15 +83,7 @@ def open_instance(home: Path) -> dg.DagsterInstance:
 
 def share_setup(patch: pytest.MonkeyPatch) -> None:
     """Let all S3 clients share what boto3 reads, and all migrations the scripts that alembic loads."""
-    new_session, new_directory = boto3.session.Session, ScriptDirectory.from_config
-
-    @cache  # a session reads a megabyte of JSON for its first client
-    def session(_environ: frozenset[tuple[str, str]], **options: Any) -> boto3.session.Session:
-        return new_session(**options)
-
-    def shared_session(**options: Any) -> boto3.session.Session:
-        environ = ((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
-        return session(frozenset(environ), **options)
+    new_directory = ScriptDirectory.from_config
 
     @cache  # Dagster's own are eighty modules for each of its three databases
     def directory(location: str | None) -> ScriptDirectory:
@@ -103,5 +94,6 @@ def share_setup(patch: pytest.MonkeyPatch) -> None:
     def shared_directory(config: Config) -> ScriptDirectory:
         return directory(config.get_main_option("script_location"))
 
-    patch.setattr(boto3.session, "Session", shared_session)
+    # Each session reads a megabyte of JSON for its first client.
+    patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
     patch.setattr(ScriptDirectory, "from_config", shared_directory)
