@@ -22,13 +22,14 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from _support import report
 
 from seedance_dagster.cli.environ import for_children, unconfigured
 from seedance_dagster.cli.local.ports import free_port
 from seedance_dagster.cli.local.programs import s3
+from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
@@ -129,11 +130,16 @@ def children_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def no_store() -> NoReturn:
+    """Fail: nothing is archived."""
+    raise AssertionError
+
+
 def inside(url: str, thing: str) -> None:
     """The work alone, the ledger opened again each time, without S3."""
     ledger = Ledger.open(url)
     origin = find_origin(ledger, thing, bucket=BUCKET)
-    trace = read_trace(ledger, origin)
+    trace = read_trace(ledger, JournalReader(ledger, no_store), origin)
     assert len(trace.partitions) == 1
     assert json.dumps(trace.as_json(), default=str)
     ledger.close()

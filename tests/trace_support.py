@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from order_factory import OrderFactory
 
+from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.trace.chain import Trace, TracedPartition, read_trace
@@ -59,7 +61,8 @@ def traced_orders(ledger: Ledger, clock: Any) -> OrderFactory:
 
 def trace(ledger, thing, *, bucket="videos", sizes=None) -> Trace:
     origin = find_origin(ledger, str(thing), bucket=bucket)
-    return replace(read_trace(ledger, origin, bucket=bucket), sizes=sizes or {})
+    reader = JournalReader(ledger, lambda: pytest.fail("nothing is archived"))
+    return replace(read_trace(ledger, reader, origin, bucket=bucket), sizes=sizes or {})
 
 
 def one(found: Trace) -> TracedPartition:

@@ -80,7 +80,7 @@ def compare(
         findings += vendor.compare(order, snapshots.vendor, now=snapshots.read_at)
         findings += storage.compare(order, snapshots.storage)
     findings += weigh.compare(snapshots)
-    findings += records.compare(snapshots.ledger, scope, now=snapshots.read_at)
+    findings += records.compare(snapshots.ledger, scope, now=snapshots.read_at, uri=snapshots.storage.uri)
     findings += assets.compare(snapshots, scope)
     findings += events.compare(snapshots, scope, expected_metadata)
     findings += unmatched.compare(snapshots, scope)

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     MISSING_ORDER = "missing_order"
     ORDER_ALTERED = "order_altered"
     JOURNAL_DIFFERS = "journal_differs"
+    ARCHIVE_LOST = "archive_lost"
     BOOKING_DIFFERS = "booking_differs"
     STATE_DIFFERS = "state_differs"
     REQUEST_DIFFERS = "request_differs"
@@ -47,6 +48,8 @@ ADVICE = {
     Kind.ORDER_ALTERED: "find out who wrote to the ledger, and restore the row from a backup; "
     "S3 and Dagster stay as they are",
     Kind.JOURNAL_DIFFERS: "find out who wrote to the ledger: each step of an order has an entry",
+    Kind.ARCHIVE_LOST: "restore this object from an older version or a backup of the bucket; orders and "
+    "their money are in the ledger",
     Kind.BOOKING_DIFFERS: "find out who wrote to the ledger: budgets of another day or month may count it",
     Kind.STATE_DIFFERS: "see `seedance-dagster trace`, and ask the vendor what became of the task",
     Kind.REQUEST_DIFFERS: "look at the video: the vendor was asked for something else, or changed it",

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from seedance_dagster.api.errors import SeedanceError
 from seedance_dagster.audit.events import Orchestrator, with_events
+from seedance_dagster.audit.records import read_journals
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,
     LedgerSnapshot,
@@ -22,10 +23,12 @@ from seedance_dagster.audit.snapshots import (
     VendorSnapshot,
 )
 from seedance_dagster.engine.indexing import is_due
+from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.engine.reconcile.clocks import UNKNOWN
 from seedance_dagster.engine.reconcile.history import read_rows
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.storage.keys import order_folder
 from seedance_dagster.threads import in_thread
 
@@ -160,14 +163,18 @@ def _read_ledger(services: Services, scope: Scope, task_ids: Collection[str]) ->
     current = {(name, video.partition): video.order for name in videos for video in videos[name]}
     # A set may show videos that another one made.
     orders |= {order.order_id: order for order in current.values()}
-    journals = ledger.queries.journals(orders)
+    reader = JournalReader(ledger, lambda: services.store)
+    missing = reader.read(ledger.repairs.missing_orders())
+    journals = read_journals(reader, orders)
     own = {order.task_id for order in orders.values() if order.task_id is not None}
     return LedgerSnapshot(
         orders=tuple(orders.values()),
-        missing_orders=tuple(ledger.repairs.missing_orders()),
+        missing_orders=tuple(MissingOrder.of(left.entries) for left in missing.values() if left.entries),
         owned_tasks=frozenset(own | ledger.reconciliation.owned_tasks(set(task_ids) - own)),
         current_videos={partition: order.order_id for partition, order in current.items()},
         links=ledger.partitions.links_of(orders),
-        journals={order_id: journals.get(order_id, ()) for order_id in orders},
+        journal_problems=journals.problems,
+        archived_entries=journals.archived_entries,
+        archive_problems=reader.problems,
         indexes={name: shown for name, shown in videos.items() if shown and not is_due(services, name)},
     )

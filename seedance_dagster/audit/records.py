@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from seedance_dagster.audit.findings import Finding, Kind, order_finding
+from seedance_dagster.audit.findings import Finding, Kind, finding, order_finding
 from seedance_dagster.audit.snapshots import LedgerSnapshot, Scope
+from seedance_dagster.engine.journals import JournalReader
+from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.transitions import TRANSITIONS
@@ -38,13 +41,33 @@ def journal_problem(order: Order, entries: Sequence[JournalEntry]) -> str | None
     return None
 
 
-def compare(ledger: LedgerSnapshot, scope: Scope, *, now: datetime) -> Iterator[Finding]:
-    """Yield what is wrong within the ledger."""
+class Journals(NamedTuple):
+    """Problems of journals, by order id, and the number of their entries that are archived."""
+
+    problems: dict[int, str]
+    archived_entries: int
+
+
+def read_journals(reader: JournalReader, orders: Mapping[int, Order]) -> Journals:
+    """Read the journals of orders, a few at a time; those of which a part cannot be read say nothing."""
+    problems: dict[int, str] = {}
+    archived = 0
+    for ids in chunked(sorted(orders)):
+        for order_id, journal in reader.read(ids).items():
+            archived += sum(some.count for some in journal.archived)
+            problem = journal_problem(orders[order_id], journal.entries) if journal.is_whole else None
+            if problem is not None:
+                problems[order_id] = problem
+    return Journals(problems, archived)
+
+
+def compare(
+    ledger: LedgerSnapshot, scope: Scope, *, now: datetime, uri: Callable[[str], str]
+) -> Iterator[Finding]:
+    """Yield what is wrong within the ledger and the archive of its journal; `uri` names an object."""
     rows = [ledger.damaged_rows.get(order.order_id, order) for order in ledger.orders]
     for order in filter(scope.covers, rows):
-        if order.order_id not in ledger.journals:
-            continue  # it moved on while it was read
-        problem = journal_problem(order, ledger.journals[order.order_id])
+        problem = ledger.journal_problems.get(order.order_id)
         if problem is not None:
             yield order_finding(
                 Kind.JOURNAL_DIFFERS,
@@ -53,6 +76,12 @@ def compare(ledger: LedgerSnapshot, scope: Scope, *, now: datetime) -> Iterator[
                 message=f"its journal: {problem}",
                 facts=("state",),
             )
+    for key, part in ledger.archive_problems.items():
+        yield finding(
+            Kind.ARCHIVE_LOST if part.is_lost else Kind.SOURCE_UNAVAILABLE,
+            location=uri(key),
+            message=f"a part of the journal's archive: {part.message}",
+        )
     for order, message in _wrong_bookings(rows, now):
         if scope.covers(order):
             yield order_finding(

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from seedance_dagster.api.wire import HistoryRow, Task
+from seedance_dagster.engine.journals import PartProblem
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.partitions import Link
-from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.storage.keys import is_replaced
@@ -56,11 +56,13 @@ class LedgerSnapshot:
 
     Attributes:
         orders: All orders of the audited sets, also those before `since`: they own their tasks and files.
-        missing_orders: Orders of any set that the journal knows and that have no row.
+        missing_orders: Orders of any set that the journal or its archive knows and that have no row.
         owned_tasks: Task ids of the other snapshots that belong to an order of any set.
         current_videos: Order ids of the videos that the partitions should show, by set and partition.
         links: The partitions that each order was given to, by order id.
-        journals: Entries by order id; an order that moved on while they were read is left out.
+        journal_problems: Why the journal of an order does not lead to its state, by order id.
+        archived_entries: The number of their entries that are in the journal's archive.
+        archive_problems: Parts of the archive that cannot be read.
         indexes: The videos of each set's index, in its order; a set whose index is to be written is left out.
         damaged_rows: Rows, by order id, that two other systems contradict; `orders` has what these agree on.
     """
@@ -70,7 +72,9 @@ class LedgerSnapshot:
     owned_tasks: frozenset[str] = frozenset()
     current_videos: Mapping[tuple[str, str], int] = field(default_factory=dict)
     links: Mapping[int, Sequence[Link]] = field(default_factory=dict)
-    journals: Mapping[int, Sequence[JournalEntry]] = field(default_factory=dict)
+    journal_problems: Mapping[int, str] = field(default_factory=dict)
+    archived_entries: int = 0
+    archive_problems: Mapping[str, PartProblem] = field(default_factory=dict)
     indexes: Mapping[str, Sequence[CurrentVideo]] = field(default_factory=dict)
     damaged_rows: Mapping[int, Order] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ from seedance_dagster.audit import assets, events, storage, vendor
 from seedance_dagster.audit.events import Orchestrator, with_events
 from seedance_dagster.audit.facts import manifest_facts
 from seedance_dagster.audit.read import Progress
-from seedance_dagster.audit.records import journal_problem
+from seedance_dagster.audit.records import read_journals
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,
     InspectedObject,
@@ -27,8 +27,8 @@ from seedance_dagster.audit.snapshots import (
 from seedance_dagster.audit.storage import Verification
 from seedance_dagster.audit.unmatched import find_unmatched, unmatched_objects, unmatched_tasks
 from seedance_dagster.counting import counted
+from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
 from seedance_dagster.storage.s3 import StoreError, VideoStore
 from seedance_dagster.threads import in_thread
@@ -52,7 +52,7 @@ async def verify(
     snapshots = replace(snapshots, storage=storage)
     vendor = await _verify_tasks(snapshots, services, scope, progress)
     dagster = await in_thread(_verify_events, snapshots, orchestrator, scope)
-    ledger = await in_thread(_verify_journals, snapshots.ledger, services.ledger)
+    ledger = await in_thread(_verify_journals, snapshots.ledger, services)
     return replace(snapshots, vendor=vendor, dagster=dagster, ledger=ledger)
 
 
@@ -67,17 +67,16 @@ def _verify_objects(
     return replace(snapshots.storage, inspected=dict(inspect_objects(store, to_verify, progress)))
 
 
-def _verify_journals(snapshot: LedgerSnapshot, ledger: Ledger) -> LedgerSnapshot:
+def _verify_journals(snapshot: LedgerSnapshot, services: Services) -> LedgerSnapshot:
     """Read journals again that do not lead to their orders: these may have moved on in between."""
     doubtful = {
-        order.order_id: order
-        for order in snapshot.orders
-        if journal_problem(order, snapshot.journals.get(order.order_id, ())) is not None
+        order.order_id: order for order in snapshot.orders if order.order_id in snapshot.journal_problems
     }
-    journals, now = ledger.queries.journals(doubtful), ledger.queries.get_many(doubtful)
+    journals = read_journals(JournalReader(services.ledger, lambda: services.store), doubtful)
+    now = services.ledger.queries.get_many(doubtful)
     unchanged = {order.order_id for order in now if order.state is doubtful[order.order_id].state}
-    kept = {key: entries for key, entries in snapshot.journals.items() if key not in doubtful}
-    return replace(snapshot, journals=kept | {key: journals.get(key, ()) for key in unchanged})
+    problems = {order_id: text for order_id, text in journals.problems.items() if order_id in unchanged}
+    return replace(snapshot, journal_problems=problems)
 
 
 def _unmatched_objects(snapshots: Snapshots, *, deep: bool) -> dict[str, Verification]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "audit": "Compare ledger, vendor, Dagster and S3, and repair differences.",
     "restore": "Bring a ledger up to date that is a backup, or new in the place of a lost one.",
     "move-ledger": "Move the ledger to another database, such as PostgreSQL, with its id.",
+    "archive": "Move the journal of orders that ended long ago into the bucket.",
     "credential": "Read content credentials; make a test certificate chain.",
     "cancel": "Withdraw queued orders before they are sent.",
     "reconcile": "Resolve orders whose reply was lost.",

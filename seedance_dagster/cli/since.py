@@ -13,6 +13,26 @@ _UNITS = {"d": "days", "h": "hours"}
 SINCE_HELP = "in UTC: 2026-04-06, 2026-04-06T18:00, or so long ago as 7d or 24h."
 
 
+class Age(click.ParamType[timedelta]):
+    """A length of time in days, at least so many."""
+
+    name = "days"
+
+    def __init__(self, *, least: int) -> None:
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the length that a word means; fail where it means none."""
+        if isinstance(value, timedelta):
+            return value
+        match = _AGO.fullmatch(value)
+        if match is None or match.group(2) != "d" or int(match.group(1)) < self._least:
+            self.fail(
+                f"{value!r} cannot be used; allowed are days from {self._least}d, such as 90d", param, ctx
+            )
+        return timedelta(days=int(match.group(1)))
+
+
 class Since(click.ParamType[datetime]):
     """A time in UTC; with `whole_days` the start of its day."""
 

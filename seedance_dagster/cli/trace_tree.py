@@ -10,8 +10,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from seedance_dagster.cli.output import printable
+from seedance_dagster.counting import counted
 from seedance_dagster.ledger.order import Reported
-from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.money import usd_text
 from seedance_dagster.net.redaction import redact, redact_url
 from seedance_dagster.prompts.thresholds import value_text
@@ -121,7 +121,7 @@ def _add_order(tree: Tree, trace: Trace, traced: TracedOrder, *, known: Sequence
         undo = ", taking back what was said before" if given.undoes else ""
         head = f"{given.verdict.capitalize()} by {given.reviewer}, {_at(given.given_at)} UTC{undo}{note}"
         branch.add(_text(head))
-    _add_journal(branch, traced.journal)
+    _add_journal(branch, trace, traced)
 
 
 def _add_file(tree: Tree, trace: Trace, file: TracedFile, traced: TracedOrder, here: str | None) -> None:
@@ -194,8 +194,14 @@ def _add_task(tree: Tree, traced: TracedOrder, *, here: bool) -> None:
         branch.add(_text(line))
 
 
-def _add_journal(tree: Tree, journal: Sequence[JournalEntry]) -> None:
-    branch = tree.add(_text("Journal"))
+def _add_journal(tree: Tree, trace: Trace, traced: TracedOrder) -> None:
+    branch, journal = tree.add(_text("Journal")), traced.journal
+    for some in traced.archived:
+        entries = f"{counted(some.count, 'entry', 'entries')} in the archive {trace.uri(some.part)}"
+        if some.problem is None:
+            branch.add(_text(f"With {entries}"))
+        else:
+            branch.add(_text(f"Without {entries}: {some.problem}", "red"))
     left_out = len(journal) - _FIRST_STEPS - _LAST_STEPS
     for number, entry in enumerate(journal):
         if left_out > 1 and number == _FIRST_STEPS:

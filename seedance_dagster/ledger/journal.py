@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from seedance_dagster.ledger.archive_schema import PartState, archive_parts
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import State
@@ -55,12 +56,21 @@ class Journal(LedgerPart):
         return None if row is None else _position(row)
 
     def contains(self, position: Position) -> bool:
-        """Return False for a copy that was made before an entry was written, or that went another way."""
+        """Return False for a copy that was made before an entry was written, or that went another way.
+
+        An entry that is archived is in the ledger: only a ledger that has its newest entries is archived.
+        """
+        number = position.entry_id
+        archived = sa.exists().where(
+            archive_parts.c.state == PartState.ARCHIVED,
+            archive_parts.c.first_entry <= number,
+            archive_parts.c.last_entry >= number,
+        )
         with self._database.reading() as connection:
-            row = connection.execute(
-                sa.select(journal).where(journal.c.entry_id == position.entry_id)
-            ).first()
-        return row is not None and _position(row) == position
+            row = connection.execute(sa.select(journal).where(journal.c.entry_id == number)).first()
+            if row is None:
+                return bool(connection.scalar(sa.select(archived)))
+        return _position(row) == position
 
     def states(self, order_ids: Iterable[int]) -> Changes:
         """Return the states of some orders."""

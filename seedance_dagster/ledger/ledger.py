@@ -11,6 +11,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
+from seedance_dagster.ledger.archive import Archive
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.budgets import Budgets
 from seedance_dagster.ledger.checked_videos import CheckedVideos
@@ -77,6 +78,7 @@ class Ledger:
         set_spend: The money of one set, by all of them at once.
         queries: Orders and their journals.
         journal: How far this ledger has come.
+        archive: The journals of orders that ended long ago, which are in S3.
         partitions: What each partition asks for, and the orders that it was given.
         workload: Work that is due, and sums over all orders.
         videos: The current video of each partition.
@@ -117,6 +119,7 @@ class Ledger:
         self.set_spend = SetSpends(database, clock)
         self.queries = Queries(database, clock)
         self.journal = Journal(database, clock)
+        self.archive = Archive(database, clock)
         self.partitions = Partitions(database, clock)
         self.workload = Workload(database, clock)
         self.videos = Videos(database, clock)

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from seedance_dagster.ledger.archive_schema import archive_parts, archived_journals
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.comparison_schema import comparisons
 from seedance_dagster.ledger.errors import LedgerError
@@ -78,11 +79,14 @@ def _rows(table: sa.Table, connection: sa.Connection) -> Iterator[list[dict[str,
 
 def _continue_numbers(source: sa.Connection, target: sa.Connection) -> None:
     """Let the numbers of orders and entries count on: that of a deleted order never stands for another."""
+    ids = (sa.select(table.c.order_id) for table in (journal, archived_journals))
+    numbers = sa.union_all(*ids).subquery()
     newest = {
-        orders.c.order_id: sa.select(sa.func.max(journal.c.order_id)),
+        orders.c.order_id: sa.select(sa.func.max(numbers.c.order_id)),
         journal.c.entry_id: sa.select(sa.func.max(journal.c.entry_id)),
         verdicts.c.verdict_id: sa.select(sa.func.max(verdicts.c.verdict_id)),
         comparisons.c.comparison_id: sa.select(sa.func.max(comparisons.c.comparison_id)),
+        archive_parts.c.part_id: sa.select(sa.func.max(archive_parts.c.part_id)),
         view_changes.c.change_id: sa.select(sa.func.max(view_changes.c.change_id)),
     }
     for column, query in newest.items():

@@ -27,8 +27,9 @@ from seedance_dagster.ledger.schema import (
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One thing that happened to an order."""
+    """One thing that happened to an order; `entry_id` is its number in the journal."""
 
+    entry_id: int
     order_id: int
     at: datetime
     actor: str
@@ -195,11 +196,14 @@ class Queries(LedgerPart):
         return self._all(query.order_by(orders.c.order_id))
 
     def journal(self, order_id: int) -> list[JournalEntry]:
-        """Return everything that happened to an order, in order."""
+        """Return everything that happened to an order, in order, without what is archived."""
         return self.journals([order_id]).get(order_id, [])
 
     def journals(self, order_ids: Iterable[int]) -> dict[int, list[JournalEntry]]:
-        """Return everything that happened to some orders, in order, by order id."""
+        """Return everything that happened to some orders, in order, by order id, without what is archived.
+
+        `engine.journals` reads the archive as well.
+        """
         entries: dict[int, list[JournalEntry]] = defaultdict(list)
         columns = (journal.c[name] for name in JournalEntry.__dataclass_fields__)
         query = sa.select(*columns).order_by(journal.c.entry_id)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from seedance_dagster.ledger.archive_schema import archived_journals
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.ledger.partitions import Link, link_orders
+from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.schema import journal, links, orders
 from seedance_dagster.ledger.transitions import insert_order, transition
 
@@ -37,21 +39,27 @@ class MissingOrder:
     video_key: str | None = None
     points_charged: int | None = None
 
+    @classmethod
+    def of(cls, entries: Sequence[JournalEntry]) -> MissingOrder:
+        """Return what the journal of an order says."""
+        missing = cls(entries[0].order_id, entries[0].at)
+        for entry in entries:
+            details = {name: entry.detail[name] for name in _JOURNALED if entry.detail.get(name)}
+            missing = replace(missing, **details)
+        return missing
+
 
 class Repairs(LedgerPart):
     """The part of the ledger that audits work with."""
 
-    def missing_orders(self) -> list[MissingOrder]:
-        """Return the orders that the journal knows and that have no row: a person deleted it."""
-        has_row = sa.exists().where(orders.c.order_id == journal.c.order_id)
-        query = sa.select(journal).where(~has_row).order_by(journal.c.entry_id)
-        missing: dict[int, MissingOrder] = {}
+    def missing_orders(self) -> list[int]:
+        """Return the ids of orders that the journal or its archive knows, and whose row a person deleted."""
+        missing: set[int] = set()
         with self._database.reading() as connection:
-            for entry in connection.execute(query):
-                known = missing.get(entry.order_id, MissingOrder(entry.order_id, entry.at))
-                details = {name: entry.detail[name] for name in _JOURNALED if entry.detail.get(name)}
-                missing[entry.order_id] = replace(known, **details)
-        return list(missing.values())
+            for table in (journal, archived_journals):
+                has_row = sa.exists().where(orders.c.order_id == table.c.order_id)
+                missing.update(connection.scalars(sa.select(table.c.order_id).where(~has_row)))
+        return sorted(missing)
 
     def fetch_again(self, order: Order, *, actor: str, video_url: str, reason: str) -> Order:
         """Send a stored order back to its transfer, because its objects in S3 are lost or damaged.

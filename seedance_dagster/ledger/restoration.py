@@ -26,6 +26,11 @@ _WAY = (State.QUEUED, State.CLAIMED, State.SUBMITTED, State.SUCCEEDED, State.STO
 _ROUNDING = timedelta(milliseconds=1)  # Dagster keeps times as fractions of seconds
 
 
+def of_others() -> sa.ColumnElement[bool]:
+    """Select the journal's entries that no restoration made."""
+    return journal.c.actor.not_like(f"{ACTOR} %")
+
+
 class Restoration(LedgerPart):
     """The part of the ledger that `restore` works with."""
 
@@ -39,9 +44,8 @@ class Restoration(LedgerPart):
 
         Entries of restorations do not count: one that was interrupted is done again.
         """
-        of_others = journal.c.actor.not_like(f"{ACTOR} %")
         with self._database.reading() as connection:
-            at: datetime | None = connection.scalar(sa.select(sa.func.max(journal.c.at)).where(of_others))
+            at: datetime | None = connection.scalar(sa.select(sa.func.max(journal.c.at)).where(of_others()))
             return at
 
     def workers(self) -> set[str]:

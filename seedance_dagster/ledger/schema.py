@@ -17,10 +17,10 @@ from seedance_dagster.ledger.columns import EnumText, UtcDateTime, columns_of
 from seedance_dagster.ledger.order import IN_FLIGHT, NewOrder, Order, Reported
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
-REVISION = "0011"
+REVISION = "0012"
 """The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
 
-OLDER_REVISIONS = frozenset({"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"})
+OLDER_REVISIONS = frozenset(f"{number:04d}" for number in range(1, int(REVISION)))
 """The revisions that are upgraded when a ledger is opened."""
 
 VERSION_TABLE = "seedance_schema"

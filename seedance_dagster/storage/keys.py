@@ -20,6 +20,7 @@ _OLD_INDEX_FILES = ("index.jsonl", "index.parquet")
 _INDEX_FILE = re.compile(r"_manifest\.json|part-\d{5,}\.(?:parquet|jsonl)")
 _REFERENCES = ".references"
 _PROMPTS = ".prompts"
+_JOURNAL = ".journal"
 _PROBE = ".writable"
 _PREFIX_FILES = (_PROBE, f"{_PROBE}-copy", ".seedance-ledger.json")
 _REPLACED = re.compile(r"\.replaced-\d{8}T\d{6}Z$")
@@ -114,6 +115,16 @@ def prompt_table_key(prefix: str, prompt_set: str) -> str:
     return _folder(prefix, _PROMPTS, f"{prompt_set}.json")
 
 
+def journal_key(prefix: str, name: str) -> str:
+    """Return the key of a part of the journal's archive.
+
+    Example:
+        >>> journal_key("seedance", "2026-04-06-5f3a")
+        'seedance/.journal/2026-04-06-5f3a.parquet'
+    """
+    return _folder(prefix, _JOURNAL, f"{name}.parquet")
+
+
 def object_metadata(task_id: str, fingerprint: str) -> dict[str, str]:
     """Return the S3 metadata of each object of an order."""
     return {TASK_ID: task_id, "seedance-fingerprint": fingerprint}
@@ -140,7 +151,7 @@ def probe_key(prefix: str) -> str:
 
 
 def is_own_file(prefix: str, key: str) -> bool:
-    """Return True for a file of no single order: an index, a dataset, a reference, or the owner's name.
+    """Return True for a file of no single order: an index, a dataset, a reference, a part of the journal, ...
 
     Example:
         >>> is_own_file("seedance", "seedance/spots/index/part-00001.parquet")
@@ -148,7 +159,7 @@ def is_own_file(prefix: str, key: str) -> bool:
     """
     start = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     folder, _, name = key.removeprefix(start).rpartition("/")
-    if folder in (_REFERENCES, _PROMPTS):
+    if folder in (_REFERENCES, _PROMPTS, _JOURNAL):
         return True
     if _DATASET.fullmatch(folder):
         return True

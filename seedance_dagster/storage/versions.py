@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from seedance_dagster.storage.errors import ABSENT_CODES, ObjectChangedError, error_code, user_errors
+from seedance_dagster.storage.errors import (
+    ABSENT_CODES,
+    NO_BUCKET,
+    ObjectChangedError,
+    StoreError,
+    error_code,
+    user_errors,
+)
 from seedance_dagster.storage.objects import ObjectInfo
 from seedance_dagster.storage.writer import Writer
 
@@ -41,6 +48,8 @@ class VersionedObjects:
         Raises:
             StoreError: It cannot be read.
         """
+        if not self.bucket:
+            raise StoreError(NO_BUCKET)
         try:
             response = self.client.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from seedance_dagster.engine.journals import ArchivedEntries, JournalReader
+from seedance_dagster.ledger.archive import ArchivePart
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, Reported
 from seedance_dagster.ledger.queries import JournalEntry
@@ -45,6 +47,7 @@ class TracedOrder:
         shown: True for the video that its partition shows now.
         verdicts: What was said of its video, for the partition; the oldest first.
         scores: What scores gave for its video, or why they gave nothing.
+        archived: Where the entries of the journal are from that are not in the ledger.
     """
 
     order: Order
@@ -54,6 +57,7 @@ class TracedOrder:
     shown: bool
     verdicts: Sequence[GivenVerdict] = ()
     scores: Sequence[ScoreResult] = ()
+    archived: Sequence[ArchivedEntries] = ()
 
     @property
     def in_flight(self) -> bool:
@@ -135,7 +139,7 @@ class Trace:
     bucket: str = ""
     sizes: Mapping[str, int | None] = field(default_factory=dict)
 
-    def uri(self, file: TracedFile) -> str:
+    def uri(self, file: TracedFile | ArchivePart) -> str:
         """Return the s3:// URI of a file; its key where the bucket is not known."""
         return f"s3://{self.bucket}/{file.key}" if self.bucket else file.key
 
@@ -182,17 +186,24 @@ class Trace:
             "verdicts": [redact(vars(given), redact_url) for given in traced.verdicts],
             "scores": [vars(result) | {"values": dict(result.values)} for result in traced.scores],
             "journal": [vars(entry) | {"detail": redact(entry.detail)} for entry in traced.journal],
+            "journal_archive": [
+                {"uri": self.uri(some.part), "entries": some.count, "problem": some.problem}
+                for some in traced.archived
+            ],
         }
 
 
-def read_trace(ledger: Ledger, origin: Origin, *, bucket: str = "") -> Trace:
-    """Read everything around an origin from the ledger."""
-    return Trace(origin, [_read_partition(ledger, origin, *key) for key in origin.partitions], bucket)
+def read_trace(ledger: Ledger, reader: JournalReader, origin: Origin, *, bucket: str = "") -> Trace:
+    """Read everything around an origin from the ledger, and from the archive of its journal."""
+    partitions = [_read_partition(ledger, reader, origin, *key) for key in origin.partitions]
+    return Trace(origin, partitions, bucket)
 
 
-def _read_partition(ledger: Ledger, origin: Origin, prompt_set: str, partition: str) -> TracedPartition:
+def _read_partition(
+    ledger: Ledger, reader: JournalReader, origin: Origin, prompt_set: str, partition: str
+) -> TracedPartition:
     orders = ledger.queries.of_partition(prompt_set, partition)
-    journals = ledger.queries.journals([order.order_id for order in orders])
+    journals = reader.read([order.order_id for order in orders])
     reported = ledger.reports.prompt(prompt_set, partition)
     shown = ledger.videos.shown(prompt_set, partition)
     verdicts = ledger.verdicts.history(prompt_set, partition)
@@ -208,7 +219,8 @@ def _read_partition(ledger: Ledger, origin: Origin, prompt_set: str, partition: 
         TracedOrder(
             order=order,
             reported=events.get(order.order_id),
-            journal=journals.get(order.order_id, ()),
+            journal=journals[order.order_id].entries,
+            archived=journals[order.order_id].archived,
             mark=origin.marks.get(order.order_id),
             shown=order.order_id == shown,
             verdicts=[given for given in verdicts if given.order_id == order.order_id],

@@ -42,6 +42,7 @@ def test_a_run_with_references_and_faults_is_clean(location, s3_server, monkeypa
         "vendor_tasks": COUNT,
         "materialized_partitions": COUNT - 2,
         "objects": 3 * (COUNT - 2) + 3,
+        "archived_entries": 0,
         "replaced_objects": 0,
     }
 

@@ -71,7 +71,8 @@ def test_the_journal_knows_orders_whose_row_is_gone(ledger, orders, new_order, c
     )
     remove_row(ledger, first.order_id)
     remove_row(ledger, queued.order_id)
-    assert ledger.repairs.missing_orders() == [
+    missing = ledger.repairs.missing_orders()
+    assert [MissingOrder.of(ledger.queries.journal(order_id)) for order_id in missing] == [
         MissingOrder(first.order_id, ordered_at, first.task_id, first.video_key, 4_000_000),
         MissingOrder(queued.order_id, ordered_at),
     ]
@@ -124,4 +125,4 @@ def test_the_number_of_a_deleted_row_is_never_reused(ledger, orders):
     newest = orders.make(State.STORED, "cat")
     remove_row(ledger, newest.order_id)
     assert orders.make(State.STORED, "dog").order_id > newest.order_id
-    assert [missing.order_id for missing in ledger.repairs.missing_orders()] == [newest.order_id]
+    assert ledger.repairs.missing_orders() == [newest.order_id]

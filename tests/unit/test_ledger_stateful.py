@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from archive_support import services_of
 from factories import columns_of, remove_row
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from ledger_model import ESTIMATE, Model, ModelOrder, new_order
 from ledger_workers import FOLLOWED, Workers
+from stores import MemoryStore
 
+from seedance_dagster.engine.archiving import archive_journal
+from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.database import Database
@@ -32,6 +37,14 @@ BUDGETS = (
 )
 
 
+class Killed(BaseException):
+    """Ends a process at once."""
+
+
+def raise_killed(*_: object) -> None:
+    raise Killed
+
+
 class LedgerMachine(Workers, RuleBasedStateMachine):
     """Each rule does one thing to the ledger and records in the model what must have come of it."""
 
@@ -39,6 +52,7 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
     def begin(self) -> None:
         self.model = Model()
         self.ledger = Ledger(Database("sqlite://"), clock=lambda: self.model.now)
+        self.services = services_of(self.ledger, MemoryStore(), lambda: self.model.now)
         for prompt_set in "ab":
             self.place(
                 prompt_set, {"p", "q"}, ("1", 1, ""), "one", regenerate=False, resubmit=False, run_limit=None
@@ -158,6 +172,16 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         after = self.ledger.repairs.restore(columns_of(before), order_id=number, actor="audit", source="m")
         assert after == before
 
+    @rule(killed=st.booleans())
+    def archive(self, killed):
+        """The journals of orders that are over move into S3, or a process is killed while they do."""
+        self.model.now += timedelta(seconds=1)
+        with pytest.MonkeyPatch.context() as patch:
+            if killed:
+                patch.setattr(self.ledger.archive, "finish", raise_killed)
+            with suppress(Killed):
+                list(archive_journal(self.services, self.model.now, owner="archive"))
+
     # Invariants after every step.
 
     @invariant()
@@ -227,8 +251,11 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             assert usage.reserved + usage.spent <= usage.budget.points
 
     def journals_are_legal_chains(self) -> None:
+        reader = JournalReader(self.ledger, lambda: self.services.store)
         for number, order in self.model.orders.items():
-            entries = self.ledger.queries.journal(number)
+            [journal] = reader.read([number]).values()
+            assert journal.is_whole
+            entries = journal.entries
             assert entries[0].from_state is None
             assert entries[0].to_state == State.QUEUED
             for before, after in pairwise(entries):

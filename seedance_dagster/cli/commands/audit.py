@@ -25,6 +25,7 @@ from seedance_dagster.defs.steps.binding import check_known
 from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.engine.services import Services
 from seedance_dagster.money import format_usd, points_to_usd, usd_text
+from seedance_dagster.storage.keys import journal_key
 
 Repairs = Mapping[Finding, RepairResult]
 
@@ -100,6 +101,10 @@ def _show(result: Audit, repairs: Repairs | None) -> None:
         f"{counted(len(snapshots.storage.objects), 'object')} in S3: {verdict}",
         markup=False,
     )
+    if archived := snapshots.ledger.archived_entries:
+        entries = counted(archived, "entry of the journal is", "entries of the journal are")
+        folder = journal_key(snapshots.storage.prefix, "*")
+        out.print(f"{entries} in the archive {snapshots.storage.uri(folder)}", markup=False)
     if kept := snapshots.storage.replaced_objects:
         out.print(f"{counted(kept, 'replaced object is', 'replaced objects are')} kept in S3", markup=False)
 
@@ -126,6 +131,7 @@ def _as_json(result: Audit, repairs: Repairs | None) -> dict[str, Any]:
             "vendor_tasks": len(snapshots.vendor.history),
             "materialized_partitions": len(snapshots.dagster.newest),
             "objects": len(snapshots.storage.objects),
+            "archived_entries": snapshots.ledger.archived_entries,
             "replaced_objects": snapshots.storage.replaced_objects,
         },
         "findings": [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import console, print_json
 from seedance_dagster.cli.trace_tree import draw
+from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.settings import Settings
 from seedance_dagster.trace.chain import Trace, read_trace
@@ -49,7 +51,8 @@ def command(*, thing: str, as_json: bool) -> None:
             raise click.UsageError(str(error)) from None
         except OSError as error:
             raise click.UsageError(f"{thing} cannot be read: {error.strerror}") from None
-        trace = _with_sizes(read_trace(ledger, origin, bucket=settings.bucket), settings)
+        reader = JournalReader(ledger, partial(_open_store, settings))
+        trace = _with_sizes(read_trace(ledger, reader, origin, bucket=settings.bucket), settings)
     if as_json:
         print_json(trace.as_json())
     else:

@@ -34,6 +34,7 @@ class Clip:
         problems: What is wrong with it.
         links: Names and addresses in Dagster.
         trace: The command that follows the video from end to end.
+        archived_entries: The number of entries of the journal that are in its archive.
     """
 
     tile: TileView
@@ -46,6 +47,7 @@ class Clip:
     trace: str
     verdicts: tuple[GivenVerdict, ...]
     journal: tuple[JournalEntry, ...]
+    archived_entries: int
 
 
 def read_clip(ledger: Ledger, tile: Tile, dagster_url: str) -> Clip:
@@ -64,7 +66,13 @@ def read_clip(ledger: Ledger, tile: Tile, dagster_url: str) -> Clip:
         trace=f"seedance-dagster trace {tile.prompt_set} {tile.partition}",
         verdicts=tuple(ledger.verdicts.history(tile.prompt_set, tile.partition)),
         journal=tuple(ledger.queries.journal(order.order_id)) if order else (),
+        archived_entries=_archived_entries(ledger, order) if order else 0,
     )
+
+
+def _archived_entries(ledger: Ledger, order: Order) -> int:
+    parts = ledger.archive.parts_of([order.order_id]).get(order.order_id, ())
+    return sum(count for _, count in parts)
 
 
 def _facts(tile: Tile) -> Iterator[tuple[str, str]]:
