@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from functools import cache
 from importlib.resources import files
@@ -14,6 +15,7 @@ _PACKAGED = "signed-links-2026-11.yaml"
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _NEVER_ESCAPED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_MEDIA = ("image/", "video/", "audio/")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -23,6 +25,13 @@ class _Scheme(NamedTuple):
     needs: frozenset[str]
     parameters: frozenset[str]
     hosts: tuple[str, ...]
+    media: bool
+
+    def signs(self, names: set[str], host: str, path: str) -> bool:
+        """Return True if these parameters sign a link to this host and path."""
+        if not self.needs <= names or (self.hosts and not host.endswith(self.hosts)):
+            return False
+        return not self.media or (mimetypes.guess_type(path)[0] or "").startswith(_MEDIA)
 
 
 def unsigned_link(url: str) -> str:
@@ -40,7 +49,7 @@ def unsigned_link(url: str) -> str:
     except ValueError:
         return url
     host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, " "))
-    query = _without_signature(parts.query, host) if parts.query else ""
+    query = _without_signature(parts.query, host, parts.path) if parts.query else ""
     return urlunsplit((parts.scheme, host, _spelled(parts.path), _spelled(query), ""))
 
 
@@ -56,15 +65,10 @@ def _unescaped(escape: str) -> str:
     return character if character in _NEVER_ESCAPED else escape.upper()
 
 
-def _without_signature(query: str, host: str) -> str:
+def _without_signature(query: str, host: str, path: str) -> str:
     parameters = [(item.partition("=")[0].lower(), item) for item in query.split("&")]
     names = {name for name, _ in parameters}
-    signing = {
-        name
-        for scheme in _schemes()
-        if scheme.needs <= names and (not scheme.hosts or host.endswith(scheme.hosts))
-        for name in scheme.parameters
-    }
+    signing = {name for scheme in _schemes() if scheme.signs(names, host, path) for name in scheme.parameters}
     return "&".join(item for name, item in parameters if name not in signing)
 
 
@@ -77,6 +81,7 @@ def _schemes() -> list[_Scheme]:
             frozenset(name.lower() for name in scheme["needs"]),
             frozenset(name.lower() for name in scheme["parameters"]),
             tuple(scheme.get("hosts", ())),
+            scheme.get("media", False),
         )
         for scheme in yaml.safe_load(text)
     ]

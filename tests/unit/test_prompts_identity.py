@@ -160,6 +160,14 @@ def test_a_name_that_signs_at_one_host_is_content_at_another(link):
     assert unsigned_link(elsewhere[0]) != unsigned_link(elsewhere[1])
 
 
+@pytest.mark.parametrize("query", ["token={}&expires=1", "e=1&token={}", "sign={}&t=1", "auth_key={}"])
+@pytest.mark.parametrize("path", ["download", "view.php", "files/7"])
+def test_a_token_behind_a_path_that_names_no_file_is_content(path, query):
+    """Two tokens at one address of a program are two files: neither prompt gets the other's video."""
+    links = [f"https://cdn.example.com/{path}?{query.format(token)}" for token in ("a", "b")]
+    assert unsigned_link(links[0]) != unsigned_link(links[1])
+
+
 @pytest.mark.parametrize(
     ("link", "same"),
     [
