@@ -85,7 +85,7 @@ class InCode:
 
     def video(self, services: Services, order: Order) -> Video:
         """Return the video of an order that has ended; raise `OrderingError` where it has none."""
-        key = self.key if self.take == 1 else f"{self.key}.t{self.take}"
+        key = str(self.key) if self.take == 1 else f"{self.key}.t{self.take}"
         latest = services.ledger.queries.latest(self.prompt_set).get(key, order)
         if latest.state is not State.STORED:
             reason = no_video_reason(latest) or "it is not stored yet; call again to go on waiting"
@@ -95,7 +95,13 @@ class InCode:
     def _checked(self, services: Services) -> PromptSet:
         """Return a set of this prompt alone, checked by the rules of prompt files."""
         request = self.request
-        fields = dict(request) if isinstance(request, Mapping) else request.model_dump(mode="json")
+        try:
+            fields = (
+                request.model_dump(mode="json") if isinstance(request, GenerationRequest) else dict(request)
+            )
+        except (TypeError, ValueError):
+            message = 'must be a dictionary of fields, such as {"prompt": "A cat"}'
+            raise PromptSetError([Problem(source=_SOURCE, field="request", message=message)]) from None
         if own := sorted({"id", "takes", "fresh"} & fields.keys()):
             message = "is no part of a request: use the arguments key and take"
             raise PromptSetError(Problem(source=_SOURCE, field=name, message=message) for name in own)

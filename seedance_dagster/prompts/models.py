@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from seedance_dagster.prompts.slugs import (
     ID_RULE,
     NAME_RULE,
     final_key,
+    slug_id,
 )
 from seedance_dagster.prompts.thresholds import AcceptRule, WantedScore
 
@@ -55,7 +57,8 @@ class PromptPartition:
         key: The partition key: `<id>` for take 1, `<id>.t<n>` for take n; a final has `.final` behind that.
         prompt_id: The prompt's id.
         take: From 1.
-        scope: `<set>/<id>` for a fresh prompt, which no order of another scope answers; empty otherwise.
+        scope: `<set>/<id>` for a fresh prompt, which no order of another scope answers; empty otherwise. An
+            id that was made from the text counts without its number, which depends on the prompt's place.
         request: The request to order, with its text normalized.
         fingerprint: Changes exactly when what would be rendered changes.
         tags: The prompt's tags.
@@ -146,8 +149,11 @@ class PromptSet:
     @cached_property
     def all_partitions(self) -> dict[str, PromptPartition]:
         """All videos by partition key, also the finals of drafts that are not accepted."""
+        seen = Counter[str]()
         return {
-            partition.key: partition for prompt in self.prompts for partition in _partitions_of(self, prompt)
+            partition.key: partition
+            for prompt in self.prompts
+            for partition in _partitions_of(self, prompt, seen)
         }
 
     def with_accepted(self, drafts: AbstractSet[str]) -> PromptSet:
@@ -183,18 +189,24 @@ class PromptSet:
         return repeated
 
 
-def _partitions_of(prompt_set: PromptSet, prompt: Prompt) -> Iterator[PromptPartition]:
-    """Yield the takes of a prompt, each before its final."""
+def _partitions_of(prompt_set: PromptSet, prompt: Prompt, seen: Counter[str]) -> Iterator[PromptPartition]:
+    """Yield the takes of a prompt, each before its final; count the fresh requests that were seen."""
     request = normalized(prompt.request)
     final = None if prompt.final is None else normalized(prompt.final)
     digest = fingerprint(request)
+    scope = ""
+    if prompt.fresh:
+        seen[digest] += 1
+        slug = slug_id(request.prompt)
+        name = slug_id(request.prompt, seen[digest]) if prompt.id.startswith(slug) else prompt.id
+        scope = f"{prompt_set.name}/{name}"
     final_digest = "" if final is None else fingerprint(final)
     for take in range(1, prompt.takes + 1):
         partition = PromptPartition(
             key=prompt.id if take == 1 else f"{prompt.id}.t{take}",
             prompt_id=prompt.id,
             take=take,
-            scope=f"{prompt_set.name}/{prompt.id}" if prompt.fresh else "",
+            scope=scope,
             request=request,
             fingerprint=digest,
             tags=prompt.tags,

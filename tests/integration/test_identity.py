@@ -130,6 +130,8 @@ def test_a_re_executed_backfill_pays_once_for_a_video_again(location: CodeLocati
     for of_run in (*tags, *tags):
         assert location.run("lynx", config=again, tags=of_run).success
     assert [order.attempt for order in location.orders("lynx")] == [1, 2]
+    retried = location.run("lynx", config=again, tags=tags[0])
+    assert "1 video that was stored after this run, its backfill" in retried.log
     assert location.run("lynx", config=again).success
     assert len(location.orders("lynx")) == 3
 

@@ -68,6 +68,7 @@ def test_the_same_key_is_the_same_video_unpaid(location, seedance, video):
 
     assert asyncio.run(notebook()) == (video, video)
     assert location.books()["posts"] == 1
+    assert seedance.generate(REQUEST, key=7).partition == "7"
     # Another key for the same request shows the same bytes.
     assert seedance.generate(REQUEST, key="hero-again").sha256 == video.sha256
     assert location.books()["posts"] == 1
@@ -89,6 +90,12 @@ def test_a_call_that_was_interrupted_goes_on_waiting(location, seedance, video, 
 
 async def interrupted(*_arguments, **_options) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_text_alone_is_not_a_request(seedance):
+    """The message says what to give instead."""
+    with pytest.raises(dg.Failure, match="request must be a dictionary of fields"):
+        seedance.generate("a cat", key="x")
 
 
 @pytest.mark.parametrize(

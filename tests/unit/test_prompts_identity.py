@@ -213,6 +213,19 @@ def test_one_more_take_leaves_the_first_as_it_is(tmp_path):
     assert two.partitions["cat"] == one.partitions["cat"]
 
 
+def test_fresh_prompts_without_ids_may_change_places(tmp_path):
+    """The place of a row is no part of what is asked for; equal rows are numbered."""
+    wide = {"prompt": "A cat", "fresh": True}
+    tall = wide | {"aspect_ratio": "9:16"}
+
+    def asked(*rows) -> set[tuple[str, str]]:
+        [loaded] = load_prompts(tmp_path, *rows).sets
+        return {(each.fingerprint, each.scope) for each in loaded.partitions.values()}
+
+    assert asked(wide, tall) == asked(tall, wide) > asked(tall)
+    assert len(asked(wide, wide)) == 2
+
+
 def test_a_repeated_row_is_said(tmp_path):
     """A row pasted twice is the same request: the warning names the first one and what to do."""
     row = {"prompt": "A cat"}

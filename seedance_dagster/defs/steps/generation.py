@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from seedance_dagster.defs.steps.index import refreshed_indexes
 from seedance_dagster.defs.steps.missing import MissingVideos
 from seedance_dagster.defs.steps.outputs import outputs
 from seedance_dagster.defs.steps.partitions import read_partitions
+from seedance_dagster.defs.steps.placed import log_placed
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.defs.steps.request import (
     PlannedAssets,
@@ -56,12 +56,6 @@ _UNFINISHED = NoVideoReason(
 _NO_VIDEO = ("has no video", "have no video")
 _NOT_ORDERED = ("was not ordered", "were not ordered")
 _HEAD_START_S = 0.5  # of the first POSTs, before events are written
-_OUTCOMES = {
-    Outcome.ORDERED: "ordered",
-    Outcome.JOINED: "on their way already",
-    Outcome.REUSED: "stored already",
-    Outcome.SKIPPED: "not ordered again after they ended without a video",
-}
 
 
 @dataclass
@@ -168,11 +162,7 @@ class GenerationRun:
             quotes = list(affordable.quotes)
         placed = place_orders(self.services, quotes, self._request, budgets=self._budgets)
         try_to_remember(self.context.instance, self.services.ledger, self.context.log)
-        counts = Counter(answer.outcome for answer in placed)
-        summary = ", ".join(
-            f"{counts[outcome]} {text}" for outcome, text in _OUTCOMES.items() if counts[outcome]
-        )
-        self.context.log.info(f"{counted(len(placed), 'prompt')}: {summary or 'nothing to do'}")
+        log_placed(self.context.log, placed, regenerate=self.config.regenerate)
         return placed
 
     def _removed(self, keys: list[str]) -> list[Placed]:
