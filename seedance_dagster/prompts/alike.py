@@ -1,4 +1,4 @@
-"""Requests that differ in their text alone: everything else is checked once for all of them."""
+"""Prompts that differ in their texts alone: everything else is checked once for all of them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from typing import Any
 
 from seedance_dagster.api.wire import GenerationRequest
 
-_OTHERS = tuple(name for name in GenerationRequest.model_fields if name != "prompt")
-_PLAIN = frozenset({type(None), str, int, bool})  # no references, to which a text may refer
-_MENTION_SIGNS = "@\uff20"
+Requests = tuple[GenerationRequest, GenerationRequest | None]
+"""The request of a prompt, and that of its final."""
+
+_OF_EACH_PROMPT = frozenset({"id", "prompt", "tags", "rights"})
+_PLAIN = frozenset({str, int, bool})  # no references, to which a text may refer
 
 
 class AlikeRequests:
     """The valid requests of a set, one for each combination of fields beside the text."""
 
     def __init__(self) -> None:
-        self._requests: dict[Hashable, GenerationRequest] = {}
+        self._requests: dict[Hashable, Requests] = {}
 
     @staticmethod
-    def key(fields: Mapping[str, Any], *, ratio_given: bool) -> Hashable | None:
+    def key(fields: Mapping[str, Any]) -> Hashable | None:
         """Return a key that equals another's where only the texts differ; None where the text matters."""
-        text = fields["prompt"]
-        if not isinstance(text, str) or any(sign in text for sign in _MENTION_SIGNS):
+        text = fields.get("prompt")
+        if not isinstance(text, str) or "@" in text or "\uff20" in text:  # it may mention a reference
             return None
-        values = tuple(fields.get(name) for name in _OTHERS)
+        values = tuple([value for name, value in fields.items() if name not in _OF_EACH_PROMPT])
         types = tuple(map(type, values))  # 1 equals True
-        return (ratio_given, types, values) if _PLAIN.issuperset(types) else None
+        return (tuple(fields), types, values) if _PLAIN.issuperset(types) else None
 
-    def get(self, key: Hashable | None) -> GenerationRequest | None:
-        """Return the request of a key."""
+    def get(self, key: Hashable | None) -> Requests | None:
+        """Return the requests of a key."""
         return None if key is None else self._requests.get(key)
 
-    def add(self, key: Hashable | None, request: GenerationRequest) -> None:
-        """Remember a request about which nothing was reported."""
+    def add(self, key: Hashable | None, requests: Requests) -> None:
+        """Remember requests about which nothing was reported."""
         if key is not None:
-            self._requests[key] = request
+            self._requests[key] = requests

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ from typing import Any
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import GenerationRequest, Mode
-from seedance_dagster.prompts.alike import AlikeRequests
-from seedance_dagster.prompts.bounds import MAX_PROMPTS, MAX_TAG_CHARACTERS
+from seedance_dagster.prompts.alike import AlikeRequests, Requests
+from seedance_dagster.prompts.bounds import MAX_PROMPTS
 from seedance_dagster.prompts.duplicates import repetitions
 from seedance_dagster.prompts.finals import NO_EFFECT, DraftAndFinal, check_both
 from seedance_dagster.prompts.identity import normalized_text
@@ -27,8 +26,15 @@ from seedance_dagster.prompts.rights import (
     reference_place,
     rights_of,
 )
-from seedance_dagster.prompts.rules import RATIO_IGNORED, REQUEST_FIELDS, UNSTORABLE, Report, check_request
+from seedance_dagster.prompts.rules import (
+    RATIO_IGNORED,
+    REQUEST_FIELDS,
+    Report,
+    check_request,
+    check_text,
+)
 from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE, slug_id
+from seedance_dagster.prompts.tags import all_tags
 from seedance_dagster.prompts.thresholds import AcceptRule, WantedScore
 
 DEFAULTS: Mapping[str, Any] = {
@@ -215,44 +221,44 @@ def _prompt(
     problems: list[Problem],
     catalog: Catalog,
 ) -> Prompt | None:
-    own_id = _own_id(row)
-    place = f"{row.place} ({own_id})" if own_id else row.place
     before = len(problems)
 
     def report(name: str, message: str, severity: Any = "error") -> None:
+        place = f"{row.place} ({prompt_id})" if has_id else row.place
         problems.append(
             Problem(source=raw.source, prompt=place, field=name, message=message, severity=severity)
         )
 
+    given = row.fields.get("id")
+    has_id = given is not None and prompt_id != ""
     for name in row.unknown:
         report(name, f"is not a field; fields are {', '.join(PROMPT_FIELDS)}")
-    if own_id == "":
-        report("id", f"is {shown(row.fields['id'])}; {ID_RULE}")
+    if not prompt_id:
+        report("id", f"is {shown(given)}; {ID_RULE}")
     elif prompt_id in repeated:
         report("id", f"is {prompt_id!r}, as another one of this set; ids must be unique")
-    fields = {**base, **row.fields}
-    takes = 1 if fields["takes"] is None else fields["takes"]
+    takes = row.fields.get("takes", base["takes"])
+    takes = 1 if takes is None else takes
     if isinstance(takes, bool) or not isinstance(takes, int) or not 1 <= takes <= _MAX_TAKES:
         report("takes", f"is {shown(takes)}; allowed are whole numbers from 1 to {_MAX_TAKES}")
-    fresh = False if fields["fresh"] is None else fields["fresh"]
+    fresh = row.fields.get("fresh", base["fresh"])
+    fresh = False if fresh is None else fresh
     if not isinstance(fresh, bool):
         report("fresh", f"is {shown(fresh)}; allowed are true and false")
-    tags = _all_tags(raw, row, report)
+    tags = all_tags((raw.defaults.get("tags"), row.fields.get("tags")), row.tags, report)
     own_rights = read_rights(row.fields.get("rights"), "rights", report) or raw.rights
-
-    def check(values: Mapping[str, Any], report: Report) -> GenerationRequest | None:
-        ratio_given = row.fields.get("aspect_ratio") is not None
-        return check_request(
-            values, ratio_given=ratio_given, catalog=catalog, report=report, folder=raw.folder, alike=alike
-        )
-
-    if raw.finals is None:
-        request, final = check(fields, report), None
+    key = alike.key(row.fields)
+    requests = alike.get(key)
+    if requests is None:
+        requests = _requests(raw, row, base, catalog, report)
+        if len(problems) == before and requests is not None:
+            alike.add(key, requests)
     else:
-        request, final = check_both(fields, row.fields, raw.finals, report, check) or (None, None)
-    failed = any(problem.severity == "error" for problem in problems[before:])
-    if failed or request is None:
+        requests = _with_text(requests, check_text(row.fields["prompt"], catalog.limits, report))
+    found = problems[before:]
+    if requests is None or (found and any(problem.severity == "error" for problem in found)):
         return None
+    request, final = requests
     return Prompt(
         id=prompt_id,
         request=request,
@@ -265,34 +271,26 @@ def _prompt(
     )
 
 
-def _all_tags(raw: RawSet, row: Row, report: Report) -> dict[str, str]:
-    """Return the tags of a row: its set's, its own, and those made of further columns."""
-    tags = _tags(raw.defaults.get("tags"), report) | _tags(row.fields.get("tags"), report) | dict(row.tags)
-    for name, value in tags.items():
-        if UNSTORABLE.search(name + value):
-            report(f"tags.{name}", "contains characters that cannot be stored")
-        elif len(name) + len(value) > MAX_TAG_CHARACTERS:
-            report(f"tags.{name}", f"has {len(value)} characters; allowed are {MAX_TAG_CHARACTERS}")
-    return tags
+def _with_text(requests: Requests, text: str) -> Requests:
+    """Return requests with another text."""
+    request, final = requests
+    text_alone = {"prompt": text}
+    return request.model_copy(update=text_alone), final and final.model_copy(update=text_alone)
 
 
-def _tags(value: Any, report: Report) -> dict[str, str]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or any(
-        isinstance(item, Mapping | list) or not isinstance(name, str) for name, item in value.items()
-    ):
-        report("tags", "must be a mapping of names to plain values, such as {campaign: spring}")
-        return {}
-    return {name: tag_text(item) for name, item in value.items() if item is not None}
+def _requests(
+    raw: RawSet, row: Row, base: Mapping[str, Any], catalog: Catalog, report: Report
+) -> Requests | None:
+    """Return the checked request of a row, and that of its final; None when an error was reported."""
 
+    def check(values: Mapping[str, Any], report: Report) -> GenerationRequest | None:
+        ratio_given = row.fields.get("aspect_ratio") is not None
+        return check_request(
+            values, ratio_given=ratio_given, catalog=catalog, report=report, folder=raw.folder
+        )
 
-def tag_text(value: Any) -> str:
-    """Return the value of a tag as text; lists are joined by commas, mappings become JSON."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(map(tag_text, value))
-    if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+    fields = {**base, **row.fields}
+    if raw.finals is not None:
+        return check_both(fields, row.fields, raw.finals, report, check)
+    request = check(fields, report)
+    return None if request is None else (request, None)

@@ -48,7 +48,8 @@ def table_of_objects(
     rows, columns = [], dict[str, None]()
     for place, entry in entries:
         if isinstance(entry, Mapping):
-            columns |= dict.fromkeys(map(str, entry))
+            if not columns.keys() >= entry.keys():
+                columns |= dict.fromkeys(map(str, entry))
             rows.append((place, {str(name): value for name, value in entry.items() if has_value(value)}))
         else:
             problems.append(Problem(source=source, prompt=place, message=_NOT_AN_OBJECT))

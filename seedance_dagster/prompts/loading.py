@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from seedance_dagster.api.catalog import Catalog
 from seedance_dagster.api.wire import REFERENCE_KINDS
+from seedance_dagster.garbage import without_garbage_collection
 from seedance_dagster.prompts.assembly import RawSet, assemble
 from seedance_dagster.prompts.files import FileReference
 from seedance_dagster.prompts.models import PromptSet
@@ -120,7 +121,8 @@ def load_prompt_sets(
             (), tuple(problems), catalog, files=tuple(_other_files(problems)), listed=listed
         )
     key = f"{location} {files.folder}"
-    checked = _check(files, catalog, _last.get(key, {}))
+    with without_garbage_collection():
+        checked = _check(files, catalog, _last.get(key, {}))
     _last[key] = checked
     problems += files.problems
     others, shown = list(problems), list[LoadedFile]()

@@ -99,11 +99,12 @@ def _named_rows(
 ) -> tuple[list[Row], list[Problem]]:
     """Return the rows of the table that a set names, each placed in the table's file."""
     try:
-        table = beside(str(document.table))
-        rows, problems = rows_of(read_table(table, document.columns), document.columns, table.source)
+        file = beside(str(document.table))
+        table = read_table(file, document.columns)
+        placed = [(f"{document.table}, {place}", cells) for place, cells in table.rows]
+        return rows_of(replace(table, rows=placed), document.columns, file.source)
     except UnreadableError as error:
         raise UnreadableError(f"names as source {shown(document.table)}, which {error}") from None
-    return [replace(row, place=f"{document.table}, {row.place}") for row in rows], problems
 
 
 def _of_table(table: Table, columns: Columns, file: PromptFile) -> FileContent:

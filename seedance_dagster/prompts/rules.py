@@ -15,7 +15,6 @@ from seedance_dagster.api.catalog import NO_REMOVAL_PRICE, Catalog
 from seedance_dagster.api.limits import Limits, TaskType
 from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Mode
 from seedance_dagster.counting import counted
-from seedance_dagster.prompts.alike import AlikeRequests
 from seedance_dagster.prompts.identity import default_resolution, normalized_text
 from seedance_dagster.prompts.missing import is_placeholder
 from seedance_dagster.prompts.problems import shown
@@ -52,7 +51,6 @@ def check_request(
     catalog: Catalog,
     report: Report,
     folder: Path | None = None,
-    alike: AlikeRequests | None = None,
 ) -> GenerationRequest | None:
     """Check the fields of a prompt against all rules.
 
@@ -62,36 +60,16 @@ def check_request(
         catalog: What can be ordered, and within which limits.
         report: Called for each problem.
         folder: The folder of the prompt file, which paths of references start from.
-        alike: The requests of the same set that were checked before.
 
     Returns:
         The request, or None when an error was reported.
     """
     errors = _Errors(report)
-    key = None if alike is None else alike.key(fields, ratio_given=ratio_given)
-    checked = None if alike is None else alike.get(key)
-    if checked is not None:
-        text = _text(fields["prompt"], catalog.limits, errors)
-        return None if errors.count else checked.model_copy(update={"prompt": text})
-    request = _checked(fields, errors, ratio_given=ratio_given, catalog=catalog, folder=folder)
-    if alike is not None and request is not None:
-        alike.add(key, request)
-    return request
-
-
-def _checked(
-    fields: Mapping[str, Any],
-    errors: _Errors,
-    *,
-    ratio_given: bool,
-    catalog: Catalog,
-    folder: Path | None,
-) -> GenerationRequest | None:
     limits = catalog.limits
     task_type = _task_type(fields["task_type"], catalog, errors)
     of_type = limits.types.get(task_type, limits.loosest)
     mode = _mode(fields["mode"], errors)
-    text = _text(fields["prompt"], limits, errors)
+    text = check_text(fields["prompt"], limits, errors.add)
     urls: Mapping[str, tuple[str, ...]] = {
         kind: read_references(fields, kind, limits, folder, errors.add) for kind in REFERENCE_KINDS
     }
@@ -131,6 +109,27 @@ def _checked(
         audio=audio,
         remove_watermark=remove_watermark,
     )
+
+
+def check_text(value: Any, limits: Limits, report: Report) -> str:
+    """Return the text of a prompt in its one spelling; what is wrong with it alone is reported."""
+    if value is not None and not isinstance(value, str):
+        hint = '"' if isinstance(value, bool | int | float) else ", if it is one that begins with [ or {"
+        hint = f': "{value}"' if hint == '"' else hint
+        report("prompt", f"is {shown(value)}, not a text; put it in quotes{hint}")
+        return ""
+    if value is None or not value.strip():
+        report("prompt", "must be a text that is not empty")
+        return ""
+    text = normalized_text(value)
+    if len(text) > limits.max_prompt_characters:
+        report("prompt", f"has {len(text)} characters; allowed are {limits.max_prompt_characters}")
+    if character := _UNSENDABLE.search(text):
+        lost = ": U+FFFD is a letter that was lost in another encoding" if character[0] == "\ufffd" else ""
+        report("prompt", f"contains characters that cannot be sent{lost}")
+    if is_placeholder(text):
+        report("prompt", f"is {shown(text)}, which is no prompt; write one, or remove it")
+    return text
 
 
 def mentions(text: str) -> Iterator[tuple[str, str, int]]:
@@ -184,26 +183,6 @@ def _mode(value: Any, errors: _Errors) -> Mode | None:
     if mode is None:
         errors.add("mode", f"is {shown(value)}; allowed are {', '.join(Mode)}")
     return mode
-
-
-def _text(value: Any, limits: Limits, errors: _Errors) -> str:
-    if value is not None and not isinstance(value, str):
-        hint = '"' if isinstance(value, bool | int | float) else ", if it is one that begins with [ or {"
-        hint = f': "{value}"' if hint == '"' else hint
-        errors.add("prompt", f"is {shown(value)}, not a text; put it in quotes{hint}")
-        return ""
-    if value is None or not value.strip():
-        errors.add("prompt", "must be a text that is not empty")
-        return ""
-    text = normalized_text(value)
-    if len(text) > limits.max_prompt_characters:
-        errors.add("prompt", f"has {len(text)} characters; allowed are {limits.max_prompt_characters}")
-    if character := _UNSENDABLE.search(text):
-        lost = ": U+FFFD is a letter that was lost in another encoding" if character[0] == "\ufffd" else ""
-        errors.add("prompt", f"contains characters that cannot be sent{lost}")
-    if is_placeholder(text):
-        errors.add("prompt", f"is {shown(text)}, which is no prompt; write one, or remove it")
-    return text
 
 
 def _duration(value: Any, of_type: TaskType, errors: _Errors) -> int:

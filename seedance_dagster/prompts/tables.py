@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seedance_dagster.api.wire import REFERENCE_KINDS
-from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row, tag_text
+from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
 from seedance_dagster.prompts.json_text import parse_json
 from seedance_dagster.prompts.lookalikes import field_meant, field_of_values, is_no_setting
 from seedance_dagster.prompts.missing import is_missing
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
+from seedance_dagster.prompts.tags import tag_text
 
 _URL_FIELDS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _WHOLE_FIELDS = ("duration", "takes", "id")
@@ -91,18 +92,17 @@ def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], lis
             message = "repeats the header, as in files that were put together; remove the line"
             problems.append(Problem(source=source, prompt=place, message=message))
             continue
-        values = {
-            fields[name]: value
-            for name, value in cells.items()
-            if name in fields and not (table.untyped and _is_missing(fields[name], value))
-        }
-        rows.append(
-            Row(
-                place=place,
-                fields={name: _read(name, value, untyped=table.untyped) for name, value in values.items()},
-                tags={tags[name]: tag_text(value) for name, value in cells.items() if name in tags},
-            )
-        )
+        values, of_row = dict[str, Any](), dict[str, str]()
+        for column, value in cells.items():
+            if column in fields:
+                name = fields[column]
+                if name == "prompt":  # also where it stands for no value: that is reported
+                    values[name] = value
+                elif not (table.untyped and isinstance(value, str) and is_missing(value)):
+                    values[name] = _read(name, value, untyped=table.untyped)
+            elif column in tags:
+                of_row[tags[column]] = tag_text(value)
+        rows.append(Row(place=place, fields=values, tags=of_row))
     return rows, [*table.problems, *problems]
 
 
@@ -170,11 +170,6 @@ def _value_problems(
         elif is_no_setting(column):
             message = "is kept as a tag and changes no video: the vendor has no such setting"
             yield Problem(source=source, field=f"column {shown(column)}", message=message, severity="warning")
-
-
-def _is_missing(name: str, value: Any) -> bool:
-    """Return True for a cell that counts as empty; a prompt never does, so that it is reported."""
-    return name != "prompt" and isinstance(value, str) and is_missing(value)
 
 
 def _read(name: str, value: Any, *, untyped: bool) -> Any:

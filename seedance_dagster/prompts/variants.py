@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from seedance_dagster.prompts.assembly import RawSet, Row, ids_of, tag_text
+from seedance_dagster.prompts.assembly import RawSet, Row, ids_of
 from seedance_dagster.prompts.matrix import (
     TEMPLATE_TAG,
     VARIED_FIELDS,
@@ -20,6 +20,7 @@ from seedance_dagster.prompts.matrix import (
 )
 from seedance_dagster.prompts.problems import Problem
 from seedance_dagster.prompts.slugs import MAX_ID_CHARACTERS
+from seedance_dagster.prompts.tags import tag_text
 
 
 def with_variants(raw: RawSet) -> RawSet:

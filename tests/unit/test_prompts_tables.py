@@ -55,7 +55,7 @@ def test_jsonl_lines(tmp_path):
     """Empty lines are counted and skipped, a text may contain any line end, nulls count as not set."""
     text = '\n  \r\n{"prompt": "one\u2028two", "id": 12, "mood": null, "tags": {"a": 1}, "wave": 3}\r\n\n'
     prompt = only_prompt(load(tmp_path, "2 Späte Spots.jsonl", text))
-    assert (prompt.id, prompt.request.prompt) == ("12", "one\u2028two")
+    assert (prompt.id, prompt.request.prompt) == ("12", "one\ntwo")
     assert prompt.tags == {"a": "1", "wave": "3"}
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -29,6 +28,7 @@ from seedance_dagster.engine.ordering.budget_check import BudgetCheck
 from seedance_dagster.engine.ordering.plan import OUTCOMES, Plan, plan_set, plan_together
 from seedance_dagster.engine.ordering.quote import Quote
 from seedance_dagster.engine.ordering.saving import Saving
+from seedance_dagster.garbage import without_garbage_collection
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.money import format_usd, points_to_usd
 from seedance_dagster.prompts import format_problems
@@ -62,7 +62,7 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
     settings = Settings.from_environ(environ) if no_ledger else ledger_settings(environ)
     elsewhere: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_without_garbage_collection())
+        stack.enter_context(without_garbage_collection())
         loaded = PromptSource(
             location or settings.prompts, prices=settings.prices, key_prefix=settings.key_prefix
         ).load()
@@ -108,16 +108,6 @@ def command(*, location: str | None, names: Sequence[str], regenerate: bool, as_
         click.echo(sentence, err=True)
     fits = together.fits and all(plan.budgets.fits for plan in plans)
     click.get_current_context().exit(1 if loaded.errors or not fits else 0)
-
-
-@contextlib.contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Look for no cycles while the block runs: among many prompts, which have none, that is a third of it."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _check_names(names: Sequence[str], loaded: LoadedPromptSets, settings: Settings) -> None:

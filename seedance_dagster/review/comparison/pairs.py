@@ -12,9 +12,9 @@ from seedance_dagster.ledger.comparison import ComparedVideo, Question
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.net.redaction import redact, redact_url
-from seedance_dagster.prompts.assembly import tag_text
 from seedance_dagster.prompts.identity import default_resolution, normalized_text, reference_identity
 from seedance_dagster.prompts.matrix import TEMPLATE_TAG, VARIED_FIELDS
+from seedance_dagster.prompts.tags import tag_text
 
 _LINKS = tuple(f"{kind}_urls" for kind in REFERENCE_KINDS)
 _MAX_VALUES = 30  # a tag with more, such as a number of each prompt, names no variants

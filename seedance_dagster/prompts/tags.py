@@ -1,0 +1,54 @@
+"""Tags: what is kept with a prompt's videos, under names that its team chooses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from seedance_dagster.prompts.bounds import MAX_TAG_CHARACTERS
+from seedance_dagster.prompts.rules import UNSTORABLE
+
+Report = Callable[[str, str], object]
+"""`report(field, message)`."""
+
+
+def all_tags(given: Iterable[Any], of_columns: Mapping[str, str], report: Report) -> dict[str, str]:
+    """Return the tags of a prompt, those that are named later before others of the same name.
+
+    Args:
+        given: What its set and the prompt itself have as tags, None for nothing.
+        of_columns: Those made of further columns.
+        report: Called for each problem.
+    """
+    tags: dict[str, str] = {}
+    for value in given:
+        if value is not None:
+            tags |= _tags(value, report)
+    tags |= of_columns
+    for name, value in tags.items():
+        if UNSTORABLE.search(name + value):
+            report(f"tags.{name}", "contains characters that cannot be stored")
+        elif len(name) + len(value) > MAX_TAG_CHARACTERS:
+            report(f"tags.{name}", f"has {len(value)} characters; allowed are {MAX_TAG_CHARACTERS}")
+    return tags
+
+
+def _tags(value: Any, report: Report) -> dict[str, str]:
+    if not isinstance(value, Mapping) or any(
+        isinstance(item, Mapping | list) or not isinstance(name, str) for name, item in value.items()
+    ):
+        report("tags", "must be a mapping of names to plain values, such as {campaign: spring}")
+        return {}
+    return {name: tag_text(item) for name, item in value.items() if item is not None}
+
+
+def tag_text(value: Any) -> str:
+    """Return the value of a tag as text; lists are joined by commas, mappings become JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(map(tag_text, value))
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
