@@ -37,7 +37,8 @@ def stopped_when_reported(home: Path) -> Iterator[None]:
         with suppress(LedgerError):
             ledger = Ledger.open(f"sqlite:///{home}/ledger.db")
             try:
-                return len(ledger.reports.prompts(end_to_end.NAME))
+                names = [(end_to_end.NAME, key) for key in ledger.partitions.requests(end_to_end.NAME)]
+                return sum(ledger.reports.prompt(*name) is not None for name in names)
             finally:
                 ledger.close()
         return 0

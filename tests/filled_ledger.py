@@ -129,7 +129,7 @@ def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Call
         "tick: what was not reported": lambda: reports.unreported(1000),
         "tick: claims that ran out": lambda: ledger.claims.expire(actor="w"),
         "tick: tasks to poll": lambda: ledger.tasks.lease_due("w", State.SUBMITTED, limit=20),
-        "tick: unwanted orders of a set": lambda: ledger.withdrawals.unwanted("set1", actor="w"),
+        "tick: unwanted orders of a set": lambda: ledger.withdrawals.unwanted(["set1"], actor="w"),
         "tick: sets with postponed prompts": lambda: ledger.partitions.sets_with_postponed(before=NOW),
         "tick: queued orders by set": workload.queued_by_set,
         "tick: newest entry of the journal": ledger.journal.position,

@@ -186,11 +186,12 @@ class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: igno
         return f"VideoStoreResource('{self.bucket}/{self.prefix}')"
 
     def open_store(self) -> VideoStore:
-        """Return the store with a new S3 client; raises `StoreError` where boto3 cannot use the settings."""
+        """Return the store, whose S3 client is made for the first request; raises `StoreError`."""
         from dagster_aws.s3 import S3Resource
 
         from seedance_dagster.net.secrets import hide, secrets_in
-        from seedance_dagster.storage.s3 import StoreError, VideoStore, create_client
+        from seedance_dagster.storage.deferred import DeferredVideoStore
+        from seedance_dagster.storage.errors import StoreError
 
         s3 = self.s3 or S3Resource()
         if not isinstance(s3, S3Resource):
@@ -198,8 +199,7 @@ class VideoStoreResource(dg.ConfigurableResource, StorageOptions):  # type: igno
                 f"s3 of VideoStoreResource is a {type(s3).__name__}; allowed is an S3Resource of dagster-aws"
             )
         hide(s3.aws_secret_access_key, s3.aws_session_token, *secrets_in(s3.endpoint_url or ""))
-        client = create_client(s3.get_client)
-        return VideoStore(client, self.bucket, self.prefix, self.request_options())
+        return DeferredVideoStore(s3.get_client, self.bucket, self.prefix, self.request_options())
 
 
 class LedgerResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as Dagster's own resources

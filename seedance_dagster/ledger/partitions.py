@@ -15,7 +15,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.changes import note_partitions, note_stored
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Reported
-from seedance_dagster.ledger.schema import links, orders, partitions
+from seedance_dagster.ledger.schema import links, orders, partitions, prompt_sets
 
 
 @dataclass(frozen=True)
@@ -100,18 +100,27 @@ def copy_links(connection: sa.Connection, order_id: int, to: int, *, at: datetim
 class Partitions(LedgerPart):
     """The part of the ledger that knows what partitions ask for and which orders they were given."""
 
-    def update(self, prompt_set: str, wanted: Mapping[str, AskedFor]) -> None:
+    def digests(self) -> dict[str, str]:
+        """Return the digests with which sets were last updated, by name."""
+        with self._database.reading() as connection:
+            return dict(connection.execute(sa.select(prompt_sets.c.prompt_set, prompt_sets.c.digest)).all())
+
+    def update(self, prompt_set: str, wanted: Mapping[str, AskedFor], *, digest: str | None = None) -> None:
         """Remember what the partitions of a set ask for now; those that are left out were removed.
 
         Args:
             prompt_set: A set whose file was just read, without an error.
             wanted: What each of its partitions asks for, by key.
+            digest: A hash of all that they ask for: who reads the same again need not update the set.
         """
         now = self._clock()
         known = sa.select(partitions.c.partition, *_ASKED).where(partitions.c.prompt_set == prompt_set)
+        last = sa.select(prompt_sets.c.digest).where(prompt_sets.c.prompt_set == prompt_set)
         with self._database.reading() as connection:
             # Compared first without the writer's lock: files are read often and change rarely.
-            if not _changes(connection.execute(known).all(), wanted, now):
+            if connection.scalar(last) == digest and not _changes(
+                connection.execute(known).all(), wanted, now
+            ):
                 return
         with self._database.writing() as connection:
             rows = connection.execute(known).all()
@@ -129,6 +138,9 @@ class Partitions(LedgerPart):
             for alike in changed.values():
                 connection.execute(UPDATE_PARTITION, alike)
             note_partitions(connection, prompt_set, changes)
+            connection.execute(prompt_sets.delete().where(prompt_sets.c.prompt_set == prompt_set))
+            if digest is not None:
+                connection.execute(prompt_sets.insert().values(prompt_set=prompt_set, digest=digest))
 
     def requests(self, prompt_set: str) -> dict[str, PartitionRequest]:
         """Return what the partitions of a set ask for, by key, without those that were removed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
@@ -13,6 +14,7 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import ENDED, Order, Reported, State
 from seedance_dagster.ledger.partitions import UPDATE_PARTITION, Link, asks_for, same_partition
 from seedance_dagster.ledger.schema import (
+    is_edited,
     is_unreported,
     links,
     orders,
@@ -39,13 +41,14 @@ _LINK = (links.c.prompt_set, links.c.partition, links.c.order_id, links.c.report
 class Reports(LedgerPart):
     """The part of the ledger that remembers what was reported to Dagster."""
 
-    def prompts(self, prompt_set: str) -> dict[str, str]:
-        """Return the fingerprints of a set that were last reported, by partition."""
-        query = sa.select(partitions.c.partition, partitions.c.reported).where(
-            partitions.c.prompt_set == prompt_set, partitions.c.reported.is_not(None)
-        )
+    def edited_prompts(self) -> dict[str, set[str]]:
+        """Return the partitions that ask for another request than was last reported, by set."""
+        edited: defaultdict[str, set[str]] = defaultdict(set)
+        query = sa.select(partitions.c.prompt_set, partitions.c.partition)
         with self._database.reading() as connection:
-            return {row.partition: row.reported for row in connection.execute(query)}
+            for row in connection.execute(query.where(is_edited, partitions.c.removed_at.is_(None))):
+                edited[row.prompt_set].add(row.partition)
+        return edited
 
     def mark_prompts(self, prompt_set: str, fingerprints: Mapping[str, str]) -> None:
         """Remember the fingerprints that were just reported, by partition."""

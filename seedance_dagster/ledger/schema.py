@@ -17,7 +17,7 @@ from seedance_dagster.ledger.columns import EnumText, UtcDateTime, columns_of
 from seedance_dagster.ledger.order import IN_FLIGHT, NewOrder, Order, Reported
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
-REVISION = "0012"
+REVISION = "0013"
 """The newest revision of the schema; revisions sort as text, and a ledger of a newer one is refused."""
 
 OLDER_REVISIONS = frozenset(f"{number:04d}" for number in range(1, int(REVISION)))
@@ -162,11 +162,23 @@ partitions = sa.Table(
     sa.Index("seedance_partitions_by_request", "fingerprint", "take"),
 )
 
+is_edited = partitions.c.reported != partitions.c.fingerprint
+"""The condition of partitions that ask for another request than Dagster was given, as an index has it."""
+
+_partial("seedance_partitions_edited", partitions.c.prompt_set, partitions.c.partition, where=is_edited)
 _partial(
     "seedance_partitions_postponed",
     partitions.c.postponed_at,
     partitions.c.prompt_set,
     where=partitions.c.postponed_at.is_not(None),
+)
+
+# The hash of what the partitions of each set ask for, as they were last compared with its file.
+prompt_sets = sa.Table(
+    "seedance_prompt_sets",
+    metadata,
+    sa.Column("prompt_set", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
 )
 
 # The orders that each partition was given: placed, joined, reused or skipped for it.

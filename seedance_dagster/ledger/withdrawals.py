@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -90,19 +90,23 @@ def withdraw_removals(connection: sa.Connection, source: Order, *, actor: str, a
 class Withdrawals(LedgerPart):
     """The part of the ledger that ends queued orders."""
 
-    def unwanted(self, prompt_set: str, *, actor: str, grace: timedelta = REMOVAL_GRACE) -> None:
-        """Withdraw the queued orders of a set's partitions that are not wanted any more.
+    def unwanted(self, prompt_sets: Collection[str], *, actor: str, grace: timedelta = REMOVAL_GRACE) -> None:
+        """Withdraw the queued orders of partitions that are not wanted any more.
 
         Args:
-            prompt_set: The set.
+            prompt_sets: The sets of the partitions.
             actor: Who asks, for the journal.
             grace: One whose prompt was removed less than this ago waits.
         """
+        for some in chunked(prompt_sets):
+            self._unwanted(some, actor=actor, grace=grace)
+
+    def _unwanted(self, prompt_sets: list[str], *, actor: str, grace: timedelta) -> None:
         doubtful = (
             sa.select(links.c.order_id)
             .join(partitions, same_partition(partitions, links))
             .where(
-                Unindexed(links.c.prompt_set) == prompt_set,  # by the order, not by all of the set
+                Unindexed(links.c.prompt_set).in_(prompt_sets),  # by the order, not by all of the set
                 links.c.order_id == orders.c.order_id,
                 sa.or_(~asks_for(), partitions.c.removed_at.is_not(None)),
             )

@@ -85,6 +85,7 @@ class _Checked:
     prompt_set: PromptSet | None
     problems: list[Problem]
     digest: str
+    uses_local_files: bool
 
 
 _last: dict[str, dict[str, _Checked]] = {}
@@ -185,9 +186,9 @@ def _source_beside(files: PromptFiles, name: str) -> str:
 
 
 def _check_file(file: PromptFile, files: PromptFiles, catalog: Catalog, last: _Checked | None) -> _Checked:
-    stamp = _stamp(file, files, last)
+    stamp = None if last is None else _stamp(file, files, last.content)
     if last is not None and stamp is not None and stamp == last.stamp:
-        if last.catalog is catalog and not _uses_local_files(last.content.raw):
+        if last.catalog is catalog and not last.uses_local_files:
             return last
         content, digest = last.content, last.digest
     else:
@@ -195,7 +196,7 @@ def _check_file(file: PromptFile, files: PromptFiles, catalog: Catalog, last: _C
         content = read_prompt_file(
             _hashing(file, hashed.update), lambda name: _hashing(files.beside(name), hashed.update)
         )
-        stamp = _stamp(file, files, _Checked(None, content, catalog, None, [], ""))
+        stamp = _stamp(file, files, content)
         digest = hashed.hexdigest()
     prompt_set, problems = None, content.problems
     if content.raw is not None:
@@ -204,7 +205,15 @@ def _check_file(file: PromptFile, files: PromptFiles, catalog: Catalog, last: _C
             prompt_set, problems = assemble(raw, catalog=catalog)
         except RecursionError:
             problems = [Problem(source=file.source, message="is nested too deeply")]
-    return _Checked(stamp, content, catalog, prompt_set, summarized(problems, file.source), digest)
+    return _Checked(
+        stamp,
+        content,
+        catalog,
+        prompt_set,
+        summarized(problems, file.source),
+        digest,
+        _uses_local_files(content.raw),
+    )
 
 
 def _hashing(file: PromptFile, update: Callable[[bytes], None]) -> PromptFile:
@@ -218,14 +227,12 @@ def _hashing(file: PromptFile, update: Callable[[bytes], None]) -> PromptFile:
     return replace(file, read=read)
 
 
-def _stamp(file: PromptFile, files: PromptFiles, last: _Checked | None) -> Hashable | None:
+def _stamp(file: PromptFile, files: PromptFiles, content: FileContent) -> Hashable | None:
     """Return what tells a state of a file, and of the table that it names, from others; None if unknown."""
-    if file.stamp is None or last is None:
-        return None
-    if not last.content.table:
+    if file.stamp is None or not content.table:
         return file.stamp
     try:
-        table = files.beside(last.content.table).stamp
+        table = files.beside(content.table).stamp
     except UnreadableError:
         return None
     return None if table is None else (file.stamp, table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -163,6 +165,16 @@ class PromptSet:
         changed = replace(self, accepted=drafts)
         vars(changed)["all_partitions"] = self.all_partitions  # fingerprints of so many take seconds
         return changed
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of all that the partitions ask for."""
+        asked = [
+            (key, each.fingerprint, each.take, each.scope, each.tags, each.is_draft, each.rights)
+            for key, each in self.partitions.items()
+        ]
+        text = json.dumps(asked, sort_keys=True, default=dict)
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
     @property
     def drafts(self) -> list[PromptPartition]:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -73,9 +73,9 @@ class VideoStore(VersionedObjects):
         """Return the key as an s3:// URI."""
         return f"s3://{self.bucket}/{key}"
 
-    def below(self, folder: str) -> Self:
+    def below(self, folder: str) -> VideoStore:
         """Return the store of a folder below the prefix."""
-        return type(self)(self.client, self.bucket, f"{self.prefix}/{folder}")
+        return VideoStore(self.client, self.bucket, f"{self.prefix}/{folder}")
 
     @property
     def configuration(self) -> str:

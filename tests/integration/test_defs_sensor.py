@@ -17,6 +17,7 @@ from seedance_dagster.defs.steps.advancers import run_owner
 from seedance_dagster.engine.runtime.run_decision import RunDecision
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.schema import VERSION_TABLE
+from seedance_dagster.storage import deferred
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -135,6 +136,12 @@ def test_a_broken_prompt_file_is_named_while_others_are_synced(location, busy):
     )
     assert location.partitions() == ["one", "two", "three"]
     assert location.partitions("broken") == []
+
+
+def test_a_tick_that_requests_nothing_makes_no_s3_client(location, busy, monkeypatch):
+    """A client takes 0.3 s of CPU time, and ticks come twice a minute."""
+    monkeypatch.setattr(deferred, "create_client", lambda _factory: pytest.fail("a client was made"))
+    assert "1 of 1 run of seedance_advance is working" in location.skipped()
 
 
 @pytest.mark.long

@@ -235,7 +235,7 @@ def test_a_queued_final_is_withdrawn_with_its_verdict(location):
     undo(location, "dog")
     location.tick()
     with location.ledger() as ledger:
-        ledger.withdrawals.unwanted("spots", actor="test", grace=timedelta(0))
+        ledger.withdrawals.unwanted(["spots"], actor="test", grace=timedelta(0))
     [order] = location.orders("dog.final")
     assert (order.state, order.task_id) == (State.FAILED, None)
     accept(location, "dog")

@@ -77,6 +77,27 @@ def test_partitions_are_added_and_removed_except_those_that_were_ordered(orders,
     assert (report.added, report.removed) == ({"spots": 0}, {"spots": 0})
 
 
+def test_a_set_that_did_not_change_is_not_compared_again(instance, ledger, monkeypatch):
+    """Ticks come often and files change rarely; one that changed back is compared."""
+    sync_all(instance, ledger, [spots(a="x")], CATALOG, now=NOW)
+    updated, update = [], ledger.partitions.update
+    monkeypatch.setattr(
+        ledger.partitions,
+        "update",
+        lambda name, *args, **rest: (updated.append(name), update(name, *args, **rest)),
+    )
+    other = PromptSet(name="other", prompts=spots(a="x").prompts)
+    sync_all(instance, ledger, [spots(a="x"), other], CATALOG, now=NOW)
+    assert updated == ["other"]
+    sync_all(instance, ledger, [spots(b="x"), other], CATALOG, now=NOW)
+    sync_all(instance, ledger, [spots(a="x"), other], CATALOG, now=NOW)
+    assert updated == ["other", "spots", "spots"]
+    assert ledger.partitions.requests("spots").keys() == {"a"}
+    ledger.partitions.update("spots", {})  # by whoever knows no digest
+    sync_all(instance, ledger, [spots(a="x")], CATALOG, now=NOW)
+    assert ledger.partitions.requests("spots").keys() == {"a"}
+
+
 def test_sets_do_not_touch_each_other(instance, ledger):
     """A set whose file is broken, and which is therefore left out, keeps its partitions."""
     other = PromptSet(name="other", prompts=spots(a="x").prompts)

@@ -206,7 +206,7 @@ def test_reported_prompts_are_remembered_by_set_and_partition(ledger):
     read_prompts(ledger, "spots", {"a": "1", "b": "2"})
     read_prompts(ledger, "spots", {"b": "3"})
     read_prompts(ledger, "other", {"a": "9"})
-    assert ledger.reports.prompts("spots") == {"a": "1", "b": "3"}
+    assert {key: ledger.reports.prompt("spots", key) for key in "ab"} == {"a": "1", "b": "3"}
 
 
 def test_partitions_in_question_have_an_order_without_a_video_or_with_an_unknown_charge(ledger, orders):

@@ -134,10 +134,10 @@ def test_an_edited_prompt_withdraws_both(ledger):
     clean = PartitionRequest("f-cat-clean")
     ledger.partitions.update("spots", {"cat": clean})
     source, removal = pair(ledger)
-    ledger.withdrawals.unwanted("spots", actor="sync")
+    ledger.withdrawals.unwanted(["spots"], actor="sync")
     assert ledger.queries.get(source.order_id).state is State.QUEUED
     ledger.partitions.update("spots", {"cat": PartitionRequest("edited")})
-    ledger.withdrawals.unwanted("spots", actor="sync")
+    ledger.withdrawals.unwanted(["spots"], actor="sync")
     assert ledger.workload.states_of([source.order_id, removal.order_id]) == {State.FAILED: 2}
 
 
@@ -147,7 +147,7 @@ def test_a_removed_prompt_does_not_send_a_removal_before_its_source(ledger, cloc
     ledger.partitions.update("spots", clean)
     source, removal = pair(ledger)
     ledger.partitions.update("spots", {})
-    ledger.withdrawals.unwanted("spots", actor="sync")
+    ledger.withdrawals.unwanted(["spots"], actor="sync")
     ledger.partitions.update("spots", clean)
     clock.forward(minutes=2)
     assert take(ledger) == [source.order_id]

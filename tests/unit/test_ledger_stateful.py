@@ -124,8 +124,10 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
     def read_file(self, prompt_set, wanted):
         """A file was edited: prompts are renamed, sorted, removed, undone, or moved to the other set."""
         asked = {key: PartitionRequest(*identity) for key, identity in wanted.items()}
-        self.ledger.partitions.update(prompt_set, asked)
-        self.ledger.withdrawals.unwanted(prompt_set, actor="sync")
+        digest = repr(sorted(wanted.items()))
+        if self.ledger.partitions.digests().get(prompt_set) != digest:  # as ticks and runs do
+            self.ledger.partitions.update(prompt_set, asked, digest=digest)
+        self.ledger.withdrawals.unwanted([prompt_set], actor="sync")
         self.model.read(prompt_set, wanted)
 
     @rule(seconds=st.sampled_from((1, 31, 61, 3600, 40_000)))

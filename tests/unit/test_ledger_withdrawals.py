@@ -18,7 +18,7 @@ def read(ledger, prompt_set: str = "spots", **fingerprints: str) -> None:
     """Read a prompt set as a run or a tick does."""
     wanted = {key: PartitionRequest(fingerprint) for key, fingerprint in fingerprints.items()}
     ledger.partitions.update(prompt_set, wanted)
-    ledger.withdrawals.unwanted(prompt_set, actor="sync")
+    ledger.withdrawals.unwanted([prompt_set], actor="sync")
 
 
 def take(ledger, limit: int = 9) -> list[str]:

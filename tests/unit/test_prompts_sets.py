@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -152,6 +154,25 @@ def test_partitions_of_a_set():
     assert len({partition.fingerprint for partition in partitions.values()}) == 2
     assert last.fingerprint == fingerprint(REQUEST)
     assert partitions["dog"].take == 1
+
+
+def test_the_digest_of_a_set_changes_with_whatever_its_partitions_ask_for():
+    """So a set of the same digest need not be compared with the ledger; texts may be anything."""
+    cat = Prompt(id="cat", request=REQUEST, tags={"a": "b", "c": "d"})
+    others = [
+        replace(cat, id="dog"),
+        replace(cat, request=changed(prompt="A cat \ud800")),
+        replace(cat, takes=2),
+        replace(cat, fresh=True),
+        replace(cat, tags={"a": "b"}),
+        replace(cat, final=REQUEST),
+        replace(cat, rights={"image1": {"licence": "CC0"}}),
+    ]
+    sets = [PromptSet("pets", (prompt,)) for prompt in (cat, *others)]
+    sets.append(sets[6].with_accepted({"cat"}))
+    assert len({prompt_set.digest for prompt_set in sets}) == len(sets)
+    sorted_otherwise = replace(cat, tags={"c": "d", "a": "b"})
+    assert PromptSet("pets", (sorted_otherwise,), source="elsewhere").digest == sets[0].digest
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ class GenerationRun:
         orders = self._selected(TASKS) or self._selected(VIDEOS)
         looked_at = keys if orders else ()
         self.prompt_set = read_set(self.services, self.prompt_set, looked_at)
-        read_partitions(self.services.ledger, self.prompt_set, actor=f"run {self.context.run.run_id}")
+        read_partitions(self.services.ledger, [self.prompt_set], actor=f"run {self.context.run.run_id}")
         wanted = [self.prompt_set.partitions[key] for key in keys if key in self.prompt_set.partitions]
         quotes = valid = list[Quote]()
         if orders:

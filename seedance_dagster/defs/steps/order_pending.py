@@ -104,7 +104,7 @@ def _place(
 ) -> tuple[Pending, list[Placed]]:
     """Order what is pending of one set; raises `OrderingError`."""
     prompt_set = read_set(services, loaded_set, loaded_set.partitions)
-    read_partitions(services.ledger, prompt_set, actor=f"run {context.run_id}")
+    read_partitions(services.ledger, [prompt_set], actor=f"run {context.run_id}")
     partitions = services.ledger.partitions
     only = partitions.postponed(prompt_set.name) if config.postponed_only else None
     pending = valid_pending(services, prompt_set, request, only=only)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -16,7 +16,7 @@ from seedance_dagster.defs.naming import prompt_partitions
 from seedance_dagster.defs.steps.metadata import prompt_materialization
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.prompts.models import PromptPartition, PromptSet
+from seedance_dagster.prompts.models import PromptSet
 
 _KEPT = timedelta(days=1)  # one bad save of a file should not change the order of partitions
 _NAMED = 5  # partitions in a sentence
@@ -82,33 +82,40 @@ def sync_all(
         limit: The most to remove and report, since each is a write by Dagster; None for all.
     """
     report = SyncReport()
+    read_partitions(ledger, sets, actor="sync")
+    gone: dict[str, set[str]] = {}
     for prompt_set in sets:
-        read_partitions(ledger, prompt_set, actor="sync")
-        report.added[prompt_set.name] = _add(instance, prompt_set)
+        known = set(instance.get_dynamic_partitions(str(prompt_partitions(prompt_set.name).name)))
+        gone[prompt_set.name] = known - prompt_set.partitions.keys()
+        report.added[prompt_set.name] = _add(instance, prompt_set, known)
+    edited_keys = ledger.reports.edited_prompts()
     for prompt_set in sets:
-        removed_keys, kept = _remove(instance, ledger, prompt_set, limit)
+        removed_keys, kept = _remove(instance, ledger, prompt_set, gone[prompt_set.name], limit)
         removed = len(removed_keys)
-        known = ledger.partitions.known(prompt_set.name) if removed else set()
+        had_prompt = ledger.partitions.known(prompt_set.name) if removed else set()
         report.unknown[prompt_set.name] = [
-            key for key in removed_keys if key not in known and not prompt_set.has_prompt(key)
+            key for key in removed_keys if key not in had_prompt and not prompt_set.has_prompt(key)
         ]
         report.kept[prompt_set.name] = kept
         limit = None if limit is None else limit - removed
-        edited = _report_edits(instance, ledger, prompt_set, catalog, now=now, limit=limit)
+        keys = edited_keys[prompt_set.name]
+        edited = _report_edits(instance, ledger, prompt_set, keys, catalog, now=now, limit=limit)
         limit = None if limit is None else limit - edited
         report.removed[prompt_set.name], report.edited[prompt_set.name] = removed, edited
     return report
 
 
-def read_partitions(ledger: Ledger, prompt_set: PromptSet, *, actor: str) -> None:
-    """Note in the ledger what a set asks for, as just read; withdraw orders that it no longer wants."""
-    ledger.partitions.update(prompt_set.name, prompt_set.partitions)
-    ledger.withdrawals.unwanted(prompt_set.name, actor=actor)
+def read_partitions(ledger: Ledger, sets: Sequence[PromptSet], *, actor: str) -> None:
+    """Note in the ledger what sets ask for, as just read; withdraw orders that they no longer want."""
+    digests = ledger.partitions.digests()
+    for prompt_set in sets:
+        if digests.get(prompt_set.name) != prompt_set.digest:
+            ledger.partitions.update(prompt_set.name, prompt_set.partitions, digest=prompt_set.digest)
+    ledger.withdrawals.unwanted([prompt_set.name for prompt_set in sets], actor=actor)
 
 
-def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
+def _add(instance: dg.DagsterInstance, prompt_set: PromptSet, known: Collection[str]) -> int:
     name = str(prompt_partitions(prompt_set.name).name)
-    known = set(instance.get_dynamic_partitions(name))
     new = [key for key in prompt_set.partitions if key not in known]
     for chunk in chunked(new, _MAX_AT_ONCE):
         instance.add_dynamic_partitions(name, chunk)
@@ -116,11 +123,10 @@ def _add(instance: dg.DagsterInstance, prompt_set: PromptSet) -> int:
 
 
 def _remove(
-    instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, limit: int | None
+    instance: dg.DagsterInstance, ledger: Ledger, prompt_set: PromptSet, gone: set[str], limit: int | None
 ) -> tuple[list[str], int]:
     """Remove the partitions of prompts that were never ordered; return them, and how many others stay."""
     name = str(prompt_partitions(prompt_set.name).name)
-    gone = set(instance.get_dynamic_partitions(name)) - set(prompt_set.partitions)
     ordered = set[str]()
     if gone:
         # What was ordered keeps its partition, so that its video and its cost stay visible.
@@ -135,18 +141,11 @@ def _remove(
     return removable, len([key for key in ordered if not prompt_set.has_prompt(key)])
 
 
-def edited_prompts(ledger: Ledger, prompt_set: PromptSet) -> Iterator[PromptPartition]:
-    """Yield the partitions whose last reported fingerprint differs from the file's."""
-    reported = ledger.reports.prompts(prompt_set.name)
-    for key, partition in prompt_set.partitions.items():
-        if reported.get(key, partition.fingerprint) != partition.fingerprint:
-            yield partition
-
-
 def _report_edits(
     instance: dg.DagsterInstance,
     ledger: Ledger,
     prompt_set: PromptSet,
+    keys: Collection[str],
     catalog: Catalog,
     *,
     now: datetime,
@@ -154,7 +153,8 @@ def _report_edits(
 ) -> int:
     """Materialize `prompts` again where a prompt was edited, so that its video shows as Unsynced."""
     count = 0
-    for partition in islice(edited_prompts(ledger, prompt_set), limit):
+    edited = (prompt_set.partitions[key] for key in sorted(keys) if key in prompt_set.partitions)
+    for partition in islice(edited, limit):
         try:
             points = catalog.estimate(partition.request, at=now).points
         except UnknownPriceError:

@@ -63,7 +63,7 @@ def prune(
         if name in gone:
             ledger.partitions.update(name, {})
         queued = _count_queued(ledger, name)
-        ledger.withdrawals.unwanted(name, actor=_ACTOR, grace=timedelta(0))
+        ledger.withdrawals.unwanted([name], actor=_ACTOR, grace=timedelta(0))
         pruned.withdrawn[name] = queued - _count_queued(ledger, name)
         latest = ledger.queries.latest(name)
         waiting = {key for key in keys if key in latest and latest[key].state in OPEN}

@@ -91,6 +91,7 @@ def tick(
         owners = services.ledger.leases.owners_of(advancer_leases(most))
         working = len(owners) + _count_starting(context, names(ADVANCE_JOB), tags, owners, most)
         if (missing := min(decision.runs, most) - working) > 0:
+            _ = services.store.client  # with settings that boto3 cannot use, a run could do nothing: raises
             tags |= {"seedance/submit": str(decision.submit), "seedance/collect": str(decision.collect)}
             tags |= _PRIORITY
             why = f"{decision.submit} to submit, {decision.collect} to store, {decision.report} to report"

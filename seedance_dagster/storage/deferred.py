@@ -1,0 +1,44 @@
+"""A video store whose client is made once a request needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from seedance_dagster.storage.names import bucket_name, prefix_path
+from seedance_dagster.storage.requests import RequestOptions
+from seedance_dagster.storage.s3 import VideoStore, create_client
+from seedance_dagster.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class DeferredVideoStore(VideoStore):
+    """A video store for what may send nothing, as most ticks do: a client takes 0.3 s of CPU time to make.
+
+    Args:
+        factory: Makes the client. Settings that boto3 cannot use raise `StoreError` where it is first needed.
+        bucket: As of `VideoStore`, like the others.
+    """
+
+    def __init__(
+        self, factory: Callable[[], S3Client], bucket: str, prefix: str, options: RequestOptions
+    ) -> None:
+        self._factory = factory
+        self.bucket = bucket_name(bucket)
+        self.prefix = prefix_path(prefix)
+        self.options = options
+
+    @cached_property
+    def client(self) -> S3Client:  # type: ignore[override]
+        """The client; two threads that need the first at once may make one each."""
+        client = create_client(self._factory)
+        self.options.apply(client)
+        return client
+
+    @cached_property
+    def writer(self) -> Writer:  # type: ignore[override]
+        """The writes, sent by the same client."""
+        return Writer(self.client, self.bucket)
