@@ -1,6 +1,7 @@
 """The gallery on 10,000 videos: its first page and its filters, on SQLite and on PostgreSQL.
 
-A ledger with 10,000 stored orders of 5,000 prompts of two takes each, every third of them judged. Each page
+A ledger with 10,000 stored orders, or as many as an argument says, of prompts of two takes each. All of them
+have scores, and every third is judged. Each page
 is asked for through the application itself, as a browser asks, without the network between. The first page
 should take less than 300 ms, and each filter less than 500 ms.
 """
@@ -8,7 +9,9 @@ should take less than 300 ms, and each filter less than 500 ms.
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
+import sys
 import tempfile
 import time
 import warnings
@@ -16,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import httpx
@@ -28,15 +32,18 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import Link, link_orders
 from seedance_dagster.ledger.schema import orders, partitions, verdicts
+from seedance_dagster.ledger.score_schema import score_values, scores
 from seedance_dagster.review.gallery.app import create_gallery
 from seedance_dagster.storage.s3 import VideoStore
 
-VIDEOS, NAME, AT_ONCE, ROUNDS = 10_000, "bench", 1000, 5
+VIDEOS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+NAME, AT_ONCE, ROUNDS = "bench", 1000, 5
 BEGIN = datetime.now(UTC) - timedelta(days=10)
 POINTS = 3_200_000
+MIDDLE = f"{VIDEOS // 2}:{NAME}:p{VIDEOS // 4}"
 PAGES = {
     "first page": "/",
-    "page after 5,000": f"/tiles?after={VIDEOS // 2}:{NAME}:p2500",
+    "page in the middle": f"/tiles?after={MIDDLE}",
     "filter: set": f"/?set={NAME}",
     "filter: verdict": "/?verdict=accepted",
     "filter: tag": "/?set=bench&tag=campaign%3Dc7",
@@ -44,10 +51,18 @@ PAGES = {
     "filter: day": f"/?since={BEGIN:%Y-%m-%d}&until={BEGIN:%Y-%m-%d}",
     "filter: text, one hit": "/?q=word4711x",
     "filter: text, none": "/?q=nowhere",
-    "counts": f"/facets?set={NAME}",
+    "filter: score": "/?score=motion%3E%3D0.99",
+    "filter: score, none": "/?score=motion%3E%3D2",
+    "sort: score": "/?sort=-scores.motion",
+    "sort: score, page in the middle": f"/tiles?sort=-scores.motion&after=0.5~{MIDDLE}",
+    "sort: score, nearly all alike": f"/?set={NAME}&sort=scores.cuts",
+    "sort: score, filter: text, none": "/?sort=-scores.motion&q=nowhere",
+    "sort: cost": "/?sort=-cost",
+    "counts and names of scores": f"/facets?set={NAME}",
     "clip": f"/clip?set={NAME}&clip=p2500.t2",
 }
 AIMS = {"first page": "300 ms"}
+RANDOM = random.Random(7)
 
 
 def an_order(number: int) -> Order:
@@ -104,6 +119,14 @@ def fill(url: str) -> None:
             connection.execute(partitions.insert(), [_asked(order) for order in made])
             judged = [order for order in made if order.order_id % 3 == 0]
             connection.execute(verdicts.insert(), [_verdict(order) for order in judged])
+            results = [_result(order, name, value) for order in made for name, value in _measured().items()]
+            connection.execute(scores.insert(), results)
+            new = [
+                {"name": row["score"], "value": value, "sha256": row["sha256"]}
+                for row in results
+                for value in row["measured"].values()
+            ]
+            connection.execute(score_values.insert(), new)
     with database.writing() as connection:
         connection.execute(sa.text("ANALYZE"))  # as the database itself does after a while
     database.close()
@@ -125,6 +148,16 @@ def _verdict(order: Order) -> dict[str, object]:
         "note": "",
         "given_at": BEGIN,
     }
+
+
+def _measured() -> dict[str, float]:
+    cuts = float(RANDOM.random() > 0.95)
+    return {"motion": round(RANDOM.random(), 4), "sharpness": round(RANDOM.random(), 4), "cuts": cuts}
+
+
+def _result(order: Order, name: str, value: float) -> dict[str, Any]:
+    result = {"sha256": order.sha256, "score": name, "version": "1", "measured": {name: value}}
+    return result | {"problem": None, "scored_at": BEGIN}
 
 
 def measure(url: str) -> dict[str, float]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
 from dataset_support import FILE_FORMATS, Shop, files_of
 
+from seedance_dagster.datasets.export import read_ahead
 from seedance_dagster.datasets.export.errors import ExportError, NothingAcceptedError
 from seedance_dagster.datasets.export.export import Exported
 from seedance_dagster.datasets.export.plan import Format
@@ -18,6 +20,7 @@ from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.verdict import Verdict
+from seedance_dagster.storage.errors import StoreError
 
 HALVES = "train=0.5,test=0.5"
 
@@ -194,6 +197,27 @@ def test_shards_hold_whole_clips_and_go_on_after_a_failure(shop, place):
     assert shop.export(place, Format.WEBDATASET, "train=1").unchanged
     shop.accepted("elk")
     assert shop.export(place, Format.WEBDATASET, "train=1") == Exported(written=2, kept=0, deleted=0)
+
+
+def test_a_shard_is_whole_however_far_it_is_read_ahead(shop, place, monkeypatch):
+    """Each video beside its own row, in the order of the set, and one that breaks off is read again."""
+    monkeypatch.setattr(read_ahead, "_AHEAD_BYTES", 2000)
+    names = [f"p{number}" for number in range(20)]
+    shop.accepted(*names)
+    digest, failed = shop.store.get_bytes, set()
+
+    def breaks_once(key: str) -> bytes:
+        if key not in failed:
+            failed.add(key)
+            raise StoreError("the connection broke")
+        return digest(key)
+
+    monkeypatch.setattr(shop.store, "get_bytes", breaks_once)
+    shop.export(place, Format.WEBDATASET, "train=1")
+    with tarfile.open(place / "train" / "train-000000.tar") as shard:
+        found = {entry.name: shard.extractfile(entry).read() for entry in shard}
+    assert list(found) == [f"{name}.{suffix}" for name in names for suffix in ("mp4", "json")]
+    assert all(found[f"{name}.mp4"] == name.encode() * 300 for name in names)
 
 
 def test_a_full_disk_is_said_in_words(shop, place, monkeypatch):

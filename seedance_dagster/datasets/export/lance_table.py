@@ -13,6 +13,7 @@ from seedance_dagster.datasets.export.artifacts import Layout
 from seedance_dagster.datasets.export.clips import COLUMNS, Clip
 from seedance_dagster.datasets.export.destination import Destination
 from seedance_dagster.datasets.export.errors import ExportError
+from seedance_dagster.datasets.export.read_ahead import read_ahead
 from seedance_dagster.net.secrets import one_line
 from seedance_dagster.storage.errors import StoreError
 from seedance_dagster.storage.index import Column
@@ -23,7 +24,6 @@ _VIDEO = Column("video", "bytes", "The mp4; `take_blobs` reads it, also in parts
 _NAMES = [column.name for column in COLUMNS]
 _COMMIT_BYTES = 1_000_000_000  # an export that is interrupted goes on behind the last commit
 _DELETED_AT_ONCE = 500
-_TRIES = 3  # a connection to S3 may break in the middle of a video
 
 _LOADING = """\
 ```python
@@ -142,7 +142,7 @@ class LanceTable:
         return {row["sha256"]: row for row in table.to_table(columns=_NAMES).to_pylist()}
 
     def _append(self, clips: Sequence[Clip]) -> None:
-        """Add the rows of some clips together, or none of them; the videos are read one after the other."""
+        """Add the rows of some clips together, or none of them."""
         import lance  # noqa: PLC0415  heavy, and an extra
         import pyarrow as pa  # noqa: PLC0415  heavy, and an extra
 
@@ -151,12 +151,12 @@ class LanceTable:
 
         def batches() -> Iterator[Any]:
             try:
-                for clip in clips:
+                for clip, content in read_ahead(clips):
                     values = [[clip.row[name]] for name in _NAMES]
                     columns = [
                         pa.array(value, field.type) for value, field in zip(values, schema, strict=False)
                     ]
-                    yield pa.record_batch([*columns, lance.blob_array([_bytes(clip)])], schema=schema)
+                    yield pa.record_batch([*columns, lance.blob_array([content])], schema=schema)
             except StoreError as error:
                 failed.append(error)  # Arrow would pass on its text alone
                 raise
@@ -197,11 +197,3 @@ def _parts(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
         size += clip.size_bytes
     if part:
         yield part
-
-
-def _bytes(clip: Clip) -> bytes:
-    """Return the bytes of a clip after checking their SHA-256; raise `StoreError`."""
-    for _ in range(_TRIES - 1):
-        with contextlib.suppress(StoreError):
-            return clip.video.read_bytes()
-    return clip.video.read_bytes()

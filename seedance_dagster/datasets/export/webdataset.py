@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import BinaryIO
 
 from seedance_dagster.datasets.export.artifacts import Artifact, Layout
 from seedance_dagster.datasets.export.clips import Clip
 from seedance_dagster.datasets.export.json_rows import columns_without_value, json_row
+from seedance_dagster.datasets.export.read_ahead import read_ahead
 
 SHARD_BYTES = 1_000_000_000
 
@@ -84,22 +86,19 @@ def _hash(shard: Sequence[Clip], left_out: Container[str]) -> str:
 
 
 def _write(shard: Sequence[Clip], left_out: Container[str], file: BinaryIO) -> None:
-    """Write a tar file; videos are streamed into it one after the other."""
-    for clip in shard:
-        key, about = key_of(clip.video.partition), json_row(clip.row, left_out)
-        _write_entry(file, f"{key}.mp4", clip.size_bytes, clip.video.write_to)
-        _write_entry(file, f"{key}.json", len(about), partial(_write_bytes, about))
+    """Write a tar file."""
+    with closing(read_ahead(shard)) as clips:
+        for clip, content in clips:
+            key = key_of(clip.video.partition)
+            _write_entry(file, f"{key}.mp4", content)
+            _write_entry(file, f"{key}.json", json_row(clip.row, left_out))
     file.write(bytes(2 * tarfile.BLOCKSIZE))
 
 
-def _write_entry(file: BinaryIO, name: str, size_bytes: int, write: Callable[[BinaryIO], object]) -> None:
-    # By hand: `tarfile` reads what it adds, and a video that is read from S3 is written.
+def _write_entry(file: BinaryIO, name: str, content: bytes) -> None:
+    # By hand: `tarfile` asks a file for its position, or copies into a buffer of its own.
     entry = tarfile.TarInfo(name)
-    entry.size = size_bytes
+    entry.size = len(content)
     file.write(entry.tobuf(tarfile.PAX_FORMAT))
-    write(file)
-    file.write(bytes(-size_bytes % tarfile.BLOCKSIZE))
-
-
-def _write_bytes(content: bytes, file: BinaryIO) -> None:
     file.write(content)
+    file.write(bytes(-len(content) % tarfile.BLOCKSIZE))
