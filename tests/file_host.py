@@ -33,6 +33,8 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/unknown-whole": (206, VIDEO | {"Content-Range": f"bytes 0-{len(MP4) - 1}/*"}, MP4),
     "/first-part": (206, VIDEO | {"Content-Range": f"bytes 0-{len(MP4) - 1}/9999"}, MP4),
     "/last-part": (206, VIDEO | {"Content-Range": "bytes 7-1022/1023"}, MP4),
+    "/oddly-called-part": (206, VIDEO | {"Content-Range": "Bytes=0 - 1011 / 9999"}, MP4),
+    "/packed-twice": (200, VIDEO, gzip.compress(MP4[:500]) + gzip.compress(MP4[500:])),
     "/long-header": (200, VIDEO | {"Content-Security-Policy": "a" * 20_000}, MP4),
     # Names in other letters are sent beside those of the same header.
     "/two-lengths": (200, VIDEO | {"content-length": str(len(MP4))}, MP4),

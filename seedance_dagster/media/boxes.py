@@ -14,6 +14,9 @@ from typing import BinaryIO
 
 from seedance_dagster.media.errors import MediaError
 
+FIRST_BOXES = (b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"pnot")
+"""The boxes that an mp4 begins with: some writers leave out the first one, or put others before it."""
+
 _MOST_BOXES = 20_000  # at the top level: a fragmented file has two for each second or so
 _MOST_INDEX_BYTES = 64 * 1024 * 1024  # of the index that is read; a larger one is believed
 _MOST_INDEX_BOXES = 100_000  # of them that are looked at; the others are believed
@@ -38,7 +41,7 @@ def check_structure(path: Path) -> None:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        if file.read(_HEADER)[4:] != b"ftyp":
+        if file.read(_HEADER)[4:] not in FIRST_BOXES:
             raise MediaError("the file is not an mp4")
         boxes = list(_top_level(file, size))
         kinds = {box.kind for box in boxes}

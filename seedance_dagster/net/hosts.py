@@ -6,6 +6,7 @@ A host whose answer aiohttp refuses for its head is asked once more, with a clie
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import MappingProxyType
@@ -20,6 +21,7 @@ from seedance_dagster.net.outbound import proxy_for, proxy_hosts, tls_context
 
 _MAX_REDIRECTS = 5
 _MAX_HEADER_BYTES = 64 * 1024  # signed links and security policies grow
+_LATE = "does not answer in time"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -134,17 +136,28 @@ async def _answer(
     async with AsyncExitStack() as stack:
         response: HostResponse
         try:
-            response = await stack.enter_async_context(await _send(session, method, target, headers))
-        except aiohttp.ClientResponseError as refusal:  # of the head, by the parser, whatever the status
-            try:
-                response = await stack.enter_async_context(
-                    lenient_request(
+            # The clients measure the time between two bytes, of which a head may have many.
+            async with asyncio.timeout(_longest_head_s(session.timeout)):
+                try:
+                    response = await stack.enter_async_context(await _send(session, method, target, headers))
+                except (
+                    aiohttp.ClientResponseError
+                ) as refusal:  # of the head, by the parser, whatever the status
+                    second = lenient_request(
                         method, target, headers=headers, limits=session.timeout, allow_private=allow_private
                     )
-                )
-            except aiohttp.ClientPayloadError:
-                raise refusal from None
+                    try:
+                        response = await stack.enter_async_context(second)
+                    except aiohttp.ClientPayloadError:
+                        raise refusal from None
+        except TimeoutError:
+            raise _silent(target, _LATE) from None
         yield response
+
+
+def _longest_head_s(limits: aiohttp.ClientTimeout) -> float | None:
+    """Return the seconds in which a host must have been reached and have sent the head of its answer."""
+    return sum(filter(None, (limits.connect, limits.sock_connect, limits.sock_read))) or None
 
 
 async def _send(
@@ -162,5 +175,9 @@ async def _send(
     except aiohttp.ClientConnectorError as error:
         reason = f"accepts no connection ({type(error).__name__})"
     except aiohttp.ServerTimeoutError:
-        reason = "does not answer in time"
-    raise SilentHostError(str(target.origin()), f"the link's host {str(target.host)[:100]} {reason}")
+        reason = _LATE
+    raise _silent(target, reason)
+
+
+def _silent(target: URL, reason: str) -> SilentHostError:
+    return SilentHostError(str(target.origin()), f"the link's host {str(target.host)[:100]} {reason}")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import subprocess
 import sys
 
+import aiohttp
 import pytest
 from file_host import MP4
 
 from seedance_dagster.engine.stages import download
 from seedance_dagster.engine.stages.download import DownloadError, DownloadLimits, check_link
 from seedance_dagster.net import links
+from seedance_dagster.net.hosts import SilentHostError, open_session, request
 
 pytestmark = pytest.mark.integration
 
@@ -25,6 +28,7 @@ SLOVENLY = (
     "/called-nothing",
     "/called-gzip",
     "/packed",
+    "/packed-twice",
     "/203",
     "/part",
     "/whole-part",
@@ -85,6 +89,7 @@ async def test_a_link_that_no_longer_gives_an_mp4_is_named(host, link):
         ("/endless", "larger than 5000000 bytes", {"max_bytes": 5_000_000}),
         ("/first-part", r"a part of the file alone \(bytes 0-", {}),
         ("/last-part", r"a part of the file alone \(bytes 7-", {}),
+        ("/oddly-called-part", r"a part of the file alone \(Bytes=0 - 1", {}),
         ("/half-packed", "the packed file ended early", {}),
         ("/bomb", "larger than 1000000 bytes", {"max_bytes": 1_000_000}),
         ("/broken", "HTTP 500", {}),
@@ -204,6 +209,26 @@ async def test_a_host_that_drips_is_left(host, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "_WINDOW_S", 0.2)
     with pytest.raises(DownloadError, match=r"kB a second.*\(SEEDANCE_MIN_DOWNLOAD_KB_PER_S\)"):
         await host.get("/drip", tmp_path / "v.mp4", min_bytes_per_s=1e9)
+
+
+async def test_a_host_that_drips_its_head_is_left():
+    """A byte now and then does not hold a worker for the whole time of a download (x11)."""
+
+    async def drip(_reader, writer):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"H")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+
+    timeout = aiohttp.ClientTimeout(total=60, sock_connect=0.1, sock_read=0.1)
+    session = open_session(timeout=timeout, read_bytes=1024, allow_private=True)
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server, session:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(SilentHostError, match="does not answer in time"):
+            async with request(session, "GET", f"http://127.0.0.1:{port}/v.mp4", allow_private=True):
+                pass
 
 
 async def test_the_file_host_gets_no_secret(host, tmp_path):

@@ -12,7 +12,7 @@ from media_support import make_clip
 from seedance_dagster.bounded import reader
 from seedance_dagster.engine.stages.delivery import inspect_delivery
 from seedance_dagster.engine.stages.download import Downloaded
-from seedance_dagster.media.boxes import check_structure
+from seedance_dagster.media.boxes import FIRST_BOXES, check_structure
 from seedance_dagster.media.errors import MediaError
 from seedance_dagster.media.inspection import READERS, cut_poster, inspect_video, probe_video
 from seedance_dagster.media.limits import BOUNDS
@@ -159,6 +159,7 @@ def test_a_file_that_ends_early_is_not_whole(tmp_path, movflags, keep):
         (b"\0\0\0\x10ftypisomisom\0\0\0\x08moov\0\0\0\x01mdat\0\0\0\0\0\0\1\0", "ends early"),
         (b"\0\0\0\x10ftypisomisom\0\0\0\x08moov\0\0\0\x00mdat", None),
         (b"\0\0\0\x10ftypisomisom\0\0\0\x08moov\0\0\0\x08mdat\0\0", "ends early"),
+        *((b"\0\0\0\x08" + first + b"\0\0\0\x08moov\0\0\0\x08mdat", None) for first in FIRST_BOXES),
         (b"\0\0\0\x08ftyp" * 20_001, "more than 20000 parts"),
     ],
 )

@@ -21,40 +21,51 @@ class DamagedBodyError(Exception):
 class Unpacker:
     """Gives the bytes of a body as they are meant: hosts send gzip to requests that exclude it.
 
-    Whether a body is packed is decided by its first bytes, as headers may say anything.
+    Whether a body is packed is decided by its first bytes, as headers may say anything. It may be packed in
+    several members, one behind the other; what follows the last one is padding.
     """
 
     def __init__(self) -> None:
-        self._begun = False
+        self._packed: bool | None = None  # not known yet
         self._start = b""
         self._gzip: zlib._Decompress | None = None
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield the bytes of a chunk, in pieces of bounded size; raise `DamagedBodyError`."""
-        if not self._begun:
-            chunk = self._start + chunk
-            if len(chunk) < len(_GZIP):
-                self._start = chunk
-                return
-            self._begun = True
-            self._gzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if chunk.startswith(_GZIP) else None
-        if self._gzip is None:
+        if self._packed is False:
             yield chunk
             return
-        try:
-            more = True
-            while more and not self._gzip.eof:
-                piece = self._gzip.decompress(chunk, _PIECE_BYTES)
-                chunk = self._gzip.unconsumed_tail
-                more = bool(chunk) or len(piece) == _PIECE_BYTES
-                yield piece
-        except zlib.error:
-            raise DamagedBodyError from None
+        chunk, self._start = self._start + chunk, b""
+        while chunk:
+            if self._gzip is None or self._gzip.eof:
+                if len(chunk) < len(_GZIP):
+                    self._start = chunk
+                    return
+                if not chunk.startswith(_GZIP):
+                    if self._packed is None:
+                        self._packed = False
+                        yield chunk
+                    return
+                self._packed, self._gzip = True, zlib.decompressobj(16 + zlib.MAX_WBITS)
+            yield from _unpacked(self._gzip, chunk)
+            chunk = self._gzip.unused_data
 
     @property
     def is_whole(self) -> bool:
         """Return False for a packed body whose end is missing."""
         return self._gzip is None or self._gzip.eof
+
+
+def _unpacked(member: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
+    try:
+        more = True
+        while more and not member.eof:
+            piece = member.decompress(chunk, _PIECE_BYTES)
+            chunk = member.unconsumed_tail
+            more = bool(chunk) or len(piece) == _PIECE_BYTES
+            yield piece
+    except zlib.error:
+        raise DamagedBodyError from None
 
 
 class Throughput:

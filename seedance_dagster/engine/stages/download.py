@@ -18,16 +18,17 @@ from typing import BinaryIO
 import aiohttp
 
 from seedance_dagster.engine.stages.body import DamagedBodyError, SlowHostError, Throughput, Unpacker
+from seedance_dagster.media.boxes import FIRST_BOXES
 from seedance_dagster.net.hosts import HostResponse, open_session, request
 from seedance_dagster.net.links import LinkError
 from seedance_dagster.net.secrets import SafeError
 from seedance_dagster.threads import in_thread
 
 _CHUNK_BYTES = 512 * 1024  # each transfer holds about four of them
-_FTYP = slice(4, 8)
+_KIND = slice(4, 8)  # of the first box
 # A whole file is meant by each: a proxy may have changed it, and some hosts call everything a part.
 _GIVEN = (HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT)
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_RANGE = re.compile(r"\s*bytes[ =]\s*(\d{1,18})\s*-\s*(\d{1,18})\s*/\s*(\d{1,18}|\*)\s*", re.IGNORECASE)
 _WINDOW_S = 60.0
 
 
@@ -99,7 +100,7 @@ async def check_link(url: str, *, limits: DownloadLimits) -> None:
         unpacker, head = Unpacker(), b""
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             head += b"".join(unpacker.feed(chunk))
-            if len(head) >= _FTYP.stop:
+            if len(head) >= _KIND.stop:
                 break
         _check_start(head, response)
         _check_not_empty(len(head))
@@ -142,8 +143,8 @@ async def _save(response: HostResponse, path: Path, limits: DownloadLimits) -> D
         async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
             throughput.add(len(chunk))
             for piece in unpacker.feed(chunk):
-                if len(head) < _FTYP.stop:
-                    head += piece[: _FTYP.stop]
+                if len(head) < _KIND.stop:
+                    head += piece[: _KIND.stop]
                     _check_start(head, response)
                 size += len(piece)
                 if size > limits.max_bytes:
@@ -169,13 +170,14 @@ def _check_head(response: HostResponse, limits: DownloadLimits) -> None:
 
 def _check_start(head: bytes, response: HostResponse) -> None:
     """Check the first bytes; what the host calls the file only helps the message."""
-    if head[_FTYP] != b"ftyp"[: len(head[_FTYP])]:
+    kind = head[_KIND]
+    if not any(begin.startswith(kind) for begin in FIRST_BOXES):
         called = response.content_type[:100] if "Content-Type" in response.headers else "another file"
         raise DownloadError(f"the link does not give an mp4, but {called}", expired=True)
 
 
 def _check_not_empty(size: int) -> None:
-    if size < _FTYP.stop:
+    if size < _KIND.stop:
         raise DownloadError(f"the link gives an empty file ({size} bytes)", expired=True)
 
 
