@@ -20,6 +20,7 @@ from seedance_dagster.net.secrets import hide, secrets_in
 _WRITER_LOCK = 0x5EEDACE  # one PostgreSQL advisory lock stands in for SQLite's single writer
 # Of a writer on PostgreSQL: one that stands still loses its transaction before others stop waiting for it.
 _WRITER_LIMITS_S = {"idle_in_transaction_session_timeout": 20, "lock_timeout": 30, "statement_timeout": 60}
+_DAMAGED = {"SQLITE_CORRUPT", "SQLITE_NOTADB"}
 _LIMIT_MESSAGES = {  # by SQLSTATE
     "25P03": "this process stood still in a transaction for too long, and nothing of it was written",
     "55P03": "another process has been writing for too long",
@@ -154,6 +155,7 @@ class Database:
             return False
         version = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
         found = connection.scalar(sa.select(version.c.version_num)) if VERSION_TABLE in present else None
+        found = None if found is None else str(found)
         if found == REVISION:
             return True
         if found in OLDER_REVISIONS:
@@ -193,5 +195,7 @@ class Database:
 def _driver_message(error: DBAPIError) -> str:
     message = str(error.orig).strip()
     words = message.splitlines()[0] if message else type(error.orig).__name__
+    if getattr(error.orig, "sqlite_errorname", None) in _DAMAGED:
+        return f"the file is damaged or not a ledger ({words}): restore it from a backup"
     limit = _LIMIT_MESSAGES.get(getattr(error.orig, "sqlstate", None) or "")
     return f"{limit} ({words})" if limit else words

@@ -44,7 +44,10 @@ def create_engine(url: str) -> sa.Engine:
     try:
         engine = _new_engine(sa.make_url(url))
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        msg = f"the ledger's URL has no driver: {error}; pip install 'seedance-dagster[postgres]'"
+        msg = (
+            f"the ledger's URL (SEEDANCE_LEDGER_URL) has no driver: {error}; {_ALLOWED}, the second after "
+            "pip install 'seedance-dagster[postgres]'"
+        )
         raise LedgerError(msg) from None
     except OSError as error:
         msg = f"the ledger's folder cannot be created: {error}"
@@ -61,6 +64,11 @@ def create_engine(url: str) -> sa.Engine:
 
 def _new_engine(url: sa.URL) -> sa.Engine:
     backend = url.get_backend_name()
+    if "@" in (url.host or ""):
+        raise LedgerError(
+            "the ledger's URL (SEEDANCE_LEDGER_URL) has a second @, which cuts its password in two: write @ "
+            "in a password as %40"
+        )
     if backend == "postgresql":
         if url.drivername == backend:
             url = url.set(drivername="postgresql+psycopg")
@@ -71,6 +79,11 @@ def _new_engine(url: sa.URL) -> sa.Engine:
     name = (url.database or ":memory:").removeprefix("file:")
     if not name.startswith(":memory:"):
         file = Path(name)
+        if name.startswith(("~", "$", "%")):
+            raise LedgerError(
+                f"the ledger's URL (SEEDANCE_LEDGER_URL) names {name}, which no shell expands inside a URL: "
+                "write the whole path, such as sqlite:////home/me/ledger.db"
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
         _check_content(file)
     engine = sa.create_engine(url)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -73,6 +75,29 @@ def test_a_ledger_without_its_version_is_refused_untouched(ledger_url, new_order
     with engine.begin() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM seedance_orders")) == 1
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://me:Tr0ub@dor99@db/x", "write @ in a password as %40"),
+        ("sqlite:///~/ledger.db", "names ~/ledger.db, which no shell expands"),
+        ("sqlite:///$HOME/ledger.db", "write the whole path"),
+    ],
+)
+def test_a_url_with_a_pitfall_says_what_to_write(url, words):
+    """No part of a password is shown, and no folder is made."""
+    with pytest.raises(LedgerError, match=re.escape(words)) as refused:
+        Ledger.open(url)
+    assert "dor99" not in str(refused.value)
+    assert not Path("~").exists()
+
+
+def test_a_damaged_file_is_to_be_restored(tmp_path):
+    """SQLite's words alone would not say what to do."""
+    (tmp_path / "ledger.db").write_text("something else " * 1000)
+    with pytest.raises(LedgerUnavailableError, match=r"is damaged or not a ledger .*: restore it"):
+        Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
 
 
 def test_an_emptied_file_is_refused(tmp_path, monkeypatch):
