@@ -14,9 +14,8 @@ from seedance_dagster.engine.throttle import Throttle, read_throttle
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.media.credentials import Signer
-from seedance_dagster.storage.owner import Owner, claim_prefix
 
-if TYPE_CHECKING:  # HTTP libraries take long to import, and commands that only look need none
+if TYPE_CHECKING:  # HTTP libraries and boto3 take long to import, and commands that only look need none
     from seedance_dagster.api.client import SeedanceClient
     from seedance_dagster.storage.s3 import VideoStore
 
@@ -58,6 +57,8 @@ class Services:
             StoreError: It belongs to another ledger, or S3 cannot be read or written.
             LedgerError: The ledger cannot be read.
         """
+        from seedance_dagster.storage.owner import Owner, claim_prefix  # noqa: PLC0415  brings boto3
+
         identity = self.ledger.identity
         claim_prefix(self.store, Owner(ledger_id=identity.ledger_id, created_at=identity.created_at))
 

@@ -174,7 +174,7 @@ class PromptSet:
             for key, each in self.partitions.items()
         ]
         text = json.dumps(asked, sort_keys=True, default=dict)
-        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def drafts(self) -> list[PromptPartition]:

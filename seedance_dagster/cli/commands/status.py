@@ -12,7 +12,7 @@ import click
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
-from seedance_dagster.cli.output import budgets_as_json, console, print_json, span, table
+from seedance_dagster.cli.output import budgets_as_json, console, print_json, printable, span, table
 from seedance_dagster.cli.status_report import StatusReport, read_status
 from seedance_dagster.counting import counted
 from seedance_dagster.defs.prompt_source import PromptSource
@@ -106,10 +106,11 @@ def _show(report: StatusReport, budgets: Sequence[BudgetUsage], label: str) -> N
         out.print(f"Budget       {usage}", markup=False)
     for reason in report.waits:
         out.print(f"Waiting      {reason}", markup=False)
+    # There may be thousands, and a styled line takes a millisecond.
     for warning in report.warnings:
-        out.print(f"Warning      {warning}", markup=False, style="yellow")
+        click.secho(f"Warning      {printable(warning)}", fg="yellow")
     for problem in report.problems:
-        out.print(f"Problem      {problem}", markup=False, style="red")
+        click.secho(f"Problem      {printable(problem)}", fg="red")
 
 
 def _time_left(left: timedelta | None) -> str:
