@@ -213,14 +213,18 @@ async def test_a_host_that_drips_is_left(host, tmp_path, monkeypatch):
 
 async def test_a_host_that_drips_its_head_is_left():
     """A byte now and then does not hold a worker for the whole time of a download (x11)."""
+    over, answers = asyncio.Event(), []
 
     async def drip(_reader, writer):
+        answers.append(asyncio.current_task())
         with contextlib.suppress(ConnectionError):
-            while True:
+            while not over.is_set():
                 writer.write(b"H")
                 await writer.drain()
                 await asyncio.sleep(0.02)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     timeout = aiohttp.ClientTimeout(total=60, sock_connect=0.1, sock_read=0.1)
     session = open_session(timeout=timeout, read_bytes=1024, allow_private=True)
@@ -229,6 +233,8 @@ async def test_a_host_that_drips_its_head_is_left():
         with pytest.raises(SilentHostError, match="does not answer in time"):
             async with request(session, "GET", f"http://127.0.0.1:{port}/v.mp4", allow_private=True):
                 pass
+        over.set()
+        await asyncio.gather(*answers)
 
 
 async def test_the_file_host_gets_no_secret(host, tmp_path):
