@@ -15,7 +15,7 @@ def valid_key(api_key: SecretStr) -> SecretStr:
     key = api_key.get_secret_value().strip()
     if not key:
         raise AuthenticationError("no API key: set GOAPI_API_KEY to your key")
-    if not key.isascii() or not key.isprintable() or " " in key:
+    if not key.isascii() or not key.isprintable() or set(" \"'<>") & set(key):
         raise AuthenticationError(
             "GOAPI_API_KEY contains characters that are not allowed in a key: copy it again"
         )
@@ -37,6 +37,8 @@ def valid_base_url(base_url: str, name: str = "GOAPI_BASE_URL", example: str = "
     plain = not url.userinfo and not set("?#") & set(base_url)
     if not plain or not url.host or url.scheme not in ("http", "https"):
         raise InvalidRequestError(f"{name} is not valid; it looks like {example}")
+    if url.path.rstrip("/").endswith(("/api/v1", "/api/v1/task")):
+        raise InvalidRequestError(f"{name} is the API's root alone, without /api/v1; it looks like {example}")
     if url.scheme == "http" and not _is_loopback(url.host):
         raise InvalidRequestError(
             f"{name} must be https: otherwise the key is sent to {url.host} unencrypted"

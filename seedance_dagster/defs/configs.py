@@ -28,7 +28,6 @@ class GenerationConfig(dg.Config):
     )
     max_attempts: int = Field(
         default=3,
-        ge=1,
         description="With regenerate_discarded: make no further video of a prompt or take that had this many "
         "attempts. Example: 3.",
     )

@@ -257,11 +257,12 @@ def test_a_maximum_cost_orders_everything_or_nothing(location, second):
     assert location.run("cat", config={"max_cost_usd": 0.001}).success
 
 
-def test_a_maximum_cost_that_is_not_an_amount_fails_the_run(location, second):
-    """The run fails before anything is reported, with the allowed amounts."""
+def test_config_that_is_out_of_range_fails_the_run(location, second):
+    """The run fails before anything is reported, with what is allowed."""
     done = location.run("cat", config={"max_cost_usd": float("nan")})
     assert done.message == "max_cost_usd: nan is out of range; allowed are amounts in USD above 0"
     assert done.events_of("prompts") == []
+    assert location.run("cat", config={"max_attempts": 0}).message.startswith("max_attempts: 0 is out")
 
 
 def test_regenerating_and_resubmitting_are_paid_for(location, second):

@@ -19,7 +19,9 @@ from seedance_dagster.api.wire import Task
 from seedance_dagster.net.secrets import hide
 
 
-@pytest.mark.parametrize("key", ["", "  ", "two words", "tab\tkey", "line\nkey", "schlüssel", "\x7f"])
+@pytest.mark.parametrize(
+    "key", ["", "  ", "two words", "tab\tkey", "line\nkey", "schlüssel", "\x7f", '"key"', "<key>"]
+)
 def test_a_malformed_key_is_refused(key):
     """A missing or malformed key is reported with its variable's name, without the key."""
     with pytest.raises(AuthenticationError, match="GOAPI_API_KEY") as caught:
@@ -52,6 +54,8 @@ async def test_whitespace_around_a_key_is_removed():
         "http://api.goapi.ai",
         "http://10.0.0.7:8080",
         "http://localhost.example",
+        "https://api.goapi.ai/api/v1",
+        "https://api.goapi.ai/api/v1/task/",
     ],
 )
 def test_an_unsafe_base_url_is_refused(url):

@@ -62,8 +62,11 @@ def order_request(
         limit: Another limit of what it may spend, in points.
 
     Raises:
-        dg.Failure: The config has an amount that is not allowed.
+        dg.Failure: The config has an amount or a number that is not allowed.
     """
+    if config.max_attempts < 1:
+        message = f"max_attempts: {config.max_attempts} is out of range; allowed are whole numbers from 1"
+        raise dg.Failure(message, allow_retries=False)
     try:
         points = limit_points(config.max_cost_usd, "max_cost_usd")
     except ValueError as error:
