@@ -133,7 +133,7 @@ def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Call
         "tick: sets with postponed prompts": lambda: ledger.partitions.sets_with_postponed(before=NOW),
         "tick: queued orders by set": workload.queued_by_set,
         "tick: newest entry of the journal": ledger.journal.position,
-        "tick: sets to score": lambda: ledger.scores.due_sets({"set1": "plan"}),
+        "tick: sets to score": lambda: ledger.scored.due_sets({"set1": "plan"}),
         "run: videos of some partitions": lambda: ledger.videos.current_among("set1", [order.partition]),
         "run: a score that is new": lambda: ledger.scores.record(str(order.sha256), [_SCORED]),
         "run: claims": lambda: ledger.claims.take("w", limit=20, max_in_flight=10_000),

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.changes import Changes, View, changes_of, forget_changes
 from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.video_memory import VideoMemory
 from seedance_dagster.ledger.view_schema import checked_sets, checked_videos
 
 
@@ -25,8 +25,10 @@ class Checked(NamedTuple):
     problems: Mapping[str, str] | None
 
 
-class CheckedVideos(LedgerPart):
+class CheckedVideos(VideoMemory):
     """The part of the ledger that knows which videos were checked, so that only changed ones are again."""
+
+    _table = checked_videos
 
     def is_complete(self, prompt_set: str) -> bool:
         """Return True where all videos of a set were checked once."""
@@ -38,27 +40,6 @@ class CheckedVideos(LedgerPart):
         """Return what changed in a set since its videos were checked."""
         with self._database.reading() as connection:
             return changes_of(connection, View.CHECKS, prompt_set)
-
-    def count(self, prompt_set: str) -> int:
-        """Return how many videos of a set were checked."""
-        query = sa.select(sa.func.count()).where(checked_videos.c.prompt_set == prompt_set)
-        with self._database.reading() as connection:
-            return connection.scalar(query) or 0
-
-    def keys(self, prompt_set: str) -> set[str]:
-        """Return the partitions whose videos were checked."""
-        query = sa.select(checked_videos.c.partition).where(checked_videos.c.prompt_set == prompt_set)
-        with self._database.reading() as connection:
-            return set(connection.scalars(query))
-
-    def problems(self, prompt_set: str) -> dict[str, Mapping[str, str]]:
-        """Return what is wrong with videos of a set, by partition and by the names of checks."""
-        query = sa.select(checked_videos.c.partition, checked_videos.c.problems).where(
-            checked_videos.c.prompt_set == prompt_set, checked_videos.c.problems.is_not(None)
-        )
-        with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(checked_videos.c.partition))
-            return {row.partition: row.problems for row in rows}
 
     def update(
         self, prompt_set: str, checked: Mapping[str, Checked | None], changes: Changes | None, *, all_: bool
@@ -87,17 +68,7 @@ class CheckedVideos(LedgerPart):
                 # A newer video was checked meanwhile, where a look at all of them takes long.
                 if now != known.get(key) and not (now and key in known and known[key].order_id > now.order_id)
             }
-            for chunk in chunked(key for key in new if key in known):
-                connection.execute(
-                    checked_videos.delete().where(of_set, checked_videos.c.partition.in_(chunk))
-                )
-            rows_to_add = [
-                {"prompt_set": prompt_set, "partition": key, **now._asdict()}
-                for key, now in new.items()
-                if now is not None
-            ]
-            for some_rows in chunked(rows_to_add):
-                connection.execute(checked_videos.insert(), some_rows)
+            self._replace(connection, prompt_set, new)
             if changes is not None:
                 forget_changes(connection, changes.ids)
                 if all_:

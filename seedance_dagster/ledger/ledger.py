@@ -36,6 +36,7 @@ from seedance_dagster.ledger.repairs import Repairs
 from seedance_dagster.ledger.reports import Reports
 from seedance_dagster.ledger.restoration import Restoration
 from seedance_dagster.ledger.schema import ledger_identity
+from seedance_dagster.ledger.scored_videos import ScoredVideos
 from seedance_dagster.ledger.scores import Scores
 from seedance_dagster.ledger.set_orders import SetOrders
 from seedance_dagster.ledger.set_spend import SetSpends
@@ -126,6 +127,7 @@ class Ledger:
         self.indexes = Indexes(database, clock)
         self.checked = CheckedVideos(database, clock)
         self.scores = Scores(database, clock)
+        self.scored = ScoredVideos(database, clock)
         self.set_orders = SetOrders(database, clock)
         self.tiles = Tiles(database, clock)
         self.verdicts = Verdicts(database, clock)

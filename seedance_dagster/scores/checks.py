@@ -46,7 +46,7 @@ def checks_of(plan: ScorePlan) -> dict[str, str]:
 
 def checked_scores(ledger: Ledger, plan: ScorePlan) -> dict[str, CheckedScores]:
     """Return the result of each check of a set's scores; raise `LedgerError`."""
-    problems, count = ledger.scores.problems(plan.prompt_set), len(ledger.scores.keys(plan.prompt_set))
+    problems, count = ledger.scored.problems(plan.prompt_set), ledger.scored.count(plan.prompt_set)
     found = {}
     for name in checks_of(plan):
         if name == NEAR_DUPLICATES:

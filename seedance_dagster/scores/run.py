@@ -13,7 +13,7 @@ from seedance_dagster.datasets.video import Video, to_video
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.changes import Changes
 from seedance_dagster.ledger.score_results import ScoreResult
-from seedance_dagster.ledger.scores import Scored
+from seedance_dagster.ledger.scored_videos import Scored
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.scores.child import ScoreRunner
@@ -66,13 +66,13 @@ class ScoringRun:
         Raises:
             LedgerError: The ledger cannot be read or written.
         """
-        changes, is_complete = self._ledger.scores.changes(self._set, self._plan.digest)
+        changes, is_complete = self._ledger.scored.changes(self._set, self._plan.digest)
         if is_complete:
             keys: set[str] = set(changes.partitions)
             videos = self._ledger.videos.current_among(self._set, keys)
         else:
             videos = self._ledger.videos.current(self._set)
-            keys = self._ledger.scores.keys(self._set)
+            keys = self._ledger.scored.keys(self._set)
         yield from self._score(videos)
         self._finish(changes, keys.difference(video.partition for video in videos))
 
@@ -87,12 +87,12 @@ class ScoringRun:
     def _finish(self, changes: Changes, gone: Collection[str]) -> None:
         if self._is_over() or len(self.unread) > _MAX_UNREAD:
             return
-        self._ledger.scores.mark_reported(self._set, dict.fromkeys(gone))
-        self._ledger.scores.finish(self._set, self._plan.digest, changes, unread=self.unread)
+        self._ledger.scored.mark_reported(self._set, dict.fromkeys(gone))
+        self._ledger.scored.finish(self._set, self._plan.digest, changes, unread=self.unread)
 
     def _score(self, videos: Collection[CurrentVideo], *, again: bool = False) -> Iterator[ScoredVideo]:
         known = self._ledger.scores.results({str(video.order.sha256) for video in videos})
-        before = self._ledger.scores.scored(self._set, [video.partition for video in videos])
+        before = self._ledger.scored.reported(self._set, [video.partition for video in videos])
         with closing(ScoreRunner(self._plan.scores, self._services.store)) as runner:
             for video in videos:
                 if self._is_over():
@@ -110,7 +110,7 @@ class ScoringRun:
                 scored = _scored(self._plan, video, own)
                 if again or before.get(video.partition) != scored:
                     yield ScoredVideo(video, own, scored)
-                    self._ledger.scores.mark_reported(self._set, {video.partition: scored})
+                    self._ledger.scored.mark_reported(self._set, {video.partition: scored})
 
     def _measured(self, runner: ScoreRunner, current: CurrentVideo, scores: Collection[Score]) -> Results:
         """Measure and record scores of a video; raise `StoreError` where it cannot be read."""

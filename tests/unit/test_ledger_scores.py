@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from factories import NOW
 
 from seedance_dagster.ledger.ledger import Ledger
+from seedance_dagster.ledger.migrations.upgrade import alembic_config
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import VERSION_TABLE
 from seedance_dagster.ledger.score_results import ScoreResult
-from seedance_dagster.ledger.score_schema import score_values
-from seedance_dagster.ledger.scores import Scored
+from seedance_dagster.ledger.score_schema import score_values, scores
+from seedance_dagster.ledger.scored_videos import Scored
 
 pytestmark = pytest.mark.each_database
 
@@ -34,19 +36,19 @@ def test_the_newest_result_of_a_score_is_kept(ledger, clock):
 
 def test_an_older_ledger_is_sorted_by_its_scores(ledger_url):
     """The numbers of its results are taken over when it is upgraded, and words are not."""
-    ledger = Ledger.open(ledger_url)
-    ledger.scores.record("a", [result(values={"motion": 0.1, "mood": "calm", "dark": True}), result("cuts")])
-    ledger.scores.record("a", [result("other", values={"cuts": 2})])
-    rows = sa.select(score_values).order_by(score_values.c.name)
-    with ledger._database.writing() as connection:
-        before = connection.execute(rows).all()
-        score_values.drop(connection)
-        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0010'"))
-    ledger.close()
-    ledger = Ledger.open(ledger_url)
-    with ledger._database.reading() as connection:
-        assert connection.execute(rows).all() == before == [("cuts", 2.0, "a"), ("motion", 0.1, "a")]
-    ledger.close()
+    engine = sa.create_engine(ledger_url)
+    values = {"motion": 0.1, "cuts": 1, "mood": "calm", "dark": True}
+    measured = {"a": values, "b": {"cuts": 2}}
+    same = {"sha256": "a", "version": "1", "scored_at": NOW}
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0010")
+        rows = [{**same, "score": score, "measured": given} for score, given in measured.items()]
+        connection.execute(scores.insert(), rows)
+    Ledger.open(ledger_url).close()
+    with engine.begin() as connection:
+        numbers = connection.execute(sa.select(score_values).order_by(score_values.c.name)).all()
+    engine.dispose()
+    assert numbers == [("cuts", 2.0, "a"), ("motion", 0.1, "a")]
 
 
 def test_a_video_shows_the_values_of_its_bytes(ledger, orders):
@@ -74,37 +76,37 @@ def test_a_result_has_the_index_written_again(ledger, orders):
 def test_a_set_is_due_until_its_changes_were_scored(ledger, orders):
     """All of it at first and by another plan, then what changed; what changes meanwhile stays noted."""
     orders.make(State.SUBMITTED, "fox")
-    assert ledger.scores.due_sets({"spots": "a", "others": "a"}) == {}
+    assert ledger.scored.due_sets({"spots": "a", "others": "a"}) == {}
     orders.make(State.STORED, "cat")
-    assert list(ledger.scores.due_sets({"spots": "a", "others": "a"})) == ["spots"]
-    changes, complete = ledger.scores.changes("spots", "a")
+    assert list(ledger.scored.due_sets({"spots": "a", "others": "a"})) == ["spots"]
+    changes, complete = ledger.scored.changes("spots", "a")
     assert (changes.partitions, complete) == ({"cat"}, False)
     orders.make(State.STORED, "dog")
-    ledger.scores.finish("spots", "a", changes)
-    assert ledger.scores.changes("spots", "a")[0].partitions == {"dog"}
-    assert ledger.scores.changes("spots", "a")[1]
-    ledger.scores.finish("spots", "a", ledger.scores.changes("spots", "a")[0])
-    assert ledger.scores.due_sets({"spots": "a"}) == {}
-    assert ledger.scores.due_sets({"spots": "b"}) == {"spots": 0}
+    ledger.scored.finish("spots", "a", changes)
+    assert ledger.scored.changes("spots", "a")[0].partitions == {"dog"}
+    assert ledger.scored.changes("spots", "a")[1]
+    ledger.scored.finish("spots", "a", ledger.scored.changes("spots", "a")[0])
+    assert ledger.scored.due_sets({"spots": "a"}) == {}
+    assert ledger.scored.due_sets({"spots": "b"}) == {"spots": 0}
 
 
 def test_sets_without_scores_are_forgotten(ledger, orders):
     """Their notes go, and all of their videos are due where they get scores again."""
     orders.make(State.STORED, "cat")
-    ledger.scores.finish("spots", "a", ledger.scores.changes("spots", "a")[0])
-    ledger.scores.mark_reported("spots", {"cat": Scored("d", None)})
+    ledger.scored.finish("spots", "a", ledger.scored.changes("spots", "a")[0])
+    ledger.scored.mark_reported("spots", {"cat": Scored("d", None)})
     orders.make(State.STORED, "dog")
-    ledger.scores.forget(["spots", "others"])
-    assert ledger.scores.changes("spots", "a") == (ledger.scores.changes("others", "a")[0], False)
-    assert ledger.scores.keys("spots") == set()
-    assert ledger.scores.due_sets({"spots": "a"}) == {"spots": 0}
+    ledger.scored.forget(["spots", "others"])
+    assert ledger.scored.changes("spots", "a") == (ledger.scored.changes("others", "a")[0], False)
+    assert ledger.scored.keys("spots") == set()
+    assert ledger.scored.due_sets({"spots": "a"}) == {"spots": 0}
 
 
 def test_what_was_reported_is_remembered(ledger):
     """With what is wrong; a partition without a video any more is forgotten."""
     slow = Scored("d2", {"score_motion": "motion is 0.1; required is >=0.2"})
-    ledger.scores.mark_reported("spots", {"cat": Scored("d1", None), "dog": slow, "cow": Scored("d3", None)})
-    ledger.scores.mark_reported("spots", {"cow": None})
-    assert ledger.scores.scored("spots", ["cat", "dog", "cow"]) == {"cat": Scored("d1", None), "dog": slow}
-    assert ledger.scores.problems("spots") == {"dog": slow.problems}
-    assert ledger.scores.keys("spots") == {"cat", "dog"}
+    ledger.scored.mark_reported("spots", {"cat": Scored("d1", None), "dog": slow, "cow": Scored("d3", None)})
+    ledger.scored.mark_reported("spots", {"cow": None})
+    assert ledger.scored.reported("spots", ["cat", "dog", "cow"]) == {"cat": Scored("d1", None), "dog": slow}
+    assert ledger.scored.problems("spots") == {"dog": slow.problems}
+    assert ledger.scored.keys("spots") == {"cat", "dog"}

@@ -22,7 +22,7 @@ from seedance_dagster.defs.steps.scores import SCORE_LEASE, score_requests
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.score_results import ScoreResult
-from seedance_dagster.ledger.scores import Scored
+from seedance_dagster.ledger.scored_videos import Scored
 from seedance_dagster.prompts.thresholds import Threshold, WantedScore
 from seedance_dagster.scores.checks import NEAR_DUPLICATES, checked_scores, checks_of
 from seedance_dagster.scores.errors import ScoreError
@@ -109,8 +109,8 @@ def test_sets_without_scores_ask_for_no_run(keys, orders, ledger):
     orders.make(State.STORED, "cat")
     orders.make(State.STORED, "fox", prompt_set="others")
     assert keys(make_prompt_set("a"), own=()) == []
-    assert ledger.scores.changes("spots", "")[0].partitions == frozenset()
-    assert ledger.scores.changes("others", "")[0].partitions == {"fox"}
+    assert ledger.scored.changes("spots", "")[0].partitions == frozenset()
+    assert ledger.scored.changes("others", "")[0].partitions == {"fox"}
 
 
 def test_checks_name_near_duplicates(ledger, clock):
@@ -122,7 +122,7 @@ def test_checks_name_near_duplicates(ledger, clock):
         order = orders.make(State.STORED, key)
         values = {"phash": digits * 128}
         ledger.scores.record(order.sha256, [ScoreResult(score="phash", version="1", values=values)])
-        ledger.scores.mark_reported("spots", {key: Scored("d", None)})
+        ledger.scored.mark_reported("spots", {key: Scored("d", None)})
     result = checked_scores(ledger, plan)[NEAR_DUPLICATES]
     assert dict(result.reasons) == {"cow": "looks nearly like cat"}
     assert result.summary == "3 of 4 videos pass"

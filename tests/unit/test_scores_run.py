@@ -124,7 +124,7 @@ def test_videos_are_scored_once(services, stored, measured):
 def test_a_set_without_videos_is_finished(services, ledger, measured):
     """Its plan is remembered."""
     assert changed(services, plan(score(measured))) == {}
-    assert ledger.scores.due_sets({"spots": plan(score(measured)).digest}) == {}
+    assert ledger.scored.due_sets({"spots": plan(score(measured)).digest}) == {}
 
 
 def raises(video):
@@ -177,7 +177,7 @@ def test_a_bad_score_is_named_and_the_others_go_on(
     assert found["cat"]["bad"].startswith(problem)
     assert found["cat"]["size"] == found["dog"]["size"] == {"size": 17}
     assert f"spots/cat: score 'bad' {problem}" in caplog.text
-    assert ledger.scores.problems("spots")["cat"]["scores_measured"].startswith(f"bad {problem}")
+    assert ledger.scored.problems("spots")["cat"]["scores_measured"].startswith(f"bad {problem}")
     assert ledger.scores.results([cat.sha256])[cat.sha256]["bad"].problem.startswith(problem)
     assert changed(services, wanted) == {}
     assert measured.calls == ["cat", "dog"]
@@ -226,12 +226,12 @@ def test_a_video_that_cannot_be_read_is_scored_later(services, stored, store, me
     kept = store.objects.pop(cat.video_key)
     assert list(changed(services, plan(score(measured)))) == ["dog"]
     assert "spots/cat was not scored: " in caplog.text
-    before = services.ledger.scores.due_sets({"spots": plan(score(measured)).digest})
-    assert services.ledger.scores.changes("spots", "")[0].partitions == {"cat"}, "the other one is done"
+    before = services.ledger.scored.due_sets({"spots": plan(score(measured)).digest})
+    assert services.ledger.scored.changes("spots", "")[0].partitions == {"cat"}, "the other one is done"
     store.objects[cat.video_key] = b"other bytes"
     assert changed(services, plan(score(measured))) == {}
     assert "is not the video that was stored" in caplog.text
-    after = services.ledger.scores.due_sets({"spots": plan(score(measured)).digest})
+    after = services.ledger.scored.due_sets({"spots": plan(score(measured)).digest})
     assert after == before, "so that no further run is asked for at once"
     store.objects[cat.video_key] = kept
     assert list(changed(services, plan(score(measured)))) == ["cat"]
@@ -244,7 +244,7 @@ def test_a_pass_that_is_stopped_goes_on_later(services, stored, measured, ledger
     left = iter([False, True, True, True])
     wanted = plan(score(measured))
     assert list(changed(services, wanted, is_over=lambda: next(left))) == ["cat"]
-    assert ledger.scores.due_sets({"spots": wanted.digest})
+    assert ledger.scored.due_sets({"spots": wanted.digest})
     assert list(changed(services, wanted)) == ["dog"]
     assert measured.calls == ["cat", "dog"]
 
@@ -263,9 +263,9 @@ def test_thresholds_say_which_videos_fall_short(services, stored, measured, ledg
     strict = plan(score(measured), thresholds={"size": Threshold.parse(">17")})
     changed(services, strict)
     reason = {"score_size": "size is 17; required is >17"}
-    assert ledger.scores.problems("spots") == {"cat": reason, "dog": reason}
+    assert ledger.scored.problems("spots") == {"cat": reason, "dog": reason}
     changed(services, plan(score(measured), thresholds={"size": Threshold.parse(">=17")}))
-    assert ledger.scores.problems("spots") == {}
+    assert ledger.scored.problems("spots") == {}
     assert measured.calls == ["cat", "dog"]
 
 

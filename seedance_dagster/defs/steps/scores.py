@@ -50,7 +50,7 @@ def due_events(
         end = time.monotonic() + _TIME_BOX_S
         left = dict(plans)
         # What changes while it works is scored too; a set whose videos cannot be read is left to a later run.
-        while due := services.ledger.scores.due_sets(_digests(left)):
+        while due := services.ledger.scored.due_sets(_digests(left)):
             for name in due:
                 run = ScoringRun(services, plans[name], context.log, lambda: time.monotonic() > end)
                 yield from _set_events(context, services, run, plans[name])
@@ -141,12 +141,12 @@ def score_requests(
     """
     sets = list(sets)
     plans = source.plans(sets)
-    scores = services.ledger.scores
-    scores.forget({each.name for each in sets} - plans.keys())
+    scored = services.ledger.scored
+    scored.forget({each.name for each in sets} - plans.keys())
     if not plans:
         return
     digests = _digests(plans)
-    due = scores.due_sets(digests)
+    due = scored.due_sets(digests)
     if due and services.ledger.leases.owner_of(SCORE_LEASE) is None:
         state = repr([(name, digests[name], newest) for name, newest in due.items()])
         digest = hashlib.sha256(state.encode()).hexdigest()[:12]
