@@ -7,9 +7,11 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import pytest
+import sqlalchemy as sa
 from processes_support import ledger_processes
 
-from seedance_dagster.ledger.budgets import Budget
+from seedance_dagster.ledger import schema
+from seedance_dagster.ledger.budgets import Budget, order_money
 from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder, State
@@ -135,6 +137,28 @@ def test_a_window_ends_in_utc(ledger, new_order, clock, window, span, left):
     ledger.orders.place([new_order()], REQUEST)
     clock.forward(**span)
     assert used(ledger, Budget(window=window, points=10**9)) == (left, 0)
+
+
+def test_a_budget_counts_each_order_as_its_own_money_says(ledger, orders):
+    """In each state, held or not, charged or not: also where the vendor charged early, or never said so."""
+    money = [(held, charged) for held in (None, 0, 9) for charged in (None, 0, 5)]
+    rows = [(state, *points) for state in State for points in money]
+    placed = orders.make_many(State.QUEUED, *(f"p{number}" for number in range(len(rows))))
+    columns = ("state", "points_held", "points_charged")
+    with ledger._database.writing() as connection:
+        for order, row in zip(placed, rows, strict=True):
+            task = f"task{order.order_id}" if order.order_id % 2 else None
+            changed = schema.orders.update().where(schema.orders.c.order_id == order.order_id)
+            connection.execute(changed.values(**dict(zip(columns, row, strict=True)), task_id=task))
+        each = order_money(connection)
+        query = sa.select(sa.func.sum(each.reserved), sa.func.sum(each.spent))
+        reserved, spent = connection.execute(query).one()
+    assert reserved
+    assert spent
+    for window in Window:
+        for name in (None, "spots"):
+            assert used(ledger, Budget(window=window, points=1, prompt_set=name)) == (reserved, spent)
+        assert used(ledger, Budget(window=window, points=1, prompt_set="other")) == (0, 0)
 
 
 def test_a_set_has_a_budget_of_its_own(ledger, new_order):
