@@ -125,7 +125,10 @@ class SeedanceClient:
         return f"SeedanceClient({self._base_url!r})"
 
     async def __aenter__(self) -> Self:
-        self._opened = self._transport or default_transport(self._base_url, timeout_s=self._timeout_s)
+        try:
+            self._opened = self._transport or default_transport(self._base_url, timeout_s=self._timeout_s)
+        except OSError as error:
+            raise TransportError(f"no connection to {self._base_url}: {error}") from None
         await self._opened.__aenter__()
         return self
 

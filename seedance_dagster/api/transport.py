@@ -31,6 +31,7 @@ def default_transport(base_url: str, *, timeout_s: float) -> httpx.AsyncBaseTran
     (`benchmarks/transport.py`). Redirects, retries, cookies and .netrc stay off: the API key goes to the
     API's host and nowhere else. The environment's proxy is used, and sees no key of an https API.
     """
+    proxy = proxy_for(base_url)
 
     def session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -38,7 +39,7 @@ def default_transport(base_url: str, *, timeout_s: float) -> httpx.AsyncBaseTran
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            proxy=proxy_for(base_url),
+            proxy=proxy,
         )
 
     # Without `verify` it would load all certificates again, for a context that the session does not use.

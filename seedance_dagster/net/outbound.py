@@ -21,6 +21,9 @@ def proxy_for(url: str) -> str | None:
     """Return the URL of the proxy for a URL, with its user and password; None for a direct connection.
 
     Hosts on this machine are always contacted directly.
+
+    Raises:
+        OSError: It is a proxy of another kind than HTTP.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -30,7 +33,11 @@ def proxy_for(url: str) -> str | None:
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy or proxy_bypass_environment(host, proxies):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    kind, separator, _ = proxy.partition("://")
+    if separator and kind.lower() not in ("http", "https"):
+        name = f"{parts.scheme}_proxy" if proxies.get(parts.scheme) else "all_proxy"
+        raise OSError(f"{name.upper()} names a {kind} proxy; allowed are http and https proxies")
+    return proxy if separator else f"http://{proxy}"
 
 
 def proxy_hosts() -> frozenset[str]:
@@ -44,18 +51,21 @@ def tls_context() -> ssl.SSLContext:
     """Return a context that trusts the system's certificates and those that the environment names.
 
     Raises:
-        OSError: `REQUESTS_CA_BUNDLE` cannot be read.
+        OSError: What a variable names cannot be read; the message names both.
     """
     return _context(*(os.environ.get(name, "").strip() for name in _CERTIFICATES))
 
 
 @cache
-def _context(bundle: str, *_: str) -> ssl.SSLContext:
+def _context(bundle: str, file: str, _folder: str) -> ssl.SSLContext:
     """Return one context for each state of the environment, since loading certificates takes time."""
-    context = ssl.create_default_context()  # heeds SSL_CERT_FILE and SSL_CERT_DIR
-    if bundle:
-        is_folder = Path(bundle).is_dir()
-        context.load_verify_locations(
-            cafile=None if is_folder else bundle, capath=bundle if is_folder else None
-        )
+    context = ssl.create_default_context()  # heeds SSL_CERT_FILE and SSL_CERT_DIR, and says nothing of either
+    for name, path in zip(_CERTIFICATES, (bundle, file), strict=False):
+        if path:
+            is_folder = Path(path).is_dir()
+            try:
+                context.load_verify_locations(None if is_folder else path, path if is_folder else None)
+            except OSError as error:
+                reason = getattr(error, "reason", None) or error.strerror
+                raise OSError(f"{name}: {path} holds no certificates that can be read ({reason})") from None
     return context

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import SecretStr
 
 from seedance_dagster.api.client import SeedanceClient
-from seedance_dagster.api.errors import NotSentError
+from seedance_dagster.api.errors import NotSentError, TransportError
 from seedance_dagster.engine.stages.download import DownloadError, DownloadLimits, download_video
 from seedance_dagster.net.outbound import proxy_for, proxy_hosts
 
@@ -34,6 +34,28 @@ def no_proxies(monkeypatch):
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+async def test_a_proxy_of_another_kind_is_named(monkeypatch):
+    """It cannot be used, and nothing is sent without it; its login is not shown."""
+    monkeypatch.setenv("ALL_PROXY", "socks5h://me:secret-pw@proxy:1080")
+    with pytest.raises(TransportError, match="ALL_PROXY names a socks5h proxy; allowed are http") as refused:
+        async with SeedanceClient(api_key=SecretStr(KEY)):
+            pass
+    assert "secret-pw" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("content", [None, "", "not a certificate"])
+async def test_certificates_that_cannot_be_read_are_named(monkeypatch, tmp_path, name, content):
+    """Variable and file stand in the message, before anything is sent."""
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv(name, str(file))
+    with pytest.raises(TransportError, match=f"{name}: {file} holds no certificates that can be read"):
+        async with SeedanceClient(api_key=SecretStr(KEY)):
+            pass
 
 
 @pytest.mark.parametrize(
