@@ -107,7 +107,7 @@ def test_a_header_that_is_repeated_is_no_prompt(tmp_path):
             "has a merge conflict that is not resolved (line 2)",
         ),
         (
-            gzip.compress(b"prompt"),
+            gzip.compress(b"prompt", mtime=0),
             "is not text but a gzip file; give it the ending of its kind, or save it as text",
         ),
         (b"PK\x03\x04\x14\0", "is not text but an Excel workbook or another zip file; give it the ending"),
