@@ -185,6 +185,7 @@ def fill_vendor(folder: Path, every: list[Order]) -> None:
             mode=order.request["mode"],
             prompt=order.request["prompt"],
             duration=4,
+            resolution="720p",
             aspect_ratio="16:9",
             created_at=order.ordered_at,
             starts_at=BEGIN,

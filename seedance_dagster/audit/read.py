@@ -157,12 +157,15 @@ def _attempt(event: RecordedEvent) -> tuple[Any, Any]:
 
 def _read_ledger(services: Services, scope: Scope, task_ids: Collection[str]) -> LedgerSnapshot:
     ledger = services.ledger
-    orders = {order.order_id: order for order in ledger.queries.find(prompt_set=scope.prompt_set)}
     names = ledger.partitions.sets() if scope.prompt_set is None else {scope.prompt_set}
     videos = {name: ledger.videos.current(name) for name in sorted(names)}
     current = {(name, video.partition): video.order for name in videos for video in videos[name]}
-    # A set may show videos that another one made.
-    orders |= {order.order_id: order for order in current.values()}
+    shown = {order.order_id: order for order in current.values()}
+    ids = ledger.queries.ids(scope.prompt_set)
+    others = ledger.queries.get_many(order_id for order_id in ids if order_id not in shown)
+    # The videos first, which other sets may have made; none of them is read twice.
+    orders = shown | {order.order_id: order for order in others}
+    orders = {order_id: orders[order_id] for order_id in sorted(orders)}
     reader = JournalReader(ledger, lambda: services.store)
     missing = reader.read(ledger.repairs.missing_orders())
     journals = read_journals(reader, orders)

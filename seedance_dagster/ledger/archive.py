@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.archive_schema import PartState, archive_parts, archived_journals
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.columns import Unindexed
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import ENDED, State
 from seedance_dagster.ledger.queries import JournalEntry
@@ -180,7 +181,7 @@ class Archive(LedgerPart):
             )
             .join(orders, orders.c.order_id == journal.c.order_id)
             .where(
-                orders.c.state.in_(_OVER),
+                Unindexed(orders.c.state).in_(_OVER),  # so that orders are walked by their numbers
                 ~pending.correlate(orders),
                 *(journal.c.order_id.is_distinct_from(order_id) for order_id in kept),
             )

@@ -76,6 +76,14 @@ class Queries(LedgerPart):
             query = query.where(orders.c.task_id == task_id)
         return self._all(query)
 
+    def ids(self, prompt_set: str | None = None) -> list[int]:
+        """Return the numbers of all orders, or of those of a set, the oldest first."""
+        query = sa.select(orders.c.order_id).order_by(orders.c.order_id)
+        if prompt_set is not None:
+            query = query.where(orders.c.prompt_set == prompt_set)
+        with self._database.reading() as connection:
+            return list(connection.scalars(query))
+
     def latest(self, prompt_set: str, keys: Collection[str] | None = None) -> dict[str, Order]:
         """Return the newest order of each partition of a set, one of what it asks for now before others.
 

@@ -19,6 +19,7 @@ from seedance_dagster.ledger.score_schema import scores
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.prompts.rights import AllRights
 
+_ROWS_AT_ONCE = 1000
 _LABEL = ("label", "label_tags", "label_removed_at", "label_rights")
 
 
@@ -77,19 +78,11 @@ class Videos(LedgerPart):
             .join(current, current.c.order_id == orders.c.order_id)
             .order_by(current.c.first_order_id, current.c.label)
         )
+        videos: list[CurrentVideo] = []
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-            measured = scores_of(connection, (row.sha256 for row in rows))
-        videos = []
-        for row in rows:
-            columns = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
-            label, tags, removed_at, rights, given = map(columns.pop, (*_LABEL, "verdict"))
-            order = Order(**columns)
-            if tags is None:  # no file was read for the partition yet
-                tags, rights = order.tags, order.rights
-            values = measured.get(str(order.sha256), {})
-            verdict_given = given or Verdict.UNDECIDED
-            videos.append(CurrentVideo(label, order, tags, removed_at, verdict_given, values, rights or {}))
+            for rows in connection.execute(query).partitions(_ROWS_AT_ONCE):
+                measured = scores_of(connection, (row.sha256 for row in rows))
+                videos += (_video(row, measured) for row in rows)
         return videos
 
     def count(self, prompt_set: str) -> int:
@@ -113,6 +106,16 @@ class Videos(LedgerPart):
         )
         with self._database.reading() as connection:
             return sorted(connection.scalars(query))
+
+
+def _video(row: sa.Row[Any], measured: Mapping[str, Mapping[str, ScoreValue]]) -> CurrentVideo:
+    columns = dict(row._mapping)  # noqa: SLF001  SQLAlchemy's documented mapping view
+    label, tags, removed_at, rights, given = map(columns.pop, (*_LABEL, "verdict"))
+    order = Order(**columns)
+    if tags is None:  # no file was read for the partition yet
+        tags, rights = order.tags, order.rights
+    values = measured.get(str(order.sha256), {})
+    return CurrentVideo(label, order, tags, removed_at, given or Verdict.UNDECIDED, values, rights or {})
 
 
 def has_video(connection: sa.Connection, prompt_set: str) -> bool:
