@@ -52,7 +52,7 @@ class Since(click.ParamType[datetime]):
                 if ago
                 else datetime.fromisoformat(value)
             )
+            time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time; write 2026-04-06, 2026-04-06T18:00, 7d or 24h", param, ctx)
-        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
         return time.replace(hour=0, minute=0, second=0, microsecond=0) if self._whole_days else time

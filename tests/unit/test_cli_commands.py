@@ -247,7 +247,11 @@ def test_cancel_withdraws_what_is_queued(folder: Path) -> None:
     assert [order["partition"] for order in done["withdrawn"]] == ["one"]
     assert done["freed_usd"] == "0.4"
     assert "1 order was withdrawn, 0.40 USD are free again" in run("cancel", "--all").output
-    assert run("cancel", "cats").exit_code == 1
+    nothing = run("cancel", "cats/three")
+    assert (nothing.exit_code, nothing.output) == (1, "nothing is queued for cats/three\n")
+    unknown = run("cancel", "cast")
+    assert unknown.exit_code == 1
+    assert "nothing was ever ordered for prompt set cast; known sets: cats" in unknown.output
     assert run("status").exit_code == 0
 
 

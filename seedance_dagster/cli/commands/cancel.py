@@ -34,6 +34,12 @@ def command(*, target: str | None, everything: bool, as_json: bool) -> None:
     with contextlib.closing(Ledger.open(settings.ledger_url)) as ledger:
         check_ledger_is_known(settings, ledger)
         cancelled = ledger.withdrawals.cancel(prompt_set or None, partition or None, actor=operator_name())
+        known = {name for name, _ in ledger.workload.counts()} if not cancelled else {prompt_set}
+    if target is not None and prompt_set not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise click.ClickException(
+            f"nothing was ever ordered for prompt set {prompt_set}; known sets: {names}"
+        )
     freed = points_to_usd(sum(order.reserved_points for order in cancelled))
     if as_json:
         orders = [
@@ -51,5 +57,8 @@ def command(*, target: str | None, everything: bool, as_json: bool) -> None:
         for order in cancelled:
             out.print(f"Withdrawn  {order.prompt_set}/{order.partition}", markup=False)
         withdrawn = counted(len(cancelled), "order was", "orders were")
-        out.print(f"{withdrawn} withdrawn, {format_usd(freed)} USD are free again")
+        done = f"{withdrawn} withdrawn, {format_usd(freed)} USD are free again"
+        out.print(
+            done if cancelled else f"nothing is queued{f' for {target}' if target else ''}", markup=False
+        )
     click.get_current_context().exit(0 if cancelled else 1)
