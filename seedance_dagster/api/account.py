@@ -55,13 +55,24 @@ class AccountInfo(BaseModel):
 
 def _balances(fields: Mapping[str, Any]) -> dict[str, int | None]:
     """Return the balance in points by the field that reports it, the most exact field first."""
-    quota, wallet, pack = (_mapping(fields.get(name)) for name in ("quota", "wallet", "credit_pack_info"))
+    quota, wallet = (_mapping(fields.get(name)) for name in ("quota", "wallet"))
+    points, packs = _points(wallet.get("point_remain"), 1), _in_packs(fields.get("credit_pack_info"))
+    if points == 0 and packs is None and fields.get("credit_pack_info"):
+        points = None  # there is a pack, and an empty wallet says nothing of it
     return {
-        "wallet.point_remain": _points(wallet.get("point_remain"), 1),
+        "wallet.point_remain": points,
         "equivalent_in_usd": _points(fields.get("equivalent_in_usd"), POINTS_PER_USD),
         "quota.equivalent_in_usd": _points(quota.get("equivalent_in_usd"), POINTS_PER_USD),
-        "credit_pack_info.available_credits": _points(pack.get("available_credits"), _POINTS_PER_CREDIT),
+        "credit_pack_info.available_credits": packs,
     }
+
+
+def _in_packs(info: object) -> int | None:
+    """Return the credits of one pack, or of a list of packs, in points; None where a pack does not tell."""
+    packs = info if isinstance(info, list) else [info]
+    amounts = [_points(_mapping(pack).get("available_credits"), _POINTS_PER_CREDIT) for pack in packs]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known and len(known) == len(amounts) else None
 
 
 def _points(value: object, points_each: int) -> int | None:

@@ -24,6 +24,16 @@ USD = 10_000_000
             20 * USD,
             "credit_pack_info.available_credits",
         ),
+        (
+            {
+                "wallet": {"point_remain": 0},
+                "credit_pack_info": [{"available_credits": 6000}, {"available_credits": 4000}],
+            },
+            20 * USD,
+            "credit_pack_info.available_credits",
+        ),
+        ({"wallet": {"point_remain": 0}, "credit_pack_info": {"credits_left": 10_000}}, None, None),
+        ({"wallet": {"point_remain": 0}, "credit_pack_info": []}, 0, "wallet.point_remain"),
         # A live account with a pack of credits: 500 are a dollar.
         (
             {
