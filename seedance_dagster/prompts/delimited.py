@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -12,6 +13,7 @@ from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.tables import Table, no_prompt
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "|"}
+_SEPARATOR = re.compile(r"\A\"?sep=.\"?[,;\t|]*\r?\n", re.IGNORECASE)  # Excel's own first line
 _INDEX_NAMES = ("", "Unnamed: 0")  # pandas' index, written and read again
 _MOST_HEADER = 100_000
 
@@ -25,6 +27,7 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
         UnreadableError: The file is not CSV, or has no such column.
     """
     check_lines(text.count("\n"))
+    text = _SEPARATOR.sub("\n", text, count=1)
     delimiter = _delimiter(text, wanted)
     check_values(text.count(delimiter))  # one row may hold them all
     reader = csv.reader(
@@ -33,7 +36,8 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
     rows: list[tuple[str, Sequence[str]]] = []
     problems: list[Problem] = []
     try:
-        header = [name.strip() for name in next(reader, [])]
+        first = next((cells for cells in reader if any(map(str.strip, cells))), [])
+        header = [name.strip() for name in first]
         check_columns(len(header))
         if wanted not in header:
             raise no_prompt(filter(None, header), wanted)
@@ -62,7 +66,7 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
 
 
 def _delimiter(text: str, wanted: str) -> str:
-    header = text[:_MOST_HEADER].lstrip("\r\n").partition("\n")[0]
+    header = text[:_MOST_HEADER].lstrip("\r\n\t ,;|").partition("\n")[0]
     for delimiter in _DELIMITERS:
         if wanted in (name.strip().strip('"') for name in header.split(delimiter)):
             return delimiter

@@ -41,9 +41,10 @@ def read_xlsx(path: Path, wanted: str) -> Unpacked:
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what a file says of them may be millions of empty cells
         lines = sheet.iter_rows(values_only=True)
-        names = _names(next(lines, ()), wanted)
+        numbered = _filled(lines)
+        names = _names(next(numbered, (0, ()))[1], wanted)
     problems: list[dict[str, Any]] = []
-    return Unpacked(list(names.values()), _rows(lines, names, problems), problems, untyped=True)
+    return Unpacked(list(names.values()), _rows(numbered, names, problems), problems, untyped=True)
 
 
 @contextlib.contextmanager
@@ -84,18 +85,25 @@ def _names(header: tuple[Any, ...], wanted: str) -> dict[int, str]:
     return names
 
 
+def _filled(lines: Iterator[tuple[Any, ...]]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Yield the lines that hold something, with their numbers."""
+    for number, cells in enumerate(lines, 1):
+        check_lines(number)
+        if any(map(_is_filled, cells)):
+            yield number, cells
+
+
 def _rows(
-    lines: Iterator[tuple[Any, ...]], names: Mapping[int, str], problems: list[dict[str, Any]]
+    numbered: Iterator[tuple[int, tuple[Any, ...]]], names: Mapping[int, str], problems: list[dict[str, Any]]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows that have a value, and note those that cannot be read."""
     count = 0
     with _errors(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for number, cells in enumerate(lines, 2):
-            check_lines(number)
+        for number, cells in numbered:
             filled = {position: cell for position, cell in enumerate(cells) if _is_filled(cell)}
-            if not filled:
-                continue
+            if 0 in filled and 0 not in names and isinstance(filled[0], int):
+                del filled[0]  # pandas' index
             count += 1
             check_rows(count)
             stray = next((position for position in filled if position not in names), None)

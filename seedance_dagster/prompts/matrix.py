@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from seedance_dagster.prompts.bounds import MAX_PROMPTS
 from seedance_dagster.prompts.problems import shown
 
 VARIED_FIELDS = ("task_type", "mode", "duration", "aspect_ratio", "resolution", "audio")
@@ -97,8 +98,9 @@ def read_matrix(document: Mapping[str, Any], report: Report) -> Matrix | None:
             report("template", str(error))
             template = None
     most = document.get("max_prompts")
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-        report("max_prompts", f"is {shown(most)}; allowed are whole numbers from 1")
+    is_whole = isinstance(most, int) and not isinstance(most, bool)
+    if most is not None and not (is_whole and 1 <= most <= MAX_PROMPTS):
+        report("max_prompts", f"is {shown(most)}; allowed are whole numbers from 1 to {MAX_PROMPTS}")
         most = None
     axes = _axes(document.get("matrix"), report)
     if document.get("matrix") is None and document.get("template") is None:

@@ -16,7 +16,10 @@ from seedance_dagster.prompts.prompt_file import SUFFIXES, PromptFile, is_prompt
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_OTHER_TABLES = (".xls", ".xlsm", ".ods", ".numbers", ".gz", ".zip", ".toml")
+_OTHER_TABLES = (
+    *(".xls", ".xlsm", ".xlsb", ".ods", ".numbers", ".gz", ".zip", ".zst", ".toml", ".tab", ".psv"),
+    *(".jsonlines", ".jsonc", ".json5", ".pq", ".parq", ".avro", ".orc", ".rtf", ".docx"),
+)
 _RECENT_NS = 2_000_000_000  # a file written this lately may change again within the same tick of its clock
 
 

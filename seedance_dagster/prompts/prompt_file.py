@@ -36,4 +36,5 @@ class PromptFile:
 def is_prompt_file(name: str) -> bool:
     """Return True for the name of a file that may hold prompts."""
     stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122  also of an S3 key
-    return suffix in SUFFIXES and not name.startswith(".") and not (suffix == ".txt" and stem in _NOTES)
+    is_hidden = name.startswith((".", "~$"))  # Excel's mark of a workbook that it has open
+    return suffix in SUFFIXES and not is_hidden and not (suffix == ".txt" and stem in _NOTES)

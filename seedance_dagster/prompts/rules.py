@@ -124,6 +124,7 @@ def check_text(value: Any, limits: Limits, report: Report) -> str:
     text = normalized_text(value)
     if len(text) > limits.max_prompt_characters:
         report("prompt", f"has {len(text)} characters; allowed are {limits.max_prompt_characters}")
+        return ""  # to look for millions of mentions in it would take hours
     if character := _UNSENDABLE.search(text):
         lost = ": U+FFFD is a letter that was lost in another encoding" if character[0] == "\ufffd" else ""
         report("prompt", f"contains characters that cannot be sent{lost}")

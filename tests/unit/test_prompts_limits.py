@@ -187,3 +187,9 @@ def test_a_pipe_and_a_device_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "a.csv")
     [(_, _, message)] = problems_of(load_prompt_sets(tmp_path))
     assert message == "is not a regular file"
+
+
+def test_a_text_of_millions_of_mentions_is_refused_at_once(tmp_path):
+    """Its length is the one problem: none of them is looked for."""
+    [(_, field, message)] = problems_of(load(tmp_path, "a.txt", "@image1 " * 200_000))
+    assert (field, message) == ("prompt", "has 1599999 characters; allowed are 4000")

@@ -146,7 +146,15 @@ def test_braces_mean_nothing_without_a_matrix(tmp_path):
         ),
         ("[style]", "A cat", "matrix must be a mapping of names to lists", ""),
         ("{duration: [4, 99]}", "A cat", "prompt 1, duration=99 (a-99): duration is 99", ""),
-        ("{duration: [4]}", "A cat", "max_prompts is 0; allowed are whole numbers from 1", "max_prompts: 0"),
+        *(
+            (
+                "{duration: [4]}",
+                "A cat",
+                f"max_prompts is {most}; allowed are whole numbers from 1 to",
+                f"max_prompts: {most}",
+            )
+            for most in (0, 100_001)
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path, matrix, prompt, problem, more):

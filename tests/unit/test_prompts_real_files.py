@@ -36,6 +36,8 @@ def prompts_of(loaded) -> list[tuple[str, str, int, dict[str, str]]]:
         ("piped.csv", f"id|prompt|duration|wave\na|{CAT}|6|x\nb|{DOG}||\n"),
         ("blanks.csv", f'id, prompt, duration, wave\na, "{CAT}", 6, x\nb, "{DOG}", ,\n'),
         ("quoted.csv", f'"id";"prompt";"duration";"wave"\n"a";"{CAT}";"6";"x"\n"b";"{DOG}";;\n'),
+        ("separator.csv", f"sep=;\r\nid;prompt;duration;wave\r\na;{CAT};6;x\r\nb;{DOG};;\r\n"),
+        ("below.csv", f"\n,,,\n id,prompt,duration,wave\na,{CAT},6,x\nb,{DOG},,\n"),
         ("tabs.tsv", f"id\tprompt\tduration\twave\na\t{CAT}\t6\tx\nb\t{DOG}\t\t\n"),
         ("tabs.csv", f"id\tprompt\tduration\twave\na\t{CAT}\t6\tx\nb\t{DOG}\t\t\n"),
         (
@@ -88,7 +90,18 @@ def test_a_text_file_has_a_prompt_on_each_line(tmp_path):
     assert [prompt.request.prompt for prompt in prompt_set.prompts] == [CAT, f'# {DOG}, "running"']
 
 
-@pytest.mark.parametrize("name", ["README.txt", "license.txt", "Notes.txt", "requirements.txt", ".x.txt"])
+def test_a_workbook_below_empty_rows_and_with_the_index_of_pandas(tmp_path):
+    """Rows without a value above the header, and numbers in a first column without a name, change nothing."""
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    for cells in ([], [None, "id", "prompt"], [0, "a", CAT], [1, "b", DOG]):
+        book.active.append(cells)
+    book.save(file)
+    assert prompts_of(load(tmp_path, "a.xlsx", file.getvalue())) == [("a", CAT, 5, {}), ("b", DOG, 5, {})]
+
+
+@pytest.mark.parametrize(
+    "name", ["~$spots.xlsx", "README.txt", "license.txt", "Notes.txt", "requirements.txt", ".x.txt"]
+)
 def test_texts_beside_prompts_are_no_prompts(tmp_path, name):
     """Nothing is offered for money that people only wrote down beside their prompts."""
     (tmp_path / "a.yaml").write_text("{name: a, prompts: [{prompt: x}]}")
