@@ -27,7 +27,7 @@ LISTS_UNFINISHED = "history lists unfinished"
 _UNFINISHED = ("pending", "waiting", "queued", "staged", "starting", "processing", "running")
 _PAGE_SIZE = 100  # the vendor's maximum
 _MAX_PAGES = 1000
-_PASSES = 4  # later passes catch up with what came during the first
+_PASSES = 4  # later passes catch up with what moved during the first
 _LONG_BEFORE = timedelta(days=30)
 _MAX_CACHED_TASKS = 5000
 _cached_tasks: dict[
@@ -131,22 +131,28 @@ async def read_rows(
 ) -> tuple[dict[str, HistoryRow], str | None]:
     """Return the rows of a span by task id, and why there may be more; raise `SeedanceError`.
 
-    Each pass reads pages until one is empty. The last pass must list no task twice, and as many as the vendor
-    counts: while tasks are made, rows move from page to page.
+    Each pass reads pages until one is empty. The last pass must list no task twice, as many as the vendor
+    counts, and all that the first one listed. While tasks are made, rows move from page to page, so later
+    passes end with the newest task of the first: what was made since moves nothing there.
     """
     rows: dict[str, HistoryRow] = {}
     doubt: str | None = None
     for _ in range(_PASSES):
         listed, total, doubt = await _read_pass(client, start, end)
+        task_ids = {row.task_id for row in listed}
+        unlisted = rows.keys() - task_ids
         rows |= {row.task_id: row for row in listed}
         if doubt is not None:
             return rows, doubt
-        if len(listed) > len({row.task_id for row in listed}):
+        if len(listed) > len(task_ids):
             doubt = "the history lists a task twice, so that another may be missing"
         elif total is not None and total != len(listed):
             doubt = f"the history counts {counted(total, 'task')} and lists {len(listed)}"
+        elif unlisted:
+            doubt = f"the history does not list again {counted(len(unlisted), 'task')} that it listed"
         else:
             return rows, None
+        end = min([end, *sorted(_times(listed), reverse=True)[:1]])
     return rows, doubt
 
 
