@@ -2,8 +2,9 @@
 
 Each figure is taken in a process of its own, which has done the same with 100 prompts before: imports and
 compiled statements do not count. Ledgers are SQLite files, S3 is a dictionary, the prompts of a tick are in
-files of 1,000. Figures are the median of several rounds, of one with 100,000. They go into a JSON file, and
-`--draw` makes the chart of one: matplotlib is needed for that alone.
+files of 1,000. Figures are the median of several rounds, of one with 100,000, which take minutes and are left
+out unless `--sizes` names them. `--store` writes figures to docs/images, and `--draw` the chart of all that
+were stored: that alone needs matplotlib.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import argparse
 import gc
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -35,6 +35,8 @@ FIGURES, CHART = ROOT / "docs/images/growth.json", ROOT / "docs/images/growth.sv
 OF_A_FILE = 1000
 AIM = 1.2
 Work = Callable[[], object]
+Figures = dict[str, dict[str, float]]
+"""Microseconds for a prompt, by measure and size."""
 
 
 def prompts(first: int, count: int) -> str:
@@ -57,13 +59,15 @@ def read(folder: Path, size: int) -> Iterator[Work]:
 
 @contextmanager
 def plan(folder: Path, size: int) -> Iterator[Work]:
-    """Plan a set that was read, before anything is ordered."""
+    """Plan a set that was read, before anything is ordered; without garbage collection, as `plan` does."""
     from seedance_dagster.engine.ordering.plan import plan_set
     from seedance_dagster.ledger.orders import OrderRequest
 
     with services_of(folder) as services:
         found = prompt_set(folder, size)
+        gc.disable()
         yield lambda: plan_set(services, found, OrderRequest(idempotency_key="", run_id=""))
+        gc.enable()
 
 
 @contextmanager
@@ -192,9 +196,9 @@ def one(name: str, size: int) -> None:
     print(statistics.median(cost(name, size) for _ in range(ROUNDS.get(size, 1))))
 
 
-def measure(names: Sequence[str], sizes: Sequence[int]) -> dict[str, dict[str, float]]:
+def measure(names: Sequence[str], sizes: Sequence[int]) -> Figures:
     """Return microseconds for a prompt, by measure and size."""
-    figures: dict[str, dict[str, float]] = {}
+    figures: Figures = {}
     for name in names:
         for size in sizes:
             command = [sys.executable, __file__, "--one", name, str(size)]
@@ -205,17 +209,25 @@ def measure(names: Sequence[str], sizes: Sequence[int]) -> dict[str, dict[str, f
     return figures
 
 
-def draw(figures: Path, chart: Path) -> None:
-    """Draw the chart of figures that were stored."""
+def store(figures: Figures) -> Figures:
+    """Write figures to the file beside those of other measures and sizes; return all of them."""
+    stored: Figures = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
+    merged = {name: stored.get(name, {}) | figures.get(name, {}) for name in MEASURES}
+    FIGURES.write_text(json.dumps(merged, indent=2) + "\n", "utf-8")
+    return merged
+
+
+def draw() -> None:
+    """Draw the chart of the figures that were stored."""
     import matplotlib as mpl
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "seedance"  # the same figures give the same file
     from matplotlib import pyplot as plt
 
-    stored = json.loads(figures.read_text("utf-8"))
+    stored: Figures = json.loads(FIGURES.read_text("utf-8"))
     figure, axes = plt.subplots(figsize=(8, 4.5))
-    for name, by_size in stored["microseconds_for_a_prompt"].items():
+    for name, by_size in stored.items():
         sizes = sorted(map(int, by_size))
         axes.plot(sizes, [by_size[str(size)] for size in sizes], marker="o", label=name)
     axes.set(
@@ -223,43 +235,36 @@ def draw(figures: Path, chart: Path) -> None:
         yscale="log",
         xlabel="prompts",
         ylabel="CPU microseconds for a prompt",
-        title=stored["title"],
     )
     axes.set_xticks(SIZES, [f"{size:,}" for size in SIZES])
     axes.grid(visible=True, alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    figure.savefig(chart, bbox_inches="tight", metadata={"Date": None})
+    figure.savefig(CHART, bbox_inches="tight", metadata={"Date": None})
 
 
 def main() -> None:
     """Measure what is asked for, store the figures, and draw them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=MEASURES, action="append")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES[:-1])
     parser.add_argument("--one", nargs=2, metavar=("MEASURE", "SIZE"), help="one figure, in this process")
-    parser.add_argument("--figures", type=Path, default=FIGURES, help="the JSON file of the figures")
+    parser.add_argument("--store", action="store_true", help="store the figures beside those of other sizes")
     parser.add_argument("--draw", action="store_true", help="draw the chart of figures that are there")
     options = parser.parse_args()
     if options.one:
         one(options.one[0], int(options.one[1]))
     elif options.draw:
-        draw(options.figures, CHART)
+        draw()
     else:
         figures = measure(options.only or list(MEASURES), options.sizes)
-        stored = json.loads(options.figures.read_text("utf-8")) if options.figures.exists() else {}
-        by_name = stored.get("microseconds_for_a_prompt", {})
-        for name, by_size in figures.items():
-            by_name[name] = by_name.get(name, {}) | by_size
-        text = f"Cost of a prompt in sets of any size, Python {platform.python_version()}"
-        document = {"title": text, "load_average": round(os.getloadavg()[1], 1)}
-        document["microseconds_for_a_prompt"] = by_name
-        options.figures.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+        if options.store:
+            figures = store(figures)
         ratios = [
-            (name, f"{by_size['100000'] / by_size['1000']:.2f}", f"{AIM}")
-            for name, by_size in by_name.items()
+            (f"{name}: 100,000 against 1,000", f"{by_size['100000'] / by_size['1000']:.2f}", f"{AIM}")
+            for name, by_size in figures.items()
             if {"1000", "100000"} <= by_size.keys()
         ]
-        report([(f"{name}: 100,000 against 1,000", *rest) for name, *rest in ratios])
+        report(ratios, f"load average {os.getloadavg()[1]:.1f}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 
 import sqlalchemy as sa
 
@@ -167,7 +168,7 @@ class _Placement:
         before = len(self.placed)
         answered = self._answer(new)
         if len(self.placed) > before:
-            added = list(self.placed.values())[before - len(self.placed) :]
+            added = islice(reversed(self.placed.values()), len(self.placed) - before)
             self.points.append(sum(order.reserved_points for order in added))
         return answered
 

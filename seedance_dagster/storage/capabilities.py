@@ -97,7 +97,7 @@ CAPABILITIES = (
     ),
     Capability(
         "delete",
-        "removes the object of this check, and nothing else",
+        "removes the object of this check, and files that an interrupted `archive` or index left",
         ("s3:DeleteObject",),
         "that object stays",
     ),
