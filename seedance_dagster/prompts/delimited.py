@@ -55,7 +55,8 @@ def read_csv(text: str, source: str, wanted: str) -> Table:
             else:
                 rows.append((place, cells[: len(header)]))
     except csv.Error as error:
-        raise UnreadableError(f"is not valid CSV: {error} (line {reader.line_num})") from None
+        advice = '; write a " inside of a text twice, and put that text in quotes' if '"' in text else ""
+        raise UnreadableError(f"is not valid CSV: {error} (line {reader.line_num}){advice}") from None
     names = _names(header, rows)
     return Table(
         columns=list(names.values()),

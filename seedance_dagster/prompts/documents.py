@@ -39,6 +39,7 @@ SET_FIELDS = (
     *SET_RIGHTS,
 )
 BAD_ROWS = ("skip", "refuse")
+_SHOWN_FIELDS = 5
 _TABLE_FIELDS = ("columns", "tags")
 Report = Callable[..., None]
 """`report(field, message, place=None)`."""
@@ -88,6 +89,14 @@ def read_document(document: Any, source: str) -> SetDocument:
 
     if not isinstance(document, Mapping):
         report(None, f"must be a mapping with name and prompts, not {kind_of(document)}")
+        return SetDocument(problems=problems)
+    if not {"name", "prompts", "source"} & document.keys():
+        names = ", ".join(shown(name, 40) for name in list(document)[:_SHOWN_FIELDS]) or "none"
+        report(
+            None,
+            f"is not a prompt set, which has name and prompts; its fields are {names}. A table is a list of "
+            'objects, such as [{"prompt": "..."}], in a .json file',
+        )
         return SetDocument(problems=problems)
     for name in document:
         if name not in SET_FIELDS:

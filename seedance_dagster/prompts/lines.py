@@ -19,12 +19,15 @@ _OF_OTHERS = {
     ".jsonl": re.compile(r"""\{\s*".*"""),
     ".json": re.compile(r"""\[|\{|\[\s*["{].*"""),
 }
+_LIST = re.compile(r"\s*\[\s*(?:[{\"].*)?$", re.MULTILINE)
 _NOT_AN_OBJECT = 'must be an object, such as {"prompt": "..."}'
 
 
 def read_jsonl(text: str, source: str) -> Table:
     """Read one JSON object per line; skip empty lines."""
     check_json_values(text)
+    if _LIST.match(text):
+        raise UnreadableError("is a JSON list, not one object on each line; rename it to .json")
     if text.count("\n") >= MAX_PROMPTS:  # before a million broken lines are parsed one by one
         for count, _ in enumerate(_lines(text), 1):
             check_rows(count)

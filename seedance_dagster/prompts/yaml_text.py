@@ -31,6 +31,7 @@ _SCALAR_TAGS: Mapping[str, tuple[type, ...]] = {
 }
 _MERGE = "<<"
 _COMMENT = re.compile(r"[ \t]+#")
+_TABBED = re.compile(r" *\t")
 _ENTRY = re.compile(r"""\s*(?:- +)?([\w.]+): +(?!["'] *$)\S""")
 
 
@@ -89,11 +90,13 @@ def read_yaml_text(text: str, *, texts: tuple[str, ...] = ()) -> tuple[Any, list
         for event in yaml.parse(text, Loader=_PARSER):
             builder.add(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # Where a text without an end, or a key without its blank, begins; the problem shows far behind it.
+        scanned = str(error.context).startswith(("while scanning a quoted", "while scanning a simple key"))
+        mark = (error.context_mark if scanned else None) or error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
         raise UnreadableError(
             f"is not valid YAML: {error.problem or error.context} (line {line + 1}, column {column + 1})"
-            f"{_advice(text, line)}"
+            f"{'' if isinstance(error, _StructureError) else _advice(text, line)}"
         ) from None
     except yaml.reader.ReaderError as error:
         line = text.encode().count(b"\n", 0, error.position) + 1
@@ -106,6 +109,8 @@ def read_yaml_text(text: str, *, texts: tuple[str, ...] = ()) -> tuple[Any, list
 def _advice(text: str, line: int) -> str:
     """Return what to do where the line of an error, or the one before it, holds a text without quotes."""
     lines = text.split("\n", line + 2)[: line + 1]
+    if 0 <= line < len(lines) and _TABBED.match(lines[line]):
+        return "; indent with blanks instead of tabs"
     for number in (line, line - 1):
         entry = _ENTRY.match(lines[number]) if 0 <= number < len(lines) else None
         if entry:
@@ -142,7 +147,7 @@ class _Builder:
         elif kind is yaml.DocumentStartEvent:
             self._documents += 1
             if self._documents > 1:
-                raise _problem("it holds a second document", event)
+                raise _structure("it holds a second document: a file is one set", event)
 
     def all_notes(self) -> list[Note]:
         """Return the notes about all texts; an anchor that nothing refers to was a part of one."""
@@ -174,7 +179,7 @@ class _Builder:
     def _add_key(self, top: _Open, event: Any) -> None:
         key = event.value
         if key in top.value or (key == _MERGE and top.merges is not None):
-            raise _problem(f"{shown(key)} occurs twice", event)
+            raise _structure(f"{shown(key)} occurs twice", event)
         top.key = key
         if key == _MERGE and event.implicit[0]:
             top.merges = []
@@ -280,6 +285,14 @@ def _plain(text: str) -> Any:
         if _FLOAT.fullmatch(text):
             return float(text)
     return text
+
+
+class _StructureError(yaml.MarkedYAMLError):
+    """A document that cannot be a set, however its texts are quoted."""
+
+
+def _structure(problem: str, event: Any) -> yaml.MarkedYAMLError:
+    return _StructureError(problem=problem, problem_mark=event.start_mark)
 
 
 def _problem(problem: str, event: Any) -> yaml.MarkedYAMLError:

@@ -135,7 +135,7 @@ prompts:
         ("name: a\n'name': b\n", (None, None, "is not valid YAML: 'name' occurs twice (line 2, column 1)")),
         (
             "---\nname: a\n---\nname: b\n",
-            (None, None, "is not valid YAML: it holds a second document (line 3, column"),
+            (None, None, "is not valid YAML: it holds a second document: a file is one set (line 3"),
         ),
         (
             "name: *nobody",

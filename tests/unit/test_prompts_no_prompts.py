@@ -124,3 +124,45 @@ def test_a_pointer_in_the_place_of_a_packed_file_is_named(tmp_path):
     """Large Parquet files are what Git LFS is used for."""
     [(_, _, message)] = problems_of(load(tmp_path, "a.parquet", LFS))
     assert message == "is a pointer of Git LFS, not the file itself; run: git lfs pull"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.yaml",
+            "name: a\nprompts:\n\t- prompt: x\n",
+            "(line 3, column 1); indent with blanks instead of tabs",
+        ),
+        (
+            "a.yaml",
+            "name: a\n---\nprompts: []\n",
+            "it holds a second document: a file is one set (line 2, column 1)",
+        ),
+        (
+            "a.yaml",
+            "name: a\nprompts:\n  - prompt: 'tis a cat\n    id: x\n",
+            "(line 3, column 13); put the text behind 'prompt:' in line 3 in quotes",
+        ),
+        (
+            "a.json",
+            '{"data": [{"prompt": "x"}]}',
+            "is not a prompt set, which has name and prompts; its fields are 'data'. A",
+        ),
+        (
+            "a.jsonl",
+            '[\n{"prompt": "x"}\n]',
+            "is a JSON list, not one object on each line; rename it to .json",
+        ),
+        (
+            "a.tsv",
+            'prompt\tid\n"Stop" she says\tx\n',
+            '; write a " inside of a text twice, and put that text in quotes',
+        ),
+    ],
+)
+def test_a_file_of_another_shape_is_one_problem_with_what_to_do(tmp_path, name, content, message):
+    """The advice is about what is there, and leads to a file that can be read."""
+    [(place, _, said)] = problems_of(load(tmp_path, name, content))
+    assert place is None
+    assert message in said
