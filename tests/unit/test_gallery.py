@@ -92,7 +92,7 @@ def test_videos_are_sorted_by_a_score(browse, orders, ledger):
     first = client.get("/", params={"sort": "-scores.motion"}).text
     [more] = re.findall(r'data-more="([^"]+)"', first)
     second = client.get("/tiles?" + more.replace("&amp;", "&")).text
-    shown = [float(value) for value in re.findall(r'class="score">motion ([0-9.]+)<', first + second)]
+    shown = [float(value) for value in re.findall(r'title="motion">([0-9.]+)<', first + second)]
     assert shown == [number / 100 for number in range(69, -1, -1)]
     facets = client.get("/facets", params={"sort": "-scores.motion"}).text
     assert re.findall(r'<option value="([^"]+)" selected', facets) == ["-scores.motion"]

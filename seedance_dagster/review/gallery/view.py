@@ -36,7 +36,7 @@ class TileView:
         length: Minutes and seconds; empty where it is not known.
         cost: In USD; empty where it is not known.
         reason: Why there is no video, and what helps; empty where there is one.
-        score: The value that tiles are sorted by, with its name; empty where that is no score.
+        score: The value that tiles are sorted by; empty where that is no score.
     """
 
     prompt_set: str
@@ -108,7 +108,7 @@ def tile_view(tile: Tile, score: str = "") -> TileView:
         verdict=given.verdict if given else Verdict.UNDECIDED,
         note=given.note if given else "",
         reviewer=given.reviewer if given else "",
-        score=f"{score} {value_text(tile.scores[score])}" if score in tile.scores else "",
+        score=value_text(tile.scores[score]) if score in tile.scores else "",
     )
 
 
