@@ -21,6 +21,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from code_location import running_location
 from stores import running_s3
 
+from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.ledger.engines import WRITES
 
 PROMPTS = 50
@@ -70,7 +71,9 @@ def count(prompts: int, folder: Path) -> Transactions:
         (folder / name).mkdir()
     with (
         running_s3(folder / "s3") as s3,
-        running_location(folder / "location", s3, texts, queue_seconds=1, render_seconds=1) as location,
+        running_location(
+            folder / "location", s3, texts, pacing=Pacing(), queue_seconds=1, render_seconds=1
+        ) as location,
     ):
         keys = location.partitions()
         sa.event.listen(sa.Engine, "begin", counted.begun)

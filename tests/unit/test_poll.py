@@ -35,8 +35,9 @@ class World:
         self.answer: object = make_task()
         self.account_error: SeedanceError | None = None
         self.events: list[object] = []
+        self.ends = 0
         services = Services(ledger=ledger, open_client=no_client, store=MemoryStore(), clock=clock)
-        self.poller = Poller(Worker("w", services, self), self.emit)
+        self.poller = Poller(Worker("w", services, self), self.emit, on_end=self.end)
 
     async def get_task(self, task_id):
         answer = self.answer(task_id) if callable(self.answer) else self.answer
@@ -48,6 +49,9 @@ class World:
         if self.account_error is not None:
             raise self.account_error
         return AccountInfo(plan=None, points_remaining=None, balance_source=None, max_concurrent_tasks=None)
+
+    def end(self):
+        self.ends += 1
 
     async def emit(self, event):
         self.events.append(event)
@@ -89,6 +93,7 @@ async def test_a_running_task_is_polled_again_and_not_reported(world, ledger, su
         # One minute old of an expected hundred seconds: in half a minute, and up to a quarter more.
         assert timedelta(seconds=30) <= order.due_at - clock() <= timedelta(seconds=37.5)
     assert (world.events, asked) == ([], ["times"])
+    assert world.ends == 0, "the other stages have nothing new to look for"
 
 
 async def test_a_finished_task_is_to_be_collected(world, submitted):
@@ -97,7 +102,7 @@ async def test_a_finished_task_is_to_be_collected(world, submitted):
     world.answer = make_task(status=TaskStatus.COMPLETED, video_url=URL)
     order = await world.poll()
     assert (order.state, order.video_url) == (State.SUCCEEDED, URL)
-    assert world.events == []
+    assert (world.events, world.ends) == ([], 1)
 
 
 @pytest.mark.parametrize("retries", [0, 1])
@@ -114,6 +119,7 @@ async def test_a_failed_task_ends_or_is_tried_again(world, ledger, submitted, cl
     assert again is None or again.due_at == clock() + timedelta(seconds=30)
     [event] = world.events
     assert isinstance(event, Delayed if retries else Ended)
+    assert world.ends == 1, "a slot is free"
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,8 @@ async def advance(
         pipeline = Pipeline(worker, emit_once, time_box_s=time_box_s, watch=watch)
         pending, workable = (None, None) if watch is None else (watch.pending, watch.workable)
         pipeline.add(Submitter(worker, emit_once), policy.submit_workers, only=pending)
-        pipeline.add(Poller(worker, emit_once), policy.poll_workers, only=workable)
+        poller = Poller(worker, emit_once, on_end=pipeline.wake)
+        pipeline.add(poller, policy.poll_workers, only=workable)
         pipeline.add(Collector(worker, emit_once), policy.collect_workers, only=workable)
         maintenance = Maintenance(worker, watch, emit, pipeline.troubles)
         async with _beside(maintenance.run(), HistoryGuide(worker, pipeline.wake).run()):
@@ -123,7 +124,7 @@ async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 class Pipeline:
-    """Worker pools that wake each other, until nothing is left to do."""
+    """Worker pools that run until nothing is left to do."""
 
     def __init__(
         self,
@@ -187,7 +188,6 @@ class Pipeline:
             await self._emit(Delayed(order, f"{order.partition}: internal error: {type(error).__name__}"))
             if self._watch is not None:
                 self._watch.give_up(order.order_id)
-        self.wake()
 
 
 async def _nothing_due(services: Services) -> bool:

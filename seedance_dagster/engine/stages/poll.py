@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 
 from seedance_dagster.api.errors import (
@@ -22,11 +23,22 @@ from seedance_dagster.threads import in_thread
 _REFUSED = (AuthenticationError, InvalidRequestError, NotFoundError)
 
 
-class Poller:
-    """The stage that follows submitted orders until the vendor has ended them."""
+def _no_one_waits() -> None:
+    """Wake nobody."""
 
-    def __init__(self, worker: Worker, emit: Emit) -> None:
+
+class Poller:
+    """The stage that follows submitted orders until the vendor has ended them.
+
+    Args:
+        worker: The worker.
+        emit: Takes the events.
+        on_end: Called for each task that has ended: there is a video to store, and a slot to fill.
+    """
+
+    def __init__(self, worker: Worker, emit: Emit, *, on_end: Callable[[], None] = _no_one_waits) -> None:
         self._worker = worker
+        self._on_end = on_end
         self._ledger = worker.services.ledger
         self._emit = emit
         self.polled = self.ended = 0
@@ -83,7 +95,9 @@ class Poller:
             case Collect():
                 await in_thread(self._ledger.tasks.succeeded, order, actor=self._worker.name, task=step.seen)
                 self.ended += 1
+                self._on_end()
             case End():
                 ended, again = await self._worker.end(order, step)
                 self.ended += 1
+                self._on_end()
                 await self._emit(Delayed(ended, step.reason) if again else Ended(ended))

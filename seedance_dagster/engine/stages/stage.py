@@ -118,3 +118,4 @@ class WorkerPool:
                 self._busy -= 1
                 self.in_hand.discard(order.order_id)
             await self._handled(order, failure)
+            self.wake()  # there is room for another
