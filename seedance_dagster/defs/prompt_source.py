@@ -61,6 +61,7 @@ class PromptSource:
         self.scores = scores
         self.tables = {full_name(key_prefix, table.name): table for table in tables}
         self._places: dict[str, str] | None = None
+        self._renamed: dict[str, tuple[PromptSet, PromptSet]] = {}
         self._locations: Locations | None = None
         self._fixed = LoadedPromptSets((), ())
         match prompt_sets:
@@ -142,13 +143,21 @@ class PromptSource:
     def _with_full_names(self, loaded: LoadedPromptSets) -> LoadedPromptSets:
         if not self.key_prefix:
             return loaded
-        sets = (replace(each, name=full_name(self.key_prefix, each.name)) for each in loaded.sets)
+        sets = map(self._with_full_name, loaded.sets)
         unusable = {full_name(self.key_prefix, name): errors for name, errors in loaded.unusable.items()}
         files = tuple(
             replace(each, prompt_set=each.prompt_set and full_name(self.key_prefix, each.prompt_set))
             for each in loaded.files
         )
         return replace(loaded, sets=tuple(sets), unusable=unusable, files=files)
+
+    def _with_full_name(self, prompt_set: PromptSet) -> PromptSet:
+        """Return the same object for the same set: fingerprints of thousands of prompts take seconds."""
+        original, renamed = self._renamed.get(prompt_set.name, (None, prompt_set))
+        if original is not prompt_set:
+            renamed = replace(prompt_set, name=full_name(self.key_prefix, prompt_set.name))
+            self._renamed[prompt_set.name] = prompt_set, renamed
+        return renamed
 
     def load_set(self, name: str, store: VideoStore | None = None) -> PromptSet:
         """Return one set as it is now; `store` as of `load`.

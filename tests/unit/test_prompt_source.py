@@ -14,6 +14,7 @@ from seedance_dagster import (
 )
 from seedance_dagster.api.wire import GenerationRequest, Mode
 from seedance_dagster.defs.prompt_source import PromptSource
+from seedance_dagster.prompts import places
 from seedance_dagster.prompts.models import Prompt
 from seedance_dagster.prompts.problems import PromptSetError
 
@@ -33,6 +34,20 @@ def asset_names(prompt_sets) -> set[str]:
     )
     names = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
     return {name for name in names if name.endswith(("/prompts", "/tasks", "/videos"))}
+
+
+def test_a_set_of_a_prefix_that_did_not_change_stays_the_same(tmp_path, monkeypatch):
+    """So its partitions are not made again at each tick."""
+    monkeypatch.setattr(places, "_RECENT_NS", 0)  # otherwise a file that was written just now is read again
+    file = tmp_path / "pets.csv"
+    file.write_text("prompt\na cat\n")
+    source = PromptSource(tmp_path, key_prefix="ads")
+    [first], [second] = source.load().sets, source.load().sets
+    assert first.name == "ads.pets"
+    assert second is first
+    file.write_text("prompt\na dog\n")
+    [third] = source.load().sets
+    assert [prompt.request.prompt for prompt in third.prompts] == ["a dog"]
 
 
 def test_files_are_read_at_each_use(tmp_path):
