@@ -103,7 +103,7 @@ def an_order(number: int) -> Order:
         fps=24.0,
         package_version="1",
         code_version="1",
-        stored_at=datetime.now(UTC) + timedelta(minutes=1),
+        stored_at=datetime.now(UTC) + timedelta(hours=6),  # after the objects, however long these take
     )
 
 

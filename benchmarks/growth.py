@@ -212,7 +212,10 @@ def measure(names: Sequence[str], sizes: Sequence[int]) -> Figures:
 def store(figures: Figures) -> Figures:
     """Write figures to the file beside those of other measures and sizes; return all of them."""
     stored: Figures = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
-    merged = {name: stored.get(name, {}) | figures.get(name, {}) for name in MEASURES}
+    merged = {}
+    for name in MEASURES:
+        by_size = stored.get(name, {}) | figures.get(name, {})
+        merged[name] = {size: by_size[size] for size in sorted(by_size, key=int)}
     FIGURES.write_text(json.dumps(merged, indent=2) + "\n", "utf-8")
     return merged
 
