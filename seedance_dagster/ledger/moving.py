@@ -72,9 +72,16 @@ def _copy(table: sa.Table, source: sa.Connection, target: sa.Connection) -> int:
 
 def _rows(table: sa.Table, connection: sa.Connection) -> Iterator[list[dict[str, Any]]]:
     """Yield all rows of a table in lists, in the order of its primary key."""
-    result = connection.execute(sa.select(table).order_by(*table.primary_key.columns))
+    key = [_in_byte_order(column, connection) for column in table.primary_key.columns]
+    result = connection.execute(sa.select(table).order_by(*key))
     for rows in result.mappings().partitions(_ROWS_AT_ONCE):
         yield [dict(row) for row in rows]
+
+
+def _in_byte_order(column: sa.Column[Any], connection: sa.Connection) -> sa.ColumnElement[Any]:
+    """Return a column to sort by as SQLite does; a database of PostgreSQL has a language's order of texts."""
+    is_text = connection.dialect.name == "postgresql" and isinstance(column.type, sa.Text)
+    return sa.collate(column, "C") if is_text else column
 
 
 def _continue_numbers(source: sa.Connection, target: sa.Connection) -> None:
