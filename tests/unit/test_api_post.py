@@ -92,6 +92,7 @@ async def test_fields_that_are_not_set_are_not_sent():
         (envelope(status=400, code=10000, message="concurrency limit reached"), PlanLimitError),
         (envelope(status=400, message="1080p is above your plan limit"), InvalidRequestError),
         (envelope(status=400, message="rate limit exceeded"), RateLimitError),
+        (envelope(status=400, message="invalid request: 'x' is none of rate-limit-200"), InvalidRequestError),
         (envelope(status=400, code=10000, message="system busy, please try again later"), RateLimitError),
         (envelope(status=400, message="active task count 2 has reached the plan limit"), PlanLimitError),
         (envelope(status=402, message="active task count 2 has reached the plan limit"), PlanLimitError),
