@@ -144,10 +144,10 @@ def test_a_run_orders_what_it_was_launched_with(location: CodeLocation, monkeypa
     location.tick()
     load_set = PromptSource.load_set
 
-    def shift(source, name):
+    def shift(source, *arguments):
         location.instance.delete_dynamic_partition("spots_prompts", "r3")
         location.instance.add_dynamic_partitions("spots_prompts", ["r3"])
-        return load_set(source, name)
+        return load_set(source, *arguments)
 
     monkeypatch.setattr(PromptSource, "load_set", shift)
     assert location.run("r1", "r3", assets=("tasks",)).success
