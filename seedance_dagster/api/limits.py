@@ -38,12 +38,12 @@ class TaskType(BaseModel):
     max_references: int = Field(ge=0)
     max_of_kind: dict[ReferenceKind, int] = {}
 
-    @property
+    @cached_property
     def durations(self) -> range:
         """The accepted lengths, in whole seconds."""
         return range(self.min_duration_s, self.max_duration_s + 1, self.duration_step_s)
 
-    @property
+    @cached_property
     def durations_in_words(self) -> str:
         """The accepted lengths, such as "whole seconds from 4 to 15"."""
         if self.duration_step_s == 1:

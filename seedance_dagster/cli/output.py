@@ -64,13 +64,14 @@ def print_table(
         return
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
     is_number = [column in numbers for column in columns]
-    click.echo(title)
+    lines = [title]
     for row in (columns, *rows):
         padded = []
         for cell, width, right in zip(row, widths, is_number, strict=True):
             blanks = " " * (width - cell_len(cell))
             padded.append(blanks + cell if right else cell + blanks)
-        click.echo("  " + "   ".join(padded).rstrip())
+        lines.append("  " + "   ".join(padded).rstrip())
+    click.echo("\n".join(lines))
 
 
 @contextlib.contextmanager

@@ -110,7 +110,7 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     problems = [*raw.problems, *_of_the_set(raw)]
     ids = ids_of(raw.rows)
     repeated = {prompt_id for prompt_id, count in Counter(ids).items() if count > 1}
-    prompts, left_out = [], dict(raw.left_out)
+    prompts, failed = [], dict[str, list[Problem]]()
     base = {**dict.fromkeys(PROMPT_FIELDS), **DEFAULTS, **raw.defaults}
     alike = AlikeRequests()
     for row, prompt_id in zip(raw.rows, ids, strict=True):
@@ -128,7 +128,7 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
         if prompt is not None:
             prompts.append(prompt)
         else:
-            left_out[prompt_id] = "; ".join(map(str, problems[before:]))
+            failed[prompt_id] = problems[before:]
     partitions = sum(prompt.takes * (1 if prompt.final is None else 2) for prompt in prompts)
     if partitions > MAX_PROMPTS:
         message = f"contains {partitions} videos, takes and finals included; allowed are {MAX_PROMPTS}"
@@ -137,13 +137,14 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
         problems += _unused_rights(raw, prompts)
     if any(_refuses(problem, raw) for problem in problems) or not prompts:
         return None, problems
+    left_out = {prompt_id: "; ".join(map(str, found)) for prompt_id, found in failed.items()}
     prompt_set = PromptSet(
         raw.name,
         tuple(prompts),
         raw.source,
         raw.budgets,
         raw.folder,
-        left_out,
+        {**raw.left_out, **left_out},
         scores=raw.scores,
         accept=raw.accept,
     )

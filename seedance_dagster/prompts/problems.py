@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal
 
 from seedance_dagster.counting import counted
@@ -80,20 +81,30 @@ def summarized(problems: Sequence[Problem], source: str) -> list[Problem]:
     alike: dict[tuple[str, str | None, str], list[Problem]] = {}
     for problem in problems:
         alike.setdefault(_kind(problem), []).append(problem)
-    lines = []
-    for problem in problems:
-        group = alike[_kind(problem)]
-        if len(group) <= _MOST_ALIKE:
-            lines.append(problem)
-        elif problem is group[0]:
-            rows = ", ".join(other.prompt or "" for other in group[:_MOST_ALIKE])
-            lines.append(replace(problem, prompt=f"{rows} and {len(group) - _MOST_ALIKE} more"))
-    lines.sort(key=lambda problem: problem.severity)
-    more = lines[_MOST_PROBLEMS:]
-    if more:
-        message = f"has {counted(len(more), 'more problem, which is', 'more problems, which are')} not listed"
-        more = [Problem(source=source, message=message, severity=more[0].severity)]
-    return lines[:_MOST_PROBLEMS] + more
+    lines = _lines(problems, alike)
+    first = list(islice(lines, _MOST_PROBLEMS))
+    if (following := next(lines, None)) is not None:
+        count = sum(len(group) if len(group) <= _MOST_ALIKE else 1 for group in alike.values())
+        count -= _MOST_PROBLEMS
+        message = f"has {counted(count, 'more problem, which is', 'more problems, which are')} not listed"
+        first.append(Problem(source=source, message=message, severity=following.severity))
+    return first
+
+
+def _lines(
+    problems: Sequence[Problem], alike: Mapping[tuple[str, str | None, str], Sequence[Problem]]
+) -> Iterator[Problem]:
+    """Yield a problem for each line, errors first."""
+    for severity in ("error", "warning"):
+        for problem in problems:
+            if problem.severity != severity:
+                continue
+            group = alike[_kind(problem)]
+            if len(group) <= _MOST_ALIKE:
+                yield problem
+            elif problem is group[0]:
+                rows = ", ".join(other.prompt or "" for other in group[:_MOST_ALIKE])
+                yield replace(problem, prompt=f"{rows} and {len(group) - _MOST_ALIKE} more")
 
 
 def _kind(problem: Problem) -> tuple[str, str | None, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from seedance_dagster.api.catalog import Estimate
@@ -175,13 +175,18 @@ def _costs(services: Services, partitions: Iterable[PromptPartition], known: Kno
     except UnknownPriceError as error:
         raise OrderingError(f"nothing was ordered: {error}") from None
     now = services.clock()
+    alike: dict[Hashable, _Cost] = {}
     for partition in partitions:
         request = partition.request
         input_video_s = known.input_video_s(request)
+        # All but the text: many prompts have the same price.
+        key = (input_video_s, *(value for name, value in vars(request).items() if name != "prompt"))
         try:
-            video = catalog.estimate(request, at=now, input_video_s=input_video_s)
-            removal = catalog.estimate_removal(request, at=now) if request.remove_watermark else None
-            costs.append(_Cost(video, removal))
+            if key not in alike:
+                video = catalog.estimate(request, at=now, input_video_s=input_video_s)
+                removal = catalog.estimate_removal(request, at=now) if request.remove_watermark else None
+                alike[key] = _Cost(video, removal)
+            costs.append(alike[key])
         except UnknownPriceError as error:
             unknown.append(f"{partition.key}: {error}")
     if unknown:
