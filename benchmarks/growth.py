@@ -2,9 +2,9 @@
 
 Each figure is taken in a process of its own, which has done the same with 100 prompts before: imports and
 compiled statements do not count. Ledgers are SQLite files, S3 is a dictionary, the prompts of a tick are in
-files of 1,000. Figures are the median of several rounds, of one with 100,000, which take minutes and are left
-out unless `--sizes` names them. `--store` writes figures to docs/images, and `--draw` the chart of all that
-were stored: that alone needs matplotlib.
+files of 1,000. Figures are the median of several rounds, of one with 100,000. Sizes from 10,000 on take long
+and are left out unless `--sizes` names them. `--store` writes figures to docs/images, and `--draw` makes the
+chart of all that were stored: that alone needs matplotlib.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def main() -> None:
     """Measure what is asked for, store the figures, and draw them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=MEASURES, action="append")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES[:-1])
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES[:2])
     parser.add_argument("--one", nargs=2, metavar=("MEASURE", "SIZE"), help="one figure, in this process")
     parser.add_argument("--store", action="store_true", help="store the figures beside those of other sizes")
     parser.add_argument("--draw", action="store_true", help="draw the chart of figures that are there")

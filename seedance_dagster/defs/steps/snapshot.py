@@ -21,7 +21,7 @@ from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.partitions import Link
 
-_PAGE = 1000
+_PAGE = 250  # a record takes 30 KB while it is read, its thumbnail included
 # Made of the poster's bytes, which the audit compares in S3; and where the gallery was served at the time.
 _NOT_COMPARED = {"poster", "watch"}
 
