@@ -38,7 +38,7 @@ from seedance_dagster.emulator.state_file import StateFile
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.ledger.partitions import Link, link_orders
-from seedance_dagster.ledger.schema import journal, orders
+from seedance_dagster.ledger.tables.schema import journal, orders
 from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.storage.manifest import Manifest
 from seedance_dagster.storage.s3 import VideoStore

@@ -30,7 +30,7 @@ from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import Link, link_orders
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.tables.schema import orders
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.storage.s3 import VideoStore
 

@@ -31,8 +31,8 @@ from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import Link, link_orders
-from seedance_dagster.ledger.schema import orders, partitions, verdicts
-from seedance_dagster.ledger.score_schema import score_values, scores
+from seedance_dagster.ledger.tables.schema import orders, partitions, verdicts
+from seedance_dagster.ledger.tables.scores import score_values, scores
 from seedance_dagster.review.gallery.app import create_gallery
 from seedance_dagster.storage.s3 import VideoStore
 

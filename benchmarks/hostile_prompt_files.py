@@ -21,7 +21,7 @@ ROWS = 100_000
 LOAD = """
 import resource, sys, time
 from seedance_dagster.prompts import load_prompt_sets
-from seedance_dagster.prompts.packed import READERS
+from seedance_dagster.prompts.formats.packed import READERS
 start = time.process_time()
 loaded = load_prompt_sets(sys.argv[1])
 seconds = time.process_time() - start

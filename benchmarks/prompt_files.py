@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from _support import report
 
 from seedance_dagster.prompts import load_prompt_sets
-from seedance_dagster.prompts.packed import READERS
+from seedance_dagster.prompts.formats.packed import READERS
 
 PROMPTS = 100_000
 TARGETS = {"yaml": 15, "jsonl": 5, "csv": 5, "parquet": 5}

@@ -33,7 +33,7 @@ from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import journal, orders
+from seedance_dagster.ledger.tables.schema import journal, orders
 from seedance_dagster.storage.keys import object_keys
 from seedance_dagster.trace.chain import read_trace
 from seedance_dagster.trace.origin import find_origin

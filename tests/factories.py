@@ -15,7 +15,7 @@ from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder, Order, State
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.ledger.schema import orders as order_table
+from seedance_dagster.ledger.tables.schema import orders as order_table
 from seedance_dagster.prompts.models import Prompt, PromptSet
 from seedance_dagster.storage.keys import object_keys
 

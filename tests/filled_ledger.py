@@ -15,8 +15,8 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Reported, State
 from seedance_dagster.ledger.orders import OrderRequest
 from seedance_dagster.ledger.partitions import Link
-from seedance_dagster.ledger.schema import journal, links, orders, partitions
 from seedance_dagster.ledger.score_results import ScoreResult
+from seedance_dagster.ledger.tables.schema import journal, links, orders, partitions
 from seedance_dagster.money import Window
 
 SETS = 10

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.schema import ledger_identity, metadata
+from seedance_dagster.ledger.tables.schema import ledger_identity, metadata
 
 if TYPE_CHECKING:
     import dagster as dg

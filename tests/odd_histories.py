@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from seedance_dagster.ledger.render_times import Kind
+from seedance_dagster.ledger.work.render_times import Kind
 
 
 @dataclass

@@ -15,7 +15,7 @@ from order_factory import OrderFactory
 from seedance_dagster.api.wire import TaskStatus
 from seedance_dagster.audit.snapshots import NOT_SUBMITTED
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import journal, orders
+from seedance_dagster.ledger.tables.schema import journal, orders
 
 
 class Planter:

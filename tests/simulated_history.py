@@ -155,7 +155,7 @@ class History:
             request = GenerationRequest.model_validate(order.request, strict=False)
             self.vendor.make(request, order.order_id, mark)
         with self.ledger.claims._database.writing() as connection:
-            from seedance_dagster.ledger.schema import orders
+            from seedance_dagster.ledger.tables.schema import orders
 
             connection.execute(
                 orders.update().where(orders.c.order_id == order.order_id).values(lease_owner="dead")

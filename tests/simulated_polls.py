@@ -25,8 +25,8 @@ from seedance_dagster.engine.polling.load import Load
 from seedance_dagster.engine.polling.page import read_page
 from seedance_dagster.engine.polling.reliability import Reliability
 from seedance_dagster.engine.polling.sweep import PAGE_SIZE, Span, page_wait_s, spans
-from seedance_dagster.ledger.polls import HEAD_START, FollowedTask
-from seedance_dagster.ledger.render_times import Kind, RenderTimes
+from seedance_dagster.ledger.work.polls import HEAD_START, FollowedTask
+from seedance_dagster.ledger.work.render_times import Kind, RenderTimes
 
 _KINDS = {
     Kind("seedance-2-fast", 5, "480p"): 0.6,

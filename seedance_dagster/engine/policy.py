@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seedance_dagster.ledger.budgets import Budget
-from seedance_dagster.ledger.leases import LEASE_S
+from seedance_dagster.ledger.work.leases import LEASE_S
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from seedance_dagster.api.limits import Limits
 from seedance_dagster.counting import counted
 from seedance_dagster.engine.policy import Policy
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.workload import Rejections
+from seedance_dagster.ledger.work.workload import Rejections
 from seedance_dagster.money import usd_text
 
 PLAN_LIMIT = "plan_limit"

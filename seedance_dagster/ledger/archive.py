@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.archive_schema import PartState, archive_parts, archived_journals
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.columns import Unindexed
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import ENDED, State
 from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.reports import unreported
 from seedance_dagster.ledger.restoration import of_others
-from seedance_dagster.ledger.schema import journal, links, orders
+from seedance_dagster.ledger.tables.archive import PartState, archive_parts, archived_journals
+from seedance_dagster.ledger.tables.columns import Unindexed
+from seedance_dagster.ledger.tables.schema import journal, links, orders
 
 _OVER = ENDED | {State.STORED}
 

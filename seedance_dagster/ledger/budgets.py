@@ -13,10 +13,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.columns import Unindexed
 from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.order import RESERVED_STATES
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.tables.columns import Unindexed
+from seedance_dagster.ledger.tables.schema import orders
 from seedance_dagster.money import Window, usd_text, window_start
 
 

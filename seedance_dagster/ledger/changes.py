@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import links, orders
-from seedance_dagster.ledger.view_schema import view_changes
+from seedance_dagster.ledger.tables.schema import links, orders
+from seedance_dagster.ledger.tables.views import view_changes
 
 
 class View(StrEnum):

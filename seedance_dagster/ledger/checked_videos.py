@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.changes import Changes, View, changes_of, forget_changes
 from seedance_dagster.ledger.chunks import chunked
+from seedance_dagster.ledger.tables.views import checked_sets, checked_videos
 from seedance_dagster.ledger.video_memory import VideoMemory
-from seedance_dagster.ledger.view_schema import checked_sets, checked_videos
 
 
 class Checked(NamedTuple):

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.comparison import ComparedVideo, Comparison, Preference, Question, Side
-from seedance_dagster.ledger.comparison_schema import comparisons
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.moved import check_not_moved
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import orders, to_order
+from seedance_dagster.ledger.tables.comparisons import comparisons
+from seedance_dagster.ledger.tables.schema import orders, to_order
 from seedance_dagster.ledger.videos import current_videos
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from seedance_dagster.ledger.engines import WRITES, create_engine, share_compiled, wait_s
 from seedance_dagster.ledger.errors import LedgerUnavailableError, LedgerVersionError
-from seedance_dagster.ledger.schema import OLDER_REVISIONS, REVISION, VERSION_TABLE, metadata
+from seedance_dagster.ledger.tables.schema import OLDER_REVISIONS, REVISION, VERSION_TABLE, metadata
 from seedance_dagster.ledger.turns import NoTurn, turn_at
 from seedance_dagster.net.secrets import hide, secrets_in
 

@@ -17,7 +17,7 @@ from seedance_dagster.ledger.changes import (
     sets_with_changes,
 )
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.view_schema import index_rows, indexes
+from seedance_dagster.ledger.tables.views import index_rows, indexes
 
 
 class RowPlace(NamedTuple):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.archive_schema import PartState, archive_parts
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import journal, orders
+from seedance_dagster.ledger.tables.archive import PartState, archive_parts
+from seedance_dagster.ledger.tables.schema import journal, orders
 
 _DIGITS = 12
 _NEWEST = sa.select(sa.func.max(journal.c.entry_id))

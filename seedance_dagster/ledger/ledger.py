@@ -15,39 +15,39 @@ from seedance_dagster.ledger.archive import Archive
 from seedance_dagster.ledger.base import utc_now
 from seedance_dagster.ledger.budgets import Budgets
 from seedance_dagster.ledger.checked_videos import CheckedVideos
-from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.comparisons import Comparisons
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerError, LedgerVersionError
 from seedance_dagster.ledger.index_state import Indexes
 from seedance_dagster.ledger.journal import Journal
-from seedance_dagster.ledger.leases import Leases
 from seedance_dagster.ledger.moving import Moving
 from seedance_dagster.ledger.observations import Observations
 from seedance_dagster.ledger.partitions import Partitions
-from seedance_dagster.ledger.pauses import Pauses
 from seedance_dagster.ledger.placement import Orders
-from seedance_dagster.ledger.polls import Polls
 from seedance_dagster.ledger.queries import Queries
-from seedance_dagster.ledger.rates import Rates
 from seedance_dagster.ledger.reconciliation import Reconciliation
 from seedance_dagster.ledger.references import References
 from seedance_dagster.ledger.repairs import Repairs
 from seedance_dagster.ledger.reports import Reports
 from seedance_dagster.ledger.restoration import Restoration
-from seedance_dagster.ledger.schema import ledger_identity
 from seedance_dagster.ledger.scored_videos import ScoredVideos
 from seedance_dagster.ledger.scores import Scores
 from seedance_dagster.ledger.set_orders import SetOrders
 from seedance_dagster.ledger.set_spend import SetSpends
 from seedance_dagster.ledger.spend import Spend
-from seedance_dagster.ledger.tasks import Tasks
-from seedance_dagster.ledger.tiles import Tiles
+from seedance_dagster.ledger.tables.schema import ledger_identity
+from seedance_dagster.ledger.tiles.tiles import Tiles
 from seedance_dagster.ledger.uploads import Uploads
 from seedance_dagster.ledger.verdicts import Verdicts
 from seedance_dagster.ledger.videos import Videos
-from seedance_dagster.ledger.withdrawals import Withdrawals
-from seedance_dagster.ledger.workload import Workload
+from seedance_dagster.ledger.work.claims import Claims
+from seedance_dagster.ledger.work.leases import Leases
+from seedance_dagster.ledger.work.pauses import Pauses
+from seedance_dagster.ledger.work.polls import Polls
+from seedance_dagster.ledger.work.rates import Rates
+from seedance_dagster.ledger.work.tasks import Tasks
+from seedance_dagster.ledger.work.withdrawals import Withdrawals
+from seedance_dagster.ledger.work.workload import Workload
 
 
 @dataclass(frozen=True)

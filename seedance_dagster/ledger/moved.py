@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.errors import VerdictError
-from seedance_dagster.ledger.schema import ledger_identity
+from seedance_dagster.ledger.tables.schema import ledger_identity
 
 
 def check_not_moved(connection: sa.Connection) -> None:

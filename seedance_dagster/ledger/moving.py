@@ -7,12 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.archive_schema import archive_parts, archived_journals
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.comparison_schema import comparisons
 from seedance_dagster.ledger.errors import LedgerError
-from seedance_dagster.ledger.schema import journal, ledger_identity, metadata, orders, verdicts
-from seedance_dagster.ledger.view_schema import view_changes
+from seedance_dagster.ledger.tables.archive import archive_parts, archived_journals
+from seedance_dagster.ledger.tables.comparisons import comparisons
+from seedance_dagster.ledger.tables.schema import journal, ledger_identity, metadata, orders, verdicts
+from seedance_dagster.ledger.tables.views import view_changes
 
 _ROWS_AT_ONCE = 500
 _CLOSED_JOURNAL = f"{journal.name}_moved"

@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.schema import observations
+from seedance_dagster.ledger.tables.schema import observations
 
 
 @dataclass(frozen=True)

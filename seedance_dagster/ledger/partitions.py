@@ -15,7 +15,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.changes import note_partitions, note_stored
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Reported
-from seedance_dagster.ledger.schema import links, orders, partitions, prompt_sets
+from seedance_dagster.ledger.tables.schema import links, orders, partitions, prompt_sets
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from seedance_dagster.ledger.order import NewOrder, NewRemoval, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome, Refusals, find_existing_order, is_void
 from seedance_dagster.ledger.partitions import Link, answers, link_orders
 from seedance_dagster.ledger.references import content_hashes, newer_links, replace_request
-from seedance_dagster.ledger.schema import ordered_values, orders, requests, to_order
+from seedance_dagster.ledger.tables.schema import ordered_values, orders, requests, to_order
 from seedance_dagster.ledger.transitions import insert_orders
 
 Histories = Mapping[tuple[str, int], list[Order]]

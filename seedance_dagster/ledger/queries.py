@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.columns import Unindexed
 from seedance_dagster.ledger.order import ENDED, OPEN, WITHDRAWN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
-from seedance_dagster.ledger.schema import (
+from seedance_dagster.ledger.tables.columns import Unindexed
+from seedance_dagster.ledger.tables.schema import (
     journal,
     links,
     orders,

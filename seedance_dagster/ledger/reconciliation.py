@@ -12,7 +12,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import orders, task_type, to_order
+from seedance_dagster.ledger.tables.schema import orders, task_type, to_order
 from seedance_dagster.ledger.transitions import transition
 
 

@@ -14,7 +14,7 @@ from seedance_dagster.api.wire import REFERENCE_KINDS, GenerationRequest, Remova
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import NewOrder, Order, State
-from seedance_dagster.ledger.schema import orders, references, to_order
+from seedance_dagster.ledger.tables.schema import orders, references, to_order
 from seedance_dagster.prompts.files import FileReference
 
 NO_HASHES: Mapping[tuple[str, int], str] = MappingProxyType({})

@@ -9,13 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.archive_schema import archived_journals
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.ledger.partitions import Link, link_orders
 from seedance_dagster.ledger.queries import JournalEntry
-from seedance_dagster.ledger.schema import journal, links, orders
+from seedance_dagster.ledger.tables.archive import archived_journals
+from seedance_dagster.ledger.tables.schema import journal, links, orders
 from seedance_dagster.ledger.transitions import insert_order, transition
 
 _JOURNALED = ("task_id", "video_key", "points_charged")  # columns that transitions note in the journal

@@ -13,7 +13,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import ENDED, Order, Reported, State
 from seedance_dagster.ledger.partitions import UPDATE_PARTITION, Link, asks_for, same_partition
-from seedance_dagster.ledger.schema import (
+from seedance_dagster.ledger.tables.schema import (
     is_edited,
     is_unreported,
     links,

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.changes import note_verdicts
 from seedance_dagster.ledger.errors import LedgerError
-from seedance_dagster.ledger.leases import unleased
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.schema import journal, ledger_identity, orders, verdicts
+from seedance_dagster.ledger.tables.schema import journal, ledger_identity, orders, verdicts
 from seedance_dagster.ledger.transitions import transition
 from seedance_dagster.ledger.verdict import RecordedVerdict
+from seedance_dagster.ledger.work.leases import unleased
 
 ACTOR = "restore"
 """The first word of the actor of all entries that a restoration makes."""

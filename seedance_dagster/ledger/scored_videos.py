@@ -17,7 +17,7 @@ from seedance_dagster.ledger.changes import (
     note_unscored,
 )
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.score_schema import scored_sets, scored_videos
+from seedance_dagster.ledger.tables.scores import scored_sets, scored_videos
 from seedance_dagster.ledger.video_memory import VideoMemory
 from seedance_dagster.ledger.videos import has_video
 

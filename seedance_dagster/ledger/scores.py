@@ -12,9 +12,9 @@ from seedance_dagster.ledger.changes import (
 )
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import links, orders
 from seedance_dagster.ledger.score_results import ScoreResult, ScoreValue
-from seedance_dagster.ledger.score_schema import score_values, scores
+from seedance_dagster.ledger.tables.schema import links, orders
+from seedance_dagster.ledger.tables.scores import score_values, scores
 from seedance_dagster.ledger.videos import current_videos, scores_of
 
 _SAMPLE = 200  # videos; a score is measured of all

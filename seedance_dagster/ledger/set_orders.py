@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.order import WITHDRAWN, Order, State
 from seedance_dagster.ledger.partitions import same_partition
-from seedance_dagster.ledger.schema import links, orders, partitions, to_order
+from seedance_dagster.ledger.tables.schema import links, orders, partitions, to_order
 
 
 class SetOrders(LedgerPart):

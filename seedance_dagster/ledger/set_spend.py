@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import order_money
 from seedance_dagster.ledger.partitions import same_partition
-from seedance_dagster.ledger.schema import orders, partitions, task_type
+from seedance_dagster.ledger.tables.schema import orders, partitions, task_type
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.budgets import order_money
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.partitions import same_partition
-from seedance_dagster.ledger.schema import orders, partitions, task_type, verdicts
+from seedance_dagster.ledger.tables.schema import orders, partitions, task_type, verdicts
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.prompts.matrix import TEMPLATE_TAG
 

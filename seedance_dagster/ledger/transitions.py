@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger.changes import note_order
 from seedance_dagster.ledger.errors import StaleOrderError
 from seedance_dagster.ledger.order import ENDED, OPEN, NewOrder, Order, State
-from seedance_dagster.ledger.schema import NO_LEASE, journal, orders, to_order
+from seedance_dagster.ledger.tables.schema import NO_LEASE, journal, orders, to_order
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     # Failed before the POST left: an invalid request never becomes valid.

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.schema import uploads
+from seedance_dagster.ledger.tables.schema import uploads
 
 
 @dataclass(frozen=True)

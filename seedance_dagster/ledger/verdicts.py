@@ -13,7 +13,7 @@ from seedance_dagster.ledger.changes import note_verdicts
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.moved import check_not_moved
-from seedance_dagster.ledger.schema import orders, to_verdict, verdicts
+from seedance_dagster.ledger.tables.schema import orders, to_verdict, verdicts
 from seedance_dagster.ledger.verdict import RULE, GivenVerdict, Judgement, Verdict
 from seedance_dagster.ledger.videos import current_videos
 

@@ -13,9 +13,9 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
-from seedance_dagster.ledger.schema import links, orders, other_orders, partitions, verdicts
 from seedance_dagster.ledger.score_results import ScoreValue
-from seedance_dagster.ledger.score_schema import scores
+from seedance_dagster.ledger.tables.schema import links, orders, other_orders, partitions, verdicts
+from seedance_dagster.ledger.tables.scores import scores
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.prompts.rights import AllRights
 

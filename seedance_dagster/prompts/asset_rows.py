@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seedance_dagster.prompts.lines import table_of_objects
+from seedance_dagster.prompts.formats.lines import table_of_objects
+from seedance_dagster.prompts.formats.tables import Columns, Table, has_value, rows_of
 from seedance_dagster.prompts.problems import PromptSetError, UnreadableError
-from seedance_dagster.prompts.tables import Columns, Table, has_value, rows_of
 
 _MISSING = ("NAType", "NaTType")  # of pandas, which need not be installed
 

@@ -10,6 +10,7 @@ from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
 from seedance_dagster.prompts.bounds import check_rows
 from seedance_dagster.prompts.budgets import read_budgets
 from seedance_dagster.prompts.finals import FINAL_FIELDS, DraftAndFinal, read_finals
+from seedance_dagster.prompts.formats.tables import Columns
 from seedance_dagster.prompts.lookalikes import field_meant
 from seedance_dagster.prompts.matrix import MATRIX_FIELDS, Matrix, read_matrix
 from seedance_dagster.prompts.problems import Problem, shown
@@ -21,7 +22,6 @@ from seedance_dagster.prompts.rights import (
     read_rights,
 )
 from seedance_dagster.prompts.scores import SCORE_FIELDS, read_rule, read_scores
-from seedance_dagster.prompts.tables import Columns
 from seedance_dagster.prompts.thresholds import AcceptRule, WantedScore
 
 SET_FIELDS = (

@@ -9,17 +9,17 @@ from pathlib import PurePosixPath
 
 from seedance_dagster.prompts.assembly import RawSet, Row
 from seedance_dagster.prompts.bounds import check_rows
-from seedance_dagster.prompts.delimited import read_csv
 from seedance_dagster.prompts.documents import SetDocument, read_document
-from seedance_dagster.prompts.json_text import check_json_values, parse_json
-from seedance_dagster.prompts.lines import read_jsonl, read_txt, table_of_objects
-from seedance_dagster.prompts.packed import read_packed
+from seedance_dagster.prompts.formats.delimited import read_csv
+from seedance_dagster.prompts.formats.json_text import check_json_values, parse_json
+from seedance_dagster.prompts.formats.lines import read_jsonl, read_txt, table_of_objects
+from seedance_dagster.prompts.formats.packed import read_packed
+from seedance_dagster.prompts.formats.tables import Columns, Table, rows_of
+from seedance_dagster.prompts.formats.text import decode
+from seedance_dagster.prompts.formats.yaml_text import read_yaml_text
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.prompt_file import TABLES, PromptFile
 from seedance_dagster.prompts.slugs import slug_name
-from seedance_dagster.prompts.tables import Columns, Table, rows_of
-from seedance_dagster.prompts.text import decode
-from seedance_dagster.prompts.yaml_text import read_yaml_text
 
 _NAME = re.compile(r"""^[{ ]*["']?name["']?: *["']?([a-z][a-z0-9_]{0,62})\b""", re.MULTILINE)
 _SOURCE = re.compile(r"""^[{ ]*["']?source["']?: *["']?([^"'#,\n]{1,200})""", re.MULTILINE)

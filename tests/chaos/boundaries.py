@@ -17,12 +17,12 @@ from typing import Any
 from seedance_dagster.api.client import SeedanceClient
 from seedance_dagster.defs.steps.reporter import Reporter
 from seedance_dagster.engine.stages import collect, download
-from seedance_dagster.ledger.claims import Claims
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.placement import Orders
 from seedance_dagster.ledger.reconciliation import Reconciliation
 from seedance_dagster.ledger.reports import Reports
-from seedance_dagster.ledger.tasks import Tasks
+from seedance_dagster.ledger.work.claims import Claims
+from seedance_dagster.ledger.work.tasks import Tasks
 from seedance_dagster.storage.s3 import VideoStore
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.database import Database
-from seedance_dagster.ledger.schema import metadata
+from seedance_dagster.ledger.tables.schema import metadata
 
 if TYPE_CHECKING:
     from chaos.evidence import Evidence

@@ -17,7 +17,7 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Order, State
 from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.ledger.queries import JournalEntry
-from seedance_dagster.ledger.schema import journal
+from seedance_dagster.ledger.tables.schema import journal
 from seedance_dagster.storage.s3 import VideoStore
 
 

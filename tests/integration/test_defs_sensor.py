@@ -16,7 +16,7 @@ from seedance_dagster.defs.steps import tick
 from seedance_dagster.defs.steps.advancers import run_owner
 from seedance_dagster.engine.runtime.run_decision import RunDecision
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import VERSION_TABLE
+from seedance_dagster.ledger.tables.schema import VERSION_TABLE
 from seedance_dagster.storage import deferred
 
 pytestmark = [pytest.mark.integration, QUIET]

@@ -10,7 +10,7 @@ from code_location import QUIET, running_location
 
 from seedance_dagster.defs.naming import WAITS_TAG
 from seedance_dagster.ledger import reports
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.tables.schema import orders
 
 pytestmark = [pytest.mark.integration, QUIET]
 

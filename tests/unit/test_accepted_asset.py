@@ -15,7 +15,7 @@ from seedance_dagster.defs.steps.snapshot import DagsterSide
 from seedance_dagster.defs.steps.verdicts import report_verdicts
 from seedance_dagster.defs.video_inputs import VideoInputs
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import verdicts
+from seedance_dagster.ledger.tables.schema import verdicts
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.restore.verdicts import missing_verdicts
 

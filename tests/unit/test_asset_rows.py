@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from seedance_dagster.prompts.asset_rows import set_document, table_of_value
+from seedance_dagster.prompts.formats.tables import Columns
 from seedance_dagster.prompts.problems import PromptSetError, UnreadableError
-from seedance_dagster.prompts.tables import Columns
 
 ROWS = [
     {

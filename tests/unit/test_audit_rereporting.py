@@ -8,7 +8,7 @@ from audit_world import World, agreeing_world
 
 from seedance_dagster.audit.repair import RepairResult
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.tables.schema import orders
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from factories import REQUEST, open_ledger
 from order_factory import OrderFactory
 
 from seedance_dagster.ledger.comparison import ComparedVideo, Preference, Question, Side
-from seedance_dagster.ledger.comparison_schema import comparisons
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.order import State
+from seedance_dagster.ledger.tables.comparisons import comparisons
 from seedance_dagster.review.comparison.figures import read_figures, wilson
 from seedance_dagster.review.comparison.pairs import find_pairs, pairs_of, questions_of
 from seedance_dagster.review.comparison.turns import next_turn

@@ -15,7 +15,7 @@ from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, LedgerVersionError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.ledger.schema import ledger_identity
+from seedance_dagster.ledger.tables.schema import ledger_identity
 
 PASSWORD = "Hunter2-secret"
 

@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 from processes_support import ledger_processes
 
-from seedance_dagster.ledger import schema
 from seedance_dagster.ledger.budgets import Budget, order_money
 from seedance_dagster.ledger.errors import BudgetExceededError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import NewOrder, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome
+from seedance_dagster.ledger.tables import schema
 from seedance_dagster.money import Window
 
 pytestmark = pytest.mark.each_database

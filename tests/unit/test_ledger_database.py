@@ -22,7 +22,7 @@ from seedance_dagster.ledger.errors import LedgerError, LedgerUnavailableError, 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.migrations.upgrade import alembic_config
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.ledger.schema import REVISION, VERSION_TABLE, metadata
+from seedance_dagster.ledger.tables.schema import REVISION, VERSION_TABLE, metadata
 
 
 @pytest.mark.each_database

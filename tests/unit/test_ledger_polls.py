@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.polls import HEAD_START
+from seedance_dagster.ledger.work.polls import HEAD_START
 
 pytestmark = pytest.mark.each_database
 

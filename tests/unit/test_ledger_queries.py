@@ -10,8 +10,8 @@ from factories import read_prompts
 
 from seedance_dagster.ledger.order import Reported, State
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.ledger.render_times import Kind
-from seedance_dagster.ledger.workload import Count
+from seedance_dagster.ledger.work.render_times import Kind
+from seedance_dagster.ledger.work.workload import Count
 
 pytestmark = pytest.mark.each_database
 

@@ -9,7 +9,7 @@ from factories import ORDER_REQUEST, columns_of, remove_row
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import Reported, State
 from seedance_dagster.ledger.repairs import MissingOrder
-from seedance_dagster.ledger.schema import orders as order_table
+from seedance_dagster.ledger.tables.schema import orders as order_table
 
 pytestmark = pytest.mark.each_database
 

@@ -11,8 +11,8 @@ from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.migrations.upgrade import alembic_config
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.score_results import ScoreResult
-from seedance_dagster.ledger.score_schema import score_values, scores
 from seedance_dagster.ledger.scored_videos import Scored
+from seedance_dagster.ledger.tables.scores import score_values, scores
 
 pytestmark = pytest.mark.each_database
 

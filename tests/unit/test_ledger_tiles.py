@@ -10,8 +10,8 @@ from factories import NOW, POINTS
 from seedance_dagster.ledger.asked import PartitionRequest
 from seedance_dagster.ledger.order import State
 from seedance_dagster.ledger.score_results import ScoreResult
-from seedance_dagster.ledger.tile_filter import Stage, TileFilter
-from seedance_dagster.ledger.tile_order import TileOrder
+from seedance_dagster.ledger.tiles.filter import Stage, TileFilter
+from seedance_dagster.ledger.tiles.order import TileOrder
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 from seedance_dagster.prompts.thresholds import Threshold
 

@@ -12,7 +12,7 @@ import pytest
 from seedance_dagster.ledger import engines
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerUnavailableError
-from seedance_dagster.ledger.schema import pauses
+from seedance_dagster.ledger.tables.schema import pauses
 from seedance_dagster.ledger.turns import turn_at
 
 

@@ -13,7 +13,7 @@ from factories import open_ledger
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.migrations.upgrade import alembic_config
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import ledger_identity, links
+from seedance_dagster.ledger.tables.schema import ledger_identity, links
 from seedance_dagster.ledger.verdict import Judgement, Verdict
 
 A, D, U = map(Judgement, (Verdict.ACCEPTED, Verdict.DISCARDED, Verdict.UNDECIDED))

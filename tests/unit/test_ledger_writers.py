@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from seedance_dagster.ledger import database
 from seedance_dagster.ledger.database import Database
 from seedance_dagster.ledger.errors import LedgerUnavailableError
-from seedance_dagster.ledger.schema import pauses
+from seedance_dagster.ledger.tables.schema import pauses
 
 pytestmark = pytest.mark.parametrize("ledger_url", ["postgresql"], indirect=True)
 

@@ -18,8 +18,8 @@ from seedance_dagster.engine.stages.poll import Poller
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.health import stuck_reason
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.render_times import Kind, RenderTimes
-from seedance_dagster.ledger.schema import orders as orders_table
+from seedance_dagster.ledger.tables.schema import orders as orders_table
+from seedance_dagster.ledger.work.render_times import Kind, RenderTimes
 
 URL = "https://files.example.com/v.mp4"
 

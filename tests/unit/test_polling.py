@@ -15,8 +15,8 @@ from seedance_dagster.engine.polling.load import Load
 from seedance_dagster.engine.polling.page import read_page
 from seedance_dagster.engine.polling.reliability import Belief, Reliability
 from seedance_dagster.engine.polling.sweep import PAGE_SIZE, Span, page_wait_s, spans
-from seedance_dagster.ledger.leases import LONGEST_DELAY
-from seedance_dagster.ledger.polls import FollowedTask
+from seedance_dagster.ledger.work.leases import LONGEST_DELAY
+from seedance_dagster.ledger.work.polls import FollowedTask
 
 PACING = Pacing()
 LOAD = Load(10_000, 10.0)

@@ -12,8 +12,8 @@ from seedance_dagster.api.wire import GenerationRequest
 from seedance_dagster.defs.from_asset import PromptsFromAsset
 from seedance_dagster.prompts.asset_rows import set_document, table_of_value
 from seedance_dagster.prompts.finals import MAY_DIFFER
+from seedance_dagster.prompts.formats.tables import Columns
 from seedance_dagster.prompts.models import PromptSet
-from seedance_dagster.prompts.tables import Columns
 
 SPOTS = """
 name: spots

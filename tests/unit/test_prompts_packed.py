@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from prompts_support import load, problems_of
 
-from seedance_dagster.prompts.packed import BOUNDS, READERS
+from seedance_dagster.prompts.formats.packed import BOUNDS, READERS
 
 MB = 1024**2
 NARROW = """
 from dataclasses import replace
-from seedance_dagster.prompts import unpacking
+from seedance_dagster.prompts.formats import unpacking
 unpacking.BOUNDS = replace(unpacking.BOUNDS, memory_bytes=60 * 1024**2)
 unpacking.main()
 """

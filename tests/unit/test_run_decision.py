@@ -10,7 +10,7 @@ from factories import NOW
 from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.runtime.run_decision import RunDecision, decide_run
 from seedance_dagster.engine.throttle import Throttle
-from seedance_dagster.ledger.workload import Actionable
+from seedance_dagster.ledger.work.workload import Actionable
 
 OPEN, CLOSED = Throttle(None), Throttle(0, ("paused",))
 

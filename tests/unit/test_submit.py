@@ -22,7 +22,7 @@ from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.errors import LedgerUnavailableError, StaleOrderError, TaskOwnedError
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.render_times import Kind, RenderTimes
+from seedance_dagster.ledger.work.render_times import Kind, RenderTimes
 from seedance_dagster.money import Window
 
 

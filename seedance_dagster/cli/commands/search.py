@@ -14,9 +14,9 @@ from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import console, print_json, printable, table
 from seedance_dagster.counting import counted
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.tile_filter import TileFilter
-from seedance_dagster.ledger.tile_text import CAPTION, words_of
-from seedance_dagster.ledger.tiles import Tile
+from seedance_dagster.ledger.tiles.filter import TileFilter
+from seedance_dagster.ledger.tiles.text import CAPTION, words_of
+from seedance_dagster.ledger.tiles.tiles import Tile
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url
 

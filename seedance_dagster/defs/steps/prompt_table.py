@@ -16,11 +16,11 @@ from seedance_dagster.defs.prompt_source import PromptSource
 from seedance_dagster.defs.steps.prompt_files import problems_table
 from seedance_dagster.engine.services import Services
 from seedance_dagster.prompts.asset_rows import set_document, table_of_value
+from seedance_dagster.prompts.formats.tables import Columns, Table
 from seedance_dagster.prompts.loading import LoadedFile
 from seedance_dagster.prompts.places import find_prompt_files
 from seedance_dagster.prompts.problems import Problem, PromptSetError, UnreadableError
 from seedance_dagster.prompts.reading import read_table
-from seedance_dagster.prompts.tables import Columns, Table
 from seedance_dagster.storage.keys import prompt_table_key
 
 

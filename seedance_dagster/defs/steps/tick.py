@@ -29,7 +29,7 @@ from seedance_dagster.engine.runtime.sensor_ticks import remember_tick
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.throttle import Throttle
 from seedance_dagster.engine.worker import worker_name
-from seedance_dagster.ledger.workload import Actionable
+from seedance_dagster.ledger.work.workload import Actionable
 from seedance_dagster.prompts.problems import Problem, format_problems
 
 _POLL_BOX_S = 20.0  # no poll starts after it

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from seedance_dagster.engine.policy import Pacing
-from seedance_dagster.ledger.leases import LONGEST_DELAY
-from seedance_dagster.ledger.polls import FollowedTask
+from seedance_dagster.ledger.work.leases import LONGEST_DELAY
+from seedance_dagster.ledger.work.polls import FollowedTask
 
 _MOST_JITTER = 1.25  # of a delay between two polls
 _TURN_SHARE = 0.25  # of the rate, for polls of tasks that the history shows as running

@@ -14,7 +14,7 @@ from seedance_dagster.api.wire import HistoryRow
 from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.polling.load import Load
 from seedance_dagster.engine.polling.reliability import Belief, Reliability
-from seedance_dagster.ledger.polls import FollowedTask
+from seedance_dagster.ledger.work.polls import FollowedTask
 
 _ENDED = ("completed", "failed", "ended")
 _RUNNING = ("pending", "staged", "processing")

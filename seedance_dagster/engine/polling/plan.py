@@ -11,7 +11,7 @@ from seedance_dagster.engine.polling.load import Load
 from seedance_dagster.engine.polling.reliability import Reliability
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.ledger.render_times import Kind, RenderTimes
+from seedance_dagster.ledger.work.render_times import Kind, RenderTimes
 from seedance_dagster.threads import in_thread
 
 _FRESH, _TIMES_FRESH = timedelta(seconds=10), timedelta(minutes=1)

@@ -29,8 +29,8 @@ from seedance_dagster.engine.reconcile.matching import Lost, Matcher, Matches, d
 from seedance_dagster.engine.services import Services
 from seedance_dagster.engine.worker import Worker
 from seedance_dagster.ledger.errors import StaleOrderError, TaskOwnedError
-from seedance_dagster.ledger.leases import LONGEST_DELAY
 from seedance_dagster.ledger.order import FOREIGN_REPLY, Order, State
+from seedance_dagster.ledger.work.leases import LONGEST_DELAY
 from seedance_dagster.threads import in_thread
 
 _FOREIGN = (

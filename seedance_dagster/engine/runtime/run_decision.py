@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from seedance_dagster.engine.policy import Pacing
 from seedance_dagster.engine.throttle import Throttle
-from seedance_dagster.ledger.workload import Actionable
+from seedance_dagster.ledger.work.workload import Actionable
 
 _BATCH = 25  # so many orders are worth a run at once, and as many more another one
 

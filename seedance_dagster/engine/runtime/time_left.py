@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import IN_FLIGHT, State
-from seedance_dagster.ledger.render_times import Kind
+from seedance_dagster.ledger.work.render_times import Kind
 
 
 def time_left(ledger: Ledger, kinds: Mapping[tuple[State, str], int], slots: int | None) -> timedelta | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from seedance_dagster.ledger.schema import VERSION_TABLE
+from seedance_dagster.ledger.tables.schema import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

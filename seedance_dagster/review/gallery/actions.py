@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from seedance_dagster.ledger.errors import VerdictError
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.tiles import Tile
+from seedance_dagster.ledger.tiles.tiles import Tile
 from seedance_dagster.ledger.verdict import GivenVerdict, Judgement, Verdict
 from seedance_dagster.review.gallery.posts import ReviewerName, read_message
 from seedance_dagster.review.sheets import MAX_NOTE

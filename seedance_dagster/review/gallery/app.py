@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.ledger import Ledger
-from seedance_dagster.ledger.tile_filter import Stage
+from seedance_dagster.ledger.tiles.filter import Stage
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.net.secrets import without_secrets
 from seedance_dagster.review.gallery.access import Access, log_in, query_without_token

@@ -11,7 +11,7 @@ from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.queries import JournalEntry
-from seedance_dagster.ledger.tiles import Tile
+from seedance_dagster.ledger.tiles.tiles import Tile
 from seedance_dagster.ledger.verdict import GivenVerdict
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url, strip_query

@@ -10,8 +10,8 @@ from datetime import date
 from typing import TypeVar
 from urllib.parse import urlencode
 
-from seedance_dagster.ledger.tile_filter import Stage, TileFilter
-from seedance_dagster.ledger.tile_order import NEWEST_FIRST, Cursor, TileOrder
+from seedance_dagster.ledger.tiles.filter import Stage, TileFilter
+from seedance_dagster.ledger.tiles.order import NEWEST_FIRST, Cursor, TileOrder
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.money import usd_to_points
 from seedance_dagster.net.secrets import SafeError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from seedance_dagster.health import no_video_reason
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.tile_filter import Stage
-from seedance_dagster.ledger.tiles import Tile, TileCount
+from seedance_dagster.ledger.tiles.filter import Stage
+from seedance_dagster.ledger.tiles.tiles import Tile, TileCount
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.money import points_to_usd
 from seedance_dagster.net.redaction import redact, redact_url

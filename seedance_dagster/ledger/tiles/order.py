@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import links, orders
-from seedance_dagster.ledger.score_schema import score_values
-from seedance_dagster.ledger.tile_filter import COST
+from seedance_dagster.ledger.tables.schema import links, orders
+from seedance_dagster.ledger.tables.scores import score_values
+from seedance_dagster.ledger.tiles.filter import COST
 
 _PARTITION = (links.c.order_id, links.c.prompt_set, links.c.partition)
 

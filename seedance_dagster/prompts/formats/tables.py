@@ -9,7 +9,7 @@ from typing import Any
 
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
-from seedance_dagster.prompts.json_text import parse_json
+from seedance_dagster.prompts.formats.json_text import parse_json
 from seedance_dagster.prompts.lookalikes import field_meant, field_of_values, is_no_setting
 from seedance_dagster.prompts.missing import is_missing
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown

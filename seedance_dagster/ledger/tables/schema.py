@@ -13,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from seedance_dagster.api.wire import REMOVE_WATERMARK
-from seedance_dagster.ledger.columns import EnumText, UtcDateTime, columns_of
 from seedance_dagster.ledger.order import IN_FLIGHT, NewOrder, Order, Reported
+from seedance_dagster.ledger.tables.columns import EnumText, UtcDateTime, columns_of
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 
 REVISION = "0013"

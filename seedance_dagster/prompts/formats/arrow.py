@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from seedance_dagster.prompts.bounds import check_columns, check_rows, check_unpacked
+from seedance_dagster.prompts.formats.tables import has_value, no_prompt
+from seedance_dagster.prompts.formats.unpacked import Unpacked
 from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
-from seedance_dagster.prompts.tables import has_value, no_prompt
-from seedance_dagster.prompts.unpacked import Unpacked
 
 _PANDAS_INDEX = "__index_level_0__"
 _ROWS_AT_ONCE = 1_000

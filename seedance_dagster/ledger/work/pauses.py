@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.schema import pauses
+from seedance_dagster.ledger.tables.schema import pauses
 
 # A vendor may ask for an hour; a later end was written by a clock that ran ahead.
 _LONGEST_PAUSE = timedelta(minutes=65)

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from seedance_dagster.prompts.bounds import MAX_PROMPTS, check_rows
-from seedance_dagster.prompts.json_text import check_json_values, parse_json
+from seedance_dagster.prompts.formats.json_text import check_json_values, parse_json
+from seedance_dagster.prompts.formats.tables import Table, has_value
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
-from seedance_dagster.prompts.tables import Table, has_value
 
 _FILLED = re.compile(r"\S")
 _OF_OTHERS = {

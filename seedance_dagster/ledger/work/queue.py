@@ -11,9 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.leases import is_due_in_queue
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import occupies_slot, orders
+from seedance_dagster.ledger.tables.schema import occupies_slot, orders
+from seedance_dagster.ledger.work.leases import is_due_in_queue
 
 _FEW = 500  # ids that fit into a statement; more are looked for in the result of one without them
 

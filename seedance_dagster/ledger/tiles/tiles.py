@@ -12,9 +12,9 @@ from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import same_partition
-from seedance_dagster.ledger.schema import links, orders, partitions, to_order, to_verdict, verdicts
 from seedance_dagster.ledger.score_results import ScoreValue
-from seedance_dagster.ledger.tile_filter import (
+from seedance_dagster.ledger.tables.schema import links, orders, partitions, to_order, to_verdict, verdicts
+from seedance_dagster.ledger.tiles.filter import (
     COST,
     MODEL,
     STAGE,
@@ -24,8 +24,8 @@ from seedance_dagster.ledger.tile_filter import (
     is_shown,
     tile_conditions,
 )
-from seedance_dagster.ledger.tile_order import NEWEST_FIRST, Cursor, TileOrder, number_of, select_in_order
-from seedance_dagster.ledger.unordered import lacks_order, may_be_unordered, select_unordered
+from seedance_dagster.ledger.tiles.order import NEWEST_FIRST, Cursor, TileOrder, number_of, select_in_order
+from seedance_dagster.ledger.tiles.unordered import lacks_order, may_be_unordered, select_unordered
 from seedance_dagster.ledger.verdict import GivenVerdict, Verdict
 from seedance_dagster.ledger.videos import scores_of
 from seedance_dagster.prompts.slugs import final_key, without_final

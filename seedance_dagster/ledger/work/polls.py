@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.columns import Unindexed
-from seedance_dagster.ledger.leases import unleased
 from seedance_dagster.ledger.order import State
-from seedance_dagster.ledger.schema import orders
+from seedance_dagster.ledger.tables.columns import Unindexed
+from seedance_dagster.ledger.tables.schema import orders
+from seedance_dagster.ledger.work.leases import unleased
 
 HEAD_START = timedelta(hours=1)
 """A poll that a hint asks for goes before those that have waited for less: hints let none wait forever."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.columns import UtcDateTime
-from seedance_dagster.ledger.schema import metadata
+from seedance_dagster.ledger.tables.columns import UtcDateTime
+from seedance_dagster.ledger.tables.schema import metadata
 
 # The newest result of each score for each video's bytes: values by name, or why there are none.
 scores = sa.Table(

@@ -6,8 +6,8 @@ import json
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.schema import links, orders, partitions, verdicts
-from seedance_dagster.ledger.score_schema import scores
+from seedance_dagster.ledger.tables.schema import links, orders, partitions, verdicts
+from seedance_dagster.ledger.tables.scores import scores
 
 CAPTION = "caption"
 """The name of a score whose value says in words what a video shows."""

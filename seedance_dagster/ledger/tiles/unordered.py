@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.partitions import same_partition
-from seedance_dagster.ledger.schema import links, partitions
-from seedance_dagster.ledger.tile_filter import Stage, TileFilter
-from seedance_dagster.ledger.tile_order import Cursor
-from seedance_dagster.ledger.tile_text import names
+from seedance_dagster.ledger.tables.schema import links, partitions
+from seedance_dagster.ledger.tiles.filter import Stage, TileFilter
+from seedance_dagster.ledger.tiles.order import Cursor
+from seedance_dagster.ledger.tiles.text import names
 
 
 def lacks_order() -> sa.ColumnElement[bool]:

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.columns import EnumText, UtcDateTime
-from seedance_dagster.ledger.schema import metadata, row_id
+from seedance_dagster.ledger.tables.columns import EnumText, UtcDateTime
+from seedance_dagster.ledger.tables.schema import metadata, row_id
 
 
 class PartState(StrEnum):

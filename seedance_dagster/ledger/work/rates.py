@@ -7,7 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
-from seedance_dagster.ledger.schema import rates
+from seedance_dagster.ledger.tables.schema import rates
 
 _LONGEST_QUEUE = timedelta(minutes=1)  # a later time was written by a clock that ran ahead
 

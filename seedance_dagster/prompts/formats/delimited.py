@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from seedance_dagster.prompts.bounds import check_columns, check_lines, check_rows, check_values
+from seedance_dagster.prompts.formats.tables import Table, no_prompt
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
-from seedance_dagster.prompts.tables import Table, no_prompt
 
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "|"}
 _SEPARATOR = re.compile(r"\A\"?sep=.\"?[,;\t|]*\r?\n", re.IGNORECASE)  # Excel's own first line

@@ -1,4 +1,4 @@
-"""The process that unpacks tables: `python -m seedance_dagster.prompts.unpacking`.
+"""The process that unpacks tables: `python -m seedance_dagster.prompts.formats.unpacking`.
 
 Reads lines of JSON, `[TABLE, ROWS, COLUMN]`. Writes a line of JSON for each row to the file ROWS, its number
 and its cells, and answers with the columns and the problems of the table, or with why it cannot be read.
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from seedance_dagster.bounded.limits import ProcessLimits
-from seedance_dagster.prompts.packed import BOUNDS
+from seedance_dagster.prompts.formats.packed import BOUNDS
+from seedance_dagster.prompts.formats.unpacked import Unpacked
 from seedance_dagster.prompts.problems import UnreadableError
-from seedance_dagster.prompts.unpacked import Unpacked
 
 
 def main() -> None:
@@ -39,10 +39,10 @@ def main() -> None:
 
 def _reader(suffix: str) -> Any:
     if suffix == ".xlsx":
-        from seedance_dagster.prompts.excel import read_xlsx  # noqa: PLC0415  loads openpyxl
+        from seedance_dagster.prompts.formats.excel import read_xlsx  # noqa: PLC0415  loads openpyxl
 
         return read_xlsx
-    from seedance_dagster.prompts.arrow import read_arrow, read_parquet  # noqa: PLC0415  loads pyarrow
+    from seedance_dagster.prompts.formats.arrow import read_arrow, read_parquet  # noqa: PLC0415  loads pyarrow
 
     return read_parquet if suffix == ".parquet" else read_arrow
 

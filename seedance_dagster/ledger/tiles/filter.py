@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.order import OPEN, WITHDRAWN, State
 from seedance_dagster.ledger.partitions import asks_for, same_partition
-from seedance_dagster.ledger.schema import links, orders, partitions, verdicts
-from seedance_dagster.ledger.score_filter import meets
-from seedance_dagster.ledger.tile_text import mentions
+from seedance_dagster.ledger.tables.schema import links, orders, partitions, verdicts
+from seedance_dagster.ledger.tiles.scores import meets
+from seedance_dagster.ledger.tiles.text import mentions
 from seedance_dagster.ledger.verdict import Verdict
 from seedance_dagster.prompts.thresholds import Threshold
 

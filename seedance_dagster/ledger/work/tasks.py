@@ -11,13 +11,13 @@ from sqlalchemy.exc import IntegrityError
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import TaskOwnedError
-from seedance_dagster.ledger.leases import LEASE_S, LONGEST_DELAY, lease, unleased
 from seedance_dagster.ledger.order import Order, State
 from seedance_dagster.ledger.partitions import copy_links
-from seedance_dagster.ledger.queue import in_one_statement, select_ids
-from seedance_dagster.ledger.schema import NO_LEASE, ordered_values, orders, to_order
+from seedance_dagster.ledger.tables.schema import NO_LEASE, ordered_values, orders, to_order
 from seedance_dagster.ledger.transitions import insert_order, next_number, transition
-from seedance_dagster.ledger.withdrawals import withdraw_removals
+from seedance_dagster.ledger.work.leases import LEASE_S, LONGEST_DELAY, lease, unleased
+from seedance_dagster.ledger.work.queue import in_one_statement, select_ids
+from seedance_dagster.ledger.work.withdrawals import withdraw_removals
 
 
 class Tasks(LedgerPart):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.columns import UtcDateTime
-from seedance_dagster.ledger.schema import metadata, row_id
+from seedance_dagster.ledger.tables.columns import UtcDateTime
+from seedance_dagster.ledger.tables.schema import metadata, row_id
 
 # The partitions whose row in a view may have changed. A view deletes the rows that it has read and no others,
 # so a transaction that commits late is not missed.

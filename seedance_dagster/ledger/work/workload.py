@@ -12,16 +12,16 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.chunks import chunked
-from seedance_dagster.ledger.leases import LONGEST_DELAY, is_due, is_due_in_queue, unleased
 from seedance_dagster.ledger.order import OPEN, State
-from seedance_dagster.ledger.render_times import Kind, RenderTimes
 from seedance_dagster.ledger.reports import unreported
-from seedance_dagster.ledger.schema import (
+from seedance_dagster.ledger.tables.schema import (
     links,
     occupies_slot,
     orders,
     task_type,
 )
+from seedance_dagster.ledger.work.leases import LONGEST_DELAY, is_due, is_due_in_queue, unleased
+from seedance_dagster.ledger.work.render_times import Kind, RenderTimes
 
 _LATEST = 500  # tasks of all kinds
 

@@ -18,9 +18,9 @@ from seedance_dagster.prompts.bounds import (
     check_unpacked,
     check_values,
 )
+from seedance_dagster.prompts.formats.tables import has_value, no_prompt
+from seedance_dagster.prompts.formats.unpacked import Unpacked
 from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
-from seedance_dagster.prompts.tables import has_value, no_prompt
-from seedance_dagster.prompts.unpacked import Unpacked
 
 _PIECE_BYTES = 1024 * 1024
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from seedance_dagster.ledger.columns import EnumText, UtcDateTime
 from seedance_dagster.ledger.comparison import Preference
-from seedance_dagster.ledger.schema import metadata, row_id
+from seedance_dagster.ledger.tables.columns import EnumText, UtcDateTime
+from seedance_dagster.ledger.tables.schema import metadata, row_id
 
 # What reviewers preferred of two variants' videos. Rows are only added; one that takes another back has no
 # preference of its own.

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.ledger.schema import leases, orders
+from seedance_dagster.ledger.tables.schema import leases, orders
 
 LEASE_S = 60.0
 """Seconds for which a killed worker still holds its orders, unless a policy says otherwise."""

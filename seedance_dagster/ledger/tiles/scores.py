@@ -10,8 +10,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from seedance_dagster.ledger.schema import orders
-from seedance_dagster.ledger.score_schema import scores
+from seedance_dagster.ledger.tables.schema import orders
+from seedance_dagster.ledger.tables.scores import scores
 from seedance_dagster.prompts.thresholds import Threshold
 
 _NUMBERS, _TEXTS = ("integer", "real", "number"), ("text", "string")

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from seedance_dagster.ledger.base import LedgerPart
 from seedance_dagster.ledger.errors import StaleOrderError
-from seedance_dagster.ledger.leases import LEASE_S, lease, unleased
 from seedance_dagster.ledger.order import Order, State
-from seedance_dagster.ledger.queue import any_due, count_in_flight, next_in_turn
-from seedance_dagster.ledger.schema import orders, to_order
+from seedance_dagster.ledger.tables.schema import orders, to_order
 from seedance_dagster.ledger.transitions import transition, transition_all
-from seedance_dagster.ledger.withdrawals import keep_wanted
-from seedance_dagster.ledger.workload import Rejections, count_rejections
+from seedance_dagster.ledger.work.leases import LEASE_S, lease, unleased
+from seedance_dagster.ledger.work.queue import any_due, count_in_flight, next_in_turn
+from seedance_dagster.ledger.work.withdrawals import keep_wanted
+from seedance_dagster.ledger.work.workload import Rejections, count_rejections
 
 
 class Claims(LedgerPart):

@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from seedance_dagster.bounded.limits import Bounds
 from seedance_dagster.bounded.reader import Readers
+from seedance_dagster.prompts.formats.tables import Columns, Table
+from seedance_dagster.prompts.formats.text import check_is_itself
 from seedance_dagster.prompts.problems import Problem, UnreadableError
-from seedance_dagster.prompts.tables import Columns, Table
-from seedance_dagster.prompts.text import check_is_itself
 
 BOUNDS = Bounds(cpu_s=30, wall_s=120.0, memory_bytes=400 * 1024**2)
-READERS = Readers("seedance_dagster.prompts.unpacking", BOUNDS)
+READERS = Readers("seedance_dagster.prompts.formats.unpacking", BOUNDS)
 _NEEDED = {".xlsx": ("openpyxl", "excel")}
 _PARQUET = ("pyarrow", "parquet")
 

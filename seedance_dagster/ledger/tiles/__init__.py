@@ -1,0 +1,1 @@
+"""Tiles of the gallery: the videos and prompts that a filter chooses, page by page."""

@@ -1,0 +1,1 @@
+"""Work on orders: what is queued, due, leased, claimed, sent and polled."""
