@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ def gallery(tmp_path: Path) -> Iterator[str]:
         found = GALLERY.search(output.read_text())
         assert found, output.read_text()
         yield found[1]
-        demo.send_signal(signal.SIGINT)
+        demo.terminate()
         demo.wait(60)
 
 
