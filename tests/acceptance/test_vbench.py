@@ -40,4 +40,4 @@ def test_a_backfill_of_tasks_brings_every_video_home(world, tmp_path):
             s3.download_file(bucket, path, str(file))
             found = probe(file)
             assert abs(found.duration_s - 5) < 0.1, key
-            assert abs(found.width / found.height - 16 / 9) < 0.02, (number, key)
+            assert abs(found.width / found.height / (16 / 9) - 1) < 0.03, (number, key)
