@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import boto3
 from botocore.exceptions import ClientError
@@ -57,7 +57,7 @@ class MemoryStore(VideoStore):
     def check_writable(self) -> None:
         """Accept it: a dictionary can be written."""
 
-    def below(self, folder: str) -> Self:
+    def below(self, folder: str) -> VideoStore:
         return MemoryFolder(self, f"{self.prefix}/{folder}")
 
     @property
