@@ -76,8 +76,8 @@ def _replace(module: Any, name: str, value: Any) -> None:
 
 
 def _soon(decide: Callable[..., Any]) -> Callable[..., Any]:
-    def decided(error: Exception, *, now: datetime) -> Any:
-        step = decide(error, now=now)
+    def decided(error: Exception, *, now: datetime, **options: Any) -> Any:
+        step = decide(error, now=now, **options)
         if isinstance(step, lifecycle.QueueAgain):
             return replace(step, due_at=min(step.due_at, now + _MAX_PAUSE))
         return step
