@@ -79,7 +79,9 @@ def _soon(decide: Callable[..., Any]) -> Callable[..., Any]:
     def decided(error: Exception, *, now: datetime, **options: Any) -> Any:
         step = decide(error, now=now, **options)
         if isinstance(step, lifecycle.QueueAgain):
-            return replace(step, due_at=min(step.due_at, now + _MAX_PAUSE))
+            latest = now + _MAX_PAUSE
+            pause_until = step.pause_until and min(step.pause_until, latest)
+            return replace(step, due_at=min(step.due_at, latest), pause_until=pause_until)
         return step
 
     return decided
