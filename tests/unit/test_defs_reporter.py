@@ -65,6 +65,22 @@ def test_a_run_materializes_the_task_that_another_run_reported(ledger, orders):
     assert event.metadata["seedance/task_id"].value == "t-1"
 
 
+def test_the_task_of_a_superseded_order_is_not_materialized(ledger, orders):
+    """A partition shows the order that stands for it, such as the removal of a video's watermark."""
+    [first] = orders.place("cat")
+    services = Services(ledger=ledger, open_client=lambda: None, store=None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = orders.advance(first, State.STORED)
+        list(Reporter(instance, services, "spots").task(first, "cat"))
+        [second] = orders.place("cat")
+        second = orders.advance(second, State.SUBMITTED)
+        list(Reporter(instance, services).event(Submitted(second)))
+        ours = Reporter(instance, services, "spots")
+        assert list(ours.planned_tasks(first, ours.links(first), ["cat"])) == []
+        [event] = ours.planned_tasks(second, ours.links(second), ["cat"])
+    assert event.metadata["seedance/task_id"].value == second.task_id
+
+
 def test_a_submission_that_no_run_reported_is_unreported_until_one_does(ledger, orders, clock):
     """An order that was materialized before it had a task counts as unreported as soon as it has one."""
     [order] = orders.place("cat")

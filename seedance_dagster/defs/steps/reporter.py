@@ -133,10 +133,13 @@ class Reporter:
         """Materialize the task of an order where another run reported it, for the planned ones of some links.
 
         A run has to materialize all that it planned, whoever submitted the order, before what was made of it.
+        Where another order stands for a partition, its task is the one to show.
         """
         for link in links:
             lacks_task = link.partition in planned and link.partition not in self._materialized_tasks
-            if lacks_task and link.reported is not None:
+            if not lacks_task or link.reported is None:
+                continue
+            if not self.services.ledger.reports.is_superseded(link):
                 yield from self.task(order, link.partition)
 
     def event(self, event: Submitted | Stored, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
