@@ -17,6 +17,8 @@ from seedance_dagster.prompts.formats.packed import BOUNDS
 from seedance_dagster.prompts.formats.unpacked import Unpacked
 from seedance_dagster.prompts.problems import UnreadableError
 
+_ROWS = json.JSONEncoder(ensure_ascii=False, default=str)  # json.dumps would make one for each row
+
 
 def main() -> None:
     """Unpack tables until there are no more."""
@@ -50,7 +52,7 @@ def _reader(suffix: str) -> Any:
 def _unpack(table: Unpacked, path: Path) -> dict[str, Any]:
     with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
         for number, cells in table.rows:
-            file.write(json.dumps([number, cells], ensure_ascii=False, default=str) + "\n")
+            file.write(_ROWS.encode([number, cells]) + "\n")
     return {"columns": table.columns, "problems": table.problems, "untyped": table.untyped}
 
 
