@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import tempfile
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from seedance_dagster.bounded.limits import Bounds
@@ -45,7 +46,8 @@ def read_packed(content: bytes, source: str, columns: Columns) -> Table:
             if "problem" in answer:
                 raise UnreadableError(answer["problem"])
             with rows.open(encoding="utf-8", errors="surrogatepass") as lines:
-                cells = [(f"row {number}", values) for number, values in map(json.loads, lines)]
+                unpacked = chain.from_iterable(map(json.loads, lines))
+                cells = [(f"row {number}", values) for number, values in unpacked]
     except OSError as error:
         raise UnreadableError(f"cannot be unpacked on this machine: {error.strerror or error}") from None
     return Table(

@@ -1,7 +1,8 @@
 """The process that unpacks tables: `python -m seedance_dagster.prompts.formats.unpacking`.
 
-Reads lines of JSON, `[TABLE, ROWS, COLUMN]`. Writes a line of JSON for each row to the file ROWS, its number
-and its cells, and answers with the columns and the problems of the table, or with why it cannot be read.
+Reads lines of JSON, `[TABLE, ROWS, COLUMN]`. Writes lines of JSON to the file ROWS, each a list of rows with
+their number and cells, and answers with the columns and the problems of the table, or with why it cannot be
+read.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from seedance_dagster.prompts.formats.packed import BOUNDS
 from seedance_dagster.prompts.formats.unpacked import Unpacked
 from seedance_dagster.prompts.problems import UnreadableError
 
-_ROWS = json.JSONEncoder(ensure_ascii=False, default=str)  # json.dumps would make one for each row
+_ROWS = json.JSONEncoder(ensure_ascii=False, default=str)
+_IN_A_LINE = 500  # rows: one by one they take longer to write and to read
 
 
 def main() -> None:
@@ -50,9 +53,10 @@ def _reader(suffix: str) -> Any:
 
 
 def _unpack(table: Unpacked, path: Path) -> dict[str, Any]:
+    rows = iter(table.rows)
     with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
-        for number, cells in table.rows:
-            file.write(_ROWS.encode([number, cells]) + "\n")
+        while some := list(islice(rows, _IN_A_LINE)):
+            file.write(_ROWS.encode(some) + "\n")
     return {"columns": table.columns, "problems": table.problems, "untyped": table.untyped}
 
 
