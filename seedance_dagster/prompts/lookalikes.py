@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -54,6 +54,7 @@ _WORDS: tuple[tuple[str, tuple[frozenset[str], ...], frozenset[str]], ...] = (
     *((f"{kind}_urls", (frozenset({kind}), _REFERENCE), frozenset[str]()) for kind in REFERENCE_KINDS),
 )  # fmt: skip
 _LIKE, _SHORTEST_TYPO, _SHORTEST_PLURAL = 0.9, 6, 4
+_LONGEST_NAME, _LONGEST_VALUE = 60, 4000  # longer ones resemble nothing, and would take seconds to compare
 _NO_SETTINGS = {"seed", "negativeprompt", "fps", "cfgscale", "guidancescale", "camerafixed"}
 
 
@@ -82,7 +83,7 @@ def field_meant(name: str) -> str | None:
         >>> field_meant("Aspect Ratio"), field_meant("imageUrl_1"), field_meant("video_length")
         ('aspect_ratio', 'image_urls', 'duration')
     """
-    if name in PROMPT_FIELDS:
+    if name in PROMPT_FIELDS or len(name) > _LONGEST_NAME:
         return None
     own = name.rpartition(".")[2]  # pandas writes input.duration for a field of an object
     if own in PROMPT_FIELDS:
@@ -111,28 +112,19 @@ def _singular(word: str) -> str:
     return word[:-1] if word.endswith("s") and len(word) >= _SHORTEST_PLURAL else word
 
 
-def field_of_values(values: Iterable[Any]) -> str | None:
-    """Return the field that all values of a column are meant for; None where one is not.
+def field_of_value(value: Any) -> str | None:
+    """Return the only field that takes a value; None where none or several do.
 
     Example:
-        >>> field_of_values(["https://x.example/a.png", "s3://x/b.jpg"]), field_of_values(["16:9", "wide"])
+        >>> field_of_value(["https://x.example/a.png", "s3://x/b.jpg"]), field_of_value("wide")
         ('image_urls', None)
     """
-    meant: str | None = None
-    for value in values:
-        field = _field_of(value)
-        if field is None or meant not in {None, field}:
-            return None
-        meant = field
-    return meant
-
-
-def _field_of(value: Any) -> str | None:
     if isinstance(value, Mapping):
         return next((name for name in REQUEST_FIELDS if name in value), None)
     if isinstance(value, list):
-        return field_of_values(value)
-    if not isinstance(value, str):
+        meant = {field_of_value(item) for item in value}
+        return meant.pop() if len(meant) == 1 else None
+    if not isinstance(value, str) or len(value) > _LONGEST_VALUE:
         return None
     words, endings = _allowed()
     word = value.strip().lower()
@@ -156,4 +148,4 @@ def _allowed() -> tuple[Mapping[str, str], Mapping[str, str]]:
 
 def is_no_setting(name: str) -> bool:
     """Return True for a setting of other video APIs that the vendor does not have."""
-    return _key(name) in _NO_SETTINGS
+    return len(name) <= _LONGEST_NAME and _key(name) in _NO_SETTINGS

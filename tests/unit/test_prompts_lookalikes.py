@@ -191,3 +191,15 @@ def test_a_setting_of_other_services_is_said(tmp_path):
         ("column 'Negative Prompt'", "is kept as a tag and changes no video"),
     ]
     assert only_prompt(loaded).tags["seed"] == "7"
+
+
+def test_objects_of_too_many_keys_are_refused(tmp_path):
+    """Each key is compared with the fields, as each column of a CSV file is."""
+    rows = [json.dumps({"prompt": f"a cat {number}", f"key{number}": 1}) for number in range(1001)]
+    [(_, _, message)] = problems_of(load(tmp_path, "a.jsonl", "\n".join(rows)))
+    assert message == "has 1001 columns; allowed are 1000"
+
+
+def test_a_name_of_megabytes_resembles_nothing():
+    """To compare it would take minutes."""
+    assert field_meant("k" * 5_000_000) is None

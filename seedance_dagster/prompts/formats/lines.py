@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seedance_dagster.prompts.bounds import MAX_PROMPTS, check_rows
+from seedance_dagster.prompts.bounds import MAX_PROMPTS, check_columns, check_rows
 from seedance_dagster.prompts.formats.json_text import check_json_values, parse_json
 from seedance_dagster.prompts.formats.tables import Table, has_value
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
@@ -46,13 +46,18 @@ def read_jsonl(text: str, source: str) -> Table:
 def table_of_objects(
     entries: list[tuple[str, Any]], source: str, problems: list[Problem] | None = None
 ) -> Table:
-    """Return a table of JSON objects; what is not one is a problem of its row."""
+    """Return a table of JSON objects; what is not one is a problem of its row.
+
+    Raises:
+        UnreadableError: They have too many keys: each is compared with the fields.
+    """
     problems = problems or []
     rows, columns = [], dict[str, None]()
     for place, entry in entries:
         if isinstance(entry, Mapping):
             if not columns.keys() >= entry.keys():
                 columns |= dict.fromkeys(map(str, entry))
+                check_columns(len(columns))
             rows.append((place, {str(name): value for name, value in entry.items() if has_value(value)}))
         else:
             problems.append(Problem(source=source, prompt=place, message=_NOT_AN_OBJECT))

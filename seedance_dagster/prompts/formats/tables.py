@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from seedance_dagster.api.wire import REFERENCE_KINDS
 from seedance_dagster.prompts.assembly import PROMPT_FIELDS, Row
 from seedance_dagster.prompts.formats.json_text import parse_json
-from seedance_dagster.prompts.lookalikes import field_meant, field_of_values, is_no_setting
+from seedance_dagster.prompts.lookalikes import field_meant, field_of_value, is_no_setting
 from seedance_dagster.prompts.missing import is_missing
 from seedance_dagster.prompts.problems import Problem, UnreadableError, shown
 from seedance_dagster.prompts.tags import tag_text
@@ -156,20 +156,34 @@ def _value_problems(
     table: Table, tags: Mapping[str, str], fields: set[str], source: str
 ) -> Iterator[Problem]:
     """Yield an error for each tag whose values are all meant for a field that no column is."""
-    for column, tag in tags.items():
-        if column != tag or field_meant(column) is not None:
+    meant, nested = _fields_of_values(table, {column for column, tag in tags.items() if column == tag})
+    for column, name in meant.items():
+        if field_meant(column) is not None:
             continue
-        field = field_of_values(cells[column] for _, cells in table.rows if column in cells)
-        if field is not None and field not in fields:
-            message = (
-                f"holds what the field {field} takes; rename it to {field}, or for a tag to tag:{column}"
-            )
-            if any(isinstance(cells.get(column), Mapping) for _, cells in table.rows):
-                message = f"holds the field {field}; make it a column of its own, or a tag by tag:{column}"
+        if name is not None and name not in fields:
+            message = f"holds what the field {name} takes; rename it to {name}, or for a tag to tag:{column}"
+            if column in nested:
+                message = f"holds the field {name}; make it a column of its own, or a tag by tag:{column}"
             yield Problem(source=source, field=f"column {shown(column)}", message=message)
         elif is_no_setting(column):
             message = "is kept as a tag and changes no video: the vendor has no such setting"
             yield Problem(source=source, field=f"column {shown(column)}", message=message, severity="warning")
+
+
+def _fields_of_values(
+    table: Table, columns: Collection[str]
+) -> tuple[dict[str, str | None], Collection[str]]:
+    """Return the field that all values of a column are meant for, or None, and the columns with objects."""
+    meant, nested = dict[str, str | None](), set[str]()
+    for _, cells in table.rows:  # once, however many columns there are
+        for column, value in cells.items():
+            if column not in columns or (column in meant and meant[column] is None):
+                continue
+            name = field_of_value(value)
+            meant[column] = name if meant.get(column, name) == name else None
+            if isinstance(value, Mapping):
+                nested.add(column)
+    return meant, nested
 
 
 def _read(name: str, value: Any, *, untyped: bool) -> Any:
