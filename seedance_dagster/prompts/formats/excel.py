@@ -18,6 +18,7 @@ from seedance_dagster.prompts.bounds import (
     check_unpacked,
     check_values,
 )
+from seedance_dagster.prompts.formats.hidden import Hidden, read_hidden
 from seedance_dagster.prompts.formats.tables import has_value, no_prompt
 from seedance_dagster.prompts.formats.unpacked import Unpacked
 from seedance_dagster.prompts.problems import UnreadableError, first_line, shown
@@ -26,11 +27,14 @@ _PIECE_BYTES = 1024 * 1024
 
 
 def read_xlsx(path: Path, wanted: str) -> Unpacked:
-    """Read a header and one prompt per row of the first sheet; an empty cell counts as not set.
+    """Read a header and one prompt per row of the first visible sheet; an empty cell counts as not set.
+
+    What people do not see is not ordered: a hidden sheet is passed over, a hidden row is a problem.
 
     Raises:
         UnreadableError: The file is not a workbook, too large, or has no column of prompts.
     """
+    problems: list[dict[str, Any]] = []
     with _errors():
         with zipfile.ZipFile(path) as parts:
             check_unpacked(sum(part.file_size for part in parts.infolist()))
@@ -38,13 +42,35 @@ def read_xlsx(path: Path, wanted: str) -> Unpacked:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and other things that are not read
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # what a file says of them may be millions of empty cells
-        lines = sheet.iter_rows(values_only=True)
-        numbered = _filled(lines)
-        names = _names(next(numbered, (0, ()))[1], wanted)
-    problems: list[dict[str, Any]] = []
-    return Unpacked(list(names.values()), _rows(numbered, names, problems), problems, untyped=True)
+            sheet, others = _visible(book)
+            numbered = _filled(sheet)
+            header = next(numbered, (0, ()))[1]
+            try:
+                names = _names(header, wanted)
+            except UnreadableError as error:
+                if not others:
+                    raise
+                raise UnreadableError(f"{error}; only sheet {shown(sheet.title)} is read") from None
+            with zipfile.ZipFile(path) as parts:
+                hidden = read_hidden(parts, sheet._worksheet_path)  # noqa: SLF001  no public name for it
+    columns = [name for position, name in names.items() if hidden.has_column(position + 1)]
+    problems += map(_unread, others)
+    return Unpacked(
+        list(names.values()), _rows(numbered, names, hidden, problems), problems, untyped=True, hidden=columns
+    )
+
+
+def _visible(book: openpyxl.Workbook) -> tuple[Any, list[str]]:
+    """Return the first sheet that people see, and the names of the others that are not empty."""
+    visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    if not visible:
+        raise UnreadableError("is not a valid .xlsx file: it has no visible sheet")
+    return visible[0], [sheet.title for sheet in visible[1:] if next(_filled(sheet), None)]
+
+
+def _unread(title: str) -> dict[str, Any]:
+    message = "is not read: only the first one is; save it as a file of its own, or hide it"
+    return {"field": f"sheet {shown(title)}", "message": message, "severity": "warning"}
 
 
 @contextlib.contextmanager
@@ -85,16 +111,20 @@ def _names(header: tuple[Any, ...], wanted: str) -> dict[int, str]:
     return names
 
 
-def _filled(lines: Iterator[tuple[Any, ...]]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+def _filled(sheet: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """Yield the lines that hold something, with their numbers."""
-    for number, cells in enumerate(lines, 1):
+    sheet.reset_dimensions()  # what a file says of them may be millions of empty cells
+    for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
         check_lines(number)
         if any(map(_is_filled, cells)):
             yield number, cells
 
 
 def _rows(
-    numbered: Iterator[tuple[int, tuple[Any, ...]]], names: Mapping[int, str], problems: list[dict[str, Any]]
+    numbered: Iterator[tuple[int, tuple[Any, ...]]],
+    names: Mapping[int, str],
+    hidden: Hidden,
+    problems: list[dict[str, Any]],
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows that have a value, and note those that cannot be read."""
     count = 0
@@ -106,6 +136,10 @@ def _rows(
                 del filled[0]  # pandas' index
             count += 1
             check_rows(count)
+            if number in hidden.rows:
+                message = "is hidden, as by a filter, so it is left out; show it, or delete it"
+                problems.append({"prompt": f"row {number}", "message": message})
+                continue
             stray = next((position for position in filled if position not in names), None)
             if stray is None:
                 yield number, {names[position]: cell for position, cell in filled.items()}

@@ -55,4 +55,5 @@ def read_packed(content: bytes, source: str, columns: Columns) -> Table:
         rows=cells,
         problems=[Problem(source=source, **problem) for problem in answer["problems"]],
         untyped=answer["untyped"],
+        hidden=answer["hidden"],
     )

@@ -36,12 +36,14 @@ class Table:
         rows: The cells that have a value.
         problems: Rows that cannot be read, and columns that were left out.
         untyped: All cells are texts, so numbers, lists and the like are read from them.
+        hidden: The columns that people do not see.
     """
 
     columns: Sequence[str]
     rows: Sequence[tuple[str, Mapping[str, Any]]]
     problems: Sequence[Problem] = ()
     untyped: bool = False
+    hidden: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,7 @@ def rows_of(table: Table, columns: Columns, source: str) -> tuple[list[Row], lis
     problems = _tag_problems(tags, columns, source)
     if columns.tags is None:
         problems += _value_problems(table, tags, set(fields.values()), source)
+    problems += _hidden_problems(table, fields, tags, source)
     rows = []
     for place, cells in table.rows:
         if table.untyped and cells.get(columns.wanted) == columns.wanted:
@@ -150,6 +153,22 @@ def _tag_problems(tags: Mapping[str, str], columns: Columns, source: str) -> lis
             message = f"is the same tag as column {shown(other)}; rename one of them"
             problems.append(Problem(source=source, field=f"column {shown(column)}", message=message))
     return problems
+
+
+def _hidden_problems(
+    table: Table, fields: Mapping[str, str], tags: Mapping[str, str], source: str
+) -> Iterator[Problem]:
+    """Yield an error for each hidden column that would change a video, and a warning for each tag."""
+    for column in table.hidden:
+        if not any(column in cells for _, cells in table.rows):
+            continue
+        place = f"column {shown(column)}"
+        if column in fields:
+            message = f"is hidden and holds the field {fields[column]}; show it, or delete it"
+            yield Problem(source=source, field=place, message=message)
+        elif column in tags:
+            message = "is hidden, and kept as a tag; show it, or delete it"
+            yield Problem(source=source, field=place, message=message, severity="warning")
 
 
 def _value_problems(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,13 @@ class Unpacked:
     Attributes:
         columns: The names of its columns.
         rows: The number and the cells of each row.
-        problems: Rows that cannot be read, and columns that are left out; complete when the rows are.
+        problems: Rows that cannot be read, columns and sheets that are left out; complete when the rows are.
         untyped: All cells are texts, so numbers, lists and the like are read from them.
+        hidden: The columns that people do not see.
     """
 
     columns: list[str]
     rows: Iterable[tuple[int, Mapping[str, Any]]]
     problems: list[dict[str, Any]]
     untyped: bool = False
+    hidden: Sequence[str] = ()

@@ -57,7 +57,12 @@ def _unpack(table: Unpacked, path: Path) -> dict[str, Any]:
     with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
         while some := list(islice(rows, _IN_A_LINE)):
             file.write(_ROWS.encode(some) + "\n")
-    return {"columns": table.columns, "problems": table.problems, "untyped": table.untyped}
+    return {
+        "columns": table.columns,
+        "problems": table.problems,
+        "untyped": table.untyped,
+        "hidden": table.hidden,
+    }
 
 
 if __name__ == "__main__":
