@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Hashable, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def _new_engine(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(url)
     sa.event.listen(engine, "connect", _on_sqlite_connect)
     sa.event.listen(engine, "begin", _on_sqlite_begin)
+    sa.event.listen(engine, "invalidate", _on_sqlite_invalidate)
     return engine
 
 
@@ -136,6 +138,12 @@ def _on_sqlite_connect(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     # FULL: a claim must survive a power cut, or its POST could be paid for twice.
     connection.execute("PRAGMA synchronous=FULL")
+
+
+def _on_sqlite_invalidate(connection: sqlite3.Connection, _record: Any, _error: BaseException | None) -> None:
+    # An interrupt's traceback holds its cursor, and a cursor the transaction, even of a closed connection.
+    with suppress(sqlite3.Error):
+        connection.rollback()
 
 
 def _on_sqlite_begin(connection: sa.Connection) -> None:

@@ -240,15 +240,3 @@ def test_the_label_hides_the_password(tmp_path):
     ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
     assert ledger.label.endswith("ledger.db")
     ledger.close()
-
-
-def test_an_interrupt_within_a_commit_is_an_interrupt(tmp_path, monkeypatch):
-    """Ctrl-C while SQLAlchemy ends a transaction is not an error of SQLAlchemy (chaos seed 1166)."""
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-
-    def interrupt(_transaction):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sa.engine.RootTransaction, "_deactivate_from_connection", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        ledger.leases.acquire("w", "w", seconds=1)
