@@ -6,8 +6,10 @@ from datetime import timedelta
 
 from factories import Clock
 from order_factory import OrderFactory
+from rich.console import Console
 from stores import MemoryStore
 
+from seedance_dagster.cli.trace_tree import draw
 from seedance_dagster.engine.archiving import archive_journal
 from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.engine.services import Services
@@ -15,6 +17,8 @@ from seedance_dagster.ledger.archive import ArchivePart
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.ledger.queries import JournalEntry
+from seedance_dagster.trace.chain import read_trace
+from seedance_dagster.trace.origin import find_origin
 
 FOLDER = "seedance/.journal/"
 AGE = timedelta(days=90)
@@ -64,3 +68,14 @@ def in_ledger(services: Services) -> set[int]:
 def part_keys(store: MemoryStore) -> set[str]:
     """Return the keys of what is in the folder of the archive."""
     return {key for key in store.objects if key.startswith(FOLDER)}
+
+
+def traced(services: Services, thing: str) -> str:
+    """Return the tree of a trace as text."""
+    ledger, bucket = services.ledger, services.store.bucket
+    reader = JournalReader(ledger, lambda: services.store)
+    trace = read_trace(ledger, reader, find_origin(ledger, thing, bucket=bucket), bucket=bucket)
+    out = Console(width=300)
+    with out.capture() as captured:
+        out.print(draw(trace))
+    return captured.get()

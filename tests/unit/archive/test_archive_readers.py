@@ -7,19 +7,14 @@ from dataclasses import replace
 
 import dagster as dg
 import pytest
-from archive_support import AGE, FOLDER, archive, in_ledger, journals, make_old_orders, services_of
+from archive_support import AGE, FOLDER, archive, in_ledger, journals, make_old_orders, services_of, traced
 from audit_world import agreeing_world
 from factories import open_ledger, remove_row
 from order_factory import OrderFactory
-from rich.console import Console
 
-from seedance_dagster.cli.trace_tree import draw
 from seedance_dagster.defs.steps.binding import check_known, remember_progress
 from seedance_dagster.engine.archiving import archive_journal
-from seedance_dagster.engine.journals import JournalReader
 from seedance_dagster.ledger.order import State
-from seedance_dagster.trace.chain import read_trace
-from seedance_dagster.trace.origin import find_origin
 
 
 @pytest.fixture
@@ -80,17 +75,6 @@ def test_an_audit_knows_archived_orders_whose_row_is_gone(world):
     [finding] = [found for found in world.audit().findings if found.kind == "missing_order"]
     assert (finding.order_id, finding.task_id) == (1, "task-1")
     assert "its journal" in finding.message
-
-
-def traced(services, thing: str) -> str:
-    """Return the tree of a trace as text."""
-    ledger = services.ledger
-    reader = JournalReader(ledger, lambda: services.store)
-    trace = read_trace(ledger, reader, find_origin(ledger, thing, bucket="videos"), bucket="videos")
-    out = Console(width=300)
-    with out.capture() as captured:
-        out.print(draw(trace))
-    return captured.get()
 
 
 def test_a_trace_says_where_its_journal_is_from(services, store, orders, clock):
