@@ -149,7 +149,9 @@ def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Call
         "run: renewal": lambda: ledger.leases.renew("w", [newest], seconds=60),
         "run: lease of an order": lambda: ledger.leases.holds(order),
         "run: videos to store": lambda: ledger.tasks.lease_due("w", State.SUCCEEDED, limit=8),
-        "run: quotes": lambda: ledger.orders.existing_orders([PartitionRequest("f77")], request),
+        "run: quotes": lambda: ledger.orders.existing_answers(
+            "set7", {"p77": PartitionRequest("f77")}, request
+        ),
         "run: its own limit": lambda: ledger.orders.remaining_points(request),
         "run: next attempt": lambda: queries.next_attempt(order),
         "run: a task's order": lambda: queries.with_task("task77"),

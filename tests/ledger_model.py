@@ -88,20 +88,24 @@ class Model:
         own = {number: order for number, order in of_any_scope.items() if order.identity == identity}
         return own or ({} if identity[2] else of_any_scope)
 
-    def answer(self, identity: Identity, request: OrderRequest) -> tuple[Outcome, int | None]:
+    def answer(
+        self, label: tuple[str, str], identity: Identity, request: OrderRequest
+    ) -> tuple[Outcome, int | None]:
         newest_first = sorted(self.candidates(identity).items(), key=lambda item: -item[1].attempt)
+        own_first = [item for item in newest_first if item[0] in self.given[label]], newest_first
         since = self.requests.setdefault(request.idempotency_key, self.now) if request.pays_again else None
 
         def answers(order: ModelOrder, *, again: bool) -> bool:
             own = order.idempotency_key == request.idempotency_key
             return own or not again or order.ended_at > since
 
-        for number, order in newest_first:
-            if order.state in OPEN:
-                return Outcome.JOINED, number
-        for number, order in newest_first:
-            if order.state is State.STORED and answers(order, again=request.regenerate):
-                return Outcome.REUSED, number
+        for some in own_first:
+            for number, order in some:
+                if order.state in OPEN:
+                    return Outcome.JOINED, number
+            for number, order in some:
+                if order.state is State.STORED and answers(order, again=request.regenerate):
+                    return Outcome.REUSED, number
         for number, order in newest_first:
             if order.state is State.REJECTED and answers(order, again=request.resubmit_rejected):
                 return Outcome.SKIPPED, number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -64,13 +64,16 @@ def find_existing_order(
     scope: str = "",
     requested_at: datetime | None = None,
     contents: Mapping[tuple[str, int], str] = NO_HASHES,
+    *,
+    given: Collection[int] = (),
 ) -> tuple[Order, Outcome] | None:
     """Return the earlier order of the same take of a request that answers it, if one does.
 
-    Orders of its own scope come first; a request without a scope is answered by any other as well. A failed
-    order whose points came back answers nothing, so it may be placed again. One whose video was paid for and
-    could not be fetched so far is joined, but a stored video comes before it. An order that is over answers
-    nothing either where a file behind its links is known to be another one now.
+    Orders of its own scope come first; a request without a scope is answered by any other as well. Of these,
+    what the partition was given comes first: a video that another partition ordered again does not take the
+    place of its own. A failed order whose points came back answers nothing, so it may be placed again. One
+    whose video was paid for and could not be fetched so far is joined, but a stored video comes before it. An
+    order that is over answers nothing either where a file behind its links is known to be another one now.
 
     Args:
         history: Orders of one fingerprint and take, in whatever scope.
@@ -78,6 +81,7 @@ def find_existing_order(
         scope: The scope that is asked for.
         requested_at: When the request was first made; only what had ended by then is paid for again.
         contents: The hashes of its references as they are now.
+        given: Ids of the orders that the partition was given before.
     """
     history = [order for order in history if order.state in OPEN or not was_changed(order, contents)]
     newest_first = sorted(history, key=lambda order: order.attempt, reverse=True)
@@ -88,14 +92,10 @@ def find_existing_order(
 
     own_scope = [order for order in newest_first if order.scope == scope and not is_void(order)]
     candidates = own_scope or [order for order in newest_first if answers(scope, order.scope)]
-    for order in candidates:
-        if order.state in OPEN and not _is_unfetchable(order):
-            return order, Outcome.JOINED
-    stored = [order for order in candidates if order.state is State.STORED]
-    unwanted = request.regenerate or (bool(stored) and stored[0].order_id in request.discarded)
-    for order in stored:
-        if not (unwanted and may_pay_again(order, order.stored_at)):
-            return order, Outcome.REUSED
+    own = [order for order in candidates if order.order_id in given]
+    answer = _of_video(own, request, may_pay_again) or _of_video(candidates, request, may_pay_again)
+    if answer is not None:
+        return answer
     for order in candidates:
         if _is_unfetchable(order):
             return order, Outcome.JOINED
@@ -104,6 +104,23 @@ def find_existing_order(
         again = request.resubmit_rejected and may_pay_again(order, order.ended_at)
         if ended and not again:
             return order, Outcome.SKIPPED
+    return None
+
+
+def _of_video(
+    newest_first: Sequence[Order],
+    request: OrderRequest,
+    may_pay_again: Callable[[Order, datetime | None], bool],
+) -> tuple[Order, Outcome] | None:
+    """Return the order that is open, else the newest with a video that need not be ordered again."""
+    for order in newest_first:
+        if order.state in OPEN and not _is_unfetchable(order):
+            return order, Outcome.JOINED
+    stored = [order for order in newest_first if order.state is State.STORED]
+    unwanted = request.regenerate or (bool(stored) and stored[0].order_id in request.discarded)
+    for order in stored:
+        if not (unwanted and may_pay_again(order, order.stored_at)):
+            return order, Outcome.REUSED
     return None
 
 

@@ -19,11 +19,14 @@ from seedance_dagster.ledger.order import NewOrder, NewRemoval, Order, State
 from seedance_dagster.ledger.orders import OrderRequest, Outcome, Refusals, find_existing_order, is_void
 from seedance_dagster.ledger.partitions import Link, answers, link_orders
 from seedance_dagster.ledger.references import content_hashes, newer_links, replace_request
-from seedance_dagster.ledger.tables.schema import ordered_values, orders, requests, to_order
+from seedance_dagster.ledger.tables.schema import links, ordered_values, orders, requests, to_order
 from seedance_dagster.ledger.transitions import insert_orders
 
 Histories = Mapping[tuple[str, int], list[Order]]
 """Orders by fingerprint and take."""
+
+Label = tuple[str, str]
+"""Set and partition."""
 
 _HAS_VIDEO = frozenset({State.SUCCEEDED, State.STORED})
 
@@ -32,12 +35,25 @@ class Orders(LedgerPart):
     """The part of the ledger that places orders."""
 
     def existing_orders(
-        self, wanted: Sequence[Wanted | NewOrder], request: OrderRequest
+        self, new_orders: Sequence[NewOrder], request: OrderRequest
     ) -> list[tuple[Order, Outcome] | None]:
         """Return the existing order that `place` would answer with; None where it would place a new one."""
+        return self._existing([(_label(new), new) for new in new_orders], request)
+
+    def existing_answers(
+        self, prompt_set: str, wanted: Mapping[str, Wanted], request: OrderRequest
+    ) -> dict[str, tuple[Order, Outcome] | None]:
+        """Return the existing orders that answer partitions of a set, as `existing_orders`, by key."""
+        labelled = [((prompt_set, key), asked) for key, asked in wanted.items()]
+        return dict(zip(wanted, self._existing(labelled, request), strict=True))
+
+    def _existing(
+        self, wanted: Sequence[tuple[Label, Wanted]], request: OrderRequest
+    ) -> list[tuple[Order, Outcome] | None]:
         requested_at = self._first_requested(request)
         with self._database.reading() as connection:
-            histories = _histories(connection, wanted)
+            histories = _histories(connection, [asked for _, asked in wanted])
+            given = _given(connection, histories)
         return [
             find_existing_order(
                 histories[asked.fingerprint, asked.take],
@@ -45,8 +61,9 @@ class Orders(LedgerPart):
                 asked.scope,
                 requested_at,
                 content_hashes(asked),
+                given=given[label],
             )
-            for asked in wanted
+            for label, asked in wanted
         ]
 
     def refusals(self, wanted: Sequence[Wanted]) -> list[Refusals]:
@@ -99,9 +116,9 @@ class Orders(LedgerPart):
         with self._database.writing() as connection:
             used = points_under_key(connection, request.idempotency_key) if request.max_points else 0
             usages = [read_usage(connection, budget, now=now) for budget in budgets]
-            placement = _Placement(
-                connection, request, requested_at, now, quoted, _histories(connection, new_orders)
-            )
+            histories = _histories(connection, new_orders)
+            given = _given(connection, histories)
+            placement = _Placement(connection, request, requested_at, now, quoted, histories, given)
             answered = [placement.answer(new) for new in new_orders]
             check_budgets(usages, placement.points, run_limit=request.max_points, run_used=used)
             inserted = insert_orders(
@@ -159,6 +176,7 @@ class _Placement:
     at: datetime
     quoted: Collection[int]
     histories: Histories
+    given: defaultdict[Label, set[int]]
     points: list[int] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     placed: dict[int, Order] = field(default_factory=dict)
@@ -182,7 +200,10 @@ class _Placement:
 
     def _find(self, new: NewOrder) -> tuple[Order, Outcome] | None:
         history = self.histories[new.fingerprint, new.take]
-        answer = find_existing_order(history, self.request, new.scope, self.requested_at, content_hashes(new))
+        contents, given = content_hashes(new), self.given[_label(new)]
+        answer = find_existing_order(
+            history, self.request, new.scope, self.requested_at, contents, given=given
+        )
         if answer is None:
             ended = (
                 order
@@ -242,6 +263,21 @@ def _histories(
         for order in map(to_order, rows):
             histories[order.fingerprint, order.take].append(order)
     return histories
+
+
+def _given(connection: sa.Connection, histories: Histories) -> defaultdict[Label, set[int]]:
+    """Return which of several orders of a request partitions were given."""
+    given: defaultdict[Label, set[int]] = defaultdict(set)
+    several = (order.order_id for history in histories.values() if len(history) > 1 for order in history)
+    for chunk in chunked(several):
+        query = sa.select(links.c.prompt_set, links.c.partition, links.c.order_id)
+        for prompt_set, partition, order_id in connection.execute(query.where(links.c.order_id.in_(chunk))):
+            given[prompt_set, partition].add(order_id)
+    return given
+
+
+def _label(new: NewOrder) -> Label:
+    return new.prompt_set, new.partition
 
 
 def _with_source(asked: Wanted) -> Iterator[Wanted]:

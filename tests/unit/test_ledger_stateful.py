@@ -87,8 +87,9 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             resubmit_rejected=resubmit,
             max_points=run_limit,
         )
-        outcome, existing = self.model.answer(identity, request)
-        cost = ESTIMATE * (outcome is Outcome.ORDERED)
+        expected = {key: self.model.answer((prompt_set, key), identity, request) for key in keys}
+        is_new = expected[keys[0]][0] is Outcome.ORDERED
+        cost = ESTIMATE * is_new
         budgets = [budget for budget in BUDGETS if budget.prompt_set in (None, prompt_set)]
         remaining = [budget.points - sum(self.model.money(budget)) for budget in budgets]
         if run_limit is not None:
@@ -99,13 +100,13 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
             assert caught.value.affordable == max(0, min(remaining)) // ESTIMATE
             return
         answers = self.ledger.orders.place(wanted, request, budgets)
-        others = Outcome.JOINED if outcome is Outcome.ORDERED else outcome
-        assert [answered for _, answered in answers] == [outcome, *[others] * (len(keys) - 1)]
-        [number] = {order.order_id for order, _ in answers}
-        for key in keys:
-            self.model.given[prompt_set, key].add(number)
-        if outcome is not Outcome.ORDERED:
-            assert number == existing
+        number = answers[0][0].order_id
+        if is_new:
+            expected = dict.fromkeys(keys, (Outcome.JOINED, number)) | {keys[0]: (Outcome.ORDERED, number)}
+        assert [(outcome, order.order_id) for order, outcome in answers] == list(expected.values())
+        for key, (_, given) in expected.items():
+            self.model.given[prompt_set, key].add(given)
+        if not is_new:
             return
         attempt = self.model.next_attempt(identity)
         assert answers[0][0].attempt == attempt

@@ -30,7 +30,7 @@ def existing_answers(
         return []
     ledger = services.ledger
     request = OrderRequest(idempotency_key="", run_id=run_id)
-    existing = dict(zip(wanted, ledger.orders.existing_orders(list(wanted.values()), request), strict=True))
+    existing = ledger.orders.existing_answers(prompt_set, wanted, request)
     latest = ledger.queries.latest(prompt_set) if None in existing.values() else {}
     placed = []
     for key, answer in existing.items():
