@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seedance_dagster.net.s3_locations import LocationError, s3_location
 from seedance_dagster.prompts.bounds import MAX_FILE_BYTES, check_size
 from seedance_dagster.prompts.problems import Problem, UnreadableError
 from seedance_dagster.prompts.prompt_file import SUFFIXES, PromptFile, is_prompt_file
@@ -62,10 +63,14 @@ def find_prompt_files(location: str, s3_client: S3Client | None = None) -> Promp
         UnreadableError: The location does not exist or cannot be listed.
         NoPromptFileError: It contains no prompt file.
     """
-    if location.startswith("s3://"):
+    try:
+        in_s3 = s3_location(location)
+    except LocationError as error:
+        raise UnreadableError(str(error)) from None
+    if in_s3 is not None:
         from seedance_dagster.prompts.s3 import s3_files  # noqa: PLC0415  boto3 is heavy
 
-        found = s3_files(location, s3_client)
+        found = s3_files(in_s3, s3_client)
         single = location.lower().endswith(SUFFIXES)
         meant = {name: file for name, file in found.items() if not single or file.source == location}
         files = [file for name, file in meant.items() if is_prompt_file(name)]

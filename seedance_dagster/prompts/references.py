@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 
 from seedance_dagster.api.limits import Limits
 from seedance_dagster.api.wire import GenerationRequest
+from seedance_dagster.net.s3_locations import LocationError, s3_location
 from seedance_dagster.prompts.files import FileReference, hash_file
 from seedance_dagster.prompts.problems import UnreadableError, shown
 
 _LONGEST_EXTENSION = 4
+_ADDRESS = "s3://bucket/cat.png"
 _ALLOWED = "is not an http(s) URL, an s3:// address or a path from the prompt file's folder"
 
 
@@ -66,8 +68,7 @@ def _read(url: str, formats: tuple[str, ...], limits: Limits, folder: Path | Non
     if not file.location.isprintable() or set("?#") & set(file.location):
         raise UnreadableError("contains a character that is not allowed: ?, # or one that cannot be printed")
     if file.in_s3:
-        if not all(file.bucket_and_key):
-            raise UnreadableError("is not an s3:// address such as s3://bucket/cat.png")
+        _check_address(file.location)
     elif ":" in file.location.partition("/")[0] or not file.location.strip():
         raise UnreadableError(_ALLOWED)
     if file.suffix.removeprefix(".") not in formats:
@@ -79,6 +80,15 @@ def _read(url: str, formats: tuple[str, ...], limits: Limits, folder: Path | Non
     except UnreadableError as error:
         raise UnreadableError(f"({shown(file.location)}) {error}") from None
     return str(FileReference(file.location, sha256))
+
+
+def _check_address(address: str) -> None:
+    try:
+        location = s3_location(address, example=_ADDRESS)
+    except LocationError as error:
+        raise UnreadableError(str(error)) from None
+    if location is None or not location.key:
+        raise UnreadableError(f"names no key; write {_ADDRESS}")
 
 
 def _check_link(url: str, formats: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ import boto3
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from seedance_dagster.net.s3_locations import S3Location
 from seedance_dagster.net.secrets import one_line
 from seedance_dagster.prompts.bounds import check_size
 from seedance_dagster.prompts.problems import UnreadableError, first_line
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 _S3_ERRORS = (ClientError, BotoCoreError, Boto3Error, ValueError, RecursionError)
 
 
-def s3_files(location: str, client: S3Client | None) -> dict[str, PromptFile]:
+def s3_files(location: S3Location, client: S3Client | None) -> dict[str, PromptFile]:
     """Return the objects directly under a prefix by name, or those beside an object that a location names.
 
     Raises:
         UnreadableError: The location cannot be listed.
     """
-    bucket, _, prefix = location.removeprefix("s3://").partition("/")
+    bucket, prefix = location
     if prefix.lower().endswith(SUFFIXES):
         prefix = prefix.rpartition("/")[0]
     folder = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"

@@ -176,8 +176,8 @@ def _unreadable(folder: Path) -> str:
         (lambda _: "cat", "is without an ending; allowed are"),
         (lambda _: "cat#2.png", "contains a character that is not allowed"),
         (lambda _: "a\0.png", "contains a character that is not allowed"),
-        (lambda _: "s3://", "is not an s3:// address such as s3://bucket/cat.png"),
-        (lambda _: "s3://bucket", "is not an s3:// address"),
+        (lambda _: "s3://", "names no bucket; write s3://bucket/cat.png"),
+        (lambda _: "s3://bucket", "names no key; write s3://bucket/cat.png"),
         (lambda _: "s3://bucket/cat.txt", "is .txt; allowed are"),
     ],
 )

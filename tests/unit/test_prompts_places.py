@@ -213,14 +213,3 @@ def test_an_unreadable_object_affects_no_other(monkeypatch):
 def test_a_bucket_without_prompt_sets_is_reported(bucket, message):
     """A missing bucket, missing credentials or an empty prefix is one problem."""
     assert problems_of(load_prompt_sets("s3://bucket/a.yaml", s3_client=bucket)) == [(None, None, message)]
-
-
-@pytest.mark.parametrize("location", ["s3://", "s3:///sets", "s3://[bad", "s3://not a bucket/x"])
-def test_a_malformed_location_is_reported(location, monkeypatch):
-    """A location without a valid bucket name is refused by boto3 before any request."""
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
-    [(_, _, message)] = problems_of(load_prompt_sets(location))
-    assert message.startswith("cannot be read from S3: ")

@@ -15,6 +15,7 @@ from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.output import print_json
 from seedance_dagster.cli.videos import videos_of
 from seedance_dagster.datasets.video import Video
+from seedance_dagster.net.s3_locations import LocationError, s3_location
 from seedance_dagster.storage.errors import StoreError
 
 
@@ -35,6 +36,7 @@ def command(*, prompt_set: str, partitions: Sequence[str], folder: Path, as_json
     again, and a different one of that name is never overwritten. The exit status is 1 when a partition has no
     video or a file could not be written.
     """
+    _check_is_path(folder)
     with ledger_settings().services() as services:
         videos = videos_of(services, prompt_set, partitions)
         missing = [key for key in partitions if key not in videos]
@@ -54,6 +56,17 @@ def command(*, prompt_set: str, partitions: Sequence[str], folder: Path, as_json
         for key in missing:
             click.echo(f"{prompt_set}: {key} has no video", err=True)
     click.get_current_context().exit(1 if missing or refused else 0)
+
+
+def _check_is_path(folder: Path) -> None:
+    try:
+        s3_location(str(folder))  # as a path an address has a single slash, so it is never one of S3
+    except LocationError:
+        raise click.BadParameter(
+            f"{folder} is an address; allowed is a folder on this machine, and `seedance-dagster export` "
+            "writes to S3",
+            param_hint="DIR",
+        ) from None
 
 
 def _download(video: Video, path: Path) -> str:

@@ -15,6 +15,7 @@ from typing import Self
 import click
 
 from seedance_dagster.cli.environ import DEV_FOLDER, without
+from seedance_dagster.net.s3_locations import LocationError, s3_location
 
 _OURS = ("SEEDANCE_", "GOAPI_", "AWS_", "DAGSTER_")
 _FILES = ("SEEDANCE_C2PA_CERTIFICATE", "SEEDANCE_C2PA_KEY", "SEEDANCE_PRICES")
@@ -49,7 +50,11 @@ class StateDir:
         embedded_s3 = not environ.get("SEEDANCE_S3_BUCKET")
         folder = (root / ("emulator" if emulated else "live")).resolve()
         prompts = environ.get("SEEDANCE_PROMPTS") or "prompt_sets"
-        if embedded_s3 and prompts.startswith("s3://"):
+        try:
+            in_s3 = s3_location(prompts) is not None
+        except LocationError as error:
+            raise click.ClickException(f"SEEDANCE_PROMPTS={prompts} {error}") from None
+        if embedded_s3 and in_s3:
             raise click.ClickException(
                 "SEEDANCE_PROMPTS is on S3 and SEEDANCE_S3_BUCKET is not set, so a local folder would "
                 "replace all of S3: set SEEDANCE_S3_BUCKET, or use prompt sets from a folder"

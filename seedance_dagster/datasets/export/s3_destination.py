@@ -10,10 +10,10 @@ from pathlib import Path
 
 from seedance_dagster.datasets.export.destination import Destination, FolderDestination
 from seedance_dagster.datasets.export.errors import ExportError
+from seedance_dagster.net.s3_locations import LocationError, s3_location
 from seedance_dagster.storage.s3 import VideoStore
 
 _TYPES = {".mp4": "video/mp4", ".json": "application/json", ".md": "text/markdown; charset=utf-8"}
-_SCHEME = "s3://"
 
 
 class S3Destination:
@@ -103,12 +103,16 @@ def open_destination(place: str, videos: VideoStore) -> Destination:
         videos: The store of the videos, whose credentials reach the bucket.
 
     Raises:
-        ExportError: It lies among the videos.
-        StoreError: The bucket is no bucket's name.
+        ExportError: It lies among the videos, or is an address that cannot be meant.
+        StoreError: The prefix cannot be used.
     """
-    if not place.startswith(_SCHEME):
+    try:
+        location = s3_location(place)
+    except LocationError as error:
+        raise ExportError(f"{place} {error}") from None
+    if location is None:
         return FolderDestination(Path(place).expanduser())
-    bucket, _, prefix = place.removeprefix(_SCHEME).partition("/")
+    bucket, prefix = location
     store = VideoStore(videos.client, bucket, prefix)
     inside = not videos.prefix or f"{store.prefix}/".startswith(f"{videos.prefix}/")
     if bucket == videos.bucket and inside:
