@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import uuid
 import warnings
@@ -87,6 +88,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, so that no process is left alone with one at the end."""
     positions = {name: position for position, name in enumerate(_LONG)}
     items.sort(key=lambda item: positions.get(item.path.stem, len(positions)))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of garbage collections, which take an eighth of the CPU time otherwise."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

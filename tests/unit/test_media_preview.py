@@ -34,7 +34,7 @@ def test_every_browser_plays_h264_of_8_bits(codec, bit_depth, needed):
 
 def test_a_preview_has_720_lines_at_the_most(tmp_path):
     """With as many frames a second, its length and its sound; it needs no preview itself."""
-    clip = make_clip(size=(1920, 1080), frames=12, with_audio=True, loud=True, **HEVC)
+    clip = make_clip(size=(1312, 738), frames=12, with_audio=True, loud=True, **HEVC)
     probe = preview_of(tmp_path, clip)
     assert (probe.codec, probe.bit_depth, probe.width, probe.height) == ("h264", 8, 1280, 720)
     assert (probe.fps, probe.sound.codec, probe.sound.silent) == (24.0, "aac", False)
