@@ -61,7 +61,7 @@ class PromptSource:
         self.scores = scores
         self.tables = {full_name(key_prefix, table.name): table for table in tables}
         self._places: dict[str, str] | None = None
-        self._renamed: dict[str, tuple[PromptSet, PromptSet]] = {}
+        self._derived: dict[tuple[str, str], tuple[PromptSet, PromptSet]] = {}
         self._locations: Locations | None = None
         self._fixed = LoadedPromptSets((), ())
         match prompt_sets:
@@ -103,7 +103,7 @@ class PromptSource:
             parts = list(map(self._load, self._locations))
         for name, table in self.tables.items():
             places.append(table.source)
-            parts.append(_load_table(name, table, store, self._prices))
+            parts.append(self._load_table(name, table, store))
         parts = list(map(self._with_full_names, parts))
         self._places = {
             each.name: place for place, part in zip(places, parts, strict=True) for each in part.sets
@@ -127,6 +127,36 @@ class PromptSource:
     def _load(self, location: str | Path) -> LoadedPromptSets:
         loaded = load_prompt_sets(location, prices=self._prices)
         return loaded if self._remembered is None else self._remembered.complete(location, loaded)
+
+    def _load_table(self, name: str, table: PromptsFromAsset, store: VideoStore | None) -> LoadedPromptSets:
+        """Return the set that another asset made, as it was read last."""
+        if store is None:
+            return LoadedPromptSets((), (), unusable={table.name: ()})
+        uri = store.uri(prompt_table_key(store.prefix, name))
+        loaded = load_prompt_sets(uri, prices=self._prices, s3_client=store.client)
+        problems = {problem: _problem_of(table, uri, problem) for problem in loaded.problems}
+        sets = tuple(
+            self._replaced(
+                each,
+                source=table.source,
+                left_out={
+                    key: reason.replace(f"{uri}, prompt ", f"{table.source}, row ")
+                    for key, reason in each.left_out.items()
+                },
+            )
+            for each in loaded.sets
+        )
+        files = tuple(
+            replace(
+                file,
+                source=table.source if file.source == uri else file.source,
+                prompt_set=table.name if file.source == uri else file.prompt_set,
+                problems=tuple(problems.get(each) or _problem_of(table, uri, each) for each in file.problems),
+            )
+            for file in loaded.files
+        )
+        unusable = {} if sets else {table.name: tuple(problems.values())}
+        return replace(loaded, sets=sets, problems=tuple(problems.values()), files=files, unusable=unusable)
 
     @property
     def places(self) -> dict[str, str]:
@@ -152,12 +182,16 @@ class PromptSource:
         return replace(loaded, sets=tuple(sets), unusable=unusable, files=files)
 
     def _with_full_name(self, prompt_set: PromptSet) -> PromptSet:
+        return self._replaced(prompt_set, name=full_name(self.key_prefix, prompt_set.name))
+
+    def _replaced(self, prompt_set: PromptSet, **changes: Any) -> PromptSet:
         """Return the same object for the same set: fingerprints of thousands of prompts take seconds."""
-        original, renamed = self._renamed.get(prompt_set.name, (None, prompt_set))
+        key = prompt_set.source, prompt_set.name
+        original, derived = self._derived.get(key, (None, prompt_set))
         if original is not prompt_set:
-            renamed = replace(prompt_set, name=full_name(self.key_prefix, prompt_set.name))
-            self._renamed[prompt_set.name] = prompt_set, renamed
-        return renamed
+            derived = replace(prompt_set, **changes)
+            self._derived[key] = prompt_set, derived
+        return derived
 
     def load_set(self, name: str, store: VideoStore | None = None) -> PromptSet:
         """Return one set as it is now; `store` as of `load`.
@@ -191,39 +225,6 @@ def _merged(parts: Sequence[LoadedPromptSets]) -> LoadedPromptSets:
     return LoadedPromptSets(
         tuple(sets[name] for name in sorted(sets)), tuple(problems), catalogs[0], unusable, files
     )
-
-
-def _load_table(
-    name: str, table: PromptsFromAsset, store: VideoStore | None, prices: str
-) -> LoadedPromptSets:
-    """Return the set that another asset made, as it was read last."""
-    if store is None:
-        return LoadedPromptSets((), (), unusable={table.name: ()})
-    uri = store.uri(prompt_table_key(store.prefix, name))
-    loaded = load_prompt_sets(uri, prices=prices, s3_client=store.client)
-    problems = {problem: _problem_of(table, uri, problem) for problem in loaded.problems}
-    sets = tuple(
-        replace(
-            each,
-            source=table.source,
-            left_out={
-                key: reason.replace(f"{uri}, prompt ", f"{table.source}, row ")
-                for key, reason in each.left_out.items()
-            },
-        )
-        for each in loaded.sets
-    )
-    files = tuple(
-        replace(
-            file,
-            source=table.source if file.source == uri else file.source,
-            prompt_set=table.name if file.source == uri else file.prompt_set,
-            problems=tuple(problems.get(each) or _problem_of(table, uri, each) for each in file.problems),
-        )
-        for file in loaded.files
-    )
-    unusable = {} if sets else {table.name: tuple(problems.values())}
-    return replace(loaded, sets=sets, problems=tuple(problems.values()), files=files, unusable=unusable)
 
 
 def _problem_of(table: PromptsFromAsset, uri: str, problem: Problem) -> Problem:

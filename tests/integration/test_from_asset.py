@@ -12,6 +12,7 @@ import pytest
 from code_location import QUIET, CodeLocation, running_location
 
 from seedance_dagster import PromptsFromAsset
+from seedance_dagster.defs.prompt_source import PromptSource
 
 pytestmark = [pytest.mark.integration, QUIET]
 
@@ -80,6 +81,14 @@ def test_rows_become_partitions_and_videos(location, example):
     [order] = location.orders("tea-pot", "written")
     assert order.request["prompt"] == example.ask_model("tea pot")
     assert order.tags == {"product": "tea pot"}
+
+
+def test_a_set_that_did_not_change_stays_the_same(location, example):
+    """So its partitions are not fingerprinted again at each tick."""
+    source = PromptSource((), tables=[example.WRITTEN])
+    [first], [second] = source.load(location.store).sets, source.load(location.store).sets
+    assert second is first
+    assert (first.source, len(first.partitions)) == ("asset written_prompts", 3)
 
 
 def test_a_bad_row_is_left_out_and_a_removed_one_costs_nothing(location, example, monkeypatch):
