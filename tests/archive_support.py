@@ -38,7 +38,7 @@ def make_old_orders(orders: OrderFactory, clock: Clock) -> list[Order]:
     """Make three orders that ended more than ninety days ago and were reported, and a queued one of today."""
     old = orders.make_many(State.STORED, "a", "b", reported=True)
     rejected = orders.make(State.REJECTED, "c")
-    links = orders.ledger.partitions.links(rejected.order_id)
+    links = orders.ledger.reports.links(rejected.order_id)
     orders.ledger.reports.mark_reported(dict.fromkeys(links, Reported.ENDED))
     clock.forward(days=91)
     orders.make(State.QUEUED, "today")

@@ -180,7 +180,7 @@ class CodeLocation:
         with self.ledger() as ledger:
             [link] = [
                 link
-                for link in ledger.partitions.links(order.order_id)
+                for link in ledger.reports.links(order.order_id)
                 if (link.prompt_set, link.partition) == (order.prompt_set, order.partition)
             ]
         return link.reported

@@ -14,7 +14,6 @@ from seedance_dagster.ledger.budgets import Budget
 from seedance_dagster.ledger.ledger import Ledger
 from seedance_dagster.ledger.order import OPEN, Reported, State
 from seedance_dagster.ledger.orders import OrderRequest
-from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.ledger.score_results import ScoreResult
 from seedance_dagster.ledger.tables.schema import journal, links, orders, partitions
 from seedance_dagster.money import Window
@@ -112,7 +111,6 @@ def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Call
     """Return what a tick, a run, `status` and a check ask, by name."""
     newest = count - QUEUED * count // 100_000
     [order] = ledger.queries.get_many([newest])
-    link = Link(order.prompt_set, order.partition, order.order_id)
     request = OrderRequest(idempotency_key="backfill7", run_id="r", max_points=1)
     budgets = [
         Budget(window=Window.DAY, points=1),
@@ -155,7 +153,7 @@ def everyday_queries(ledger: Ledger, clock: Clock, count: int) -> dict[str, Call
         "run: its own limit": lambda: ledger.orders.remaining_points(request),
         "run: next attempt": lambda: queries.next_attempt(order),
         "run: a task's order": lambda: queries.with_task("task77"),
-        "run: superseded": lambda: reports.is_superseded(link),
+        "run: partitions to report": lambda: reports.links(order.order_id),
         "run: budgets by day": lambda: ledger.budgets.usage(budgets[:1]),
         "reconcile: tasks since a time": lambda: ledger.reconciliation.known_tasks(ACCOUNT, NOW),
         "reconcile: answered tasks": lambda: ledger.reconciliation.answered_tasks(ACCOUNT, day, day),

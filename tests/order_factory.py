@@ -159,7 +159,7 @@ class OrderFactory:
         artifacts |= details.artifacts
         stored = self.ledger.tasks.stored(order, actor=details.worker, artifacts=artifacts)
         if details.reported:
-            links = self.ledger.partitions.links(stored.order_id)
+            links = self.ledger.reports.links(stored.order_id)
             self.ledger.reports.mark_reported(dict.fromkeys(links, Reported.STORED))
         return self.ledger.queries.get(stored.order_id)
 

@@ -175,10 +175,6 @@ class Partitions(LedgerPart):
         with self._database.reading() as connection:
             return set(connection.scalars(query))
 
-    def links(self, order_id: int) -> list[Link]:
-        """Return the partitions that an order was given to, sorted."""
-        return self.links_of([order_id]).get(order_id, [])
-
     def links_of(self, order_ids: Iterable[int]) -> dict[int, list[Link]]:
         """Return the partitions that orders were given to, by order id."""
         found: defaultdict[int, list[Link]] = defaultdict(list)

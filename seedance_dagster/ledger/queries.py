@@ -159,21 +159,6 @@ class Queries(LedgerPart):
                 for order_id in connection.scalars(query.where(orders.c.order_id.in_(chunk)))
             ]
 
-    def failed_removal(self, source: Order, prompt_set: str, partition: str) -> Order | None:
-        """Return the newest order of a partition that did not get the watermark off an order's video."""
-        query = (
-            sa.select(orders)
-            .join(links, links.c.order_id == orders.c.order_id)
-            .where(
-                orders.c.source_order_id == source.order_id,
-                orders.c.state.in_({State.FAILED, State.REJECTED}),
-                links.c.prompt_set == prompt_set,
-                links.c.partition == partition,
-            )
-        )
-        found = self._all(query.order_by(orders.c.order_id.desc()).limit(1))
-        return found[0] if found else None
-
     def with_task(self, task_id: str) -> Order | None:
         """Return the order that owns a task of the vendor's."""
         return self._one_or_none(orders.c.task_id == task_id)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -38,6 +40,22 @@ _UPDATE_LINK = links.update().where(
 _LINK = (links.c.prompt_set, links.c.partition, links.c.order_id, links.c.reported)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LinkToReport(Link):
+    """A partition that an order is reported for, with all that decides how.
+
+    Attributes:
+        lacks_prompt: The partition asks for the order's request, which was never reported.
+        superseded: Another order stands for the partition. One of what it asks for now comes first, then the
+            newest; failed and rejected ones do not count.
+        failed_removal: The newest order of the partition that failed to take the watermark off the video.
+    """
+
+    lacks_prompt: bool
+    superseded: bool
+    failed_removal: int | None
+
+
 class Reports(LedgerPart):
     """The part of the ledger that remembers what was reported to Dagster."""
 
@@ -68,30 +86,11 @@ class Reports(LedgerPart):
         with self._database.reading() as connection:
             return connection.scalar(query)
 
-    def lacks_prompt(self, link: Link, fingerprint: str) -> bool:
-        """Return True where a partition asks for a request, and was never reported."""
-        query = sa.select(partitions.c.partition).where(
-            partitions.c.prompt_set == link.prompt_set,
-            partitions.c.partition == link.partition,
-            partitions.c.fingerprint == fingerprint,
-            partitions.c.reported.is_(None),
-        )
+    def links(self, order_id: int) -> list[LinkToReport]:
+        """Return the partitions that an order is reported for, sorted."""
         with self._database.reading() as connection:
-            return connection.scalar(query) is not None
-
-    def is_superseded(self, link: Link) -> bool:
-        """Return True when another order stands for the partition.
-
-        An order of what the partition asks for now comes first, then the newest order; failed and rejected
-        ones do not count.
-        """
-        query = (
-            sa.select(_superseded())
-            .select_from(links.join(orders, orders.c.order_id == links.c.order_id))
-            .where(*_is(link))
-        )
-        with self._database.reading() as connection:
-            return bool(connection.scalar(query))
+            rows = connection.execute(_links_to_report(), {"of_order_id": order_id})
+            return [LinkToReport(**row) for row in rows.mappings()]
 
     def unreported(self, limit: int) -> list[tuple[Order, Link]]:
         """Return orders that were not reported, because the worker that should have is gone."""
@@ -183,6 +182,35 @@ def _superseded() -> sa.ColumnElement[bool]:
             sa.case((wanted, other_wanted & is_newer), else_=other_wanted | is_newer),
         )
         .correlate(links, orders)
+    )
+
+
+@cache
+def _links_to_report() -> sa.Select[Any]:
+    """Select what `Reports.links` returns of an order, in one statement: each event asks for it."""
+    asked = (same_partition(partitions, links), partitions.c.fingerprint == orders.c.fingerprint)
+    lacks_prompt = sa.exists().where(*asked, partitions.c.reported.is_(None)).correlate(links, orders)
+    removal, removal_link = other_orders, links.alias()
+    failed_removal = (
+        sa.select(sa.func.max(removal.c.order_id))
+        .join(removal_link, removal_link.c.order_id == removal.c.order_id)
+        .where(
+            removal.c.source_order_id == orders.c.order_id,
+            removal.c.state.in_(ENDED),
+            same_partition(removal_link, links),
+        )
+        .correlate(links, orders)
+    )
+    return (
+        sa.select(
+            *_LINK,
+            lacks_prompt.label("lacks_prompt"),
+            _superseded().label("superseded"),
+            failed_removal.scalar_subquery().label("failed_removal"),
+        )
+        .join(orders, orders.c.order_id == links.c.order_id)
+        .where(links.c.order_id == sa.bindparam("of_order_id"))
+        .order_by(links.c.prompt_set, links.c.partition)
     )
 
 

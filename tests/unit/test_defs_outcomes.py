@@ -27,7 +27,7 @@ def shown(event: dg.AssetMaterialization | dg.AssetObservation) -> dict[str, obj
 
 
 def marks(ledger, order: Order) -> list[str | None]:
-    return [link.reported for link in ledger.partitions.links(order.order_id)]
+    return [link.reported for link in ledger.reports.links(order.order_id)]
 
 
 def test_the_partition_of_a_rejected_order_says_what_happened(ledger, orders, reporter):

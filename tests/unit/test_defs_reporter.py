@@ -25,7 +25,7 @@ def test_an_order_that_is_submitted_while_it_is_reported_is_reported_again(ledge
         orders.advance(order, State.SUBMITTED)
         events += reporting
     assert [event.metadata["seedance/task_id"].value for event in events] == ["not yet submitted", "t-1"]
-    assert ledger.partitions.links(order.order_id)[0].reported == "submitted"
+    assert ledger.reports.links(order.order_id)[0].reported == "submitted"
 
 
 def test_an_order_is_materialized_once(ledger, orders):
@@ -35,7 +35,7 @@ def test_an_order_is_materialized_once(ledger, orders):
     logged = list[str]()
     with dg.DagsterInstance.ephemeral() as instance:
         [ordered] = Reporter(instance, services, "spots").task(order, "cat")
-        assert ledger.partitions.links(order.order_id)[0].reported == "ordered"
+        assert ledger.reports.links(order.order_id)[0].reported == "ordered"
         orders.advance(order, State.SUBMITTED)
         reporter = Reporter(instance, services, log=SimpleNamespace(info=logged.append))
         [submitted] = reporter.event(Submitted(ledger.queries.get(order.order_id)))
@@ -44,7 +44,7 @@ def test_an_order_is_materialized_once(ledger, orders):
     assert submitted.metadata.keys() == ordered.metadata.keys()
     assert logged == [submitted.description], "Dagster's own line for an observation is empty"
     assert submitted.description.startswith("cat: submitted, task t-1, ")
-    assert ledger.partitions.links(order.order_id)[0].reported == "submitted"
+    assert ledger.reports.links(order.order_id)[0].reported == "submitted"
 
 
 def test_a_run_materializes_the_task_that_another_run_reported(ledger, orders):
@@ -97,7 +97,7 @@ def test_a_submission_that_no_run_reported_is_unreported_until_one_does(ledger, 
         assert ledger.reports.unreported(10) == []
         ledger.reports.mark_reported({link: Reported.STORED})
         ledger.reports.mark_task(link, Reported.SUBMITTED)
-    assert ledger.partitions.links(order.order_id)[0].reported == "stored"
+    assert ledger.reports.links(order.order_id)[0].reported == "stored"
 
 
 def test_an_order_is_reported_as_it_is_now(ledger, orders):
@@ -117,6 +117,6 @@ def test_the_ledger_notes_a_report_last(ledger, orders, reported):
     event = Stored(order, None) if order.state is State.STORED else Submitted(order)
     services = Services(ledger=ledger, open_client=lambda: None, store=VideoStore(None, "videos"))
     with dg.DagsterInstance.ephemeral() as instance:
-        marks = [ledger.partitions.links(1)[0].reported for _ in Reporter(instance, services).event(event)]
+        marks = [ledger.reports.links(1)[0].reported for _ in Reporter(instance, services).event(event)]
     assert set(marks) == {None}
-    assert ledger.partitions.links(1)[0].reported == reported
+    assert ledger.reports.links(1)[0].reported == reported

@@ -207,7 +207,7 @@ def test_a_take_of_a_request_is_one_order_wherever_it_is_asked_for(ledger, new_o
     placed = ledger.orders.place(wanted, REQUEST)
     assert [outcome for _, outcome in placed] == [Outcome.ORDERED, Outcome.JOINED, Outcome.JOINED]
     [order_id] = {order.order_id for order, _ in placed}
-    links = ledger.partitions.links(order_id)
+    links = ledger.reports.links(order_id)
     assert [(link.prompt_set, link.partition) for link in links] == [
         ("other", "cat"),
         ("spots", "cat"),

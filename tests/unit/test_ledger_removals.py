@@ -119,7 +119,7 @@ def test_the_order_of_the_same_video_is_the_source(ledger, orders):
     assert take(ledger) == [removal.order_id]
     [(joined, outcome)] = place(ledger, cleaned("cow"), key="d")
     assert (joined.order_id, outcome) == (removal.order_id, Outcome.JOINED)
-    assert {link.partition for link in ledger.partitions.links(stored.order_id)} == {"cat", "dog", "cow"}
+    assert {link.partition for link in ledger.reports.links(stored.order_id)} == {"cat", "dog", "cow"}
 
 
 def test_a_rejected_source_is_not_ordered_again(ledger, orders):
@@ -191,9 +191,8 @@ def test_the_video_with_the_watermark_is_shown_when_the_removal_has_failed(ledge
     )
     [current] = ledger.videos.current("spots")
     assert current.order.order_id == stored.order_id
-    failed = ledger.queries.failed_removal(stored, "spots", "cat")
-    assert failed is not None
-    assert failed.order_id == removal.order_id
+    failed = {link.partition: link.failed_removal for link in ledger.reports.links(stored.order_id)}
+    assert failed == {"cat": removal.order_id}
 
 
 def test_what_a_cleaned_video_cost_is_unknown_where_one_charge_is():

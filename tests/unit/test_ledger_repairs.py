@@ -17,14 +17,14 @@ pytestmark = pytest.mark.each_database
 def test_a_lost_video_is_fetched_again(ledger, orders, clock):
     """A stored order goes back to its transfer, and its video is to be reported again."""
     order = orders.make(State.STORED, "cat")
-    ledger.reports.mark_reported(dict.fromkeys(ledger.partitions.links(order.order_id), Reported.STORED))
+    ledger.reports.mark_reported(dict.fromkeys(ledger.reports.links(order.order_id), Reported.STORED))
     order = ledger.queries.get(order.order_id)
     clock.forward(hours=1)
     again = ledger.repairs.fetch_again(
         order, actor="audit 1", video_url="https://v.example.com/a", reason="lost"
     )
     assert (again.state, again.video_url) == (State.SUCCEEDED, "https://v.example.com/a")
-    [link] = ledger.partitions.links(order.order_id)
+    [link] = ledger.reports.links(order.order_id)
     assert link.reported == Reported.SUBMITTED
     assert (again.points_charged, again.task_id, again.sha256) == (4_000_000, order.task_id, order.sha256)
     entry = ledger.queries.journal(order.order_id)[-1]

@@ -17,10 +17,10 @@ def noted(ledger, orders):
     order = orders.make(State.STORED)
     now = SimpleNamespace(s=0.0)
     notes = ReportNotes(ledger.reports, monotonic=lambda: now.s)
-    [link] = ledger.partitions.links(order.order_id)
+    [link] = ledger.reports.links(order.order_id)
 
     def in_ledger() -> str | None:
-        return ledger.partitions.links(order.order_id)[0].reported
+        return ledger.reports.links(order.order_id)[0].reported
 
     return SimpleNamespace(notes=notes, link=link, in_ledger=in_ledger, now=now, ledger=ledger)
 

@@ -148,6 +148,15 @@ async def test_a_pool_takes_several_orders_together(running_pool):
     assert len(stage.asked) <= 2 + 40 // 4
 
 
+async def test_a_pool_looks_again_only_where_more_may_be_due(running_pool):
+    """A look with room for more is the last one, until something may be due; a full one is followed."""
+    for count, looks in ((3, 1), (8, 2)):
+        stage = NumberedOrders(count)
+        async with running_pool(stage, workers=4, pacing=Pacing(take_s=3600)) as (pool, done):
+            await until_idle(pool)
+        assert (len(done), len(stage.asked)) == (count, looks)
+
+
 async def test_a_pool_can_be_limited_to_some_orders(running_pool):
     """The ids that a run waits for are passed to the stage."""
     stage = NumberedOrders(1)

@@ -47,7 +47,13 @@ def advance_events(context: dg.OpExecutionContext, services: Services, owner: st
                     changed.add(link.prompt_set)
                 elif order.state in ENDED:
                     ended.add(link.prompt_set)
-                yield from reporter.again(order, [link])
+                partition = (link.prompt_set, link.partition)
+                now = [
+                    given
+                    for given in reporter.links(order)
+                    if (given.prompt_set, given.partition) == partition
+                ]
+                yield from reporter.again(order, now)
         for event in events:
             match event:
                 case Submitted():

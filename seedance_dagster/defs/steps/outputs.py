@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -44,5 +45,7 @@ def outputs(
     reporter = Reporter(context.instance, services, prompt_set)
     if asset_key(prompt_set, PROMPTS) in context.selected_asset_keys:
         yield from reporter.prompts(prompt_set, wanted)
-    for link in given:
-        yield from reporter.again(current[link.partition], [link])
+    for key, order in ((link.partition, current[link.partition]) for link in given):
+        links = (link for link in reporter.links(order) if link.partition == key)
+        # All of it, whatever another worker has reported since.
+        yield from reporter.again(order, [replace(link, reported=None) for link in links])

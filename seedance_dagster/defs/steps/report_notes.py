@@ -10,7 +10,7 @@ from dataclasses import replace
 from seedance_dagster.ledger.errors import LedgerUnavailableError
 from seedance_dagster.ledger.order import Reported
 from seedance_dagster.ledger.partitions import Link
-from seedance_dagster.ledger.reports import Reports
+from seedance_dagster.ledger.reports import LinkToReport, Reports
 
 _TOGETHER_S = 2.0  # well within the time after which others report what is not noted
 
@@ -42,7 +42,7 @@ class ReportNotes:
         """Note the event that was reported of an order, for a partition."""
         if not self._unwritten:
             self._oldest_at = self._monotonic()
-        self._unwritten[replace(link, reported=None)] = event
+        self._unwritten[_key(link)] = event
         if self._monotonic() - self._oldest_at >= self._wait_s:
             self.write()
 
@@ -53,7 +53,11 @@ class ReportNotes:
                 self._reports.mark_reported(self._unwritten)
                 self._unwritten = {}
 
-    def up_to_date(self, link: Link) -> Link:
+    def up_to_date(self, link: LinkToReport) -> LinkToReport:
         """Return a link as it is with the notes that wait."""
-        event = self._unwritten.get(replace(link, reported=None))
+        event = self._unwritten.get(_key(link))
         return link if event is None else replace(link, reported=event)
+
+
+def _key(link: Link) -> Link:
+    return Link(link.prompt_set, link.partition, link.order_id)

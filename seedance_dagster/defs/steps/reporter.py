@@ -33,6 +33,7 @@ from seedance_dagster.health import NoVideoReason
 from seedance_dagster.ledger.chunks import chunked
 from seedance_dagster.ledger.order import ENDED, WITHDRAWN, Order, Reported, State
 from seedance_dagster.ledger.partitions import Link
+from seedance_dagster.ledger.reports import LinkToReport
 from seedance_dagster.prompts.models import PromptPartition
 
 _MARKED_TOGETHER = 50  # prompts whose reports the ledger notes in one write
@@ -105,9 +106,9 @@ class Reporter:
             estimates,
         )
 
-    def links(self, order: Order) -> list[Link]:
+    def links(self, order: Order) -> list[LinkToReport]:
         """Return the partitions that an order was given to, as far as this step reports them."""
-        links = self.services.ledger.partitions.links(order.order_id)
+        links = self.services.ledger.reports.links(order.order_id)
         return [self.notes.up_to_date(link) for link in links if self.prompt_set in (None, link.prompt_set)]
 
     def task(self, order: Order, partition: str) -> Iterator[AssetEvent]:
@@ -128,7 +129,7 @@ class Reporter:
             self._mark_task(later, link)
 
     def planned_tasks(
-        self, order: Order, links: Iterable[Link], planned: Collection[str]
+        self, order: Order, links: Iterable[LinkToReport], planned: Collection[str]
     ) -> Iterator[AssetEvent]:
         """Materialize the task of an order where another run reported it, for the planned ones of some links.
 
@@ -139,10 +140,12 @@ class Reporter:
             lacks_task = link.partition in planned and link.partition not in self._materialized_tasks
             if not lacks_task or link.reported is None:
                 continue
-            if not self.services.ledger.reports.is_superseded(link):
+            if not link.superseded:
                 yield from self.task(order, link.partition)
 
-    def event(self, event: Submitted | Stored, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
+    def event(
+        self, event: Submitted | Stored, links: Iterable[LinkToReport] | None = None
+    ) -> Iterator[AssetEvent]:
         """Report a task that was submitted or a video that was stored, for each partition that has it.
 
         Where another order stands for a partition, this one is an observation, not a materialization: the
@@ -155,17 +158,13 @@ class Reporter:
         for link in self.links(event.order) if links is None else links:
             yield from self._event(event, link)
 
-    def _event(self, event: Submitted | Stored, link: Link) -> Iterator[AssetEvent]:
-        order, ledger = event.order, self.services.ledger
-        reports = ledger.reports
-        with ledger.reading_together():
-            lacks_prompt = reports.lacks_prompt(link, order.fingerprint)
-            superseded = reports.is_superseded(link)
-            watermark = self._watermark(order, link) if isinstance(event, Stored) else None
-        if lacks_prompt:
+    def _event(self, event: Submitted | Stored, link: LinkToReport) -> Iterator[AssetEvent]:
+        order = event.order
+        if link.lacks_prompt:
             yield self._prompt_of(order, link)
-            reports.mark_prompts(link.prompt_set, {link.partition: order.fingerprint})
-        kind = dg.AssetObservation if superseded else dg.AssetMaterialization
+            prompts = {link.partition: order.fingerprint}
+            self.services.ledger.reports.mark_prompts(link.prompt_set, prompts)
+        kind = dg.AssetObservation if link.superseded else dg.AssetMaterialization
         # The order was materialized before it had a task: one materialization for each order.
         task_kind = dg.AssetObservation if link.reported is Reported.ORDERED else kind
         if isinstance(event, Submitted):
@@ -186,13 +185,13 @@ class Reporter:
             event.thumbnail_jpeg,
             made_from,
             kind=kind,
-            watermark=watermark,
+            watermark=self._watermark(link),
             gallery_url=self.services.gallery_url,
             video_url=self.services.video_url,
         )
-        if not superseded:
+        if not link.superseded:
             yield stored_observation(order, link)
-        self.notes.add(link, Reported.OBSERVED if superseded else Reported.STORED)
+        self.notes.add(link, Reported.OBSERVED if link.superseded else Reported.STORED)
 
     def _prompt_of(self, order: Order, link: Link) -> AssetEvent:
         """Return the request of an order that no run came to report: what is made from it points to it."""
@@ -200,7 +199,7 @@ class Reporter:
         points = order.estimated_points + (order.source or {}).get("estimated_points", 0)
         return prompt_materialization(link.prompt_set, link.partition, request, order.fingerprint, points)
 
-    def again(self, order: Order, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
+    def again(self, order: Order, links: Iterable[LinkToReport] | None = None) -> Iterator[AssetEvent]:
         """Report what a killed run did not, or what a partition was just given."""
         if order.state is State.STORED:
             yield from self.event(stored_event(self.services.store, order), links)
@@ -209,7 +208,7 @@ class Reporter:
         else:
             yield from self.event(Submitted(order), links)
 
-    def ended(self, order: Order, links: Iterable[Link] | None = None) -> Iterator[AssetEvent]:
+    def ended(self, order: Order, links: Iterable[LinkToReport] | None = None) -> Iterator[AssetEvent]:
         """Report an order that ended without a video: why, what was charged and what to do.
 
         Its task is materialized where its submission was not reported. Where it was to remove a watermark,
@@ -231,12 +230,12 @@ class Reporter:
             of_source = [link for link in self.links(source) if (link.prompt_set, link.partition) in given]
             yield from self.again(source, of_source)
 
-    def _end(self, order: Order, link: Link, source: Order | None) -> Iterator[AssetEvent]:
+    def _end(self, order: Order, link: LinkToReport, source: Order | None) -> Iterator[AssetEvent]:
         if order.task_id is not None and link.reported in _TASK_UNREPORTED:
             yield from self.event(Submitted(order), [link])
         # The end of what renders a video says more than that of what waited for it.
         waited = order.error_class == WITHDRAWN and source is not None and source.state in ENDED
-        if not (waited or self.services.ledger.reports.is_superseded(link)):
+        if not (waited or link.superseded):
             yield from ended_observations(order, link)
         self.notes.add(link, Reported.ENDED)
 
@@ -246,11 +245,11 @@ class Reporter:
         for partition, why in reasons.items():
             yield from not_ordered_observations(self.prompt_set, partition, why)
 
-    def _watermark(self, order: Order, link: Link) -> str | None:
+    def _watermark(self, link: LinkToReport) -> str | None:
         """Return why a video still has a watermark that was to be removed for a partition."""
-        failed = self.services.ledger.queries.failed_removal(order, link.prompt_set, link.partition)
-        if failed is None:
+        if link.failed_removal is None:
             return None
+        failed = self.services.ledger.queries.get(link.failed_removal)
         return f"not removed: order {failed.order_id} ended without a video: {failed.error_message}"
 
     def _task(self, order: Order, link: Link, kind: type[AssetEvent]) -> AssetEvent:

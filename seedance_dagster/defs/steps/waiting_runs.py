@@ -9,7 +9,7 @@ import dagster as dg
 
 from seedance_dagster.defs.naming import WAITS_TAG
 from seedance_dagster.ledger.order import Order
-from seedance_dagster.ledger.partitions import Link
+from seedance_dagster.ledger.reports import LinkToReport
 
 _REMEMBERED_S = 5.0
 
@@ -27,7 +27,7 @@ class WaitingRuns:
     _run_ids: frozenset[str] = frozenset()
     _read_at: float | None = field(default=None)
 
-    def leave(self, order: Order, links: list[Link]) -> list[Link]:
+    def leave(self, order: Order, links: list[LinkToReport]) -> list[LinkToReport]:
         """Return the partitions that no waiting run reports."""
         if order.run_id not in self._waiting():
             return links

@@ -35,7 +35,7 @@ def in_background(
         unread: How many submitted tasks and stored videos may wait for the caller.
         head_start_s: How long the caller waits for the first event at most before it goes on: two busy
             threads of a process slow each other down, and the first POSTs should not wait for the caller.
-        idle: Called in the caller's thread while it waits for the next event.
+        idle: Called in the caller's thread when it has waited half a second for the next event.
 
     Yields:
         The events. What the work raises is raised behind the last one.
@@ -78,11 +78,10 @@ class _EngineThread(threading.Thread):
 
     def events(self, idle: Callable[[], None]) -> Iterator[Event]:
         while True:
-            if self._events.empty():
-                idle()
             try:
                 event = self._events.get(timeout=_INTERRUPT_S)
             except queue.Empty:
+                idle()
                 continue
             if event is None:
                 break

@@ -62,12 +62,17 @@ async def advance(
         await remember_account(worker)
         pipeline = Pipeline(worker, emit_once, time_box_s=time_box_s, watch=watch)
         pending, workable = (None, None) if watch is None else (watch.pending, watch.workable)
-        pipeline.add(Submitter(worker, emit_once), policy.submit_workers, only=pending)
-        poller = Poller(worker, emit_once, on_end=pipeline.wake)
-        pipeline.add(poller, policy.poll_workers, only=workable)
-        pipeline.add(Collector(worker, emit_once), policy.collect_workers, only=workable)
+        submitting = pipeline.add(Submitter(worker, emit_once), policy.submit_workers, only=pending)
+        collecting = pipeline.add(Collector(worker, emit_once), policy.collect_workers, only=workable)
+
+        def on_end() -> None:
+            submitting.wake()
+            collecting.wake()
+
+        poller = Poller(worker, emit_once, on_end=on_end)
+        polling = pipeline.add(poller, policy.poll_workers, only=workable)
         maintenance = Maintenance(worker, watch, emit, pipeline.troubles)
-        async with _beside(maintenance.run(), HistoryGuide(worker, pipeline.wake).run()):
+        async with _beside(maintenance.run(), HistoryGuide(worker, polling.wake).run()):
             await pipeline.run(is_over)
 
 
@@ -102,8 +107,8 @@ async def poll_due(services: Services, *, owner: str, time_box_s: float) -> Poll
         await remember_account(worker)
         pipeline = Pipeline(worker, emit, time_box_s=time_box_s)
         poller = Poller(worker, emit)
-        pipeline.add(poller, services.policy.poll_workers)
-        guide = HistoryGuide(worker, pipeline.wake)
+        polling = pipeline.add(poller, services.policy.poll_workers)
+        guide = HistoryGuide(worker, polling.wake)
         async with _beside(guide.run()):
             await pipeline.run(is_over)
         result = await reconcile(worker)
@@ -141,7 +146,9 @@ class Pipeline:
         self._pools: list[WorkerPool] = []
         self._deadline = None if time_box_s is None else time.monotonic() + time_box_s
 
-    def add(self, stage: Stage, workers: int, *, only: Callable[[], list[int] | None] | None = None) -> None:
+    def add(
+        self, stage: Stage, workers: int, *, only: Callable[[], list[int] | None] | None = None
+    ) -> WorkerPool:
         """Add a stage with a number of workers, which work only on some order ids if `only` returns them."""
         pool = WorkerPool(
             stage,
@@ -152,11 +159,7 @@ class Pipeline:
         )
         self._pools.append(pool)
         self._worker.in_hand.append(pool.in_hand)
-
-    def wake(self) -> None:
-        """Let all stages look for due orders: there may be some."""
-        for pool in self._pools:
-            pool.wake()
+        return pool
 
     def troubles(self) -> list[str]:
         """Return why stages cannot look for work: a full disk may let others read and write."""

@@ -29,7 +29,6 @@ class WorkerPool:
 
     Attributes:
         in_hand: The ids of the orders that it took and has not finished.
-        idle: True from a look that found nothing, with no worker busy, to the next look.
         trouble: Why the ledger did not answer at the last look; None when it did.
     """
 
@@ -50,13 +49,18 @@ class WorkerPool:
         self._queue: asyncio.Queue[Order] = asyncio.Queue()
         self._wake = asyncio.Event()
         self._busy = 0
+        self._took_all = False  # what was due at the last look, and nothing is known to be due since
         self.in_hand: set[int] = set()
-        self.idle = False
         self.trouble: str | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Return True while no worker is busy and nothing is known to be due."""
+        return self._took_all and not self._busy and self._queue.empty()
 
     def wake(self) -> None:
         """Look for due orders again: there may be some."""
-        self.idle = False
+        self._took_all = False
         self._wake.set()
 
     async def run(self, stopping: Callable[[], bool]) -> None:
@@ -66,29 +70,32 @@ class WorkerPool:
                 group.create_task(self._work())
             while True:
                 self._wake.clear()
-                self.idle = False  # a look leases orders before it returns
-                taken = [] if stopping() else await self._take()
-                for order in taken:
-                    self.in_hand.add(order.order_id)
-                    self._queue.put_nowait(order)
-                if not taken:
-                    self.idle = not self._busy and self._queue.empty() and not self._wake.is_set()
-                    await self._nap()
+                if self._queue.empty():  # several are taken together, once all before them have a worker
+                    await self._look(stopping)
+                await self._nap()
 
-    async def _take(self) -> list[Order]:
-        if not self._queue.empty():
-            return []  # several are leased together once all that were taken have a worker
+    async def _look(self, stopping: Callable[[], bool]) -> None:
+        """Take the orders that are due, as far as there is room for them."""
+        self._took_all = False  # a look leases orders before it returns
         room = 2 * self._workers - self._busy
+        taken = [] if stopping() else await self._take(room)
+        for order in taken:
+            # A worker whose lease had run out may be given what it still works on.
+            if order.order_id not in self.in_hand:
+                self.in_hand.add(order.order_id)
+                self._queue.put_nowait(order)
+        self._took_all = len(taken) < room and not self._wake.is_set()
+
+    async def _take(self, limit: int) -> list[Order]:
         try:
-            taken = await self._stage.take(room, self._only())
+            taken = await self._stage.take(limit, self._only())
         except LedgerUnavailableError as error:
             if self.trouble is None:
                 _log.warning("%s; looking again soon", error)
             self.trouble = str(error)
             return []
         self.trouble = None
-        # A worker whose lease had run out may be given what it still works on.
-        return [order for order in taken if order.order_id not in self.in_hand]
+        return taken
 
     async def _nap(self) -> None:
         try:
@@ -102,20 +109,25 @@ class WorkerPool:
         while True:
             order = await self._queue.get()
             self._busy += 1
-            failure: Exception | None = None
+            if self._queue.empty() and not self._took_all:
+                self._wake.set()  # there is room for more
             try:
-                await self._stage.handle(order)
-            except StaleOrderError:
-                # Another worker went on with the order; this one wrote nothing.
-                _log.info("another worker went on with order %s", order.order_id)
-            except LedgerUnavailableError as error:
-                _log.warning("order %s: %s", order.order_id, error)
-                failure = error
-            except Exception as error:  # noqa: BLE001  one order must not stop the others
-                _log.exception("order %s: unexpected error", order.order_id)
-                failure = error
+                await self._handled(order, await self._handle(order))
             finally:
                 self._busy -= 1
                 self.in_hand.discard(order.order_id)
-            await self._handled(order, failure)
-            self.wake()  # there is room for another
+
+    async def _handle(self, order: Order) -> Exception | None:
+        """Do the work on one order; return what went wrong."""
+        try:
+            await self._stage.handle(order)
+        except StaleOrderError:
+            # Another worker went on with the order; this one wrote nothing.
+            _log.info("another worker went on with order %s", order.order_id)
+        except LedgerUnavailableError as error:
+            _log.warning("order %s: %s", order.order_id, error)
+            return error
+        except Exception as error:  # noqa: BLE001  one order must not stop the others
+            _log.exception("order %s: unexpected error", order.order_id)
+            return error
+        return None

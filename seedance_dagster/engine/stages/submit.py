@@ -58,9 +58,12 @@ class Submitter:
 
     def _claim(self, limit: int, only: list[int] | None) -> list[Order]:
         services, claims = self._worker.services, self._ledger.claims
+        # Checked first without the writer's lock: idle workers ask often, and mostly nothing is due.
         with self._ledger.reading_together():
+            if not claims.are_due(only):
+                return []
             throttle = services.throttle()
-            if throttle.slots == 0 or not claims.are_due(max_in_flight=throttle.slots, only=only):
+            if throttle.slots is not None and self._ledger.workload.in_flight() >= throttle.slots:
                 return []
         return claims.take(
             self._worker.name,

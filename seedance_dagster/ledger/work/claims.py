@@ -22,10 +22,10 @@ from seedance_dagster.ledger.work.workload import Rejections, count_rejections
 class Claims(LedgerPart):
     """The part of the ledger around the POST."""
 
-    def are_due(self, *, max_in_flight: int | None, only: Collection[int] | None = None) -> bool:
-        """Return False where `take` would take nothing; no writer waits, as idle workers ask often."""
+    def are_due(self, only: Collection[int] | None = None) -> bool:
+        """Return True when a queued order is due, of some ids if given."""
         with self._database.reading() as connection:
-            return _room(connection, 1, max_in_flight) > 0 and any_due(connection, self._clock(), only)
+            return any_due(connection, self._clock(), only)
 
     def take(
         self,
@@ -54,7 +54,9 @@ class Claims(LedgerPart):
         with self._database.writing() as connection:
             if rejections is not None and count_rejections(connection, rejections.since) > rejections.count:
                 return []
-            room = _room(connection, limit, max_in_flight)
+            room = limit
+            if max_in_flight is not None:
+                room = min(limit, max_in_flight - count_in_flight(connection))
             changes = lease(owner, self._lease_time(connection), lease_s) | {
                 "claimed_at": now,
                 "sent_at": None,
@@ -150,10 +152,6 @@ class Claims(LedgerPart):
                 )
                 for order in expired(connection)
             ]
-
-
-def _room(connection: sa.Connection, limit: int, max_in_flight: int | None) -> int:
-    return limit if max_in_flight is None else min(limit, max_in_flight - count_in_flight(connection))
 
 
 def _after_loss(order: Order, now: datetime) -> dict[str, Any]:

@@ -29,8 +29,9 @@ class Rates(LedgerPart):
             now = self._lease_time(connection)
             until = connection.scalar(sa.select(rates.c.reserved_until).where(rates.c.name == name))
             begin = until if until is not None and now < until <= now + _LONGEST_QUEUE else now
-            connection.execute(rates.delete().where(rates.c.name == name))
-            connection.execute(
-                rates.insert().values(name=name, reserved_until=begin + timedelta(seconds=seconds))
-            )
+            end = begin + timedelta(seconds=seconds)
+            if until is None:
+                connection.execute(rates.insert().values(name=name, reserved_until=end))
+            else:
+                connection.execute(rates.update().where(rates.c.name == name).values(reserved_until=end))
         return (begin - now).total_seconds()

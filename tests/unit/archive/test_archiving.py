@@ -142,7 +142,7 @@ def test_links_in_the_archive_have_no_queries(services, store, orders, clock):
     order = orders.make(
         State.REJECTED, "a", reason="no such picture as https://me:pw@c.example.com/a?sig=5ec"
     )
-    [link] = services.ledger.partitions.links(order.order_id)
+    [link] = services.ledger.reports.links(order.order_id)
     services.ledger.reports.mark_reported({link: Reported.ENDED})
     clock.forward(days=91)
     orders.make(State.QUEUED, "today")

@@ -27,7 +27,7 @@ def test_a_repair_without_findings_does_nothing(world):
 
 
 def reported(world) -> str | None:
-    [link] = world.ledger.partitions.links(1)
+    [link] = world.ledger.reports.links(1)
     return link.reported
 
 
