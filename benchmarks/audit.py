@@ -103,7 +103,7 @@ def an_order(number: int) -> Order:
         fps=24.0,
         package_version="1",
         code_version="1",
-        stored_at=datetime.now(UTC) + timedelta(hours=6),  # after the objects, however long these take
+        stored_at=at + timedelta(seconds=90),
     )
 
 
@@ -140,6 +140,8 @@ def fill_bucket(folder: Path, every: list[Order]) -> None:
         place.write_bytes(VIDEO)
         place.with_name("poster.jpg").write_bytes(POSTER)
         place.with_name("manifest.json").write_bytes(Manifest.of(order).to_json())
+        for file in place.parent.iterdir():
+            os.utime(file, (order.ordered_at.timestamp(), order.ordered_at.timestamp()))
 
 
 def fill_dagster(home: Path, first: Order, count: int) -> None:

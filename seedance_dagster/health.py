@@ -168,23 +168,34 @@ def no_video_reason(order: Order) -> NoVideoReason | None:
 
 def price_drifts(orders: Iterable[Order]) -> list[PriceDrift]:
     """Return the drift of each type and resolution; estimates that are upper bounds do not count."""
-    by_price: defaultdict[tuple[str, str], list[Order]] = defaultdict(list)
-    for order in sorted(orders, key=lambda order: order.order_id):
-        exact = order.points_charged and order.estimated_points and _is_estimated_exactly(order)
-        if order.state is State.STORED and exact:
-            by_price[order.task_type, _resolution(order)].append(order)
-    drifts = []
-    for (task_type, resolution), of_price in sorted(by_price.items()):
-        table = of_price[-1].price_table
-        newest = tuple(order for order in of_price if order.price_table == table)[-_NEWEST_CHARGES:]
-        deviating = tuple(order for order in newest if _deviates(_charge_factor(order)))
-        drifts.append(PriceDrift(task_type, resolution, table, newest, deviating))
-    return drifts
+    newest_table: dict[tuple[str, str], PriceDrift] = {}
+    for (task_type, resolution, table), charged in _newest_charges(orders).items():
+        known = newest_table.get((task_type, resolution))
+        if known is None or known.newest[-1].order_id < charged[-1].order_id:
+            deviating = tuple(order for order in charged if _deviates(_charge_factor(order)))
+            drift = PriceDrift(task_type, resolution, table, tuple(charged), deviating)
+            newest_table[task_type, resolution] = drift
+    return [drift for _, drift in sorted(newest_table.items())]
+
+
+def priced_orders(orders: Iterable[Order]) -> list[Order]:
+    """Return those orders that `price_drifts` needs, whatever others there are."""
+    return [order for charged in _newest_charges(orders).values() for order in charged]
 
 
 def low_budgets(budgets: Iterable[BudgetUsage]) -> list[BudgetUsage]:
     """Return the budgets of which less than a tenth remains."""
     return [usage for usage in budgets if usage.remaining < _LOW_BUDGET_SHARE * usage.budget.points]
+
+
+def _newest_charges(orders: Iterable[Order]) -> dict[tuple[str, str, str], list[Order]]:
+    """Return the newest orders that were estimated exactly, by type, resolution and price table."""
+    by_price: defaultdict[tuple[str, str, str], list[Order]] = defaultdict(list)
+    for order in sorted(orders, key=lambda order: order.order_id):
+        exact = order.points_charged and order.estimated_points and _is_estimated_exactly(order)
+        if order.state is State.STORED and exact:
+            by_price[order.task_type, _resolution(order), order.price_table].append(order)
+    return {price: charged[-_NEWEST_CHARGES:] for price, charged in by_price.items()}
 
 
 def _resolution(order: Order) -> str:

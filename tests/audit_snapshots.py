@@ -11,7 +11,7 @@ from typing import Any
 from factories import NOW, POINTS, PREFIX, make_order
 
 from seedance_dagster.api.wire import HistoryRow
-from seedance_dagster.audit.audit import compare
+from seedance_dagster.audit.compare import compare
 from seedance_dagster.audit.findings import Finding
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,

@@ -22,9 +22,9 @@ from seedance_dagster.api.errors import NotFoundError
 from seedance_dagster.api.wire import GenerationRequest, HistoryPage, HistoryRow, Task, TaskStatus
 from seedance_dagster.audit.audit import Audit, audit
 from seedance_dagster.audit.findings import Finding
-from seedance_dagster.audit.read import READING
 from seedance_dagster.audit.repair import RepairResult, repair
 from seedance_dagster.audit.snapshots import RecordedEvent, Scope
+from seedance_dagster.audit.sources import READING
 from seedance_dagster.audit.storage import expected_manifest
 from seedance_dagster.engine.indexing import WrittenIndex, refresh_index
 from seedance_dagster.engine.services import Services
@@ -194,7 +194,7 @@ class World:
         task_id = str(order.task_id)
         self.vendor.tasks[task_id] = self.vendor.tasks[task_id].model_copy(update=fields)
         points = self.vendor.tasks[task_id].points_charged
-        self.vendor.rows[task_id] = self.vendor.rows[task_id].model_copy(update={"points": points})
+        self.vendor.rows[task_id] = replace(self.vendor.rows[task_id], points=points)
 
     def audit(self, before_compare: Callable[[], None] | None = None, **scope: Any) -> Audit:
         """Audit the world; `before_compare` runs just before the ledger is read."""

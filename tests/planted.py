@@ -19,19 +19,25 @@ from seedance_dagster.ledger.tables.schema import journal, orders
 
 
 class Planter:
-    """Changes what one source says about the first order of a world."""
+    """Changes what one source says about an order of a world, by default the first."""
 
-    def __init__(self, world: World, clock: Clock) -> None:
+    def __init__(self, world: World, clock: Clock, order_id: int = 1) -> None:
         self.world, self.clock = world, clock
-        self.order: Order = world.ledger.queries.get(1)
+        self.order: Order = world.ledger.queries.get(order_id)
 
-    def row(self, order_id: int = 1, **columns: Any) -> None:
-        """Change columns of the ledger's row."""
+    @property
+    def task_id(self) -> str:
+        """The vendor's task."""
+        return str(self.order.task_id)
+
+    def row(self, order_id: int | None = None, **columns: Any) -> None:
+        """Change columns of the ledger's row, or of another order's."""
+        order_id = order_id or self.order.order_id
         self._write(orders.update().where(orders.c.order_id == order_id).values(columns))
 
     def remove_row(self) -> None:
         """Delete the ledger's row."""
-        remove_row(self.world.ledger, 1)
+        remove_row(self.world.ledger, self.order.order_id)
 
     def book_retry_apart(self) -> None:
         """Book the automatic retry of a failed order at another time than the order."""
@@ -46,12 +52,12 @@ class Planter:
 
     def journal(self, from_state: str, to_state: str) -> None:
         """Add an entry to the journal."""
-        entry = {"order_id": 1, "at": NOW, "actor": "x", "detail": {}}
+        entry = {"order_id": self.order.order_id, "at": NOW, "actor": "x", "detail": {}}
         self._write(journal.insert().values(from_state=from_state, to_state=to_state, **entry))
 
     def remove_journal(self) -> None:
         """Delete the journal."""
-        self._write(journal.delete().where(journal.c.order_id == 1))
+        self._write(journal.delete().where(journal.c.order_id == self.order.order_id))
 
     def task(self, **fields: Any) -> None:
         """Change the vendor's task and its row in the history."""
@@ -59,12 +65,12 @@ class Planter:
 
     def echo(self, **fields: Any) -> None:
         """Change what the vendor's task says it was asked for; None leaves a field out."""
-        asked = self.world.vendor.tasks["task-1"].input | fields
+        asked = self.world.vendor.tasks[self.task_id].input | fields
         self.task(input={name: value for name, value in asked.items() if value is not None})
 
     def forget_task(self) -> None:
         """Let the vendor know nothing of the task."""
-        del self.world.vendor.rows["task-1"], self.world.vendor.tasks["task-1"]
+        del self.world.vendor.rows[self.task_id], self.world.vendor.tasks[self.task_id]
 
     def foreign_task(self) -> None:
         """Create a task as another program with the same key would."""
@@ -90,19 +96,25 @@ class Planter:
         """Copy all objects of the order to another partition's folder."""
         for name in ("video", "poster", "manifest"):
             body = self.world.store.objects[self.key(name)]
-            self.put(self.key(name).replace("/p1/", "/copy/"), body)
+            self.put(self.key(name).replace(f"/{self.order.partition}/", "/copy/"), body)
 
     def wipe(self) -> None:
         """Wipe the materialization of the video."""
-        self.world.dagster.events = [event for event in self.world.dagster.events if event.partition != "p1"]
+        events = self.world.dagster.events
+        self.world.dagster.events = [event for event in events if event.partition != self.order.partition]
 
     def wipe_task(self) -> None:
         """Wipe the materialization of the task."""
         events = self.world.dagster.task_events
-        self.world.dagster.task_events = [event for event in events if event.partition != "p1"]
+        self.world.dagster.task_events = [
+            event for event in events if event.partition != self.order.partition
+        ]
 
-    def event(self, *, data_version: str | None = None, partition: str = "p1", **metadata: Any) -> None:
+    def event(
+        self, *, data_version: str | None = None, partition: str | None = None, **metadata: Any
+    ) -> None:
         """Report another materialization of the video."""
+        partition = partition or self.order.partition
         event = event_of(self.order, partition=partition, data_version=data_version or self.order.sha256)
         named = {f"seedance/{name}": value for name, value in metadata.items()}
         event = event_of(
@@ -120,7 +132,7 @@ class Planter:
     def ordered_first(self, *, observed: bool) -> None:
         """Materialize the task as an order that had none, and observe its submission or not."""
         events = self.world.dagster.task_events
-        [submitted] = [event for event in events if event.partition == "p1"]
+        [submitted] = [event for event in events if event.task_id == self.task_id]
         queued = {"seedance/task_id": NOT_SUBMITTED, "seedance/points_held": 0}
         events[events.index(submitted)] = replace(submitted, metadata={**submitted.metadata, **queued})
         if observed:
@@ -128,7 +140,7 @@ class Planter:
 
     def task_event(self, **metadata: Any) -> None:
         """Report another materialization of the task."""
-        self.world.dagster.report_task(self.order, "spots", "p1")
+        self.world.dagster.report_task(self.order, self.order.prompt_set, self.order.partition)
         event = self.world.dagster.task_events[-1]
         named = {f"seedance/{name}": value for name, value in metadata.items()}
         event.metadata.update(named)  # type: ignore[attr-defined]  a dictionary

@@ -74,12 +74,10 @@ class MemoryStore(VideoStore):
     def put_if_absent(self, key: str, body: bytes, *, content_type: str) -> None:
         self.objects.setdefault(key, body)
 
-    def listing(self, folder: str) -> dict[str, ListedObject]:
-        return {
-            key: ListedObject(len(body), hashlib.md5(body).hexdigest(), NOW)
-            for key, body in self.objects.items()
-            if key.startswith(f"{self.prefix}/{folder}")
-        }
+    def each_object(self, folder: str) -> Iterator[tuple[str, ListedObject]]:
+        for key, body in list(self.objects.items()):
+            if key.startswith(f"{self.prefix}/{folder}"):
+                yield key, ListedObject(len(body), hashlib.md5(body).hexdigest(), NOW)
 
     def head(self, key: str) -> ObjectInfo | None:
         body = self.objects.get(key)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from sys import intern
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
@@ -189,10 +191,12 @@ def holds_task(task_id: str, data: object) -> bool:
     return task is not None and task.task_id == task_id and task.status is not TaskStatus.UNKNOWN
 
 
-class HistoryRow(BaseModel):
-    """A task in the history, without its prompt and with status words of the history's own."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryRow:
+    """A task in the history, without its prompt and with status words of the history's own.
 
-    model_config = ConfigDict(frozen=True)
+    There may be hundreds of thousands, so it is small: no model of pydantic's.
+    """
 
     task_id: str
     task_type: str
@@ -231,8 +235,8 @@ class HistoryPage(BaseModel):
             rows.append(
                 HistoryRow(
                     task_id=task_id,
-                    task_type=_text(row.get("action")),
-                    status=_text(row.get("status")),
+                    task_type=intern(_text(row.get("action"))),
+                    status=intern(_text(row.get("status"))),
                     points=_points(row.get("usage")),
                     created_at=parse_time(row.get("created_at")),
                 )

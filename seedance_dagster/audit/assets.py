@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from seedance_dagster.audit.findings import Finding, Kind, finding, order_findin
 from seedance_dagster.audit.snapshots import GRACE, RecordedEvent, Scope, Snapshots
 from seedance_dagster.audit.storage import Verification
 from seedance_dagster.ledger.order import OPEN, Order
+from seedance_dagster.ledger.videos import CurrentVideo
 from seedance_dagster.storage.index import content_version, index_row, row_digest
 from seedance_dagster.storage.index_files import IndexManifest
 from seedance_dagster.storage.keys import index_keys, is_index_file
@@ -35,10 +36,17 @@ def expected_version(prompt_set: str, snapshots: Snapshots) -> str:
     orders = {order.order_id: order for order in snapshots.ledger.orders}
     videos = (
         replace(video, order=orders.get(video.order.order_id, video.order))
-        for video in snapshots.ledger.indexes[prompt_set]
+        for video in snapshots.ledger.videos.get(prompt_set, ())
     )
+    return index_version(prompt_set, videos, snapshots, before=snapshots.ledger.indexes[prompt_set])
+
+
+def index_version(
+    prompt_set: str, videos: Iterable[CurrentVideo], snapshots: Snapshots, *, before: str
+) -> str:
+    """Return the version of an index that has some more videos than that of a version before."""
     rows = (index_row(prompt_set, video, snapshots.storage.uri) for video in videos)
-    return content_version(map(row_digest, rows))
+    return content_version(map(row_digest, rows), before)
 
 
 def indexes_to_verify(snapshots: Snapshots) -> dict[str, Verification]:

@@ -1,37 +1,61 @@
-"""The audit itself: take the snapshots, verify what they leave open, and name every difference."""
+"""The audit itself: count what agrees, verify what the rest leaves open, and name every difference."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
 
-from seedance_dagster.audit import assets, events, records, storage, unmatched, vendor, weigh
+from seedance_dagster.audit.compare import KINDS, compare
 from seedance_dagster.audit.events import Orchestrator
-from seedance_dagster.audit.facts import order_facts
-from seedance_dagster.audit.findings import Finding, Kind, finding
-from seedance_dagster.audit.read import Progress, read_snapshots
-from seedance_dagster.audit.snapshots import Scope, Snapshots
+from seedance_dagster.audit.findings import Finding, Kind
+from seedance_dagster.audit.read import OrderReader
+from seedance_dagster.audit.related import RelatedOrders
+from seedance_dagster.audit.screen import AgreeingOrders, Screening
+from seedance_dagster.audit.snapshots import GRACE, Scope, Snapshots
+from seedance_dagster.audit.sources import READING, STEPS, Progress, Sources
 from seedance_dagster.audit.verify import verify
+from seedance_dagster.audit.weigh import weigh
+from seedance_dagster.engine.indexing import is_due
 from seedance_dagster.engine.services import Services
-from seedance_dagster.ledger.order import Order
+from seedance_dagster.ledger.index_state import IndexState
+from seedance_dagster.threads import in_thread
 
-_KINDS = list(Kind)
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """The numbers of things that an audit compared.
+
+    Attributes:
+        orders: Orders that were audited.
+        vendor_tasks: Tasks in the vendor's history.
+        materialized_partitions: Partitions with a video in Dagster.
+        objects: Objects in S3.
+        archived_entries: Entries of journals in their archive.
+        replaced_objects: Objects that earlier repairs replaced and kept.
+    """
+
+    orders: int
+    vendor_tasks: int
+    materialized_partitions: int
+    objects: int
+    archived_entries: int
+    replaced_objects: int
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of an audit; `findings` are sorted by kind, then by set and partition."""
+    """The result of an audit; `findings` are sorted by kind, then by set and partition.
+
+    Attributes:
+        snapshots: Without the orders about which all sources agree.
+    """
 
     scope: Scope
     snapshots: Snapshots
+    compared: Compared
     findings: tuple[Finding, ...]
-
-    @property
-    def audited(self) -> int:
-        """The number of audited orders."""
-        return sum(map(self.scope.covers, self.snapshots.ledger.orders))
 
     @property
     def totals(self) -> Mapping[Kind, tuple[int, int]]:
@@ -40,7 +64,7 @@ class Audit:
         for difference in self.findings:
             counts[difference.kind] += 1
             points[difference.kind] += difference.cost_points
-        return {kind: (counts[kind], points[kind]) for kind in _KINDS if counts[kind]}
+        return {kind: (counts[kind], points[kind]) for kind in KINDS if counts[kind]}
 
 
 def no_progress(step: str, done: int, total: int) -> None:
@@ -59,53 +83,66 @@ async def audit(
         StoreError: S3 cannot be read.
         LedgerError: The ledger cannot be read.
     """
-    snapshots = await read_snapshots(services, orchestrator, scope, progress)
-    snapshots = await verify(snapshots, services, orchestrator, scope, progress)
-    snapshots = weigh.weigh(snapshots, scope)
-    return Audit(scope, snapshots, compare(snapshots, scope, orchestrator.expected_metadata))
-
-
-def compare(
-    snapshots: Snapshots, scope: Scope, expected_metadata: Callable[[Order], Mapping[str, Any]]
-) -> tuple[Finding, ...]:
-    """Return every difference between verified snapshots, with the evidence.
-
-    Args:
-        snapshots: With damaged rows replaced, see `weigh`.
-        expected_metadata: Returns the metadata that the materialization of a stored order should have.
-    """
-    findings: list[Finding] = []
-    audited = [order for order in snapshots.ledger.orders if scope.covers(order)]
-    for order in audited:
-        findings += vendor.compare(order, snapshots.vendor, now=snapshots.read_at)
-        findings += storage.compare(order, snapshots.storage)
-    findings += weigh.compare(snapshots)
-    findings += records.compare(snapshots.ledger, scope, now=snapshots.read_at, uri=snapshots.storage.uri)
-    findings += assets.compare(snapshots, scope)
-    findings += events.compare(snapshots, scope, expected_metadata)
-    findings += unmatched.compare(snapshots, scope)
-    findings += vendor.outdated_prices(audited)
-    if snapshots.vendor.problem is not None:
-        findings.append(
-            finding(
-                Kind.SOURCE_UNAVAILABLE,
-                location="the vendor's task history",
-                message=snapshots.vendor.problem,
-            )
+    with closing(Sources(services, orchestrator, scope)) as sources:
+        await sources.read(progress)
+        indexes = await in_thread(_index_states, services, scope)
+        related = await in_thread(_related_orders, services, sources, scope)
+        lists, apart = related.sort()
+        reader = OrderReader(services, sources, scope)
+        progress(READING, STEPS, STEPS)
+        screening = Screening(reader, services, orchestrator, scope, progress)
+        agreeing, left = await screening.screen(lists)
+        snapshots = await in_thread(reader.read_with_rest, [*apart, *left], related.owned_tasks)
+        snapshots = await in_thread(_with_agreeing, snapshots, agreeing, indexes, services)
+        reported = sources.partitions - len(snapshots.dagster.newest)
+        snapshots = await verify(snapshots, services, orchestrator, scope, progress)
+        compared = Compared(
+            orders=agreeing.orders + sum(map(scope.covers, snapshots.ledger.orders)),
+            vendor_tasks=len(snapshots.vendor.history),
+            materialized_partitions=reported + len(snapshots.dagster.newest),
+            objects=sources.objects,
+            archived_entries=agreeing.archived_entries + sum(snapshots.ledger.archived_entries.values()),
+            replaced_objects=sources.replaced_objects,
         )
-    orders = {order.order_id: order for order in audited} | dict(snapshots.ledger.damaged_rows)
-    findings = [_with_evidence(each, orders, snapshots) for each in findings]
-    return tuple(sorted(findings, key=_sort_key))
+    snapshots = weigh(snapshots, scope)
+    return Audit(scope, snapshots, compared, compare(snapshots, scope, orchestrator.expected_metadata))
 
 
-def _with_evidence(difference: Finding, orders: Mapping[int, Order], snapshots: Snapshots) -> Finding:
-    order = orders.get(difference.order_id or 0)
-    if order is None or not difference.facts:
-        return difference
-    evidence = order_facts(order, snapshots).evidence(difference.facts)
-    return difference.model_copy(update={"evidence": evidence})
+def _index_states(services: Services, scope: Scope) -> dict[str, IndexState | None]:
+    """Return each set's index as it was last written."""
+    ledger = services.ledger
+    names = ledger.partitions.sets() if scope.prompt_set is None else {scope.prompt_set}
+    return {name: ledger.indexes.state(name) for name in names}
 
 
-def _sort_key(difference: Finding) -> tuple[int, str, str, str]:
-    kind = _KINDS.index(difference.kind)
-    return kind, difference.prompt_set or "", difference.partition or "", difference.location
+def _related_orders(services: Services, sources: Sources, scope: Scope) -> RelatedOrders:
+    """Return which orders must be judged together; those under way are judged with what is left."""
+    related = RelatedOrders()
+    related.add(services.ledger.repairs.outlines(scope.prompt_set), busy_since=sources.read_at - GRACE)
+    related.add_events(sources.reported_tasks())
+    return related
+
+
+def _with_agreeing(
+    snapshots: Snapshots,
+    agreeing: AgreeingOrders,
+    before: Mapping[str, IndexState | None],
+    services: Services,
+) -> Snapshots:
+    """Return the snapshots of what is left with what they need to know of the agreeing orders."""
+    shown = agreeing.indexes.keys() | {name for name, videos in snapshots.ledger.videos.items() if videos}
+    # An index that was written while videos were read may have others of them.
+    indexes = {
+        name: agreeing.indexes.get(name, "")
+        for name in sorted(shown)
+        if name in before
+        and services.ledger.indexes.state(name) == before[name]
+        and not is_due(services, name)
+    }
+    vendor = snapshots.vendor
+    return replace(
+        snapshots,
+        ledger=replace(snapshots.ledger, indexes=indexes),
+        vendor=replace(vendor, problem=agreeing.vendor_problem or vendor.problem),
+        priced=agreeing.priced,
+    )

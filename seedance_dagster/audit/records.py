@@ -42,19 +42,20 @@ def journal_problem(order: Order, entries: Sequence[JournalEntry]) -> str | None
 
 
 class Journals(NamedTuple):
-    """Problems of journals, by order id, and the number of their entries that are archived."""
+    """Problems of journals, and the numbers of their entries that are archived, by order id."""
 
     problems: dict[int, str]
-    archived_entries: int
+    archived_entries: dict[int, int]
 
 
 def read_journals(reader: JournalReader, orders: Mapping[int, Order]) -> Journals:
     """Read the journals of orders, a few at a time; those of which a part cannot be read say nothing."""
     problems: dict[int, str] = {}
-    archived = 0
+    archived: dict[int, int] = {}
     for ids in chunked(sorted(orders)):
         for order_id, journal in reader.read(ids).items():
-            archived += sum(some.count for some in journal.archived)
+            if journal.archived:
+                archived[order_id] = sum(some.count for some in journal.archived)
             problem = journal_problem(orders[order_id], journal.entries) if journal.is_whole else None
             if problem is not None:
                 problems[order_id] = problem

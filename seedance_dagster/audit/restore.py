@@ -91,7 +91,8 @@ class Restorer:
 
     def _booked_at(self, order: Order) -> datetime:
         """Return when a restored order is booked: a retry shares the booking of the attempt before it."""
-        earlier = (row for row in self.snapshots.ledger.orders if is_retry(order, row))
+        attempts = self.services.ledger.repairs.attempts(order.fingerprint, order.take)
+        earlier = (row for row in attempts if is_retry(order, row))
         return next((row.booked_at for row in earlier), order.ordered_at)
 
 

@@ -13,7 +13,6 @@ from seedance_dagster.ledger.order import Order
 from seedance_dagster.ledger.partitions import Link
 from seedance_dagster.ledger.repairs import MissingOrder
 from seedance_dagster.ledger.videos import CurrentVideo
-from seedance_dagster.storage.keys import is_replaced
 from seedance_dagster.storage.s3 import ListedObject
 
 NOT_SUBMITTED = "not yet submitted"
@@ -61,9 +60,11 @@ class LedgerSnapshot:
         current_videos: Order ids of the videos that the partitions should show, by set and partition.
         links: The partitions that each order was given to, by order id.
         journal_problems: Why the journal of an order does not lead to its state, by order id.
-        archived_entries: The number of their entries that are in the journal's archive.
+        archived_entries: The number of their entries that are in the journal's archive, by order id.
         archive_problems: Parts of the archive that cannot be read.
-        indexes: The videos of each set's index, in its order; a set whose index is to be written is left out.
+        videos: The videos that partitions show, by set.
+        indexes: The version of each set's index without these videos; a set whose index is to be written is
+            left out.
         damaged_rows: Rows, by order id, that two other systems contradict; `orders` has what these agree on.
     """
 
@@ -73,9 +74,10 @@ class LedgerSnapshot:
     current_videos: Mapping[tuple[str, str], int] = field(default_factory=dict)
     links: Mapping[int, Sequence[Link]] = field(default_factory=dict)
     journal_problems: Mapping[int, str] = field(default_factory=dict)
-    archived_entries: int = 0
+    archived_entries: Mapping[int, int] = field(default_factory=dict)
     archive_problems: Mapping[str, PartProblem] = field(default_factory=dict)
-    indexes: Mapping[str, Sequence[CurrentVideo]] = field(default_factory=dict)
+    videos: Mapping[str, Sequence[CurrentVideo]] = field(default_factory=dict)
+    indexes: Mapping[str, str] = field(default_factory=dict)
     damaged_rows: Mapping[int, Order] = field(default_factory=dict)
 
     def partitions(self, order: Order) -> set[tuple[str, str]]:
@@ -92,17 +94,20 @@ class VendorSnapshot:
         problem: Why the history is incomplete or could not be read; None when it is complete.
         tasks: Tasks that were read one by one; None for a task that the vendor does not know.
         unread: Tasks that should have been read one by one and were not.
+        first_at: When the oldest task of the history was made; None where `history` has all of it.
     """
 
     history: Mapping[str, HistoryRow] = field(default_factory=dict)
     problem: str | None = None
     tasks: Mapping[str, Task | None] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
+    first_at: datetime | None = None
 
     def complete_since(self) -> datetime | None:
         """Return since when the history lists every task; None when that is unknown. It forgets old ones."""
-        times = [row.created_at for row in self.history.values() if row.created_at is not None]
-        return min(times, default=None) if self.problem is None else None
+        if self.problem is not None or self.first_at is not None:
+            return None if self.problem is not None else self.first_at
+        return min((row.created_at for row in self.history.values() if row.created_at), default=None)
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,6 @@ class StorageSnapshot:
     prefix: str = ""
     objects: Mapping[str, ListedObject] = field(default_factory=dict)
     inspected: Mapping[str, InspectedObject | None] = field(default_factory=dict)
-
-    @property
-    def replaced_objects(self) -> int:
-        """The number of objects that earlier repairs replaced and kept."""
-        return sum(map(is_replaced, self.objects))
 
     def uri(self, key: str) -> str:
         """Return a key as an s3:// URI."""
@@ -190,10 +190,16 @@ class DagsterSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshots:
-    """The four snapshots of one audit; `read_at` is when reading began (UTC)."""
+    """The four snapshots of one audit, or what they say about some orders.
+
+    Attributes:
+        read_at: When reading began (UTC).
+        priced: Orders that the snapshots leave out, and that price tables are compared with.
+    """
 
     read_at: datetime
     ledger: LedgerSnapshot
     vendor: VendorSnapshot
     storage: StorageSnapshot
     dagster: DagsterSnapshot
+    priced: Sequence[Order] = ()

@@ -13,7 +13,6 @@ from seedance_dagster.api.wire import Task
 from seedance_dagster.audit import assets, events, storage, vendor
 from seedance_dagster.audit.events import Orchestrator, with_events
 from seedance_dagster.audit.facts import manifest_facts
-from seedance_dagster.audit.read import Progress
 from seedance_dagster.audit.records import read_journals
 from seedance_dagster.audit.snapshots import (
     DagsterSnapshot,
@@ -24,6 +23,7 @@ from seedance_dagster.audit.snapshots import (
     StorageSnapshot,
     VendorSnapshot,
 )
+from seedance_dagster.audit.sources import Progress
 from seedance_dagster.audit.storage import Verification
 from seedance_dagster.audit.unmatched import find_unmatched, unmatched_objects, unmatched_tasks
 from seedance_dagster.counting import counted
@@ -48,17 +48,18 @@ async def verify(
     Raises:
         StoreError: S3 cannot be read.
     """
-    storage = await in_thread(_verify_objects, snapshots, services.store, scope, progress)
+    storage = await in_thread(verify_objects, snapshots, services.store, scope, progress)
     snapshots = replace(snapshots, storage=storage)
-    vendor = await _verify_tasks(snapshots, services, scope, progress)
+    vendor = await verify_tasks(snapshots, services, scope, progress)
     dagster = await in_thread(_verify_events, snapshots, orchestrator, scope)
     ledger = await in_thread(_verify_journals, snapshots.ledger, services)
     return replace(snapshots, vendor=vendor, dagster=dagster, ledger=ledger)
 
 
-def _verify_objects(
+def verify_objects(
     snapshots: Snapshots, store: VideoStore, scope: Scope, progress: Progress
 ) -> StorageSnapshot:
+    """Return S3 with everything inspected that its listing left open; raise `StoreError`."""
     to_verify = _unmatched_objects(snapshots, deep=scope.deep)
     for order in snapshots.ledger.orders:
         if scope.covers(order):
@@ -127,9 +128,10 @@ def _read(store: VideoStore, key: str) -> InspectedObject:
     return InspectedObject(body=store.get_bytes(key))
 
 
-async def _verify_tasks(
+async def verify_tasks(
     snapshots: Snapshots, services: Services, scope: Scope, progress: Progress
 ) -> VendorSnapshot:
+    """Return the vendor with the tasks read that its history left open."""
     snapshot = snapshots.vendor
     complete_since = snapshot.complete_since()
     wanted = [

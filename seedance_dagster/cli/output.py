@@ -19,7 +19,7 @@ from rich.table import Table
 from seedance_dagster.money import points_to_usd
 
 if TYPE_CHECKING:
-    from seedance_dagster.audit.read import Progress as ShowProgress
+    from seedance_dagster.audit.sources import Progress as ShowProgress
     from seedance_dagster.ledger.budgets import BudgetUsage
 
 _WIDE = 200  # so that no URL in a table is cut

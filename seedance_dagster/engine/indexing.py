@@ -19,7 +19,7 @@ from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.set_spend import DaySpend, OrderSums
 from seedance_dagster.storage.errors import ObjectChangedError
 from seedance_dagster.storage.index import COLUMNS
-from seedance_dagster.storage.index_files import IndexManifest, PartFormat, part_format
+from seedance_dagster.storage.index_files import IndexManifest, PartFormat, part_format, part_suffix
 from seedance_dagster.storage.keys import index_keys
 from seedance_dagster.storage.s3 import VideoStore
 
@@ -66,8 +66,7 @@ class WrittenIndex:
 
 def sets_to_index(services: Services) -> list[str]:
     """Return the names of the sets whose index is to be written, sorted; raise `LedgerError`."""
-    parts = part_format()
-    return sorted(services.ledger.indexes.due_sets(lambda name: _place(services.store, name, parts)))
+    return sorted(services.ledger.indexes.due_sets(lambda name: _place(services.store, name)))
 
 
 def refresh_index(
@@ -91,8 +90,7 @@ def refresh_index(
         LedgerError: The ledger cannot be read.
     """
     ledger, lease, pacing = services.ledger, f"index {prompt_set}", services.policy.pacing
-    parts = part_format()
-    place = _place(services.store, prompt_set, parts)
+    place = _place(services.store, prompt_set)
     tries = math.ceil(
         2 * pacing.index_lease_s / pacing.index_wait_s
     )  # until the lease of a killed writer ends
@@ -103,6 +101,7 @@ def refresh_index(
             time.sleep(pacing.index_wait_s)
             continue
         try:
+            parts = part_format()
             manifest = IndexWriter(services, prompt_set, owner, place, parts).write(rebuild=rebuild)
         except (ObjectChangedError, IndexChangedError):
             # Another writer took over after this one's lease had run out. Its index may lack what this one
@@ -117,15 +116,14 @@ def refresh_index(
 
 def is_due(services: Services, prompt_set: str) -> bool:
     """Return True where the index was made from something else than the ledger holds now."""
-    place = _place(services.store, prompt_set, part_format())
-    return services.ledger.indexes.is_due(prompt_set, place)
+    return services.ledger.indexes.is_due(prompt_set, _place(services.store, prompt_set))
 
 
-def _place(store: VideoStore, prompt_set: str, parts: PartFormat) -> str:
+def _place(store: VideoStore, prompt_set: str) -> str:
     """Return a hash of where the index belongs, and of its format and columns."""
     columns = [(column.name, column.type) for column in COLUMNS]
     uri = store.uri(index_keys(store.prefix, prompt_set).manifest)
-    return hashlib.sha256(repr((uri, parts.suffix, columns)).encode()).hexdigest()
+    return hashlib.sha256(repr((uri, part_suffix(), columns)).encode()).hexdigest()
 
 
 def _written(services: Services, manifest: IndexManifest, parts: PartFormat) -> WrittenIndex:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,9 +15,10 @@ from seedance_dagster.ledger.order import Order, Reported, State
 from seedance_dagster.ledger.partitions import Link, link_orders
 from seedance_dagster.ledger.queries import JournalEntry
 from seedance_dagster.ledger.tables.archive import archived_journals
-from seedance_dagster.ledger.tables.schema import journal, links, orders
+from seedance_dagster.ledger.tables.schema import journal, links, orders, to_order
 from seedance_dagster.ledger.transitions import insert_order, transition
 
+_ROWS_AT_ONCE = 1000
 _JOURNALED = ("task_id", "video_key", "points_charged")  # columns that transitions note in the journal
 
 
@@ -49,8 +50,55 @@ class MissingOrder:
         return missing
 
 
+class OrderOutline(NamedTuple):
+    """An order as far as it has things in common with others; one for each partition that it was given to.
+
+    Attributes:
+        at: When something last happened to it, as far as its row says (UTC).
+        given_set: The prompt set of a partition that it was given to; None where there is none.
+        given_partition: The partition's key.
+    """
+
+    order_id: int
+    prompt_set: str
+    partition: str
+    fingerprint: str
+    take: int
+    task_id: str | None
+    state: State
+    at: datetime
+    given_set: str | None
+    given_partition: str | None
+
+
 class Repairs(LedgerPart):
     """The part of the ledger that audits work with."""
+
+    def outlines(self, prompt_set: str | None = None) -> Iterator[OrderOutline]:
+        """Yield all orders, or those that a set made or was given, the oldest first."""
+        own = ("order_id", "prompt_set", "partition", "fingerprint", "take", "task_id", "state")
+        times = (orders.c[f"{name}_at"] for name in ("stored", "vendor_ended", "claimed", "ordered"))
+        query = (
+            sa.select(
+                *(orders.c[name] for name in own),
+                sa.func.coalesce(*times),
+                links.c.prompt_set,
+                links.c.partition,
+            )
+            .outerjoin(links, links.c.order_id == orders.c.order_id)
+            .order_by(orders.c.order_id)
+            .execution_options(yield_per=_ROWS_AT_ONCE)
+        )
+        if prompt_set is not None:
+            query = query.where((orders.c.prompt_set == prompt_set) | (links.c.prompt_set == prompt_set))
+        with self._database.reading() as connection:
+            yield from map(OrderOutline._make, connection.execute(query))
+
+    def attempts(self, fingerprint: str, take: int) -> list[Order]:
+        """Return all orders of a take of a request."""
+        query = sa.select(orders).where(orders.c.fingerprint == fingerprint, orders.c.take == take)
+        with self._database.reading() as connection:
+            return list(map(to_order, connection.execute(query)))
 
     def missing_orders(self) -> list[int]:
         """Return the ids of orders that the journal or its archive knows, and whose row a person deleted."""

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from seedance_dagster.api.wire import HistoryRow, Task
 from seedance_dagster.audit.events import Orchestrator
-from seedance_dagster.audit.read import Progress, read_snapshots
+from seedance_dagster.audit.read import read_snapshots
 from seedance_dagster.audit.snapshots import RecordedEvent, Scope, Snapshots
+from seedance_dagster.audit.sources import Progress
 from seedance_dagster.audit.storage import Verification
 from seedance_dagster.audit.verify import inspect_objects, read_tasks
 from seedance_dagster.engine.services import Services

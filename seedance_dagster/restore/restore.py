@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from seedance_dagster.api.errors import UnknownPriceError
 from seedance_dagster.audit.events import Orchestrator
-from seedance_dagster.audit.read import Progress
+from seedance_dagster.audit.sources import Progress
 from seedance_dagster.engine.services import Services
 from seedance_dagster.ledger.errors import LedgerError
 from seedance_dagster.ledger.ledger import Identity

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -77,10 +78,12 @@ class PartFormat(Protocol):
 
 def part_format() -> PartFormat:
     """Return Parquet, or JSON Lines where pyarrow (extra `parquet`) is not installed."""
-    try:
-        return _Parquet()
-    except ModuleNotFoundError:
-        return _JsonLines()
+    return _Parquet() if find_spec("pyarrow") else _JsonLines()
+
+
+def part_suffix() -> str:
+    """Return the suffix of `part_format`, without the 85 MB that pyarrow takes."""
+    return (_Parquet if find_spec("pyarrow") else _JsonLines).suffix
 
 
 class _Parquet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -240,7 +240,6 @@ class VideoStore(VersionedObjects):
         """Return the properties of an object; None when it does not exist."""
         return self._head(key)
 
-    @user_errors
     def listing(self, folder: str) -> dict[str, ListedObject]:
         """List all objects under a folder, by key.
 
@@ -250,16 +249,22 @@ class VideoStore(VersionedObjects):
         Raises:
             StoreError: The folder cannot be listed.
         """
+        return dict(self.each_object(folder))
+
+    def each_object(self, folder: str) -> Iterator[tuple[str, ListedObject]]:
+        """Yield all objects under a folder with their keys, as `listing`, a page of a thousand at a time."""
         self._check_place()
         start = "/".join(part for part in (self.prefix.strip("/"), folder) if part)
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=f"{start}/" if start else ""
-        )
-        return {
-            item["Key"]: ListedObject(item["Size"], item.get("ETag", "").strip('"'), item["LastModified"])
-            for page in pages
-            for item in page.get("Contents", [])
-        }
+        paginator = self.client.get_paginator("list_objects_v2")
+        pages = iter(paginator.paginate(Bucket=self.bucket, Prefix=f"{start}/" if start else ""))
+        while (page := self._next_page(folder, pages)) is not None:
+            for item in page.get("Contents", []):
+                etag = item.get("ETag", "").strip('"')
+                yield item["Key"], ListedObject(item["Size"], etag, item["LastModified"])
+
+    @user_errors
+    def _next_page(self, _folder: str, pages: Iterator[Any]) -> Any:
+        return next(pages, None)
 
     def _check_place(self) -> None:
         if not self.bucket:

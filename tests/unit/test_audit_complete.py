@@ -34,11 +34,8 @@ def test_listings_alone_show_that_sources_agree(world):
     """No single task, object or manifest is read when everything agrees, only the owner and the index."""
     audit = world.audit()
     assert audit.findings == ()
-    assert (audit.audited, len(audit.snapshots.vendor.history), len(audit.snapshots.storage.objects)) == (
-        3,
-        3,
-        12,
-    )
+    compared = audit.compared
+    assert (compared.orders, compared.vendor_tasks, compared.objects) == (3, 3, 12)
     assert world.vendor.requested == []
     assert reads_of_orders(world) == set()
 

@@ -21,7 +21,7 @@ from audit_snapshots import (
 from factories import NOW, make_order, make_task
 
 from seedance_dagster.api.wire import TaskStatus
-from seedance_dagster.audit.audit import compare
+from seedance_dagster.audit.compare import compare
 from seedance_dagster.audit.snapshots import (
     InspectedObject,
     Scope,

@@ -11,7 +11,8 @@ from audit_snapshots import expected, make_snapshots, row, storage, stored_order
 from click.testing import CliRunner
 from factories import NOW
 
-from seedance_dagster.audit.audit import Audit, compare
+from seedance_dagster.audit.audit import Audit, Compared
+from seedance_dagster.audit.compare import compare
 from seedance_dagster.audit.repair import RepairResult
 from seedance_dagster.audit.snapshots import InspectedObject, Scope, VendorSnapshot
 from seedance_dagster.cli.commands import audit as cli
@@ -20,7 +21,15 @@ from seedance_dagster.cli.root import root
 
 def audited(snapshots, **scope) -> Audit:
     """Return the audit of snapshots made by hand."""
-    return Audit(Scope(**scope), snapshots, compare(snapshots, Scope(**scope), expected))
+    compared = Compared(
+        orders=len(snapshots.ledger.orders),
+        vendor_tasks=len(snapshots.vendor.history),
+        materialized_partitions=len(snapshots.dagster.newest),
+        objects=len(snapshots.storage.objects),
+        archived_entries=0,
+        replaced_objects=0,
+    )
+    return Audit(Scope(**scope), snapshots, compared, compare(snapshots, Scope(**scope), expected))
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def test_a_history_that_names_other_types_is_not_believed(known, clock, page, wo
     engine.lose("a cat")
 
     def renamed(answer, _):
-        rows = [row.model_copy(update={"task_type": word}) for row in answer.rows]
+        rows = [replace(row, task_type=word) for row in answer.rows]
         return answer.model_copy(update={"rows": tuple(rows)})
 
     page(renamed)

@@ -12,9 +12,9 @@ import click
 
 from seedance_dagster.audit.audit import Audit, audit
 from seedance_dagster.audit.findings import Finding
-from seedance_dagster.audit.read import Progress as ShowProgress
 from seedance_dagster.audit.repair import RepairResult, repair
 from seedance_dagster.audit.snapshots import Scope
+from seedance_dagster.audit.sources import Progress as ShowProgress
 from seedance_dagster.cli.environ import ledger_settings
 from seedance_dagster.cli.examples import examples
 from seedance_dagster.cli.instance import dagster_of
@@ -93,19 +93,19 @@ def _show(result: Audit, repairs: Repairs | None) -> None:
         out.print(rows)
     for kind, (count, points) in result.totals.items():
         out.print(f"{count:>6} {kind.replace('_', ' ')}, {usd_text(points)}", markup=False)
-    count, snapshots = len(result.findings), result.snapshots
+    count, compared, storage = len(result.findings), result.compared, result.snapshots.storage
     verdict = counted(count, "finding") if count else "everything agrees"
     out.print(
-        f"{counted(result.audited, 'order')}, {counted(len(snapshots.vendor.history), 'task')} in the "
-        f"vendor's history, {counted(len(snapshots.dagster.newest), 'partition')} in Dagster, "
-        f"{counted(len(snapshots.storage.objects), 'object')} in S3: {verdict}",
+        f"{counted(compared.orders, 'order')}, {counted(compared.vendor_tasks, 'task')} in the "
+        f"vendor's history, {counted(compared.materialized_partitions, 'partition')} in Dagster, "
+        f"{counted(compared.objects, 'object')} in S3: {verdict}",
         markup=False,
     )
-    if archived := snapshots.ledger.archived_entries:
+    if archived := compared.archived_entries:
         entries = counted(archived, "entry of the journal is", "entries of the journal are")
-        folder = journal_key(snapshots.storage.prefix, "*")
-        out.print(f"{entries} in the archive {snapshots.storage.uri(folder)}", markup=False)
-    if kept := snapshots.storage.replaced_objects:
+        folder = journal_key(storage.prefix, "*")
+        out.print(f"{entries} in the archive {storage.uri(folder)}", markup=False)
+    if kept := compared.replaced_objects:
         out.print(f"{counted(kept, 'replaced object is', 'replaced objects are')} kept in S3", markup=False)
 
 
@@ -120,20 +120,13 @@ def _outcome(result: RepairResult) -> str:
 
 
 def _as_json(result: Audit, repairs: Repairs | None) -> dict[str, Any]:
-    snapshots, scope = result.snapshots, result.scope
+    scope = result.scope
     return {
-        "audited_at": snapshots.read_at.isoformat(),
+        "audited_at": result.snapshots.read_at.isoformat(),
         "prompt_set": scope.prompt_set,
         "since": scope.since.isoformat() if scope.since else None,
         "deep": scope.deep,
-        "compared": {
-            "orders": result.audited,
-            "vendor_tasks": len(snapshots.vendor.history),
-            "materialized_partitions": len(snapshots.dagster.newest),
-            "objects": len(snapshots.storage.objects),
-            "archived_entries": snapshots.ledger.archived_entries,
-            "replaced_objects": snapshots.storage.replaced_objects,
-        },
+        "compared": vars(result.compared),
         "findings": [
             finding.model_dump(mode="json")
             | {"cost_usd": points_to_usd(finding.cost_points)}

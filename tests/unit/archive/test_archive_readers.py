@@ -38,7 +38,7 @@ def test_an_audit_reads_the_archive(world):
     """Everything agrees, and the audit says how many entries it read from there."""
     audit = world.audit()
     assert audit.findings == ()
-    assert audit.snapshots.ledger.archived_entries == 2
+    assert audit.compared.archived_entries == 2
 
 
 @pytest.mark.parametrize(
