@@ -45,9 +45,11 @@ def test_a_tick_finds_by_a_page_what_ended_and_polls_it(start_engine):
     """No poll is due by its own plan yet."""
     rare = replace(GUIDED["pacing"], min_poll_s=600.0)
     with start_engine({"pacing": rare}, speed=1, render_seconds=0.2) as engine:
+        policy = replace(engine.services.policy, pacing=replace(rare, sweep_s=600.0))
+        submitting = replace(engine.services, policy=policy)  # which reads no page while tasks end
         placed = engine.place(*(f"a cat {number}" for number in range(TASKS)))
         ids = [each.order.order_id for each in placed]
-        with in_background(partial(advance, engine.services, owner="w", only=ids)) as events:
+        with in_background(partial(advance, submitting, owner="w", only=ids)) as events:
             assert {type(next(events)) for _ in ids} == {Submitted}
         time.sleep(0.5)
         result = asyncio.run(poll_due(engine.services, owner="tick", time_box_s=20))

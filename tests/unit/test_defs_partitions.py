@@ -167,21 +167,6 @@ def test_an_input_points_to_the_newest_event_of_its_version(instance):
     assert input_tags(instance, ASSET, "a", version) == {POINTER: str(again), VERSION: version}
 
 
-def test_an_event_that_was_found_is_not_looked_up_again(instance):
-    """Its pointer serves everything that is made from this version, and no other version."""
-    old, new = spots(a="x"), spots(a="y")
-    first = report(instance, old, "a")
-    version = old.partitions["a"].fingerprint
-    pointers = {}
-    assert input_tags(instance, ASSET, "a", "unknown", pointers)[POINTER] == str(first - 1)
-    assert pointers == {}, "it may still be reported"
-    assert input_tags(instance, ASSET, "a", version, pointers)[POINTER] == str(first)
-    assert pointers == {(ASSET, "a", version): str(first)}
-    second = report(instance, new, "a")
-    assert input_tags(None, ASSET, "a", version, pointers)[POINTER] == str(first)
-    assert input_tags(instance, ASSET, "a", new.partitions["a"].fingerprint, pointers)[POINTER] == str(second)
-
-
 def test_what_was_made_from_an_older_version_points_to_it(instance):
     """After an edit, a late result of the old request points before the edit and shows as Unsynced."""
     old, new = spots(a="x"), spots(a="y")

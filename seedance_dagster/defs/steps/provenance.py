@@ -6,6 +6,10 @@ an event without the pointer counts as made from an unknown version.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import islice
+
 import dagster as dg
 
 from seedance_dagster.defs.naming import DATA_VERSION_TAG
@@ -14,65 +18,85 @@ _INPUT_VERSION_TAG = "dagster/input_data_version"
 _INPUT_POINTER_TAG = "dagster/input_event_pointer"
 _NO_EVENT = "NULL"
 _RECENT = 20  # versions of one partition that are searched; an order is rarely more than one behind
+_TOGETHER = 50  # partitions whose events are looked up in one query
 
-Pointers = dict[tuple[dg.AssetKey, str, str], str]
-"""Storage ids of upstream events, by asset, partition and data version."""
+
+class UpstreamEvents:
+    """Events that a step reports, and points to from what it makes of them.
+
+    They are looked up many at a time: a query takes milliseconds.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._pointers: dict[tuple[dg.AssetKey, str, str], str] = {}  # by asset, partition and data version
+        self._reported: defaultdict[dg.AssetKey, dict[str, None]] = defaultdict(dict)
+
+    def add(self, asset: dg.AssetKey, partition: str) -> None:
+        """Note an event that is being reported."""
+        self._reported[asset][partition] = None
+
+    def input_tags(self, upstream: dg.AssetKey, partition: str, data_version: str) -> dict[str, str]:
+        """Return what `input_tags` returns."""
+        wanted = (upstream, partition, data_version)
+        if wanted not in self._pointers:
+            self._look_up(upstream, partition)
+        pointer = self._pointers.get(wanted)
+        if pointer is None:  # of an older version
+            return input_tags(self._instance, upstream, partition, data_version)
+        return _tags(upstream, data_version, pointer)
+
+    def _look_up(self, asset: dg.AssetKey, partition: str) -> None:
+        """Find the newest events of a partition, and of others that were reported."""
+        reported = self._reported[asset]
+        reported.pop(partition, None)
+        chosen = [partition, *islice(reported, _TOGETHER - 1)]
+        for other in chosen[1:]:
+            del reported[other]
+        for record in _recent(self._instance, asset, chosen, _RECENT + 2 * len(chosen)):
+            key = (asset, str(record.partition_key), str(_version(record)))
+            self._pointers.setdefault(key, str(record.storage_id))
 
 
 def input_tags(
-    instance: dg.DagsterInstance,
-    upstream: dg.AssetKey,
-    partition: str,
-    data_version: str,
-    pointers: Pointers | None = None,
+    instance: dg.DagsterInstance, upstream: dg.AssetKey, partition: str, data_version: str
 ) -> dict[str, str]:
     """Return the tags for something made from one data version of an upstream partition.
 
     Args:
         data_version: The version that was used, which need not be the newest.
-        pointers: Events that were found before; those found now are added.
     """
-    name = upstream.to_user_string()
-    wanted = (upstream, partition, data_version)
-    return {
-        f"{_INPUT_VERSION_TAG}/{name}": data_version,
-        f"{_INPUT_POINTER_TAG}/{name}": _pointer(instance, wanted, {} if pointers is None else pointers),
-    }
+    records = _recent(instance, upstream, [partition], _RECENT)
+    found = (str(record.storage_id) for record in records if _version(record) == data_version)
+    # Point just before the oldest one searched: everything since is another version.
+    pointer = next(found, str(records[-1].storage_id - 1) if records else _NO_EVENT)
+    return _tags(upstream, data_version, pointer)
 
 
 def whole_input_tags(instance: dg.DagsterInstance, upstream: dg.AssetKey) -> dict[str, str]:
     """Return the tags for something made from all partitions of an asset, as reported until now."""
     records = instance.fetch_materializations(upstream, limit=1).records
-    name = upstream.to_user_string()
-    return {
-        f"{_INPUT_VERSION_TAG}/{name}": (_version(records[0]) if records else None) or _NO_EVENT,
-        f"{_INPUT_POINTER_TAG}/{name}": str(records[0].storage_id) if records else _NO_EVENT,
-    }
+    if not records:
+        return _tags(upstream, _NO_EVENT, _NO_EVENT)
+    return _tags(upstream, _version(records[0]) or _NO_EVENT, str(records[0].storage_id))
 
 
 def newest_version(instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str) -> str | None:
     """Return the data version of a partition's newest materialization; None where there is none."""
-    records = _recent(instance, asset, partition, 1)
+    records = _recent(instance, asset, [partition], 1)
     return _version(records[0]) if records else None
 
 
-def _pointer(instance: dg.DagsterInstance, wanted: tuple[dg.AssetKey, str, str], pointers: Pointers) -> str:
-    if wanted in pointers:
-        return pointers[wanted]
-    asset, partition, data_version = wanted
-    records = _recent(instance, asset, partition, _RECENT)
-    for record in records:
-        if _version(record) == data_version:
-            pointers[wanted] = str(record.storage_id)
-            return pointers[wanted]
-    # Point just before the oldest one searched: everything since is another version.
-    return str(records[-1].storage_id - 1) if records else _NO_EVENT
+def _tags(upstream: dg.AssetKey, data_version: str, pointer: str) -> dict[str, str]:
+    name = upstream.to_user_string()
+    return {f"{_INPUT_VERSION_TAG}/{name}": data_version, f"{_INPUT_POINTER_TAG}/{name}": pointer}
 
 
 def _recent(
-    instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str, limit: int
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: Sequence[str], limit: int
 ) -> list[dg.EventLogRecord]:
-    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[partition])
+    """Return the newest materializations of some partitions, the newest first."""
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=partitions)
     return list(instance.fetch_materializations(wanted, limit=limit).records)
 
 

@@ -23,7 +23,7 @@ from seedance_dagster.defs.steps.outcomes import (
     not_ordered_observations,
     stored_observation,
 )
-from seedance_dagster.defs.steps.provenance import Pointers, input_tags, newest_version
+from seedance_dagster.defs.steps.provenance import UpstreamEvents, newest_version
 from seedance_dagster.defs.steps.report_notes import ReportNotes
 from seedance_dagster.engine.events import Stored, Submitted
 from seedance_dagster.engine.ordering.quote import estimate_costs
@@ -57,8 +57,11 @@ class Reporter:
     services: Services
     prompt_set: str | None = None
     log: dg.DagsterLogManager | None = None
-    _pointers: Pointers = field(default_factory=dict)
     _materialized_tasks: set[str] = field(default_factory=set)
+
+    @cached_property
+    def _upstream(self) -> UpstreamEvents:
+        return UpstreamEvents(self.instance)
 
     @cached_property
     def notes(self) -> ReportNotes:
@@ -78,6 +81,7 @@ class Reporter:
         estimates = {**estimates, **{partition.key: estimate for partition, estimate in priced}}
         for chunk in chunked(wanted, _MARKED_TOGETHER):
             for partition in chunk:
+                self._upstream.add(asset_key(prompt_set, PROMPTS), partition.key)
                 yield prompt_materialization(
                     prompt_set,
                     partition.key,
@@ -255,6 +259,7 @@ class Reporter:
     def _task(self, order: Order, link: Link, kind: type[AssetEvent]) -> AssetEvent:
         if kind is dg.AssetMaterialization:
             self._materialized_tasks.add(link.partition)
+            self._upstream.add(asset_key(link.prompt_set, TASKS), link.partition)
         return task_event(order, link, self._input(link, PROMPTS, order.fingerprint), kind)
 
     def _mark_task(self, order: Order, link: Link) -> None:
@@ -263,4 +268,4 @@ class Reporter:
 
     def _input(self, link: Link, upstream: str, version: str) -> dict[str, str]:
         asset = asset_key(link.prompt_set, upstream)
-        return input_tags(self.instance, asset, link.partition, version, self._pointers)
+        return self._upstream.input_tags(asset, link.partition, version)
