@@ -86,13 +86,12 @@ async def audit(
     with closing(Sources(services, orchestrator, scope)) as sources:
         await sources.read(progress)
         indexes = await in_thread(_index_states, services, scope)
-        related = await in_thread(_related_orders, services, sources, scope)
-        lists, apart = related.sort()
+        lists, apart, owned_tasks = await in_thread(_related_orders, services, sources, scope)
         reader = OrderReader(services, sources, scope)
         progress(READING, STEPS, STEPS)
         screening = Screening(reader, services, orchestrator, scope, progress)
         agreeing, left = await screening.screen(lists)
-        snapshots = await in_thread(reader.read_with_rest, [*apart, *left], related.owned_tasks)
+        snapshots = await in_thread(reader.read_with_rest, [*apart, *left], owned_tasks)
         snapshots = await in_thread(_with_agreeing, snapshots, agreeing, indexes, services)
         reported = sources.partitions - len(snapshots.dagster.newest)
         snapshots = await verify(snapshots, services, orchestrator, scope, progress)
@@ -115,12 +114,14 @@ def _index_states(services: Services, scope: Scope) -> dict[str, IndexState | No
     return {name: ledger.indexes.state(name) for name in names}
 
 
-def _related_orders(services: Services, sources: Sources, scope: Scope) -> RelatedOrders:
-    """Return which orders must be judged together; those under way are judged with what is left."""
+def _related_orders(
+    services: Services, sources: Sources, scope: Scope
+) -> tuple[list[list[int]], list[int], set[str]]:
+    """Return the orders that must be judged together, those that are judged last, and the tasks of all."""
     related = RelatedOrders()
     related.add(services.ledger.repairs.outlines(scope.prompt_set), busy_since=sources.read_at - GRACE)
     related.add_events(sources.reported_tasks())
-    return related
+    return *related.sort(), related.owned_tasks
 
 
 def _with_agreeing(

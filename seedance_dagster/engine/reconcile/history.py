@@ -26,7 +26,7 @@ LISTS_UNFINISHED = "history lists unfinished"
 
 _UNFINISHED = ("pending", "waiting", "queued", "staged", "starting", "processing", "running")
 _PAGE_SIZE = 100  # the vendor's maximum
-_MAX_PAGES = 1000
+_MAX_PAGES = 10_000  # a million tasks
 _PASSES = 4  # later passes catch up with what moved during the first
 _LONG_BEFORE = timedelta(days=30)
 _MAX_CACHED_TASKS = 5000
