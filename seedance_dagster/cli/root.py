@@ -64,7 +64,7 @@ class Commands(click.Group):
         """Run the command; errors of this package are messages for users, so they are shown as such."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             message = without_secrets(str(error))
@@ -74,6 +74,9 @@ class Commands(click.Group):
             if package == "botocore":
                 # Such as a profile that does not exist.
                 raise click.ClickException(f"S3 cannot be used: {message}") from None
+            if isinstance(error, OSError) or package == "sqlite3":
+                # Such as a full disk, also below a temporary file.
+                raise click.ClickException(message) from None
             raise
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 import subprocess
 import sys
 from importlib import import_module
@@ -50,6 +52,21 @@ def failing(error: Exception) -> click.Group:
         raise error
 
     return group
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), sqlite3.OperationalError("disk is full")]
+)
+def test_a_full_disk_is_a_message(error: Exception) -> None:
+    """Also one below a temporary file."""
+    done = CliRunner().invoke(failing(error), ["fail"])
+    assert (done.exit_code, done.output) == (1, f"Error: {error}\n")
+
+
+def test_a_reader_that_left_is_no_error() -> None:
+    """As with `status | head`."""
+    done = CliRunner().invoke(failing(BrokenPipeError(errno.EPIPE, "Broken pipe")), ["fail"])
+    assert "Error" not in done.output
 
 
 def test_own_errors_are_messages() -> None:
