@@ -43,7 +43,7 @@ from seedance_dagster.settings import Settings
 CALM_TIMEOUT_S = 10.0
 CALM_LEASE_S = 15.0
 _REST_S = {"daemon": 0.2, "command": 0.4}
-_NO_BUDGET = "do not fit the budget"
+_NO_BUDGET = "fit the budget"  # it does not, or they do not
 UNEXPECTED = "UNEXPECTED"
 """The start of a line of a worker's output that no fault excuses."""
 _NOBODY = "http://127.0.0.1:9/hook"  # marks are what is tried; deliveries are hints at most
