@@ -101,6 +101,7 @@ def ours(world: Servers, home: Path) -> Run:
         wall, cpu = time.perf_counter(), time.process_time()
         result = dg.materialize(
             list(definitions.assets or ()),
+            selection=[dg.AssetKey([NAME, asset]) for asset in ("prompts", "tasks", "videos")],
             instance=instance,
             resources=definitions.resources,
             run_config=QUIET,
