@@ -14,7 +14,7 @@ class Pacing:
 
     Attributes:
         take_s: Until an idle worker pool looks for due orders again; another process may have made some.
-        gather_s: From the wake of a worker pool until it looks, so that other orders share the look.
+        gather_s: From waking a worker pool until it looks for work, so that one look finds several orders.
         end_check_s: Between two checks whether a run is over.
         maintenance_s: Between two rounds of maintenance.
         account_s: Between two reads of the account in a long run.
