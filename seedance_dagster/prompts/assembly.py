@@ -137,14 +137,21 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
         problems += _unused_rights(raw, prompts)
     if any(_refuses(problem, raw) for problem in problems) or not prompts:
         return None, problems
-    left_out = {prompt_id: "; ".join(map(str, found)) for prompt_id, found in failed.items()}
+    left_out = dict(raw.left_out)
+    left_out |= {prompt_id: "; ".join(map(str, found)) for prompt_id, found in failed.items()}
+    named = set(left_out.values())
+    unread = [str(problem) for problem in raw.problems if problem.severity == "error"]
+    unread = [reason for reason in unread if reason not in named]
+    if "" in left_out:
+        unread.append(left_out.pop(""))  # its id is not allowed, so it may be that of any prompt
     prompt_set = PromptSet(
         raw.name,
         tuple(prompts),
         raw.source,
         raw.budgets,
         raw.folder,
-        {**raw.left_out, **left_out},
+        left_out,
+        tuple(unread),
         scores=raw.scores,
         accept=raw.accept,
     )

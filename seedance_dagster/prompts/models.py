@@ -96,6 +96,7 @@ class PromptSet:
         budgets: Points that its orders may cost, by window: "day" or "month" in UTC, "total" for all time.
         folder: The folder that paths of references start from; None where there is none.
         left_out: Why rows with errors gave no prompt, by the id that it would have.
+        unread: Why rows gave no prompt whose ids are not known, since they cannot be read or are hidden.
         accepted: The keys of the drafts that are accepted now: their finals are asked for as well.
         scores: The scores of its videos, beside those of the code location.
         accept: The rule by which videos are accepted; None leaves that to people.
@@ -116,6 +117,7 @@ class PromptSet:
     budgets: Mapping[str, int] = field(default_factory=dict)
     folder: Path | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
     accepted: AbstractSet[str] = frozenset()
     scores: tuple[WantedScore, ...] = ()
     accept: AcceptRule | None = None
@@ -182,12 +184,19 @@ class PromptSet:
         return [partition for partition in self.all_partitions.values() if partition.is_draft]
 
     def has_prompt(self, key: str) -> bool:
-        """Return True for a partition whose prompt is in its file, be it with an error."""
-        return key in self.all_partitions or key.partition(".")[0] in self.left_out
+        """Return True for a partition whose prompt is in its file, or may be in a row that has an error."""
+        return key in self.all_partitions or key.partition(".")[0] in self.left_out or bool(self.unread)
 
     def why_missing(self, key: str) -> str:
         """Return why a partition is not asked for: its prompt has an error, or is gone."""
-        return self.left_out.get(key.partition(".")[0], "there is no such prompt in its file")
+        known = self.left_out.get(key.partition(".")[0])
+        if known is not None:
+            return known
+        gone = "there is no such prompt in its file"
+        if not self.unread:
+            return gone
+        more = f", or one of {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
+        return f"{gone}, unless it is in a row without a known id: {self.unread[0]}{more}"
 
     @cached_property
     def repeated(self) -> dict[str, str]:

@@ -109,3 +109,23 @@ def test_why_a_row_has_no_prompt(tmp_path):
     reason = f"{tmp_path}/spots.csv, line 3 (dog): duration is 3; allowed are whole seconds from 4 to 15"
     assert prompt_set.why_missing("dog") == prompt_set.why_missing("dog.t2") == reason
     assert prompt_set.why_missing("cow") == "there is no such prompt in its file"
+
+
+@pytest.mark.parametrize(
+    "row",
+    ['{"id": "dog", "prompt": ', '{"id": "dog!", "prompt": "A dog"}', '{"id": 1.5, "prompt": "A dog"}'],
+)
+def test_a_row_without_a_known_id_may_be_that_of_any_prompt(tmp_path, row):
+    """No prompt counts as removed meanwhile, and a run that misses one names the row."""
+    path = tmp_path / "spots.jsonl"
+    path.write_text(f'{{"id": "cat", "prompt": "A cat"}}\n{row}\n')
+    [prompt_set] = load_prompt_sets(tmp_path).sets
+    assert prompt_set.has_prompt("dog")
+    reason = prompt_set.why_missing("dog")
+    assert reason.startswith(
+        "there is no such prompt in its file, unless it is in a row without a known id: "
+    )
+    assert f"{path}, line 2" in reason
+    path.write_text('{"id": "cat", "prompt": "A cat"}\n')
+    [prompt_set] = load_prompt_sets(tmp_path).sets
+    assert not prompt_set.has_prompt("dog")
