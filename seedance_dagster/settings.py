@@ -149,11 +149,11 @@ class Settings(ApiOptions, StorageOptions, BaseSettings):
         if self.ledger:
             return self.ledger
         if not Path(self.dagster_home).is_absolute():
-            found = (
+            reason = (
                 f"DAGSTER_HOME is {self.dagster_home!r}" if self.dagster_home else "DAGSTER_HOME is not set"
             )
             raise SettingError(
-                f"{found}, so it is unknown which ledger is meant: set DAGSTER_HOME to the absolute path of "
+                f"{reason}, so it is unknown which ledger is meant: set DAGSTER_HOME to the absolute path of "
                 "Dagster's folder, or SEEDANCE_LEDGER_URL to the ledger's address"
             )
         return default_ledger_url(self.dagster_home)

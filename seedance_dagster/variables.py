@@ -32,5 +32,5 @@ def _meant(name: str, known: Iterable[str]) -> str | None:
     prefix, _, rest = name.partition("_")
     if not get_close_matches(prefix, _PREFIXES, n=1, cutoff=_CLOSE):
         return None
-    by_rest = {each.partition("_")[2]: each for each in known}
-    return next((by_rest[each] for each in get_close_matches(rest, by_rest, n=1, cutoff=_CLOSE)), None)
+    by_rest = {variable.partition("_")[2]: variable for variable in known}
+    return next((by_rest[close] for close in get_close_matches(rest, by_rest, n=1, cutoff=_CLOSE)), None)

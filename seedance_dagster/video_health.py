@@ -84,7 +84,7 @@ def object_problem(order: Order, sizes: Mapping[str, int]) -> str | None:
 
 def video_problems(order: Order, sizes: Mapping[str, int] | None) -> dict[str, str]:
     """Return what is wrong with a video, by the names of checks; without `sizes` of its objects nothing."""
-    found = {name: judge(order) for name, judge in VIDEO_CHECKS.items()}
+    reasons = {name: judge(order) for name, judge in VIDEO_CHECKS.items()}
     if sizes is not None:
-        found[OBJECTS_INTACT] = object_problem(order, sizes)
-    return {name: reason for name, reason in found.items() if reason is not None}
+        reasons[OBJECTS_INTACT] = object_problem(order, sizes)
+    return {name: reason for name, reason in reasons.items() if reason is not None}

@@ -46,8 +46,8 @@ def create_app(
     """
 
     async def receive(request: Request) -> Response:
-        given = request.headers.get("x-webhook-secret", "").encode("latin-1")
-        if not hmac.compare_digest(given, secret.get_secret_value().encode()):
+        secret_sent = request.headers.get("x-webhook-secret", "").encode("latin-1")
+        if not hmac.compare_digest(secret_sent, secret.get_secret_value().encode()):
             raise HTTPException(HTTPStatus.UNAUTHORIZED, "wrong secret", _CLOSE)
         task_id = _task_id(await _read(request))
         # An unknown task gets the same answer: it may be another program's.

@@ -73,7 +73,7 @@ class Refusals(BaseModel):
 
     @cached_property
     def _patterns(self) -> dict[FailureClass, re.Pattern[str]]:
-        return {name: _pattern(each) for name, each in self.failures.items()}
+        return {name: _pattern(words) for name, words in self.failures.items()}
 
     def classes_of(self, text: str) -> Iterator[tuple[FailureClass, str]]:
         """Yield the classes that a text fits, each with the words that say so, the one that counts first."""

@@ -69,7 +69,7 @@ def _filtered(frames: Sequence[VideoFrame], filters: Sequence[tuple[str, str]]) 
     source = graph.add_buffer(
         width=first.width, height=first.height, format=first.format, time_base=time_base
     )
-    chain = [source, *(graph.add(*each) for each in filters), graph.add("buffersink")]
+    chain = [source, *(graph.add(*step) for step in filters), graph.add("buffersink")]
     for one, behind in pairwise(chain):
         one.link_to(behind)
     graph.configure()

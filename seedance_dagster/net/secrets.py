@@ -105,7 +105,7 @@ def _all_spellings(environment: tuple[str | None, ...], hidden: tuple[str, ...])
         secrets.update(secrets_in(address))
     # What holds a line break is shown in parts too, where a message is put on one line.
     parts = {part for secret in secrets for part in (secret, *secret.split()) if not _is_common(part)}
-    return tuple(sorted({each for part in parts for each in _spellings(part)}, key=len, reverse=True))
+    return tuple(sorted({spelling for part in parts for spelling in _spellings(part)}, key=len, reverse=True))
 
 
 def _is_common(secret: str) -> bool:

@@ -26,13 +26,7 @@ from seedance_dagster.prompts.rights import (
     reference_place,
     rights_of,
 )
-from seedance_dagster.prompts.rules import (
-    RATIO_IGNORED,
-    REQUEST_FIELDS,
-    Report,
-    check_request,
-    check_text,
-)
+from seedance_dagster.prompts.rules import RATIO_IGNORED, REQUEST_FIELDS, Report, check_request, check_text
 from seedance_dagster.prompts.slugs import ID_PATTERN, ID_RULE, NAME_PATTERN, NAME_RULE, slug_id
 from seedance_dagster.prompts.tags import all_tags
 from seedance_dagster.prompts.thresholds import AcceptRule, WantedScore
@@ -55,9 +49,9 @@ class Row:
     Attributes:
         place: Its line or position, for messages.
         fields: Values of known fields.
-        tags: Tags made of further columns.
-        unknown: Names that are not fields, where a file must not have further columns.
-        variant: What its set's matrix gave it, as text.
+        tags: Tags from columns that are not fields.
+        unknown: Names that are not fields, in a file that may only contain fields.
+        variant: The values that its set's matrix gave it, as text.
     """
 
     place: str
@@ -72,16 +66,16 @@ class RawSet:
     """The content of a file, before its prompts are checked.
 
     Attributes:
-        problems: What was wrong while it was read.
-        skip_bad_rows: A row with an error keeps out its prompt, not the file.
+        problems: The problems found while it was read.
+        skip_bad_rows: A row with an error leaves out its prompt, not the whole file.
         folder: The folder of a local file.
-        matrix: What its prompts vary in; None where each row is one prompt.
-        finals: What its drafts and finals differ in; None where a prompt is ordered once.
+        matrix: The values that its prompts vary in; None where each row is one prompt.
+        finals: The fields in which drafts and finals differ; None where a prompt is ordered once.
         rights: The rights of prompts that name none.
-        reference_rights: The rights of references, by what they are written as.
-        left_out: Why rows that are here no more gave no prompt, by the id that it would have.
+        reference_rights: The rights of references, by each reference as it is written.
+        left_out: Why rows that were dropped gave no prompt, by the id that it would have had.
         scores: The scores that it asks for.
-        accept: Its rule; None without one.
+        accept: The rule by which it accepts videos; None without one.
     """
 
     name: str
@@ -105,9 +99,9 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     """Build a prompt set, and report everything that is wrong with it.
 
     Returns:
-        The set, None when an error keeps it from being loaded, and all problems, warnings included.
+        The set, or None when an error keeps it from being loaded; and all problems, warnings included.
     """
-    problems = [*raw.problems, *_of_the_set(raw)]
+    problems = [*raw.problems, *_set_problems(raw)]
     ids = ids_of(raw.rows)
     repeated = {prompt_id for prompt_id, count in Counter(ids).items() if count > 1}
     prompts, failed = [], dict[str, list[Problem]]()
@@ -138,12 +132,12 @@ def assemble(raw: RawSet, *, catalog: Catalog) -> tuple[PromptSet | None, list[P
     if any(_refuses(problem, raw) for problem in problems) or not prompts:
         return None, problems
     left_out = dict(raw.left_out)
-    left_out |= {prompt_id: "; ".join(map(str, found)) for prompt_id, found in failed.items()}
+    left_out |= {prompt_id: "; ".join(map(str, reasons)) for prompt_id, reasons in failed.items()}
     named = set(left_out.values())
     unread = [str(problem) for problem in raw.problems if problem.severity == "error"]
     unread = [reason for reason in unread if reason not in named]
     if "" in left_out:
-        unread.append(left_out.pop(""))  # its id is not allowed, so it may be that of any prompt
+        unread.append(left_out.pop(""))  # its id is invalid, so it may be any prompt
     prompt_set = PromptSet(
         raw.name,
         tuple(prompts),
@@ -164,8 +158,8 @@ def _refuses(problem: Problem, raw: RawSet) -> bool:
     return problem.severity == "error" and not (raw.skip_bad_rows and problem.prompt is not None)
 
 
-def _of_the_set(raw: RawSet) -> Iterator[Problem]:
-    """Yield what is wrong with a set's name and defaults, or that it has no prompts."""
+def _set_problems(raw: RawSet) -> Iterator[Problem]:
+    """Yield the problems of a set's name and defaults, and of a set without prompts."""
     if not NAME_PATTERN.fullmatch(raw.name):
         yield Problem(source=raw.source, field="name", message=f"is {shown(raw.name)}; {NAME_RULE}")
     if not raw.rows and not any(problem.severity == "error" for problem in raw.problems):
@@ -209,7 +203,7 @@ def ids_of(rows: Sequence[Row]) -> list[str]:
 
 
 def _own_id(row: Row) -> str | None:
-    """Return the id of a row, a number as its digits; empty when it is not allowed, None without one."""
+    """Return the id of a row, with a number as text; empty when the id is not allowed, None without one."""
     value = row.fields.get("id")
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -237,14 +231,14 @@ def _prompt(
             Problem(source=raw.source, prompt=place, field=name, message=message, severity=severity)
         )
 
-    given = row.fields.get("id")
-    has_id = given is not None and prompt_id != ""
+    written_id = row.fields.get("id")
+    has_id = written_id is not None and prompt_id != ""
     for name in row.unknown:
         report(name, f"is not a field; fields are {', '.join(PROMPT_FIELDS)}")
     if not prompt_id:
-        report("id", f"is {shown(given)}; {ID_RULE}")
+        report("id", f"is {shown(written_id)}; {ID_RULE}")
     elif prompt_id in repeated:
-        report("id", f"is {prompt_id!r}, as another one of this set; ids must be unique")
+        report("id", f"is {prompt_id!r}, which another prompt of this set has; ids must be unique")
     takes = row.fields.get("takes", base["takes"])
     takes = 1 if takes is None else takes
     if isinstance(takes, bool) or not isinstance(takes, int) or not 1 <= takes <= _MAX_TAKES:
@@ -263,8 +257,8 @@ def _prompt(
             alike.add(key, requests)
     else:
         requests = _with_text(requests, check_text(row.fields["prompt"], catalog.limits, report))
-    found = problems[before:]
-    if requests is None or (found and any(problem.severity == "error" for problem in found)):
+    reported = problems[before:]
+    if requests is None or (reported and any(problem.severity == "error" for problem in reported)):
         return None
     request, final = requests
     return Prompt(
@@ -282,8 +276,8 @@ def _prompt(
 def _with_text(requests: Requests, text: str) -> Requests:
     """Return requests with another text."""
     request, final = requests
-    text_alone = {"prompt": text}
-    return request.model_copy(update=text_alone), final and final.model_copy(update=text_alone)
+    new_text = {"prompt": text}
+    return request.model_copy(update=new_text), final and final.model_copy(update=new_text)
 
 
 def _requests(

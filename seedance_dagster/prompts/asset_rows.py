@@ -70,10 +70,10 @@ def set_document(
         PromptSetError: A column cannot be used.
     """
     rows, problems = rows_of(table, columns, source)
-    of_columns = [each for each in problems if each.prompt is None and each.severity == "error"]
+    of_columns = [problem for problem in problems if problem.prompt is None and problem.severity == "error"]
     if of_columns:
         raise PromptSetError(of_columns)
-    prompts: list[Any] = [each.prompt for each in table.problems if each.severity == "error"]
+    prompts: list[Any] = [problem.prompt for problem in table.problems if problem.severity == "error"]
     for row in rows:
         own = row.fields.get("tags")
         tags = {**(own if isinstance(own, Mapping) else {}), **row.tags}

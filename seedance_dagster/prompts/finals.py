@@ -37,10 +37,10 @@ class DraftAndFinal:
 
 def read_finals(document: Mapping[str, Any], report: Report) -> DraftAndFinal | None:
     """Read what drafts and finals differ in; None where a set has neither, problems are reported."""
-    given = {name: document[name] for name in FINAL_FIELDS if document.get(name) is not None}
-    if not given:
+    stages = {name: document[name] for name in FINAL_FIELDS if document.get(name) is not None}
+    if not stages:
         return None
-    for name, values in given.items():
+    for name, values in stages.items():
         if not isinstance(values, Mapping):
             report(name, f"is {shown(values)}; it must be a mapping of fields to values, such as {_EXAMPLE}")
             return None
@@ -52,10 +52,10 @@ def read_finals(document: Mapping[str, Any], report: Report) -> DraftAndFinal | 
                     + ", ".join(MAY_DIFFER),
                 )
     for name, other in zip(FINAL_FIELDS, reversed(FINAL_FIELDS), strict=True):
-        if name not in given:
+        if name not in stages:
             report(other, f"needs {name} beside it, such as {_EXAMPLE}")
             return None
-    changes = {name: {key: given[name][key] for key in MAY_DIFFER if key in given[name]} for name in given}
+    changes = {name: {key: stages[name][key] for key in MAY_DIFFER if key in stages[name]} for name in stages}
     return DraftAndFinal(**changes)
 
 

@@ -143,7 +143,7 @@ def load_prompt_sets(
         else:
             sets[prompt_set.name] = prompt_set
         shown.append(LoadedFile(source, name, videos, tuple(of_file.problems), of_file.digest))
-    unusable = {name: found for name, found in unusable.items() if name and name not in sets}
+    unusable = {name: reasons for name, reasons in unusable.items() if name and name not in sets}
     return LoadedPromptSets(
         tuple(sets[name] for name in sorted(sets)),
         tuple(problems),
@@ -156,7 +156,7 @@ def load_prompt_sets(
 def _other_files(problems: Sequence[Problem]) -> Iterator[LoadedFile]:
     """Yield what has problems and is no set: a file of prices, a folder, a file that is passed over."""
     for source in dict.fromkeys(problem.source for problem in problems):
-        yield LoadedFile(source, problems=tuple(each for each in problems if each.source == source))
+        yield LoadedFile(source, problems=tuple(problem for problem in problems if problem.source == source))
 
 
 def _check(files: PromptFiles, catalog: Catalog, last: dict[str, _Checked]) -> dict[str, _Checked]:

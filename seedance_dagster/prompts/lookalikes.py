@@ -60,7 +60,9 @@ _NO_SETTINGS = {"seed", "negativeprompt", "fps", "cfgscale", "guidancescale", "c
 
 def _key(name: str) -> str:
     """Return a name's letters alone, small and without accents, whatever stands between and around them."""
-    plain = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+    plain = "".join(
+        character for character in unicodedata.normalize("NFKD", name) if not unicodedata.combining(character)
+    )
     return _NO_LETTERS.sub("", plain).casefold()
 
 
@@ -92,7 +94,7 @@ def field_meant(name: str) -> str | None:
     if _WITH_UNIT.fullmatch(key):
         return "duration"
     singular = key.removesuffix("s")
-    meant = next((_MEANT[each] for each in (key, singular, f"{key}s") if each in _MEANT), None)
+    meant = next((_MEANT[spelling] for spelling in (key, singular, f"{key}s") if spelling in _MEANT), None)
     return (
         meant
         or _by_words(own)

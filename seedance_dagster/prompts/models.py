@@ -171,11 +171,19 @@ class PromptSet:
     @cached_property
     def digest(self) -> str:
         """A hash of all that the partitions ask for."""
-        asked = [
-            (key, each.fingerprint, each.take, each.scope, each.tags, each.is_draft, each.rights)
-            for key, each in self.partitions.items()
+        partitions = [
+            (
+                key,
+                partition.fingerprint,
+                partition.take,
+                partition.scope,
+                partition.tags,
+                partition.is_draft,
+                partition.rights,
+            )
+            for key, partition in self.partitions.items()
         ]
-        text = json.dumps(asked, sort_keys=True, default=dict)
+        text = json.dumps(partitions, sort_keys=True, default=dict)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property

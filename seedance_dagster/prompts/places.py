@@ -70,12 +70,12 @@ def find_prompt_files(location: str, s3_client: S3Client | None = None) -> Promp
     if in_s3 is not None:
         from seedance_dagster.prompts.s3 import s3_files  # noqa: PLC0415  boto3 is heavy
 
-        found = s3_files(in_s3, s3_client)
+        objects = s3_files(in_s3, s3_client)
         single = location.lower().endswith(SUFFIXES)
-        meant = {name: file for name, file in found.items() if not single or file.source == location}
+        meant = {name: file for name, file in objects.items() if not single or file.source == location}
         files = [file for name, file in meant.items() if is_prompt_file(name)]
         problems = [_unusable(file.source) for name, file in meant.items() if name.endswith(_OTHER_TABLES)]
-        return PromptFiles(_some(files), problems, None, found)
+        return PromptFiles(_some(files), problems, None, objects)
     path = Path(location)
     try:
         if not path.exists():

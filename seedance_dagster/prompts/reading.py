@@ -71,8 +71,8 @@ def _of_document(document: SetDocument, file: PromptFile, beside: Callable[[str]
     rows, problems = document.rows, document.problems
     source = file.source
     if document.table:
-        rows, found = _named_rows(document, beside)
-        problems = [*problems, *found]
+        rows, row_problems = _named_rows(document, beside)
+        problems = [*problems, *row_problems]
     name = document.name or ""
     if problems and not rows:
         return FileContent(None, problems, document.table, name)
@@ -131,8 +131,8 @@ def _document(text: str, file: PromptFile) -> SetDocument | Table:
             return _listed(document, file.source)
         return read_document(document, file.source)
     document, notes = read_yaml_text(text, texts=("prompt", "template"))
-    found = read_document(document, file.source)
-    found.problems.extend(
+    set_document = read_document(document, file.source)
+    set_document.problems.extend(
         Problem(
             source=file.source,
             prompt=f"line {note.line}",
@@ -142,7 +142,7 @@ def _document(text: str, file: PromptFile) -> SetDocument | Table:
         )
         for note in notes
     )
-    return found
+    return set_document
 
 
 def _listed(entries: list[object], source: str) -> Table:
@@ -190,5 +190,5 @@ _READERS: Mapping[str, Callable[[bytes, str, Columns], Table]] = {
 
 def _found_in(text: str, pattern: re.Pattern[str]) -> str:
     """Return a field of a document that is not readable, so that its assets and its table stay its own."""
-    found = pattern.search(text)
-    return found[1].strip() if found else ""
+    match = pattern.search(text)
+    return match[1].strip() if match else ""

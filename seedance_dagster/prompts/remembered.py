@@ -41,11 +41,13 @@ class RememberedNames:
         # The file's own errors, or those of a location whose files are not known any more.
         errors = {
             source: [
-                each for each in loaded.errors if each.source == (source if loaded.listed else str(location))
+                problem
+                for problem in loaded.errors
+                if problem.source == (source if loaded.listed else str(location))
             ]
             for source in before.keys() - names.keys()
         }
-        lost = {source: before[source] for source, found in errors.items() if found}
+        lost = {source: before[source] for source, reasons in errors.items() if reasons}
         if (known := {**lost, **names}) != before:
             self._write(place, known)
         self._known[place] = known

@@ -12,12 +12,12 @@ from seedance_dagster.prompts.links import unsigned_link
 from seedance_dagster.prompts.problems import shown
 
 SET_RIGHTS = ("rights", "reference_rights")
-"""The fields of a set: of its prompts, and of references by how they are written."""
+"""The fields of a set: the rights of its prompts, and those of its references as they are written."""
 OF_PROMPT = "prompt"
 Rights = Mapping[str, str]
-"""Some of `license`, `holder`, `source`; or `text`, for rights that were written as a text."""
+"""Some of `license`, `holder` and `source`; or `text` alone, for rights written as a text."""
 AllRights = Mapping[str, Rights]
-"""The rights of a prompt, by `prompt`, and of its references, by `image1` and the like."""
+"""The rights of a prompt, under `prompt`, and of its references, under `image1` and the like."""
 Report = Callable[[str, str], object]
 """`report(field, message)`."""
 
@@ -28,27 +28,27 @@ _RULE = (
 
 
 def read_rights(value: Any, field: str, report: Report) -> dict[str, str]:
-    """Return rights as a file has them; empty where there are none, or a problem was reported."""
+    """Return the rights that a file states; empty where it states none, or a problem was reported."""
     if value is None:
         return {}
-    given = {"text": value} if isinstance(value, str) else value
-    if not isinstance(given, Mapping) or not given or not _is_text(given):
+    rights = {"text": value} if isinstance(value, str) else value
+    if not isinstance(rights, Mapping) or not rights or not _is_text(rights):
         report(field, f"is {shown(value)}; {_RULE}")
         return {}
-    unknown = [name for name in given if name not in _PARTS and not isinstance(value, str)]
+    unknown = [name for name in rights if name not in _PARTS and not isinstance(value, str)]
     if unknown:
         report(f"{field}.{unknown[0]}", f"is not known; {_RULE}")
         return {}
-    for name, text in given.items():
+    for name, text in rights.items():
         if len(text) > MAX_TAG_CHARACTERS:
             report(field, f"has {len(text)} characters; allowed are {MAX_TAG_CHARACTERS}")
         elif not text.replace("\n", "").isprintable():
             report(f"{field}.{name}", "contains characters that cannot be printed")
-    return {name: given[name].strip() for name in (*_PARTS, "text") if name in given}
+    return {name: rights[name].strip() for name in (*_PARTS, "text") if name in rights}
 
 
 def read_reference_rights(value: Any, report: Report) -> dict[str, dict[str, str]]:
-    """Return the rights of references, by what a reference is written as."""
+    """Return the rights of references, by each reference as it is written."""
     name = "reference_rights"
     if value is None:
         return {}
@@ -62,15 +62,15 @@ def rights_of(request: GenerationRequest, own: Rights, of_references: AllRights)
     """Return the rights of a prompt and its references.
 
     Args:
-        request: What is ordered.
-        own: The prompt's.
-        of_references: Those of the set's references, by what a reference is written as.
+        request: The prompt's request.
+        own: The rights of the prompt itself.
+        of_references: The rights of the set's references, by each reference as it is written.
     """
     rights = {OF_PROMPT: dict(own)} if own else {}
-    by_place = {reference_place(written): each for written, each in of_references.items()}
+    by_place = {reference_place(reference): terms for reference, terms in of_references.items()}
     for kind, position, url in _references(request) if by_place else ():
-        if each := by_place.get(reference_place(url)):
-            rights[f"{kind}{position}"] = dict(each)
+        if terms := by_place.get(reference_place(url)):
+            rights[f"{kind}{position}"] = dict(terms)
     return rights
 
 
@@ -80,7 +80,7 @@ def places_of(request: GenerationRequest) -> set[str]:
 
 
 def reference_place(reference: str) -> str:
-    """Return what a reference has in common with others to the same file: its path, or its unsigned link."""
+    """Return what all references to one file share: its path, or its unsigned link."""
     file = FileReference.parse(reference)
     return unsigned_link(reference) if file is None else file.location
 
@@ -91,5 +91,5 @@ def _references(request: GenerationRequest) -> Iterator[tuple[str, int, str]]:
             yield kind, position, url
 
 
-def _is_text(given: Mapping[Any, Any]) -> bool:
-    return all(isinstance(text, str) and text.strip() for text in given.values())
+def _is_text(rights: Mapping[Any, Any]) -> bool:
+    return all(isinstance(text, str) and text.strip() for text in rights.values())

@@ -88,8 +88,8 @@ def check_request(
     audio = fields.get("audio")
     if audio is not None and not isinstance(audio, bool):
         errors.add("audio", f"is {shown(audio)}; allowed are true and false")
-    given = fields.get("remove_watermark")
-    remove_watermark = False if given is None else given
+    removal = fields.get("remove_watermark")
+    remove_watermark = False if removal is None else removal
     if not isinstance(remove_watermark, bool):
         errors.add("remove_watermark", f"is {shown(remove_watermark)}; allowed are true and false")
     elif remove_watermark and not catalog.can_remove_watermarks:

@@ -13,16 +13,16 @@ Report = Callable[[str, str], object]
 """`report(field, message)`."""
 
 
-def all_tags(given: Iterable[Any], of_columns: Mapping[str, str], report: Report) -> dict[str, str]:
-    """Return the tags of a prompt, those that are named later before others of the same name.
+def all_tags(sources: Iterable[Any], of_columns: Mapping[str, str], report: Report) -> dict[str, str]:
+    """Return the tags of a prompt; of tags with the same name, the last one wins.
 
     Args:
-        given: What its set and the prompt itself have as tags, None for nothing.
-        of_columns: Those made of further columns.
+        sources: The tags of its set, and those of the prompt itself; None where there are none.
+        of_columns: Tags from columns that are not fields.
         report: Called for each problem.
     """
     tags: dict[str, str] = {}
-    for value in given:
+    for value in sources:
         if value is not None:
             tags |= _tags(value, report)
     tags |= of_columns

@@ -64,8 +64,8 @@ class _Expansion:
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the matrix and the prompts."""
         yield from self.wrong
-        given = [row.fields.get("prompt") is not None for row in self.raw.rows]
-        if self.matrix.template is not None and given and all(given):
+        has_text = [row.fields.get("prompt") is not None for row in self.raw.rows]
+        if self.matrix.template is not None and has_text and all(has_text):
             message = "is the text of prompts that have none, and each has one: leave it out, or their texts"
             yield Problem(source=self.raw.source, field="template", message=message)
         for name in sorted(set(self.matrix.axes) - self.used):

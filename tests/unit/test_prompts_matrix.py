@@ -196,7 +196,7 @@ name: a
 matrix: {duration: [4]}
 prompts: [{id: cat, prompt: x}, {id: cat-4, prompt: y, duration: 5}]
 """
-    assert "id is 'cat-4', as another one of this set" in problems_of(tmp_path, text)
+    assert "id is 'cat-4', which another prompt of this set has" in problems_of(tmp_path, text)
 
 
 @given(

@@ -96,7 +96,7 @@ def test_a_file_name_without_usable_letters_is_reported(tmp_path):
         ),
         (
             '{"prompt": "x", "id": "a"}\n{"prompt": "y", "id": "a"}',
-            ("line 2 (a)", "id", "is 'a', as another one of this set"),
+            ("line 2 (a)", "id", "is 'a', which another prompt of this set has"),
         ),
         (
             '{"prompt": "x", "mood": "\\ud800"}',
