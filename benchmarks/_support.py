@@ -87,8 +87,8 @@ def servers(*emulator_options: str) -> Iterator[Servers]:
 
 def cpu_seconds(child: Child) -> float:
     """CPU time that a server has taken so far, in seconds."""
-    times = [each.cpu_times() for each in psutil.Process(child.process.pid).children(recursive=True)]
-    return sum(each.user + each.system for each in times)
+    times = [process.cpu_times() for process in psutil.Process(child.process.pid).children(recursive=True)]
+    return sum(spent.user + spent.system for spent in times)
 
 
 def _others_cpu_seconds() -> float:

@@ -113,8 +113,8 @@ def fill_ledger(url: str, every: list[Order]) -> None:
     with database.writing() as connection:
         connection.execute(orders.insert(), [vars(order) for order in every])
         connection.execute(journal.insert(), list(journal_rows(every)))
-        given = [Link(order.prompt_set, order.partition, order.order_id, Reported.STORED) for order in every]
-        link_orders(connection, given, at=datetime.now(UTC))
+        links = [Link(order.prompt_set, order.partition, order.order_id, Reported.STORED) for order in every]
+        link_orders(connection, links, at=datetime.now(UTC))
     database.close()
 
 
@@ -158,9 +158,9 @@ def fill_dagster(home: Path, first: Order, count: int) -> None:
         instance.report_runless_asset_event(video_event(first, link, store, THUMBNAIL, {}))
     events = home / "history" / "runs" / "index.db"
     with closing(sqlite3.connect(events)) as connection, connection:
-        found = connection.execute("SELECT * FROM event_logs WHERE partition = ?", (first.partition,))
-        columns = [column[0] for column in found.description]
-        for event in found.fetchall():
+        cursor = connection.execute("SELECT * FROM event_logs WHERE partition = ?", (first.partition,))
+        columns = [column[0] for column in cursor.description]
+        for event in cursor.fetchall():
             values = dict(zip(columns, event, strict=True)) | {"id": None}
             connection.executemany(
                 f"INSERT INTO event_logs VALUES ({', '.join('?' * len(columns))})",
@@ -277,7 +277,7 @@ def main() -> None:
             }
             delete(s3, str(every[-1].video_key))
             second = audit(settings, folder)
-            assert [each["kind"] for each in second.report["findings"]] == ["missing_in_s3"]
+            assert [finding["kind"] for finding in second.report["findings"]] == ["missing_in_s3"]
     aim = "30 s" if count <= 10_000 else "60 s"
     report(
         [

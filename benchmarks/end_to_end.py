@@ -201,8 +201,8 @@ def main() -> None:
 
     def ratio(event_s: list[float]) -> float:
         return statistics.median(
-            run.wall_s / (alone + each * run.events)
-            for run, alone, each in zip(runs, scripts, event_s, strict=True)
+            run.wall_s / (alone + seconds * run.events)
+            for run, alone, seconds in zip(runs, scripts, event_s, strict=True)
         )
 
     def median(what: str) -> float:

@@ -144,7 +144,7 @@ def measure(running: Servers, keys: list[str], ledger: Ledger, delay_s: float) -
 
 def rows_of(delay_s: float, taken: dict[str, list[float]]) -> list[tuple[str, str, str]]:
     """Return what was reached."""
-    seconds = {name: statistics.median(each) for name, each in taken.items()}
+    seconds = {name: statistics.median(durations) for name, durations in taken.items()}
     rows = [(f"S3 after {delay_s * 1000:.0f} ms: plain copy", f"{seconds['copy']:.2f} s", "")]
     for form in FORMATS:
         speed = statistics.median(copy / own for copy, own in zip(taken["copy"], taken[form], strict=True))

@@ -64,9 +64,9 @@ def plan(folder: Path, size: int) -> Iterator[Work]:
     from seedance_dagster.ledger.orders import OrderRequest
 
     with services_of(folder) as services:
-        found = prompt_set(folder, size)
+        planned = prompt_set(folder, size)
         gc.disable()
-        yield lambda: plan_set(services, found, OrderRequest(idempotency_key="", run_id=""))
+        yield lambda: plan_set(services, planned, OrderRequest(idempotency_key="", run_id=""))
         gc.enable()
 
 
@@ -164,8 +164,8 @@ def prompt_set(folder: Path, size: int) -> Any:
     file = folder / "harbours.jsonl"
     if not file.exists():
         file.write_text(prompts(0, size))
-    [found] = load_prompt_sets(file).sets
-    return found
+    [loaded] = load_prompt_sets(file).sets
+    return loaded
 
 
 MEASURES = {

@@ -117,11 +117,11 @@ def throughput(url: str, processes: int) -> tuple[float, float]:
     workers = [
         context.Process(target=worker, args=(url, number, begin, results)) for number in range(processes)
     ]
-    for each in workers:
-        each.start()
+    for process in workers:
+        process.start()
     times = [results.get(timeout=600) for _ in workers]
-    for each in workers:
-        each.join()
+    for process in workers:
+        process.join()
     wall = max(end for _, end, _ in times) - min(began for began, _, _ in times)
     return processes * ORDERS / wall, max(longest for *_, longest in times)
 

@@ -152,13 +152,13 @@ def main() -> None:
         video = folder / "renamed.mp4"
         video.write_bytes(random.Random(0).randbytes(VIDEO_BYTES))
         url = f"sqlite:///{folder}/ledger.db"
-        found = fill(url, hashlib.sha256(video.read_bytes()).hexdigest())
+        stored = fill(url, hashlib.sha256(video.read_bytes()).hexdigest())
         forms = {
             "a local file": str(video),
-            "a hash": found["sha256"],
-            "an s3 uri": f"s3://{BUCKET}/{found['video_key']}",
-            "a task id": found["task_id"],
-            "a partition": f"{found['prompt_set']}/{found['partition']}",
+            "a hash": stored["sha256"],
+            "an s3 uri": f"s3://{BUCKET}/{stored['video_key']}",
+            "a task id": stored["task_id"],
+            "a partition": f"{stored['prompt_set']}/{stored['partition']}",
         }
         rows = []
         for name, thing in forms.items():

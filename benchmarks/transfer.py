@@ -163,7 +163,7 @@ def main() -> None:
         ours, baseline, memory = asyncio.run(measure(world))
 
     def median(rounds: list[Measured], what: str) -> float:
-        return statistics.median(getattr(each, what) for each in rounds)
+        return statistics.median(getattr(measured, what) for measured in rounds)
 
     share = statistics.median(alone.wall_s / our.wall_s for our, alone in zip(ours, baseline, strict=True))
     report(

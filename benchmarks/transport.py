@@ -90,13 +90,13 @@ def main() -> None:
     with servers("--render-seconds", "3600") as world:
         task_id = asyncio.run(one_task(world.open_client()))
         for workers in WORKERS:
-            found: dict[str, list[Measured]] = {name: [] for name in ways}
+            measured: dict[str, list[Measured]] = {name: [] for name in ways}
             for _ in range(ROUNDS):
                 for name, way in ways.items():
-                    found[name].append(asyncio.run(way(world, task_id, workers)))
-            for name, rounds in found.items():
+                    measured[name].append(asyncio.run(way(world, task_id, workers)))
+            for name, rounds in measured.items():
                 cpu, wall = (
-                    statistics.median(getattr(each, what) for each in rounds)
+                    statistics.median(getattr(measurement, what) for measurement in rounds)
                     for what in ("per_cpu_s", "per_s")
                 )
                 aim = "3,000" if name == "seedance_dagster" else ""

@@ -54,9 +54,9 @@ def journals(services: Services) -> dict[int, list[JournalEntry]]:
     """Return the whole journal of each order; fail where some of it cannot be read."""
     reader = JournalReader(services.ledger, lambda: services.store)
     ids = {order.order_id for order in services.ledger.queries.find()}
-    found = reader.read(sorted(ids))
-    assert all(journal.is_whole for journal in found.values())
-    return {order_id: list(journal.entries) for order_id, journal in found.items()}
+    by_order = reader.read(sorted(ids))
+    assert all(journal.is_whole for journal in by_order.values())
+    return {order_id: list(journal.entries) for order_id, journal in by_order.items()}
 
 
 def in_ledger(services: Services) -> set[int]:

@@ -143,7 +143,7 @@ def make_snapshots(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
 
 def storage(orders: Iterable[Order], **fields: Any) -> StorageSnapshot:
     """Return S3 with the objects of some orders."""
-    objects = {key: found for order in orders for key, found in listed(order).items()}
+    objects = {key: stored for order in orders for key, stored in listed(order).items()}
     return StorageSnapshot(**{"bucket": "videos", "prefix": PREFIX, "objects": objects} | fields)
 
 

@@ -37,7 +37,7 @@ FAULTS = (
 
 def prompts(files_url: str, count: int) -> dict[str, dict[str, Any]]:
     """Return so many prompts: a third with references of every kind, every fourth with a fault."""
-    found = {}
+    rows = {}
     for number in range(count):
         references = _references(files_url, number)
         text = f"prompt {number}"
@@ -45,8 +45,8 @@ def prompts(files_url: str, count: int) -> dict[str, dict[str, Any]]:
             text += " like @image1" if "image_urls" in references else " like @video1"
         if number % 4 == 0:
             text += f" [fault:{FAULTS[number // 4 % len(FAULTS)]}]"
-        found[f"p{number:03d}"] = {"prompt": text} | references
-    return found
+        rows[f"p{number:03d}"] = {"prompt": text} | references
+    return rows
 
 
 def _references(files_url: str, number: int) -> dict[str, Any]:

@@ -138,16 +138,16 @@ class CodeLocation:
 
     def stored_by_dagster(self) -> str:
         """Return everything that the instance keeps, as text."""
-        found = []
+        values = []
         files = list((self.folder / "home").rglob("*.db"))
         assert files, "the instance is in memory"
         for path in files:
             with closing(sqlite3.connect(path)) as connection:
                 tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
                 for (table,) in tables:
-                    found += [value for row in connection.execute(f"SELECT * FROM {table}") for value in row]
+                    values += [value for row in connection.execute(f"SELECT * FROM {table}") for value in row]
         return "\n".join(
-            zlib.decompress(value).decode() if isinstance(value, bytes) else str(value) for value in found
+            zlib.decompress(value).decode() if isinstance(value, bytes) else str(value) for value in values
         )
 
     def newest(self, asset: str, key: str, name: str = "spots") -> dg.AssetMaterialization:

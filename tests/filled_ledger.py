@@ -89,9 +89,9 @@ def _fill_around(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> N
         (orders.c.state == State.REJECTED, Reported.ENDED),
         else_=Reported.STORED,
     )
-    given = sa.select(*own, orders.c.order_id, orders.c.ordered_at, reported)
+    rows = sa.select(*own, orders.c.order_id, orders.c.ordered_at, reported)
     names = ["prompt_set", "partition", "order_id", "linked_at", "reported"]
-    connection.execute(links.insert().from_select(names, given.where(chosen)))
+    connection.execute(links.insert().from_select(names, rows.where(chosen)))
     for state in ("queued", "claimed", "submitted", "succeeded", "stored"):
         entry = sa.select(
             orders.c.order_id, orders.c.ordered_at, orders.c.run_id, sa.literal(state), orders.c.tags

@@ -102,7 +102,7 @@ class Engine:
 
     def run(self, placed: list[Placed] | None = None, owner: str = "w") -> list[Event]:
         """Do all the work there is, or wait for some orders; return the events."""
-        only = None if placed is None else [each.order.order_id for each in placed]
+        only = None if placed is None else [placement.order.order_id for placement in placed]
         with in_background(partial(advance, self.services, owner=owner, only=only)) as events:
             return list(events)
 

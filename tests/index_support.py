@@ -45,8 +45,8 @@ def assert_current(services: Services, prompt_set: str = "spots") -> None:
     store = services.store
     videos = services.ledger.videos.current(prompt_set)
     wanted = [index_row(prompt_set, video, store.uri) for video in videos]
-    found = rows_of(store)
-    by_partition = sorted(found, key=lambda row: row["partition"])
+    rows = rows_of(store)
+    by_partition = sorted(rows, key=lambda row: row["partition"])
     assert by_partition == sorted(wanted, key=lambda row: row["partition"])
     manifest = manifest_of(store)
     assert manifest.version == content_version(map(row_digest, wanted))

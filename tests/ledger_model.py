@@ -57,7 +57,7 @@ class Model:
     """All orders, the workers that hold them, and the time.
 
     Attributes:
-        given: The orders that each partition was given, by set and key.
+        linked: The orders that each partition has pointed at, by set and key.
         held: Orders as the workers that still live hold them.
         lost: Orders as workers held them before they lost them.
         requests: When each request that pays again was first made, by its key.
@@ -66,7 +66,7 @@ class Model:
 
     now: datetime = datetime(2026, 4, 29, 18, 0, tzinfo=UTC)
     orders: dict[int, ModelOrder] = field(default_factory=dict)
-    given: defaultdict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
+    linked: defaultdict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     held: dict[int, Order] = field(default_factory=dict)
     lost: list[Order] = field(default_factory=list)
     tasks: int = 0
@@ -92,7 +92,7 @@ class Model:
         self, label: tuple[str, str], identity: Identity, request: OrderRequest
     ) -> tuple[Outcome, int | None]:
         newest_first = sorted(self.candidates(identity).items(), key=lambda item: -item[1].attempt)
-        own_first = [item for item in newest_first if item[0] in self.given[label]], newest_first
+        own_first = [item for item in newest_first if item[0] in self.linked[label]], newest_first
         since = self.requests.setdefault(request.idempotency_key, self.now) if request.pays_again else None
 
         def answers(order: ModelOrder, *, again: bool) -> bool:
@@ -127,7 +127,7 @@ class Model:
         self.asks |= {(prompt_set, key): (identity, None) for key, identity in wanted.items()}
         doubtful = {
             number
-            for (name, key), numbers in self.given.items()
+            for (name, key), numbers in self.linked.items()
             for number in numbers
             if name == prompt_set and (name, key) in self.asks and not self.is_asked(number, [(name, key)])
         }
@@ -149,8 +149,8 @@ class Model:
 
     def is_wanted(self, number: int) -> bool:
         """Return True while a partition asks for an order, or was given it and may still ask."""
-        given = [partition for partition, numbers in self.given.items() if number in numbers]
-        return any(partition not in self.asks for partition in given) or self.is_asked(number, self.asks)
+        partitions = [partition for partition, numbers in self.linked.items() if number in numbers]
+        return any(partition not in self.asks for partition in partitions) or self.is_asked(number, self.asks)
 
     def withdraw(self, number: int) -> None:
         """End a queued order that is not wanted; it waits if its prompt was removed just now."""

@@ -143,7 +143,7 @@ class Workers:
         assert (again is None) == (again_at is None)
         if again is not None:
             assert self.ledger.queries.next_attempt(order) == again
-            for orders in self.model.given.values():
+            for orders in self.model.linked.values():
                 if order.order_id in orders:
                     orders.add(again.order_id)
             attempt = self.model.next_attempt(known.identity)

@@ -156,7 +156,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
     def list(self, prefix: str) -> None:
         bucket = self.key.strip("/")
-        found = {
+        listed = {
             path.removeprefix(f"/{bucket}/"): stored
             for path, stored in self.server.objects.items()
             if path.startswith(f"/{bucket}/{prefix}")
@@ -164,7 +164,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
         entries = "".join(
             f"<Contents><Key>{key}</Key><Size>{len(stored.body)}</Size>"
             "<LastModified>2026-04-06T18:00:00Z</LastModified></Contents>"
-            for key, stored in found.items()
+            for key, stored in listed.items()
         )
         self.answer(200, body=f"<ListBucketResult>{entries}</ListBucketResult>".encode())
 

@@ -41,7 +41,7 @@ def waiting_run(
         on_event: Called with each event, before the next is asked for.
         on_delay: Called with the reason of each delay.
     """
-    ids = [each.order.order_id for each in accepted]
+    ids = [placement.order.order_id for placement in accepted]
     seen = []
 
     async def run(emit: Emit) -> None:

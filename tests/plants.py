@@ -34,7 +34,7 @@ class Plant(NamedTuple):
 
     name: str
     plant: Callable[[Planter], object]
-    found: Mapping[str, str]
+    findings: Mapping[str, str]
     kept: int = 0
     left: str | None = None
 

@@ -163,10 +163,10 @@ class History:
 
     def is_alone(self, order: Order) -> bool:
         """Return True when no other order may be taken for this one."""
-        same = [each for each in self.ledger.queries.find() if each.request == order.request]
+        same = [candidate for candidate in self.ledger.queries.find() if candidate.request == order.request]
         return all(
-            each.order_id == order.order_id or each.state not in (State.UNCERTAIN, State.CLAIMED)
-            for each in same
+            other.order_id == order.order_id or other.state not in (State.UNCERTAIN, State.CLAIMED)
+            for other in same
         )
 
     async def wait(self) -> None:

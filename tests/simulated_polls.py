@@ -110,7 +110,7 @@ class Simulation:
         kinds = [self._rng.choice(list(_KINDS)) for _ in range(slots)]
         lengths = [self._length(kind) for kind in kinds]
         ages = [self._rng.random() * length for length in lengths]
-        first = sorted(zip(ages, kinds, lengths, strict=True), key=lambda each: -each[0])
+        first = sorted(zip(ages, kinds, lengths, strict=True), key=lambda task: -task[0])
         self.tasks = [
             SimulatedTask(number, kind, -age, length - age, self._rng.random())
             for number, (age, kind, length) in enumerate(first)
@@ -190,7 +190,7 @@ class Simulation:
         self._pages = [(span, None) for span in spans(old, before=None)]
 
     def _made_in(self, span: Span) -> list[SimulatedTask]:
-        first, last = ((each - NOW).total_seconds() for each in (span.start, span.end))
+        first, last = ((moment - NOW).total_seconds() for moment in (span.start, span.end))
         within = slice(bisect_left(self._created, first - 1e-5), bisect_right(self._created, last + 1e-5))
         return self.tasks[within]
 

@@ -65,10 +65,10 @@ def trace(ledger, thing, *, bucket="videos", sizes=None) -> Trace:
     return replace(read_trace(ledger, reader, origin, bucket=bucket), sizes=sizes or {})
 
 
-def one(found: Trace) -> TracedPartition:
-    [partition] = found.partitions
+def one(result: Trace) -> TracedPartition:
+    [partition] = result.partitions
     return partition
 
 
-def orders_of(found: Trace) -> list[Order]:
-    return [traced.order for traced in one(found).orders]
+def orders_of(result: Trace) -> list[Order]:
+    return [traced.order for traced in one(result).orders]

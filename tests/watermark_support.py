@@ -43,8 +43,12 @@ def know_the_price(engine: Any) -> None:
 
 def preview(text: str, *, name: str = "p0", **fields: Any) -> Prompt:
     """Return a prompt for a preview whose watermark is removed, unless it says otherwise."""
-    given = {"task_type": "seedance-2-preview", "duration": SECONDS, "remove_watermark": True} | fields
-    return Prompt(id=name, request=make_request(text, **given))
+    request_fields = {
+        "task_type": "seedance-2-preview",
+        "duration": SECONDS,
+        "remove_watermark": True,
+    } | fields
+    return Prompt(id=name, request=make_request(text, **request_fields))
 
 
 def quotes_of(engine: Any, *prompts: Prompt, name: str = "spots", **options: Any) -> list[Quote]:

@@ -30,9 +30,9 @@ def gallery(tmp_path: Path) -> Iterator[str]:
         subprocess.Popen([*COMMAND, "demo"], cwd=ROOT, env=environ, stdout=log, stderr=log) as demo,
     ):
         awaited(lambda: demo.poll() is not None or "Press Ctrl-C" in output.read_text(), 600)
-        found = GALLERY.search(output.read_text())
-        assert found, output.read_text()
-        yield found[1]
+        match = GALLERY.search(output.read_text())
+        assert match, output.read_text()
+        yield match[1]
         demo.terminate()
         demo.wait(60)
 

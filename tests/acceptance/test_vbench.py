@@ -38,6 +38,6 @@ def test_a_backfill_of_tasks_brings_every_video_home(world, tmp_path):
             bucket, _, path = video["dagster/uri"].removeprefix("s3://").partition("/")
             file = tmp_path / "video.mp4"
             s3.download_file(bucket, path, str(file))
-            found = probe(file)
-            assert abs(found.duration_s - 5) < 0.1, key
-            assert abs(found.width / found.height / (16 / 9) - 1) < 0.03, (number, key)
+            facts = probe(file)
+            assert abs(facts.duration_s - 5) < 0.1, key
+            assert abs(facts.width / facts.height / (16 / 9) - 1) < 0.03, (number, key)

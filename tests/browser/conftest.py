@@ -51,8 +51,8 @@ class _S3:
             raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
         first, _, last = Range.removeprefix("bytes=").partition("-")
         start, end = int(first or 0), min(int(last or len(content)), len(content) - 1)
-        found: dict[str, Any] = {"Body": _Body(content[start : end + 1]), "ContentLength": end + 1 - start}
-        return found | ({"ContentRange": f"bytes {start}-{end}/{len(content)}"} if Range else {})
+        reply: dict[str, Any] = {"Body": _Body(content[start : end + 1]), "ContentLength": end + 1 - start}
+        return reply | ({"ContentRange": f"bytes {start}-{end}/{len(content)}"} if Range else {})
 
 
 @pytest.fixture(scope="session")

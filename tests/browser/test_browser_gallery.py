@@ -17,7 +17,7 @@ def tile(page: Page, partition: str):
 
 
 def verdicts_of(ledger: Ledger) -> dict[str, str]:
-    return {key: given.verdict.value for key, given in ledger.verdicts.current("spots").items()}
+    return {key: judgement.verdict.value for key, judgement in ledger.verdicts.current("spots").items()}
 
 
 def plays(page: Page, selector: str) -> None:
@@ -89,8 +89,8 @@ def test_a_note_is_kept(page: Page, shown: Ledger) -> None:
     page.keyboard.type("a fox, jumping")
     page.get_by_role("button", name="Save the note").click()
     expect(page.locator("#status")).to_contain_text("harbour: undecided")
-    [given] = shown.verdicts.history("spots", "harbour")
-    assert given.note == "a fox, jumping"
+    [judgement] = shown.verdicts.history("spots", "harbour")
+    assert judgement.note == "a fox, jumping"
 
 
 def test_filters_are_a_part_of_the_address(page: Page) -> None:

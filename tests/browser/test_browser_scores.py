@@ -91,5 +91,5 @@ def test_finals_have_a_row_of_their_own(page: Page, shown: Ledger) -> None:
     page.locator('.tile[data-partition="mug.final"]').click()
     page.keyboard.press("2")
     expect(page.locator('.tile[data-partition="mug.t2.final"]')).to_have_attribute("data-verdict", "accepted")
-    given = {key: each.verdict.value for key, each in shown.verdicts.current("spots").items()}
-    assert given == {"mug.final": "discarded", "mug.t2.final": "accepted"}
+    verdicts = {key: judgement.verdict.value for key, judgement in shown.verdicts.current("spots").items()}
+    assert verdicts == {"mug.final": "discarded", "mug.t2.final": "accepted"}

@@ -108,11 +108,11 @@ def _run_histories(seeds: range, at_once: int) -> None:
     click.echo(f"SEED={seeds.start} HISTORIES={len(seeds)}")
     tally, violations = Counter[str](), list[str]()
     with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as processes:
-        for counts, found in processes.map(
+        for counts, failures in processes.map(
             run_histories, [seeds[at : at + 20] for at in range(0, len(seeds), 20)]
         ):
             tally += counts
-            violations += found
+            violations += failures
     click.echo("histories: " + ", ".join(f"{name} {count}" for name, count in sorted(tally.items())))
     if violations:
         click.echo("\n".join(violations))

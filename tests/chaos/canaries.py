@@ -29,14 +29,14 @@ def leaks(around: Environment, evidence: Evidence) -> list[str]:
     }
     if around.plan.webhook_secret is not None:
         secrets["the webhook's secret"] = around.plan.webhook_secret
-    found = []
+    leaked = []
     for name, content in _contents(around, evidence):
-        found += [f"{what} is in {name}" for what, secret in secrets.items() if _holds(content, secret)]
+        leaked += [f"{what} is in {name}" for what, secret in secrets.items() if _holds(content, secret)]
         if b"not-for-manifests" in content and name.endswith("manifest.json"):
-            found.append(f"the signature of a reference is in {name}")
+            leaked.append(f"the signature of a reference is in {name}")
         if b"/ephemeral/" in content and not any(part in name for part in _MAY_LINK):
-            found.append(f"a link to a file of the vendor is in {name}")
-    return found
+            leaked.append(f"a link to a file of the vendor is in {name}")
+    return leaked
 
 
 def _holds(content: bytes, secret: str) -> bool:

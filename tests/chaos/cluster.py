@@ -218,7 +218,7 @@ def _verdict(cluster: Cluster, ledger: Ledger, count: int) -> list[str]:
         region_name="us-east-1",
     )
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=cluster.environ["SEEDANCE_S3_BUCKET"])
-    videos = [found["Key"] for page in pages for found in page["Contents"] if "video.mp4" in found["Key"]]
+    videos = [stored["Key"] for page in pages for stored in page["Contents"] if "video.mp4" in stored["Key"]]
     if len(videos) != count:
         wrong.append(f"{len(videos)} videos are in S3")
     audit = subprocess.run(

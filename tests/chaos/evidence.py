@@ -78,8 +78,8 @@ def outstanding(around: Environment, books: dict[str, Any]) -> list[str]:
     finally:
         ledger.close()
     wanted = {(prompts.name, key) for prompts in around.plan.sets for key in prompts.partitions}
-    given = {(link.prompt_set, link.partition) for of_order in links.values() for link in of_order}
-    missing = wanted - given
+    linked = {(link.prompt_set, link.partition) for of_order in links.values() for link in of_order}
+    missing = wanted - linked
     if around.plan.policy.budgets:
         missing = set()  # what exceeded the budget was not ordered
     left = [f"{name}/{key} was never ordered" for name, key in sorted(missing)]
@@ -108,7 +108,7 @@ def excused(order: Order, books: dict[str, Any], orders: Sequence[Order]) -> boo
         return any(
             excused(source, books, ()) for source in orders if source.order_id == order.source_order_id
         )
-    task = next((each for each in books["tasks"] if each["task_id"] == order.task_id), None)
+    task = next((row for row in books["tasks"] if row["task_id"] == order.task_id), None)
     if task is None or task["state"] != "completed" or not order.error_message:
         return False
     if order.state is State.SUBMITTED:
@@ -132,10 +132,10 @@ def waits_for_ever(around: Environment, role: str, books: dict[str, Any]) -> boo
     ledger = Ledger.open(around.settings.ledger_url)
     try:
         orders = ledger.queries.find(states=OPEN)
-        given = ledger.queries.latest(around.plan.set_of(role).name).values()
+        current = ledger.queries.latest(around.plan.set_of(role).name).values()
     finally:
         ledger.close()
-    return any(excused(order, books, orders) for order in given if order.state in OPEN)
+    return any(excused(order, books, orders) for order in current if order.state in OPEN)
 
 
 def _journal(url: str) -> list[JournalEntry]:

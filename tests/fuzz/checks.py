@@ -73,9 +73,11 @@ def check_video(content: bytes, path: Path) -> Outcome:
     path.write_bytes(content)
     file = Downloaded(path, len(content), hashlib.sha256(content).hexdigest())
     try:
-        found = inspect_delivery(file).inspection
+        inspection = inspect_delivery(file).inspection
     except MediaError as error:
         return Outcome(read=False, words=str(error), fault="" if str(error) else "is refused without words")
-    words = found.problem or found.poster_problem or ""
-    missing = (found.probe is None and not found.problem) or (not found.poster and not found.poster_problem)
-    return Outcome(found.probe is not None, "has no words" if missing else "", words)
+    words = inspection.problem or inspection.poster_problem or ""
+    missing = (inspection.probe is None and not inspection.problem) or (
+        not inspection.poster and not inspection.poster_problem
+    )
+    return Outcome(inspection.probe is not None, "has no words" if missing else "", words)

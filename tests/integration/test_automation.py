@@ -142,20 +142,20 @@ def pending_run(location, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
 def recipe(name: str) -> dict[str, Any]:
     """Run the block of code of the page that defines a name."""
     [block] = [code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if f"{name} = " in code]
-    found: dict[str, Any] = {}
-    exec(compile(block, "automation.md", "exec", dont_inherit=True), found)
-    return found
+    namespace: dict[str, Any] = {}
+    exec(compile(block, "automation.md", "exec", dont_inherit=True), namespace)
+    return namespace
 
 
 def asked_for(defs: dg.Definitions, instance: dg.DagsterInstance, cursor=None) -> tuple[set[str], Any]:
     """Evaluate all conditions; return asset and partition of what they ask for, and the cursor."""
     result = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=cursor)
-    found = {
+    materialized = {
         f"{key.path[-1]}:{partition}"
         for key in (dg.AssetKey(["spots", name]) for name in ("prompts", "tasks", "videos"))
         for partition in result.get_requested_partitions(key)
     }
-    return found, result.cursor
+    return materialized, result.cursor
 
 
 @pytest.mark.long

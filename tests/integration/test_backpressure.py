@@ -53,7 +53,7 @@ def at_hour(engine, hour: int) -> None:
 
 def two_workers(engine, accepted) -> None:
     """Run two workers that wait for the same orders."""
-    ids = [each.order.order_id for each in accepted]
+    ids = [placement.order.order_id for placement in accepted]
 
     async def both() -> None:
         await asyncio.gather(*(events_of(engine.services, owner=name, only=ids) for name in ("one", "two")))

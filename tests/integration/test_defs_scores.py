@@ -55,7 +55,9 @@ def scored(location):
     assert request.run_key.startswith("score ")
     again = location.tick()
     assert isinstance(again, dg.SensorResult)
-    assert [each.run_key for each in again.run_requests] == [request.run_key], "Dagster starts it once"
+    assert [repeated.run_key for repeated in again.run_requests] == [request.run_key], (
+        "Dagster starts it once"
+    )
     done = location.score()
     assert done.success
     return done
@@ -100,19 +102,21 @@ def test_the_checks_can_be_executed_alone(location, scored):
     done = job.get_subset(asset_selection=set(), asset_check_selection=keys).execute_in_process(
         instance=location.instance
     )
-    found = {each.check_name: each.passed for each in done.get_asset_check_evaluations()}
-    assert found == {"score_motion": True, "score_size_bytes": False, "scores_measured": False}
+    passed = {evaluation.check_name: evaluation.passed for evaluation in done.get_asset_check_evaluations()}
+    assert passed == {"score_motion": True, "score_size_bytes": False, "scores_measured": False}
 
 
 def test_checks_say_which_videos_fall_short(location, scored):
     """As warnings, in the run that scored; the job of all checks leaves them alone."""
-    found = {each.check_name: each for each in scored.result.get_asset_check_evaluations()}
-    assert {name: each.passed for name, each in found.items()} == {
+    evaluations = {
+        evaluation.check_name: evaluation for evaluation in scored.result.get_asset_check_evaluations()
+    }
+    assert {name: evaluation.passed for name, evaluation in evaluations.items()} == {
         "score_motion": True,
         "score_size_bytes": False,
         "scores_measured": False,
     }
-    size_check = found["score_size_bytes"]
+    size_check = evaluations["score_size_bytes"]
     assert size_check.severity is dg.AssetCheckSeverity.WARN
     assert size_check.asset_key == SCORES
     [first, _] = size_check.metadata["violations"].records

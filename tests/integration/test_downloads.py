@@ -176,7 +176,7 @@ async def test_redirects_into_this_network_are_not_followed(host, tmp_path, monk
 
     monkeypatch.setattr(links.Resolver.__base__, "resolve", resolve)
     # The file host of this test stands for a public one.
-    monkeypatch.setattr(links, "is_public", lambda each: str(each) == "127.0.0.1" or is_public(each))
+    monkeypatch.setattr(links, "is_public", lambda host: str(host) == "127.0.0.1" or is_public(host))
     with pytest.raises(DownloadError, match=words):
         await host.get(link, tmp_path / "v.mp4", allow_private_hosts=False)
 

@@ -26,9 +26,9 @@ RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_e
 def asset_of_page(name: str) -> dg.AssetsDefinition:
     """Run the block of code that defines an asset."""
     [block] = [code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if f"def {name}(" in code]
-    found: dict[str, object] = {}
-    exec(compile(block, "downstream.md", "exec", dont_inherit=True), found)
-    asset = found[name]
+    namespace: dict[str, object] = {}
+    exec(compile(block, "downstream.md", "exec", dont_inherit=True), namespace)
+    asset = namespace[name]
     assert isinstance(asset, dg.AssetsDefinition)
     return asset
 

@@ -21,12 +21,14 @@ def test_requesting_again_costs_nothing(start_engine):
     """A stored video is reused, under the same key even with `regenerate`; another key pays again."""
     with start_engine() as engine:
         engine.run(engine.place("a cat", idempotency_key="one", regenerate=True))
-        assert [each.outcome for each in engine.place("a cat", idempotency_key="two")] == [Outcome.REUSED]
+        assert [placement.outcome for placement in engine.place("a cat", idempotency_key="two")] == [
+            Outcome.REUSED
+        ]
         again = engine.place("a cat", idempotency_key="one", regenerate=True)
-        assert [each.outcome for each in again] == [Outcome.REUSED]
+        assert [placement.outcome for placement in again] == [Outcome.REUSED]
         engine.assert_paid_once(1)
         more = engine.place("a cat", idempotency_key="three", regenerate=True)
-        assert [each.outcome for each in more] == [Outcome.ORDERED]
+        assert [placement.outcome for placement in more] == [Outcome.ORDERED]
         engine.run(more)
         assert engine.books()["prompts"]["a cat"]["tasks"] == 2
         assert engine.services.ledger.queries.latest("spots")["p0"].attempt == 2

@@ -84,7 +84,7 @@ def test_an_unreadable_history_requeues_nothing(start_engine):
         one_clock(engine)
         engine.control("faults", **{"history-500": 1.0})
         accepted = engine.place("a cat [fault:lost-reply*1]")
-        ids = [each.order.order_id for each in accepted]
+        ids = [placement.order.order_id for placement in accepted]
         with in_background(partial(advance, engine.services, owner="w", only=ids)) as events:
             assert isinstance(next(events), Delayed)
         asyncio.run(poll_due(engine.services, owner="tick", time_box_s=5))
@@ -156,9 +156,13 @@ def test_a_rejected_order_is_not_sent_again_unchanged(start_engine):
             "p1": "real_person",
         }
         again = engine.place(*texts, idempotency_key="two")
-        assert [each.outcome for each in again] == [Outcome.SKIPPED, Outcome.SKIPPED, Outcome.REUSED]
+        assert [placement.outcome for placement in again] == [
+            Outcome.SKIPPED,
+            Outcome.SKIPPED,
+            Outcome.REUSED,
+        ]
         more = engine.place(*texts, idempotency_key="three", resubmit_rejected=True)
-        assert [each.outcome for each in more] == [Outcome.ORDERED, Outcome.ORDERED, Outcome.REUSED]
+        assert [placement.outcome for placement in more] == [Outcome.ORDERED, Outcome.ORDERED, Outcome.REUSED]
 
 
 def test_vendor_trouble_is_retried_up_to_the_limit(start_engine):

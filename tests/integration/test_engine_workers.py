@@ -23,7 +23,7 @@ def test_two_workers_on_one_ledger_order_once(start_engine):
     """Of two workers with the same orders, one submits and stores each order, and both end."""
     with start_engine() as engine:
         accepted = engine.place(*(f"prompt {number}" for number in range(8)))
-        ids = [each.order.order_id for each in accepted]
+        ids = [placement.order.order_id for placement in accepted]
 
         async def both() -> list[list[object]]:
             return await asyncio.gather(
@@ -40,7 +40,7 @@ def test_a_stopped_worker_releases_everything(start_engine):
     with start_engine(render_seconds=0.3) as engine:
         accepted = engine.place(*(f"prompt {number}" for number in range(6)))
 
-        ids = [each.order.order_id for each in accepted]
+        ids = [placement.order.order_id for placement in accepted]
         with in_background(partial(advance, engine.services, owner="one", only=ids)) as events:
             next(events)
         assert {order.lease_owner for order in engine.services.ledger.queries.find()} == {None}
@@ -55,7 +55,12 @@ def test_a_waiting_run_collects_what_holds_its_slots(start_engine):
     with start_engine({"max_in_flight": 2}) as engine:
         left = engine.place("a cat", "a dog")
         with in_background(
-            partial(advance, engine.services, owner="terminated", only=[each.order.order_id for each in left])
+            partial(
+                advance,
+                engine.services,
+                owner="terminated",
+                only=[placement.order.order_id for placement in left],
+            )
         ) as events:
             assert {type(next(events)) for _ in left} == {Submitted}
         assert set(engine.states().values()) <= {State.SUBMITTED, State.SUCCEEDED}

@@ -48,7 +48,7 @@ def test_a_tick_finds_by_a_page_what_ended_and_polls_it(start_engine):
         policy = replace(engine.services.policy, pacing=replace(rare, sweep_s=600.0))
         submitting = replace(engine.services, policy=policy)  # which reads no page while tasks end
         placed = engine.place(*(f"a cat {number}" for number in range(TASKS)))
-        ids = [each.order.order_id for each in placed]
+        ids = [placement.order.order_id for placement in placed]
         with in_background(partial(advance, submitting, owner="w", only=ids)) as events:
             assert {type(next(events)) for _ in ids} == {Submitted}
         time.sleep(0.5)

@@ -71,7 +71,7 @@ def public(monkeypatch, host):
 
     monkeypatch.setattr(Emulator, "show", shown)
     monkeypatch.setattr(links.Resolver.__base__, "resolve", resolved)
-    monkeypatch.setattr(links, "is_public", lambda each: str(each) == "127.0.0.1" or is_public(each))
+    monkeypatch.setattr(links, "is_public", lambda host: str(host) == "127.0.0.1" or is_public(host))
     narrow = partial(DownloadLimits, max_bytes=1_000_000)
     monkeypatch.setattr(collect, "DownloadLimits", narrow)
     clip = make_clip()

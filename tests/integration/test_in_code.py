@@ -41,9 +41,9 @@ def video(location, seedance) -> Video:
     [block] = [
         code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "def hero_shot(" in code
     ]
-    found: dict[str, dg.AssetsDefinition] = {}
-    exec(compile(block, "in-code.md", "exec", dont_inherit=True), found)
-    defs = dg.Definitions.merge(location.defs, dg.Definitions(assets=[found["hero_shot"]]))
+    namespace: dict[str, dg.AssetsDefinition] = {}
+    exec(compile(block, "in-code.md", "exec", dont_inherit=True), namespace)
+    defs = dg.Definitions.merge(location.defs, dg.Definitions(assets=[namespace["hero_shot"]]))
     job = defs.resolve_implicit_global_asset_job_def()
     done = job.execute_in_process(instance=location.instance, asset_selection=[dg.AssetKey("hero_shot")])
     [event] = done.asset_materializations_for_node("hero_shot")

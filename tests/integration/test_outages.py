@@ -45,7 +45,7 @@ def assert_all_is_well(engine, number: int) -> None:
 
 
 def texts(number: int, fault: str = "") -> list[str]:
-    return [f"cat {each}{fault}" for each in range(number)]
+    return [f"cat {index}{fault}" for index in range(number)]
 
 
 def submitted(event: Event) -> bool:

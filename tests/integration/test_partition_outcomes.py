@@ -57,7 +57,7 @@ def test_an_end_that_only_the_sensor_saw_is_shown(location, monkeypatch):
     location.advance()
     for asset in ("tasks", "videos"):
         newest, *submitted, budget = observed(location, asset, "bad")
-        assert [each["seedance/state"] for each in submitted] == ["submitted"] * (asset == "tasks")
+        assert [metadata["seedance/state"] for metadata in submitted] == ["submitted"] * (asset == "tasks")
         assert budget["seedance/state"] == "not ordered"
         assert newest["seedance/state"] == "rejected"
         assert str(newest["seedance/reason"]).startswith("rejected by moderation (moderation): ")

@@ -61,8 +61,8 @@ def limited(location, **limits: float):
 
 
 def the_schedule(location) -> dg.ScheduleDefinition:
-    [found] = [each for each in location.defs.schedules if each.name == PENDING_JOB]
-    return found
+    [schedule] = [schedule for schedule in location.defs.schedules if schedule.name == PENDING_JOB]
+    return schedule
 
 
 def evaluate(location) -> dg.RunRequest | str:
@@ -258,7 +258,7 @@ def test_a_run_that_would_exceed_a_budget_orders_nothing_and_names_the_figures(l
         assert "They do not fit into the budgets: the first 2 of 3 would" in result.stdout
         [tiny] = json.loads(as_json.stdout)["prompt_sets"]
         assert (tiny["new"], tiny["affordable"], tiny["new_usd"]) == (3, 2, "1.2")
-        assert [each["remaining_usd"] for each in tiny["budgets"]] == ["0.9", "29.2", "0.9"]
+        assert [budget["remaining_usd"] for budget in tiny["budgets"]] == ["0.9", "29.2", "0.9"]
         assert location.run("ant", "bee", name="tiny", assets=("tasks",)).success
         assert len(ordered(location)) == 4
 

@@ -24,8 +24,8 @@ def test_valid_references_are_recorded_with_type_size_hash_and_length(references
     """Files of every kind that the vendor takes are valid, and an order records their facts."""
     names = {"image": ["a.png", "a.jpg", "a.webp", "a.bmp"], "video": ["a.mp4", "a.mov"], "audio": ["a.wav"]}
     urls = {
-        f"{kind}_urls": [references.sample(name, seconds=6.5) + "?sig=secret" for name in found]
-        for kind, found in names.items()
+        f"{kind}_urls": [references.sample(name, seconds=6.5) + "?sig=secret" for name in files]
+        for kind, files in names.items()
     }
     urls["audio_urls"].append(references.sample("b.mp3", seconds=15))
     assert look(urls, limits=ProbeLimits()).invalid == {}

@@ -119,7 +119,7 @@ def files(references) -> dict[str, str]:
 @pytest.mark.parametrize(("lists", "words"), REFUSALS.values(), ids=REFUSALS)
 def test_an_invalid_reference_has_a_readable_reason(files, look, lists, words):
     """The reason names field, number, what is wrong and what is allowed; other prompts are not affected."""
-    broken = {name: [files[each] for each in names] for name, names in lists.items()}
+    broken = {name: [files[file] for file in names] for name, names in lists.items()}
     got = look({"image_urls": [files["cat.png"]]}, broken, {})
     assert got.invalid == {"p1": words}
     assert [quote.partition.key for quote in got.valid] == ["p0", "p2"]

@@ -86,7 +86,9 @@ def test_a_run_names_invalid_prompts_and_stores_the_rest(location):
     [order] = location.orders("fine", "by_hand")
     assert order.points_charged == order.estimated_points == 7_750_000
     manifest = json.loads(location.store.get_bytes(order.manifest_key))
-    assert [(each["kind"], each["facts"]["duration_s"]) for each in manifest["references"]] == [
+    assert [
+        (reference["kind"], reference["facts"]["duration_s"]) for reference in manifest["references"]
+    ] == [
         ("video", 7.5),
         ("audio", 15.0),
     ]

@@ -61,8 +61,8 @@ def test_videos_are_stored_and_come_back(server, tmp_path, monkeypatch):
     assert checked.exit_code == 0, checked.output
     done = CliRunner().invoke(root, ["download", "spots", "out"])
     assert done.exit_code == 0, done.output
-    found = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "out").iterdir()}
-    assert found == {order.sha256 for order in stored}
+    hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "out").iterdir()}
+    assert hashes == {order.sha256 for order in stored}
 
 
 def test_nothing_that_is_stored_is_overwritten(server, tmp_path):
@@ -102,7 +102,7 @@ def test_what_a_bucket_demands_is_sent(amazon, tmp_path):
     about = amazon.client().head_object(Bucket=store.bucket, Key="demands/poster.jpg")
     assert (about["StorageClass"], about["ServerSideEncryption"]) == ("STANDARD_IA", "aws:kms")
     tags = amazon.client().get_object_tagging(Bucket=store.bucket, Key="demands/poster.jpg")["TagSet"]
-    assert {each["Key"]: each["Value"] for each in tags} == {"team": "ads", "project": "spring"}
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"team": "ads", "project": "spring"}
 
 
 def test_a_bucket_with_object_lock_takes_videos(amazon, tmp_path):

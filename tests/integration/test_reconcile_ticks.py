@@ -218,8 +218,8 @@ def test_two_workers_and_a_tick_reconcile_at_once(at):
         assert {entry["tasks"] for entry in engine.books()["prompts"].values()} == {1}
 
 
-@pytest.mark.parametrize("found", [State.SUBMITTED, State.UNCERTAIN])
-def test_an_answer_after_its_order_was_taken_for_lost_is_recorded_once(at, monkeypatch, found):
+@pytest.mark.parametrize("reached", [State.SUBMITTED, State.UNCERTAIN])
+def test_an_answer_after_its_order_was_taken_for_lost_is_recorded_once(at, monkeypatch, reached):
     """A worker that was frozen between answer and record finds its task recorded, or records it."""
     with at() as engine:
         tick(engine)
@@ -234,7 +234,7 @@ def test_an_answer_after_its_order_was_taken_for_lost_is_recorded_once(at, monke
             engine.services.clock.forward(hours=11)
             async with working(engine.services, "tick") as worker:
                 await asyncio.to_thread(engine.services.ledger.claims.expire, actor="tick")
-                if found is State.SUBMITTED:
+                if reached is State.SUBMITTED:
                     await reconcile(Worker("tick", engine.services, worker.client), now=True)
             states.append(engine.services.ledger.queries.get(order.order_id).state)
             await record(self, order, task, first_poll_s)
@@ -242,7 +242,7 @@ def test_an_answer_after_its_order_was_taken_for_lost_is_recorded_once(at, monke
         monkeypatch.setattr(Submitter, "_record", late)
         submit(engine)
         [order] = orders_of(engine)
-        assert (states, order.state) == ([found], State.SUBMITTED)
+        assert (states, order.state) == ([reached], State.SUBMITTED)
         assert len(tasks_of(engine)) == 1
         assert [entry.to_state for entry in engine.services.ledger.queries.journal(order.order_id)] == [
             "queued",

@@ -91,7 +91,7 @@ def environ_of(location: CodeLocation, s3_server: S3Service) -> dict[str, str]:
 def written(s3_server, tmp_path_factory):
     """Everything that the product wrote in a run, a tick and several commands, by where it stands."""
     folder = tmp_path_factory.mktemp("secrets")
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     with (
         pytest.MonkeyPatch.context() as patch,
         running_location(folder, s3_server, PROMPTS, on_disk=True) as location,
@@ -114,18 +114,18 @@ def written(s3_server, tmp_path_factory):
         location.tick()
         (folder / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
         for command in COMMANDS:
-            found[" ".join(command)] = CliRunner().invoke(root, command).output
-        found["run failure"] = done.message + str(done.missing)
-        found["run log"] = done.log
-        found["logs"] = logs.text
-        found["Dagster"] = location.stored_by_dagster()
+            texts[" ".join(command)] = CliRunner().invoke(root, command).output
+        texts["run failure"] = done.message + str(done.missing)
+        texts["run log"] = done.log
+        texts["logs"] = logs.text
+        texts["Dagster"] = location.stored_by_dagster()
         for path in folder.rglob("*"):
             if path.is_file() and path.suffix != ".yaml":
-                found[str(path.relative_to(folder))] = path.read_bytes().decode("utf-8", "replace")
+                texts[str(path.relative_to(folder))] = path.read_bytes().decode("utf-8", "replace")
         for key in location.store.listing(""):
-            found[key] = location.store.get_bytes(key).decode("utf-8", "replace")
+            texts[key] = location.store.get_bytes(key).decode("utf-8", "replace")
         states = {key: location.orders(key)[-1].state for key in PROMPTS}
-    return found, secrets, states
+    return texts, secrets, states
 
 
 class CaptureLogs(logging.Handler):
@@ -149,10 +149,10 @@ class CaptureLogs(logging.Handler):
 
 def test_no_secret_stands_in_anything_that_was_written(written):
     """Ledger, logs, events, manifests, run failures and commands hold none, in no form (x1)."""
-    found, secrets, _ = written
+    texts, secrets, _ = written
     leaks = [
         (where, form)
-        for where, text in found.items()
+        for where, text in texts.items()
         for secret in secrets
         for form in all_forms(secret)
         if form in text
@@ -162,7 +162,7 @@ def test_no_secret_stands_in_anything_that_was_written(written):
 
 def test_everything_else_goes_on_as_without_them(written):
     """The replies are understood, and the vendor's words are shown without the secrets."""
-    found, _, states = written
+    texts, _, states = written
     assert states == {
         "plain": State.STORED,
         "rejected": State.REJECTED,
@@ -170,10 +170,10 @@ def test_everything_else_goes_on_as_without_them(written):
         "odd": State.STORED,
         "late": State.STORED,
     }
-    assert "quoting: ***" in found["trace spots/rejected"]
-    assert "quoting: ***" in found["run failure"]
-    assert "quoting: ***" in found["ledger.db"]
-    assert any("quoting: ***" in text for where, text in found.items() if where.endswith("manifest.json"))
+    assert "quoting: ***" in texts["trace spots/rejected"]
+    assert "quoting: ***" in texts["run failure"]
+    assert "quoting: ***" in texts["ledger.db"]
+    assert any("quoting: ***" in text for where, text in texts.items() if where.endswith("manifest.json"))
 
 
 TOKEN = "token-PLANTED-one\nPLANTED-two"

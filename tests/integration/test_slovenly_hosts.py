@@ -42,7 +42,7 @@ async def test_whole_bytes_are_taken_whatever_the_head_repeats(host, tmp_path, l
 async def test_the_same_rules_hold_for_such_answers(host, tmp_path, monkeypatch, link, words, limits):
     """Other lengths, missing bytes, too many, a dead link and a redirect into this network are named."""
     is_public = links.is_public
-    monkeypatch.setattr(links, "is_public", lambda each: str(each) == "127.0.0.1" or is_public(each))
+    monkeypatch.setattr(links, "is_public", lambda host: str(host) == "127.0.0.1" or is_public(host))
     with pytest.raises(DownloadError, match=words):
         await host.get(link, tmp_path / "v.mp4", allow_private_hosts=False, **limits)
 
@@ -57,7 +57,7 @@ async def test_a_name_that_leads_elsewhere_the_second_time_is_not_followed(host,
         ]
 
     monkeypatch.setattr(links.Resolver.__base__, "resolve", resolve)
-    monkeypatch.setattr(links, "is_public", lambda each: str(each) == "127.0.0.1")
+    monkeypatch.setattr(links, "is_public", lambda host: str(host) == "127.0.0.1")
     link = f"http://files.example:{host.server_port}/two-lengths"
     with pytest.raises(DownloadError, match=r"files\.example leads to the private address 10\.0\.0\.7"):
         await host.get(link, tmp_path / "v.mp4", allow_private_hosts=False)

@@ -105,7 +105,7 @@ def test_an_unusable_store_is_reported(s3_server, file):
         (VideoStore(wrong, "videos"), "the AWS credentials are refused"),
         (VideoStore(dead, "videos"), "did not answer: Could not connect"),
     ):
-        for attempt in (unusable.check_writable, lambda each=unusable: put(each, "k", file(10))):
+        for attempt in (unusable.check_writable, lambda store=unusable: put(store, "k", file(10))):
             with pytest.raises(StoreError, match=words) as caught:
                 attempt()
             assert secret not in str(caught.value)

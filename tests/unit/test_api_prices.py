@@ -78,14 +78,14 @@ RATES = {
 def test_every_type_and_resolution_has_its_price():
     """The packaged rates are those of the vendor's pages, each surcharge rounded to three decimals."""
     assert set(CATALOG.task_types) == set(RATES)
-    found = {
+    rates = {
         name: {
             word: tuple(points // 10_000 for points in figures(request(name, 1, resolution=word)))
             for word in CATALOG.resolutions(name)
         }
         for name in CATALOG.task_types
     }
-    assert found == RATES
+    assert rates == RATES
 
 
 @pytest.mark.parametrize(

@@ -29,15 +29,15 @@ def test_each_kind_of_damage_is_found_and_repaired_where_two_systems_agree(world
     """One plant gives the findings of its line, each with evidence; afterwards only those that remain."""
     plant.plant(Planter(world, clock))
     before = dict(world.store.objects)
-    found = world.audit(deep=True).findings
-    assert sorted(finding.kind.value for finding in found) == sorted(plant.found)
-    assert all(finding.evidence for finding in found)
+    findings = world.audit(deep=True).findings
+    assert sorted(finding.kind.value for finding in findings) == sorted(plant.findings)
+    assert all(finding.evidence for finding in findings)
     results = world.repair(deep=True)
-    for kind, outcome in plant.found.items():
+    for kind, outcome in plant.findings.items():
         assert results[kind].message.startswith(outcome), (kind, results[kind].message)
     copies = {key: body for key, body in world.store.objects.items() if ".replaced-" in key}
     assert len(copies) == plant.kept
     assert all(before[key.partition(".replaced-")[0]] == body for key, body in copies.items())
-    left = [kind for kind in plant.found if not results[kind].repaired]
+    left = [kind for kind in plant.findings if not results[kind].repaired]
     wanted = left if plant.left is None else plant.left.split()
     assert sorted(world.kinds(deep=True)) == sorted(wanted)

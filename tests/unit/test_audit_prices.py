@@ -44,9 +44,9 @@ def test_a_resolution_has_a_price_of_its_own():
     dear = stored_order(1).request | {"resolution": "720p"}
     same = stored_order(1).request | {"resolution": "480p"}
     mixed = [*orders(2, 2, request=dear), *orders(1, 1, first=10), *orders(1, 1, first=20, request=same)]
-    [found] = outdated_prices(mixed)
-    assert found.location == "price table goapi-2026-04, seedance-2-fast at 720p"
-    assert found.message.startswith("2 of the newest 2 videos")
+    [finding] = outdated_prices(mixed)
+    assert finding.location == "price table goapi-2026-04, seedance-2-fast at 720p"
+    assert finding.message.startswith("2 of the newest 2 videos")
 
 
 def test_a_task_type_is_one_finding_with_the_sum():

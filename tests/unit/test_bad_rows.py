@@ -18,7 +18,7 @@ NAMED = "name: named\nsource: spots.csv\non_bad_rows: refuse\n"
 
 
 def ids(folder: Path) -> list[str]:
-    return [prompt.id for each in load_prompt_sets(folder).sets for prompt in each.prompts]
+    return [prompt.id for prompt_set in load_prompt_sets(folder).sets for prompt in prompt_set.prompts]
 
 
 @pytest.mark.parametrize(("name", "text"), [("spots.csv", CSV), ("spots.jsonl", JSONL)])

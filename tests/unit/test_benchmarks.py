@@ -15,10 +15,10 @@ def names_of(module: str) -> set[str]:
     """Return the names that a module of the package defines, without importing it."""
     path = ROOT.joinpath(*module.split("."))
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    names = {each.stem for each in path.glob("*.py")}
+    names = {file.stem for file in path.glob("*.py")}
     for node in ast.parse(source.read_text()).body:
-        names |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-        names |= {each.asname or each.name for each in ast.walk(node) if isinstance(each, ast.alias)}
+        names |= {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+        names |= {name.asname or name.name for name in ast.walk(node) if isinstance(name, ast.alias)}
         names |= {getattr(node, "name", "")}
     return names
 
@@ -38,4 +38,4 @@ def test_what_a_benchmark_takes_from_the_package_is_there(script):
     """No name that it imports was moved or renamed."""
     for node in ast.walk(ast.parse(script.read_text())):
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("seedance_dagster"):
-            assert {each.name for each in node.names} <= names_of(str(node.module)), node.module
+            assert {alias.name for alias in node.names} <= names_of(str(node.module)), node.module

@@ -28,12 +28,12 @@ def a_set(number: int = 3, *, name: str = "spots", **budgets: int) -> PromptSet:
         budgets=budgets,
         prompts=tuple(
             Prompt(
-                id=f"p{each}",
+                id=f"p{index}",
                 request=GenerationRequest(
-                    task_type="seedance-2-fast", prompt=f"{name} {each}", mode=Mode.TEXT_TO_VIDEO, duration=5
+                    task_type="seedance-2-fast", prompt=f"{name} {index}", mode=Mode.TEXT_TO_VIDEO, duration=5
                 ),
             )
-            for each in range(number)
+            for index in range(number)
         ),
     )
 
@@ -65,9 +65,9 @@ def ordered(engine, prompt_set: PromptSet, **options: object):
 
 def test_everything_fits_without_a_limit(engine):
     """The text names only the number of orders and their estimate."""
-    found = check(engine, a_set())
-    assert (found.new, found.points, found.affordable) == (3, 12_000_000, 3)
-    assert str(found) == "3 new orders, estimated at 1.20 USD"
+    result = check(engine, a_set())
+    assert (result.new, result.points, result.affordable) == (3, 12_000_000, 3)
+    assert str(result) == "3 new orders, estimated at 1.20 USD"
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_existing_orders_need_no_money(engine):
     """Joined, reused and skipped prompts are not new orders."""
     engine.set_policy(budgets=(day(1.2),))
     ordered(engine, a_set())
-    found = check(engine, a_set())
-    assert (found.new, found.points, found.affordable) == (0, 0, 0)
-    assert str(found).startswith(
+    result = check(engine, a_set())
+    assert (result.new, result.points, result.affordable) == (0, 0, 0)
+    assert str(result).startswith(
         "0 new orders, estimated at 0.00 USD; budget of 1.20 USD a day: 1.20 USD reserved"
     )
     assert len(ordered(engine, a_set())) == 3
@@ -190,10 +190,10 @@ def test_after_a_charge_above_its_estimate_nothing_remains(engine):
         claimed, actor="w", due_at=engine.clock(), task={"task_id": "t"}
     )
     engine.ledger.tasks.succeeded(submitted, actor="w", task={"points_charged": 9_000_000})
-    found = check(engine, a_set(2))
-    assert str(found.usages[0]).endswith("0.00 USD reserved, 0.90 USD spent, 0.00 USD left")
-    assert (found.new, found.affordable) == (1, 0)
-    assert dataclasses.astuple(found.usages[0])[1:] == (0, 9_000_000)
+    result = check(engine, a_set(2))
+    assert str(result.usages[0]).endswith("0.00 USD reserved, 0.90 USD spent, 0.00 USD left")
+    assert (result.new, result.affordable) == (1, 0)
+    assert dataclasses.astuple(result.usages[0])[1:] == (0, 9_000_000)
 
 
 @pytest.mark.parametrize("amount", ["0", "-1", "none", "nan", "inf", "1e12", "1e-9"])
@@ -210,7 +210,7 @@ def test_an_invalid_budget_in_the_environment_is_an_error(name, amount):
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    ("amount", "problem"),
     [
         (0, "budget_usd is 0; allowed is a positive amount of USD"),
         ("much", "budget_usd is 'much'; allowed"),
@@ -220,9 +220,9 @@ def test_an_invalid_budget_in_the_environment_is_an_error(name, amount):
         ({}, "budget_usd is empty; allowed is a positive amount of USD for each of day, month, total"),
     ],
 )
-def test_an_invalid_budget_in_a_file_is_an_error(tmp_path, given, problem):
+def test_an_invalid_budget_in_a_file_is_an_error(tmp_path, amount, problem):
     """The file is left out, and the message names it, the field and what is allowed."""
-    file = {"name": "spots", "budget_usd": given, "prompts": [{"prompt": "a cat"}]}
+    file = {"name": "spots", "budget_usd": amount, "prompts": [{"prompt": "a cat"}]}
     (tmp_path / "spots.json").write_text(json.dumps(file))
     loaded = load_prompt_sets(tmp_path)
     assert loaded.sets == ()

@@ -67,8 +67,8 @@ def thirty(services, store, orders):
 
 
 def results(services, look=look_at_changes) -> dict[str, str]:
-    found = check_results(services, "spots", CHECKS, [], look)
-    return {str(result.check_name): str(result.description) for result in found}
+    checked = check_results(services, "spots", CHECKS, [], look)
+    return {str(result.check_name): str(result.description) for result in checked}
 
 
 @pytest.mark.each_database
@@ -116,9 +116,9 @@ def test_a_store_that_cannot_be_listed_leaves_the_change_to_the_next_run(service
     """The check says so, and the new video is looked at when the store is back."""
     [new] = orders.make_many(State.STORED, "new")
     store.is_down = True
-    found = results(services)
-    assert found["objects_intact"] == "S3 could not be listed"
-    assert found["playable"] == "31 of 31 videos are playable"
+    descriptions = results(services)
+    assert descriptions["objects_intact"] == "S3 could not be listed"
+    assert descriptions["playable"] == "31 of 31 videos are playable"
     store.is_down = False
     seen = look_at_changes(services, "spots")
     assert (seen.looked_at, list(seen.problems)) == (1, ["new", *KEYS[28:]])

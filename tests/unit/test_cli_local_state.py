@@ -100,7 +100,7 @@ def test_the_help_of_each_command_ends_with_an_example():
     for name in root.list_commands(None):
         command = root.get_command(None, name)
         below = command.commands.values() if isinstance(command, click.Group) else ()
-        pages = [command.epilog] if command.epilog else [each.epilog for each in below]
+        pages = [command.epilog] if command.epilog else [subcommand.epilog for subcommand in below]
         if not pages or not all(f"  seedance-dagster {name}" in (page or "") for page in pages):
             without.append(name)
     assert without == []

@@ -110,9 +110,9 @@ def test_the_thing_in_question_is_marked(orders: OrderFactory, thing: str, marke
     """One line is marked; the order's own where it has no files yet."""
     orders.make(State.STORED, artifacts={"delivered_sha256": "e" * 64})
     orders.make(State.SUBMITTED)
-    found = [line for line in lines(run(thing)) if line.startswith("->")]
-    assert len(found) == 1
-    assert found[0].startswith(marked)
+    marked_lines = [line for line in lines(run(thing)) if line.startswith("->")]
+    assert len(marked_lines) == 1
+    assert marked_lines[0].startswith(marked)
 
 
 def test_the_json_has_the_same_content(orders: OrderFactory) -> None:
@@ -120,9 +120,9 @@ def test_the_json_has_the_same_content(orders: OrderFactory) -> None:
     orders.make(State.STORED)
     done = run("spots/cat", "--json")
     assert done.exit_code == 0
-    found = json.loads(done.stdout)
-    assert (found["thing"], found["form"]) == ("spots/cat", "partition")
-    [order] = found["partitions"][0]["orders"]
+    report = json.loads(done.stdout)
+    assert (report["thing"], report["form"]) == ("spots/cat", "partition")
+    [order] = report["partitions"][0]["orders"]
     assert (order["state"], order["ordered_at"]) == ("stored", "2026-04-06T18:00:00+00:00")
     assert order["points_charged"] == 4_000_000
     assert [file["kind"] for file in order["files"]] == ["video", "poster", "manifest"]

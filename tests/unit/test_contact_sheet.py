@@ -45,9 +45,9 @@ def test_pictures_stand_in_rows_of_six():
     shades = [20, 60, 100, 140, 180, 220, 240, 90]
     shapes = [(640, 360), (360, 640), (1280, 720), (200, 200)]
     made = [poster(shade, *shapes[number % 4]) for number, shade in enumerate(shades)]
-    size, found = cells(contact_sheet([*made[:4], b"no picture", *made[4:]]))
+    size, drawn = cells(contact_sheet([*made[:4], b"no picture", *made[4:]]))
     assert size == (6 * 160 + 5 * 4, 2 * 90 + 4)
-    assert [abs(seen - shade) < 6 for seen, shade in zip(found, shades, strict=False)] == [True] * 8
+    assert [abs(seen - shade) < 6 for seen, shade in zip(drawn, shades, strict=False)] == [True] * 8
     assert contact_sheet([b"no picture"]) is None
 
 
@@ -62,9 +62,9 @@ def test_an_index_shows_the_newest_videos(ledger, clock):
         facts = {"poster_sha256": hashlib.sha256(body).hexdigest()}
         order = orders.make(State.STORED, f"p{number}", artifacts=facts)
         store.objects[order.poster_key] = body if number != 25 else poster(0)
-    found = cells(newest_posters(services, "spots"))[1]
+    drawn = cells(newest_posters(services, "spots"))[1]
     wanted = [number * 9 + 4 for number in (26, *range(24, 2, -1))]
-    assert [abs(seen - shade) < 6 for seen, shade in zip(found, wanted, strict=False)] == [True] * 23
+    assert [abs(seen - shade) < 6 for seen, shade in zip(drawn, wanted, strict=False)] == [True] * 23
     written = refresh_index(services, "spots", owner="w")
     picture = index_metadata(written, services)["seedance/newest"].value
     assert picture.startswith("![newest videos](data:image/jpeg;base64,")

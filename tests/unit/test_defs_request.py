@@ -62,8 +62,8 @@ RUNS = {
 )
 def test_retries_and_re_executions_belong_to_the_first_request(run, root, key, hour):
     """Dagster drops or renews the tags of a backfill; the first run of all still has them."""
-    found = first_request(Instance(RUNS), SimpleNamespace(run_id=run, root_run_id=root, tags=RUNS[run][0]))
-    assert found == (key, at(hour))
+    request = first_request(Instance(RUNS), SimpleNamespace(run_id=run, root_run_id=root, tags=RUNS[run][0]))
+    assert request == (key, at(hour))
 
 
 def test_a_request_whose_first_run_was_deleted_pays_for_nothing_again():

@@ -56,7 +56,7 @@ def judge(check: str, *orders: Order, **data: object) -> CheckResult:
     problems = {key: video_problems(order, SIZES) for key, order in current.items()}
     fields = {
         "videos": len(current),
-        "problems": {key: found for key, found in problems.items() if found},
+        "problems": {key: problem for key, problem in problems.items() if problem},
         "is_listed": True,
         "newest": stored,
         "rejected": {order.partition: order for order in orders if order.state is State.REJECTED},

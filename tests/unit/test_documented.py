@@ -176,7 +176,7 @@ def test_the_code_location_that_is_shown_loads(tmp_path, monkeypatch):
             for block in re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)
             if "build_seedance_definitions" in block
         ]
-        found: dict[str, Any] = {}
-        exec(compile(block, str(page), "exec", dont_inherit=True), found)
-        names = {key.to_user_string() for key in found["defs"].resolve_all_asset_keys()}
+        namespace: dict[str, Any] = {}
+        exec(compile(block, str(page), "exec", dont_inherit=True), namespace)
+        names = {key.to_user_string() for key in namespace["defs"].resolve_all_asset_keys()}
         assert names >= {"spots/prompts", "spots/tasks", "spots/videos"}

@@ -98,7 +98,7 @@ async def test_a_get_of_one_task_may_be_refused(service, fault):
     task_id, other = await service.make(f"[fault:{fault}*1] x"), await service.make("y")
     reply = await service.client.get(f"/api/v1/task/{task_id}")
     assert (reply.status_code, reply.json()["code"]) == GETS[fault]
-    assert {(await service.get(each))["status"] for each in (task_id, other)} == {"pending"}
+    assert {(await service.get(id_))["status"] for id_ in (task_id, other)} == {"pending"}
 
 
 @pytest.mark.parametrize("status", [401, 403, 502, 503])

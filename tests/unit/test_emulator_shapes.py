@@ -161,11 +161,11 @@ async def test_the_history_treats_a_model_filter_in_three_ways(service, setting,
     """Without one every task is listed; nobody knows which of its values are valid."""
     await service.make()
     await service.set(history_model_filter=setting)
-    found = []
+    lengths = []
     for params in ({}, {"model": "seedance"}, {"model": "kling"}):
         reply = await service.client.get("/api/open/tasks/histories", params=params)
-        found.append(len(reply.json()["data"]["data"]))
-    assert found == sizes
+        lengths.append(len(reply.json()["data"]["data"]))
+    assert lengths == sizes
 
 
 async def test_a_row_of_the_history_shows_the_link(service):

@@ -76,9 +76,9 @@ def test_accepted_videos_become_a_videofolder(shop, place):
         for path, content in files.items()
         if path.endswith("metadata.jsonl")
     }
-    names = {f"{split}/{row['file_name']}" for split, each in rows.items() for row in each}
+    names = {f"{split}/{row['file_name']}" for split, split_rows in rows.items() for row in split_rows}
     assert names == {path for path in files if path.endswith(".mp4")}
-    [[cat, take]] = [each for each in rows.values() if len(each) == 2]
+    [[cat, take]] = [split_rows for split_rows in rows.values() if len(split_rows) == 2]
     assert (cat["caption"], cat["split"], cat["tags"]) == ("A cat", take["split"], '{"campaign": "spring"}')
     assert (cat["cost_usd"], cat["duration_s"], cat["resolution"]) == (0.4, 4.0, "480p")
 
@@ -104,7 +104,7 @@ def test_rights_are_carried_along(shop, place):
         "cat": {"prompt": {"license": "cc-by-4.0", "holder": "Ann | Co"}},
         "dog": {"prompt": {"license": "cc-by-4.0"}, "image1": {"license": "cc-by-4.0", "source": "a shop"}},
     }
-    asked = {key: PartitionRequest(key, rights=each) for key, each in rights.items()}
+    asked = {key: PartitionRequest(key, rights=right) for key, right in rights.items()}
     shop.ledger.partitions.update("spots", asked)
     shop.export(place, splits="train=1")
     files = files_of(place)
@@ -215,9 +215,9 @@ def test_a_shard_is_whole_however_far_it_is_read_ahead(shop, place, monkeypatch)
     monkeypatch.setattr(shop.store, "get_bytes", breaks_once)
     shop.export(place, Format.WEBDATASET, "train=1")
     with tarfile.open(place / "train" / "train-000000.tar") as shard:
-        found = {entry.name: shard.extractfile(entry).read() for entry in shard}
-    assert list(found) == [f"{name}.{suffix}" for name in names for suffix in ("mp4", "json")]
-    assert all(found[f"{name}.mp4"] == name.encode() * 300 for name in names)
+        contents = {entry.name: shard.extractfile(entry).read() for entry in shard}
+    assert list(contents) == [f"{name}.{suffix}" for name in names for suffix in ("mp4", "json")]
+    assert all(contents[f"{name}.mp4"] == name.encode() * 300 for name in names)
 
 
 def test_a_full_disk_is_said_in_words(shop, place, monkeypatch):

@@ -22,9 +22,9 @@ def test_damaged_prompt_files_load_or_are_refused_in_words(suffix, number):
     originals = ORIGINALS[suffix](rows_of(TEXTS))
     for original in originals:
         assert check_prompt_file(suffix, original).read
-    for each in range(number):
-        outcome = check_prompt_file(suffix, numbered(suffix, originals, SEED, each))
-        assert not outcome.fault, (suffix, SEED, each)
+    for index in range(number):
+        outcome = check_prompt_file(suffix, numbered(suffix, originals, SEED, index))
+        assert not outcome.fault, (suffix, SEED, index)
 
 
 @pytest.mark.parametrize("number", [12, pytest.param(600, marks=pytest.mark.long)])
@@ -33,9 +33,9 @@ def test_damaged_videos_are_inspected_or_refused_in_words(tmp_path, number):
     originals = videos()
     for original in originals:
         assert check_video(original, tmp_path / "v.mp4").read
-    for each in range(number):
-        outcome = check_video(numbered("mp4", originals, SEED, each), tmp_path / "v.mp4")
-        assert not outcome.fault, (SEED, each)
+    for index in range(number):
+        outcome = check_video(numbered("mp4", originals, SEED, index), tmp_path / "v.mp4")
+        assert not outcome.fault, (SEED, index)
 
 
 def test_the_command_names_what_it_found(tmp_path):

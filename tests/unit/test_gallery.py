@@ -148,8 +148,8 @@ def test_pages_follow_each_other(browse, orders, monkeypatch):
     while query:
         page = client.get(f"/tiles?{query}").text
         seen += re.findall(r'data-partition="([^"]+)"', page)
-        found = re.search(r'data-more="([^"]+)"', page)
-        query = found[1].replace("&amp;", "&") if found else ""
+        match = re.search(r'data-more="([^"]+)"', page)
+        query = match[1].replace("&amp;", "&") if match else ""
         assert not query or query.startswith("state=stored&after=")
     assert seen == ["p2", "p1", "p0"]
 

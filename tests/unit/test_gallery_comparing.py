@@ -73,8 +73,8 @@ def test_a_text_that_says_which_is_which_is_not_shown(browse, orders):
 def test_a_video_comes_by_its_hash(browse, mugs, monkeypatch):
     """From the gallery itself: a link to S3 would hold the partition's name."""
     body = StreamingBody(io.BytesIO(b"video"), 5)
-    found = {"Body": body, "ContentLength": 5}
-    monkeypatch.setattr(unreached_store().client, "get_object", lambda **_: found)
+    stored = {"Body": body, "ContentLength": 5}
+    monkeypatch.setattr(unreached_store().client, "get_object", lambda **_: stored)
     client = browse()
     assert client.get(f"/media/{mugs[0].order_id}/video").headers["location"].startswith("http://s3.test")
     reply = client.get(f"/compare/video/{mugs[0].sha256}")

@@ -30,7 +30,7 @@ def action(name: str, order, *others, **fields) -> dict[str, object]:
 
 
 def verdicts_of(ledger) -> dict[str, str]:
-    return {key: given.verdict.value for key, given in ledger.verdicts.current("spots").items()}
+    return {key: judgement.verdict.value for key, judgement in ledger.verdicts.current("spots").items()}
 
 
 def test_verdicts_are_given_and_taken_back(browse, ledger, orders):

@@ -150,8 +150,8 @@ def test_a_budget_counts_each_order_as_its_own_money_says(ledger, orders):
             task = f"task{order.order_id}" if order.order_id % 2 else None
             changed = schema.orders.update().where(schema.orders.c.order_id == order.order_id)
             connection.execute(changed.values(**dict(zip(columns, row, strict=True)), task_id=task))
-        each = order_money(connection)
-        query = sa.select(sa.func.sum(each.reserved), sa.func.sum(each.spent))
+        money_columns = order_money(connection)
+        query = sa.select(sa.func.sum(money_columns.reserved), sa.func.sum(money_columns.spent))
         reserved, spent = connection.execute(query).one()
     assert reserved
     assert spent

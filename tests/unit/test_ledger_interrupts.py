@@ -77,8 +77,8 @@ def test_an_interrupt_at_the_beginning_keeps_no_other_from_writing(tmp_path, mon
         with pytest.raises(KeyboardInterrupt):
             ledger.leases.acquire("w", "w", seconds=1)
     assert other.leases.acquire("w", "another worker", seconds=60)
-    for each in (ledger, other):
-        each.close()
+    for opened in (ledger, other):
+        opened.close()
 
 
 def test_an_interrupt_within_a_commit_is_an_interrupt(tmp_path, monkeypatch):

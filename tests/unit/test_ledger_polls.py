@@ -91,8 +91,8 @@ def test_the_tasks_of_a_page_are_known_with_their_next_poll_or_their_end(ledger,
     """A task whose end was seen has no next poll."""
     [task] = running(a=600)
     over = orders.make(State.STORED, "b", outcome={"vendor_ended_at": clock()})
-    found = ledger.polls.followed([task, str(over.task_id), "unknown"])
-    assert set(found) == {task, over.task_id}
-    assert (found[task].due_at, found[task].ended_at) == (clock() + timedelta(seconds=600), None)
-    assert (found[over.task_id].due_at, found[over.task_id].ended_at) == (None, clock())
-    assert found[task].submitted_at is not None
+    tasks = ledger.polls.followed([task, str(over.task_id), "unknown"])
+    assert set(tasks) == {task, over.task_id}
+    assert (tasks[task].due_at, tasks[task].ended_at) == (clock() + timedelta(seconds=600), None)
+    assert (tasks[over.task_id].due_at, tasks[over.task_id].ended_at) == (None, clock())
+    assert tasks[task].submitted_at is not None

@@ -82,7 +82,7 @@ def test_two_processes_keep_one_rate(ledger_url):
     context = ledger_processes()
     with ProcessPoolExecutor(2, context, start_together, (context.Barrier(2),)) as pool:
         times = [pool.submit(send_many, ledger_url, requests, rate) for _ in range(2)]
-        (began, *sent), (also_began, *also_sent) = (each.result() for each in times)
+        (began, *sent), (also_began, *also_sent) = (future.result() for future in times)
     first = min(began, also_began)
     for number, moment in enumerate(sorted(sent + also_sent)):
         assert moment - first >= 0.95 * number / rate

@@ -26,10 +26,10 @@ def test_the_newest_result_of_a_score_is_kept(ledger, clock):
     ledger.scores.record("a", [result(), result("caption", values={"caption": "a cat", "is_dark": True})])
     ledger.scores.record("a", [result(version="2", values={}, problem="it divides by zero")])
     ledger.scores.record("b", [])
-    found = ledger.scores.results(["a", "b"])
-    assert set(found) == {"a"}
-    assert found["a"]["caption"].values == {"caption": "a cat", "is_dark": True}
-    motion = found["a"]["motion"]
+    results = ledger.scores.results(["a", "b"])
+    assert set(results) == {"a"}
+    assert results["a"]["caption"].values == {"caption": "a cat", "is_dark": True}
+    motion = results["a"]["motion"]
     assert (motion.version, motion.values, motion.problem) == ("2", {}, "it divides by zero")
     assert motion.scored_at == clock()
 
@@ -42,7 +42,7 @@ def test_an_older_ledger_is_sorted_by_its_scores(ledger_url):
     same = {"sha256": "a", "version": "1", "scored_at": NOW}
     with engine.begin() as connection:
         command.upgrade(alembic_config(connection), "0010")
-        rows = [{**same, "score": score, "measured": given} for score, given in measured.items()]
+        rows = [{**same, "score": score, "measured": values} for score, values in measured.items()]
         connection.execute(scores.insert(), rows)
     Ledger.open(ledger_url).close()
     with engine.begin() as connection:

@@ -19,8 +19,8 @@ def ledgers(ledger, ledger_url, clock):
     """Four connections to one ledger."""
     others = [Ledger.open(ledger_url, clock=clock) for _ in range(3)]
     yield [ledger, *others]
-    for each in others:
-        each.close()
+    for connection in others:
+        connection.close()
 
 
 def test_an_order_is_leased_to_one_worker(ledgers, orders):

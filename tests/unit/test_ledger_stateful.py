@@ -104,8 +104,8 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
         if is_new:
             expected = dict.fromkeys(keys, (Outcome.JOINED, number)) | {keys[0]: (Outcome.ORDERED, number)}
         assert [(outcome, order.order_id) for order, outcome in answers] == list(expected.values())
-        for key, (_, given) in expected.items():
-            self.model.given[prompt_set, key].add(given)
+        for key, (_, order_id) in expected.items():
+            self.model.linked[prompt_set, key].add(order_id)
         if not is_new:
             return
         attempt = self.model.next_attempt(identity)
@@ -216,11 +216,11 @@ class LedgerMachine(Workers, RuleBasedStateMachine):
 
     @invariant()
     def partitions_keep_the_orders_that_they_were_given(self):
-        given = defaultdict(set)
+        linked = defaultdict(set)
         for number, links in self.ledger.partitions.links_of(self.model.orders).items():
             for link in links:
-                given[link.prompt_set, link.partition].add(number)
-        assert given == self.model.given
+                linked[link.prompt_set, link.partition].add(number)
+        assert linked == self.model.linked
 
     @invariant()
     def at_most_one_order_is_open_and_attempts_count_up(self):

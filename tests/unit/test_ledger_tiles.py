@@ -53,7 +53,7 @@ SCORES = {
 
 @pytest.mark.each_database
 @pytest.mark.parametrize(
-    ("name", "text", "found"),
+    ("name", "text", "partitions"),
     [
         ("motion", ">=0.2", "a"),
         ("motion", "<0.25", "b"),
@@ -70,7 +70,7 @@ SCORES = {
         ("smile", "!=1", ""),
     ],
 )
-def test_scores_filter_as_thresholds_do(ledger, orders, name, text, found):
+def test_scores_filter_as_thresholds_do(ledger, orders, name, text, partitions):
     """Numbers, words and truth alike, in the database as in a rule; what was not measured is left out."""
     orders.make(State.SUBMITTED, "e")
     for key, values in SCORES.items():
@@ -78,9 +78,9 @@ def test_scores_filter_as_thresholds_do(ledger, orders, name, text, found):
         ledger.scores.record(order.sha256, [ScoreResult(score="s", version="1", values=values)])
     ledger.partitions.update("spots", {"f": PartitionRequest("f-f")})
     threshold = Threshold.parse(text)
-    assert keys(ledger, scores=((name, threshold),)) == list(found)
+    assert keys(ledger, scores=((name, threshold),)) == list(partitions)
     expected = {key for key, values in SCORES.items() if name in values and threshold.holds(values[name])}
-    assert set(found) == expected
+    assert set(partitions) == expected
     page = ledger.tiles.page(TileFilter())
     assert {tile.partition: tile.scores for tile in page if tile.scores} == {
         key: values for key, values in SCORES.items() if values

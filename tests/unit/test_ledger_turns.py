@@ -26,8 +26,8 @@ def open_database(tmp_path):
         return opened[-1]
 
     yield open_one
-    for each in opened:
-        each.close()
+    for database in opened:
+        database.close()
 
 
 def read_as_writer(writer: Database) -> list[object]:

@@ -21,7 +21,8 @@ A, D, U = map(Judgement, (Verdict.ACCEPTED, Verdict.DISCARDED, Verdict.UNDECIDED
 
 def verdicts_of(ledger) -> dict[str, Judgement]:
     return {
-        partition: Judgement(given.verdict) for partition, given in ledger.verdicts.current("spots").items()
+        partition: Judgement(judgement.verdict)
+        for partition, judgement in ledger.verdicts.current("spots").items()
     }
 
 
@@ -88,11 +89,11 @@ def test_reviewers_at_once_are_both_in_the_journal(ledger, orders):
     """Each verdict is a transaction of its own; the one that came last holds."""
     orders.make(State.STORED, "cat")
     with ThreadPoolExecutor(4) as pool:
-        given = [
+        futures = [
             pool.submit(ledger.verdicts.give, "spots", {"cat": verdict}, reviewer=str(number))
             for number, verdict in enumerate([A, D] * 4)
         ]
-    assert all(future.result() for future in given)
+    assert all(future.result() for future in futures)
     history = ledger.verdicts.history("spots", "cat")
     assert {row.reviewer for row in history} == set("01234567")
     assert verdicts_of(ledger) == {"cat": Judgement(history[-1].verdict)}
@@ -101,10 +102,10 @@ def test_reviewers_at_once_are_both_in_the_journal(ledger, orders):
 def test_what_was_reported_is_not_reported_again(ledger, orders):
     """Unreported verdicts are found until they are marked."""
     orders.make(State.STORED, "cat")
-    [given] = ledger.verdicts.give("spots", {"cat": A}, reviewer="ann")
-    assert ledger.verdicts.unreported(10) == [given]
+    [judgement] = ledger.verdicts.give("spots", {"cat": A}, reviewer="ann")
+    assert ledger.verdicts.unreported(10) == [judgement]
     assert not ledger.verdicts.was_reported("spots", "cat")
-    ledger.verdicts.mark_reported([given.verdict_id])
+    ledger.verdicts.mark_reported([judgement.verdict_id])
     assert ledger.verdicts.unreported(10) == []
     assert ledger.verdicts.was_reported("spots", "cat")
 

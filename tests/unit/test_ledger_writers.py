@@ -26,8 +26,8 @@ def two(ledger_url, monkeypatch):
         return opened[0], opened[1]
 
     yield open_two
-    for each in opened:
-        each.close()
+    for ledger in opened:
+        ledger.close()
 
 
 def test_a_writer_that_stands_still_loses_its_transaction(two):

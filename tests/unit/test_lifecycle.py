@@ -208,8 +208,8 @@ def test_a_post_refused_for_its_content_is_rejected(failure):
 
 def every_error(root: type[errors.SeedanceError]) -> set[type[errors.SeedanceError]]:
     """Return an error and all that derive from it in the client's own module."""
-    below = {each for child in root.__subclasses__() for each in every_error(child)}
-    return {root} | {each for each in below if each.__module__ == errors.__name__}
+    below = {kind for child in root.__subclasses__() for kind in every_error(child)}
+    return {root} | {kind for kind in below if kind.__module__ == errors.__name__}
 
 
 SAFE = {
@@ -227,7 +227,7 @@ SAFE = {
 
 
 @pytest.mark.parametrize(
-    "kind", sorted(every_error(errors.SeedanceError) - SAFE, key=lambda each: each.__name__)
+    "kind", sorted(every_error(errors.SeedanceError) - SAFE, key=lambda kind: kind.__name__)
 )
 def test_after_any_other_error_a_post_may_have_been_paid_for(kind):
     """An error that does not prove that no task was made leads to reconciliation, unknown errors included."""

@@ -99,7 +99,7 @@ def test_unwritten_orders_are_returned(services, ledger, orders):
     sent, unsent, kept = (order.order_id for order in orders.make_many(State.CLAIMED, "a", "b", "c"))
     worker = Worker("w", services, SimpleNamespace(), possibly_sent={sent, kept}, unwritten={sent, unsent})
     asyncio.run(worker.return_orders())
-    assert [ledger.queries.get(each).state for each in (sent, unsent, kept)] == [
+    assert [ledger.queries.get(order_id).state for order_id in (sent, unsent, kept)] == [
         State.UNCERTAIN,
         State.QUEUED,
         State.CLAIMED,

@@ -160,11 +160,11 @@ def test_no_task_is_forgotten_whatever_the_history_shows(tasks, ages, own_s):
 @given(st.lists(st.integers(0, 100_000), max_size=500), st.none() | st.integers(0, 100_000))
 def test_every_running_task_is_in_one_span(made, cursor):
     """Wherever the last reading stopped; a span has no more than a page of them."""
-    created = [NOW + seconds(each) for each in made]
-    found = spans(created, before=None if cursor is None else NOW + seconds(cursor))
-    assert sum(span.running for span in found) == len(created)
-    assert all(0 < span.running <= PAGE_SIZE and span.start <= span.end for span in found)
-    assert sorted(found, key=lambda span: span.end, reverse=True) == spans(created, before=None)
+    created = [NOW + seconds(offset) for offset in made]
+    found_spans = spans(created, before=None if cursor is None else NOW + seconds(cursor))
+    assert sum(span.running for span in found_spans) == len(created)
+    assert all(0 < span.running <= PAGE_SIZE and span.start <= span.end for span in found_spans)
+    assert sorted(found_spans, key=lambda span: span.end, reverse=True) == spans(created, before=None)
 
 
 def test_a_reading_goes_on_where_the_last_one_stopped():

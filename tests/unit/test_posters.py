@@ -38,7 +38,7 @@ def services(ledger, clock):
 def stored(services, orders, ledger, clip, tmp_path):
     """Store a video, as its collector does, from what is known of its file."""
 
-    def store(found: Inspection):
+    def store(inspection: Inspection):
         order = orders.make(State.SUCCEEDED, "cat")
         path = tmp_path / "video.mp4"
         path.write_bytes(clip)
@@ -52,8 +52,8 @@ def stored(services, orders, ledger, clip, tmp_path):
         services.store.put_file = lambda key, path, **_: services.store.objects.update(
             {key: path.read_bytes()}
         )
-        artifacts, poster = collector._put(order, Delivery(file, found))
-        assert poster is found.poster
+        artifacts, poster = collector._put(order, Delivery(file, inspection))
+        assert poster is inspection.poster
         return ledger.tasks.stored(order, actor="w", artifacts=artifacts)
 
     return store

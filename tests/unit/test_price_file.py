@@ -39,7 +39,9 @@ def test_dates_are_utc_unless_they_say_otherwise(tmp_path):
     then = f"{FAST}, usd_per_second: 0.06, valid_from: 2026-12-01T02:00+02:00"
     catalog = load_catalog(write(tmp_path, rows(first, then)))
     at = [datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)]
-    rates = [catalog.prices.price("seedance-2-fast", "480p", at=each).current.usd_per_second for each in at]
+    rates = [
+        catalog.prices.price("seedance-2-fast", "480p", at=moment).current.usd_per_second for moment in at
+    ]
     assert list(map(str, rates)) == ["0.05", "0.06"]
 
 

@@ -165,5 +165,5 @@ PROBLEMS = [
 @pytest.mark.parametrize(("text", "place", "field", "message"), PROBLEMS)
 def test_a_problem_names_row_field_and_what_is_allowed(tmp_path, text, place, field, message):
     """Each problem of a price file says where it is and what is allowed."""
-    found = problems(tmp_path, text)
-    assert [each for each in found if each[:2] == (place, field) and message in each[2]], found
+    errors = problems(tmp_path, text)
+    assert [error for error in errors if error[:2] == (place, field) and message in error[2]], errors

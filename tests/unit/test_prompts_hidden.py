@@ -31,7 +31,7 @@ def load_book(folder, book, **files):
 
 
 def ids(loaded) -> list[str]:
-    return [prompt.id for each in loaded.sets for prompt in each.prompts]
+    return [prompt.id for prompt_set in loaded.sets for prompt in prompt_set.prompts]
 
 
 def test_a_row_that_a_filter_hides_is_not_ordered(tmp_path):
@@ -68,19 +68,19 @@ def test_a_set_refuses_hidden_rows_where_it_refuses_bad_ones(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("column", "found", "severity", "message"),
+    ("column", "expected", "severity", "message"),
     [
         ("C", [], "error", "is hidden and holds the field duration; show it, or delete it"),
         ("D", ["cat", "dog", "fox"], "warning", "is hidden, and kept as a tag; show it, or delete it"),
     ],
 )
-def test_a_hidden_column_is_named(tmp_path, column, found, severity, message):
+def test_a_hidden_column_is_named(tmp_path, column, expected, severity, message):
     """One that changes videos keeps the file out; a tag changes none."""
     book = new_book()
     book.active.column_dimensions[column].hidden = True
     loaded = load_book(tmp_path, book)
     name = {"C": "duration", "D": "wave"}[column]
-    assert ids(loaded) == found
+    assert ids(loaded) == expected
     assert problems_of(loaded) == [(None, f"column '{name}'", message)]
     assert [problem.severity for problem in loaded.problems] == [severity]
 

@@ -220,7 +220,7 @@ def test_fresh_prompts_without_ids_may_change_places(tmp_path):
 
     def asked(*rows) -> set[tuple[str, str]]:
         [loaded] = load_prompts(tmp_path, *rows).sets
-        return {(each.fingerprint, each.scope) for each in loaded.partitions.values()}
+        return {(partition.fingerprint, partition.scope) for partition in loaded.partitions.values()}
 
     assert asked(wide, tall) == asked(tall, wide) > asked(tall)
     assert len(asked(wide, wide)) == 2

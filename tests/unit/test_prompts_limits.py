@@ -28,7 +28,7 @@ def test_a_link_that_leaves_the_folder_is_not_followed(tmp_path):
     (folder / "b.yaml").write_text("{name: b, source: e.csv}")
     loaded = load_prompt_sets(folder)
     said = "\n".join(map(str, loaded.problems))
-    assert [each.name for each in loaded.sets] == ["a"]
+    assert [prompt_set.name for prompt_set in loaded.sets] == ["a"]
     assert said.count("is a link that leaves the folder, so it is not followed: copy the file") == 2
     assert "names as source 'e.csv', which leads out of the prompt file's folder" in said
     assert "secret" not in said.lower().replace("aws_secret", "secret")
@@ -40,9 +40,9 @@ def test_a_link_inside_the_folder_is_followed(tmp_path):
     (tmp_path / "..2026_11_26" / "a.csv").write_text("prompt\nx\n")
     (tmp_path / "..data").symlink_to("..2026_11_26")
     (tmp_path / "a.csv").symlink_to("..data/a.csv")
-    assert [each.name for each in load_prompt_sets(tmp_path).sets] == ["a"]
+    assert [prompt_set.name for prompt_set in load_prompt_sets(tmp_path).sets] == ["a"]
     (tmp_path / "elsewhere").symlink_to(tmp_path)
-    assert [each.name for each in load_prompt_sets(tmp_path / "elsewhere").sets] == ["a"]
+    assert [prompt_set.name for prompt_set in load_prompt_sets(tmp_path / "elsewhere").sets] == ["a"]
 
 
 @pytest.mark.parametrize(

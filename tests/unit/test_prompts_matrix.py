@@ -89,8 +89,8 @@ def test_ids_do_not_depend_on_the_order_of_anything(tmp_path):
     (tmp_path / "products.csv").write_text("product\nbowl\nmug\nvase\n")
     second = only_set(tmp_path, text + "  duration: [5, 6, 4]\n  mood: [harsh, wild, calm]\n").partitions
     assert len(first) == 8
-    assert {key: each.fingerprint for key, each in first.items()}.items() <= {
-        key: each.fingerprint for key, each in second.items()
+    assert {key: partition.fingerprint for key, partition in first.items()}.items() <= {
+        key: partition.fingerprint for key, partition in second.items()
     }.items()
 
 

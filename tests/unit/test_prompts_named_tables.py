@@ -16,8 +16,8 @@ def rows(folder: Path) -> dict[str, list[tuple[str, str, dict[str, str]]]]:
     loaded = load_prompt_sets(folder)
     assert [str(problem) for problem in loaded.errors] == []
     return {
-        each.name: [(prompt.id, prompt.request.prompt, prompt.tags) for prompt in each.prompts]
-        for each in loaded.sets
+        prompt_set.name: [(prompt.id, prompt.request.prompt, prompt.tags) for prompt in prompt_set.prompts]
+        for prompt_set in loaded.sets
     }
 
 
@@ -126,7 +126,7 @@ def test_a_row_of_a_named_table_is_named_by_its_own_file(tmp_path):
         error_of(tmp_path)
         == "a.yaml, shots.csv, line 2: duration is 3; allowed are whole seconds from 4 to 15"
     )
-    assert [len(each.prompts) for each in load_prompt_sets(tmp_path).sets] == [1]
+    assert [len(prompt_set.prompts) for prompt_set in load_prompt_sets(tmp_path).sets] == [1]
 
 
 def test_the_table_of_a_broken_set_is_no_set_of_its_own(tmp_path):

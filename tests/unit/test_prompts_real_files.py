@@ -107,7 +107,7 @@ def test_texts_beside_prompts_are_no_prompts(tmp_path, name):
     (tmp_path / "a.yaml").write_text("{name: a, prompts: [{prompt: x}]}")
     (tmp_path / name).write_text("To do\n")
     loaded = load_prompt_sets(tmp_path)
-    assert ([each.name for each in loaded.sets], loaded.problems) == (["a"], ())
+    assert ([prompt_set.name for prompt_set in loaded.sets], loaded.problems) == (["a"], ())
 
 
 def test_a_json_list_of_texts(tmp_path):
@@ -262,7 +262,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path, suffix):
     (tmp_path / f"spots.{suffix}").write_bytes(b"?")
     (tmp_path / "a.yaml").write_text("{name: a, prompts: [{prompt: x}]}")
     loaded = load_prompt_sets(tmp_path)
-    assert [each.name for each in loaded.sets] == ["a"]
+    assert [prompt_set.name for prompt_set in loaded.sets] == ["a"]
     [warning] = loaded.problems
     assert str(warning).startswith(
         f"{tmp_path}/spots.{suffix} cannot be read, so it is passed over; save it as"

@@ -62,7 +62,9 @@ def test_rights_are_no_part_of_a_request(folder):
     """Other rights ask for the same video, which is not paid for again."""
     [before] = load(folder, "set.yaml", SPOTS).sets
     [after] = load(folder, "set.yaml", SPOTS.replace("holder: Ann", "holder: Dora")).sets
-    fingerprints = [[each.fingerprint for each in spots.partitions.values()] for spots in (before, after)]
+    fingerprints = [
+        [partition.fingerprint for partition in spots.partitions.values()] for spots in (before, after)
+    ]
     assert fingerprints[0] == fingerprints[1]
     assert after.partitions["cat"].rights != before.partitions["cat"].rights
 

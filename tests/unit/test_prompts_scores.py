@@ -101,14 +101,14 @@ def test_another_form_of_a_threshold_is_refused(text):
 
 def test_all_mistakes_are_reported_at_once(tmp_path):
     """Each with its field and what is allowed."""
-    found = problems_of(
+    problems = problems_of(
         tmp_path,
         """
 scores: [cuts, {motion: 0.2}, 3, {cuts: "<3"}]
 accept: {all_checks: sure, score: {motion: ">1"}, scores: {cuts: fast}}
 """,
     )
-    assert [problem.partition("; ")[0] for problem in found] == [
+    assert [problem.partition("; ")[0] for problem in problems] == [
         "scores.motion is 0.2",
         "scores contains 3",
         "scores.cuts is listed twice",
@@ -116,7 +116,7 @@ accept: {all_checks: sure, score: {motion: ">1"}, scores: {cuts: fast}}
         "accept.all_checks is 'sure'",
         "accept.scores.cuts is 'fast'",
     ]
-    assert all("; " in problem for problem in found)
+    assert all("; " in problem for problem in problems)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def test_any_type_may_ask_for_it(tmp_path, prices, task_type):
 def test_false_is_the_same_as_nothing(tmp_path, prices):
     """Spelled out or left out, the request is one; with the removal it is another."""
     prints = [
-        fingerprint(only_prompt(load_prompts(tmp_path, PREVIEW | given, prices=prices)).request)
-        for given in ({}, {"remove_watermark": False}, {"remove_watermark": True})
+        fingerprint(only_prompt(load_prompts(tmp_path, PREVIEW | fields, prices=prices)).request)
+        for fields in ({}, {"remove_watermark": False}, {"remove_watermark": True})
     ]
     assert prints[0] == prints[1] != prints[2]
 

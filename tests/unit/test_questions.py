@@ -32,7 +32,9 @@ def plan(tmp_path, monkeypatch):
         document = {"name": "cats", "defaults": {"duration": 5} | defaults, "prompts": prompts}
         (folder / file).write_text(json.dumps(document))
         planned = json.loads(CliRunner().invoke(root, ["plan", "--json"]).stdout)
-        return [prompt["outcome"] for each in planned["prompt_sets"] for prompt in each["prompts"]]
+        return [
+            prompt["outcome"] for prompt_set in planned["prompt_sets"] for prompt in prompt_set["prompts"]
+        ]
 
     assert plan() == ["new", "new"]
     order_all(folder)

@@ -206,7 +206,7 @@ def test_a_history_that_grows_while_it_is_read_is_caught_up_with(engine, clock, 
         return read
 
     monkeypatch.setattr(SeedanceClient, "history", growing)
-    assert [each.order_id for each in engine.reconcile().adopted] == [order.order_id]
+    assert [adopted.order_id for adopted in engine.reconcile().adopted] == [order.order_id]
     assert seen == [1, 2, 3, 1, 2, 3, 1]
 
 

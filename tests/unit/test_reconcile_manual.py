@@ -64,7 +64,7 @@ def test_a_task_that_another_order_owns_is_not_adopted(engine):
 
 
 @pytest.mark.parametrize(
-    ("given", "differs"),
+    ("changes", "differs"),
     [
         ({"text": "a dog"}, "prompt"),
         ({"text": "a cat", "duration": 9}, "duration"),
@@ -80,10 +80,10 @@ def test_a_task_that_another_order_owns_is_not_adopted(engine):
         ),
     ],
 )
-def test_a_task_that_renders_another_request_is_not_adopted(engine, given, differs):
+def test_a_task_that_renders_another_request_is_not_adopted(engine, changes, differs):
     """The error names the differences; nothing is changed."""
     [order] = engine.lose("a cat", fault="500-before")
-    task_id = engine.create_out_of_band(given.pop("text"), **given)
+    task_id = engine.create_out_of_band(changes.pop("text"), **changes)
     before = snapshot(engine)
     with pytest.raises(ManualResolutionError) as caught:
         adopt(engine, order, task_id)

@@ -34,8 +34,8 @@ def lost_order(order_id=1, *, marked=True, **request) -> Lost:
     return Lost(order, window, window, NOW - timedelta(minutes=5))
 
 
-def task_of(number=1, given=None, *, seconds=5.0, **echoed):
-    task = make_task(number, mark=given, created_at=NOW + timedelta(seconds=seconds))
+def task_of(number=1, mark=None, *, seconds=5.0, **echoed):
+    task = make_task(number, mark=mark, created_at=NOW + timedelta(seconds=seconds))
     return task.model_copy(update={"input": task.input | echoed})
 
 
@@ -66,12 +66,12 @@ def test_a_task_with_another_mark_is_never_an_order_s(marked):
         assert decide(ECHOING, [lost_order(marked=marked)], [task_of(1, other)]) == ({}, {})
 
 
-@pytest.mark.parametrize("given", [None, mark(1), mark(2), OTHER], ids=["none", "own", "another", "foreign"])
-def test_marks_prove_nothing_before_known_tasks_gave_back_their_own(given):
+@pytest.mark.parametrize("mark", [None, mark(1), mark(2), OTHER], ids=["none", "own", "another", "foreign"])
+def test_marks_prove_nothing_before_known_tasks_gave_back_their_own(mark):
     """Text and time decide as without marks: the vendor may give back the last address of the account."""
     lost = [lost_order()]
-    assert decide(MATCHER, lost, [task_of(1, given)]) == ({1: "task-1"}, {})
-    assert decide(MATCHER, lost, [task_of(1, given, prompt="something else")]) == ({}, {})
+    assert decide(MATCHER, lost, [task_of(1, mark)]) == ({1: "task-1"}, {})
+    assert decide(MATCHER, lost, [task_of(1, mark, prompt="something else")]) == ({}, {})
 
 
 def test_equal_orders_take_the_tasks_of_their_own_posts():
@@ -187,8 +187,8 @@ def test_an_equal_task_of_another_program_is_not_adopted_where_marks_are_echoed(
         assert [("other tasks give back the mark" in doubt) for doubt in engine.doubts()] == [True] * (
             1 - adopted
         )
-        for each in engine.read(order):
-            engine.ledger.tasks.ended(each, State.FAILED, actor="t", error_class="x", reason="over", task={})
+        for known in engine.read(order):
+            engine.ledger.tasks.ended(known, State.FAILED, actor="t", error_class="x", reason="over", task={})
 
 
 def test_a_task_of_another_ledger_leaves_no_doubt(marking, clock):
@@ -200,7 +200,7 @@ def test_a_task_of_another_ledger_leaves_no_doubt(marking, clock):
     fields = {"prompt": "a cat", "mode": "text_to_video", "duration": 5}
     engine.control("tasks", model="seedance", task_type="seedance-2-fast", input=fields, config=endpoint)
     result = engine.reconcile_twice()
-    assert [each.order_id for each in result.requeued] == [order.order_id]
+    assert [requeued.order_id for requeued in result.requeued] == [order.order_id]
 
 
 def test_marks_that_are_mixed_up_prove_nothing(marking, clock):
@@ -218,7 +218,7 @@ def test_marks_that_are_mixed_up_prove_nothing(marking, clock):
     engine.create_out_of_band("a cat")
     clock.forward(seconds=5)
     engine.reconcile(now=True)
-    assert [each.state for each in engine.read(order)] == [State.UNCERTAIN]
+    assert [read.state for read in engine.read(order)] == [State.UNCERTAIN]
 
 
 def test_one_address_for_the_whole_account_hides_no_lost_task(marking, clock):

@@ -18,9 +18,9 @@ MATCHER = Matcher(Limits.load())
 FIVE = timedelta(minutes=5)
 
 
-def task_of(number=1, *, seconds=0.0, task_type="seedance-2-fast", **given):
+def task_of(number=1, *, seconds=0.0, task_type="seedance-2-fast", **fields):
     """Return a task that echoes the order's request, with other or further fields; None leaves one out."""
-    echoed = {"prompt": "a cat", "mode": "text_to_video", "duration": 4} | given
+    echoed = {"prompt": "a cat", "mode": "text_to_video", "duration": 4} | fields
     return make_task(
         number,
         task_type=task_type,
@@ -200,7 +200,7 @@ def test_every_task_that_was_made_for_an_order_finds_one_like_it(asked, lost):
         lost_order(number, seconds=number, **{"prompt": text} | ({"aspect_ratio": ratio} if ratio else {}))
         for number, (text, ratio) in enumerate(asked)
     ]
-    made = [each.order for each in orders if lost.draw(st.booleans())]
+    made = [candidate.order for candidate in orders if lost.draw(st.booleans())]
     tasks = [
         task_of(
             order.order_id,
@@ -213,7 +213,7 @@ def test_every_task_that_was_made_for_an_order_finds_one_like_it(asked, lost):
     matches = MATCHER.match(lost.draw(st.permutations(orders)), lost.draw(st.permutations(tasks)))
     assert len(matches.adopted) == len(tasks)
     assert len({task.task_id for task in matches.adopted.values()}) == len(tasks)
-    by_id = {each.order_id: each.order for each in orders}
+    by_id = {candidate.order_id: candidate.order for candidate in orders}
     for order_id, task in matches.adopted.items():
         assert MATCHER.differences(task, by_id[order_id]) == []
     assert matches.doubts == {}

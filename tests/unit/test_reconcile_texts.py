@@ -29,13 +29,13 @@ def echo(monkeypatch):
     return change
 
 
-@pytest.mark.parametrize("given", [{}, {"prompt": None}, {"prompt": ["a", "cat"]}, {"prompt": " "}])
-def test_a_task_that_reports_no_text_may_be_the_order_s(known, clock, echo, given):
+@pytest.mark.parametrize("options", [{}, {"prompt": None}, {"prompt": ["a", "cat"]}, {"prompt": " "}])
+def test_a_task_that_reports_no_text_may_be_the_order_s(known, clock, echo, options):
     """The task is not adopted and the order not requeued: a person decides, and sees which task it is."""
     engine = known
     engine.lose("a cat")
     lost = list(engine.vendor.tasks)[-1]
-    echo(**given)
+    echo(**options)
     engine.reconcile_twice()
     [reason] = engine.doubts()
     assert lost in reason

@@ -57,8 +57,8 @@ def waited(seconds: float) -> dict[str, object]:
 )
 def test_a_run_is_worth_it(doing, throttle, submit, worth):
     """A run starts for a batch, for work that has waited long, and for work that nothing else could join."""
-    found = decide_run(work(**doing), throttle=throttle, pacing=Pacing(), now=NOW)
-    assert found == RunDecision(submit, doing.get("to_collect", 0), doing.get("to_report", 0), int(worth))
+    decision = decide_run(work(**doing), throttle=throttle, pacing=Pacing(), now=NOW)
+    assert decision == RunDecision(submit, doing.get("to_collect", 0), doing.get("to_report", 0), int(worth))
 
 
 @pytest.mark.parametrize(

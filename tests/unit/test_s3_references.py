@@ -80,7 +80,7 @@ def test_an_object_is_read_once_for_each_of_its_states(team):
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("stored", "reason"),
     [
         ("AccessDenied", "may not be read with these AWS credentials: allow them s3:GetObject on it"),
         ("NoSuchBucket", "cannot be read: there is no bucket 'assets'"),
@@ -91,9 +91,9 @@ def test_an_object_is_read_once_for_each_of_its_states(team):
         (b"<html>", "is a web page; allowed: jpg"),
     ],
 )
-def test_an_object_that_cannot_be_used_makes_its_prompt_invalid(team, found, reason):
+def test_an_object_that_cannot_be_used_makes_its_prompt_invalid(team, stored, reason):
     """The reason names field and number; nothing is copied, uploaded or ordered."""
-    team.s3.objects["assets", "cat.png"] = found
+    team.s3.objects["assets", "cat.png"] = stored
     checked = team.check(CAT_IN_S3)
     assert checked.invalid["cat"].startswith("image_urls number 1 ")
     assert reason in checked.invalid["cat"]

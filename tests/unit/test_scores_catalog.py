@@ -65,10 +65,10 @@ def test_all_scores_of_a_video_decode_it_once(monkeypatch):
     monkeypatch.setattr(film, "_timed", lambda *args, timed=film._timed: decoded.append(1) or timed(*args))
     content = make_film([texture()] * 4, sound=sine())
     video = Stored(content)
-    found = {name: value for score in BUILTIN.values() for name, value in score.measure(video).items()}
+    values = {name: value for score in BUILTIN.values() for name, value in score.measure(video).items()}
     assert (video.reads, len(decoded)) == (1, 1)
-    assert set(found) == set(BUILTIN) - {"first_frame_match"}
-    assert found["sharpness"] == measured("sharpness", content)
+    assert set(values) == set(BUILTIN) - {"first_frame_match"}
+    assert values["sharpness"] == measured("sharpness", content)
     BUILTIN["cuts"].measure(Stored(make_film([texture(2)])))
     assert len(decoded) == 3
 
@@ -101,11 +101,11 @@ def test_a_text_model_scores_how_well_a_video_fits_its_prompt():
     """The right color is 1, another one 0, and a half-right prompt between."""
     score = clip_text_match(ColorModel(), version="7")
     assert (score.name, score.version, score.values) == ("text_match", "7", ("text_match",))
-    found = [
+    scores = [
         score.measure(Stored(painted("red"), prompt))["text_match"]
         for prompt in ("a red cat", "a red cat in blue water", "green")
     ]
-    assert found == pytest.approx([1, 0.5**0.5, 0])
+    assert scores == pytest.approx([1, 0.5**0.5, 0])
     assert score.measure(Stored(painted("blue"), "no color"))["text_match"] == 0
 
 

@@ -82,7 +82,7 @@ def keys(services):
 
     def keys(*sets: PromptSet, own: tuple[Score, ...] = (SIZE,)) -> list[str | None]:
         source = PromptSource(sets, scores=own)
-        return [each.run_key for each in score_requests(Names(), services, source, sets)]
+        return [request.run_key for request in score_requests(Names(), services, source, sets)]
 
     return keys
 

@@ -173,9 +173,9 @@ def test_no_clip_has_a_score_that_is_not_a_number(make, tmp_path):
     """Odd clips have finite values, and shares between 0 and 1."""
     path = tmp_path / "video.mp4"
     path.write_bytes(make())
-    found = measure_file(path, BUILTIN)
-    assert set(found) >= {"black_share", "cuts", "flicker", "frozen_share", "motion", "phash", "sharpness"}
-    for name, value in found.items():
+    values = measure_file(path, BUILTIN)
+    assert set(values) >= {"black_share", "cuts", "flicker", "frozen_share", "motion", "phash", "sharpness"}
+    for name, value in values.items():
         assert isinstance(value, str) or math.isfinite(value), name
         assert not name.endswith("_share") or 0 <= value <= 1
 

@@ -18,7 +18,7 @@ PAIR = Score("faces", "1", lambda _: {}, ("face_count", "face_share"))
 
 def asking(*wanted: str | WantedScore, rule: AcceptRule | None = None) -> PromptSet:
     prompts = make_prompt_set("a cat").prompts
-    scores = tuple(WantedScore(each) if isinstance(each, str) else each for each in wanted)
+    scores = tuple(WantedScore(score) if isinstance(score, str) else score for score in wanted)
     return PromptSet("spots", prompts, "spots.yaml", scores=scores, accept=rule)
 
 

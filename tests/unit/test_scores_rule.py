@@ -50,8 +50,8 @@ def judge(services, *, all_checks: bool = True, **scores: str) -> dict[str, str]
     rule = AcceptRule(all_checks, {name: Threshold.parse(text) for name, text in scores.items()})
     plan = ScorePlan(prompt_set="spots", scores=(MOTION,), accept=rule)
     list(ScoringRun(services, plan, LOG).of_changes())
-    given = services.ledger.verdicts.current("spots")
-    return {name: f"{each.verdict} by {each.reviewer}" for name, each in given.items()}
+    judgements = services.ledger.verdicts.current("spots")
+    return {name: f"{judgement.verdict} by {judgement.reviewer}" for name, judgement in judgements.items()}
 
 
 def test_a_video_that_meets_the_rule_is_accepted(services, video, ledger):
@@ -61,8 +61,8 @@ def test_a_video_that_meets_the_rule_is_accepted(services, video, ledger):
     video("cow", None)
     video("fox", 0.4, duration_s=2.0)
     assert judge(services, motion=">=0.2") == {"cat": "accepted by rule"}
-    [given] = ledger.verdicts.history("spots", "cat")
-    assert (given.note, given.sha256) == ("all checks, motion>=0.2", "cat-0.3")
+    [judgement] = ledger.verdicts.history("spots", "cat")
+    assert (judgement.note, judgement.sha256) == ("all checks, motion>=0.2", "cat-0.3")
 
 
 def test_without_checks_the_scores_alone_decide(services, video):

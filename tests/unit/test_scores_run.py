@@ -75,14 +75,14 @@ def stored(orders, store):
     """Stores videos with some bytes, and returns their orders."""
 
     def stored(*partitions: str, content: bytes = CONTENT):
-        found = []
+        made = []
         for number, key in enumerate(partitions):
             own = content + b"%d" % number
             digest = hashlib.sha256(own).hexdigest()
             order = orders.make(State.STORED, key, artifacts={"sha256": digest})
             store.objects[order.video_key] = own
-            found.append(order)
-        return found
+            made.append(order)
+        return made
 
     return stored
 
@@ -99,10 +99,10 @@ def changed(services, wanted: ScorePlan, **more) -> dict[str, dict]:
     """Run a pass over what changed; return the values of each video that was scored."""
     done = list(ScoringRun(services, wanted, LOG, **more).of_changes())
     return {
-        each.video.partition: {
-            name: result.problem or dict(result.values) for name, result in each.results.items()
+        scored.video.partition: {
+            name: result.problem or dict(result.values) for name, result in scored.results.items()
         }
-        for each in done
+        for scored in done
     }
 
 
@@ -173,9 +173,9 @@ def test_a_bad_score_is_named_and_the_others_go_on(
     """It is recorded with its reason, and not tried again until it is asked for."""
     cat, _ = stored("cat", "dog")
     wanted = plan(score(measure, "bad", timeout_s=0.3), score(measured))
-    found = changed(services, wanted)
-    assert found["cat"]["bad"].startswith(problem)
-    assert found["cat"]["size"] == found["dog"]["size"] == {"size": 17}
+    results = changed(services, wanted)
+    assert results["cat"]["bad"].startswith(problem)
+    assert results["cat"]["size"] == results["dog"]["size"] == {"size": 17}
     assert f"spots/cat: score 'bad' {problem}" in caplog.text
     assert ledger.scored.problems("spots")["cat"]["scores_measured"].startswith(f"bad {problem}")
     assert ledger.scores.results([cat.sha256])[cat.sha256]["bad"].problem.startswith(problem)
@@ -197,9 +197,9 @@ def test_a_score_that_failed_is_measured_again_when_asked_for(services, stored, 
 def test_values_of_numpy_are_plain_numbers(services, stored):
     """And whole numbers stay so; a score may leave a value out."""
     stored("cat")
-    given = {"a": np.float32(0.5), "b": np.int64(2), "c": np.bool_(True), "d": "calm", "e": True, "f": 3}
-    wanted = plan(Score("many", "1", lambda _: given, (*"abcdefg",)))
-    assert changed(services, wanted)["cat"]["many"] == {**given, "a": 0.5, "b": 2, "c": True}
+    values = {"a": np.float32(0.5), "b": np.int64(2), "c": np.bool_(True), "d": "calm", "e": True, "f": 3}
+    wanted = plan(Score("many", "1", lambda _: values, (*"abcdefg",)))
+    assert changed(services, wanted)["cat"]["many"] == {**values, "a": 0.5, "b": 2, "c": True}
 
 
 def test_a_thread_takes_the_place_of_a_process(services, stored, monkeypatch):
@@ -207,17 +207,17 @@ def test_a_thread_takes_the_place_of_a_process(services, stored, monkeypatch):
     monkeypatch.setattr(child.ScoreRunner.__init__, "__kwdefaults__", {"can_fork": False})
     stored("cat")
     wanted = plan(score(hangs, "slow", timeout_s=0.1), score(lambda _: {"pid": os.getpid()}, "pid"))
-    found = changed(services, wanted)
-    assert found == {"cat": {"slow": "took longer than 0.1 s", "pid": {"pid": os.getpid()}}}
+    results = changed(services, wanted)
+    assert results == {"cat": {"slow": "took longer than 0.1 s", "pid": {"pid": os.getpid()}}}
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="a thread takes its place")
 def test_one_process_scores_all_videos(services, stored):
     """It lives on from video to video, so that a model is loaded once."""
     stored("cat", "dog")
-    found = changed(services, plan(score(lambda _: {"pid": os.getpid()}, "pid")))
-    assert found["cat"] == found["dog"]
-    assert found["cat"]["pid"] != {"pid": os.getpid()}
+    results = changed(services, plan(score(lambda _: {"pid": os.getpid()}, "pid")))
+    assert results["cat"] == results["dog"]
+    assert results["cat"]["pid"] != {"pid": os.getpid()}
 
 
 def test_a_video_that_cannot_be_read_is_scored_later(services, stored, store, measured, caplog):
@@ -278,8 +278,8 @@ def test_no_secret_of_a_score_is_kept(services, stored, ledger, monkeypatch):
     def says(_video):
         raise StoreError("the key is key-3f9a1c77")
 
-    found = changed(services, plan(score(lambda _: {"caption": text}, "caption"), score(says, "bad")))
-    assert found["cat"]["caption"] == {"caption": "a cat, see https://cdn.example.com/a.png by ***"}
+    results = changed(services, plan(score(lambda _: {"caption": text}, "caption"), score(says, "bad")))
+    assert results["cat"]["caption"] == {"caption": "a cat, see https://cdn.example.com/a.png by ***"}
     assert "3f9a1c77" not in ledger.scores.results([cat.sha256])[cat.sha256]["bad"].problem
 
 
@@ -294,7 +294,7 @@ def test_a_process_ends_itself_where_nobody_else_does(services, stored, monkeypa
         (tmp_path / "pid").write_text(str(os.getpid()))
         time.sleep(60)
 
-    found = changed(services, plan(score(hangs, "slow", timeout_s=0.2)))
-    assert found["cat"]["slow"] == "took longer than 0.2 s"
+    results = changed(services, plan(score(hangs, "slow", timeout_s=0.2)))
+    assert results["cat"]["slow"] == "took longer than 0.2 s"
     _, status = os.waitpid(int((tmp_path / "pid").read_text()), 0)
     assert os.WTERMSIG(status) == signal.SIGALRM

@@ -18,5 +18,5 @@ def test_a_stand_in_has_the_signatures_of_the_real_part(stand_in, real):
     methods = {name for name in vars(stand_in) if not name.startswith("_") and callable(vars(stand_in)[name])}
     assert methods
     for name in methods:
-        own, theirs = (inspect.signature(getattr(each, name)) for each in (stand_in, real))
+        own, theirs = (inspect.signature(getattr(part, name)) for part in (stand_in, real))
         assert own == theirs, name

@@ -34,8 +34,8 @@ def test_a_ledger_keeps_its_id(ledger_url):
     first, again = Ledger.open(ledger_url), Ledger.open(ledger_url)
     other = Ledger.open(ledger_url.replace("ledger.db", "other.db"))
     assert first.identity == again.identity != other.identity
-    for each in (first, again, other):
-        each.close()
+    for ledger in (first, again, other):
+        ledger.close()
 
 
 def test_a_prefix_belongs_to_the_ledger_that_came_first():

@@ -82,6 +82,6 @@ def test_pictures_are_decoded_in_one_thread():
     """Decoders keep their memory in one thread, and their result or error comes back."""
     with ThreadPoolExecutor(4) as askers:
         asked = [askers.submit(in_decoding_thread, threading.get_ident) for _ in range(20)]
-        assert len({each.result() for each in asked}) == 1
+        assert len({future.result() for future in asked}) == 1
     with pytest.raises(ZeroDivisionError):
         in_decoding_thread(lambda: 1 // 0)

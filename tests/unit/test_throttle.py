@@ -100,14 +100,14 @@ def test_all_reasons_are_named_at_once(throttle, ledger, clock, reject):
     until = clock() + timedelta(minutes=1)
     ledger.pauses.start("rate limit", until=until, message="slow down")
     ledger.pauses.start(CREDITS, until=until, message="no money")
-    found = throttle(OFF_PEAK, max_rejections_per_day=3)
-    assert [reason.partition(":")[0] for reason in found.reasons] == [
+    state = throttle(OFF_PEAK, max_rejections_per_day=3)
+    assert [reason.partition(":")[0] for reason in state.reasons] == [
         "submitting pauses",
         "submitting pauses",
         "off-peak only",
         "3 prompts were rejected today, the limit is 3",
     ]
-    assert (found.slots, len(found.problems)) == (0, 2)
+    assert (state.slots, len(state.problems)) == (0, 2)
 
 
 def test_of_two_pauses_of_a_kind_the_longer_counts(throttle, ledger, clock):
@@ -182,7 +182,7 @@ def test_successive_rejections_never_cross_a_step(stop_at):
     for step in steps:
         for rejected in range((step + 1) // 2, step):
             slots = rejection_throttle(rejected, tiers=TIERS, stop_at=stop_at).slots
-            next_step = min(each for each in steps if each > rejected)
+            next_step = min(step for step in steps if step > rejected)
             assert slots is None or rejected + slots <= next_step
     assert rejection_throttle(stop_at, tiers=TIERS, stop_at=stop_at).slots == 0
 
@@ -204,9 +204,9 @@ def test_fewer_slots_have_a_reason(rejected, said):
 def test_a_stop_says_how_to_go_on(throttle, reject):
     """At the configured number nothing is sent; the message says where to look and what to set."""
     reject(3)
-    found = throttle(max_rejections_per_day=3)
-    assert found.problems == found.reasons
-    [reason] = found.reasons
+    state = throttle(max_rejections_per_day=3)
+    assert state.problems == state.reasons
+    [reason] = state.reasons
     assert reason == (
         "3 prompts were rejected today, the limit is 3: nothing is sent until 00:00 UTC, since the vendor's "
         "penalty grows with rejections. See the rejected prompts with `seedance-dagster status`; raise "

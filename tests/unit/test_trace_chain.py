@@ -28,11 +28,11 @@ def test_the_chain_has_earlier_requests_attempts_and_orders_in_flight(orders, le
     orders.make(State.SUBMITTED, fingerprint="b" * 64, run_id="run-2")
     orders.make(State.QUEUED, fingerprint="c" * 64)
     read_prompts(ledger, "spots", {"cat": "b" * 64})
-    found = one(trace(ledger, "t-2"))
-    assert (found.in_flight, found.points_charged, found.reported) == (2, POINTS + 50_000, "b" * 64)
-    first, second, third, fourth = found.orders
-    assert [traced.order for traced in found.orders] == ledger.queries.of_partition("spots", "cat")
-    assert [traced.in_flight for traced in found.orders] == [False, False, True, True]
+    chain = one(trace(ledger, "t-2"))
+    assert (chain.in_flight, chain.points_charged, chain.reported) == (2, POINTS + 50_000, "b" * 64)
+    first, second, third, fourth = chain.orders
+    assert [traced.order for traced in chain.orders] == ledger.queries.of_partition("spots", "cat")
+    assert [traced.in_flight for traced in chain.orders] == [False, False, True, True]
     assert first.files == []
     assert [file.kind for file in second.files] == ["video", "poster", "manifest"]
     assert [entry.to_state for entry in second.journal] == [
@@ -72,9 +72,9 @@ def test_verdicts_stand_at_the_video_that_was_judged(orders, ledger):
     ledger.verdicts.give("spots", {"cat": note}, reviewer="ann")
     orders.make(State.STORED, fingerprint="b" * 64)
     first, second = trace(ledger, "spots/cat").as_json()["partitions"][0]["orders"]
-    [given] = first["verdicts"]
-    assert (given["verdict"], given["reviewer"], second["verdicts"]) == ("accepted", "ann", [])
-    assert SECRET not in given["note"]
+    [judgement] = first["verdicts"]
+    assert (judgement["verdict"], judgement["reviewer"], second["verdicts"]) == ("accepted", "ann", [])
+    assert SECRET not in judgement["note"]
 
 
 def test_scores_stand_at_the_video_that_was_measured(orders, ledger):

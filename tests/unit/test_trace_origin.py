@@ -31,8 +31,8 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def marks(found: Trace) -> dict[int, str]:
-    return {traced.order.order_id: traced.mark for traced in one(found).orders if traced.mark is not None}
+def marks(result: Trace) -> dict[int, str]:
+    return {traced.order.order_id: traced.mark for traced in one(result).orders if traced.mark is not None}
 
 
 @pytest.mark.each_database
@@ -53,10 +53,10 @@ def test_each_form_finds_the_chain_and_marks_the_thing(orders, ledger):
         (FOLDER, Form.URI, "folder"),
         ("spots/cat", Form.PARTITION, None),
     ]:
-        found = trace(ledger, thing)
-        assert (found.origin.form, found.origin.thing, found.origin.notes) == (form, thing, ())
-        assert [order.attempt for order in orders_of(found)] == [1, 2]
-        assert marks(found) == ({} if mark is None else {1: mark})
+        result = trace(ledger, thing)
+        assert (result.origin.form, result.origin.thing, result.origin.notes) == (form, thing, ())
+        assert [order.attempt for order in orders_of(result)] == [1, 2]
+        assert marks(result) == ({} if mark is None else {1: mark})
 
 
 def test_a_file_is_found_by_its_bytes_under_any_name(orders, ledger, tmp_path, monkeypatch):
@@ -89,19 +89,19 @@ def test_a_changed_file_is_found_by_its_credential(orders, ledger, tmp_path):
             "credential": signed_with,
         },
     )
-    found = trace(ledger, signed)
-    assert marks(found) == {1: "video"}
-    assert (found.origin.credential.state, found.origin.credential.task_id) == ("valid", "t-1")
-    assert found.origin.credential.delivered_sha256 == digest_of(clip)
-    assert orders_of(found)[0].credential == signed_with
+    result = trace(ledger, signed)
+    assert marks(result) == {1: "video"}
+    assert (result.origin.credential.state, result.origin.credential.task_id) == ("valid", "t-1")
+    assert result.origin.credential.delivered_sha256 == digest_of(clip)
+    assert orders_of(result)[0].credential == signed_with
     body = bytearray(signed.read_bytes())
     body[-1] ^= 1
     signed.write_bytes(body)
-    found = trace(ledger, signed)
-    assert marks(found) == {1: "content credential"}
-    assert "are not the stored ones; found by its content credential" in found.origin.notes[0]
-    assert found.origin.credential.state == "invalid"
-    assert found.origin.credential.reasons
+    result = trace(ledger, signed)
+    assert marks(result) == {1: "content credential"}
+    assert "are not the stored ones; found by its content credential" in result.origin.notes[0]
+    assert result.origin.credential.state == "invalid"
+    assert result.origin.credential.reasons
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,6 @@ def test_the_same_bytes_in_several_partitions_are_all_shown(orders, ledger, monk
     monkeypatch.setattr(origin, "MAX_ORDERS", 2)
     for partition in ("cat", "dog", "elk"):
         orders.make(State.STORED, partition, artifacts={"sha256": "d" * 64})
-    found = trace(ledger, "d" * 64)
-    assert [partition.partition for partition in found.partitions] == ["cat", "dog"]
-    assert found.origin.notes == ("more than 2 orders have these bytes; the first 2 are shown",)
+    result = trace(ledger, "d" * 64)
+    assert [partition.partition for partition in result.partitions] == ["cat", "dog"]
+    assert result.origin.notes == ("more than 2 orders have these bytes; the first 2 are shown",)

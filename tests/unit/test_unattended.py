@@ -36,7 +36,7 @@ def split(services, *budgets: Budget, keys=("p0", "p1", "p2"), **request: object
     wanted = replace(REQUEST, **request)
     quotes = quote(services, [SPOTS.partitions[key] for key in keys], wanted, prompt_set="spots")
     affordable = within_limits(services, quotes, wanted, budgets=budgets)
-    return [each.partition.key for each in affordable.quotes], affordable.declined
+    return [quoted.partition.key for quoted in affordable.quotes], affordable.declined
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_is_placed_by_anybody_is_postponed_no_longer(services, ledger):
     split(services, day(0.5))
     wanted = [SPOTS.partitions["p1"]]
     ledger.orders.place(
-        [each.order for each in quote(services, wanted, REQUEST, prompt_set="spots")], REQUEST
+        [quoted.order for quoted in quote(services, wanted, REQUEST, prompt_set="spots")], REQUEST
     )
     assert ledger.partitions.postponed("spots") == {"p0", "p2"}
     # Existing orders cost nothing, so no limit holds them back.

@@ -72,7 +72,7 @@ def test_an_audit_without_pyarrow_says_so(world, monkeypatch):
 def test_an_audit_knows_archived_orders_whose_row_is_gone(world):
     """The archive names the task of an order that a person deleted."""
     remove_row(world.ledger, 1)
-    [finding] = [found for found in world.audit().findings if found.kind == "missing_order"]
+    [finding] = [finding for finding in world.audit().findings if finding.kind == "missing_order"]
     assert (finding.order_id, finding.task_id) == (1, "task-1")
     assert "its journal" in finding.message
 

@@ -16,10 +16,12 @@ def test_journals_move_and_are_whole(services, store, orders, clock, small_parts
     """The entries of orders that ended long ago are in S3 alone, and read together they are as before."""
     old = make_old_orders(orders, clock)
     before, rows = journals(services), services.ledger.queries.find()
-    found = services.ledger.archive.archivable(clock() - AGE)
+    archivable = services.ledger.archive.archivable(clock() - AGE)
     parts = archive(services)
-    assert found.orders == len(old)
-    assert found.entries == sum(part.entries for part in parts) == sum(len(before[o.order_id]) for o in old)
+    assert archivable.orders == len(old)
+    assert (
+        archivable.entries == sum(part.entries for part in parts) == sum(len(before[o.order_id]) for o in old)
+    )
     assert {part.key for part in parts} == part_keys(store)
     assert len(parts) == 2
     assert in_ledger(services).isdisjoint(order.order_id for order in old)

@@ -55,11 +55,11 @@ def test_the_parts_are_one_table_for_duckdb_and_pandas(folder):
     import duckdb
     import pandas as pd
 
-    found = duckdb.sql(
+    rows = duckdb.sql(
         f"SELECT partition, cost_usd, [tag.value FOR tag IN tags IF tag.key = 'campaign'], verdict "
         f"FROM '{folder}/*.parquet' ORDER BY partition"
     ).fetchall()
-    assert found == [
+    assert rows == [
         ("cat", 0.4, ["spring"], "undecided"),
         ("dog", 0.4, ["spring"], "undecided"),
         ("elk", None, [], "undecided"),

@@ -82,8 +82,8 @@ class History:
         try:
             self.refresh()
         except KeyboardInterrupt:
-            found = [row["partition"] for row in rows_of(self.store)]
-            assert len(found) == len(set(found))
+            partitions = [row["partition"] for row in rows_of(self.store)]
+            assert len(partitions) == len(set(partitions))
         self.store.before_put = lambda _: None
 
     def stall(self) -> None:

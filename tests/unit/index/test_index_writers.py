@@ -30,9 +30,9 @@ def test_a_killed_writer_leaves_an_index_that_can_be_read(services, store, order
     with pytest.raises(KeyboardInterrupt):
         refresh_index(services, "spots", owner="w")
     store.before_put = lambda _: None
-    found = partitions_in(store)
-    assert len(found) == len(set(found))
-    assert {"a", "b", "c"} <= set(found)
+    partitions = partitions_in(store)
+    assert len(partitions) == len(set(partitions))
+    assert {"a", "b", "c"} <= set(partitions)
     assert is_due(services, "spots")
     refresh_index(services, "spots", owner="next")
     assert_current(services)

@@ -46,7 +46,7 @@ def placed(backup, clock, state: State) -> Order:
 def stored_since(world, order: Order) -> bytes:
     """Put the video of an order into S3, as the ledger that went on did; return its manifest."""
     add_task(world, 3, TaskStatus.COMPLETED, event=False)
-    template = next(each for each in world.ledger.queries.find(states={State.STORED}))
+    template = next(order for order in world.ledger.queries.find(states={State.STORED}))
     columns = {
         name: getattr(template, name)
         for name in Manifest.model_fields
@@ -71,7 +71,7 @@ def test_what_was_stored_since_is_stored(kept, backup, clock, state):
     order = placed(backup, clock, state)
     body = stored_since(kept, order)
     done = restore(kept, prompt(1), prompt(2), prompt(3))
-    assert [each.row.order_id for each in done.orders if each.row] == [order.order_id]
+    assert [restored.row.order_id for restored in done.orders if restored.row] == [order.order_id]
     now = kept.ledger.queries.get(order.order_id)
     assert (now.state, now.task_id, now.booked_at) == (State.STORED, "task-3", order.booked_at)
     assert Manifest.of(now).to_json() == body
@@ -109,7 +109,7 @@ def test_a_task_that_may_be_an_unsent_orders_is_left_to_it(kept, backup, clock):
     order = placed(backup, clock, State.QUEUED)
     add_task(kept, 3, event=False)
     done = restore(kept, prompt(1), prompt(2), prompt(3))
-    assert [(each.row.order_id, each.state) for each in done.orders if each.row] == [
+    assert [(restored.row.order_id, restored.state) for restored in done.orders if restored.row] == [
         (order.order_id, State.UNCERTAIN)
     ]
     assert kept.ledger.queries.find(task_id="task-3") == []
@@ -155,4 +155,4 @@ def test_tasks_of_before_the_backup_stay_unmatched(kept, backup, clock):
     placed(backup, clock, State.SUBMITTED)
     add_task(kept, 1, task_id="older", event=False, created_at=AN_HOUR_AGO - timedelta(days=1))
     done = plan(kept, prompt(1), prompt(2), prompt(3))
-    assert "older" not in {each.task_id for each in done.orders}
+    assert "older" not in {restored.task_id for restored in done.orders}

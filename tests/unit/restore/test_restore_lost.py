@@ -63,8 +63,8 @@ def test_a_preview_comes_back_with_its_video(kept, tmp_path, clock):
     key = kept.add(3, preview_key="seedance/spots/p3/preview.mp4").preview_key
     lose(kept, tmp_path, clock)
     restore(kept, prompt(1), prompt(2), prompt(3))
-    found = {order.partition: order.preview_key for order in kept.ledger.queries.find()}
-    assert found == {"p1": None, "p2": None, "p3": key}
+    previews = {order.partition: order.preview_key for order in kept.ledger.queries.find()}
+    assert previews == {"p1": None, "p2": None, "p3": key}
 
 
 def test_nothing_is_written_by_a_plan(world):
@@ -180,7 +180,7 @@ def test_equal_tasks_go_to_the_takes_one_by_one(world):
         add_task(world, 3, task_id=f"t{number}", event=False, created_at=NOW.replace(minute=number))
     restore(world, prompt(1), prompt(2), prompt(3, takes=2))
     orders = world.ledger.queries.find()
-    assert {(each.task_id, each.partition, each.take, each.attempt) for each in orders[2:]} == {
+    assert {(order.task_id, order.partition, order.take, order.attempt) for order in orders[2:]} == {
         ("t1", "p3", 1, 1),
         ("t2", "p3.t2", 2, 1),
         ("t3", "p3", 1, 2),

@@ -57,7 +57,7 @@ def test_what_was_taken_back_since_a_backup_is_not_accepted(kept, verdict):
         event(1, verdict, later, sha256=digest),
         event(1, "accepted", NOW, sha256=digest),
     ]
-    assert [each.verdict for each in restore(kept, prompt(1), prompt(2)).verdicts] == [verdict]
+    assert [restored.verdict for restored in restore(kept, prompt(1), prompt(2)).verdicts] == [verdict]
     assert kept.ledger.verdicts.current("spots")["p1"].verdict is verdict
 
 
