@@ -107,20 +107,22 @@ def an_order(number: int) -> Order:
     )
 
 
-def fill_ledger(url: str, every: list[Order]) -> None:
+def fill_ledger(url: str, all_orders: list[Order]) -> None:
     """All orders with their journals."""
     database = Database(url)
     with database.writing() as connection:
-        connection.execute(orders.insert(), [vars(order) for order in every])
-        connection.execute(journal.insert(), list(journal_rows(every)))
-        links = [Link(order.prompt_set, order.partition, order.order_id, Reported.STORED) for order in every]
+        connection.execute(orders.insert(), [vars(order) for order in all_orders])
+        connection.execute(journal.insert(), list(journal_rows(all_orders)))
+        links = [
+            Link(order.prompt_set, order.partition, order.order_id, Reported.STORED) for order in all_orders
+        ]
         link_orders(connection, links, at=datetime.now(UTC))
     database.close()
 
 
-def journal_rows(every: list[Order]) -> Iterator[dict[str, Any]]:
+def journal_rows(all_orders: list[Order]) -> Iterator[dict[str, Any]]:
     """Five steps an order."""
-    for order in every:
+    for order in all_orders:
         for before, after in itertools.pairwise(STEPS):
             yield {
                 "order_id": order.order_id,
@@ -132,9 +134,9 @@ def journal_rows(every: list[Order]) -> Iterator[dict[str, Any]]:
             }
 
 
-def fill_bucket(folder: Path, every: list[Order]) -> None:
+def fill_bucket(folder: Path, all_orders: list[Order]) -> None:
     """Three files a video, where the S3 server serves them from."""
-    for order in every:
+    for order in all_orders:
         place = folder / BUCKET / str(order.video_key)
         place.parent.mkdir(parents=True)
         place.write_bytes(VIDEO)
@@ -173,7 +175,7 @@ def marked(value: object, number: int) -> object:
     return value.replace(NUMBER.format(0), NUMBER.format(number)) if isinstance(value, str) else value
 
 
-def fill_vendor(folder: Path, every: list[Order]) -> None:
+def fill_vendor(folder: Path, all_orders: list[Order]) -> None:
     """All tasks, completed and charged."""
     kept = StateFile(folder)
     kept.save(
@@ -200,7 +202,7 @@ def fill_vendor(folder: Path, every: list[Order]) -> None:
             markers={},
             quirks={},
         )
-        for order in every
+        for order in all_orders
     )
     kept.close()
 
@@ -247,12 +249,12 @@ def main() -> None:
     environ = for_children(unconfigured(os.environ))
     with tempfile.TemporaryDirectory(prefix="seedance-bench-") as temporary:
         folder = Path(temporary)
-        every = [an_order(number) for number in range(count)]
+        all_orders = [an_order(number) for number in range(count)]
         began = time.perf_counter()
-        fill_ledger(f"sqlite:///{folder}/ledger.db", every)
-        fill_bucket(folder / "s3", every)
-        fill_dagster(folder / "dagster", every[0], count)
-        fill_vendor(folder / "emulator", every)
+        fill_ledger(f"sqlite:///{folder}/ledger.db", all_orders)
+        fill_bucket(folder / "s3", all_orders)
+        fill_dagster(folder / "dagster", all_orders[0], count)
+        fill_vendor(folder / "emulator", all_orders)
         set_up_s = time.perf_counter() - began
         with (
             programs.emulator(folder / "emulator", folder / "emulator.log", environ) as emulator,
@@ -275,7 +277,7 @@ def main() -> None:
                 "archived_entries": 0,
                 "replaced_objects": 0,
             }
-            delete(s3, str(every[-1].video_key))
+            delete(s3, str(all_orders[-1].video_key))
             second = audit(settings, folder)
             assert [finding["kind"] for finding in second.report["findings"]] == ["missing_in_s3"]
     aim = "30 s" if count <= 10_000 else "60 s"

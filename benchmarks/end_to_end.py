@@ -205,8 +205,8 @@ def main() -> None:
             for run, alone, seconds in zip(runs, scripts, event_s, strict=True)
         )
 
-    def median(what: str) -> float:
-        return statistics.median(getattr(run, what) for run in runs)
+    def median(field: str) -> float:
+        return statistics.median(getattr(run, field) for run in runs)
 
     event_ms = 1000 * statistics.median(costs)
     report(

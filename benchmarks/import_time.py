@@ -29,14 +29,14 @@ DEFINITIONS = "from seedance_dagster.defs.definitions import definitions_from_en
 
 def measure(imports: str) -> list[float]:
     """Milliseconds in one interpreter: dagster's wall and CPU time, then ours."""
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM.format(imports=imports)],
         check=True,
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[1],
     ).stdout
-    return [1000 * float(word) for word in said.split()]
+    return [1000 * float(word) for word in output.split()]
 
 
 def main() -> None:

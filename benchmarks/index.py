@@ -152,9 +152,9 @@ def measure(servers: Servers, videos: int) -> list[tuple[str, str, str]]:
         assert written is not None
         index_metadata(written, services)
 
-    def figures(what: str, taken: tuple[float, float, int], aim: str) -> tuple[str, str, str]:
+    def figures(title: str, taken: tuple[float, float, int], aim: str) -> tuple[str, str, str]:
         cpu, seconds, written = taken
-        return (what, f"{cpu:.2f} CPU s, {seconds:.2f} s, {written / 1e6:.2f} MB written", aim)
+        return (title, f"{cpu:.2f} CPU s, {seconds:.2f} s, {written / 1e6:.2f} MB written", aim)
 
     def median(change: Callable[[int], object]) -> tuple[float, float, int]:
         rounds = []
@@ -166,7 +166,7 @@ def measure(servers: Servers, videos: int) -> list[tuple[str, str, str]]:
     first = taken(refresh, store)
     before = taken(lambda: whole(services), store)
     hundred = median(lambda n: store_videos(database, range(videos + 100 * n, videos + 100 * (n + 1))))
-    one = median(lambda n: store_videos(database, [videos + 1000 + n]))
+    one_more = median(lambda n: store_videos(database, [videos + 1000 + n]))
     accept = Judgement(Verdict.ACCEPTED)
     verdict = median(lambda n: ledger.verdicts.give(NAME, {f"p{977 * n}": accept}, reviewer="ann"))
     ledger.close()
@@ -175,7 +175,7 @@ def measure(servers: Servers, videos: int) -> list[tuple[str, str, str]]:
         figures("all rows in one file, as before", before, ""),
         figures("the first time, in parts", first, ""),
         figures("100 more videos", hundred, "0.30 CPU s, 1 MB"),
-        figures("one more video", one, ""),
+        figures("one more video", one_more, ""),
         figures("one verdict", verdict, ""),
         ("100 more videos / all rows", f"{hundred[0] / before[0]:.3f} of the CPU time", ""),
     ]

@@ -162,8 +162,8 @@ def main() -> None:
     with servers("--render-seconds", "0", "--set", "queue_seconds=0") as world:
         ours, baseline, memory = asyncio.run(measure(world))
 
-    def median(rounds: list[Measured], what: str) -> float:
-        return statistics.median(getattr(measured, what) for measured in rounds)
+    def median(rounds: list[Measured], field: str) -> float:
+        return statistics.median(getattr(measured, field) for measured in rounds)
 
     share = statistics.median(alone.wall_s / our.wall_s for our, alone in zip(ours, baseline, strict=True))
     report(

@@ -96,8 +96,8 @@ def main() -> None:
                     measured[name].append(asyncio.run(way(world, task_id, workers)))
             for name, rounds in measured.items():
                 cpu, wall = (
-                    statistics.median(getattr(measurement, what) for measurement in rounds)
-                    for what in ("per_cpu_s", "per_s")
+                    statistics.median(getattr(measurement, field) for measurement in rounds)
+                    for field in ("per_cpu_s", "per_s")
                 )
                 aim = "3,000" if name == "seedance_dagster" else ""
                 rows.append((f"polls per CPU second, {workers} at once: {name}", f"{cpu:,.0f}", aim))

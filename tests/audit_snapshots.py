@@ -110,20 +110,20 @@ def event_of(order: Order, **fields: Any) -> RecordedEvent:
 
 def make_snapshots(orders: Iterable[Order] = (), **replaced: Any) -> Snapshots:
     """Return snapshots that agree about some orders, except for those that are passed in."""
-    every = tuple(orders)
-    stored = [order for order in every if order.state is State.STORED]
-    tasks = [order for order in every if order.task_id is not None]
+    all_orders = tuple(orders)
+    stored = [order for order in all_orders if order.state is State.STORED]
+    tasks = [order for order in all_orders if order.task_id is not None]
     newest = {(order.prompt_set, order.partition): order.order_id for order in stored}
     links = {
         order.order_id: [Link(order.prompt_set, order.partition, order.order_id, Reported.STORED)]
-        for order in every
+        for order in all_orders
     }
     events = [event_of(order) for order in stored]
     made = Snapshots(
         **{
             "read_at": NOW,
             "ledger": LedgerSnapshot(
-                orders=every,
+                orders=all_orders,
                 owned_tasks=frozenset(str(order.task_id) for order in tasks),
                 current_videos=newest,
                 links=links,

@@ -87,16 +87,16 @@ class Vandal:
 
     def flip(self, key: str) -> None:
         """Change one byte of an object; its size and metadata stay."""
-        there = self.s3.get_object(Bucket=self.bucket, Key=key)
-        body = bytearray(there["Body"].read())
+        stored = self.s3.get_object(Bucket=self.bucket, Key=key)
+        body = bytearray(stored["Body"].read())
         body[len(body) // 2] ^= 1
-        self._put(key, bytes(body), there["Metadata"])
+        self._put(key, bytes(body), stored["Metadata"])
 
     def alter(self, key: str, **fields: Any) -> None:
         """Change fields of a manifest."""
-        there = self.s3.get_object(Bucket=self.bucket, Key=key)
-        altered = json.loads(there["Body"].read()) | fields
-        self._put(key, json.dumps(altered, indent=2).encode(), there["Metadata"])
+        stored = self.s3.get_object(Bucket=self.bucket, Key=key)
+        altered = json.loads(stored["Body"].read()) | fields
+        self._put(key, json.dumps(altered, indent=2).encode(), stored["Metadata"])
 
     def remove_row(self, order: Order) -> None:
         """Delete an order's row from the ledger."""

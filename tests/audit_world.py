@@ -159,8 +159,8 @@ class World:
         sums |= {"request": request, "fingerprint": fingerprint(make_request(f"cat {number}"))}
         made = stored_order(number, **sums | fields)
         keys = object_keys(PREFIX, made.prompt_set, made.partition, made.fingerprint, made.attempt)
-        named = {f"{kind}_key": getattr(keys, kind) for kind in ("video", "poster", "manifest")}
-        made = replace(made, **named | fields)
+        paths = {f"{kind}_key": getattr(keys, kind) for kind in ("video", "poster", "manifest")}
+        made = replace(made, **paths | fields)
         columns = {name: value for name, value in vars(made).items() if name not in ("order_id", "state")}
         order = self.ledger.repairs.restore(
             columns, order_id=number, actor="test", source="test", reported=Reported.STORED

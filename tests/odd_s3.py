@@ -130,7 +130,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
     def put(self, body: bytes, headers: dict[str, str], manners: Manners) -> None:
         checksums = [name for name in headers if name.startswith(("x-amz-checksum", "x-amz-sdk-checksum"))]
         conditional = "if-none-match" in headers or "if-match" in headers
-        there = self.server.objects.get(self.key)
+        stored = self.server.objects.get(self.key)
         if manners.most_bytes is not None and len(body) > manners.most_bytes:
             self.answer(413, {"Content-Type": "text/html"}, b"<html>too large</html>")
         elif manners.checksums and checksums:
@@ -142,8 +142,8 @@ class Answering(http.server.BaseHTTPRequestHandler):
         elif (conditional and manners.conditions == "never met") or (
             manners.conditions == "kept"
             and (
-                ("if-none-match" in headers and there)
-                or ("if-match" in headers and (not there or headers["if-match"] != there.headers["ETag"]))
+                ("if-none-match" in headers and stored)
+                or ("if-match" in headers and (not stored or headers["if-match"] != stored.headers["ETag"]))
             )
         ):
             self.refuse(412, "PreconditionFailed")

@@ -116,12 +116,12 @@ class Planter:
         """Report another materialization of the video."""
         partition = partition or self.order.partition
         event = event_of(self.order, partition=partition, data_version=data_version or self.order.sha256)
-        named = {f"seedance/{name}": value for name, value in metadata.items()}
+        fields = {f"seedance/{name}": value for name, value in metadata.items()}
         event = event_of(
             self.order,
             partition=partition,
             data_version=event.data_version,
-            metadata={**event.metadata, **named},
+            metadata={**event.metadata, **fields},
         )
         self.world.dagster.events.append(event)
 
@@ -142,8 +142,8 @@ class Planter:
         """Report another materialization of the task."""
         self.world.dagster.report_task(self.order, self.order.prompt_set, self.order.partition)
         event = self.world.dagster.task_events[-1]
-        named = {f"seedance/{name}": value for name, value in metadata.items()}
-        event.metadata.update(named)  # type: ignore[attr-defined]  a dictionary
+        fields = {f"seedance/{name}": value for name, value in metadata.items()}
+        event.metadata.update(fields)  # type: ignore[attr-defined]  a dictionary
 
     def index_event(self, sha256: str | None) -> None:
         """Change the materialization of the index, or wipe it."""

@@ -43,14 +43,14 @@ class ReferenceFiles(http.server.ThreadingHTTPServer):
         self.asked: list[tuple[str, str, str | None]] = []
         self.headers: list[dict[str, str]] = []
 
-    def put(self, path: str, body: bytes = b"", **how) -> str:
+    def put(self, path: str, body: bytes = b"", **manners) -> str:
         """Serve a file and return its URL."""
-        self.files[path] = Hosted(body, **how)
+        self.files[path] = Hosted(body, **manners)
         return f"http://127.0.0.1:{self.server_port}{path}"
 
-    def sample(self, name: str, *, seconds: float = 5, **how) -> str:
+    def sample(self, name: str, *, seconds: float = 5, **manners) -> str:
         """Make a small real file of the type that its name says."""
-        return self.put(f"/{name}", sample(name, seconds=seconds), **how)
+        return self.put(f"/{name}", sample(name, seconds=seconds), **manners)
 
     def gets(self) -> list[str | None]:
         """Return the ranges that were requested since the last call."""

@@ -105,8 +105,8 @@ class MemoryStore(VideoStore):
 
     def replace_version(self, key: str, body: bytes, *, content_type: str, over: str | None) -> None:
         self.before_put(key)
-        there = self.read_version(key)
-        if self.writer.knows_conditions and (None if there is None else there.etag) != over:
+        stored = self.read_version(key)
+        if self.writer.knows_conditions and (None if stored is None else stored.etag) != over:
             raise ObjectChangedError(f"{key} was written meanwhile")
         self.puts += 1
         self.written.append(key)

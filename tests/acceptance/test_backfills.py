@@ -22,8 +22,8 @@ def hundred() -> dict[str, str]:
     return {f"p{number:03d}": f"prompt number {number}" for number in range(100)}
 
 
-def accepted_per_prompt(it) -> dict[str, int]:
-    return {text: entry["tasks"] for text, entry in it.books("")["prompts"].items()}
+def accepted_per_prompt(system) -> dict[str, int]:
+    return {text: entry["tasks"] for text, entry in system.books("")["prompts"].items()}
 
 
 def test_refusals_repeats_and_edits(world, tmp_path):
@@ -32,72 +32,72 @@ def test_refusals_repeats_and_edits(world, tmp_path):
     refused = {"p010", "p050", "p099"}
     texts |= {key: f"{texts[key]} [fault:moderation]" for key in refused}
     prompts = write_prompts(tmp_path / f"{NAME}.jsonl", texts)
-    with world(prompts, "--render-seconds", "2", "--plan-limit", "50") as it:
-        keys = it.partitions(NAME, 100)
-        first = it.backfill(["prompts", "tasks", "videos"], keys, NAME)
-        it.ended(first, 240)
-        videos = it.statuses(NAME, "videos")
+    with world(prompts, "--render-seconds", "2", "--plan-limit", "50") as system:
+        keys = system.partitions(NAME, 100)
+        first = system.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        system.ended(first, 240)
+        videos = system.statuses(NAME, "videos")
         assert set(videos["failedPartitions"]) == refused
         assert len(videos["materializedPartitions"]) == 97
-        runs = [run for run in it.runs() if run["jobName"] != "seedance_advance"]
+        runs = [run for run in system.runs() if run["jobName"] != "seedance_advance"]
         assert len(runs) == 1
-        before = it.books()
+        before = system.books()
         assert (before["tasks"], before["balanced"]) == (100, True)
 
-        again = it.backfill(["prompts", "tasks", "videos"], keys, NAME)
-        it.ended(again, 240)
-        after = it.books()
+        again = system.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        system.ended(again, 240)
+        after = system.books()
         assert after["tasks"] == 100
         assert after["points_charged"] == before["points_charged"]
-        assert len(it.statuses(NAME, "videos")["materializedPartitions"]) == 97
-        assert {it.stale(key, NAME, "videos") for key in ("p000", "p001", "p098")} == {"FRESH"}
+        assert len(system.statuses(NAME, "videos")["materializedPartitions"]) == 97
+        assert {system.stale(key, NAME, "videos") for key in ("p000", "p001", "p098")} == {"FRESH"}
 
         write_prompts(prompts, texts | {"p001": "prompt number 1, in the rain"})
-        it.until(lambda: it.stale("p001", NAME, "tasks") == "STALE", 60)
-        assert it.stale("p001", NAME, "videos") == "STALE"
+        system.until(lambda: system.stale("p001", NAME, "tasks") == "STALE", 60)
+        assert system.stale("p001", NAME, "videos") == "STALE"
         fresh = {
-            it.stale(key, NAME, asset)
+            system.stale(key, NAME, asset)
             for key in keys
             if key not in {"p001", *refused}
             for asset in ("tasks", "videos")
         }
         assert fresh == {"FRESH"}
-        it.ended(it.backfill(["tasks", "videos"], ["p001"], NAME), 120)
-        assert it.books()["tasks"] == 101
-        assert {it.stale("p001", NAME, asset) for asset in ("prompts", "tasks", "videos")} == {"FRESH"}
+        system.ended(system.backfill(["tasks", "videos"], ["p001"], NAME), 120)
+        assert system.books()["tasks"] == 101
+        assert {system.stale("p001", NAME, asset) for asset in ("prompts", "tasks", "videos")} == {"FRESH"}
 
 
 def test_a_killed_waiting_run_is_finished_by_the_sensor(world, tmp_path):
     """Kill -9 of a waiting run half-way: the sensor finishes, every prompt was accepted exactly once."""
     prompts = write_prompts(tmp_path / f"{NAME}.jsonl", hundred())
-    with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as it:
-        keys = it.partitions(NAME, 100)
-        it.backfill(["prompts", "tasks", "videos"], keys, NAME)
-        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) >= 30, 240)
+    with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as system:
+        keys = system.partitions(NAME, 100)
+        system.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        system.until(lambda: len(system.statuses(NAME, "videos")["materializedPartitions"]) >= 30, 240)
         killed = [
             process
-            for process in psutil.Process(it.stack.dagster.child.process.pid).children(recursive=True)
+            for process in psutil.Process(system.stack.dagster.child.process.pid).children(recursive=True)
             if "spawn_main" in " ".join(process.cmdline())
         ]
         assert killed
         for process in killed:
             os.kill(process.pid, signal.SIGKILL)
-        it.until(lambda: it.books()["videos_downloaded"] >= 100, 900)
-        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == 100, 120)
-        books = it.books()
+        system.until(lambda: system.books()["videos_downloaded"] >= 100, 900)
+        system.until(lambda: len(system.statuses(NAME, "videos")["materializedPartitions"]) == 100, 120)
+        books = system.books()
         assert (books["tasks"], books["most_tasks_of_one_prompt"], books["balanced"]) == (100, 1, True)
 
 
 def test_everything_stopped_and_started_again_goes_on(world, tmp_path):
     """Stopped in the middle of a backfill and started again, it goes on where it was."""
     prompts = write_prompts(tmp_path / f"{NAME}.jsonl", hundred())
-    with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as it:
-        keys = it.partitions(NAME, 100)
-        it.backfill(["prompts", "tasks", "videos"], keys, NAME)
-        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) >= 30, 240)
-    with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as it:
-        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == 100, 600)
-        books = it.books()
+    with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as system:
+        keys = system.partitions(NAME, 100)
+        system.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        system.until(lambda: len(system.statuses(NAME, "videos")["materializedPartitions"]) >= 30, 240)
+    with world(prompts, "--render-seconds", "8", "--plan-limit", "20") as system:
+        system.until(lambda: len(system.statuses(NAME, "videos")["materializedPartitions"]) == 100, 600)
+        books = system.books()
         assert (books["tasks"], books["most_tasks_of_one_prompt"], books["balanced"]) == (100, 1, True)
 
 
@@ -107,12 +107,12 @@ def test_a_large_backfill_becomes_several_runs(world, tmp_path):
     prompts = write_prompts(tmp_path / f"{NAME}.jsonl", texts)
     with world(
         prompts, "--render-seconds", "2", "--plan-limit", "10", SEEDANCE_MAX_PARTITIONS_PER_RUN="10"
-    ) as it:
-        keys = it.partitions(NAME, 30)
-        backfill = it.backfill(["prompts", "tasks", "videos", "index"], keys, NAME)
-        assert it.ended(backfill, 600) == "COMPLETED_SUCCESS"
+    ) as system:
+        keys = system.partitions(NAME, 30)
+        backfill = system.backfill(["prompts", "tasks", "videos", "index"], keys, NAME)
+        assert system.ended(backfill, 600) == "COMPLETED_SUCCESS"
         own = {"key": "dagster/backfill", "value": backfill}
-        runs = [run for run in it.runs() if own in run["tags"]]
+        runs = [run for run in system.runs() if own in run["tags"]]
         ranges = [
             tag["value"]
             for run in runs
@@ -121,6 +121,6 @@ def test_a_large_backfill_becomes_several_runs(world, tmp_path):
         ]
         assert sorted(ranges) == ["p000", "p010", "p020"]
         assert {run["status"] for run in runs} == {"SUCCESS"}
-        assert len(it.statuses(NAME, "videos")["materializedPartitions"]) == 30
-        books = it.books()
+        assert len(system.statuses(NAME, "videos")["materializedPartitions"]) == 30
+        books = system.books()
         assert (books["tasks"], books["most_tasks_of_one_prompt"], books["balanced"]) == (30, 1, True)

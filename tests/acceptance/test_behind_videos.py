@@ -33,18 +33,18 @@ def test_an_asset_behind_the_videos_is_made_in_the_same_backfill(world, tmp_path
     texts = {f"p{number}": f"prompt {number}" for number in range(4)}
     prompts.write_text("".join(json.dumps({"id": key, "prompt": text}) + "\n" for key, text in texts.items()))
     definitions.write_text(DEFINITIONS)
-    with world(prompts, "--render-seconds", "1", definitions=definitions) as it:
-        keys = it.partitions("spots", len(texts))
+    with world(prompts, "--render-seconds", "1", definitions=definitions) as system:
+        keys = system.partitions("spots", len(texts))
         chain = [["spots", asset] for asset in ("prompts", "tasks", "videos")]
-        backfill = it.stack.dagster.api.launch_backfill([*chain, ["captions"]], keys, "acceptance")
-        assert it.ended(backfill, 600) == "COMPLETED_SUCCESS", it.runs()
-        assert set(it.statuses("captions")["materializedPartitions"]) == set(keys)
-        events = it.ask(_EVENTS)["assetNodeOrError"]["assetMaterializations"]
+        backfill = system.stack.dagster.api.launch_backfill([*chain, ["captions"]], keys, "acceptance")
+        assert system.ended(backfill, 600) == "COMPLETED_SUCCESS", system.runs()
+        assert set(system.statuses("captions")["materializedPartitions"]) == set(keys)
+        events = system.ask(_EVENTS)["assetNodeOrError"]["assetMaterializations"]
         assert len({event["runId"] for event in events}) == 1
         made_of = {entry["jsonString"] for event in events for entry in event["metadataEntries"] if entry}
         assert made_of == {json.dumps(sorted(keys))}
         for key in keys:
-            assert it.stale(key, "captions") == "FRESH"
-        shown = it.stack.dagster.api.materializations(["spots", "videos"])
+            assert system.stale(key, "captions") == "FRESH"
+        shown = system.stack.dagster.api.materializations(["spots", "videos"])
         assert {key: metadata["seedance/prompt"] for key, metadata in shown.items()} == texts
-        assert it.books()["tasks"] == len(texts)
+        assert system.books()["tasks"] == len(texts)

@@ -17,14 +17,14 @@ from seedance_dagster.ledger.order import State
 NAME, COUNT = "spots", 200
 
 
-def audit(it: Any, *arguments: str) -> tuple[dict[str, Any], int]:
+def audit(system: Any, *arguments: str) -> tuple[dict[str, Any], int]:
     """Run the command as a shell would; return its document and exit status."""
     program = Path(sys.executable).with_name("seedance-dagster")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SEEDANCE_")}
     done = subprocess.run(
         [program, "audit", "--json", *arguments],
-        env=environ | it.stack.environ,
-        cwd=it.folder,
+        env=environ | system.stack.environ,
+        cwd=system.folder,
         capture_output=True,
         check=False,
     )
@@ -32,8 +32,8 @@ def audit(it: Any, *arguments: str) -> tuple[dict[str, Any], int]:
     return json.loads(done.stdout), done.returncode
 
 
-def stored(it: Any) -> dict[str, Any]:
-    with it.ledger() as ledger:
+def stored(system: Any) -> dict[str, Any]:
+    with system.ledger() as ledger:
         return {order.partition: order for order in ledger.queries.find(states={State.STORED})}
 
 
@@ -46,39 +46,39 @@ def test_an_audit_of_200_prompts(world, tmp_path):
     file.write_text(json.dumps({"name": NAME, "prompts": rows}))
     refused = {key for key, fields in texts.items() if "[fault:moderation" in fields["prompt"]}
     options = ("--files-port", str(port), "--render-seconds", "2", "--plan-limit", "50")
-    with world(file, *options) as it:
-        keys = it.partitions(NAME, COUNT)
-        backfill = it.backfill(["prompts", "tasks", "videos"], keys, NAME)
-        it.until(lambda: len(stored(it)) > COUNT // 4, 240)
-        document, status = audit(it)
+    with world(file, *options) as system:
+        keys = system.partitions(NAME, COUNT)
+        backfill = system.backfill(["prompts", "tasks", "videos"], keys, NAME)
+        system.until(lambda: len(stored(system)) > COUNT // 4, 240)
+        document, status = audit(system)
         assert (document["findings"], status) == ([], 0)
-        it.ended(backfill, 600)
-        document, status = audit(it, "--deep")
+        system.ended(backfill, 600)
+        document, status = audit(system, "--deep")
         assert (document["findings"], status) == ([], 0)
         assert document["compared"]["materialized_partitions"] == COUNT - len(refused)
 
-        environ = it.stack.environ
+        environ = system.stack.environ
         vandal = Vandal(
-            it.s3(),
+            system.s3(),
             environ["SEEDANCE_S3_BUCKET"],
-            it.folder / "dagster" / "seedance" / "ledger.db",
-            it.folder / "dagster",
+            system.folder / "dagster" / "seedance" / "ledger.db",
+            system.folder / "dagster",
             environ["GOAPI_BASE_URL"],
         )
-        planted = vandal.plant(list(stored(it).values()))
-        document, status = audit(it, "--deep")
-        named = {finding["kind"]: finding["partition"] for finding in document["findings"]}
+        planted = vandal.plant(list(stored(system).values()))
+        document, status = audit(system, "--deep")
+        partitions = {finding["kind"]: finding["partition"] for finding in document["findings"]}
         assert (len(document["findings"]), status) == (7, 1)
         wanted = {kind: order.partition for kind, order in planted.items()}
-        assert named == {**wanted, "unmatched_task": None}
+        assert partitions == {**wanted, "unmatched_task": None}
 
-        document, _ = audit(it, "--deep", "--repair")
+        document, _ = audit(system, "--deep", "--repair")
         left = {finding["kind"] for finding in document["findings"] if not finding["repair"]["repaired"]}
         assert left == {"unmatched_task", "charge_differs"}
-        it.until(lambda: len(stored(it)) == COUNT - len(refused), 120)
-        it.until(lambda: len(audit(it, "--deep")[0]["findings"]) == 2, 60)
-        document, status = audit(it, "--deep")
+        system.until(lambda: len(stored(system)) == COUNT - len(refused), 120)
+        system.until(lambda: len(audit(system, "--deep")[0]["findings"]) == 2, 60)
+        document, status = audit(system, "--deep")
         assert ({finding["kind"] for finding in document["findings"]}, status) == (left, 1)
-        assert it.books()["most_tasks_of_one_prompt"] == 1
+        assert system.books()["most_tasks_of_one_prompt"] == 1
         # What was repaired is newer than its upstream assets.
-        assert {it.stale(partition, NAME, "videos") for partition in stored(it)} == {"FRESH"}
+        assert {system.stale(partition, NAME, "videos") for partition in stored(system)} == {"FRESH"}

@@ -22,17 +22,17 @@ def test_a_group_with_its_index_is_one_backfill(world, tmp_path, refused):
     texts |= {key: f"{texts[key]} [fault:moderation]" for key in refused}
     rows = [{"id": key, "prompt": text} for key, text in texts.items()]
     prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with world(prompts, "--render-seconds", "1") as it:
-        keys = it.partitions(NAME, 6)
-        status = it.ended(it.backfill(GROUP, keys, NAME), 240)
+    with world(prompts, "--render-seconds", "1") as system:
+        keys = system.partitions(NAME, 6)
+        status = system.ended(system.backfill(GROUP, keys, NAME), 240)
         assert status == ("COMPLETED_FAILED" if refused else "COMPLETED_SUCCESS")
-        videos = it.statuses(NAME, "videos")
+        videos = system.statuses(NAME, "videos")
         assert set(videos["failedPartitions"]) == set(refused)
         assert len(videos["materializedPartitions"]) == 6 - len(refused)
-        index = it.ask(_INDEX)["assetNodeOrError"]
-        assert index["assetMaterializations"], it.runs()
+        index = system.ask(_INDEX)["assetNodeOrError"]
+        assert index["assetMaterializations"], system.runs()
         assert index["staleStatus"] == "FRESH"
         key = f"seedance/{NAME}/index/part-00001.parquet"
-        content = it.s3().get_object(Bucket="videos", Key=key)["Body"].read()
+        content = system.s3().get_object(Bucket="videos", Key=key)["Body"].read()
         rows = pq.read_table(io.BytesIO(content)).to_pylist()
         assert sorted(row["partition"] for row in rows) == [key for key in texts if key not in refused]

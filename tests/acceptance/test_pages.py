@@ -30,12 +30,12 @@ def test_a_person_reads_on_the_pages_why_there_is_no_video(world, page, tmp_path
         }
         budget = {"budget_usd": {"day": 0.5}} if name == "dear" else {}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(document | budget))
-    with world(folder, "--render-seconds", "2") as it:
-        url = it.stack.dagster.url
+    with world(folder, "--render-seconds", "2") as system:
+        url = system.stack.dagster.url
         for name in SETS:
-            it.partitions(name, 2)
+            system.partitions(name, 2)
         launched = [click_materialize_all(page, url, name) for name in SETS]
-        assert [it.ended(backfill, 600) for backfill in launched] == ["COMPLETED_FAILED"] * 2
+        assert [system.ended(backfill, 600) for backfill in launched] == ["COMPLETED_FAILED"] * 2
 
         expect_event(page, url, "spots/tasks", "crowd", "rejected by moderation", "edit the prompt")
         expect_event(page, url, "spots/videos", "crowd", "rejected by moderation", "edit the prompt")
@@ -48,7 +48,7 @@ def test_a_person_reads_on_the_pages_why_there_is_no_video(world, page, tmp_path
         expect_text(page, "0.00 USD reserved, 0.00 USD spent, 0.50 USD left")
         page.goto(f"{url}/assets/spots/videos?{urlencode({'view': 'overview'})}")
         expect_text(page, "seedance_sensor")  # what drives the asset
-        assert it.books()["tasks"] == 2
+        assert system.books()["tasks"] == 2
 
 
 def click_materialize_all(page: playwright.Page, url: str, name: str) -> str:

@@ -18,13 +18,13 @@ COUNT, REPEATED = 946, 2
 @pytest.mark.skipif(not PROMPTS.exists(), reason="the VBench prompts are not part of this repository")
 def test_a_backfill_of_tasks_brings_every_video_home(world, tmp_path):
     """One backfill of tasks: all 946 prompts show a video, in few runs, each request paid for once."""
-    with world(PROMPTS, "--render-seconds", "2", "--plan-limit", "200") as it:
-        keys = it.partitions(NAME, COUNT)
-        it.backfill(["tasks"], keys, NAME)
-        it.until(lambda: len(it.statuses(NAME, "videos")["materializedPartitions"]) == COUNT, 900)
-        videos = it.stack.dagster.api.materializations([NAME, "videos"])
-        books = it.books()
-        assert len(it.runs()) <= 15
+    with world(PROMPTS, "--render-seconds", "2", "--plan-limit", "200") as system:
+        keys = system.partitions(NAME, COUNT)
+        system.backfill(["tasks"], keys, NAME)
+        system.until(lambda: len(system.statuses(NAME, "videos")["materializedPartitions"]) == COUNT, 900)
+        videos = system.stack.dagster.api.materializations([NAME, "videos"])
+        books = system.books()
+        assert len(system.runs()) <= 15
         assert (books["tasks"], books["most_tasks_of_one_prompt"], books["key_leaks"]) == (
             COUNT - REPEATED,
             1,
@@ -33,7 +33,7 @@ def test_a_backfill_of_tasks_brings_every_video_home(world, tmp_path):
         costs = {video["seedance/task_id"]: video["seedance/cost_usd"] for video in videos.values()}
         cost = sum(Decimal(str(usd)) for usd in costs.values())
         assert cost * 10_000_000 == books["points_charged"]
-        s3 = it.s3()
+        s3 = system.s3()
         for number, (key, video) in enumerate(videos.items()):
             bucket, _, path = video["dagster/uri"].removeprefix("s3://").partition("/")
             file = tmp_path / "video.mp4"

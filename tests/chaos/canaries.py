@@ -31,7 +31,7 @@ def leaks(around: Environment, evidence: Evidence) -> list[str]:
         secrets["the webhook's secret"] = around.plan.webhook_secret
     leaked = []
     for name, content in _contents(around, evidence):
-        leaked += [f"{what} is in {name}" for what, secret in secrets.items() if _holds(content, secret)]
+        leaked += [f"{kind} is in {name}" for kind, secret in secrets.items() if _holds(content, secret)]
         if b"not-for-manifests" in content and name.endswith("manifest.json"):
             leaked.append(f"the signature of a reference is in {name}")
         if b"/ephemeral/" in content and not any(part in name for part in _MAY_LINK):

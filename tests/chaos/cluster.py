@@ -84,14 +84,16 @@ class Cluster:
                 process.kill()
         return len(processes)
 
-    def until(self, what: str, holds: Callable[[], bool], within_s: float) -> float:
+    def until(self, condition: str, holds: Callable[[], bool], within_s: float) -> float:
         """Wait until something holds, while all programs run; return the seconds that it took."""
         began = time.monotonic()
         while not holds():
             for child in self.children:
                 child.check()
             if time.monotonic() - began > within_s:
-                raise click.ClickException(f"{what} took longer than {within_s:.0f} s; see {self.folder}")
+                raise click.ClickException(
+                    f"{condition} took longer than {within_s:.0f} s; see {self.folder}"
+                )
             time.sleep(0.5)
         return time.monotonic() - began
 

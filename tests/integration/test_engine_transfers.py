@@ -65,7 +65,7 @@ def test_transfers_that_always_fail_stay_outstanding(start_engine):
 
 
 @pytest.mark.parametrize(
-    ("where", "what", "fault", "words"),
+    ("where", "name", "fault", "words"),
     [
         (VideoStore, "put_file", StoreError("S3 refused a request (SlowDown)"), "SlowDown"),
         (download, "_write", OSError(errno.ENOSPC, "No space left on device"), "No space left"),
@@ -75,10 +75,10 @@ def test_transfers_that_always_fail_stay_outstanding(start_engine):
     ids=["store", "disk", "media", "temporary folder"],
 )
 def test_the_reason_of_a_failed_transfer_is_named_and_it_is_retried(
-    start_engine, monkeypatch, where, what, fault, words
+    start_engine, monkeypatch, where, name, fault, words
 ):
     """A refused upload, a full disk or a broken file postpones a transfer, with its reason."""
-    works, faults = getattr(where, what), [fault]
+    works, faults = getattr(where, name), [fault]
 
     def once_broken(*args, **kwargs):
         if faults:
@@ -87,7 +87,7 @@ def test_the_reason_of_a_failed_transfer_is_named_and_it_is_retried(
 
     with start_engine() as engine:
         placed = engine.place("a cat")
-        monkeypatch.setattr(where, what, once_broken)
+        monkeypatch.setattr(where, name, once_broken)
         events = engine.run(placed)
         [reason] = [event.reason for event in events if isinstance(event, Delayed)]
         assert reason.startswith("p0: transfer postponed: ")

@@ -94,8 +94,8 @@ def test_hostile_links_are_not_followed_but_named_and_outstanding(start_engine, 
         for link, words in hostile.items():
             assert orders[link].state is State.SUCCEEDED
             assert words in orders[link].error_message, link
-        named = {event.order.partition for event in events if isinstance(event, Delayed) and event.order}
-        assert named >= {orders[link].partition for link in hostile}
+        delayed = {event.order.partition for event in events if isinstance(event, Delayed) and event.order}
+        assert delayed >= {orders[link].partition for link in hostile}
         summary = engine.books()["summary"]
         assert (summary["tasks"], summary["balanced"], summary["key_leaks"]) == (len(orders), True, 0)
         reasons = [event.reason for event in events if isinstance(event, Delayed)]

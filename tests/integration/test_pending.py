@@ -98,9 +98,11 @@ def test_the_schedule_is_off_until_it_is_switched_on(idle):
 
 def test_nothing_is_spent_without_a_limit(idle):
     """Neither the schedule nor a run by hand orders anything, and both say what to set."""
-    said = evaluate(idle)
-    assert said.startswith("spots, tiny: nothing limits what it may spend: set SEEDANCE_PENDING_USD_PER_RUN")
-    assert pending_run(idle).message == f"nothing was ordered: {said}"
+    evaluation = evaluate(idle)
+    assert evaluation.startswith(
+        "spots, tiny: nothing limits what it may spend: set SEEDANCE_PENDING_USD_PER_RUN"
+    )
+    assert pending_run(idle).message == f"nothing was ordered: {evaluation}"
 
 
 def test_one_set_without_a_limit_stops_the_whole_run(idle):
@@ -157,9 +159,9 @@ def test_budgets_limit_the_schedule_like_runs(location):
         assert isinstance(evaluate(location), dg.RunRequest)
         assert pending_run(location).success
         assert ordered(location) == ["spots/cat"]
-        said = evaluate(location)
+        evaluation = evaluate(location)
         figures = "budget of 0.60 USD a day: 0.40 USD reserved, 0.00 USD spent, 0.20 USD left"
-        assert said == (
+        assert evaluation == (
             f"spots: 1 new order, estimated at 0.40 USD; {figures}; they do not fit: none would; "
             f"tiny: 3 new orders, estimated at 1.20 USD; {figures}; they do not fit: none would"
         )

@@ -79,10 +79,10 @@ def test_large_files_are_probed_in_parts(references, look):
     assert answer.order.reference_facts[1]["size_bytes"] == 1_000_000 + len(video)
 
 
-@pytest.mark.parametrize("how", [{"ranges": False}, {"sized": False, "ranges": False}, {"head": 405}])
-def test_plain_hosts_will_do(references, look, how):
+@pytest.mark.parametrize("manners", [{"ranges": False}, {"sized": False, "ranges": False}, {"head": 405}])
+def test_plain_hosts_will_do(references, look, manners):
     """A host without parts, without a length or without HEAD can serve small files."""
-    assert look({"video_urls": [references.sample("plain.mp4", seconds=15.4, **how)]}).invalid == {}
+    assert look({"video_urls": [references.sample("plain.mp4", seconds=15.4, **manners)]}).invalid == {}
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ def test_an_unchanged_file_is_not_read_again(references, look, clock, headers):
     assert references.gets() == []
 
 
-@pytest.mark.parametrize("how", [{}, {"head": 403}, {"headers": {"ETag": "\xe9"}}])
-def test_without_a_validator_a_probe_is_valid_for_ten_minutes(references, look, clock, how):
+@pytest.mark.parametrize("manners", [{}, {"head": 403}, {"headers": {"ETag": "\xe9"}}])
+def test_without_a_validator_a_probe_is_valid_for_ten_minutes(references, look, clock, manners):
     """Without a validator, or without HEAD, the file is read again after ten minutes."""
-    lists = {"image_urls": [references.sample("plain.png", **how)]}
+    lists = {"image_urls": [references.sample("plain.png", **manners)]}
     look(lists)
     clock.forward(minutes=9)
     references.gets()

@@ -74,12 +74,12 @@ def test_nothing_that_is_stored_is_overwritten(server, tmp_path):
         path.write_bytes(body)
         about = {"seedance-task-id": task}
         sha256 = hashlib.sha256(body).hexdigest()
-        put = {"content_type": "video/mp4", "sha256": sha256, "metadata": about}
+        arguments = {"content_type": "video/mp4", "sha256": sha256, "metadata": about}
         if task == "T-1":
-            store.put_file(f"{tmp_path.name}/video.mp4", path, **put)
+            store.put_file(f"{tmp_path.name}/video.mp4", path, **arguments)
         else:
             with pytest.raises(StoreError):
-                store.put_file(f"{tmp_path.name}/video.mp4", path, **put)
+                store.put_file(f"{tmp_path.name}/video.mp4", path, **arguments)
     assert store.get_bytes(f"{tmp_path.name}/video.mp4") == b"the first"
 
 

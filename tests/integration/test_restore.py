@@ -75,7 +75,7 @@ def assert_restored(location, document, before):
 def test_a_backup_is_brought_up_to_date(drill, s3_server, monkeypatch):
     """m15: what was ordered since is restored as it is, and a run of all prompts pays for nothing."""
     location, backup = drill
-    paid, there = tasks(location), objects(location)
+    paid, stored = tasks(location), objects(location)
     before = known(location)
     lose_ledger(location, backup)
     assert known(location) != before
@@ -86,14 +86,14 @@ def test_a_backup_is_brought_up_to_date(drill, s3_server, monkeypatch):
     assert "Nothing was written: run it again with --apply" in shown
     assert "spots/late" in shown
     assert_restored(location, restore(location, s3_server, monkeypatch, "--apply"), before)
-    assert (tasks(location), objects(location)) == (paid, there)
+    assert (tasks(location), objects(location)) == (paid, stored)
 
 
 @pytest.mark.long
 def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
     """m36: a new ledger takes the id of the lost one, and everything in it but what was never sent."""
     location, _ = drill
-    paid, there = tasks(location), objects(location)
+    paid, stored = tasks(location), objects(location)
     with location.ledger() as ledger:
         identity = ledger.identity
     before = known(location)
@@ -104,7 +104,7 @@ def test_a_lost_ledger_is_restored(drill, s3_server, monkeypatch):
     assert_restored(location, restore(location, s3_server, monkeypatch, "--apply"), before)
     with location.ledger() as ledger:
         assert ledger.identity == identity
-    assert (tasks(location), objects(location)) == (paid, there)
+    assert (tasks(location), objects(location)) == (paid, stored)
 
 
 def test_prompt_sets_with_errors_restore_nothing(drill, s3_server, monkeypatch):

@@ -57,7 +57,7 @@ def test_writing_twice_is_writing_once(store, file, monkeypatch):
     key = f"{store.prefix}/video.mp4"
     sent = []
     upload = store.client.put_object
-    monkeypatch.setattr(store.client, "put_object", lambda **what: (sent.append(1), upload(**what)))
+    monkeypatch.setattr(store.client, "put_object", lambda **arguments: (sent.append(1), upload(**arguments)))
     for seed, uploads in ((1, 1), (1, 1), (2, 2)):
         written = file(5_000, seed)
         put(store, key, written)

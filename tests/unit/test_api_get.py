@@ -58,16 +58,16 @@ async def test_a_task_is_read_by_its_id():
 
 
 @pytest.mark.parametrize(
-    "how",
+    "reply",
     [{"status": 500}, {"status": 400, "code": 10003}, {"code": 0}, {"code": "ok"}, {"status": 203}],
 )
-async def test_a_task_inside_an_error_is_read(no_waits, how):
+async def test_a_task_inside_an_error_is_read(no_waits, reply):
     """The task that was asked for counts; without a status that is known, the error does."""
-    assert (await read(Vendor(envelope(task_data(status="failed"), **how)))).status == "failed"
-    if how != {"status": 203}:
+    assert (await read(Vendor(envelope(task_data(status="failed"), **reply)))).status == "failed"
+    if reply != {"status": 203}:
         for other in ({"status": ""}, {"task_id": "t-2"}):
             with pytest.raises((InvalidRequestError, VendorError)):
-                await read(Vendor(envelope(task_data(**{"status": "failed"} | other), **how)))
+                await read(Vendor(envelope(task_data(**{"status": "failed"} | other), **reply)))
 
 
 @pytest.mark.parametrize("task_id", ["../account", "a/b", "a?b=c", "a#b", "a\0b", "ä ö", "%2e%2e", "\ud800"])

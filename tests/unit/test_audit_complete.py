@@ -20,8 +20,8 @@ from seedance_dagster.storage.owner import owner_key
 @pytest.fixture
 def world(tmp_path, clock):
     """Three stored orders about which all sources agree."""
-    with agreeing_world(tmp_path, clock, orders=3) as it:
-        yield it
+    with agreeing_world(tmp_path, clock, orders=3) as world:
+        yield world
 
 
 def reads_of_orders(world) -> set[str]:

@@ -21,7 +21,7 @@ def facts(**values: str) -> OrderFacts:
 
 
 @pytest.mark.parametrize(
-    ("said", "agreeing"),
+    ("values", "agreeing"),
     [
         ({"l": "a"}, None),
         ({"l": "a", "d": "b"}, None),
@@ -34,9 +34,9 @@ def facts(**values: str) -> OrderFacts:
         ({"l": "a", "m": "a", "d": "a", "v": "b"}, "ldm"),
     ],
 )
-def test_two_systems_that_agree_are_evidence(said, agreeing):
+def test_two_systems_that_agree_are_evidence(values, agreeing):
     """S3 counts once, and two against two decide nothing."""
-    agreement = facts(**said).agreed("sha256")
+    agreement = facts(**values).agreed("sha256")
     sources = None if agreement is None else set(agreement.sources)
     assert sources == (None if agreeing is None else {NAMES[name] for name in agreeing})
 
@@ -44,8 +44,8 @@ def test_two_systems_that_agree_are_evidence(said, agreeing):
 def test_the_ledger_needs_a_second_system_for_each_fact():
     """The answer names who confirms what; a fact that nobody confirms, or that others dispute, is named."""
     both = {"task_id": "t", "sha256": "a"}
-    said = {Source.LEDGER: both, Source.DAGSTER: {"sha256": "a"}, Source.VENDOR: {"task_id": "t"}}
-    assert OrderFacts(said).vouch_for_ledger() == (
+    values = {Source.LEDGER: both, Source.DAGSTER: {"sha256": "a"}, Source.VENDOR: {"task_id": "t"}}
+    assert OrderFacts(values).vouch_for_ledger() == (
         "ledger and Dagster agree on sha256; ledger and vendor agree on task_id"
     )
     for more in ({Source.VENDOR: {}}, {Source.MANIFEST: {"tags": {"a": "b"}}}):
@@ -53,7 +53,7 @@ def test_the_ledger_needs_a_second_system_for_each_fact():
         with pytest.raises(
             NotRepairableError, match=r"no second system confirms the ledger on (task_id|tags)"
         ):
-            OrderFacts(said | {Source.LEDGER: ledger} | more).vouch_for_ledger()
+            OrderFacts(values | {Source.LEDGER: ledger} | more).vouch_for_ledger()
 
 
 def test_evidence_is_one_line():

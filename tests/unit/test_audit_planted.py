@@ -20,8 +20,8 @@ def world(tmp_path, clock, monkeypatch):
 
     monkeypatch.setattr("seedance_dagster.audit.objects.check_link", check_link)
     monkeypatch.setattr("seedance_dagster.audit.objects.cut_poster", lambda _: POSTER)
-    with agreeing_world(tmp_path, clock, stored_at=NOW - timedelta(hours=2)) as it:
-        yield it
+    with agreeing_world(tmp_path, clock, stored_at=NOW - timedelta(hours=2)) as world:
+        yield world
 
 
 @pytest.mark.parametrize("plant", [pytest.param(plant, id=name) for name, plant in PLANTS.items()])

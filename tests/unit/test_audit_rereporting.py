@@ -19,8 +19,8 @@ def world(tmp_path, clock, monkeypatch):
         pass
 
     monkeypatch.setattr("seedance_dagster.audit.objects.check_link", check_link)
-    with agreeing_world(tmp_path, clock) as it:
-        yield it
+    with agreeing_world(tmp_path, clock) as world:
+        yield world
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def without_row(*left: str) -> Snapshots:
 
 
 @pytest.mark.parametrize(
-    ("left", "location", "named"),
+    ("left", "location", "evidence"),
     [
         (
             ("video", "manifest", "event", "task", "journal"),
@@ -82,11 +82,11 @@ def without_row(*left: str) -> Snapshots:
         (("event",), "task task-1", "a materialization"),
     ],
 )
-def test_a_missing_order_is_one_finding_whatever_is_left_of_it(left, location, named):
+def test_a_missing_order_is_one_finding_whatever_is_left_of_it(left, location, evidence):
     """The evidence in all other sources is joined by task id into one finding."""
     [finding] = findings(without_row(*left))
     assert (finding.kind.value, finding.location) == ("missing_order", location)
-    assert finding.message == f"its row is missing from the ledger; left are {named}"
+    assert finding.message == f"its row is missing from the ledger; left are {evidence}"
     assert finding.task_id == "task-1"
     assert finding.cost_points == POINTS
     assert ("--repair" in finding.advice) == ("manifest" in left)

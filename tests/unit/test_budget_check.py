@@ -103,9 +103,9 @@ def test_runs_and_schedules_report_the_same_figures(engine):
     before = engine.ledger.queries.find()
     figures = "budget of 1.40 USD a day: 0.40 USD reserved, 0.30 USD spent, 0.70 USD left"
     own = "budget of prompt set spots of 1.00 USD in all: 0.00 USD reserved, 0.00 USD spent, 1.00 USD left"
-    said = f"3 new orders, estimated at 1.20 USD; {figures}; {own}; they do not fit: the first 1 would"
-    assert str(check(engine, wanted)) == said
-    assert str(read_pending(engine.services, wanted, make_request()).budget_check) == said
+    sentence = f"3 new orders, estimated at 1.20 USD; {figures}; {own}; they do not fit: the first 1 would"
+    assert str(check(engine, wanted)) == sentence
+    assert str(read_pending(engine.services, wanted, make_request()).budget_check) == sentence
     with pytest.raises(OrderingError) as caught:
         ordered(engine, wanted)
     assert str(caught.value) == (

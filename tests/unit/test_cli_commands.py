@@ -282,10 +282,10 @@ def test_commands_say_where_prompts_of_an_asset_are_planned(folder: Path) -> Non
     ledger = ledger_of(folder)
     read_prompts(ledger, "written", {"one": "f-1"})
     ledger.close()
-    named = run("plan", "written")
+    done = run("plan", "written")
     sentence = "written: its prompts come from asset written_prompts, which only Dagster reads: "
     planned = f"{sentence}run the job seedance_plan to see what they would cost\n"
-    assert (named.exit_code, named.stderr) == (1, f"Error: {planned}")
+    assert (done.exit_code, done.stderr) == (1, f"Error: {planned}")
     assert run("plan").stderr == planned
     assert run("plan", "cats").stderr == ""
     synced = run("sync")

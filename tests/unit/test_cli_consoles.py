@@ -73,7 +73,7 @@ def test_a_command_prints_problems_on_any_console(tmp_path, encoding):
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": encoding, "NO_COLOR": "1", "FORCE_COLOR": "1"},
     )
-    said = (done.stdout + done.stderr).decode("ascii", "backslashreplace")  # click takes ascii for UTF-8
-    assert done.returncode == 1, said
-    assert ".csv has a name that gives none to the set" in said
-    assert "Traceback" not in said
+    output = (done.stdout + done.stderr).decode("ascii", "backslashreplace")  # click takes ascii for UTF-8
+    assert done.returncode == 1, output
+    assert ".csv has a name that gives none to the set" in output
+    assert "Traceback" not in output

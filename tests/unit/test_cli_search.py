@@ -46,7 +46,7 @@ def search(*arguments: str) -> Result:
     return CliRunner().invoke(root, ["search", *arguments])
 
 
-def found(*arguments: str) -> list[str]:
+def results(*arguments: str) -> list[str]:
     done = search(*arguments, "--json")
     assert done.exit_code == 0, done.output
     return [row["partition"] for row in json.loads(done.stdout)]
@@ -55,12 +55,12 @@ def found(*arguments: str) -> list[str]:
 @pytest.mark.usefixtures("ledger")
 def test_words_are_found_wherever_they_stand():
     """In prompts, partitions, tags, notes and captions; all of them must be there, the newest comes first."""
-    assert found("garden") == ["dog", "cat"]
-    assert found("garden cat") == found("CALM tabby") == ["cat"]
-    assert found('"cat walks"') == ["cat"]
-    assert found('"walks cat"') == found("garden", "birds") == []
-    assert found("autumn") == found("autumn", "birds") == ["owl"]
-    assert found("garden", "--limit", "1") == ["dog"]
+    assert results("garden") == ["dog", "cat"]
+    assert results("garden cat") == results("CALM tabby") == ["cat"]
+    assert results('"cat walks"') == ["cat"]
+    assert results('"walks cat"') == results("garden", "birds") == []
+    assert results("autumn") == results("autumn", "birds") == ["owl"]
+    assert results("garden", "--limit", "1") == ["dog"]
 
 
 @pytest.mark.usefixtures("ledger")

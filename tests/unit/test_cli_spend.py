@@ -77,8 +77,8 @@ def test_verdicts_are_counted_beside_the_charges(busy: OrderFactory) -> None:
 def test_other_groups_are_sorted_by_charge(busy: OrderFactory) -> None:
     """The highest charge is first; orders without the tag have a group; names are not markup."""
     assert [line[0] for line in cells(run("--by", "run"))[2:4]] == ["run-2", "run-1"]
-    named = [line[0] for line in cells(run("--by", "tag", "--tag", "campaign")) if line]
-    assert named == ["Tag", "(none)", "spring", "[b]autumn[/b]", "Total"]
+    groups = [line[0] for line in cells(run("--by", "tag", "--tag", "campaign")) if line]
+    assert groups == ["Tag", "(none)", "spring", "[b]autumn[/b]", "Total"]
 
 
 def test_an_unreported_charge_is_shown_separately(orders: OrderFactory) -> None:

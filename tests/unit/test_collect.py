@@ -216,9 +216,9 @@ async def test_a_file_that_cannot_be_read_is_fetched_twice_and_stored(
     world, ledger, succeeded, monkeypatch, second, stored
 ):
     """The transfer may have damaged it; what was paid for is never thrown away."""
-    put = []
+    uploads = []
     monkeypatch.setattr(
-        Collector, "_put", lambda _, order, delivery: (ARTIFACTS, put.append(delivery.file.path.name))
+        Collector, "_put", lambda _, order, delivery: (ARTIFACTS, uploads.append(delivery.file.path.name))
     )
     world.inspections = {"video.mp4": UNREADABLE, "again.mp4": second}
     download = world.download
@@ -231,4 +231,4 @@ async def test_a_file_that_cannot_be_read_is_fetched_twice_and_stored(
     monkeypatch.setattr(collect, "download_video", fetch)
     succeeded()
     assert (await collect_one(world, ledger)).state is State.STORED
-    assert put == [stored]
+    assert uploads == [stored]

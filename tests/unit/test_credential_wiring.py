@@ -111,7 +111,7 @@ def test_no_signed_url_is_recorded(delivered, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("there", "answer"),
+    ("stored", "answer"),
     [
         (None, False),
         (ObjectInfo(9, "video/mp4", {"sha256": "ab" * 32}), False),
@@ -121,10 +121,10 @@ def test_no_signed_url_is_recorded(delivered, tmp_path, monkeypatch):
     ],
     ids=["nothing", "another size", "other bytes", "the same", "a server without metadata"],
 )
-def test_a_stored_object_is_compared_with_its_order(monkeypatch, there, answer):
+def test_a_stored_object_is_compared_with_its_order(monkeypatch, stored, answer):
     """Sizes are compared, and hashes where the server keeps them."""
     store = VideoStore(None, "videos")
-    monkeypatch.setattr(store, "head", lambda key: there if key == "v.mp4" else None)
+    monkeypatch.setattr(store, "head", lambda key: stored if key == "v.mp4" else None)
     assert (
         matches_stored_object(store, make_order(video_key="v.mp4", sha256="ab" * 32, size_bytes=7)) is answer
     )

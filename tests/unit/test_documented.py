@@ -86,9 +86,9 @@ def test_every_command_and_option_has_a_help_text(name, command):
 
 def test_every_command_is_mentioned_in_a_page():
     """Each command stands in a task's page, not in the reference alone; no other is named."""
-    named = set(re.findall(r"seedance-dagster ([a-z-]+)", TEXT))
-    assert named >= set(COMMANDS)
-    assert named - set(COMMANDS) <= {"emulator", "is", "reads", "has", "with"}
+    commands = set(re.findall(r"seedance-dagster ([a-z-]+)", TEXT))
+    assert commands >= set(COMMANDS)
+    assert commands - set(COMMANDS) <= {"emulator", "is", "reads", "has", "with"}
 
 
 def test_every_check_is_described():

@@ -25,7 +25,7 @@ def browse(ledger):
 
 
 def action(name: str, order, *others, **fields) -> dict[str, object]:
-    seen = {one.partition: one.sha256 for one in (order, *others)}
+    seen = {order.partition: order.sha256 for order in (order, *others)}
     return {"action": name, "prompt_set": "spots", "seen": seen, "reviewer": "ann"} | fields
 
 

@@ -101,8 +101,8 @@ def test_a_claim_of_a_dead_worker_becomes_uncertain(ledger, orders, clock):
     """A process killed between POST and reply may have sent it: in the time of its lease, and no later."""
     orders.place("a", "b")
     [mine] = ledger.claims.take("alive", limit=1, max_in_flight=None, lease_s=60)
-    [theirs] = ledger.claims.take("dead", limit=1, max_in_flight=None, lease_s=60)
-    ledger.claims.mark_sent(theirs, account="mine")
+    [claimed] = ledger.claims.take("dead", limit=1, max_in_flight=None, lease_s=60)
+    ledger.claims.mark_sent(claimed, account="mine")
     sent_at = clock()
     assert ledger.claims.expire(actor="s") == []
     clock.forward(seconds=50)

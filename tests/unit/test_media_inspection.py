@@ -83,7 +83,7 @@ def test_one_process_reads_many_files(tmp_path, video, monkeypatch):
     starts: list[object] = []
     start = reader.Reader.__init__
     monkeypatch.setattr(
-        reader.Reader, "__init__", lambda self, *how: (starts.append(self), start(self, *how))[1]
+        reader.Reader, "__init__", lambda self, *arguments: (starts.append(self), start(self, *arguments))[1]
     )
     READERS.close()
     text = tmp_path / "text.mp4"

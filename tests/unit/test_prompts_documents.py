@@ -209,8 +209,8 @@ def test_problems_of_a_yaml_file(tmp_path, text, expected):
 )
 def test_problems_of_a_json_file(tmp_path, text, message):
     """Invalid JSON is reported with line and column where possible."""
-    [(_, _, said)] = problems_of(load(tmp_path, "a.json", text))
-    assert said.startswith(message)
+    [(_, _, problem)] = problems_of(load(tmp_path, "a.json", text))
+    assert problem.startswith(message)
 
 
 def test_prompts_are_checked_in_a_file_with_errors(tmp_path):

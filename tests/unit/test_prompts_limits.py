@@ -27,11 +27,11 @@ def test_a_link_that_leaves_the_folder_is_not_followed(tmp_path):
     (folder / "a.yaml").write_text("{name: a, prompts: [{prompt: x}]}")
     (folder / "b.yaml").write_text("{name: b, source: e.csv}")
     loaded = load_prompt_sets(folder)
-    said = "\n".join(map(str, loaded.problems))
+    messages = "\n".join(map(str, loaded.problems))
     assert [prompt_set.name for prompt_set in loaded.sets] == ["a"]
-    assert said.count("is a link that leaves the folder, so it is not followed: copy the file") == 2
-    assert "names as source 'e.csv', which leads out of the prompt file's folder" in said
-    assert "secret" not in said.lower().replace("aws_secret", "secret")
+    assert messages.count("is a link that leaves the folder, so it is not followed: copy the file") == 2
+    assert "names as source 'e.csv', which leads out of the prompt file's folder" in messages
+    assert "secret" not in messages.lower().replace("aws_secret", "secret")
 
 
 def test_a_link_inside_the_folder_is_followed(tmp_path):
@@ -96,8 +96,8 @@ def test_what_a_parquet_file_unpacks_to_is_known_first(tmp_path, table, message)
     """Its own description says how many rows and bytes it holds (x5)."""
     content = parquet(table, compression="zstd")
     assert len(content) < 1024**2
-    [(_, _, said)] = problems_of(load(tmp_path, "a.parquet", content))
-    assert said.startswith(message)
+    [(_, _, problem)] = problems_of(load(tmp_path, "a.parquet", content))
+    assert problem.startswith(message)
 
 
 def test_what_a_workbook_unpacks_to_is_known_first(tmp_path):
@@ -157,8 +157,8 @@ def test_files_that_are_much_and_hold_nothing(tmp_path, monkeypatch, name, text,
     """They are refused for their number of rows, lines, columns or values (x7)."""
     for limit, value in (("MAX_PROMPTS", 50), ("_MAX_VALUES", 2_000), ("_MAX_LINES", 300)):
         monkeypatch.setattr(bounds, limit, value)
-    [(_, _, said)] = problems_of(load(tmp_path, name, text))
-    assert said.startswith(message)
+    [(_, _, problem)] = problems_of(load(tmp_path, name, text))
+    assert problem.startswith(message)
 
 
 def test_a_megabyte_of_line_ends_is_no_prompt(tmp_path):

@@ -116,8 +116,8 @@ def test_a_header_that_is_repeated_is_no_prompt(tmp_path):
 )
 def test_a_file_that_is_something_else_is_refused_as_a_whole(tmp_path, suffix, content, message):
     """One problem says what it is and what to do."""
-    [(prompt, _, said)] = problems_of(load(tmp_path, f"a.{suffix}", content))
-    assert (prompt, said[: len(message)]) == (None, message)
+    [(prompt, _, problem)] = problems_of(load(tmp_path, f"a.{suffix}", content))
+    assert (prompt, problem[: len(message)]) == (None, message)
 
 
 def test_a_pointer_in_the_place_of_a_packed_file_is_named(tmp_path):
@@ -163,6 +163,6 @@ def test_a_pointer_in_the_place_of_a_packed_file_is_named(tmp_path):
 )
 def test_a_file_of_another_shape_is_one_problem_with_what_to_do(tmp_path, name, content, message):
     """The advice is about what is there, and leads to a file that can be read."""
-    [(place, _, said)] = problems_of(load(tmp_path, name, content))
+    [(place, _, problem)] = problems_of(load(tmp_path, name, content))
     assert place is None
-    assert message in said
+    assert message in problem

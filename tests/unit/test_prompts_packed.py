@@ -53,10 +53,10 @@ def lying_parquet(size: int) -> bytes:
     out = io.BytesIO()
     pq.write_table(one_text(size), out, compression="zstd", use_dictionary=False)
     content = out.getvalue()
-    said = pq.ParquetFile(out).metadata.row_group(0).column(0).total_uncompressed_size
-    length = ((2 * said).bit_length() + 6) // 7
-    assert varint(said, length) in content
-    return content.replace(varint(said, length), varint(10, length))
+    size_in_file = pq.ParquetFile(out).metadata.row_group(0).column(0).total_uncompressed_size
+    length = ((2 * size_in_file).bit_length() + 6) // 7
+    assert varint(size_in_file, length) in content
+    return content.replace(varint(size_in_file, length), varint(10, length))
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])

@@ -86,8 +86,12 @@ def test_texts_that_yaml_cuts_are_said(tmp_path, style, text, kept, message):
         text += "\n  "
     loaded = yaml_set(tmp_path, text, style)
     assert loaded.sets[0].prompts[0].request.prompt == kept
-    [(place, field, said)] = problems_of(loaded)
-    assert (place, field, said[: len(message)]) == (f"line {4 if style == 'block' else 3}", "prompt", message)
+    [(place, field, problem)] = problems_of(loaded)
+    assert (place, field, problem[: len(message)]) == (
+        f"line {4 if style == 'block' else 3}",
+        "prompt",
+        message,
+    )
 
 
 @pytest.mark.parametrize(

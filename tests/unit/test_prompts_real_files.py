@@ -80,8 +80,8 @@ def test_a_text_with_a_comma_behind_a_blank(tmp_path):
 )
 def test_what_is_not_clear_in_a_table_is_named(tmp_path, text, message):
     """A column that holds something and has no name is not dropped (p8)."""
-    [(_, _, said)] = problems_of(load(tmp_path, "a.csv", text))
-    assert said.startswith(message)
+    [(_, _, problem)] = problems_of(load(tmp_path, "a.csv", text))
+    assert problem.startswith(message)
 
 
 def test_a_text_file_has_a_prompt_on_each_line(tmp_path):
@@ -252,8 +252,8 @@ def test_workbooks_are_read(tmp_path):
 )
 def test_problems_of_a_workbook(tmp_path, content, row, message):
     """Rows and files that are no prompts are named."""
-    [(place, _, said)] = problems_of(load(tmp_path, "a.xlsx", content))
-    assert (place, said[: len(message)]) == (row, message)
+    [(place, _, problem)] = problems_of(load(tmp_path, "a.xlsx", content))
+    assert (place, problem[: len(message)]) == (row, message)
 
 
 @pytest.mark.parametrize("suffix", ["xls", "ods", "csv.gz", "numbers"])

@@ -46,7 +46,7 @@ class MovingHistory:
 @pytest.mark.parametrize("counts", [True, False])
 async def test_tasks_that_are_made_meanwhile_leave_the_scan_complete(counts):
     """A second pass lists all that there was when the first began, however many follow."""
-    history = MovingHistory(250, happens=lambda it: it.create(5), counts=counts)
+    history = MovingHistory(250, happens=lambda history: history.create(5), counts=counts)
     before = {row.task_id for row in history.rows}
     rows, doubt = await read_rows(history, BEGIN, BEGIN + DAY)
     assert (before - rows.keys(), doubt) == (set(), None)
@@ -63,11 +63,11 @@ async def test_a_history_that_does_not_change_is_read_once():
 async def test_a_task_that_is_not_listed_again_is_a_doubt():
     """The last pass must list all that the first one listed, or others may be missing too."""
 
-    def forget(it: MovingHistory) -> None:
-        if it.pages == 2:
-            it.create(1)  # the first pass ends in another count
-        if it.pages == 4:
-            del it.rows[3]
+    def forget(history: MovingHistory) -> None:
+        if history.pages == 2:
+            history.create(1)  # the first pass ends in another count
+        if history.pages == 4:
+            del history.rows[3]
 
     history = MovingHistory(150, happens=forget)
     rows, doubt = await read_rows(history, BEGIN, BEGIN + DAY)
@@ -77,7 +77,7 @@ async def test_a_task_that_is_not_listed_again_is_a_doubt():
 
 async def test_a_history_that_ignores_the_end_of_the_span_is_a_doubt():
     """It lists tasks twice in each pass."""
-    history = MovingHistory(250, happens=lambda it: it.create(5))
+    history = MovingHistory(250, happens=lambda history: history.create(5))
     page_of = history.history
 
     async def endless(**query) -> HistoryPage:

@@ -88,8 +88,8 @@ def test_a_destination_of_a_dataset(location, message):
 def test_a_reference(tmp_path, address, message):
     """The prompt and the field are named with it."""
     prompt = {"id": "cat", "prompt": "@image1", "mode": "omni_reference", "image_urls": [address]}
-    [(_, field, said)] = problems_of(load_prompts(tmp_path, prompt))
-    assert (field, said) == ("image_urls", message)
+    [(_, field, problem)] = problems_of(load_prompts(tmp_path, prompt))
+    assert (field, problem) == ("image_urls", message)
 
 
 def test_a_download_goes_to_this_machine(tmp_path, monkeypatch):

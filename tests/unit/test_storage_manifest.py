@@ -58,8 +58,8 @@ def test_keys_begin_with_the_prefix(prefix):
 def test_no_two_attempts_share_a_key(attempts):
     """Set, partition, fingerprint and attempt each change all three keys."""
     keys = [object_keys("seedance", *attempt) for attempt in attempts]
-    every = [key for order in keys for key in (order.video, order.poster, order.manifest)]
-    assert len(set(every)) == len(every)
+    all_keys = [key for order in keys for key in (order.video, order.poster, order.manifest)]
+    assert len(set(all_keys)) == len(all_keys)
 
 
 def test_a_manifest_holds_order_money_and_bytes():

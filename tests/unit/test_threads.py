@@ -14,8 +14,8 @@ from seedance_dagster.threads import in_decoding_thread, in_thread
 
 async def test_work_that_fails_after_its_cancellation_is_not_logged():
     """A ledger write that fails while its worker is cancelled leaves no traceback in the log."""
-    said: list[dict[str, object]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    errors: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     begun, go_on = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -32,7 +32,7 @@ async def test_work_that_fails_after_its_cancellation_is_not_logged():
     assert waiting.cancelled()
     del waiting
     gc.collect()
-    assert said == []
+    assert errors == []
 
 
 async def test_blocking_work_returns_its_result_or_raises_its_error():

@@ -188,16 +188,16 @@ def test_successive_rejections_never_cross_a_step(stop_at):
 
 
 @pytest.mark.parametrize(
-    ("rejected", "said"),
+    ("rejected", "reason"),
     [
         (12, "at most 8 tasks at once, since the vendor charges more for each from 20"),
         (70, "at most 30 tasks at once, since the limit is 100"),
     ],
 )
-def test_fewer_slots_have_a_reason(rejected, said):
+def test_fewer_slots_have_a_reason(rejected, reason):
     """The reason names the next step, and whether it is the vendor's or the team's."""
     assert rejection_throttle(rejected, tiers=TIERS, stop_at=100).reasons == (
-        f"{rejected} prompts were rejected today: {said}",
+        f"{rejected} prompts were rejected today: {reason}",
     )
 
 

@@ -269,8 +269,8 @@ def test_an_unknown_word_is_said_once_and_waited_for(quick, clock):
         clock.forward(minutes=3)
         quick.poll()
         assert "'finalizing', a word that is not known" in quick.read(order)[0].error_message
-    said = [event for event in quick.events if "finalizing" in str(getattr(event, "reason", ""))]
-    assert len(said) == 1
+    finalizing = [event for event in quick.events if "finalizing" in str(getattr(event, "reason", ""))]
+    assert len(finalizing) == 1
     clock.forward(minutes=3)
     quick.poll()
     assert (quick.read(order)[0].state, quick.read(order)[0].error_message) == (State.SUCCEEDED, None)

@@ -95,13 +95,13 @@ def test_a_waiting_run_reports_itself_and_the_sensor(ledger, orders, clock, monk
         policy=Policy(max_in_flight=1, pacing=Pacing(waiting_s=0)),
     )
     watch = OrderWatch(services, [order.order_id for order in waited])
-    said: list[str] = []
+    reasons: list[str] = []
 
     async def emit(event: object) -> None:
         if isinstance(event, Waiting):
-            said.append(event.reason)
+            reasons.append(event.reason)
 
     asyncio.run(Maintenance(Worker("w", services, SimpleNamespace()), watch, emit, list).run_once())
-    assert said[0] == "0 of 1 video is stored; waiting for 1 video: 1 queued; 1 of 1 slot is taken"
-    assert "seedance_sensor has never ticked" in said[1]
+    assert reasons[0] == "0 of 1 video is stored; waiting for 1 video: 1 queued; 1 of 1 slot is taken"
+    assert "seedance_sensor has never ticked" in reasons[1]
     assert watch.workable() is None, "it polls and stores what holds the slot"

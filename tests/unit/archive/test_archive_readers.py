@@ -20,12 +20,12 @@ from seedance_dagster.ledger.order import State
 @pytest.fixture
 def world(tmp_path, clock):
     """Three stored orders about which all sources agree; the journals of two are archived."""
-    with agreeing_world(tmp_path, clock, orders=3) as it:
-        later = replace(it.services, clock=clock)
+    with agreeing_world(tmp_path, clock, orders=3) as world:
+        later = replace(world.services, clock=clock)
         clock.forward(days=91)
         list(archive_journal(later, clock() - AGE, owner="test"))
         assert in_ledger(later) == {3}
-        yield it
+        yield world
 
 
 def key_of(world) -> str:

@@ -11,8 +11,8 @@ from seedance_dagster.engine.stages.download import DownloadError
 @pytest.fixture
 def world(tmp_path, clock):
     """Two stored orders about which all sources agree."""
-    with agreeing_world(tmp_path, clock) as it:
-        yield it
+    with agreeing_world(tmp_path, clock) as world:
+        yield world
 
 
 @pytest.fixture(autouse=True)

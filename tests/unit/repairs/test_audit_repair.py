@@ -81,14 +81,14 @@ def test_a_video_whose_link_is_dead_is_not_given_up(world, order, dead):
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "reason"),
     [
         ({"video_url": None}, "the vendor no longer has a link to it; generating it again costs money"),
         (None, "no such task"),
         (VendorError("it is down"), "it is down"),
     ],
 )
-def test_a_video_that_the_vendor_no_longer_has_is_left(world, order, change, why):
+def test_a_video_that_the_vendor_no_longer_has_is_left(world, order, change, reason):
     """Without a link the order stays as it is, and so does what is left in S3."""
     world.store.objects[order.video_key] = VIDEO[::-1]
     if isinstance(change, dict):
@@ -98,7 +98,7 @@ def test_a_video_that_the_vendor_no_longer_has_is_left(world, order, change, why
     else:
         world.vendor.fails["task"] = change
     result = world.repair(deep=True)["bytes_changed"]
-    assert (result.repaired, result.message) == (False, why)
+    assert (result.repaired, result.message) == (False, reason)
     assert world.ledger.queries.get(1) == order
     assert world.store.objects[order.video_key] == VIDEO[::-1]
 
@@ -222,7 +222,7 @@ def test_a_restored_order_that_dagster_does_not_know_is_reported_by_the_next_run
 
 
 @pytest.mark.parametrize(
-    ("damage", "why"),
+    ("damage", "reason"),
     [
         ("no manifest", "there is no manifest to restore it from"),
         ("request", "its manifest was altered"),
@@ -231,7 +231,7 @@ def test_a_restored_order_that_dagster_does_not_know_is_reported_by_the_next_run
         ("video", "other sources contradict its manifest: its video is not in S3"),
     ],
 )
-def test_a_manifest_that_other_sources_contradict_restores_nothing(world, order, damage, why):
+def test_a_manifest_that_other_sources_contradict_restores_nothing(world, order, damage, reason):
     """A manifest alone proves nothing: bytes, charge and Dagster's event must not contradict it."""
     manifest = json.loads(world.store.objects[order.manifest_key])
     match damage:
@@ -249,7 +249,7 @@ def test_a_manifest_that_other_sources_contradict_restores_nothing(world, order,
     remove_row(world.ledger, 1)
     [result] = [result for kind, result in world.repair(deep=True).items() if kind == "missing_order"]
     assert not result.repaired
-    assert result.message.startswith(why)
+    assert result.message.startswith(reason)
     assert [order.order_id for order in world.ledger.queries.find()] == [2]
 
 

@@ -12,13 +12,13 @@ from seedance_dagster.ledger.ledger import Ledger
 @pytest.fixture
 def kept(tmp_path, clock):
     """Two stored orders about which all sources agree."""
-    it = World(Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock))
+    world = World(Ledger.open(f"sqlite:///{tmp_path}/ledger.db", clock=clock))
     clock.forward(hours=-3)
-    it.add(1)
-    it.add(2)
+    world.add(1)
+    world.add(2)
     clock.forward(hours=3)
-    yield it
-    it.ledger.close()
+    yield world
+    world.ledger.close()
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ ACCEPTED, UNDECIDED = Verdict.ACCEPTED, Verdict.UNDECIDED
 
 def event(number: int, verdict: str, at: datetime, **metadata: object) -> RecordedEvent:
     """Return what Dagster has of a verdict on the video of a world's numbered order."""
-    said = {"verdict": verdict, "reviewer": "ann", "decided_at": at.timestamp(), **metadata}
-    named = {f"seedance/{name}": value for name, value in said.items()}
-    return RecordedEvent(prompt_set="spots", partition=f"p{number}", at=at, metadata=named, data_version=None)
+    fields = {"verdict": verdict, "reviewer": "ann", "decided_at": at.timestamp(), **metadata}
+    tags = {f"seedance/{name}": value for name, value in fields.items()}
+    return RecordedEvent(prompt_set="spots", partition=f"p{number}", at=at, metadata=tags, data_version=None)
 
 
-def given(world, partition: str) -> list[tuple[str, str, str]]:
+def history_of(world, partition: str) -> list[tuple[str, str, str]]:
     history = world.ledger.verdicts.history("spots", partition)
     return [(row.verdict.value, row.reviewer, row.note) for row in history]
 
@@ -41,7 +41,7 @@ def test_accepted_videos_are_accepted_in_a_new_ledger(kept, tmp_path, clock):
         event(2, "maybe", NOW, sha256=digest),
     ]
     assert len(restore(kept, prompt(1), prompt(2)).verdicts) == 1
-    assert given(kept, "p1") == [("accepted", "ann", "calm")]
+    assert history_of(kept, "p1") == [("accepted", "ann", "calm")]
     assert kept.ledger.verdicts.current("spots")["p1"].given_at == NOW
     assert kept.ledger.indexes.changes("spots").partitions >= {"p1"}
     assert kept.ledger.verdicts.unreported(9) == []
@@ -67,4 +67,4 @@ def test_what_the_ledger_knows_later_stays(kept):
     kept.ledger.verdicts.give("spots", {"p1": Judgement(ACCEPTED)}, reviewer="bob")
     kept.dagster.verdict_events = [event(1, "undecided", NOW - timedelta(minutes=5), sha256=digest)]
     assert restore(kept, prompt(1), prompt(2)).verdicts == ()
-    assert given(kept, "p1") == [("accepted", "bob", "")]
+    assert history_of(kept, "p1") == [("accepted", "bob", "")]

@@ -137,10 +137,10 @@ def test_what_an_interrupted_worker_uploaded_is_not_uploaded_again(store, s3, vi
     put(store, video)
 
 
-@pytest.mark.parametrize("there", [head(sha256="other"), head(size=7, sha256=SHA256), head()])
-def test_another_file_of_the_same_task_is_replaced(store, s3, video, there):
+@pytest.mark.parametrize("stored", [head(sha256="other"), head(size=7, sha256=SHA256), head()])
+def test_another_file_of_the_same_task_is_replaced(store, s3, video, stored):
     """With other bytes, another size or no hash, the file is uploaded, if nobody replaced it meanwhile."""
-    s3.add_response("head_object", there)
+    s3.add_response("head_object", stored)
     s3.add_response("put_object", {}, uploaded(IfMatch='"e1"'))
     s3.add_response("head_object", head())
     put(store, video)
@@ -215,12 +215,12 @@ def test_a_new_small_object_is_written(store, s3):
     put_json(store)
 
 
-@pytest.mark.parametrize("there", [b"{}", b"[]"])
-def test_a_small_object_is_replaced_only_by_another(store, s3, there):
+@pytest.mark.parametrize("stored", [b"{}", b"[]"])
+def test_a_small_object_is_replaced_only_by_another(store, s3, stored):
     """Equal bytes are left unchanged, and others of the same task replaced."""
     s3.add_response("head_object", head(size=2))
-    s3.add_response("get_object", {"Body": Body(there)})
-    if there != b"{}":
+    s3.add_response("get_object", {"Body": Body(stored)})
+    if stored != b"{}":
         s3.add_response("put_object", {}, written(IfMatch='"e1"'))
     put_json(store)
 
